@@ -1,0 +1,129 @@
+"""The four functions of a compiled spec: forward, evaluate, step and probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fac.build.routing import Routing
+from fac.build.trace import Trace
+from fac.build.updating import clipped, plan
+from fac.passes import optimise
+from fac.plugins import kinds
+from fac.program.kinds import Sweeps
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.program.tensors import Role, Tensor
+from fac.step.ir import Function, Phase, Value
+from fac.step.reverse import Edits, Reverse
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """What a program becomes. State is read and written by name."""
+
+    forward: Function
+    evaluate: Function
+    step: Function
+    probe: Function
+    tensors: tuple[Tensor, ...]
+
+
+def functions(program: Program) -> Functions:
+    """All four, after the passes."""
+    step, tensors = build_step(program)
+    return Functions(
+        optimise(build_forward(program)),
+        optimise(build_evaluate(program)),
+        optimise(step),
+        optimise(build_probe(program)),
+        tensors,
+    )
+
+
+def build_forward(program: Program) -> Function:
+    """(x, parameters) -> output."""
+    trace = Trace(program, training=False)
+    return trace.b.finish("forward", {"output": trace.output})
+
+
+def build_evaluate(program: Program) -> Function:
+    """(x, y, parameters) -> loss, and hits for classification."""
+    trace = Trace(program, training=False)
+    outputs = {"loss": trace.loss()}
+    hits = trace.hits()
+    return trace.b.finish("evaluate", outputs if hits is None else outputs | {"hits": hits})
+
+
+def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
+    """(x, y, lr, step, state) -> loss and the state that moves. All updates read the values from before the step."""
+    trace = Trace(program, training=True)
+    b = trace.b
+    loss = trace.loss()
+    routing = Routing(trace, loss)
+    gradients: dict[str, Value] = {}
+    for tensor in _trainable(program):
+        gradient = routing.reverse.cotangent(trace.state[tensor.name])
+        if gradient is not None:
+            gradients[tensor.name] = gradient
+    outputs: dict[str, Value] = {"loss": loss}
+    for name, learned in routing.learned():
+        if learned.gradient:
+            gradients[name] = b.named(learned.value, f"{name}.gradient")
+        else:
+            outputs[name] = b.named(learned.value, f"{name}.next")
+    tensors = all_tensors(program)
+    found = {tensor.name: tensor for tensor in tensors}
+    slots: list[Tensor] = []
+    lr = b.scalar("lr")
+    for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
+        node = name.removesuffix(name[name.rfind(".") :])
+        with b.at(node.removesuffix(".feedback"), Phase.UPDATE):
+            chosen = plan(program.spec.update, found[name])
+            rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
+            own = chosen.slots(found[name])
+            slots += own
+            kind = kind_of("fac.updates", chosen.rule)
+            updated = kind.apply(b, chosen.rule, trace.state[name], gradient, trace.read(own), rate, trace.step)
+            outputs[name] = updated.parameter
+            outputs |= {f"{name}.{slot}": value for slot, value in updated.slots.items()}
+    return b.finish("step", outputs), (*tensors, *slots)
+
+
+def build_probe(program: Program) -> Function:
+    """(x, y, state) -> measurements of the routed sweep against backpropagation on the same forward values."""
+    trace = Trace(program, training=True)
+    loss = trace.loss()
+    routing = Routing(trace, loss)
+    true = Reverse(trace.b, loss, Edits(), frozenset(trace.state.values()), prefix="true.")
+    state = {t.name: v for t in all_tensors(program) for v in trace.read((t,)).values()}
+    sweeps = Sweeps(program, trace.values, state, routing.reverse.cotangent, true.cotangent)
+    outputs: dict[str, Value] = {"loss": loss}
+    for kind, spec in _probes(program):
+        for name, value in kind.build(trace.b, spec, sweeps):
+            outputs[name] = value
+    return trace.b.finish("probe", outputs)
+
+
+def _probes(program: Program) -> Iterable[tuple[object, object]]:
+    if program.spec.probes is None:
+        return [(kind, kind.spec()) for kind in kinds("fac.probes")]
+    return [(kind_of("fac.probes", spec), spec) for spec in program.spec.probes]
+
+
+def _trainable(program: Program) -> list[Tensor]:
+    """Parameters that move, those nearest to the loss first: the order in which errors arrive."""
+    return [t for node in reversed(program.nodes) for t in node.tensors if t.trainable]
+
+
+def all_tensors(program: Program) -> tuple[Tensor, ...]:
+    """Parameters and feedback matrices, in the order of the spec."""
+    tensors = [t for node in program.nodes for t in node.tensors]
+    tensors += [t for route in program.routes for t in route.tensors]
+    return (*tensors, *(t for subspace in program.subspaces for t in subspace.tensors))
+
+
+def moving(step: Function, tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors that a step changes."""
+    changed = {name for name, _ in step.outputs}
+    return [t for t in tensors if t.name in changed and t.role != Role.OPTIMISER]

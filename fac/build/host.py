@@ -1,0 +1,30 @@
+"""What happens between steps, on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from fac.backend import Array, HostTask
+from fac.build.initial import svd_pair
+from fac.program.lower import kind_of
+from fac.program.program import Program
+
+
+def tasks(program: Program) -> tuple[HostTask, ...]:
+    """One task per route whose factors are set anew from the SVD of its weight."""
+    found: list[HostTask] = []
+    for route in program.routes:
+        every = kind_of("fac.feedback", route.matrix).refresh(route.matrix)
+        if every is not None and route.ends is not None and route.ends.weight is not None:
+            p, q = (f"{route.ends.prefix}.{side}" for side in "PQ")
+            weight = route.ends.weight.name
+            rank = route.tensors[0].shape[0]
+            found.append(HostTask(every, (weight,), partial(refreshed, weight, p, q, rank)))
+    return tuple(found)
+
+
+def refreshed(weight: str, p: str, q: str, rank: int, state: Mapping[str, Array]) -> dict[str, Array]:
+    """P and Q from the truncated SVD of the weight as it is now (learning-rules R10)."""
+    new_p, new_q = svd_pair(state[weight], rank)
+    return {p: new_p, q: new_q}

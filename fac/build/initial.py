@@ -1,0 +1,82 @@
+"""Initial values, drawn on the host: one Philox stream per tensor name, so that adding a layer changes no other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.program.tensors import SvdFactor, Tensor
+from fac.spec.init import Init, Normal, Uniform
+
+Array = NDArray[np.float64]
+
+
+def draw(tensors: Sequence[Tensor], seed: int) -> dict[str, Array]:
+    """Every tensor's initial value, float64.
+
+    Args:
+        tensors: a factor of an SVD needs its weight among them.
+        seed: of the run; equal seeds and names give equal values in every spec.
+    """
+    state = {t.name: _draw(t, t.init, seed) for t in tensors if not isinstance(t.init, SvdFactor)}
+    for tensor in tensors:
+        if isinstance(tensor.init, SvdFactor):
+            p, q = svd_pair(state[tensor.init.weight], tensor.init.rank)
+            state[tensor.name] = p if tensor.init.side == "P" else q
+    return {tensor.name: state[tensor.name] for tensor in tensors}
+
+
+def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
+    """Balanced factors (P [rank, m], Q [k, rank]) with Q P the best rank-r approximation of W^T.
+
+    W^T ~ U S V^T gives Q = U sqrt(S), P = sqrt(S) V^T (learning-rules R10).
+    """
+    u, s, vt = np.linalg.svd(np.asarray(weight, np.float64).T, full_matrices=False)
+    root = np.sqrt(s[:rank])
+    return root[:, None] * vt[:rank], u[:, :rank] * root
+
+
+def _draw(tensor: Tensor, init: Init | SvdFactor, seed: int) -> Array:
+    shape, rng = tensor.shape, _generator(seed, tensor.name)
+    match init:
+        case "zeros":
+            return np.zeros(shape)
+        case "kaiming_uniform":
+            return _uniform(rng, sqrt(6 / tensor.fan_in), shape)
+        case "xavier_uniform":
+            return _uniform(rng, sqrt(6 / (tensor.fan_in + tensor.fan_out)), shape)
+        case "launay":
+            return rng.standard_normal(shape) / sqrt(tensor.fan_in * tensor.fan_out)
+        case "orthogonal":
+            return _orthonormal_rows(rng, shape)
+        case Normal(std=std):
+            return rng.standard_normal(shape) * std
+        case Uniform(bound=bound):
+            return _uniform(rng, bound, shape)
+    raise AssertionError(f"no law for {init}")
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+    return np.random.Generator(np.random.Philox(key=np.array([seed, key], np.uint64)))
+
+
+def _uniform(rng: np.random.Generator, bound: float, shape: tuple[int, ...]) -> Array:
+    return rng.uniform(-bound, bound, shape)
+
+
+def _orthonormal_rows(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Rows (or, if there are more rows than columns, columns) that are orthonormal."""
+    rows, columns = shape
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return q.T if rows <= columns else q
+
+
+def as_dtype(state: Mapping[str, Array], dtype: np.dtype[np.floating]) -> dict[str, NDArray[np.floating]]:
+    """The state in the precision of a session."""
+    return {name: np.ascontiguousarray(value, dtype) for name, value in state.items()}

@@ -1,0 +1,118 @@
+"""Routes as edits of the reverse sweep, and what feedback matrices learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from fac.build.trace import Trace
+from fac.program.kinds import Learned, Signals
+from fac.program.lower import kind_of
+from fac.program.program import LOSS, Route, Subspace
+from fac.step.builder import Builder
+from fac.step.ir import Op, Origin, Phase, Value
+from fac.step.reverse import Edits, Injection, Reverse
+from fac.step.types import N
+
+
+class Routing:
+    """The routed sweep of one trace."""
+
+    def __init__(self, trace: Trace, loss: Value) -> None:
+        """Turn the program's routes into edits; nothing is built until a cotangent is asked for."""
+        self.trace, self.program = trace, trace.program
+        self.used: dict[int, Value] = {}
+        """The error that each route read, by its place in the program; routes that nobody needed are absent."""
+        through: dict[tuple[Op, int], list[Injection]] = {}
+        to: dict[Value, list[Injection]] = {}
+        cut: set[Value] = set()
+        self.subspace_errors: dict[str, Value] = {}
+        for index, route in enumerate(self.program.routes):
+            injection = self._injection(index, route)
+            if route.through:
+                through.setdefault(trace.contraction[route.node], []).append(injection)
+                continue
+            assert route.site is not None
+            site = trace.values[route.site]
+            to.setdefault(site, []).append(injection)
+            if not route.add:
+                cut.add(site)
+        edits = Edits(
+            {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
+        )
+        parameters = frozenset(trace.state.values())
+        self.reverse = Reverse(trace.b, loss, edits, parameters)
+
+    def _injection(self, index: int, route: Route) -> Injection:
+        def send(b: Builder, error: Value) -> Value:
+            return self._send(b, index, route, error)
+
+        root = self.program.root(route.source)
+        assert root is not None
+        return Injection(self.trace.values[root], send, Origin(route.node, Phase.ERROR))
+
+    def _send(self, b: Builder, index: int, route: Route, error: Value) -> Value:
+        """F(error), in the shape of the value that receives it."""
+        error = self._read(b, route.source, error)
+        self.used[index] = error
+        kind = kind_of("fac.feedback", route.matrix)
+        weight = None if route.ends is None or route.ends.weight is None else self.trace.state[route.ends.weight.name]
+        sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, weight)
+        if route.matrix.scale != 1:
+            sent = b.mul(sent, route.matrix.scale)
+        return b.reshape(sent, self._receiver(route).type.shape)
+
+    def _read(self, b: Builder, source: str, error: Value) -> Value:
+        """The error as rows; projected if the source is a subspace."""
+        rows = _rows(b, error)
+        subspace = self.program.subspace.get(source)
+        if subspace is None or source == LOSS:
+            return rows
+        self.subspace_errors[source] = rows
+        return b.named(b.matmul(rows, self.trace.read(subspace.tensors)["P"], tb=True), f"{source}.read")
+
+    def _receiver(self, route: Route) -> Value:
+        if route.through:
+            op, index = self.trace.contraction[route.node]
+            return op.operands[index]
+        assert route.site is not None
+        return self.trace.values[route.site]
+
+    def learned(self) -> Iterator[tuple[str, Learned]]:
+        """(full name of the matrix, what its rule says), for routes and subspaces that the sweep used."""
+        b = self.trace.b
+        for index in reversed(self.used):
+            route = self.program.routes[index]
+            kind = kind_of("fac.feedback", route.matrix)
+            with b.at(route.node, Phase.LEARN):
+                signals = self._signals(route, self.used[index])
+                for learned in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
+                    yield _full_name(route, learned), learned
+        for name, error in self.subspace_errors.items():
+            subspace = self.program.subspace[name]
+            with b.at(name, Phase.LEARN):
+                yield from _basis(b, subspace, self.trace, error)
+
+    def _signals(self, route: Route, error: Value) -> Signals:
+        weight = None if route.ends is None or route.ends.weight is None else self.trace.state[route.ends.weight.name]
+
+        def gradient() -> Value | None:
+            return None if weight is None else self.reverse.cotangent(weight)
+
+        return Signals(error, _rows(self.trace.b, self._receiver(route)), weight, gradient)
+
+
+def _rows(b: Builder, value: Value) -> Value:
+    """[N, ...] as [N, numbers per sample]."""
+    return b.reshape(value, (N, prod(dim for dim in value.type.shape[1:] if isinstance(dim, int))))
+
+
+def _full_name(route: Route, learned: Learned) -> str:
+    return next(t.name for t in route.tensors if t.name.rpartition(".")[2] == learned.tensor)
+
+
+def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:
+    rule = kind_of("fac.learning", subspace.basis).read
+    if rule is not None:
+        signals = Signals(error, error, None, lambda: None)
+        yield subspace.tensors[0].name, rule(b, subspace.basis, trace.read(subspace.tensors), signals)

@@ -1,0 +1,66 @@
+"""Which update rule moves which parameter, and the ops that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.program.tensors import Role, Tensor
+from fac.spec.updates import Clip, Rule, Setting, Update
+from fac.step.builder import Builder
+from fac.step.ir import Phase, Value
+
+NORM_EPS = 1e-6
+"""Added to the global norm before dividing (learning-rules 3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one parameter moves: a rule, and its rate as a multiple of the step's `lr`."""
+
+    rule: Rule
+    lr_ratio: float
+
+    def slots(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """The optimiser state of the parameter, zero at the start."""
+        names: tuple[str, ...] = kind_of("fac.updates", self.rule).slots(self.rule)
+        return tuple(Tensor(f"{tensor.name}.{n}", tensor.shape, "zeros", role=Role.OPTIMISER) for n in names)
+
+
+def plan(update: Update, tensor: Tensor) -> Plan:
+    """The main rule, then `feedback:` for feedback matrices, then the last group that matches by name."""
+    settings: list[Setting] = [update.feedback] if update.feedback and tensor.role == Role.FEEDBACK else []
+    settings += [group for group in update.groups if fnmatchcase(tensor.name, group.match)]
+    if not settings:
+        return Plan(update, 1.0)
+    setting = settings[-1]
+    rule = setting.use or update
+    if setting.weight_decay is not None:
+        rule = rule.model_copy(update={"weight_decay": setting.weight_decay})
+    return Plan(rule, setting.lr_scale * rule.lr / update.lr)
+
+
+def clipped(b: Builder, clip: Clip | None, program: Program, gradients: Mapping[str, Value]) -> dict[str, Value]:
+    """The gradients within their limits.
+
+    The global norm is that of the network's parameters. The factor is applied to the pseudo-gradients of feedback
+    matrices too, because Kolen-Pollack alignment needs both to take the same step.
+    """
+    if clip is None:
+        return dict(gradients)
+    if clip.by == "value":
+        return {name: b.clamp(g, -clip.at, clip.at) for name, g in gradients.items()}
+    own = {t.name for node in program.nodes for t in node.tensors}
+    with b.at("clip", Phase.UPDATE):
+        total: Value | None = None
+        for name in sorted(own & gradients.keys()):
+            square = b.dot(gradients[name], gradients[name])
+            total = square if total is None else b.add(total, square)
+        if total is None:
+            return dict(gradients)
+        norm = b.add(b.sqrt(total), NORM_EPS)
+        factor = b.named(b.minimum(b.div(clip.at, norm), 1.0), "clip.factor")
+        return {name: b.mul(g, factor) for name, g in gradients.items()}

@@ -1,0 +1,62 @@
+"""Operators without state: the identity, and the transposed forward weight, which is backpropagation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fac.program.kinds import MatrixKind, ShapeError, State
+from fac.program.program import Ends
+from fac.spec.feedback import Matrix
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class Identity(Matrix):
+    """F(d) = d; both ends must have the same number of units."""
+
+    kind: Literal["identity"] = "identity"
+
+
+class Transpose(Matrix):
+    """F(d) = W^T d: the exact error, through the forward weight."""
+
+    kind: Literal["transpose"] = "transpose"
+
+
+def unequal(matrix: Identity, ends: Ends) -> ShapeError | None:
+    """An identity between different widths."""
+    if ends.reads == ends.writes:
+        return None
+    return ShapeError(
+        f"an identity reads {ends.reads} numbers but has to write {ends.writes}",
+        "use a `random` or `low_rank` matrix",
+        "kind",
+    )
+
+
+def no_weight(matrix: Transpose, ends: Ends) -> ShapeError | None:
+    """A transpose on a `to` route, which has no forward weight of its own."""
+    if ends.weight is not None:
+        return None
+    return ShapeError(
+        f"a transpose needs a weight of shape [{ends.reads}, {ends.writes}], and a `to` route has none",
+        "use it on a `through` route, or use a `random` matrix here",
+        "kind",
+    )
+
+
+def identity(b: Builder, matrix: Identity, state: State, error: Value, weight: Value | None) -> Value:
+    """The error itself."""
+    return error
+
+
+def transpose(b: Builder, matrix: Transpose, state: State, error: Value, weight: Value | None) -> Value:
+    """d W, with d [N, reads] and W [reads, writes]."""
+    assert weight is not None
+    return b.matmul(error, weight)
+
+
+IDENTITY = MatrixKind("identity", Identity, lambda *_: (), identity, misfit=unequal)
+TRANSPOSE = MatrixKind(
+    "transpose", Transpose, lambda *_: (), transpose, misfit=no_weight, transports=lambda _: True
+)

@@ -1,0 +1,23 @@
+"""Synapse-local learning of the reading factor (learning-rules R11). Its Q learns by `kolen_pollack`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fac.program.kinds import Learned, LearningKind, Signals, State
+from fac.spec.feedback import Learning
+from fac.step.builder import Builder
+
+
+class Local(Learning):
+    """gP = (x Q)^T d: the gradient of the loss with respect to P, if W were (Q P)^T."""
+
+    rule: Literal["local"] = "local"
+
+
+def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
+    """gP [rank, reads] from x [N, writes], Q [writes, rank] and d [N, reads]."""
+    return Learned("P", b.matmul(b.matmul(signals.receiver, state["Q"]), signals.error, ta=True), gradient=True)
+
+
+LOCAL = LearningKind("local", Local, read=read, pair=True)

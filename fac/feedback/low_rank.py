@@ -1,0 +1,112 @@
+"""Low-rank feedback F = Q P (learning-rules R8 to R12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fac.feedback.kolen_pollack import KolenPollack
+from fac.feedback.learning import ways
+from fac.feedback.oja import Oja
+from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
+from fac.program.program import Ends
+from fac.program.tensors import Role, SvdFactor, Tensor
+from fac.spec.feedback import AnyLearning, Matrix
+from fac.spec.init import Init, Normal
+from fac.spec.train import Positive
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class LowRank(Matrix):
+    """F(d) = Q (P d): P [rank, reads] reads the error, Q [writes, rank] writes it.
+
+    The two thin products stay apart: forming Q P would throw away the saving that the rank buys.
+    """
+
+    kind: Literal["low_rank"] = "low_rank"
+    rank: Positive = Field(description="Rows of P and columns of Q.")
+    read: AnyLearning = Field(Oja(), description="How P changes.")
+    write: AnyLearning = Field(KolenPollack(), description="How Q changes.")
+    init: Literal["random", "svd"] = Field(
+        "random",
+        description="`random`: P with orthonormal rows, Q normal with the spread of the forward weight. `svd`: the "
+        "truncated singular value decomposition of the forward weight.",
+    )
+    init_P: Init | None = Field(None, description="Initial P, if not orthonormal.")
+    init_Q: Init | None = Field(None, description="Initial Q, if not as `init` says.")
+    refresh: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Set P and Q anew from the singular value decomposition every so many steps."
+    )
+
+
+def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
+    """P and Q."""
+    names = f"{ends.prefix}.P", f"{ends.prefix}.Q"
+    shapes = (matrix.rank, ends.reads), (ends.writes, matrix.rank)
+    if matrix.init == "svd":
+        assert ends.weight is not None
+        svd = [SvdFactor(ends.weight.name, matrix.rank, side) for side in "PQ"]
+        return tuple(
+            Tensor(n, s, f, role=Role.FEEDBACK) for n, s, f in zip(names, shapes, svd, strict=True)
+        )
+    p = Tensor(names[0], shapes[0], matrix.init_P or "orthogonal", ends.reads, matrix.rank, Role.FEEDBACK)
+    q = Tensor(names[1], shapes[1], matrix.init_Q or spread(matrix, ends), matrix.rank, ends.writes, Role.FEEDBACK)
+    return p, q
+
+
+def spread(matrix: LowRank, ends: Ends) -> Normal:
+    """N(0, std^2) for Q.
+
+    On a `through` route std is that of the default forward weight, sqrt(2 / writes) (learning-rules R8). On a
+    `to` route it is 1 / sqrt(writes * rank), so that Q P has the Frobenius norm of a `launay` matrix.
+    """
+    return Normal(std=sqrt(2 / ends.writes) if ends.weight is not None else 1 / sqrt(ends.writes * matrix.rank))
+
+
+def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
+    """Something that needs the forward weight on a route that has none, or a rule that cannot teach its factor."""
+    needy = [("init", matrix.init == "svd"), ("refresh", matrix.refresh is not None)]
+    needy += [(key, ways(rule).transports) for key, rule in (("read", matrix.read), ("write", matrix.write))]
+    for field, needs in needy:
+        if needs and ends.weight is None:
+            return ShapeError(
+                f"`{field}` needs the forward weight, and a `to` route has none", "use it on a `through` route", field
+            )
+    if ways(matrix.read).name != "fixed" and ways(matrix.read).read is None:
+        return ShapeError(f"`{ways(matrix.read).name}` cannot teach P", "use `oja` or `local`", "read")
+    if ways(matrix.write).name != "fixed" and ways(matrix.write).write is None:
+        return ShapeError(f"`{ways(matrix.write).name}` cannot teach Q", "use `kolen_pollack`", "write")
+    return None
+
+
+def apply(b: Builder, matrix: LowRank, state: State, error: Value, weight: Value | None) -> Value:
+    """U = s Q^T with s = d P^T."""
+    return b.matmul(b.matmul(error, state["P"], tb=True), state["Q"], tb=True)
+
+
+def learn(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Iterable[Learned]:
+    """What `read` says of P and `write` of Q."""
+    read, write = ways(matrix.read).read, ways(matrix.write).write
+    if read is not None:
+        yield read(b, matrix.read, state, signals)
+    if write is not None:
+        yield write(b, matrix.write, state, signals)
+
+
+LOW_RANK = MatrixKind(
+    "low_rank",
+    LowRank,
+    tensors,
+    apply,
+    learn,
+    misfit=misfit,
+    transports=lambda matrix: any(
+        (ways(matrix.read).transports, ways(matrix.write).transports, matrix.init == "svd", matrix.refresh)
+    ),
+    rank=lambda matrix, ends: int(matrix.rank),
+    refresh=lambda matrix: matrix.refresh,
+)

@@ -1,0 +1,72 @@
+"""A full feedback matrix B: fixed in feedback alignment and direct feedback alignment, or learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from fac.feedback.learning import ways
+from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
+from fac.program.program import Ends
+from fac.program.tensors import Role, Tensor
+from fac.spec.feedback import AnyLearning, Fixed, Matrix
+from fac.spec.init import Init
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class Random(Matrix):
+    """F(d) = B d. Stored like the weight, [reads, writes], on a `through` route; [writes, reads] on a `to` route."""
+
+    kind: Literal["random"] = "random"
+    init: Init | Literal["like_forward"] | None = Field(
+        None,
+        description="Initial B. Default: `like_forward` on a `through` route, `launay` (N(0, 1) / sqrt(units * "
+        "outputs)) on a `to` route.",
+    )
+    learn: AnyLearning = Field(Fixed(), description="How B changes.")
+
+
+def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
+    """B."""
+    through = ends.weight is not None
+    shape = (ends.reads, ends.writes) if through else (ends.writes, ends.reads)
+    init = matrix.init or ("like_forward" if through else "launay")
+    if init == "like_forward":
+        assert ends.weight is not None
+        assert not hasattr(ends.weight.init, "side")
+        init = ends.weight.init  # type: ignore[assignment]
+    return (Tensor(f"{ends.prefix}.B", shape, init, ends.writes, ends.reads, Role.FEEDBACK),)  # type: ignore[arg-type]
+
+
+def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
+    """`like_forward` where there is no forward weight, or a rule that cannot teach a full matrix."""
+    if matrix.init == "like_forward" and ends.weight is None:
+        return ShapeError("a `to` route has no forward weight to be drawn like", "use `launay` or `normal`", "init")
+    if not isinstance(matrix.learn, Fixed) and ways(matrix.learn).full is None:
+        return ShapeError(f"`{ways(matrix.learn).name}` cannot teach a full matrix", "use `kolen_pollack`", "learn")
+    return None
+
+
+def apply(b: Builder, matrix: Random, state: State, error: Value, weight: Value | None) -> Value:
+    """[N, reads] -> [N, writes]: d F on a `through` route, e B^T on a `to` route."""
+    return b.matmul(error, state["B"], tb=weight is None)
+
+
+def learn(b: Builder, matrix: Random, state: State, signals: Signals) -> Iterable[Learned]:
+    """What `learn:` says of B."""
+    rule = ways(matrix.learn).full
+    return () if rule is None else (rule(b, matrix.learn, state, signals),)
+
+
+RANDOM = MatrixKind(
+    "random",
+    Random,
+    tensors,
+    apply,
+    learn,
+    misfit=misfit,
+    transports=lambda matrix: ways(matrix.learn).transports,
+)

@@ -1,0 +1,163 @@
+"""Short-hands for sets of routes, in terms of the long form that `fac show --expand` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from fac.feedback.kolen_pollack import KolenPollack
+from fac.feedback.local import Local
+from fac.feedback.low_rank import LowRank
+from fac.feedback.normative import Normative
+from fac.feedback.oja import Oja
+from fac.feedback.random import Random
+from fac.program.kinds import Expansion, RuleKind
+from fac.program.lower import selected
+from fac.program.program import LOSS, Node, Program
+from fac.program.site import first_weighted, last_weighted, site_of
+from fac.spec.feedback import AnyLearning, Fixed, Matrix, ShortHand, ThroughRoute, ToRoute
+from fac.spec.init import Init
+from fac.spec.train import Positive
+
+
+class Backprop(ShortHand):
+    """Backpropagation: no routes, every error is exact."""
+
+    rule: Literal["bp"] = "bp"
+
+
+class FeedbackAlignment(ShortHand):
+    """Feedback alignment: a fixed random matrix in place of W^T, layer by layer (Lillicrap et al. 2016)."""
+
+    rule: Literal["fa"] = "fa"
+    init: Init | Literal["like_forward"] = Field("like_forward", description="Initial feedback matrices.")
+    learn: AnyLearning = Field(Fixed(), description="How the feedback matrices change.")
+    scale: float = Field(1.0, description="Factor on every feedback matrix.")
+
+
+class DirectFeedbackAlignment(ShortHand):
+    """Direct feedback alignment: the output error through a random matrix to every hidden layer (Nokland 2016)."""
+
+    rule: Literal["dfa"] = "dfa"
+    init: Init = Field("launay", description="Initial feedback matrices.")
+    learn: AnyLearning = Field(Fixed(), description="How the feedback matrices change.")
+    scale: float = Field(1.0, description="Factor on every feedback matrix.")
+
+
+class LowRankShortHand(ShortHand):
+    """What the low-rank rules share."""
+
+    rank: Positive = Field(description="Rank of every route, clipped to what the layer's ends allow.")
+    rate: Annotated[float, Field(gt=0)] = Field(1.0, description="Rate of Oja's rule, where it is used.")
+    scale: float = Field(1.0, description="Factor on every feedback operator.")
+
+
+class Ldfa(LowRankShortHand):
+    """Low-dimensional feedback alignment, layer by layer (Hanut and Kadmon 2025)."""
+
+    rule: Literal["ldfa"] = "ldfa"
+    learn: Literal["fixed", "kolen_pollack", "oja_kp", "local", "normative"] = Field(
+        "oja_kp", description="How P and Q change; `local` and `normative` start from the SVD of the weight."
+    )
+    refresh: Positive | None = Field(
+        None, description="With `normative`: set P and Q from the SVD anew every so many steps."
+    )
+
+
+class DirectLdfa(LowRankShortHand):
+    """Low-dimensional feedback from the output error straight to every hidden layer."""
+
+    rule: Literal["direct_ldfa"] = "direct_ldfa"
+    learn: Literal["fixed", "kolen_pollack", "oja_kp", "local"] = Field("oja_kp", description="How P and Q change.")
+
+
+class Shallow(ShortHand):
+    """Only the layers next to the loss learn: the baseline that every fixed-feedback rule must beat."""
+
+    rule: Literal["shallow"] = "shallow"
+
+
+def _layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
+    """Each weighted node but the first: those whose passed-on error somebody needs."""
+    first = first_weighted(program)
+    return (node for node in selected(program, rule.globs) if node.name not in first)
+
+
+def _direct(rule: ShortHand, program: Program) -> Iterator[Node]:
+    """Each weighted node but the last: those that the loss does not reach exactly anyway."""
+    last = last_weighted(program)
+    return (node for node in selected(program, rule.globs) if node.name not in last)
+
+
+def _pair(rule: Any) -> dict[str, Any]:
+    oja, kp, local, normative, fixed = Oja(rate=rule.rate), KolenPollack(), Local(), Normative(), Fixed()
+    settings: dict[str, dict[str, Any]] = {
+        "fixed": {"read": fixed, "write": fixed},
+        "kolen_pollack": {"read": fixed, "write": kp},
+        "oja_kp": {"read": oja, "write": kp},
+        "local": {"read": local, "write": kp},
+        "normative": {"read": normative, "write": normative, "refresh": getattr(rule, "refresh", None)},
+    }
+    return settings[rule.learn] | {"scale": rule.scale}
+
+
+def expand_bp(rule: Backprop, program: Program) -> Expansion:
+    """No routes."""
+    return Expansion()
+
+
+def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
+    """`through` each weighted node but the first."""
+    matrix = Random(init=rule.init, learn=rule.learn, scale=rule.scale)
+    return Expansion(tuple(_through(node, matrix) for node in _layerwise(rule, program)))
+
+
+def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
+    """From the loss `to` each weighted node but the last."""
+    matrix = Random(init=rule.init, learn=rule.learn, scale=rule.scale)
+    return Expansion(tuple(_to(node, matrix) for node in _direct(rule, program)))
+
+
+def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
+    """`through` each weighted node but the first, at rank min(rank, in, out)."""
+    settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
+    routes = []
+    for node in _layerwise(rule, program):
+        weight = next((t for t in node.tensors if t.name == f"{node.name}.{node.contraction}"), None)
+        limit = rule.rank if weight is None else min(weight.shape[0], prod(weight.shape[1:]))
+        routes.append(_through(node, LowRank(rank=min(rule.rank, limit), **settings)))
+    return Expansion(tuple(routes))
+
+
+def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
+    """From the loss `to` each weighted node but the last, at rank min(rank, outputs, units)."""
+    routes = []
+    for node in _direct(rule, program):
+        site = program.by_name[site_of(program, node.name) or node.name]
+        limit = min(program.dim(LOSS) or rule.rank, prod(site.shape or (rule.rank,)))
+        routes.append(_to(node, LowRank(rank=min(rule.rank, limit), **_pair(rule))))
+    return Expansion(tuple(routes))
+
+
+def expand_shallow(rule: Shallow, program: Program) -> Expansion:
+    """No routes; whatever is not next to the loss is frozen."""
+    return Expansion(frozen=tuple(node.name for node in _direct(rule, program)))
+
+
+def _through(node: Node, matrix: Matrix) -> ThroughRoute:
+    return ThroughRoute(through=node.name, matrix=matrix)
+
+
+def _to(node: Node, matrix: Matrix) -> ToRoute:
+    return ToRoute(to=node.name, matrix=matrix)
+
+
+BP = RuleKind("bp", Backprop, expand_bp)
+FA = RuleKind("fa", FeedbackAlignment, expand_fa)
+DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa)
+LDFA = RuleKind("ldfa", Ldfa, expand_ldfa)
+DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa)
+SHALLOW = RuleKind("shallow", Shallow, expand_shallow)

@@ -1,0 +1,49 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.program import Shape
+from fac.program.tensors import Tensor
+from fac.spec.init import Init
+from fac.spec.layers import WeightedLayer
+from fac.spec.train import Positive
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class Linear(WeightedLayer):
+    """A = H W^T + b, with H [N, in], W [out, in], b [out]."""
+
+    kind: Literal["linear"] = "linear"
+    out: Positive = Field(description="Number of units.")
+    bias: bool = Field(True, description="Whether a bias, zero at the start, is added.")
+    init: Init = Field("kaiming_uniform", description="Initial weights; the default is U(-b, b), b = sqrt(6/in).")
+
+
+def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[in] -> [out]."""
+    if len(inputs) != 1 or len(inputs[0]) != 1:
+        got = " and ".join(str(list(shape)) for shape in inputs)
+        raise ShapeError(
+            f"`{name}` is linear and reads one vector per sample, not {got}",
+            "put a `flatten` layer before it" if len(inputs) == 1 else "join the inputs with an `add` layer first",
+        )
+    k = inputs[0][0]
+    weight = Tensor(f"{name}.weight", (layer.out, k), layer.init, fan_in=k, fan_out=layer.out)
+    bias = Tensor(f"{name}.bias", (layer.out,), "zeros", fan_in=k, fan_out=layer.out)
+    return Facts((layer.out,), (weight, bias) if layer.bias else (weight,), contraction="weight")
+
+
+def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """H W^T + b."""
+    product = b.matmul(inputs[0], state["weight"], tb=True)
+    return b.add(product, state["bias"]) if layer.bias else product
+
+
+LINEAR = LayerKind("linear", Linear, infer, forward)

@@ -1,0 +1,25 @@
+"""Mean squared error."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fac.program.kinds import LossKind
+from fac.spec.layers import Loss
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class Mse(Loss):
+    """The mean of (z - y)^2 over samples and outputs; its error at the output is 2 (z - y) / (N C)."""
+
+    kind: Literal["mse"] = "mse"
+
+
+def forward(b: Builder, loss: Mse, output: Value, y: Value) -> Value:
+    """A scalar from outputs and targets, both [N, C]."""
+    residual = b.sub(output, y)
+    return b.mean(b.mul(residual, residual), range(len(output.type.shape)))
+
+
+MSE = LossKind("mse", Mse, False, forward)

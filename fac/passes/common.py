@@ -1,0 +1,22 @@
+"""Common subexpressions."""
+
+from __future__ import annotations
+
+from fac.passes.rewrite import Replacement, rewrite
+from fac.step.ir import Attribute, Function, Op, Value
+
+Key = tuple[str, tuple[Value, ...], tuple[tuple[str, Attribute], ...]]
+
+
+def share_common(function: Function) -> Function:
+    """After this pass no two ops have the same kind, operands and attributes. Every op is a pure function."""
+    seen: dict[Key, Value] = {}
+
+    def visit(op: Op) -> Replacement:
+        key = (op.kind, op.operands, op.attributes)
+        if key in seen:
+            return seen[key]
+        seen[key] = op.result
+        return op
+
+    return rewrite(function, visit)

@@ -1,0 +1,184 @@
+"""The whole chain on one page: text -> Document -> ModelSpec -> Program -> functions -> Artifact.
+
+Each arrow is a pure function on frozen values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from fac import plugins, source
+from fac.checks import run_checks
+from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
+from fac.program.lower import lower
+from fac.program.program import Program
+from fac.source import Document
+from fac.spec.errors import translate
+from fac.spec.model import ModelSpec
+
+if TYPE_CHECKING:
+    from fac.backend import Artifact, Backend, Compiled, Precision
+
+SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Document | ModelSpec
+
+
+def load(path: SpecLike, overrides: Iterable[str] = ()) -> ModelSpec:
+    """The spec in a file, in plain data, or as it is.
+
+    Args:
+        path: a file's path (`-` is standard input), a mapping, a Document or a ModelSpec.
+        overrides: `--set` assignments such as `update.lr=0.01`.
+
+    Raises:
+        FacError: the file cannot be read.
+        SpecError: it is not a spec; `diagnostics` says why.
+    """
+    if isinstance(path, ModelSpec):
+        return path
+    document = _document(path, overrides)
+    spec, findings = parse(document)
+    if spec is None:
+        raise _refused(document, findings)
+    return spec
+
+
+def parse(document: Document) -> tuple[ModelSpec | None, tuple[Diagnostic, ...]]:
+    """The spec, or None and the findings that say why there is none."""
+    if document.diagnostics:
+        return None, document.diagnostics
+    try:
+        return ModelSpec.model_validate(document.data), ()
+    except ValidationError as error:
+        return None, translate(error, document.data)
+
+
+def check(path: SpecLike, overrides: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
+    """All findings of a spec, in its order; empty if there are none.
+
+    Raises:
+        FacError: the file cannot be read.
+    """
+    if isinstance(path, ModelSpec):
+        return run_checks(lower(path))
+    spec, findings = parse(_document(path, overrides))
+    return findings if spec is None else run_checks(lower(spec))
+
+
+def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
+    """The network-level program of a spec without errors.
+
+    Raises:
+        FacError: the file cannot be read.
+        SpecError: the spec has findings of severity `error`.
+    """
+    document = None if isinstance(path, ModelSpec) else _document(path, overrides)
+    program = lower(path if isinstance(path, ModelSpec) else load(document or path))
+    errors = tuple(d for d in run_checks(program) if d.rule.severity is Severity.ERROR)
+    if errors:
+        raise _refused(document or source.from_data({}), errors)
+    return program
+
+
+def compiled(program: Program) -> Compiled:
+    """The backend-independent result: functions and state."""
+    from math import prod
+
+    from fac.backend import Compiled, Slot
+    from fac.build.functions import functions
+    from fac.build.host import tasks
+    from fac.build.initial import draw
+    from fac.program.lower import kind_of
+
+    made = functions(program)
+    shape = program.nodes[-1].shape
+    assert shape is not None
+    assert prod(shape)
+    used = {value.name for value in made.forward.inputs}
+    return Compiled(
+        name=program.spec.name,
+        spec_hash=spec_hash(program.spec),
+        version=version("fac-compiler"),
+        forward=made.forward,
+        evaluate=made.evaluate,
+        step=made.step,
+        probe=made.probe,
+        state=tuple(Slot(t.name, t.shape, t.name in used) for t in made.tensors),
+        sample=program.spec.input.shape,
+        output=shape,
+        classes=kind_of("fac.losses", program.spec.loss).classes,
+        lr=program.spec.update.lr,
+        initial=partial(draw, made.tensors, program.spec.train.seed),
+        tasks=tasks(program),
+    )
+
+
+def compile(
+    path: SpecLike,
+    backend: str = "torch",
+    precision: Precision | None = None,
+    overrides: Iterable[str] = (),
+) -> Artifact:
+    """Lower a spec to a backend.
+
+    Args:
+        path: see `load`. The `data` and `train` sections are not needed.
+        backend: the name of an installed backend.
+        precision: `float32` or `float64`; the backend's own default if not given.
+        overrides: see `load`.
+
+    Raises:
+        FacError: no such backend, or what it runs with is not installed.
+        SpecError: the spec has findings of severity `error`.
+    """
+    chosen = find_backend(backend)
+    return chosen.emit(compiled(lowered(path, overrides)), precision or chosen.default_precision)
+
+
+def find_backend(name: str) -> Backend:
+    """An installed backend.
+
+    Raises:
+        FacError: there is none of that name; the message lists those that there are.
+    """
+    for backend in backends():
+        if backend.name == name:
+            return backend
+    names = ", ".join(f"`{b.name}`" for b in backends())
+    raise FacError(f"no backend is called `{name}`; installed are {names}")
+
+
+def backends() -> tuple[Backend, ...]:
+    """All installed backends."""
+    return plugins.objects("fac.backends")
+
+
+def spec_hash(spec: ModelSpec) -> str:
+    """SHA-256 of what the spec says, whatever its layout: 16 hexadecimal digits."""
+    text = json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _document(path: SpecLike, overrides: Iterable[str]) -> Document:
+    assert not isinstance(path, ModelSpec)
+    if isinstance(path, Document):
+        document = path
+    else:
+        document = source.from_data(path) if isinstance(path, Mapping) else source.read(path)
+    return source.override(document, overrides)
+
+
+def _refused(document: Document, findings: tuple[Diagnostic, ...]) -> SpecError:
+    from fac.render.diagnostics import full
+
+    return SpecError(full(document, findings), findings)
+
+
+__all__ = ["FacError", "SpecError", "backends", "check", "compile", "compiled", "load", "lowered", "parse"]

@@ -1,0 +1,55 @@
+"""How much of an error its reading subspace holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, Literal
+
+from fac.probes.cosine import TINY
+from fac.program.kinds import ProbeKind, Sweeps
+from fac.spec.train import Probe
+from fac.step.builder import Builder
+from fac.step.ir import Phase, Value
+from fac.step.types import N
+
+
+class CapturedEnergy(Probe):
+    """|d P^+ P|^2 / |d|^2 per reading matrix P, not centred (learning-rules 5.3)."""
+
+    kind: Literal["captured_energy"] = "captured_energy"
+
+
+def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
+    """`PREFIX.P.captured_energy`, for low-rank routes and for subspaces."""
+    program = sweeps.program
+    readings = [(r.source, t.name) for r in program.routes for t in r.tensors if t.name.endswith(".P")]
+    readings += [(s.of, t.name) for s in program.subspaces for t in s.tensors]
+    for source, name in readings:
+        root = program.root(source)
+        error = None if root is None or source in program.subspace else sweeps.routed(sweeps.values[root])
+        if error is not None:
+            with b.at(name.partition(".")[0], Phase.PROBE):
+                yield f"{name}.captured_energy", captured(b, error, sweeps.state[name])
+
+
+def captured(b: Builder, error: Value, p: Value) -> Value:
+    """The share of |d|^2 in the row space of P [r, m].
+
+    With G = P P^T the projection is P^T G^-1 P. G^-1 is found by Newton-Schulz, which needs products only and
+    converges from G^T / (|G|_1 |G|_inf) for every G of full rank.
+    """
+    rows = b.reshape(error, (N, prod(dim for dim in error.type.shape[1:] if isinstance(dim, int))))
+    s = b.matmul(rows, p, tb=True)
+    gram = b.matmul(p, p, tb=True)
+    inverse = b.div(gram, b.maximum(b.dot(gram, gram), TINY))
+    for _ in range(NEWTON_STEPS):
+        inverse = b.sub(b.mul(inverse, 2.0), b.matmul(inverse, b.matmul(gram, inverse)))
+    held = b.dot(b.matmul(s, inverse), s)
+    return b.div(held, b.maximum(b.dot(rows, rows), TINY))
+
+
+NEWTON_STEPS = 40
+"""Enough for a condition number of P P^T up to about 1e5; orthonormal rows need log2(rank) of them."""
+
+CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build)

@@ -1,0 +1,42 @@
+"""How well the feedback matrices point along the weights that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from fac.probes.cosine import TINY, cosine
+from fac.program.kinds import ProbeKind, Sweeps
+from fac.program.program import Route
+from fac.spec.train import Probe
+from fac.step.builder import Builder
+from fac.step.ir import Phase, Value
+
+
+class FeedbackAlignment(Probe):
+    """Per `through` route with a matrix: the cosine between it and W^T, and the ratio of their norms."""
+
+    kind: Literal["feedback_alignment"] = "feedback_alignment"
+
+
+def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
+    """`PREFIX.cosine` and `PREFIX.norm_ratio`, PREFIX as in the names of the route's state."""
+    for route in sweeps.program.routes:
+        if route.ends is None or route.ends.weight is None or not route.tensors:
+            continue
+        with b.at(route.node, Phase.PROBE):
+            used = _as_weight(b, sweeps, route)
+            weight = sweeps.state[route.ends.weight.name]
+            yield f"{route.ends.prefix}.cosine", cosine(b, used, weight)
+            length = b.sqrt(b.dot(used, used))
+            yield f"{route.ends.prefix}.norm_ratio", b.div(length, b.maximum(b.sqrt(b.dot(weight, weight)), TINY))
+
+
+def _as_weight(b: Builder, sweeps: Sweeps, route: Route) -> Value:
+    """The matrix that the sweep uses, in the shape of W [reads, writes]: B as stored, or (Q P)^T."""
+    state = {t.name.rpartition(".")[2]: sweeps.state[t.name] for t in route.tensors}
+    matrix = state["B"] if "B" in state else b.matmul(state["P"], state["Q"], ta=True, tb=True)
+    return b.mul(matrix, route.matrix.scale) if route.matrix.scale != 1 else matrix
+
+
+FEEDBACK_ALIGNMENT = ProbeKind("feedback_alignment", FeedbackAlignment, build)

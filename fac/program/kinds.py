@@ -1,0 +1,194 @@
+"""What a plug-in declares. The core's own kinds are declared in the same way, in the folder of their family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fac.program.program import Ends, Program, Shape
+from fac.program.tensors import Tensor
+from fac.spec.base import Model
+from fac.spec.feedback import Subspace as SubspaceSpec
+from fac.spec.feedback import ThroughRoute, ToRoute
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+State = Mapping[str, Value]
+"""Values of state tensors by the last part of their name (`weight`, `P`, ...)."""
+
+
+class ShapeError(ValueError):
+    """A layer cannot read what it is given. `field` is the key of the layer that the caret should stand under."""
+
+    def __init__(self, message: str, help: str = "", field: str | None = None) -> None:
+        super().__init__(message)
+        self.help, self.field = help, field
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a layer makes of the shapes that it reads."""
+
+    shape: Shape
+    tensors: tuple[Tensor, ...] = ()
+    contraction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a forward pass is run."""
+
+    node: str
+    training: bool
+    seed: int
+    step: Value | None
+    """INT scalar, the number of the step; None outside training."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind:
+    """A layer: shapes first, then a forward function. It has no backward code."""
+
+    name: str
+    spec: type[Model]
+    infer: Callable[[Any, str, Sequence[Shape]], Facts]
+    """`infer(spec, node name, input shapes)`; raises ShapeError."""
+    forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value]
+    random: bool = False
+    """Whether training draws random numbers, for which the step number is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossKind:
+    """A loss: a scalar from the output and the targets."""
+
+    name: str
+    spec: type[Model]
+    classes: bool
+    """Whether targets are class labels INT [N] rather than FLOAT of the output's shape."""
+    forward: Callable[[Builder, Any, Value, Value], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What a feedback matrix may learn from. All are values from before the step."""
+
+    error: Value
+    """What the operator reads, [N, reads]."""
+    receiver: Value
+    """The forward value at which its output arrives, [N, writes]."""
+    weight: Value | None
+    """The forward weight [reads, writes] that a `through` route replaces."""
+    weight_gradient: Callable[[], Value | None]
+    """The gradient of that weight, built on demand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a learning rule says of one matrix: a pseudo-gradient for the update rule, or its next value."""
+
+    tensor: str
+    value: Value
+    gradient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixKind:
+    """A feedback operator: its state, what it makes of an error, and how it learns."""
+
+    name: str
+    spec: type[Model]
+    tensors: Callable[[Any, Ends], tuple[Tensor, ...]]
+    apply: Callable[[Builder, Any, State, Value, Value | None], Value]
+    """`apply(builder, spec, state, error [N, reads], weight)` -> [N, writes], without `scale`."""
+    learn: Callable[[Builder, Any, State, Signals], Iterable[Learned]] = lambda *_: ()
+    misfit: Callable[[Any, Ends], ShapeError | None] = lambda *_: None
+    """Why the operator cannot connect these ends, if it cannot."""
+    transports: Callable[[Any], bool] = lambda _: False
+    """Whether the operator, or its learning, reads the forward weight."""
+    rank: Callable[[Any, Ends], int | None] = lambda *_: None
+    """The rank that the spec writes out, if it does."""
+    refresh: Callable[[Any], int | None] = lambda _: None
+    """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningKind:
+    """How one matrix, or one factor of a low-rank pair, learns. None where the rule has nothing to say."""
+
+    name: str
+    spec: type[Model]
+    full: Callable[[Builder, Any, State, Signals], Learned] | None = None
+    """A full matrix B."""
+    read: Callable[[Builder, Any, State, Signals], Learned] | None = None
+    """P of a low-rank pair, or of a subspace."""
+    write: Callable[[Builder, Any, State, Signals], Learned] | None = None
+    """Q of a low-rank pair."""
+    transports: bool = False
+    """Whether the rule reads the forward weight."""
+    pair: bool = False
+    """Whether P's rule needs Q, so that it cannot teach the P of a subspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The routes that a short-hand stands for, written in the spec's own vocabulary."""
+
+    routes: tuple[ThroughRoute | ToRoute, ...] = ()
+    subspaces: tuple[SubspaceSpec, ...] = ()
+    frozen: tuple[str, ...] = ()
+    """Layers that the rule does not train."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleKind:
+    """A short-hand for a set of routes."""
+
+    name: str
+    spec: type[Model]
+    expand: Callable[[Any, Program], Expansion]
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The next value of a parameter and of its optimiser state."""
+
+    parameter: Value
+    slots: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKind:
+    """How a parameter moves once its gradient is known (learning-rules section 3)."""
+
+    name: str
+    spec: type[Model]
+    slots: Callable[[Any], tuple[str, ...]]
+    """Names of the optimiser state kept per parameter, each of the parameter's shape."""
+    apply: Callable[[Builder, Any, Value, Value, State, Value, Value], Updated]
+    """`apply(builder, spec, parameter, gradient, slots, lr, step)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeps:
+    """What a probe may look at: one forward pass, and two backward sweeps over it."""
+
+    program: Program
+    values: Mapping[str, Value]
+    """Outputs of nodes by name."""
+    state: Mapping[str, Value]
+    """State tensors by full name."""
+    routed: Callable[[Value], Value | None]
+    """The cotangent under the routing that is trained."""
+    true: Callable[[Value], Value | None]
+    """The cotangent under backpropagation on the same forward values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeKind:
+    """A measurement: named scalars from one batch."""
+
+    name: str
+    spec: type[Model]
+    build: Callable[[Builder, Any, Sweeps], Iterable[tuple[str, Value]]]

@@ -1,0 +1,147 @@
+"""Program: the network and its routing, resolved as far as possible. Names that dangle stay as they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from fac.diagnostics import Path
+from fac.program.tensors import Tensor
+from fac.spec.feedback import Learning, Matrix
+from fac.spec.layers import Layer
+from fac.spec.model import ModelSpec
+
+INPUT = "input"
+LOSS = "loss"
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the shape of a node is unknown: the finding that `fac check` will report."""
+
+    message: str
+    help: str = ""
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One layer: reads the outputs of `inputs`, makes one tensor of `shape` per sample."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    shape: Shape | None
+    origin: Path
+    tensors: tuple[Tensor, ...] = ()
+    contraction: str | None = None
+    """Which of the tensors the layer contracts its input with; None for a layer without weights."""
+    trainable: bool = True
+    fault: Fault | None = None
+
+    @property
+    def weighted(self) -> bool:
+        """Whether feedback can go through this node or to it."""
+        return self.contraction is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Subspace:
+    """s = P d, P [rank, dim of the source]."""
+
+    name: str
+    of: str
+    rank: int
+    basis: Learning
+    origin: Path
+    tensors: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What a feedback operator connects: it reads `reads` numbers per sample and writes `writes`."""
+
+    prefix: str
+    """Of the names of its state: `fc1.feedback`."""
+    reads: int
+    writes: int
+    weight: Tensor | None = None
+    """The forward weight [reads, writes] that a `through` route replaces; None on a `to` route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A `through` route (site is None: it stands at the node's input) or a `to` route."""
+
+    node: str
+    through: bool
+    source: str
+    matrix: Matrix
+    origin: Path
+    site: str | None = None
+    """On a `to` route, the node whose output receives; None if the name dangles."""
+    add: bool = False
+    ends: Ends | None = None
+    """None where a shape or a name is unknown."""
+    tensors: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """What `fac` knows of a spec before any op is written. Checks read this, `fac.build` makes ops of it."""
+
+    spec: ModelSpec
+    nodes: tuple[Node, ...]
+    routes: tuple[Route, ...] = ()
+    subspaces: tuple[Subspace, ...] = ()
+    unmatched: tuple[tuple[Path, str], ...] = ()
+    """Globs of the feedback section that name no weighted layer."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by name; of two that share a name the first."""
+        found: dict[str, Node] = {}
+        for node in self.nodes:
+            found.setdefault(node.name, node)
+        return found
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Node, ...]]:
+        """Which nodes read a node's output (or `input`)."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    @property
+    def output(self) -> str:
+        """The node whose output the loss reads."""
+        return self.nodes[-1].name
+
+    @cached_property
+    def weighted(self) -> tuple[Node, ...]:
+        """The nodes that feedback can go through or to."""
+        return tuple(node for node in self.nodes if node.weighted)
+
+    @cached_property
+    def subspace(self) -> Mapping[str, Subspace]:
+        """Subspaces by name."""
+        return {s.name: s for s in reversed(self.subspaces)}
+
+    def dim(self, source: str) -> int | None:
+        """Numbers per sample of an error source; None if the name dangles or the shape is unknown."""
+        if source in self.subspace:
+            return self.subspace[source].rank
+        node = self.by_name.get(self.output if source == LOSS else source)
+        return None if node is None or node.shape is None else prod(node.shape)
+
+    def root(self, source: str) -> str | None:
+        """The node whose error a source reads, subspaces resolved; None if a name dangles."""
+        if source in self.subspace:
+            source = self.subspace[source].of
+        name = self.output if source == LOSS else source
+        return name if name in self.by_name else None

@@ -1,0 +1,45 @@
+"""Where a direct route enters, and what lies above and below a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fac.program.program import INPUT, Node, Program
+
+
+def site_of(program: Program, name: str) -> str | None:
+    """The last value reached from a node while each has one reader without weights and without other inputs.
+
+    It stops before a join, so a direct route never leaks into a skip. None if no node has that name.
+    """
+    if name not in program.by_name:
+        return None
+    current, seen = name, {name}
+    while True:
+        readers = program.readers.get(current, ())
+        if len(readers) != 1 or readers[0].weighted or len(readers[0].inputs) != 1 or readers[0].name in seen:
+            return current
+        current = readers[0].name
+        seen.add(current)
+
+
+def first_weighted(program: Program) -> frozenset[str]:
+    """Weighted nodes below which no weighted node lies: nobody needs the error that they would pass on."""
+    return _extremes({node.name: node.inputs for node in program.nodes}, program.nodes)
+
+
+def last_weighted(program: Program) -> frozenset[str]:
+    """Weighted nodes between which and the loss no weighted node lies: the loss reaches them exactly."""
+    above = {node.name: tuple(r.name for r in program.readers.get(node.name, ())) for node in program.nodes}
+    return _extremes(above, program.nodes[::-1])
+
+
+def _extremes(before: Mapping[str, tuple[str, ...]], order: tuple[Node, ...]) -> frozenset[str]:
+    beyond: dict[str, bool] = {INPUT: False}
+    found: set[str] = set()
+    for node in order:
+        past = any(beyond.get(name, False) for name in before[node.name])
+        if node.weighted and not past:
+            found.add(node.name)
+        beyond[node.name] = past or node.weighted
+    return frozenset(found)

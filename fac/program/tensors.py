@@ -1,0 +1,47 @@
+"""State: every array that a step reads and writes has a name, a shape and a law for its initial value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fac.spec.init import Init
+
+
+class Role(StrEnum):
+    """What a tensor is for."""
+
+    PARAMETER = "parameter"
+    FEEDBACK = "feedback"
+    OPTIMISER = "optimiser"
+
+
+@dataclass(frozen=True, slots=True)
+class SvdFactor:
+    """A factor of the truncated SVD of a forward weight W [m, k]: W^T ~ Q P, balanced (learning-rules R10)."""
+
+    weight: str
+    rank: int
+    side: str
+    """`P` (rank, m) or `Q` (k, rank)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One array of the state."""
+
+    name: str
+    shape: tuple[int, ...]
+    init: Init | SvdFactor
+    fan_in: int = 1
+    fan_out: int = 1
+    role: Role = Role.PARAMETER
+    trainable: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        product = 1
+        for dim in self.shape:
+            product *= dim
+        return product

@@ -1,0 +1,13 @@
+"""Text in; plain data and the place of every key and value out.
+
+What a text gets wrong becomes a diagnostic, never an exception. Exceptions are for files that cannot be read
+and for `--set` arguments that make no sense.
+"""
+
+from fac.source.document import DUPLICATE_KEY, EMPTY_SPEC, UNREADABLE_TEXT, UNSUPPORTED_YAML, Document
+from fac.source.overrides import override
+from fac.source.reading import from_data, parse_text, read
+
+RULES = (UNREADABLE_TEXT, DUPLICATE_KEY, EMPTY_SPEC, UNSUPPORTED_YAML)
+
+__all__ = ["RULES", "Document", "from_data", "override", "parse_text", "read"]

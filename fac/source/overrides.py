@@ -1,0 +1,79 @@
+"""`--set key=value`: plain data edited before it is parsed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from fac.diagnostics import FacError, Path, dotted
+from fac.source.document import Document, short
+from fac.source.yaml import load
+
+
+def override(document: Document, assignments: Iterable[str]) -> Document:
+    """The document with `key=value` assignments applied, as `--set` takes them.
+
+    `update.lr=0.01`, `layers.fc1.out=128`: items of a list are addressed by their `name` or by their index.
+    The value is read like the value of a key in a file. Mappings on the way are made where missing.
+
+    Raises:
+        FacError: an assignment is malformed, or names an item that its list does not have.
+    """
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        parts = re.sub(r"\[(\d+)\]", r".\1", key.strip()).split(".")
+        if not equals or not all(parts):
+            raise FacError(f"`--set {assignment}` is not of the form `key=value`, such as `update.lr=0.01`")
+        value, walk = load(text)
+        if walk.diagnostics:
+            raise FacError(f"`--set {assignment}`: {walk.diagnostics[0].message}")
+        data, path = _assigned(document.data, tuple(parts), value, (), assignment)
+        made = next((path[:i] for i in range(1, len(path)) if not _holds(document.data, path[:i])), path)
+        document = replace(
+            document,
+            data=data,
+            values={p: span for p, span in document.values.items() if p[: len(made)] != made},
+            keys={p: span for p, span in document.keys.items() if p[: len(made)] != made},
+            overridden={**document.overridden, made: "<cli>:--set"},
+        )
+    return document
+
+
+def _assigned(node: Any, parts: tuple[str, ...], value: object, at: Path, shown: str) -> tuple[Any, Path]:
+    """A copy of `node` with the value at `parts`, and the path that those parts turned out to be."""
+    if not parts:
+        return value, at
+    part, rest = parts[0], parts[1:]
+    if isinstance(node, tuple):
+        index = _item(node, part, at, shown)
+        child, path = _assigned(node[index], rest, value, (*at, index), shown)
+        return (*node[:index], child, *node[index + 1 :]), path
+    if node is not None and not isinstance(node, Mapping):
+        raise FacError(f"`--set {shown}`: `{dotted(at)}` is `{short(str(node))}`, which has no `{part}`")
+    child, path = _assigned((node or {}).get(part), rest, value, (*at, part), shown)
+    return {**(node or {}), part: child}, path
+
+
+def _item(items: tuple[Any, ...], part: str, at: Path, shown: str) -> int:
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
+    if part in names:
+        return names.index(part)
+    if re.fullmatch(r"\d{1,9}", part):
+        if int(part) < len(items):
+            return int(part)
+        raise FacError(f"`--set {shown}`: `{dotted(at)}` has {len(items)} items, the first is item 0")
+    close = get_close_matches(part, [name for name in names if isinstance(name, str)], n=1)
+    hint = f"; did you mean `{close[0]}`?" if close else ""
+    raise FacError(f"`--set {shown}`: no item of `{dotted(at)}` is called `{part}`{hint}")
+
+
+def _holds(data: Any, path: Path) -> bool:
+    """Whether there is a value other than null at the path. The path fits the lists in the data."""
+    for part in path:
+        data = data[int(part)] if isinstance(data, tuple) else data.get(part)
+        if data is None:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""The user's vocabulary: one file per section of the spec. Knows no shapes."""

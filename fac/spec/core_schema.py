@@ -1,0 +1,168 @@
+"""A reading view of pydantic's core schema: what is allowed at one place of a spec.
+
+The annotations of a model do not show the unions that plug-ins extend (`OneOf`); the core schema does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+_WORDS = {
+    "bool": "`true` or `false`",
+    "float": "a number",
+    "int": "a whole number",
+    "none": "nothing",
+    "str": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "model-fields": "a mapping",
+}
+
+# Schemas that stand around another one without changing what a spec may say there.
+_INNER = {
+    "model": "schema",
+    "default": "schema",
+    "nullable": "schema",
+    "function-before": "schema",
+    "function-after": "schema",
+    "function-wrap": "schema",
+    "lax-or-strict": "strict_schema",
+    "json-or-python": "python_schema",
+}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One node of a core schema, with wrappers and references resolved. The empty node allows who knows what."""
+
+    node: Mapping[str, Any]
+    definitions: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: type[pydantic.BaseModel]) -> Schema:
+        """What `model` allows."""
+        return cls({}, {})._at(model.__pydantic_core_schema__)
+
+    @property
+    def type(self) -> str:
+        """The type of the node, such as `tagged-union`, `model-fields` or `int`; empty if unknown."""
+        return str(self.node.get("type", ""))
+
+    @property
+    def discriminator(self) -> str | None:
+        """The key that tells the members of a tagged union apart; None if a function does."""
+        key = self.node.get("discriminator")
+        return key if isinstance(key, str) else None
+
+    def unknown(self) -> Schema:
+        """The empty node."""
+        return Schema({}, self.definitions)
+
+    def child(self, part: str | int) -> Schema:
+        """What is allowed at a key or an index."""
+        match self.type:
+            case "model-fields":
+                for name, field in self.node["fields"].items():
+                    if part in (name, _alias(name, field)):
+                        return self._at(field["schema"])
+            case "dict" if "values_schema" in self.node:
+                return self._at(self.node["values_schema"])
+            case "list" if "items_schema" in self.node:
+                return self._at(self.node["items_schema"])
+            case "tuple" if isinstance(part, int):
+                items, variadic = self.node["items_schema"], self.node.get("variadic_item_index")
+                index = part if variadic is None else min(part, variadic)
+                if index < len(items):
+                    return self._at(items[index])
+        return self.unknown()
+
+    def choice(self, tag: str | int) -> Schema:
+        """The member of a tagged union."""
+        choices = self.node["choices"]
+        return self._at(choices[tag]) if tag in choices else self.unknown()
+
+    def tags(self) -> list[str]:
+        """The tags of a tagged union."""
+        return [str(tag) for tag in self.node["choices"]]
+
+    def choices(self) -> list[Schema]:
+        """The members of a union, with or without tags; else the node itself."""
+        match self.type:
+            case "tagged-union":
+                return [self._at(choice) for choice in self.node["choices"].values()]
+            case "union":
+                return [self._at(c[0] if isinstance(c, tuple) else c) for c in self.node["choices"]]
+        return [self]
+
+    def field_names(self) -> list[str]:
+        """The keys of a model, as a spec writes them."""
+        return [_alias(name, field) for name, field in self.node["fields"].items()]
+
+    def required(self) -> list[str]:
+        """The keys of a model that have no default."""
+        if self.type != "model-fields":
+            return []
+        fields = self.node["fields"].items()
+        return [_alias(name, field) for name, field in fields if field["schema"]["type"] != "default"]
+
+    def leading_fields(self) -> list[str]:
+        """The required keys by which the members of a union can be told apart."""
+        required = [choice.required() for choice in self.choices()]
+        shared = set.intersection(*map(set, required))
+        return list(dict.fromkeys(name for names in required for name in names if name not in shared))
+
+    def literals(self) -> list[Any]:
+        """All values that are allowed word by word."""
+        return [value for leaf in self._leaves() if leaf.type == "literal" for value in leaf.node["expected"]]
+
+    def forms(self) -> set[str]:
+        """The types of value that are allowed."""
+        return {leaf.type for leaf in self._leaves()}
+
+    def tagged_unions(self) -> list[Schema]:
+        """The tagged unions among what is allowed."""
+        return [leaf for leaf in self._leaves() if leaf.type == "tagged-union"]
+
+    def describe(self) -> str:
+        """What is allowed, in words: "a whole number or `all`"."""
+        words = list(dict.fromkeys(word for leaf in self._leaves() for word in leaf._words()))
+        return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+    def _words(self) -> list[str]:
+        if self.type == "literal":
+            return [f"`{str(v).lower() if isinstance(v, bool) else v}`" for v in self.node["expected"]]
+        if self.type == "tagged-union":
+            return [f"a mapping with `{self.discriminator}`" if self.discriminator else "a mapping"]
+        return [_WORDS.get(self.type, "another value")]
+
+    def _leaves(self) -> Iterator[Schema]:
+        if self.type != "union":
+            yield self
+            return
+        for choice in self.choices():
+            yield from choice._leaves()
+
+    def _at(self, node: Mapping[str, Any]) -> Schema:
+        """The node below wrappers and references."""
+        while True:
+            if node["type"] == "definitions":
+                self.definitions.update({d["ref"]: d for d in node["definitions"]})
+                node = node["schema"]
+            elif node["type"] == "definition-ref":
+                node = self.definitions[node["schema_ref"]]
+            elif node["type"] == "chain":
+                node = node["steps"][-1]
+            elif node["type"] in _INNER:
+                node = node[_INNER[node["type"]]]
+            else:
+                return Schema(node, self.definitions)
+
+
+def _alias(name: str, field: Mapping[str, Any]) -> str:
+    alias = field.get("validation_alias")
+    return alias if isinstance(alias, str) else name

@@ -1,0 +1,299 @@
+"""pydantic's errors in the words of the spec, each at a path of the data.
+
+The descent goes through pydantic's core schema and the data side by side, because a location such as
+`("layers", 0, "linear", "out")` mixes places of the data with names of union members, and because only the
+schema knows what would have been right: the fields of a model, the tags of a union.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pydantic
+
+from fac.diagnostics import Diagnostic, Path, Rule, dotted
+from fac.spec.core_schema import Schema
+
+INVALID_VALUE = Rule("FAC102", "invalid-value")
+UNKNOWN_KEY = Rule("FAC103", "unknown-key")
+MISSING_KEY = Rule("FAC104", "missing-key")
+UNKNOWN_KIND = Rule("FAC105", "unknown-kind")
+
+RULES = (INVALID_VALUE, UNKNOWN_KEY, MISSING_KEY, UNKNOWN_KIND)
+
+_DISCRIMINATORS = ("kind", "rule", "source")
+
+# Error types that say: the value is of another form than this member of the union.
+_OTHER_FORM = frozenset(
+    "bool_type dict_type float_type int_from_float int_type list_type literal_error model_attributes_type "
+    "model_type none_required string_type tuple_type".split()
+)
+
+_LIMITS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+    "multiple_of": ("a multiple of", "multiple_of"),
+}
+
+
+@dataclass(frozen=True)
+class _Error:
+    """One error of pydantic, and what is left of its location below the place that the descent has reached."""
+
+    type: str
+    loc: tuple[str | int, ...]
+    message: str
+    context: Mapping[str, Any]
+
+
+def translate(
+    error: pydantic.ValidationError, data: object, model: type[pydantic.BaseModel]
+) -> tuple[Diagnostic, ...]:
+    """All findings of `model.model_validate(data)` that ended in `error`.
+
+    Union members that the value was never meant for are left out, and a misspelt key beside the key that is
+    missing for it is one finding.
+    """
+    errors = [
+        _Error(e["type"], e["loc"], e["msg"], e.get("ctx", {}))
+        for e in error.errors(include_url=False, include_input=False)
+    ]
+    return tuple(_descend(errors, Schema.of(model), data, ()))
+
+
+def _descend(errors: list[_Error], schema: Schema, data: Any, path: Path) -> Iterator[Diagnostic]:
+    """The findings of `errors`, whose locations begin at `path`."""
+    here = [e for e in errors if not e.loc]
+    below: dict[str | int, list[_Error]] = {}
+    for e in errors:
+        if e.loc:
+            below.setdefault(e.loc[0], []).append(_Error(e.type, e.loc[1:], e.message, e.context))
+    if schema.type == "tagged-union":
+        for e in here:
+            yield _tag_error(e, schema, data, path)
+        for tag, group in below.items():
+            yield from _descend(group, schema.choice(tag), data, path)
+    elif schema.type == "union" and below:
+        yield from _union(list(below.values()), schema, data, path)
+    elif schema.type == "model-fields":
+        for e in here:
+            yield _value_error(e, schema, data, path)
+        yield from _model(below, schema, data, path)
+    else:
+        for e in here:
+            # Counted after validation: the items that failed are missing, and reported already.
+            if e.type != "too_short" or len(data) < e.context["min_length"]:
+                yield _value_error(e, schema, data, path)
+        for part, group in below.items():
+            if _has(data, part):
+                yield from _descend(group, schema.child(part), data[part], (*path, part))
+            else:
+                yield from _descend(group, schema.unknown(), data, path)
+
+
+def _union(groups: list[list[_Error]], schema: Schema, data: Any, path: Path) -> Iterator[Diagnostic]:
+    """A union without tags has an error for each member: report for the member that was meant.
+
+    pydantic names the members in the locations, by names that only it knows, but in the order of the schema.
+    """
+    choices = schema.choices()
+    members = list(zip(groups, choices, strict=True)) if len(groups) == len(choices) else []
+    if not members:
+        members = [(group, schema.unknown()) for group in groups]
+    meant = [m for m in members if not any(not e.loc and e.type in _OTHER_FORM for e in m[0])]
+    if meant:
+        group, choice = min(meant, key=lambda m: len(m[0]))
+        yield from _descend(group, choice, data, path)
+    else:
+        yield _wrong_form(schema, data, path)
+
+
+def _model(
+    below: dict[str | int, list[_Error]], schema: Schema, data: Any, path: Path
+) -> Iterator[Diagnostic]:
+    owner = _owner(schema, data, path)
+    known = schema.field_names()
+    missing = [str(part) for part, group in below.items() if any(_is(e, "missing") for e in group)]
+    for part, group in below.items():
+        if any(_is(e, "extra_forbidden") for e in group):
+            close = _close(str(part), missing) or _close(str(part), [k for k in known if k not in data])
+            if close in missing:
+                missing.remove(close)
+            help = f"did you mean `{close}`?" if close else _one_of("its fields are", known)
+            yield UNKNOWN_KEY.at((*path, part), f"`{part}` is not a field of {owner}", help=help, key=True)
+    for name in missing:
+        child = schema.child(name)
+        help = f"{name}: {child.describe()}" if child.type else ""
+        yield MISSING_KEY.at(path, f"{owner} needs `{name}`", help=help)
+    for part, group in below.items():
+        rest = [e for e in group if not _is(e, "missing") and not _is(e, "extra_forbidden")]
+        if rest and _has(data, part):
+            yield from _descend(rest, schema.child(part), data[part], (*path, part))
+        elif rest:
+            yield from _descend(rest, schema.child(part), None, path)
+
+
+def _tag_error(e: _Error, schema: Schema, data: Any, path: Path) -> Diagnostic:
+    """The finding of a tagged union that could not tell which member is meant."""
+    key, tags = schema.discriminator, schema.tags()
+    if not isinstance(data, Mapping):
+        return _wrong_form(schema, data, path)
+    if e.type not in ("union_tag_invalid", "union_tag_not_found"):
+        return _value_error(e, schema, data, path)
+    if key is None:
+        leading = schema.leading_fields()
+        close = next((c for k in data if (c := _close(k, leading))), "")
+        help = f"did you mean `{close}`?" if close else ""
+        return MISSING_KEY.at(path, f"expected a mapping with {_or(leading or tags)}", help=help)
+    if key in data:
+        return _unknown_kind(data[key], tags, key, (*path, key))
+    misspelt = next((k for k in data if _close(k, [key])), None)
+    if misspelt is not None:
+        message = f"`{misspelt}` is not a field here"
+        return UNKNOWN_KEY.at((*path, misspelt), message, help=f"did you mean `{key}`?", key=True)
+    return MISSING_KEY.at(path, f"`{key}` is missing", help=_one_of(f"`{key}` is one of", tags))
+
+
+def _unknown_kind(value: object, tags: list[str], key: str, path: Path) -> Diagnostic:
+    close = _close(value, tags) if isinstance(value, str) else ""
+    help = f"did you mean `{close}`?" if close else _one_of(f"`{key}` is one of", tags)
+    message = (
+        f"no {key} is called `{value}`" if isinstance(value, str) else _found(f"expected a {key}", value)
+    )
+    return UNKNOWN_KIND.at(path, message, help=help)
+
+
+def _value_error(e: _Error, schema: Schema, data: Any, path: Path) -> Diagnostic:
+    """The finding of a value that is wrong in itself."""
+    name = _name(path)
+    if e.type in _OTHER_FORM:
+        return _wrong_form(schema, data, path)
+    if e.type in _LIMITS:
+        words, key = _LIMITS[e.type]
+        limit = e.context[key]
+        limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+        return INVALID_VALUE.at(path, f"{name} must be {words} {limit}, is {data}")
+    match e.type:
+        case "too_short" | "string_too_short":
+            unit = "character" if e.type.startswith("string") else "item"
+            return INVALID_VALUE.at(
+                path, f"{name} needs {_count('at least', e, 'min_length', unit)}, has {len(data)}"
+            )
+        case "too_long" | "string_too_long":
+            unit = "character" if e.type.startswith("string") else "item"
+            return INVALID_VALUE.at(
+                path, f"{name} takes {_count('at most', e, 'max_length', unit)}, has {len(data)}"
+            )
+        case "string_pattern_mismatch":
+            pattern = e.context["pattern"]
+            return INVALID_VALUE.at(path, f"{name} is `{data}`, which does not match `{pattern}`")
+        case "value_error" | "assertion_error":
+            return INVALID_VALUE.at(path, str(e.context["error"]))
+    return INVALID_VALUE.at(path, f"{name}: {e.message[:1].lower()}{e.message[1:]}")
+
+
+def _wrong_form(schema: Schema, data: Any, path: Path) -> Diagnostic:
+    """Expected this, found that; with the remedy where the mistake is a common one."""
+    literals = schema.literals()
+    key = path[-1] if path else None
+    if schema.type == "literal" and key in _DISCRIMINATORS and all(isinstance(v, str) for v in literals):
+        return _unknown_kind(data, [str(v) for v in literals], str(key), path)
+    place = f" for {_name(path)}" if path else ""
+    message = _found(f"expected {schema.describe()}{place}", data)
+    return INVALID_VALUE.at(path, message, help=_remedy(schema, literals, data))
+
+
+def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
+    forms = schema.forms()
+    if isinstance(data, str):
+        lowered = data.lower()
+        if "bool" in forms and lowered in ("yes", "on", "y", "true", "no", "off", "n", "false"):
+            return f"write `{'true' if lowered in ('yes', 'on', 'y', 'true') else 'false'}`"
+        if forms & {"int", "float"} and _is_number(data, whole="float" not in forms):
+            return f"write `{data}` without quotes"
+        if close := _close(data, [v for v in literals if isinstance(v, str)]):
+            return f"did you mean `{close}`?"
+        for union in schema.tagged_unions():
+            if (tag := _close(data, union.tags())) and union.discriminator:
+                return f"write `{{{union.discriminator}: {tag}}}`"
+    if isinstance(data, float) and data.is_integer() and "int" in forms:
+        return f"write `{int(data)}`"
+    if isinstance(data, int | float) and "str" in forms:
+        return f'write it in quotes: `"{str(data).lower()}"`'
+    if isinstance(data, int | float | str) and forms == {"tuple"}:
+        return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`"
+    return ""
+
+
+def _is_number(text: str, *, whole: bool) -> bool:
+    try:
+        return bool(int(text) if whole else float(text)) or True
+    except ValueError:
+        return False
+
+
+def _found(expected: str, value: object) -> str:
+    match value:
+        case None:
+            return f"{expected}, found nothing"
+        case bool():
+            return f"{expected}, found `{str(value).lower()}`"
+        case str():
+            return f"{expected}, found text `{value if len(value) <= 40 else value[:37] + '...'}`"
+        case int() | float():
+            return f"{expected}, found `{value}`"
+        case Mapping():
+            return f"{expected}, found a mapping"
+    return f"{expected}, found a list"
+
+
+def _owner(schema: Schema, data: Any, path: Path) -> str:
+    """What a model is called: by its kind, else by its place."""
+    for key in _DISCRIMINATORS:
+        literals = schema.child(key).literals()
+        if isinstance(data, Mapping) and isinstance(data.get(key), str) and data[key] in literals:
+            return f"`{data[key]}`"
+        if len(literals) == 1:
+            return f"`{literals[0]}`"
+    return f"`{dotted(path)}`" if path else "the spec"
+
+
+def _name(path: Path) -> str:
+    """The last key of a path with the indices behind it: `shape[0]`."""
+    start = max((i for i, part in enumerate(path) if isinstance(part, str)), default=0)
+    return f"`{dotted(path[start:])}`" if path else "the spec"
+
+
+def _has(data: Any, part: str | int) -> bool:
+    if isinstance(data, Mapping):
+        return part in data
+    return isinstance(data, tuple | list) and isinstance(part, int) and 0 <= part < len(data)
+
+
+def _is(e: _Error, type: str) -> bool:
+    return e.type == type and not e.loc
+
+
+def _count(words: str, e: _Error, key: str, unit: str) -> str:
+    n = e.context[key]
+    return f"{words} {n} {unit}{'s' * (n != 1)}"
+
+
+def _close(word: str, known: list[str]) -> str:
+    """The known word that was most likely meant, or nothing. Case does not count."""
+    lowered = {k.lower(): k for k in reversed(known)}
+    return next((lowered[m] for m in get_close_matches(word.lower(), list(lowered), n=1)), "")
+
+
+def _or(words: list[str]) -> str:
+    quoted = [f"`{word}`" for word in words]
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))
+
+
+def _one_of(words: str, known: list[str]) -> str:
+    return f"{words} {', '.join(f'`{k}`' for k in known)}" if known else ""

@@ -1,0 +1,108 @@
+"""The feedback-routing graph: subspaces, routes, and the short-hands that stand for sets of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from fac.spec.base import Model, OneOf
+
+
+class Matrix(Model):
+    """A feedback operator F. The kinds stand in `fac.feedback`."""
+
+    scale: float = Field(1.0, description="The operator is multiplied by this number.")
+
+
+class Learning(Model):
+    """How a feedback matrix, or a factor of one, changes. The kinds stand in `fac.feedback`."""
+
+
+AnyMatrix = Annotated[Matrix, OneOf("fac.feedback")]
+AnyLearning = Annotated[Learning, OneOf("fac.learning", "rule")]
+
+
+class Fixed(Learning):
+    """The matrix keeps its initial value."""
+
+    rule: Literal["fixed"] = "fixed"
+
+
+class Subspace(Model):
+    """A rank-r linear reading of an error source: s = P d, with P of shape (rank, dim)."""
+
+    name: str = Field(description="How routes call this subspace in `from:`.")
+    of: str = Field("loss", description="The error source that is read: `loss`, or a layer.")
+    rank: Annotated[int, Field(gt=0)] = Field(description="Number of rows of P.")
+    basis: AnyLearning = Field(Fixed(), description="How P changes; orthonormal rows at the start.")
+
+
+class ThroughRoute(Model):
+    """The error that a layer passes to its input is F(d) in place of W^T d. All else stays exact."""
+
+    through: str = Field(description="The weighted layer, or a glob of several.")
+    matrix: AnyMatrix = Field(description="The feedback operator F.")
+
+
+class ToRoute(Model):
+    """The site of a layer receives F(source). What the layers above would have sent there is not computed."""
+
+    to: str = Field(description="The weighted layer that is fed, or a glob of several.")
+    from_: str = Field("loss", alias="from", description="`loss`, a layer (its error), or a subspace.")
+    matrix: AnyMatrix = Field(description="The feedback operator F.")
+    at: str | None = Field(None, description="The layer at whose output the error enters, if not at the site.")
+    combine: Literal["replace", "add"] = Field(
+        "replace", description="`add` keeps, and pays for, what arrives from the layers above."
+    )
+
+
+def _route_tag(value: Any) -> str:
+    keys = value if isinstance(value, dict) else {"through"} if isinstance(value, ThroughRoute) else {}
+    return "through" if "through" in keys else "to"
+
+
+Route = Annotated[
+    Annotated[ThroughRoute, Tag("through")] | Annotated[ToRoute, Tag("to")], Discriminator(_route_tag)
+]
+
+
+class Routing(Model):
+    """The long form: routes and subspaces written out. A layer without a route learns by backpropagation."""
+
+    subspaces: tuple[Subspace, ...] = Field((), description="Named low-rank readings of errors.")
+    routes: tuple[Route, ...] = Field((), description="What replaces pieces of the exact backward pass.")
+
+
+class ShortHand(Model):
+    """A rule that stands for a set of routes. The kinds stand in `fac.feedback`."""
+
+    nodes: str | tuple[str, ...] = Field("*", description="Globs of the layers that the rule applies to.")
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """The globs of `nodes`."""
+        return (self.nodes,) if isinstance(self.nodes, str) else self.nodes
+
+
+AnyShortHand = Annotated[ShortHand, OneOf("fac.rules", "rule")]
+
+
+def _section_tag(value: Any) -> str:
+    has_rule = "rule" in value if isinstance(value, dict) else isinstance(value, ShortHand)
+    return "rule" if has_rule else "routes"
+
+
+Section = Annotated[
+    Annotated[AnyShortHand, Tag("rule")] | Annotated[Routing, Tag("routes")], Discriminator(_section_tag)
+]
+
+
+def _feedback_tag(value: Any) -> str:
+    return "list" if isinstance(value, tuple | list) else "one"
+
+
+Feedback = Annotated[
+    Annotated[Section, Tag("one")] | Annotated[tuple[Section, ...], Tag("list")], Discriminator(_feedback_tag)
+]
+"""One section, or a list of sections that apply together."""

@@ -1,0 +1,33 @@
+"""What every layer of a spec has. The kinds stand in `fac.layers`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fac.spec.base import Model
+
+
+class Layer(Model):
+    """One node of the network: makes one tensor, batch first, from the layer before or from those named."""
+
+    name: str | None = Field(
+        None, description="How routes, messages and state names call this layer. Default: kind and a number."
+    )
+    from_: str | tuple[str, ...] | None = Field(
+        None, alias="from", description="Which layers it reads; `input` is the data. Default: the layer before."
+    )
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names given in `from:`; empty if there are none."""
+        return (self.from_,) if isinstance(self.from_, str) else self.from_ or ()
+
+
+class WeightedLayer(Layer):
+    """A layer with a weight contraction: the only kind that feedback can go through or to."""
+
+    trainable: bool = Field(True, description="False keeps the parameters at their initial values.")
+
+
+class Loss(Model):
+    """What is minimised. The kinds stand in `fac.losses`."""

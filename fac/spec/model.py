@@ -1,0 +1,42 @@
+"""The whole spec, version 1. The installed kinds are loaded when the first spec is parsed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fac.spec.base import Model, OneOf
+from fac.spec.data import Data
+from fac.spec.feedback import Feedback, Routing
+from fac.spec.layers import Layer, Loss
+from fac.spec.train import Constraints, Positive, Probe, Train
+from fac.spec.updates import AnyUpdate
+
+
+class Input(Model):
+    """What one sample looks like."""
+
+    shape: tuple[Positive, ...] = Field(description="Shape of one sample, without the batch.")
+
+
+class ModelSpec(Model):
+    """A network, the routing of its errors, and how it is trained."""
+
+    fac: Literal[1] = Field(description="Version of the spec format.")
+    name: str = Field(description="Name of the experiment; output folders and headers carry it.")
+    input: Input = Field(description="The data that the first layer reads.")
+    layers: tuple[Annotated[Layer, OneOf("fac.layers")], ...] = Field(
+        description="The network; the last layer is its output."
+    )
+    loss: Annotated[Loss, OneOf("fac.losses")] = Field(description="What is minimised.")
+    feedback: Feedback = Field(
+        default_factory=Routing, description="Which error reaches which layer, through what."
+    )
+    update: AnyUpdate = Field(description="How parameters move once their gradients are known.")
+    data: Annotated[Data, OneOf("fac.data", "source")] | None = Field(None, description="What to train on.")
+    train: Train = Field(Train(), description="The training run.")
+    probes: tuple[Annotated[Probe, OneOf("fac.probes")], ...] | None = Field(
+        None, description="What to measure at the end of each epoch. Default: everything that applies."
+    )
+    constraints: Constraints = Field(Constraints(), description="What must hold of this spec.")

@@ -1,0 +1,60 @@
+"""How parameters move once their gradients are known. The rules stand in `fac.updates`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fac.spec.base import Model, OneOf
+from fac.spec.schedules import Schedule
+
+
+class Clip(Model):
+    """Limits on gradients, applied before the update rule (learning-rules 3.2)."""
+
+    by: Literal["value", "norm"] = Field(
+        description="`value` clamps each entry; `norm` scales all gradients by one factor."
+    )
+    at: Annotated[float, Field(gt=0)] = Field(description="The largest entry, or the largest global norm.")
+
+
+class Rule(Model):
+    """What every update rule has."""
+
+    lr: Annotated[float, Field(gt=0)] = Field(description="Learning rate.")
+
+
+AnyRule = Annotated[Rule, OneOf("fac.updates", "rule")]
+
+
+class Setting(Model):
+    """A departure from the main rule for some parameters."""
+
+    lr_scale: Annotated[float, Field(ge=0)] = Field(1.0, description="Factor on the learning rate.")
+    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Replaces the rule's weight decay."
+    )
+    use: AnyRule | None = Field(None, description="Another update rule, with settings of its own.")
+
+
+class Group(Setting):
+    """Parameters by glob of their names. The last group that matches a parameter counts."""
+
+    match: str = Field(description="Glob of parameter names such as `fc1.weight` or `*.bias`.")
+
+
+class Shared(Model):
+    """The fields of `update:` that belong to the whole network rather than to one rule."""
+
+    schedule: Schedule = Field("constant", description="How the learning rate changes over training.")
+    clip: Clip | None = Field(None, description="Limits on gradients.")
+    feedback: Setting | None = Field(None, description="Other settings for learned feedback matrices.")
+    groups: tuple[Group, ...] = Field((), description="Other settings for some parameters.")
+
+
+class Update(Rule, Shared):
+    """The `update:` section: a rule and what is shared by all parameters."""
+
+
+AnyUpdate = Annotated[Update, OneOf("fac.updates", "rule", Shared)]

@@ -1,0 +1,1 @@
+"""The step IR: a typed SSA tensor program with a symbolic batch size, its reverse mode and its routing."""

@@ -1,0 +1,214 @@
+"""The builder: every piece of maths in fac, of layers, rules, updates and probes, is written with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
+from fac.step.ops import OPS
+from fac.step.types import SCALAR, DType, Shape, Type, flat
+
+Operand = Value | float
+"""A number stands for a constant of the FLOAT type."""
+
+
+class Builder:
+    """Collects ops in order. Names are made unique here, so that text and emitted code can use them."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Value] = []
+        self.ops: list[Op] = []
+        self.regions: list[Region] = []
+        self._origin = Origin("", Phase.FORWARD)
+        self._taken: dict[str, int] = {}
+        self._latest: Value | None = None
+        """The result of the latest op, while it has only the name that `emit` gave it."""
+
+    # -- structure -------------------------------------------------------------------------------------------
+
+    def input(self, name: str, type: Type) -> Value:
+        """A value given from outside. Its name is public and must be new."""
+        assert name not in self._taken, f"two inputs are called {name}"
+        self._taken[name] = 1
+        value = Value(name, type)
+        self.inputs.append(value)
+        return value
+
+    @contextmanager
+    def at(self, node: str, phase: Phase) -> Iterator[None]:
+        """Ops made inside belong to this node and phase."""
+        before, self._origin = self._origin, Origin(node, phase)
+        try:
+            yield
+        finally:
+            self._origin = before
+
+    def mark(
+        self,
+        kind: str,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        attributes: Mapping[str, Attribute],
+    ) -> None:
+        """Record that `outputs` come from `inputs` by a named kernel (see `Region`)."""
+        self.regions.append(Region(kind, dict(inputs), dict(outputs), dict(attributes)))
+
+    def emit(self, kind: str, *operands: Value, **attributes: Attribute) -> Value:
+        """Append one op. Its result type comes from the op's shape rule.
+
+        Raises:
+            TypeRuleError: the operands do not fit the op.
+        """
+        type = OPS[kind].type(tuple(v.type for v in operands), attributes)
+        origin = self._origin
+        value = Value(self._unique(f"{origin.node}.{kind}" if origin.node else kind), type)
+        self.ops.append(Op(kind, operands, tuple(sorted(attributes.items())), value, origin))
+        self._latest = value
+        return value
+
+    def named(self, value: Value, name: str) -> Value:
+        """The same value under a better name, if it comes from the latest op and has none yet.
+
+        Such a value has no readers, so a new object can take its place.
+        """
+        if value is not self._latest:
+            return value
+        op = self.ops.pop()
+        self._latest = None
+        renamed = Value(self._unique(name), value.type)
+        self.ops.append(Op(op.kind, op.operands, op.attributes, renamed, op.origin))
+        return renamed
+
+    def finish(self, name: str, outputs: Mapping[str, Value]) -> Function:
+        """The function made so far."""
+        return Function(name, tuple(self.inputs), tuple(self.ops), tuple(outputs.items()), tuple(self.regions))
+
+    def _unique(self, name: str) -> str:
+        count = self._taken.get(name, 0)
+        while count and f"{name}.{count}" in self._taken:
+            count += 1
+        self._taken[name] = count + 1
+        unique = f"{name}.{count}" if count else name
+        self._taken.setdefault(unique, 1)
+        return unique
+
+    def _value(self, operand: Operand) -> Value:
+        return operand if isinstance(operand, Value) else self.constant(float(operand))
+
+    # -- constants and conversions ---------------------------------------------------------------------------
+
+    def constant(self, value: float) -> Value:
+        """A scalar: FLOAT for a float, INT for an int."""
+        dtype = DType.INT if isinstance(value, int) else DType.FLOAT
+        return self.emit("constant", value=value, dtype=str(dtype))
+
+    def cast(self, x: Value, dtype: DType) -> Value:
+        """`x` in another element type; itself if it has that type."""
+        return x if x.type.dtype == dtype else self.emit("cast", x, dtype=str(dtype))
+
+    # -- elementwise -----------------------------------------------------------------------------------------
+
+    def add(self, a: Operand, b: Operand) -> Value:
+        """a + b, broadcast."""
+        return self.emit("add", self._value(a), self._value(b))
+
+    def sub(self, a: Operand, b: Operand) -> Value:
+        """a - b, broadcast."""
+        return self.emit("sub", self._value(a), self._value(b))
+
+    def mul(self, a: Operand, b: Operand) -> Value:
+        """a * b, broadcast."""
+        return self.emit("mul", self._value(a), self._value(b))
+
+    def div(self, a: Operand, b: Operand) -> Value:
+        """a / b, broadcast."""
+        return self.emit("div", self._value(a), self._value(b))
+
+    def pow(self, a: Operand, b: Operand) -> Value:
+        """a ** b, broadcast."""
+        return self.emit("pow", self._value(a), self._value(b))
+
+    def maximum(self, a: Operand, b: Operand) -> Value:
+        """The larger of a and b, broadcast."""
+        return self.emit("maximum", self._value(a), self._value(b))
+
+    def minimum(self, a: Operand, b: Operand) -> Value:
+        """The smaller of a and b, broadcast."""
+        return self.emit("minimum", self._value(a), self._value(b))
+
+    def equal(self, a: Value, b: Value) -> Value:
+        """BOOL: a == b, broadcast."""
+        return self.emit("equal", a, b)
+
+    def less(self, a: Operand, b: Operand) -> Value:
+        """BOOL: a < b, broadcast."""
+        return self.emit("less", self._value(a), self._value(b))
+
+    def neg(self, x: Value) -> Value:
+        """-x."""
+        return self.emit("neg", x)
+
+    def sqrt(self, x: Value) -> Value:
+        """The square root."""
+        return self.emit("sqrt", x)
+
+    def clamp(self, x: Value, low: float, high: float) -> Value:
+        """X limited to [low, high]."""
+        return self.emit("clamp", x, low=low, high=high)
+
+    # -- reductions and shapes -------------------------------------------------------------------------------
+
+    def sum(self, x: Value, axes: Sequence[int], keep: bool = False) -> Value:
+        """Sum over `axes`; they stay as 1 if `keep`."""
+        return self.emit("sum", x, axes=tuple(axes), keep=keep)
+
+    def mean(self, x: Value, axes: Sequence[int]) -> Value:
+        """Mean over `axes`."""
+        return self.emit("mean", x, axes=tuple(axes))
+
+    def dot(self, a: Value, b: Value) -> Value:
+        """<a, b> = sum of all a*b: a scalar."""
+        return self.emit("dot", a, b)
+
+    def argmax(self, x: Value) -> Value:
+        """INT: index of the largest entry along the last axis."""
+        return self.emit("argmax", x)
+
+    def reshape(self, x: Value, shape: Shape) -> Value:
+        """The same elements in another shape."""
+        return x if x.type.shape == shape else self.emit("reshape", x, shape=shape)
+
+    def broadcast_to(self, x: Value, shape: Shape) -> Value:
+        """X stretched to `shape`."""
+        return x if x.type.shape == shape else self.emit("broadcast_to", x, shape=shape)
+
+    def count(self, shape: Shape) -> Value:
+        """The number of elements of `shape` as a FLOAT scalar; N is known only at run time."""
+        dim = flat(shape)
+        if isinstance(dim, int):
+            return self.constant(float(dim))
+        return self.mul(self.emit("batch_size"), float(dim.times))
+
+    def like_ones(self, x: Value) -> Value:
+        """Ones of x's shape."""
+        return self.broadcast_to(self.constant(1.0), x.type.shape)
+
+    def matmul(self, a: Value, b: Value, *, ta: bool = False, tb: bool = False) -> Value:
+        """op(a) @ op(b) of two matrices, each read transposed if asked."""
+        return self.emit("matmul", a, b, ta=ta, tb=tb)
+
+    # -- integers (hash random numbers) ----------------------------------------------------------------------
+
+    def iota(self, shape: Shape) -> Value:
+        """INT 0, 1, 2, ... in row-major order."""
+        return self.emit("iota", shape=shape)
+
+    def bits(self, kind: str, a: Value, b: int) -> Value:
+        """INT `a kind b`, kind one of bit_xor, bit_and, shift_right."""
+        return self.emit(kind, a, self.constant(b))
+
+    def scalar(self, name: str, dtype: DType = DType.FLOAT) -> Value:
+        """A scalar input."""
+        return self.input(name, Type((), dtype) if dtype != DType.FLOAT else SCALAR)
+

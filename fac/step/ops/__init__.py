@@ -1,0 +1,15 @@
+"""The ops of the step IR by name. A family lists its members in its own file."""
+
+from fac.step.ops.activations import ACTIVATIONS
+from fac.step.ops.base import OpDef
+from fac.step.ops.contractions import CONTRACTIONS
+from fac.step.ops.elementwise import ELEMENTWISE
+from fac.step.ops.integers import INTEGERS
+from fac.step.ops.losses import LOSSES
+from fac.step.ops.shapes import SHAPES
+
+OPS: dict[str, OpDef] = {
+    definition.name: definition
+    for family in (ELEMENTWISE, ACTIVATIONS, CONTRACTIONS, SHAPES, LOSSES, INTEGERS)
+    for definition in family
+}

@@ -1,0 +1,69 @@
+"""Matrix products: the only ops whose multiply-adds are counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fac.step.ir import Op, Value
+from fac.step.ops.base import Attributes, OpDef
+from fac.step.types import Dim, Type, TypeRuleError, numel
+
+if TYPE_CHECKING:
+    from fac.step.builder import Builder
+
+
+def ends(a: Type, b: Type, attributes: Attributes) -> tuple[Dim, Dim, Dim]:
+    """(rows, contracted, columns) of op(a) @ op(b).
+
+    Raises:
+        TypeRuleError: not matrices, or the contracted dimensions differ.
+    """
+    if len(a.shape) != 2 or len(b.shape) != 2:
+        raise TypeRuleError(f"matmul takes matrices, not {a} and {b}")
+    rows, inner = reversed(a.shape) if attributes["ta"] else a.shape
+    other, columns = reversed(b.shape) if attributes["tb"] else b.shape
+    if inner != other:
+        raise TypeRuleError(f"matmul contracts {inner} with {other}")
+    return rows, inner, columns
+
+
+def matmul(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """[rows, columns]."""
+    rows, _, columns = ends(operands[0], operands[1], attributes)
+    return Type((rows, columns))
+
+
+def macs(op: Op, n: int) -> int:
+    """rows * contracted * columns."""
+    return numel(ends(op.operands[0].type, op.operands[1].type, dict(op.attributes)), n)
+
+
+def left(b: Builder, op: Op, g: Value) -> Value:
+    """Y = op(A) op(B): dA = g op(B)^T, or its transpose where A is read transposed."""
+    _, other = op.operands
+    ta, tb = bool(op["ta"]), bool(op["tb"])
+    return b.matmul(other, g, ta=tb, tb=True) if ta else b.matmul(g, other, tb=not tb)
+
+
+def right(b: Builder, op: Op, g: Value) -> Value:
+    """Y = op(A) op(B): dB = op(A)^T g, or its transpose where B is read transposed."""
+    other, _ = op.operands
+    ta, tb = bool(op["ta"]), bool(op["tb"])
+    return b.matmul(g, other, ta=True, tb=ta) if tb else b.matmul(other, g, ta=not ta)
+
+
+def dot(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """A scalar from two tensors of one shape."""
+    if operands[0] != operands[1]:
+        raise TypeRuleError(f"dot takes equal types, not {operands[0]} and {operands[1]}")
+    return Type(())
+
+
+CONTRACTIONS = (
+    OpDef("matmul", matmul, (left, right), macs),
+    OpDef(
+        "dot",
+        dot,
+        (lambda b, op, g: b.mul(g, op.operands[1]), lambda b, op, g: b.mul(g, op.operands[0])),
+    ),
+)

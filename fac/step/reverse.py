@@ -1,0 +1,128 @@
+"""Reverse mode, driven by demand, with routing as an edit of it.
+
+`cotangent(v)` is dL/dv: the sum, over the readers of v, of their vector-Jacobian products. A `through` edit
+replaces one term of that sum, a `to` edit replaces (or joins) the whole sum. Nothing is built that no one asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fac.step.builder import Builder
+from fac.step.ir import Op, Origin, Phase, Value
+from fac.step.ops import OPS
+
+Send = Callable[[Builder, Value], Value]
+"""`send(builder, error)` writes what a feedback operator makes of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A contribution to a cotangent that does not come from a reader of the value."""
+
+    source: Value
+    """The value whose cotangent is sent; the loss itself for the error at the output."""
+    send: Send
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """How a routed sweep differs from the exact one. The empty `Edits` is backpropagation."""
+
+    through: Mapping[tuple[Op, int], tuple[Injection, ...]] = field(default_factory=dict)
+    """Terms that are replaced: (op, index of operand)."""
+    to: Mapping[Value, tuple[Injection, ...]] = field(default_factory=dict)
+    """What arrives at a value besides or instead of the exact sum."""
+    cut: frozenset[Value] = frozenset()
+    """Values whose exact sum is not computed."""
+
+
+class Reverse:
+    """One reverse sweep over the ops that a builder holds at this moment."""
+
+    def __init__(self, b: Builder, loss: Value, edits: Edits, parameters: frozenset[Value], prefix: str = "") -> None:
+        """Seed dL/dL = 1.
+
+        Args:
+            b: holds the forward ops, and receives the backward ones.
+            loss: a scalar.
+            edits: the routing.
+            parameters: values whose cotangents are gradients rather than errors (for the phase of their ops).
+            prefix: set before the names of cotangents, to tell two sweeps apart.
+        """
+        self.b, self.edits, self.parameters, self.prefix = b, edits, parameters, prefix
+        self.readers: dict[Value, list[tuple[Op, int]]] = {}
+        for op in b.ops:
+            for index, operand in enumerate(op.operands):
+                self.readers.setdefault(operand, []).append((op, index))
+        with b.at("loss", Phase.ERROR):
+            self.memo: dict[Value, Value | None] = {loss: b.constant(1.0)}
+
+    def cotangent(self, value: Value) -> Value | None:
+        """dL/dvalue under the routing, or None if no error reaches it. An explicit stack: depth is no limit.
+
+        Raises:
+            RuntimeError: errors feed one another in a cycle (checks report this with positions: FAC305).
+        """
+        stack, waiting = [value], set[Value]()
+        while stack:
+            top = stack[-1]
+            if top in self.memo:
+                stack.pop()
+                continue
+            missing = [v for v in self._needs(top) if v not in self.memo]
+            if not missing:
+                self.memo[top] = self._combine(top)
+                waiting.discard(top)
+                stack.pop()
+            elif top in waiting:
+                raise RuntimeError(f"the error at `{top.name}` depends on itself")
+            else:
+                waiting.add(top)
+                stack += reversed(missing)
+        return self.memo[value]
+
+    def _exact(self, value: Value) -> Sequence[tuple[Op, int]]:
+        if value in self.edits.cut:
+            return ()
+        return [
+            (op, i)
+            for op, i in self.readers.get(value, ())
+            if (op, i) not in self.edits.through and OPS[op.kind].vjp and OPS[op.kind].vjp[i] is not None
+        ]
+
+    def _injections(self, value: Value) -> Sequence[Injection]:
+        sent = [i for r in self.readers.get(value, ()) for i in self.edits.through.get(r, ())]
+        if value in self.edits.cut:
+            sent = []
+        return [*sent, *self.edits.to.get(value, ())]
+
+    def _needs(self, value: Value) -> list[Value]:
+        return [op.result for op, _ in self._exact(value)] + [i.source for i in self._injections(value)]
+
+    def _combine(self, value: Value) -> Value | None:
+        phase = Phase.GRADIENT if value in self.parameters else Phase.ERROR
+        terms: list[Value] = []
+        node = "loss"
+        for op, index in self._exact(value):
+            vjp, g = OPS[op.kind].vjp[index], self.memo[op.result]
+            if vjp is not None and g is not None:
+                node = op.origin.node
+                with self.b.at(node, phase):
+                    terms.append(vjp(self.b, op, g))
+        for injection in self._injections(value):
+            g = self.memo[injection.source]
+            if g is not None:
+                node = injection.origin.node
+                with self.b.at(node, injection.origin.phase):
+                    terms.append(injection.send(self.b, g))
+        if not terms:
+            return None
+        total = terms[0]
+        with self.b.at(node, phase):
+            for term in terms[1:]:
+                total = self.b.add(total, term)
+        kind = "gradient" if value in self.parameters else "error"
+        return self.b.named(total, f"{self.prefix}{value.name}.{kind}")

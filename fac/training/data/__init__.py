@@ -1,0 +1,34 @@
+"""The data sources of the core, one file each, and the door through which every source is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fac import plugins
+from fac.diagnostics import FacError
+from fac.spec.data import Data
+from fac.training.data import arrays, digits, fashion_mnist, teacher
+from fac.training.dataset import DataKind, Dataset
+
+KINDS: tuple[DataKind[Any], ...] = (digits.KIND, fashion_mnist.KIND, arrays.KIND, teacher.KIND)
+
+
+def load(data: Data, base: Path = Path()) -> Dataset:
+    """Loads what the `data:` section declares.
+
+    Args:
+        data: the section, of any installed kind.
+        base: the folder of the spec file, from which relative paths in the section start.
+
+    Raises:
+        FacError: no installed source has this section, or the source cannot be read.
+
+    """
+    for kind in plugins.kinds("fac.data"):
+        if type(data) is kind.spec:
+            dataset: Dataset = kind.load(data, base)
+            return dataset
+    raise FacError(
+        f"no installed data source loads `{type(data).__name__}`: install the plug-in that declares it"
+    )

@@ -1,0 +1,233 @@
+"""Fashion-MNIST: 60,000 + 10,000 grey images of 28×28 pixels, 10 classes, 6,000 training images of each.
+
+The four files are looked for on this machine first and fetched otherwise. Wherever they come from, they are
+trusted only if the SHA-256 of their unpacked bytes is right. Packed bytes differ from mirror to mirror.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import io
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from fac.diagnostics import FacError
+from fac.spec.data import Data
+from fac.training.dataset import DataKind, Dataset, Split
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+PACKAGE = "dataset-fashion-mnist"
+INSTALLED = Path("usr/share/datasets/fashion-mnist")
+"""Where the Debian package puts the files, under `/` or where it is unpacked."""
+SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+LIMIT = 1 << 26
+"""Most bytes read from a file, so that a wrong one cannot fill the memory. The largest has 47 million."""
+TIMEOUT = 30
+"""Seconds without an answer after which a connection is given up."""
+
+Files = dict[str, bytes]
+log = logging.getLogger(__name__)
+
+
+class FashionMnist(Data):
+    """Images of clothing, 28×28 grey values, 10 classes: 60,000 to train on, 10,000 to test on."""
+
+    source: Literal["fashion_mnist"] = Field(
+        default="fashion_mnist",
+        description="Fashion-MNIST, 70,000 images of clothing; fetched once (31 MB) where not installed.",
+    )
+    root: str | None = Field(
+        default=None,
+        description="Folder of the four IDX files, packed (`.gz`) or not; relative to the spec's folder.",
+    )
+
+
+def load(data: FashionMnist, base: Path) -> Dataset:
+    """Samples of shape (n, 28, 28), standardised with one mean and one deviation over all training pixels.
+
+    Raises:
+        FacError: `root` is incomplete or damaged, or the files are nowhere to be had.
+
+    """
+    import numpy as np
+
+    files = _find() if data.root is None else _given(base / Path(data.root).expanduser(), data.root)
+    images, labels, test_images, test_labels = (_idx(files[name]) for name in SHA256)
+    # one table look-up per pixel: float64 copies of all images would take 0.4 GB and most of the time
+    counts = sum(np.bincount(image.ravel(), minlength=256) for image in np.array_split(images, 64))
+    level = np.arange(256) / 255
+    mean = np.average(level, weights=counts)
+    deviation = np.average((level - mean) ** 2, weights=counts) ** 0.5
+    table = ((level - mean) / deviation).astype(np.float32)
+    return Dataset(
+        "fashion_mnist",
+        Split(table[images], labels.astype(np.int64)),
+        Split(table[test_images], test_labels.astype(np.int64)),
+    )
+
+
+def cache_folder() -> Path:
+    """`$FAC_CACHE/fashion-mnist`, by default in `fac` under `$XDG_CACHE_HOME` or `~/.cache`."""
+    if own := os.environ.get("FAC_CACHE"):
+        return Path(own) / "fashion-mnist"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fac" / "fashion-mnist"
+
+
+def _given(folder: Path, written: str) -> Files:
+    try:
+        return _from_folder(folder)
+    except (OSError, FacError) as error:
+        raise FacError(
+            f"`{written}` (`data.root`) does not hold Fashion-MNIST, {error}: "
+            "give the folder of its four files, or leave `root` out"
+        ) from error
+
+
+def _find() -> Files:
+    """The four files from the first source that has them all; what was fetched goes to the cache."""
+    reasons = []
+    for name, source, fetched in SOURCES:
+        try:
+            files = source()
+        except (OSError, FacError, http.client.HTTPException, subprocess.SubprocessError) as error:
+            reasons.append(f"{name}: {error}")
+            continue
+        if fetched:
+            _keep(files)
+        return files
+    names = ", ".join(f"`{name}.gz`" for name in SHA256)
+    raise FacError(
+        "Fashion-MNIST is not on this machine and cannot be fetched: give a folder with its four files as "
+        f"`data.root`, install it with `apt-get install {PACKAGE}`, or download {names} from {URL} "
+        f"into `{cache_folder()}` (tried: {'; '.join(reasons)})"
+    )
+
+
+def _from_cache() -> Files:
+    return _from_folder(cache_folder())
+
+
+def _from_system() -> Files:
+    return _from_folder(Path("/") / INSTALLED)
+
+
+def _from_debian() -> Files:
+    """Unpacks the Debian package into a temporary folder, which takes no rights."""
+    for tool in ("apt-get", "dpkg"):
+        if shutil.which(tool) is None:
+            raise FacError(f"there is no `{tool}`")
+    log.info("fetching the Debian package %s (31 MB)", PACKAGE)
+    with tempfile.TemporaryDirectory() as folder:
+        _run(["apt-get", "download", PACKAGE], folder)
+        (package,) = Path(folder).glob("*.deb")
+        _run(["dpkg", "-x", package.name, "."], folder)
+        return _from_folder(folder / INSTALLED)
+
+
+def _run(command: list[str], folder: str) -> None:
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=600, check=False
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise FacError(f"`{' '.join(command[:2])}` says `{said[-1]}`")
+
+
+def _from_web() -> Files:
+    log.info("fetching Fashion-MNIST (31 MB) from %s", URL)
+    return {name: _checked(name, _download(f"{URL}{name}.gz")) for name in SHA256}
+
+
+def _download(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        content: bytes = answer.read(LIMIT)
+        return content
+
+
+def _from_folder(folder: Path) -> Files:
+    return {name: _read(folder, name) for name in SHA256}
+
+
+def _read(folder: Path, name: str) -> bytes:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            with path.open("rb") as file:
+                return _checked(name, file.read(LIMIT))
+    raise FacError(f"no `{name}` or `{name}.gz` in `{folder}`")
+
+
+def _checked(name: str, content: bytes) -> bytes:
+    """The unpacked bytes of a file that may be packed, once their checksum is found right."""
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+                content = packed.read(LIMIT)
+        except (OSError, EOFError, zlib.error) as error:
+            raise FacError(f"`{name}.gz` is damaged: {error}") from error
+    if hashlib.sha256(content).hexdigest() != SHA256[name]:
+        raise FacError(f"`{name}` is damaged or another file: its SHA-256 differs")
+    return content
+
+
+def _keep(files: Files) -> None:
+    """Writes the files to the cache, each complete or not at all."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            _write(folder, name, content)
+    except OSError as error:
+        # the data are at hand and right: a full or read-only disk costs the next run a download, no more
+        log.warning("Fashion-MNIST is not kept in `%s`: %s", folder, error)
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
+    # the unfinished file lies in the same folder because a rename is atomic only within one file system
+    unfinished = folder / f".{name}.{os.getpid()}"
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, folder / name)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _idx(content: bytes) -> NDArray[np.uint8]:
+    """An IDX file of bytes: zero, zero, type 8, rank; a big-endian int32 per axis; the values in C order."""
+    import numpy as np
+
+    axes = content[3]
+    shape = np.frombuffer(content, ">i4", axes, 4)
+    array: NDArray[np.uint8] = np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    return array
+
+
+SOURCES: tuple[tuple[str, Callable[[], Files], bool], ...] = (
+    ("cache", _from_cache, False),
+    ("installed package", _from_system, False),
+    ("Debian package", _from_debian, True),
+    ("download", _from_web, True),
+)
+"""Name, how it is read, and whether it had to be fetched, so that keeping it saves the next run the way."""
+
+KIND = DataKind("fashion_mnist", FashionMnist, load)

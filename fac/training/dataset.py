@@ -1,0 +1,157 @@
+"""Data sets in memory, how they are fitted to a network, and the order of their samples.
+
+This module and the data sources import NumPy inside functions only: to check a spec one needs the kinds, and
+checking must stay quick and free of NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from fac.diagnostics import FacError
+from fac.spec.data import Data
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+D = TypeVar("D", bound=Data)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Split:
+    """The samples of one purpose, n of them."""
+
+    x: NDArray[np.float32]
+    """(n, *sample shape)."""
+    y: NDArray[Any]
+    """(n,) int64 class labels, or (n, outputs) float32 targets of a regression."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Dataset:
+    """What a data source loads."""
+
+    name: str
+    """What messages call it."""
+    train: Split
+    test: Split
+
+
+@dataclass(frozen=True)
+class DataKind(Generic[D]):
+    """One data source: a member of the entry-point group `fac.data`."""
+
+    name: str
+    """The value of `source` in the spec."""
+    spec: type[D]
+    load: Callable[[D, Path], Dataset]
+    """Reads or makes the data. Relative paths in the spec start from the second argument."""
+
+
+def fitted(dataset: Dataset, sample_shape: tuple[int, ...], outputs: int, classes: bool) -> Dataset:
+    """The data set with x of shape (n, *sample_shape), checked for all that would fail late or silently.
+
+    Args:
+        dataset: what a source loaded.
+        sample_shape: `input.shape` of the spec, without the batch.
+        outputs: number of outputs of the network.
+        classes: whether the loss reads class labels (cross-entropy) or targets of shape (n, outputs).
+
+    Raises:
+        FacError: a split is empty, x and y differ in length, samples do not fill `sample_shape`, a number is
+            not finite, or y is not what the loss reads.
+
+    """
+    splits = []
+    for part, split in (("train", dataset.train), ("test", dataset.test)):
+        place = f"the `{part}` split of `{dataset.name}`"
+        if len(split.x) != len(split.y):
+            raise FacError(
+                f"{place} has {len(split.x)} samples in x but {len(split.y)} in y: give each x exactly one y"
+            )
+        if len(split.x) == 0:
+            raise FacError(f"{place} is empty: give it at least one sample")
+        x = _samples(split, sample_shape, place)
+        y = _labels(split, outputs, place) if classes else _targets(split, outputs, place)
+        splits.append(Split(x, y))
+    return Dataset(dataset.name, *splits)
+
+
+def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """(n,) permutation of 0..n-1 in which the samples are visited in `epoch`.
+
+    It depends on the three arguments alone, so a resumed training goes on with the same batches. Seed and
+    epoch lie in 0..2⁶⁴-1. Raw Philox words are sorted rather than `Generator.permutation` called, because
+    NumPy may change the algorithm of the latter between releases.
+    """
+    import numpy as np
+
+    words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(n)
+    return np.argsort(words, kind="stable").astype(np.int64, copy=False)
+
+
+def _samples(split: Split, shape: tuple[int, ...], place: str) -> NDArray[np.float32]:
+    stored = split.x.shape[1:]
+    if prod(stored) != prod(shape):
+        raise FacError(
+            f"samples in {place} have shape {list(stored)}, but `input.shape` is {list(shape)}: "
+            f"write `input: {{shape: {list(stored)}}}` or another shape of {prod(stored)} values"
+        )
+    return _finite(split.x, "x", place).reshape(-1, *shape)
+
+
+def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
+    import numpy as np
+
+    y = split.y
+    if y.dtype.kind not in "iu" or y.ndim != 1:
+        raise FacError(
+            f"y in {place} has shape {list(y.shape)} of {y.dtype}, but the loss needs integer labels of "
+            "shape (n,): give such labels, or a loss on targets such as `mse`"
+        )
+    wrong = (y < 0) | (y >= outputs)
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise FacError(
+            f"label {y[index]} of sample {index} in {place} is out of range: "
+            f"the network has {outputs} outputs, so labels must be 0 to {outputs - 1}"
+        )
+    return y.astype(np.int64, copy=False)
+
+
+def _targets(split: Split, outputs: int, place: str) -> NDArray[np.float32]:
+    y = split.y
+    if y.dtype.kind != "f":
+        raise FacError(
+            f"y in {place} holds {y.dtype} labels, but a loss such as `mse` needs float targets of shape "
+            f"(n, {outputs}): give such targets, or write `loss: {{kind: cross_entropy}}`"
+        )
+    if y.shape[1:] != (outputs,):
+        raise FacError(
+            f"y in {place} has shape {list(y.shape)}, but the network has {outputs} outputs: "
+            f"give targets of shape (n, {outputs})"
+        )
+    return _finite(y, "y", place)
+
+
+def _finite(values: NDArray[Any], name: str, place: str) -> NDArray[np.float32]:
+    """The values as float32; one too large for it counts as infinite."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32, copy=False)
+    good = np.isfinite(numbers)
+    if not good.all():
+        # argmin finds the first False without a list of all of them
+        position = int(good.argmin())
+        index = position // (numbers.size // len(numbers))
+        raise FacError(
+            f"{name} of sample {index} in {place} holds {numbers.flat[position]}: "
+            "remove or replace values that are not finite in float32"
+        )
+    return numbers

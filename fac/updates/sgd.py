@@ -1,0 +1,51 @@
+"""Stochastic gradient descent, heavy-ball momentum and Nesterov's form (learning-rules section 3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fac.program.kinds import State, Updated, UpdateKind
+from fac.spec.updates import Rule
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Sgd(Rule):
+    """g += decay * w; m = momentum * m + g; w -= lr * m (or lr * (g + momentum * m) with Nesterov)."""
+
+    rule: Literal["sgd"] = "sgd"
+    momentum: Fraction = Field(0.0, description="Share of the last step that is kept.")
+    nesterov: bool = Field(False, description="Look ahead along the momentum.")
+    weight_decay: NonNegative = Field(0.0, description="L2 decay, added to the gradient.")
+
+
+def slots(rule: Sgd) -> tuple[str, ...]:
+    """The momentum, if there is one."""
+    return ("momentum",) if rule.momentum else ()
+
+
+def apply(b: Builder, rule: Sgd, w: Value, gradient: Value, state: State, lr: Value, step: Value) -> Updated:
+    """One step. The first one takes the whole gradient, because the momentum starts at zero."""
+    g = b.add(gradient, b.mul(w, rule.weight_decay)) if rule.weight_decay else gradient
+    following: dict[str, Value] = {}
+    direction = g
+    if rule.momentum:
+        momentum = b.add(b.mul(state["momentum"], rule.momentum), g)
+        following["momentum"] = momentum
+        direction = b.add(g, b.mul(momentum, rule.momentum)) if rule.nesterov else momentum
+    updated = b.sub(w, b.mul(direction, lr))
+    b.mark(
+        "sgd",
+        {"parameter": w, "gradient": gradient, "lr": lr, **state},
+        {"parameter": updated, **following},
+        {"momentum": rule.momentum, "nesterov": rule.nesterov, "weight_decay": rule.weight_decay},
+    )
+    return Updated(updated, following)
+
+
+SGD = UpdateKind("sgd", Sgd, slots, apply)

@@ -1,0 +1,105 @@
+"""Schedules: values against the closed forms, and how a spec writes them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from fac.spec.schedules import Constant, Cosine, Epochs, Schedule, StepDecay, Warmed, schedule_of
+
+SCHEDULE: TypeAdapter[Schedule] = TypeAdapter(Schedule)
+
+
+def factors(schedule: Warmed, steps_per_epoch: int, epochs: int) -> list[float]:
+    return [schedule.factor(step, steps_per_epoch, epochs) for step in range(steps_per_epoch * epochs)]
+
+
+def test_constant_is_one() -> None:
+    assert factors(Constant(), 3, 2) == [1.0] * 6
+
+
+def test_cosine_per_step() -> None:
+    expected = [0.5 * (1 + math.cos(math.pi * step / 8)) for step in range(8)]
+    assert factors(Cosine(), 4, 2) == pytest.approx(expected, abs=1e-15)
+    assert Cosine().factor(0, 4, 2) == 1.0
+    assert Cosine().factor(8, 4, 2) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_cosine_per_epoch_holds_still_within_an_epoch() -> None:
+    expected = [0.5 * (1 + math.cos(math.pi * epoch / 3)) for epoch in (0, 0, 1, 1, 2, 2)]
+    assert factors(Cosine(per="epoch"), 2, 3) == pytest.approx(expected, abs=1e-15)
+
+
+def test_cosine_ends_at_its_floor() -> None:
+    cosine = Cosine(floor=0.1)
+    assert cosine.factor(4, 4, 2) == pytest.approx(0.55)
+    assert cosine.factor(8, 4, 2) == pytest.approx(0.1)
+    assert cosine.factor(100, 4, 2) == pytest.approx(0.1)
+
+
+def test_step_falls_every_k_epochs() -> None:
+    assert factors(StepDecay(every=2, gamma=0.5), 2, 5) == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_warmup_is_linear_and_ends_at_one() -> None:
+    assert factors(Constant(warmup=4), 3, 2) == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_warmup_in_epochs_counts_their_steps() -> None:
+    assert factors(Cosine(warmup=Epochs(epochs=2)), 5, 4) == factors(Cosine(warmup=10), 5, 4)
+
+
+def test_cosine_spans_the_steps_after_the_warmup() -> None:
+    expected = [1 / 3, 2 / 3, 1, *(0.5 * (1 + math.cos(math.pi * step / 5)) for step in range(5))]
+    assert factors(Cosine(warmup=3), 4, 2) == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize("warmup", [8, 20])
+def test_warmup_may_fill_the_whole_training(warmup: int) -> None:
+    expected = [(step + 1) / warmup for step in range(8)]
+    assert factors(Cosine(warmup=warmup), 4, 2) == pytest.approx(expected)
+
+
+def test_plain_names_and_models_mean_the_same() -> None:
+    assert schedule_of(SCHEDULE.validate_python("cosine")) == Cosine()
+    assert schedule_of(SCHEDULE.validate_python("constant")) == Constant()
+    assert schedule_of(SCHEDULE.validate_python({"kind": "cosine", "warmup": 100})) == Cosine(warmup=100)
+    assert schedule_of(
+        SCHEDULE.validate_python({"kind": "step", "every": 3, "warmup": {"epochs": 1}})
+    ) == StepDecay(every=3, warmup=Epochs(epochs=1))
+
+
+@pytest.mark.parametrize(
+    ("value", "location"),
+    [
+        ("cosin", ("name",)),
+        ("step", ("name",)),
+        ({"kind": "cosin"}, ()),
+        ({"warmup": 3}, ()),
+        ({"kind": "step"}, ("step", "every")),
+        ({"kind": "cosine", "flor": 0.1}, ("cosine", "flor")),
+        ({"kind": "cosine", "floor": 2.0}, ("cosine", "floor")),
+    ],
+)
+def test_a_mistake_is_reported_once(value: object, location: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SCHEDULE.validate_python(value)
+    assert [error["loc"] for error in caught.value.errors()] == [location]
+
+
+def test_negative_warmup_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        SCHEDULE.validate_python({"kind": "constant", "warmup": -1})
+
+
+def test_every_field_has_a_description() -> None:
+    for model in (Constant, Cosine, StepDecay, Epochs):
+        assert all(field.description for field in model.model_fields.values()), model
+
+
+def test_json_schema_offers_names_and_models() -> None:
+    branches = SCHEDULE.json_schema()["oneOf"]
+    assert branches[0] == {"enum": ["constant", "cosine"], "type": "string"}
+    assert len(branches) == 4

@@ -1,0 +1,262 @@
+"""The loader: every row of the hardening list, spans, files, and `--set`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path as FilePath
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fac.diagnostics import FacError, Rule, Span
+from fac.source import from_data, override, parse_text, read
+from fac.source.document import START
+
+AT = Rule("FAC000", "for-tests").at
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+)
+
+REFUSED = {
+    "empty": ("", "FAC107", "the spec is empty", (1, 1)),
+    "comments only": ("# nothing\n\n", "FAC107", "the spec is empty", (1, 1)),
+    "null": ("---\n", "FAC107", "the spec is empty", (1, 1)),
+    "list on top": ("- 1\n", "FAC108", "a spec is a mapping of keys to values, found a list", (1, 1)),
+    "text on top": ("hello", "FAC108", "a spec is a mapping of keys to values, found `hello`", (1, 1)),
+    "alias of parent": ("a: &x [*x]", "FAC108", "an alias refers to its own parent", (1, 4)),
+    "alias bomb": (BOMB, "FAC108", "more than 200,000 values", (1, 34)),
+    "brackets": ("[" * 2000 + "]" * 2000, "FAC108", "nested more than 100 levels deep", (1, 101)),
+    "open brackets": ("[" * 90_000, "FAC108", "nested more than 100 levels deep", (1, 101)),
+    "deep": ("a: " + "[" * 150 + "]" * 150, "FAC108", "nested more than 100 levels deep", (1, 104)),
+    "NUL": ("a: 1\r\nb: \0", "FAC101", "the character U+0000 is not allowed in YAML", (2, 4)),
+    "two documents": ("a: 1\n---\nb: 2\n", "FAC101", "a second document starts here", (2, 1)),
+    "undefined alias": ("a: *x\n", "FAC101", "no anchor is called `x`", (1, 4)),
+    "tab": ("a:\n\tb: 1\n", "FAC101", "a tab cannot indent YAML", (2, 1)),
+    "colon": ("a: b: c\n", "FAC101", "`:` is not allowed here", (1, 5)),
+    "open bracket": ("a: [1, 2\nb: 3\n", "FAC101", "not YAML: expected `,` or `]`, but got `:`", (2, 2)),
+    "tag on value": ("a: !foo 1\n", "FAC108", "the tag `!foo` is not supported", (1, 4)),
+    "tag on list": ("a: !foo [1]\n", "FAC108", "the tag `!foo` is not supported", (1, 4)),
+    "tag on key": ("!foo a: 1\n", "FAC108", "the tag `!foo` is not supported", (1, 1)),
+    "tag of Python": ("a: !!python/name:os.system x", "FAC108", None, (1, 4)),
+    "set": ("a: !!set {b}\n", "FAC108", "the tag `!!set` is not supported", (1, 4)),
+    "list as key": ("? [a]\n: 1\n", "FAC108", "a key must be text, found a list", (1, 3)),
+    "mapping as key": ("{a: 1}: 1\n", "FAC108", "a key must be text, found a mapping", (1, 1)),
+    "number as key": ("a:\n  1: x\n", "FAC108", "a key must be text, found `1`", (2, 3)),
+    "true as key": ("true: x\n", "FAC108", "a key must be text, found `true`", (1, 1)),
+    "nothing as key": (": x\n", "FAC108", "a key must be text, found nothing", (1, 1)),
+    "date": ("a: 2026-01-01", "FAC108", "`2026-01-01` is a date, and no value of a spec is one", (1, 4)),
+    "binary": ("a: !!binary aGk=", "FAC108", "the tag `!!binary` is not supported", (1, 4)),
+    "nan": ("a: .nan", "FAC108", "`.nan` is not a finite number", (1, 4)),
+    "inf": ("a: -.inf", "FAC108", "`-.inf` is not a finite number", (1, 4)),
+    "overflow": ("a: 1e999", "FAC108", "`1e999` is not a finite number", (1, 4)),
+    "no integer": ("a: !!int abc", "FAC108", "`abc` is not a whole number", (1, 4)),
+    "no float": ("a: !!float abc", "FAC108", "`abc` is not a number", (1, 4)),
+    "no boolean": ("a: !!bool maybe", "FAC108", "`maybe` is neither `true` nor `false`", (1, 4)),
+    "large integer": ("a: 9223372036854775808", "FAC108", None, (1, 4)),
+    "huge integer": ("a: " + "9" * 5000, "FAC108", f"the whole number `{'9' * 37}...` is too large", (1, 4)),
+    "half a pair": ('{"a": "\\ud83d"}', "FAC108", "the text holds half of a surrogate pair", (1, 7)),
+    "half a pair in a key": ('{"\\ud83d": 1}', "FAC108", "the text holds half of a surrogate pair", (1, 2)),
+    "merge key": ("a: &x {b: 1}\nc:\n  <<: *x\n", "FAC108", "merge keys are not supported", (3, 3)),
+    "duplicate": ("a: 1\nb:\n  a: 1\n  a: 2\n", "FAC106", "key `a` is written twice", (4, 3)),
+    "YAML 3.0": (
+        "a:\n%YAML 3.0\n",
+        "FAC101",
+        "YAML versions other than 1.2 are not supported",
+        (2, 1),
+    ),
+    "YAML 1.1": ("%YAML 1.1\n---\na: no\n", "FAC108", "`no` is neither `true` nor `false`", (3, 4)),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "message", "place"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(text: str, code: str, message: str | None, place: tuple[int, int]) -> None:
+    document = parse_text(text)
+    (found,) = document.diagnostics
+    span = document.span(found)
+    assert (found.rule.code, (span.line, span.column)) == (code, place)
+    assert message is None or found.message == message
+    assert "\n" not in found.message + found.help
+
+
+ACCEPTED = {
+    "exponent": ("a: 1e-3", 0.001),
+    "words": ("a: [on, no, yes, off]", ("on", "no", "yes", "off")),
+    "booleans": ("a: [true, False]", (True, False)),
+    "nulls": ("a: [~, null, ]", (None, None)),
+    "integers": ("a: [010, 0o17, 0x1f, 1_000, -1]", (10, 15, 31, 1000, -1)),
+    "times": ("a: 12:30", "12:30"),
+    "quoted": ("a: ['784', \"1e3\", '<<']", ("784", "1e3", "<<")),
+    "tagged text": ("a: !!str 5", "5"),
+    "anchor used twice": ("a: [&x 1, &x 2, *x]", (1, 2, 2)),
+    "alias": ("b: &x {c: 1}\na: *x", {"c": 1}),
+    "byte order mark": ("\ufeffa: 1", 1),
+    "CRLF": ("a:\r\n  - 1\r\n  - 2\r\n", (1, 2)),
+    "JSON with tabs": ('{\n\t"a": [\n\t\t1\n\t]\n}', (1,)),
+    "surrogate pair": ('{"a": "\\ud83d\\ude00"}', "😀"),
+    "emoji": ("a: 😀", "😀"),
+    "missing at the end": ("a:\n", None),
+    "largest": ("a: 9223372036854775807", 2**63 - 1),
+    "merge key in quotes": ('a: {"<<": 1}', {"<<": 1}),
+}
+
+
+@pytest.mark.parametrize(("text", "value"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(text: str, value: object) -> None:
+    document = parse_text(text)
+    assert document.diagnostics == ()
+    assert document.data["a"] == value
+    assert type(document.data["a"]) is type(value)
+
+
+def test_all_findings_of_a_text_are_reported_and_the_rest_is_read() -> None:
+    document = parse_text("a: .nan\n1: x\nb: 2\nb: 3\n")
+    assert [d.rule.code for d in document.diagnostics] == ["FAC108", "FAC108", "FAC106"]
+    assert document.data == {"a": None, "b": 2}
+    assert document.diagnostics[2].help == "first written on line 3"
+
+
+@given(st.text(alphabet="ab:-[]{},&*!|>%'\"#?<= \n\t\r\0\\1.~", max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_no_text_makes_the_loader_fail(text: str) -> None:
+    document = parse_text(text)
+    for found in document.diagnostics:
+        span = document.span(found)
+        assert 1 <= span.line <= len(document.lines)
+        assert 1 <= span.column <= len(document.lines[span.line - 1]) + 1
+
+
+SPEC = """\
+fac: 1
+layers:
+  - {kind: linear, name: fc1, out: 5}
+  - kind: relu
+update:
+  lr:
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "span"),
+    [
+        (("fac",), False, Span(1, 6, 1, 7)),
+        (("fac",), True, Span(1, 1, 1, 4)),
+        (("layers", 0, "out"), False, Span(3, 36, 3, 37)),
+        (("layers", 0, "out"), True, Span(3, 31, 3, 34)),
+        (("layers", 0, "in"), True, Span(3, 5, 3, 38)),  # nearest ancestor
+        (("layers", 0, "linear", "out", 7), False, Span(3, 5, 3, 38)),
+        (("update", "lr"), False, Span(6, 3, 6, 5)),  # nothing is written: the key
+        (("update",), False, Span(5, 1, 5, 7)),  # runs over lines: the key
+        (("nothing",), False, Span(1, 1, 6, 6)),  # the end mark is clamped to the text
+    ],
+)
+def test_span(path: tuple[str | int, ...], key: bool, span: Span) -> None:
+    assert parse_text(SPEC).span(AT(path, "x", key=key)) == span
+
+
+def test_read_a_file(tmp_path: FilePath) -> None:
+    path = tmp_path / "a.fac.yaml"
+    path.write_bytes(b"\xef\xbb\xbffac: 1\r\n")
+    assert read(path).data == {"fac": 1}
+    assert read(path).name == str(path)
+    assert read(path).diagnostics == ()
+
+
+def test_read_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"fac: 1\n")))
+    document = read("-")
+    assert (document.name, document.data) == ("<stdin>", {"fac": 1})
+
+
+def test_files_that_cannot_be_read(tmp_path: FilePath) -> None:
+    (tmp_path / "latin").write_bytes(b"fac: 1\nname: caf\xe9\n")
+    (tmp_path / "large").write_bytes(b"#" * 1_500_000)
+    for name, message in {
+        "missing": "` does not exist",
+        "": "` is a folder: name a file",
+        "latin": "` is not UTF-8 text: byte 0xe9 on line 2",
+        "large": "` has 1,500,000 bytes: a spec may have 1,000,000",
+        "a\0b": "` cannot be read: embedded null byte",
+    }.items():
+        with pytest.raises(FacError) as caught:
+            read(tmp_path / name)
+        assert str(caught.value).endswith(message)
+
+
+def test_an_endless_input_is_not_read_to_its_end() -> None:
+    with pytest.raises(FacError, match="has more than 1,000,000 bytes"):
+        read("/dev/zero")
+
+
+def test_python_data_becomes_what_the_loader_makes() -> None:
+    document = from_data({"fac": 1, "layers": [{"shape": [1, 2.5, None, True]}]})
+    assert document.data == {"fac": 1, "layers": ({"shape": (1, 2.5, None, True)},)}
+    assert document.diagnostics == ()
+    assert document.place(AT(("layers", 0), "x")) == "<python>:layers[0]"
+    assert document.place(AT((), "x")) == "<python>"
+
+
+def test_python_data_that_no_text_could_hold() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    for data, message in (
+        ({"a": float("nan")}, "`nan` is not a finite number"),
+        ({"a": 10**5000}, "the whole number is too large"),
+        ({"a": {1, 2}}, "a value of type `set` is not plain data"),
+        ({1: 2}, "a key must be text, found one of type `int`"),
+        (loop, "nested more than 100 levels deep"),
+        (None, "the spec is empty"),
+        ([1], "a spec is a mapping of keys to values, found a list"),
+    ):
+        assert [d.message for d in from_data(data).diagnostics] == [message]
+
+
+def test_override_reaches_mappings_lists_and_what_is_missing() -> None:
+    document = override(
+        parse_text(SPEC),
+        ["layers.fc1.out=[1, 2]", "layers[1].kind=tanh", "update.lr=1e-2", "train.epochs=3", "fac="],
+    )
+    assert document.data == {
+        "fac": None,
+        "layers": ({"kind": "linear", "name": "fc1", "out": (1, 2)}, {"kind": "tanh"}),
+        "update": {"lr": 0.01},
+        "train": {"epochs": 3},
+    }
+
+
+def test_override_is_the_place_of_what_it_wrote() -> None:
+    document = override(parse_text(SPEC), ["layers.fc1.out={a: 1}", "train.epochs=3"])
+    for path in (("layers", 0, "out"), ("layers", 0, "out", "a"), ("train",), ("train", "epochs")):
+        assert document.place(AT(path, "x")) == "<cli>:--set"
+    assert document.place(AT(("layers", 0, "name"), "x")) == Span(3, 26, 3, 29)
+    assert document.place(AT(("train", "epochs"), "x", key=True)) == "<cli>:--set"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("lr", "`--set lr` is not of the form `key=value`, such as `update.lr=0.01`"),
+        ("a..b=1", "`--set a..b=1` is not of the form `key=value`, such as `update.lr=0.01`"),
+        (
+            "layers.fc2.out=1",
+            "`--set layers.fc2.out=1`: no item of `layers` is called `fc2`; did you mean `fc1`?",
+        ),
+        ("layers.xyz=1", "`--set layers.xyz=1`: no item of `layers` is called `xyz`"),
+        ("layers.9=1", "`--set layers.9=1`: `layers` has 2 items, the first is item 0"),
+        ("fac.x=1", "`--set fac.x=1`: `fac` is `1`, which has no `x`"),
+        ("a=[1", "`--set a=[1`: not YAML: expected `,` or `]`, but got `<stream end>`"),
+        ("a=.nan", "`--set a=.nan`: `.nan` is not a finite number"),
+    ],
+)
+def test_override_refuses(assignment: str, message: str) -> None:
+    with pytest.raises(FacError) as caught:
+        override(parse_text(SPEC), [assignment])
+    assert str(caught.value) == message
+
+
+def test_the_start_of_a_text_is_within_every_text() -> None:
+    assert parse_text("").span(AT(("a",), "x")) == START
