@@ -6,6 +6,7 @@ functions. At the boundary everything is a NumPy array or a float.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -267,3 +268,36 @@ def check_y(compiled: Compiled, y: Any, n: int) -> Array:
 
 def _text(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
+
+
+def write_common(artifact: Artifact, backend: str, directory: Path, files: Mapping[str, str]) -> None:
+    """Write text files, the initial state as safetensors, and `manifest.json` that describes them.
+
+    Raises:
+        FacError: the folder cannot be written.
+    """
+    from safetensors.numpy import save
+
+    c = artifact.compiled
+    manifest = {
+        "backend": backend,
+        "name": c.name,
+        "spec_hash": c.spec_hash,
+        "fac_version": c.version,
+        "precision": artifact.precision,
+        "x": ["N", *c.sample],
+        "y": ["N"] if c.classes else ["N", *c.output],
+        "lr": c.lr,
+        "state": {slot.name: list(slot.shape) for slot in c.state},
+        "files": [*files, "state.safetensors", "manifest.json"],
+    }
+    state = {name: np.asarray(a, artifact.precision) for name, a in c.initial().items()}
+    metadata = {"spec_hash": c.spec_hash, "name": c.name, "fac_version": c.version}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text, encoding="utf-8")
+        (directory / "state.safetensors").write_bytes(save(state, metadata))
+        (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FacError(f"cannot write to `{directory}`: {error.strerror or error}") from error

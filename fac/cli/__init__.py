@@ -1,0 +1,62 @@
+"""The command line: the only place that prints, reads arguments or exits. One file per command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from fac.diagnostics import FacError, SpecError
+
+COMMANDS = (
+    "init",
+    "check",
+    "rule",
+    "schema",
+    "show",
+    "compile",
+    "train",
+    "compare",
+    "backends",
+)
+"""In the order of the help page. Command `x` is the function `x` (or `x_`) of `fac.cli.x`."""
+
+
+class Lazy(click.Group):
+    """Imports a command when it is asked for, so that `fac check` never pays for `fac train`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"fac.cli.{name}").COMMAND
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fac-compiler", prog_name="fac")
+def fac() -> None:
+    """Compile neural networks whose backward pass is declared."""
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0 clean, 1 findings, 2 the tool could not do it."""
+    try:
+        fac(prog_name="fac")
+    except SpecError as error:
+        click.echo(error, err=True)
+        sys.exit(1)
+    except FacError as error:
+        click.echo(f"fac: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does: nothing is wrong, and nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

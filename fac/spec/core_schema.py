@@ -11,6 +11,9 @@ from typing import Any
 
 import pydantic
 
+DISCRIMINATORS = ("kind", "rule", "source")
+"""The keys by which kinds are told apart, see `OneOf`."""
+
 _WORDS = {
     "bool": "`true` or `false`",
     "float": "a number",
@@ -38,7 +41,7 @@ _INNER = {
 
 @dataclass(frozen=True)
 class Schema:
-    """One node of a core schema, with wrappers and references resolved. The empty node allows who knows what."""
+    """One node of a core schema, behind wrappers and references. The empty node allows who knows what."""
 
     node: Mapping[str, Any]
     definitions: dict[str, Any]
@@ -52,12 +55,6 @@ class Schema:
     def type(self) -> str:
         """The type of the node, such as `tagged-union`, `model-fields` or `int`; empty if unknown."""
         return str(self.node.get("type", ""))
-
-    @property
-    def discriminator(self) -> str | None:
-        """The key that tells the members of a tagged union apart; None if a function does."""
-        key = self.node.get("discriminator")
-        return key if isinstance(key, str) else None
 
     def unknown(self) -> Schema:
         """The empty node."""
@@ -86,9 +83,18 @@ class Schema:
         choices = self.node["choices"]
         return self._at(choices[tag]) if tag in choices else self.unknown()
 
-    def tags(self) -> list[str]:
-        """The tags of a tagged union."""
-        return [str(tag) for tag in self.node["choices"]]
+    def kinds(self) -> tuple[str, list[str]]:
+        """The key that tells the members of a tagged union apart, and its values.
+
+        Where a function tells them apart it mostly reads such a key; else the key is empty.
+        """
+        if isinstance(key := self.node["discriminator"], str):
+            return key, [str(tag) for tag in self.node["choices"]]
+        for key in DISCRIMINATORS:
+            values = [v for choice in self.choices() for v in choice.child(key).literals()]
+            if values:
+                return key, values
+        return "", []
 
     def choices(self) -> list[Schema]:
         """The members of a union, with or without tags; else the node itself."""
@@ -124,9 +130,9 @@ class Schema:
         """The types of value that are allowed."""
         return {leaf.type for leaf in self._leaves()}
 
-    def tagged_unions(self) -> list[Schema]:
-        """The tagged unions among what is allowed."""
-        return [leaf for leaf in self._leaves() if leaf.type == "tagged-union"]
+    def named(self) -> list[tuple[str, list[str]]]:
+        """The `kinds` of the tagged unions among what is allowed."""
+        return [leaf.kinds() for leaf in self._leaves() if leaf.type == "tagged-union"]
 
     def describe(self) -> str:
         """What is allowed, in words: "a whole number or `all`"."""
@@ -137,15 +143,17 @@ class Schema:
         if self.type == "literal":
             return [f"`{str(v).lower() if isinstance(v, bool) else v}`" for v in self.node["expected"]]
         if self.type == "tagged-union":
-            return [f"a mapping with `{self.discriminator}`" if self.discriminator else "a mapping"]
+            return [f"a mapping with `{self.kinds()[0]}`"]
         return [_WORDS.get(self.type, "another value")]
 
     def _leaves(self) -> Iterator[Schema]:
-        if self.type != "union":
+        """The node, or the members of a union; a union that goes by one key counts as one form."""
+        by_function = self.type == "tagged-union" and not isinstance(self.node["discriminator"], str)
+        if self.type == "union" or by_function:
+            for choice in self.choices():
+                yield from choice._leaves()
+        else:
             yield self
-            return
-        for choice in self.choices():
-            yield from choice._leaves()
 
     def _at(self, node: Mapping[str, Any]) -> Schema:
         """The node below wrappers and references."""

@@ -15,7 +15,7 @@ from typing import Any
 import pydantic
 
 from fac.diagnostics import Diagnostic, Path, Rule, dotted
-from fac.spec.core_schema import Schema
+from fac.spec.core_schema import DISCRIMINATORS, Schema
 
 INVALID_VALUE = Rule("FAC102", "invalid-value")
 UNKNOWN_KEY = Rule("FAC103", "unknown-key")
@@ -24,12 +24,22 @@ UNKNOWN_KIND = Rule("FAC105", "unknown-kind")
 
 RULES = (INVALID_VALUE, UNKNOWN_KEY, MISSING_KEY, UNKNOWN_KIND)
 
-_DISCRIMINATORS = ("kind", "rule", "source")
-
 # Error types that say: the value is of another form than this member of the union.
 _OTHER_FORM = frozenset(
-    "bool_type dict_type float_type int_from_float int_type list_type literal_error model_attributes_type "
-    "model_type none_required string_type tuple_type".split()
+    {
+        "bool_type",
+        "dict_type",
+        "float_type",
+        "int_from_float",
+        "int_type",
+        "list_type",
+        "literal_error",
+        "model_attributes_type",
+        "model_type",
+        "none_required",
+        "string_type",
+        "tuple_type",
+    }
 )
 
 _LIMITS = {
@@ -43,7 +53,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class _Error:
-    """One error of pydantic, and what is left of its location below the place that the descent has reached."""
+    """One error of pydantic, with what is left of its location below the place that was reached."""
 
     type: str
     loc: tuple[str | int, ...]
@@ -66,8 +76,14 @@ def translate(
     return tuple(_descend(errors, Schema.of(model), data, ()))
 
 
-def _descend(errors: list[_Error], schema: Schema, data: Any, path: Path) -> Iterator[Diagnostic]:
-    """The findings of `errors`, whose locations begin at `path`."""
+def _descend(
+    errors: list[_Error], schema: Schema, data: Any, path: Path, outer: Schema | None = None
+) -> Iterator[Diagnostic]:
+    """The findings of `errors`, whose locations begin at `path`.
+
+    `outer` is the outermost union at that place if `schema` is a member of one: it knows all that is allowed.
+    """
+    outer = outer or schema
     here = [e for e in errors if not e.loc]
     below: dict[str | int, list[_Error]] = {}
     for e in errors:
@@ -75,20 +91,20 @@ def _descend(errors: list[_Error], schema: Schema, data: Any, path: Path) -> Ite
             below.setdefault(e.loc[0], []).append(_Error(e.type, e.loc[1:], e.message, e.context))
     if schema.type == "tagged-union":
         for e in here:
-            yield _tag_error(e, schema, data, path)
+            yield _tag_error(e, schema, data, path, outer)
         for tag, group in below.items():
-            yield from _descend(group, schema.choice(tag), data, path)
+            yield from _descend(group, schema.choice(tag), data, path, outer)
     elif schema.type == "union" and below:
-        yield from _union(list(below.values()), schema, data, path)
+        yield from _union(list(below.values()), schema, data, path, outer)
     elif schema.type == "model-fields":
         for e in here:
-            yield _value_error(e, schema, data, path)
+            yield _value_error(e, schema, data, path, outer)
         yield from _model(below, schema, data, path)
     else:
         for e in here:
             # Counted after validation: the items that failed are missing, and reported already.
             if e.type != "too_short" or len(data) < e.context["min_length"]:
-                yield _value_error(e, schema, data, path)
+                yield _value_error(e, schema, data, path, outer)
         for part, group in below.items():
             if _has(data, part):
                 yield from _descend(group, schema.child(part), data[part], (*path, part))
@@ -96,7 +112,9 @@ def _descend(errors: list[_Error], schema: Schema, data: Any, path: Path) -> Ite
                 yield from _descend(group, schema.unknown(), data, path)
 
 
-def _union(groups: list[list[_Error]], schema: Schema, data: Any, path: Path) -> Iterator[Diagnostic]:
+def _union(
+    groups: list[list[_Error]], schema: Schema, data: Any, path: Path, outer: Schema
+) -> Iterator[Diagnostic]:
     """A union without tags has an error for each member: report for the member that was meant.
 
     pydantic names the members in the locations, by names that only it knows, but in the order of the schema.
@@ -108,9 +126,9 @@ def _union(groups: list[list[_Error]], schema: Schema, data: Any, path: Path) ->
     meant = [m for m in members if not any(not e.loc and e.type in _OTHER_FORM for e in m[0])]
     if meant:
         group, choice = min(meant, key=lambda m: len(m[0]))
-        yield from _descend(group, choice, data, path)
+        yield from _descend(group, choice, data, path, outer)
     else:
-        yield _wrong_form(schema, data, path)
+        yield _wrong_form(outer, data, path)
 
 
 def _model(
@@ -138,18 +156,18 @@ def _model(
             yield from _descend(rest, schema.child(part), None, path)
 
 
-def _tag_error(e: _Error, schema: Schema, data: Any, path: Path) -> Diagnostic:
+def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) -> Diagnostic:
     """The finding of a tagged union that could not tell which member is meant."""
-    key, tags = schema.discriminator, schema.tags()
     if not isinstance(data, Mapping):
-        return _wrong_form(schema, data, path)
+        return _wrong_form(outer, data, path)
     if e.type not in ("union_tag_invalid", "union_tag_not_found"):
-        return _value_error(e, schema, data, path)
-    if key is None:
+        return _value_error(e, schema, data, path, outer)
+    key, tags = schema.kinds()
+    if not key:
         leading = schema.leading_fields()
         close = next((c for k in data if (c := _close(k, leading))), "")
         help = f"did you mean `{close}`?" if close else ""
-        return MISSING_KEY.at(path, f"expected a mapping with {_or(leading or tags)}", help=help)
+        return MISSING_KEY.at(path, f"expected a mapping with {_or(leading)}", help=help)
     if key in data:
         return _unknown_kind(data[key], tags, key, (*path, key))
     misspelt = next((k for k in data if _close(k, [key])), None)
@@ -168,11 +186,11 @@ def _unknown_kind(value: object, tags: list[str], key: str, path: Path) -> Diagn
     return UNKNOWN_KIND.at(path, message, help=help)
 
 
-def _value_error(e: _Error, schema: Schema, data: Any, path: Path) -> Diagnostic:
+def _value_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) -> Diagnostic:
     """The finding of a value that is wrong in itself."""
     name = _name(path)
     if e.type in _OTHER_FORM:
-        return _wrong_form(schema, data, path)
+        return _wrong_form(outer, data, path)
     if e.type in _LIMITS:
         words, key = _LIMITS[e.type]
         limit = e.context[key]
@@ -201,7 +219,7 @@ def _wrong_form(schema: Schema, data: Any, path: Path) -> Diagnostic:
     """Expected this, found that; with the remedy where the mistake is a common one."""
     literals = schema.literals()
     key = path[-1] if path else None
-    if schema.type == "literal" and key in _DISCRIMINATORS and all(isinstance(v, str) for v in literals):
+    if schema.type == "literal" and key in DISCRIMINATORS and all(isinstance(v, str) for v in literals):
         return _unknown_kind(data, [str(v) for v in literals], str(key), path)
     place = f" for {_name(path)}" if path else ""
     message = _found(f"expected {schema.describe()}{place}", data)
@@ -218,9 +236,9 @@ def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
             return f"write `{data}` without quotes"
         if close := _close(data, [v for v in literals if isinstance(v, str)]):
             return f"did you mean `{close}`?"
-        for union in schema.tagged_unions():
-            if (tag := _close(data, union.tags())) and union.discriminator:
-                return f"write `{{{union.discriminator}: {tag}}}`"
+        for kind_key, kinds in schema.named():
+            if kind := _close(data, kinds):
+                return f"write `{{{kind_key}: {kind}}}`"
     if isinstance(data, float) and data.is_integer() and "int" in forms:
         return f"write `{int(data)}`"
     if isinstance(data, int | float) and "str" in forms:
@@ -232,9 +250,10 @@ def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
 
 def _is_number(text: str, *, whole: bool) -> bool:
     try:
-        return bool(int(text) if whole else float(text)) or True
+        _ = int(text) if whole else float(text)
     except ValueError:
         return False
+    return True
 
 
 def _found(expected: str, value: object) -> str:
@@ -254,7 +273,7 @@ def _found(expected: str, value: object) -> str:
 
 def _owner(schema: Schema, data: Any, path: Path) -> str:
     """What a model is called: by its kind, else by its place."""
-    for key in _DISCRIMINATORS:
+    for key in DISCRIMINATORS:
         literals = schema.child(key).literals()
         if isinstance(data, Mapping) and isinstance(data.get(key), str) and data[key] in literals:
             return f"`{data[key]}`"

@@ -1,0 +1,50 @@
+"""Runs a function of the step IR, op by op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac_reference.kernels import KERNELS, Run
+
+from fac.step.ir import Function, Op, Value
+
+Observer = Callable[[Op, Any], None]
+
+
+def run(
+    function: Function,
+    inputs: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    observe: Observer = lambda *_: None,
+) -> dict[str, Any]:
+    """The outputs by name.
+
+    Args:
+        function: what to run.
+        inputs: arrays by the names of the function's inputs, FLOAT ones in `dtype`; scalars as Python numbers.
+        dtype: of FLOAT values.
+        observe: called with every op and its result.
+
+    Scalars that come from constants and scalar inputs alone stay Python numbers. Those have double precision and
+    take on the type of the arrays that they meet, so `1 - beta ** t` is not rounded to float32.
+    """
+    values: dict[Value, Any] = {value: inputs[value.name] for value in function.inputs}
+    n = len(inputs["x"])
+    with np.errstate(all="ignore"):
+        for op in function.ops:
+            operands = [values[v] for v in op.operands]
+            result = KERNELS[op.kind](Run(op, n, dtype), *operands)
+            if op.result.type.shape == () and all(isinstance(v, int | float) for v in operands):
+                result = result.item() if isinstance(result, np.generic) else result
+            values[op.result] = result
+            observe(op, result)
+    return {name: values[value] for name, value in function.outputs}
+
+
+def as_array(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A FLOAT output as an array of its own."""
+    return np.array(value, dtype)

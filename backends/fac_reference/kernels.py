@@ -1,0 +1,113 @@
+"""What each op of the step IR means, one line of NumPy per op. This is the oracle: clear before fast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.step.ir import Op
+from fac.step.types import Batch, Shape
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a kernel may ask beside its operands: the op, the batch size and the float type."""
+
+    op: Op
+    n: int
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, attribute: str) -> Any:
+        return self.op[attribute]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the result, with the batch size filled in."""
+        return concrete(self.op.result.type.shape, self.n)
+
+
+def concrete(shape: Shape, n: int) -> tuple[int, ...]:
+    """A shape with the batch size filled in."""
+    return tuple(dim.times * n if isinstance(dim, Batch) else dim for dim in shape)
+
+
+def turned(x: Array, transposed: bool) -> Array:
+    """A matrix, or its transpose."""
+    return x.T if transposed else x
+
+
+def normal_cdf(x: Array) -> Array:
+    """The distribution function of N(0, 1)."""
+    return 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))).astype(x.dtype)
+
+
+def normal_pdf(x: Array) -> Array:
+    """The density of N(0, 1)."""
+    return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def log_softmax(z: Array) -> Array:
+    """Log of the softmax along the last axis, shifted by the maximum so that nothing overflows."""
+    z = z - z.max(-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def cross_entropy_input(g: Any, z: Array, y: Array) -> Array:
+    """g * (softmax(z) - onehot(y)) / N."""
+    return g * (np.exp(log_softmax(z)) - np.eye(z.shape[1], dtype=z.dtype)[y]) / len(z)
+
+
+def cast(r: Run, x: Any) -> Any:
+    """Another element type; Python scalars stay Python scalars."""
+    if isinstance(x, int | float):
+        return {"f": float, "i": int, "b": bool}[r["dtype"]](x)
+    return x.astype({"f": r.dtype, "i": np.int64, "b": np.bool_}[r["dtype"]])
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "constant": lambda r: r["value"],
+    "cast": cast,
+    "add": lambda r, a, b: a + b,
+    "sub": lambda r, a, b: a - b,
+    "mul": lambda r, a, b: a * b,
+    "div": lambda r, a, b: a / b,
+    "pow": lambda r, a, b: a**b,
+    "maximum": lambda r, a, b: np.maximum(a, b),
+    "minimum": lambda r, a, b: np.minimum(a, b),
+    "equal": lambda r, a, b: a == b,
+    "less": lambda r, a, b: a < b,
+    "neg": lambda r, x: -x,
+    "sqrt": lambda r, x: np.sqrt(x),
+    "clamp": lambda r, x: np.clip(x, r["low"], r["high"]),
+    "relu": lambda r, x: np.maximum(x, 0),
+    "relu_input": lambda r, g, y: g * (y > 0),
+    "leaky_relu": lambda r, x: np.where(x > 0, x, r["slope"] * x),
+    "leaky_relu_input": lambda r, g, y: np.where(y > 0, g, r["slope"] * g),
+    "tanh": lambda r, x: np.tanh(x),
+    "tanh_input": lambda r, g, y: g * (1 - y * y),
+    "sigmoid": lambda r, x: 0.5 * (1 + np.tanh(0.5 * x)),
+    "sigmoid_input": lambda r, g, y: g * y * (1 - y),
+    "gelu": lambda r, x: x * normal_cdf(x),
+    "gelu_input": lambda r, g, x: g * (normal_cdf(x) + x * normal_pdf(x)),
+    "matmul": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
+    "dot": lambda r, a, b: np.vdot(a, b),
+    "sum": lambda r, x: x.sum(r["axes"], keepdims=r["keep"]),
+    "mean": lambda r, x: x.mean(r["axes"]),
+    "batch_size": lambda r: float(r.n),
+    "reshape": lambda r, x: x.reshape(r.shape),
+    "broadcast_to": lambda r, x: np.broadcast_to(x, r.shape),
+    "argmax": lambda r, x: x.argmax(-1),
+    "cross_entropy": lambda r, z, y: -log_softmax(z)[np.arange(len(z)), y].mean(),
+    "cross_entropy_input": lambda r, g, z, y: cross_entropy_input(g, z, y),
+    "iota": lambda r: np.arange(math.prod(r.shape)).reshape(r.shape),
+    "bit_xor": lambda r, a, b: a ^ b,
+    "bit_and": lambda r, a, b: a & b,
+    "shift_right": lambda r, a, b: a >> b,
+}

@@ -1,0 +1,99 @@
+"""State as a dictionary of NumPy arrays, and the functions run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fac_reference.interpreter import as_array, run
+from numpy.typing import NDArray
+
+from fac.backend import Array, Artifact, Compiled, Precision, Session, write_common
+from fac.diagnostics import FacError
+from fac.step.ir import Function, Op
+from fac.step.text import to_text
+
+
+class ReferenceArtifact(Artifact):
+    """The step IR itself."""
+
+    def write(self, directory: str | Path) -> None:
+        """The functions as text, the initial state, a manifest."""
+        c = self.compiled
+        functions = {f.name: f for f in (c.forward, c.evaluate, c.step, c.probe)}
+        files = {f"{name}.ir": to_text(function) for name, function in functions.items()}
+        write_common(self, "reference", Path(directory), files)
+
+    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> ReferenceSession:
+        """A session on the CPU, the only device."""
+        if device not in (None, "cpu"):
+            raise FacError(f"the reference backend runs on `cpu` only, not on `{device}`")
+        session = ReferenceSession(self.compiled, self.precision, "cpu")
+        session.load_state(self.compiled.initial() if state is None else state)
+        return session
+
+
+class ReferenceSession(Session):
+    """Interprets the functions. The arrays are never changed in place."""
+
+    def __init__(self, compiled: Compiled, precision: Precision, device: str) -> None:
+        super().__init__(compiled, precision, device)
+        self.dtype: np.dtype[Any] = np.dtype(precision)
+        self.arrays: dict[str, Array] = {}
+
+    def place(self, array: Array) -> Array:
+        """In the session's precision, integers as int64."""
+        array = np.asarray(array)
+        return array.astype(np.int64 if array.dtype.kind in "iub" else self.dtype)
+
+    def take(self, placed: Array, rows: NDArray[np.int64]) -> Array:
+        """Those rows."""
+        return np.asarray(placed[rows])
+
+    def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
+        """Interpret the step and keep what it returns."""
+        found = self._run(self.compiled.step, {"x": x, "y": y, "lr": lr, "step": step})
+        loss = float(found.pop("loss"))
+        self.arrays |= {name: as_array(value, self.dtype) for name, value in found.items()}
+        return loss
+
+    def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
+        """Interpret `evaluate`."""
+        found = self._run(self.compiled.evaluate, {"x": x, "y": y})
+        return {name: float(value) for name, value in found.items()}
+
+    def run_forward(self, x: Array) -> Array:
+        """Interpret `forward`."""
+        return np.asarray(self._run(self.compiled.forward, {"x": x})["output"])
+
+    def run_probe(self, x: Array, y: Array, step: int) -> dict[str, float]:
+        """Interpret `probe`."""
+        found = self._run(self.compiled.probe, {"x": x, "y": y, "step": step})
+        return {name: float(value) for name, value in found.items()}
+
+    def trace(self, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
+        """(node, result) for every op of one step that is then forgotten: what looks for the first NaN reads this."""
+        found: list[tuple[str, Array]] = []
+
+        def observe(op: Op, result: Any) -> None:
+            found.append((op.origin.node, np.asarray(result)))
+
+        inputs = {"x": x, "y": y, "lr": self.compiled.lr, "step": self.steps}
+        run(self.compiled.step, self._inputs(self.compiled.step, inputs), self.dtype, observe)
+        return iter(found)
+
+    def read(self, names: tuple[str, ...]) -> dict[str, Array]:
+        """Copies."""
+        return {name: self.arrays[name].copy() for name in names}
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Copies in the session's precision."""
+        self.arrays |= {name: np.array(array, self.dtype) for name, array in arrays.items()}
+
+    def _inputs(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {v.name: inputs[v.name] if v.name in inputs else self.arrays[v.name] for v in function.inputs}
+
+    def _run(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return run(function, self._inputs(function, inputs), self.dtype)

@@ -1,0 +1,5 @@
+"""`python -m fac`."""
+
+from fac.cli import main
+
+main()

@@ -1,0 +1,351 @@
+"""pydantic's errors in our words: one test table, each row a spec and all of its findings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Union
+
+import pydantic
+import pytest
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from fac.diagnostics import dotted
+from fac.source import from_data
+from fac.spec.base import Model
+from fac.spec.errors import RULES, translate
+
+
+class Linear(Model):
+    kind: Literal["linear"]
+    out: Annotated[int, Field(gt=0)]
+    bias: bool = True
+    name: str | None = None
+    from_: str | tuple[str, ...] | None = Field(None, alias="from")
+
+
+class Relu(Model):
+    kind: Literal["relu"]
+
+
+class Residual(Model):
+    kind: Literal["residual"]
+    body: tuple[Layer, ...]
+
+
+Layer = Annotated[Union["Linear", "Relu", "Residual"], Field(discriminator="kind")]  # noqa: UP007
+
+
+class Oja(Model):
+    rule: Literal["oja"] = "oja"
+    rate: float = 1.0
+
+
+class To(Model):
+    to: str
+    rank: int = 1
+
+
+class Through(Model):
+    through: str
+    rank: int = 1
+
+
+def by_key(value: Any) -> str | None:
+    return next((key for key in ("to", "through") if isinstance(value, dict) and key in value), None)
+
+
+class Cosine(Model):
+    kind: Literal["cosine"]
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Constant(Model):
+    kind: Literal["constant"]
+
+
+def by_kind(value: Any) -> Any:
+    return "name" if isinstance(value, str) else value.get("kind") if isinstance(value, dict) else None
+
+
+Schedule = Annotated[
+    Annotated[Literal["cosine", "constant"], Tag("name")]
+    | Annotated[Cosine, Tag("cosine")]
+    | Annotated[Constant, Tag("constant")],
+    Discriminator(by_kind),
+]
+
+
+class Train(Model):
+    epochs: Annotated[int, Field(ge=1)] = 1
+    seed: int = 0
+    samples: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
+
+    @field_validator("seed")
+    @classmethod
+    def even(cls, value: int) -> int:
+        """A rule of its own."""
+        if value % 2:
+            raise ValueError("seed must be even")
+        return value
+
+
+class Spec(Model):
+    fac: Literal[1]
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)] = (Relu(kind="relu"),)
+    shape: tuple[Annotated[int, Field(gt=0)], ...] = (1,)
+    pair: tuple[int, str] = (1, "a")
+    update: Layer | tuple[Layer, ...] | None = None
+    learn: Oja = Oja()
+    routes: tuple[
+        Annotated[Annotated[To, Tag("to")] | Annotated[Through, Tag("through")], Discriminator(by_key)], ...
+    ] = ()
+    schedule: Schedule = "constant"
+    train: Train = Train()
+    scales: dict[str, float] = {}
+    lr: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
+    tag: Annotated[str, Field(min_length=1, max_length=3, pattern="^[a-z]*$")] = "a"
+    mode: Literal["replace", "add"] = "replace"
+
+    @model_validator(mode="after")
+    def consistent(self) -> Spec:
+        """A rule of the whole."""
+        if self.tag == "bad":
+            raise ValueError("the spec contradicts itself")
+        return self
+
+
+def findings(**data: object) -> list[str]:
+    """`CODE path: message (help)`; a `^` behind a path whose key is underlined."""
+    document = from_data({"fac": 1, **data})
+    assert document.diagnostics == ()
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Spec.model_validate(document.data)
+    found = translate(caught.value, document.data, Spec)
+    return [
+        f"{d.rule.code} {dotted(d.path)}{'^' * d.key}: {d.message}" + (f" ({d.help})" if d.help else "")
+        for d in found
+    ]
+
+
+LINEAR = {"kind": "linear", "out": 3}
+KINDS = "`kind` is one of `linear`, `relu`, `residual`"
+FIELDS = "its fields are `kind`, `out`, `bias`, `name`, `from`"
+
+CASES: dict[str, tuple[dict[str, object], list[str]]] = {
+    "misspelt required key": (
+        {"layers": [{"kind": "linear", "uot": 3}]},
+        ["FAC103 layers[0].uot^: `uot` is not a field of `linear` (did you mean `out`?)"],
+    ),
+    "misspelt optional key": (
+        {"layers": [{**LINEAR, "Bais": True}]},
+        ["FAC103 layers[0].Bais^: `Bais` is not a field of `linear` (did you mean `bias`?)"],
+    ),
+    "key by its alias": (
+        {"layers": [{**LINEAR, "form": "x"}]},
+        ["FAC103 layers[0].form^: `form` is not a field of `linear` (did you mean `from`?)"],
+    ),
+    "unknown and missing": (
+        {"layers": [{"kind": "linear", "zzz": 3}]},
+        [
+            f"FAC103 layers[0].zzz^: `zzz` is not a field of `linear` ({FIELDS})",
+            "FAC104 layers[0]: `linear` needs `out` (out: a whole number)",
+        ],
+    ),
+    "inside a layer that holds layers": (
+        {"layers": [{"kind": "residual", "body": [LINEAR, {"kind": "linear"}]}]},
+        ["FAC104 layers[0].body[1]: `linear` needs `out` (out: a whole number)"],
+    ),
+    "unknown key on top": (
+        {"trian": {}},
+        ["FAC103 trian^: `trian` is not a field of the spec (did you mean `train`?)"],
+    ),
+    "unknown key of a section": (
+        {"train": {"epoch": 1}},
+        ["FAC103 train.epoch^: `epoch` is not a field of `train` (did you mean `epochs`?)"],
+    ),
+    "unknown kind": (
+        {"layers": [{"kind": "Linaer", "out": 3}]},
+        ["FAC105 layers[0].kind: no kind is called `Linaer` (did you mean `linear`?)"],
+    ),
+    "unknown kind without a neighbour": (
+        {"layers": [{"kind": "xyz"}]},
+        [f"FAC105 layers[0].kind: no kind is called `xyz` ({KINDS})"],
+    ),
+    "kind that is no text": (
+        {"layers": [{"kind": 3}]},
+        [f"FAC105 layers[0].kind: expected a kind, found `3` ({KINDS})"],
+    ),
+    "kind that is nothing": (
+        {"layers": [{"kind": None}]},
+        [f"FAC105 layers[0].kind: expected a kind, found nothing ({KINDS})"],
+    ),
+    "kind that is a list": (
+        {"layers": [{"kind": [1]}]},
+        [f"FAC105 layers[0].kind: expected a kind, found a list ({KINDS})"],
+    ),
+    "kind missing": ({"layers": [{"out": 3}]}, [f"FAC104 layers[0]: `kind` is missing ({KINDS})"]),
+    "kind misspelt": (
+        {"layers": [{"knd": "linear", "out": 3}]},
+        ["FAC103 layers[0].knd^: `knd` is not a field here (did you mean `kind`?)"],
+    ),
+    "kind alone": (
+        {"layers": ["relu"]},
+        [
+            "FAC102 layers[0]: expected a mapping with `kind` for `layers[0]`, found text `relu` (write `{kind: relu}`)"
+        ],
+    ),
+    "kind of a union with one member": (
+        {"learn": {"rule": "oia"}},
+        ["FAC105 learn.rule: no rule is called `oia` (did you mean `oja`?)"],
+    ),
+    "an item fails: the list is not empty": (
+        {"layers": [{"kind": "linear", "out": 0}]},
+        ["FAC102 layers[0].out: `out` must be greater than 0, is 0"],
+    ),
+    "empty list": ({"layers": []}, ["FAC102 layers: `layers` needs at least 1 item, has 0"]),
+    "one or many, one meant": (
+        {"update": {"kind": "linear", "out": "abc"}},
+        ["FAC102 update.out: expected a whole number for `out`, found text `abc`"],
+    ),
+    "one or many, many meant": (
+        {"update": [LINEAR, {"kind": "rleu"}]},
+        ["FAC105 update[1].kind: no kind is called `rleu` (did you mean `relu`?)"],
+    ),
+    "one or many, neither": (
+        {"update": 5},
+        ["FAC102 update: expected a mapping with `kind` or a list for `update`, found `5`"],
+    ),
+    "number or word": (
+        {"train": {"samples": "al"}},
+        [
+            "FAC102 train.samples: expected a whole number or `all` for `samples`, found text `al` (did you mean `all`?)"
+        ],
+    ),
+    "number or word, out of range": (
+        {"train": {"samples": 0}},
+        ["FAC102 train.samples: `samples` must be at least 1, is 0"],
+    ),
+    "told apart by a key": (
+        {"routes": [{"to": 1}, {"through": "x", "rnk": 2}]},
+        [
+            'FAC102 routes[0].to: expected text for `to`, found `1` (write it in quotes: `"1"`)',
+            "FAC103 routes[1].rnk^: `rnk` is not a field of `routes[1]` (did you mean `rank`?)",
+        ],
+    ),
+    "told apart by a key that is missing": (
+        {"routes": [{"rank": 1}]},
+        ["FAC104 routes[0]: expected a mapping with `to` or `through`"],
+    ),
+    "told apart by a key that is misspelt": (
+        {"routes": [{"thru": "a"}]},
+        ["FAC104 routes[0]: expected a mapping with `to` or `through` (did you mean `through`?)"],
+    ),
+    "told apart by a function, kind": (
+        {"schedule": {"kind": "cosin"}},
+        ["FAC105 schedule.kind: no kind is called `cosin` (did you mean `cosine`?)"],
+    ),
+    "told apart by a function, word": (
+        {"schedule": "cosin"},
+        [
+            "FAC102 schedule: expected `cosine`, `constant` or a mapping for `schedule`, found text `cosin`"
+            " (did you mean `cosine`?)"
+        ],
+    ),
+    "told apart by a function, range": (
+        {"schedule": {"kind": "cosine", "floor": 1.5}},
+        ["FAC102 schedule.floor: `floor` must be at most 1, is 1.5"],
+    ),
+    "told apart by a function, other": (
+        {"schedule": 5},
+        ["FAC102 schedule: expected `cosine`, `constant` or a mapping for `schedule`, found `5`"],
+    ),
+    "no is text": (
+        {"layers": [{**LINEAR, "bias": "no"}]},
+        ["FAC102 layers[0].bias: expected `true` or `false` for `bias`, found text `no` (write `false`)"],
+    ),
+    "number in quotes": (
+        {"shape": ["784"]},
+        [
+            "FAC102 shape[0]: expected a whole number for `shape[0]`, found text `784` (write `784` without quotes)"
+        ],
+    ),
+    "real number in quotes": (
+        {"lr": "1e-3"},
+        ["FAC102 lr: expected a number for `lr`, found text `1e-3` (write `1e-3` without quotes)"],
+    ),
+    "whole number with a point": (
+        {"train": {"epochs": 5.0}},
+        ["FAC102 train.epochs: expected a whole number for `epochs`, found `5.0` (write `5`)"],
+    ),
+    "boolean as number": (
+        {"train": {"epochs": True}},
+        ["FAC102 train.epochs: expected a whole number for `epochs`, found `true`"],
+    ),
+    "number for a list": (
+        {"shape": 784},
+        ["FAC102 shape: expected a list for `shape`, found `784` (write a list: `[784]`)"],
+    ),
+    "item of a fixed list": (
+        {"pair": [1, 2]},
+        ['FAC102 pair[1]: expected text for `pair[1]`, found `2` (write it in quotes: `"2"`)'],
+    ),
+    "nothing for a section": (
+        {"train": None},
+        ["FAC102 train: expected a mapping for `train`, found nothing"],
+    ),
+    "list for a section": (
+        {"train": [1]},
+        ["FAC102 train: expected a mapping for `train`, found a list"],
+    ),
+    "values of a mapping": (
+        {"scales": {"a": "x", "b": 1}},
+        ["FAC102 scales.a: expected a number for `a`, found text `x`"],
+    ),
+    "word": (
+        {"mode": "ad"},
+        ["FAC102 mode: expected `replace` or `add` for `mode`, found text `ad` (did you mean `add`?)"],
+    ),
+    "version": ({"fac": 2}, ["FAC102 fac: expected `1` for `fac`, found `2`"]),
+    "limits": ({"lr": 2}, ["FAC102 lr: `lr` must be less than 1, is 2"]),
+    "text too short": ({"tag": ""}, ["FAC102 tag: `tag` needs at least 1 character, has 0"]),
+    "text too long": ({"tag": "abcd"}, ["FAC102 tag: `tag` takes at most 3 characters, has 4"]),
+    "pattern": ({"tag": "A"}, ["FAC102 tag: `tag` is `A`, which does not match `^[a-z]*$`"]),
+    "rule of a field": ({"train": {"seed": 1}}, ["FAC102 train.seed: seed must be even"]),
+    "rule of the whole": ({"tag": "bad"}, ["FAC102 : the spec contradicts itself"]),
+    "everything at once": (
+        {"layers": [{"kind": "x"}, {"kind": "linear"}], "lr": 0, "trian": 1},
+        [
+            "FAC103 trian^: `trian` is not a field of the spec (did you mean `train`?)",
+            f"FAC105 layers[0].kind: no kind is called `x` ({KINDS})",
+            "FAC104 layers[1]: `linear` needs `out` (out: a whole number)",
+            "FAC102 lr: `lr` must be greater than 0, is 0",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES.keys())
+def test_findings(data: dict[str, object], expected: list[str]) -> None:
+    assert findings(**data) == expected
+
+
+def test_codes() -> None:
+    assert [(rule.code, rule.name) for rule in RULES] == [
+        ("FAC102", "invalid-value"),
+        ("FAC103", "unknown-key"),
+        ("FAC104", "missing-key"),
+        ("FAC105", "unknown-kind"),
+    ]
+
+
+def test_no_spec_has_a_silent_or_pydantic_worded_error() -> None:
+    """Each value that a text can hold, at each place: there is a finding, and it is in our words."""
+    values: list[object] = [None, True, 0, -1, 0.5, "", "text", (), (1,), {}, {"a": 1}, {"kind": "x"}]
+    for name in Spec.model_fields:
+        for value in values:
+            data = {"fac": 1, name: value}
+            try:
+                Spec.model_validate(data)
+            except pydantic.ValidationError as error:
+                found = translate(error, data, Spec)
+                assert found
+                assert not any("Input" in d.message or "input" in d.message for d in found), found
