@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fac.passes.rewrite import Replacement, rewrite
 from fac.step.ir import Function, Op, Value
+from fac.step.types import broadcast
 
 ARITHMETIC: dict[str, Callable[..., float]] = {
     "add": operator.add,
@@ -26,10 +27,19 @@ COMMUTATIVE = frozenset({"add", "mul"})
 
 
 def fold_constants(function: Function) -> Function:
-    """After this pass no scalar arithmetic has only constant operands, and nothing is added to 0 or multiplied by 1."""
+    """Fold what is known before the run.
+
+    After this pass no scalar arithmetic has only constant operands, nothing is added to 0 or multiplied by 1, and
+    no operand of elementwise arithmetic is stretched where broadcasting does that by itself.
+    """
     known: dict[Value, float] = {}
+    stretched: dict[Value, Value] = {}
 
     def visit(op: Op) -> Replacement:
+        if op.kind == "broadcast_to":
+            stretched[op.result] = op.operands[0]
+        elif op.kind in NEUTRAL:
+            op = unstretched(op, stretched)
         if op.kind == "constant":
             value = op["value"]
             assert isinstance(value, int | float)
@@ -50,3 +60,14 @@ def fold_constants(function: Function) -> Function:
         return replace(op, kind="constant", operands=(), attributes=attributes)
 
     return rewrite(function, visit)
+
+
+def unstretched(op: Op, stretched: Mapping[Value, Value]) -> Op:
+    """The op on the operands before they were broadcast, where that makes a result of the same type."""
+    for index in (0, 1):
+        narrow = stretched.get(op.operands[index])
+        other = op.operands[1 - index]
+        if narrow is not None and broadcast(narrow.type.shape, other.type.shape) == op.result.type.shape:
+            operands = (narrow, other) if index == 0 else (other, narrow)
+            op = replace(op, operands=operands)
+    return op

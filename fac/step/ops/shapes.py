@@ -40,6 +40,8 @@ def reduction(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 def stretched(b: Builder, op: Op, g: Value) -> Value:
     """G, with the reduced axes put back."""
     x = op.operands[0].type
+    if g.type.shape == ():
+        return b.broadcast_to(g, x.shape)
     kept = tuple(1 if i in axes_of(dict(op.attributes)) else dim for i, dim in enumerate(x.shape))
     return b.broadcast_to(b.reshape(g, kept), x.shape)
 

@@ -1,0 +1,45 @@
+"""What the torch backend makes: source, and sessions that run it."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fac_torch import kernels
+from fac_torch.emit import source
+from fac_torch.session import TorchSession
+
+from fac.backend import Array, Artifact, write_common
+
+
+class TorchArtifact(Artifact):
+    """`step.py` for one spec."""
+
+    @cached_property
+    def source(self) -> str:
+        """The emitted module."""
+        return source(self.compiled, self.precision)
+
+    def write(self, directory: str | Path) -> None:
+        """`step.py`, the kernels module beside it, the initial state, a manifest. Needs torch alone to run."""
+        step = source(self.compiled, self.precision, kernels="import kernels")
+        text = Path(kernels.__file__).read_text(encoding="utf-8")
+        write_common(self, "torch", Path(directory), {"step.py": step, "kernels.py": text})
+
+    def module(self) -> ModuleType:
+        """The source, executed. Registered with `linecache`, so that tracebacks and debuggers show it."""
+        name = f"<fac {self.compiled.name} {self.compiled.spec_hash}>"
+        linecache.cache[name] = (len(self.source), None, self.source.splitlines(True), name)
+        module = ModuleType("fac_step")
+        exec(compile(self.source, name, "exec"), module.__dict__)
+        return module
+
+    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> TorchSession:
+        """A session on CUDA if it is there, else on the CPU, unless told."""
+        session: Any = TorchSession(self.compiled, self.precision, device, self.module())
+        session.load_state(self.compiled.initial() if state is None else state)
+        return session  # type: ignore[no-any-return]

@@ -1,0 +1,164 @@
+"""Source of `step.py`: what a person would write who knows the network by heart."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from dataclasses import dataclass
+
+from fac_torch.schedule import schedule
+from fac_torch.statements import Statement, constants, host_scalars, statements
+from fac_torch.storage import Layout, layout
+from fac_torch.templates import TEMPLATES, Line
+
+from fac.backend import Compiled
+from fac.step.ir import Function, Phase, Value
+from fac.step.types import Batch
+
+RESERVED = frozenset({"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool"})
+KERNELS = "from fac_torch import kernels"
+"""How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
+
+
+def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
+    """The whole module.
+
+    Args:
+        compiled: the functions.
+        precision: for the header; the tensors decide what is computed.
+        kernels: the import line of the kernels module.
+    """
+    header = (
+        f'"""{compiled.name}: forward, evaluate, step and probe.\n\n'
+        f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. The state S maps names to tensors;\n"
+        'B is a workspace from `workspace(S, n)` for batches of n samples; `step` moves S in place.\n"""\n\n'
+    )
+    imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
+    step = Emitter(compiled.step, buffered=True)
+    step_source = step.source()
+    rest = [Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate, compiled.probe)]
+    return header + imports + "\n\n".join([step.workspace(), step_source, *rest])
+
+
+@dataclass
+class Emitter:
+    """One function. `buffered` puts every tensor of the step in the workspace B; else torch allocates."""
+
+    function: Function
+    buffered: bool
+
+    def __post_init__(self) -> None:
+        function = self.function
+        self.state = [v for v in function.inputs if v.name not in ("x", "y", "lr", "step")]
+        self.lines = schedule(statements(function)) if self.buffered else _plain(function)
+        self.host = host_scalars(function)
+        self.literals = {value: repr(number) for value, number in constants(function.ops).items()}
+        self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
+        self.lines = [line for line in self.lines if line.result not in self.literals]
+        self.layout = layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
+        self.names = _names(function)
+
+    def source(self) -> str:
+        """The function's text."""
+        lines = self.lines
+        body: list[str] = [f"    {self.names[v]} = S[{v.name!r}]" for v in self.state]
+        if any(re.search(r"\bn\b", self._text(line)) for line in lines):
+            body.append("    n = len(x)")
+        group: tuple[str, Phase] | None = None
+        for line in lines:
+            here = (line.origin.node, line.origin.phase)
+            if here != group:
+                body.append(f"    # {here[0]}: {here[1]}")
+                group = here
+            body.append(f"    {self._text(line)}{_comment(line.result)}")
+        body.append(f"    return {self._returned()}")
+        arguments = self._arguments()
+        return (
+            f"@torch.inference_mode()\ndef {self.function.name}({arguments}):\n"
+            f'    """{DOCS[self.function.name]}"""\n' + "\n".join(body) + "\n"
+        )
+
+    def workspace(self) -> str:
+        """The table of buffers, and the function that makes them."""
+        rows = [
+            f"    {self.names[value]!r}: ({place.slot}, {_table_shape(value)}),"
+            for value, place in self.layout.places.items()
+        ]
+        tiled = tuple(line.updates[0].name for line in self.lines if line.kind.endswith("_outer"))
+        like = self.state[0].name
+        return (
+            "# name: (slot, shape). Names that share a slot are never alive together.\n"
+            "BUFFERS = {\n" + "\n".join(rows) + "\n}\n"
+            f"TILED = {tiled!r}\n\n\n"
+            "def workspace(S, n):\n"
+            '    """Buffers for batches of n samples, in the type and on the device of the state."""\n'
+            f"    B = kernels.buffers(BUFFERS, n, like=S[{like!r}])\n"
+            "    B.tile = kernels.tile(S, TILED)\n"
+            "    return B\n"
+        )
+
+    def _text(self, line: Statement) -> str:
+        arguments = tuple(self._argument(v) for v in line.operands)
+        call = TEMPLATES[line.kind](Line(line, arguments, tuple(v in self.host for v in line.operands)))
+        if line.result is None:
+            return call.text
+        text, name = call.text, self.names[line.result]
+        if call.out and line.updates:
+            text = f"{text[:-1]}, out={self.names[line.updates[0]]})"
+        elif call.out and line.result in self.layout.places:
+            text = f"{text[:-1]}, out=B.{name})"
+        return f"{name} = {text}"
+
+    def _argument(self, value: Value) -> str:
+        return self.literals.get(value) or self.names[value]
+
+    def _arguments(self) -> str:
+        given = [v.name for v in self.function.inputs if v.name in ("x", "y", "lr", "step")]
+        if self.function.name == "step":
+            return "S, B, x, y, lr, step"
+        if self.function.name == "probe":
+            return "S, x, y, step"
+        return ", ".join(["S", *given])
+
+    def _returned(self) -> str:
+        if self.function.name in ("step", "forward"):
+            return self._argument(self.function.outputs[0][1])
+        pairs = [f"{name!r}: {self._argument(value)}" for name, value in self.function.outputs]
+        return "{\n        " + ",\n        ".join(pairs) + ",\n    }"
+
+
+DOCS = {
+    "step": "One training step on the batch (x, y): moves S in place and returns the loss before the update.",
+    "forward": "The network's output for x.",
+    "evaluate": "Loss and, for classification, the number of hits.",
+    "probe": "Measurements on the batch (x, y); changes nothing.",
+}
+
+
+def _plain(function: Function) -> list[Statement]:
+    return [Statement(op.kind, op.operands, dict(op.attributes), op.result, op.origin) for op in function.ops]
+
+
+def _names(function: Function) -> dict[Value, str]:
+    """Python names: those of the IR with dots as underscores, unique."""
+    names: dict[Value, str] = {}
+    taken = set(RESERVED)
+    for value in [*function.inputs, *(op.result for op in function.ops)]:
+        base = re.sub(r"\W", "_", value.name)
+        base = f"_{base}" if base[0].isdigit() or keyword.iskeyword(base) else base
+        name, count = base, 1
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        names[value] = name
+    return names
+
+
+def _comment(result: Value | None) -> str:
+    return "" if result is None or result.type.shape == () else f"  # [{', '.join(map(str, result.type.shape))}]"
+
+
+def _table_shape(value: Value) -> str:
+    parts = [repr("N" if d.times == 1 else f"{d.times}N") if isinstance(d, Batch) else str(d) for d in value.type.shape]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"

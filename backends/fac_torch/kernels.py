@@ -1,0 +1,191 @@
+"""What emitted torch code calls beside torch itself: fused optimisers, tiles, a few backward kernels, buffers.
+
+This file imports torch and nothing else, and travels with every written artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+
+Tensor = torch.Tensor
+TILE_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
+"""How much of a weight gradient exists at a time. On a CPU the piece stays in cache until the update reads it."""
+
+
+# -- memory ------------------------------------------------------------------------------------------------------
+
+
+def buffers(table: Mapping[str, tuple[int, tuple[int | str, ...]]], n: int, like: Tensor) -> SimpleNamespace:
+    """The workspace of a step for batches of `n` samples.
+
+    Args:
+        table: name -> (slot, shape); "N" in a shape stands for `n`, "3N" for three times that. Names that share a
+            slot are never alive together, and share its memory.
+        n: samples per batch.
+        like: gives the element type and the device.
+    """
+    shapes = {name: tuple(_dim(d, n) for d in shape) for name, (_, shape) in table.items()}
+    sizes: dict[int, int] = {}
+    for name, (slot, _) in table.items():
+        sizes[slot] = max(sizes.get(slot, 0), _numel(shapes[name]))
+    slots = {slot: torch.empty(size, dtype=like.dtype, device=like.device) for slot, size in sizes.items()}
+    places = {name: slots[slot][: _numel(shapes[name])].view(shapes[name]) for name, (slot, _) in table.items()}
+    return SimpleNamespace(**places)
+
+
+def tile(state: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:
+    """Room for one tile of the largest of the named weights' gradients: at least a row of each."""
+    if not names:
+        return torch.empty(0)
+    like = state[names[0]]
+    most = TILE_BYTES.get(like.device.type, 4 << 20) // like.element_size()
+    wanted = max(max(state[name].shape[1], min(state[name].numel(), most)) for name in names)
+    return torch.empty(wanted, dtype=like.dtype, device=like.device)
+
+
+def _dim(dim: int | str, n: int) -> int:
+    return dim if isinstance(dim, int) else n * int(dim[:-1] or 1)
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    product = 1
+    for dim in shape:
+        product *= dim
+    return product
+
+
+# -- backward kernels --------------------------------------------------------------------------------------------
+
+
+def relu_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+    """g * (y > 0), y the output of relu."""
+    return torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=_room(g, out))
+
+
+def leaky_relu_input(g: Tensor, y: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
+    """G where y > 0, else slope * g; y the output of leaky_relu."""
+    return torch.ops.aten.leaky_relu_backward.grad_input(g, y, slope, True, grad_input=_room(g, out))
+
+
+def tanh_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+    """g * (1 - y^2), y the output of tanh."""
+    return torch.ops.aten.tanh_backward.grad_input(g, y, grad_input=_room(g, out))
+
+
+def sigmoid_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+    """g * y * (1 - y), y the output of sigmoid."""
+    return torch.ops.aten.sigmoid_backward.grad_input(g, y, grad_input=_room(g, out))
+
+
+def gelu_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """g * (Phi(x) + x * phi(x)), x the input of gelu."""
+    return torch.ops.aten.gelu_backward.grad_input(g, x, grad_input=_room(g, out))
+
+
+def leaky_relu(x: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
+    """X where x > 0, else slope * x."""
+    return torch.ops.aten.leaky_relu.out(x, slope, out=_room(x, out))
+
+
+def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """x * Phi(x)."""
+    return torch.ops.aten.gelu.out(x, out=_room(x, out))
+
+
+def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+    """scale * (softmax(z) - onehot(y)) / N."""
+    out = torch.softmax(z, 1, out=_room(z, out))
+    out.scatter_add_(1, y[:, None], out.new_full((len(y), 1), -1.0)).div_(len(y))
+    return out if isinstance(scale, float) and scale == 1.0 else out.mul_(scale)
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of all a * b."""
+    return torch.dot(a.reshape(-1), b.reshape(-1))
+
+
+def _room(like: Tensor, out: Tensor | None) -> Tensor:
+    return torch.empty_like(like) if out is None else out
+
+
+# -- updates, in place -------------------------------------------------------------------------------------------
+
+
+def sgd(
+    w: Tensor, m: Tensor | None, g: Tensor, lr: float, momentum: float, nesterov: bool, weight_decay: float
+) -> None:
+    """g += decay w; m = momentum m + g; w -= lr m, or lr (g + momentum m) with Nesterov. May overwrite g."""
+    if FUSED_SGD is not None:
+        momenta = [] if m is None else [m]
+        FUSED_SGD(
+            [w], [g], momenta, weight_decay=weight_decay, momentum=momentum, lr=lr, dampening=0.0,
+            nesterov=nesterov, maximize=False, is_first_step=False,
+        )  # fmt: skip
+        return
+    if weight_decay:
+        g.add_(w, alpha=weight_decay)
+    if m is not None:
+        m.mul_(momentum).add_(g)
+        g = g.add_(m, alpha=momentum) if nesterov else m
+    w.add_(g, alpha=-lr)
+
+
+def sgd_outer(
+    w: Tensor, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor,
+    lr: float, momentum: float, nesterov: bool, weight_decay: float,
+) -> None:  # fmt: skip
+    """`sgd` with g = d^T h, tile by tile: the whole gradient never exists."""
+    for rows, g in _tiles(w, d, h, room):
+        sgd(w[rows], None if m is None else m[rows], g, lr, momentum, nesterov, weight_decay)
+
+
+def adam(
+    w: Tensor, mean: Tensor, square: Tensor, g: Tensor, lr: float, step: int,
+    beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+) -> None:  # fmt: skip
+    """Adam, or AdamW if `decoupled`; `step` counts from 0. May overwrite g."""
+    fused = FUSED_ADAMW if decoupled else FUSED_ADAM
+    if fused is not None:
+        t = torch.tensor(float(step + 1), device=w.device)
+        fused(
+            [w], [g], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay,
+            eps=eps, amsgrad=False, maximize=False,
+        )  # fmt: skip
+        return
+    if decoupled:
+        w.mul_(1 - lr * weight_decay)
+    elif weight_decay:
+        g.add_(w, alpha=weight_decay)
+    mean.lerp_(g, 1 - beta1)
+    square.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
+    w.addcdiv_(mean, (square.sqrt() / correction2**0.5).add_(eps), value=-lr / correction1)
+
+
+def adam_outer(
+    w: Tensor, mean: Tensor, square: Tensor, d: Tensor, h: Tensor, room: Tensor, lr: float, step: int,
+    beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+) -> None:  # fmt: skip
+    """`adam` with g = d^T h, tile by tile."""
+    for rows, g in _tiles(w, d, h, room):
+        adam(w[rows], mean[rows], square[rows], g, lr, step, beta1, beta2, eps, weight_decay, decoupled)
+
+
+def _tiles(w: Tensor, d: Tensor, h: Tensor, room: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    height = max(1, room.numel() // w.shape[1])
+    for start in range(0, w.shape[0], height):
+        rows = slice(start, min(start + height, w.shape[0]))
+        g = room[: (rows.stop - start) * w.shape[1]].view(-1, w.shape[1])
+        yield rows, torch.mm(d[:, rows].T, h, out=g)
+
+
+# The fused kernels behind torch.optim(fused=True) are private: this is the one place that names them, and a torch
+# without them runs the eager lines above.
+FUSED_SGD = getattr(torch, "_fused_sgd_", None)
+FUSED_ADAM = getattr(torch, "_fused_adam_", None)
+FUSED_ADAMW = getattr(torch, "_fused_adamw_", None)
+cross_entropy = F.cross_entropy

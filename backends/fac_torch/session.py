@@ -1,0 +1,88 @@
+"""State as tensors on one device, and the emitted functions run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from fac_torch.device import chosen, float32_products, matmul_precision
+from numpy.typing import NDArray
+
+from fac.backend import Array, Compiled, Precision, Session
+
+WORKSPACES = 2
+"""How many batch sizes keep their buffers: that of training, and one that came between."""
+
+
+class TorchSession(Session):
+    """Runs an emitted module. Tensors are made once; `step` moves them in place."""
+
+    def __init__(self, compiled: Compiled, precision: Precision, device: str | None, module: ModuleType) -> None:
+        self.on = chosen(device)
+        super().__init__(compiled, precision, str(self.on))
+        self.module = module
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        self.matmul = matmul_precision(self.on.type) if precision == "float32" else "highest"
+        self.tensors = {
+            slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on) for slot in compiled.state
+        }
+        self.workspaces: dict[int, Any] = {}
+
+    def place(self, array: Array) -> torch.Tensor:
+        """On the device; floats in the session's precision, integers as int64."""
+        array = np.ascontiguousarray(array)
+        if array.dtype.kind in "iub":
+            return torch.from_numpy(array.astype(np.int64)).to(self.on)
+        return torch.from_numpy(array.astype(self.precision)).to(self.on)
+
+    def take(self, placed: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Those rows."""
+        return placed.index_select(0, torch.from_numpy(rows).to(self.on))
+
+    def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
+        """The loss stays on the device until somebody reads it."""
+        with self._products():
+            loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
+        return loss
+
+    def run_evaluate(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
+        """Loss and hits."""
+        with self._products():
+            found = self.module.evaluate(self.tensors, x, y)
+        return {name: float(value) for name, value in found.items()}
+
+    def run_forward(self, x: torch.Tensor) -> Array:
+        """The output."""
+        with self._products():
+            output: torch.Tensor = self.module.forward(self.tensors, x)
+        return output.cpu().numpy()
+
+    def run_probe(self, x: torch.Tensor, y: torch.Tensor, step: int) -> dict[str, float]:
+        """The measurements."""
+        with self._products():
+            found = self.module.probe(self.tensors, x, y, step)
+        return {name: float(value) for name, value in found.items()}
+
+    def read(self, names: tuple[str, ...]) -> dict[str, Array]:
+        """Copies on the host."""
+        return {name: np.array(self.tensors[name].cpu().numpy()) for name in names}
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Into the tensors that are there: emitted code and buffers stay valid."""
+        for name, array in arrays.items():
+            self.tensors[name].copy_(torch.from_numpy(np.array(array, self.precision)))
+
+    def _products(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.matmul == "highest" else float32_products(self.matmul)
+
+    def _workspace(self, n: int) -> Any:
+        if n not in self.workspaces:
+            if len(self.workspaces) == WORKSPACES:
+                del self.workspaces[next(iter(self.workspaces))]
+            with torch.inference_mode():
+                self.workspaces[n] = self.module.workspace(self.tensors, n)
+        return self.workspaces[n]

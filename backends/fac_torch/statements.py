@@ -1,0 +1,136 @@
+"""A step function as statements of torch code: ops, or kernels that stand for several of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
+from fac.step.types import DType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statement:
+    """One line of the emitted function. `updates` are state inputs that it changes in place."""
+
+    kind: str
+    operands: tuple[Value, ...]
+    attributes: Mapping[str, Attribute]
+    result: Value | None
+    origin: Origin
+    updates: tuple[Value, ...] = field(default=())
+
+
+def statements(function: Function) -> list[Statement]:
+    """The function with its update regions as kernels, biases folded into products, and dead ops dropped.
+
+    State outputs become kernels that work in place, or a `copy` at the end.
+    """
+    state = {value.name: value for value in function.inputs}
+    lines = [Statement(op.kind, op.operands, dict(op.attributes), op.result, op.origin) for op in function.ops]
+    done: set[Value] = set()
+    for region in function.regions:
+        kernel = _kernel(region, function)
+        if kernel is not None:
+            lines.append(kernel)
+            done.update(region.outputs.values())
+    keep = {value for name, value in function.outputs if name not in state}
+    for name, value in function.outputs:
+        if name in state and value not in done:
+            origin = Origin(name.partition(".")[0], Phase.UPDATE)
+            lines.append(Statement("copy", (state[name], value), {}, None, origin, (state[name],)))
+    lines = _outer(_drop_dead(lines, keep))
+    return _drop_dead(_addmm(lines), keep)
+
+
+def host_scalars(function: Function) -> frozenset[Value]:
+    """Values that depend on constants and scalar inputs alone: plain Python numbers in the emitted code."""
+    host = {value for value in function.inputs if value.type.shape == ()}
+    for op in function.ops:
+        if op.result.type.shape == () and all(v in host for v in op.operands):
+            host.add(op.result)
+    return frozenset(host)
+
+
+def _kernel(region: Region, function: Function) -> Statement | None:
+    """The fused optimiser kernel for a region, if every output is state (and so may be written in place)."""
+    names = {value: name for name, value in function.outputs}
+    state = {value.name: value for value in function.inputs}
+    slots = {"sgd": ("momentum",), "adam": ("mean", "square")}.get(region.kind)
+    inputs = region.inputs
+    if slots is None or any(value not in names for value in region.outputs.values()):
+        return None
+    if any(names[v] != inputs[k].name for k, v in region.outputs.items()):
+        return None
+    updated = (inputs["parameter"], *(inputs[slot] for slot in slots if slot in inputs))
+    scalars = [inputs[key] for key in ("lr", "step") if key in inputs]
+    producer = next(op for op in function.ops if op.result is region.outputs["parameter"])
+    assert all(state[value.name] is value for value in updated)
+    return Statement(
+        region.kind, (*updated, inputs["gradient"], *scalars), region.attributes, None, producer.origin, updated
+    )
+
+
+def _uses(lines: Iterable[Statement]) -> Counter[Value]:
+    return Counter(value for line in lines for value in line.operands)
+
+
+def _outer(lines: list[Statement]) -> list[Statement]:
+    """Where a kernel is the only reader of a gradient d^T h, give it d and h: the gradient is never kept."""
+    uses, made = _uses(lines), {line.result: line for line in lines if line.result is not None}
+    found: list[Statement] = []
+    for line in lines:
+        position = len(line.updates)
+        if line.kind in ("sgd", "adam"):
+            gradient = line.operands[position]
+            product = made.get(gradient)
+            if product is not None and uses[gradient] == 1 and _is_outer(product):
+                operands = (*line.updates, *product.operands, *line.operands[position + 1 :])
+                line = Statement(
+                    f"{line.kind}_outer", operands, line.attributes, None, line.origin, line.updates
+                )
+        found.append(line)
+    return found
+
+
+def _is_outer(line: Statement) -> bool:
+    return line.kind == "matmul" and bool(line.attributes["ta"]) and not line.attributes["tb"]
+
+
+def _addmm(lines: list[Statement]) -> list[Statement]:
+    """A product whose one reader adds a vector to it becomes `addmm`."""
+    uses, made = _uses(lines), {line.result: line for line in lines if line.result is not None}
+    found: list[Statement] = []
+    for line in lines:
+        if line.kind == "add":
+            product, bias = line.operands
+            maker = made.get(product)
+            if maker is not None and maker.kind == "matmul" and uses[product] == 1 and len(bias.type.shape) == 1:
+                line = Statement("addmm", (bias, *maker.operands), maker.attributes, line.result, line.origin)
+        found.append(line)
+    return found
+
+
+def _drop_dead(lines: list[Statement], keep: set[Value]) -> list[Statement]:
+    live, kept = set(keep), list[Statement]()
+    for line in reversed(lines):
+        if line.updates or line.result in live:
+            live.update(line.operands)
+            kept.append(line)
+    return kept[::-1]
+
+
+def is_buffered(value: Value) -> bool:
+    """Whether a value gets a place in the workspace: floats that are not scalars."""
+    return value.type.dtype == DType.FLOAT and value.type.shape != ()
+
+
+def constants(ops: Iterable[Op]) -> dict[Value, float]:
+    """The values of constant ops."""
+    found: dict[Value, float] = {}
+    for op in ops:
+        value = dict(op.attributes).get("value")
+        if op.kind == "constant" and isinstance(value, int | float):
+            found[op.result] = value
+    return found

@@ -1,0 +1,108 @@
+"""Where values live: a linear scan over the statements that gives them few, reused pieces of memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from fac_torch.statements import Statement, is_buffered
+
+from fac.step.ir import Value
+from fac.step.types import Batch
+
+VIEWS = frozenset({"reshape", "broadcast_to"})
+"""Statements whose result shares the memory of their operand."""
+IN_PLACE = frozenset(
+    {"add", "sub", "mul", "div", "neg", "sqrt", "clamp", "maximum", "minimum"}
+    | {"relu", "leaky_relu", "tanh", "sigmoid"}
+    | {"relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input", "gelu_input"}
+)
+"""Elementwise statements: the result may overwrite an operand of its own shape that nobody reads later."""
+FRESH = frozenset({"cast"})
+"""Statements without an `out=` form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One value's piece of a slot."""
+
+    slot: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Places by value, and the size of each slot: (numbers, whether per sample)."""
+
+    places: dict[Value, Place]
+    slots: tuple[tuple[int, bool], ...]
+
+
+def size(value: Value) -> tuple[int, bool]:
+    """(numbers, whether that many per sample)."""
+    batched = any(isinstance(dim, Batch) for dim in value.type.shape)
+    return prod(dim.times if isinstance(dim, Batch) else dim for dim in value.type.shape), batched
+
+
+def layout(lines: list[Statement], keep: set[Value]) -> Layout:
+    """Give each float tensor of the statements a place.
+
+    Args:
+        lines: in their final order.
+        keep: values that must stay until the end.
+    """
+    roots = _roots(lines)
+    last: dict[Value, int] = {roots.get(v, v): len(lines) for v in keep}
+    for i, line in enumerate(lines):
+        for value in line.operands:
+            root = roots.get(value, value)
+            last[root] = max(last.get(root, 0), i)
+    shared = set(roots.values())
+    slots: list[tuple[int, bool]] = []
+    places: dict[Value, Place] = {}
+    free: set[int] = set()
+    dying: dict[int, list[Value]] = {}
+    for value, i in last.items():
+        dying.setdefault(i, []).append(value)
+    for i, line in enumerate(lines):
+        result = line.result
+        ends = [v for v in dict.fromkeys(line.operands) if v in places and last[v] == i and v not in shared]
+        if result is not None and is_buffered(result) and not line.updates and line.kind not in VIEWS | FRESH:
+            over = [v for v in ends if line.kind in IN_PLACE and v.type == result.type]
+            if over:
+                places[result] = Place(places[over[0]].slot, result)
+                last.setdefault(result, i)
+                free |= {places[v].slot for v in dying.get(i, ()) if v in places and v not in over[:1]}
+                continue
+            places[result] = Place(_slot(size(result), slots, free), result)
+            if result not in last:
+                dying.setdefault(i, []).append(result)
+        free |= {places[v].slot for v in dying.get(i, ()) if v in places}
+    return Layout(places, tuple(slots))
+
+
+def _slot(wanted: tuple[int, bool], slots: list[tuple[int, bool]], free: set[int]) -> int:
+    """The free slot that fits best; else the largest free one, grown; else a new one."""
+    numbers, batched = wanted
+    usable = sorted(i for i in free if slots[i][1] == batched)
+    fitting = [i for i in usable if slots[i][0] >= numbers]
+    if fitting:
+        chosen = min(fitting, key=lambda i: slots[i][0])
+    elif usable:
+        chosen = max(usable, key=lambda i: slots[i][0])
+        slots[chosen] = wanted
+    else:
+        slots.append(wanted)
+        return len(slots) - 1
+    free.discard(chosen)
+    return chosen
+
+
+def _roots(lines: list[Statement]) -> dict[Value, Value]:
+    """Which value's memory a view shares."""
+    roots: dict[Value, Value] = {}
+    for line in lines:
+        if line.kind in VIEWS and line.result is not None:
+            operand = line.operands[0]
+            roots[line.result] = roots.get(operand, operand)
+    return roots

@@ -1,0 +1,97 @@
+"""The long form of a spec: what its short-hands stand for, written out in the spec's own vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from fac.program.program import Program, Route, Subspace
+from fac.program.site import site_of
+from fac.render.yaml import dump
+from fac.spec.base import Model
+from fac.spec.feedback import Learning, ThroughRoute, ToRoute
+from fac.spec.feedback import Subspace as SubspaceSpec
+
+DISCRIMINATORS = ("kind", "rule", "source")
+"""Fields that say which member of a union a mapping is. They stand first, and are never left out."""
+
+Written = Callable[[Model, str, FieldInfo], bool]
+
+
+def expanded(program: Program) -> str:
+    """YAML that lowers to the same program, with `feedback` as subspaces and routes. See `expanded_data`."""
+    return dump(expanded_data(program))
+
+
+def expanded_data(program: Program) -> dict[str, Any]:
+    """The long form as plain data.
+
+    Globs and short-hands become one route per layer, layers that a short-hand freezes say `trainable: false`, and
+    layers that a route names have a name. All else is as the spec has it.
+
+    Args:
+        program: without findings of the severity `error`.
+    """
+    data = _plain(program.spec, _as_written)
+    data["layers"] = tuple(_layers(program, data["layers"]))
+    data["feedback"] = _feedback(program)
+    first = [key for key in ("fac", "name", "input", "layers", "loss", "feedback") if key in data]
+    return {key: data[key] for key in (*first, *(key for key in data if key not in first))}
+
+
+def _layers(program: Program, written: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
+    named = {end for route in program.routes for end in (route.node, route.source, route.site)}
+    named |= {subspace.of for subspace in program.subspaces}
+    for node, layer in zip(program.nodes, written, strict=True):
+        kind = {key: layer[key] for key in DISCRIMINATORS if key in layer}
+        name = {"name": node.name} if node.name in named else {}
+        frozen = {} if node.trainable else {"trainable": False}
+        yield kind | name | layer | frozen
+
+
+def _feedback(program: Program) -> dict[str, Any]:
+    subspaces = tuple(_plain(_subspace(s), _explicit) for s in program.subspaces)
+    routes = tuple(_plain(_route(program, route), _explicit) for route in program.routes)
+    return ({"subspaces": subspaces} if subspaces else {}) | {"routes": routes}
+
+
+def _subspace(subspace: Subspace) -> SubspaceSpec:
+    return SubspaceSpec(name=subspace.name, of=subspace.of, rank=subspace.rank, basis=subspace.basis)
+
+
+def _route(program: Program, route: Route) -> ThroughRoute | ToRoute:
+    if route.through:
+        return ThroughRoute(through=route.node, matrix=route.matrix)
+    at = None if route.site == site_of(program, route.node) else route.site
+    combine = "add" if route.add else "replace"
+    return ToRoute.model_validate(
+        {"to": route.node, "from": route.source, "matrix": route.matrix, "at": at, "combine": combine}
+    )
+
+
+def _as_written(model: Model, name: str, field: FieldInfo) -> bool:
+    return name in model.model_fields_set or getattr(model, name) != field.get_default(call_default_factory=True)
+
+
+def _explicit(model: Model, name: str, field: FieldInfo) -> bool:
+    """Whoever asks for the long form wants to see sources and learning rules, default or not."""
+    value = getattr(model, name)
+    shown = isinstance(value, Learning) or name in ("from_", "of")
+    return shown or field.is_required() or value != field.get_default(call_default_factory=True)
+
+
+def _plain(value: Any, written: Written) -> Any:
+    """Models as dicts by alias, of those fields that are `written`; tuples item by item."""
+    if isinstance(value, tuple):
+        return tuple(_plain(item, written) for item in value)
+    if not isinstance(value, Model):
+        return value
+    fields: Mapping[str, FieldInfo] = type(value).model_fields
+    names = sorted(fields, key=lambda name: name not in DISCRIMINATORS)
+    return {
+        fields[name].alias or name: _plain(getattr(value, name), written)
+        for name in names
+        if name in DISCRIMINATORS or written(value, name, fields[name])
+    }

@@ -1,0 +1,140 @@
+"""A checkpoint: one safetensors file with the whole state, and whose state it is.
+
+A file is complete or not there: it is written beside its place, flushed to the disk, and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from fac.backend import STEP, Array, Compiled
+from fac.diagnostics import FacError
+from fac.spec.model import ModelSpec
+
+FORMAT = "1"
+"""Value of the metadata key `fac_checkpoint`, by which a file is known as one of ours."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Checkpoint:
+    """What a checkpoint file holds."""
+
+    place: Path
+    state: dict[str, Array]
+    about: Mapping[str, str]
+    """`name`, `spec_hash`, `spec` (JSON), `version`, `seed`, and what the run adds."""
+
+    @property
+    def step(self) -> int:
+        """How many steps led to this state."""
+        return int(self.state[STEP])
+
+
+def about(compiled: Compiled, spec: ModelSpec) -> dict[str, str]:
+    """The metadata that tells whose state a file holds."""
+    return {
+        "fac_checkpoint": FORMAT,
+        "name": compiled.name,
+        "spec_hash": compiled.spec_hash,
+        "version": compiled.version,
+        "seed": str(spec.train.seed),
+        "spec": json.dumps(spec.model_dump(mode="json", by_alias=True)),
+    }
+
+
+def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    """Write a checkpoint; the one that was there stays until the new one is complete.
+
+    Raises:
+        FacError: the file cannot be written.
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
+    write_atomic(path, to_bytes(arrays, dict(metadata)))
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        FacError: the file is missing, damaged, or no checkpoint.
+    """
+    if not path.is_file():
+        raise FacError(f"there is no checkpoint `{path}`")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise FacError(f"`{path}` is damaged or is no checkpoint: {error}") from error
+    if metadata.get("fac_checkpoint") != FORMAT or STEP not in state:
+        raise FacError(f"`{path}` is not a checkpoint of `fac train`")
+    return Checkpoint(path, state, metadata)
+
+
+def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) -> None:
+    """Refuse to go on with another spec than the checkpoint was made with.
+
+    Raises:
+        FacError: naming the first few differences.
+    """
+    if checkpoint.about.get("spec_hash") == compiled.spec_hash:
+        return
+    theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
+    found = list(_differences(theirs, spec.model_dump(mode="json", by_alias=True), ""))
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    raise FacError(
+        f"the checkpoint `{checkpoint.place}` belongs to another spec: {'; '.join(found[:3])}{more}: "
+        "resume with the spec of that run, or train anew in another folder"
+    )
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file as a whole.
+
+    Raises:
+        FacError: the file cannot be written; what was there before still is.
+    """
+    # beside its place, because a rename is atomic only within one file system
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> FacError:
+    """The message for a path that the system refuses."""
+    return FacError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}")
+
+
+def _differences(theirs: Any, ours: Any, at: str) -> Iterator[str]:
+    """`update.lr` is 0.1 there and 0.05 here, for every place at which two specs differ."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in (*theirs, *(k for k in ours if k not in theirs)):
+            yield from _differences(theirs.get(key), ours.get(key), f"{at}.{key}" if at else key)
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        for i, pair in enumerate(zip(theirs, ours, strict=True)):
+            yield from _differences(*pair, f"{at}[{i}]")
+    elif theirs != ours:
+        yield f"`{at}` is {_short(theirs)} there and {_short(ours)} here"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,102 @@
+"""What a training says of itself: the record of an epoch, and the listener that hears of it.
+
+Nothing here prints. The command line draws a bar or writes lines; a library user may keep the records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training is about to do."""
+
+    epochs: int
+    steps_per_epoch: int
+    samples_per_step: int
+    done: int
+    """Steps that were made before: more than 0 if the training resumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands within an epoch, some ten times per second at most."""
+
+    epoch: int
+    """Counts from 1."""
+    step: int
+    """Steps made in this epoch."""
+    loss: float
+    """Mean over the steps since the last report."""
+    step_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One line of `metrics.jsonl`."""
+
+    epoch: int
+    """Counts from 1."""
+    step: int
+    """Steps made since the start of the training."""
+    lr: float
+    """Learning rate of the last step."""
+    train_loss: float
+    """Mean over the epoch, each batch measured before its update."""
+    test_loss: float
+    test_accuracy: float | None
+    """In [0, 1]; None if the loss does not classify."""
+    seconds: float
+    """Wall time of the epoch's steps, without the evaluation."""
+    step_ms: float
+    """Median wall time of a step."""
+    probes: Mapping[str, float] = field(default_factory=dict)
+    """Measurements at the end of the epoch, on one fixed batch of training samples."""
+
+    def to_json(self) -> str:
+        """One JSON object, flat so that a table reads it; numbers that are not finite become null."""
+        flat = {name: getattr(self, name) for name in _FIELDS} | dict(self.probes)
+        return json.dumps({name: _plain(value) for name, value in flat.items()}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> EpochRecord:
+        """The record that a line holds.
+
+        Raises:
+            ValueError: the line is cut off or is another object.
+        """
+        found = json.loads(text)
+        if not isinstance(found, dict) or any(name not in found for name in _FIELDS):
+            raise ValueError("not the record of an epoch")
+        own = {name: found.pop(name) for name in _FIELDS}
+        for name in ("train_loss", "test_loss"):
+            own[name] = float("nan") if own[name] is None else own[name]
+        return cls(**own, probes={name: float("nan") if v is None else v for name, v in found.items()})
+
+
+_FIELDS = ("epoch", "step", "lr", "train_loss", "test_loss", "test_accuracy", "seconds", "step_ms")
+
+
+class Listener:
+    """Hears how a training goes. All methods do nothing: override those that matter."""
+
+    def began(self, plan: Plan) -> None:
+        """Before the first step."""
+
+    def moved(self, progress: Progress) -> None:
+        """Within an epoch, whenever the losses were read."""
+
+    def ended(self, record: EpochRecord) -> None:
+        """After an epoch: evaluated, logged and saved."""
+
+    def said(self, text: str) -> None:
+        """Something that a person should know."""
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value

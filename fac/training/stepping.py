@@ -1,0 +1,153 @@
+"""Training by steps: one pass over the data is a run of step calls on batches in a reproducible order.
+
+Where a pass stands follows from the number of steps made, and from nothing else: a training that resumes, in the
+middle of an epoch or not, sees the batches and learning rates that it would have seen anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.backend import Session
+from fac.diagnostics import FacError
+from fac.spec.model import ModelSpec
+from fac.spec.schedules import schedule_of
+from fac.training.dataset import Split, order
+from fac.training.logs import Listener, Plan, Progress
+
+READ_STEPS = 50
+READ_SECONDS = 0.2
+"""Losses are read after so many steps or seconds: reading one waits for the device."""
+
+
+class NonFiniteError(Exception):
+    """A step ended in numbers that are not finite. `nonfinite.explain` finds out where they came from."""
+
+    def __init__(self, step: int, loss: float | None = None) -> None:
+        """Step number (from 0), and its loss if that is what is not finite."""
+        super().__init__(step)
+        self.step, self.loss = step, loss
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What became of one pass over the data."""
+
+    finished: bool
+    """False if it was asked to stop on the way."""
+    loss_sum: float
+    """Over the steps of the pass so far, those before a resume included."""
+    lr: float
+    """Of the last step."""
+    seconds: float
+    step_ms: tuple[float, ...]
+    """Mean wall milliseconds per step, one number for each group of steps between two readings."""
+
+
+class Stepping:
+    """The passes of a step program over one training set, which is placed on the device once."""
+
+    def __init__(self, session: Session, split: Split, spec: ModelSpec) -> None:
+        """Place the data.
+
+        Raises:
+            FacError: the batch is larger than the training set.
+        """
+        self.session, self.samples = session, len(split.x)
+        self.batch, self.epochs, self.seed = spec.train.batch, spec.train.epochs, spec.train.seed
+        self.steps_per_epoch = self.samples // self.batch
+        if not self.steps_per_epoch:
+            raise FacError(
+                f"`train.batch` is {self.batch}, but there are only {self.samples} training samples: "
+                f"write `batch: {self.samples}` or less"
+            )
+        self.lr, self.schedule = spec.update.lr, schedule_of(spec.update.schedule)
+        self.x, self.y = session.place(split.x), session.place(split.y)
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What is ahead."""
+        return Plan(self.epochs, self.steps_per_epoch, self.batch, self.session.steps)
+
+    @property
+    def done(self) -> int:
+        """Passes that are complete."""
+        return self.session.steps // self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.lr * self.schedule.factor(step, self.steps_per_epoch, self.epochs)
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """The samples that a step reads."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, order(self.seed, epoch, self.samples)
+        return self._order[1][position * self.batch : (position + 1) * self.batch]
+
+    def taken(self, step: int) -> tuple[Any, Any]:
+        """(x, y) of a step, on the device."""
+        rows = self.rows(step)
+        return self.session.take(self.x, rows), self.session.take(self.y, rows)
+
+    def fixed(self) -> tuple[Any, Any]:
+        """A batch that is the same after every pass: the first one of the training."""
+        return self.taken(0)
+
+    def once(self) -> Any:
+        """One step; returns its loss, which may live on the device."""
+        step = self.session.steps
+        x, y = self.taken(step)
+        try:
+            return self.session.step(x, y, self.rate(step))["loss"]
+        except np.linalg.LinAlgError as error:
+            # a host task met a matrix that had ceased to be finite before its loss was read
+            raise NonFiniteError(step) from error
+
+    def run(self, listener: Listener, stop: Callable[[], bool], carried: float) -> Pass:
+        """Go on to the end of the pass.
+
+        Args:
+            listener: hears of it whenever losses are read.
+            stop: asked after each step whether to end here.
+            carried: sum of the losses of the pass so far.
+
+        Raises:
+            NonFiniteError: a loss is NaN or infinite.
+        """
+        session, total, groups = self.session, carried, list[float]()
+        epoch, position = divmod(session.steps, self.steps_per_epoch)
+        pending: list[Any] = []
+        began = mark = perf_counter()
+        halted = False
+        while position < self.steps_per_epoch and not halted:
+            pending.append(self.once())
+            position += 1
+            halted = position < self.steps_per_epoch and stop()
+            waited = perf_counter() - mark
+            full = len(pending) == READ_STEPS or waited > READ_SECONDS
+            if full or halted or position == self.steps_per_epoch:
+                losses = _read(pending, session.steps - len(pending))
+                now = perf_counter()
+                groups.append(1000 * (now - mark) / len(losses))
+                mark = now
+                total = sum(losses, total)
+                listener.moved(Progress(epoch + 1, position, sum(losses) / len(losses), groups[-1]))
+                pending.clear()
+        return Pass(not halted, total, self.rate(session.steps - 1), perf_counter() - began, tuple(groups))
+
+
+def _read(pending: list[Any], first: int) -> list[float]:
+    losses = [float(loss) for loss in pending]
+    for i, loss in enumerate(losses):
+        if not isfinite(loss):
+            raise NonFiniteError(first + i, loss)
+    return losses
