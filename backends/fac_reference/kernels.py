@@ -97,6 +97,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "gelu": lambda r, x: x * normal_cdf(x),
     "gelu_input": lambda r, g, x: g * (normal_cdf(x) + x * normal_pdf(x)),
     "matmul": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
+    "pinv": lambda r, x: np.linalg.pinv(x, hermitian=True),
     "dot": lambda r, a, b: np.vdot(a, b),
     "sum": lambda r, x: x.sum(r["axes"], keepdims=r["keep"]),
     "mean": lambda r, x: x.mean(r["axes"]),

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from fac_torch.schedule import schedule
-from fac_torch.statements import Statement, constants, host_scalars, statements
+from fac_torch.statements import Statement, constants, host_scalars, pure, statements
 from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
 
@@ -50,13 +50,20 @@ class Emitter:
     def __post_init__(self) -> None:
         function = self.function
         self.state = [v for v in function.inputs if v.name not in ("x", "y", "lr", "step")]
-        self.lines = schedule(statements(function)) if self.buffered else _plain(function)
+        self.lines = schedule(statements(function)) if self.buffered else pure(function)
         self.host = host_scalars(function)
         self.literals = {value: repr(number) for value, number in constants(function.ops).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
         self.lines = [line for line in self.lines if line.result not in self.literals]
         self.layout = layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
         self.names = _names(function)
+        self.settings: dict[str, str] = {}
+        for line in self.lines:
+            if line.updates and line.kind != "copy" and line.attributes and line.kind in OPTIMISERS:
+                text = _settings(line)
+                kind = line.kind.removesuffix("_outer").upper()
+                count = sum(name.startswith(kind) for name in self.settings.values())
+                self.settings.setdefault(text, f"{kind}_{count + 1}" if count else kind)
 
     def source(self) -> str:
         """The function's text."""
@@ -64,11 +71,11 @@ class Emitter:
         body: list[str] = [f"    {self.names[v]} = S[{v.name!r}]" for v in self.state]
         if any(re.search(r"\bn\b", self._text(line)) for line in lines):
             body.append("    n = len(x)")
-        group: tuple[str, Phase] | None = None
+        group = ""
         for line in lines:
-            here = (line.origin.node, line.origin.phase)
+            here = "forward" if line.origin.phase is Phase.FORWARD else line.origin.node
             if here != group:
-                body.append(f"    # {here[0]}: {here[1]}")
+                body.append(f"    # {here}")
                 group = here
             body.append(f"    {self._text(line)}{_comment(line.result)}")
         body.append(f"    return {self._returned()}")
@@ -89,7 +96,9 @@ class Emitter:
         return (
             "# name: (slot, shape). Names that share a slot are never alive together.\n"
             "BUFFERS = {\n" + "\n".join(rows) + "\n}\n"
-            f"TILED = {tiled!r}\n\n\n"
+            f"TILED = {tiled!r}\n"
+            + "".join(f"{name} = {text}\n" for text, name in self.settings.items())
+            + "\n\n"
             "def workspace(S, n):\n"
             '    """Buffers for batches of n samples, in the type and on the device of the state."""\n'
             f"    B = kernels.buffers(BUFFERS, n, like=S[{like!r}])\n"
@@ -99,7 +108,9 @@ class Emitter:
 
     def _text(self, line: Statement) -> str:
         arguments = tuple(self._argument(v) for v in line.operands)
-        call = TEMPLATES[line.kind](Line(line, arguments, tuple(v in self.host for v in line.operands)))
+        host = tuple(v in self.host for v in line.operands)
+        settings = self.settings[_settings(line)] if line.kind in OPTIMISERS else ""
+        call = TEMPLATES[line.kind](Line(line, arguments, host, settings))
         if line.result is None:
             return call.text
         text, name = call.text, self.names[line.result]
@@ -115,9 +126,9 @@ class Emitter:
     def _arguments(self) -> str:
         given = [v.name for v in self.function.inputs if v.name in ("x", "y", "lr", "step")]
         if self.function.name == "step":
-            return "S, B, x, y, lr, step"
+            return "S, B, x, y, lr, t"
         if self.function.name == "probe":
-            return "S, x, y, step"
+            return "S, x, y, t"
         return ", ".join(["S", *given])
 
     def _returned(self) -> str:
@@ -127,16 +138,13 @@ class Emitter:
         return "{\n        " + ",\n        ".join(pairs) + ",\n    }"
 
 
+OPTIMISERS = frozenset({"sgd", "sgd_outer", "adam", "adam_outer"})
 DOCS = {
-    "step": "One training step on the batch (x, y): moves S in place and returns the loss before the update.",
+    "step": "Step number t (from 0) on the batch (x, y): moves S in place, returns the loss before the update.",
     "forward": "The network's output for x.",
     "evaluate": "Loss and, for classification, the number of hits.",
     "probe": "Measurements on the batch (x, y); changes nothing.",
 }
-
-
-def _plain(function: Function) -> list[Statement]:
-    return [Statement(op.kind, op.operands, dict(op.attributes), op.result, op.origin) for op in function.ops]
 
 
 def _names(function: Function) -> dict[Value, str]:
@@ -144,7 +152,7 @@ def _names(function: Function) -> dict[Value, str]:
     names: dict[Value, str] = {}
     taken = set(RESERVED)
     for value in [*function.inputs, *(op.result for op in function.ops)]:
-        base = re.sub(r"\W", "_", value.name)
+        base = "t" if value.name == "step" else re.sub(r"\W", "_", value.name)
         base = f"_{base}" if base[0].isdigit() or keyword.iskeyword(base) else base
         name, count = base, 1
         while name in taken:
@@ -153,6 +161,10 @@ def _names(function: Function) -> dict[Value, str]:
         taken.add(name)
         names[value] = name
     return names
+
+
+def _settings(line: Statement) -> str:
+    return repr(dict(line.attributes))
 
 
 def _comment(result: Value | None) -> str:

@@ -5,6 +5,7 @@ This file imports torch and nothing else, and travels with every written artifac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 
@@ -106,6 +107,26 @@ def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The sum of all a * b."""
     return torch.dot(a.reshape(-1), b.reshape(-1))
+
+
+def uniform_bits(shape: tuple[int, ...], step: int, stream: int, seed: int, device: torch.device) -> Tensor:
+    """Integers in [0, 2^24), a hash of (seed, stream, step, index): the same on every backend."""
+    key = _mix(((step + stream) & MASK) ^ seed)
+    index = torch.arange(math.prod(shape), device=device).view(shape)
+    bits = _mix(index.mul_(0x1E3779B9).bitwise_and_(MASK))
+    return _mix((bits + key).bitwise_and_(MASK)) >> 8
+
+
+def _mix(x):  # type: ignore[no-untyped-def]
+    """A bijection of 32-bit numbers, for a Python int or a tensor; no product leaves 63 bits."""
+    x = x ^ (x >> 16)
+    x = (x * 0x21F0AAAD) & MASK
+    x = x ^ (x >> 15)
+    x = (x * 0x735A2D97) & MASK
+    return x ^ (x >> 15)
+
+
+MASK = 0xFFFFFFFF
 
 
 def _room(like: Tensor, out: Tensor | None) -> Tensor:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from fac_torch.statements import Statement
 from fac_torch.storage import IN_PLACE
 
-from fac.step.ir import Value
+from fac.step.ir import Phase, Value
 
 
 def schedule(lines: list[Statement]) -> list[Statement]:
     """After this, errors and gradients die early, so that few buffers hold them all.
+
+    What feedback matrices learn is computed as soon as its operands are there.
 
     An update comes after the definitions of its operands and after every other reader of the state that it
     changes: a feedback line of a layer precedes its update line.
@@ -23,12 +25,15 @@ def schedule(lines: list[Statement]) -> list[Statement]:
             readers.setdefault(value, []).append(i)
     keys: list[tuple[int, int, int]] = []
     for i, line in enumerate(lines):
-        if not line.updates:
+        if not line.updates and line.origin.phase is not Phase.LEARN:
             keys.append((i, 0, i))
             continue
-        after = [defined[v] for v in line.operands if v in defined]
+        if not line.updates:
+            keys.append((max((keys[defined[v]][0] for v in line.operands if v in defined), default=0), 1, i))
+            continue
+        after = [keys[defined[v]][0] for v in line.operands if v in defined]
         # Other updates may read this state too (normative feedback reads W): those go first, by their own keys.
-        after += [j for v in line.updates for j in readers[v] if j != i and not lines[j].updates]
+        after += [keys[j][0] for v in line.updates for j in readers[v] if j != i and not lines[j].updates]
         keys.append((max(after, default=0), 1, i))
     order = sorted(range(len(lines)), key=keys.__getitem__)
     settled = _write_through(_settle([lines[i] for i in order]))

@@ -28,10 +28,10 @@ def statements(function: Function) -> list[Statement]:
     State outputs become kernels that work in place, or a `copy` at the end.
     """
     state = {value.name: value for value in function.inputs}
-    lines = [Statement(op.kind, op.operands, dict(op.attributes), op.result, op.origin) for op in function.ops]
+    lines = _hashed([_plain(op) for op in function.ops], function)
     done: set[Value] = set()
     for region in function.regions:
-        kernel = _kernel(region, function)
+        kernel = _optimiser(region, function)
         if kernel is not None:
             lines.append(kernel)
             done.update(region.outputs.values())
@@ -44,6 +44,28 @@ def statements(function: Function) -> list[Statement]:
     return _drop_dead(_addmm(lines), keep)
 
 
+def pure(function: Function) -> list[Statement]:
+    """A function that changes no state: one statement per op, biases folded into products."""
+    lines = _hashed([_plain(op) for op in function.ops], function)
+    keep = {value for _, value in function.outputs}
+    return _drop_dead(_addmm(_drop_dead(lines, keep)), keep)
+
+
+def _plain(op: Op) -> Statement:
+    return Statement(op.kind, op.operands, dict(op.attributes), op.result, op.origin)
+
+
+def _hashed(lines: list[Statement], function: Function) -> list[Statement]:
+    """The thirty-odd integer ops of a hash as one call of a kernel, where the last of them stood."""
+    marks = {r.outputs["bits"]: r for r in function.regions if r.kind == "uniform_bits"}
+    return [
+        Statement("uniform_bits", (marks[v].inputs["step"],), marks[v].attributes, v, line.origin)
+        if (v := line.result) is not None and v in marks
+        else line
+        for line in lines
+    ]
+
+
 def host_scalars(function: Function) -> frozenset[Value]:
     """Values that depend on constants and scalar inputs alone: plain Python numbers in the emitted code."""
     host = {value for value in function.inputs if value.type.shape == ()}
@@ -53,7 +75,7 @@ def host_scalars(function: Function) -> frozenset[Value]:
     return frozenset(host)
 
 
-def _kernel(region: Region, function: Function) -> Statement | None:
+def _optimiser(region: Region, function: Function) -> Statement | None:
     """The fused optimiser kernel for a region, if every output is state (and so may be written in place)."""
     names = {value: name for name, value in function.outputs}
     state = {value.name: value for value in function.inputs}

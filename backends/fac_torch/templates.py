@@ -18,6 +18,8 @@ class Line:
     statement: Statement
     arguments: tuple[str, ...]
     host: tuple[bool, ...]
+    settings: str = ""
+    """The name of the dictionary of the statement's attributes, for optimiser kernels."""
 
     def __getitem__(self, attribute: str) -> object:
         return self.statement.attributes[attribute]
@@ -145,7 +147,7 @@ def shaped(method: str) -> Template:
     return template
 
 
-def update(name: str, *attributes: str) -> Template:
+def update(name: str) -> Template:
     """An optimiser kernel: state first, then the gradient or its factors, then scalars, then settings."""
 
     def template(line: Line) -> Call:
@@ -157,14 +159,10 @@ def update(name: str, *attributes: str) -> Template:
             states = 2
         tail = states + (2 if outer else 1)
         room = ["B.tile"] if outer else []
-        values = [f"{a}={line[a]!r}" for a in attributes]
-        return Call(f"kernels.{name}({', '.join([*given[:tail], *room, *given[tail:], *values])})")
+        return Call(f"kernels.{name}({', '.join([*given[:tail], *room, *given[tail:], f'**{line.settings}'])})")
 
     return template
 
-
-SGD = ("momentum", "nesterov", "weight_decay")
-ADAM = ("beta1", "beta2", "eps", "weight_decay", "decoupled")
 
 TEMPLATES: dict[str, Template] = {
     "add": arithmetic,
@@ -192,6 +190,10 @@ TEMPLATES: dict[str, Template] = {
     "gelu_input": kernel("gelu_input"),
     "matmul": matmul,
     "addmm": addmm,
+    "pinv": lambda line: Call(f"torch.linalg.pinv({line.arguments[0]}, hermitian=True)"),
+    "uniform_bits": lambda line: Call(
+        f"kernels.uniform_bits({line.shape}, {line.arguments[0]}, {line['stream']}, {line['seed']}, x.device)"
+    ),
     "dot": lambda line: Call(f"kernels.dot({', '.join(line.arguments)})"),
     "sum": reduction,
     "mean": reduction,
@@ -204,9 +206,9 @@ TEMPLATES: dict[str, Template] = {
     "bit_xor": operator("^"),
     "bit_and": operator("&"),
     "shift_right": operator(">>"),
-    "sgd": update("sgd", *SGD),
-    "sgd_outer": update("sgd_outer", *SGD),
-    "adam": update("adam", *ADAM),
-    "adam_outer": update("adam_outer", *ADAM),
+    "sgd": update("sgd"),
+    "sgd_outer": update("sgd_outer"),
+    "adam": update("adam"),
+    "adam_outer": update("adam_outer"),
     "copy": lambda line: Call(f"{line.arguments[0]}.copy_({line.arguments[1]})"),
 }

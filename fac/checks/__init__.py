@@ -4,14 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fac.diagnostics import Diagnostic
+from fac.checks import constraints, errors, matrices, names, network, routes, settings
+from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.program import Program
+from fac.spec.base import Model
 
 Check = Callable[[Program], Iterator[Diagnostic]]
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[tuple[Rule, Check], ...] = (
+    (names.UNKNOWN_NAME, names.unknown_name),
+    (names.DUPLICATE_NAME, names.duplicate_name),
+    (network.SHAPE_MISMATCH, network.shape_mismatch),
+    (names.RESERVED_NAME, names.reserved_name),
+    (network.UNREAD_LAYER, network.unread_layer),
+    (network.EMPTY_NETWORK, network.empty_network),
+    (network.LOSS_OUTPUT_MISMATCH, network.loss_output_mismatch),
+    (settings.GROUP_MATCHES_NOTHING, settings.group_matches_nothing),
+    (routes.GLOB_MATCHES_NOTHING, routes.glob_matches_nothing),
+    (settings.NO_WEIGHT_DECAY_FIELD, settings.no_weight_decay_field),
+    (matrices.RANK_EXCEEDS_SOURCE, matrices.rank_exceeds_source),
+    (errors.UNREACHED_PARAMETER, errors.unreached_parameter),
+    (errors.DEAD_ROUTE, errors.dead_route),
+    (routes.ROUTE_WITHOUT_WEIGHT, routes.route_without_weight),
+    (errors.ERROR_CYCLE, errors.error_cycle),
+    (routes.CONFLICTING_ROUTES, routes.conflicting_routes),
+    (routes.UNUSED_SUBSPACE, routes.unused_subspace),
+    (matrices.MATRIX_MISFIT, matrices.matrix_misfit),
+    (routes.SEVERAL_ROUTES_AT_ONE_VALUE, routes.several_routes_at_one_value),
+    (matrices.BASIS_CANNOT_LEARN, matrices.basis_cannot_learn),
+    (constraints.WEIGHT_TRANSPORT_FORBIDDEN, constraints.weight_transport_forbidden),
+    (constraints.RANK_ABOVE_LIMIT, constraints.rank_above_limit),
+)
+
+COMPILING: tuple[tuple[Rule, Check], ...] = (
+    (constraints.BACKWARD_COST_ABOVE_LIMIT, constraints.backward_cost_above_limit),
+)
+"""Checks that compile the step, which only a program without errors allows."""
 
 
 def run_checks(program: Program) -> tuple[Diagnostic, ...]:
-    """Every finding of every check."""
-    return tuple(finding for check in CHECKS for finding in check(program))
+    """Every finding of every check, in the order of the spec; at one place, in the order of CHECKS."""
+    found = [finding for _, check in CHECKS for finding in check(program)]
+    if not any(finding.rule.severity is Severity.ERROR for finding in found):
+        found += [finding for _, check in COMPILING for finding in check(program)]
+    # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
+    return tuple(sorted(dict.fromkeys(found), key=lambda finding: _position(program.spec, finding.path)))
+
+
+def _position(spec: Model, path: Path) -> tuple[int, ...]:
+    """Where a path stands in the spec: the number of each field or item on the way."""
+    value: object = spec
+    position: list[int] = []
+    for part in path:
+        if isinstance(part, int) and isinstance(value, tuple):
+            position.append(part)
+            value = value[part]
+        elif isinstance(value, Model):
+            fields = [(field.alias or name, name) for name, field in type(value).model_fields.items()]
+            at = next((i for i, (alias, _) in enumerate(fields) if alias == part), len(fields))
+            position.append(at)
+            value = getattr(value, fields[at][1]) if at < len(fields) else None
+        else:
+            break
+    return tuple(position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from fac.feedback.oja import projected
 from fac.program.kinds import Learned, LearningKind, Signals, State
 from fac.spec.feedback import Learning
 from fac.step.builder import Builder
@@ -28,7 +29,7 @@ def full(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
 
 def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     """gQ = x^T s [writes, rank], with x [N, writes] the receiver and s = d P^T."""
-    s = b.matmul(signals.error, state["P"], tb=True)
+    s = projected(b, signals.error, state)
     return Learned("Q", b.matmul(signals.receiver, s, ta=True), gradient=True)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fac.feedback.kolen_pollack import KolenPollack
 from fac.feedback.learning import ways
-from fac.feedback.oja import Oja
+from fac.feedback.oja import Oja, projected
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
 from fac.program.program import Ends
 from fac.program.tensors import Role, SvdFactor, Tensor
@@ -85,7 +85,7 @@ def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
 
 def apply(b: Builder, matrix: LowRank, state: State, error: Value, weight: Value | None) -> Value:
     """U = s Q^T with s = d P^T."""
-    return b.matmul(b.matmul(error, state["P"], tb=True), state["Q"], tb=True)
+    return b.matmul(projected(b, error, state), state["Q"], tb=True)
 
 
 def learn(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Iterable[Learned]:

@@ -74,7 +74,7 @@ def dropout(b: Builder, layer: Dropout, inputs: Sequence[Value], state: State, m
         return x
     keep = 1 - layer.rate
     mask = bernoulli(b, x.type.shape, keep, mode.seed, mode.node, mode.step)
-    return b.mul(x, b.mul(mask, 1 / keep))
+    return b.mul(x, b.label(b.mul(mask, 1 / keep), "mask"))
 
 
 RELU = LayerKind("relu", Relu, infer, activation)

@@ -34,22 +34,11 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
 
 
 def captured(b: Builder, error: Value, p: Value) -> Value:
-    """The share of |d|^2 in the row space of P [r, m].
-
-    With G = P P^T the projection is P^T G^-1 P. G^-1 is found by Newton-Schulz, which needs products only and
-    converges from G^T / (|G|_1 |G|_inf) for every G of full rank.
-    """
+    """The share of |d|^2 in the row space of P [r, m]: <s (P P^T)^+, s> / |d|^2 with s = d P^T."""
     rows = b.reshape(error, (N, prod(dim for dim in error.type.shape[1:] if isinstance(dim, int))))
     s = b.matmul(rows, p, tb=True)
-    gram = b.matmul(p, p, tb=True)
-    inverse = b.div(gram, b.maximum(b.dot(gram, gram), TINY))
-    for _ in range(NEWTON_STEPS):
-        inverse = b.sub(b.mul(inverse, 2.0), b.matmul(inverse, b.matmul(gram, inverse)))
-    held = b.dot(b.matmul(s, inverse), s)
-    return b.div(held, b.maximum(b.dot(rows, rows), TINY))
+    inverse = b.emit("pinv", b.matmul(p, p, tb=True))
+    return b.div(b.dot(b.matmul(s, inverse), s), b.maximum(b.dot(rows, rows), TINY))
 
-
-NEWTON_STEPS = 40
-"""Enough for a condition number of P P^T up to about 1e5; orthonormal rows need log2(rank) of them."""
 
 CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build)

@@ -119,8 +119,8 @@ class Program:
 
     @property
     def output(self) -> str:
-        """The node whose output the loss reads."""
-        return self.nodes[-1].name
+        """The node whose output the loss reads; `input` if there are no nodes."""
+        return self.nodes[-1].name if self.nodes else INPUT
 
     @cached_property
     def weighted(self) -> tuple[Node, ...]:

@@ -28,8 +28,8 @@ def expanded(program: Program) -> str:
 def expanded_data(program: Program) -> dict[str, Any]:
     """The long form as plain data.
 
-    Globs and short-hands become one route per layer, layers that a short-hand freezes say `trainable: false`, and
-    layers that a route names have a name. All else is as the spec has it.
+    Globs and short-hands become one route per layer, layers that a short-hand freezes say `trainable: false`,
+    and layers that a route names have a name. All else is as the spec has it.
 
     Args:
         program: without findings of the severity `error`.
@@ -42,13 +42,13 @@ def expanded_data(program: Program) -> dict[str, Any]:
 
 
 def _layers(program: Program, written: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
-    named = {end for route in program.routes for end in (route.node, route.source, route.site)}
+    named = {end for route in program.routes for end in (route.node, route.source, _at(program, route))}
     named |= {subspace.of for subspace in program.subspaces}
     for node, layer in zip(program.nodes, written, strict=True):
         kind = {key: layer[key] for key in DISCRIMINATORS if key in layer}
         name = {"name": node.name} if node.name in named else {}
         frozen = {} if node.trainable else {"trainable": False}
-        yield kind | name | layer | frozen
+        yield kind | name | layer | name | frozen
 
 
 def _feedback(program: Program) -> dict[str, Any]:
@@ -64,22 +64,29 @@ def _subspace(subspace: Subspace) -> SubspaceSpec:
 def _route(program: Program, route: Route) -> ThroughRoute | ToRoute:
     if route.through:
         return ThroughRoute(through=route.node, matrix=route.matrix)
-    at = None if route.site == site_of(program, route.node) else route.site
+    ends = {"to": route.node, "from": route.source, "at": _at(program, route)}
     combine = "add" if route.add else "replace"
-    return ToRoute.model_validate(
-        {"to": route.node, "from": route.source, "matrix": route.matrix, "at": at, "combine": combine}
-    )
+    return ToRoute.model_validate(ends | {"matrix": route.matrix, "combine": combine})
+
+
+def _at(program: Program, route: Route) -> str | None:
+    """What `at` has to say: nothing where the error enters at the layer's own site."""
+    return None if route.through or route.site == site_of(program, route.node) else route.site
 
 
 def _as_written(model: Model, name: str, field: FieldInfo) -> bool:
-    return name in model.model_fields_set or getattr(model, name) != field.get_default(call_default_factory=True)
+    return name in model.model_fields_set or getattr(model, name) != _default(field)
 
 
 def _explicit(model: Model, name: str, field: FieldInfo) -> bool:
     """Whoever asks for the long form wants to see sources and learning rules, default or not."""
     value = getattr(model, name)
     shown = isinstance(value, Learning) or name in ("from_", "of")
-    return shown or field.is_required() or value != field.get_default(call_default_factory=True)
+    return shown or field.is_required() or value != _default(field)
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
 
 
 def _plain(value: Any, written: Written) -> Any:

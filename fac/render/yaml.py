@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./*+-]*(?: [\w./*+-]+)*", re.ASCII)
 _TAKEN = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
@@ -31,7 +32,7 @@ def _block(data: Mapping[str, object], indent: str) -> Iterator[str]:
             yield f"{indent}{_text(key)}: {_flow(value)}"
 
 
-def _is_list_of_mappings(value: object) -> bool:
+def _is_list_of_mappings(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
 
 

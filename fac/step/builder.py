@@ -80,6 +80,10 @@ class Builder:
         self.ops.append(Op(op.kind, op.operands, op.attributes, renamed, op.origin))
         return renamed
 
+    def label(self, value: Value, name: str) -> Value:
+        """As `named`, under the node whose ops are being made: `label(s, "projected")` gives `fc2.projected`."""
+        return self.named(value, f"{self._origin.node}.{name}")
+
     def finish(self, name: str, outputs: Mapping[str, Value]) -> Function:
         """The function made so far."""
         return Function(name, tuple(self.inputs), tuple(self.ops), tuple(outputs.items()), tuple(self.regions))

@@ -20,9 +20,9 @@ class Tally:
     """What some ops cost together.
 
     `macs` are the multiply-adds of contractions; elementwise work is not counted (learning-rules 5.8).
-    `bytes` are operands read and results written, as if every op went to memory for them: a backend that fuses
-    ops moves less. `words` are elements of state (feedback matrices, or forward weights where the exact error
-    passes through them) that ops of phase `error` read.
+    `bytes` are operands read and results written, as if every op went to memory for them: a backend that
+    fuses ops moves less. `words` are elements of state (feedback matrices, or forward weights where the exact
+    error passes through them) that ops of phase `error` read.
     """
 
     macs: int = 0
@@ -57,11 +57,11 @@ def state_inputs(function: Function) -> frozenset[Value]:
 def peak_bytes(function: Function, n: int, float_bytes: int = FLOAT_BYTES) -> int:
     """The most memory that is live at once when the ops run in their order.
 
-    The model: inputs (state and batch) are live throughout, any other value from its definition to its last use,
-    outputs to the end; an op's operands and its result are live together. State is updated in place: ops of phase
-    `update`, and values that become the next value of an input, take no memory of their own. Views share the
-    memory of what they show; scalars are free. A backend that reuses an operand's memory for the result, or
-    applies a gradient before the next one is made, needs less.
+    The model: inputs (state and batch) are live throughout, any other value from its definition to its last
+    use, outputs to the end; an op's operands and its result are live together. State is updated in place: ops
+    of phase `update`, and values that become the next value of an input, take no memory of their own. Views
+    share the memory of what they show; scalars are free. A backend that reuses an operand's memory for the
+    result, or applies a gradient before the next one is made, needs less.
 
     Args:
         function: any function; usually a step after the passes.

@@ -44,7 +44,9 @@ def uniform_bits(b: Builder, shape: Shape, seed: int, name: str, step: Value) ->
     key = mix(b, b.bits("bit_xor", key, seed & MASK))
     index = b.emit("mul", b.iota(shape), b.constant(GOLDEN))
     bits = mix(b, b.bits("bit_and", b.emit("add", mix(b, b.bits("bit_and", index, MASK)), key), MASK))
-    return b.bits("shift_right", bits, 8)
+    result = b.label(b.bits("shift_right", bits, 8), "bits")
+    b.mark("uniform_bits", {"step": step}, {"bits": result}, {"stream": stream(name), "seed": seed & MASK})
+    return result
 
 
 def bernoulli(b: Builder, shape: Shape, probability: float, seed: int, name: str, step: Value) -> Value:

@@ -1,19 +1,19 @@
 """Where the first number came from that was not finite.
 
-Losses are read late, and a NaN spreads through the whole state within one step. So the training is replayed from
-its last good state, with a look at every step, and the step that went wrong is traced op by op on the reference
-backend. This costs time only after everything is lost.
+Losses are read late, and a NaN spreads through the whole state within one step. So the training is replayed
+from its last good state, with a look at every step, and the step that went wrong is traced op by op on the
+reference backend. This takes time only once there is nothing else left to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
-from fac.backend import STEP, Array, Session
+from fac.backend import Array, Session
 from fac.diagnostics import FacError
 from fac.training.stepping import NonFiniteError, Stepping
 
@@ -59,7 +59,7 @@ def layer_of(session: Session, name: str) -> str:
 
 
 def _replayed(stepping: Stepping, good: State, last: int) -> tuple[int, str | None]:
-    """(step, layer) of the first number that is not finite; the layer is None if there is none up to `last`."""
+    """(step, layer) where the first number that is not finite arises; no layer if none does."""
     session = stepping.session
     session.load_state(good)
     before = good
@@ -68,7 +68,7 @@ def _replayed(stepping: Stepping, good: State, last: int) -> tuple[int, str | No
         try:
             loss = float(stepping.once())
         except NonFiniteError:
-            return step, _traced(stepping, before, step)
+            loss = nan
         after = session.state()
         bad = bad_array(after)
         if bad is not None or not isfinite(loss):
@@ -83,16 +83,11 @@ def _traced(stepping: Stepping, before: State, step: int) -> str | None:
     from fac.pipeline import find_backend
 
     try:
+        # in the session's own precision: what overflows float32 may well fit into float64
         artifact = find_backend("reference").emit(stepping.session.compiled, stepping.session.precision)
     except FacError:
         return None  # not installed: the arrays of the state still tell the layer
     session: Any = artifact.open(before)
-    trace = getattr(session, "trace", None)
-    if trace is None:
-        return None
     rows = stepping.rows(step)
-    x, y = (session.place(stepping.split_rows(rows)[i]) for i in (0, 1))
-    return next((node for node, array in trace(x, y) if not np.isfinite(array).all()), None)
-
-
-__all__ = ["STEP", "DivergedError", "bad_array", "explain", "layer_of"]
+    x, y = session.place(stepping.split.x[rows]), session.place(stepping.split.y[rows])
+    return next((node for node, array in session.trace(x, y) if node and not np.isfinite(array).all()), None)

@@ -1,7 +1,7 @@
 """Training by steps: one pass over the data is a run of step calls on batches in a reproducible order.
 
-Where a pass stands follows from the number of steps made, and from nothing else: a training that resumes, in the
-middle of an epoch or not, sees the batches and learning rates that it would have seen anyway.
+Where a pass stands follows from the number of steps made, and from nothing else: a training that resumes, in
+the middle of an epoch or not, sees the batches and learning rates that it would have seen anyway.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Stepping:
         Raises:
             FacError: the batch is larger than the training set.
         """
-        self.session, self.samples = session, len(split.x)
+        self.session, self.split, self.samples = session, split, len(split.x)
         self.batch, self.epochs, self.seed = spec.train.batch, spec.train.epochs, spec.train.seed
         self.steps_per_epoch = self.samples // self.batch
         if not self.steps_per_epoch:

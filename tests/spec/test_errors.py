@@ -31,7 +31,7 @@ class Residual(Model):
     body: tuple[Layer, ...]
 
 
-Layer = Annotated[Union["Linear", "Relu", "Residual"], Field(discriminator="kind")]  # noqa: UP007
+Layer = Annotated[Union["Linear", "Relu", "Residual"], Field(discriminator="kind")]
 
 
 class Oja(Model):
@@ -100,7 +100,7 @@ class Spec(Model):
     ] = ()
     schedule: Schedule = "constant"
     train: Train = Train()
-    scales: dict[str, float] = {}
+    scales: Annotated[dict[str, float], Field(default_factory=dict)]
     lr: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
     tag: Annotated[str, Field(min_length=1, max_length=3, pattern="^[a-z]*$")] = "a"
     mode: Literal["replace", "add"] = "replace"
@@ -190,7 +190,8 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "kind alone": (
         {"layers": ["relu"]},
         [
-            "FAC102 layers[0]: expected a mapping with `kind` for `layers[0]`, found text `relu` (write `{kind: relu}`)"
+            "FAC102 layers[0]: expected a mapping with `kind` for `layers[0]`, found text `relu`"
+            " (write `{kind: relu}`)"
         ],
     ),
     "kind of a union with one member": (
@@ -217,7 +218,8 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "number or word": (
         {"train": {"samples": "al"}},
         [
-            "FAC102 train.samples: expected a whole number or `all` for `samples`, found text `al` (did you mean `all`?)"
+            "FAC102 train.samples: expected a whole number or `all` for `samples`, found text `al`"
+            " (did you mean `all`?)"
         ],
     ),
     "number or word, out of range": (
@@ -265,7 +267,8 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "number in quotes": (
         {"shape": ["784"]},
         [
-            "FAC102 shape[0]: expected a whole number for `shape[0]`, found text `784` (write `784` without quotes)"
+            "FAC102 shape[0]: expected a whole number for `shape[0]`, found text `784`"
+            " (write `784` without quotes)"
         ],
     ),
     "real number in quotes": (

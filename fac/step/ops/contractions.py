@@ -59,8 +59,18 @@ def dot(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return Type(())
 
 
+def square(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """The type of the one operand, a square matrix."""
+    (x,) = operands
+    if len(x.shape) != 2 or x.shape[0] != x.shape[1]:
+        raise TypeRuleError(f"pinv takes a symmetric matrix, not {x}")
+    return x
+
+
 CONTRACTIONS = (
     OpDef("matmul", matmul, (left, right), macs),
+    # The pseudo-inverse of a symmetric matrix; small ones only, in probes.
+    OpDef("pinv", square),
     OpDef(
         "dot",
         dot,

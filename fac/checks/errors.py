@@ -1,0 +1,115 @@
+"""FAC302, FAC303, FAC305: how errors flow from the loss to the layers that learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.checks.flow import Flow
+from fac.checks.places import by_origin, head, learns, short_hand, target, wired
+from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.program import INPUT, LOSS, Program, Route
+
+UNREACHED_PARAMETER = Rule("FAC302", "unreached-parameter")
+DEAD_ROUTE = Rule("FAC303", "dead-route", Severity.WARNING)
+ERROR_CYCLE = Rule("FAC305", "error-cycle")
+
+
+def unreached_parameter(program: Program) -> Iterator[Diagnostic]:
+    """No error reaches a layer whose parameters should learn.
+
+    The error starts at the loss and goes down, exactly or by `through` routes, to whatever the output was
+    computed from. A `to` route cuts what comes from above its site and brings the error of its source
+    instead, if there is one. A layer that gets no error keeps its initial values for ever; `trainable: false`
+    says that this is meant.
+
+    Bad: `[..., {kind: linear, name: side, out: 5}, {kind: linear, name: logits, from: relu_1, out: 10}]`.
+    Good: `[..., {kind: linear, name: logits, from: relu_1, out: 10}]`.
+    """
+    if not wired(program):
+        return
+    flow = Flow(program)
+    # An error in a cycle is not missing for the layers below: the cycle is the finding.
+    reached = flow.reached_from(str(route.site) for route, _ in flow.cycles)
+    for node in program.nodes:
+        if not learns(node) or node.name in reached:
+            continue
+        if node.name not in program.readers:
+            message = f"no error reaches `{node.name}`, because no layer reads it"
+            help = f"name it in a `from:`, remove it, or set `trainable: false` on `{node.name}`"
+        else:
+            message = f"no error reaches `{node.name}`, so it would never learn"
+            help = f"bring it one with a `to: {node.name}` route, or set `trainable: false` on it"
+        yield UNREACHED_PARAMETER.at(head(node), message, help=help)
+
+
+def dead_route(program: Program) -> Iterator[Diagnostic]:
+    """Nobody needs the error that this route delivers.
+
+    The error that the first layer with weights would pass on has no receiver that learns; nor has an error
+    above which all layers are frozen, or one that a `to` route cuts. The route is never computed, and its
+    matrix never learns.
+
+    Bad, where `fc1` reads the input: `{through: fc1, matrix: {kind: random}}`.
+    Good: `{through: fc2, matrix: {kind: random}}`.
+    """
+    if not wired(program):
+        return
+    flow = Flow(program)
+    for routes in by_origin(r for r in program.routes if short_hand(program, r) is None).values():
+        reasons = [_dead(flow, route) for route in routes]
+        # A glob may well cover the first layer, too.
+        if all(reasons):
+            message = f"nobody needs the error that this route {'passes' if routes[0].through else 'brings'}"
+            yield DEAD_ROUTE.at(target(routes[0]), f"{message} {reasons[0]}", help="remove the route")
+
+
+def _dead(flow: Flow, route: Route) -> str:
+    """Where the error would have gone, and why it is not needed; empty if it is, or if that is unknown."""
+    if not route.through:
+        if route.site is None or route.site in flow.needed:
+            return ""
+        return f"to the output of `{route.site}`: no layer there or below learns"
+    node = flow.program.by_name.get(route.node)
+    if node is None or any(name in flow.needed and name not in flow.cut for name in node.inputs):
+        return ""
+    below = node.inputs[0]
+    if below in flow.needed:
+        return f"from `{node.name}` to `{below}`: a `to` route cuts it there"
+    if below == INPUT:
+        return f"from `{node.name}` to the input: nothing there learns"
+    return f"from `{node.name}` to `{below}`: no layer there or below learns"
+
+
+def error_cycle(program: Program) -> Iterator[Diagnostic]:
+    """An error depends on itself.
+
+    A route may bring any error to any layer as long as the one can be computed before the other. The error of
+    a layer is made from the errors of the layers that read it, so a route from a layer below its target goes
+    round in a circle, unless another route cuts the way in between. The error of the loss at the output feeds
+    the layers below the last; the last one receives it anyway.
+
+    Bad: `{to: fc2, from: fc1, matrix: {kind: random}}`, where `fc2` reads `fc1`.
+    Good: `{to: fc1, from: fc2, matrix: {kind: random}}`.
+    """
+    if not wired(program):
+        return
+    for route, names in Flow(program).cycles:
+        if short_hand(program, route) is not None:
+            path = (*route.origin, "rule")
+        else:
+            path = target(route) if route.source == LOSS else (*route.origin, "from")
+        if len(names) == 1:
+            message = f"the error at `{names[0]}` would be made from itself"
+        else:
+            way = " <- ".join(f"`{name}`" for name in _shortened((*names, names[0])))
+            message = f"errors feed one another in a circle: {way}"
+        if route.source == LOSS:
+            help = f"remove the route: the loss reaches `{names[0]}` without it"
+        else:
+            help = f"take the error from a layer above `{route.site}`, or from `loss`"
+        yield ERROR_CYCLE.at(path, message, help=help)
+
+
+def _shortened(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Long ways round lose their middle."""
+    return names if len(names) <= 8 else (*names[:4], "...", *names[-3:])

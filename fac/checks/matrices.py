@@ -1,0 +1,119 @@
+"""FAC301, FAC308, FAC310: feedback matrices and what they connect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.checks.places import by_origin, matrix_of, short_hand
+from fac.diagnostics import Diagnostic, Path, Rule
+from fac.feedback.learning import ways
+from fac.program.lower import kind_of
+from fac.program.program import LOSS, Ends, Program, Route
+
+RANK_EXCEEDS_SOURCE = Rule("FAC301", "rank-exceeds-source")
+MATRIX_MISFIT = Rule("FAC308", "matrix-misfit")
+BASIS_CANNOT_LEARN = Rule("FAC310", "basis-cannot-learn")
+
+
+def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
+    """A low-rank matrix, or a subspace, has more directions than one of its ends.
+
+    The extra rows of P only mix directions that are there already: they cost memory and compute and carry no
+    new information. A short-hand such as `rule: ldfa` clips its rank at each layer.
+
+    Bad, where `logits` has 10 units: `{through: logits, matrix: {kind: low_rank, rank: 64}}`.
+    Good: `{through: logits, matrix: {kind: low_rank, rank: 10}}`.
+    """
+    for subspace in program.subspaces:
+        dim = program.dim(subspace.of)
+        if dim is not None and subspace.rank > dim:
+            yield RANK_EXCEEDS_SOURCE.at(
+                (*subspace.origin, "rank"),
+                f"rank {subspace.rank} exceeds the {dim} directions of {_source(program, subspace.of)}",
+                help=f"use a rank of at most {dim}",
+            )
+    for routes in by_origin(program.routes).values():
+        tight = min(
+            (
+                (min(r.ends.reads, r.ends.writes), i)
+                for i, r in enumerate(routes)
+                if r.ends and _exceeds(r, r.ends)
+            ),
+            default=None,
+        )
+        if tight is None:
+            continue
+        limit, route = tight[0], routes[tight[1]]
+        ends = route.ends
+        assert ends is not None
+        yield RANK_EXCEEDS_SOURCE.at(
+            matrix_of(program, route, "rank"),
+            f"rank {_rank(route, ends)} exceeds the {limit} directions of {_narrow(program, route, ends)}",
+            help=f"use a rank of at most {limit}",
+        )
+
+
+def _rank(route: Route, ends: Ends) -> int | None:
+    rank: int | None = kind_of("fac.feedback", route.matrix).rank(route.matrix, ends)
+    return rank
+
+
+def _exceeds(route: Route, ends: Ends) -> bool:
+    rank = _rank(route, ends)
+    return rank is not None and rank > min(ends.reads, ends.writes)
+
+
+def _narrow(program: Program, route: Route, ends: Ends) -> str:
+    if ends.reads <= ends.writes:
+        return _source(program, route.source)
+    return f"what `{route.node}` reads" if route.through else f"the output of `{route.site}`"
+
+
+def _source(program: Program, source: str) -> str:
+    if source in program.subspace:
+        return f"the subspace `{source}`"
+    return f"the error at `{program.output if source == LOSS else source}`"
+
+
+def matrix_misfit(program: Program) -> Iterator[Diagnostic]:
+    """A feedback matrix cannot connect these two ends, or cannot learn in the way that is asked for.
+
+    An identity needs two ends of one width. A `transpose`, an `init` from the forward weight and a rule that
+    reads the forward weight need a `through` route, which has one. Each learning rule teaches certain
+    matrices only.
+
+    Bad: `{to: fc1, matrix: {kind: transpose}}`.
+    Good: `{through: fc2, matrix: {kind: transpose}}`, or `{to: fc1, matrix: {kind: random}}`.
+    """
+    seen: set[Path] = set()
+    for route in program.routes:
+        if route.ends is None:
+            continue
+        fault = kind_of("fac.feedback", route.matrix).misfit(route.matrix, route.ends)
+        path = matrix_of(program, route, fault.field if fault else None)
+        if fault is None or path in seen:
+            continue
+        seen.add(path)
+        hand = short_hand(program, route)
+        where = (
+            f"the feedback of `{route.node}`: " if hand is None else f"`{kind_of('fac.rules', hand).name}`: "
+        )
+        yield MATRIX_MISFIT.at(path, f"{where}{fault}", help=fault.help)
+
+
+def basis_cannot_learn(program: Program) -> Iterator[Diagnostic]:
+    """A subspace has a learning rule that cannot teach it.
+
+    A subspace is a reading matrix P alone. `kolen_pollack` teaches writing matrices, and `local` and
+    `normative` teach P from the Q that it is paired with.
+
+    Bad: `{name: task, rank: 8, basis: {rule: local}}`.
+    Good: `{name: task, rank: 8, basis: {rule: oja}}`.
+    """
+    for subspace in program.subspaces:
+        rule = ways(subspace.basis)
+        if rule.name == "fixed" or (rule.read is not None and not rule.pair):
+            continue
+        why = "it learns P together with a Q, and a subspace has none" if rule.pair else "it does not teach P"
+        message = f"`{rule.name}` cannot teach the subspace `{subspace.name}`: {why}"
+        yield BASIS_CANNOT_LEARN.at((*subspace.origin, "basis", "rule"), message, help="use `oja` or `fixed`")

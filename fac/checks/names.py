@@ -1,0 +1,155 @@
+"""FAC201, FAC202, FAC204: names of layers and subspaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fac.checks.places import has_weights, head, listed, meant, short_hand, target, written
+from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.program import INPUT, LOSS, Program
+
+UNKNOWN_NAME = Rule("FAC201", "unknown-name")
+DUPLICATE_NAME = Rule("FAC202", "duplicate-name")
+RESERVED_NAME = Rule("FAC204", "reserved-name")
+
+RESERVED = (INPUT, LOSS, "targets", "step", "x", "y", "lr")
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+def unknown_name(program: Program) -> Iterator[Diagnostic]:
+    """A layer, an error source or a subspace is named that does not exist.
+
+    Layers can be read by layers below them in the file only, so that the network has no loops. A layer
+    without a name of its own is called by its kind and a number: the second `relu` is `relu_2`.
+
+    Bad, where the subspace is called `task`: `{to: fc1, from: tsak, matrix: {kind: random}}`.
+    Good: `{to: fc1, from: task, matrix: {kind: random}}`.
+    """
+    yield from _reads(program)
+    yield from _routes(program)
+    layers = list(program.by_name)
+    for subspace in program.subspaces:
+        path = (*subspace.origin, "of")
+        if subspace.of in program.subspace and subspace.of not in program.by_name:
+            message = f"`{subspace.of}` is a subspace, and a subspace reads `loss` or a layer"
+            yield UNKNOWN_NAME.at(path, message, help=f"write `of: {program.subspace[subspace.of].of}`")
+        elif subspace.of != LOSS and subspace.of not in program.by_name:
+            message = f"no error source is called `{subspace.of}`"
+            help = meant(subspace.of, (LOSS, *layers), "a subspace reads `loss` or a layer")
+            yield UNKNOWN_NAME.at(path, message, help=help)
+
+
+def _reads(program: Program) -> Iterator[Diagnostic]:
+    first = {name: program.nodes.index(node) for name, node in program.by_name.items()}
+    for index, node in enumerate(program.nodes):
+        above = [INPUT, *dict.fromkeys(n.name for n in program.nodes[:index])] if node.layer.reads else []
+        for place, name in enumerate(node.layer.reads):
+            path: Path = (*node.origin, "from")
+            path = path if isinstance(node.layer.from_, str) else (*path, place)
+            if name in above:
+                continue
+            if name == node.name and first[name] == index:
+                message = f"`{name}` reads itself"
+                yield UNKNOWN_NAME.at(path, message, help="name a layer above it, or `input`")
+            elif name in first:
+                message = f"`{node.name}` reads `{name}`, which comes later"
+                help = f"a layer reads layers above it: move `{node.name}` below `{name}`"
+                yield UNKNOWN_NAME.at(path, message, help=help)
+            else:
+                help = meant(name, above, f"the layers above are {listed(above)}")
+                yield UNKNOWN_NAME.at(path, f"no layer is called `{name}`", help=help)
+
+
+def _routes(program: Program) -> Iterator[Diagnostic]:
+    weighted = [node.name for node in program.nodes if has_weights(node)]
+    sources = (LOSS, *program.subspace, *program.by_name)
+    for route in program.routes:
+        if short_hand(program, route) is not None:
+            continue
+        if route.node not in program.by_name:
+            help = meant(
+                route.node, weighted, f"the layers with weights are {listed(weighted)}" if weighted else ""
+            )
+            yield UNKNOWN_NAME.at(target(route), f"no layer is called `{route.node}`", help=help)
+        if route.through:
+            continue
+        if route.source not in sources:
+            help = meant(route.source, sources, "an error source is `loss`, a layer or a subspace")
+            yield UNKNOWN_NAME.at(
+                (*route.origin, "from"), f"no error source is called `{route.source}`", help=help
+            )
+        at = written(program.spec, route.origin).at
+        if at is not None and at not in program.by_name:
+            help = meant(at, program.by_name, f"the layers are {listed(program.by_name)}")
+            yield UNKNOWN_NAME.at((*route.origin, "at"), f"no layer is called `{at}`", help=help)
+
+
+def duplicate_name(program: Program) -> Iterator[Diagnostic]:
+    """Two layers, two subspaces, or a layer and a subspace have one name.
+
+    Routes, `from:`, `--set` and the arrays of the state go by name. A layer without a name of its own takes
+    one: the second `relu` is called `relu_2`, and no other layer can be.
+
+    Bad: `[{kind: linear, name: fc1, out: 64}, {kind: relu}, {kind: linear, name: fc1, out: 10}]`.
+    Good: `[{kind: linear, name: fc1, out: 64}, {kind: relu}, {kind: linear, name: fc2, out: 10}]`.
+    """
+    taken: dict[str, str] = {}
+    for index, node in enumerate(program.nodes, 1):
+        if node.name in taken:
+            named = node.layer.name or program.by_name[node.name].layer.name
+            own = (
+                "" if node.layer.name else f", the name that a `{written(node.layer, ('kind',))}` takes here"
+            )
+            help = "give one of the two another name" if named else ""
+            yield DUPLICATE_NAME.at(
+                head(node), f"{taken[node.name]} is already called `{node.name}`{own}", help=help
+            )
+        taken.setdefault(node.name, f"layer {index}")
+    spaces: set[str] = set()
+    for subspace in program.subspaces:
+        if subspace.name in spaces or subspace.name in taken:
+            owner = "a layer" if subspace.name in taken else "a subspace"
+            yield DUPLICATE_NAME.at(
+                (*subspace.origin, "name"),
+                f"{owner} is already called `{subspace.name}`",
+                help="choose another name",
+            )
+        spaces.add(subspace.name)
+
+
+def reserved_name(program: Program) -> Iterator[Diagnostic]:
+    """A name means something else already, or cannot be part of the names of arrays.
+
+    `input`, `loss`, `targets`, `step`, `x`, `y` and `lr` are inputs of the compiled step or sources of
+    errors. Names become parts of array names such as `fc1.weight`, and of variables in emitted code: letters,
+    digits, `_` and `-` are allowed, with `.` between parts. A layer cannot be called like an array of another
+    layer.
+
+    Bad: `{kind: linear, name: loss, out: 10}`.
+    Good: `{kind: linear, name: logits, out: 10}`.
+    """
+    names: list[tuple[str, Path]] = [(n.name, head(n)) for n in program.nodes if n.layer.name is not None]
+    names += [(s.name, (*s.origin, "name")) for s in program.subspaces]
+    arrays = {t.name: node.name for node in program.nodes for t in node.tensors}
+    arrays |= {t.name: route.node for route in program.routes for t in route.tensors}
+    arrays |= {t.name: subspace.name for subspace in program.subspaces for t in subspace.tensors}
+    for name, path in names:
+        if name in RESERVED:
+            yield RESERVED_NAME.at(
+                path, f"`{name}` is a reserved name", help=f"choose a name other than {listed(RESERVED)}"
+            )
+        elif not _NAME.fullmatch(name):
+            shown = f"`{name}`" if name else "an empty text"
+            help = "use letters, digits, `_` and `-`, with `.` between parts"
+            yield RESERVED_NAME.at(path, f"{shown} cannot be a name", help=help)
+        elif array := next((a for a in _beginnings(name) if a in arrays), None):
+            message = f"`{name}` collides with the array `{array}` of `{arrays[array]}`"
+            yield RESERVED_NAME.at(path, message, help="choose another name")
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    """`a.b.c`, `a.b` and `a`: what lies behind an array's name belongs to its optimiser."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]

@@ -1,0 +1,80 @@
+"""FAC203, FAC205, FAC206, FAC207: the layers, and the loss that reads the last of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.checks.places import head, learns, wired
+from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.lower import kind_of
+from fac.program.program import Program
+
+SHAPE_MISMATCH = Rule("FAC203", "shape-mismatch")
+UNREAD_LAYER = Rule("FAC205", "unread-layer", Severity.WARNING)
+EMPTY_NETWORK = Rule("FAC206", "empty-network")
+LOSS_OUTPUT_MISMATCH = Rule("FAC207", "loss-output-mismatch")
+
+
+def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
+    """A layer cannot read the shape that it is given.
+
+    Shapes are per sample, without the batch. What lies above a layer without a shape has none either, and is
+    not reported again.
+
+    Bad, with `input: {shape: [28, 28]}`: `[{kind: linear, name: fc1, out: 10}]`.
+    Good: `[{kind: flatten}, {kind: linear, name: fc1, out: 10}]`.
+    """
+    for node in program.nodes:
+        if node.fault is not None:
+            path = (*node.origin, node.fault.field or "kind")
+            yield SHAPE_MISMATCH.at(path, node.fault.message, help=node.fault.help)
+
+
+def unread_layer(program: Program) -> Iterator[Diagnostic]:
+    """No layer reads the output of this one, and the loss does not either.
+
+    The loss reads the last layer. Any other layer that nobody reads is computed for nothing. A layer whose
+    parameters should learn is an error in this place, FAC302.
+
+    Bad: `[..., {kind: relu, name: act}, {kind: linear, name: fc2, from: fc1, out: 10}]`.
+    Good: `[..., {kind: relu, name: act}, {kind: linear, name: fc2, from: act, out: 10}]`.
+    """
+    if not wired(program):
+        return
+    for node in program.nodes[:-1]:
+        if node.name not in program.readers and not learns(node):
+            message = f"no layer reads `{node.name}`"
+            yield UNREAD_LAYER.at(head(node), message, help=f"name it in a `from:`, or remove `{node.name}`")
+
+
+def empty_network(program: Program) -> Iterator[Diagnostic]:
+    """The network has no layers.
+
+    Bad: `layers: []`.
+    Good: `layers: [{kind: linear, name: logits, out: 10}]`.
+    """
+    if not program.nodes:
+        help = "a network has at least one: `- {kind: linear, name: logits, out: 10}`"
+        yield EMPTY_NETWORK.at(("layers",), "the network has no layers", help=help)
+
+
+def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
+    """A loss over classes needs one number per class, and at least two classes.
+
+    `cross_entropy` takes the last layer's output as one logit per class. With a single one, softmax is always
+    1, and no error ever arises.
+
+    Bad: `loss: {kind: cross_entropy}` over a last layer `{kind: linear, out: 1}`.
+    Good: `loss: {kind: cross_entropy}` over a last layer `{kind: linear, out: 2}`, or `loss: {kind: mse}`.
+    """
+    shape = program.nodes[-1].shape if program.nodes else None
+    kind = kind_of("fac.losses", program.spec.loss)
+    if shape is None or not kind.classes or (len(shape) == 1 and shape[0] >= 2):
+        return
+    flat = "end with a `linear` layer with" if len(shape) != 1 else "use"
+    yield LOSS_OUTPUT_MISMATCH.at(
+        ("loss", "kind"),
+        f"`{kind.name}` needs a number for each of at least 2 classes, "
+        f"and the output of `{program.output}` has shape {list(shape)}",
+        help=f"{flat} as many outputs as there are classes, or use `mse`",
+    )

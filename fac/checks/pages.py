@@ -1,0 +1,27 @@
+"""The help page of every rule: what `fac rule` prints and the documentation is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from inspect import getdoc
+
+from fac import source
+from fac.checks import CHECKS, COMPILING
+from fac.checks.text import TEXT
+from fac.diagnostics import Rule
+from fac.spec import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A rule and its help."""
+
+    rule: Rule
+    help: str
+
+
+def pages() -> tuple[Page, ...]:
+    """All pages, by code. A rule of the text stages has its help in `fac.checks.text`, a check in its docstring."""
+    found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES)]
+    found += [Page(rule, getdoc(check) or "") for rule, check in (*CHECKS, *COMPILING)]
+    return tuple(sorted(found, key=lambda page: page.rule.code))

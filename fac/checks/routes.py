@@ -1,0 +1,165 @@
+"""FAC209, FAC304, FAC306, FAC307, FAC309: which routes there are, and which of them meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from fac.checks.places import has_weights, listed, meant, short_hand, target
+from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.program.lower import kind_of
+from fac.program.program import LOSS, Program, Route
+
+GLOB_MATCHES_NOTHING = Rule("FAC209", "glob-matches-nothing")
+ROUTE_WITHOUT_WEIGHT = Rule("FAC304", "route-without-weight")
+CONFLICTING_ROUTES = Rule("FAC306", "conflicting-routes")
+UNUSED_SUBSPACE = Rule("FAC307", "unused-subspace", Severity.WARNING)
+SEVERAL_ROUTES_AT_ONE_VALUE = Rule("FAC309", "several-routes-at-one-value", Severity.WARNING)
+
+
+def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
+    """A glob of the feedback section matches no layer with weights.
+
+    Globs (`*`, `?`, `[ab]`) stand for several layers at once. Layers without weights never match, because
+    feedback goes through weights and to layers with weights.
+
+    Bad, where the layers are `fc1` and `fc2`: `feedback: {rule: fa, nodes: "conv*"}`.
+    Good: `feedback: {rule: fa, nodes: "fc*"}`.
+    """
+    weighted = [node.name for node in program.nodes if has_weights(node)]
+    for path, glob in program.unmatched:
+        # A layer whose shape is unknown is not in the program's list, and has a finding of its own.
+        if weighted and not any(fnmatchcase(name, glob) for name in weighted):
+            help = meant(glob, weighted, f"the layers with weights are {listed(weighted)}")
+            yield GLOB_MATCHES_NOTHING.at(path, f"no layer with weights matches `{glob}`", help=help)
+
+
+def route_without_weight(program: Program) -> Iterator[Diagnostic]:
+    """A route goes through, or to, a layer that has no weights.
+
+    A `through` route replaces the pass through a transposed weight; an activation has none, and its exact
+    derivative always stays. A `to` route names the layer that learns from it; the error enters at that
+    layer's site, which lies behind its activation, or where `at:` says.
+
+    Bad: `{to: relu_1, matrix: {kind: random}}`.
+    Good: `{to: fc1, matrix: {kind: random}}`, or `{to: fc1, at: relu_1, matrix: {kind: random}}`.
+    """
+    for route in program.routes:
+        node = program.by_name.get(route.node)
+        if node is None or has_weights(node):
+            continue
+        message = (
+            f"`{route.node}` has no weights, so no feedback can go {'through' if route.through else 'to'} it"
+        )
+        below = _weighted_below(program, route.node)
+        help = f"name a layer with weights, such as `{below}`" if below else ""
+        yield ROUTE_WITHOUT_WEIGHT.at(target(route), message, help=help)
+
+
+def _weighted_below(program: Program, name: str) -> str | None:
+    """The nearest layer with weights that lies below, following first inputs."""
+    seen: set[str] = set()
+    while name in program.by_name and name not in seen:
+        seen.add(name)
+        node = program.by_name[name]
+        if has_weights(node):
+            return name
+        name = node.inputs[0]
+    return None
+
+
+def conflicting_routes(program: Program) -> Iterator[Diagnostic]:
+    """Two routes, or two short-hands, decide what error one place receives.
+
+    A layer passes its error down in one way: a second `through` route at it would contradict the first. Two
+    short-hands conflict where both give a route to one place; `nodes:` keeps them apart.
+
+    Bad: `feedback: [{rule: fa}, {rule: dfa}]`.
+    Good: `feedback: [{rule: fa, nodes: logits}, {rule: dfa, nodes: fc1}]`.
+    """
+    through: dict[str, Route] = {}
+    holders: dict[str, Route] = {}
+    reported: set[tuple[Path, Path]] = set()
+    for route in program.routes:
+        for place in _places(program, route):
+            other = holders.setdefault(place, route)
+            pair = other.origin, route.origin
+            if other.origin == route.origin or pair in reported:
+                continue
+            first, second = short_hand(program, other), short_hand(program, route)
+            if first is not None and second is not None:
+                reported.add(pair)
+                names = [kind_of("fac.rules", rule).name for rule in (first, second)]
+                message = f"`{names[0]}` and `{names[1]}` both decide which error reaches `{place}`"
+                help = "keep them apart with `nodes:`, or remove one of them"
+                yield CONFLICTING_ROUTES.at((*route.origin, "rule"), message, help=help)
+        if not route.through:
+            continue
+        other = through.setdefault(route.node, route)
+        pair = other.origin, route.origin
+        if other is not route and pair not in reported:
+            reported.add(pair)
+            message = f"`{route.node}` already has a `through` route"
+            explicit = short_hand(program, route) is None
+            path = target(route) if explicit else (*route.origin, "rule")
+            by = short_hand(program, other)
+            help = "remove one of the two"
+            if by is not None:
+                help = f"exclude `{route.node}` from the `nodes:` of `{kind_of('fac.rules', by).name}`"
+            yield CONFLICTING_ROUTES.at(path, message, help=help)
+
+
+def _places(program: Program, route: Route) -> tuple[str, ...]:
+    """The values whose error the route decides on."""
+    if not route.through:
+        return () if route.site is None else (route.site,)
+    node = program.by_name.get(route.node)
+    return () if node is None else node.inputs
+
+
+def unused_subspace(program: Program) -> Iterator[Diagnostic]:
+    """No route reads this subspace.
+
+    Bad: `subspaces: [{name: task, of: loss, rank: 8}]` and no route with `from: task`.
+    Good: the same, with `routes: [{to: fc1, from: task, matrix: {kind: random}}]`.
+    """
+    used = {route.source for route in program.routes}
+    # A dangling `from:` may well be a misspelt name of this subspace, and is reported.
+    if used - {LOSS, *program.subspace, *program.by_name}:
+        return
+    for subspace in program.subspaces:
+        if subspace.name not in used and "subspaces" in subspace.origin:
+            yield UNUSED_SUBSPACE.at(
+                (*subspace.origin, "name"),
+                f"no route reads the subspace `{subspace.name}`",
+                help=f"read it with `from: {subspace.name}`, or remove it",
+            )
+
+
+def several_routes_at_one_value(program: Program) -> Iterator[Diagnostic]:
+    """Several `to` routes bring an error to one value, and the errors add.
+
+    That may be meant. It often is not: `to` routes at layers of a residual block can meet behind its join, so
+    that a layer learns from the sum of projections meant for others. `combine: add` on each of them says that
+    it is meant, but also keeps, and pays for, what the layers above send.
+
+    Bad: `routes: [{to: fc1, matrix: {kind: random}}, {to: fc1, from: fc3, matrix: {kind: random}}]`.
+    Good: `routes: [{to: fc1, matrix: {kind: random}}]`.
+    """
+    sites: dict[str, list[Route]] = {}
+    for route in program.routes:
+        if not route.through and route.site is not None:
+            sites.setdefault(route.site, []).append(route)
+    for site, routes in sites.items():
+        latest = routes[-1]
+        hands = [short_hand(program, route) for route in routes]
+        if len(routes) == 1 or all(r.add for r in routes) or all(hand is not None for hand in hands):
+            continue
+        explicit = next(r for r, hand in zip(reversed(routes), reversed(hands), strict=True) if hand is None)
+        message = f"{len(routes)} `to` routes meet at the output of `{site}`, and their errors add"
+        if any(r.add for r in routes) and not all(r.add for r in routes):
+            message += "; what comes from above is cut all the same"
+        path = target(latest if latest is explicit else explicit)
+        yield SEVERAL_ROUTES_AT_ONE_VALUE.at(
+            path, message, help="remove one, or move one elsewhere with `at:`"
+        )

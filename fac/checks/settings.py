@@ -1,0 +1,65 @@
+"""FAC208, FAC210: settings of the update for some parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from fac.checks.places import meant
+from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.spec.updates import Setting
+
+GROUP_MATCHES_NOTHING = Rule("FAC208", "group-matches-nothing")
+NO_WEIGHT_DECAY_FIELD = Rule("FAC210", "no-weight-decay-field")
+
+
+def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
+    """A group of `update.groups` names no parameter.
+
+    `match` is a glob of array names: `fc1.weight`, `*.bias`, `*.feedback.P`. It is compared with the whole
+    name, so `fc1` alone matches nothing.
+
+    Bad: `groups: [{match: fc1, lr_scale: 0.1}]`.
+    Good: `groups: [{match: "fc1.*", lr_scale: 0.1}]`.
+    """
+    if any(node.shape is None for node in program.nodes):
+        return
+    names = [t.name for node in program.nodes for t in node.tensors]
+    names += [t.name for route in program.routes for t in route.tensors]
+    names += [t.name for subspace in program.subspaces for t in subspace.tensors]
+    for index, group in enumerate(program.spec.update.groups):
+        if any(fnmatchcase(name, group.match) for name in names):
+            continue
+        below = [name for name in names if name.startswith(f"{group.match}.")]
+        help = f'did you mean `"{group.match}.*"`?' if below else meant(group.match, names)
+        yield GROUP_MATCHES_NOTHING.at(
+            ("update", "groups", index, "match"),
+            f"no parameter matches `{group.match}`",
+            help=help or "names are those of arrays, such as `fc1.weight`",
+        )
+
+
+def no_weight_decay_field(program: Program) -> Iterator[Diagnostic]:
+    """A setting gives a weight decay to an update rule that has none.
+
+    `weight_decay` in `update.feedback` or in a group replaces that of the rule in use. A rule without such a
+    field would silently ignore it.
+
+    Bad, where `plain` has no weight decay: `{match: "*", use: {rule: plain, lr: 0.1}, weight_decay: 0.01}`.
+    Good: `{match: "*", use: {rule: sgd, lr: 0.1}, weight_decay: 0.01}`.
+    """
+    update = program.spec.update
+    settings: list[tuple[Path, Setting]] = [(("update", "groups", i), g) for i, g in enumerate(update.groups)]
+    if update.feedback is not None:
+        settings.append((("update", "feedback"), update.feedback))
+    for path, setting in settings:
+        rule = setting.use or update
+        if setting.weight_decay is not None and "weight_decay" not in type(rule).model_fields:
+            yield NO_WEIGHT_DECAY_FIELD.at(
+                (*path, "weight_decay"),
+                f"the update rule `{kind_of('fac.updates', rule).name}` has no weight decay",
+                help="remove it, or `use` a rule that has one",
+                key=True,
+            )

@@ -1,0 +1,94 @@
+"""`fac backends`: what is installed, and what runs where. Also: which backend a command uses if none is named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Backend
+
+PREFERRED = ("torch", "reference")
+"""The first of these that can be used is the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A backend on this machine."""
+
+    backend: Backend
+    devices: tuple[str, ...]
+    problem: str
+    """Why it cannot be used and how to mend that; empty if it can."""
+
+
+def found() -> tuple[Found, ...]:
+    """All installed backends."""
+    from fac.pipeline import backends
+
+    return tuple(map(_look, backends()))
+
+
+def chosen(name: str | None) -> Backend:
+    """The backend of that name; by default torch if it can be used, else the reference.
+
+    Raises:
+        FacError: there is none of that name, or none that can be used.
+    """
+    from fac.pipeline import backends, find_backend
+
+    if name is not None:
+        return find_backend(name)
+    by_name = {backend.name: backend for backend in backends()}
+    for candidate in PREFERRED:
+        if candidate in by_name and not _look(by_name[candidate]).problem:
+            return by_name[candidate]
+    raise FacError("no backend can be used here: `fac backends` tells what is missing")
+
+
+def _look(backend: Backend) -> Found:
+    try:
+        return Found(backend, backend.devices(), "")
+    except FacError as error:
+        return Found(backend, (), str(error))
+
+
+@click.command("backends")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def backends_(as_json: bool) -> None:
+    """List the installed backends and the devices that they can use."""
+    from fac.render.columns import columns
+
+    all_found = found()
+    if as_json:
+        rows = [
+            {
+                "name": f.backend.name,
+                "summary": f.backend.summary,
+                "usable": not f.problem,
+                "devices": f.devices,
+                "default_precision": f.backend.default_precision,
+                "problem": f.problem or None,
+            }
+            for f in all_found
+        ]
+        click.echo(json.dumps({"backends": rows}))
+        return
+    table = [
+        (
+            f.backend.name,
+            ", ".join(f.devices) if not f.problem else f.problem,
+            f.backend.default_precision,
+            f.backend.summary,
+        )
+        for f in all_found
+    ]
+    click.echo(columns(("backend", "devices", "precision", "what it is"), table))
+
+
+COMMAND = backends_

@@ -1,0 +1,104 @@
+"""`fac check`: find what is wrong with specs, in milliseconds and without a framework."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from fac import pipeline, source
+from fac.diagnostics import Diagnostic, FacError, Severity
+from fac.render.diagnostics import as_json, concise, full, summary
+from fac.source import Document
+
+SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
+
+Checked = list[tuple[Document, tuple[Diagnostic, ...]]]
+
+
+@click.command("check")
+@click.argument("paths", metavar="[PATH|-]...", nargs=-1)
+@click.option(
+    "--output-format",
+    type=click.Choice(["full", "concise", "json"]),
+    default="full",
+    envvar="FAC_OUTPUT_FORMAT",
+    help="How findings are printed.",
+)
+@click.option("--json", "as_object", is_flag=True, help="Short for --output-format json.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a value before checking."
+)
+def COMMAND(
+    paths: tuple[str, ...], output_format: str, as_object: bool, assignments: tuple[str, ...]
+) -> None:
+    """Check specs: files, folders (every *.fac.yaml below them), or - for standard input.
+
+    Without a PATH the current folder is checked. Exit status: 0 no errors, 1 errors found, 2 a file could not be
+    checked.
+    """
+    output_format = "json" if as_object else output_format
+    checked: Checked = []
+    failures: list[str] = []
+    for path in paths or (".",):
+        try:
+            for file in specs(path):
+                document = source.override(source.read(file), assignments)
+                checked.append((document, pipeline.check(document)))
+        except FacError as error:
+            failures.append(str(error))
+    click.echo(report(checked, output_format, color=_color()))
+    for failure in failures:
+        click.echo(f"fac: {failure}", err=True)
+    errors = any(d.rule.severity is Severity.ERROR for _, found in checked for d in found)
+    sys.exit(2 if failures else 1 if errors else 0)
+
+
+def specs(path: str) -> list[str]:
+    """The files that a command-line argument stands for.
+
+    Raises:
+        FacError: a folder holds no spec.
+    """
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        return [path]
+    # Hidden folders hold what tools keep for themselves, virtual environments for one.
+    found = sorted(
+        file
+        for file in folder.rglob("*.fac.*")
+        if file.name.endswith(SUFFIXES) and not any(p.startswith(".") for p in file.relative_to(folder).parts)
+    )
+    if not found:
+        raise FacError(f"no `*.fac.yaml`, `*.fac.yml` or `*.fac.json` is in the folder `{path}`")
+    return [str(file) for file in found]
+
+
+def report(checked: Checked, output_format: str, *, color: bool = False) -> str:
+    """Everything that goes to standard output."""
+    if output_format == "json":
+        return json.dumps(_object(checked))
+    blocks = []
+    for document, found in checked:
+        if found:
+            blocks.append(
+                concise(document, found) if output_format == "concise" else full(document, found, color)
+            )
+    count = len(checked)
+    last = f"{summary(d for _, found in checked for d in found)} in {count} file{'s' * (count != 1)}"
+    return ("\n" if output_format == "concise" else "\n\n").join([*blocks, last])
+
+
+def _object(checked: Checked) -> dict[str, object]:
+    rows = [row for document, found in checked for row in as_json(document, found)]
+    counts = {f"{s}s": sum(row["severity"] == s for row in rows) for s in Severity}
+    return {"files": [document.name for document, _ in checked], **counts, "findings": rows}
+
+
+def _color() -> bool:
+    """Colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
+    import os
+
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

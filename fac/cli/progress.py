@@ -1,0 +1,174 @@
+"""How a training shows on the screen: a bar on a terminal, plain lines elsewhere or with `CI` set."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from fac.training.logs import EpochRecord, Listener, Plan, Progress
+
+
+@contextmanager
+def shown(*, err: bool, label: str = "") -> Iterator[Listener]:
+    """A listener that shows a training.
+
+    Args:
+        err: write to standard error, because standard output belongs to a machine.
+        label: of one training among several: then its epochs pass without lines of their own.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=err, highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal or os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        yield Listener() if label else Lines(err)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Live
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(21),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Live(*columns, console=console, transient=True) as live:
+        yield Bar(live, label)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Show what the package logs, such as the fetching of data, on standard error."""
+
+    class Echo(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(record.getMessage(), err=True)
+
+    logger, handler, level = logging.getLogger("fac"), Echo(), logging.getLogger("fac").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class Lines(Listener):
+    """One line per epoch."""
+
+    def __init__(self, err: bool) -> None:
+        """`err` sends the lines to standard error."""
+        self.err = err
+        self.plan: Plan | None = None
+
+    def began(self, plan: Plan) -> None:
+        """Remember how long it will take."""
+        self.plan = plan
+        click.echo(opening(plan), err=self.err)
+
+    def ended(self, record: EpochRecord) -> None:
+        """Write the line."""
+        assert self.plan is not None
+        click.echo(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}", err=self.err)
+
+    def said(self, text: str) -> None:
+        """Pass it on."""
+        click.echo(text, err=True)
+
+
+class Bar(Listener):
+    """A bar for the epoch under way; a line for each one that is over."""
+
+    def __init__(self, live: object, label: str) -> None:
+        """`live` is a started `rich.progress.Progress`."""
+        from rich.progress import Progress as Live
+
+        assert isinstance(live, Live)
+        self.live, self.label = live, label
+        self.task = live.add_task(label, total=None, figures="")
+        self.plan: Plan | None = None
+        self.last = ""
+
+    def began(self, plan: Plan) -> None:
+        """Draw the empty bar."""
+        self.plan = plan
+        if not self.label:
+            self.live.console.print(opening(plan))
+        epoch, position = divmod(plan.done, plan.steps_per_epoch)
+        self._draw(min(epoch + 1, plan.epochs), position, "")
+
+    def moved(self, progress: Progress) -> None:
+        """Draw the bar, with the test figures of the epoch before."""
+        assert self.plan is not None
+        made = (progress.epoch - 1) * self.plan.steps_per_epoch + progress.step
+        left = (self.plan.epochs * self.plan.steps_per_epoch - made) * progress.step_ms / 1000
+        parts = [
+            f"loss {progress.loss:.3f}",
+            self.last,
+            rate(progress.step_ms, self.plan),
+            f"eta {clock(left)}",
+        ]
+        self._draw(progress.epoch, progress.step, "  ".join(filter(None, parts)))
+
+    def ended(self, record: EpochRecord) -> None:
+        """Leave a line above the bar."""
+        assert self.plan is not None
+        self.last = quality(record)
+        if not self.label:
+            self.live.console.print(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}")
+
+    def said(self, text: str) -> None:
+        """Pass it on, above the bar."""
+        self.live.console.print(text)
+
+    def _draw(self, epoch: int, position: int, text: str) -> None:
+        assert self.plan is not None
+        title = "  ".join(filter(None, (self.label, heading(epoch, self.plan))))
+        total = self.plan.steps_per_epoch
+        self.live.update(self.task, description=title, total=total, completed=position, figures=text)
+
+
+def opening(plan: Plan) -> str:
+    """What is about to be done."""
+    size = f"{plan.epochs} epochs of {plan.steps_per_epoch} steps, {plan.samples_per_step} samples each"
+    return f"resuming after step {plan.done} of {size}" if plan.done else f"training {size}"
+
+
+def heading(epoch: int, plan: Plan) -> str:
+    """`epoch  3/10`."""
+    return f"epoch {epoch:>{len(str(plan.epochs))}}/{plan.epochs}"
+
+
+def figures(record: EpochRecord, plan: Plan) -> str:
+    """The loss, how good the network is, how fast it trains."""
+    parts = (f"loss {record.train_loss:.3f}", quality(record), rate(record.step_ms, plan))
+    return "  ".join(parts)
+
+
+def quality(record: EpochRecord) -> str:
+    """The test accuracy (or loss), and the alignment of the first layer that has one."""
+    test = f"test loss {record.test_loss:.4g}"
+    if record.test_accuracy is not None:
+        test = f"acc {100 * record.test_accuracy:.1f} %"
+    ending = ".error.cosine"
+    aligned = next((n for n in record.probes if n.endswith(ending)), None)
+    if aligned is None:
+        return test
+    return f"{test}  align {aligned.removesuffix(ending)} {record.probes[aligned]:.2f}"
+
+
+def rate(step_ms: float, plan: Plan) -> str:
+    """`12.4k samples/s`."""
+    speed = 1000 * plan.samples_per_step / step_ms if step_ms else 0.0
+    return f"{speed / 1000:.1f}k samples/s" if speed >= 1000 else f"{speed:.0f} samples/s"
+
+
+def clock(seconds: float) -> str:
+    """`0:09`, or with hours `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

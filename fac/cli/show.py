@@ -1,0 +1,68 @@
+"""`fac show`: what a spec means, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from fac import pipeline
+
+
+@click.command("show", short_help="Show layers, routes, updates and cost of a spec.")
+@click.argument("spec", type=click.Path(allow_dash=True))
+@click.option(
+    "--expand", is_flag=True, help="Print the long form of the spec: short-hands as routes, in YAML."
+)
+@click.option(
+    "--updates", is_flag=True, help="For every parameter, the operators that its update comes from."
+)
+@click.option(
+    "--cost", is_flag=True, help="Multiply-adds, bytes, feedback words and memory, beside backprop."
+)
+@click.option("--after", metavar="PASS", help="Print the step function after a pass; `build` is before any.")
+@click.option("--batch", type=click.IntRange(min=1), help="Samples per step. Default: that of the spec.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Edit the spec before it is read."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object that holds everything.")
+def show(
+    spec: str,
+    expand: bool,
+    updates: bool,
+    cost: bool,
+    after: str | None,
+    batch: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show the layers of a spec, where their errors come from, and what a step costs.
+
+    With options, show what they ask for instead.
+    """
+    from fac.build.costs import cost as count
+    from fac.build.costs import optimised_step
+    from fac.render import expand as long_form
+    from fac.render import show as render
+    from fac.render.lineage import Lineage
+
+    if (expand or after) and sum((expand, updates, cost, after is not None, as_json)) > 1:
+        raise click.UsageError("--expand and --after print one text each: leave out other options")
+    program = pipeline.lowered(spec, overrides)
+    if expand:
+        click.echo(long_form.expanded(program), nl=False)
+        return
+    if after is not None:
+        click.echo(render.step_after(program, after), nl=False)
+        return
+    counted = count(program, batch or program.spec.train.batch)
+    lineage = Lineage(program, optimised_step(program))
+    if as_json:
+        click.echo(json.dumps(render.as_json(program, lineage, counted)))
+        return
+    texts = [render.updates(lineage)] if updates else []
+    texts += [render.costs(counted)] if cost else []
+    click.echo("\n".join(texts or [render.layers(program, lineage, counted)]), nl=False)
+
+
+COMMAND = show

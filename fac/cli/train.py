@@ -1,0 +1,249 @@
+"""`fac train`: one training, kept in a folder from which it can be resumed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Artifact, Compiled, Precision, Session
+    from fac.source import Document
+    from fac.spec.data import Data
+    from fac.spec.model import ModelSpec
+    from fac.training.checkpoint import Checkpoint
+    from fac.training.loop import Report
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be trained, and how."""
+
+    text: str
+    """Of the spec, as the folder keeps it."""
+    spec: ModelSpec
+    data: Data
+    artifact: Artifact
+    backend: str
+    device: str | None
+    base: Path
+    """The folder from which relative paths in `data:` start."""
+    checkpoint: Checkpoint | None = None
+
+
+@click.command()
+@click.argument("spec", required=False)
+@click.option("--backend", help="Default: torch if it can be used, else reference.")
+@click.option("--device", help="Such as `cpu` or `cuda`. Default: the backend's first.")
+@click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. Default: `runs/NAME-1`, ...")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="DIR", help="Continue the run in a folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object; progress goes to stderr.")
+@click.pass_context
+def train(
+    context: click.Context,
+    spec: str | None,
+    backend: str | None,
+    device: str | None,
+    precision: Precision | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: Path | None,
+    as_json: bool,
+) -> None:
+    """Train SPEC and keep its state, its log and its spec in a folder.
+
+    Ctrl-C ends a training after the current step; `fac train --resume DIR` goes on exactly there.
+    """
+    if resume is None and spec is None:
+        raise click.UsageError("name a spec, or a run with `--resume DIR`")
+    if resume is not None and out is not None:
+        raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
+    from fac.training import folder
+    from fac.training.loop import StoppedError
+
+    if resume is None:
+        assert spec is not None
+        job = _prepared(spec, overrides, backend, device, precision)
+        path = folder.claim(out, job.spec.name)
+    else:
+        job = _continued(resume, spec, overrides, backend, device, precision)
+        path = resume
+    try:
+        session, report = _trained(job, path, as_json)
+    except StoppedError as stopped:
+        place = f"after step {stopped.step}, in epoch {stopped.epoch}"
+        click.echo(f"stopped {place}; go on with `fac train --resume {path}`", err=True)
+        context.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        context.exit(INTERRUPTED)
+    finally:
+        folder.abandon(path)
+    if as_json:
+        click.echo(json.dumps(summary(job, session, report, path), allow_nan=False))
+    else:
+        click.echo(_closing(job, session, report, path))
+
+
+def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report]:
+    from fac.cli.progress import logged, shown
+    from fac.training import data
+    from fac.training.folder import RunFolder
+    from fac.training.loop import carried_loss, train
+
+    with logged():
+        dataset = data.load(job.data, job.base)
+    session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
+    about = {
+        "backend": job.backend,
+        "device": session.device,
+        "precision": session.precision,
+        "base": str(job.base.resolve()),
+    }
+    kept = RunFolder(path, about)
+    if job.checkpoint is None:
+        kept.write_spec(job.text)
+    carried = carried_loss(job.checkpoint) if job.checkpoint else 0.0
+    with shown(err=as_json) as listener, on_signals() as stop:
+        return session, train(session, dataset, job.spec, kept, listener, stop=stop, carried=carried)
+
+
+def _prepared(
+    spec: str,
+    overrides: tuple[str, ...],
+    backend: str | None,
+    device: str | None,
+    precision: Precision | None,
+) -> Job:
+    """A new training."""
+    base = Path() if spec == "-" else Path(spec).parent
+    return _job(_document(spec, overrides), base, backend, device, precision)
+
+
+def _continued(
+    resume: Path,
+    spec: str | None,
+    overrides: tuple[str, ...],
+    backend: str | None,
+    device: str | None,
+    precision: Precision | None,
+) -> Job:
+    """The training of a folder, on the backend and device that it ran on unless told otherwise."""
+    from dataclasses import replace
+
+    from fac.training import folder
+    from fac.training.checkpoint import require_spec
+
+    found = folder.resumed(resume)
+    document = _document(spec or str(resume / folder.SPEC), overrides)
+    known: Any = found.about
+    job = _job(
+        document,
+        Path(known.get("base", resume)),
+        backend or known.get("backend"),
+        device or (known.get("device") if backend is None else None),
+        precision or (known.get("precision") if backend is None else None),
+    )
+    require_spec(found, job.artifact.compiled, job.spec)
+    return replace(job, checkpoint=found)
+
+
+def _document(spec: str, overrides: tuple[str, ...]) -> Document:
+    from fac import source
+
+    return source.override(source.read(spec), overrides)
+
+
+def _job(
+    document: Document, base: Path, backend: str | None, device: str | None, precision: Precision | None
+) -> Job:
+    from fac.cli.backends import chosen
+    from fac.pipeline import compiled, lowered
+    from fac.render.yaml import dump
+
+    program = lowered(document)
+    spec = program.spec
+    if spec.data is None:
+        raise FacError(
+            f"`{document.name}` says nothing about data: add a section such as `data: {{source: digits}}`"
+        )
+    with_backend = chosen(backend)
+    artifact = with_backend.emit(compiled(program), precision or with_backend.default_precision)
+    text = dump(document.data) if document.overridden else document.text
+    return Job(text, spec, spec.data, artifact, with_backend.name, device, base)
+
+
+@contextmanager
+def on_signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come since. The second one does what it always did."""
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        restore()
+
+
+def parameters(compiled: Compiled) -> int:
+    """How many numbers the forward pass reads."""
+    return sum(prod(slot.shape) for slot in compiled.state if slot.parameter)
+
+
+def summary(job: Job, session: Session, report: Report, path: Path) -> dict[str, Any]:
+    """What `--json` prints; numbers that are not finite become null."""
+    found = {
+        "spec": job.spec.name,
+        "spec_hash": session.compiled.spec_hash,
+        "backend": job.backend,
+        "device": session.device,
+        "precision": session.precision,
+        "seed": job.spec.train.seed,
+        "epochs": report.epochs,
+        "steps": report.steps,
+        "test_accuracy": report.test_accuracy,
+        "test_loss": report.test_loss,
+        "train_loss": report.train_loss,
+        "seconds": report.seconds,
+        "step_ms": report.step_ms,
+        "parameters": parameters(session.compiled),
+        "out": str(path),
+    }
+    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in found.items()}
+
+
+def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
+    result = f"test loss {report.test_loss:.4g}"
+    if report.test_accuracy is not None:
+        result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
+    where = f"{job.backend} ({session.device}, {session.precision})"
+    speed = f"{report.seconds:.1f} s, {report.step_ms:.2f} ms per step"
+    return f"`{job.spec.name}` on {where}: {result}; {speed}\nstate, log and spec are in `{path}`"
+
+
+COMMAND = train

@@ -1,0 +1,298 @@
+"""Where updates come from: the ops of a step function, walked back from each parameter to the loss.
+
+What is printed is read off the function that runs. The program only lends names: which route or layer a state
+tensor belongs to, and what its learning rule is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fac.build.functions import all_tensors
+from fac.build.updating import plan
+from fac.program.lower import kind_of
+from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.tensors import Role, Tensor
+from fac.spec.feedback import Learning, Matrix
+from fac.step.cost import state_inputs
+from fac.step.ir import Function, Op, Phase, Value
+
+LOSS_ERROR = "loss error"
+MADE = frozenset({Phase.GRADIENT, Phase.LEARN, Phase.ERROR})
+"""Phases that make what an update rule is given."""
+
+Owner = Route | Subspace | Node
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way along which an error arrives: what it passed, the nearest first, and where the way begins."""
+
+    labels: tuple[str, ...]
+    operators: tuple[Owner, ...]
+    """Whose matrices it passed: a route or a subspace, or a node whose weight it passed transposed."""
+    start: str
+    """`loss error`, or the name of an error that has a line of its own."""
+    value: Value | None
+    """The error of that name; None at the loss."""
+
+    def __str__(self) -> str:
+        return " <- ".join((*self.labels, self.start))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What an error is made of: one way, or a common way from a sum of several."""
+
+    common: Way | None
+    ways: tuple[Way, ...]
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The labels in order; a sum is one of them."""
+        if len(self.ways) == 1:
+            return (*self.ways[0].labels, self.ways[0].start)
+        return (*(self.common.labels if self.common else ()), " + ".join(f"({way})" for way in self.ways))
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Where one tensor's next value comes from."""
+
+    name: str
+    chain: tuple[str, ...]
+    """From the update rule back to errors; empty if the tensor does not move."""
+    still: str = ""
+    """Why it does not move."""
+
+
+class Lineage:
+    """The step function of a program, read backwards."""
+
+    def __init__(self, program: Program, step: Function) -> None:
+        self.program, self.step = program, step
+        self.made = {op.result: op for op in step.ops}
+        self.outputs = dict(step.outputs)
+        self.state = state_inputs(step)
+        self.owner: dict[str, Owner] = {t.name: node for node in program.nodes for t in node.tensors}
+        self.owner |= {t.name: route for route in program.routes for t in route.tensors}
+        self.owner |= {t.name: subspace for subspace in program.subspaces for t in subspace.tensors}
+
+    # -- errors ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def landmarks(self) -> frozenset[Value]:
+        """Errors with a line of their own: those that make a gradient, and those sent more than one way."""
+        readers: dict[Value, int] = {}
+        found: set[Value] = set()
+        for op in self.step.ops:
+            for value in filter(self._is_error, op.operands):
+                if op.origin.phase == Phase.GRADIENT:
+                    found.add(value)
+                elif op.origin.phase == Phase.ERROR:
+                    readers[value] = readers.get(value, 0) + 1
+        return frozenset(found | {value for value, n in readers.items() if n > 1})
+
+    def arrival(self, error: Value) -> Arrival:
+        """Follow an error to the nearest landmark or the loss; a sum on the way is opened."""
+        way = None if self._is_sum(error) else self._way(error)
+        joint = error if way is None else way.value
+        if joint is None or not self._is_sum(joint) or (joint is not error and joint in self.landmarks):
+            assert way is not None
+            return Arrival(None, (way,))
+        ways: list[Way] = []
+        stack = self._errors(self.made[joint])[::-1]
+        while stack:
+            part = stack.pop()
+            if self._is_sum(part) and part not in self.landmarks:
+                stack += self._errors(self.made[part])[::-1]
+            else:
+                ways.append(Way((), (), part.name, part) if part in self.landmarks else self._way(part))
+        return Arrival(way, tuple(ways))
+
+    def _way(self, value: Value) -> Way:
+        """From an error that is no sum to the nearest landmark, sum, or the loss."""
+        labels: list[str] = []
+        passed: list[Owner] = []
+        first, node = value, ""
+        while True:
+            op = self.made[value]
+            if op.origin.node == LOSS:
+                return Way(tuple(labels), tuple(passed), LOSS_ERROR, None)
+            if value is not first and (value in self.landmarks or self._is_sum(value)):
+                return Way(tuple(labels), tuple(passed), value.name, value)
+            owner = self._owner(op)
+            if owner is not None:
+                if owner not in passed[-1:]:
+                    passed.append(owner)
+                    labels.append(describe(owner))
+            elif label := self._label(op, repeated=op.origin.node == node):
+                labels.append(label)
+            errors = self._errors(op)
+            if not errors:  # an operator that reads the targets, say, and no error
+                read = ", ".join(v.name for v in op.operands if v not in self.state)
+                return Way(tuple(labels), tuple(passed), read, None)
+            value, node = errors[0], op.origin.node
+
+    def _is_sum(self, value: Value) -> bool:
+        op = self.made[value]
+        return op.origin.node != LOSS and len(self._errors(op)) > 1
+
+    def _errors(self, op: Op) -> list[Value]:
+        return [value for value in op.operands if self._is_error(value)]
+
+    def _is_error(self, value: Value) -> bool:
+        return value in self.made and self.made[value].origin.phase == Phase.ERROR and value.type.shape != ()
+
+    def _owner(self, op: Op) -> Owner | None:
+        return next((self.owner[v.name] for v in op.operands if v.name in self.owner), None)
+
+    def _label(self, op: Op, *, repeated: bool) -> str:
+        """What an op without state does to an error; a layer of several ops is named once."""
+        node = self.program.by_name.get(op.origin.node)
+        if op.kind == "reshape" or node is None:
+            return ""
+        if not node.weighted:
+            return "" if repeated else f"{kind_of('fac.layers', node.layer).name}'"
+        factors = [
+            self.made[v]["value"] for v in op.operands if v in self.made and self.made[v].kind == "constant"
+        ]
+        return f"x {factors[0]}" if op.kind == "mul" and factors else op.kind
+
+    # -- updates ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def updates(self) -> tuple[Update, ...]:
+        """One for each weight, bias and feedback matrix, in the order of the spec."""
+        return tuple(map(self._update, all_tensors(self.program)))
+
+    @cached_property
+    def errors(self) -> tuple[Update, ...]:
+        """The landmarks that `updates` refers to without saying where they come from."""
+        tensors = all_tensors(self.program)
+        told = {e for t in tensors if t.role == Role.PARAMETER for e in self.arriving(t)}
+        queue = [*told, *(e for t in tensors for e in self._taught_by(t) if e is not None)]
+        seen: set[Value] = set()
+        while queue:
+            value = queue.pop()
+            if value not in seen:
+                seen.add(value)
+                queue += [way.value for way in self.arrival(value).ways if way.value is not None]
+        untold = seen - told
+        return tuple(Update(v.name, self.arrival(v).chain) for v in self.made if v in untold)
+
+    def arriving(self, tensor: Tensor) -> list[Value]:
+        """The errors that a parameter's gradient is made of; none if it has no gradient."""
+        gradients = self._given(tensor)[0]
+        return [value for value in self._leaves(gradients, {Phase.GRADIENT}) if self._is_error(value)]
+
+    def _update(self, tensor: Tensor) -> Update:
+        if tensor.name not in self.outputs:
+            return Update(tensor.name, (), self._still(tensor))
+        given, passed = self._given(tensor)
+        chain: list[str] = []
+        if any(op.origin.phase == Phase.UPDATE for op in passed):
+            chain.append(kind_of("fac.updates", plan(self.program.spec.update, tensor).rule).name)
+        if any(op.kind == "clamp" or op.origin.node == "clip" for op in passed):
+            chain.append("clip")
+        if tensor.role == Role.FEEDBACK:
+            return Update(tensor.name, (*chain, self._learning(tensor), " x ".join(self._sources(tensor))))
+        errors = self.arriving(tensor)
+        others = [self._shown(v) for v in self._leaves(given, {Phase.GRADIENT}) if not self._is_error(v)]
+        made = " x ".join((*(e.name for e in errors), *others))
+        chain.append(made if others else f"sum of {made}")
+        return Update(
+            tensor.name, (*chain, *(label for error in errors for label in self.arrival(error).chain))
+        )
+
+    def _still(self, tensor: Tensor) -> str:
+        if tensor.role == Role.FEEDBACK:
+            return "fixed" if tensor.name in {v.name for v in self.state} else "not used"
+        return "no error arrives" if tensor.trainable else "frozen"
+
+    def _given(self, tensor: Tensor) -> tuple[list[Value], list[Op]]:
+        """What the update rule is given, and the ops from there to the tensor's next value."""
+        passed: list[Op] = []
+        out = self.outputs.get(tensor.name)
+        leaves = [] if out is None else list(self._leaves([out], set(Phase) - MADE, passed))
+        return [v for v in leaves if v in self.made], passed
+
+    def _leaves(
+        self, start: Iterable[Value], inside: set[Phase], passed: list[Op] | None = None
+    ) -> Iterator[Value]:
+        """Tensors that the ops of some phases are given, going back from `start`."""
+        stack, seen = list(start), set[Value]()
+        while stack:
+            value = stack.pop()
+            if value in seen or not value.type.shape:
+                continue
+            seen.add(value)
+            op = self.made.get(value)
+            if op is None or op.origin.phase not in inside:
+                yield value
+                continue
+            if passed is not None:
+                passed.append(op)
+            stack += reversed(op.operands)
+
+    def _taught_by(self, tensor: Tensor) -> list[Value | None]:
+        """The landmarks of the errors that a feedback matrix learns from; None is the loss error."""
+        if tensor.role != Role.FEEDBACK:
+            return []
+        errors = filter(self._is_error, self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT}))
+        return list(dict.fromkeys(map(self._landmark, errors)))
+
+    def _sources(self, tensor: Tensor) -> list[str]:
+        leaves = self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT})
+        own = self.owner[tensor.name]
+        others = [v for v in leaves if not self._is_error(v) and self.owner.get(v.name) is not own]
+        errors = [LOSS_ERROR if error is None else error.name for error in self._taught_by(tensor)]
+        return [*errors, *dict.fromkeys(map(self._shown, others))]
+
+    def _landmark(self, value: Value) -> Value | None:
+        """The error that a value such as s = P d is read from."""
+        if self.made[value].origin.node == LOSS:
+            return None
+        return value if value in self.landmarks or self._is_sum(value) else self._way(value).value
+
+    def _learning(self, tensor: Tensor) -> str:
+        owner = self.owner[tensor.name]
+        if isinstance(owner, Subspace):
+            return _rule(owner.basis)
+        assert isinstance(owner, Route)
+        rules = learning(owner.matrix)
+        # Operators list their matrices and the rules that teach them in one order.
+        return rules[owner.tensors.index(tensor)] if len(rules) == len(owner.tensors) else " / ".join(rules)
+
+    def _shown(self, value: Value) -> str:
+        return "input" if value.name == "x" and value in self.step.inputs else value.name
+
+
+def describe(owner: Owner) -> str:
+    """An operator with the name of its state: `Q P (logits.feedback, rank 10, oja / kolen_pollack)`."""
+    if isinstance(owner, Node):
+        return f"W^T ({owner.name}.{owner.contraction})"
+    if isinstance(owner, Subspace):
+        return f"P ({owner.name}, rank {owner.rank}, {_rule(owner.basis)})"
+    assert owner.ends is not None
+    rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
+    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), " / ".join(learning(owner.matrix))]
+    return f"{symbols(owner)} ({', '.join(filter(None, facts))})"
+
+
+def symbols(route: Route) -> str:
+    """The matrices of an operator in the order of the product: `Q P`, `B`; its kind if it has none."""
+    names = [tensor.name.rpartition(".")[2] for tensor in reversed(route.tensors)]
+    return " ".join(names) or str(kind_of("fac.feedback", route.matrix).name)
+
+
+def learning(matrix: Matrix) -> list[str]:
+    """Names of the rules by which an operator's matrices change."""
+    values = (getattr(matrix, name) for name in type(matrix).model_fields)
+    return [_rule(value) for value in values if isinstance(value, Learning)]
+
+
+def _rule(rule: Learning) -> str:
+    return str(kind_of("fac.learning", rule).name)
