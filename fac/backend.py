@@ -231,7 +231,9 @@ def check_state(compiled: Compiled, state: Mapping[str, Array]) -> None:
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise FacError(f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}")
+        raise FacError(
+            f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"
+        )
 
 
 def check_x(compiled: Compiled, x: Any) -> Array:
@@ -240,10 +242,12 @@ def check_x(compiled: Compiled, x: Any) -> Array:
     Raises:
         FacError: it does not have the spec's input shape.
     """
-    x = np.asarray(x)
-    if x.shape[1:] != compiled.sample or x.ndim != len(compiled.sample) + 1 or not len(x):
-        raise FacError(f"x has shape {list(x.shape)}, but `input.shape` asks for [N, {_text(compiled.sample)}], N > 0")
-    return x
+    samples: Array = np.asarray(x)
+    if samples.shape[1:] != compiled.sample or samples.ndim != len(compiled.sample) + 1 or not len(samples):
+        raise FacError(
+            f"x has shape {list(samples.shape)}, but `input.shape` asks for [N, {_text(compiled.sample)}], N > 0"
+        )
+    return samples
 
 
 def check_y(compiled: Compiled, y: Any, n: int) -> Array:
@@ -252,18 +256,20 @@ def check_y(compiled: Compiled, y: Any, n: int) -> Array:
     Raises:
         FacError: labels that are not whole numbers in range, or targets of another shape.
     """
-    y = np.asarray(y)
+    given: Array = np.asarray(y)
     if not compiled.classes:
-        if y.shape != (n, *compiled.output):
-            raise FacError(f"y has shape {list(y.shape)}, not [{n}, {_text(compiled.output)}]")
-        return y
+        if given.shape != (n, *compiled.output):
+            raise FacError(f"y has shape {list(given.shape)}, not [{n}, {_text(compiled.output)}]")
+        return given
     classes = compiled.output[-1]
-    if y.shape != (n,) or y.dtype.kind not in "iu":
-        raise FacError(f"y has to hold {n} whole-number labels, not {y.dtype} of shape {list(y.shape)}")
-    if y.min() < 0 or y.max() >= classes:
-        bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
-        raise FacError(f"label {y[bad]} of sample {bad} is not in 0..{classes - 1}")
-    return y
+    if given.shape != (n,) or given.dtype.kind not in "iu":
+        raise FacError(
+            f"y has to hold {n} whole-number labels, not {given.dtype} of shape {list(given.shape)}"
+        )
+    if given.min() < 0 or given.max() >= classes:
+        bad = int(np.flatnonzero((given < 0) | (given >= classes))[0])
+        raise FacError(f"label {given[bad]} of sample {bad} is not in 0..{classes - 1}")
+    return given
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -57,7 +57,7 @@ def parse(document: Document) -> tuple[ModelSpec | None, tuple[Diagnostic, ...]]
     try:
         return ModelSpec.model_validate(document.data), ()
     except ValidationError as error:
-        return None, translate(error, document.data)
+        return None, translate(error, document.data, ModelSpec)
 
 
 def check(path: SpecLike, overrides: Iterable[str] = ()) -> tuple[Diagnostic, ...]:

@@ -25,25 +25,17 @@ def kinds(group: str) -> tuple[Any, ...]:
         try:
             members = point.load()
         except Exception as error:
-            raise FacError(f"plug-in `{point.name}` ({point.value}) of group `{group}` fails to import: {error}") from error
+            raise FacError(
+                f"plug-in `{point.name}` ({point.value}) of group `{group}` fails to import: {error}"
+            ) from error
         for kind in members:
             if kind.name in found:
                 other = found[kind.name][1]
-                raise FacError(f"`{kind.name}` of group `{group}` is declared by both `{other}` and `{point.value}`")
+                raise FacError(
+                    f"`{kind.name}` of group `{group}` is declared by both `{other}` and `{point.value}`"
+                )
             found[kind.name] = (kind, point.value)
     return tuple(kind for kind, _ in found.values())
-
-
-def kind(group: str, name: str) -> Any:
-    """The kind of that name.
-
-    Raises:
-        FacError: no installed kind has that name.
-    """
-    for candidate in kinds(group):
-        if candidate.name == name:
-            return candidate
-    raise FacError(f"no `{name}` is installed in group `{group}`")
 
 
 @cache
@@ -58,5 +50,7 @@ def objects(group: str) -> tuple[Any, ...]:
         try:
             found.append(point.load())
         except Exception as error:
-            raise FacError(f"plug-in `{point.name}` ({point.value}) of group `{group}` fails to import: {error}") from error
+            raise FacError(
+                f"plug-in `{point.name}` ({point.value}) of group `{group}` fails to import: {error}"
+            ) from error
     return tuple(found)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fac_reference.session import ReferenceArtifact
-
 from fac.backend import Artifact, Compiled, Precision
+from fac_reference.session import ReferenceArtifact
 
 
 class ReferenceBackend:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac_reference.kernels import KERNELS, Run
-
 from fac.step.ir import Function, Op, Value
+from fac_reference.kernels import KERNELS, Run
 
 Observer = Callable[[Op, Any], None]
 

@@ -43,23 +43,23 @@ def turned(x: Array, transposed: bool) -> Array:
     return x.T if transposed else x
 
 
-def normal_cdf(x: Array) -> Array:
+def normal_cdf(x: Array) -> Any:
     """The distribution function of N(0, 1)."""
     return 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))).astype(x.dtype)
 
 
-def normal_pdf(x: Array) -> Array:
+def normal_pdf(x: Array) -> Any:
     """The density of N(0, 1)."""
     return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
-def log_softmax(z: Array) -> Array:
+def log_softmax(z: Array) -> Any:
     """Log of the softmax along the last axis, shifted by the maximum so that nothing overflows."""
     z = z - z.max(-1, keepdims=True)
     return z - np.log(np.exp(z).sum(-1, keepdims=True))
 
 
-def cross_entropy_input(g: Any, z: Array, y: Array) -> Array:
+def cross_entropy_input(g: Any, z: Array, y: Array) -> Any:
     """g * (softmax(z) - onehot(y)) / N."""
     return g * (np.exp(log_softmax(z)) - np.eye(z.shape[1], dtype=z.dtype)[y]) / len(z)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fac_reference.interpreter import as_array, run
 from numpy.typing import NDArray
 
 from fac.backend import Array, Artifact, Compiled, Precision, Session, write_common
 from fac.diagnostics import FacError
 from fac.step.ir import Function, Op
 from fac.step.text import to_text
+from fac_reference.interpreter import as_array, run
 
 
 class ReferenceArtifact(Artifact):

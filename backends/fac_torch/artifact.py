@@ -9,11 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fac.backend import Array, Artifact, write_common
 from fac_torch import kernels
 from fac_torch.emit import source
 from fac_torch.session import TorchSession
-
-from fac.backend import Array, Artifact, write_common
 
 
 class TorchArtifact(Artifact):

@@ -33,7 +33,9 @@ def chosen(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise FacError(f"torch cannot use the device `{name}` here; it has {', '.join(available())}") from error
+        raise FacError(
+            f"torch cannot use the device `{name}` here; it has {', '.join(available())}"
+        ) from error
     return device
 
 

@@ -6,14 +6,13 @@ import keyword
 import re
 from dataclasses import dataclass
 
+from fac.backend import Compiled
+from fac.step.ir import Function, Phase, Value
+from fac.step.types import Batch
 from fac_torch.schedule import schedule
 from fac_torch.statements import Statement, constants, host_scalars, pure, statements
 from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
-
-from fac.backend import Compiled
-from fac.step.ir import Function, Phase, Value
-from fac.step.types import Batch
 
 RESERVED = frozenset({"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool"})
 KERNELS = "from fac_torch import kernels"
@@ -30,13 +29,15 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     """
     header = (
         f'"""{compiled.name}: forward, evaluate, step and probe.\n\n'
-        f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. The state S maps names to tensors;\n"
+        f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. S maps names to tensors;\n"
         'B is a workspace from `workspace(S, n)` for batches of n samples; `step` moves S in place.\n"""\n\n'
     )
     imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
     step = Emitter(compiled.step, buffered=True)
     step_source = step.source()
-    rest = [Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate, compiled.probe)]
+    rest = [
+        Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate, compiled.probe)
+    ]
     return header + imports + "\n\n".join([step.workspace(), step_source, *rest])
 
 
@@ -55,7 +56,9 @@ class Emitter:
         self.literals = {value: repr(number) for value, number in constants(function.ops).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
         self.lines = [line for line in self.lines if line.result not in self.literals]
-        self.layout = layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
+        self.layout = (
+            layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
+        )
         self.names = _names(function)
         self.settings: dict[str, str] = {}
         for line in self.lines:
@@ -168,9 +171,14 @@ def _settings(line: Statement) -> str:
 
 
 def _comment(result: Value | None) -> str:
-    return "" if result is None or result.type.shape == () else f"  # [{', '.join(map(str, result.type.shape))}]"
+    return (
+        "" if result is None or result.type.shape == () else f"  # [{', '.join(map(str, result.type.shape))}]"
+    )
 
 
 def _table_shape(value: Value) -> str:
-    parts = [repr("N" if d.times == 1 else f"{d.times}N") if isinstance(d, Batch) else str(d) for d in value.type.shape]
+    parts = [
+        repr("N" if d.times == 1 else f"{d.times}N") if isinstance(d, Batch) else str(d)
+        for d in value.type.shape
+    ]
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"

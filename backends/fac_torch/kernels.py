@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,9 @@ def buffers(table: Mapping[str, tuple[int, tuple[int | str, ...]]], n: int, like
     for name, (slot, _) in table.items():
         sizes[slot] = max(sizes.get(slot, 0), _numel(shapes[name]))
     slots = {slot: torch.empty(size, dtype=like.dtype, device=like.device) for slot, size in sizes.items()}
-    places = {name: slots[slot][: _numel(shapes[name])].view(shapes[name]) for name, (slot, _) in table.items()}
+    places = {
+        name: slots[slot][: _numel(shapes[name])].view(shapes[name]) for name, (slot, _) in table.items()
+    }
     return SimpleNamespace(**places)
 
 
@@ -64,37 +67,46 @@ def _numel(shape: tuple[int, ...]) -> int:
 
 def relu_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (y > 0), y the output of relu."""
-    return torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=_room(g, out))
+    return result
 
 
 def leaky_relu_input(g: Tensor, y: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
     """G where y > 0, else slope * g; y the output of leaky_relu."""
-    return torch.ops.aten.leaky_relu_backward.grad_input(g, y, slope, True, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.leaky_relu_backward.grad_input(
+        g, y, slope, True, grad_input=_room(g, out)
+    )
+    return result
 
 
 def tanh_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (1 - y^2), y the output of tanh."""
-    return torch.ops.aten.tanh_backward.grad_input(g, y, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.tanh_backward.grad_input(g, y, grad_input=_room(g, out))
+    return result
 
 
 def sigmoid_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """g * y * (1 - y), y the output of sigmoid."""
-    return torch.ops.aten.sigmoid_backward.grad_input(g, y, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.sigmoid_backward.grad_input(g, y, grad_input=_room(g, out))
+    return result
 
 
 def gelu_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (Phi(x) + x * phi(x)), x the input of gelu."""
-    return torch.ops.aten.gelu_backward.grad_input(g, x, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.gelu_backward.grad_input(g, x, grad_input=_room(g, out))
+    return result
 
 
 def leaky_relu(x: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
     """X where x > 0, else slope * x."""
-    return torch.ops.aten.leaky_relu.out(x, slope, out=_room(x, out))
+    result: Tensor = torch.ops.aten.leaky_relu.out(x, slope, out=_room(x, out))
+    return result
 
 
 def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     """x * Phi(x)."""
-    return torch.ops.aten.gelu.out(x, out=_room(x, out))
+    result: Tensor = torch.ops.aten.gelu.out(x, out=_room(x, out))
+    return result
 
 
 def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
@@ -109,6 +121,10 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
+Integer = TypeVar("Integer", int, Tensor)
+MASK = 0xFFFFFFFF
+
+
 def uniform_bits(shape: tuple[int, ...], step: int, stream: int, seed: int, device: torch.device) -> Tensor:
     """Integers in [0, 2^24), a hash of (seed, stream, step, index): the same on every backend."""
     key = _mix(((step + stream) & MASK) ^ seed)
@@ -117,16 +133,13 @@ def uniform_bits(shape: tuple[int, ...], step: int, stream: int, seed: int, devi
     return _mix((bits + key).bitwise_and_(MASK)) >> 8
 
 
-def _mix(x):  # type: ignore[no-untyped-def]
+def _mix(x: Integer) -> Integer:
     """A bijection of 32-bit numbers, for a Python int or a tensor; no product leaves 63 bits."""
     x = x ^ (x >> 16)
     x = (x * 0x21F0AAAD) & MASK
     x = x ^ (x >> 15)
     x = (x * 0x735A2D97) & MASK
     return x ^ (x >> 15)
-
-
-MASK = 0xFFFFFFFF
 
 
 def _room(like: Tensor, out: Tensor | None) -> Tensor:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fac.step.ir import Phase, Value
 from fac_torch.statements import Statement
 from fac_torch.storage import IN_PLACE
-
-from fac.step.ir import Phase, Value
 
 
 def schedule(lines: list[Statement]) -> list[Statement]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from fac_torch.device import chosen, float32_products, matmul_precision
 from numpy.typing import NDArray
 
 from fac.backend import Array, Compiled, Precision, Session
+from fac_torch.device import chosen, float32_products, matmul_precision
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
@@ -21,7 +21,9 @@ WORKSPACES = 2
 class TorchSession(Session):
     """Runs an emitted module. Tensors are made once; `step` moves them in place."""
 
-    def __init__(self, compiled: Compiled, precision: Precision, device: str | None, module: ModuleType) -> None:
+    def __init__(
+        self, compiled: Compiled, precision: Precision, device: str | None, module: ModuleType
+    ) -> None:
         self.on = chosen(device)
         super().__init__(compiled, precision, str(self.on))
         self.module = module

@@ -90,7 +90,12 @@ def _optimiser(region: Region, function: Function) -> Statement | None:
     producer = next(op for op in function.ops if op.result is region.outputs["parameter"])
     assert all(state[value.name] is value for value in updated)
     return Statement(
-        region.kind, (*updated, inputs["gradient"], *scalars), region.attributes, None, producer.origin, updated
+        region.kind,
+        (*updated, inputs["gradient"], *scalars),
+        region.attributes,
+        None,
+        producer.origin,
+        updated,
     )
 
 
@@ -128,7 +133,12 @@ def _addmm(lines: list[Statement]) -> list[Statement]:
         if line.kind == "add":
             product, bias = line.operands
             maker = made.get(product)
-            if maker is not None and maker.kind == "matmul" and uses[product] == 1 and len(bias.type.shape) == 1:
+            if (
+                maker is not None
+                and maker.kind == "matmul"
+                and uses[product] == 1
+                and len(bias.type.shape) == 1
+            ):
                 line = Statement("addmm", (bias, *maker.operands), maker.attributes, line.result, line.origin)
         found.append(line)
     return found

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from fac_torch.statements import Statement, is_buffered
-
 from fac.step.ir import Value
 from fac.step.types import Batch
+from fac_torch.statements import Statement, is_buffered
 
 VIEWS = frozenset({"reshape", "broadcast_to"})
 """Statements whose result shares the memory of their operand."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fac_torch.statements import Statement
-
 from fac.step.ir import Value
 from fac.step.types import Batch, Shape
+from fac_torch.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,9 @@ def update(name: str) -> Template:
             states = 2
         tail = states + (2 if outer else 1)
         room = ["B.tile"] if outer else []
-        return Call(f"kernels.{name}({', '.join([*given[:tail], *room, *given[tail:], f'**{line.settings}'])})")
+        return Call(
+            f"kernels.{name}({', '.join([*given[:tail], *room, *given[tail:], f'**{line.settings}'])})"
+        )
 
     return template
 

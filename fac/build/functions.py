@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from fac.build.routing import Routing
 from fac.build.trace import Trace
 from fac.build.updating import clipped, plan
 from fac.passes import optimise
 from fac.plugins import kinds
-from fac.program.kinds import Sweeps
+from fac.program.kinds import ProbeKind, Sweeps
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.program.tensors import Role, Tensor
@@ -84,7 +85,9 @@ def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
             own = chosen.slots(found[name])
             slots += own
             kind = kind_of("fac.updates", chosen.rule)
-            updated = kind.apply(b, chosen.rule, trace.state[name], gradient, trace.read(own), rate, trace.step)
+            updated = kind.apply(
+                b, chosen.rule, trace.state[name], gradient, trace.read(own), rate, trace.step
+            )
             outputs[name] = updated.parameter
             outputs |= {f"{name}.{slot}": value for slot, value in updated.slots.items()}
     return b.finish("step", outputs), (*tensors, *slots)
@@ -105,7 +108,7 @@ def build_probe(program: Program) -> Function:
     return trace.b.finish("probe", outputs)
 
 
-def _probes(program: Program) -> Iterable[tuple[object, object]]:
+def _probes(program: Program) -> Iterable[tuple[ProbeKind, Any]]:
     if program.spec.probes is None:
         return [(kind, kind.spec()) for kind in kinds("fac.probes")]
     return [(kind_of("fac.probes", spec), spec) for spec in program.spec.probes]

@@ -56,7 +56,11 @@ class Routing:
         error = self._read(b, route.source, error)
         self.used[index] = error
         kind = kind_of("fac.feedback", route.matrix)
-        weight = None if route.ends is None or route.ends.weight is None else self.trace.state[route.ends.weight.name]
+        weight = (
+            None
+            if route.ends is None or route.ends.weight is None
+            else self.trace.state[route.ends.weight.name]
+        )
         sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, weight)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
@@ -94,7 +98,11 @@ class Routing:
                 yield from _basis(b, subspace, self.trace, error)
 
     def _signals(self, route: Route, error: Value) -> Signals:
-        weight = None if route.ends is None or route.ends.weight is None else self.trace.state[route.ends.weight.name]
+        weight = (
+            None
+            if route.ends is None or route.ends.weight is None
+            else self.trace.state[route.ends.weight.name]
+        )
 
         def gradient() -> Value | None:
             return None if weight is None else self.reverse.cotangent(weight)

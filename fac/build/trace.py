@@ -71,9 +71,13 @@ class Trace:
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)
         parameters = self.read(node.tensors)
-        mode = Mode(node.name, self.training, self.program.spec.train.seed, self.step if self._random(node) else None)
+        mode = Mode(
+            node.name, self.training, self.program.spec.train.seed, self.step if self._random(node) else None
+        )
         start = len(self.b.ops)
-        value = kind.forward(self.b, node.layer, [self.values[name] for name in node.inputs], parameters, mode)
+        value = kind.forward(
+            self.b, node.layer, [self.values[name] for name in node.inputs], parameters, mode
+        )
         if node.contraction is not None:
             self.contraction[node.name] = self._reader(start, parameters[node.contraction])
         return self.b.named(value, node.name)

@@ -43,7 +43,9 @@ def plan(update: Update, tensor: Tensor) -> Plan:
     return Plan(rule, setting.lr_scale * rule.lr / update.lr)
 
 
-def clipped(b: Builder, clip: Clip | None, program: Program, gradients: Mapping[str, Value]) -> dict[str, Value]:
+def clipped(
+    b: Builder, clip: Clip | None, program: Program, gradients: Mapping[str, Value]
+) -> dict[str, Value]:
     """The gradients within their limits.
 
     The global norm is that of the network's parameters. The factor is applied to the pseudo-gradients of feedback

@@ -113,6 +113,6 @@ def backward_cost_above_limit(program: Program) -> Iterator[Diagnostic]:
     if ratio > bound.at_most:
         yield BACKWARD_COST_ABOVE_LIMIT.at(
             ("constraints", "backward_macs_vs_backprop", "at_most"),
-            f"the backward pass costs {ratio:.3g} of backprop's multiply-adds, above {bound.at_most:g}",
+            f"the backward pass costs {ratio:.4g} times backprop's multiply-adds, above {bound.at_most:g}",
             help="lower the ranks, use direct routes, or raise the limit; `fac show --cost` shows each layer",
         )

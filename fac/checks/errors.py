@@ -101,8 +101,8 @@ def error_cycle(program: Program) -> Iterator[Diagnostic]:
         if len(names) == 1:
             message = f"the error at `{names[0]}` would be made from itself"
         else:
-            way = " <- ".join(f"`{name}`" for name in _shortened((*names, names[0])))
-            message = f"errors feed one another in a circle: {way}"
+            way = " -> ".join(_shortened((names[0], *reversed(names))))
+            message = f"errors run in a circle: {way}"
         if route.source == LOSS:
             help = f"remove the route: the loss reaches `{names[0]}` without it"
         else:
@@ -110,6 +110,7 @@ def error_cycle(program: Program) -> Iterator[Diagnostic]:
         yield ERROR_CYCLE.at(path, message, help=help)
 
 
-def _shortened(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Long ways round lose their middle."""
-    return names if len(names) <= 8 else (*names[:4], "...", *names[-3:])
+def _shortened(names: tuple[str, ...]) -> list[str]:
+    """Names in backticks. Long ways round lose their middle."""
+    quoted = [f"`{name}`" for name in names]
+    return quoted if len(quoted) <= 8 else [*quoted[:4], "...", *quoted[-3:]]

@@ -97,14 +97,12 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
     taken: dict[str, str] = {}
     for index, node in enumerate(program.nodes, 1):
         if node.name in taken:
-            named = node.layer.name or program.by_name[node.name].layer.name
-            own = (
-                "" if node.layer.name else f", the name that a `{written(node.layer, ('kind',))}` takes here"
-            )
-            help = "give one of the two another name" if named else ""
-            yield DUPLICATE_NAME.at(
-                head(node), f"{taken[node.name]} is already called `{node.name}`{own}", help=help
-            )
+            message = f"{taken[node.name]} is already called `{node.name}`"
+            help = "give one of the two another name"
+            if node.layer.name is None:
+                message += ", which this layer is called, too, because it has no name of its own"
+                help = "give this layer a `name`"
+            yield DUPLICATE_NAME.at(head(node), message, help=help)
         taken.setdefault(node.name, f"layer {index}")
     spaces: set[str] = set()
     for subspace in program.subspaces:

@@ -21,7 +21,7 @@ class Page:
 
 
 def pages() -> tuple[Page, ...]:
-    """All pages, by code. A rule of the text stages has its help in `fac.checks.text`, a check in its docstring."""
+    """All pages, by code. A check has its help in its docstring, a rule of the text stages in `TEXT`."""
     found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES)]
     found += [Page(rule, getdoc(check) or "") for rule, check in (*CHECKS, *COMPILING)]
     return tuple(sorted(found, key=lambda page: page.rule.code))

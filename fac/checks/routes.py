@@ -128,7 +128,7 @@ def unused_subspace(program: Program) -> Iterator[Diagnostic]:
     if used - {LOSS, *program.subspace, *program.by_name}:
         return
     for subspace in program.subspaces:
-        if subspace.name not in used and "subspaces" in subspace.origin:
+        if subspace.name not in used | program.by_name.keys():
             yield UNUSED_SUBSPACE.at(
                 (*subspace.origin, "name"),
                 f"no route reads the subspace `{subspace.name}`",

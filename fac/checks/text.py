@@ -1,4 +1,4 @@
-"""Help pages of FAC1xx: texts that are no specs. Their findings arise while a file is read, not in a check."""
+"""Help pages of FAC1xx: texts that are no specs. Findings of reading, not of a check."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ Good: a file that starts with `fac: 1`.""",
     "FAC108": """\
 The text is YAML, but uses something that no spec needs.
 
-A spec is a mapping of text keys to text, finite numbers, booleans, lists and mappings. Tags, dates, binary data, merge
-keys and data that holds itself are refused, and so are texts of extreme depth or size.
+A spec is a mapping of text keys to text, finite numbers, booleans, lists and mappings. Tags, dates, binary
+data, merge keys and data that holds itself are refused, and so are texts of extreme depth or size.
 
 Bad: `update: {<<: *base, lr: 0.1}`.
 Good: `update: {rule: sgd, lr: 0.1}`.""",

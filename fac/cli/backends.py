@@ -1,4 +1,4 @@
-"""`fac backends`: what is installed, and what runs where. Also: which backend a command uses if none is named."""
+"""`fac backends`: what is installed and what can be used; and the backend of commands that name none."""
 
 from __future__ import annotations
 

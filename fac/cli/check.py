@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def COMMAND(
 ) -> None:
     """Check specs: files, folders (every *.fac.yaml below them), or - for standard input.
 
-    Without a PATH the current folder is checked. Exit status: 0 no errors, 1 errors found, 2 a file could not be
-    checked.
+    Without a PATH the current folder is checked. Exit status: 0 no errors, 1 errors found, 2 a file could not
+    be checked.
     """
     output_format = "json" if as_object else output_format
     checked: Checked = []
@@ -99,6 +100,4 @@ def _object(checked: Checked) -> dict[str, object]:
 
 def _color() -> bool:
     """Colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
-    import os
-
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -17,7 +17,9 @@ class Local(Learning):
 
 def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     """gP [rank, reads] from x [N, writes], Q [writes, rank] and d [N, reads]."""
-    return Learned("P", b.matmul(b.matmul(signals.receiver, state["Q"]), signals.error, ta=True), gradient=True)
+    return Learned(
+        "P", b.matmul(b.matmul(signals.receiver, state["Q"]), signals.error, ta=True), gradient=True
+    )
 
 
 LOCAL = LearningKind("local", Local, read=read, pair=True)

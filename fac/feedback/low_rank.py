@@ -50,11 +50,11 @@ def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
     if matrix.init == "svd":
         assert ends.weight is not None
         svd = [SvdFactor(ends.weight.name, matrix.rank, side) for side in "PQ"]
-        return tuple(
-            Tensor(n, s, f, role=Role.FEEDBACK) for n, s, f in zip(names, shapes, svd, strict=True)
-        )
+        return tuple(Tensor(n, s, f, role=Role.FEEDBACK) for n, s, f in zip(names, shapes, svd, strict=True))
     p = Tensor(names[0], shapes[0], matrix.init_P or "orthogonal", ends.reads, matrix.rank, Role.FEEDBACK)
-    q = Tensor(names[1], shapes[1], matrix.init_Q or spread(matrix, ends), matrix.rank, ends.writes, Role.FEEDBACK)
+    q = Tensor(
+        names[1], shapes[1], matrix.init_Q or spread(matrix, ends), matrix.rank, ends.writes, Role.FEEDBACK
+    )
     return p, q
 
 
@@ -64,7 +64,9 @@ def spread(matrix: LowRank, ends: Ends) -> Normal:
     On a `through` route std is that of the default forward weight, sqrt(2 / writes) (learning-rules R8). On a
     `to` route it is 1 / sqrt(writes * rank), so that Q P has the Frobenius norm of a `launay` matrix.
     """
-    return Normal(std=sqrt(2 / ends.writes) if ends.weight is not None else 1 / sqrt(ends.writes * matrix.rank))
+    return Normal(
+        std=sqrt(2 / ends.writes) if ends.weight is not None else 1 / sqrt(ends.writes * matrix.rank)
+    )
 
 
 def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
@@ -74,7 +76,9 @@ def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
     for field, needs in needy:
         if needs and ends.weight is None:
             return ShapeError(
-                f"`{field}` needs the forward weight, and a `to` route has none", "use it on a `through` route", field
+                f"`{field}` needs the forward weight, and a `to` route has none",
+                "use it on a `through` route",
+                field,
             )
     if ways(matrix.read).name != "fixed" and ways(matrix.read).read is None:
         return ShapeError(f"`{ways(matrix.read).name}` cannot teach P", "use `oja` or `local`", "read")

@@ -10,7 +10,7 @@ from pydantic import Field
 from fac.feedback.learning import ways
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
 from fac.program.program import Ends
-from fac.program.tensors import Role, Tensor
+from fac.program.tensors import Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
 from fac.spec.init import Init
 from fac.step.builder import Builder
@@ -33,20 +33,26 @@ def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
     """B."""
     through = ends.weight is not None
     shape = (ends.reads, ends.writes) if through else (ends.writes, ends.reads)
-    init = matrix.init or ("like_forward" if through else "launay")
-    if init == "like_forward":
-        assert ends.weight is not None
-        assert not hasattr(ends.weight.init, "side")
-        init = ends.weight.init  # type: ignore[assignment]
-    return (Tensor(f"{ends.prefix}.B", shape, init, ends.writes, ends.reads, Role.FEEDBACK),)  # type: ignore[arg-type]
+    return (Tensor(f"{ends.prefix}.B", shape, law(matrix, ends), ends.writes, ends.reads, Role.FEEDBACK),)
+
+
+def law(matrix: Random, ends: Ends) -> Init | SvdFactor:
+    """The initial law of B, `like_forward` resolved to that of the forward weight."""
+    if matrix.init is not None and matrix.init != "like_forward":
+        return matrix.init
+    return "launay" if ends.weight is None else ends.weight.init
 
 
 def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
     """`like_forward` where there is no forward weight, or a rule that cannot teach a full matrix."""
     if matrix.init == "like_forward" and ends.weight is None:
-        return ShapeError("a `to` route has no forward weight to be drawn like", "use `launay` or `normal`", "init")
+        return ShapeError(
+            "a `to` route has no forward weight to be drawn like", "use `launay` or `normal`", "init"
+        )
     if not isinstance(matrix.learn, Fixed) and ways(matrix.learn).full is None:
-        return ShapeError(f"`{ways(matrix.learn).name}` cannot teach a full matrix", "use `kolen_pollack`", "learn")
+        return ShapeError(
+            f"`{ways(matrix.learn).name}` cannot teach a full matrix", "use `kolen_pollack`", "learn"
+        )
     return None
 
 

@@ -71,7 +71,9 @@ class DirectLdfa(LowRankShortHand):
     """Low-dimensional feedback from the output error straight to every hidden layer."""
 
     rule: Literal["direct_ldfa"] = "direct_ldfa"
-    learn: Literal["fixed", "kolen_pollack", "oja_kp", "local"] = Field("oja_kp", description="How P and Q change.")
+    learn: Literal["fixed", "kolen_pollack", "oja_kp", "local"] = Field(
+        "oja_kp", description="How P and Q change."
+    )
 
 
 class Shallow(ShortHand):

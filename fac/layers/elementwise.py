@@ -56,7 +56,9 @@ class Dropout(Layer):
 def infer(layer: Layer, name: str, inputs: Sequence[Shape]) -> Facts:
     """The shape of the one input."""
     if len(inputs) != 1:
-        raise ShapeError(f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from")
+        raise ShapeError(
+            f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from"
+        )
     return Facts(inputs[0])
 
 

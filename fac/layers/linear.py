@@ -23,7 +23,9 @@ class Linear(WeightedLayer):
     kind: Literal["linear"] = "linear"
     out: Positive = Field(description="Number of units.")
     bias: bool = Field(True, description="Whether a bias, zero at the start, is added.")
-    init: Init = Field("kaiming_uniform", description="Initial weights; the default is U(-b, b), b = sqrt(6/in).")
+    init: Init = Field(
+        "kaiming_uniform", description="Initial weights; the default is U(-b, b), b = sqrt(6/in)."
+    )
 
 
 def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -32,7 +34,9 @@ def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
         got = " and ".join(str(list(shape)) for shape in inputs)
         raise ShapeError(
             f"`{name}` is linear and reads one vector per sample, not {got}",
-            "put a `flatten` layer before it" if len(inputs) == 1 else "join the inputs with an `add` layer first",
+            "put a `flatten` layer before it"
+            if len(inputs) == 1
+            else "join the inputs with an `add` layer first",
         )
     k = inputs[0][0]
     weight = Tensor(f"{name}.weight", (layer.out, k), layer.init, fan_in=k, fan_out=layer.out)

@@ -28,7 +28,9 @@ class Add(Layer):
 def infer_flatten(layer: Flatten, name: str, inputs: Sequence[Shape]) -> Facts:
     """[a, b, ...] -> [a * b * ...]."""
     if len(inputs) != 1:
-        raise ShapeError(f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from")
+        raise ShapeError(
+            f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from"
+        )
     return Facts((prod(inputs[0]),))
 
 
@@ -44,7 +46,9 @@ def infer_add(layer: Add, name: str, inputs: Sequence[Shape]) -> Facts:
         raise ShapeError(f"`{name}` adds at least two layers", "name them: `from: [a, b]`")
     if len(set(inputs)) > 1:
         shapes = " and ".join(str(list(shape)) for shape in inputs)
-        raise ShapeError(f"`{name}` adds tensors of different shapes: {shapes}", "make the shapes equal", "from")
+        raise ShapeError(
+            f"`{name}` adds tensors of different shapes: {shapes}", "make the shapes equal", "from"
+        )
     return Facts(inputs[0])
 
 

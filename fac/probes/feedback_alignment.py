@@ -29,7 +29,10 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
             weight = sweeps.state[route.ends.weight.name]
             yield f"{route.ends.prefix}.cosine", cosine(b, used, weight)
             length = b.sqrt(b.dot(used, used))
-            yield f"{route.ends.prefix}.norm_ratio", b.div(length, b.maximum(b.sqrt(b.dot(weight, weight)), TINY))
+            yield (
+                f"{route.ends.prefix}.norm_ratio",
+                b.div(length, b.maximum(b.sqrt(b.dot(weight, weight)), TINY)),
+            )
 
 
 def _as_weight(b: Builder, sweeps: Sweeps, route: Route) -> Value:

@@ -78,7 +78,9 @@ def _node(
 def _expand(program: Program, section: ShortHand, origin: Path) -> Program:
     expansion = kind_of("fac.rules", section).expand(section, program)
     unmatched = tuple(
-        ((*origin, "nodes"), glob) for glob in section.globs if not _matches(program, glob) and glob != "*"
+        ((*origin, "nodes") if isinstance(section.nodes, str) else (*origin, "nodes", index), glob)
+        for index, glob in enumerate(section.globs)
+        if not _matches(program, glob) and glob != "*"
     )
     program = replace(
         program,
@@ -87,17 +89,21 @@ def _expand(program: Program, section: ShortHand, origin: Path) -> Program:
         unmatched=program.unmatched + unmatched,
     )
     program = replace(program, nodes=tuple(map(_frozen, program.nodes)))
-    return replace(program, routes=program.routes + tuple(_route(program, r, origin) for r in expansion.routes))
+    return replace(
+        program, routes=program.routes + tuple(_route(program, r, origin) for r in expansion.routes)
+    )
 
 
 def _frozen(node: Node) -> Node:
-    return node if node.trainable else replace(node, tensors=tuple(replace(t, trainable=False) for t in node.tensors))
+    return (
+        node
+        if node.trainable
+        else replace(node, tensors=tuple(replace(t, trainable=False) for t in node.tensors))
+    )
 
 
 def _explicit(program: Program, section: Routing, base: Path) -> Program:
-    subspaces = tuple(
-        _subspace(program, s, (*base, "subspaces", i)) for i, s in enumerate(section.subspaces)
-    )
+    subspaces = tuple(_subspace(program, s, (*base, "subspaces", i)) for i, s in enumerate(section.subspaces))
     program = replace(program, subspaces=program.subspaces + subspaces)
     routes: list[Route] = []
     unmatched: list[tuple[Path, str]] = []

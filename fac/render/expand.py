@@ -15,7 +15,10 @@ from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
 
 DISCRIMINATORS = ("kind", "rule", "source")
-"""Fields that say which member of a union a mapping is. They stand first, and are never left out."""
+"""Fields that say which member of a union a mapping is. They are never left out."""
+
+LEADING = (*DISCRIMINATORS, "name", "through", "to", "of", "from_")
+"""Fields that stand first, in this order; other required fields follow, then the rest."""
 
 Written = Callable[[Model, str, FieldInfo], bool]
 
@@ -96,9 +99,14 @@ def _plain(value: Any, written: Written) -> Any:
     if not isinstance(value, Model):
         return value
     fields: Mapping[str, FieldInfo] = type(value).model_fields
-    names = sorted(fields, key=lambda name: name not in DISCRIMINATORS)
+    names = sorted(fields, key=lambda name: (_place(name), not fields[name].is_required()))
     return {
         fields[name].alias or name: _plain(getattr(value, name), written)
         for name in names
         if name in DISCRIMINATORS or written(value, name, fields[name])
     }
+
+
+def _place(name: str) -> int:
+    """Before all else stands what kind of thing a mapping is, what it is called, and where it stands."""
+    return LEADING.index(name) if name in LEADING else len(LEADING)

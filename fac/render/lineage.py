@@ -6,7 +6,7 @@ tensor belongs to, and what its learning rule is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -167,6 +167,11 @@ class Lineage:
     def updates(self) -> tuple[Update, ...]:
         """One for each weight, bias and feedback matrix, in the order of the spec."""
         return tuple(map(self._update, all_tensors(self.program)))
+
+    @cached_property
+    def update(self) -> Mapping[str, Update]:
+        """`updates` by name."""
+        return {update.name: update for update in self.updates}
 
     @cached_property
     def errors(self) -> tuple[Update, ...]:

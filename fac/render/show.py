@@ -35,7 +35,7 @@ def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
 
 
 def updates(lineage: Lineage) -> str:
-    """One line per tensor: the operators that its update comes from, back to an error with a line of its own."""
+    """One line per tensor: the operators that its update comes from, back to an error with its own line."""
     rows = [
         (u.name, " <- ".join(("", *u.chain)).strip() or u.still) for u in (*lineage.updates, *lineage.errors)
     ]
@@ -113,7 +113,7 @@ def transporting(program: Program, lineage: Lineage) -> list[str]:
 
 
 def table(rows: Iterable[Sequence[str]], *, numbers: bool = False) -> str:
-    """Columns two spaces apart; all but the first are set right if they hold numbers. Never cut to a width."""
+    """Columns two spaces apart, never cut to a width; `numbers` sets all but the first to the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -160,8 +160,8 @@ def _fraction(arrival: dict[str, Any]) -> str:
 
 def _layer_data(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
     assert node.shape is not None
-    own = {t.name for t in node.tensors}
-    rules = dict.fromkeys((u.chain[0] if u.chain else u.still) for u in lineage.updates if u.name in own)
+    found = [lineage.update[tensor.name] for tensor in node.tensors]
+    rules = dict.fromkeys(update.chain[0] if update.chain else update.still for update in found)
     return {
         "name": node.name,
         "kind": kind_of("fac.layers", node.layer).name,

@@ -137,6 +137,8 @@ class Schema:
     def describe(self) -> str:
         """What is allowed, in words: "a whole number or `all`"."""
         words = list(dict.fromkeys(word for leaf in self._leaves() for word in leaf._words()))
+        if "a mapping" in words:  # says more than a mapping with this or that key
+            words = [word for word in words if not word.startswith("a mapping with")]
         return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
     def _words(self) -> list[str]:

@@ -146,7 +146,7 @@ def _model(
             yield UNKNOWN_KEY.at((*path, part), f"`{part}` is not a field of {owner}", help=help, key=True)
     for name in missing:
         child = schema.child(name)
-        help = f"{name}: {child.describe()}" if child.type else ""
+        help = f"`{name}` takes {child.describe()}" if child.type else ""
         yield MISSING_KEY.at(path, f"{owner} needs `{name}`", help=help)
     for part, group in below.items():
         rest = [e for e in group if not _is(e, "missing") and not _is(e, "extra_forbidden")]

@@ -51,7 +51,9 @@ class ToRoute(Model):
     to: str = Field(description="The weighted layer that is fed, or a glob of several.")
     from_: str = Field("loss", alias="from", description="`loss`, a layer (its error), or a subspace.")
     matrix: AnyMatrix = Field(description="The feedback operator F.")
-    at: str | None = Field(None, description="The layer at whose output the error enters, if not at the site.")
+    at: str | None = Field(
+        None, description="The layer at whose output the error enters, if not at the site."
+    )
     combine: Literal["replace", "add"] = Field(
         "replace", description="`add` keeps, and pays for, what arrives from the layers above."
     )

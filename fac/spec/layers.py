@@ -14,7 +14,9 @@ class Layer(Model):
         None, description="How routes, messages and state names call this layer. Default: kind and a number."
     )
     from_: str | tuple[str, ...] | None = Field(
-        None, alias="from", description="Which layers it reads; `input` is the data. Default: the layer before."
+        None,
+        alias="from",
+        description="Which layers it reads; `input` is the data. Default: the layer before.",
     )
 
     @property

@@ -86,7 +86,9 @@ class Builder:
 
     def finish(self, name: str, outputs: Mapping[str, Value]) -> Function:
         """The function made so far."""
-        return Function(name, tuple(self.inputs), tuple(self.ops), tuple(outputs.items()), tuple(self.regions))
+        return Function(
+            name, tuple(self.inputs), tuple(self.ops), tuple(outputs.items()), tuple(self.regions)
+        )
 
     def _unique(self, name: str) -> str:
         count = self._taken.get(name, 0)
@@ -215,4 +217,3 @@ class Builder:
     def scalar(self, name: str, dtype: DType = DType.FLOAT) -> Value:
         """A scalar input."""
         return self.input(name, Type((), dtype) if dtype != DType.FLOAT else SCALAR)
-

@@ -42,7 +42,9 @@ class Edits:
 class Reverse:
     """One reverse sweep over the ops that a builder holds at this moment."""
 
-    def __init__(self, b: Builder, loss: Value, edits: Edits, parameters: frozenset[Value], prefix: str = "") -> None:
+    def __init__(
+        self, b: Builder, loss: Value, edits: Edits, parameters: frozenset[Value], prefix: str = ""
+    ) -> None:
         """Seed dL/dL = 1.
 
         Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -127,8 +128,8 @@ def resumed(path: Path) -> Checkpoint:
 
 def abandon(path: Path) -> None:
     """Remove the folder of a run that did not begin, if it is empty."""
-    if path.is_dir() and not any(path.iterdir()):
-        path.rmdir()
+    with suppress(OSError):
+        path.rmdir()  # which the system refuses if anything is in it
 
 
 def _numbered(parent: Path, stem: str) -> Path:

@@ -67,7 +67,7 @@ def by_kind(value: Any) -> Any:
 
 
 Schedule = Annotated[
-    Annotated[Literal["cosine", "constant"], Tag("name")]
+    Annotated[Literal["constant", "cosine"], Tag("name")]
     | Annotated[Cosine, Tag("cosine")]
     | Annotated[Constant, Tag("constant")],
     Discriminator(by_kind),
@@ -147,12 +147,12 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         {"layers": [{"kind": "linear", "zzz": 3}]},
         [
             f"FAC103 layers[0].zzz^: `zzz` is not a field of `linear` ({FIELDS})",
-            "FAC104 layers[0]: `linear` needs `out` (out: a whole number)",
+            "FAC104 layers[0]: `linear` needs `out` (`out` takes a whole number)",
         ],
     ),
     "inside a layer that holds layers": (
         {"layers": [{"kind": "residual", "body": [LINEAR, {"kind": "linear"}]}]},
-        ["FAC104 layers[0].body[1]: `linear` needs `out` (out: a whole number)"],
+        ["FAC104 layers[0].body[1]: `linear` needs `out` (`out` takes a whole number)"],
     ),
     "unknown key on top": (
         {"trian": {}},
@@ -248,7 +248,7 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "told apart by a function, word": (
         {"schedule": "cosin"},
         [
-            "FAC102 schedule: expected `cosine`, `constant` or a mapping for `schedule`, found text `cosin`"
+            "FAC102 schedule: expected `constant`, `cosine` or a mapping for `schedule`, found text `cosin`"
             " (did you mean `cosine`?)"
         ],
     ),
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "told apart by a function, other": (
         {"schedule": 5},
-        ["FAC102 schedule: expected `cosine`, `constant` or a mapping for `schedule`, found `5`"],
+        ["FAC102 schedule: expected `constant`, `cosine` or a mapping for `schedule`, found `5`"],
     ),
     "no is text": (
         {"layers": [{**LINEAR, "bias": "no"}]},
@@ -319,7 +319,7 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         [
             "FAC103 trian^: `trian` is not a field of the spec (did you mean `train`?)",
             f"FAC105 layers[0].kind: no kind is called `x` ({KINDS})",
-            "FAC104 layers[1]: `linear` needs `out` (out: a whole number)",
+            "FAC104 layers[1]: `linear` needs `out` (`out` takes a whole number)",
             "FAC102 lr: `lr` must be greater than 0, is 0",
         ],
     ),

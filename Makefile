@@ -1,0 +1,68 @@
+# A machine with python >= 3.11 and make is enough: everything is installed into .venv, nothing elsewhere.
+#   make test     formatting, lint, types, import contracts, tests (what CI runs)
+#   make check    the same without the tests
+#   make demo     a tour of the commands on small examples
+#   make bench    the measurements behind the README
+#   make format   formats the sources and applies the safe fixes of the linter
+#   make clean    removes everything that these targets made, .venv included
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install --no-cache-dir
+
+# Asked for by itself and in this spelling: `+cpu` or a range may select a build that is gigabytes larger.
+TORCH := torch==2.13.0
+
+# What the commands cache stays inside the clone.
+export FAC_CACHE ?= $(CURDIR)/.cache/fac
+
+.PHONY: test check demo bench format install clean
+.DELETE_ON_ERROR:
+
+test: check
+	$(BIN)/pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+bench: install
+	$(BIN)/python benchmarks/run.py
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: .venv/.package
+
+# The metadata (entry points, command) is read on installation only: again whenever it changes.
+.venv/.package: .venv/.requirements pyproject.toml
+	@echo "installing fac into .venv"
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.requirements: .venv/.created requirements/dev.txt Makefile
+	@echo "installing the requirements into .venv"
+	@$(PIP) --requirement requirements/dev.txt
+	@$(PIP) --constraint requirements/dev.txt $(TORCH)
+	@touch $@
+
+.venv/.created:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "there is no $(PYTHON): install Python 3.11 or later, or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is older than Python 3.11: name a later one, as in make PYTHON=python3.12"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: install its venv package"; \
+	  echo "(python3-venv on Debian and Ubuntu), then run make again"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@touch $@
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist runs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

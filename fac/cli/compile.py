@@ -1,0 +1,106 @@
+"""`fac compile`: the artifact of a spec in a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Precision
+
+MANIFEST = "manifest.json"
+
+
+@click.command("compile")
+@click.argument("spec")
+@click.option("--backend", help="Default: torch if it can be used, else reference.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: `build/NAME`.")
+@click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
+def compile_(
+    spec: str,
+    backend: str | None,
+    output: Path | None,
+    precision: Precision | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Compile SPEC into a folder: code, initial state and a manifest. The `data` section is not needed."""
+    from fac.cli.backends import chosen
+    from fac.pipeline import compile
+
+    chosen_name = chosen(backend).name
+    artifact = compile(spec, chosen_name, precision, overrides)
+    if output is None:
+        output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip(".") or "artifact")
+    earlier = earlier_files(output)
+    artifact.write(output)
+    files = _listed(output / MANIFEST) or []
+    _remove(output, earlier - set(files))
+    if as_json:
+        found = {
+            "spec": artifact.compiled.name,
+            "spec_hash": artifact.compiled.spec_hash,
+            "backend": chosen_name,
+            "precision": artifact.precision,
+            "directory": str(output),
+            "files": files,
+        }
+        click.echo(json.dumps(found))
+        return
+    click.echo(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
+    for name in files:
+        click.echo(f" {(output / name).stat().st_size:>12,} bytes  {name}")
+
+
+def earlier_files(directory: Path) -> set[str]:
+    """The files of the artifact that a folder holds already; empty for a new or empty folder.
+
+    Raises:
+        FacError: the folder holds something else, or is a file.
+    """
+    if not directory.exists():
+        return set()
+    if not directory.is_dir():
+        raise FacError(f"`{directory}` is a file: give a folder to `-o`")
+    try:
+        empty = not any(directory.iterdir())
+    except OSError as error:
+        raise FacError(f"cannot read `{directory}`: {(error.strerror or str(error)).lower()}") from error
+    files = [] if empty else _listed(directory / MANIFEST)
+    if files is None:
+        raise FacError(
+            f"`{directory}` is not empty and holds no earlier artifact: give a new or empty folder to `-o`"
+        )
+    return set(files)
+
+
+def _listed(manifest: Path) -> list[str] | None:
+    """The files that a manifest names; None if it is not one of ours."""
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or not {"backend", "spec_hash", "files"} <= found.keys():
+        return None
+    return [str(name) for name in found["files"]]
+
+
+def _remove(directory: Path, names: Iterable[str]) -> None:
+    """What another backend left would be taken for a part of this artifact."""
+    for name in names:
+        if Path(name).name == name:  # a manifest says nothing about files elsewhere
+            with suppress(OSError):
+                (directory / name).unlink()
+
+
+COMMAND = compile_

@@ -1,0 +1,124 @@
+"""The flow of errors that the checks see is the one that reverse mode builds: random networks, random routings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fac.build.routing import Routing
+from fac.build.trace import Trace
+from fac.checks import run_checks
+from fac.checks.flow import Flow
+from fac.diagnostics import Diagnostic
+from fac.program.lower import lower
+from fac.program.program import Program
+from fac.spec.model import ModelSpec
+from fac.step.ir import Phase
+
+WIDTH = 4
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Any]:
+    """Networks of equal width with skips and unread branches; routes between any two places."""
+    names = ["n0"]
+    layers: list[dict[str, Any]] = [
+        {"kind": "linear", "name": "n0", "out": WIDTH, "trainable": draw(st.booleans())}
+    ]
+    for index in range(1, draw(st.integers(2, 7))):
+        kind = draw(st.sampled_from(["linear", "linear", "relu", "add"]))
+        below = st.sampled_from(["input", *names]) if draw(st.booleans()) else st.just(names[-1])
+        layer: dict[str, Any] = {"kind": kind, "name": f"n{index}", "from": draw(below)}
+        if kind == "linear":
+            layer |= {"out": WIDTH, "trainable": draw(st.booleans())}
+        if kind == "add":
+            layer["from"] = (layer["from"], draw(st.sampled_from(names)))
+        layers.append(layer)
+        names.append(layer["name"])
+    weighted = st.sampled_from([layer["name"] for layer in layers if layer["kind"] == "linear"])
+    routes: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(0, 4))):
+        if draw(st.booleans()):
+            routes.append({"through": draw(weighted)})
+        else:
+            source = draw(st.sampled_from(["loss", *names]))
+            combine = draw(st.sampled_from(["replace", "add"]))
+            routes.append({"to": draw(weighted), "from": source, "combine": combine})
+            if draw(st.booleans()):
+                routes[-1]["at"] = draw(st.sampled_from(names))
+    matrix = {"kind": "identity"}
+    return {
+        "fac": 1,
+        "name": "random",
+        "input": {"shape": (WIDTH,)},
+        "layers": tuple(layers),
+        "loss": {"kind": "cross_entropy"},
+        "feedback": {"routes": tuple(route | {"matrix": matrix} for route in routes)},
+        "update": {"rule": "sgd", "lr": 0.1},
+        "constraints": {"no_weight_transport": True},
+    }
+
+
+def lowered(spec: dict[str, Any]) -> tuple[Program, list[Diagnostic]]:
+    program = lower(ModelSpec.model_validate(spec))
+    return program, list(run_checks(program))
+
+
+def routed(program: Program) -> tuple[Trace, Routing]:
+    trace = Trace(program, training=True)
+    return trace, Routing(trace, trace.loss())
+
+
+def codes(found: list[Diagnostic]) -> set[str]:
+    return {finding.rule.code for finding in found}
+
+
+@settings(deadline=None, max_examples=300)
+@given(specs())
+def test_a_cycle_is_reported_exactly_where_reverse_mode_meets_one(spec: dict[str, Any]) -> None:
+    program, found = lowered(spec)
+    met = False
+    for name in program.by_name:
+        trace, routing = routed(program)
+        try:
+            routing.reverse.cotangent(trace.values[name])
+        except RuntimeError:
+            met = True
+    assert met == ("FAC305" in codes(found))
+
+
+@settings(deadline=None, max_examples=300)
+@given(specs())
+def test_errors_arrive_where_the_checks_say(spec: dict[str, Any]) -> None:
+    program, found = lowered(spec)
+    if "FAC305" in codes(found):
+        return
+    trace, routing = routed(program)
+    flow = Flow(program)
+    for name in program.by_name:
+        assert (routing.reverse.cotangent(trace.values[name]) is not None) == (name in flow.reached)
+    unreached = {spec["layers"][f.path[1]]["name"] for f in found if f.rule.code == "FAC302"}
+    assert unreached == {n.name for n in program.weighted if n.trainable and n.name not in flow.reached}
+
+
+@settings(deadline=None, max_examples=300)
+@given(specs())
+def test_dead_routes_and_weight_transport_are_those_of_the_step(spec: dict[str, Any]) -> None:
+    program, found = lowered(spec)
+    if "FAC305" in codes(found):
+        return
+    trace, routing = routed(program)
+    for node in program.nodes:
+        for tensor in node.tensors:
+            if tensor.trainable:
+                routing.reverse.cotangent(trace.state[tensor.name])
+    reached = Flow(program).reached
+    dead = {f.path[2] for f in found if f.rule.code == "FAC303"}
+    for index, route in enumerate(program.routes):
+        if program.root(route.source) in reached:
+            assert (index in dead) == (index not in routing.used)
+    weights = {trace.state[f"{node.name}.{node.contraction}"] for node in program.weighted}
+    transported = any(op.origin.phase == Phase.ERROR and weights & set(op.operands) for op in trace.b.ops)
+    assert transported == ("FAC350" in codes(found))

@@ -1,0 +1,80 @@
+"""Every rule has a folder: a bad spec with what `fac check` prints, to the character, and a good one without findings.
+
+`FAC_UPDATE_GOLDEN=1 pytest` writes the expected output anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fac.checks.pages import pages
+from fac.cli.check import COMMAND
+
+FOLDERS = sorted(path for path in Path(__file__).parent.iterdir() if path.name.startswith("FAC"))
+
+
+def check(folder: Path, *arguments: str) -> str:
+    """Standard output of `fac check` in a folder.
+
+    Plug-ins are found once per process: a folder with one, in `site`, needs a process of its own.
+    """
+    site = folder / "site"
+    if not site.is_dir():
+        here = Path.cwd()
+        os.chdir(folder)
+        try:
+            result = CliRunner().invoke(COMMAND, arguments)
+        finally:
+            os.chdir(here)
+        assert not result.exception or isinstance(result.exception, SystemExit)
+        return result.stdout
+    command = [sys.executable, "-m", "fac", "check", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_bad_file_is_reported(folder: Path) -> None:
+    golden = folder / "expected.txt"
+    actual = check(folder, "bad.yaml")
+    if os.environ.get("FAC_UPDATE_GOLDEN"):
+        golden.write_text(actual, "utf-8")
+    assert actual == golden.read_text("utf-8")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_bad_file_has_this_finding_and_no_other(folder: Path) -> None:
+    found = json.loads(check(folder, "bad.yaml", "--json"))
+    assert {row["code"] for row in found["findings"]} == {folder.name}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_good_file_is_clean(folder: Path) -> None:
+    assert check(folder, "good.yaml") == "no findings in 1 file\n"
+
+
+def test_folders_are_exactly_the_rules() -> None:
+    codes = [page.rule.code for page in pages()]
+    assert codes == sorted(set(codes)), "a code names one rule"
+    assert [folder.name for folder in FOLDERS] == codes
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda p: p.rule.code)
+def test_help_page_says_what_is_bad_and_what_is_good(page: object) -> None:
+    page = next(p for p in pages() if p is page or p == page)
+    assert re.search(r"^Bad\b", page.help, re.MULTILINE)
+    assert re.search(r"^Good\b", page.help, re.MULTILINE)
+    assert page.rule.name == page.rule.name.lower().replace("_", "-")
+
+
+def test_names_are_unique() -> None:
+    names = [page.rule.name for page in pages()]
+    assert len(set(names)) == len(names)
