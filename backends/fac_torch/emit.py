@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from fac_torch.statements import Statement, constants, host_scalars, pure, state
 from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
 
-RESERVED = frozenset({"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool"})
+RESERVED = frozenset({"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool", "len"})
 KERNELS = "from fac_torch import kernels"
 """How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
 
@@ -27,8 +28,10 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         precision: for the header; the tensors decide what is computed.
         kernels: the import line of the kernels module.
     """
+    # A spec is data: its name must not end the docstring that it stands in.
+    title = json.dumps(compiled.name, ensure_ascii=False)[1:-1]
     header = (
-        f'"""{compiled.name}: forward, evaluate, step and probe.\n\n'
+        f'"""{title}: forward, evaluate, step and probe.\n\n'
         f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. S maps names to tensors;\n"
         'B is a workspace from `workspace(S, n)` for batches of n samples; `step` moves S in place.\n"""\n\n'
     )
@@ -61,12 +64,11 @@ class Emitter:
         )
         self.names = _names(function)
         self.settings: dict[str, str] = {}
+        taken = set(self.names.values())
         for line in self.lines:
-            if line.updates and line.kind != "copy" and line.attributes and line.kind in OPTIMISERS:
-                text = _settings(line)
-                kind = line.kind.removesuffix("_outer").upper()
-                count = sum(name.startswith(kind) for name in self.settings.values())
-                self.settings.setdefault(text, f"{kind}_{count + 1}" if count else kind)
+            if line.kind in OPTIMISERS and _settings(line) not in self.settings:
+                name = _unique(line.kind.removesuffix("_outer").upper(), taken)
+                self.settings[_settings(line)] = name
 
     def source(self) -> str:
         """The function's text."""
@@ -157,13 +159,18 @@ def _names(function: Function) -> dict[Value, str]:
     for value in [*function.inputs, *(op.result for op in function.ops)]:
         base = "t" if value.name == "step" else re.sub(r"\W", "_", value.name)
         base = f"_{base}" if base[0].isdigit() or keyword.iskeyword(base) else base
-        name, count = base, 1
-        while name in taken:
-            count += 1
-            name = f"{base}_{count}"
-        taken.add(name)
-        names[value] = name
+        names[value] = _unique(base, taken)
     return names
+
+
+def _unique(base: str, taken: set[str]) -> str:
+    """`base`, numbered if it is taken; it is taken from then on."""
+    name, count = base, 1
+    while name in taken:
+        count += 1
+        name = f"{base}_{count}"
+    taken.add(name)
+    return name
 
 
 def _settings(line: Statement) -> str:

@@ -75,12 +75,12 @@ class Trace:
             node.name, self.training, self.program.spec.train.seed, self.step if self._random(node) else None
         )
         start = len(self.b.ops)
-        value = kind.forward(
-            self.b, node.layer, [self.values[name] for name in node.inputs], parameters, mode
-        )
+        inputs = [self.values[name] for name in node.inputs]
+        value = self.b.named(kind.forward(self.b, node.layer, inputs, parameters, mode), node.name)
         if node.contraction is not None:
+            # Only now: naming makes a new op of the last one, which without a bias is the contraction itself.
             self.contraction[node.name] = self._reader(start, parameters[node.contraction])
-        return self.b.named(value, node.name)
+        return value
 
     def _random(self, node: Node) -> bool:
         return self.training and kind_of("fac.layers", node.layer).random

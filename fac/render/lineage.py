@@ -75,7 +75,7 @@ class Lineage:
         self.program, self.step = program, step
         self.made = {op.result: op for op in step.ops}
         self.outputs = dict(step.outputs)
-        self.state = state_inputs(step)
+        self.state = frozenset(value.name for value in state_inputs(step))
         self.owner: dict[str, Owner] = {t.name: node for node in program.nodes for t in node.tensors}
         self.owner |= {t.name: route for route in program.routes for t in route.tensors}
         self.owner |= {t.name: subspace for subspace in program.subspaces for t in subspace.tensors}
@@ -84,11 +84,13 @@ class Lineage:
 
     @cached_property
     def landmarks(self) -> frozenset[Value]:
-        """Errors with a line of their own: those that make a gradient, and those sent more than one way."""
+        """Errors with a line of their own, the loss error aside: they make a gradient or go more than one way."""
         readers: dict[Value, int] = {}
         found: set[Value] = set()
         for op in self.step.ops:
-            for value in filter(self._is_error, op.operands):
+            for value in self._errors(op):
+                if self.made[value].origin.node == LOSS:
+                    continue
                 if op.origin.phase == Phase.GRADIENT:
                     found.add(value)
                 elif op.origin.phase == Phase.ERROR:
@@ -132,7 +134,7 @@ class Lineage:
                 labels.append(label)
             errors = self._errors(op)
             if not errors:  # an operator that reads the targets, say, and no error
-                read = ", ".join(v.name for v in op.operands if v not in self.state)
+                read = ", ".join(v.name for v in op.operands if v.name not in self.state)
                 return Way(tuple(labels), tuple(passed), read, None)
             value, node = errors[0], op.origin.node
 
@@ -214,7 +216,7 @@ class Lineage:
 
     def _still(self, tensor: Tensor) -> str:
         if tensor.role == Role.FEEDBACK:
-            return "fixed" if tensor.name in {v.name for v in self.state} else "not used"
+            return "fixed" if tensor.name in self.state else "not used"
         return "no error arrives" if tensor.trainable else "frozen"
 
     def _given(self, tensor: Tensor) -> tuple[list[Value], list[Op]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from fac.build.costs import Cost, StepCost
@@ -11,8 +11,8 @@ from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Node, Program, Route, Subspace
-from fac.program.tensors import Role
-from fac.render.lineage import LOSS_ERROR, Lineage, Way, learning, symbols
+from fac.render.columns import columns
+from fac.render.lineage import LOSS_ERROR, Lineage, Update, Way, learning, symbols
 from fac.step.cost import Tally
 from fac.step.ir import Phase
 from fac.step.text import to_text
@@ -24,28 +24,28 @@ PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
 
 def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
     """The table of weighted layers, and one line that sums up."""
-    rows = [HEADER, *(_row(program, lineage, node) for node in program.weighted)]
+    rows = [_row(program, lineage, node) for node in program.weighted]
     transport = ", ".join(transporting(program, lineage)) or "none"
     facts = [
         f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
         f"weight transport: {transport}",
     ]
-    return table(rows) + " " + "     ".join(facts) + "\n"
+    return f"{columns(HEADER, rows)}\n {'     '.join(facts)}\n"
 
 
 def updates(lineage: Lineage) -> str:
     """One line per tensor: the operators that its update comes from, back to an error with its own line."""
-    rows = [
-        (u.name, " <- ".join(("", *u.chain)).strip() or u.still) for u in (*lineage.updates, *lineage.errors)
-    ]
-    return table(rows)
+    found = (*lineage.updates, *lineage.errors)
+    width = max(len(update.name) for update in found)
+    return "".join(f" {u.name:<{width}}  {_chain(u)}\n" for u in found)
 
 
 def costs(cost: Cost) -> str:
     """Multiply-adds by phase, bytes and feedback words per layer, and the totals beside backprop's."""
     step, backprop = cost.step, cost.backprop
-    rows: list[tuple[str, ...]] = [(f"batch {cost.batch}", *map(str, PHASES), "bytes", "feedback words")]
+    header = (f"batch {cost.batch}", *map(str, PHASES), "bytes", "feedback words")
+    rows: list[tuple[str, ...]] = []
     for layer in step.layers:
         if layer.total != Tally():
             macs = (layer.phases.get(phase, Tally()).macs for phase in PHASES)
@@ -58,7 +58,7 @@ def costs(cost: Cost) -> str:
         f"ratio {cost.backward_ratio:.3f}",
         f"peak memory: {binary(step.peak_bytes)}, backprop {binary(backprop.peak_bytes)}",
     ]
-    return table(rows, numbers=True) + "".join(f" {fact}\n" for fact in facts)
+    return "\n".join((columns(header, rows), *(f" {fact}" for fact in facts), ""))
 
 
 def step_after(program: Program, name: str) -> str:
@@ -112,20 +112,6 @@ def transporting(program: Program, lineage: Lineage) -> list[str]:
     return [n.name for n in program.weighted if n.name in by_routes or any(t.name in read for t in n.tensors)]
 
 
-def table(rows: Iterable[Sequence[str]], *, numbers: bool = False) -> str:
-    """Columns two spaces apart, never cut to a width; `numbers` sets all but the first to the right."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if numbers and i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(f" {'  '.join(cells)}".rstrip() + "\n")
-    return "".join(lines)
-
-
 def number(value: int) -> str:
     """With commas between thousands."""
     return f"{value:,}"
@@ -137,6 +123,10 @@ def binary(size: int) -> str:
         if size >= 1 << exponent:
             return f"{size / (1 << exponent):.1f} {unit}"
     return f"{size} B"
+
+
+def _chain(update: Update) -> str:
+    return " <- ".join(("", *update.chain)).lstrip() if update.chain else update.still
 
 
 def _row(program: Program, lineage: Lineage, node: Node) -> tuple[str, ...]:
@@ -236,7 +226,6 @@ def _subspace_data(lineage: Lineage, subspace: Subspace) -> dict[str, Any]:
 def _route_data(lineage: Lineage, route: Route) -> dict[str, Any]:
     assert route.ends is not None
     kind = kind_of("fac.feedback", route.matrix)
-    inputs = {v.name for v in lineage.step.inputs}
     return {
         "node": route.node,
         "direction": "through" if route.through else "to",
@@ -251,7 +240,7 @@ def _route_data(lineage: Lineage, route: Route) -> dict[str, Any]:
         "rank": kind.rank(route.matrix, route.ends),
         "state": [t.name for t in route.tensors],
         "learned": _learned(lineage, route),
-        "used": all(t.name in inputs for t in route.tensors if t.role == Role.FEEDBACK),
+        "used": all(t.name in lineage.state for t in route.tensors),
         "weight_transport": kind.transports(route.matrix),
     }
 

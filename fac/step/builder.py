@@ -51,7 +51,8 @@ class Builder:
         outputs: Mapping[str, Value],
         attributes: Mapping[str, Attribute],
     ) -> None:
-        """Record that `outputs` come from `inputs` by a named kernel (see `Region`)."""
+        """Record that `outputs` come from `inputs` by a named kernel (see `Region`). They keep their names."""
+        self._latest = None
         self.regions.append(Region(kind, dict(inputs), dict(outputs), dict(attributes)))
 
     def emit(self, kind: str, *operands: Value, **attributes: Attribute) -> Value:

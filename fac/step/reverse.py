@@ -60,7 +60,8 @@ class Reverse:
             for index, operand in enumerate(op.operands):
                 self.readers.setdefault(operand, []).append((op, index))
         with b.at("loss", Phase.ERROR):
-            self.memo: dict[Value, Value | None] = {loss: b.constant(1.0)}
+            seed = b.named(b.constant(1.0), f"{prefix}{loss.name}.error")
+        self.memo: dict[Value, Value | None] = {loss: seed}
 
     def cotangent(self, value: Value) -> Value | None:
         """dL/dvalue under the routing, or None if no error reaches it. An explicit stack: depth is no limit.

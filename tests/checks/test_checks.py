@@ -1,0 +1,169 @@
+"""What the golden folders do not show: what is left unsaid, what is said once, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fac.checks import run_checks
+from fac.diagnostics import dotted
+from fac.program.lower import lower
+from fac.spec.model import ModelSpec
+
+NET = (
+    {"kind": "linear", "name": "fc1", "out": 8},
+    {"kind": "relu"},
+    {"kind": "linear", "name": "fc2", "out": 8},
+    {"kind": "relu"},
+    {"kind": "linear", "name": "logits", "out": 4},
+)
+RANDOM = {"kind": "random"}
+
+
+def found(layers: tuple[dict[str, Any], ...] = NET, **sections: Any) -> list[tuple[str, str]]:
+    """Code and place of every finding."""
+    base = {
+        "fac": 1,
+        "name": "example",
+        "input": {"shape": (6,)},
+        "layers": layers,
+        "loss": {"kind": "cross_entropy"},
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    spec = ModelSpec.model_validate(base | sections)
+    return [(d.rule.code, dotted(d.path)) for d in run_checks(lower(spec))]
+
+
+def routes(*written: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"routes": tuple({"matrix": RANDOM} | route for route in written)} | more
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        {"rule": "bp"},
+        {"rule": "fa"},
+        {"rule": "dfa"},
+        {"rule": "shallow"},
+        {"rule": "ldfa", "rank": 1000},
+        {"rule": "ldfa", "rank": 4, "learn": "normative", "refresh": 10},
+        {"rule": "direct_ldfa", "rank": 1000},
+        ({"rule": "fa", "nodes": "logits"}, {"rule": "dfa", "nodes": "fc1"}),
+    ],
+)
+def test_short_hands_have_no_findings(feedback: Any) -> None:
+    assert found(feedback=feedback) == []
+    frozen = ({"kind": "linear", "name": "fc1", "out": 8, "trainable": False}, *NET[1:])
+    assert found(frozen, feedback=feedback) == []
+
+
+def test_findings_come_in_the_order_of_the_spec() -> None:
+    layers = (NET[0], {"kind": "relu", "name": "a b"}, {"kind": "linear", "name": "fc2", "out": 1})
+    feedback = routes({"to": "fc9"}, subspaces=({"name": "x", "rank": 9},))
+    assert found(layers, feedback=feedback, constraints={"max_rank": 2}) == [
+        ("FAC204", "layers[1].name"),
+        ("FAC207", "loss.kind"),
+        ("FAC204", "feedback.subspaces[0].name"),
+        ("FAC307", "feedback.subspaces[0].name"),
+        ("FAC301", "feedback.subspaces[0].rank"),
+        ("FAC351", "feedback.subspaces[0].rank"),
+        ("FAC201", "feedback.routes[0].to"),
+    ]
+
+
+def test_a_dangling_read_hides_what_follows_from_it() -> None:
+    layers = (NET[0], {"kind": "relu", "from": "fc11"}, *NET[2:])
+    assert found(layers, feedback={"rule": "dfa"}) == [("FAC201", "layers[1].from")]
+
+
+def test_an_unknown_source_hides_what_follows_from_it() -> None:
+    feedback = routes({"to": "fc1", "from": "tsak"}, subspaces=({"name": "task", "rank": 2},))
+    assert found(feedback=feedback) == [("FAC201", "feedback.routes[0].from")]
+
+
+def test_a_layer_without_shape_hides_what_follows_from_it() -> None:
+    groups = {"rule": "sgd", "lr": 0.1, "groups": ({"match": "fc1.weight"},)}
+    assert found(input={"shape": (2, 3)}, update=groups, feedback={"rule": "fa", "nodes": "fc2"}) == [
+        ("FAC203", "layers[0].kind")
+    ]
+
+
+def test_a_cycle_hides_the_errors_that_are_missing_because_of_it() -> None:
+    assert found(feedback=routes({"to": "logits", "from": "fc1"})) == [("FAC305", "feedback.routes[0].from")]
+
+
+def test_each_cycle_is_reported_once() -> None:
+    feedback = routes({"to": "fc1", "from": "fc2"}, {"to": "fc2", "from": "fc1"})
+    assert found(feedback=feedback) == [("FAC305", "feedback.routes[1].from")]
+    feedback = routes({"to": "fc1", "from": "fc1"}, {"to": "fc2", "from": "fc2"})
+    assert [code for code, _ in found(feedback=feedback)] == ["FAC305", "FAC305"]
+
+
+def test_long_cycles_lose_their_middle() -> None:
+    deep = tuple({"kind": "linear", "name": f"fc{i}", "out": 4} for i in range(20))
+    spec = {
+        "fac": 1,
+        "name": "deep",
+        "input": {"shape": (4,)},
+        "layers": deep,
+        "loss": {"kind": "mse"},
+        "feedback": routes({"to": "fc18", "from": "fc0"}),
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    (finding,) = run_checks(lower(ModelSpec.model_validate(spec)))
+    way = "`fc0` -> `fc18` -> `fc17` -> `fc16` -> ... -> `fc2` -> `fc1` -> `fc0`"
+    assert finding.message == f"errors run in a circle: {way}"
+
+
+def test_deep_networks_are_no_problem() -> None:
+    deep = tuple({"kind": "linear", "name": f"fc{i}", "out": 4} for i in range(3000))
+    assert found(deep, input={"shape": (4,)}, feedback=routes({"to": "fc9", "from": "fc5"})) == [
+        ("FAC305", "feedback.routes[0].from")
+    ]
+
+
+def test_a_glob_is_one_finding() -> None:
+    wide = {"kind": "low_rank", "rank": 100}
+    assert found(feedback=routes({"through": "*", "matrix": wide})) == [("FAC301", "feedback.routes[0].matrix.rank")]
+    misfit = {"kind": "identity"}
+    assert found(feedback=routes({"through": "[fl][c1o]*", "matrix": misfit})) == [
+        ("FAC308", "feedback.routes[0].matrix.kind")
+    ]
+
+
+def test_a_glob_may_cover_the_first_layer() -> None:
+    assert found(feedback=routes({"through": "*"})) == []
+    assert found(feedback=routes({"through": "fc1*"})) == [("FAC303", "feedback.routes[0].through")]
+
+
+def test_a_short_hand_is_told_where_it_is_written() -> None:
+    assert found(feedback={"rule": "fa", "learn": {"rule": "oja"}}) == [("FAC308", "feedback.learn")]
+    transport = {"no_weight_transport": True}
+    local = {"rule": "ldfa", "rank": 2, "learn": "local"}
+    assert found(feedback=local, constraints=transport) == [("FAC350", "feedback.rule")]
+    assert found(feedback={"rule": "fa"}, constraints={"max_rank": 4}) == [("FAC351", "feedback.rule")]
+    assert found(feedback={"rule": "ldfa", "rank": 6}, constraints={"max_rank": 4}) == [("FAC351", "feedback.rank")]
+
+
+def test_routes_that_meet_on_purpose_are_fine() -> None:
+    both = routes({"to": "fc1", "combine": "add"}, {"to": "fc1", "from": "fc2", "combine": "add"})
+    assert found(feedback=both) == []
+    one = routes({"to": "fc1"}, {"to": "fc1", "from": "fc2", "combine": "add"})
+    assert found(feedback=one) == [("FAC309", "feedback.routes[1].to")]
+    with_short_hand = ({"rule": "dfa"}, routes({"to": "fc1", "from": "fc2"}))
+    assert found(feedback=with_short_hand) == [("FAC309", "feedback[1].routes[0].to")]
+
+
+def test_an_automatic_name_is_a_name() -> None:
+    layers = ({"kind": "relu"}, {"kind": "linear", "name": "relu_1", "out": 4})
+    assert found(layers) == [("FAC202", "layers[1].name")]
+
+
+def test_a_layer_that_nobody_reads_may_still_be_a_source() -> None:
+    """An unread layer has no error, so a route from it brings none."""
+    layers = (*NET[:2], {"kind": "linear", "name": "side", "out": 8, "trainable": False}, {**NET[4], "from": "relu_1"})
+    assert found(layers, feedback=routes({"to": "fc1", "from": "side"})) == [
+        ("FAC302", "layers[0].name"),
+        ("FAC205", "layers[2].name"),
+    ]

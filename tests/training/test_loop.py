@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fac.backend import Session
+from fac.diagnostics import FacError
+from fac.spec.model import ModelSpec
+from fac.training import checkpoint, folder, loop
+from fac.training.dataset import Dataset, Split, order
+from fac.training.folder import RunFolder
+from fac.training.logs import EpochRecord, Listener, Plan, Progress
+from fac.training.loop import StoppedError, carried_loss, evaluate, train
+
+Opener = Callable[..., Session]
+
+
+class Recorder(Listener):
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def began(self, plan: Plan) -> None:
+        self.heard.append(plan)
+
+    def moved(self, progress: Progress) -> None:
+        self.heard.append(progress)
+
+    def ended(self, record: EpochRecord) -> None:
+        self.heard.append(record)
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """Says stop at the call of that number."""
+    calls = iter(range(1, 10**6))
+    return lambda: next(calls) >= steps
+
+
+def same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    return left.keys() == right.keys() and all(left[k].tobytes() == right[k].tobytes() for k in left)
+
+
+def test_steps_see_the_declared_batches_and_learning_rates(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener
+) -> None:
+    by_hand, trained = open_session(spec), open_session(spec)
+    for step in range(15):
+        epoch, position = divmod(step, 5)
+        rows = order(3, epoch, 43)[position * 8 : position * 8 + 8]
+        lr = 0.05 * 0.5 * (1 + np.cos(np.pi * step / 15))
+        by_hand.step(dataset.train.x[rows], dataset.train.y[rows], lr)
+    train(trained, dataset, spec)
+    for name, value in by_hand.state().items():
+        np.testing.assert_allclose(trained.state()[name], value, rtol=1e-12, atol=1e-14)
+
+
+def test_report_and_listener(spec: ModelSpec, dataset: Dataset, open_session: Opener) -> None:
+    session, recorder = open_session(spec), Recorder()
+    report = train(session, dataset, spec, listener=recorder)
+    assert recorder.heard[0] == Plan(epochs=3, steps_per_epoch=5, samples_per_step=8, done=0)
+    assert [h for h in recorder.heard if isinstance(h, EpochRecord)] == list(report.history)
+    assert [(h.epoch, h.step) for h in recorder.heard if isinstance(h, Progress)] == [(1, 5), (2, 5), (3, 5)]
+    assert (report.epochs, report.steps, session.steps) == (3, 15, 15)
+    assert report.test_accuracy == report.history[-1].test_accuracy
+    exact = session.evaluate(dataset.test.x, dataset.test.y)
+    assert report.test_loss == pytest.approx(exact["loss"], rel=1e-12)
+    assert report.test_accuracy == pytest.approx(exact["accuracy"])
+    assert 0 < report.step_ms < 1000 * report.seconds
+    assert "fc1.error.cosine" in report.history[0].probes
+    assert "loss" not in report.history[0].probes
+
+
+def test_training_loss_is_the_mean_over_the_epoch(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    session = open_session(spec)
+    step = session.step
+
+    def spied(*args: Any) -> dict[str, Any]:
+        found = step(*args)
+        losses.append(found["loss"])
+        return found
+
+    monkeypatch.setattr(session, "step", spied)
+    report = train(session, dataset, spec)
+    assert [r.train_loss for r in report.history] == pytest.approx(
+        [np.mean(losses[i : i + 5]) for i in (0, 5, 10)]
+    )
+
+
+def test_evaluation_in_chunks_is_weighted(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(spec)
+    placed = session.place(dataset.train.x), session.place(dataset.train.y)
+    whole = evaluate(session, *placed)
+    monkeypatch.setattr(loop, "CHUNK", 10)
+    assert evaluate(session, *placed) == pytest.approx(whole)
+
+
+def test_2n_steps_equal_n_save_load_n(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    """Bit for bit, at every step at which a training can be interrupted."""
+    whole = open_session(spec)
+    report = train(whole, dataset, spec)
+    for steps in range(1, 15):
+        first = open_session(spec)
+        out = RunFolder(folder.claim(tmp_path / str(steps), "small"), {})
+        out.write_spec("fac: 1")
+        with pytest.raises(StoppedError):
+            train(first, dataset, spec, out, stop=after(steps - (steps - 1) // 5))
+        found = folder.resumed(out.path)
+        second = open_session(spec, found.state)
+        again = train(second, dataset, spec, out, carried=carried_loss(found))
+        assert same(second.state(), whole.state())
+        assert [r.train_loss for r in again.history] == [r.train_loss for r in report.history]
+
+
+def test_stop_waits_for_the_end_of_an_epoch_that_is_all_but_over(
+    make_spec: Callable[..., ModelSpec], dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    spec = make_spec(train={"batch": 43})
+    out = RunFolder(tmp_path, {})
+    report = train(open_session(spec), dataset, spec, out, stop=lambda: True)
+    assert [r.epoch for r in report.history] == [1, 2, 3]
+
+
+def test_log_has_one_object_per_epoch(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    train(open_session(spec), dataset, spec, RunFolder(tmp_path, {}))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    names = {
+        "step",
+        "lr",
+        "train_loss",
+        "test_loss",
+        "test_accuracy",
+        "seconds",
+        "step_ms",
+        "fc1.error.cosine",
+    }
+    assert names <= lines[0].keys()
+
+
+def test_resume_drops_log_lines_that_will_be_written_again(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    out = RunFolder(tmp_path, {})
+    with pytest.raises(StoppedError):
+        train(open_session(spec), dataset, spec, out, stop=after(6))
+    log = tmp_path / "metrics.jsonl"
+    first = log.read_text()
+    log.write_text(first + first.replace('"epoch": 1', '"epoch": 2') + '{"epoch": 3, "st')
+    found = checkpoint.load(out.state)
+    assert found.step == 7
+    train(open_session(spec, found.state), dataset, spec, out)
+    lines = log.read_text().splitlines(keepends=True)
+    assert lines[0] == first
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_a_training_that_is_over_reports_its_last_epoch(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    session, out = open_session(spec), RunFolder(tmp_path, {})
+    report = train(session, dataset, spec, out)
+    assert replace(train(session, dataset, spec, out), seconds=0, step_ms=0) == replace(
+        report, seconds=0, step_ms=0
+    )
+    with pytest.raises(FacError, match=r"nothing is left to train: all 3 epochs are done"):
+        train(session, dataset, spec)
+
+
+def test_regression_has_no_accuracy(make_spec: Callable[..., ModelSpec], open_session: Opener) -> None:
+    spec = make_spec(loss={"kind": "mse"})
+    x = np.ones((8, 6), np.float32)
+    split = Split(x, np.zeros((8, 4), np.float32))
+    report = train(open_session(spec), Dataset("made up", split, split), spec)
+    assert report.test_accuracy is None
+    assert json.loads(report.history[0].to_json())["test_accuracy"] is None
+
+
+def changed(dataset: Dataset, **arrays: Any) -> Dataset:
+    return replace(dataset, train=replace(dataset.train, **arrays))
+
+
+def test_bad_data_never_reach_a_step(spec: ModelSpec, dataset: Dataset, open_session: Opener) -> None:
+    wide = changed(dataset, x=np.zeros((43, 7), np.float32))
+    label = changed(dataset, y=np.full(43, 4))
+    nan = changed(dataset, x=np.full((43, 6), np.nan, np.float32))
+    cases = (
+        (wide, r"have shape \[7\], but `input.shape` is \[6\]"),
+        (label, "label 4 of sample 0 in the `train` split of `made up` is out of range"),
+        (nan, "x of sample 0 in the `train` split of `made up` holds nan"),
+    )
+    for data, message in cases:
+        session = open_session(spec)
+        with pytest.raises(FacError, match=message):
+            train(session, data, spec)
+        assert session.steps == 0
+
+
+def test_batch_larger_than_the_data(
+    make_spec: Callable[..., ModelSpec], dataset: Dataset, open_session: Opener
+) -> None:
+    spec = make_spec(train={"batch": 44})
+    with pytest.raises(FacError, match=r"`train.batch` is 44, but there are only 43 training samples"):
+        train(open_session(spec), dataset, spec)
