@@ -108,7 +108,10 @@ class Session(ABC):
 
     @abstractmethod
     def run_step(self, x: Any, y: Any, lr: float, step: int) -> Any:
-        """One call of the step function on placed arrays; moves the state, returns the loss (float() reads it)."""
+        """One call of the step function on placed arrays: moves the state, returns the loss.
+
+        float() of the loss may be asked for many steps later, so later steps must not overwrite it.
+        """
 
     @abstractmethod
     def run_evaluate(self, x: Any, y: Any) -> dict[str, float]:

@@ -74,7 +74,7 @@ class Emitter:
         """The function's text."""
         lines = self.lines
         body: list[str] = [f"    {self.names[v]} = S[{v.name!r}]" for v in self.state]
-        if any(re.search(r"\bn\b", self._text(line)) for line in lines):
+        if any(re.search(r"\bn\b", text) for text in (*map(self._text, lines), self._returned())):
             body.append("    n = len(x)")
         group = ""
         for line in lines:

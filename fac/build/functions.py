@@ -78,8 +78,7 @@ def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
     slots: list[Tensor] = []
     lr = b.scalar("lr")
     for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
-        node = name.removesuffix(name[name.rfind(".") :])
-        with b.at(node.removesuffix(".feedback"), Phase.UPDATE):
+        with b.at(found[name].owner, Phase.UPDATE):
             chosen = plan(program.spec.update, found[name])
             rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
             own = chosen.slots(found[name])

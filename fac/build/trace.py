@@ -76,7 +76,11 @@ class Trace:
         )
         start = len(self.b.ops)
         inputs = [self.values[name] for name in node.inputs]
-        value = self.b.named(kind.forward(self.b, node.layer, inputs, parameters, mode), node.name)
+        value = kind.forward(self.b, node.layer, inputs, parameters, mode)
+        if value in inputs:
+            # A value of its own: a route to this node must not cut the other readers of the node below.
+            value = self.b.emit("reshape", value, shape=value.type.shape)
+        value = self.b.named(value, node.name)
         if node.contraction is not None:
             # Only now: naming makes a new op of the last one, which without a bias is the contraction itself.
             self.contraction[node.name] = self._reader(start, parameters[node.contraction])

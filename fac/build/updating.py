@@ -53,10 +53,10 @@ def clipped(
     """
     if clip is None:
         return dict(gradients)
-    if clip.by == "value":
-        return {name: b.clamp(g, -clip.at, clip.at) for name, g in gradients.items()}
     own = {t.name for node in program.nodes for t in node.tensors}
     with b.at("clip", Phase.UPDATE):
+        if clip.by == "value":
+            return {name: b.clamp(g, -clip.at, clip.at) for name, g in gradients.items()}
         total: Value | None = None
         for name in sorted(own & gradients.keys()):
             square = b.dot(gradients[name], gradients[name])

@@ -47,9 +47,15 @@ def fac() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 clean, 1 findings, 2 the tool could not do it."""
+    """Run the command line. Exit status: 0 clean, 1 findings, 2 the tool could not do it, 130 interrupted."""
     try:
-        fac(prog_name="fac")
+        sys.exit(fac.main(prog_name="fac", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("fac: interrupted", err=True)
+        sys.exit(130)
     except SpecError as error:
         click.echo(error, err=True)
         sys.exit(1)
@@ -60,3 +66,10 @@ def main() -> None:
         # The reader of our output went away, as `head` does: nothing is wrong, and nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        if os.environ.get("FAC_TRACEBACK"):
+            raise
+        # Python would exit with 1, which means "findings".
+        click.echo(f"fac: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        click.echo("     (FAC_TRACEBACK=1 shows where)", err=True)
+        sys.exit(2)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fac.passes.rewrite import Replacement, rewrite
-from fac.step.ir import Attribute, Function, Op, Value
+from fac.step.ir import Function, Op, Value
 
-Key = tuple[str, tuple[Value, ...], tuple[tuple[str, Attribute], ...]]
+Key = tuple[str, tuple[Value, ...], str]
 
 
 def share_common(function: Function) -> Function:
@@ -13,7 +13,7 @@ def share_common(function: Function) -> Function:
     seen: dict[Key, Value] = {}
 
     def visit(op: Op) -> Replacement:
-        key = (op.kind, op.operands, op.attributes)
+        key: Key = (op.kind, op.operands, repr(op.attributes))  # as text: 0.0 == -0.0, and 1 == True
         if key in seen:
             return seen[key]
         seen[key] = op.result

@@ -29,13 +29,15 @@ COMMUTATIVE = frozenset({"add", "mul"})
 def fold_constants(function: Function) -> Function:
     """Fold what is known before the run.
 
-    After this pass no scalar arithmetic has only constant operands, nothing is added to 0 or multiplied by 1, and
+    After this pass no scalar arithmetic has only constant operands, nothing is added to 0, multiplied by 1 or reshaped to its own shape, and
     no operand of elementwise arithmetic is stretched where broadcasting does that by itself.
     """
     known: dict[Value, float] = {}
     stretched: dict[Value, Value] = {}
 
     def visit(op: Op) -> Replacement:
+        if op.kind == "reshape" and op.operands[0].type == op.result.type:
+            return op.operands[0]
         if op.kind == "broadcast_to":
             stretched[op.result] = op.operands[0]
         elif op.kind in NEUTRAL:

@@ -39,6 +39,11 @@ class Tensor:
     trainable: bool = True
 
     @property
+    def owner(self) -> str:
+        """The node or subspace that the tensor belongs to."""
+        return self.name.partition(".feedback.")[0] if self.role is Role.FEEDBACK else self.name.rpartition(".")[0]
+
+    @property
     def size(self) -> int:
         """Number of entries."""
         product = 1

@@ -38,20 +38,19 @@ def expanded_data(program: Program) -> dict[str, Any]:
         program: without findings of the severity `error`.
     """
     data = _plain(program.spec, _as_written)
-    data["layers"] = tuple(_layers(program, data["layers"]))
+    data["layers"] = tuple(_layers(program))
     data["feedback"] = _feedback(program)
     first = [key for key in ("fac", "name", "input", "layers", "loss", "feedback") if key in data]
     return {key: data[key] for key in (*first, *(key for key in data if key not in first))}
 
 
-def _layers(program: Program, written: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
+def _layers(program: Program) -> Iterator[dict[str, Any]]:
     named = {end for route in program.routes for end in (route.node, route.source, _at(program, route))}
     named |= {subspace.of for subspace in program.subspaces}
-    for node, layer in zip(program.nodes, written, strict=True):
-        kind = {key: layer[key] for key in DISCRIMINATORS if key in layer}
-        name = {"name": node.name} if node.name in named else {}
-        frozen = {} if node.trainable else {"trainable": False}
-        yield kind | name | layer | name | frozen
+    for node in program.nodes:
+        facts: dict[str, object] = {"name": node.name} if node.name in named else {}
+        facts |= {} if node.trainable else {"trainable": False}
+        yield _plain(node.layer.model_copy(update=facts), _as_written)
 
 
 def _feedback(program: Program) -> dict[str, Any]:

@@ -59,9 +59,10 @@ class ToRoute(Model):
     )
 
 
-def _route_tag(value: Any) -> str:
-    keys = value if isinstance(value, dict) else {"through"} if isinstance(value, ThroughRoute) else {}
-    return "through" if "through" in keys else "to"
+def _route_tag(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((tag for tag in ("through", "to") if tag in value), None)
+    return "through" if isinstance(value, ThroughRoute) else "to"
 
 
 Route = Annotated[

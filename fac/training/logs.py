@@ -25,7 +25,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training stands within an epoch, some ten times per second at most."""
+    """Where a training stands within an epoch, as of the losses that were read last."""
 
     epoch: int
     """Counts from 1."""

@@ -125,7 +125,9 @@ def test_deep_networks_are_no_problem() -> None:
 
 def test_a_glob_is_one_finding() -> None:
     wide = {"kind": "low_rank", "rank": 100}
-    assert found(feedback=routes({"through": "*", "matrix": wide})) == [("FAC301", "feedback.routes[0].matrix.rank")]
+    assert found(feedback=routes({"through": "*", "matrix": wide})) == [
+        ("FAC301", "feedback.routes[0].matrix.rank")
+    ]
     misfit = {"kind": "identity"}
     assert found(feedback=routes({"through": "[fl][c1o]*", "matrix": misfit})) == [
         ("FAC308", "feedback.routes[0].matrix.kind")
@@ -143,7 +145,9 @@ def test_a_short_hand_is_told_where_it_is_written() -> None:
     local = {"rule": "ldfa", "rank": 2, "learn": "local"}
     assert found(feedback=local, constraints=transport) == [("FAC350", "feedback.rule")]
     assert found(feedback={"rule": "fa"}, constraints={"max_rank": 4}) == [("FAC351", "feedback.rule")]
-    assert found(feedback={"rule": "ldfa", "rank": 6}, constraints={"max_rank": 4}) == [("FAC351", "feedback.rank")]
+    assert found(feedback={"rule": "ldfa", "rank": 6}, constraints={"max_rank": 4}) == [
+        ("FAC351", "feedback.rank")
+    ]
 
 
 def test_routes_that_meet_on_purpose_are_fine() -> None:
@@ -162,7 +166,11 @@ def test_an_automatic_name_is_a_name() -> None:
 
 def test_a_layer_that_nobody_reads_may_still_be_a_source() -> None:
     """An unread layer has no error, so a route from it brings none."""
-    layers = (*NET[:2], {"kind": "linear", "name": "side", "out": 8, "trainable": False}, {**NET[4], "from": "relu_1"})
+    layers = (
+        *NET[:2],
+        {"kind": "linear", "name": "side", "out": 8, "trainable": False},
+        {**NET[4], "from": "relu_1"},
+    )
     assert found(layers, feedback=routes({"to": "fc1", "from": "side"})) == [
         ("FAC302", "layers[0].name"),
         ("FAC205", "layers[2].name"),

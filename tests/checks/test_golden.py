@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fac.checks.pages import pages
+from fac.checks.pages import Page, pages
 from fac.cli.check import COMMAND
 
 FOLDERS = sorted(path for path in Path(__file__).parent.iterdir() if path.name.startswith("FAC"))
@@ -68,8 +68,7 @@ def test_folders_are_exactly_the_rules() -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda p: p.rule.code)
-def test_help_page_says_what_is_bad_and_what_is_good(page: object) -> None:
-    page = next(p for p in pages() if p is page or p == page)
+def test_help_page_says_what_is_bad_and_what_is_good(page: Page) -> None:
     assert re.search(r"^Bad\b", page.help, re.MULTILINE)
     assert re.search(r"^Good\b", page.help, re.MULTILINE)
     assert page.rule.name == page.rule.name.lower().replace("_", "-")

@@ -136,7 +136,11 @@ def sound_networks(draw: st.DrawFn) -> dict[str, Any]:
         optional={"at": st.sampled_from(NAMED[: len(built)]), "combine": st.just("add")},
     )
     through = st.fixed_dictionaries({"through": node, "matrix": matrices})
-    task = {"name": "task", "rank": draw(st.sampled_from([1, 2])), "basis": {"rule": draw(st.sampled_from(["fixed", "oja"]))}}
+    task = {
+        "name": "task",
+        "rank": draw(st.sampled_from([1, 2])),
+        "basis": {"rule": draw(st.sampled_from(["fixed", "oja"]))},
+    }
     written = {"subspaces": (task,), "routes": tuple(draw(st.lists(st.one_of(to, through), max_size=3)))}
     feedback = draw(st.one_of(short_hands, st.just(written), st.just((draw(short_hands), written))))
     update = draw(st.sampled_from(UPDATES))

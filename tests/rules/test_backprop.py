@@ -120,7 +120,7 @@ def test_twenty_steps_equal_a_torch_optimiser_on_autograd(backend: str, update: 
         loss = twin.loss(x, y)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        assert float(session.step(x, y)["loss"]) == pytest.approx(float(loss), abs=1e-12)
+        assert float(session.step(x, y)["loss"]) == pytest.approx(loss.item(), abs=1e-12)
     assert distance(twin.state(), start) > 0.01
     assert distance(session.state(), twin.state()) <= 1e-10
 

@@ -62,9 +62,9 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def open_session() -> Callable[..., Session]:
-    """A session of the reference backend."""
+    """A session, of the reference backend unless another is named."""
 
-    def opened(spec: ModelSpec, state: Any = None) -> Session:
-        return fac.compile(spec, "reference").open(state)
+    def opened(spec: ModelSpec, state: Any = None, backend: str = "reference") -> Session:
+        return fac.compile(spec, backend).open(state)
 
     return opened

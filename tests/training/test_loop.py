@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,20 +104,28 @@ def test_evaluation_in_chunks_is_weighted(
     assert evaluate(session, *placed) == pytest.approx(whole)
 
 
+@pytest.mark.parametrize(("backend", "stops"), [("reference", range(1, 15)), ("torch", (4, 8, 10))])
 def test_2n_steps_equal_n_save_load_n(
-    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+    spec: ModelSpec,
+    dataset: Dataset,
+    open_session: Opener,
+    tmp_path: Path,
+    backend: str,
+    stops: Iterable[int],
 ) -> None:
-    """Bit for bit, at every step at which a training can be interrupted."""
-    whole = open_session(spec)
+    """Bit for bit, wherever a training is interrupted."""
+    if backend == "torch":
+        pytest.importorskip("torch")
+    whole = open_session(spec, backend=backend)
     report = train(whole, dataset, spec)
-    for steps in range(1, 15):
-        first = open_session(spec)
+    for steps in stops:
+        first = open_session(spec, backend=backend)
         out = RunFolder(folder.claim(tmp_path / str(steps), "small"), {})
         out.write_spec("fac: 1")
         with pytest.raises(StoppedError):
             train(first, dataset, spec, out, stop=after(steps - (steps - 1) // 5))
         found = folder.resumed(out.path)
-        second = open_session(spec, found.state)
+        second = open_session(spec, found.state, backend)
         again = train(second, dataset, spec, out, carried=carried_loss(found))
         assert same(second.state(), whole.state())
         assert [r.train_loss for r in again.history] == [r.train_loss for r in report.history]

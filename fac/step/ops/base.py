@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Attribute, Op, Value
-from fac.step.types import Type
+from fac.step.types import Type, TypeRuleError
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -35,6 +35,17 @@ class OpDef:
 
 def same(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """The type of the first operand."""
+    return operands[0]
+
+
+def alike(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """The one type that all operands have.
+
+    Raises:
+        TypeRuleError: they differ.
+    """
+    if len(set(operands)) != 1:
+        raise TypeRuleError(f"equal types are needed, not {' and '.join(map(str, operands))}")
     return operands[0]
 
 

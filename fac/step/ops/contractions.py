@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fac.step.ir import Op, Value
 from fac.step.ops.base import Attributes, OpDef
-from fac.step.types import Dim, Type, TypeRuleError, numel
+from fac.step.types import Dim, DType, Type, TypeRuleError, numel
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -16,10 +16,10 @@ def ends(a: Type, b: Type, attributes: Attributes) -> tuple[Dim, Dim, Dim]:
     """(rows, contracted, columns) of op(a) @ op(b).
 
     Raises:
-        TypeRuleError: not matrices, or the contracted dimensions differ.
+        TypeRuleError: not matrices of FLOAT, or the contracted dimensions differ.
     """
-    if len(a.shape) != 2 or len(b.shape) != 2:
-        raise TypeRuleError(f"matmul takes matrices, not {a} and {b}")
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.dtype != DType.FLOAT or b.dtype != DType.FLOAT:
+        raise TypeRuleError(f"matmul takes matrices of FLOAT, not {a} and {b}")
     rows, inner = reversed(a.shape) if attributes["ta"] else a.shape
     other, columns = reversed(b.shape) if attributes["tb"] else b.shape
     if inner != other:

@@ -1,0 +1,239 @@
+"""Written artifacts, and the state that goes in and out of sessions, on both backends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from fac.diagnostics import FacError
+from fac.pipeline import compile
+from tests.backends.test_conformance import RULES, UPDATES
+from tests.build.nets import RELU, batch, linear, mlp, spec
+
+BACKENDS = pytest.mark.parametrize("backend", ["reference", "torch"])
+NET = mlp(8, 6, 3)
+X, Y = batch()
+
+
+def artifact(backend: str, rule: str = "ldfa_oja_kp", update: str = "momentum", **fields: Any) -> Any:
+    return compile(spec(NET, RULES[rule], UPDATES[update], **fields), backend=backend, precision="float64")
+
+
+@BACKENDS
+def test_written_folder(backend: str, tmp_path: Path) -> None:
+    made = artifact(backend)
+    folder = tmp_path / "a" / "b"
+    made.write(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["backend"] == backend
+    assert (manifest["name"], manifest["precision"], manifest["lr"]) == ("demo", "float64", 0.05)
+    assert (manifest["x"], manifest["y"]) == (["N", 5], ["N"])
+    assert manifest["spec_hash"] == made.compiled.spec_hash
+    assert sorted(manifest["files"]) == sorted(path.name for path in folder.iterdir())
+    assert manifest["state"]["out.feedback.P"] == [2, 3]
+    with safe_open(folder / "state.safetensors", "numpy") as stored:
+        assert stored.metadata() == {
+            "name": "demo",
+            "spec_hash": made.compiled.spec_hash,
+            "fac_version": made.compiled.version,
+        }
+        assert set(stored.keys()) == set(manifest["state"])
+        initial = made.compiled.initial()
+        for name in initial:
+            np.testing.assert_array_equal(stored.get_tensor(name), initial[name])
+
+
+@BACKENDS
+def test_folder_that_cannot_be_written(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(FacError, match=f"cannot write to `{folder}`: "):
+            artifact(backend).write(folder)
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_regression_says_so_in_the_manifest(tmp_path: Path) -> None:
+    artifact("reference", loss="mse").write(tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text())["y"] == ["N", 3]
+
+
+SCRIPT = """
+    import sys
+
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in ("fac", "fac_torch", "fac_reference", "pydantic", "ruamel"):
+                raise ImportError(f"the folder must run without {name}")
+
+    sys.meta_path.insert(0, Absent())
+    import numpy
+    import torch
+    from safetensors.torch import load_file
+    import step
+
+    torch.set_num_threads(1)
+    S = load_file("state.safetensors")
+    data = numpy.load("data.npz")
+    x, y = torch.from_numpy(data["x"]), torch.from_numpy(data["y"])
+    B = step.workspace(S, len(x))
+    losses = [float(step.step(S, B, x, y, 0.05, t)) for t in range(3)]
+    probed = step.probe(S, x, y, 3)
+    found = step.evaluate(S, x, y)
+    numpy.savez("out.npz", losses=losses, loss=float(found["loss"]), hits=float(found["hits"]),
+                probed=[float(v) for v in probed.values()], output=step.forward(S, x).numpy(),
+                **{name: tensor.numpy() for name, tensor in S.items()})
+    assert not {"fac", "fac_torch"} & set(sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("rule", "update"), [("ldfa_oja_kp", "momentum"), ("subspace", "adamw")])
+def test_folder_runs_without_fac(rule: str, update: str, tmp_path: Path) -> None:
+    """A process of its own, in which importing fac is an error, makes the steps that the session makes."""
+    layers = (linear("fc1", 8), RELU, {"kind": "dropout", "rate": 0.5}, linear("fc2", 6), RELU, linear("out", 3))
+    made = compile(spec(layers, RULES[rule], UPDATES[update]), backend="torch", precision="float64")
+    made.write(tmp_path)
+    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    (tmp_path / "main.py").write_text(textwrap.dedent(SCRIPT))
+    ended = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    session = made.open(device="cpu")
+    losses = [float(session.step(X, Y, 0.05)["loss"]) for _ in range(3)]
+    with np.load(tmp_path / "out.npz") as found:
+        np.testing.assert_allclose(found["losses"], losses, rtol=1e-14)
+        np.testing.assert_allclose(found["probed"], list(session.probe(X, Y).values()), rtol=1e-12)
+        np.testing.assert_allclose(found["output"], session.forward(X), rtol=1e-13)
+        assert session.evaluate(X, Y) == pytest.approx(
+            {"loss": float(found["loss"]), "accuracy": float(found["hits"]) / len(X)}
+        )
+        for name, value in session.state().items():
+            if name != "step":
+                np.testing.assert_allclose(found[name], value, rtol=1e-13, atol=1e-15)
+
+
+# -- state --------------------------------------------------------------------------------------------------------
+
+
+@BACKENDS
+@pytest.mark.parametrize("update", UPDATES)
+def test_resumed_run_equals_an_unbroken_one(backend: str, update: str) -> None:
+    """To the bit: 4 steps, or 2, out and in again, and 2 more."""
+    made = artifact(backend, update=update)
+    whole, first = made.open(), made.open()
+    for _ in range(4):
+        whole.step(X, Y)
+    for _ in range(2):
+        first.step(X, Y)
+    second = made.open(first.state())
+    assert second.steps == 2
+    for _ in range(2):
+        second.step(X, Y)
+    expected, found = whole.state(), second.state()
+    assert list(expected) == list(found)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+@BACKENDS
+def test_state_is_a_copy(backend: str) -> None:
+    session = artifact(backend).open()
+    taken = session.state()
+    kept = {name: array.copy() for name, array in taken.items()}
+    session.step(X, Y)
+    for name in kept:
+        np.testing.assert_array_equal(taken[name], kept[name])
+    session.load_state(taken)
+    taken["fc1.weight"][:] = 0
+    np.testing.assert_array_equal(session.state()["fc1.weight"], kept["fc1.weight"])
+
+
+@BACKENDS
+def test_state_of_another_spec_is_refused_whole(backend: str) -> None:
+    session = artifact(backend).open()
+    session.step(X, Y)
+    before = session.state()
+    good = {name: array + 1 for name, array in before.items()}
+    bad = {
+        "`fc1.weight` is missing": {k: v for k, v in good.items() if k != "fc1.weight"},
+        "`fc9.weight` is unknown": good | {"fc9.weight": np.zeros(1)},
+        r"`fc1.bias` is \[9\], not \[8\]": good | {"fc1.bias": np.zeros(9)},
+    }
+    for message, state in bad.items():
+        with pytest.raises(FacError, match=message):
+            session.load_state(state)
+        after = session.state()
+        assert all((after[name] == before[name]).all() for name in before)
+        assert session.steps == 1
+
+
+@BACKENDS
+def test_many_differences_are_cut_short(backend: str) -> None:
+    session = artifact(backend).open()
+    with pytest.raises(FacError, match="`demo`: `fc1.weight` is missing; .*; .* and [0-9]+ more$"):
+        session.load_state({})
+    with pytest.raises(FacError, match="belongs to another spec than `demo`"):
+        artifact(backend).open({"nothing": np.zeros(1)})
+
+
+# -- batches ------------------------------------------------------------------------------------------------------
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[:, :4], Y, r"x has shape \[7, 4\], but `input.shape` asks for \[N, 5\], N > 0"),
+        (X[0], Y, r"x has shape \[5\]"),
+        (X[:0], Y[:0], r"x has shape \[0, 5\]"),
+        (X, Y[:3], "y has to hold 7 whole-number labels, not int64 of shape .3"),
+        (X, Y.astype(float), "y has to hold 7 whole-number labels, not float64"),
+        (X, np.full(7, 3), "label 3 of sample 0 is not in 0..2"),
+        (X, np.array([0, 0, -1, 0, 0, 0, 0]), "label -1 of sample 2 is not in 0..2"),
+    ],
+    ids=["width", "one sample", "empty", "count", "floats", "too large", "negative"],
+)
+def test_batches_that_do_not_fit(backend: str, x: Any, y: Any, message: str) -> None:
+    session = artifact(backend).open()
+    before = session.state()
+    for call in (session.step, session.evaluate, session.probe):
+        with pytest.raises(FacError, match=message):
+            call(x, y)
+    assert all((session.state()[name] == before[name]).all() for name in before)
+
+
+@BACKENDS
+def test_targets_that_do_not_fit(backend: str) -> None:
+    session = artifact(backend, loss="mse").open()
+    with pytest.raises(FacError, match=r"y has shape \[7\], not \[7, 3\]"):
+        session.step(X, Y)
+
+
+@BACKENDS
+def test_lists_are_taken(backend: str) -> None:
+    """And the default learning rate is the spec's."""
+    first, second = artifact(backend).open(), artifact(backend).open()
+    assert float(first.step(X.tolist(), Y.tolist())["loss"]) == float(second.step(X, Y, 0.05)["loss"])
+    np.testing.assert_array_equal(first.state()["fc1.weight"], second.state()["fc1.weight"])
+
+
+@BACKENDS
+def test_evaluate_and_probe_change_nothing(backend: str) -> None:
+    session = artifact(backend).open()
+    before = session.state()
+    found = session.evaluate(X, Y)
+    assert found.keys() == {"loss", "accuracy"}
+    assert found["accuracy"] == (session.forward(X).argmax(1) == Y).mean()
+    session.probe(X, Y)
+    assert all((session.state()[name] == before[name]).all() for name in before)
+
+
+def test_reference_runs_on_the_cpu_only() -> None:
+    with pytest.raises(FacError, match="runs on `cpu` only, not on `cuda`"):
+        artifact("reference").open(device="cuda")

@@ -1,0 +1,139 @@
+"""Reference against torch, op by op: each as one emitted function, with torch's memory and with the workspace's."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fac_reference.interpreter import run
+from fac_torch import kernels
+from fac_torch.emit import Emitter
+from fac_torch.templates import TEMPLATES
+
+from fac.step.builder import Builder
+from fac.step.ir import Function, Value
+from fac.step.ops import OPS
+from fac.step.random import bernoulli, uniform_bits
+from fac.step.types import DType, N, Type
+from tests.step.op_cases import CASES, SAMPLES, Case, draw, function_of, x_of
+
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
+"""Absolute, for numbers near 1. In float32 `gelu_input` and `matmul` lose a few units in the last place."""
+
+
+def emitted(function: Function, buffered: bool) -> Any:
+    """The function's Python, as a callable of (state, x)."""
+    emitter = Emitter(function, buffered)
+    text = "import math\nimport torch\nfrom fac_torch import kernels\n\n" + emitter.source()
+    module = ModuleType("one_op")
+    if buffered:
+        text += "\n\n" + emitter.workspace()
+    exec(compile(text, "<one op>", "exec"), module.__dict__)
+    if not buffered:
+        return lambda state, x: module.forward(state, x)
+    return lambda state, x: module.step(state, module.workspace(state, len(x)), x, None, 0.1, 0)
+
+
+def placed(value: Any, dtype: str, device: str) -> Any:
+    if np.shape(value) == ():
+        return value
+    array = np.asarray(value)
+    return torch.from_numpy(array.astype(dtype) if array.dtype.kind == "f" else array).to(device)
+
+
+def array_of(value: Any) -> Any:
+    return value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def with_state(b: Builder, result: Value) -> dict[str, Value]:
+    """One float tensor of state, as every step has: the workspace takes its type and device from it."""
+    b.inputs.insert(0, Value("state", Type((1,))))
+    return {"result": result}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("buffered", [False, True], ids=["allocated", "buffered"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_op(case: Case, buffered: bool, dtype: str, device: str) -> None:
+    function = function_of(case, with_state, "step" if buffered else "forward")
+    inputs = draw(case) | {"state": np.zeros(1)}
+    state = {name: placed(value, dtype, device) for name, value in inputs.items()}
+    before = {name: array_of(value).copy() for name, value in state.items()}
+    found = array_of(emitted(function, buffered)(state, placed(x_of(), dtype, device)))
+    rounded = {name: array_of(value) if np.shape(value) else value for name, value in state.items()}
+    expected = run(function, {"x": x_of(dtype), **rounded}, np.dtype(dtype))["result"]
+    assert found.shape == np.shape(expected)
+    if case.result.dtype == DType.FLOAT:
+        np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        assert np.shape(found) == () or found.dtype == dtype
+    else:
+        np.testing.assert_array_equal(found, expected)
+    for name, value in state.items():
+        np.testing.assert_array_equal(array_of(value), before[name], err_msg=f"{name} was overwritten")
+
+
+def test_every_op_has_a_template() -> None:
+    """All but those that the emitter writes as literals."""
+    assert set(OPS) - set(TEMPLATES) == {"constant", "batch_size"}
+
+
+def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
+    """What is more than ops stands for several of them; whole steps test those."""
+    more = {"addmm", "uniform_bits", "copy", "sgd", "sgd_outer", "adam", "adam_outer"}
+    assert set(TEMPLATES) - set(OPS) == more
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("buffered", [False, True], ids=["allocated", "buffered"])
+@pytest.mark.parametrize("seed", [0, 12345, 2**40 + 3])
+def test_masks_are_equal_to_the_bit(seed: int, buffered: bool, dtype: str, device: str) -> None:
+    b = Builder()
+    b.input("state", Type((1,)))
+    b.input("x", Type((N,)))
+    mask = bernoulli(b, (N, 100), 0.7, seed, "dropout_1", b.scalar("t", DType.INT))
+    function = b.finish("step" if buffered else "forward", {"mask": mask})
+    for step in (0, 1, 10**6):
+        state = {"state": placed(np.zeros(1), dtype, device), "t": step}
+        found = array_of(emitted(function, buffered)(state, placed(x_of(), dtype, device)))
+        expected = run(function, {"x": x_of(), "state": np.zeros(1), "t": step}, np.dtype(dtype))["mask"]
+        assert found.tobytes() == np.ascontiguousarray(expected).tobytes()
+        assert found.dtype == expected.dtype == dtype
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_hash_kernel_equals_the_ops_that_it_stands_for(device: str) -> None:
+    """The kernel is the one op of a region; the interpreter runs the thirty ops behind the mark."""
+    b = Builder()
+    b.input("x", Type((N,)))
+    bits = uniform_bits(b, (N, 5), 99, "dropout_2", b.scalar("t", DType.INT))
+    function = b.finish("forward", {"bits": bits})
+    (region,) = function.regions
+    for step in (0, 7, 2**31):
+        expected = run(function, {"x": x_of(), "t": step}, np.dtype("float64"))["bits"]
+        given = dict(region.attributes)
+        found = kernels.uniform_bits(
+            (SAMPLES, 5), step, int(str(given["stream"])), int(str(given["seed"])), torch.device(device)
+        )
+        np.testing.assert_array_equal(array_of(found), expected)
+        assert (expected >= 0).all()
+        assert (expected < 2**24).all()
+
+
+def test_masks_depend_on_seed_step_and_name_and_have_the_stated_mean() -> None:
+    masks = []
+    for seed, name, step in ((0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)):
+        b = Builder()
+        b.input("x", Type((N,)))
+        mask = bernoulli(b, (N, 5000), 0.7, seed, name, b.scalar("t", DType.INT))
+        function = b.finish("forward", {"mask": mask})
+        masks.append(run(function, {"x": x_of(), "t": step}, np.dtype("float64"))["mask"])
+    # Standard error of the mean of 20000 draws: 0.0032.
+    assert all(abs(mask.mean() - 0.7) < 0.013 for mask in masks)
+    agree = [float((masks[0] == mask).mean()) for mask in masks[1:]]
+    assert agree == pytest.approx([0.7**2 + 0.3**2] * 3, abs=0.015)

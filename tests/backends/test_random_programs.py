@@ -1,0 +1,147 @@
+"""Random networks under random routings: what lowers cleanly verifies, and runs alike on both backends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from fac.build.functions import build_evaluate, build_forward, build_probe, build_step
+from fac.passes import optimise
+from fac.pipeline import check, lowered
+from fac.step.verify import verify
+from tests.backends.test_conformance import agree, pair
+from tests.build.nets import Data, batch, linear, spec
+
+WIDTH = 4
+TOLERANCE = 1e-10
+PROFILE = settings(
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu")
+LEARNING = ("fixed", "kolen_pollack")
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[Data, ...]:
+    """A DAG: any layer may read any value before it; values that nobody read are added up before the output.
+
+    Hidden values all have one width, so that any two can be added and an identity fits anywhere.
+    """
+    layers: list[Data] = [linear("n0", WIDTH)]
+    unread = ["n0"]
+    for index in range(1, draw(st.integers(2, 7))):
+        name, values = f"n{index}", [str(layer["name"]) for layer in layers]
+        source = draw(st.sampled_from([*unread, *values]))
+        kind = draw(st.sampled_from(["linear", "linear", "activation", "add", "dropout"]))
+        reads: Any = source
+        match kind:
+            case "linear":
+                layer = linear(name, WIDTH, bias=draw(st.booleans()))
+            case "activation":
+                layer = {"kind": draw(st.sampled_from(ACTIVATIONS)), "name": name}
+            case "add" if len(values) > 1:
+                reads = (source, draw(st.sampled_from([v for v in values if v != source])))
+                layer = {"kind": "add", "name": name}
+            case _:
+                layer = {"kind": "dropout", "rate": 0.3, "name": name}
+        layers.append(layer | {"from": reads})
+        unread = [v for v in unread if v not in ((reads,) if isinstance(reads, str) else reads)] + [name]
+    if len(unread) > 1:
+        layers.append({"kind": "add", "name": "joined", "from": tuple(unread)})
+    last = draw(st.sampled_from([True, False]))
+    return (*layers, linear("out", 3, bias=last))
+
+
+def matrices(through: bool) -> st.SearchStrategy[Data]:
+    """Operators that fit any ends of at least 3 numbers."""
+    learn = st.sampled_from(LEARNING).map(lambda rule: {"rule": rule})
+    full = st.fixed_dictionaries({"kind": st.just("random"), "learn": learn, "scale": st.sampled_from([1.0, 0.5])})
+    reads = st.sampled_from(["fixed", "oja", "local", *(["normative"] if through else [])])
+    thin = st.builds(
+        lambda rank, read, write: {"kind": "low_rank", "rank": rank, "read": {"rule": read}, "write": write},
+        st.integers(1, 3),
+        reads,
+        learn,
+    )
+    exact: list[st.SearchStrategy[Data]] = [st.just({"kind": "transpose"})] if through else []
+    return st.one_of(full, thin, *exact)
+
+
+@st.composite
+def routings(draw: st.DrawFn, layers: tuple[Data, ...]) -> Data:
+    """A short-hand, or routes of which each `to` reads the loss, a subspace of it, or the error of a later layer.
+
+    Errors flow from late to early layers only, so that none depends on itself.
+    """
+    names = [str(layer["name"]) for layer in layers if layer["kind"] == "linear"]
+    if draw(st.integers(0, 3)) == 0:
+        return draw(
+            st.sampled_from(
+                [
+                    {"rule": "bp"},
+                    {"rule": "fa"},
+                    {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
+                    {"rule": "ldfa", "rank": 2},
+                    {"rule": "ldfa", "rank": 2, "learn": "local"},
+                    {"rule": "direct_ldfa", "rank": 2},
+                ]
+            )
+        )
+    routes: list[Data] = []
+    used = False
+    for place, name in enumerate(names):
+        kind = draw(st.sampled_from(["none", "through", "to", "both"]))
+        if kind in ("through", "both") and place:
+            routes.append({"through": name, "matrix": draw(matrices(True))})
+        if kind in ("to", "both") and name != "out":
+            source = draw(st.sampled_from(["loss", "loss", "task", "out"]))
+            used |= source == "task"
+            combine = draw(st.sampled_from(["replace", "add"]))
+            matrix = draw(matrices(False))
+            if source == "task":
+                matrix = {"kind": "random"}
+            routes.append({"to": name, "from": source, "matrix": matrix, "combine": combine})
+    subspaces = ({"name": "task", "rank": 2, "basis": {"rule": draw(st.sampled_from(["fixed", "oja"]))}},)
+    return {"subspaces": subspaces if used else (), "routes": tuple(routes)}
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> Data:
+    """A whole spec."""
+    layers = draw(networks())
+    update = draw(
+        st.sampled_from(
+            [
+                {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01},
+                {"rule": "sgd", "lr": 0.05, "clip": {"by": "norm", "at": 0.5}},
+                {"rule": "adamw", "lr": 0.01},
+            ]
+        )
+    )
+    return spec(layers, draw(routings(layers)), update)
+
+
+@PROFILE
+@given(specs())
+def test_verifies_and_backends_agree(data: Data) -> None:
+    errors = [d.rule.code for d in check(data) if d.rule.severity == "error"]
+    event(f"findings: {errors}")
+    if errors:
+        assert set(errors) <= EXPECTED, errors
+        return
+    program = lowered(data)
+    for function in (build_forward(program), build_evaluate(program), build_step(program)[0], build_probe(program)):
+        verify(function)
+        optimise(function, lambda _, after: verify(after))
+    reference, other = pair(data, "float64", "cpu")
+    for step in range(3):
+        x, y = batch(n=6 - step, seed=step)
+        losses = [float(session.step(x, y)["loss"]) for session in (reference, other)]
+        np.testing.assert_allclose(*losses, rtol=TOLERANCE)
+    agree(reference, other, TOLERANCE)
+    expected, found = reference.probe(x, y), other.probe(x, y)
+    assert expected.keys() == found.keys()
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=TOLERANCE, atol=TOLERANCE)

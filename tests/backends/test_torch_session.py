@@ -1,0 +1,208 @@
+"""What runs around the emitted code: kernels with and without fused forms, tiles, memory, tracebacks, precision."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fac_torch import device, kernels
+
+from fac.diagnostics import FacError
+from fac.pipeline import compile
+from tests.backends.test_conformance import DEVICES, DROPOUT, NET, RULES, UPDATES, distance
+from tests.build.nets import batch, spec
+
+OPTIMISERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "groups"]
+
+
+def run(rule: str, update: str, on: str, steps: int = 5) -> dict[str, Any]:
+    session = compile(spec(NET, RULES[rule], UPDATES[update]), "torch", "float64").open(device=on)
+    for step in range(steps):
+        session.step(*batch(seed=step))
+    return session.state()
+
+
+def same(a: dict[str, Any], b: dict[str, Any], tolerance: float) -> None:
+    assert max(distance(a[name], b[name]) for name in a) <= tolerance
+
+
+@pytest.mark.parametrize("on", DEVICES)
+@pytest.mark.parametrize("update", OPTIMISERS)
+@pytest.mark.parametrize("rule", ["bp", "fa_kp", "ldfa_oja_kp"])
+def test_eager_kernels_equal_fused_ones(rule: str, update: str, on: str, monkeypatch: Any) -> None:
+    """`fa_kp` lets two matrices read one gradient: a kernel that changed it would change the second's step."""
+    fused = run(rule, update, on)
+    for name in ("FUSED_SGD", "FUSED_ADAM", "FUSED_ADAMW"):
+        monkeypatch.setattr(kernels, name, None)
+    same(fused, run(rule, update, on), 1e-12)
+
+
+def test_this_torch_has_the_fused_kernels() -> None:
+    """Else the test above compares the eager kernels with themselves."""
+    assert None not in (kernels.FUSED_SGD, kernels.FUSED_ADAM, kernels.FUSED_ADAMW)
+
+
+@pytest.mark.parametrize("on", DEVICES)
+@pytest.mark.parametrize("update", OPTIMISERS)
+@pytest.mark.parametrize("tile", [8, 8 * 8, 3 * 8 * 8])
+def test_tiles(tile: int, update: str, on: str, monkeypatch: Any) -> None:
+    """Room for less than a row, one row or a few of fc2's 6 x 8 gradient; the last tile is a partial one."""
+    whole = run("ldfa_oja_kp", update, on)
+    monkeypatch.setattr(kernels, "TILE_BYTES", {"cpu": tile, "cuda": tile})
+    loops: list[int] = []
+    plain = kernels._tiles
+    monkeypatch.setattr(kernels, "_tiles", lambda *given: _counted(plain(*given), loops))
+    same(whole, run("ldfa_oja_kp", update, on), 1e-13)
+    assert max(loops) > 1
+
+
+def _counted(tiles: Any, loops: list[int]) -> Any:
+    count = 0
+    for pair in tiles:
+        count += 1
+        yield pair
+    loops.append(count)
+
+
+@pytest.mark.parametrize("on", DEVICES)
+def test_parameters_keep_their_memory(on: str) -> None:
+    """Emitted code, workspaces and whoever holds a tensor stay valid over steps, refreshes and loads."""
+    for rule in ("ldfa_oja_kp", "ldfa_refresh"):
+        session: Any = compile(spec(NET, RULES[rule], UPDATES["adam"]), "torch", "float64").open(device=on)
+        before = {name: tensor.data_ptr() for name, tensor in session.tensors.items()}
+        for step in range(8):
+            session.step(*batch(seed=step))
+        session.load_state(session.state())
+        assert before == {name: tensor.data_ptr() for name, tensor in session.tensors.items()}
+
+
+@pytest.mark.parametrize("on", DEVICES)
+def test_every_trainable_tensor_moves(on: str) -> None:
+    for rule, still in (("bp", set()), ("fa", {"fc2.feedback.B", "out.feedback.B"}), ("fa_kp", set())):
+        session = compile(spec(NET, RULES[rule], UPDATES["momentum"]), "torch", "float64").open(device=on)
+        before = session.state()
+        for step in range(3):
+            session.step(*batch(seed=step))
+        after = session.state()
+        assert {name for name in before if (before[name] == after[name]).all()} == still
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_autograd_graph(rule: str, monkeypatch: Any) -> None:
+    """Nothing asks for a gradient, and nothing that comes out could give one."""
+    session: Any = compile(spec(NET, RULES[rule], UPDATES["momentum"]), "torch", "float64").open(device="cpu")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("autograd was called")
+
+    monkeypatch.setattr(torch.autograd, "backward", refuse)
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    with torch.enable_grad():
+        loss = session.step(*batch())["loss"]
+    assert not loss.requires_grad
+    assert loss.grad_fn is None
+    assert not any(tensor.requires_grad for tensor in session.tensors.values())
+    workspace = session.workspaces[7]
+    assert not any(tensor.requires_grad for tensor in vars(workspace).values())
+
+
+def test_workspaces_are_made_once_per_batch_size() -> None:
+    session: Any = compile(spec(NET), "torch").open(device="cpu")
+    for n in (8, 8, 3, 8):
+        session.step(*batch(n=n))
+    assert set(session.workspaces) == {8, 3}
+    first = session.workspaces[3]
+    session.step(*batch(n=3))
+    assert session.workspaces[3] is first
+    session.step(*batch(n=5))
+    assert len(session.workspaces) == 2
+
+
+def test_tracebacks_show_emitted_lines() -> None:
+    session: Any = compile(spec(NET), "torch", "float64").open(device="cpu")
+    with pytest.raises(RuntimeError) as caught:
+        session.module.step(session.tensors, session._workspace(7), torch.zeros(7, 4, dtype=torch.float64), None, 0.1, 0)
+    text = "".join(traceback.format_exception(caught.value))
+    assert "fc1 = torch.addmm(fc1_bias, x, fc1_weight.T, out=B.fc1)" in text
+    assert "<fac demo " in text
+
+
+# -- precision of float32 products ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["medium", "high"])
+def test_precision_is_put_back(mode: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    with device.float32_products(mode):
+        assert torch.get_float32_matmul_precision() == mode
+    assert torch.get_float32_matmul_precision() == before
+    with pytest.raises(ZeroDivisionError), device.float32_products(mode):
+        _ = 1 / 0
+    assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.parametrize("call", ["step", "evaluate", "probe", "forward"])
+def test_session_puts_precision_back(call: str) -> None:
+    session: Any = compile(spec(NET), "torch", "float32").open(device="cpu")
+    session.matmul = "medium"
+    seen: list[str] = []
+    inner = getattr(session.module, call)
+
+    def spy(*given: Any) -> Any:
+        seen.append(torch.get_float32_matmul_precision())
+        return inner(*given)
+
+    setattr(session.module, call, spy)
+    x, y = batch()
+    getattr(session, call)(*((x,) if call == "forward" else (x, y)))
+    assert seen == ["medium"]
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_float64_never_asks_the_probe(monkeypatch: Any) -> None:
+    monkeypatch.setattr("fac_torch.session.matmul_precision", lambda kind: pytest.fail("probed"))
+    compile(spec(NET), "torch", "float64").open(device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("gain", "bound", "expected"),
+    [(2.0, 1.0, "medium"), (1.2, 1.0, "highest"), (0.5, 1.0, "highest"), (2.0, 0.0, "highest")],
+)
+def test_probe_decides_by_time_and_error(gain: float, bound: float, expected: str, monkeypatch: Any) -> None:
+    """The clock is ours: `highest` takes `gain` times as long as `medium`. A bound of 0 stands for bfloat16 tiles."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += gain if torch.get_float32_matmul_precision() == "highest" else 1.0
+        return now[0]
+
+    monkeypatch.setattr(time, "perf_counter", clock)
+    monkeypatch.setattr(device, "MAX_ERROR", bound)
+    random = torch.get_rng_state()
+    probe = device.matmul_precision.__wrapped__
+    assert [probe("cpu"), probe("cpu")] == [expected, expected]
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_probe_leaves_cuda_alone() -> None:
+    assert device.matmul_precision.__wrapped__("cuda") == "highest"
+
+
+def test_unknown_device() -> None:
+    artifact = compile(spec(NET), "torch")
+    for name in ("nonsense", "cuda:99"):
+        with pytest.raises(FacError, match=f"cannot use the device `{name}` here; it has .*cpu"):
+            artifact.open(device=name)
+
+
+def test_dropout_is_off_outside_training() -> None:
+    session = compile(spec(DROPOUT), "torch", "float64").open(device="cpu")
+    x, y = batch()
+    np.testing.assert_array_equal(session.forward(x), session.forward(x))
+    assert session.evaluate(x, y) == session.evaluate(x, y)
+    assert session.state()["step"] == 0

@@ -1,0 +1,46 @@
+"""The published JSON Schema is the one of the models. `FAC_UPDATE_GOLDEN=1 pytest` writes it anew."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from fac.cli.schema import COMMAND
+
+COMMITTED = Path(__file__).parents[2] / "schemas" / "fac.v1.schema.json"
+
+
+def printed() -> str:
+    return CliRunner().invoke(COMMAND, catch_exceptions=False).stdout
+
+
+def test_the_committed_schema_is_up_to_date() -> None:
+    if os.environ.get("FAC_UPDATE_GOLDEN"):
+        COMMITTED.write_text(printed(), "utf-8")
+    assert COMMITTED.read_text("utf-8") == printed()
+
+
+def test_it_names_itself_and_knows_the_kinds() -> None:
+    schema = json.loads(printed())
+    assert schema["$id"] == "urn:fac:spec:v1"
+    assert schema["title"] == "fac spec, version 1"
+    assert schema["additionalProperties"] is False
+    assert {"Linear", "Ldfa", "LowRank", "ToRoute"} <= schema["$defs"].keys()
+    assert "from" in schema["$defs"]["ToRoute"]["properties"], "keys are those of the file"
+
+
+def test_every_field_is_described() -> None:
+    """Descriptions become hover texts. A reference has that of its model, and so has what tells kinds apart."""
+    schema = json.loads(printed())
+    models: dict[str, Any] = {"ModelSpec": schema, **schema["$defs"]}
+    bare = [
+        f"{name}.{key}"
+        for name, model in models.items()
+        for key, field in model.get("properties", {}).items()
+        if not {"description", "$ref"} & field.keys() and key not in ("kind", "rule", "source")
+    ]
+    assert bare == []

@@ -1,0 +1,91 @@
+"""`fac show` at the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fac.cli.show import COMMAND
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_the_table(run: Run, spec: Path) -> None:
+    # Backward: 75,776 for gradients, 9,984 for errors, 6,504 for P and 6,144 for Q; backprop 75,776 + 10,240.
+    status, out, err = run("show", spec)
+    assert (status, err) == (0, "")
+    assert (
+        out
+        == """\
+ layer   kind    output  params  error from        operator      rank  update
+ fc1     linear      16    1040  logits (through)  Q P, learned  6/10  sgd
+ logits  linear      10     170  loss              exact            -  sgd
+ backward multiply-adds: 1.14 of backprop     peak memory at batch 64: 43.7 KiB     weight transport: none
+"""
+    )
+
+
+def test_parts_can_be_asked_for_together(run: Run, spec: Path) -> None:
+    status, out, _ = run("show", spec, "--updates", "--cost", "--batch", 2)
+    assert status == 0
+    updates, costs = out.split("\n\n")
+    assert updates.startswith(" fc1.weight ")
+    assert costs.startswith(" batch 2 ")
+
+
+def test_the_long_form_can_be_used_as_a_spec(run: Run, spec: Path, tmp_path: Path) -> None:
+    status, long, _ = run("show", spec, "--expand")
+    assert status == 0
+    (tmp_path / "long.fac.yaml").write_text(long)
+    assert run("show", "long.fac.yaml", "--expand") == (0, long, "")
+    assert run("show", "long.fac.yaml", "--json")[1] == run("show", spec, "--json")[1]
+
+
+def test_after_a_pass(run: Run, spec: Path) -> None:
+    status, out, _ = run("show", spec, "--after", "build")
+    assert status == 0
+    assert out.startswith("function step(\n    x: f[N, 8, 8],\n")
+    status, out, err = run("show", spec, "--after", "nothing")
+    assert (status, out) == (2, "")
+    assert err.startswith("fac: no pass is called `nothing`; there are `build`, ")
+
+
+def test_json_and_overrides(run: Run, spec: Path) -> None:
+    status, out, _ = run("show", spec, "--json", "--set", "layers.fc1.out=4", "--set", "feedback.rank=99")
+    data = json.loads(out)
+    assert status == 0
+    assert data["parameters"] == 65 * 4 + 5 * 10
+    assert data["routes"][0]["rank"] == 4
+    assert {"layers", "routes", "cost", "updates"} <= data.keys()
+    assert data["cost"]["batch"] == 64
+
+
+def test_findings_and_misuse(run: Run, spec: Path) -> None:
+    status, out, err = run("show", spec, "--set", "layers.fc1.out=0")
+    assert (status, out) == (1, "")
+    assert "error[" in err
+    assert run("show", "missing.fac.yaml")[0] == 2
+    assert run("show", spec, "--batch", 0)[0] == 2
+    status, out, err = run("show", spec, "--expand", "--json")
+    assert (status, out) == (2, "")
+    assert "leave out other options" in err
+
+
+def test_every_option_has_a_help_text() -> None:
+    assert all(getattr(parameter, "help", "") for parameter in COMMAND.params if parameter.name != "spec")
+
+
+def test_neither_a_framework_nor_numpy_is_imported(spec: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['fac', 'show', sys.argv[1], '--cost']\n"
+        "from fac.cli import main\n"
+        "main()\n"
+        "raise SystemExit(int(bool({'torch', 'numpy', 'rich'} & sys.modules.keys())))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code, spec], stdout=subprocess.DEVNULL, check=False).returncode
+        == 0
+    )

@@ -1,0 +1,285 @@
+"""What `fac show` prints of a network small enough to count by hand, and of each kind of routing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fac
+from fac.build.costs import cost, optimised_step
+from fac.diagnostics import FacError
+from fac.program.lower import lower
+from fac.program.program import Program
+from fac.render import show
+from fac.render.lineage import Lineage
+from fac.step.text import to_text
+
+LAYERS = (
+    {"kind": "linear", "name": "fc1", "out": 3},
+    {"kind": "relu"},
+    {"kind": "linear", "name": "logits", "out": 2},
+)
+RESIDUAL = (
+    {"kind": "linear", "name": "fc1", "out": 3},
+    {"kind": "relu", "name": "h1"},
+    {"kind": "linear", "name": "fc2", "out": 3},
+    {"kind": "relu", "name": "h2"},
+    {"kind": "add", "name": "join", "from": ("h2", "h1")},
+    {"kind": "linear", "name": "logits", "out": 2},
+)
+
+
+def program(feedback: Any, layers: Any = LAYERS, **fields: Any) -> Program:
+    spec = {
+        "fac": 1,
+        "name": "tiny",
+        "input": {"shape": (4,)},
+        "layers": layers,
+        "loss": {"kind": "cross_entropy"},
+        "feedback": feedback,
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    return lower(fac.load(spec | fields))
+
+
+def lineage(made: Program) -> Lineage:
+    return Lineage(made, optimised_step(made))
+
+
+def chains(made: Program) -> dict[str, str]:
+    """What `--updates` prints, by name."""
+    lines = show.updates(lineage(made)).splitlines()
+    return {name: " ".join(rest) for name, *rest in map(str.split, lines)}
+
+
+def rows(made: Program) -> dict[str, list[str]]:
+    """The layer table by layer, from `error from` on; columns stand two spaces apart."""
+    lines = show.layers(made, lineage(made), cost(made, 2)).splitlines()[1:-1]
+    cells = ([c.strip() for c in line.split("  ") if c.strip()] for line in lines)
+    return {name: rest for name, _, _, _, *rest in cells}
+
+
+TINY = program({"rule": "ldfa", "rank": 1})
+
+
+def test_layers() -> None:
+    # Backward: gradients 2*(4*3 + 3*2), errors 2*1*(2 + 3), Oja 2*2 + 2 + 2, Kolen-Pollack 2*3: 60; backprop has
+    # the gradients and 2*3*2: 48. Memory in floats of 4 bytes: x and state 36, labels 4, and while the last bias
+    # gradient is made an activation 6, the error at logits 4, its gradients 6 + 2, s 2, the error at fc1 6 and
+    # its gradients 12 + 3.
+    assert (
+        show.layers(TINY, lineage(TINY), cost(TINY, 2))
+        == """\
+ layer   kind    output  params  error from        operator      rank  update
+ fc1     linear       3      15  logits (through)  Q P, learned   1/2  sgd
+ logits  linear       2       8  loss              exact            -  sgd
+ backward multiply-adds: 1.25 of backprop     peak memory at batch 2: 324 B     weight transport: none
+"""
+    )
+
+
+def test_costs() -> None:
+    # Bytes of fc1, in floats: x W^T 8 + 12 + 6, its bias 6 + 3 + 6, gradients 6 + 8 + 12 and 6 + 3, updates
+    # 12 + 12, 12 + 12 + 12, 3 + 3 and 3 + 3 + 3: 151.
+    assert (
+        show.costs(cost(TINY, 2))
+        == """\
+ batch 2   forward  error  gradient  learn  bytes  feedback words
+ fc1            24      0        24      0    604               0
+ relu_1          0      0         0      0    120               0
+ logits         12     10        12     14    700               5
+ loss            0      0         0      0     80               0
+ total          36     10        36     14  1,504               5
+ backprop       36     12        36      0  1,220               6
+ backward multiply-adds: 60, backprop 48, ratio 1.250
+ peak memory: 324 B, backprop 256 B
+"""
+    )
+
+
+def test_updates() -> None:
+    assert (
+        show.updates(lineage(TINY))
+        == """\
+ fc1.weight         <- sgd <- fc1.error x input <- relu' <- Q P (logits.feedback, rank 1, oja / kolen_pollack) <- loss error
+ fc1.bias           <- sgd <- sum of fc1.error <- relu' <- Q P (logits.feedback, rank 1, oja / kolen_pollack) <- loss error
+ logits.weight      <- sgd <- logits.error x relu_1 <- loss error
+ logits.bias        <- sgd <- sum of logits.error <- loss error
+ logits.feedback.P  <- oja <- loss error
+ logits.feedback.Q  <- sgd <- kolen_pollack <- loss error x relu_1
+"""  # noqa: E501 - what is printed
+    )
+
+
+def test_the_exact_error_shows_its_weight_transport() -> None:
+    made = program({"rule": "bp"}, RESIDUAL)
+    assert show.transporting(made, lineage(made)) == ["fc2", "logits"]
+    assert chains(made)["fc2.weight"] == "<- sgd <- fc2.error x h1 <- relu' <- join.error"
+    assert chains(made)["join.error"] == "<- W^T (logits.weight) <- loss error"
+    # The skip stands beside the layer that it jumps over.
+    assert chains(made)["fc1.bias"] == (
+        "<- sgd <- sum of fc1.error <- relu' <- (W^T (fc2.weight) <- fc2.error) + (join.error)"
+    )
+    assert rows(made)["fc2"] == ["join", "exact", "-", "sgd"]
+    assert rows(made)["fc1"] == ["fc2 + join", "W^T + exact", "- + -", "sgd"]
+
+
+def test_layers_that_a_rule_freezes() -> None:
+    made = program({"rule": "shallow"})
+    assert chains(made)["fc1.weight"] == chains(made)["fc1.bias"] == "frozen"
+    assert rows(made)["fc1"] == ["-", "-", "-", "frozen"]
+    assert show.transporting(made, lineage(made)) == []
+
+
+def test_direct_routes() -> None:
+    made = program({"rule": "dfa"}, RESIDUAL)
+    assert rows(made)["fc1"] == ["loss (direct)", "B, fixed", "-", "sgd"]
+    assert (
+        chains(made)["fc1.weight"]
+        == "<- sgd <- fc1.error x input <- relu' <- B (fc1.feedback, fixed) <- loss error"
+    )
+    assert chains(made)["fc1.feedback.B"] == "fixed"
+
+
+def test_routes_that_add_show_both() -> None:
+    routes = (
+        {"to": "fc1", "matrix": {"kind": "random", "learn": {"rule": "kolen_pollack"}}, "combine": "add"},
+        {"to": "fc1", "matrix": {"kind": "low_rank", "rank": 1, "scale": 0.5}, "combine": "add"},
+    )
+    made = program({"routes": routes})
+    assert chains(made)["fc1.weight"] == (
+        "<- sgd <- fc1.error x input <- relu' <- (W^T (logits.weight) <- loss error)"
+        " + (B (fc1.feedback, kolen_pollack) <- loss error)"
+        " + (x 0.5 <- Q P (fc1.feedback.2, rank 1, oja / kolen_pollack) <- loss error)"
+    )
+    assert chains(made)["fc1.feedback.B"] == "<- sgd <- kolen_pollack <- loss error x relu_1"
+    assert rows(made)["fc1"] == [
+        "logits + loss (direct) + loss (direct)",
+        "W^T + B, learned + Q P, learned",
+        "- + - + 1/2",
+        "sgd",
+    ]
+
+
+def test_a_subspace_has_a_line_of_its_own() -> None:
+    feedback = {
+        "subspaces": ({"name": "task", "rank": 2, "basis": {"rule": "oja"}},),
+        "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random"}},),
+    }
+    made = program(feedback, RESIDUAL)
+    assert (
+        chains(made)["fc1.weight"]
+        == "<- sgd <- fc1.error x input <- relu' <- B (fc1.feedback, fixed) <- task.read"
+    )
+    assert chains(made)["task.read"] == "<- P (task, rank 2, oja) <- loss error"
+    assert rows(made)["fc2"] == ["task (direct)", "B, fixed", "-", "sgd"]
+
+
+def test_identity_leaves_no_op_but_is_named_in_the_table() -> None:
+    layers = ({"kind": "linear", "name": "fc1", "out": 2}, *LAYERS[1:])
+    made = program({"routes": ({"to": "fc1", "matrix": {"kind": "identity"}},)}, layers)
+    assert rows(made)["fc1"] == ["loss (direct)", "identity", "-", "sgd"]
+    assert chains(made)["fc1.weight"] == "<- sgd <- fc1.error x input <- relu' <- loss error"
+
+
+def test_normative_learning_reads_the_weight() -> None:
+    made = program({"rule": "ldfa", "rank": 1, "learn": "normative"})
+    assert show.transporting(made, lineage(made)) == ["logits"]
+    assert chains(made)["logits.feedback.Q"] == "<- sgd <- normative <- logits.weight"
+
+
+def test_feedback_that_no_error_needs_is_not_used() -> None:
+    frozen = tuple(
+        layer | {"trainable": False} if layer["kind"] == "linear" else layer for layer in LAYERS[:2]
+    )
+    made = program({"rule": "fa"}, (*frozen, LAYERS[2]))
+    assert chains(made)["logits.feedback.B"] == "not used"
+    data = show.as_json(made, lineage(made), cost(made, 2))
+    assert [route["used"] for route in data["routes"]] == [False]
+
+
+@pytest.mark.parametrize(
+    ("update", "chain"),
+    [
+        ({"rule": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, "sgd"),
+        ({"rule": "adamw", "lr": 0.1}, "adamw"),
+        ({"rule": "sgd", "lr": 0.1, "clip": {"by": "norm", "at": 1.0}}, "sgd <- clip"),
+        ({"rule": "sgd", "lr": 0.1, "clip": {"by": "value", "at": 1.0}}, "sgd <- clip"),
+        (
+            {"rule": "sgd", "lr": 0.1, "groups": ({"match": "fc1.*", "use": {"rule": "adam", "lr": 0.1}},)},
+            "adam",
+        ),
+    ],
+)
+def test_update_rules(update: dict[str, Any], chain: str) -> None:
+    found = chains(program({"rule": "bp"}, update=update))
+    assert (
+        found["fc1.weight"]
+        == f"<- {chain} <- fc1.error x input <- relu' <- W^T (logits.weight) <- loss error"
+    )
+
+
+def test_mean_squared_error_of_a_network_that_ends_in_an_activation() -> None:
+    made = program({"rule": "bp"}, (*LAYERS, {"kind": "sigmoid"}), loss={"kind": "mse"})
+    assert chains(made)["logits.bias"] == "<- sgd <- sum of logits.error <- sigmoid' <- loss error"
+
+
+def test_after_a_pass() -> None:
+    built, shared, last = (show.step_after(TINY, name) for name in ("build", "share_common", "drop_dead"))
+    assert last == to_text(optimised_step(TINY))
+    assert len(built.splitlines()) > len(shared.splitlines()) >= len(last.splitlines())
+    message = "no pass is called `fuse`; there are `build`, `fold_constants`, `share_common`, `drop_dead`"
+    with pytest.raises(FacError, match=message):
+        show.step_after(TINY, "fuse")
+
+
+def test_json() -> None:
+    made = program({"rule": "ldfa", "rank": 1})
+    data = show.as_json(made, lineage(made), cost(made, 2))
+    assert data["parameters"] == 23
+    assert [layer["name"] for layer in data["layers"]] == ["fc1", "relu_1", "logits"]
+    assert data["layers"][0]["error"] == [
+        {"from": "logits (through)", "operator": "Q P, learned", "rank": 1, "full_rank": 2}
+    ]
+    (route,) = data["routes"]
+    assert (route["node"], route["direction"], route["learning"]) == (
+        "logits",
+        "through",
+        ["oja", "kolen_pollack"],
+    )
+    assert route["learned"] == route["state"] == ["logits.feedback.P", "logits.feedback.Q"]
+    assert data["cost"]["backward_ratio"] == 1.25
+    assert data["cost"]["step"]["macs"] == 36 + 60
+    # In floats: |d|^2 4 + 4, s^T d 2 + 4 + 2, s^T s 2 + 2 + 1, (s^T s) P 1 + 2 + 2, then 6, 4 and 6, and gQ 6 + 2 + 3.
+    assert data["cost"]["step"]["layers"][2]["phases"]["learn"] == {
+        "macs": 14,
+        "bytes": 212,
+        "feedback_words": 0,
+    }
+    assert data["updates"][4] == {"name": "logits.feedback.P", "chain": ["oja", "loss error"], "still": None}
+
+
+def test_depth_is_no_limit() -> None:
+    layers = [{"kind": "linear", "out": 2}, {"kind": "relu"}] * 1500
+    made = program({"rule": "ldfa", "rank": 1}, (*layers, LAYERS[2]))
+    assert len(show.updates(lineage(made)).splitlines()) == 2 * 1501 + 2 * 1500
+
+
+def test_a_skip_over_everything_is_told_once_per_join() -> None:
+    layers: list[dict[str, Any]] = [{"kind": "linear", "name": "stem", "out": 3}]
+    for index in range(40):
+        before = f"join{index - 1}" if index else "stem"
+        layers += [{"kind": "linear", "name": f"fc{index}", "out": 3, "from": before}, {"kind": "relu"}]
+        layers += [{"kind": "add", "name": f"join{index}", "from": (f"relu_{index + 1}", before)}]
+    made = program({"rule": "bp"}, (*layers, LAYERS[2]))
+    assert len(show.updates(lineage(made))) < 40 * 400
+    assert chains(made)["join7.error"] == "<- (W^T (fc8.weight) <- fc8.error) + (join8.error)"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 29, "1.5 GiB")],
+)
+def test_binary(size: int, text: str) -> None:
+    assert show.binary(size) == text

@@ -1,0 +1,133 @@
+"""The builder: names, places of origin, shorthands for constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fac.step.builder import Builder
+from fac.step.ir import Origin, Phase
+from fac.step.text import to_text
+from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
+from fac.step.verify import verify
+from tests.passes.golden import matches
+
+X = Type((N, 3))
+
+
+def test_names_are_unique_whatever_is_asked_for() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    for name in ("a", "a.1", "a", "a", "a.1", "x", "neg"):
+        b.named(b.neg(x), name)
+    b.neg(x)
+    names = [value.name for value in b.inputs] + [op.result.name for op in b.ops]
+    assert len(names) == len(set(names))
+    assert names[:3] == ["x", "a", "a.1"]
+    verify(b.finish("f", {}))
+
+
+def test_input_names_are_public_and_must_be_new() -> None:
+    b = Builder()
+    b.input("x", X)
+    with pytest.raises(AssertionError, match="two inputs are called x"):
+        b.input("x", X)
+
+
+def test_named_replaces_the_latest_op_only() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    first, second = b.neg(x), b.neg(x)
+    assert b.named(first, "late") is first
+    renamed = b.named(second, "second")
+    assert renamed.name == "second"
+    assert [op.result for op in b.ops] == [first, renamed]
+
+
+def test_named_keeps_the_first_name() -> None:
+    """A value that has a name may have been handed on already, so that a new object cannot take its place."""
+    b = Builder()
+    value = b.named(b.neg(b.input("x", X)), "first")
+    assert b.named(value, "second") is value
+    assert value.name == "first"
+
+
+def test_named_leaves_inputs_alone() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    assert b.named(x, "y") is x
+
+
+def test_marked_values_keep_their_names() -> None:
+    """A region holds the value itself: a new object in its place would leave the mark dangling."""
+    b = Builder()
+    x = b.input("x", X)
+    value = b.neg(x)
+    b.mark("minus", {"x": x}, {"y": value}, {})
+    assert b.named(value, "y") is value
+    verify(b.finish("f", {"y": value}))
+
+
+def test_origin_nests() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    with b.at("outer", Phase.ERROR):
+        with b.at("inner", Phase.LEARN):
+            b.neg(x)
+        b.label(b.neg(x), "turned")
+    b.neg(x)
+    assert [op.origin for op in b.ops] == [
+        Origin("inner", Phase.LEARN),
+        Origin("outer", Phase.ERROR),
+        Origin("", Phase.FORWARD),
+    ]
+    assert [op.result.name for op in b.ops] == ["inner.neg", "outer.turned", "neg"]
+
+
+def test_origin_is_restored_after_an_error() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    with pytest.raises(TypeRuleError), b.at("outer", Phase.ERROR):
+        b.matmul(x, x)
+    b.neg(x)
+    assert b.ops[-1].origin.node == ""
+
+
+def test_numbers_become_constants() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    b.mul(2, x)
+    assert [op.kind for op in b.ops] == ["constant", "mul"]
+    assert b.ops[0]["value"] == 2.0
+    assert b.ops[0].result.type == SCALAR
+    assert b.constant(3).type == Type((), DType.INT)
+
+
+def test_nothing_is_emitted_for_what_is_so_already() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    assert b.reshape(x, (N, 3)) is b.broadcast_to(x, (N, 3)) is b.cast(x, DType.FLOAT) is x
+    assert b.ops == []
+
+
+def test_count_knows_the_batch_at_run_time_only() -> None:
+    b = Builder()
+    b.count((2, 3))
+    assert [op["value"] for op in b.ops] == [6.0]
+    b.count((N, 3))
+    assert [op.kind for op in b.ops[1:]] == ["batch_size", "constant", "mul"]
+
+
+def test_text_form() -> None:
+    """One op per line; types, attributes, origins; false attributes are left out."""
+    b = Builder()
+    x, w = b.input("x", X), b.input("w", Type((2, 3)))
+    step = b.scalar("step", DType.INT)
+    with b.at("fc1", Phase.FORWARD):
+        h = b.named(b.matmul(x, w, tb=True), "fc1")
+        total = b.sum(h, (0,), keep=True)
+    wide = b.mul(b.broadcast_to(total, (N, 2)), 1e-30)
+    flags = b.less(b.cast(step, DType.FLOAT), wide)
+    function = b.finish("demo", {"flags": flags, "w": w})
+    matches(Path(__file__).with_name("text.ir"), to_text(function))
