@@ -300,7 +300,8 @@ def write_common(artifact: Artifact, backend: str, directory: Path, files: Mappi
         "state": {slot.name: list(slot.shape) for slot in c.state},
         "files": [*files, "state.safetensors", "manifest.json"],
     }
-    state = {name: np.asarray(a, artifact.precision) for name, a in c.initial().items()}
+    # In row-major order: safetensors stores the memory as it lies, so a transposed array would come back scrambled.
+    state = {name: np.array(a, artifact.precision, order="C") for name, a in c.initial().items()}
     metadata = {"spec_hash": c.spec_hash, "name": c.name, "fac_version": c.version}
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -75,8 +75,3 @@ def _orthonormal_rows(rng: np.random.Generator, shape: tuple[int, ...]) -> Array
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))
     return q.T if rows <= columns else q
-
-
-def as_dtype(state: Mapping[str, Array], dtype: np.dtype[np.floating]) -> dict[str, NDArray[np.floating]]:
-    """The state in the precision of a session."""
-    return {name: np.ascontiguousarray(value, dtype) for name, value in state.items()}

@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
+from fac.render.reference import page
 from fac.spec.model import ModelSpec
 
 
 @click.command("schema")
-def COMMAND() -> None:
+@click.option("--markdown", is_flag=True, help="The same as a page to read: every key and every kind.")
+def COMMAND(markdown: bool) -> None:
     """Print the JSON Schema of the spec, with the kinds that are installed here."""
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    click.echo(page() if markdown else json.dumps(schema(), indent=2, ensure_ascii=False), nl=not markdown)
 
 
 def schema() -> dict[str, Any]:

@@ -29,8 +29,8 @@ COMMUTATIVE = frozenset({"add", "mul"})
 def fold_constants(function: Function) -> Function:
     """Fold what is known before the run.
 
-    After this pass no scalar arithmetic has only constant operands, nothing is added to 0, multiplied by 1 or reshaped to its own shape, and
-    no operand of elementwise arithmetic is stretched where broadcasting does that by itself.
+    After this pass no scalar arithmetic has only constant operands; nothing is added to 0, multiplied by 1 or
+    reshaped to its own shape; and no operand of elementwise arithmetic is stretched where broadcasting does that.
     """
     known: dict[Value, float] = {}
     stretched: dict[Value, Value] = {}

@@ -41,7 +41,11 @@ class Tensor:
     @property
     def owner(self) -> str:
         """The node or subspace that the tensor belongs to."""
-        return self.name.partition(".feedback.")[0] if self.role is Role.FEEDBACK else self.name.rpartition(".")[0]
+        return (
+            self.name.partition(".feedback.")[0]
+            if self.role is Role.FEEDBACK
+            else self.name.rpartition(".")[0]
+        )
 
     @property
     def size(self) -> int:

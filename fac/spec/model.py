@@ -23,7 +23,9 @@ class Input(Model):
 class ModelSpec(Model):
     """A network, the routing of its errors, and how it is trained."""
 
-    schema_: str | None = Field(None, alias="$schema", description="The JSON Schema, for editors of JSON files.")
+    schema_: str | None = Field(
+        None, alias="$schema", description="The JSON Schema, for editors of JSON files."
+    )
     fac: Literal[1] = Field(description="Version of the spec format.")
     name: str = Field(description="Name of the experiment; output folders and headers carry it.")
     input: Input = Field(description="The data that the first layer reads.")

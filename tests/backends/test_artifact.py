@@ -97,12 +97,21 @@ SCRIPT = """
 @pytest.mark.parametrize(("rule", "update"), [("ldfa_oja_kp", "momentum"), ("subspace", "adamw")])
 def test_folder_runs_without_fac(rule: str, update: str, tmp_path: Path) -> None:
     """A process of its own, in which importing fac is an error, makes the steps that the session makes."""
-    layers = (linear("fc1", 8), RELU, {"kind": "dropout", "rate": 0.5}, linear("fc2", 6), RELU, linear("out", 3))
+    layers = (
+        linear("fc1", 8),
+        RELU,
+        {"kind": "dropout", "rate": 0.5},
+        linear("fc2", 6),
+        RELU,
+        linear("out", 3),
+    )
     made = compile(spec(layers, RULES[rule], UPDATES[update]), backend="torch", precision="float64")
     made.write(tmp_path)
     np.savez(tmp_path / "data.npz", x=X, y=Y)
     (tmp_path / "main.py").write_text(textwrap.dedent(SCRIPT))
-    ended = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     session = made.open(device="cpu")
     losses = [float(session.step(X, Y, 0.05)["loss"]) for _ in range(3)]
@@ -176,7 +185,7 @@ def test_state_of_another_spec_is_refused_whole(backend: str) -> None:
 @BACKENDS
 def test_many_differences_are_cut_short(backend: str) -> None:
     session = artifact(backend).open()
-    with pytest.raises(FacError, match="`demo`: `fc1.weight` is missing; .*; .* and [0-9]+ more$"):
+    with pytest.raises(FacError, match=r"`demo`: `fc1.weight` is missing; .*; .* and [0-9]+ more$"):
         session.load_state({})
     with pytest.raises(FacError, match="belongs to another spec than `demo`"):
         artifact(backend).open({"nothing": np.zeros(1)})

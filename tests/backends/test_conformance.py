@@ -58,7 +58,10 @@ UPDATES: dict[str, Data] = {
     "groups": {
         "rule": "sgd",
         "lr": 0.05,
-        "groups": ({"match": "*.bias", "lr_scale": 0.5}, {"match": "fc1.*", "use": {"rule": "adam", "lr": 0.01}}),
+        "groups": (
+            {"match": "*.bias", "lr_scale": 0.5},
+            {"match": "fc1.*", "use": {"rule": "adam", "lr": 0.01}},
+        ),
         "feedback": {"lr_scale": 2.0, "weight_decay": 0.01},
     },
 }
@@ -208,7 +211,14 @@ def test_batch_of_one_and_changing_sizes(rule: str, device: str) -> None:
     compare(spec(NET, RULES[rule], UPDATES["momentum"]), device, *batches)
 
 
-DROPOUT = (linear("fc1", 40), RELU, {"kind": "dropout", "rate": 0.5}, linear("fc2", 6), RELU, linear("out", 3))
+DROPOUT = (
+    linear("fc1", 40),
+    RELU,
+    {"kind": "dropout", "rate": 0.5},
+    linear("fc2", 6),
+    RELU,
+    linear("out", 3),
+)
 
 
 @ON_EACH

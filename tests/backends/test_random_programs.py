@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fac.build.functions import build_evaluate, build_forward, build_probe, build_step
 from fac.passes import optimise
-from fac.pipeline import check, lowered
+from fac.pipeline import lowered
 from fac.step.verify import verify
 from tests.backends.test_conformance import agree, pair
 from tests.build.nets import Data, batch, linear, spec
@@ -58,7 +58,9 @@ def networks(draw: st.DrawFn) -> tuple[Data, ...]:
 def matrices(through: bool) -> st.SearchStrategy[Data]:
     """Operators that fit any ends of at least 3 numbers."""
     learn = st.sampled_from(LEARNING).map(lambda rule: {"rule": rule})
-    full = st.fixed_dictionaries({"kind": st.just("random"), "learn": learn, "scale": st.sampled_from([1.0, 0.5])})
+    full = st.fixed_dictionaries(
+        {"kind": st.just("random"), "learn": learn, "scale": st.sampled_from([1.0, 0.5])}
+    )
     reads = st.sampled_from(["fixed", "oja", "local", *(["normative"] if through else [])])
     thin = st.builds(
         lambda rank, read, write: {"kind": "low_rank", "rank": rank, "read": {"rule": read}, "write": write},
@@ -110,7 +112,7 @@ def routings(draw: st.DrawFn, layers: tuple[Data, ...]) -> Data:
 
 @st.composite
 def specs(draw: st.DrawFn) -> Data:
-    """A whole spec."""
+    """A whole spec, without findings of severity `error`."""
     layers = draw(networks())
     update = draw(
         st.sampled_from(
@@ -127,13 +129,13 @@ def specs(draw: st.DrawFn) -> Data:
 @PROFILE
 @given(specs())
 def test_verifies_and_backends_agree(data: Data) -> None:
-    errors = [d.rule.code for d in check(data) if d.rule.severity == "error"]
-    event(f"findings: {errors}")
-    if errors:
-        assert set(errors) <= EXPECTED, errors
-        return
     program = lowered(data)
-    for function in (build_forward(program), build_evaluate(program), build_step(program)[0], build_probe(program)):
+    for function in (
+        build_forward(program),
+        build_evaluate(program),
+        build_step(program)[0],
+        build_probe(program),
+    ):
         verify(function)
         optimise(function, lambda _, after: verify(after))
     reference, other = pair(data, "float64", "cpu")

@@ -128,13 +128,18 @@ def test_weight_gradients_never_exist() -> None:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["len", "SGD", "B", "S", "n", "t", "torch", "kernels", "lambda", "None", "1st", "a-b"])
+@pytest.mark.parametrize(
+    "name", ["len", "SGD", "B", "S", "n", "t", "torch", "kernels", "lambda", "None", "1st", "a-b"]
+)
 def test_layers_may_be_called_anything(name: str) -> None:
     """Whatever the emitted code itself uses, and what Python keeps for itself."""
     layers = (linear(name, 4), RELU, {"kind": "dropout", "rate": 0.5}, linear("out", 3))
     data = spec(layers, RULES["bp"], MOMENTUM)
     x, y = batch()
-    losses = [float(compile(data, b, "float64").open(device="cpu").step(x, y)["loss"]) for b in ("reference", "torch")]
+    losses = [
+        float(compile(data, b, "float64").open(device="cpu").step(x, y)["loss"])
+        for b in ("reference", "torch")
+    ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)
 
 
@@ -144,7 +149,9 @@ def test_names_that_differ_in_punctuation_alone() -> None:
     assert torch.isfinite(torch.tensor(float(session.step(*batch())["loss"])))
 
 
-@pytest.mark.parametrize("name", ['a"""\nraise SystemExit("ran")\n"""', "back\\", "\\", '"', "naïve ✓", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ['a"""\nraise SystemExit("ran")\n"""', "back\\", "\\", '"', "naïve ✓", "a\nb"]
+)
 def test_the_name_of_a_spec_is_text_and_never_code(name: str) -> None:
     text = source(spec(NET, name=name))
     assert ast.get_docstring(ast.parse(text), clean=False).startswith(f"{name}: forward")  # type: ignore[union-attr]

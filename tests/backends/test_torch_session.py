@@ -125,7 +125,9 @@ def test_workspaces_are_made_once_per_batch_size() -> None:
 def test_tracebacks_show_emitted_lines() -> None:
     session: Any = compile(spec(NET), "torch", "float64").open(device="cpu")
     with pytest.raises(RuntimeError) as caught:
-        session.module.step(session.tensors, session._workspace(7), torch.zeros(7, 4, dtype=torch.float64), None, 0.1, 0)
+        session.module.step(
+            session.tensors, session._workspace(7), torch.zeros(7, 4, dtype=torch.float64), None, 0.1, 0
+        )
     text = "".join(traceback.format_exception(caught.value))
     assert "fc1 = torch.addmm(fc1_bias, x, fc1_weight.T, out=B.fc1)" in text
     assert "<fac demo " in text

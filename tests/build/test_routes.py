@@ -246,7 +246,9 @@ def test_names_of_state() -> None:
     assert names[:6] == [f"{node}.{part}" for node in ("fc1", "fc2", "out") for part in ("weight", "bias")]
     assert names[6:10] == [f"{node}.feedback.{part}" for node in ("fc2", "out") for part in "PQ"]
     assert {"fc1.weight.mean", "fc1.weight.square", "out.feedback.Q.mean"} < set(names)
-    assert "out.feedback.P.mean" not in names, "Oja's rule gives the next P, so no optimiser keeps state for it"
+    assert "out.feedback.P.mean" not in names, (
+        "Oja's rule gives the next P, so no optimiser keeps state for it"
+    )
 
 
 def test_identity_route() -> None:
@@ -258,4 +260,6 @@ def test_identity_route() -> None:
 def test_scale_multiplies_what_is_sent() -> None:
     step = built(NET, through("fc2", kind="random", scale=0.5)).step
     constants = {op.result: op["value"] for op in step.ops if op.kind == "constant"}
-    assert any(constants.get(v) == 0.5 for op in step.ops if op.origin.phase is Phase.ERROR for v in op.operands)
+    assert any(
+        constants.get(v) == 0.5 for op in step.ops if op.origin.phase is Phase.ERROR for v in op.operands
+    )

@@ -7,21 +7,26 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from fac.cli.schema import COMMAND
 
-COMMITTED = Path(__file__).parents[2] / "schemas" / "fac.v1.schema.json"
+ROOT = Path(__file__).parents[2]
 
 
-def printed() -> str:
-    return CliRunner().invoke(COMMAND, catch_exceptions=False).stdout
+def printed(*arguments: str) -> str:
+    return CliRunner().invoke(COMMAND, arguments, catch_exceptions=False).stdout
 
 
-def test_the_committed_schema_is_up_to_date() -> None:
+@pytest.mark.parametrize(
+    ("path", "arguments"), [("schemas/fac.v1.schema.json", ()), ("docs/spec.md", ("--markdown",))]
+)
+def test_what_is_committed_is_up_to_date(path: str, arguments: tuple[str, ...]) -> None:
+    committed = ROOT / path
     if os.environ.get("FAC_UPDATE_GOLDEN"):
-        COMMITTED.write_text(printed(), "utf-8")
-    assert COMMITTED.read_text("utf-8") == printed()
+        committed.write_text(printed(*arguments), "utf-8")
+    assert committed.read_text("utf-8") == printed(*arguments)
 
 
 def test_it_names_itself_and_knows_the_kinds() -> None:

@@ -59,7 +59,9 @@ def drawn(seed: int) -> Function:
     square: list[Value] = [b.input("w", Type((3, 3)))]
     scalars: list[Value] = [b.scalar("lr"), b.constant(1.0), b.constant(0.0)]
     for _ in range(rng.randint(5, 40)):
-        kind = rng.choice(["add", "mul", "sub", "neg", "relu", "matmul", "scalar", "row", "stretch", "repeat"])
+        kind = rng.choice(
+            ["add", "mul", "sub", "neg", "relu", "matmul", "scalar", "row", "stretch", "repeat"]
+        )
         v, u = rng.choice(wide), rng.choice([*wide, *scalars])
         match kind:
             case "add" | "mul" | "sub":
