@@ -3,8 +3,8 @@
 784-W-W-W-W-10, ReLU, batch 128, SGD with momentum 0.9, float32, one thread, process CPU time. Before it is timed, every
 contender is checked in float64: backprop against autograd, the other rules against the NumPy reference.
 
-    python benchmarks/step_time.py                    # W = 512, 1024, 2048
-    python benchmarks/step_time.py --widths 1024 --rounds 40
+    python -m benchmarks.step_time                    # W = 512, 1024, 2048
+    python -m benchmarks.step_time --widths 1024 --rounds 40
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from fac_torch.device import float32_products
-from machine import machine, one_thread, quartiles, ratio, rounds, table
 from torch import nn
 
 import fac
+from benchmarks.machine import machine, one_thread, quartiles, ratio, rounds, table
 from fac.backend import Precision, Session
 
 RESULTS = Path(__file__).parent / "results" / "step_time.json"
@@ -78,7 +78,8 @@ class Eager:
     def step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """One step of backpropagation."""
         self.optimiser.zero_grad()
-        nn.functional.cross_entropy(self.net(x), y).backward()
+        loss: torch.Tensor = nn.functional.cross_entropy(self.net(x), y)
+        torch.autograd.backward(loss)
         self.optimiser.step()
 
     def state(self) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def sgd(
         g = g.add(w, alpha=weight_decay)
     if m is not None:
         m.mul_(momentum).add_(g)
-        g = g.add_(m, alpha=momentum) if nesterov else m
+        g = g.add(m, alpha=momentum) if nesterov else m
     w.add_(g, alpha=-lr)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fac.probes.cosine import TINY, cosine, per_sample_cosine
+from fac.probes.cosine import Pair, cosine, per_sample_cosine
 from fac.program.kinds import ProbeKind, Sweeps
 from fac.spec.train import Probe
 from fac.step.builder import Builder
@@ -13,45 +13,45 @@ from fac.step.ir import Phase, Value
 
 
 class Alignment(Probe):
-    """Per weighted layer: cosines between routed and true error, and routed and true weight gradient; in total too."""
+    """Per weighted layer and in total: cosines between routed and true error, and routed and true gradient."""
 
     kind: Literal["alignment"] = "alignment"
 
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
-    """`NODE.error.cosine` (per sample), `NODE.error.matrix_cosine`, `NODE.gradient.cosine`, `gradient.cosine`."""
-    pairs: list[tuple[Value, Value]] = []
+    """Named scalars, each also without `NODE.` for all layers stacked.
+
+    `NODE.error.cosine`: mean over samples; `NODE.error.matrix_cosine`: over the whole batch as one matrix;
+    `NODE.gradient.cosine`: of the weight's gradient.
+    """
+    errors: list[Pair] = []
+    gradients: list[Pair] = []
     for node in sweeps.program.weighted:
+        error = _both(sweeps, sweeps.values[node.name]) if node.trainable else None
+        if error is None:
+            continue
+        errors.append(error)
         with b.at(node.name, Phase.PROBE):
-            errors = _both(sweeps, sweeps.values[node.name])
-            if errors is None or not node.trainable:
-                continue
-            yield f"{node.name}.error.cosine", per_sample_cosine(b, *errors)
-            yield f"{node.name}.error.matrix_cosine", cosine(b, *errors)
-            gradients = _both(sweeps, sweeps.state[f"{node.name}.{node.contraction}"])
-            if gradients is not None:
-                pairs.append(gradients)
-                yield f"{node.name}.gradient.cosine", cosine(b, *gradients)
-    if pairs:
-        with b.at("all", Phase.PROBE):
-            yield "gradient.cosine", _total(b, pairs)
+            yield from _errors(b, f"{node.name}.", [error])
+            gradient = _both(sweeps, sweeps.state[f"{node.name}.{node.contraction}"])
+            if gradient is not None:
+                gradients.append(gradient)
+                yield f"{node.name}.gradient.cosine", cosine(b, [gradient])
+    with b.at("all", Phase.PROBE):
+        if errors:
+            yield from _errors(b, "", errors)
+        if gradients:
+            yield "gradient.cosine", cosine(b, gradients)
 
 
-def _both(sweeps: Sweeps, value: Value) -> tuple[Value, Value] | None:
+def _errors(b: Builder, prefix: str, pairs: list[Pair]) -> Iterator[tuple[str, Value]]:
+    yield f"{prefix}error.cosine", per_sample_cosine(b, pairs)
+    yield f"{prefix}error.matrix_cosine", cosine(b, pairs)
+
+
+def _both(sweeps: Sweeps, value: Value) -> Pair | None:
     routed, true = sweeps.routed(value), sweeps.true(value)
     return None if routed is None or true is None else (routed, true)
-
-
-def _total(b: Builder, pairs: list[tuple[Value, Value]]) -> Value:
-    """The cosine of all gradients stacked into one vector."""
-    sums: list[Value] = []
-    for left, right in ((0, 1), (0, 0), (1, 1)):
-        total = b.dot(pairs[0][left], pairs[0][right])
-        for pair in pairs[1:]:
-            total = b.add(total, b.dot(pair[left], pair[right]))
-        sums.append(total)
-    inner, xx, yy = sums
-    return b.div(inner, b.maximum(b.mul(b.sqrt(xx), b.sqrt(yy)), TINY))
 
 
 ALIGNMENT = ProbeKind("alignment", Alignment, build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 
 from fac.step.builder import Builder
@@ -9,26 +10,46 @@ from fac.step.ir import Value
 from fac.step.types import DType, N
 
 TINY = 1e-30
+Pair = tuple[Value, Value]
 
 
-def cosine(b: Builder, x: Value, y: Value) -> Value:
-    """<x, y> / (|x| |y|) over all entries; 0 if either is zero. A scalar."""
-    return b.div(b.dot(x, y), b.maximum(norms(b, b.dot(x, x), b.dot(y, y)), TINY))
+def cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
+    """<x, y> / (|x| |y|) over all entries of all pairs (x, y), as if stacked; 0 if either is zero. A scalar."""
+    inner, lengths = _products(b, pairs, b.dot)
+    return b.div(inner, b.maximum(lengths, TINY))
 
 
-def norms(b: Builder, xx: Value, yy: Value) -> Value:
-    """|x| |y| from the squares. Two roots: the product of two squares would underflow in float32."""
-    return b.mul(b.sqrt(xx), b.sqrt(yy))
+def per_sample_cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
+    """The mean over samples of their cosines, pairs stacked; rows of norm zero are left out. A scalar.
 
-
-def per_sample_cosine(b: Builder, x: Value, y: Value) -> Value:
-    """The mean over samples of their cosines; rows of norm zero are left out (learning-rules 5.1). A scalar.
-
-    Counting the rows of dead units as 0 would make backpropagation disagree with itself.
+    Counting the rows of dead units as 0 would make backpropagation disagree with itself (learning-rules 5.1).
     """
-    width = prod(dim for dim in x.type.shape[1:] if isinstance(dim, int))
-    x, y = b.reshape(x, (N, width)), b.reshape(y, (N, width))
-    lengths = norms(b, b.sum(b.mul(x, x), (1,)), b.sum(b.mul(y, y), (1,)))
+    inner, lengths = _products(b, [(_rows(b, x), _rows(b, y)) for x, y in pairs], _row_dot(b))
     seen = b.cast(b.less(TINY, lengths), DType.FLOAT)
-    each = b.div(b.mul(b.sum(b.mul(x, y), (1,)), seen), b.maximum(lengths, TINY))
+    each = b.div(b.mul(inner, seen), b.maximum(lengths, TINY))
     return b.div(b.sum(each, (0,)), b.maximum(b.sum(seen, (0,)), 1.0))
+
+
+def _products(
+    b: Builder, pairs: Sequence[Pair], product: Callable[[Value, Value], Value]
+) -> tuple[Value, Value]:
+    """(<x, y>, |x| |y|) over all pairs. Two roots: the product of two squares would underflow in float32."""
+
+    def total(terms: list[Value]) -> Value:
+        sum_ = terms[0]
+        for term in terms[1:]:
+            sum_ = b.add(sum_, term)
+        return sum_
+
+    inner, xx, yy = (
+        total([product(pair[i], pair[j]) for pair in pairs]) for i, j in ((0, 1), (0, 0), (1, 1))
+    )
+    return inner, b.mul(b.sqrt(xx), b.sqrt(yy))
+
+
+def _row_dot(b: Builder) -> Callable[[Value, Value], Value]:
+    return lambda x, y: b.sum(b.mul(x, y), (1,))
+
+
+def _rows(b: Builder, x: Value) -> Value:
+    return b.reshape(x, (N, prod(dim for dim in x.type.shape[1:] if isinstance(dim, int))))

@@ -27,7 +27,7 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
         with b.at(route.node, Phase.PROBE):
             used = _as_weight(b, sweeps, route)
             weight = sweeps.state[route.ends.weight.name]
-            yield f"{route.ends.prefix}.cosine", cosine(b, used, weight)
+            yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
             length = b.sqrt(b.dot(used, used))
             yield (
                 f"{route.ends.prefix}.norm_ratio",

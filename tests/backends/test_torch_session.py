@@ -13,10 +13,12 @@ from fac_torch import device, kernels
 
 from fac.diagnostics import FacError
 from fac.pipeline import compile
-from tests.backends.test_conformance import DEVICES, DROPOUT, NET, RULES, UPDATES, distance
+from tests.backends.test_conformance import DEVICES, DROPOUT, NET, RULES, distance
+from tests.backends.test_conformance import UPDATES as SHARED
 from tests.build.nets import batch, spec
 
-OPTIMISERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "groups"]
+UPDATES = SHARED | {"plain_nesterov": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True}}
+OPTIMISERS = ["sgd", "momentum", "nesterov", "plain_nesterov", "adam", "adamw", "groups"]
 
 
 def run(rule: str, update: str, on: str, steps: int = 5) -> dict[str, Any]:
@@ -66,6 +68,22 @@ def _counted(tiles: Any, loops: list[int]) -> Any:
         count += 1
         yield pair
     loops.append(count)
+
+
+@pytest.mark.parametrize("on", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("columns", [1, kernels.THIN, kernels.THIN + 1])
+@pytest.mark.parametrize("rows", [kernels.THIN, kernels.THIN + 1, 70])
+def test_gradients_of_every_width(rows: int, columns: int, dtype: torch.dtype, on: str) -> None:
+    """Thin products are made through their transpose; the numbers and the place of the result stay."""
+    generator = torch.Generator().manual_seed(0)
+    d = torch.randn(9, rows, generator=generator, dtype=torch.float64)
+    h = torch.randn(9, columns, generator=generator, dtype=torch.float64)
+    out = torch.full((rows, columns), torch.nan, dtype=dtype, device=on)
+    made = kernels._outer(d.to(on, dtype), h.to(on, dtype), out)
+    assert made.data_ptr() == out.data_ptr()
+    bound = 1e-13 if dtype == torch.float64 else 1e-5
+    torch.testing.assert_close(out.double().cpu(), d.T @ h, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("on", DEVICES)

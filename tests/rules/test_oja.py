@@ -60,17 +60,18 @@ def test_t22_a_fixed_covariance_is_tracked_to_rounding() -> None:
 
 @pytest.mark.parametrize(("rate", "bound"), [(0.1, 0.03), (0.5, 0.06), (1.0, 0.09)])
 def test_t22_minibatches_are_tracked_within_the_band_of_the_rate(rate: float, bound: float) -> None:
-    """64 samples per batch from a covariance with five eigenvalues of 1 and the others .1."""
-    root, vectors = spread(np.r_[np.ones(5), np.full(WIDTH - 5, 0.01)])
+    """64 samples per batch from a covariance with five eigenvalues of 1 and the others .1; means over 200 steps."""
+    root, vectors = spread(np.r_[np.ones(5), np.full(WIDTH - 5, 0.1)])
     session, rng = reader(5, rate), np.random.default_rng(1)
-    tail: list[float] = []
-    for step in range(600):
+    sines, captured = [], []
+    for step in range(1200):
         p = read(session, rng.standard_normal((64, WIDTH)) @ root)
-        if step >= 500:
-            tail.append(sine(p, vectors[:5]))
+        if step >= 1000:
+            sines.append(sine(p, vectors[:5]))
+            captured.append(np.trace(p @ root @ root @ np.linalg.pinv(p)) / 5)
             assert np.abs(p @ p.T - np.eye(5)).max() <= 0.006
-    assert np.mean(tail) <= bound
-    assert np.trace(p @ root @ root @ np.linalg.pinv(p)) / 5 >= 0.997
+    assert np.mean(sines) <= bound
+    assert np.mean(captured) >= 0.996
 
 
 @pytest.mark.parametrize("factor", [1e-8, 1e-4, 1e4, 1e8])
