@@ -50,7 +50,10 @@ class Op:
 
     def __getitem__(self, attribute: str) -> Attribute:
         """The attribute of that name. `KeyError` if the op has none."""
-        return dict(self.attributes)[attribute]
+        for name, value in self.attributes:
+            if name == attribute:
+                return value
+        raise KeyError(attribute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,15 @@ def test_direct_route_into_the_fork_cuts_both_branches() -> None:
     assert backward_readers(step, "b.weight") == backward_readers(step, "out.weight") == []
 
 
+def test_cut_at_a_layer_that_changes_nothing_leaves_the_value_below_alone() -> None:
+    """Dropout of rate 0 hands its input on; a route that enters there must not cut the skip around it."""
+    layers = (*SKIP[:2], {"kind": "dropout", "rate": 0.0, "name": "same"}, *SKIP[2:])
+    route = {"to": "a", "at": "same", "matrix": {"kind": "random"}}
+    step = built(layers, {"routes": (route,)}).step
+    assert len(error_of(step, "ra")) == 2
+    assert backward_readers(step, "b.weight") == []
+
+
 def test_combine_add_keeps_the_exact_error() -> None:
     route = {"to": "fc1", "matrix": {"kind": "random"}, "combine": "add"}
     step = built(NET, {"routes": (route,)}).step
