@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PWD/.venv/bin:$PATH"
+# Steps of this size gain little from more threads, and where other work keeps the cores busy, threads that wait for
+# each other are many times slower than one.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 SPEC=examples/fashion_ldfa.fac.yaml
 
 step() { # what it is for, then the command

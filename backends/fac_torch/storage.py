@@ -64,19 +64,15 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
     for value, i in last.items():
         dying.setdefault(i, []).append(value)
     for i, line in enumerate(lines):
-        result = line.result
-        ends = [v for v in dict.fromkeys(line.operands) if v in places and last[v] == i and v not in shared]
+        result, over = line.result, None
         if result is not None and is_buffered(result) and not line.updates and line.kind not in VIEWS | FRESH:
-            over = [v for v in ends if line.kind in IN_PLACE and v.type == result.type]
-            if over:
-                places[result] = Place(places[over[0]].slot, result)
-                last.setdefault(result, i)
-                free |= {places[v].slot for v in dying.get(i, ()) if v in places and v not in over[:1]}
-                continue
-            places[result] = Place(_slot(size(result), slots, free), result)
+            ends = [v for v in line.operands if v in places and last[v] == i and v not in shared]
+            over = next((v for v in ends if line.kind in IN_PLACE and v.type == result.type), None)
+            slot = places[over].slot if over is not None else _slot(size(result), slots, free)
+            places[result] = Place(slot, result)
             if result not in last:
                 dying.setdefault(i, []).append(result)
-        free |= {places[v].slot for v in dying.get(i, ()) if v in places}
+        free |= {places[v].slot for v in dying.get(i, ()) if v in places and v is not over}
     return Layout(places, tuple(slots))
 
 

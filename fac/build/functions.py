@@ -87,8 +87,9 @@ def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
             updated = kind.apply(
                 b, chosen.rule, trace.state[name], gradient, trace.read(own), rate, trace.step
             )
-            outputs[name] = updated.parameter
-            outputs |= {f"{name}.{slot}": value for slot, value in updated.slots.items()}
+            outputs[name] = b.named(updated.parameter, f"{name}.next")
+            for slot, value in updated.slots.items():
+                outputs[f"{name}.{slot}"] = b.named(value, f"{name}.{slot}.next")
     return b.finish("step", outputs), (*tensors, *slots)
 
 
@@ -103,7 +104,7 @@ def build_probe(program: Program) -> Function:
     outputs: dict[str, Value] = {"loss": loss}
     for kind, spec in _probes(program):
         for name, value in kind.build(trace.b, spec, sweeps):
-            outputs[name] = value
+            outputs[name] = trace.b.named(value, name)
     return trace.b.finish("probe", outputs)
 
 

@@ -80,11 +80,9 @@ class Trace:
         if value in inputs:
             # A value of its own: a route to this node must not cut the other readers of the node below.
             value = self.b.emit("reshape", value, shape=value.type.shape)
-        value = self.b.named(value, node.name)
         if node.contraction is not None:
-            # Only now: naming makes a new op of the last one, which without a bias is the contraction itself.
             self.contraction[node.name] = self._reader(start, parameters[node.contraction])
-        return value
+        return self.b.named(value, node.name)
 
     def _random(self, node: Node) -> bool:
         return self.training and kind_of("fac.layers", node.layer).random

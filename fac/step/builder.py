@@ -22,8 +22,8 @@ class Builder:
         self.regions: list[Region] = []
         self._origin = Origin("", Phase.FORWARD)
         self._taken: dict[str, int] = {}
-        self._latest: Value | None = None
-        """The result of the latest op, while it has only the name that `emit` gave it."""
+        self._provisional: set[Value] = set()
+        """Values that have only the name that `emit` gave them."""
 
     # -- structure -------------------------------------------------------------------------------------------
 
@@ -51,8 +51,7 @@ class Builder:
         outputs: Mapping[str, Value],
         attributes: Mapping[str, Attribute],
     ) -> None:
-        """Record that `outputs` come from `inputs` by a named kernel (see `Region`). They keep their names."""
-        self._latest = None
+        """Record that `outputs` come from `inputs` by a named kernel (see `Region`)."""
         self.regions.append(Region(kind, dict(inputs), dict(outputs), dict(attributes)))
 
     def emit(self, kind: str, *operands: Value, **attributes: Attribute) -> Value:
@@ -65,21 +64,16 @@ class Builder:
         origin = self._origin
         value = Value(self._unique(f"{origin.node}.{kind}" if origin.node else kind), type)
         self.ops.append(Op(kind, operands, tuple(sorted(attributes.items())), value, origin))
-        self._latest = value
+        self._provisional.add(value)
         return value
 
     def named(self, value: Value, name: str) -> Value:
-        """The same value under a better name, if it comes from the latest op and has none yet.
-
-        Such a value has no readers, so a new object can take its place.
-        """
-        if value is not self._latest:
-            return value
-        op = self.ops.pop()
-        self._latest = None
-        renamed = Value(self._unique(name), value.type)
-        self.ops.append(Op(op.kind, op.operands, op.attributes, renamed, op.origin))
-        return renamed
+        """The same value, under a better name if it has none yet: the first name that somebody gives it stays."""
+        if value in self._provisional:
+            self._provisional.remove(value)
+            # A name is for readers only and identity is the object's, so that this changes no meaning.
+            object.__setattr__(value, "name", self._unique(name))
+        return value
 
     def label(self, value: Value, name: str) -> Value:
         """As `named`, under the node whose ops are being made: `label(s, "projected")` gives `fc2.projected`."""

@@ -15,9 +15,9 @@ from tests.build.nets import RELU, Data, batch, linear, mlp, spec
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 ON_EACH = pytest.mark.parametrize("device", DEVICES)
 TIGHT = 1e-10
-"""50 steps in float64, relative to the largest entry of a tensor; found: below 1e-12."""
+"""50 steps in float64, relative to the largest entry of a tensor; found: 5e-15."""
 LOOSE = 1e-5
-"""One step in float32, likewise; found: below 2e-6 (Adam divides by the root of small squares)."""
+"""One step in float32, likewise; found: 5e-7."""
 
 RULES: dict[str, Data] = {
     "bp": {"rule": "bp"},

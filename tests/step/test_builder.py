@@ -35,18 +35,18 @@ def test_input_names_are_public_and_must_be_new() -> None:
         b.input("x", X)
 
 
-def test_named_replaces_the_latest_op_only() -> None:
+def test_named_changes_the_name_of_any_value_and_nothing_else() -> None:
     b = Builder()
     x = b.input("x", X)
     first, second = b.neg(x), b.neg(x)
+    b.mark("minus", {"x": x}, {"y": first}, {})
     assert b.named(first, "late") is first
-    renamed = b.named(second, "second")
-    assert renamed.name == "second"
-    assert [op.result for op in b.ops] == [first, renamed]
+    assert [op.result for op in b.ops] == [first, second]
+    assert [op.result.name for op in b.ops] == ["late", "neg.1"]
+    verify(b.finish("f", {"y": first}))
 
 
 def test_named_keeps_the_first_name() -> None:
-    """A value that has a name may have been handed on already, so that a new object cannot take its place."""
     b = Builder()
     value = b.named(b.neg(b.input("x", X)), "first")
     assert b.named(value, "second") is value
@@ -57,16 +57,6 @@ def test_named_leaves_inputs_alone() -> None:
     b = Builder()
     x = b.input("x", X)
     assert b.named(x, "y") is x
-
-
-def test_marked_values_keep_their_names() -> None:
-    """A region holds the value itself: a new object in its place would leave the mark dangling."""
-    b = Builder()
-    x = b.input("x", X)
-    value = b.neg(x)
-    b.mark("minus", {"x": x}, {"y": value}, {})
-    assert b.named(value, "y") is value
-    verify(b.finish("f", {"y": value}))
 
 
 def test_origin_nests() -> None:
