@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 Tensor = torch.Tensor
 THIN = 32
-TILE_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
+TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 """How much of a weight gradient exists at a time. On a CPU the piece stays in cache until the update reads it."""
 
 
@@ -47,7 +47,7 @@ def tile(state: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:
     if not names:
         return torch.empty(0)
     like = state[names[0]]
-    most = TILE_BYTES.get(like.device.type, 4 << 20) // like.element_size()
+    most = TILE_BYTES.get(like.device.type, 2 << 20) // like.element_size()
     wanted = max(max(state[name].shape[1], min(state[name].numel(), most)) for name in names)
     return torch.empty(wanted, dtype=like.dtype, device=like.device)
 

@@ -16,8 +16,8 @@ def schedule(lines: list[Statement]) -> list[Statement]:
     """A topological order in which errors and gradients die early, so that few buffers hold them all.
 
     A statement waits for those that make its operands, and an update also for every other reader of the state that
-    it changes: a feedback line of a layer precedes its update line. Of the statements that may run, updates and
-    what feedback matrices learn come first; the others keep the order of the function.
+    it changes: a feedback line of a layer precedes its update line. Of the statements that may run, small gradients
+    and what feedback matrices learn come first, then updates; the others keep the order of the function.
     """
     followers, waiting = _dependencies(lines)
     ready = [_urgency(lines, i) for i, count in enumerate(waiting) if count == 0]
@@ -52,9 +52,12 @@ def _dependencies(lines: list[Statement]) -> tuple[list[list[int]], list[int]]:
     return followers, waiting
 
 
-def _urgency(lines: list[Statement], i: int) -> tuple[bool, int]:
+def _urgency(lines: list[Statement], i: int) -> tuple[int, int]:
+    """What reads an error that was just made, then updates (a large one drives the error out of the cache)."""
     line = lines[i]
-    return not line.updates and line.origin.phase is not Phase.LEARN, i
+    if line.updates:
+        return 1, i
+    return (0 if line.origin.phase in (Phase.LEARN, Phase.GRADIENT) else 2), i
 
 
 def _write_through(lines: list[Statement]) -> list[Statement]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
 import io
 import logging
 import os
 import shutil
 import subprocess
 import tempfile
-import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -110,7 +108,7 @@ def _find() -> Files:
     for name, source, fetched in SOURCES:
         try:
             files = source()
-        except (OSError, FacError, http.client.HTTPException, subprocess.SubprocessError) as error:
+        except (OSError, FacError, subprocess.SubprocessError) as error:
             reasons.append(f"{name}: {error}")
             continue
         if fetched:
@@ -160,9 +158,16 @@ def _from_web() -> Files:
 
 
 def _download(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-        content: bytes = answer.read(LIMIT)
-        return content
+    # Imported here: `fac check` loads this module for the fields of the spec, and these cost it 30 ms.
+    import http.client
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            content: bytes = answer.read(LIMIT)
+            return content
+    except http.client.HTTPException as error:
+        raise OSError(f"the answer broke off: {error}") from error
 
 
 def _from_folder(folder: Path) -> Files:
