@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from fac_torch.device import float32_products
 from torch import nn
 
 import fac
 from benchmarks.machine import machine, one_thread, quartiles, ratio, rounds, table
 from fac.backend import Precision, Session
+from fac_torch.device import float32_products
 
 RESULTS = Path(__file__).parent / "results" / "step_time.json"
 BATCH, LR, MOMENTUM = 128, 0.05, 0.9

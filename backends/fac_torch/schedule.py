@@ -6,10 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
+from fac.step.ir import Phase, Value
 from fac_torch.statements import Statement
 from fac_torch.storage import IN_PLACE
-
-from fac.step.ir import Phase, Value
 
 
 def schedule(lines: list[Statement]) -> list[Statement]:

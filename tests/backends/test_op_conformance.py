@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fac_reference.interpreter import run
-from fac_torch import kernels
-from fac_torch.emit import Emitter
-from fac_torch.templates import TEMPLATES
 
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.ops import OPS
 from fac.step.random import bernoulli, uniform_bits
 from fac.step.types import DType, N, Type
+from fac_reference.interpreter import run
+from fac_torch import kernels
+from fac_torch.emit import Emitter
+from fac_torch.templates import TEMPLATES
 from tests.step.op_cases import CASES, SAMPLES, Case, draw, function_of, x_of
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])

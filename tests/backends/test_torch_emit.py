@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from fac_torch import emit
-from fac_torch.emit import Emitter
 
 from fac.pipeline import compile
+from fac_torch import emit
+from fac_torch.emit import Emitter
 from tests.backends.test_conformance import RULES, UPDATES
 from tests.build.nets import RELU, Data, batch, linear, mlp, spec
 from tests.passes.golden import matches

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fac_torch import device, kernels
 
 from fac.diagnostics import FacError
 from fac.pipeline import compile
+from fac_torch import device, kernels
 from tests.backends.test_conformance import DEVICES, DROPOUT, NET, RULES, distance
 from tests.backends.test_conformance import UPDATES as SHARED
 from tests.build.nets import batch, spec

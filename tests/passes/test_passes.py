@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fac_reference.interpreter import run
 
 from fac.passes import PASSES, Pass, optimise
 from fac.passes.common import share_common
@@ -17,6 +16,7 @@ from fac.step.ir import Function
 from fac.step.text import to_text
 from fac.step.types import N, Type
 from fac.step.verify import verify
+from fac_reference.interpreter import run
 from tests.passes.functions import BY_PASS, drawn
 from tests.passes.golden import matches
 

@@ -6,11 +6,11 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from fac_reference.interpreter import run
 
 from fac.step.builder import Builder
 from fac.step.random import bernoulli, mix, uniform_bits
 from fac.step.types import DType, N, Type
+from fac_reference.interpreter import run
 from tests.rules.nets import Array, Spec, batch, gradients, opened, put, spec
 
 UNITS = 500

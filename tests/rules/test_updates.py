@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fac_reference.interpreter import run
 from pydantic import TypeAdapter
 
 from fac.plugins import kinds
 from fac.step.builder import Builder
 from fac.step.ir import Function
 from fac.step.types import DType, N, Type
+from fac_reference.interpreter import run
 from tests.rules.nets import Spec, State, batch, dense, gradients, opened, put, spec
 
 torch.set_num_threads(1)

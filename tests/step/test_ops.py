@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fac_reference.interpreter import run
 
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
@@ -14,6 +13,7 @@ from fac.step.ops import OPS
 from fac.step.reverse import Edits, Reverse
 from fac.step.types import Batch, DType, Type, TypeRuleError
 from fac.step.verify import verify
+from fac_reference.interpreter import run
 from tests.step.op_cases import CASES, SAMPLES, Case, concrete, draw, function_of, x_of
 
 CALLS = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fac_reference.interpreter import run
 
 from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
 from fac.step.types import N, Type
 from fac.step.verify import verify
+from fac_reference.interpreter import run
 
 X = Type((N, 3))
 HERE = Origin("route", Phase.ERROR)
