@@ -138,7 +138,13 @@ def compile(
         FacError: no such backend, or what it runs with is not installed.
         SpecError: the spec has findings of severity `error`.
     """
+    from fac.backend import PRECISIONS
+
     chosen = find_backend(backend)
+    if precision is not None and precision not in PRECISIONS:
+        raise FacError(
+            f"no precision is called `{precision}`; there are {', '.join(f'`{p}`' for p in PRECISIONS)}"
+        )
     return chosen.emit(compiled(lowered(path, overrides)), precision or chosen.default_precision)
 
 

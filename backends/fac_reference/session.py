@@ -35,6 +35,10 @@ class ReferenceArtifact(Artifact):
         return session
 
 
+class Placed(np.ndarray[Any, np.dtype[Any]]):
+    """An array that `place` has checked: nothing but a mark."""
+
+
 class ReferenceSession(Session):
     """Interprets the functions. The arrays are never changed in place."""
 
@@ -46,11 +50,16 @@ class ReferenceSession(Session):
     def place(self, array: Array) -> Array:
         """In the session's precision, integers as int64."""
         array = np.asarray(array)
-        return array.astype(np.int64 if array.dtype.kind in "iub" else self.dtype)
+        return array.astype(np.int64 if array.dtype.kind in "iub" else self.dtype).view(Placed)
+
+    def is_placed(self, value: Any) -> bool:
+        """Whether the type says so; indexing keeps it."""
+        return isinstance(value, Placed)
 
     def take(self, placed: Array, rows: NDArray[np.int64]) -> Array:
         """Those rows."""
-        return np.asarray(placed[rows])
+        taken: Array = placed[rows]
+        return taken
 
     def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
         """Interpret the step and keep what it returns."""
@@ -93,7 +102,8 @@ class ReferenceSession(Session):
         self.arrays |= {name: np.array(array, self.dtype) for name, array in arrays.items()}
 
     def _inputs(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {v.name: inputs[v.name] if v.name in inputs else self.arrays[v.name] for v in function.inputs}
+        given = {k: np.asarray(v) if isinstance(v, Placed) else v for k, v in inputs.items()}
+        return {v.name: given[v.name] if v.name in given else self.arrays[v.name] for v in function.inputs}
 
     def _run(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return run(function, self._inputs(function, inputs), self.dtype)

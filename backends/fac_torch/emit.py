@@ -7,7 +7,8 @@ import keyword
 import re
 from dataclasses import dataclass
 
-from fac.backend import Compiled
+from fac.backend import Compiled, HostTask
+from fac.diagnostics import FacError
 from fac.step.ir import Function, Phase, Value
 from fac.step.types import Batch
 from fac_torch.schedule import schedule
@@ -15,7 +16,9 @@ from fac_torch.statements import Statement, constants, host_scalars, pure, state
 from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
 
-RESERVED = frozenset({"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool", "len"})
+RESERVED = frozenset(
+    {"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool", "len", "tile"}
+)
 KERNELS = "from fac_torch import kernels"
 """How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
 
@@ -33,7 +36,12 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     header = (
         f'"""{title}: forward, evaluate, step and probe.\n\n'
         f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. S maps names to tensors;\n"
-        'B is a workspace from `workspace(S, n)` for batches of n samples; `step` moves S in place.\n"""\n\n'
+        "B is a workspace for batches of n samples; `step` moves S in place.\n\n"
+        "    S = safetensors.torch.load_file('state.safetensors')\n"
+        "    B = workspace(S, n)\n"
+        "    loss = step(S, B, x, y, lr, t)  # t counts from 0; floats in the type of S, labels int64\n"
+        f"{_TASKS if compiled.tasks else ''}"
+        '"""\n\n'
     )
     imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
     step = Emitter(compiled.step, buffered=True)
@@ -41,7 +49,27 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     rest = [
         Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate, compiled.probe)
     ]
-    return header + imports + "\n\n".join([step.workspace(), step_source, *rest])
+    parts = [step.workspace(), step_source, *between(compiled.tasks), *rest]
+    return header + imports + "\n\n".join(parts)
+
+
+_TASKS = "    between(S, t)                   # after each step\n"
+
+
+def between(tasks: tuple[HostTask, ...]) -> list[str]:
+    """The function that does what the core does between steps of a session, if there is anything to do.
+
+    Raises:
+        FacError: a task that has no form in torch, so that a written artifact would leave it out.
+    """
+    lines: list[str] = []
+    for task in tasks:
+        if task.kind != "svd":
+            raise FacError(f"the torch backend cannot write what `{task.kind}` does between steps")
+        arrays = ", ".join(f"S[{name!r}]" for name in (*task.reads, *task.writes))
+        lines.append(f"    if (t + 1) % {task.every} == 0:\n        kernels.svd_pair({arrays})\n")
+    doc = '    """What happens after step number t: feedback factors set anew from their weights."""\n'
+    return ["@torch.inference_mode()\ndef between(S, t):\n" + doc + "".join(lines)] if lines else []
 
 
 @dataclass
@@ -158,7 +186,8 @@ def _names(function: Function) -> dict[Value, str]:
     taken = set(RESERVED)
     for value in [*function.inputs, *(op.result for op in function.ops)]:
         base = "t" if value.name == "step" else re.sub(r"\W", "_", value.name)
-        base = f"_{base}" if base[0].isdigit() or keyword.iskeyword(base) else base
+        # A layer may be called `2nd`, `class` or `__class__`.
+        base = f"v{base}" if base[0] in "_0123456789" or keyword.iskeyword(base) else base
         names[value] = _unique(base, taken)
     return names
 

@@ -110,6 +110,11 @@ def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     return result
 
 
+def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    """The mean of -log softmax(z)[y]. No label is ignored, as torch does with -100."""
+    return F.cross_entropy(z, y, ignore_index=-(2**62))
+
+
 def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """scale * (softmax(z) - onehot(y)) / N."""
     out = torch.softmax(z, 1, out=_room(z, out))
@@ -145,6 +150,15 @@ def _mix(x: Integer) -> Integer:
 
 def _room(like: Tensor, out: Tensor | None) -> Tensor:
     return torch.empty_like(like) if out is None else out
+
+
+def svd_pair(w: Tensor, p: Tensor, q: Tensor) -> None:
+    """Set P [r, m] and Q [k, r] so that Q P is the best rank-r approximation of W^T, W [m, k]; balanced."""
+    u, s, vt = torch.linalg.svd(w.double().T, full_matrices=False)
+    signs = torch.take_along_dim(u, u.abs().argmax(0, keepdim=True), 0).sign()[0]
+    root = s[: len(p)].sqrt() * signs[: len(p)]
+    p.copy_(root[:, None] * vt[: len(p)])
+    q.copy_(u[:, : len(p)] * root)
 
 
 # -- updates, in place -------------------------------------------------------------------------------------------
@@ -230,4 +244,3 @@ def _outer(d: Tensor, h: Tensor, out: Tensor) -> Tensor:
 FUSED_SGD = getattr(torch, "_fused_sgd_", None)
 FUSED_ADAM = getattr(torch, "_fused_adam_", None)
 FUSED_ADAMW = getattr(torch, "_fused_adamw_", None)
-cross_entropy = F.cross_entropy

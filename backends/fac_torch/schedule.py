@@ -19,18 +19,21 @@ def schedule(lines: list[Statement]) -> list[Statement]:
     and what feedback matrices learn come first, then updates; the others keep the order of the function.
     """
     followers, waiting = _dependencies(lines)
-    ready = [_urgency(lines, i) for i, count in enumerate(waiting) if count == 0]
+    urgency = _urgency(lines)
+    ready = [(*urgency[i], i) for i, count in enumerate(waiting) if count == 0]
     heapify(ready)
     order: list[Statement] = []
     while ready:
-        _, i = heappop(ready)
+        *_, i = heappop(ready)
         order.append(lines[i])
         for j in followers[i]:
             waiting[j] -= 1
             if waiting[j] == 0:
-                heappush(ready, _urgency(lines, j))
+                heappush(ready, (*urgency[j], j))
     assert len(order) == len(lines), "two updates read what the other one changes"
-    return _write_through(order)
+    settled = _write_through(order)
+    _assert_old_values(settled)
+    return settled
 
 
 def _dependencies(lines: list[Statement]) -> tuple[list[list[int]], list[int]]:
@@ -51,12 +54,26 @@ def _dependencies(lines: list[Statement]) -> tuple[list[list[int]], list[int]]:
     return followers, waiting
 
 
-def _urgency(lines: list[Statement], i: int) -> tuple[int, int]:
-    """What reads an error that was just made, then updates (a large one drives the error out of the cache)."""
-    line = lines[i]
-    if line.updates:
-        return 1, i
-    return (0 if line.origin.phase in (Phase.LEARN, Phase.GRADIENT) else 2), i
+def _urgency(lines: list[Statement]) -> list[tuple[int, int]]:
+    """What reads an error that was just made, then updates (a large one drives the error out of the cache).
+
+    What a matrix learns from weights alone could run at any time: it goes where its layer's gradients are made.
+    """
+    batch: set[Value] = {v for line in lines for v in line.operands if v.name in ("x", "y")}
+    place: dict[str, int] = {}
+    found: list[tuple[int, int]] = []
+    for i, line in enumerate(lines):
+        if batch.intersection(line.operands) and line.result is not None:
+            batch.add(line.result)
+        if line.origin.phase is Phase.GRADIENT:
+            place.setdefault(line.origin.node, i)
+        if line.updates:
+            found.append((1, i))
+        elif line.origin.phase is Phase.LEARN and line.result not in batch:
+            found.append((2, place.get(line.origin.node, i)))
+        else:
+            found.append((0 if line.origin.phase in (Phase.LEARN, Phase.GRADIENT) else 2, i))
+    return found
 
 
 def _write_through(lines: list[Statement]) -> list[Statement]:
@@ -73,3 +90,12 @@ def _write_through(lines: list[Statement]) -> list[Statement]:
         if last.get(state, -1) <= i:
             direct[line] = direct[copy] = replace(line, updates=(state,))
     return [direct.get(line, line) for line in lines if not (line.kind == "copy" and line in direct)]
+
+
+def _assert_old_values(lines: list[Statement]) -> None:
+    """All updates of a step read the values from before the step."""
+    changed: set[Value] = set()
+    for line in lines:
+        stale = changed.intersection(line.operands)
+        assert not stale, f"`{line.kind}` reads `{next(iter(stale)).name}` after its update"
+        changed.update(line.updates)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fac.backend import Array, Compiled, Precision, Session
+from fac.diagnostics import FacError
 from fac_torch.device import chosen, float32_products, matmul_precision
 
 WORKSPACES = 2
@@ -41,14 +42,25 @@ class TorchSession(Session):
             return torch.from_numpy(array.astype(np.int64)).to(self.on)
         return torch.from_numpy(array.astype(self.precision)).to(self.on)
 
+    def is_placed(self, value: Any) -> bool:
+        """A tensor here, of a type that `place` gives."""
+        return (
+            isinstance(value, torch.Tensor)
+            and value.device.type == self.on.type
+            and value.dtype in (self.dtype, torch.int64)
+        )
+
     def take(self, placed: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
         """Those rows."""
         return placed.index_select(0, torch.from_numpy(rows).to(self.on))
 
     def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
         """The loss stays on the device until somebody reads it."""
-        with self._products():
-            loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
+        try:
+            with self._products():
+                loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
+        except IndexError as error:  # of the loss, before anything has moved
+            raise FacError(f"a label does not fit the network: {error}") from error
         return loss
 
     def run_evaluate(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
+from fac.step.ir import Attribute, Function, Op, Origin, Phase, Value
 from fac.step.types import DType
 
 
@@ -30,11 +30,9 @@ def statements(function: Function) -> list[Statement]:
     state = {value.name: value for value in function.inputs}
     lines = _hashed([_plain(op) for op in function.ops], function)
     done: set[Value] = set()
-    for region in function.regions:
-        kernel = _optimiser(region, function)
-        if kernel is not None:
-            lines.append(kernel)
-            done.update(region.outputs.values())
+    for kernel, replaced in _optimisers(function):
+        lines.append(kernel)
+        done |= replaced
     keep = {value for name, value in function.outputs if name not in state}
     for name, value in function.outputs:
         if name in state and value not in done:
@@ -75,28 +73,29 @@ def host_scalars(function: Function) -> frozenset[Value]:
     return frozenset(host)
 
 
-def _optimiser(region: Region, function: Function) -> Statement | None:
-    """The fused optimiser kernel for a region, if every output is state (and so may be written in place)."""
+SLOTS = {"sgd": ("momentum",), "adam": ("mean", "square")}
+"""Optimiser kernels, and the state that each moves beside the parameter."""
+
+
+def _optimisers(function: Function) -> list[tuple[Statement, frozenset[Value]]]:
+    """The kernel of each optimiser region, and the values that it stands for.
+
+    A region whose results do not all replace the state that they come from cannot work in place: it stays ops.
+    """
     names = {value: name for name, value in function.outputs}
-    state = {value.name: value for value in function.inputs}
-    slots = {"sgd": ("momentum",), "adam": ("mean", "square")}.get(region.kind)
-    inputs = region.inputs
-    if slots is None or any(value not in names for value in region.outputs.values()):
-        return None
-    if any(names[v] != inputs[k].name for k, v in region.outputs.items()):
-        return None
-    updated = (inputs["parameter"], *(inputs[slot] for slot in slots if slot in inputs))
-    scalars = [inputs[key] for key in ("lr", "step") if key in inputs]
-    producer = next(op for op in function.ops if op.result is region.outputs["parameter"])
-    assert all(state[value.name] is value for value in updated)
-    return Statement(
-        region.kind,
-        (*updated, inputs["gradient"], *scalars),
-        region.attributes,
-        None,
-        producer.origin,
-        updated,
-    )
+    origins = {op.result: op.origin for op in function.ops}
+    found: list[tuple[Statement, frozenset[Value]]] = []
+    for region in function.regions:
+        inputs, outputs = region.inputs, region.outputs
+        if region.kind not in SLOTS or any(names.get(v) != inputs[k].name for k, v in outputs.items()):
+            continue
+        updated = (inputs["parameter"], *(inputs[slot] for slot in SLOTS[region.kind] if slot in inputs))
+        scalars = [inputs[key] for key in ("lr", "step") if key in inputs]
+        operands = (*updated, inputs["gradient"], *scalars)
+        origin = origins[outputs["parameter"]]
+        kernel = Statement(region.kind, operands, region.attributes, None, origin, updated)
+        found.append((kernel, frozenset(outputs.values())))
+    return found
 
 
 def _uses(lines: Iterable[Statement]) -> Counter[Value]:

@@ -20,7 +20,7 @@ def tasks(program: Program) -> tuple[HostTask, ...]:
             p, q = (f"{route.ends.prefix}.{side}" for side in "PQ")
             weight = route.ends.weight.name
             rank = route.tensors[0].shape[0]
-            found.append(HostTask(every, (weight,), partial(refreshed, weight, p, q, rank)))
+            found.append(HostTask("svd", every, (weight,), (p, q), partial(refreshed, weight, p, q, rank)))
     return tuple(found)
 
 

@@ -36,8 +36,10 @@ def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
     W^T ~ U S V^T gives Q = U sqrt(S), P = sqrt(S) V^T (learning-rules R10).
     """
     u, s, vt = np.linalg.svd(np.asarray(weight, np.float64).T, full_matrices=False)
+    # Each pair of singular vectors is free in sign: the largest entry of u is made positive, on every backend.
+    signs = np.sign(np.take_along_axis(u, np.abs(u).argmax(0)[None], 0))[0]
     root = np.sqrt(s[:rank])
-    return root[:, None] * vt[:rank], u[:, :rank] * root
+    return (root * signs[:rank])[:, None] * vt[:rank], u[:, :rank] * (root * signs[:rank])
 
 
 def _draw(tensor: Tensor, init: Init | SvdFactor, seed: int) -> Array:

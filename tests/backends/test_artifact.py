@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 
+import fac
 from fac.diagnostics import FacError
 from fac.pipeline import compile
 from tests.backends.test_conformance import RULES, UPDATES
@@ -220,7 +222,7 @@ def test_batches_that_do_not_fit(backend: str, x: Any, y: Any, message: str) -> 
 @BACKENDS
 def test_targets_that_do_not_fit(backend: str) -> None:
     session = artifact(backend, loss="mse").open()
-    with pytest.raises(FacError, match=r"y has shape \[7\], not \[7, 3\]"):
+    with pytest.raises(FacError, match=r"y has shape \[7\], but the loss asks for \[7, 3\]"):
         session.step(X, Y)
 
 
@@ -230,6 +232,86 @@ def test_lists_are_taken(backend: str) -> None:
     first, second = artifact(backend).open(), artifact(backend).open()
     assert float(first.step(X.tolist(), Y.tolist())["loss"]) == float(second.step(X, Y, 0.05)["loss"])
     np.testing.assert_array_equal(first.state()["fc1.weight"], second.state()["fc1.weight"])
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X, None, "y has to hold 7 whole-number labels, not object"),
+        (X + 1j, Y, "`x` holds complex128, not real numbers"),
+        (X.astype(object), Y, "`x` holds object, not real numbers"),
+        (
+            torch.ones(7, 4, dtype=torch.float64),
+            Y,
+            r"x has shape \[7, 4\], but `input.shape` asks for \[N, 5\]",
+        ),
+        (X, torch.full((7,), 3, dtype=torch.int32), "label 3 of sample 0 is not in 0..2"),
+        (X, torch.full((7,), -100), "label"),
+        (X, torch.full((7,), 3), "label"),
+        (X, torch.zeros(3, dtype=torch.int64), "y "),
+    ],
+    ids=[
+        "none",
+        "complex",
+        "object",
+        "tensor width",
+        "int32 tensor",
+        "ignored label",
+        "int64 tensor",
+        "short",
+    ],
+)
+def test_whatever_comes_from_outside_is_checked(backend: str, x: Any, y: Any, message: str) -> None:
+    session = artifact(backend).open()
+    before = session.state()
+    with pytest.raises(FacError, match=message):
+        session.step(x, y)
+    assert all((session.state()[name] == before[name]).all() for name in before)
+
+
+@BACKENDS
+def test_tensors_and_whole_numbers_are_taken(backend: str) -> None:
+    """uint8 pixels, tuples, tensors of any precision and layout: as the same numbers in a float array."""
+    whole = np.arange(35, dtype=np.uint8).reshape(7, 5) % 4
+    expected = artifact(backend).open()
+    expected.step(whole.astype(float), Y)
+    strided = torch.tensor(whole.T.copy(), dtype=torch.float32).T
+    for x, y in ((whole, Y), (tuple(map(tuple, whole.tolist())), tuple(Y)), (strided, torch.tensor(Y).int())):
+        session = artifact(backend).open()
+        session.step(x, y)
+        np.testing.assert_allclose(session.state()["fc1.weight"], expected.state()["fc1.weight"], rtol=1e-12)
+
+
+@BACKENDS
+def test_a_state_without_numbers_changes_nothing(backend: str) -> None:
+    session = artifact(backend).open()
+    before = session.state()
+    last = list(before)[-2]
+    for name, value in (
+        (last, np.full(before[last].shape, "a")),
+        ("step", np.array(0.5)),
+        ("step", np.array(-1)),
+    ):
+        with pytest.raises(FacError, match=f"`{name}`"):
+            session.load_state({**{k: v + 1 for k, v in before.items()}, name: value})
+        assert all((session.state()[k] == before[k]).all() for k in before)
+
+
+@BACKENDS
+def test_chunks_are_invisible(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = artifact(backend).open()
+    whole, output = session.evaluate(X, Y), session.forward(X)
+    monkeypatch.setattr("fac.backend.session.CHUNK", 3)
+    parts = session.evaluate(X, Y)
+    assert parts["accuracy"] == pytest.approx(whole["accuracy"], rel=1e-12)
+    assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    np.testing.assert_allclose(session.forward(X), output, rtol=1e-6)
+
+
+def test_there_are_two_precisions() -> None:
+    with pytest.raises(FacError, match="no precision is called `float16`; there are `float32`, `float64`"):
+        fac.compile({}, backend="reference", precision="float16")  # type: ignore[arg-type]
 
 
 @BACKENDS

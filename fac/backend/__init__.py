@@ -1,0 +1,23 @@
+"""The contract with backends: what they are given, and what they give back. All a plug-in author has to read.
+
+A backend emits an `Artifact` from a `Compiled`; an artifact opens a `Session`, which holds the state and runs the
+functions. At the boundary everything is a NumPy array or a float.
+"""
+
+from fac.backend.artifact import Artifact, Backend, write_common
+from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Precision, Slot
+from fac.backend.session import Session
+
+__all__ = [
+    "PRECISIONS",
+    "STEP",
+    "Array",
+    "Artifact",
+    "Backend",
+    "Compiled",
+    "HostTask",
+    "Precision",
+    "Session",
+    "Slot",
+    "write_common",
+]

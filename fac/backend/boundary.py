@@ -1,0 +1,98 @@
+"""What comes in from outside is an array that fits the spec, or a clear message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.diagnostics import FacError
+
+
+def check_state(
+    compiled: Compiled, state: Mapping[str, Any], precision: Precision
+) -> tuple[dict[str, Array], int]:
+    """(arrays by name, number of steps made), if the state is one of this spec.
+
+    Raises:
+        FacError: naming the first few differences.
+    """
+    wanted = {slot.name: slot.shape for slot in compiled.state}
+    problems = [f"`{name}` is missing" for name in wanted if name not in state]
+    problems += [f"`{name}` is unknown" for name in state if name not in wanted and name != STEP]
+    arrays: dict[str, Array] = {}
+    for name in wanted.keys() & state.keys():
+        array = _array(name, state[name])
+        if array.shape != wanted[name]:
+            problems.append(f"`{name}` is {list(array.shape)}, not {list(wanted[name])}")
+        arrays[name] = _numbers(name, array).astype(precision)
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise FacError(
+            f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"
+        )
+    steps = _array(STEP, state.get(STEP, 0))
+    if steps.shape != () or steps.dtype.kind not in "iu" or steps < 0:
+        raise FacError(f"`{STEP}` of the state has to be a whole number, not {steps}")
+    return arrays, int(steps)
+
+
+def check_x(compiled: Compiled, x: Any) -> Array:
+    """X as an array of samples; whole numbers become floats.
+
+    Raises:
+        FacError: it does not have the spec's input shape, or holds no real numbers.
+    """
+    samples = _array("x", x)
+    check_batch("x", samples.shape, compiled.sample)
+    return _numbers("x", samples)
+
+
+def check_y(compiled: Compiled, y: Any, n: int) -> Array:
+    """Y as an array of labels or targets for `n` samples.
+
+    Raises:
+        FacError: labels that are not whole numbers in range, or targets of another shape.
+    """
+    given = _array("y", y)
+    if not compiled.classes:
+        check_batch("y", given.shape, compiled.output, n)
+        return _numbers("y", given)
+    classes = compiled.output[-1]
+    if given.shape != (n,) or given.dtype.kind not in "iu":
+        raise FacError(
+            f"y has to hold {n} whole-number labels, not {given.dtype} of shape {list(given.shape)}"
+        )
+    if given.min() < 0 or given.max() >= classes:
+        bad = int(np.flatnonzero((given < 0) | (given >= classes))[0])
+        raise FacError(f"label {given[bad]} of sample {bad} is not in 0..{classes - 1}")
+    return given
+
+
+def check_batch(name: str, shape: Sequence[int], sample: tuple[int, ...], n: int | None = None) -> None:
+    """A batch of `n` samples, or of any number but none.
+
+    Raises:
+        FacError: it has another shape.
+    """
+    if tuple(shape[1:]) != sample or not shape or shape[0] == 0 or shape[0] != (n or shape[0]):
+        wanted = ", ".join(map(str, (n or "N", *sample)))
+        asks = "`input.shape` asks for" if name == "x" else "the loss asks for"
+        raise FacError(f"{name} has shape {list(shape)}, but {asks} [{wanted}]{'' if n else ', N > 0'}")
+
+
+def _array(name: str, value: Any) -> Array:
+    # Tensors of frameworks that keep a graph or live on a device have to leave them first.
+    value = value.detach().cpu() if hasattr(value, "detach") else value
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise FacError(f"`{name}` is not an array: {error}") from error
+
+
+def _numbers(name: str, array: Array) -> Array:
+    if array.dtype.kind not in "fiub":
+        raise FacError(f"`{name}` holds {array.dtype}, not real numbers")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)

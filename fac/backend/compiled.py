@@ -1,0 +1,65 @@
+"""What a backend is given: plain data, without YAML or pydantic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.step.ir import Function
+
+Array = NDArray[Any]
+Precision = Literal["float32", "float64"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
+STEP = "step"
+"""The name under which a state keeps how many steps were made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One array of the state. Everything a step reads or writes beside the batch is one."""
+
+    name: str
+    shape: tuple[int, ...]
+    parameter: bool
+    """Whether the forward pass reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostTask:
+    """Something that happens between steps, on the host, in NumPy: one implementation for every backend."""
+
+    kind: str
+    """What is done, for backends that write it out: `svd` sets (P, Q) of `writes` from the weight of `reads`."""
+    every: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    run: Callable[[Mapping[str, Array]], Mapping[str, Array]]
+    """From the state arrays named in `reads` to those named in `writes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A spec after all stages that do not depend on a backend. Plain data: no YAML, no pydantic."""
+
+    name: str
+    spec_hash: str
+    version: str
+    forward: Function
+    evaluate: Function
+    step: Function
+    probe: Function
+    state: tuple[Slot, ...]
+    sample: tuple[int, ...]
+    """Shape of one sample of x."""
+    output: tuple[int, ...]
+    """Shape of one sample of the network's output."""
+    classes: bool
+    """Whether y holds class labels, int64 [N], rather than targets [N, *output]."""
+    lr: float
+    """The learning rate of a step that is given none."""
+    initial: Callable[[], dict[str, NDArray[np.float64]]]
+    tasks: tuple[HostTask, ...] = ()

@@ -1,0 +1,142 @@
+"""State, and the functions that run on it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.backend.boundary import check_batch, check_state, check_x, check_y
+from fac.backend.compiled import STEP, Array, Compiled, Precision
+
+CHUNK = 2048
+"""Samples at a time where no state changes, so that memory does not grow with the data."""
+
+
+class Session(ABC):
+    """State, and the functions that run on it. The trainer, checkpoints and logs know nothing else."""
+
+    def __init__(self, compiled: Compiled, precision: Precision, device: str) -> None:
+        self.compiled, self.precision, self.device = compiled, precision, device
+        self.steps = 0
+        """How many steps were made, over all runs that this state has seen."""
+
+    # -- what a backend writes -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def place(self, array: Array) -> Any:
+        """The array on the session's device, in its precision; integers become int64. `take` reads from it."""
+
+    @abstractmethod
+    def is_placed(self, value: Any) -> bool:
+        """Whether this is what `place` and `take` give: on the device, in the precision."""
+
+    @abstractmethod
+    def take(self, placed: Any, rows: NDArray[np.int64]) -> Any:
+        """Some rows of a placed array, as a placed array."""
+
+    @abstractmethod
+    def run_step(self, x: Any, y: Any, lr: float, step: int) -> Any:
+        """One call of the step function on placed arrays: moves the state, returns the loss.
+
+        float() of the loss may be asked for many steps later, so later steps must not overwrite it.
+        """
+
+    @abstractmethod
+    def run_evaluate(self, x: Any, y: Any) -> dict[str, float]:
+        """`loss` and, for classification, `hits`."""
+
+    @abstractmethod
+    def run_forward(self, x: Any) -> Array:
+        """The network's output."""
+
+    @abstractmethod
+    def run_probe(self, x: Any, y: Any, step: int) -> dict[str, float]:
+        """The measurements by name."""
+
+    @abstractmethod
+    def read(self, names: tuple[str, ...]) -> dict[str, Array]:
+        """Copies of state arrays."""
+
+    @abstractmethod
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Replace state arrays; names and shapes have been checked."""
+
+    # -- what everybody calls --------------------------------------------------------------------------------
+
+    def step(self, x: Any, y: Any, lr: float | None = None) -> dict[str, Any]:
+        """One training step.
+
+        Args:
+            x: [N, *sample], an array or the result of `place` or `take`.
+            y: labels [N] or targets [N, *output], likewise.
+            lr: the learning rate; the spec's own, without schedule, by default.
+
+        Returns:
+            `{"loss": ...}`, the loss before the update. It may live on the device until float() reads it.
+
+        Raises:
+            FacError: x or y do not fit the spec.
+        """
+        x, y = self._batch(x, y)
+        loss = self.run_step(x, y, self.compiled.lr if lr is None else lr, self.steps)
+        self.steps += 1
+        for task in self.compiled.tasks:
+            if self.steps % task.every == 0:
+                self.write(task.run(self.read(task.reads)))
+        return {"loss": loss}
+
+    def evaluate(self, x: Any, y: Any) -> dict[str, float]:
+        """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference."""
+        x, y = self._batch(x, y)
+        total: dict[str, float] = {}
+        for start in range(0, len(x), CHUNK):
+            part = x[start : start + CHUNK], y[start : start + CHUNK]
+            found = self.run_evaluate(*part)
+            total["loss"] = total.get("loss", 0.0) + found["loss"] * len(part[0]) / len(x)
+            if "hits" in found:
+                total["accuracy"] = total.get("accuracy", 0.0) + found["hits"] / len(x)
+        return total
+
+    def forward(self, x: Any) -> Array:
+        """The network's output for x [N, *sample]."""
+        x = self._samples(x)
+        parts = [self.run_forward(x[start : start + CHUNK]) for start in range(0, len(x), CHUNK)]
+        return np.concatenate(parts)
+
+    def probe(self, x: Any, y: Any) -> dict[str, float]:
+        """What the spec's probes measure on this batch; changes nothing."""
+        x, y = self._batch(x, y)
+        return self.run_probe(x, y, self.steps)
+
+    def state(self) -> dict[str, Array]:
+        """Copies of all state arrays by name, and the number of steps under `step`."""
+        state = self.read(tuple(slot.name for slot in self.compiled.state))
+        return state | {STEP: np.array(self.steps, np.int64)}
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Take over a state, as `state()` gives it; `step` may be missing and then is 0.
+
+        Raises:
+            FacError: an array is missing, unknown, of another shape, or holds no numbers. The session is then
+                unchanged.
+        """
+        arrays, steps = check_state(self.compiled, state, self.precision)
+        self.write(arrays)
+        self.steps = steps
+
+    def _samples(self, x: Any) -> Any:
+        if not self.is_placed(x):
+            return self.place(check_x(self.compiled, x))
+        check_batch("x", x.shape, self.compiled.sample)
+        return x
+
+    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        x = self._samples(x)
+        if not self.is_placed(y):
+            return x, self.place(check_y(self.compiled, y, len(x)))
+        check_batch("y", y.shape, () if self.compiled.classes else self.compiled.output, len(x))
+        return x, y
