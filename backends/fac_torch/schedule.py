@@ -69,6 +69,8 @@ def _urgency(lines: list[Statement]) -> list[tuple[int, int]]:
             place.setdefault(line.origin.node, i)
         if line.updates:
             found.append((1, i))
+        elif line.result is not None and line.result not in batch and line.result.type.shape == ():
+            found.append((0, i))  # a number such as a scaled learning rate, which updates wait for
         elif line.origin.phase is Phase.LEARN and line.result not in batch:
             found.append((2, place.get(line.origin.node, i)))
         else:

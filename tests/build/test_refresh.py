@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import builtins
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from fac.build.initial import svd_pair
+from fac.diagnostics import FacError
 from fac.pipeline import compile
 from tests.build.nets import batch, mlp, spec
 
+compile_source = builtins.compile
 X, Y = batch()
 NORMATIVE = {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 3}
 
@@ -45,6 +55,35 @@ def test_refresh_counts_steps_across_sessions() -> None:
     second.step(X, Y)
     state = second.state()
     np.testing.assert_allclose(state["fc2.feedback.P"], svd_pair(state["fc2.weight"], 2)[0], atol=1e-12)
+
+
+def test_a_written_folder_refreshes_as_a_session_does(tmp_path: Path) -> None:
+    made = compile(spec(mlp(4, 4, 3), NORMATIVE), backend="torch", precision="float64")
+    made.write(tmp_path)
+    code = compile_source((tmp_path / "step.py").read_text(), "step.py", "exec")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        patch.delitem(sys.modules, "kernels", raising=False)
+        module: dict[str, Any] = {}
+        exec(code, module)
+    session = made.open(device="cpu")
+    state = load_file(tmp_path / "state.safetensors")
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    for t in range(7):
+        session.step(X, Y, 0.05)
+        module["step"](state, module["workspace"](state, len(X)), x, y, 0.05, t)
+        module["between"](state, t)
+    for name, value in session.state().items():
+        if name != "step":
+            np.testing.assert_allclose(state[name].numpy(), value, rtol=1e-10, atol=1e-12)
+
+
+def test_what_cannot_be_written_is_refused() -> None:
+    made = compile(spec(mlp(4, 4, 3), NORMATIVE), backend="torch")
+    task = replace(made.compiled.tasks[0], kind="dream")
+    odd = type(made)(replace(made.compiled, tasks=(task,)), "float64")
+    with pytest.raises(FacError, match="cannot write what `dream` does between steps"):
+        odd.open(device="cpu")
 
 
 def test_no_tasks_without_refresh() -> None:
