@@ -2,5 +2,6 @@
 
 from fac.diagnostics import Diagnostic, FacError, SpecError
 from fac.pipeline import check, compile, load
+from fac.spec.model import Input, ModelSpec
 
-__all__ = ["Diagnostic", "FacError", "SpecError", "check", "compile", "load"]
+__all__ = ["Diagnostic", "FacError", "Input", "ModelSpec", "SpecError", "check", "compile", "load"]

@@ -25,6 +25,6 @@ def tasks(program: Program) -> tuple[HostTask, ...]:
 
 
 def refreshed(weight: str, p: str, q: str, rank: int, state: Mapping[str, Array]) -> dict[str, Array]:
-    """P and Q from the truncated SVD of the weight as it is now (learning-rules R10)."""
+    """P and Q from the truncated SVD of the weight as it is now."""
     new_p, new_q = svd_pair(state[weight], rank)
     return {p: new_p, q: new_q}

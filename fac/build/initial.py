@@ -33,7 +33,7 @@ def draw(tensors: Sequence[Tensor], seed: int) -> dict[str, Array]:
 def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
     """Balanced factors (P [rank, m], Q [k, rank]) with Q P the best rank-r approximation of W^T.
 
-    W^T ~ U S V^T gives Q = U sqrt(S), P = sqrt(S) V^T (learning-rules R10).
+    W^T ~ U S V^T gives Q = U sqrt(S), P = sqrt(S) V^T (Eckart and Young 1936).
     """
     u, s, vt = np.linalg.svd(np.asarray(weight, np.float64).T, full_matrices=False)
     # Each pair of singular vectors is free in sign: the largest entry of u is made positive, on every backend.

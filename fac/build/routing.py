@@ -8,7 +8,7 @@ from math import prod
 from fac.build.trace import Trace
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Route, Subspace
+from fac.program.program import Route, Subspace
 from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
@@ -56,12 +56,7 @@ class Routing:
         error = self._read(b, route.source, error)
         self.used[index] = error
         kind = kind_of("fac.feedback", route.matrix)
-        weight = (
-            None
-            if route.ends is None or route.ends.weight is None
-            else self.trace.state[route.ends.weight.name]
-        )
-        sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, weight)
+        sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, self._weight(route))
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
         return b.reshape(sent, self._receiver(route).type.shape)
@@ -70,7 +65,7 @@ class Routing:
         """The error as rows; projected if the source is a subspace."""
         rows = _rows(b, error)
         subspace = self.program.subspace.get(source)
-        if subspace is None or source == LOSS:
+        if subspace is None:
             return rows
         self.subspace_errors[source] = rows
         return b.named(b.matmul(rows, self.trace.read(subspace.tensors)["P"], tb=True), f"{source}.read")
@@ -89,7 +84,7 @@ class Routing:
             route = self.program.routes[index]
             kind = kind_of("fac.feedback", route.matrix)
             with b.at(route.node, Phase.LEARN):
-                signals = self._signals(route, self.used[index])
+                signals = Signals(self.used[index], _rows(b, self._receiver(route)), self._weight(route))
                 for learned in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
                     yield _full_name(route, learned), learned
         for name, error in self.subspace_errors.items():
@@ -97,17 +92,10 @@ class Routing:
             with b.at(name, Phase.LEARN):
                 yield from _basis(b, subspace, self.trace, error)
 
-    def _signals(self, route: Route, error: Value) -> Signals:
-        weight = (
-            None
-            if route.ends is None or route.ends.weight is None
-            else self.trace.state[route.ends.weight.name]
-        )
-
-        def gradient() -> Value | None:
-            return None if weight is None else self.reverse.cotangent(weight)
-
-        return Signals(error, _rows(self.trace.b, self._receiver(route)), weight, gradient)
+    def _weight(self, route: Route) -> Value | None:
+        """The forward weight that a `through` route replaces."""
+        weight = None if route.ends is None else route.ends.weight
+        return None if weight is None else self.trace.state[weight.name]
 
 
 def _rows(b: Builder, value: Value) -> Value:
@@ -122,5 +110,5 @@ def _full_name(route: Route, learned: Learned) -> str:
 def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:
     rule = kind_of("fac.learning", subspace.basis).read
     if rule is not None:
-        signals = Signals(error, error, None, lambda: None)
+        signals = Signals(error, error, None)
         yield subspace.tensors[0].name, rule(b, subspace.basis, trace.read(subspace.tensors), signals)

@@ -14,7 +14,7 @@ from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 
 NORM_EPS = 1e-6
-"""Added to the global norm before dividing (learning-rules 3.2)."""
+"""Added to the global norm before dividing, as torch.nn.utils.clip_grad_norm_ does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fac.checks import constraints, errors, matrices, names, network, routes, settings
+from fac.checks import (
+    constraints,
+    effects,
+    entry,
+    errors,
+    following,
+    matrices,
+    names,
+    network,
+    routes,
+    settings,
+)
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.program import Program
 from fac.spec.base import Model
@@ -32,6 +43,10 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (matrices.MATRIX_MISFIT, matrices.matrix_misfit),
     (routes.SEVERAL_ROUTES_AT_ONE_VALUE, routes.several_routes_at_one_value),
     (matrices.BASIS_CANNOT_LEARN, matrices.basis_cannot_learn),
+    (entry.AT_NOT_ABOVE_TARGET, entry.at_not_above_target),
+    (entry.AT_CROSSES_WEIGHTS, entry.at_crosses_weights),
+    (effects.SETTING_WITHOUT_EFFECT, effects.setting_without_effect),
+    (following.FEEDBACK_FOLLOWS_FROZEN_WEIGHT, following.feedback_follows_frozen_weight),
     (constraints.WEIGHT_TRANSPORT_FORBIDDEN, constraints.weight_transport_forbidden),
     (constraints.RANK_ABOVE_LIMIT, constraints.rank_above_limit),
 )

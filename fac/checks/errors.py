@@ -56,14 +56,14 @@ def dead_route(program: Program) -> Iterator[Diagnostic]:
         return
     flow = Flow(program)
     for routes in by_origin(r for r in program.routes if short_hand(program, r) is None).values():
-        reasons = [_dead(flow, route) for route in routes]
+        reasons = [dead(flow, route) for route in routes]
         # A glob may well cover the first layer, too.
         if all(reasons):
             message = f"nobody needs the error that this route {'passes' if routes[0].through else 'brings'}"
             yield DEAD_ROUTE.at(target(routes[0]), f"{message} {reasons[0]}", help="remove the route")
 
 
-def _dead(flow: Flow, route: Route) -> str:
+def dead(flow: Flow, route: Route) -> str:
     """Where the error would have gone, and why it is not needed; empty if it is, or if that is unknown."""
     if not route.through:
         if route.site is None or route.site in flow.needed:

@@ -48,14 +48,17 @@ def unread_layer(program: Program) -> Iterator[Diagnostic]:
 
 
 def empty_network(program: Program) -> Iterator[Diagnostic]:
-    """The network has no layers.
+    """The network has no layers, or none that could learn.
 
-    Bad: `layers: []`.
+    Bad: `layers: []`, or `layers: [{kind: relu}]`.
     Good: `layers: [{kind: linear, name: logits, out: 10}]`.
     """
     if not program.nodes:
         help = "a network has at least one: `- {kind: linear, name: logits, out: 10}`"
         yield EMPTY_NETWORK.at(("layers",), "the network has no layers", help=help)
+    elif all(node.shape is not None and not learns(node) for node in program.nodes):
+        help = "a `linear` layer has weights; `trainable: false` and `rule: shallow` freeze them"
+        yield EMPTY_NETWORK.at(("layers",), "no layer of the network learns", help=help)
 
 
 def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:

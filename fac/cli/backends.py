@@ -51,6 +51,13 @@ def chosen(name: str | None) -> Backend:
     raise FacError("no backend can be used here: `fac backends` tells what is missing")
 
 
+def not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An option's value, which an unset variable of a script must not turn into the default."""
+    if value == "":
+        raise click.BadParameter("it is empty: name one, or leave the option out")
+    return value
+
+
 def _look(backend: Backend) -> Found:
     try:
         return Found(backend, backend.devices(), "")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fac.cli.backends import not_empty
 from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ class Row:
 @click.command()
 @click.argument("specs", nargs=-1, required=True)
 @click.option(
-    "--rules", metavar="RULE,...", help="Short-hands that replace the feedback, such as `bp,fa,ldfa`."
+    "--rules",
+    metavar="RULE,...",
+    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`; `own` is what a spec itself declares.",
 )
 @click.option("--rank", type=click.IntRange(1), help="Of the low-rank rules. Default: the spec's own.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings per variant.")
-@click.option("--backend", help="Default: torch if it can be used, else reference.")
-@click.option("--device", help="Such as `cpu` or `cuda`. Default: the backend's first.")
+@click.option("--backend", callback=not_empty, help="Default: torch if it can be used, else reference.")
+@click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change every spec; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
@@ -66,6 +69,8 @@ def compare(
 
     Several SPECS are compared as they are. One is set beside backpropagation, feedback alignment and other rules
     on the same network. Seeds count up from that of the first spec.
+
+    On a busy machine OMP_NUM_THREADS=1 can make torch many times faster.
     """
     from fac import source
     from fac.cli.backends import chosen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fac.cli.backends import not_empty
 from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Job:
     base: Path
     """The folder from which relative paths in `data:` start."""
     checkpoint: Checkpoint | None = None
+    before: int | None = None
+    """For how many epochs a run was meant that is to be longer now."""
 
 
 @click.command()
 @click.argument("spec", required=False)
-@click.option("--backend", help="Default: torch if it can be used, else reference.")
-@click.option("--device", help="Such as `cpu` or `cuda`. Default: the backend's first.")
+@click.option("--backend", callback=not_empty, help="Default: torch if it can be used, else reference.")
+@click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. Default: `runs/NAME-1`, ...")
@@ -68,7 +71,10 @@ def train(
 ) -> None:
     """Train SPEC and keep its state, its log and its spec in a folder.
 
-    Ctrl-C ends a training after the current step; `fac train --resume DIR` goes on exactly there.
+    Ctrl-C ends a training after the current step; `fac train --resume DIR` goes on exactly there. With
+    `--set train.epochs=N` it trains longer than was meant.
+
+    On a busy machine OMP_NUM_THREADS=1 can make torch many times faster.
     """
     if resume is None and spec is None:
         raise click.UsageError("name a spec, or a run with `--resume DIR`")
@@ -77,23 +83,23 @@ def train(
     from fac.training import folder
     from fac.training.loop import StoppedError
 
-    if resume is None:
-        assert spec is not None
-        job = _prepared(spec, overrides, backend, device, precision)
-        path = folder.claim(out, job.spec.name)
-    else:
-        job = _continued(resume, spec, overrides, backend, device, precision)
-        path = resume
-    try:
-        session, report = _trained(job, path, as_json)
-    except StoppedError as stopped:
-        place = f"after step {stopped.step}, in epoch {stopped.epoch}"
-        click.echo(f"stopped {place}; go on with `fac train --resume {path}`", err=True)
-        context.exit(INTERRUPTED)
-    except KeyboardInterrupt:
-        context.exit(INTERRUPTED)
-    finally:
-        folder.abandon(path)
+    with ExitStack() as held:
+        if resume is None:
+            assert spec is not None
+            job = _prepared(spec, overrides, backend, device, precision)
+            path = held.enter_context(folder.claim(out, job.spec.name, job.text))
+        else:
+            found = held.enter_context(folder.resumed(resume))
+            job = _continued(found, resume, spec, overrides, backend, device, precision)
+            path = resume
+        try:
+            session, report = _trained(job, path, as_json)
+        except StoppedError as stopped:
+            place = f"after step {stopped.step}, in epoch {stopped.epoch}"
+            click.echo(f"stopped {place}; go on with `fac train --resume {path}`", err=True)
+            context.exit(INTERRUPTED)
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
     if as_json:
         click.echo(json.dumps(summary(job, session, report, path), allow_nan=False))
     else:
@@ -104,7 +110,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report]:
     from fac.cli.progress import logged, shown
     from fac.training import data
     from fac.training.folder import RunFolder
-    from fac.training.loop import carried_loss, train
+    from fac.training.loop import train
 
     with logged():
         dataset = data.load(job.data, job.base)
@@ -115,12 +121,34 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report]:
         "precision": session.precision,
         "base": str(job.base.resolve()),
     }
-    kept = RunFolder(path, about)
-    if job.checkpoint is None:
-        kept.write_spec(job.text)
-    carried = carried_loss(job.checkpoint) if job.checkpoint else 0.0
+    kept = RunFolder(path, about, job.text)
+    if job.checkpoint:
+        for remark in _remarks(job, job.checkpoint, about):
+            click.echo(remark, err=True)
     with shown(err=as_json) as listener, on_signals() as stop:
-        return session, train(session, dataset, job.spec, kept, listener, stop=stop, carried=carried)
+        return session, train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
+
+
+def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[str]:
+    """Why a run does not go on just as it would have."""
+    from fac.spec.schedules import Cosine, schedule_of
+
+    keys = ("backend", "device", "precision")
+    there = [found.about.get(key, about[key]) for key in keys]
+    here = [about[key] for key in keys]
+    if there != here:
+        yield (
+            f"this run was on {there[0]} ({there[1]}, {there[2]}) and goes on on {here[0]} ({here[1]}, {here[2]}): "
+            "equal up to rounding, not bit for bit"
+        )
+    if job.before is not None:
+        text = f"training for {job.spec.train.epochs} epochs instead of {job.before}"
+        if isinstance(schedule_of(job.spec.update.schedule), Cosine):
+            text += (
+                f": from here on the learning rate is that of a cosine over {job.spec.train.epochs} epochs, so the "
+                f"result is not that of {job.spec.train.epochs} epochs in one go"
+            )
+        yield text
 
 
 def _prepared(
@@ -136,6 +164,7 @@ def _prepared(
 
 
 def _continued(
+    found: Checkpoint,
     resume: Path,
     spec: str | None,
     overrides: tuple[str, ...],
@@ -149,18 +178,17 @@ def _continued(
     from fac.training import folder
     from fac.training.checkpoint import require_spec
 
-    found = folder.resumed(resume)
     document = _document(spec or str(resume / folder.SPEC), overrides)
     known: Any = found.about
     job = _job(
         document,
         Path(known.get("base", resume)),
-        backend or known.get("backend"),
-        device or (known.get("device") if backend is None else None),
+        known.get("backend") if backend is None else backend,
+        known.get("device") if device is None and backend is None else device,
         precision or (known.get("precision") if backend is None else None),
     )
-    require_spec(found, job.artifact.compiled, job.spec)
-    return replace(job, checkpoint=found)
+    before = require_spec(found, job.artifact.compiled, job.spec)
+    return replace(job, checkpoint=found, before=before)
 
 
 def _document(spec: str, overrides: tuple[str, ...]) -> Document:
@@ -242,7 +270,9 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
     if report.test_accuracy is not None:
         result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
     where = f"{job.backend} ({session.device}, {session.precision})"
-    speed = f"{report.seconds:.1f} s, {report.step_ms:.2f} ms per step"
+    speed = f"{report.seconds:.1f} s"
+    if isfinite(report.step_ms):
+        speed += f", {report.step_ms:.2f} ms per step"
     return f"`{job.spec.name}` on {where}: {result}; {speed}\nstate, log and spec are in `{path}`"
 
 

@@ -12,8 +12,8 @@ from fac.program.program import Program
 from fac.source import Document
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "ldfa", "shallow")
-ROUTES = "routes"
-"""Label of feedback that is written out, or given as a list of sections."""
+OWN = "own"
+"""Name of a spec's own feedback among rules, and label of one that is written out or a list of sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,19 @@ def variants(documents: Sequence[Document], rules: Sequence[str] | None, rank: i
 
     Args:
         documents: valid specs.
-        rules: short-hands that replace each spec's feedback. None takes several specs as they are, and sets one
-            spec beside the default rules.
+        rules: short-hands that replace each spec's feedback, or `own`, which leaves it. None takes several specs
+            as they are, and sets one spec beside the default rules.
         rank: of the rules that have one; None takes it from the spec.
 
     Raises:
         FacError: a rule is unknown, or needs a rank and none is known.
     """
     if rules is not None:
-        return [_replaced(document, rule, rank) for document in documents for rule in rules]
+        return [
+            Variant(document, OWN) if rule == OWN else _replaced(document, rule, rank)
+            for document in documents
+            for rule in rules
+        ]
     own = [Variant(document, rule_of(document)) for document in documents]
     if len(own) > 1:
         return own
@@ -59,7 +63,7 @@ def rule_of(document: Document) -> str:
     feedback = document.data.get("feedback")
     if not feedback:
         return "bp"
-    return str(feedback.get("rule", ROUTES)) if isinstance(feedback, Mapping) else ROUTES
+    return str(feedback.get("rule", OWN)) if isinstance(feedback, Mapping) else OWN
 
 
 def ranks(program: Program) -> str:
@@ -92,7 +96,9 @@ def _has_rank(rule: str) -> bool:
     kinds = {kind.name: kind for kind in plugins.kinds("fac.rules")}
     if rule not in kinds:
         names = ", ".join(f"`{name}`" for name in kinds)
-        raise FacError(f"no rule is called `{rule}`; installed are {names}")
+        raise FacError(
+            f"no rule is called `{rule}`; installed are {names}, and `{OWN}` is the spec's own feedback"
+        )
     return "rank" in kinds[rule].spec.model_fields
 
 

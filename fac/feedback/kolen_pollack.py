@@ -1,4 +1,8 @@
-"""Kolen-Pollack learning: the feedback matrix takes the step that the forward weight takes (learning-rules R3, R9)."""
+"""Kolen-Pollack learning: the feedback matrix takes the step that the forward weight takes.
+
+Kolen and Pollack 1994; Akrout et al. 2019 (arXiv 1904.05391). With equal learning rate and L2 decay the distance to
+the transposed weight shrinks by 1 - lr * decay per step; for Q beside a fixed P so does that of Q to W^T P^T.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,11 @@ class KolenPollack(Learning):
 
 
 def full(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
-    """gB = gW on a `through` route; on a `to` route gB = H^T e, H the value that is fed (DKP)."""
-    gradient = signals.weight_gradient() if signals.weight is not None else None
-    if gradient is None:
-        if signals.weight is not None:
-            gradient = b.matmul(signals.error, signals.receiver, ta=True)
-        else:
-            gradient = b.matmul(signals.receiver, signals.error, ta=True)
-    return Learned("B", gradient, gradient=True)
+    """gB = d^T x on a `through` route, which is gW; on a `to` route gB = H^T e, H the value that is fed."""
+    left, right = signals.error, signals.receiver
+    if signals.weight is None:
+        left, right = right, left
+    return Learned("B", b.matmul(left, right, ta=True), gradient=True)
 
 
 def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
@@ -33,4 +34,4 @@ def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     return Learned("Q", b.matmul(signals.receiver, s, ta=True), gradient=True)
 
 
-KOLEN_POLLACK = LearningKind("kolen_pollack", KolenPollack, full=full, write=write)
+KOLEN_POLLACK = LearningKind("kolen_pollack", KolenPollack, full=full, write=write, follows=True)

@@ -1,4 +1,7 @@
-"""Synapse-local learning of the reading factor (learning-rules R11). Its Q learns by `kolen_pollack`."""
+"""Synapse-local learning of the reading factor. Its Q learns by `kolen_pollack`.
+
+After the code of Hanut and Kadmon 2025 (arXiv 2502.20580); the gradient is checked in tests/rules/test_normative.py.
+"""
 
 from __future__ import annotations
 

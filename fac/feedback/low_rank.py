@@ -1,4 +1,4 @@
-"""Low-rank feedback F = Q P (learning-rules R8 to R12)."""
+"""Low-rank feedback F = Q P; with learned factors that of Hanut and Kadmon 2025 (arXiv 2502.20580)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import Field
 from fac.feedback.kolen_pollack import KolenPollack
 from fac.feedback.learning import ways
 from fac.feedback.oja import Oja, projected
-from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
-from fac.program.program import Ends
+from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
+from fac.program.program import Ends, Program
 from fac.program.tensors import Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Matrix
 from fac.spec.init import Init, Normal
@@ -61,8 +61,8 @@ def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
 def spread(matrix: LowRank, ends: Ends) -> Normal:
     """N(0, std^2) for Q.
 
-    On a `through` route std is that of the default forward weight, sqrt(2 / writes) (learning-rules R8). On a
-    `to` route it is 1 / sqrt(writes * rank), so that Q P has the Frobenius norm of a `launay` matrix.
+    On a `through` route std is that of the default forward weight, sqrt(2 / writes). On a `to` route it is
+    1 / sqrt(writes * rank), so that Q P has the Frobenius norm of a `launay` matrix.
     """
     return Normal(
         std=sqrt(2 / ends.writes) if ends.weight is not None else 1 / sqrt(ends.writes * matrix.rank)
@@ -85,6 +85,13 @@ def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
     if ways(matrix.write).name != "fixed" and ways(matrix.write).write is None:
         return ShapeError(f"`{ways(matrix.write).name}` cannot teach Q", "use `kolen_pollack`", "write")
     return None
+
+
+def unused(matrix: LowRank, program: Program) -> Iterable[Unused]:
+    """A law of one factor beside `init: svd`, which sets both."""
+    if matrix.init == "svd":
+        for field in ("init_P", "init_Q"):
+            yield Unused(field, "beside `init: svd`", "remove one of the two")
 
 
 def apply(b: Builder, matrix: LowRank, state: State, error: Value, weight: Value | None) -> Value:
@@ -113,4 +120,6 @@ LOW_RANK = MatrixKind(
     ),
     rank=lambda matrix, ends: int(matrix.rank),
     refresh=lambda matrix: matrix.refresh,
+    learning=lambda matrix: {"P": matrix.read, "Q": matrix.write},
+    unused=unused,
 )

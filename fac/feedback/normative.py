@@ -1,4 +1,7 @@
-"""Normative learning: gradient descent of 1/2 |W^T - Q P|^2 in P and Q (learning-rules R10). Reads the weight."""
+"""Normative learning: gradient descent of 1/2 |W^T - Q P|^2 in P and Q. Reads the weight.
+
+Hanut and Kadmon 2025 (arXiv 2502.20580, v4); the gradients are checked in tests/rules/test_normative.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Oja's subspace rule, made scale-free (learning-rules R9, project form)."""
+"""Oja's subspace rule (Oja 1989), made scale-free; Hanut and Kadmon 2025 (arXiv 2502.20580) use it for P."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ TINY = 1e-30
 """Keeps a batch without any error from dividing by zero; far below any |d|^2 that float32 can tell from it."""
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 class Oja(Learning):
-    """P += rate * (s^T d - (s^T s) P) / |d|^2, with s = d P^T. Stable for every rate below 1."""
+    """P += rate * (s^T d - (s^T s) P) / |d|^2, with s = d P^T. Stable for every rate below 1.
+
+    With eigenvalues l_i of d^T d the step is stable while rate * l_1 < l_1 + l_2 + ..., the sum being |d|^2: for every
+    rate below 1, at 1 unless the error has rank one, above it no longer for every error.
+    """
 
     rule: Literal["oja"] = "oja"
-    rate: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="Step as a share of the largest that is stable; not scheduled."
+    rate: Share = Field(
+        1.0, description="Step as a share of the largest that is stable for every error; not scheduled."
     )
 
 
@@ -40,4 +47,4 @@ def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     return Learned("P", b.add(p, step), gradient=False)
 
 
-OJA = LearningKind("oja", Oja, read=read)
+OJA = LearningKind("oja", Oja, read=read, gradient=False)

@@ -75,4 +75,5 @@ RANDOM = MatrixKind(
     learn,
     misfit=misfit,
     transports=lambda matrix: ways(matrix.learn).transports,
+    learning=lambda matrix: {"B": matrix.learn},
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,9 +12,9 @@ from fac.feedback.kolen_pollack import KolenPollack
 from fac.feedback.local import Local
 from fac.feedback.low_rank import LowRank
 from fac.feedback.normative import Normative
-from fac.feedback.oja import Oja
+from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
-from fac.program.kinds import Expansion, RuleKind
+from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
 from fac.program.program import LOSS, Node, Program
 from fac.program.site import first_weighted, last_weighted, site_of
@@ -30,7 +30,7 @@ class Backprop(ShortHand):
 
 
 class FeedbackAlignment(ShortHand):
-    """Feedback alignment: a fixed random matrix in place of W^T, layer by layer (Lillicrap et al. 2016)."""
+    """Feedback alignment: a fixed random matrix in place of W^T, layer by layer (Lillicrap 2016, arXiv 1411.0247)."""
 
     rule: Literal["fa"] = "fa"
     init: Init | Literal["like_forward"] = Field("like_forward", description="Initial feedback matrices.")
@@ -39,7 +39,7 @@ class FeedbackAlignment(ShortHand):
 
 
 class DirectFeedbackAlignment(ShortHand):
-    """Direct feedback alignment: the output error through a random matrix to every hidden layer (Nokland 2016)."""
+    """Direct feedback alignment: the output error, through random matrices, to all hidden layers (arXiv 1609.01596)."""
 
     rule: Literal["dfa"] = "dfa"
     init: Init = Field("launay", description="Initial feedback matrices.")
@@ -51,12 +51,12 @@ class LowRankShortHand(ShortHand):
     """What the low-rank rules share."""
 
     rank: Positive = Field(description="Rank of every route, clipped to what the layer's ends allow.")
-    rate: Annotated[float, Field(gt=0)] = Field(1.0, description="Rate of Oja's rule, where it is used.")
+    rate: Share = Field(1.0, description="Rate of Oja's rule, which `oja_kp` uses.")
     scale: float = Field(1.0, description="Factor on every feedback operator.")
 
 
 class Ldfa(LowRankShortHand):
-    """Low-dimensional feedback alignment, layer by layer (Hanut and Kadmon 2025)."""
+    """Low-dimensional feedback alignment, layer by layer (Hanut and Kadmon 2025, arXiv 2502.20580)."""
 
     rule: Literal["ldfa"] = "ldfa"
     learn: Literal["fixed", "kolen_pollack", "oja_kp", "local", "normative"] = Field(
@@ -149,6 +149,46 @@ def expand_shallow(rule: Shallow, program: Program) -> Expansion:
     return Expansion(frozen=tuple(node.name for node in _direct(rule, program)))
 
 
+def _unused(rule: ShortHand, program: Program, routed: Iterator[Node], skipped: str) -> Iterator[Unused]:
+    """`nodes` that name only layers to which the rule gives no route."""
+    named = selected(program, rule.globs)
+    if named and not any(routed):
+        yield Unused(
+            "nodes", f"where it names no layer but the {skipped}", "name other layers, or remove the section"
+        )
+
+
+def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
+    """`nodes` that name only layers without weights below them."""
+    yield from _unused(rule, program, _layerwise(rule, program), "first, whose error nobody below needs")
+
+
+def unused_direct(rule: ShortHand, program: Program) -> Iterator[Unused]:
+    """`nodes` that name only layers next to the loss."""
+    yield from _unused(rule, program, _direct(rule, program), "last, which the loss reaches exactly")
+
+
+def unused_pair(rule: LowRankShortHand, program: Program) -> Iterator[Unused]:
+    """Settings of another way to learn than `learn`."""
+    way = str(getattr(rule, "learn", ""))
+    if way != "oja_kp":
+        yield Unused("rate", f"with `learn: {way}`", "remove it, or set `learn: oja_kp`")
+    if way != "normative":
+        yield Unused("refresh", f"with `learn: {way}`", "remove it, or set `learn: normative`")
+
+
+def unused_ldfa(rule: Ldfa, program: Program) -> Iterator[Unused]:
+    """Those of a layer-wise rule and of a pair."""
+    yield from unused_layerwise(rule, program)
+    yield from unused_pair(rule, program)
+
+
+def unused_direct_ldfa(rule: DirectLdfa, program: Program) -> Iterator[Unused]:
+    """Those of a direct rule and of a pair."""
+    yield from unused_direct(rule, program)
+    yield from unused_pair(rule, program)
+
+
 def _through(node: Node, matrix: Matrix) -> ThroughRoute:
     return ThroughRoute(through=node.name, matrix=matrix)
 
@@ -158,8 +198,8 @@ def _to(node: Node, matrix: Matrix) -> ToRoute:
 
 
 BP = RuleKind("bp", Backprop, expand_bp)
-FA = RuleKind("fa", FeedbackAlignment, expand_fa)
-DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa)
-LDFA = RuleKind("ldfa", Ldfa, expand_ldfa)
-DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa)
-SHALLOW = RuleKind("shallow", Shallow, expand_shallow)
+FA = RuleKind("fa", FeedbackAlignment, expand_fa, unused=unused_layerwise)
+DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_direct)
+LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa)
+DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa)
+SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct)

@@ -1,7 +1,22 @@
 """The layers that ship. A family adds its kinds to this tuple, and nothing else in the package changes."""
 
-from fac.layers.elementwise import DROPOUT, GELU, LEAKY_RELU, RELU, SIGMOID, TANH
-from fac.layers.linear import LINEAR
-from fac.layers.shapes import ADD, FLATTEN
+from fac.layers.elementwise import (
+    DROPOUT,
+    GELU,
+    LEAKY_RELU,
+    RELU,
+    SIGMOID,
+    TANH,
+    Dropout,
+    Gelu,
+    LeakyRelu,
+    Relu,
+    Sigmoid,
+    Tanh,
+)
+from fac.layers.linear import LINEAR, Linear
+from fac.layers.shapes import ADD, FLATTEN, Add, Flatten
+
+__all__ = ["KINDS", "Add", "Dropout", "Flatten", "Gelu", "LeakyRelu", "Linear", "Relu", "Sigmoid", "Tanh"]
 
 KINDS = (LINEAR, RELU, LEAKY_RELU, TANH, SIGMOID, GELU, DROPOUT, FLATTEN, ADD)

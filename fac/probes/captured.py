@@ -7,7 +7,8 @@ from math import prod
 from typing import Any, Literal
 
 from fac.probes.cosine import TINY
-from fac.program.kinds import ProbeKind, Sweeps
+from fac.program.kinds import ProbeKind, Sweeps, Unused
+from fac.program.program import Program
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -15,7 +16,7 @@ from fac.step.types import N
 
 
 class CapturedEnergy(Probe):
-    """|d P^+ P|^2 / |d|^2 per reading matrix P, not centred (learning-rules 5.3)."""
+    """|d P^+ P|^2 / |d|^2 per reading matrix P, not centred."""
 
     kind: Literal["captured_energy"] = "captured_energy"
 
@@ -33,6 +34,17 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
                 yield f"{name}.captured_energy", captured(b, error, sweeps.state[name])
 
 
+def unused(probe: Any, program: Program) -> Iterator[Unused]:
+    """The whole probe, where there is no P."""
+    known = all(route.ends for route in program.routes)
+    if (
+        known
+        and not program.subspaces
+        and not any(t.name.endswith(".P") for r in program.routes for t in r.tensors)
+    ):
+        yield Unused("kind", "where no route or subspace reads errors through a P", "remove it")
+
+
 def captured(b: Builder, error: Value, p: Value) -> Value:
     """The share of |d|^2 in the row space of P [r, m]: <s (P P^T)^+, s> / |d|^2 with s = d P^T."""
     rows = b.reshape(error, (N, prod(dim for dim in error.type.shape[1:] if isinstance(dim, int))))
@@ -41,4 +53,4 @@ def captured(b: Builder, error: Value, p: Value) -> Value:
     return b.div(b.dot(b.matmul(s, inverse), s), b.maximum(b.dot(rows, rows), TINY))
 
 
-CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build)
+CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build, unused=unused)

@@ -22,7 +22,7 @@ def cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
 def per_sample_cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
     """The mean over samples of their cosines, pairs stacked; rows of norm zero are left out. A scalar.
 
-    Counting the rows of dead units as 0 would make backpropagation disagree with itself (learning-rules 5.1).
+    Counting the rows of dead units as 0 would make backpropagation disagree with itself (tests/probes/test_probes.py).
     """
     inner, lengths = _products(b, [(_rows(b, x), _rows(b, y)) for x, y in pairs], _row_dot(b))
     seen = b.cast(b.less(TINY, lengths), DType.FLOAT)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from fac.probes.cosine import TINY, cosine
-from fac.program.kinds import ProbeKind, Sweeps
-from fac.program.program import Route
+from fac.program.kinds import ProbeKind, Sweeps, Unused
+from fac.program.program import Program, Route
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -35,6 +35,13 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
             )
 
 
+def unused(probe: Any, program: Program) -> Iterator[Unused]:
+    """The whole probe, where no `through` route has a matrix."""
+    known = all(route.ends for route in program.routes)
+    if known and not any(route.through and route.tensors for route in program.routes):
+        yield Unused("kind", "where no `through` route has a matrix of its own", "remove it")
+
+
 def _as_weight(b: Builder, sweeps: Sweeps, route: Route) -> Value:
     """The matrix that the sweep uses, in the shape of W [reads, writes]: B as stored, or (Q P)^T."""
     state = {t.name.rpartition(".")[2]: sweeps.state[t.name] for t in route.tensors}
@@ -42,4 +49,4 @@ def _as_weight(b: Builder, sweeps: Sweeps, route: Route) -> Value:
     return b.mul(matrix, route.matrix.scale) if route.matrix.scale != 1 else matrix
 
 
-FEEDBACK_ALIGNMENT = ProbeKind("feedback_alignment", FeedbackAlignment, build)
+FEEDBACK_ALIGNMENT = ProbeKind("feedback_alignment", FeedbackAlignment, build, unused=unused)

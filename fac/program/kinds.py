@@ -9,8 +9,8 @@ from typing import Any
 from fac.program.program import Ends, Program, Shape
 from fac.program.tensors import Tensor
 from fac.spec.base import Model
+from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
-from fac.spec.feedback import ThroughRoute, ToRoute
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
@@ -47,7 +47,28 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerKind:
+class Unused:
+    """A field that the other fields of its model, or the program, leave without effect."""
+
+    field: str
+    why: str
+    """Completes "`field` has no effect ..."."""
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a kind of any family may declare."""
+
+    unused: Callable[[Any, Program], Iterable[Unused]] = lambda *_: ()
+    """`unused(spec, program)`. `fac check` reports those of the fields that the user wrote (FAC314).
+
+    The field may be `kind` (or `rule`): then nothing of the spec has an effect.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind(Kind):
     """A layer: shapes first, then a forward function. It has no backward code."""
 
     name: str
@@ -60,7 +81,7 @@ class LayerKind:
 
 
 @dataclass(frozen=True, slots=True)
-class LossKind:
+class LossKind(Kind):
     """A loss: a scalar from the output and the targets."""
 
     name: str
@@ -79,9 +100,7 @@ class Signals:
     receiver: Value
     """The forward value at which its output arrives, [N, writes]."""
     weight: Value | None
-    """The forward weight [reads, writes] that a `through` route replaces."""
-    weight_gradient: Callable[[], Value | None]
-    """The gradient of that weight, built on demand."""
+    """The forward weight [reads, writes] that a `through` route replaces; its gradient is error^T receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,7 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixKind:
+class MatrixKind(Kind):
     """A feedback operator: its state, what it makes of an error, and how it learns."""
 
     name: str
@@ -111,10 +130,12 @@ class MatrixKind:
     """The rank that the spec writes out, if it does."""
     refresh: Callable[[Any], int | None] = lambda _: None
     """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
+    learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}
+    """The rule of the spec that teaches each tensor, by the last part of its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class LearningKind:
+class LearningKind(Kind):
     """How one matrix, or one factor of a low-rank pair, learns. None where the rule has nothing to say."""
 
     name: str
@@ -129,6 +150,15 @@ class LearningKind:
     """Whether the rule reads the forward weight."""
     pair: bool = False
     """Whether P's rule needs Q, so that it cannot teach the P of a subspace."""
+    gradient: bool = True
+    """Whether it makes pseudo-gradients, which the update rule turns into steps, rather than next values."""
+    follows: bool = False
+    """Whether the matrix takes the step of the forward weight, so that the weight has to take it, too."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether there is anything that the rule changes."""
+        return any((self.full, self.read, self.write))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +172,7 @@ class Expansion:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleKind:
+class RuleKind(Kind):
     """A short-hand for a set of routes."""
 
     name: str
@@ -159,8 +189,8 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateKind:
-    """How a parameter moves once its gradient is known (learning-rules section 3)."""
+class UpdateKind(Kind):
+    """How a parameter moves once its gradient is known."""
 
     name: str
     spec: type[Model]
@@ -186,7 +216,7 @@ class Sweeps:
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeKind:
+class ProbeKind(Kind):
     """A measurement: named scalars from one batch."""
 
     name: str

@@ -23,6 +23,21 @@ def site_of(program: Program, name: str) -> str | None:
         seen.add(current)
 
 
+def between(program: Program, name: str, above: str) -> frozenset[str]:
+    """The nodes on the ways from `name` up to `above`, both included; empty if no way leads there."""
+    order = [node.name for node in program.nodes]
+    low, high = order.index(name), order.index(above)
+    up, down = {name}, {above}
+    span = program.nodes[low : high + 1]
+    for node in span:
+        if up.intersection(node.inputs):
+            up.add(node.name)
+    for node in reversed(span):
+        if node.name in down:
+            down.update(node.inputs)
+    return frozenset(up & down) if above in up else frozenset()
+
+
 def first_weighted(program: Program) -> frozenset[str]:
     """Weighted nodes below which no weighted node lies: nobody needs the error that they would pass on."""
     return _extremes({node.name: node.inputs for node in program.nodes}, program.nodes)

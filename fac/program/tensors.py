@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SvdFactor:
-    """A factor of the truncated SVD of a forward weight W [m, k]: W^T ~ Q P, balanced (learning-rules R10)."""
+    """A factor of the truncated SVD of a forward weight W [m, k]: W^T ~ Q P, balanced (`svd_pair`)."""
 
     weight: str
     rank: int

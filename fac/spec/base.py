@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
 
 from fac import plugins
 
@@ -40,7 +41,15 @@ class OneOf:
         union: Any = Union[members]  # noqa: UP007 - the members are known at run time only
         if len(members) > 1:
             union = Annotated[union, Field(discriminator=self.discriminator)]
-        return handler.generate_schema(union)
+        schema = handler.generate_schema(union)
+        return schema if self.mixin is None else no_info_before_validator_function(self._plain, schema)
+
+    def _plain(self, value: Any) -> Any:
+        """A kind built in Python lacks the fields of the mixin: what was set of it, as a mapping."""
+        if not isinstance(value, Model) or isinstance(value, self.mixin or Model):
+            return value
+        tag = {self.discriminator: getattr(value, self.discriminator, None)}
+        return tag | value.model_dump(by_alias=True, exclude_unset=True)
 
     def _member(self, spec: type[Model]) -> type[Model]:
         if self.mixin is None:

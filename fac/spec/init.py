@@ -1,4 +1,4 @@
-"""Initial values of weights and feedback matrices (learning-rules 1.6). They are drawn in `fac.build.initial`."""
+"""Initial values of weights and feedback matrices. They are drawn in `fac.build.initial`."""
 
 from __future__ import annotations
 

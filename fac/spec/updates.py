@@ -11,7 +11,7 @@ from fac.spec.schedules import Schedule
 
 
 class Clip(Model):
-    """Limits on gradients, applied before the update rule (learning-rules 3.2)."""
+    """Limits on gradients, applied before the update rule."""
 
     by: Literal["value", "norm"] = Field(
         description="`value` clamps each entry; `norm` scales all gradients by one factor."

@@ -19,7 +19,7 @@ VIEWS = frozenset({"reshape", "broadcast_to"})
 class Tally:
     """What some ops cost together.
 
-    `macs` are the multiply-adds of contractions; elementwise work is not counted (learning-rules 5.8).
+    `macs` are the multiply-adds of contractions; elementwise work is not counted.
     `bytes` are operands read and results written, as if every op went to memory for them: a backend that
     fuses ops moves less. `words` are elements of state (feedback matrices, or forward weights where the exact
     error passes through them) that ops of phase `error` read.

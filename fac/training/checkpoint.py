@@ -32,7 +32,7 @@ class Checkpoint:
     place: Path
     state: dict[str, Array]
     about: Mapping[str, str]
-    """`name`, `spec_hash`, `spec` (JSON), `version`, `seed`, and what the run adds."""
+    """`name`, `spec_hash`, `spec` (JSON), `version`, `seed`, the training data, and what the run adds."""
 
     @property
     def step(self) -> int:
@@ -81,20 +81,27 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(path, state, metadata)
 
 
-def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) -> None:
-    """Refuse to go on with another spec than the checkpoint was made with.
+def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) -> int | None:
+    """Refuse to go on with another spec than the checkpoint was made with, unless it only trains longer.
+
+    Returns:
+        For how many epochs the run was meant, if the spec asks for more; else None.
 
     Raises:
         FacError: naming the first few differences.
     """
     if checkpoint.about.get("spec_hash") == compiled.spec_hash:
-        return
+        return None
     theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
-    found = list(_differences(theirs, spec.model_dump(mode="json", by_alias=True), ""))
+    ours: Any = spec.model_dump(mode="json", by_alias=True)
+    before = (theirs.get("train") or {}).get("epochs", 0)
+    if 0 < before < spec.train.epochs and theirs == ours | {"train": ours["train"] | {"epochs": before}}:
+        return int(before)
+    found = list(_differences(theirs, ours, ""))
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     raise FacError(
         f"the checkpoint `{checkpoint.place}` belongs to another spec: {'; '.join(found[:3])}{more}: "
-        "resume with the spec of that run, or train anew in another folder"
+        "resume with the spec of that run (a larger `train.epochs` is allowed), or train anew in another folder"
     )
 
 

@@ -82,6 +82,22 @@ def fitted(dataset: Dataset, sample_shape: tuple[int, ...], outputs: int, classe
     return Dataset(dataset.name, *splits)
 
 
+def fingerprint(split: Split) -> str:
+    """A digest of the samples, their order, shapes and types: 32 hexadecimal digits.
+
+    Fashion-MNIST (188 MB) takes a quarter of a second, once per training.
+    """
+    import hashlib
+
+    import numpy as np
+
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (split.x, split.y):
+        digest.update(f"{array.dtype.str} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()
+
+
 def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """(n,) permutation of 0..n-1 in which the samples are visited in `epoch`.
 

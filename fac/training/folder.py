@@ -1,16 +1,23 @@
-"""The folder of a run: its spec, its log and its latest checkpoint. All that `--resume` needs."""
+"""The folder of a run: its latest checkpoint, its log and its spec.
+
+A folder is a run once it has a checkpoint. The checkpoint is written first, whole or not at all, and holds
+all that `--resume` needs; the log may go, and the spec is written again from the checkpoint. So whatever an
+interruption leaves behind either resumes or can be taken by a new run.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from fac.backend import Array
 from fac.diagnostics import FacError
+from fac.render.yaml import dump
 from fac.training import checkpoint
 from fac.training.checkpoint import Checkpoint, unwritable, write_atomic
 from fac.training.logs import EpochRecord
@@ -18,32 +25,38 @@ from fac.training.logs import EpochRecord
 SPEC = "spec.fac.yaml"
 STATE = "state.safetensors"
 METRICS = "metrics.jsonl"
+LOCK = ".lock"
+"""There while a training holds the folder. What counts is the system's lock on it, not that it exists."""
+TRIES = 100
+"""How often to make a folder that another process removes just then."""
 
 
 class RunFolder:
     """An existing folder that belongs to one run."""
 
-    def __init__(self, path: Path, about: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, about: Mapping[str, str], spec: str = "") -> None:
         """Take the folder as it is.
 
         Args:
             path: from `claim`, or of a run that resumes.
             about: what checkpoints say of the run beside its spec, such as the backend.
+            spec: text of the spec, which the first checkpoint brings along.
         """
-        self.path, self.about = path, dict(about)
+        self.path, self.about, self.spec = path, dict(about), spec
 
     @property
     def state(self) -> Path:
         """The latest checkpoint; at the end the final state."""
         return self.path / STATE
 
-    def write_spec(self, text: str) -> None:
-        """Keep the text of the spec.
+    def write_spec(self) -> None:
+        """Replace the text of the spec, if there is one.
 
         Raises:
             FacError: the file cannot be written.
         """
-        write_atomic(self.path / SPEC, text.encode())
+        if self.spec:
+            write_atomic(self.path / SPEC, self.spec.encode())
 
     def save(self, state: Mapping[str, Array], about: Mapping[str, str]) -> None:
         """Replace the checkpoint.
@@ -52,6 +65,9 @@ class RunFolder:
             FacError: it cannot be written; the one before is still there.
         """
         checkpoint.save(self.state, state, {**about, **self.about})
+        # after the state: a folder with a spec alone could neither be resumed nor be told from a user's own
+        if not (self.path / SPEC).exists():
+            self.write_spec()
 
     def append(self, record: EpochRecord) -> None:
         """Log an epoch.
@@ -87,49 +103,115 @@ class RunFolder:
         return records
 
 
-def claim(path: Path | None, name: str) -> Path:
-    """Make the folder of a new run, or take an existing one without a run.
+@contextmanager
+def claim(path: Path | None, name: str, spec: str = "") -> Iterator[Path]:
+    """Hold the folder of a new run: one that is made here, or an existing one without a run.
 
     Args:
         path: as the user gave it; None picks the first free of `runs/NAME-1`, `runs/NAME-2`, ...
         name: of the spec.
+        spec: its text. A folder that holds just this text is one where the run did not get further.
 
     Raises:
-        FacError: the folder cannot be made or written to, or holds a run already.
+        FacError: the folder cannot be made or written to, holds a run already, or is in use.
     """
     if path is None:
-        return _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".") or "run")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        held = [file for file in (SPEC, STATE, METRICS) if (path / file).exists()]
-        if not held:
-            _try_to_write(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    if held:
-        raise FacError(
-            f"`{path}` already holds `{held[0]}`: continue that run with `--resume {path}`, "
-            "or give another folder to `--out`"
-        )
-    return path
+        path = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".") or "run")
+    with _held(path):
+        _require_no_run(path, spec)
+        yield path
 
 
-def resumed(path: Path) -> Checkpoint:
-    """The latest checkpoint of a run.
+@contextmanager
+def resumed(path: Path) -> Iterator[Checkpoint]:
+    """Hold the folder of a run that goes on, from the checkpoint that this gives.
 
     Raises:
-        FacError: the folder holds no run, or its checkpoint is damaged.
+        FacError: the folder holds no run or is in use, or its checkpoint is damaged.
     """
-    missing = [file for file in (SPEC, STATE) if not (path / file).is_file()]
-    if missing:
-        raise FacError(f"`{path}` holds no run to resume: there is no `{missing[0]}`")
-    return checkpoint.load(path / STATE)
+    if not (path / STATE).is_file():
+        raise FacError(f"`{path}` holds no run to resume: there is no `{STATE}`")
+    with _held(path):
+        # read only now: until the folder was ours, another process may have replaced it
+        found = checkpoint.load(path / STATE)
+        if not (path / SPEC).exists() and "spec" in found.about:
+            write_atomic(path / SPEC, dump(json.loads(found.about["spec"])).encode())
+        yield found
 
 
-def abandon(path: Path) -> None:
-    """Remove the folder of a run that did not begin, if it is empty."""
-    with suppress(OSError):
-        path.rmdir()  # which the system refuses if anything is in it
+def _require_no_run(path: Path, spec: str) -> None:
+    if (path / STATE).exists():
+        raise FacError(
+            f"`{path}` already holds `{STATE}`: continue that run with `--resume {path}`, "
+            "or give another folder to `--out`"
+        )
+    if (path / METRICS).exists():
+        raise FacError(f"`{path}` holds the `{METRICS}` of another run: give another folder to `--out`")
+    try:
+        foreign = (path / SPEC).exists() and (path / SPEC).read_bytes() != spec.encode()
+    except OSError as error:
+        raise unwritable(path / SPEC, error) from error
+    if foreign:
+        raise FacError(
+            f"`{path}` holds another `{SPEC}`, which this run would replace: give another folder to `--out`"
+        )
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make the folder if need be and hold it alone. What is empty in the end is removed.
+
+    The system lets go of the folder when the process ends, however it ends.
+    """
+    try:
+        descriptor = _locked(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (path / LOCK).unlink()  # while it is still locked, so that it cannot be another's
+        os.close(descriptor)
+        with suppress(OSError):
+            path.rmdir()  # which the system refuses if anything is in it
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of the lock file, locked."""
+    for attempt in count(1):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileExistsError, FileNotFoundError):
+            # whoever held the folder has just removed it, which `mkdir` may meet too; or it cannot be made at all
+            if attempt == TRIES:
+                raise
+            continue
+        try:
+            _lock(descriptor, path)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path / LOCK)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # whoever held the lock removed the file before letting go of it
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise AssertionError("attempts do not end")
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return  # no such locks on this system
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FacError(f"another training is at work in `{path}`: wait until it ends, or stop it") from error
+    except OSError:
+        pass  # some network file systems have no locks: better a training without than none
 
 
 def _numbered(parent: Path, stem: str) -> Path:
@@ -145,13 +227,6 @@ def _numbered(parent: Path, stem: str) -> Path:
     except OSError as error:
         raise unwritable(parent, error) from error
     raise AssertionError("numbers do not end")
-
-
-def _try_to_write(path: Path) -> None:
-    """An unwritable folder is better known before the data are fetched than after the first epoch."""
-    probe = path / f".fac.{os.getpid()}"
-    probe.touch()
-    probe.unlink()
 
 
 def _record(line: str) -> EpochRecord | None:

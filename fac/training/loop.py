@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import nan, prod
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -19,8 +19,9 @@ from fac.backend import Array, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint
-from fac.training.dataset import Dataset, Split, fitted
-from fac.training.folder import RunFolder
+from fac.training.checkpoint import Checkpoint
+from fac.training.dataset import Dataset, Split, fingerprint, fitted
+from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.stepping import NonFiniteError, Pass, Stepping
@@ -29,6 +30,8 @@ CHUNK = 2048
 """Most samples evaluated at once: activations of a whole test set may not fit a device."""
 LOSS_SUM = "loss_sum"
 """Metadata key of a checkpoint within an epoch: the sum of its losses so far."""
+SAMPLES, DATA = "samples", "data"
+"""Metadata keys of every checkpoint: number and fingerprint of the training samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Report:
     seconds: float
     """Wall time of this call, evaluations included."""
     step_ms: float
-    """Median wall milliseconds of a training step."""
+    """Median wall milliseconds of a training step; NaN, like `train_loss`, if none was made and the log is gone."""
     history: tuple[EpochRecord, ...]
     """One record per epoch; after a resume those of the earlier run too, as far as its log holds them."""
 
@@ -67,7 +70,7 @@ def train(
     listener: Listener | None = None,
     *,
     stop: Callable[[], bool] = lambda: False,
-    carried: float = 0.0,
+    since: Checkpoint | None = None,
 ) -> Report:
     """Train until all epochs of the spec are done, from wherever the session's state stands.
 
@@ -78,20 +81,16 @@ def train(
         out: where the log and the checkpoints go; None keeps nothing.
         listener: hears how it goes.
         stop: asked after each step; True saves the state and ends the training.
-        carried: for a state from within an epoch, the sum of the epoch's losses so far (see `carried_loss`).
+        since: the checkpoint that the session's state is from. Its data are compared with these: other values
+            are said to the listener, because data may differ by rounding from machine to machine.
 
     Raises:
-        FacError: the data do not fit, the batch is larger than the training set, nothing is left to train, or
-            a file cannot be written.
+        FacError: the data do not fit, are another number of samples than before, or are fewer than a batch;
+            nothing is left to train; or a file cannot be written.
         DivergedError: a loss or a parameter is no longer finite. The session is back at its last good state.
         StoppedError: `stop` said so.
     """
-    return _Training(session, dataset, spec, out, listener or Listener(), stop).run(carried)
-
-
-def carried_loss(found: checkpoint.Checkpoint) -> float:
-    """What `train` needs as `carried` to go on from a checkpoint."""
-    return float(found.about.get(LOSS_SUM, "0"))
+    return _Training(session, dataset, spec, out, listener or Listener(), stop).run(since)
 
 
 def evaluate(session: Session, x: Any, y: Any) -> dict[str, float]:
@@ -124,28 +123,64 @@ class _Training:
         data = fitted(dataset, compiled.sample, prod(compiled.output), compiled.classes)
         self.family = Stepping(session, data.train, spec)
         self.test = self._placed(data.test)
+        self.split = data.train
         self.about = checkpoint.about(compiled, spec)
         self.good: Mapping[str, Array] = session.state()
         self.step_ms: list[float] = []
 
-    def run(self, carried: float) -> Report:
+    def run(self, since: Checkpoint | None) -> Report:
+        if self.out or since:
+            self.about |= {SAMPLES: str(len(self.split.x)), DATA: fingerprint(self.split)}
+        if since:
+            self._compare_data(since.about)
         bad = bad_array(self.good)
         if bad is not None:
             layer = layer_of(self.session, bad)
             raise DivergedError(
                 f"`{bad}` of layer `{layer}` is not finite before the first step of this training"
             )
-        history = self.out.rewind(self.family.done) if self.out else []
+        history = self._history()
+        if self.out and since and since.about.get("spec_hash") != self.session.compiled.spec_hash:
+            # before any step: a spec of more epochs than the checkpoint's can be resumed, the reverse cannot
+            self.out.write_spec()
         if self.session.steps == 0:
             self._keep({})
         self.listener.began(self.family.plan)
+        carried = float(since.about.get(LOSS_SUM, "0")) if since else 0.0
         while self.family.done < self.family.epochs:
             history.append(self._epoch(carried))
             carried = 0.0
             self.listener.ended(history[-1])
-        if not history:
+        if not history and not self.out:
             raise FacError(f"nothing is left to train: all {self.family.epochs} epochs are done")
         return self._report(history)
+
+    def _compare_data(self, about: Mapping[str, str]) -> None:
+        """What was trained on so far, and what is to be trained on now."""
+        before = about.get(SAMPLES, self.about[SAMPLES])
+        if before != self.about[SAMPLES]:
+            raise FacError(
+                f"this run began with {before} training samples and now there are {self.about[SAMPLES]}, so its "
+                "epochs cannot go on: bring back the data of that time, or train anew in another folder"
+            )
+        if about.get(DATA, self.about[DATA]) != self.about[DATA]:
+            self.listener.said(
+                "warning: the training data are not those that this run began with; "
+                "what follows is not what it would have been"
+            )
+
+    def _history(self) -> list[EpochRecord]:
+        """The epochs before this call, as far as the log holds them."""
+        if self.out is None:
+            return []
+        history = self.out.rewind(self.family.done)
+        gone = self.family.done - len(history)
+        if gone > 0:
+            lines = (
+                "the line of 1 earlier epoch is" if gone == 1 else f"the lines of {gone} earlier epochs are"
+            )
+            self.listener.said(f"{lines} gone from `{self.out.path / METRICS}`; the state is whole")
+        return history
 
     def _epoch(self, carried: float) -> EpochRecord:
         done = self._pass(carried)
@@ -153,23 +188,29 @@ class _Training:
         if not done.finished:
             self._keep({LOSS_SUM: repr(done.loss_sum)})
             raise StoppedError(self.session.steps, self.family.done + 1)
-        found = evaluate(self.session, *self.test)
-        record = EpochRecord(
-            epoch=self.family.done,
-            step=self.session.steps,
-            lr=done.lr,
-            train_loss=done.loss_sum / self.family.steps_per_epoch,
-            test_loss=found["loss"],
-            test_accuracy=found.get("accuracy"),
-            seconds=done.seconds,
-            step_ms=median(done.step_ms),
-            probes=self._probes(),
+        record = self._record(
+            done.lr, done.loss_sum / self.family.steps_per_epoch, done.seconds, median(done.step_ms)
         )
         # the line first: if the machine dies before the checkpoint, a resume makes the line again
         if self.out:
             self.out.append(record)
         self._keep({})
         return record
+
+    def _record(self, lr: float, train_loss: float, seconds: float, step_ms: float) -> EpochRecord:
+        """The last epoch, with the state as it is now."""
+        found = evaluate(self.session, *self.test)
+        return EpochRecord(
+            epoch=self.family.done,
+            step=self.session.steps,
+            lr=lr,
+            train_loss=train_loss,
+            test_loss=found["loss"],
+            test_accuracy=found.get("accuracy"),
+            seconds=seconds,
+            step_ms=step_ms,
+            probes=self._probes(),
+        )
 
     def _pass(self, carried: float) -> Pass:
         """One pass, or the news of where it went wrong."""
@@ -204,6 +245,9 @@ class _Training:
         return self.session.place(split.x), self.session.place(split.y)
 
     def _report(self, history: list[EpochRecord]) -> Report:
+        if not history or history[-1].epoch != self.family.done:
+            # the log is gone: what only the steps themselves could tell is not known any more
+            history.append(self._record(self.family.rate(self.session.steps - 1), nan, nan, nan))
         last = history[-1]
         return Report(
             epochs=self.family.epochs,

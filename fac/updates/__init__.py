@@ -1,6 +1,8 @@
 """The update rules that ship."""
 
-from fac.updates.adam import ADAM, ADAMW
-from fac.updates.sgd import SGD
+from fac.updates.adam import ADAM, ADAMW, Adam, AdamW
+from fac.updates.sgd import SGD, Sgd
+
+__all__ = ["KINDS", "Adam", "AdamW", "Sgd"]
 
 KINDS = (SGD, ADAM, ADAMW)

@@ -1,4 +1,4 @@
-"""Adam, and AdamW, whose decay does not pass through the moments (learning-rules section 3)."""
+"""Adam, and AdamW, whose decay does not pass through the moments (arXiv 1412.6980, 1711.05101)."""
 
 from __future__ import annotations
 

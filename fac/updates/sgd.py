@@ -1,12 +1,14 @@
-"""Stochastic gradient descent, heavy-ball momentum and Nesterov's form (learning-rules section 3)."""
+"""Stochastic gradient descent, heavy-ball momentum and Nesterov's form, in the convention of torch.optim."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fac.program.kinds import State, Updated, UpdateKind
+from fac.program.kinds import State, Unused, Updated, UpdateKind
+from fac.program.program import Program
 from fac.spec.updates import Rule
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -29,6 +31,12 @@ def slots(rule: Sgd) -> tuple[str, ...]:
     return ("momentum",) if rule.momentum else ()
 
 
+def unused(rule: Sgd, program: Program) -> Iterable[Unused]:
+    """Nesterov's form of no momentum."""
+    if rule.nesterov and not rule.momentum:
+        yield Unused("nesterov", "without `momentum`", "remove it, or set a `momentum`")
+
+
 def apply(b: Builder, rule: Sgd, w: Value, gradient: Value, state: State, lr: Value, step: Value) -> Updated:
     """One step. The first one takes the whole gradient, because the momentum starts at zero."""
     g = b.add(gradient, b.mul(w, rule.weight_decay)) if rule.weight_decay else gradient
@@ -48,4 +56,4 @@ def apply(b: Builder, rule: Sgd, w: Value, gradient: Value, state: State, lr: Va
     return Updated(updated, following)
 
 
-SGD = UpdateKind("sgd", Sgd, slots, apply)
+SGD = UpdateKind("sgd", Sgd, slots, apply, unused=unused)

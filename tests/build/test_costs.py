@@ -1,4 +1,4 @@
-"""Multiply-adds and words of every rule equal the closed forms of learning-rules 5.8, to the unit (T34)."""
+"""Multiply-adds and words of every rule equal the closed forms that stand in the tests, to the unit (T34)."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_group_goes_before_the_feedback_setting() -> None:
 
 
 def test_kolen_pollack_takes_the_step_of_the_weight() -> None:
-    """So that with decay the difference between the two dies away (learning-rules R3)."""
+    """So that with decay the difference between the two dies away (Kolen and Pollack 1994)."""
     before, after = moved({"weight_decay": 0.5}, KP, steps=3)
     apart = before["out.weight"] - before["out.feedback.B"]
     close(after["out.weight"] - after["out.feedback.B"], (1 - LR * 0.5) ** 3 * apart)

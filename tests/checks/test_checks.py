@@ -175,3 +175,132 @@ def test_a_layer_that_nobody_reads_may_still_be_a_source() -> None:
         ("FAC302", "layers[0].name"),
         ("FAC205", "layers[2].name"),
     ]
+
+
+SGD = {"rule": "sgd", "lr": 0.1}
+KP = {"rule": "kolen_pollack"}
+
+
+def low_rank(**fields: Any) -> dict[str, Any]:
+    return routes({"through": "logits", "matrix": {"kind": "low_rank", "rank": 2, **fields}})
+
+
+def test_at_may_lie_behind_a_join() -> None:
+    """A skip is a way without weights, too; only weights between the two ends count."""
+    layers = (*NET[:4], {"kind": "add", "name": "join", "from": ("relu_1", "relu_2")}, NET[4])
+    assert found(layers, feedback=routes({"to": "fc2", "at": "join"})) == []
+    assert found(layers, feedback=routes({"to": "fc1", "at": "join"})) == [
+        ("FAC313", "feedback.routes[0].at")
+    ]
+    assert found(layers, feedback=routes({"to": "fc2", "at": "relu_1"})) == [
+        ("FAC311", "feedback.routes[0].at")
+    ]
+
+
+def test_a_parallel_branch_is_not_above() -> None:
+    layers = (
+        *NET[:2],
+        {"kind": "linear", "name": "left", "out": 8},
+        {"kind": "linear", "name": "right", "from": "relu_1", "out": 8},
+        {"kind": "add", "name": "join", "from": ("left", "right")},
+        NET[4],
+    )
+    assert found(layers, feedback=routes({"to": "left", "at": "right"})) == [
+        ("FAC311", "feedback.routes[0].at")
+    ]
+    assert found(layers, feedback=routes({"to": "left", "at": "join"})) == []
+
+
+def test_a_glob_with_at_is_one_finding() -> None:
+    both = routes({"to": "fc*", "at": "fc1", "combine": "add"})
+    assert found(feedback=both) == [("FAC311", "feedback.routes[0].at")]
+    above = routes({"to": "fc1*", "at": "fc2", "combine": "add"})
+    assert found(feedback=above) == [("FAC313", "feedback.routes[0].at")]
+
+
+def test_what_nobody_wrote_is_not_reported() -> None:
+    """Defaults, and fields written with the value that says nothing."""
+    assert found(update=SGD | {"nesterov": False}) == []
+    assert found(feedback={"rule": "ldfa", "rank": 2, "learn": "fixed", "refresh": None}) == []
+    assert found(feedback={"rule": "direct_ldfa", "rank": 2, "learn": "fixed"}) == []
+    assert found(feedback={"rule": "direct_ldfa", "rank": 2, "learn": "fixed", "rate": 1.0}) == [
+        ("FAC314", "feedback.rate")
+    ]
+
+
+@pytest.mark.parametrize("feedback", [{"rule": "bp"}, {"rule": "fa"}, low_rank(write={"rule": "fixed"})])
+def test_feedback_settings_need_feedback_that_learns_by_an_update_rule(feedback: Any) -> None:
+    """Nothing learns, or only P, by Oja's rule with a rate of its own."""
+    assert found(feedback=feedback, update=SGD | {"feedback": {"lr_scale": 2.0}}) == [
+        ("FAC314", "update.feedback")
+    ]
+
+
+@pytest.mark.parametrize(
+    "feedback", [{"rule": "fa", "learn": KP}, {"rule": "ldfa", "rank": 2}, low_rank(read={"rule": "local"})]
+)
+def test_feedback_settings_are_used(feedback: Any) -> None:
+    assert found(feedback=feedback, update=SGD | {"feedback": {"lr_scale": 2.0}}) == []
+
+
+def test_groups_of_arrays_that_do_not_move() -> None:
+    frozen = ({**NET[0], "trainable": False}, *NET[1:])
+    groups = SGD | {"groups": ({"match": "fc1.*"}, {"match": "*.bias"}, {"match": "logits.feedback.P"})}
+    assert found(frozen, feedback=low_rank(), update=groups) == [
+        ("FAC314", "update.groups[0].match"),
+        ("FAC314", "update.groups[2].match"),
+    ]
+
+
+def test_groups_that_later_ones_cover_in_part_are_used() -> None:
+    groups = SGD | {"groups": ({"match": "*.bias"}, {"match": "fc1.*"})}
+    assert found(update=groups) == []
+    groups = SGD | {"groups": ({"match": "*.bias"}, {"match": "fc1.*"}, {"match": "*"})}
+    assert found(update=groups) == [
+        ("FAC314", "update.groups[0].match"),
+        ("FAC314", "update.groups[1].match"),
+    ]
+
+
+def test_a_scale_of_zero_is_told_where_it_is_written() -> None:
+    assert found(feedback={"rule": "dfa", "scale": 0.0}) == [("FAC314", "feedback.scale")]
+    zero = routes({"through": "*", "matrix": RANDOM | {"scale": 0.0}})
+    assert found(feedback=zero) == [("FAC314", "feedback.routes[0].matrix.scale")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "nodes"), [("fa", "fc1"), ("dfa", "logits"), ("shallow", "logits"), ("ldfa", ("fc1",))]
+)
+def test_nodes_to_which_a_rule_gives_nothing(rule: str, nodes: Any) -> None:
+    rank = {"rank": 2} if rule == "ldfa" else {}
+    assert found(feedback={"rule": rule, "nodes": nodes} | rank) == [("FAC314", "feedback.nodes")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "feedback", "codes"),
+    [
+        ("captured_energy", {"rule": "fa"}, ["FAC314"]),
+        ("captured_energy", {"rule": "ldfa", "rank": 2}, []),
+        ("feedback_alignment", {"rule": "dfa"}, ["FAC314"]),
+        ("feedback_alignment", {"rule": "fa"}, []),
+    ],
+)
+def test_probes_that_measure_nothing(kind: str, feedback: Any, codes: list[str]) -> None:
+    assert [code for code, _ in found(feedback=feedback, probes=({"kind": kind},))] == codes
+
+
+def test_feedback_that_follows_a_frozen_weight() -> None:
+    frozen = (*NET[:2], {**NET[2], "trainable": False}, *NET[3:])
+    assert found(frozen, feedback={"rule": "ldfa", "rank": 2}) == [("FAC315", "feedback.rule")]
+    assert found(frozen, feedback={"rule": "fa", "learn": KP}) == [("FAC315", "feedback.learn")]
+    written = routes({"through": "fc2", "matrix": {"kind": "low_rank", "rank": 2, "write": KP}})
+    assert found(frozen, feedback=written) == [("FAC315", "feedback.routes[0].matrix.write")]
+    default = routes({"through": "fc2", "matrix": {"kind": "low_rank", "rank": 2}})
+    assert found(frozen, feedback=default) == [("FAC315", "feedback.routes[0].matrix.kind")]
+    assert found(frozen, feedback={"rule": "ldfa", "rank": 2, "learn": "normative"}) == []
+    assert found(frozen, feedback={"rule": "direct_ldfa", "rank": 2}) == []
+
+
+def test_feedback_of_a_frozen_weight_that_is_never_computed_follows_nothing() -> None:
+    frozen = ({**NET[0], "trainable": False}, NET[1], {**NET[2], "trainable": False}, *NET[3:])
+    assert found(frozen, feedback={"rule": "fa", "learn": KP}) == []

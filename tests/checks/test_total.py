@@ -20,7 +20,11 @@ NAMED = ["a", "b", "c", "d", "e", "f"]
 SPEC: dict[str, Any] = {"fac": 1, "name": "random", "loss": {"kind": "mse"}}
 UPDATES: list[dict[str, Any]] = [
     {"rule": "sgd", "lr": 0.1},
-    {"rule": "adam", "lr": 0.1, "groups": ({"match": "*.weight", "weight_decay": 0.1},)},
+    {
+        "rule": "adam",
+        "lr": 0.1,
+        "groups": ({"match": "*.weight", "weight_decay": 0.1}, {"match": "*.feedback.*"}, {"match": "*"}),
+    },
     {
         "rule": "sgd",
         "lr": 0.1,
@@ -63,6 +67,8 @@ matrices = st.one_of(
             "write": learning,
             "init": st.sampled_from(["random", "svd"]),
             "refresh": st.just(3),
+            "init_P": st.just("zeros"),
+            "scale": st.sampled_from([0.0, 2.0]),
         },
     ),
 )
@@ -79,7 +85,12 @@ short_hands = st.one_of(
     st.fixed_dictionaries({"rule": st.just("fa")}, optional={"nodes": globs, "learn": learning}),
     st.fixed_dictionaries(
         {"rule": st.sampled_from(["ldfa", "direct_ldfa"]), "rank": ranks},
-        optional={"nodes": globs, "learn": st.sampled_from(["fixed", "local", "kolen_pollack"])},
+        optional={
+            "nodes": globs,
+            "learn": st.sampled_from(["fixed", "local", "kolen_pollack"]),
+            "rate": st.just(0.5),
+            "scale": st.just(0.0),
+        },
     ),
 )
 sections = st.one_of(
@@ -92,6 +103,9 @@ sections = st.one_of(
         },
     ),
 )
+probes = st.sampled_from(["alignment", "captured_energy", "feedback_alignment"]).map(
+    lambda kind: {"kind": kind}
+)
 specs = st.fixed_dictionaries(
     {
         **{key: st.just(value) for key, value in SPEC.items()},
@@ -100,6 +114,7 @@ specs = st.fixed_dictionaries(
         "loss": st.sampled_from([{"kind": "cross_entropy"}, {"kind": "mse"}]),
         "feedback": st.one_of(sections, st.lists(sections, max_size=2).map(tuple)),
         "update": st.sampled_from(UPDATES),
+        "probes": st.lists(probes, max_size=3).map(tuple),
         "constraints": st.fixed_dictionaries(
             {}, optional={"no_weight_transport": st.booleans(), "max_rank": ranks}
         ),

@@ -93,6 +93,19 @@ def test_own_settings_of_a_rule_are_kept(spec: Path) -> None:
     assert variants([document], ["ldfa"], 2)[0].document.data["feedback"]["rank"] == 2
 
 
+def test_own_is_what_the_spec_declares(run: Run, spec: Path) -> None:
+    written = "feedback: {routes: [{through: logits, matrix: {kind: random}}]}"
+    spec.write_text(spec.read_text().replace("feedback: {rule: ldfa, rank: 6}", written))
+    status, out, _ = run("compare", spec, *QUICK, "--rules", "own,bp", "--seeds", 1)
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["own", "bp"]
+    document = source.read(spec)
+    own, _ = variants([document], ["own", "bp"], None)
+    assert (own.rule, own.document) == ("own", document)
+    assert variants([document], None, 4)[0].rule == "own"
+    assert "`own`" in run("compare", "--help")[1]
+
+
 def test_a_rank_that_nobody_gives(spec: Path) -> None:
     document = source.override(source.read(spec), ["feedback={rule: bp}"])
     with pytest.raises(FacError, match=r"rule `ldfa` needs a rank, and `.*` gives none: add `--rank 10`"):

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fac.training import data
+from fac.diagnostics import FacError
+from fac.training import checkpoint, data
 from fac.training.dataset import Dataset
 
 Run = Callable[..., tuple[int, str, str]]
@@ -81,7 +82,7 @@ def test_bad_calls(run: Run, spec: Path) -> None:
     assert status == 2
     assert "no backend is called `numpy`" in err
     status, _, err = run("train", "--resume", "nowhere")
-    assert (status, err) == (2, "fac: `nowhere` holds no run to resume: there is no `spec.fac.yaml`\n")
+    assert (status, err) == (2, "fac: `nowhere` holds no run to resume: there is no `state.safetensors`\n")
     status, _, err = run("train", spec, *REFERENCE, "--device", "cuda")
     assert status == 2
     assert "`cuda`" in err
@@ -160,6 +161,165 @@ def test_resume_refuses_another_spec(run: Run, spec: Path) -> None:
     status, _, err = run("train", "--resume", "a", "--set", "update.lr=0.1")
     assert status == 2
     assert "belongs to another spec: `update.lr` is 0.05 there and 0.1 here" in err
+    status, _, err = run("train", "--resume", "a", "--set", "train.epochs=1")
+    assert status == 2
+    assert "`train.epochs` is 2 there and 1 here" in err
+    status, _, err = run("train", "--resume", "a", "--set", "train.epochs=3", "--set", "update.lr=0.1")
+    assert status == 2
+
+
+def test_a_run_can_be_trained_longer(run: Run, spec: Path, tmp_path: Path) -> None:
+    run("train", spec, *REFERENCE, "--out", "a")
+    log = tmp_path / "a" / "metrics.jsonl"
+    before = log.read_text()
+    status, out, err = run("train", "--resume", "a", "--set", "train.epochs=4")
+    assert status == 0
+    assert err == (
+        "training for 4 epochs instead of 2: from here on the learning rate is that of a cosine over 4 epochs, "
+        "so the result is not that of 4 epochs in one go\n"
+    )
+    assert out.splitlines()[0] == "resuming after step 42 of 4 epochs of 21 steps, 64 samples each"
+    assert log.read_text().startswith(before)
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
+    assert "epochs: 4" in (tmp_path / "a" / "spec.fac.yaml").read_text()
+    status, out, err = run("train", "--resume", "a")
+    assert (status, err, out.splitlines()[0]) == (0, "", "all 4 epochs are done already")
+
+
+def test_longer_with_a_constant_learning_rate_is_the_longer_training(
+    run: Run, spec: Path, tmp_path: Path
+) -> None:
+    constant = ("--set", "update.schedule=constant")
+    run("train", spec, *REFERENCE, *constant, "--out", "a")
+    assert (
+        run("train", "--resume", "a", "--set", "train.epochs=4")[2] == "training for 4 epochs instead of 2\n"
+    )
+    run("train", spec, *REFERENCE, *constant, "--set", "train.epochs=4", "--out", "b")
+    one, other = (load_file(tmp_path / name / "state.safetensors") for name in "ab")
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def test_a_finished_run_without_its_log(run: Run, spec: Path, tmp_path: Path) -> None:
+    first = json.loads(run("train", spec, *REFERENCE, "--out", "a", "--json")[1])
+    (tmp_path / "a" / "metrics.jsonl").unlink()
+    status, out, err = run("train", "--resume", "a")
+    assert status == 0
+    assert err == "the lines of 2 earlier epochs are gone from `a/metrics.jsonl`; the state is whole\n"
+    assert "nan" not in out
+    again = json.loads(run("train", "--resume", "a", "--json")[1])
+    assert (again["test_loss"], again["train_loss"]) == (first["test_loss"], None)
+
+
+def test_data_that_changed_since(run: Run, spec: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((70, 64)), rng.integers(0, 10, 70)
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    arrays = "data: {source: arrays, train: d.npz, test: d.npz}"
+    spec.write_text(spec.read_text().replace("data: {source: digits}", arrays))
+    run("train", spec, *REFERENCE, "--out", "a")
+    assert run("train", "--resume", "a")[2] == ""
+    np.savez(tmp_path / "d.npz", x=x + 1, y=y)
+    status, _, err = run("train", "--resume", "a", "--set", "train.epochs=3")
+    assert status == 0
+    assert "warning: the training data are not those that this run began with" in err
+    np.savez(tmp_path / "d.npz", x=x[:66], y=y[:66])
+    status, _, err = run("train", "--resume", "a", "--set", "train.epochs=4")
+    assert status == 2
+    assert "this run began with 70 training samples and now there are 66" in err
+    assert "epochs: 3" in (tmp_path / "a" / "spec.fac.yaml").read_text()
+
+
+def test_another_backend_goes_on_to_rounding(run: Run, spec: Path) -> None:
+    pytest.importorskip("torch")
+    run("train", spec, *REFERENCE, "--out", "a")
+    status, _, err = run("train", "--resume", "a", "--backend", "torch")
+    assert status == 0
+    assert err == (
+        "this run was on reference (cpu, float64) and goes on on torch (cpu, float32): "
+        "equal up to rounding, not bit for bit\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--device", "--backend"])
+def test_an_empty_option_is_not_the_default(run: Run, spec: Path, option: str) -> None:
+    for command in ("train", "compare"):
+        status, _, err = run(command, spec, option, "")
+        assert status == 2
+        assert f"Invalid value for '{option}': it is empty: name one, or leave the option out" in err
+
+
+def test_a_run_that_stopped_before_its_first_checkpoint(
+    run: Run, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left that would be in the way of the same command."""
+    with monkeypatch.context() as patch:
+
+        def full(*_: Any) -> None:
+            raise FacError("cannot write: no space left on device")
+
+        patch.setattr(checkpoint, "save", full)
+        assert run("train", spec, *REFERENCE, "--out", "a")[0] == 2
+    assert not (tmp_path / "a").exists()
+    assert run("train", spec, *REFERENCE, "--out", "a")[0] == 0
+    (tmp_path / "a" / "spec.fac.yaml").unlink()
+    assert run("train", "--resume", "a")[0] == 0
+    assert (tmp_path / "a" / "spec.fac.yaml").exists()
+
+
+def test_a_spec_beside_which_a_run_is_kept_is_not_replaced(run: Run, spec: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "spec.fac.yaml"
+    spec.rename(mine)
+    text = mine.read_text()
+    status, _, err = run("train", mine, *REFERENCE, "--out", ".", "--set", "train.epochs=1")
+    assert status == 2
+    assert "holds another `spec.fac.yaml`, which this run would replace" in err
+    assert run("train", mine, *REFERENCE, "--out", ".")[0] == 0
+    assert mine.read_text() == text
+
+
+@pytest.mark.parametrize("kind", ["--out", "--resume"])
+def test_two_trainings_at_once(run: Run, spec: Path, tmp_path: Path, kind: str) -> None:
+    """One gets the folder from before its data are loaded until it is over; killed, it does not block it."""
+    more = ("--set", "train.epochs=400", "--set", "layers.fc1.out=64")
+    start: tuple[str, ...] = ("train", str(spec), *REFERENCE, *more, "--out", "both")
+    if kind == "--resume":
+        first = subprocess.Popen(
+            [sys.executable, "-m", "fac", *start], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        wait_for(tmp_path / "both" / "metrics.jsonl")
+        first.kill()
+        first.wait(60)
+        assert (tmp_path / "both" / ".lock").exists()
+        start = ("train", "--resume", "both")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "fac", *start],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    deadline = time.monotonic() + 60
+    while all(p.poll() is None for p in processes) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    loser = next(p for p in processes if p.poll() is not None)
+    winner = next(p for p in processes if p is not loser)
+    _, err = loser.communicate()
+    assert (loser.returncode, err) == (
+        2,
+        "fac: another training is at work in `both`: wait until it ends, or stop it\n",
+    )
+    winner.send_signal(signal.SIGINT)
+    _, err = winner.communicate(timeout=60)
+    assert winner.returncode == 130, err
+
+
+def wait_for(log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def test_resume_of_a_complete_run_changes_nothing(run: Run, spec: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Small networks for tests of learning rules, and what these tests ask of a session.
 
-Layers are called fc1, fc2, ...; everything runs in float64.
+Layers are called fc1, fc2, ...; everything runs in float64. Names of tests carry numbers: t1, t2, ... are identities of
+the rules, numbered.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What layer-wise feedback alignment conserves where activations are homogeneous (learning-rules 5.4)."""
+"""What layer-wise feedback alignment conserves where activations are homogeneous (after arXiv 2306.01870)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The accuracy that each rule has to reach on the digits that ship (learning-rules 6.5).
+"""The accuracy that each rule has to reach on the digits that ship.
 
 64-32-32-10 ReLU, batches of 32, 20 epochs, a cosine per epoch. The row `shallow` has to be read first: it is what a
 network learns whose hidden layers do not.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fac.backend import Session
+from fac.diagnostics import SpecError
 from tests.rules.nets import Array, Spec, opened, put, spec
 
 WIDTH = 40
@@ -85,15 +86,19 @@ def test_t23_the_scale_of_the_error_does_not_matter(factor: float) -> None:
     assert np.abs(a - b).max() <= 1e-10
 
 
+def ruled(p: Array, d: Array, rate: float) -> Array:
+    """The next P by the rule as it stands in books."""
+    c = d.T @ d
+    return np.asarray(p + rate * (p @ c - (p @ c @ p.T) @ p) / np.trace(c))
+
+
 def test_one_step_is_the_subspace_rule() -> None:
     """P + rate (P C - P C P^T P) / tr C with C = d^T d, for a P without any order."""
     session, rng = reader(3, 0.7), np.random.default_rng(3)
     p = rng.standard_normal((3, WIDTH))
     put(session, {"fc2.feedback.P": p})
     d = rng.standard_normal((16, WIDTH))
-    c = d.T @ d
-    expected = p + 0.7 * (p @ c - (p @ c @ p.T) @ p) / np.trace(c)
-    np.testing.assert_allclose(read(session, d), expected, atol=1e-14, rtol=0)
+    np.testing.assert_allclose(read(session, d), ruled(p, d, 0.7), atol=1e-14, rtol=0)
 
 
 def test_no_error_leaves_p_as_it_is() -> None:
@@ -104,13 +109,31 @@ def test_no_error_leaves_p_as_it_is() -> None:
 
 @pytest.mark.parametrize(("rate", "stable"), [(0.9, True), (1.1, False)])
 def test_a_rate_below_one_is_stable_even_for_an_error_of_rank_one(rate: float, stable: bool) -> None:
+    """Why no rate above 1 is allowed: there P goes round in a circle for ever. So the rule itself is run here, too."""
     rng = np.random.default_rng(4)
     direction = rng.standard_normal(WIDTH)
     direction /= np.linalg.norm(direction)
-    session = reader(1, rate)
+    session = reader(1, min(rate, 1.0))
+    p = q = session.state()["fc2.feedback.P"]
     for _ in range(500):
-        p = read(session, np.outer(rng.standard_normal(8), direction))
+        errors = np.outer(rng.standard_normal(8), direction)
+        p, q = ruled(p, errors, rate), read(session, errors) if stable else q
     assert (abs(float(np.abs(p @ direction)[0]) - 1) <= 1e-6) is stable
+    if stable:
+        np.testing.assert_allclose(q, p, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        {"rule": "ldfa", "rank": 2, "rate": 1.1},
+        {"rule": "direct_ldfa", "rank": 2, "rate": 5.0},
+        {"subspaces": ({"name": "task", "rank": 2, "basis": {"rule": "oja", "rate": 1.1}},)},
+    ],
+)
+def test_a_rate_above_one_is_refused(feedback: Spec) -> None:
+    with pytest.raises(SpecError, match="at most 1"):
+        opened(spec(({"kind": "linear", "name": "fc1", "out": 3},), feedback))
 
 
 def test_a_subspace_learns_by_the_same_rule() -> None:

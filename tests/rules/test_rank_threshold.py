@@ -1,4 +1,4 @@
-"""The rank that feedback needs is the dimension of the task (learning-rules 6.2).
+"""The rank that feedback needs is the dimension of the task (Hanut and Kadmon 2025, arXiv 2502.20580).
 
 A two-layer linear net of 64 inputs, 48 hidden and 32 output units learns a teacher S of rank 4 from whitened inputs, so
 that each full-batch step is an exact step of the flow

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import fac
 from fac.backend import Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
@@ -49,11 +53,18 @@ def test_another_spec_is_refused_with_the_difference(
     make_spec: Callable[..., ModelSpec], open_session: Callable[..., Session], tmp_path: Path
 ) -> None:
     spec, other = make_spec(), make_spec(train={"epochs": 9}, update={"lr": 0.1})
+    shorter, longer = make_spec(train={"epochs": 2}), make_spec(train={"epochs": 4})
     session, path = open_session(spec), tmp_path / "state.safetensors"
     checkpoint.save(path, session.state(), checkpoint.about(session.compiled, spec))
     expected = "`update.lr` is 0.05 there and 0.1 here; `train.epochs` is 3 there and 9 here"
     with pytest.raises(FacError, match=expected):
         checkpoint.require_spec(checkpoint.load(path), open_session(other).compiled, other)
+    with pytest.raises(
+        FacError, match=r"`train.epochs` is 3 there and 2 here: .* larger `train.epochs` is allowed"
+    ):
+        checkpoint.require_spec(checkpoint.load(path), open_session(shorter).compiled, shorter)
+    assert checkpoint.require_spec(checkpoint.load(path), session.compiled, spec) is None
+    assert checkpoint.require_spec(checkpoint.load(path), open_session(longer).compiled, longer) == 3
 
 
 def test_damaged_and_foreign_files(tmp_path: Path) -> None:
@@ -89,27 +100,103 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: 
     assert os.listdir(tmp_path) == ["state.safetensors"]
 
 
+def claimed(path: Path | None, name: str = "net", text: str = "") -> Path:
+    """A folder that was claimed by a run which ended without a trace, but is there."""
+    with folder.claim(path, name, text) as found:
+        (found / "x").touch()
+    return found
+
+
 def test_new_runs_never_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert folder.claim(None, "my net/2") == Path("runs/my-net-2-1")
-    assert folder.claim(None, "my net/2") == Path("runs/my-net-2-2")
-    assert folder.claim(tmp_path / "given", "net") == tmp_path / "given"
-    assert folder.claim(tmp_path / "given", "net") == tmp_path / "given"
-    for held in ("spec.fac.yaml", "state.safetensors", "metrics.jsonl"):
-        path = tmp_path / f"with {held}"
+    assert claimed(None, "my net/2") == Path("runs/my-net-2-1")
+    assert claimed(None, "my net/2") == Path("runs/my-net-2-2")
+    assert claimed(tmp_path / "given") == tmp_path / "given"
+    assert claimed(tmp_path / "given") == tmp_path / "given"
+    held = (
+        ("state.safetensors", "already holds `state.safetensors`: continue that run with `--resume"),
+        ("metrics.jsonl", "holds the `metrics.jsonl` of another run: give another folder to `--out`"),
+        ("spec.fac.yaml", "holds another `spec.fac.yaml`, which this run would replace: give another folder"),
+    )
+    for file, message in held:
+        path = tmp_path / f"with {file}"
         path.mkdir()
-        (path / held).touch()
-        with pytest.raises(FacError, match=f"already holds `{held}`: continue that run with `--resume"):
-            folder.claim(path, "net")
+        (path / file).write_text("something")
+        with pytest.raises(FacError, match=message):
+            claimed(path, text="something else")
+        assert os.listdir(path) == [file]
+
+
+def test_a_folder_with_the_same_spec_alone_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "spec.fac.yaml").write_text("fac: 1")
+    assert claimed(tmp_path, text="fac: 1") == tmp_path
+
+
+def test_one_training_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    message = "another training is at work in `.*run`: wait until it ends, or stop it"
+    with folder.claim(path, "net"):
+        assert os.listdir(path) == [folder.LOCK]
+        with pytest.raises(FacError, match=message), folder.claim(path, "net"):
+            pass
+        checkpoint.save(path / folder.STATE, STATE, ABOUT)
+        with pytest.raises(FacError, match=message), folder.resumed(path):
+            pass
+    assert os.listdir(path) == [folder.STATE]
+    with folder.resumed(path) as found:
+        assert found.step == 7
+        with pytest.raises(FacError, match=message), folder.resumed(path):
+            pass
+    assert os.listdir(path) == [folder.STATE]
+
+
+def test_a_lock_file_of_a_process_that_is_gone_does_not_block(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / folder.STATE, STATE, ABOUT)
+    (tmp_path / folder.LOCK).touch()
+    with folder.resumed(tmp_path) as found:
+        assert found.step == 7
+    assert os.listdir(tmp_path) == [folder.STATE]
+
+
+def test_of_many_at_once_one_gets_the_folder(tmp_path: Path) -> None:
+    """Each holder takes the folder away again, which the others must survive."""
+    path, inside, most, got = tmp_path / "run", 0, 0, 0
+    lock = threading.Lock()
+
+    def compete() -> None:
+        nonlocal inside, most, got
+        for _ in range(50):
+            try:
+                with folder.claim(path, "net"):
+                    with lock:
+                        inside, got = inside + 1, got + 1
+                        most = max(most, inside)
+                    time.sleep(0.0002)
+                    with lock:
+                        inside -= 1
+            except FacError as error:
+                assert "another training is at work" in str(error)  # noqa: PT017 - in a thread
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(compete) for _ in range(4)]:
+            done.result()
+    assert (most, got > 0) == (1, True)
+    assert os.listdir(tmp_path) == []
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(FacError, match=r"cannot write `.*file/run`: not a directory"):
-        folder.claim(file / "run", "net")
+        claimed(file / "run")
     with pytest.raises(FacError, match=r"cannot write `.*file`: file exists"):
-        folder.claim(file, "net")
+        claimed(file)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FacError, match=r"cannot write `.*link`: file exists"):
+        claimed(link)
+    with pytest.raises(FacError, match=r"cannot write `.*link/run`: file exists"):
+        claimed(link / "run")
 
 
 def test_a_folder_is_abandoned_only_if_empty(tmp_path: Path) -> None:
@@ -117,14 +204,42 @@ def test_a_folder_is_abandoned_only_if_empty(tmp_path: Path) -> None:
     for path in (empty, used):
         path.mkdir()
     (used / "x").touch()
-    folder.abandon(empty)
-    folder.abandon(used)
+    for path in (empty, used):
+        with folder.claim(path, "net"):
+            pass
     assert os.listdir(tmp_path) == ["used"]
 
 
+def test_a_full_disk_at_the_first_checkpoint_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "run"
+    with pytest.raises(FacError, match=r"no space left"), folder.claim(path, "net", "fac: 1"):
+        RunFolder(path, {}, "fac: 1").save(STATE, ABOUT)
+    assert not path.exists()
+
+
+def test_a_spec_that_is_gone_comes_back_from_the_checkpoint(
+    spec: ModelSpec, open_session: Callable[..., Session], tmp_path: Path
+) -> None:
+    session = open_session(spec)
+    checkpoint.save(tmp_path / folder.STATE, session.state(), checkpoint.about(session.compiled, spec))
+    with folder.resumed(tmp_path):
+        again = fac.load(tmp_path / folder.SPEC)
+    assert fac.compile(again, "reference").compiled.spec_hash == session.compiled.spec_hash
+
+
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(FacError, match=r"holds no run to resume: there is no `spec.fac.yaml`"):
-        folder.resumed(tmp_path)
+    message = "holds no run to resume: there is no `state.safetensors`"
+    with pytest.raises(FacError, match=message), folder.resumed(tmp_path):
+        pass
+    with pytest.raises(FacError, match=message), folder.resumed(tmp_path / "nowhere"):
+        pass
+    assert os.listdir(tmp_path) == []
 
 
 def record(**changes: Any) -> EpochRecord:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import pytest
 from fac.backend import Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
-from fac.training import checkpoint, folder, loop
+from fac.training import checkpoint, loop
 from fac.training.dataset import Dataset, Split, order
 from fac.training.folder import RunFolder
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
-from fac.training.loop import StoppedError, carried_loss, evaluate, train
+from fac.training.loop import StoppedError, evaluate, train
 
 Opener = Callable[..., Session]
 
@@ -33,6 +34,9 @@ class Recorder(Listener):
 
     def ended(self, record: EpochRecord) -> None:
         self.heard.append(record)
+
+    def said(self, text: str) -> None:
+        self.heard.append(text)
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -120,13 +124,13 @@ def test_2n_steps_equal_n_save_load_n(
     report = train(whole, dataset, spec)
     for steps in stops:
         first = open_session(spec, backend=backend)
-        out = RunFolder(folder.claim(tmp_path / str(steps), "small"), {})
-        out.write_spec("fac: 1")
+        out = RunFolder(tmp_path / str(steps), {})
+        out.path.mkdir()
         with pytest.raises(StoppedError):
             train(first, dataset, spec, out, stop=after(steps - (steps - 1) // 5))
-        found = folder.resumed(out.path)
+        found = checkpoint.load(out.state)
         second = open_session(spec, found.state, backend)
-        again = train(second, dataset, spec, out, carried=carried_loss(found))
+        again = train(second, dataset, spec, out, since=found)
         assert same(second.state(), whole.state())
         assert [r.train_loss for r in again.history] == [r.train_loss for r in report.history]
 
@@ -174,6 +178,87 @@ def test_resume_drops_log_lines_that_will_be_written_again(
     lines = log.read_text().splitlines(keepends=True)
     assert lines[0] == first
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("steps", [7, 15])
+def test_a_log_that_is_gone_is_no_obstacle(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path, steps: int
+) -> None:
+    whole, first = open_session(spec), open_session(spec)
+    expected = train(whole, dataset, spec)
+    out, log = RunFolder(tmp_path, {}), tmp_path / "metrics.jsonl"
+    with suppress(StoppedError):
+        train(first, dataset, spec, out, stop=after(6) if steps == 7 else lambda: False)
+    log.unlink()
+    found, recorder = checkpoint.load(out.state), Recorder()
+    assert found.step == steps
+    second = open_session(spec, found.state)
+    report = train(second, dataset, spec, out, recorder, since=found)
+    gone = "the line of 1 earlier epoch is" if steps == 7 else "the lines of 3 earlier epochs are"
+    assert recorder.heard[0] == f"{gone} gone from `{log}`; the state is whole"
+    assert same(second.state(), whole.state())
+    assert (report.test_loss, report.test_accuracy) == (expected.test_loss, expected.test_accuracy)
+    if steps == 7:
+        assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [2, 3]
+    else:
+        assert np.isnan(report.train_loss)
+        assert not log.exists()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_longer_training_goes_on_with_the_schedule_of_its_length(
+    make_spec: Callable[..., ModelSpec],
+    dataset: Dataset,
+    open_session: Opener,
+    tmp_path: Path,
+    schedule: str,
+) -> None:
+    """With a constant learning rate it is the training that was longer from the start."""
+    short = make_spec(update={"schedule": schedule})
+    longer = make_spec(update={"schedule": schedule}, train={"epochs": 5})
+    whole, first = open_session(longer), open_session(short)
+    expected = train(whole, dataset, longer)
+    out = RunFolder(tmp_path, {})
+    train(first, dataset, short, out)
+    found = checkpoint.load(out.state)
+    second = open_session(longer, found.state)
+    report = train(second, dataset, longer, out, since=found)
+    assert [r.epoch for r in report.history] == [1, 2, 3, 4, 5]
+    assert [r.lr for r in report.history[3:]] == [r.lr for r in expected.history[3:]]
+    assert same(second.state(), whole.state()) == (schedule == "constant")
+
+
+def test_changed_data_are_noticed(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    out = RunFolder(tmp_path, {})
+    with pytest.raises(StoppedError):
+        train(open_session(spec), dataset, spec, out, stop=after(6))
+    found = checkpoint.load(out.state)
+    x = dataset.train.x.copy()
+    x[40, 2] += 1e-6
+    y = dataset.train.y.copy()
+    y[0] = (y[0] + 1) % 4
+    for data, warned in ((dataset, False), (changed(dataset, x=x), True), (changed(dataset, y=y), True)):
+        recorder = Recorder()
+        train(open_session(spec, found.state), data, spec, out, recorder, since=found)
+        warning = "warning: the training data are not those that this run began with"
+        assert any(str(h).startswith(warning) for h in recorder.heard) == warned
+        out.save(found.state, found.about)
+    fewer = changed(dataset, x=x[:42], y=y[:42])
+    with pytest.raises(FacError, match=r"began with 43 training samples and now there are 42, so its epochs"):
+        train(open_session(spec, found.state), fewer, spec, out, since=found)
+
+
+def test_checkpoints_from_before_data_were_noted_resume(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    out, recorder = RunFolder(tmp_path, {}), Recorder()
+    train(open_session(spec), dataset, spec, out)
+    found = checkpoint.load(out.state)
+    old = replace(found, about={k: v for k, v in found.about.items() if k not in ("data", "samples")})
+    train(open_session(spec, found.state), dataset, spec, out, recorder, since=old)
+    assert not [h for h in recorder.heard if isinstance(h, str)]
 
 
 def test_a_training_that_is_over_reports_its_last_epoch(

@@ -30,7 +30,7 @@ class OpDef:
     type: TypeRule
     vjp: tuple[Vjp | None, ...] = ()
     macs: Callable[[Op, int], int] | None = None
-    """Multiply-adds at batch size n, for contractions; other ops count as none (learning-rules 5.8)."""
+    """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
 
 
 def same(operands: tuple[Type, ...], attributes: Attributes) -> Type:

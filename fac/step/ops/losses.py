@@ -20,7 +20,7 @@ def loss(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 def gradient(operands: tuple[Type, ...], attributes: Attributes) -> Type:
-    """[N, C]: g * (softmax(z) - onehot(y)) / N (learning-rules section 4)."""
+    """[N, C]: g * (softmax(z) - onehot(y)) / N: the derivative of the mean."""
     return _logits(operands)
 
 

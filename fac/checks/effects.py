@@ -1,0 +1,173 @@
+"""FAC314: what is written and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from fac import plugins
+from fac.checks.places import by_origin, listed, matrix_of
+from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.feedback.learning import ways
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.program.tensors import Role, Tensor
+from fac.spec.base import Model
+from fac.spec.core_schema import DISCRIMINATORS
+
+SETTING_WITHOUT_EFFECT = Rule("FAC314", "setting-without-effect", Severity.WARNING)
+
+FAMILIES = (
+    "fac.layers",
+    "fac.losses",
+    "fac.feedback",
+    "fac.learning",
+    "fac.rules",
+    "fac.updates",
+    "fac.probes",
+)
+"""The groups whose kinds are a `fac.program.kinds.Kind`."""
+
+
+def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
+    """Something is written that changes nothing, because of what is written elsewhere.
+
+    Examples: `nesterov` without `momentum`; the `rate` of Oja's rule, or `refresh`, where `learn` says another
+    way; `init_P` beside `init: svd`; `update.feedback`, or a group, for arrays that no update rule moves, such as
+    fixed matrices; a group whose arrays later groups decide on; a probe that is there already; `scale: 0`, which
+    stops all that learns from the error behind it. Defaults that nobody wrote are not reported.
+
+    Bad: `update: {rule: sgd, lr: 0.1, nesterov: true}`.
+    Good: `update: {rule: sgd, lr: 0.1, momentum: 0.9, nesterov: true}`.
+    """
+    yield from _fields(program)
+    yield from _scales(program)
+    yield from _settings(program)
+    yield from _replaced_decay(program)
+    yield from _probes(program)
+
+
+def _fields(program: Program) -> Iterator[Diagnostic]:
+    """What the kinds declare about their own fields."""
+    kinds = {kind.spec: kind for group in FAMILIES for kind in plugins.kinds(group)}
+    for path, model in _written(program.spec):
+        # The model of `update:` is made of that of its rule and of what all rules share.
+        kind = next((kinds[base] for base in type(model).__mro__ if base in kinds), None)
+        if kind is None:
+            continue
+        for found in kind.unused(model, program):
+            is_kind = found.field in DISCRIMINATORS
+            if is_kind or (found.field in model.model_fields_set and getattr(model, found.field) is not None):
+                what = kind.name if is_kind else found.field
+                yield SETTING_WITHOUT_EFFECT.at(
+                    (*path, type(model).model_fields[found.field].alias or found.field),
+                    f"`{what}` has no effect {found.why}",
+                    help=found.help,
+                    key=not is_kind,
+                )
+
+
+def _written(value: object, path: Path = ()) -> Iterator[tuple[Path, Model]]:
+    """Every model that the user wrote, with its place."""
+    if isinstance(value, Model):
+        yield path, value
+        for name, field in type(value).model_fields.items():
+            if name in value.model_fields_set:
+                yield from _written(getattr(value, name), (*path, field.alias or name))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _written(item, (*path, index))
+
+
+def _scales(program: Program) -> Iterator[Diagnostic]:
+    for routes in by_origin(r for r in program.routes if r.matrix.scale == 0).values():
+        yield SETTING_WITHOUT_EFFECT.at(
+            matrix_of(program, routes[0], "scale"),
+            f"a `scale` of 0 lets no error through the feedback of {listed(r.node for r in routes)}, "
+            "so nothing learns from it",
+            help="use another scale, or freeze the layers that should not learn with `trainable: false`",
+        )
+
+
+def _settings(program: Program) -> Iterator[Diagnostic]:
+    """`update.feedback` and groups that decide on nothing. The last one that matches an array counts."""
+    update = program.spec.update
+    if not _all_known(program):
+        return
+    arrays = list(_arrays(program))
+    if update.feedback is not None and not any(moves and t.role is Role.FEEDBACK for t, moves in arrays):
+        yield SETTING_WITHOUT_EFFECT.at(
+            ("update", "feedback"),
+            "`feedback` has no effect where no feedback matrix learns by an update rule",
+            help="remove it, or let a matrix learn, as by `kolen_pollack`; `oja` has a `rate` of its own",
+            key=True,
+        )
+    for index, group in enumerate(update.groups):
+        matched = [(t, moves) for t, moves in arrays if fnmatchcase(t.name, group.match)]
+        later = update.groups[index + 1 :]
+        path = "update", "groups", index, "match"
+        if matched and not any(moves for _, moves in matched):
+            message = f"`{group.match}` matches only arrays that no update rule moves"
+            help = "remove the group; such arrays are frozen, `fixed`, or taught by `oja`, which has a `rate`"
+            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
+        elif matched and all(any(fnmatchcase(t.name, g.match) for g in later) for t, _ in matched):
+            message = f"later groups decide on every array that `{group.match}` matches"
+            help = "put it behind them, because the last group that matches counts, or remove it"
+            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
+
+
+def _all_known(program: Program) -> bool:
+    """Whether every array has its name: what is missing may be what a group is meant for."""
+    return (
+        all(node.shape is not None for node in program.nodes)
+        and all(subspace.tensors for subspace in program.subspaces)
+        and all(
+            r.ends and not kind_of("fac.feedback", r.matrix).misfit(r.matrix, r.ends) for r in program.routes
+        )
+    )
+
+
+def _arrays(program: Program) -> Iterator[tuple[Tensor, bool]]:
+    """Every array, and whether an update rule may move it."""
+    for node in program.nodes:
+        yield from ((t, t.trainable) for t in node.tensors)
+    for route in program.routes:
+        learning = kind_of("fac.feedback", route.matrix).learning(route.matrix)
+        for tensor in route.tensors:
+            rule = learning.get(tensor.name.rpartition(".")[2])
+            yield tensor, rule is None or _steps(rule)
+    for subspace in program.subspaces:
+        yield from ((t, _steps(subspace.basis)) for t in subspace.tensors)
+
+
+def _steps(rule: Any) -> bool:
+    return ways(rule).teaches and ways(rule).gradient
+
+
+def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
+    """The weight decay of a rule that a setting uses and, beside it, replaces."""
+    update = program.spec.update
+    for path, setting in (
+        (("update", "feedback"), update.feedback),
+        *((("update", "groups", i), group) for i, group in enumerate(update.groups)),
+    ):
+        if setting is None or setting.use is None or setting.weight_decay is None:
+            continue
+        if "weight_decay" in setting.use.model_fields_set:
+            yield SETTING_WITHOUT_EFFECT.at(
+                (*path, "use", "weight_decay"),
+                "`weight_decay` has no effect beside the `weight_decay` that stands next to `use`",
+                help="remove one of the two",
+                key=True,
+            )
+
+
+def _probes(program: Program) -> Iterator[Diagnostic]:
+    probes = program.spec.probes or ()
+    for index, probe in enumerate(probes):
+        if probe in probes[:index]:
+            name = kind_of("fac.probes", probe).name
+            yield SETTING_WITHOUT_EFFECT.at(
+                ("probes", index, "kind"), f"`{name}` is measured already", help="remove one of the two"
+            )

@@ -1,0 +1,67 @@
+"""FAC315: feedback that takes the steps of a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.checks.errors import dead
+from fac.checks.flow import Flow
+from fac.checks.places import by_origin, listed, matrix_of, short_hand, wired
+from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.feedback.learning import ways
+from fac.program.lower import kind_of
+from fac.program.program import Program, Route
+
+FEEDBACK_FOLLOWS_FROZEN_WEIGHT = Rule("FAC315", "feedback-follows-frozen-weight", Severity.WARNING)
+
+
+def feedback_follows_frozen_weight(program: Program) -> Iterator[Diagnostic]:
+    """A feedback matrix takes the step of a forward weight that takes none.
+
+    `kolen_pollack` moves B (or Q) by the gradient of the weight that it stands for, and the two align because
+    both take the same step. Beside a frozen weight (`trainable: false`, or `shallow`) only B moves: it turns away
+    from the weight, and as the gradient never vanishes it grows until its weight decay stops it. This is a warning
+    and not an error because the step is still well defined, and freezing a layer for a while, as in fine-tuning,
+    should not force another feedback on the file.
+
+    Bad, where `fc2` has `trainable: false`: `{rule: ldfa, nodes: fc2, rank: 4}`.
+    Good: `{rule: ldfa, nodes: fc2, rank: 4, learn: fixed}`.
+    """
+    if not wired(program):
+        return
+    flow = Flow(program)
+    for routes in by_origin(r for r in program.routes if r.through).values():
+        frozen = [(r, field) for r in routes if (field := _follows(program, r)) and not dead(flow, r)]
+        if frozen:
+            route, field = frozen[0]
+            names = listed(r.node for r, _ in frozen)
+            yield FEEDBACK_FOLLOWS_FROZEN_WEIGHT.at(
+                _learning_of(program, route, field),
+                f"the feedback of {names} takes the steps of a weight that is frozen",
+                help=f"use `fixed` feedback there, or let {names} learn",
+            )
+
+
+def _follows(program: Program, route: Route) -> str:
+    """The field of the matrix with a rule that follows a frozen weight; empty if there is none."""
+    node = program.by_name.get(route.node)
+    if node is None or node.trainable:
+        return ""
+    learning = kind_of("fac.feedback", route.matrix).learning(route.matrix)
+    return next(
+        (
+            field
+            for field in type(route.matrix).model_fields
+            for rule in learning.values()
+            if getattr(route.matrix, field) is rule and ways(rule).follows
+        ),
+        "",
+    )
+
+
+def _learning_of(program: Program, route: Route, field: str) -> Path:
+    """Where the rule is written; a default is told at the matrix, or at the short-hand."""
+    hand = short_hand(program, route)
+    if hand is not None:
+        return (*route.origin, "learn" if "learn" in hand.model_fields_set else "rule")
+    return matrix_of(program, route, field if field in route.matrix.model_fields_set else "kind")

@@ -1,0 +1,66 @@
+"""The examples are what a newcomer runs first: each is clean, compiles, and is where and what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import fac
+from fac.training.data import load
+from fac.training.loop import train
+
+FOLDER = Path(__file__).parents[1] / "examples"
+SPECS = sorted(FOLDER.glob("*.fac.yaml"))
+NAMES = [path.name.removesuffix(".fac.yaml") for path in SPECS]
+
+
+def test_there_are_examples() -> None:
+    assert {"digits_ldfa", "fashion_bp", "fashion_ldfa"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=NAMES)
+def test_an_example_is_clean(path: Path) -> None:
+    assert fac.check(path) == ()
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch"])
+@pytest.mark.parametrize("path", SPECS, ids=NAMES)
+def test_an_example_compiles(path: Path, backend: str, tmp_path: Path) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
+    fac.compile(path, backend).write(tmp_path / "built")
+    manifest = json.loads((tmp_path / "built" / "manifest.json").read_text())
+    assert manifest["name"] == fac.load(path).name
+
+
+@pytest.mark.parametrize("path", SPECS, ids=NAMES)
+def test_the_first_line_names_the_schema(path: Path) -> None:
+    first = path.read_text().splitlines()[0]
+    found = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
+    assert found
+    schema = json.loads((path.parent / found[1]).read_text())
+    assert schema["$schema"].startswith("https://json-schema.org/")
+
+
+@pytest.mark.parametrize(("path", "name"), list(zip(SPECS, NAMES, strict=True)), ids=NAMES)
+def test_a_spec_is_called_like_its_file(path: Path, name: str) -> None:
+    assert fac.load(path).name == name.replace("_", "-")
+
+
+def test_every_example_is_in_the_table() -> None:
+    page = (FOLDER / "README.md").read_text()
+    assert [name for name in NAMES if f"`{name}`" not in page] == []
+    written = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert set(written) <= set(NAMES)
+
+
+def test_the_digits_train_without_a_framework() -> None:
+    """One epoch gets well beyond chance, which is 10 %."""
+    spec = fac.load(FOLDER / "digits_ldfa.fac.yaml", ["train.epochs=1"])
+    assert spec.data is not None
+    report = train(fac.compile(spec, "reference").open(), load(spec.data, FOLDER), spec)
+    assert report.test_accuracy is not None
+    assert report.test_accuracy > 0.5
