@@ -17,7 +17,22 @@ from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
 
 RESERVED = frozenset(
-    {"S", "B", "n", "torch", "math", "kernels", "min", "max", "float", "int", "bool", "len", "tile"}
+    {
+        "S",
+        "B",
+        "n",
+        "torch",
+        "math",
+        "kernels",
+        "min",
+        "max",
+        "float",
+        "int",
+        "bool",
+        "len",
+        "tile",
+        "samples",
+    }
 )
 KERNELS = "from fac_torch import kernels"
 """How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
@@ -37,9 +52,10 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         f'"""{title}: forward, evaluate, step and probe.\n\n'
         f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. S maps names to tensors;\n"
         "B is a workspace for batches of n samples; `step` moves S in place.\n\n"
-        "    S = safetensors.torch.load_file('state.safetensors')\n"
+        "    S = kernels.load_state('state.safetensors')\n"
         "    B = workspace(S, n)\n"
-        "    loss = step(S, B, x, y, lr, t)  # t counts from 0; floats in the type of S, labels int64\n"
+        "    loss = step(S, B, x, y, lr, t)  # t counts from 0, lr is yours to schedule;\n"
+        "                                    # x in the type of S, labels int64\n"
         f"{_TASKS if compiled.tasks else ''}"
         '"""\n\n'
     )
@@ -102,6 +118,8 @@ class Emitter:
         """The function's text."""
         lines = self.lines
         body: list[str] = [f"    {self.names[v]} = S[{v.name!r}]" for v in self.state]
+        if self.buffered:
+            body.append("    kernels.check_batch(B, x)")
         if any(re.search(r"\bn\b", text) for text in (*map(self._text, lines), self._returned())):
             body.append("    n = len(x)")
         group = ""

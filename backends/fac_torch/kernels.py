@@ -5,6 +5,7 @@ This file imports torch and nothing else, and travels with every written artifac
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
@@ -20,6 +21,22 @@ TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 
 
 # -- memory ------------------------------------------------------------------------------------------------------
+
+
+def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
+    """The tensors of a safetensors file: an 8-byte length, that many bytes of JSON, then the data."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = bytearray(file.read())
+    types = {"F32": torch.float32, "F64": torch.float64}
+    state: dict[str, Tensor] = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            count = (end - start) // types[entry["dtype"]].itemsize
+            flat = torch.frombuffer(data, dtype=types[entry["dtype"]], count=count, offset=start)
+            state[name] = flat.reshape(entry["shape"]).to(device, copy=True)
+    return state
 
 
 def buffers(table: Mapping[str, tuple[int, tuple[int | str, ...]]], n: int, like: Tensor) -> SimpleNamespace:
@@ -39,7 +56,19 @@ def buffers(table: Mapping[str, tuple[int, tuple[int | str, ...]]], n: int, like
     places = {
         name: slots[slot][: _numel(shapes[name])].view(shapes[name]) for name, (slot, _) in table.items()
     }
-    return SimpleNamespace(**places)
+    return SimpleNamespace(**places, samples=n)
+
+
+def check_batch(B: SimpleNamespace, x: Tensor) -> None:
+    """Refuse a batch that the workspace is not for, before anything moves.
+
+    Raises:
+        ValueError: x holds another number of samples.
+    """
+    if len(x) != B.samples:
+        raise ValueError(
+            f"the workspace is for {B.samples} samples, not {len(x)}: call workspace(S, {len(x)})"
+        )
 
 
 def tile(state: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from unicodedata import category, combining, east_asian_width
 
 from fac.diagnostics import Diagnostic, Severity, Span, dotted
-from fac.source import Document
+from fac.source import SET, Document
 
 MAX_WIDTH = 160
 """Columns of a source line that are shown. JSON of one line is cut around the place."""
@@ -33,7 +33,7 @@ def full(document: Document, diagnostics: Iterable[Diagnostic], color: bool = Fa
 
 
 def concise(document: Document, diagnostics: Iterable[Diagnostic]) -> str:
-    """One line for each finding: `path:line:column: CODE message`."""
+    """One line for each finding: `path:line:column: CODE message`, or `path (--set KEY=VALUE): CODE message`."""
     lines = []
     for found in ordered(document, diagnostics):
         lines.append(f"{_where(document, document.place(found))}: {found.rule.code} {found.message}")
@@ -41,7 +41,10 @@ def concise(document: Document, diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def as_json(document: Document, diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
-    """One mapping for each finding. The four numbers are null for a place that is in no text."""
+    """One mapping for each finding.
+
+    The four numbers are null for a place that is in no text; `set` is the assignment of `--set` that stands there.
+    """
     rows: list[dict[str, object]] = []
     for found in ordered(document, diagnostics):
         place = document.place(found)
@@ -53,12 +56,13 @@ def as_json(document: Document, diagnostics: Iterable[Diagnostic]) -> list[dict[
                 "severity": found.rule.severity.value,
                 "message": found.message,
                 "help": found.help,
-                "file": place if isinstance(place, str) else document.name,
+                "file": document.name,
                 "line": span and span.line,
                 "column": span and span.column,
                 "end_line": span and span.end_line,
                 "end_column": span and span.end_column,
                 "path": dotted(found.path),
+                "set": _assignment(place),
             }
         )
     return rows
@@ -72,7 +76,13 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _where(document: Document, place: Span | str) -> str:
-    return place if isinstance(place, str) else f"{document.name}:{place.line}:{place.column}"
+    if isinstance(place, Span):
+        return f"{document.name}:{place.line}:{place.column}"
+    return place if place.startswith(document.name) else _printable(f"{document.name} ({place})")
+
+
+def _assignment(place: Span | str) -> str | None:
+    return place.removeprefix(SET) if isinstance(place, str) and place.startswith(SET) else None
 
 
 def _block(document: Document, found: Diagnostic, color: bool) -> str:

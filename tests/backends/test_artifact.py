@@ -72,17 +72,16 @@ SCRIPT = """
 
     class Absent:
         def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] in ("fac", "fac_torch", "fac_reference", "pydantic", "ruamel"):
+            if name.partition(".")[0] in ("fac", "fac_torch", "fac_reference", "pydantic", "ruamel", "safetensors"):
                 raise ImportError(f"the folder must run without {name}")
 
     sys.meta_path.insert(0, Absent())
     import numpy
     import torch
-    from safetensors.torch import load_file
     import step
 
     torch.set_num_threads(1)
-    S = load_file("state.safetensors")
+    S = step.kernels.load_state("state.safetensors")
     data = numpy.load("data.npz")
     x, y = torch.from_numpy(data["x"]), torch.from_numpy(data["y"])
     B = step.workspace(S, len(x))

@@ -124,7 +124,19 @@ def test_no_autograd_graph(rule: str, monkeypatch: Any) -> None:
     assert loss.grad_fn is None
     assert not any(tensor.requires_grad for tensor in session.tensors.values())
     workspace = session.workspaces[7]
-    assert not any(tensor.requires_grad for tensor in vars(workspace).values())
+    tensors = [value for value in vars(workspace).values() if isinstance(value, torch.Tensor)]
+    assert len(tensors) > 5
+    assert not any(tensor.requires_grad for tensor in tensors)
+
+
+def test_a_workspace_of_another_size_is_refused_before_anything_moves() -> None:
+    session: Any = compile(spec(NET), "torch").open(device="cpu")
+    before = session.state()
+    x, y = (session.place(array) for array in batch(5))
+    workspace = session.module.workspace(session.tensors, 7)
+    with pytest.raises(ValueError, match=r"for 7 samples, not 5: call workspace\(S, 5\)"):
+        session.module.step(session.tensors, workspace, x, y, 0.1, 0)
+    assert all((session.state()[name] == before[name]).all() for name in before)
 
 
 def test_workspaces_are_made_once_per_batch_size() -> None:
