@@ -229,11 +229,23 @@ def test_override_reaches_mappings_lists_and_what_is_missing() -> None:
 
 
 def test_override_is_the_place_of_what_it_wrote() -> None:
-    document = override(parse_text(SPEC), ["layers.fc1.out={a: 1}", "train.epochs=3"])
-    for path in (("layers", 0, "out"), ("layers", 0, "out", "a"), ("train",), ("train", "epochs")):
-        assert document.place(AT(path, "x")) == "<cli>:--set"
+    document = override(parse_text(SPEC), ["layers.fc1.out={a: 1}", "train.epochs=3", "train.seed=1"])
+    out, epochs, seed = "--set layers.fc1.out={a: 1}", "--set train.epochs=3", "--set train.seed=1"
+    for path, place in (
+        (("layers", 0, "out"), out),
+        (("layers", 0, "out", "a"), out),
+        (("train",), epochs),
+        (("train", "epochs"), epochs),
+        (("train", "seed"), seed),
+    ):
+        assert document.place(AT(path, "x")) == place
     assert document.place(AT(("layers", 0, "name"), "x")) == Span(3, 26, 3, 29)
-    assert document.place(AT(("train", "epochs"), "x", key=True)) == "<cli>:--set"
+    assert document.place(AT(("train", "epochs"), "x", key=True)) == epochs
+
+
+def test_an_override_of_a_whole_section_replaces_those_within() -> None:
+    document = override(parse_text(SPEC), ["update.lr=3", "update={lr: 4}"])
+    assert document.place(AT(("update", "lr"), "x")) == "--set update={lr: 4}"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +262,21 @@ def test_override_is_the_place_of_what_it_wrote() -> None:
         ("fac.x=1", "`--set fac.x=1`: `fac` is `1`, which has no `x`"),
         ("a=[1", "`--set a=[1`: not YAML: expected `,` or `]`, but got `<stream end>`"),
         ("a=.nan", "`--set a=.nan`: `.nan` is not a finite number"),
+        (
+            "update.match=*.bias",
+            "`--set update.match=*.bias`: no anchor is called `.bias`; text that starts with `*` needs quotes, "
+            "in a shell `--set 'update.match=\"*.bias\"'`",
+        ),
+        (
+            "feedback={rule:fa}",
+            "`--set feedback={rule:fa}`: YAML needs a space after the colon, in a shell "
+            "`--set 'feedback={rule: fa}'`",
+        ),
+        (
+            "probes=[{kind:alignment}]",
+            "`--set probes=[{kind:alignment}]`: YAML needs a space after the colon, in a shell "
+            "`--set 'probes=[{kind: alignment}]'`",
+        ),
     ],
 )
 def test_override_refuses(assignment: str, message: str) -> None:

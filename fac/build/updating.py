@@ -56,7 +56,10 @@ def clipped(
     own = {t.name for node in program.nodes for t in node.tensors}
     with b.at("clip", Phase.UPDATE):
         if clip.by == "value":
-            return {name: b.clamp(g, -clip.at, clip.at) for name, g in gradients.items()}
+            return {
+                name: b.named(b.clamp(g, -clip.at, clip.at), f"{name}.gradient.clipped")
+                for name, g in gradients.items()
+            }
         total: Value | None = None
         for name in sorted(own & gradients.keys()):
             square = b.dot(gradients[name], gradients[name])
@@ -65,4 +68,4 @@ def clipped(
             return dict(gradients)
         norm = b.add(b.sqrt(total), NORM_EPS)
         factor = b.named(b.minimum(b.div(clip.at, norm), 1.0), "clip.factor")
-        return {name: b.mul(g, factor) for name, g in gradients.items()}
+        return {name: b.named(b.mul(g, factor), f"{name}.gradient.clipped") for name, g in gradients.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from fac.source import Document
 SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
 
 Checked = list[tuple[Document, tuple[Diagnostic, ...]]]
+Unreadable = list[tuple[str, str]]
+"""Paths, and why they could not be checked."""
 
 
 @click.command("check")
@@ -42,19 +45,34 @@ def COMMAND(
     """
     output_format = "json" if as_object else output_format
     checked: Checked = []
-    failures: list[str] = []
-    for path in paths or (".",):
+    unreadable: Unreadable = []
+    for file in _files(paths or (".",), unreadable):
         try:
-            for file in specs(path):
-                document = source.override(source.read(file), assignments)
-                checked.append((document, pipeline.check(document)))
+            document = source.override(source.read(file), assignments)
+            checked.append((document, pipeline.check(document)))
         except FacError as error:
-            failures.append(str(error))
-    click.echo(report(checked, output_format, color=_color()))
-    for failure in failures:
-        click.echo(f"fac: {failure}", err=True)
+            unreadable.append((file, str(error)))
+    click.echo(report(checked, output_format, unreadable, color=_color()))
+    for message in dict.fromkeys(message for _, message in unreadable):
+        click.echo(f"fac: {message}", err=True)
     errors = any(d.rule.severity is Severity.ERROR for _, found in checked for d in found)
-    sys.exit(2 if failures else 1 if errors else 0)
+    sys.exit(2 if unreadable else 1 if errors else 0)
+
+
+def _files(paths: Iterable[str], unreadable: Unreadable) -> Iterator[str]:
+    """The files that all arguments stand for, each once. Arguments that stand for none go to `unreadable`."""
+    seen: set[str] = set()
+    for path in paths:
+        try:
+            found = specs(path)
+        except FacError as error:
+            unreadable.append((path, str(error)))
+            continue
+        for file in found:
+            same = file if file == "-" else os.path.realpath(file)
+            if same not in seen:
+                seen.add(same)
+                yield file
 
 
 def specs(path: str) -> list[str]:
@@ -77,10 +95,12 @@ def specs(path: str) -> list[str]:
     return [str(file) for file in found]
 
 
-def report(checked: Checked, output_format: str, *, color: bool = False) -> str:
+def report(
+    checked: Checked, output_format: str, unreadable: Unreadable | None = None, *, color: bool = False
+) -> str:
     """Everything that goes to standard output."""
     if output_format == "json":
-        return json.dumps(_object(checked))
+        return json.dumps(_object(checked, unreadable or []))
     blocks = []
     for document, found in checked:
         if found:
@@ -92,10 +112,15 @@ def report(checked: Checked, output_format: str, *, color: bool = False) -> str:
     return ("\n" if output_format == "concise" else "\n\n").join([*blocks, last])
 
 
-def _object(checked: Checked) -> dict[str, object]:
+def _object(checked: Checked, unreadable: Unreadable) -> dict[str, object]:
     rows = [row for document, found in checked for row in as_json(document, found)]
     counts = {f"{s}s": sum(row["severity"] == s for row in rows) for s in Severity}
-    return {"files": [document.name for document, _ in checked], **counts, "findings": rows}
+    return {
+        "files": [document.name for document, _ in checked],
+        "unreadable": [{"path": path, "message": message} for path, message in unreadable],
+        **counts,
+        "findings": rows,
+    }
 
 
 def _color() -> bool:

@@ -200,12 +200,17 @@ def _document(spec: str, overrides: tuple[str, ...]) -> Document:
 def _job(
     document: Document, base: Path, backend: str | None, device: str | None, precision: Precision | None
 ) -> Job:
+    from fac.checks import run_checks
     from fac.cli.backends import chosen
     from fac.pipeline import compiled, lowered
+    from fac.render.diagnostics import full
     from fac.render.yaml import dump
 
     program = lowered(document)
     spec = program.spec
+    warnings = run_checks(program)
+    if warnings:
+        click.echo(full(document, warnings) + "\n", err=True)
     if spec.data is None:
         raise FacError(
             f"`{document.name}` says nothing about data: add a section such as `data: {{source: digits}}`"

@@ -87,7 +87,7 @@ def _replaced(document: Document, rule: str, rank: int | None) -> Variant:
     # what must hold of the spec need not hold of what it is compared with: backprop transports weights
     data = {k: v for k, v in document.data.items() if k != "constraints"} | {"feedback": settings}
     spans = {path: span for path, span in document.values.items() if path[:1] != ("feedback",)}
-    place = f"<{rule} in place of its feedback>"
+    place = f"`{rule}` in place of its feedback"
     edited = {**document.overridden, ("feedback",): place}
     return Variant(replace(document, data=data, values=spans, overridden=edited), rule)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from unicodedata import category, combining, east_asian_width
 
 from fac.diagnostics import Diagnostic, Severity, Span, dotted
-from fac.source import SET, Document
+from fac.source import Document
+from fac.source.overrides import SET
 
 MAX_WIDTH = 160
 """Columns of a source line that are shown. JSON of one line is cut around the place."""
@@ -78,7 +79,8 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
 def _where(document: Document, place: Span | str) -> str:
     if isinstance(place, Span):
         return f"{document.name}:{place.line}:{place.column}"
-    return place if place.startswith(document.name) else _printable(f"{document.name} ({place})")
+    in_words = place in document.overridden.values()
+    return _printable(f"{document.name} ({place})") if in_words else place
 
 
 def _assignment(place: Span | str) -> str | None:

@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from shlex import quote
 from typing import Any
 
 from fac.diagnostics import FacError, Path, dotted
 from fac.source.document import Document, short
 from fac.source.yaml import load
+
+SET = "--set "
+"""How the place of a value begins that an assignment wrote; the assignment follows."""
 
 
 def override(document: Document, assignments: Iterable[str]) -> Document:
@@ -29,17 +33,43 @@ def override(document: Document, assignments: Iterable[str]) -> Document:
             raise FacError(f"`--set {assignment}` is not of the form `key=value`, such as `update.lr=0.01`")
         value, walk = load(text)
         if walk.diagnostics:
-            raise FacError(f"`--set {assignment}`: {walk.diagnostics[0].message}")
+            hint = _star(key, text, walk.diagnostics[0].message)
+            raise FacError(f"`--set {assignment}`: {walk.diagnostics[0].message}{hint}")
+        if _lacks_space(value):
+            mended = re.sub(r"([{,]\s*\w+):(?=[^\s])", r"\1: ", text)
+            shown = quote(f"{key}={mended}")
+            raise FacError(
+                f"`--set {assignment}`: YAML needs a space after the colon, in a shell `--set {shown}`"
+            )
         data, path = _assigned(document.data, tuple(parts), value, (), assignment)
+        before = document.overridden.items()
         made = next((path[:i] for i in range(1, len(path)) if not _holds(document.data, path[:i])), path)
         document = replace(
             document,
             data=data,
             values={p: span for p, span in document.values.items() if p[: len(made)] != made},
             keys={p: span for p, span in document.keys.items() if p[: len(made)] != made},
-            overridden={**document.overridden, made: "<cli>:--set"},
+            overridden={p: place for p, place in before if p[: len(made)] != made}
+            | {made: f"{SET}{assignment}"},
         )
     return document
+
+
+def _star(key: str, text: str, message: str) -> str:
+    """Help for a glob, which YAML takes for an alias."""
+    if text.startswith("*"):
+        shown = quote(f'{key}="{text}"')
+        return f"; text that starts with `*` needs quotes, in a shell `--set {shown}`"
+    return "; text that starts with `*` needs quotes" if message.startswith("no anchor") else ""
+
+
+def _lacks_space(value: object) -> bool:
+    """Whether `{rule:fa}` was written: to YAML that is one key without a value."""
+    if isinstance(value, tuple):
+        return any(map(_lacks_space, value))
+    if not isinstance(value, Mapping):
+        return False
+    return any((v is None and re.match(r"\w+:", k)) or _lacks_space(v) for k, v in value.items())
 
 
 def _assigned(node: Any, parts: tuple[str, ...], value: object, at: Path, shown: str) -> tuple[Any, Path]:

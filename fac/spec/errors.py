@@ -42,6 +42,12 @@ _OTHER_FORM = frozenset(
     }
 )
 
+_OTHER_WORDS = {"optimizer": "update", "optimiser": "update", "learning_rate": "lr", "step_size": "lr"}
+"""What other tools call a field."""
+
+_TAGS = (*DISCRIMINATORS, "type")
+"""Keys that people write to say which member of a union they mean."""
+
 _LIMITS = {
     "greater_than": ("greater than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -99,7 +105,7 @@ def _descend(
     elif schema.type == "model-fields":
         for e in here:
             yield _value_error(e, schema, data, path, outer)
-        yield from _model(below, schema, data, path)
+        yield from _model(below, schema, data, path, outer)
     else:
         for e in here:
             # Counted after validation: the items that failed are missing, and reported already.
@@ -132,14 +138,17 @@ def _union(
 
 
 def _model(
-    below: dict[str | int, list[_Error]], schema: Schema, data: Any, path: Path
+    below: dict[str | int, list[_Error]], schema: Schema, data: Any, path: Path, outer: Schema
 ) -> Iterator[Diagnostic]:
     owner = _owner(schema, data, path)
     known = schema.field_names()
     missing = [str(part) for part, group in below.items() if any(_is(e, "missing") for e in group)]
     for part, group in below.items():
         if any(_is(e, "extra_forbidden") for e in group):
-            close = _close(str(part), missing) or _close(str(part), [k for k in known if k not in data])
+            if meant := _other_tag(str(part), data, outer.named()):
+                yield _wrong_tag(str(part), data[part], *meant, path)
+                continue
+            close = _meant(str(part), missing, [k for k in known if k not in data])
             if close in missing:
                 missing.remove(close)
             help = f"did you mean `{close}`?" if close else _one_of("its fields are", known)
@@ -170,11 +179,29 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
         return MISSING_KEY.at(path, f"expected a mapping with {_or(leading)}", help=help)
     if key in data:
         return _unknown_kind(data[key], tags, key, (*path, key))
+    wrong = next((k for k in data if _other_tag(k, data, [(key, tags)])), None)
+    if wrong is not None:
+        return _wrong_tag(wrong, data[wrong], key, tags, path)
     misspelt = next((k for k in data if _close(k, [key])), None)
     if misspelt is not None:
         message = f"`{misspelt}` is not a field here"
         return UNKNOWN_KEY.at((*path, misspelt), message, help=f"did you mean `{key}`?", key=True)
     return MISSING_KEY.at(path, f"`{key}` is missing", help=_one_of(f"`{key}` is one of", tags))
+
+
+def _other_tag(
+    word: str, data: Mapping[str, Any], named: list[tuple[str, list[str]]]
+) -> tuple[str, list[str]] | None:
+    """(key, tags) of the union for which `word` is such a key, but of other unions. None if it is no such key."""
+    if word not in _TAGS or not isinstance(data[word], str):
+        return None
+    return next(((key, tags) for key, tags in named if key and key != word and key not in data), None)
+
+
+def _wrong_tag(word: str, value: str, key: str, tags: list[str], path: Path) -> Diagnostic:
+    tag = value if value in tags else _close(value, tags)
+    help = f"write `{key}: {tag}`" if tag else _one_of(f"write `{key}`, which is one of", tags)
+    return UNKNOWN_KEY.at((*path, word), f"`{word}` is not a field here", help=help, key=True)
 
 
 def _unknown_kind(value: object, tags: list[str], key: str, path: Path) -> Diagnostic:
@@ -243,6 +270,13 @@ def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
         return f"write `{int(data)}`"
     if isinstance(data, int | float) and "str" in forms:
         return f'write it in quotes: `"{str(data).lower()}"`'
+    if forms == {"tuple"}:
+        of_kinds = schema.child(0).named()
+        if isinstance(data, Mapping) and of_kinds:
+            return "write it in brackets: `[{...}]`"
+        for kind_key, kinds in of_kinds:
+            if isinstance(data, str) and (kind := _close(data, kinds)):
+                return f"write `[{{{kind_key}: {kind}}}]`"
     if isinstance(data, int | float | str) and forms == {"tuple"}:
         return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`"
     return ""
@@ -303,10 +337,30 @@ def _count(words: str, e: _Error, key: str, unit: str) -> str:
     return f"{words} {n} {unit}{'s' * (n != 1)}"
 
 
+def _meant(word: str, missing: list[str], unused: list[str]) -> str:
+    """The field that was most likely meant, one that is missing before one that may be left out; or nothing."""
+    other = _OTHER_WORDS.get(word.lower(), "")
+    if other in unused:
+        return other
+    around = _contained(word, missing) or _contained(word, unused)
+    return around or _close(word, missing) or _close(word, unused)
+
+
 def _close(word: str, known: list[str]) -> str:
-    """The known word that was most likely meant, or nothing. Case does not count."""
+    """The known word that was most likely meant, or nothing. Case does not count.
+
+    Whole words within words (`data` and `dataset`) say more than how many letters differ.
+    """
     lowered = {k.lower(): k for k in reversed(known)}
-    return next((lowered[m] for m in get_close_matches(word.lower(), list(lowered), n=1)), "")
+    matches = get_close_matches(word.lower(), list(lowered), n=1)
+    return _contained(word, known) or next((lowered[m] for m in matches), "")
+
+
+def _contained(word: str, known: list[str]) -> str:
+    """The known word that holds the word or is held by it; of several the one nearest in length. Or nothing."""
+    word = word.lower()
+    found = [k for k in known if min(len(word), len(k)) > 2 and (word in k.lower() or k.lower() in word)]
+    return min(found, key=lambda k: abs(len(k) - len(word)), default="")
 
 
 def _or(words: list[str]) -> str:

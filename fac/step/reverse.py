@@ -127,5 +127,8 @@ class Reverse:
         with self.b.at(node, phase):
             for term in terms[1:]:
                 total = self.b.add(total, term)
+        if len(terms) > 1:
+            for part in terms:
+                self.b.named(part, f"{self.prefix}{value.name}.error.part")
         kind = "gradient" if value in self.parameters else "error"
         return self.b.named(total, f"{self.prefix}{value.name}.{kind}")

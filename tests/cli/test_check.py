@@ -107,7 +107,7 @@ def test_json_is_one_object_on_one_line() -> None:
     assert result.stdout.count("\n") == 1
     report = json.loads(result.stdout)
     (finding,) = report.pop("findings")
-    assert report == {"files": ["bad.yaml"], "errors": 1, "warnings": 0}
+    assert report == {"files": ["bad.yaml"], "unreadable": [], "errors": 1, "warnings": 0}
     assert finding == {
         "code": "FAC201",
         "name": "unknown-name",
@@ -120,6 +120,7 @@ def test_json_is_one_object_on_one_line() -> None:
         "end_line": 6,
         "end_column": 27,
         "path": "layers[1].from",
+        "set": None,
     }
     assert check("bad.yaml", "--output-format", "json").stdout == result.stdout
     assert check("bad.yaml", env={"FAC_OUTPUT_FORMAT": "json"}).stdout == result.stdout
@@ -130,7 +131,10 @@ def test_set_edits_before_checking() -> None:
     result = check("good.yaml", "--set", "layers.fc1.out=-1")
     assert result.exit_code == 1
     assert result.stdout == (
-        "error[FAC102]: `out` must be greater than 0, is -1\n  --> <cli>:--set\n\n1 error in 1 file\n"
+        "error[FAC102]: `out` must be greater than 0, is -1\n"
+        "  --> good.yaml (--set layers.fc1.out=-1)\n"
+        "\n"
+        "1 error in 1 file\n"
     )
 
 
@@ -138,7 +142,45 @@ def test_set_can_make_a_finding_of_the_checks() -> None:
     result = check(
         "good.yaml", "--output-format=concise", "--set", "feedback.rule=fa", "--set", "feedback.nodes=fc2"
     )
-    assert result.stdout == "<cli>:--set: FAC209 no layer with weights matches `fc2`\n1 error in 1 file\n"
+    assert result.stdout == (
+        "good.yaml (--set feedback.nodes=fc2): FAC209 no layer with weights matches `fc2`\n1 error in 1 file\n"
+    )
+
+
+def test_json_names_the_spec_and_the_assignment() -> None:
+    result = check("good.yaml", "warned.yaml", "--set", "constraints.no_weight_transport=true", "--json")
+    found = [f for f in json.loads(result.stdout)["findings"] if f["set"]]
+    assert {f["file"] for f in found} == {"good.yaml", "warned.yaml"}
+    assert {(f["set"], f["line"]) for f in found} == {("constraints.no_weight_transport=true", None)}
+
+
+def test_each_file_is_checked_once(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub/a.fac.yaml").write_text(GOOD)
+    arguments = ("sub", "sub/a.fac.yaml", "./sub/../sub", "good.yaml", str(folder / "good.yaml"), "--json")
+    assert json.loads(check(*arguments).stdout)["files"] == ["sub/a.fac.yaml", "good.yaml"]
+    assert check("-", "-", stdin=GOOD).stdout == "no findings in 1 file\n"
+
+
+def test_json_lists_what_could_not_be_read(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep/a.fac.yaml").write_bytes(b"name: caf\xe9\n")
+    (folder / "deep/b.fac.yaml").write_text(GOOD)
+    result = check("nowhere.yaml", "deep", "--json")
+    assert result.exit_code == 2
+    report = json.loads(result.stdout)
+    assert report["unreadable"] == [
+        {"path": "nowhere.yaml", "message": "`nowhere.yaml` does not exist"},
+        {"path": "deep/a.fac.yaml", "message": "`deep/a.fac.yaml` is not UTF-8 text: byte 0xe9 on line 1"},
+    ]
+    assert report["files"] == ["deep/b.fac.yaml"], "one bad file of a folder does not hide the others"
+
+
+def test_a_set_that_makes_no_sense_is_told_once() -> None:
+    result = check("good.yaml", "warned.yaml", "--set", "lr", "--json")
+    assert result.exit_code == 2
+    assert result.stderr.count("is not of the form") == 1
+    assert [u["path"] for u in json.loads(result.stdout)["unreadable"]] == ["good.yaml", "warned.yaml"]
 
 
 @pytest.mark.parametrize(

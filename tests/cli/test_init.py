@@ -34,8 +34,29 @@ def test_the_starter_has_no_findings(folder: Path) -> None:
 def test_a_folder_and_a_name(folder: Path) -> None:
     (folder / "my specs").mkdir()
     assert "fac check 'my specs/spec.fac.yaml'" in init("my specs")
-    init("other.fac.yaml")
-    assert (folder / "other.fac.yaml").exists()
+    for name in ("other.fac.yaml", "other.fac.yml"):
+        init(name)
+        assert (folder / name).is_file()
+
+
+def test_a_folder_is_made(folder: Path) -> None:
+    assert "fac check new/deep/spec.fac.yaml" in init("new/deep/")
+    assert (folder / "new/deep/spec.fac.yaml").is_file()
+    (folder / "file").write_text("")
+    with pytest.raises(FacError, match=r"`file/spec.fac.yaml` cannot be written: "):
+        init("file/")
+
+
+@pytest.mark.parametrize("name", ["newdir", "spec.yaml", "deep/x.fac.json"])
+def test_a_name_that_check_would_not_find(folder: Path, name: str) -> None:
+    with pytest.raises(FacError) as caught:
+        init(name)
+    stem = {"newdir": "newdir", "spec.yaml": "spec", "deep/x.fac.json": "deep/x"}[name]
+    assert str(caught.value) == (
+        f"`{name}` is no name for a spec, which `fac check .` would not find: write `{stem}.fac.yaml`, or "
+        f"`{name}/` for a folder"
+    )
+    assert not (folder / name).exists()
 
 
 def test_an_existing_file_is_kept(folder: Path) -> None:
@@ -48,5 +69,5 @@ def test_an_existing_file_is_kept(folder: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written() -> None:
-    with pytest.raises(FacError, match=r"`no/such/spec.yaml` cannot be written: no such file or directory"):
-        init("no/such/spec.yaml")
+    with pytest.raises(FacError, match=r"`no/such/spec.fac.yaml` cannot be written: no such file or directory"):
+        init("no/such/spec.fac.yaml")

@@ -96,6 +96,14 @@ def test_a_spec_with_findings(run: Run, spec: Path) -> None:
     assert "small.fac.yaml:11:" in err
 
 
+def test_a_warning_is_shown_and_does_not_stop_the_training(run: Run, spec: Path) -> None:
+    spec.write_text(spec.read_text().replace("momentum: 0.9", "nesterov: true"))
+    status, out, err = run("train", spec, "--backend", "reference")
+    assert status == 0
+    assert err.startswith("warning[FAC314]: ")
+    assert "digits-small" in out
+
+
 def test_a_spec_without_data(run: Run, spec: Path) -> None:
     spec.write_text(spec.read_text().replace("data: {source: digits}\n", ""))
     status, _, err = run("train", spec, *REFERENCE)

@@ -75,21 +75,32 @@ def test_json() -> None:
         "end_line": 4,
         "end_column": 27,
         "path": "feedback.routes[0].from",
+        "set": None,
     }
 
 
-def test_findings_at_set_have_no_snippet_and_come_last() -> None:
+def test_findings_at_set_name_the_spec_and_the_assignment() -> None:
     edited = override(document(), ["update.lr=abc"])
     found = ERROR.at(("update", "lr"), "text", help="a number")
-    assert full(edited, [found]) == "error[FAC301]: text\n  --> <cli>:--set\n     = help: a number"
-    assert concise(edited, [found, VERSION]).splitlines()[1] == "<cli>:--set: FAC301 text"
+    where = "mlp.fac.yaml (--set update.lr=abc)"
+    assert full(edited, [found]) == f"error[FAC301]: text\n  --> {where}\n     = help: a number"
+    assert concise(edited, [found, VERSION]).splitlines()[1] == f"{where}: FAC301 text"
     (row,) = as_json(edited, [found])
-    assert (row["file"], row["line"], row["path"]) == ("<cli>:--set", None, "update.lr")
+    assert (row["file"], row["line"], row["path"]) == ("mlp.fac.yaml", None, "update.lr")
+    assert row["set"] == "update.lr=abc"
+
+
+def test_of_several_assignments_the_one_that_counts_is_shown() -> None:
+    edited = override(document(), ["update.lr=abc", "train.epochs=1", "update={lr: x}", "train.seed=-1"])
+    (lr, seed) = as_json(edited, [ERROR.at(("update", "lr"), "x"), ERROR.at(("train", "seed"), "x")])
+    assert (lr["set"], seed["set"]) == ("update={lr: x}", "train.seed=-1")
 
 
 def test_findings_in_python_data_show_the_path() -> None:
     data = from_data({"layers": [{"out": -1}]})
     assert concise(data, [ERROR.at(("layers", 0, "out"), "x")]) == "<python>:layers[0].out: FAC301 x"
+    (row,) = as_json(data, [ERROR.at(("layers", 0, "out"), "x")])
+    assert (row["file"], row["path"], row["set"]) == ("<python>", "layers[0].out", None)
 
 
 def test_order_is_position_then_code() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from fac.diagnostics import dotted
+from fac.pipeline import parse
 from fac.source import from_data
 from fac.spec.base import Model
 from fac.spec.errors import RULES, translate
@@ -329,6 +330,96 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
 @pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES.keys())
 def test_findings(data: dict[str, object], expected: list[str]) -> None:
     assert findings(**data) == expected
+
+
+REAL: dict[str, tuple[dict[str, object], list[str]]] = {
+    "a longer name": (
+        {"dataset": {"source": "digits"}},
+        ["FAC103 dataset^: `dataset` is not a field of the spec (did you mean `data`?)"],
+    ),
+    "a longer name, and one like it is missing": (
+        {"dataset": {"source": "digits"}, "update": None},
+        [
+            "FAC103 dataset^: `dataset` is not a field of the spec (did you mean `data`?)",
+            "FAC104 : the spec needs `update` (`update` takes a mapping with `rule`)",
+        ],
+    ),
+    "a name with more around it": (
+        {"train": {"num_epochs": 3, "batch_size": 4}},
+        [
+            "FAC103 train.num_epochs^: `num_epochs` is not a field of `train` (did you mean `epochs`?)",
+            "FAC103 train.batch_size^: `batch_size` is not a field of `train` (did you mean `batch`?)",
+        ],
+    ),
+    "another word for it": (
+        {"update": None, "optimizer": {"rule": "sgd", "lr": 1}},
+        ["FAC103 optimizer^: `optimizer` is not a field of the spec (did you mean `update`?)"],
+    ),
+    "another word for it, within": (
+        {"update": {"rule": "sgd", "learning_rate": 0.1}},
+        ["FAC103 update.learning_rate^: `learning_rate` is not a field of `sgd` (did you mean `lr`?)"],
+    ),
+    "kind for rule": (
+        {"update": {"kind": "adam", "lr": 0.1}},
+        ["FAC103 update.kind^: `kind` is not a field here (write `rule: adam`)"],
+    ),
+    "kind for rule, misspelt too": (
+        {"update": {"kind": "adm", "lr": 0.1}},
+        ["FAC103 update.kind^: `kind` is not a field here (write `rule: adam`)"],
+    ),
+    "kind for rule, of nothing known": (
+        {"update": {"kind": "xyz", "lr": 0.1}},
+        [
+            "FAC103 update.kind^: `kind` is not a field here"
+            " (write `rule`, which is one of `sgd`, `adam`, `adamw`)"
+        ],
+    ),
+    "type for kind": (
+        {"layers": [{"type": "linear", "out": 4}]},
+        ["FAC103 layers[0].type^: `type` is not a field here (write `kind: linear`)"],
+    ),
+    "type for source": (
+        {"data": {"type": "digits"}},
+        ["FAC103 data.type^: `type` is not a field here (write `source: digits`)"],
+    ),
+    "type for kind, where a word would do": (
+        {"update": {"rule": "sgd", "lr": 1, "schedule": {"type": "cosine"}}},
+        ["FAC103 update.schedule.type^: `type` is not a field here (write `kind: cosine`)"],
+    ),
+    "kind for rule, where routes could be written out": (
+        {"feedback": {"kind": "fa"}},
+        ["FAC103 feedback.kind^: `kind` is not a field here (write `rule: fa`)"],
+    ),
+    "a kind for a list of kinds": (
+        {"probes": "alignment"},
+        [
+            "FAC102 probes: expected a list for `probes`, found text `alignment`"
+            " (write `[{kind: alignment}]`)"
+        ],
+    ),
+    "one item for a list of kinds": (
+        {"probes": {"kind": "alignment"}},
+        ["FAC102 probes: expected a list for `probes`, found a mapping (write it in brackets: `[{...}]`)"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), REAL.values(), ids=REAL.keys())
+def test_findings_of_the_spec(data: dict[str, object], expected: list[str]) -> None:
+    whole = {
+        "fac": 1,
+        "name": "x",
+        "input": {"shape": (4,)},
+        "layers": ({"kind": "linear", "out": 4},),
+        "loss": {"kind": "mse"},
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    document = from_data({k: v for k, v in {**whole, **data}.items() if v is not None})
+    _, found = parse(document)
+    assert [
+        f"{d.rule.code} {dotted(d.path)}{'^' * d.key}: {d.message}" + (f" ({d.help})" if d.help else "")
+        for d in found
+    ] == expected
 
 
 def test_codes() -> None:
