@@ -28,7 +28,7 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
     with open(path, "rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         data = bytearray(file.read())
-    types = {"F32": torch.float32, "F64": torch.float64}
+    types = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
     state: dict[str, Tensor] = {}
     for name, entry in header.items():
         if name != "__metadata__":

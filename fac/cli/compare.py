@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -28,6 +28,9 @@ class Row:
     """What became of one variant, over all seeds."""
 
     spec: str
+    file: str
+    title: str
+    """What the table calls the spec; empty if there is one only."""
     rule: str
     rank: str
     backward_ratio: float
@@ -44,8 +47,10 @@ class Row:
 @click.argument("specs", nargs=-1, required=True)
 @click.option(
     "--rules",
+    multiple=True,
     metavar="RULE,...",
-    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`; `own` is what a spec itself declares.",
+    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`; `own` is what a spec itself declares. "
+    "Repeatable.",
 )
 @click.option("--rank", type=click.IntRange(1), help="Of the low-rank rules. Default: the spec's own.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings per variant.")
@@ -53,10 +58,12 @@ class Row:
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change every spec; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="End with one JSON object, which holds every epoch of each run."
+)
 def compare(
     specs: tuple[str, ...],
-    rules: str | None,
+    rules: tuple[str, ...],
     rank: int | None,
     seeds: int,
     backend: str | None,
@@ -79,11 +86,11 @@ def compare(
 
     documents = [source.override(source.read(spec), overrides) for spec in specs]
     trainings = [lowered(document).spec.train for document in documents]
-    names = None if rules is None else tuple(name.strip() for name in rules.split(","))
+    names = tuple(name.strip() for name in ",".join(rules).split(",")) if rules else None
     planned = variants(documents, names, rank)
     with_backend = chosen(backend)
     first = trainings[0].seed
-    runs = _Runs(with_backend, device, precision, tuple(range(first, first + seeds)))
+    runs = _Runs(with_backend, device, precision, tuple(range(first, first + seeds)), probes=as_json)
     rows = [runs.row(variant, len(planned)) for variant in planned]
     notes = _notes(rows, len({(t.batch, t.epochs) for t in trainings}) > 1)
     if as_json:
@@ -92,6 +99,7 @@ def compare(
             "device": runs.device,
             "seeds": runs.seeds,
             "rows": [_json(row) for row in rows],
+            "runs": [run for i, row in enumerate(rows) for run in _histories(i, row, runs.seeds)],
             "notes": notes,
         }
         click.echo(json.dumps(found, allow_nan=False))
@@ -105,9 +113,15 @@ class _Runs:
     """Trains variants, and loads each data set once."""
 
     def __init__(
-        self, backend: Backend, device: str | None, precision: Precision | None, seeds: tuple[int, ...]
+        self,
+        backend: Backend,
+        device: str | None,
+        precision: Precision | None,
+        seeds: tuple[int, ...],
+        *,
+        probes: bool,
     ) -> None:
-        self.backend, self.device, self.seeds = backend, device, seeds
+        self.backend, self.device, self.seeds, self.probes = backend, device, seeds, probes
         self.precision = precision or backend.default_precision
         self.datasets: dict[str, Dataset] = {}
         self.rows = 0
@@ -121,15 +135,17 @@ class _Runs:
 
         self.rows += 1
         program = lowered(variant.seeded(self.seeds[0]))
-        row = Row(program.spec.name, variant.rule, ranks(program), backward_ratio(program))
+        own = (program.spec.name, variant.document.name, variant.spec, variant.rule)
+        row = Row(*own, ranks(program), backward_ratio(program))
         try:
             for seed in self.seeds:
-                report = self._train(variant.seeded(seed), f"{variant.rule} seed {seed}")
+                label = f"{variant.label} seed {seed}"
+                report = self._train(variant.seeded(seed, self.probes), label)
                 row.reports.append(report)
-                click.echo(f"{self.rows}/{of}  {variant.rule} seed {seed}  {_result(report)}", err=True)
+                click.echo(f"{self.rows}/{of}  {label}  {_result(report)}", err=True)
         except DivergedError as error:
             row.problem = str(error)
-            click.echo(f"{self.rows}/{of}  {variant.rule} seed {seed}  diverged: {error}", err=True)
+            click.echo(f"{self.rows}/{of}  {label}  diverged: {error}", err=True)
         return row
 
     def _train(self, document: Document, label: str) -> Report:
@@ -166,9 +182,9 @@ def table(rows: Sequence[Row]) -> str:
 
     classifies = any(row.values("test_accuracy") for row in rows)
     metric = "test accuracy %" if classifies else "test loss"
-    several = len({row.spec for row in rows}) > 1
+    several = any(row.title for row in rows)
     header = ("spec",) * several + ("rule", "rank", "backward MACs vs bp", metric, "ms per step")
-    return columns(header, [(row.spec,) * several + _cells(row, classifies) for row in rows])
+    return columns(header, [(row.title,) * several + _cells(row, classifies) for row in rows])
 
 
 def _cells(row: Row, classifies: bool) -> tuple[str, ...]:
@@ -205,9 +221,17 @@ def _notes(rows: Sequence[Row], unequal: bool) -> list[str]:
     return notes
 
 
+def _histories(index: int, row: Row, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Epoch by epoch what `metrics.jsonl` would hold, for each run of a row that did not diverge."""
+    for seed, report in zip(seeds, row.reports, strict=False):
+        epochs = [json.loads(record.to_json()) for record in report.history]
+        yield {"row": index, "seed": seed, "epochs": epochs}
+
+
 def _json(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {
         "spec": row.spec,
+        "file": row.file,
         "rule": row.rule,
         "rank": None if row.rank == "–" else row.rank,
         "backward_macs_vs_backprop": row.backward_ratio,

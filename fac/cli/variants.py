@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fac import plugins
@@ -22,13 +24,19 @@ class Variant:
 
     document: Document
     rule: str
+    spec: str = ""
+    """What its spec is called beside the others; empty if there is one spec only."""
 
-    def seeded(self, seed: int) -> Document:
-        """The spec of one training. Probes are left out: the table does not show them."""
+    @property
+    def label(self) -> str:
+        """The row in few words."""
+        return f"{self.spec} {self.rule}".strip()
+
+    def seeded(self, seed: int, probes: bool = False) -> Document:
+        """The spec of one training. Its probes are left out unless asked for: the table does not show them."""
         train = self.document.data.get("train") or {}
-        return replace(
-            self.document, data={**self.document.data, "train": {**train, "seed": seed}, "probes": ()}
-        )
+        data = {**self.document.data, "train": {**train, "seed": seed}}
+        return replace(self.document, data=data if probes else {**data, "probes": ()})
 
 
 def variants(documents: Sequence[Document], rules: Sequence[str] | None, rank: int | None) -> list[Variant]:
@@ -43,13 +51,14 @@ def variants(documents: Sequence[Document], rules: Sequence[str] | None, rank: i
     Raises:
         FacError: a rule is unknown, or needs a rank and none is known.
     """
+    called = titles(documents) if len(documents) > 1 else [""]
     if rules is not None:
         return [
-            Variant(document, OWN) if rule == OWN else _replaced(document, rule, rank)
-            for document in documents
-            for rule in rules
+            Variant(document, OWN, title) if rule == OWN else _replaced(document, rule, rank, title)
+            for document, title in zip(documents, called, strict=True)
+            for rule in dict.fromkeys(rules)
         ]
-    own = [Variant(document, rule_of(document)) for document in documents]
+    own = [Variant(d, rule_of(d), title) for d, title in zip(documents, called, strict=True)]
     if len(own) > 1:
         return own
     known = rank or _rank(documents[0])
@@ -66,6 +75,21 @@ def rule_of(document: Document) -> str:
     return str(feedback.get("rule", OWN)) if isinstance(feedback, Mapping) else OWN
 
 
+def titles(documents: Sequence[Document]) -> list[str]:
+    """What to call each spec: its name, else its file, else its path, else its path and a number."""
+    ways = (
+        [str(document.data.get("name")) for document in documents],
+        [Path(document.name).name for document in documents],
+        [document.name for document in documents],
+    )
+    found = []
+    for i, document in enumerate(documents):
+        title = next((way[i] for way in ways if Counter(way)[way[i]] == 1), document.name)
+        times = ways[-1][: i + 1].count(document.name)
+        found.append(f"{title} #{times}" if times > 1 else title)
+    return found
+
+
 def ranks(program: Program) -> str:
     """The ranks of a program's low-rank routes and subspaces as a table shows them: `10`, `4–10`, or a dash."""
     found = [t.shape[0] for route in program.routes for t in route.tensors if t.name.endswith(".P")]
@@ -75,7 +99,7 @@ def ranks(program: Program) -> str:
     return str(min(found)) if min(found) == max(found) else f"{min(found)}–{max(found)}"
 
 
-def _replaced(document: Document, rule: str, rank: int | None) -> Variant:
+def _replaced(document: Document, rule: str, rank: int | None, title: str = "") -> Variant:
     """A spec with other feedback. Its own short-hand keeps the settings that the spec gives it."""
     own = document.data.get("feedback")
     settings: dict[str, Any] = dict(own) if rule == rule_of(document) and isinstance(own, Mapping) else {}
@@ -89,7 +113,7 @@ def _replaced(document: Document, rule: str, rank: int | None) -> Variant:
     spans = {path: span for path, span in document.values.items() if path[:1] != ("feedback",)}
     place = f"`{rule}` in place of its feedback"
     edited = {**document.overridden, ("feedback",): place}
-    return Variant(replace(document, data=data, values=spans, overridden=edited), rule)
+    return Variant(replace(document, data=data, values=spans, overridden=edited), rule, title)
 
 
 def _has_rank(rule: str) -> bool:

@@ -62,7 +62,7 @@ class Document:
         return self._clamped(span)
 
     def place(self, diagnostic: Diagnostic) -> Span | str:
-        """A span of the text, or the name of a place outside it: `<cli>:--set`, `<python>:layers[0].out`."""
+        """A span of the text, or the name of a place outside it: `--set update.lr=1`, `<python>:layers[0].out`."""
         if diagnostic.span is not None:
             return self.span(diagnostic)
         path = diagnostic.path

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from fac.diagnostics import FacError
 from fac.pipeline import compile
@@ -137,6 +139,22 @@ def test_a_workspace_of_another_size_is_refused_before_anything_moves() -> None:
     with pytest.raises(ValueError, match=r"for 7 samples, not 5: call workspace\(S, 5\)"):
         session.module.step(session.tensors, workspace, x, y, 0.1, 0)
     assert all((session.state()[name] == before[name]).all() for name in before)
+
+
+def test_kernels_read_the_state_of_a_run(tmp_path: Path) -> None:
+    """Every type that a checkpoint holds, in any order of names, without the library that wrote it."""
+    path = tmp_path / "state.safetensors"
+    state = {
+        "b": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "a": np.array([0.5], np.float64),
+        "step": np.array(7, np.int64),
+    }
+    save_file(state, path, {"spec_hash": "0"})
+    found = kernels.load_state(str(path))
+    assert found.keys() == state.keys()
+    for name, array in state.items():
+        assert found[name].numpy().dtype == array.dtype
+        np.testing.assert_array_equal(found[name].numpy(), array)
 
 
 def test_workspaces_are_made_once_per_batch_size() -> None:

@@ -47,6 +47,63 @@ def test_json(run: Run, spec: Path) -> None:
     assert ldfa["test_accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
 
 
+def test_json_holds_the_history_of_each_run(run: Run, spec: Path) -> None:
+    two = ("--backend", "reference", "--set", "train.epochs=2", "--seeds", 2)
+    found = json.loads(run("compare", spec, *two, "--rules", "bp,ldfa", "--json")[1])
+    runs = found["runs"]
+    assert [(r["row"], r["seed"]) for r in runs] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for one in runs:
+        row = found["rows"][one["row"]]
+        assert [e["epoch"] for e in one["epochs"]] == [1, 2]
+        assert one["epochs"][-1]["test_accuracy"] == row["test_accuracy"]["values"][one["seed"]]
+    assert "fc1.error.cosine" in runs[2]["epochs"][0]
+    assert runs[0]["epochs"][0]["fc1.error.cosine"] == pytest.approx(1), "backprop agrees with itself"
+    trained = json.loads(run("train", spec, *QUICK, "--set", "train.epochs=2", "--out", "kept", "--json")[1])
+    lines = [json.loads(line) for line in Path(trained["out"], "metrics.jsonl").read_text().splitlines()]
+    timed = ("seconds", "step_ms")
+    for line, epoch in zip(lines, runs[2]["epochs"], strict=True):
+        assert {k: v for k, v in line.items() if k not in timed} == {
+            k: v for k, v in epoch.items() if k not in timed
+        }
+
+
+def test_a_run_that_diverged_has_no_history(run: Run, spec: Path) -> None:
+    wild = (*QUICK, "--rules", "bp,shallow", "--seeds", 1, "--set", "update.lr=1e300", "--json")
+    found = json.loads(run("compare", spec, *wild)[1])
+    assert found["rows"][0]["problem"]
+    assert all(found["rows"][one["row"]]["problem"] is None for one in found["runs"])
+
+
+def test_rules_may_be_given_several_times(run: Run, spec: Path) -> None:
+    rules = ("--rules", "bp", "--rules", "shallow, fa", "--rules", "bp")
+    found = json.loads(run("compare", spec, *QUICK, *rules, "--seeds", 1, "--json")[1])
+    assert [row["rule"] for row in found["rows"]] == ["bp", "shallow", "fa"]
+
+
+def test_rows_of_specs_of_one_name_are_told_apart(run: Run, spec: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.fac.yaml").write_text(spec.read_text())
+    (tmp_path / "other.fac.yaml").write_text(spec.read_text().replace("digits-small", "other"))
+    shared = (*QUICK, "--seeds", 1)
+    for specs, titles in (
+        (("a/x.fac.yaml", "small.fac.yaml"), ["x.fac.yaml", "small.fac.yaml"]),
+        (("a/x.fac.yaml", "b/x.fac.yaml", "other.fac.yaml"), ["a/x.fac.yaml", "b/x.fac.yaml", "other"]),
+        (("other.fac.yaml", "./other.fac.yaml"), ["other.fac.yaml", "./other.fac.yaml"]),
+        (("other.fac.yaml", "other.fac.yaml"), ["other.fac.yaml", "other.fac.yaml #2"]),
+    ):
+        _, out, err = run("compare", *specs, *shared, "--rules", "shallow")
+        lines = out.splitlines()
+        end = lines[0].index("rule")
+        assert [line[:end].strip() for line in lines[1 : 1 + len(specs)]] == titles
+        assert f"1/{len(specs)}  {titles[0]} shallow seed 0  acc " in err
+    found = json.loads(run("compare", "a/x.fac.yaml", "b/x.fac.yaml", *shared, "--json")[1])
+    assert [(row["spec"], row["file"]) for row in found["rows"]] == [
+        ("digits-small", "a/x.fac.yaml"),
+        ("digits-small", "b/x.fac.yaml"),
+    ]
+
+
 def test_a_row_is_what_train_gives(run: Run, spec: Path) -> None:
     trained = json.loads(run("train", spec, *QUICK, "--set", "train.seed=1", "--json")[1])
     compared = json.loads(run("compare", spec, *QUICK, "--rules", "ldfa", "--json", "--seeds", 2)[1])

@@ -69,5 +69,7 @@ def test_an_existing_file_is_kept(folder: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written() -> None:
-    with pytest.raises(FacError, match=r"`no/such/spec.fac.yaml` cannot be written: no such file or directory"):
+    with pytest.raises(
+        FacError, match=r"`no/such/spec.fac.yaml` cannot be written: no such file or directory"
+    ):
         init("no/such/spec.fac.yaml")

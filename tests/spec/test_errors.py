@@ -392,10 +392,7 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "a kind for a list of kinds": (
         {"probes": "alignment"},
-        [
-            "FAC102 probes: expected a list for `probes`, found text `alignment`"
-            " (write `[{kind: alignment}]`)"
-        ],
+        ["FAC102 probes: expected a list for `probes`, found text `alignment` (write `[{kind: alignment}]`)"],
     ),
     "one item for a list of kinds": (
         {"probes": {"kind": "alignment"}},

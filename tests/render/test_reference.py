@@ -1,0 +1,146 @@
+"""The page of the spec: what each key takes, and links that lead somewhere on the page."""
+
+from __future__ import annotations
+
+import re
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from fac import source
+from fac.build.initial import draw
+from fac.pipeline import lowered
+from fac.program.tensors import Tensor
+from fac.render.reference import INITIAL_LAWS, LDFA_LEARN, anchor, page
+from fac.spec.init import Init, Normal, Uniform
+
+PAGE = page()
+
+
+def section(title: str) -> str:
+    """The text under a heading, to the next heading."""
+    (found,) = re.findall(rf"^#+ {re.escape(title)}$\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def values(title: str, key: str) -> str:
+    """The cell of the column `values`."""
+    rows = [line.split(" | ") for line in section(title).splitlines()]
+    row = next(row for row in rows if row[0].strip("|* ") == f"`{key}`")
+    return row[1]
+
+
+@pytest.mark.parametrize(
+    ("title", "key", "expected"),
+    [
+        ("The whole spec", "fac", "`1`"),
+        ("The whole spec", "name", "text"),
+        ("The whole spec", "layers", "list of [layers](#layers)"),
+        ("The whole spec", "update", "[update rule](#update-rules)"),
+        ("The whole spec", "data", "[data source](#data)"),
+        ("The whole spec", "probes", "list of [probes](#probes)"),
+        ("The whole spec", "train", "[`train:`](#train)"),
+        (
+            "The whole spec",
+            "feedback",
+            "[feedback rule](#feedback-rules) or [`feedback:` written out](#feedback-written-out) or a list of such",
+        ),
+        ("`input:`", "shape", "list of whole numbers > 0"),
+        ("`train:`", "epochs", "whole number > 0"),
+        ("`train:`", "seed", "whole number ≥ 0"),
+        ("`constraints:`", "no_weight_transport", "`true`, `false`"),
+        (
+            "`constraints:`",
+            "backward_macs_vs_backprop",
+            "[`backward_macs_vs_backprop:`](#backward_macs_vs_backprop)",
+        ),
+        ("`backward_macs_vs_backprop:`", "at_most", "number > 0"),
+        (
+            "`feedback:` written out",
+            "routes",
+            "list of [`through` routes](#a-through-route) or [`to` routes](#a-to-route)",
+        ),
+        ("A `to` route", "combine", "`replace`, `add`"),
+        ("A `to` route", "matrix", "[feedback operator](#feedback-operators)"),
+        ("`schedule: {kind: cosine}`", "floor", "number, 0 ≤ x ≤ 1"),
+        ("`schedule: {kind: cosine}`", "warmup", "whole number ≥ 0 or `{epochs: …}`"),
+        ("`dropout`", "rate", "number, 0 ≤ x < 1"),
+        ("`linear`", "init", "[initial law](#initial-laws)"),
+        ("`linear`", "from", "text or list of texts"),
+        ("`fa`", "init", "[initial law](#initial-laws) or `like_forward`"),
+        ("`fa`", "learn", "[learning rule](#how-feedback-learns)"),
+        ("`ldfa`", "learn", "`fixed`, `kolen_pollack`, `oja_kp`, `local`, `normative`"),
+        ("`normal`", "std", "number ≥ 0"),
+    ],
+)
+def test_values(title: str, key: str, expected: str) -> None:
+    assert values(title, key) == expected
+
+
+def test_every_key_says_what_it_takes() -> None:
+    rows = re.findall(r"^\| `\S+`\*? \| (.*?) \|", PAGE, re.MULTILINE)
+    assert len(rows) > 80
+    assert [row for row in rows if not row.strip() or "object" in row or "null" in row] == []
+
+
+def test_links_lead_to_headings() -> None:
+    headings = {anchor(title) for title in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)}
+    links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    assert {"layers", "initial-laws", "train"} <= links
+    assert links - headings == set()
+
+
+LAWS: dict[str, tuple[Init, float]] = {
+    "kaiming_uniform": ("kaiming_uniform", sqrt(2 / 300)),
+    "xavier_uniform": ("xavier_uniform", sqrt(2 / 500)),
+    "launay": ("launay", 1 / sqrt(300 * 200)),
+    "orthogonal": ("orthogonal", 1 / sqrt(300)),
+    "zeros": ("zeros", 0.0),
+    "normal": (Normal(std=0.3), 0.3),
+    "uniform": (Uniform(bound=0.3), 0.3 / sqrt(3)),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_the_spread_of_each_law(name: str) -> None:
+    """The root mean square that follows from the formula on the page, for fan-in 300 and fan-out 200."""
+    init, spread = LAWS[name]
+    drawn = draw((Tensor("w", (200, 300), init, fan_in=300, fan_out=200),), 0)["w"]
+    assert np.sqrt(np.mean(drawn**2)) == pytest.approx(spread, rel=0.02)
+
+
+def test_every_law_has_its_formula() -> None:
+    assert [name for name, _ in INITIAL_LAWS] == list(LAWS)[:5]
+    assert all(f"`{name}`" in section("Initial laws") for name, _ in INITIAL_LAWS)
+
+
+SPEC = """\
+fac: 1
+name: x
+input: {shape: [8]}
+layers:
+  - {kind: linear, name: fc1, out: 6}
+  - {kind: relu}
+  - {kind: linear, name: logits, out: 4}
+loss: {kind: mse}
+feedback: {rule: ldfa, rank: 2}
+update: {rule: sgd, lr: 0.1}
+"""
+
+
+@pytest.mark.parametrize(("learn", "read", "write", "start"), LDFA_LEARN)
+def test_what_learn_stands_for(learn: str, read: str, write: str, start: str) -> None:
+    program = lowered(source.override(source.parse_text(SPEC), [f"feedback.learn={learn}"]))
+    (route,) = program.routes
+    found = route.matrix.model_dump()
+    assert (found["read"]["rule"], found["write"]["rule"], found["init"]) == (read, write, start)
+    assert f"| `{learn}` | `{read}` | `{write}` | `{start}` |" in section("`ldfa`")
+
+
+def test_what_a_site_is() -> None:
+    text = SPEC.replace("- {kind: relu}", "- {kind: relu, name: r}\n  - {kind: dropout, name: d}")
+    text = text.replace("{rule: ldfa, rank: 2}", "{rule: dfa}")
+    (route,) = lowered(source.parse_text(text)).routes
+    assert route.site == "d"
+    assert "after the dropout" in section("What a site is")
