@@ -144,7 +144,7 @@ def test_a_workspace_of_another_size_is_refused_before_anything_moves() -> None:
 def test_kernels_read_the_state_of_a_run(tmp_path: Path) -> None:
     """Every type that a checkpoint holds, in any order of names, without the library that wrote it."""
     path = tmp_path / "state.safetensors"
-    state = {
+    state: dict[str, Any] = {
         "b": np.arange(6, dtype=np.float32).reshape(2, 3),
         "a": np.array([0.5], np.float64),
         "step": np.array(7, np.int64),
