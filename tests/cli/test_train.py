@@ -288,7 +288,7 @@ def test_a_spec_beside_which_a_run_is_kept_is_not_replaced(run: Run, spec: Path,
 @pytest.mark.parametrize("kind", ["--out", "--resume"])
 def test_two_trainings_at_once(run: Run, spec: Path, tmp_path: Path, kind: str) -> None:
     """One gets the folder from before its data are loaded until it is over; killed, it does not block it."""
-    more = ("--set", "train.epochs=400", "--set", "layers.fc1.out=64")
+    more = ("--set", "train.epochs=1000000", "--set", "layers.fc1.out=64")
     start: tuple[str, ...] = ("train", str(spec), *REFERENCE, *more, "--out", "both")
     if kind == "--resume":
         first = subprocess.Popen(
@@ -354,7 +354,7 @@ def test_what_the_data_source_logs_is_shown(run: Run, spec: Path, monkeypatch: p
 def test_a_signal_leaves_a_checkpoint_that_resumes_bit_for_bit(
     run: Run, spec: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    more = ("--set", "train.epochs=40", "--set", "layers.fc1.out=64")
+    more = ("--set", "train.epochs=120", "--set", "layers.fc1.out=64")
     process = subprocess.Popen(
         [sys.executable, "-m", "fac", "train", str(spec), *REFERENCE, *more, "--out", "broken"],
         stdout=subprocess.PIPE,
