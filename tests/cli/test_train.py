@@ -319,9 +319,9 @@ def test_two_trainings_at_once(run: Run, spec: Path, tmp_path: Path, kind: str) 
         2,
         "fac: another training is at work in `both`: wait until it ends, or stop it\n",
     )
-    winner.send_signal(signal.SIGINT)
-    _, err = winner.communicate(timeout=60)
-    assert winner.returncode == 130, err
+    assert winner.poll() is None, "the other one trains on"
+    winner.kill()
+    winner.communicate()
 
 
 def wait_for(log: Path) -> None:
