@@ -89,8 +89,6 @@ def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
 
 def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
-    from math import prod
-
     from fac.backend import Compiled, Slot
     from fac.build.functions import functions
     from fac.build.host import tasks
@@ -100,7 +98,6 @@ def compiled(program: Program) -> Compiled:
     made = functions(program)
     shape = program.nodes[-1].shape
     assert shape is not None
-    assert prod(shape)
     used = {value.name for value in made.forward.inputs}
     return Compiled(
         name=program.spec.name,

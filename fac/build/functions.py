@@ -14,7 +14,7 @@ from fac.plugins import kinds
 from fac.program.kinds import ProbeKind, Sweeps
 from fac.program.lower import kind_of
 from fac.program.program import Program
-from fac.program.tensors import Role, Tensor
+from fac.program.tensors import Tensor
 from fac.step.ir import Function, Phase, Value
 from fac.step.reverse import Edits, Reverse
 
@@ -124,9 +124,3 @@ def all_tensors(program: Program) -> tuple[Tensor, ...]:
     tensors = [t for node in program.nodes for t in node.tensors]
     tensors += [t for route in program.routes for t in route.tensors]
     return (*tensors, *(t for subspace in program.subspaces for t in subspace.tensors))
-
-
-def moving(step: Function, tensors: Iterable[Tensor]) -> list[Tensor]:
-    """The tensors that a step changes."""
-    changed = {name for name, _ in step.outputs}
-    return [t for t in tensors if t.name in changed and t.role != Role.OPTIMISER]

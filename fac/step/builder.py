@@ -191,10 +191,6 @@ class Builder:
             return self.constant(float(dim))
         return self.mul(self.emit("batch_size"), float(dim.times))
 
-    def like_ones(self, x: Value) -> Value:
-        """Ones of x's shape."""
-        return self.broadcast_to(self.constant(1.0), x.type.shape)
-
     def matmul(self, a: Value, b: Value, *, ta: bool = False, tb: bool = False) -> Value:
         """op(a) @ op(b) of two matrices, each read transposed if asked."""
         return self.emit("matmul", a, b, ta=ta, tb=tb)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fac.step.ir import Op
 from fac.step.ops.base import Attributes, OpDef, same, unbroadcast
 from fac.step.types import DType, Type, TypeRuleError, broadcast
 
@@ -28,14 +27,6 @@ def constant(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 def cast(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """The same shape, another element type."""
     return Type(operands[0].shape, DType(str(attributes["dtype"])))
-
-
-def limits(op: Op) -> tuple[float, float]:
-    """The bounds of a `clamp`."""
-    low, high = op["low"], op["high"]
-    assert isinstance(low, float)
-    assert isinstance(high, float)
-    return low, high
 
 
 ELEMENTWISE = (
