@@ -13,8 +13,6 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from fac.backend import Array, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
@@ -26,8 +24,6 @@ from fac.training.logs import EpochRecord, Listener
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 
-CHUNK = 2048
-"""Most samples evaluated at once: activations of a whole test set may not fit a device."""
 LOSS_SUM = "loss_sum"
 """Metadata key of a checkpoint within an epoch: the sum of its losses so far."""
 SAMPLES, DATA = "samples", "data"
@@ -91,18 +87,6 @@ def train(
         StoppedError: `stop` said so.
     """
     return _Training(session, dataset, spec, out, listener or Listener(), stop).run(since)
-
-
-def evaluate(session: Session, x: Any, y: Any) -> dict[str, float]:
-    """`loss` and, for classification, `accuracy`, averaged over all samples of placed arrays."""
-    samples = len(x)
-    totals: dict[str, float] = {}
-    for start in range(0, samples, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, samples))
-        found = session.evaluate(session.take(x, rows), session.take(y, rows))
-        for name, value in found.items():
-            totals[name] = totals.get(name, 0.0) + value * len(rows)
-    return {name: total / samples for name, total in totals.items()}
 
 
 class _Training:
@@ -199,7 +183,7 @@ class _Training:
 
     def _record(self, lr: float, train_loss: float, seconds: float, step_ms: float) -> EpochRecord:
         """The last epoch, with the state as it is now."""
-        found = evaluate(self.session, *self.test)
+        found = self.session.evaluate(*self.test)
         return EpochRecord(
             epoch=self.family.done,
             step=self.session.steps,

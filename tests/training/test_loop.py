@@ -13,11 +13,11 @@ import pytest
 from fac.backend import Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
-from fac.training import checkpoint, loop
+from fac.training import checkpoint
 from fac.training.dataset import Dataset, Split, order
 from fac.training.folder import RunFolder
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
-from fac.training.loop import StoppedError, evaluate, train
+from fac.training.loop import StoppedError, train
 
 Opener = Callable[..., Session]
 
@@ -103,9 +103,9 @@ def test_evaluation_in_chunks_is_weighted(
 ) -> None:
     session = open_session(spec)
     placed = session.place(dataset.train.x), session.place(dataset.train.y)
-    whole = evaluate(session, *placed)
-    monkeypatch.setattr(loop, "CHUNK", 10)
-    assert evaluate(session, *placed) == pytest.approx(whole)
+    whole = session.evaluate(*placed)
+    monkeypatch.setattr("fac.backend.session.CHUNK", 10)
+    assert session.evaluate(*placed) == pytest.approx(whole)
 
 
 @pytest.mark.parametrize(("backend", "stops"), [("reference", range(1, 15)), ("torch", (4, 8, 10))])
@@ -118,8 +118,6 @@ def test_2n_steps_equal_n_save_load_n(
     stops: Iterable[int],
 ) -> None:
     """Bit for bit, wherever a training is interrupted."""
-    if backend == "torch":
-        pytest.importorskip("torch")
     whole = open_session(spec, backend=backend)
     report = train(whole, dataset, spec)
     for steps in stops:
