@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 from fac.build.trace import Trace
 from fac.program.kinds import Learned, Signals
@@ -12,7 +11,6 @@ from fac.program.program import Route, Subspace
 from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
-from fac.step.types import N
 
 
 class Routing:
@@ -63,7 +61,7 @@ class Routing:
 
     def _read(self, b: Builder, source: str, error: Value) -> Value:
         """The error as rows; projected if the source is a subspace."""
-        rows = _rows(b, error)
+        rows = b.rows(error)
         subspace = self.program.subspace.get(source)
         if subspace is None:
             return rows
@@ -84,7 +82,7 @@ class Routing:
             route = self.program.routes[index]
             kind = kind_of("fac.feedback", route.matrix)
             with b.at(route.node, Phase.LEARN):
-                signals = Signals(self.used[index], _rows(b, self._receiver(route)), self._weight(route))
+                signals = Signals(self.used[index], b.rows(self._receiver(route)), self._weight(route))
                 for learned in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
                     yield _full_name(route, learned), learned
         for name, error in self.subspace_errors.items():
@@ -98,13 +96,8 @@ class Routing:
         return None if weight is None else self.trace.state[weight.name]
 
 
-def _rows(b: Builder, value: Value) -> Value:
-    """[N, ...] as [N, numbers per sample]."""
-    return b.reshape(value, (N, prod(dim for dim in value.type.shape[1:] if isinstance(dim, int))))
-
-
 def _full_name(route: Route, learned: Learned) -> str:
-    return next(t.name for t in route.tensors if t.name.rpartition(".")[2] == learned.tensor)
+    return next(t.name for t in route.tensors if t.part == learned.tensor)
 
 
 def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:

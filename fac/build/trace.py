@@ -48,7 +48,7 @@ class Trace:
         for tensor in tensors:
             if tensor.name not in self.state:
                 self.state[tensor.name] = self.b.input(tensor.name, Type(tensor.shape))
-            found[tensor.name.rpartition(".")[2]] = self.state[tensor.name]
+            found[tensor.part] = self.state[tensor.name]
         return found
 
     def loss(self) -> Value:

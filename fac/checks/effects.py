@@ -135,7 +135,7 @@ def _arrays(program: Program) -> Iterator[tuple[Tensor, bool]]:
     for route in program.routes:
         learning = kind_of("fac.feedback", route.matrix).learning(route.matrix)
         for tensor in route.tensors:
-            rule = learning.get(tensor.name.rpartition(".")[2])
+            rule = learning.get(tensor.part)
             yield tensor, rule is None or _steps(rule)
     for subspace in program.subspaces:
         yield from ((t, _steps(subspace.basis)) for t in subspace.tensors)

@@ -36,8 +36,7 @@ def infer_flatten(layer: Flatten, name: str, inputs: Sequence[Shape]) -> Facts:
 
 def flatten(b: Builder, layer: Flatten, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """[N, a, b, ...] -> [N, a * b * ...]."""
-    batch, *rest = inputs[0].type.shape
-    return b.reshape(inputs[0], (batch, prod(dim for dim in rest if isinstance(dim, int))))
+    return b.rows(inputs[0])
 
 
 def infer_add(layer: Add, name: str, inputs: Sequence[Shape]) -> Facts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Any, Literal
 
 from fac.probes.cosine import TINY
@@ -12,7 +11,6 @@ from fac.program.program import Program
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
-from fac.step.types import N
 
 
 class CapturedEnergy(Probe):
@@ -47,7 +45,7 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
 
 def captured(b: Builder, error: Value, p: Value) -> Value:
     """The share of |d|^2 in the row space of P [r, m]: <s (P P^T)^+, s> / |d|^2 with s = d P^T."""
-    rows = b.reshape(error, (N, prod(dim for dim in error.type.shape[1:] if isinstance(dim, int))))
+    rows = b.rows(error)
     s = b.matmul(rows, p, tb=True)
     inverse = b.emit("pinv", b.matmul(p, p, tb=True))
     return b.div(b.dot(b.matmul(s, inverse), s), b.maximum(b.dot(rows, rows), TINY))

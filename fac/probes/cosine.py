@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 
 from fac.step.builder import Builder
 from fac.step.ir import Value
-from fac.step.types import DType, N
+from fac.step.types import DType
 
 TINY = 1e-30
 Pair = tuple[Value, Value]
@@ -24,7 +23,7 @@ def per_sample_cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
 
     Counting the rows of dead units as 0 would make backpropagation disagree with itself (tests/probes/test_probes.py).
     """
-    inner, lengths = _products(b, [(_rows(b, x), _rows(b, y)) for x, y in pairs], _row_dot(b))
+    inner, lengths = _products(b, [(b.rows(x), b.rows(y)) for x, y in pairs], _row_dot(b))
     seen = b.cast(b.less(TINY, lengths), DType.FLOAT)
     each = b.div(b.mul(inner, seen), b.maximum(lengths, TINY))
     return b.div(b.sum(each, (0,)), b.maximum(b.sum(seen, (0,)), 1.0))
@@ -49,7 +48,3 @@ def _products(
 
 def _row_dot(b: Builder) -> Callable[[Value, Value], Value]:
     return lambda x, y: b.sum(b.mul(x, y), (1,))
-
-
-def _rows(b: Builder, x: Value) -> Value:
-    return b.reshape(x, (N, prod(dim for dim in x.type.shape[1:] if isinstance(dim, int))))

@@ -44,7 +44,7 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
 
 def _as_weight(b: Builder, sweeps: Sweeps, route: Route) -> Value:
     """The matrix that the sweep uses, in the shape of W [reads, writes]: B as stored, or (Q P)^T."""
-    state = {t.name.rpartition(".")[2]: sweeps.state[t.name] for t in route.tensors}
+    state = {t.part: sweeps.state[t.name] for t in route.tensors}
     matrix = state["B"] if "B" in state else b.matmul(state["P"], state["Q"], ta=True, tb=True)
     return b.mul(matrix, route.matrix.scale) if route.matrix.scale != 1 else matrix
 

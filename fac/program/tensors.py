@@ -39,6 +39,11 @@ class Tensor:
     trainable: bool = True
 
     @property
+    def part(self) -> str:
+        """The last part of the name: `weight`, `P`, `momentum`."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def owner(self) -> str:
         """The node or subspace that the tensor belongs to."""
         return (

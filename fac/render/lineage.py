@@ -291,7 +291,7 @@ def describe(owner: Owner) -> str:
 
 def symbols(route: Route) -> str:
     """The matrices of an operator in the order of the product: `Q P`, `B`; its kind if it has none."""
-    names = [tensor.name.rpartition(".")[2] for tensor in reversed(route.tensors)]
+    names = [tensor.part for tensor in reversed(route.tensors)]
     return " ".join(names) or str(kind_of("fac.feedback", route.matrix).name)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 
 from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
 from fac.step.ops import OPS
-from fac.step.types import SCALAR, DType, Shape, Type, flat
+from fac.step.types import SCALAR, DType, N, Shape, Type, flat
 
 Operand = Value | float
 """A number stands for a constant of the FLOAT type."""
@@ -179,6 +180,10 @@ class Builder:
     def reshape(self, x: Value, shape: Shape) -> Value:
         """The same elements in another shape."""
         return x if x.type.shape == shape else self.emit("reshape", x, shape=shape)
+
+    def rows(self, x: Value) -> Value:
+        """[N, ...] as [N, numbers per sample]."""
+        return self.reshape(x, (N, prod(dim for dim in x.type.shape[1:] if isinstance(dim, int))))
 
     def broadcast_to(self, x: Value, shape: Shape) -> Value:
         """X stretched to `shape`."""

@@ -78,7 +78,6 @@ def test_the_session(flat: Path) -> None:
 
 
 def test_the_written_step(run: Run, flat: Path) -> None:
-    pytest.importorskip("torch")
     assert run("compile", flat, "--backend", "torch", "-o", "out")[0] == 0
     files = re.findall(r"`(\w+\.\w+)`", section("The written step").partition("```")[0])
     assert set(files) == {path.name for path in Path("out").iterdir()}

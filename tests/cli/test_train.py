@@ -238,7 +238,6 @@ def test_data_that_changed_since(run: Run, spec: Path, tmp_path: Path) -> None:
 
 
 def test_another_backend_goes_on_to_rounding(run: Run, spec: Path) -> None:
-    pytest.importorskip("torch")
     run("train", spec, *REFERENCE, "--out", "a")
     status, _, err = run("train", "--resume", "a", "--backend", "torch")
     assert status == 0
