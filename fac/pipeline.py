@@ -60,16 +60,32 @@ def parse(document: Document) -> tuple[ModelSpec | None, tuple[Diagnostic, ...]]
         return None, translate(error, document.data, ModelSpec)
 
 
-def check(path: SpecLike, overrides: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
+def check(
+    path: SpecLike,
+    overrides: Iterable[str] = (),
+    backend: str | None = None,
+    precision: Precision | None = None,
+) -> tuple[Diagnostic, ...]:
     """All findings of a spec, in its order; empty if there are none.
 
+    Args:
+        path: see `load`.
+        overrides: see `load`.
+        backend: an installed one, which then has to be able to run the spec too.
+        precision: for that backend; its own default if not given.
+
     Raises:
-        FacError: the file cannot be read.
+        FacError: the file cannot be read, or there is no such backend.
     """
-    if isinstance(path, ModelSpec):
-        return run_checks(lower(path))
-    spec, findings = parse(_document(path, overrides))
-    return findings if spec is None else run_checks(lower(spec))
+    spec, findings = (path, ()) if isinstance(path, ModelSpec) else parse(_document(path, overrides))
+    if spec is None:
+        return findings
+    program = lower(spec)
+    found = run_checks(program)
+    if backend is None or _errors(found):
+        return found
+    chosen = find_backend(backend)
+    return found + _fitted(program, chosen, precision or chosen.default_precision)[1]
 
 
 def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
@@ -81,7 +97,7 @@ def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
     """
     document = None if isinstance(path, ModelSpec) else _document(path, overrides)
     program = lower(path if isinstance(path, ModelSpec) else load(document or path))
-    errors = tuple(d for d in run_checks(program) if d.rule.severity is Severity.ERROR)
+    errors = _errors(run_checks(program))
     if errors:
         raise _refused(document or source.from_data({}), errors)
     return program
@@ -142,7 +158,32 @@ def compile(
         raise FacError(
             f"no precision is called `{precision}`; there are {', '.join(f'`{p}`' for p in PRECISIONS)}"
         )
-    return chosen.emit(compiled(lowered(path, overrides)), precision or chosen.default_precision)
+    if isinstance(path, ModelSpec):
+        return emit(lowered(path), chosen, precision)
+    document = _document(path, overrides)
+    return emit(lowered(document), chosen, precision, document)
+
+
+def emit(
+    program: Program, backend: Backend, precision: Precision | None = None, document: Document | None = None
+) -> Artifact:
+    """Lower a program without errors to a backend.
+
+    Args:
+        program: see `lowered`.
+        backend: an installed one.
+        precision: the backend's own default if not given.
+        document: where the program comes from, for the places in messages.
+
+    Raises:
+        FacError: what the backend runs with is not installed.
+        SpecError: the backend cannot run a layer.
+    """
+    precision = precision or backend.default_precision
+    fitted, findings = _fitted(program, backend, precision)
+    if findings:
+        raise _refused(document or source.from_data({}), findings)
+    return backend.emit(fitted, precision)
 
 
 def find_backend(name: str) -> Backend:
@@ -167,6 +208,21 @@ def spec_hash(spec: ModelSpec) -> str:
     """SHA-256 of what the spec says, whatever its layout: 16 hexadecimal digits."""
     text = json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _errors(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(d for d in findings if d.rule.severity is Severity.ERROR)
+
+
+def _fitted(
+    program: Program, backend: Backend, precision: Precision
+) -> tuple[Compiled, tuple[Diagnostic, ...]]:
+    """The compiled program in ops that the backend has, and what it cannot do."""
+    from fac.build.fit import fit
+    from fac.checks import run_backend_checks
+
+    made = fit(compiled(program), backend.ops(precision))
+    return made, run_backend_checks(program, made, backend, precision)
 
 
 def _document(path: SpecLike, overrides: Iterable[str]) -> Document:

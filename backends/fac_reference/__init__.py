@@ -17,6 +17,12 @@ class ReferenceBackend:
         """The CPU."""
         return ("cpu",)
 
+    def ops(self, precision: Precision) -> frozenset[str]:
+        """Those of the interpreter."""
+        from fac_reference.kernels import KERNELS
+
+        return frozenset(KERNELS)
+
     def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
         """The functions as they are."""
         return ReferenceArtifact(compiled, precision)

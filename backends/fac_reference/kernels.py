@@ -43,9 +43,14 @@ def turned(x: Array, transposed: bool) -> Array:
     return x.T if transposed else x
 
 
+def erf(x: Array) -> Any:
+    """The error function."""
+    return np.vectorize(math.erf, otypes=[float])(x).astype(x.dtype)
+
+
 def normal_cdf(x: Array) -> Any:
     """The distribution function of N(0, 1)."""
-    return 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))).astype(x.dtype)
+    return 0.5 * (1 + erf(x / math.sqrt(2)))
 
 
 def normal_pdf(x: Array) -> Any:
@@ -86,6 +91,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "neg": lambda r, x: -x,
     "sqrt": lambda r, x: np.sqrt(x),
     "clamp": lambda r, x: np.clip(x, r["low"], r["high"]),
+    "exp": lambda r, x: np.exp(x),
+    "log": lambda r, x: np.log(x),
+    "erf": lambda r, x: erf(x),
     "relu": lambda r, x: np.maximum(x, 0),
     "relu_input": lambda r, g, y: g * (y > 0),
     "leaky_relu": lambda r, x: np.where(x > 0, x, r["slope"] * x),
@@ -97,14 +105,16 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "gelu": lambda r, x: x * normal_cdf(x),
     "gelu_input": lambda r, g, x: g * (normal_cdf(x) + x * normal_pdf(x)),
     "matmul": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
-    "pinv": lambda r, x: np.linalg.pinv(x, hermitian=True),
+    "project": lambda r, d, p: d @ np.linalg.pinv(p, max(p.shape) * np.finfo(p.dtype).eps) @ p,
     "dot": lambda r, a, b: np.vdot(a, b),
     "sum": lambda r, x: x.sum(r["axes"], keepdims=r["keep"]),
     "mean": lambda r, x: x.mean(r["axes"]),
+    "max": lambda r, x: x.max(r["axes"], keepdims=r["keep"]),
     "batch_size": lambda r: float(r.n),
     "reshape": lambda r, x: x.reshape(r.shape),
     "broadcast_to": lambda r, x: np.broadcast_to(x, r.shape),
     "argmax": lambda r, x: x.argmax(-1),
+    "log_softmax": lambda r, z: log_softmax(z),
     "cross_entropy": lambda r, z, y: -log_softmax(z)[np.arange(len(z)), y].mean(),
     "cross_entropy_input": lambda r, g, z, y: cross_entropy_input(g, z, y),
     "iota": lambda r: np.arange(math.prod(r.shape)).reshape(r.shape),

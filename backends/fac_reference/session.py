@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fac.backend import Array, Artifact, Compiled, Precision, Session, write_common
+from fac.backend import Array, Artifact, Compiled, HostSession, Precision, write_common
 from fac.diagnostics import FacError
 from fac.step.ir import Function, Op
 from fac.step.text import to_text
@@ -35,31 +34,13 @@ class ReferenceArtifact(Artifact):
         return session
 
 
-class Placed(np.ndarray[Any, np.dtype[Any]]):
-    """An array that `place` has checked: nothing but a mark."""
-
-
-class ReferenceSession(Session):
+class ReferenceSession(HostSession):
     """Interprets the functions. The arrays are never changed in place."""
 
     def __init__(self, compiled: Compiled, precision: Precision, device: str) -> None:
         super().__init__(compiled, precision, device)
         self.dtype: np.dtype[Any] = np.dtype(precision)
         self.arrays: dict[str, Array] = {}
-
-    def place(self, array: Array) -> Array:
-        """In the session's precision, integers as int64."""
-        array = np.asarray(array)
-        return array.astype(np.int64 if array.dtype.kind in "iub" else self.dtype).view(Placed)
-
-    def is_placed(self, value: Any) -> bool:
-        """Whether the type says so; indexing keeps it."""
-        return isinstance(value, Placed)
-
-    def take(self, placed: Array, rows: NDArray[np.int64]) -> Array:
-        """Those rows."""
-        taken: Array = placed[rows]
-        return taken
 
     def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
         """Interpret the step and keep what it returns."""
@@ -102,7 +83,7 @@ class ReferenceSession(Session):
         self.arrays |= {name: np.array(array, self.dtype) for name, array in arrays.items()}
 
     def _inputs(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        given = {k: np.asarray(v) if isinstance(v, Placed) else v for k, v in inputs.items()}
+        given = {k: np.asarray(v) if self.is_placed(v) else v for k, v in inputs.items()}
         return {v.name: given[v.name] if v.name in given else self.arrays[v.name] for v in function.inputs}
 
     def _run(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:

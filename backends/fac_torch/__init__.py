@@ -22,6 +22,12 @@ class TorchBackend:
 
         return available()
 
+    def ops(self, precision: Precision) -> frozenset[str]:
+        """Those with a template, and those that the emitter writes as literals."""
+        from fac_torch.templates import TEMPLATES
+
+        return frozenset({*TEMPLATES, "constant", "batch_size"})
+
     def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
         """`step.py` and its companions."""
         require_torch()

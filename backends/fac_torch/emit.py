@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from fac.backend import Compiled, HostTask
 from fac.diagnostics import FacError
 from fac.step.ir import Function, Phase, Value
+from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch
 from fac_torch.schedule import schedule
-from fac_torch.statements import Statement, constants, host_scalars, pure, statements
+from fac_torch.statements import Statement, pure, statements
 from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
 
@@ -100,7 +101,7 @@ class Emitter:
         self.state = [v for v in function.inputs if v.name not in ("x", "y", "lr", "step")]
         self.lines = schedule(statements(function)) if self.buffered else pure(function)
         self.host = host_scalars(function)
-        self.literals = {value: repr(number) for value, number in constants(function.ops).items()}
+        self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
         self.lines = [line for line in self.lines if line.result not in self.literals]
         self.layout = (

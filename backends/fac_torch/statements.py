@@ -64,15 +64,6 @@ def _hashed(lines: list[Statement], function: Function) -> list[Statement]:
     ]
 
 
-def host_scalars(function: Function) -> frozenset[Value]:
-    """Values that depend on constants and scalar inputs alone: plain Python numbers in the emitted code."""
-    host = {value for value in function.inputs if value.type.shape == ()}
-    for op in function.ops:
-        if op.result.type.shape == () and all(v in host for v in op.operands):
-            host.add(op.result)
-    return frozenset(host)
-
-
 SLOTS = {"sgd": ("momentum",), "adam": ("mean", "square")}
 """Optimiser kernels, and the state that each moves beside the parameter."""
 
@@ -155,13 +146,3 @@ def _drop_dead(lines: list[Statement], keep: set[Value]) -> list[Statement]:
 def is_buffered(value: Value) -> bool:
     """Whether a value gets a place in the workspace: floats that are not scalars."""
     return value.type.dtype == DType.FLOAT and value.type.shape != ()
-
-
-def constants(ops: Iterable[Op]) -> dict[Value, float]:
-    """The values of constant ops."""
-    found: dict[Value, float] = {}
-    for op in ops:
-        value = dict(op.attributes).get("value")
-        if op.kind == "constant" and isinstance(value, int | float):
-            found[op.result] = value
-    return found

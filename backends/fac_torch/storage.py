@@ -17,7 +17,7 @@ IN_PLACE = frozenset(
     | {"relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input", "gelu_input"}
 )
 """Elementwise statements: the result may overwrite an operand of its own shape that nobody reads later."""
-FRESH = frozenset({"cast", "pinv"})
+FRESH = frozenset({"cast", "project"})
 """Statements without an `out=` form."""
 
 

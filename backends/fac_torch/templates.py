@@ -78,11 +78,10 @@ def extremum(line: Line) -> Call:
 
 def unary(name: str) -> Template:
     """`torch.name(x)`, or the Python form for a plain number."""
-    python = {"neg": "-{}", "sqrt": "math.sqrt({})"}
 
     def template(line: Line) -> Call:
         if line.host[0]:
-            return Call(python[name].format(line.arguments[0]))
+            return Call(f"-{line.arguments[0]}" if name == "neg" else f"math.{name}({line.arguments[0]})")
         return Call(f"torch.{name}({line.arguments[0]})", out=True)
 
     return template
@@ -120,11 +119,15 @@ def addmm(line: Line) -> Call:
     return Call(f"torch.addmm({bias}, {turned(a, line['ta'])}, {turned(b, line['tb'])})", out=True)
 
 
-def reduction(line: Line) -> Call:
-    """`torch.sum` or `torch.mean` over axes."""
-    keep = ", keepdim=True" if line.statement.attributes.get("keep") else ""
-    out = line.result.type.shape != ()
-    return Call(f"torch.{line.statement.kind}({line.arguments[0]}, dim={line['axes']}{keep})", out=out)
+def reduction(name: str) -> Template:
+    """A reduction over axes."""
+
+    def template(line: Line) -> Call:
+        keep = ", keepdim=True" if line.statement.attributes.get("keep") else ""
+        out = line.result.type.shape != ()
+        return Call(f"torch.{name}({line.arguments[0]}, dim={line['axes']}{keep})", out=out)
+
+    return template
 
 
 def cast(line: Line) -> Call:
@@ -178,6 +181,9 @@ TEMPLATES: dict[str, Template] = {
     "neg": unary("neg"),
     "sqrt": unary("sqrt"),
     "clamp": lambda line: Call(f"torch.clamp({line.arguments[0]}, {line['low']}, {line['high']})", out=True),
+    "exp": unary("exp"),
+    "log": unary("log"),
+    "erf": unary("erf"),
     "cast": cast,
     "relu": lambda line: Call(f"torch.clamp_min({line.arguments[0]}, 0)", out=True),
     "tanh": unary("tanh"),
@@ -191,13 +197,16 @@ TEMPLATES: dict[str, Template] = {
     "gelu_input": kernel("gelu_input"),
     "matmul": matmul,
     "addmm": addmm,
-    "pinv": lambda line: Call(f"torch.linalg.pinv({line.arguments[0]}, hermitian=True)"),
+    "project": lambda line: Call(
+        f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
+    ),
     "uniform_bits": lambda line: Call(
         f"kernels.uniform_bits({line.shape}, {line.arguments[0]}, {line['stream']}, {line['seed']}, x.device)"
     ),
     "dot": lambda line: Call(f"kernels.dot({', '.join(line.arguments)})"),
-    "sum": reduction,
-    "mean": reduction,
+    "sum": reduction("sum"),
+    "mean": reduction("mean"),
+    "max": reduction("amax"),
     "reshape": shaped("reshape"),
     "broadcast_to": shaped("expand"),
     "argmax": lambda line: Call(f"torch.argmax({line.arguments[0]}, dim=-1)"),

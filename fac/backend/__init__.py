@@ -6,6 +6,7 @@ functions. At the boundary everything is a NumPy array or a float.
 
 from fac.backend.artifact import Artifact, Backend, write_common
 from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Precision, Slot
+from fac.backend.host import HostSession
 from fac.backend.session import Session
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Artifact",
     "Backend",
     "Compiled",
+    "HostSession",
     "HostTask",
     "Precision",
     "Session",

@@ -48,16 +48,23 @@ class Backend(Protocol):
             FacError: what the backend runs with is not installed.
         """
 
+    def ops(self, precision: Precision) -> frozenset[str]:
+        """The kinds of op that the backend has kernels for in this precision.
+
+        An op of another kind reaches `emit` made of finer ones; one that cannot be made of finer ones is
+        reported to the user, with its place in the spec, and `emit` is not called.
+        """
+
     def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
         """Lower the functions.
 
         Raises:
-            FacError: what the backend runs with is not installed, or it cannot express an op.
+            FacError: what the backend runs with is not installed.
         """
 
 
-def write_common(artifact: Artifact, backend: str, directory: Path, files: Mapping[str, str]) -> None:
-    """Write text files, the initial state as safetensors, and `manifest.json` that describes them.
+def write_common(artifact: Artifact, backend: str, directory: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files, the initial state as safetensors, and `manifest.json` that describes them.
 
     Raises:
         FacError: the folder cannot be written.
@@ -82,8 +89,8 @@ def write_common(artifact: Artifact, backend: str, directory: Path, files: Mappi
     metadata = {"spec_hash": c.spec_hash, "name": c.name, "fac_version": c.version}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (directory / name).write_text(text, encoding="utf-8")
+        for name, content in files.items():
+            (directory / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         (directory / "state.safetensors").write_bytes(save(state, metadata))
         (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     except OSError as error:

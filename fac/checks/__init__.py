@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from fac.checks import (
     constraints,
@@ -10,6 +11,7 @@ from fac.checks import (
     entry,
     errors,
     following,
+    kernels,
     matrices,
     names,
     network,
@@ -19,6 +21,9 @@ from fac.checks import (
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.program import Program
 from fac.spec.base import Model
+
+if TYPE_CHECKING:
+    from fac.backend import Backend, Compiled, Precision
 
 Check = Callable[[Program], Iterator[Diagnostic]]
 
@@ -56,6 +61,11 @@ COMPILING: tuple[tuple[Rule, Check], ...] = (
 )
 """Checks that compile the step, which only a program without errors allows."""
 
+BackendCheck = Callable[[Program, "Compiled", "Backend", "Precision"], Iterator[Diagnostic]]
+
+FOR_BACKEND: tuple[tuple[Rule, BackendCheck], ...] = ((kernels.OP_WITHOUT_KERNEL, kernels.op_without_kernel),)
+"""Checks of what is about to be emitted by a backend."""
+
 
 def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     """Every finding of every check, in the order of the spec; at one place, in the order of CHECKS."""
@@ -64,6 +74,15 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
         found += [finding for _, check in COMPILING for finding in check(program)]
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: _position(program.spec, finding.path)))
+
+
+def run_backend_checks(
+    program: Program, compiled: Compiled, backend: Backend, precision: Precision
+) -> tuple[Diagnostic, ...]:
+    """What a backend cannot do with a compiled program that is already made of its ops."""
+    return tuple(
+        finding for _, check in FOR_BACKEND for finding in check(program, compiled, backend, precision)
+    )
 
 
 def _position(spec: Model, path: Path) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inspect import getdoc
 
 from fac import source
-from fac.checks import CHECKS, COMPILING
+from fac.checks import CHECKS, COMPILING, FOR_BACKEND
 from fac.checks.text import TEXT
 from fac.diagnostics import Rule
 from fac.spec import errors
@@ -23,5 +23,5 @@ class Page:
 def pages() -> tuple[Page, ...]:
     """All pages, by code. A check has its help in its docstring, a rule of the text stages in `TEXT`."""
     found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES)]
-    found += [Page(rule, getdoc(check) or "") for rule, check in (*CHECKS, *COMPILING)]
+    found += [Page(rule, getdoc(check) or "") for rule, check in (*CHECKS, *COMPILING, *FOR_BACKEND)]
     return tuple(sorted(found, key=lambda page: page.rule.code))

@@ -7,13 +7,18 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fac import pipeline, source
+from fac.cli.backends import not_empty
 from fac.diagnostics import Diagnostic, FacError, Severity
 from fac.render.diagnostics import as_json, concise, full, summary
 from fac.source import Document
+
+if TYPE_CHECKING:
+    from fac.backend import Precision
 
 SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
 
@@ -35,8 +40,17 @@ Unreadable = list[tuple[str, str]]
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a value before checking."
 )
+@click.option("--backend", callback=not_empty, help="Also find what this backend cannot run.")
+@click.option(
+    "--precision", type=click.Choice(("float32", "float64")), help="For --backend; its own by default."
+)
 def COMMAND(
-    paths: tuple[str, ...], output_format: str, as_object: bool, assignments: tuple[str, ...]
+    paths: tuple[str, ...],
+    output_format: str,
+    as_object: bool,
+    assignments: tuple[str, ...],
+    backend: str | None,
+    precision: Precision | None,
 ) -> None:
     """Check specs: files, folders (every *.fac.yaml below them), or - for standard input.
 
@@ -49,7 +63,7 @@ def COMMAND(
     for file in _files(paths or (".",), unreadable):
         try:
             document = source.override(source.read(file), assignments)
-            checked.append((document, pipeline.check(document)))
+            checked.append((document, pipeline.check(document, (), backend, precision)))
         except FacError as error:
             unreadable.append((file, str(error)))
     click.echo(report(checked, output_format, unreadable, color=_color()))

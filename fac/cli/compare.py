@@ -150,12 +150,12 @@ class _Runs:
 
     def _train(self, document: Document, label: str) -> Report:
         from fac.cli.progress import shown
-        from fac.pipeline import compiled, lowered
+        from fac.pipeline import emit, lowered
         from fac.training.loop import train
 
         program = lowered(document)
         dataset = self._dataset(document, program.spec.data)
-        session = self.backend.emit(compiled(program), self.precision).open(None, self.device)
+        session = emit(program, self.backend, self.precision, document).open(None, self.device)
         self.device = session.device
         with shown(err=True, label=label) as listener:
             return train(session, dataset, program.spec, listener=listener)

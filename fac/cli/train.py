@@ -202,7 +202,7 @@ def _job(
 ) -> Job:
     from fac.checks import run_checks
     from fac.cli.backends import chosen
-    from fac.pipeline import compiled, lowered
+    from fac.pipeline import emit, lowered
     from fac.render.diagnostics import full
     from fac.render.yaml import dump
 
@@ -216,7 +216,7 @@ def _job(
             f"`{document.name}` says nothing about data: add a section such as `data: {{source: digits}}`"
         )
     with_backend = chosen(backend)
-    artifact = with_backend.emit(compiled(program), precision or with_backend.default_precision)
+    artifact = emit(program, with_backend, precision, document)
     text = dump(document.data) if document.overridden else document.text
     return Job(text, spec, spec.data, artifact, with_backend.name, device, base)
 

@@ -44,11 +44,10 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
 
 
 def captured(b: Builder, error: Value, p: Value) -> Value:
-    """The share of |d|^2 in the row space of P [r, m]: <s (P P^T)^+, s> / |d|^2 with s = d P^T."""
+    """The share of |d|^2 in the row space of P [r, m]."""
     rows = b.rows(error)
-    s = b.matmul(rows, p, tb=True)
-    inverse = b.emit("pinv", b.matmul(p, p, tb=True))
-    return b.div(b.dot(b.matmul(s, inverse), s), b.maximum(b.dot(rows, rows), TINY))
+    held = b.label(b.emit("project", rows, p), "held")
+    return b.div(b.dot(held, held), b.maximum(b.dot(rows, rows), TINY))
 
 
 CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build, unused=unused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 
@@ -27,6 +27,10 @@ class Builder:
         """Values that have only the name that `emit` gave them."""
 
     # -- structure -------------------------------------------------------------------------------------------
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Names that values made here must not get."""
+        self._taken.update(dict.fromkeys(names, 1))
 
     def input(self, name: str, type: Type) -> Value:
         """A value given from outside. Its name is public and must be new."""

@@ -90,6 +90,12 @@ CASES = (
     Case("clamp", (f(N, 3),), f(N, 3), {"low": -0.5, "high": 0.75}),
     *(Case(kind, (f(N, 3),), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
     *(
+        Case(kind, (f(*shape),), f(*shape), positive=kind == "log")
+        for kind in ("exp", "log", "erf")
+        for shape in ((N, 3), ())
+    ),
+    Case("log_softmax", (f(N, 3),), f(N, 3)),
+    *(
         Case(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3), refused=((f(N, 3), f(3)), (f(N), i(N))))
         for kind in ("relu", "tanh", "sigmoid", "gelu")
     ),
@@ -108,13 +114,15 @@ CASES = (
         for tb in (False, True)
     ),
     Case("matmul", (f(N, 3), f(N, 2)), f(3, 2), {"ta": True, "tb": False}),
-    Case("pinv", (f(3, 3),), f(3, 3), refused=((f(3, 2),), (f(3),))),
+    Case("project", (f(N, 3), f(2, 3)), f(N, 3), refused=((f(N, 3), f(2, 4)), (f(N), f(2, 3)))),
     Case("dot", (f(N, 3), f(N, 3)), f(), refused=((f(N, 3), f(3, N)), (f(3), i(3)))),
     Case("sum", (f(N, 3),), f(3), {"axes": (0,), "keep": False}, refused=((f(),),)),
     Case("sum", (f(N, 3),), f(1, 3), KEEP),
     Case("sum", (f(N, 3),), f(), {"axes": (0, 1), "keep": False}, refused=((f(N),),)),
     Case("mean", (f(N, 3),), f(N), {"axes": (1,)}, refused=((f(N),),)),
     Case("mean", (f(N, 3),), f(), {"axes": (0, 1)}),
+    Case("max", (f(N, 3),), f(N, 1), {"axes": (1,), "keep": True}, refused=((f(N),),)),
+    Case("max", (f(N, 3),), f(), {"axes": (0, 1), "keep": False}),
     Case("batch_size", (), f()),
     Case("reshape", (f(N, 2, 3),), f(N, 6), {"shape": (N, 6)}, refused=((f(N, 5),), (f(6),), (f(N, N),))),
     Case("broadcast_to", (f(3),), f(N, 3), {"shape": (N, 3)}, refused=((f(2),), (f(2, N, 3),))),
@@ -145,8 +153,6 @@ def draw(case: Case, seed: int = 0) -> dict[str, Any]:
         else:
             sign = 1 if case.positive else rng.choice([-1.0, 1.0], shape)
             value = sign * rng.uniform(0.3, 1.5, shape)
-            if case.kind == "pinv":
-                value = value @ value.T + np.eye(len(value))
         found[f"a{index}"] = value.item() if shape == () and not isinstance(value, int | float) else value
     return found
 

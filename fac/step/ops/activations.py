@@ -6,21 +6,80 @@ pre-activation need not be kept.
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
+from fac.step.ir import Op, Value
 from fac.step.ops.base import OpDef, alike, same
+from fac.step.types import DType
+
+if TYPE_CHECKING:
+    from fac.step.builder import Builder
+
+
+def slope(op: Op) -> float:
+    """The derivative below zero, in (0, 1)."""
+    value = op["slope"]
+    assert isinstance(value, float)
+    return value
+
+
+def positive(b: Builder, y: Value) -> Value:
+    """FLOAT 1 where y > 0, else 0."""
+    return b.cast(b.less(0.0, y), DType.FLOAT)
+
+
+def normal_cdf(b: Builder, x: Value) -> Value:
+    """The distribution function of N(0, 1)."""
+    return b.mul(b.add(b.emit("erf", b.mul(x, math.sqrt(0.5))), 1.0), 0.5)
+
+
+def normal_pdf(b: Builder, x: Value) -> Value:
+    """The density of N(0, 1)."""
+    return b.mul(b.emit("exp", b.mul(b.mul(x, x), -0.5)), 1 / math.sqrt(2 * math.pi))
+
+
+def tanh_input(b: Builder, op: Op) -> Value:
+    """g * (1 - y^2)."""
+    g, y = op.operands
+    return b.mul(g, b.sub(1.0, b.mul(y, y)))
+
+
+def sigmoid_input(b: Builder, op: Op) -> Value:
+    """g * y * (1 - y)."""
+    g, y = op.operands
+    return b.mul(b.mul(g, y), b.sub(1.0, y))
+
+
+def gelu_input(b: Builder, op: Op) -> Value:
+    """g * (Phi(x) + x * phi(x))."""
+    g, x = op.operands
+    return b.mul(g, b.add(normal_cdf(b, x), b.mul(x, normal_pdf(b, x))))
+
 
 ACTIVATIONS = (
     OpDef("relu", same, (lambda b, op, g: b.emit("relu_input", g, op.result),)),
-    OpDef("relu_input", alike),
+    OpDef("relu_input", alike, finer=lambda b, op: b.mul(op.operands[0], positive(b, op.operands[1]))),
     OpDef(
         "leaky_relu",
         same,
         (lambda b, op, g: b.emit("leaky_relu_input", g, op.result, slope=op["slope"]),),
+        finer=lambda b, op: b.maximum(op.operands[0], b.mul(op.operands[0], slope(op))),
     ),
-    OpDef("leaky_relu_input", alike),
+    OpDef(
+        "leaky_relu_input",
+        alike,
+        finer=lambda b, op: b.mul(op.operands[0], b.maximum(positive(b, op.operands[1]), slope(op))),
+    ),
     OpDef("tanh", same, (lambda b, op, g: b.emit("tanh_input", g, op.result),)),
-    OpDef("tanh_input", alike),
+    OpDef("tanh_input", alike, finer=tanh_input),
     OpDef("sigmoid", same, (lambda b, op, g: b.emit("sigmoid_input", g, op.result),)),
-    OpDef("sigmoid_input", alike),
-    OpDef("gelu", same, (lambda b, op, g: b.emit("gelu_input", g, op.operands[0]),)),
-    OpDef("gelu_input", alike),
+    OpDef("sigmoid_input", alike, finer=sigmoid_input),
+    OpDef(
+        "gelu",
+        same,
+        (lambda b, op, g: b.emit("gelu_input", g, op.operands[0]),),
+        finer=lambda b, op: b.mul(op.operands[0], normal_cdf(b, op.operands[0])),
+    ),
+    OpDef("gelu_input", alike, finer=gelu_input),
 )

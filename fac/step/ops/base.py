@@ -16,6 +16,8 @@ Attributes = Mapping[str, Attribute]
 TypeRule = Callable[[tuple[Type, ...], Attributes], Type]
 Vjp = Callable[["Builder", Op, Value], Value]
 """`vjp(builder, op, g)`: with g = dL/d(result), the ops that make dL/d(operand)."""
+Finer = Callable[["Builder", Op], Value]
+"""`finer(builder, op)`: the op's result made of finer ops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class OpDef:
     vjp: tuple[Vjp | None, ...] = ()
     macs: Callable[[Op, int], int] | None = None
     """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
+    finer: Finer | None = None
+    """What a backend without a kernel for the op runs instead (`fac.passes.decompose`)."""
 
 
 def same(operands: tuple[Type, ...], attributes: Attributes) -> Type:

@@ -59,21 +59,21 @@ def dot(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return Type(())
 
 
-def square(operands: tuple[Type, ...], attributes: Attributes) -> Type:
-    """The type of the one operand, a square matrix."""
-    (x,) = operands
-    if len(x.shape) != 2 or x.shape[0] != x.shape[1]:
-        raise TypeRuleError(f"pinv takes a symmetric matrix, not {x}")
-    return x
+def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """The type of d: its rows [N, m], projected on the space that the rows of P [r, m] span."""
+    d, p = operands
+    ends(d, p, {"ta": False, "tb": True})
+    return d
 
 
 CONTRACTIONS = (
     OpDef("matmul", matmul, (left, right), macs),
-    # The pseudo-inverse of a symmetric matrix; small ones only, in probes.
-    OpDef("pinv", square),
+    # d P^+ P, for P whose rows may depend on each other; in probes only.
+    OpDef("project", project),
     OpDef(
         "dot",
         dot,
         (lambda b, op, g: b.mul(g, op.operands[1]), lambda b, op, g: b.mul(g, op.operands[0])),
+        finer=lambda b, op: b.sum(b.mul(*op.operands), range(len(op.operands[0].type.shape))),
     ),
 )

@@ -74,4 +74,7 @@ ELEMENTWISE = (
     OpDef("neg", same, (lambda b, op, g: b.neg(g),)),
     OpDef("sqrt", same, (lambda b, op, g: b.div(b.mul(g, 0.5), op.result),)),
     OpDef("clamp", same),
+    OpDef("exp", same),
+    OpDef("log", same),
+    OpDef("erf", same),
 )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from fac.step.ops.base import Attributes, OpDef
-from fac.step.types import DType, Type, TypeRuleError
+from typing import TYPE_CHECKING
+
+from fac.step.ir import Op, Value
+from fac.step.ops.base import Attributes, OpDef, same
+from fac.step.types import DType, N, Type, TypeRuleError
+
+if TYPE_CHECKING:
+    from fac.step.builder import Builder
 
 
 def _logits(operands: tuple[Type, ...]) -> Type:
@@ -24,7 +30,42 @@ def gradient(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return _logits(operands)
 
 
+def one_hot(b: Builder, z: Value, y: Value) -> Value:
+    """FLOAT [N, C]: 1 at the label."""
+    classes = b.emit("iota", shape=z.type.shape[1:])
+    return b.cast(b.emit("equal", b.reshape(y, (N, 1)), classes), DType.FLOAT)
+
+
+def finer_loss(b: Builder, op: Op) -> Value:
+    """-<onehot(y), log softmax(z)> / N."""
+    z, y = op.operands
+    total = b.sum(b.mul(one_hot(b, z, y), b.emit("log_softmax", z)), (0, 1))
+    return b.neg(b.div(total, b.emit("batch_size")))
+
+
+def finer_gradient(b: Builder, op: Op) -> Value:
+    """As `gradient` says. The logarithm of the softmax is what the loss needs too."""
+    g, z, y = op.operands
+    error = b.sub(b.emit("exp", b.emit("log_softmax", z)), one_hot(b, z, y))
+    return b.mul(error, b.div(g, b.emit("batch_size")))
+
+
+def finer_log_softmax(b: Builder, op: Op) -> Value:
+    """Shifted by the maximum, so that nothing overflows."""
+    (z,) = op.operands
+    last = len(z.type.shape) - 1
+    shifted = b.sub(z, b.emit("max", z, axes=(last,), keep=True))
+    return b.sub(shifted, b.emit("log", b.sum(b.emit("exp", shifted), (last,), keep=True)))
+
+
 LOSSES = (
-    OpDef("cross_entropy", loss, (lambda b, op, g: b.emit("cross_entropy_input", g, *op.operands), None)),
-    OpDef("cross_entropy_input", gradient),
+    OpDef(
+        "cross_entropy",
+        loss,
+        (lambda b, op, g: b.emit("cross_entropy_input", g, *op.operands), None),
+        finer=finer_loss,
+    ),
+    OpDef("cross_entropy_input", gradient, finer=finer_gradient),
+    # log softmax(z) along the last axis
+    OpDef("log_softmax", same, finer=finer_log_softmax),
 )

@@ -81,6 +81,7 @@ def argmax(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 SHAPES = (
     OpDef("sum", reduction, (stretched,)),
     OpDef("mean", reduction, (mean_input,)),
+    OpDef("max", reduction),
     OpDef("batch_size", batch_size),
     OpDef("reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),)),
     OpDef("broadcast_to", broadcast_to, (lambda b, op, g: unbroadcast(b, g, op.operands[0]),)),

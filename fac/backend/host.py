@@ -1,0 +1,33 @@
+"""What sessions share that keep the data on the host, as NumPy arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.backend.compiled import Array
+from fac.backend.session import Session
+
+
+class Placed(np.ndarray[Any, np.dtype[Any]]):
+    """An array that `place` has checked: nothing but a mark."""
+
+
+class HostSession(Session):
+    """`place`, `is_placed` and `take` for data that stays on the host. State is the business of who inherits."""
+
+    def place(self, array: Array) -> Array:
+        """In the session's precision, integers as int64."""
+        array = np.asarray(array)
+        return array.astype(np.int64 if array.dtype.kind in "iub" else self.precision).view(Placed)
+
+    def is_placed(self, value: Any) -> bool:
+        """Whether the type says so; indexing keeps it."""
+        return isinstance(value, Placed)
+
+    def take(self, placed: Array, rows: NDArray[np.int64]) -> Array:
+        """Those rows."""
+        taken: Array = placed[rows]
+        return taken

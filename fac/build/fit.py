@@ -1,0 +1,27 @@
+"""A compiled spec as a backend can run it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+from fac.backend import Compiled
+from fac.passes import optimise
+from fac.passes.decompose import decompose
+from fac.step.ir import Function
+
+
+def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
+    """The same with ops of `kinds` only, as far as the others can be made of finer ones."""
+
+    def fitted(function: Function) -> Function:
+        finer = decompose(function, kinds)
+        return function if finer is function else optimise(finer)
+
+    return replace(
+        compiled,
+        forward=fitted(compiled.forward),
+        evaluate=fitted(compiled.evaluate),
+        step=fitted(compiled.step),
+        probe=fitted(compiled.probe),
+    )

@@ -1,0 +1,52 @@
+"""FAC401: what the chosen backend cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.program import Program
+
+if TYPE_CHECKING:
+    from fac.backend import Backend, Compiled, Precision
+
+OP_WITHOUT_KERNEL = Rule("FAC401", "op-without-kernel")
+
+
+def op_without_kernel(
+    program: Program, compiled: Compiled, backend: Backend, precision: Precision
+) -> Iterator[Diagnostic]:
+    """A layer needs an operation that the chosen backend cannot run in the chosen precision.
+
+    Asked for with `--backend`: a spec alone says nothing about backends. `compile` and `train` refuse such a spec
+    before anything is written. An operation counts as missing only if it cannot be made of others that the
+    backend has.
+
+    Bad, for `--backend onnx --precision float64`: `{kind: gelu}`, because onnxruntime has no float64 `Erf` on CPUs.
+    Good: `{kind: gelu}` in float32, or `{kind: tanh}`.
+    """
+    from fac.backend import PRECISIONS
+
+    kinds = backend.ops(precision)
+    seen: set[tuple[str, str]] = set()
+    for function in (compiled.forward, compiled.evaluate, compiled.step, compiled.probe):
+        for op in function.ops:
+            key = (op.origin.node, op.kind)
+            if op.kind in kinds or key in seen:
+                continue
+            seen.add(key)
+            others = [p for p in PRECISIONS if op.kind in backend.ops(p)]
+            node = f", which `{op.origin.node}` needs" if op.origin.node else ""
+            yield OP_WITHOUT_KERNEL.at(
+                _place(program, op.origin.node),
+                f"the backend `{backend.name}` has no `{op.kind}` in {precision}{node}",
+                help=f"use `--precision {others[0]}`, or another backend"
+                if others
+                else "use another backend",
+            )
+
+
+def _place(program: Program, name: str) -> Path:
+    """Where a node stands in the spec; what belongs to no node belongs to the whole spec."""
+    return next((node.origin for node in program.nodes if node.name == name), ())
