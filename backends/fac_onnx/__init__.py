@@ -1,0 +1,38 @@
+"""The ONNX backend: standard graphs of whole training steps. Importing this imports neither onnx nor onnxruntime."""
+
+from __future__ import annotations
+
+from fac.backend import Artifact, Compiled, Precision
+from fac_onnx.packages import require_onnx, require_runtime
+
+
+class OnnxBackend:
+    """Usable where onnx and one build of onnxruntime are installed."""
+
+    name = "onnx"
+    summary = "standard ONNX graphs of training steps and inference, run with onnxruntime"
+    default_precision: Precision = "float32"
+
+    def devices(self) -> tuple[str, ...]:
+        """CUDA first, if onnxruntime can open a session there."""
+        require_onnx()
+        require_runtime()
+        from fac_onnx.device import available
+
+        return available()
+
+    def ops(self, precision: Precision) -> frozenset[str]:
+        """Those with a template, but for those that onnxruntime lacks on CPUs in this precision."""
+        from fac_onnx.templates import NO_KERNEL, TEMPLATES
+
+        return frozenset(TEMPLATES) - NO_KERNEL[precision]
+
+    def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
+        """The four functions as graphs."""
+        require_onnx()
+        from fac_onnx.artifact import OnnxArtifact
+
+        return OnnxArtifact(compiled, precision)
+
+
+BACKEND = OnnxBackend()

@@ -1,0 +1,92 @@
+"""Execution providers of onnxruntime: asked for by name, and read back from the session that was made."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import onnxruntime as ort
+from onnx import ModelProto, TensorProto, helper
+
+from fac.diagnostics import FacError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def available() -> tuple[str, ...]:
+    """CUDA first, if a session can really be opened on it."""
+    return ("cuda", "cpu") if _problem("cuda") is None else ("cpu",)
+
+
+def chosen(name: str | None) -> str:
+    """The device of that name, or the default one.
+
+    Raises:
+        FacError: there is none of that name, or onnxruntime falls back to another one here.
+    """
+    name = name or available()[0]
+    if name not in PROVIDERS:
+        raise FacError(
+            f"the onnx backend runs on {' and '.join(f'`{d}`' for d in PROVIDERS)}, not on `{name}`"
+        )
+    problem = _problem(name)
+    if problem is not None:
+        raise FacError(problem)
+    return name
+
+
+def session(content: bytes | str, device: str) -> ort.InferenceSession:
+    """A session on that device.
+
+    Args:
+        content: the serialised model, or the path of its file.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        FacError: the model cannot be read, or onnxruntime would run it elsewhere.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    wanted = [PROVIDERS[device]] if device == "cpu" else [PROVIDERS[device], PROVIDERS["cpu"]]
+    try:
+        made = ort.InferenceSession(content, options, providers=wanted)
+    except Exception as error:  # onnxruntime's exceptions share no base class but this one
+        where = f" `{content}`" if isinstance(content, str) else ""
+        raise FacError(f"onnxruntime cannot load the model{where}: {_first_line(error)}") from error
+    if PROVIDERS[device] not in made.get_providers():
+        raise FacError(f"onnxruntime gives {', '.join(made.get_providers())} where `{device}` was asked for")
+    return made
+
+
+ERRORS_ONLY = 3
+"""Warnings of onnxruntime are about its own optimiser; what matters to a user is checked here and raised."""
+
+
+@cache
+def _problem(name: str) -> str | None:
+    """Why a session cannot be opened on a device, found by opening one: a list of providers promises too much."""
+    provider = PROVIDERS[name]
+    if provider not in ort.get_available_providers():
+        return (
+            f"this build of onnxruntime ({ort.__version__}) has no {provider}: for CUDA, "
+            '`pip uninstall -y onnxruntime`, then `pip install "fac-compiler[cuda]"`'
+        )
+    if name == "cuda" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    try:
+        session(_tiny().SerializeToString(), name)
+    except FacError as error:
+        return (
+            f"onnxruntime cannot use `{name}` here ({error}): it needs a GPU, its driver, and the CUDA and cuDNN "
+            "versions of this onnxruntime"
+        )
+    return None
+
+
+def _tiny() -> ModelProto:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "tiny", value[:1], value[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

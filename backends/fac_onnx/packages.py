@@ -1,0 +1,49 @@
+"""What has to be installed, and what must not be installed together."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from fac.diagnostics import FacError
+
+BUILDS = ("onnxruntime", "onnxruntime-gpu")
+"""Distributions that bring the package `onnxruntime`. Each overwrites files of the other."""
+
+
+def require_onnx() -> None:
+    """Say how to get onnx if it is missing.
+
+    Raises:
+        FacError: onnx is not installed.
+    """
+    if find_spec("onnx") is None:
+        raise FacError('backend `onnx` needs onnx and onnxruntime: pip install "fac-compiler[onnx]"')
+
+
+def require_runtime() -> None:
+    """Exactly one build of onnxruntime has to be there.
+
+    Raises:
+        FacError: none is, or both are.
+    """
+    found = [name for name in BUILDS if _installed(name)]
+    if len(found) > 1:
+        raise FacError(
+            "`onnxruntime` and `onnxruntime-gpu` are both installed and overwrite each other's files: "
+            "`pip uninstall -y onnxruntime onnxruntime-gpu`, then install one, "
+            '`pip install "fac-compiler[onnx]"` for CPUs or `"fac-compiler[cuda]"` for CUDA'
+        )
+    if not found and find_spec("onnxruntime") is None:
+        raise FacError(
+            'backend `onnx` needs onnxruntime to run: pip install "fac-compiler[onnx]" for CPUs, '
+            'or "fac-compiler[cuda]" for CUDA'
+        )
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""State as two sets of buffers that onnxruntime reads and writes in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime as ort
+
+from fac.backend import Array, HostSession
+from fac.step.ir import Function
+from fac_onnx.device import session
+from fac_onnx.emit import NEXT
+
+if TYPE_CHECKING:
+    from fac_onnx.artifact import OnnxArtifact
+
+Buffers = dict[str, ort.OrtValue]
+
+
+class OnnxSession(HostSession):
+    """Runs the models. The data stays on the host; the state stays on the device.
+
+    A step reads one set of buffers and writes the other: an output that shared memory with an input that is still
+    to be read would give wrong numbers in silence. State that no step moves has one buffer only.
+    """
+
+    def __init__(self, artifact: OnnxArtifact, device: str) -> None:
+        compiled = artifact.compiled
+        super().__init__(compiled, artifact.precision, device)
+        self.artifact = artifact
+        self.runners: dict[str, ort.InferenceSession] = {}
+        moved = {name for name, _ in compiled.step.outputs}
+        first = {slot.name: self._room(slot.shape) for slot in compiled.state}
+        second = {
+            slot.name: self._room(slot.shape) if slot.name in moved else first[slot.name]
+            for slot in compiled.state
+        }
+        self.buffers = first
+        """Where the state is now."""
+        self.others = second
+        """Where the next step writes it."""
+        self.loss = np.zeros((), self.precision)
+        self.scalars = {"lr": np.zeros((), self.precision), "step": np.zeros((), np.int64)}
+        self.binding = self._binding(first, second)
+        self.other_binding = self._binding(second, first)
+
+    def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
+        """Bind the batch, run, and let the sets change places."""
+        # onnxruntime reads these arrays where they lie
+        batch = {"x": np.ascontiguousarray(x), "y": np.ascontiguousarray(y)}
+        for value in self.compiled.step.inputs:
+            if value.name in batch:
+                self.binding.bind_ortvalue_input(value.name, _shared(batch[value.name]))
+        self.scalars["lr"][...] = lr
+        self.scalars["step"][...] = step
+        self._runner(self.compiled.step).run_with_iobinding(self.binding)
+        self.binding, self.other_binding = self.other_binding, self.binding
+        self.buffers, self.others = self.others, self.buffers
+        return float(self.loss)
+
+    def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
+        """Loss and hits."""
+        return self._scalars(self.compiled.evaluate, {"x": x, "y": y})
+
+    def run_forward(self, x: Array) -> Array:
+        """The output."""
+        (found,) = self._run(self.compiled.forward, {"x": x})
+        return found
+
+    def run_probe(self, x: Array, y: Array, step: int) -> dict[str, float]:
+        """The measurements."""
+        return self._scalars(self.compiled.probe, {"x": x, "y": y, "step": np.array(step, np.int64)})
+
+    def read(self, names: tuple[str, ...]) -> dict[str, Array]:
+        """Copies on the host: what `numpy()` gives on a CPU is a view that the next steps overwrite."""
+        return {name: np.array(self.buffers[name].numpy()) for name in names}
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Into the buffers that are there, which the bindings know."""
+        for name, array in arrays.items():
+            self.buffers[name].update_inplace(np.array(array, self.precision, order="C"))
+
+    # -- onnxruntime -----------------------------------------------------------------------------------------
+
+    def _room(self, shape: tuple[int, ...]) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_shape_and_type(shape, np.dtype(self.precision), self.device, 0)
+
+    def _runner(self, function: Function) -> ort.InferenceSession:
+        """One per function, made when it is first asked for."""
+        if function.name not in self.runners:
+            self.runners[function.name] = session(self.artifact.content(function), self.device)
+        return self.runners[function.name]
+
+    def _binding(self, here: Buffers, there: Buffers) -> ort.IOBinding:
+        """A step that reads the state `here` and writes it `there`; the batch is bound at each step."""
+        step = self.compiled.step
+        binding = ort.IOBinding(self._runner(step))
+        for value in step.inputs:
+            if value.name in here:
+                binding.bind_ortvalue_input(value.name, here[value.name])
+            elif value.name in self.scalars:
+                binding.bind_ortvalue_input(value.name, _shared(self.scalars[value.name]))
+        for name, _ in step.outputs:
+            if name in there:
+                binding.bind_ortvalue_output(name + NEXT, there[name])
+            else:
+                binding.bind_ortvalue_output(name, _shared(self.loss))
+        return binding
+
+    def _run(self, function: Function, inputs: Mapping[str, Array]) -> list[Array]:
+        """The outputs of a function that moves no state."""
+        feeds = {v.name: self.buffers[v.name] for v in function.inputs if v.name in self.buffers}
+        given = {name: np.ascontiguousarray(a) for name, a in inputs.items()}
+        feeds |= {v.name: _shared(given[v.name]) for v in function.inputs if v.name in given}
+        names = [name for name, _ in function.outputs]
+        found = self._runner(function).run_with_ort_values(names, feeds)
+        return [np.array(value.numpy()) for value in found]
+
+    def _scalars(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
+        names = [name for name, _ in function.outputs]
+        return dict(zip(names, map(float, self._run(function, inputs)), strict=True))
+
+
+def _shared(array: Array) -> ort.OrtValue:
+    """A value in the array's own memory, on the host: writing one is reading the other."""
+    return ort.OrtValue.ortvalue_from_numpy(array)

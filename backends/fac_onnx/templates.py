@@ -1,0 +1,170 @@
+"""What each op of the step IR is in standard ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fac.step.ir import Op
+from fac.step.types import Batch, Shape, flat
+from fac_onnx.graph import BOOL, INT64, UINT32, UINT64
+from fac_onnx.project import project
+
+if TYPE_CHECKING:
+    from fac_onnx.emit import Emitter
+
+Template = Callable[["Emitter", Op], str]
+"""`template(emitter, op)`: adds the nodes of the op, and returns the name of its result."""
+
+NO_KERNEL = {"float32": frozenset[str](), "float64": frozenset({"erf", "leaky_relu"})}
+"""Ops whose ONNX form onnxruntime's CPU provider does not have in this precision. A test holds that this is so."""
+
+
+def plain(onnx_op: str, **attributes: Any) -> Template:
+    """One node on the operands."""
+    return lambda e, op: e.node(onnx_op, e.operands(op), op, **attributes)
+
+
+def constant(e: Emitter, op: Op) -> str:
+    """An initializer, in each type in which somebody reads it."""
+    return e.name(op.result)
+
+
+def cast(e: Emitter, op: Op) -> str:
+    """Another element type."""
+    return e.node("Cast", e.operands(op), op, to=e.dtype(op.result))
+
+
+def relu_input(e: Emitter, op: Op) -> str:
+    """G where y > 0, else 0."""
+    g, y = e.operands(op)
+    zero = e.scalar(0.0, op)
+    live = e.part("Greater", [y, zero], op, "live", BOOL, op.result.type.shape)
+    return e.node("Where", [live, g, zero], op)
+
+
+def clamp(e: Emitter, op: Op) -> str:
+    """Limited to [low, high]."""
+    return e.node("Clip", [*e.operands(op), e.scalar(op["low"], op), e.scalar(op["high"], op)], op)
+
+
+def matmul(e: Emitter, op: Op) -> str:
+    """`Gemm` where a factor is read transposed, else `MatMul`."""
+    turned = {"transA": int(bool(op["ta"])), "transB": int(bool(op["tb"]))}
+    if any(turned.values()):
+        return e.node("Gemm", e.operands(op), op, **turned)
+    return e.node("MatMul", e.operands(op), op)
+
+
+def reduction(onnx_op: str) -> Template:
+    """Over axes, which are an operand."""
+
+    def template(e: Emitter, op: Op) -> str:
+        axes = e.graph.constant(op["axes"], INT64)
+        keep = int(bool(dict(op.attributes).get("keep", False)))
+        # without the flag, no axes would mean all axes
+        return e.node(onnx_op, [*e.operands(op), axes], op, keepdims=keep, noop_with_empty_axes=1)
+
+    return template
+
+
+def batch_size(e: Emitter, op: Op) -> str:
+    """N as a number."""
+    return e.node("Cast", [e.samples()], op, to=e.dtype(op.result))
+
+
+def reshape(e: Emitter, op: Op) -> str:
+    """-1 stands for the one dimension that depends on N."""
+    dims = [-1 if isinstance(dim, Batch) else dim for dim in op.result.type.shape]
+    return e.node("Reshape", [*e.operands(op), e.graph.constant(dims, INT64)], op)
+
+
+def broadcast_to(e: Emitter, op: Op) -> str:
+    """`Expand` to a shape that is computed where it depends on N."""
+    return e.node("Expand", [*e.operands(op), target(e, op, op.result.type.shape)], op)
+
+
+def target(e: Emitter, op: Op, shape: Shape) -> str:
+    """A shape as a vector of INT64."""
+    if not any(isinstance(dim, Batch) for dim in shape):
+        return e.graph.constant(list(shape), INT64)
+    parts = [
+        e.samples(dim.times, vector=True) if isinstance(dim, Batch) else e.graph.constant([dim], INT64)
+        for dim in shape
+    ]
+    return e.part("Concat", parts, op, "shape", INT64, (len(shape),), axis=0)
+
+
+def iota(e: Emitter, op: Op) -> str:
+    """0, 1, 2, ... : a constant if it is short, else made on the spot."""
+    shape = op.result.type.shape
+    length = flat(shape)
+    if len(shape) == 1 and isinstance(length, int) and e.dtype(op.result) == INT64 and length <= 4096:
+        return e.alias(op, e.graph.constant(range(length), INT64))
+    count = e.samples(length.times) if isinstance(length, Batch) else e.graph.constant(length, INT64)
+    bounds = [e.graph.constant(0, INT64), count, e.graph.constant(1, INT64)]
+    row = e.part("Range", bounds, op, "flat", INT64, (length,))
+    if e.dtype(op.result) == UINT32:
+        row = e.part("Cast", [row], op, "u32", UINT32, (length,), to=UINT32)
+    dims = [-1 if isinstance(dim, Batch) else dim for dim in shape]
+    return e.node("Reshape", [row, e.graph.constant(dims, INT64)], op)
+
+
+def bit_and(e: Emitter, op: Op) -> str:
+    """`BitwiseAnd`; nothing at all where 32-bit numbers are cut to 32 bits."""
+    if e.dtype(op.result) == UINT32 and 0xFFFFFFFF in (e.known.get(v) for v in op.operands):
+        kept = next(v for v in op.operands if e.known.get(v) != 0xFFFFFFFF)
+        return e.alias(op, e.name(kept))
+    return e.node("BitwiseAnd", e.operands(op), op)
+
+
+def shift_right(e: Emitter, op: Op) -> str:
+    """`BitShift`, which knows unsigned integers only; the step IR shifts nothing negative."""
+    if e.dtype(op.result) == UINT32:
+        return e.node("BitShift", e.operands(op), op, direction="RIGHT")
+    bits = [
+        e.part("Cast", [name], op, f"u{i}", UINT64, v.type.shape, to=UINT64)
+        for i, (name, v) in enumerate(zip(e.operands(op), op.operands, strict=True))
+    ]
+    shifted = e.part("BitShift", bits, op, "shifted", UINT64, op.result.type.shape, direction="RIGHT")
+    return e.node("Cast", [shifted], op, to=INT64)
+
+
+TEMPLATES: dict[str, Template] = {
+    "constant": constant,
+    "cast": cast,
+    "add": plain("Add"),
+    "sub": plain("Sub"),
+    "mul": plain("Mul"),
+    "div": plain("Div"),
+    "pow": plain("Pow"),
+    "maximum": plain("Max"),
+    "minimum": plain("Min"),
+    "equal": plain("Equal"),
+    "less": plain("Less"),
+    "neg": plain("Neg"),
+    "sqrt": plain("Sqrt"),
+    "exp": plain("Exp"),
+    "log": plain("Log"),
+    "erf": plain("Erf"),
+    "clamp": clamp,
+    "relu": plain("Relu"),
+    "relu_input": relu_input,
+    "leaky_relu": lambda e, op: e.node("LeakyRelu", e.operands(op), op, alpha=op["slope"]),
+    "tanh": plain("Tanh"),
+    "sigmoid": plain("Sigmoid"),
+    "log_softmax": plain("LogSoftmax", axis=-1),
+    "matmul": matmul,
+    "project": project,
+    "sum": reduction("ReduceSum"),
+    "mean": reduction("ReduceMean"),
+    "max": reduction("ReduceMax"),
+    "batch_size": batch_size,
+    "reshape": reshape,
+    "broadcast_to": broadcast_to,
+    "argmax": plain("ArgMax", axis=-1, keepdims=0),
+    "iota": iota,
+    "bit_xor": plain("BitwiseXor"),
+    "bit_and": bit_and,
+    "shift_right": shift_right,
+}
