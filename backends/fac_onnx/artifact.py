@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,23 @@ if TYPE_CHECKING:
     from fac_onnx.session import OnnxSession
 
 
+ARGUMENTS = ("x", "y", "lr", "step")
+"""What a function reads beside the state."""
+
+
 class OnnxArtifact(Artifact):
     """The models of one spec. Parameters are inputs of all of them, unless a file asks for constants."""
 
     def made(self, function: Function, constant: Mapping[str, NDArray[Any]] | None = None) -> ModelProto:
-        """One checked model."""
+        """One checked model: batch and scalars first, then the state in its own order, at either end."""
         c = self.compiled
-        state = {v.name for v in function.inputs}
+        state = [slot.name for slot in c.state]
+        place = {name: i for i, name in enumerate([*ARGUMENTS, *state])}
+        function = replace(
+            function,
+            inputs=tuple(sorted(function.inputs, key=lambda v: place[v.name])),
+            outputs=tuple(sorted(function.outputs, key=lambda output: place.get(output[0], -1))),
+        )
         moved = {name: name + NEXT for name, _ in function.outputs if name in state}
         about = {
             "fac.name": c.name,

@@ -72,8 +72,8 @@ class Graph:
         array = np.asarray(value, NUMPY[dtype])
         key = (dtype, array.tobytes(), array.ndim)
         if key not in self.constants:
-            numbers = array.ravel().tolist()
-            text = ",".join(map(str, numbers)) if len(numbers) <= 8 else f"{numbers[0]}..{numbers[-1]}"
+            numbers = [str(number) for number in array.ravel()]
+            text = ",".join(numbers) if len(numbers) <= 8 else f"{numbers[0]}..{numbers[-1]}"
             name = self.unique(f"{f'[{text}]' if array.ndim else text}:{SHORT[dtype]}")
             self.constants[key] = numpy_helper.from_array(array, name)
         return self.constants[key].name
