@@ -23,6 +23,7 @@ class OnnxBackend:
 
     def ops(self, precision: Precision) -> frozenset[str]:
         """Those with a template, but for those that onnxruntime lacks on CPUs in this precision."""
+        require_onnx()
         from fac_onnx.templates import NO_KERNEL, TEMPLATES
 
         return frozenset(TEMPLATES) - NO_KERNEL[precision]

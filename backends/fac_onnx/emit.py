@@ -71,13 +71,17 @@ class Emitter:
         for name, value in self.function.outputs:
             wished = self.graph.unique(name + NEXT if name in inputs else name)
             self.outputs.append(wished)
-            if value in self.names or value in self.known or self._doubled(value):
+            if value in self.names or value in self.known or self.dtype(value) != self._public(value):
                 self.copies.append((value, wished))
             else:
                 self.names[value] = wished
         for op in self.function.ops:
             if op.result not in self.names and op.result not in self.known:
                 self.names[op.result] = self.graph.unique(op.result.name)
+
+    def _public(self, value: Value) -> int:
+        """The element type of an output."""
+        return {DType.FLOAT: self.float, DType.INT: INT64, DType.BOOL: BOOL}[value.type.dtype]
 
     def _doubled(self, value: Value) -> bool:
         """Whether a scalar is computed in double precision in a graph of float32."""
@@ -180,7 +184,7 @@ class Emitter:
                 TEMPLATES[line.kind](self, line)
         self.graph.note = ""
         for value, wished in self.copies:
-            kind = self.float if value.type.dtype == DType.FLOAT else self.dtype(value)
+            kind = self._public(value)
             self.graph.node("Identity", [self.name(value, kind)], wished, kind, value.type.shape)
         return self._checked(metadata, constant)
 

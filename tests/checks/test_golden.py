@@ -22,10 +22,12 @@ FOLDERS = sorted(path for path in Path(__file__).parent.iterdir() if path.name.s
 
 
 def check(folder: Path, *arguments: str) -> str:
-    """Standard output of `fac check` in a folder.
+    """Standard output of `fac check` in a folder, with the arguments that the folder asks for.
 
     Plug-ins are found once per process: a folder with one, in `site`, needs a process of its own.
     """
+    more = folder / "arguments.txt"
+    arguments += tuple(more.read_text("utf-8").split()) if more.exists() else ()
     site = folder / "site"
     if not site.is_dir():
         here = Path.cwd()
