@@ -1,0 +1,150 @@
+"""At least one call of every op: what it is given, and the type that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fac.step.ir import Attribute
+from fac.step.types import Batch, DType, N, Shape, Type
+
+
+def f(*shape: int | Batch) -> Type:
+    """A FLOAT type."""
+    return Type(shape)
+
+
+def i(*shape: int | Batch) -> Type:
+    """An INT type."""
+    return Type(shape, DType.INT)
+
+
+def b(*shape: int | Batch) -> Type:
+    """A BOOL type."""
+    return Type(shape, DType.BOOL)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an op: `result` is the type that it makes of the operands."""
+
+    kind: str
+    operands: tuple[Type, ...]
+    result: Type
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    positive: bool = False
+    """Whether FLOAT operands are drawn positive."""
+
+    @property
+    def id(self) -> str:
+        """Such as `relu(f[N, 3])`, unique."""
+        settings = [f"{k}={_text(v)}" for k, v in self.attributes.items() if v is not False]
+        return f"{self.kind}({', '.join([*map(str, self.operands), *settings])})"
+
+
+def _text(value: Attribute) -> str:
+    return str(Type(value))[1:] if isinstance(value, tuple) else str(value)
+
+
+def concrete(shape: Shape, samples: int) -> tuple[int, ...]:
+    """A shape with a number for N."""
+    return tuple(d.times * samples if isinstance(d, Batch) else d for d in shape)
+
+
+def draw(call: Call, samples: int, seed: int = 0) -> list[Any]:
+    """Operands: floats at least 0.3 away from 0, where nothing has a kink; integers below 3; scalars are plain.
+
+    Those whose shape does not hold N are the same at every number of samples.
+    """
+    found: list[Any] = []
+    for index, type in enumerate(call.operands):
+        rng = np.random.default_rng((seed, index))
+        shape = concrete(type.shape, samples)
+        if type.dtype == DType.INT:
+            value = np.asarray(rng.integers(0, 3, shape))
+        else:
+            sign = 1 if call.positive else rng.choice([-1.0, 1.0], shape)
+            value = np.asarray(sign * rng.uniform(0.3, 1.5, shape))
+        found.append(value if shape else value.item())
+    return found
+
+
+KEEP: dict[str, Attribute] = {"axes": (0,), "keep": True}
+LOGITS = (f(N, 3), i(N))
+
+CALLS = (
+    Call("constant", (), f(), {"value": 1.5, "dtype": "f"}),
+    Call("constant", (), i(), {"value": 7, "dtype": "i"}),
+    Call("cast", (i(N),), f(N), {"dtype": "f"}),
+    Call("cast", (f(N),), i(N), {"dtype": "i"}),
+    Call("cast", (i(),), f(), {"dtype": "f"}),
+    Call("cast", (f(3),), b(3), {"dtype": "b"}),
+    *(
+        Call(kind, operands, f(N, 3), positive=kind == "pow")
+        for kind in ("add", "sub", "mul", "div", "pow", "maximum", "minimum")
+        for operands in ((f(N, 3), f(N, 3)), (f(N, 3), f(3)), (f(N, 1), f(N, 3)))
+    ),
+    *(
+        Call(kind, operands, f(*(operands[0].shape or operands[1].shape)), positive=kind == "pow")
+        for kind in ("add", "sub", "mul", "div", "pow", "maximum", "minimum")
+        for operands in ((f(N, 3), f()), (f(), f(N, 3)), (f(), f()))
+        if (kind, operands[0].shape, operands[1].shape) != ("pow", (), (N, 3))
+    ),
+    Call("add", (i(N), i()), i(N)),
+    Call("mul", (i(N), i()), i(N)),
+    Call("equal", (i(N), i(N)), b(N)),
+    Call("less", (f(N, 3), f(3)), b(N, 3)),
+    Call("less", (f(), f(N)), b(N)),
+    Call("less", (f(N), f()), b(N)),
+    Call("neg", (f(N, 3),), f(N, 3)),
+    Call("neg", (f(),), f()),
+    Call("sqrt", (f(N, 3),), f(N, 3), positive=True),
+    Call("sqrt", (f(),), f(), positive=True),
+    Call("clamp", (f(N, 3),), f(N, 3), {"low": -0.5, "high": 0.75}),
+    *(Call(kind, (f(N, 3),), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
+    *(
+        Call(kind, (f(*shape),), f(*shape), positive=kind == "log")
+        for kind in ("exp", "log", "erf")
+        for shape in ((N, 3), ())
+    ),
+    Call("log_softmax", (f(N, 3),), f(N, 3)),
+    *(
+        Call(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3))
+        for kind in ("relu", "tanh", "sigmoid", "gelu")
+    ),
+    Call("leaky_relu", (f(N, 3),), f(N, 3), {"slope": 0.1}),
+    Call("leaky_relu_input", (f(N, 3), f(N, 3)), f(N, 3), {"slope": 0.1}),
+    *(
+        Call(
+            "matmul",
+            (f(*a[::-1]) if ta else f(*a), f(*c[::-1]) if tb else f(*c)),
+            f(N, 2),
+            {"ta": ta, "tb": tb},
+        )
+        for a, c in [((N, 3), (3, 2))]
+        for ta in (False, True)
+        for tb in (False, True)
+    ),
+    Call("matmul", (f(N, 3), f(N, 2)), f(3, 2), {"ta": True, "tb": False}),
+    Call("project", (f(N, 3), f(2, 3)), f(N, 3)),
+    Call("dot", (f(N, 3), f(N, 3)), f()),
+    Call("sum", (f(N, 3),), f(3), {"axes": (0,), "keep": False}),
+    Call("sum", (f(N, 3),), f(1, 3), KEEP),
+    Call("sum", (f(N, 3),), f(), {"axes": (0, 1), "keep": False}),
+    Call("mean", (f(N, 3),), f(N), {"axes": (1,)}),
+    Call("mean", (f(N, 3),), f(), {"axes": (0, 1)}),
+    Call("max", (f(N, 3),), f(N, 1), {"axes": (1,), "keep": True}),
+    Call("max", (f(N, 3),), f(), {"axes": (0, 1), "keep": False}),
+    Call("batch_size", (), f()),
+    Call("reshape", (f(N, 2, 3),), f(N, 6), {"shape": (N, 6)}),
+    Call("broadcast_to", (f(3),), f(N, 3), {"shape": (N, 3)}),
+    Call("broadcast_to", (f(N, 1),), f(N, 3), {"shape": (N, 3)}),
+    Call("broadcast_to", (f(),), f(N, 3), {"shape": (N, 3)}),
+    Call("argmax", (f(N, 3),), i(N)),
+    Call("cross_entropy", LOGITS, f()),
+    Call("cross_entropy_input", (f(), *LOGITS), f(N, 3)),
+    Call("iota", (), i(N, 3), {"shape": (N, 3)}),
+    *(Call(kind, (i(N), i()), i(N)) for kind in ("bit_xor", "bit_and", "shift_right")),
+)

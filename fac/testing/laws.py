@@ -1,0 +1,182 @@
+"""Metamorphic cases: what must hold between two answers of one backend, whatever the reference says.
+
+They name what a wrong backend does: it ignores a feedback matrix, multiplies with the weight instead, or adds routes
+wrongly. An update is what one SGD step of learning rate 1 adds to each parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fac.backend import Array, Session
+from fac.testing.case import Answers, Case, Subject, law
+from fac.testing.nets import NET, SKIP, Batch, Data, Layers, batches, linear, spec
+
+State = dict[str, Array]
+Edit = Callable[[State], State]
+"""The state with other values for some of its arrays."""
+Matrices = dict[str, Array]
+"""For each node with a route the matrix M [reads, writes] of F(d) = d M, d [N, reads]."""
+
+LINEAR: Layers = (linear("fc1", 8), linear("fc2", 6), linear("out", 3))
+UNIT: Data = {"rule": "sgd", "lr": 1.0}
+DECAY: Data = {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}
+ONE, SEVERAL = batches(7), batches(7, 7, 3, 7, 7)
+
+
+def pair(rule: str, rank: int = 6) -> Data:
+    """A rule with fixed factors; at rank 6 no layer here needs more, and short-hands clip it to the outputs."""
+    return {"rule": rule, "rank": rank, "learn": "fixed"}
+
+
+def cases() -> Iterator[Case]:
+    """Routings that mean the same, then what a change of one matrix changes."""
+    for name, layers in {"a chain": NET, "skips": SKIP}.items():
+        exact = partial(update, spec(layers, update=UNIT), same)
+        for rule, feedback in {"fa with B = W": {"rule": "fa"}, "ldfa with P = 1, Q = W^T": pair("ldfa")}.items():
+            routed = partial(update, spec(layers, feedback, UNIT), partial(sending, weights, True))
+            yield law(f"{rule} is bp x {name}", routed, exact)
+    exact = partial(update, spec(LINEAR, update=UNIT), same)
+    for rule, feedback in {"dfa": {"rule": "dfa"}, "direct_ldfa": pair("direct_ldfa")}.items():
+        routed = partial(update, spec(LINEAR, feedback, UNIT), partial(sending, products, False))
+        yield law(f"{rule} with products of weights is bp x linear layers", routed, exact)
+    for full, low, like, through in (("fa", "ldfa", weights, True), ("dfa", "direct_ldfa", products, False)):
+        edit = partial(sending, partial(drawn, like), through)
+        yield law(
+            f"{low} of full rank with P = 1 is {full}",
+            partial(update, spec(NET, pair(low), UNIT), edit),
+            partial(update, spec(NET, {"rule": full}, UNIT), edit),
+        )
+    following = spec(NET, {"rule": "fa", "learn": {"rule": "kolen_pollack"}}, DECAY)
+    yield law(
+        "fa_kp with B = W stays bp",
+        partial(update, following, partial(sending, weights, True), given=SEVERAL),
+        partial(update, spec(NET, update=DECAY), same, given=SEVERAL),
+    )
+    for combine in ("replace", "add"):
+        yield law(
+            f"two equal routes at half scale are one x {combine}",
+            partial(update, spec(NET, direct(combine, 0.5, 0.5), UNIT), twice),
+            partial(update, spec(NET, direct(combine, 1.0), UNIT), same),
+        )
+    for rule, feedback in {
+        "fa": {"rule": "fa"},
+        "dfa": {"rule": "dfa"},
+        "ldfa": pair("ldfa", 2),
+        "direct_ldfa": pair("direct_ldfa", 2),
+    }.items():
+        data = spec(NET, feedback, UNIT)
+        yield law(
+            f"other feedback gives another update x {rule}", partial(negated, data), partial(mirrored, data)
+        )
+
+
+# -- routings that mean the same ------------------------------------------------------------------------------------
+
+
+def update(data: Data, edit: Edit, subject: Subject, given: Sequence[Batch] = ONE) -> Answers:
+    """What a step, or several, add to each parameter."""
+    session = subject.open(data)
+    return moved(session, edit(away_from_zero(session.state())), given)
+
+
+def moved(session: Session, state: State, given: Sequence[Batch] = ONE) -> dict[str, Any]:
+    """What steps from that state add to each parameter."""
+    session.load_state(state)
+    for x, y in given:
+        session.step(x, y)
+    after = session.state()
+    return {slot.name: after[slot.name] - state[slot.name] for slot in session.compiled.state if slot.parameter}
+
+
+def away_from_zero(state: State) -> State:
+    """Noise on the biases: a term that is zero can hide a mistake."""
+    rng = np.random.default_rng(0)
+    biases = [name for name in state if name.endswith(".bias")]
+    return state | {name: 0.2 * rng.standard_normal(state[name].shape) for name in biases}
+
+
+def same(state: State) -> State:
+    """No edit."""
+    return state
+
+
+def sending(matrices: Callable[[State], Matrices], through: bool, state: State) -> State:
+    """Every route sends d M: as B, which a `to` route keeps transposed, or as P = 1 and Q = M^T."""
+    found = dict(state)
+    for node, m in matrices(state).items():
+        if f"{node}.feedback.B" in state:
+            found[f"{node}.feedback.B"] = m if through else m.T
+        else:
+            found |= {f"{node}.feedback.P": np.eye(len(m)), f"{node}.feedback.Q": m.T}
+    return found
+
+
+def weights(state: State) -> Matrices:
+    """What backpropagation sends from a layer to the one below."""
+    return {node: state[f"{node}.weight"] for node in ("fc2", "out")}
+
+
+def products(state: State) -> Matrices:
+    """What backpropagation sends from the output to a hidden layer, if all layers are linear."""
+    out, fc2 = state["out.weight"], state["fc2.weight"]
+    return {"fc1": out @ fc2, "fc2": out}
+
+
+def drawn(like: Callable[[State], Matrices], state: State) -> Matrices:
+    """Random matrices of those shapes."""
+    rng = np.random.default_rng(1)
+    return {node: rng.standard_normal(m.shape) for node, m in like(state).items()}
+
+
+def direct(combine: str, *scales: float) -> Data:
+    """Routes from the loss to fc1."""
+    return {
+        "routes": tuple(
+            {"to": "fc1", "matrix": {"kind": "random", "scale": scale}, "combine": combine} for scale in scales
+        )
+    }
+
+
+def twice(state: State) -> State:
+    """The second route's matrix is the first one's."""
+    return state | {"fc1.feedback.2.B": state["fc1.feedback.B"]}
+
+
+# -- other feedback -------------------------------------------------------------------------------------------------
+
+BELOW = {"out": ("fc1", "fc2"), "fc2": ("fc1",)}
+"""Layers of NET whose error comes through that layer."""
+
+
+def negated(data: Data, subject: Subject) -> Answers:
+    """The update with each feedback matrix negated in its turn."""
+    session = subject.open(data)
+    state = session.state()
+    found: dict[str, Any] = {}
+    for matrix in feedback_of(state):
+        changed = moved(session, state | {matrix: -state[matrix]})
+        found |= {f"-{matrix}: {name}": value for name, value in changed.items()}
+    return found
+
+
+def mirrored(data: Data, subject: Subject) -> Answers:
+    """What that has to be: the update of layers that the matrix feeds changes its sign, the others stay."""
+    session = subject.open(data)
+    state = session.state()
+    before = moved(session, state)
+    found: dict[str, Any] = {}
+    for matrix in feedback_of(state):
+        node = matrix.split(".")[0]
+        fed = (node,) if data["feedback"]["rule"] in ("dfa", "direct_ldfa") else BELOW[node]
+        found |= {f"-{matrix}: {n}": -v if n.split(".")[0] in fed else v for n, v in before.items()}
+    return found
+
+
+def feedback_of(state: State) -> list[str]:
+    """Names of feedback matrices."""
+    return [name for name in state if ".feedback." in name]

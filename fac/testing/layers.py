@@ -1,0 +1,41 @@
+"""Every layer, inside a network that is trained by three rules with batches that change their size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from fac.testing.case import Answers, Case, Subject, agreement
+from fac.testing.nets import DROPOUT, SKIP, Layers, answers, batches, linear, mlp, spec
+from fac.testing.rules import RULES, UPDATES
+
+LAYERS: dict[str, Layers] = {
+    "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
+    **{kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("relu", "tanh", "sigmoid", "gelu")},
+    "leaky_relu": mlp(8, 6, 3, activation={"kind": "leaky_relu", "slope": 0.2}),
+    "dropout": DROPOUT,
+    "flatten": ({"kind": "flatten"}, *mlp(8, 6, 3)),
+    "add": SKIP,
+}
+SHAPES: dict[str, tuple[int, ...]] = {"flatten": (2, 4, 3)}
+"""Of a sample, where it is not a vector of 5."""
+SIZES = (7, 7, 3, 1, 7)
+TAUGHT_BY = ("bp", "dfa", "ldfa_oja_kp")
+
+
+def cases() -> Iterator[Case]:
+    """One for each kind of layer."""
+    for kind in LAYERS:
+        yield agreement("layer", kind, partial(run, kind))
+
+
+def run(kind: str, subject: Subject) -> Answers:
+    """All that a session says, for each rule."""
+    shape = SHAPES.get(kind, (5,))
+    found: dict[str, Any] = {}
+    for rule in TAUGHT_BY:
+        data = spec(LAYERS[kind], RULES[rule], UPDATES["momentum"], shape)
+        made = answers(subject.open(data), batches(*SIZES, shape=shape))
+        found |= {f"{rule}: {name}": value for name, value in made.items()}
+    return found

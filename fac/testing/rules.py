@@ -1,0 +1,71 @@
+"""Every rule with every update: fifty steps in float64, one in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from fac.testing.case import Answers, Case, Subject, agreement
+from fac.testing.nets import NET, Data, answers, batches, spec
+
+RULES: dict[str, Data] = {
+    "bp": {"rule": "bp"},
+    "fa": {"rule": "fa"},
+    "fa_kp": {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
+    "dfa": {"rule": "dfa"},
+    "dfa_kp": {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
+    **{
+        f"ldfa_{learn}": {"rule": "ldfa", "rank": 2, "learn": learn}
+        for learn in ("fixed", "kolen_pollack", "oja_kp", "local", "normative")
+    },
+    "ldfa_refresh": {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 7},
+    **{
+        f"direct_ldfa_{learn}": {"rule": "direct_ldfa", "rank": 2, "learn": learn}
+        for learn in ("fixed", "kolen_pollack", "oja_kp")
+    },
+    "shallow": {"rule": "shallow"},
+    "subspace": {
+        "subspaces": ({"name": "task", "of": "loss", "rank": 2, "basis": {"rule": "oja"}},),
+        "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random", "scale": 0.5}},),
+    },
+    "mixed": {
+        "routes": (
+            {"to": "fc1", "matrix": {"kind": "random"}, "combine": "add"},
+            {"to": "fc1", "from": "fc2", "matrix": {"kind": "low_rank", "rank": 2}, "combine": "add"},
+            {"through": "out", "matrix": {"kind": "transpose"}},
+        )
+    },
+}
+UPDATES: dict[str, Data] = {
+    "sgd": {"rule": "sgd", "lr": 0.05},
+    "momentum": {"rule": "sgd", "lr": 0.05, "momentum": 0.9},
+    "nesterov": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    "adam": {"rule": "adam", "lr": 0.01, "weight_decay": 0.01},
+    "adamw": {"rule": "adamw", "lr": 0.01, "weight_decay": 0.1},
+    "clip_value": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "value", "at": 0.05}},
+    "clip_norm": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "norm", "at": 0.3}},
+    "groups": {
+        "rule": "sgd",
+        "lr": 0.05,
+        "groups": (
+            {"match": "*.bias", "lr_scale": 0.5},
+            {"match": "fc1.*", "use": {"rule": "adam", "lr": 0.01}},
+        ),
+        "feedback": {"lr_scale": 2.0, "weight_decay": 0.01},
+    },
+}
+STEPS = {"float64": 50, "float32": 1}
+"""In float32 a longer run would measure how fast rounding errors grow on this network, not the backend."""
+
+
+def cases() -> Iterator[Case]:
+    """The grid."""
+    for rule, feedback in RULES.items():
+        for update, settings in UPDATES.items():
+            yield agreement("rule", f"{rule} x {update}", partial(run, spec(NET, feedback, settings)))
+
+
+def run(data: Data, subject: Subject) -> Answers:
+    """All that the session says after the steps, whose learning rate falls."""
+    steps = batches(*[7] * STEPS[subject.precision])
+    return answers(subject.open(data), steps, lambda step: 0.05 / (1 + 0.01 * step))

@@ -1,0 +1,150 @@
+"""What a session promises about its state, whatever it computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from fac.backend import STEP, Array
+from fac.testing.case import Case, Subject, compare, refuses, require
+from fac.testing.nets import DROPOUT, NET, batch, batches, shaken, spec
+from fac.testing.rules import RULES, UPDATES
+
+SPEC = spec(NET, RULES["ldfa_oja_kp"], UPDATES["momentum"])
+X, Y = batch()
+
+
+def cases() -> Iterator[Case]:
+    """One for each promise."""
+    yield Case("session/a state comes out as it went in", round_trip)
+    yield Case("session/a state is a copy", copies)
+    yield Case("session/a state of another spec is refused whole", wrong_states)
+    yield Case("session/a batch of another shape is refused", wrong_batches)
+    yield Case("session/measuring changes nothing", measuring)
+    for update in UPDATES:
+        yield Case(f"session/resumed equals unbroken x {update}", partial(resumed, update))
+    yield Case("session/a device that is not there is refused", unknown_device)
+    yield Case("session/the written folder", written)
+
+
+def equal(found: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    """The same names and bits.
+
+    Raises:
+        AssertionError: they differ.
+    """
+    compare(found, expected, tolerance=0)
+
+
+def round_trip(subject: Subject) -> None:
+    """Arrays in the session's precision, and the number of steps; without one it is 0."""
+    session = subject.open(SPEC)
+    state = {name: np.asarray(a, subject.precision) for name, a in shaken(session.state()).items()}
+    state[STEP] = np.array(3, np.int64)
+    session.load_state(state)
+    equal(session.state(), state)
+    require(all(a.dtype == state[n].dtype for n, a in session.state().items()), "a type of element changed")
+    equal(subject.open(SPEC, state).state(), state)
+    session.load_state({name: array for name, array in state.items() if name != STEP})
+    require(session.steps == 0, "a state without a number of steps is one of no steps")
+
+
+def copies(subject: Subject) -> None:
+    """Steps do not reach into a state that was given out, nor its owner into the session."""
+    session = subject.open(SPEC)
+    taken = session.state()
+    kept = {name: array.copy() for name, array in taken.items()}
+    session.step(X, Y)
+    equal(taken, kept)
+    session.load_state(taken)
+    for array in taken.values():
+        array[...] = 0
+    equal(session.state(), kept)
+
+
+def wrong_states(subject: Subject) -> None:
+    """Missing, unknown or misshapen arrays, and the session is then as it was."""
+    session = subject.open(SPEC)
+    session.step(X, Y)
+    before = session.state()
+    other = {name: array + 1 for name, array in before.items()}
+    for what, state in {
+        "a state without `fc1.weight`": {n: a for n, a in other.items() if n != "fc1.weight"},
+        "a state with `fc9.weight`": other | {"fc9.weight": np.zeros(1)},
+        "a state with a longer `fc1.bias`": other | {"fc1.bias": np.zeros(9)},
+    }.items():
+        refuses(partial(session.load_state, state), what)
+        equal(session.state(), before)
+        refuses(partial(subject.open, SPEC, state), f"{what}, when a session is opened,")
+
+
+def wrong_batches(subject: Subject) -> None:
+    """Before anything moves, also where the data was placed."""
+    session = subject.open(SPEC)
+    before = session.state()
+    for what, (x, y) in {
+        "x of another width": (X[:, :4], Y),
+        "an empty batch": (X[:0], Y[:0]),
+        "fewer labels than samples": (X, Y[:3]),
+        "a label that is no class": (X, np.full(7, 3)),
+        "placed x of another width": (session.place(X[:, :4]), session.place(Y)),
+        "fewer placed labels than samples": (session.place(X), session.place(Y[:3])),
+    }.items():
+        for call in (session.step, session.evaluate, session.probe):
+            refuses(partial(call, x, y), what)
+    equal(session.state(), before)
+
+
+def measuring(subject: Subject) -> None:
+    """`evaluate`, `probe` and `forward` leave the state alone, and repeat themselves."""
+    session = subject.open(spec(DROPOUT, RULES["ldfa_oja_kp"]))
+    session.step(X, Y)
+    before = session.state()
+    first, second = ((session.evaluate(X, Y), session.probe(X, Y), session.forward(X)) for _ in range(2))
+    equal(session.state(), before)
+    compare(first[0], second[0], 0)
+    compare(first[1], second[1], 0)
+    compare({"forward": first[2]}, {"forward": second[2]}, 0)
+
+
+def resumed(update: str, subject: Subject) -> None:
+    """Four steps are two, the state out and in again, and two more: to the bit, masks of dropout included."""
+    data, given = spec(DROPOUT, RULES["ldfa_oja_kp"], UPDATES[update]), batches(7, 7, 5, 7)
+    whole, first = subject.open(data), subject.open(data)
+    losses = [float(whole.step(x, y)["loss"]) for x, y in given]
+    for x, y in given[:2]:
+        first.step(x, y)
+    second = subject.open(data, first.state())
+    require([float(second.step(x, y)["loss"]) for x, y in given[2:]] == losses[2:], "the losses differ")
+    equal(second.state(), whole.state())
+
+
+def unknown_device(subject: Subject) -> None:
+    """By name, in a FacError."""
+    refuses(lambda: subject.compile(SPEC).open(device="nowhere"), "the device `nowhere`")
+
+
+def written(subject: Subject) -> None:
+    """A manifest that says what it is and lists the files, and the initial state."""
+    from safetensors.numpy import load_file
+
+    artifact = subject.compile(SPEC)
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / "a" / "b"
+        artifact.write(target)
+        manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+        expected = {
+            "backend": subject.backend.name,
+            "precision": subject.precision,
+            "spec_hash": artifact.compiled.spec_hash,
+            "files": sorted(str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()),
+        }
+        found = {key: manifest.get(key) for key in expected} | {"files": sorted(manifest["files"])}
+        require(found == expected, f"the manifest says {found}, but the folder is {expected}")
+        initial = {name: array.astype(subject.precision) for name, array in artifact.compiled.initial().items()}
+        equal(load_file(target / "state.safetensors"), initial)

@@ -1,0 +1,74 @@
+"""Whole steps on other networks, losses and batches than those of the grid of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fac.testing.case import Answers, Case, Subject, agreement
+from fac.testing.nets import DROPOUT, NET, SKIP, Batch, Data, answers, batch, batches, mlp, spec, state_of
+from fac.testing.rules import RULES, UPDATES
+
+MOMENTUM = UPDATES["momentum"]
+IDENTITY: Data = {
+    "routes": (
+        {"through": "fc2", "matrix": {"kind": "identity"}},
+        {"to": "fc1", "from": "fc2", "matrix": {"kind": "identity", "scale": 0.5}, "combine": "add"},
+    )
+}
+SIZES = (8, 8, 3, 1, 8, 20, 3)
+"""More sizes than a session may keep buffers for, and back again."""
+
+
+def cases() -> Iterator[Case]:
+    """Networks for every rule, then what one rule is enough for."""
+    regression = batches(*[7] * 5, classes=None)
+    for rule, feedback in RULES.items():
+        yield steps(f"regression x {rule}", spec(NET, feedback, MOMENTUM, loss="mse"), regression)
+        yield steps(f"skips x {rule}", spec(SKIP, feedback, MOMENTUM), batches(*[7] * 5))
+        data = spec(mlp(8, 6, 3, bias=False), feedback, UPDATES["adam"])
+        yield steps(f"no bias x {rule}", data, batches(7, 7))
+        yield steps(f"changing batch sizes x {rule}", spec(NET, feedback, MOMENTUM), batches(*SIZES))
+    yield steps("identity", spec(mlp(6, 6, 3), IDENTITY, MOMENTUM), batches(7, 7, 3))
+    yield agreement("step", "dropped units", dropped_units)
+    yield agreement("step", "placed batches", placed_batches)
+    yield agreement("step", "losses read late", losses_read_late)
+
+
+def steps(name: str, data: Data, given: Sequence[Batch]) -> Case:
+    """One step per batch, and all that the session says then."""
+    return agreement("step", name, partial(run, data, given))
+
+
+def run(data: Data, given: Sequence[Batch], subject: Subject) -> Answers:
+    """All that the session says."""
+    return answers(subject.open(data), given)
+
+
+def dropped_units(subject: Subject) -> Answers:
+    """Which weights stay exactly where they were: those of units that dropped out, in either precision."""
+    session = subject.open(spec(DROPOUT))
+    before = session.state()
+    session.step(*batch(n=1))
+    after = session.state()
+    return {name: before[name] == after[name] for name in ("fc1.weight", "fc2.weight", "out.weight")}
+
+
+def placed_batches(subject: Subject) -> Answers:
+    """Data that lies on the device, taken by rows."""
+    session = subject.open(spec(NET, RULES["ldfa_oja_kp"]))
+    x, y = map(session.place, batch(n=20))
+    for step in range(3):
+        rows = np.random.default_rng(step).permutation(20)[:6]
+        session.step(session.take(x, rows), session.take(y, rows))
+    return state_of(session)
+
+
+def losses_read_late(subject: Subject) -> Answers:
+    """The losses of five steps, read after the last: a session that reuses its memory must not reuse theirs."""
+    session = subject.open(spec(NET, update=MOMENTUM))
+    losses: list[Any] = [session.step(*given)["loss"] for given in batches(*[7] * 5)]
+    return {f"loss of step {step}": float(loss) for step, loss in enumerate(losses)}
