@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ SEED = 0
 def one_thread() -> None:
     """Times and results of one thread: a second core may be busy with something else."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for onnxruntime, and for the processes that this one starts
 
 
 def cpu_name() -> str:
@@ -34,9 +36,9 @@ def cpu_name() -> str:
     return f"{found['model name']} ({numbers})"
 
 
-def machine() -> dict[str, str]:
-    """What a quoted figure depends on."""
-    packages = {name: version(name) for name in ("torch", "numpy", "fac-compiler")}
+def machine(*others: str) -> dict[str, str]:
+    """What a quoted figure depends on: the CPU and the versions of packages."""
+    packages = {name: version(name) for name in ("torch", "numpy", "fac-compiler", *others)}
     return {"cpu": cpu_name(), "python": platform.python_version(), **packages}
 
 
@@ -64,7 +66,12 @@ def rounds(
 
 def ratio(of: Sequence[float], to: Sequence[float]) -> float:
     """The median of the ratios within each round: what changes between rounds cancels."""
-    return median(a / b for a, b in zip(of, to, strict=True))
+    return median(ratios(of, to))
+
+
+def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
+    """Within each round."""
+    return [a / b for a, b in zip(of, to, strict=True)]
 
 
 def quartiles(values: Iterable[float]) -> tuple[float, float]:

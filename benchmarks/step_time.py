@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -57,11 +58,14 @@ def session(rule: str, width: int, backend: str, precision: Precision) -> Sessio
     return fac.compile(spec, backend=backend, precision=precision).open(device="cpu")
 
 
+Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
 class Eager:
     """The same network in the way that a torch user writes it."""
 
-    def __init__(self, state: dict[str, Any], dtype: torch.dtype) -> None:
-        """Weights and biases as in `state`."""
+    def __init__(self, state: dict[str, Any], dtype: torch.dtype, optimiser: Optimiser | None = None) -> None:
+        """Weights and biases as in `state`; SGD with momentum unless told otherwise."""
         names = [name.removesuffix(".weight") for name in state if name.endswith(".weight")]
         layers: list[nn.Module] = []
         for name in names:
@@ -73,7 +77,8 @@ class Eager:
             layers += [linear, nn.ReLU()]
         self.net = nn.Sequential(*layers[:-1])
         self.names = names
-        self.optimiser = torch.optim.SGD(self.net.parameters(), lr=LR, momentum=MOMENTUM)
+        optimiser = optimiser or partial(torch.optim.SGD, lr=LR, momentum=MOMENTUM)
+        self.optimiser = optimiser(self.net.parameters())
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """One step of backpropagation."""

@@ -105,13 +105,14 @@ def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
 
 def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
-    from fac.backend import Compiled, Slot
+    from fac.backend import Compiled, Recipe, Slot
     from fac.build.functions import functions
     from fac.build.host import tasks
     from fac.build.initial import draw
     from fac.program.lower import kind_of
+    from fac.spec.schedules import schedule_of
 
-    made = functions(program)
+    made, train = functions(program), program.spec.train
     shape = program.nodes[-1].shape
     assert shape is not None
     used = {value.name for value in made.forward.inputs}
@@ -128,8 +129,11 @@ def compiled(program: Program) -> Compiled:
         output=shape,
         classes=kind_of("fac.losses", program.spec.loss).classes,
         lr=program.spec.update.lr,
-        initial=partial(draw, made.tensors, program.spec.train.seed),
+        initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
+        recipe=Recipe(
+            train.epochs, train.batch, train.seed, schedule_of(program.spec.update.schedule).body()
+        ),
     )
 
 

@@ -12,6 +12,7 @@ class OnnxBackend:
     name = "onnx"
     summary = "standard ONNX graphs of training steps and inference, run with onnxruntime"
     default_precision: Precision = "float32"
+    exports = ".onnx"
 
     def devices(self) -> tuple[str, ...]:
         """CUDA first, if onnxruntime can open a session there."""

@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, checker
 
-from fac.backend import Array, Artifact, write_common
+from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
 from fac.step.ir import Function
 from fac_onnx.emit import NEXT, model
 from fac_onnx.packages import require_runtime
+from fac_onnx.parameters import closed
+from fac_onnx.run_page import run_page
 
 if TYPE_CHECKING:
     from fac_onnx.session import OnnxSession
@@ -25,9 +27,11 @@ ARGUMENTS = ("x", "y", "lr", "step")
 
 
 class OnnxArtifact(Artifact):
-    """The models of one spec. Parameters are inputs of all of them, unless a file asks for constants."""
+    """The models of one spec. The state is an input of all of them, but for the forward pass that is written."""
 
-    def made(self, function: Function, constant: Mapping[str, NDArray[Any]] | None = None) -> ModelProto:
+    parameters: Parameters | None = "constants"
+
+    def made(self, function: Function) -> ModelProto:
         """One checked model: batch and scalars first, then the state in its own order, at either end."""
         c = self.compiled
         state = [slot.name for slot in c.state]
@@ -46,19 +50,48 @@ class OnnxArtifact(Artifact):
             "fac.precision": self.precision,
             "fac.state_map": json.dumps(moved),
         }
-        return model(function, self.precision, about, constant)
+        return model(function, self.precision, about)
 
     def content(self, function: Function) -> bytes:
         """The bytes of a model whose parameters are inputs: the same in every process."""
-        return self.made(function).SerializeToString(deterministic=True)
+        content: bytes = self.made(function).SerializeToString(deterministic=True)
+        return content
 
     def write(self, directory: str | Path) -> None:
         """The models, the initial state, a manifest, and `run.py`."""
-        c = self.compiled
-        constant = self.made(c.forward, c.initial()).SerializeToString(deterministic=True)
-        rest = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, c.step, c.probe)}
-        files = {"forward.onnx": constant, **rest}
-        write_common(self, "onnx", Path(directory), files)
+        c, directory = self.compiled, Path(directory)
+        drawn = c.initial()
+        # one after the other, so that a large state is not held twice
+        state = {name: np.asarray(drawn.pop(name), self.precision, order="C") for name in list(drawn)}
+        if self.parameters == "constants":
+            files = closed(self.made(c.forward), state, "forward.onnx")
+        else:
+            files = {"forward.onnx": self.content(c.forward)}
+        rest: dict[str, Content] = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, c.step, c.probe)}
+        rest["run.py"] = run_page(c, self.precision)
+        write_common(self, "onnx", directory, {**files, **rest}, state)
+        checker.check_model(directory / "forward.onnx")
+
+    def write_inference(
+        self, state: Mapping[str, Array], step: int, path: Path, device: str | None
+    ) -> Exported:
+        """The forward pass with its parameters as constants, loaded by onnxruntime."""
+        require_runtime()
+        from fac_onnx.device import chosen, runtime, session
+
+        device = chosen(device)
+        made = self.made(self.compiled.forward)
+        made.metadata_props.add(key="fac.step", value=str(step))
+        write_files(path.parent, closed(made, state, path.name))
+        checker.check_model(path)
+        runner = session(str(path), device)
+
+        def run(x: Array) -> Array:
+            output: Array
+            (output,) = runner.run(None, {"x": np.ascontiguousarray(x, self.precision)})
+            return output
+
+        return Exported(run, runtime(runner))
 
     def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> OnnxSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import onnxruntime as ort
@@ -46,15 +47,31 @@ def session(content: bytes | str, device: str) -> ort.InferenceSession:
     """
     options = ort.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
+    options.intra_op_num_threads = threads()
     wanted = [PROVIDERS[device]] if device == "cpu" else [PROVIDERS[device], PROVIDERS["cpu"]]
     try:
-        made = ort.InferenceSession(content, options, providers=wanted)
+        # its own fallback would go on elsewhere, on failures of single runs too, and print to standard output
+        made = ort.InferenceSession(content, options, providers=wanted, enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class but this one
-        where = f" `{content}`" if isinstance(content, str) else ""
+        where = f" `{content}`, which may be damaged or incomplete" if isinstance(content, str) else ""
         raise FacError(f"onnxruntime cannot load the model{where}: {_first_line(error)}") from error
     if PROVIDERS[device] not in made.get_providers():
         raise FacError(f"onnxruntime gives {', '.join(made.get_providers())} where `{device}` was asked for")
     return made
+
+
+def runtime(made: ort.InferenceSession) -> str:
+    """What runs a session, as it says itself."""
+    return f"onnxruntime {ort.__version__} ({', '.join(made.get_providers())})"
+
+
+def threads() -> int:
+    """How many threads run one operator: `OMP_NUM_THREADS`, or 0, which leaves the choice to onnxruntime.
+
+    torch and the BLAS of NumPy go by this variable; onnxruntime by itself does not look at it.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() else 0
 
 
 ERRORS_ONLY = 3

@@ -113,11 +113,11 @@ class Emitter:
         return self.casts[name, wanted]
 
     def operands(self, op: Op) -> list[str]:
-        """The names of the operands, those of one kind of number in one type."""
-        double = self.float == DOUBLE or all(v in self.host for v in op.operands)
+        """The names of the operands, those of one kind of number in one type: floats in that of a float result."""
+        scalars = DOUBLE if all(v in self.host for v in op.operands) else self.float
         narrow = any(v in self.narrow for v in op.operands)
         types = {
-            DType.FLOAT: DOUBLE if double else FLOAT,
+            DType.FLOAT: self.dtype(op.result) if op.result.type.dtype == DType.FLOAT else scalars,
             DType.INT: UINT32 if narrow or op.result in self.narrow else INT64,
             DType.BOOL: BOOL,
         }

@@ -120,7 +120,8 @@ class _Fusion:
             return line if line.c is None else None
         if line.kind != "matmul":
             return None
-        return Gemm(*line.operands, bool(line["ta"]), bool(line["tb"]), value, line.origin)
+        a, b = line.operands
+        return Gemm(a, b, bool(line["ta"]), bool(line["tb"]), value, line.origin)
 
     def _times(self, value: Value) -> tuple[Value, float]:
         """(V, k) where the value is V * k, k is known and nobody else reads it; else the value itself, times 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -9,6 +10,10 @@ from fac.diagnostics import FacError
 
 BUILDS = ("onnxruntime", "onnxruntime-gpu")
 """Distributions that bring the package `onnxruntime`. Each overwrites files of the other."""
+ANEW = (
+    "`pip uninstall -y onnxruntime onnxruntime-gpu`, then install one, "
+    '`pip install "fac-compiler[onnx]"` for CPUs or `"fac-compiler[cuda]"` for CUDA'
+)
 
 
 def require_onnx() -> None:
@@ -22,23 +27,26 @@ def require_onnx() -> None:
 
 
 def require_runtime() -> None:
-    """Exactly one build of onnxruntime has to be there.
+    """Exactly one build of onnxruntime has to be there, and whole.
 
     Raises:
-        FacError: none is, or both are.
+        FacError: none is, both are, or what is there cannot be imported.
     """
     found = [name for name in BUILDS if _installed(name)]
     if len(found) > 1:
         raise FacError(
-            "`onnxruntime` and `onnxruntime-gpu` are both installed and overwrite each other's files: "
-            "`pip uninstall -y onnxruntime onnxruntime-gpu`, then install one, "
-            '`pip install "fac-compiler[onnx]"` for CPUs or `"fac-compiler[cuda]"` for CUDA'
+            f"`onnxruntime` and `onnxruntime-gpu` are both installed and overwrite each other's files: {ANEW}"
         )
     if not found and find_spec("onnxruntime") is None:
         raise FacError(
             'backend `onnx` needs onnxruntime to run: pip install "fac-compiler[onnx]" for CPUs, '
             'or "fac-compiler[cuda]" for CUDA'
         )
+    try:
+        # not only the package: of two builds, removing one takes files of the other and leaves an empty folder
+        import_module("onnxruntime").InferenceSession  # noqa: B018
+    except (ImportError, AttributeError) as error:
+        raise FacError(f"onnxruntime is installed but cannot be imported ({error}): {ANEW}") from error
 
 
 def _installed(distribution: str) -> bool:

@@ -43,9 +43,9 @@ def turned(x: Array, transposed: bool) -> Array:
     return x.T if transposed else x
 
 
-def erf(x: Array) -> Any:
-    """The error function."""
-    return np.vectorize(math.erf, otypes=[float])(x).astype(x.dtype)
+def erf(x: Any) -> Any:
+    """The error function, of an array or a Python number."""
+    return np.vectorize(math.erf, otypes=[float])(x).astype(np.asarray(x).dtype)[()]
 
 
 def normal_cdf(x: Array) -> Any:

@@ -4,8 +4,17 @@ A backend emits an `Artifact` from a `Compiled`; an artifact opens a `Session`, 
 functions. At the boundary everything is a NumPy array or a float.
 """
 
-from fac.backend.artifact import Artifact, Backend, write_common
-from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Precision, Slot
+from fac.backend.artifact import (
+    Artifact,
+    Backend,
+    Content,
+    Exported,
+    Exporting,
+    Parameters,
+    write_common,
+    write_files,
+)
+from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Precision, Recipe, Slot
 from fac.backend.host import HostSession
 from fac.backend.session import Session
 
@@ -16,10 +25,16 @@ __all__ = [
     "Artifact",
     "Backend",
     "Compiled",
+    "Content",
+    "Exported",
+    "Exporting",
     "HostSession",
     "HostTask",
+    "Parameters",
     "Precision",
+    "Recipe",
     "Session",
     "Slot",
     "write_common",
+    "write_files",
 ]

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from fac.backend.boundary import check_state
 from fac.backend.compiled import Array, Compiled, Precision
 from fac.backend.session import Session
 from fac.diagnostics import FacError
 
+Content = str | bytes | Callable[[BinaryIO], object]
+"""Of a file: text, bytes, or what writes it, for more than should lie in memory twice."""
+
+Parameters = Literal["constants", "inputs"]
+"""How a file of the forward pass has the parameters: in it, or as inputs beside x."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An inference file, read anew by what runs such files."""
+
+    run: Callable[[Array], Array]
+    """From x [N, *sample] to the network's output."""
+    runtime: str
+    """What runs it and where, as it says itself: `onnxruntime 1.31.1 (CPUExecutionProvider)`."""
+
 
 class Artifact(ABC):
     """What a backend made of a compiled spec."""
+
+    parameters: Parameters | None = None
+    """Of the forward pass that `write` writes, to be set before; None in a backend without the choice."""
 
     def __init__(self, compiled: Compiled, precision: Precision) -> None:
         self.compiled, self.precision = compiled, precision
@@ -32,6 +53,26 @@ class Artifact(ABC):
         Raises:
             FacError: the device is not there, or the state belongs to another spec.
         """
+
+    def export(self, state: Mapping[str, Array], path: str | Path, device: str | None = None) -> Exported:
+        """Write the network with the parameters of a state as one file for inference, and load that file anew.
+
+        Args:
+            state: as `Session.state()` gives it.
+            path: of the file. What does not fit into it goes beside it, under names that begin with its own.
+            device: where the file is loaded; the default one if not given.
+
+        Raises:
+            FacError: the backend makes no such files, the state belongs to another spec, the device is not there,
+                or the file cannot be written.
+        """
+        return self.write_inference(*check_state(self.compiled, state, self.precision), Path(path), device)
+
+    def write_inference(
+        self, state: Mapping[str, Array], step: int, path: Path, device: str | None
+    ) -> Exported:
+        """What `export` does with a state that is one of this spec: the part of a backend that is `Exporting`."""
+        raise FacError(f"`{type(self).__name__}` makes no files for inference")
 
 
 class Backend(Protocol):
@@ -63,8 +104,29 @@ class Backend(Protocol):
         """
 
 
-def write_common(artifact: Artifact, backend: str, directory: Path, files: Mapping[str, str | bytes]) -> None:
+@runtime_checkable
+class Exporting(Backend, Protocol):
+    """A backend whose artifacts can be exported. `fac export` finds it by what the file is called."""
+
+    exports: str
+    """How the names of its files end, such as `.onnx`."""
+
+
+def write_common(
+    artifact: Artifact,
+    backend: str,
+    directory: Path,
+    files: Mapping[str, Content],
+    state: Mapping[str, Array] | None = None,
+) -> None:
     """Write files, the initial state as safetensors, and `manifest.json` that describes them.
+
+    Args:
+        artifact: what the files are.
+        backend: its name.
+        directory: is made if need be.
+        files: by name.
+        state: the initial one, if it has been drawn already.
 
     Raises:
         FacError: the folder cannot be written.
@@ -85,13 +147,29 @@ def write_common(artifact: Artifact, backend: str, directory: Path, files: Mappi
         "files": [*files, "state.safetensors", "manifest.json"],
     }
     # In row-major order: safetensors stores the memory as it lies, so a transposed array would come back scrambled.
-    state = {name: np.array(a, artifact.precision, order="C") for name, a in c.initial().items()}
+    given = c.initial() if state is None else state
+    arrays = {name: np.asarray(a, artifact.precision, order="C") for name, a in given.items()}
     metadata = {"spec_hash": c.spec_hash, "name": c.name, "fac_version": c.version}
+    last: dict[str, Content] = {
+        "state.safetensors": save(arrays, metadata),
+        "manifest.json": json.dumps(manifest, indent=2) + "\n",
+    }
+    write_files(directory, {**files, **last})
+
+
+def write_files(directory: Path, files: Mapping[str, Content]) -> None:
+    """Write files into a folder, which is made if need be, in their order.
+
+    Raises:
+        FacError: the folder cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            (directory / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        (directory / "state.safetensors").write_bytes(save(state, metadata))
-        (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+            with (directory / name).open("wb") as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise FacError(f"cannot write to `{directory}`: {error.strerror or error}") from error

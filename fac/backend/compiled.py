@@ -42,6 +42,21 @@ class HostTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the spec is trained, for backends that write a program which does it. Sessions are told by the trainer.
+
+    The defaults are for functions that no spec stands behind.
+    """
+
+    epochs: int = 1
+    batch: int = 1
+    seed: int = 0
+    """Of the order of the samples."""
+    factor: tuple[str, ...] = ("return 1.0",)
+    """The factor on the learning rate: lines of a Python function (step, steps_per_epoch, epochs) with `math`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A spec after all stages that do not depend on a backend. Plain data: no YAML, no pydantic."""
 
@@ -63,3 +78,4 @@ class Compiled:
     """The learning rate of a step that is given none."""
     initial: Callable[[], dict[str, NDArray[np.float64]]]
     tasks: tuple[HostTask, ...] = ()
+    recipe: Recipe = Recipe()

@@ -16,8 +16,10 @@ COMMANDS = (
     "rule",
     "schema",
     "show",
+    "data",
     "compile",
     "train",
+    "export",
     "compare",
     "backends",
 )

@@ -14,7 +14,7 @@ import click
 from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
-    from fac.backend import Precision
+    from fac.backend import Parameters, Precision
 
 MANIFEST = "manifest.json"
 
@@ -24,6 +24,11 @@ MANIFEST = "manifest.json"
 @click.option("--backend", help="Default: torch if it can be used, else reference.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: `build/NAME`.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
+@click.option(
+    "--parameters",
+    type=click.Choice(("constants", "inputs")),
+    help="Of the written forward pass, for backends that have the choice: onnx, where constants are the default.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def compile_(
@@ -31,6 +36,7 @@ def compile_(
     backend: str | None,
     output: Path | None,
     precision: Precision | None,
+    parameters: Parameters | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -40,6 +46,12 @@ def compile_(
 
     chosen_name = chosen(backend).name
     artifact = compile(spec, chosen_name, precision, overrides)
+    if parameters is not None:
+        if artifact.parameters is None:
+            raise FacError(
+                f"the backend `{chosen_name}` has no choice of `--parameters`: leave the option out"
+            )
+        artifact.parameters = parameters
     if output is None:
         output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip(".") or "artifact")
     earlier = earlier_files(output)

@@ -3,6 +3,8 @@
 A schedule is a factor on the learning rate. Steps and epochs count from 0; with w warm-up steps
 
     factor(s) = ramp(s) · shape(s),    ramp(s) = min(1, (s + 1) / w)
+
+Each schedule also writes itself out as Python, for programs that train without fac.
 """
 
 from __future__ import annotations
@@ -35,8 +37,22 @@ class Warmed(Model):
         ramp = (step + 1) / warm if step < warm else 1.0
         return ramp * self.shape(step, warm, steps_per_epoch, epochs)
 
+    def body(self) -> tuple[str, ...]:
+        """The lines of a Python function (step, steps_per_epoch, epochs) that gives what `factor` does."""
+        if self.warmup in (0, Epochs(epochs=0)):
+            *lines, shape = self.shape_body(warmed=False)
+            return (*lines, f"return {shape}")
+        warm = f"{self.warmup.epochs} * steps_per_epoch" if isinstance(self.warmup, Epochs) else self.warmup
+        *lines, shape = self.shape_body(warmed=True)
+        # the ramp first: lines of the shape may round `step`
+        return (f"warm = {warm}", "ramp = min(1, (step + 1) / warm)", *lines, f"return ramp * {shape}")
+
     def shape(self, step: int, warm: int, steps_per_epoch: int, epochs: int) -> float:
         """The factor apart from the warm-up, which lasts `warm` steps. Each schedule defines its own."""
+        raise NotImplementedError
+
+    def shape_body(self, warmed: bool) -> tuple[str, ...]:
+        """`shape` as lines of Python. The last is an expression; if `warmed`, there is a `warm`, and it is a factor."""
         raise NotImplementedError
 
 
@@ -48,6 +64,10 @@ class Constant(Warmed):
     def shape(self, step: int, warm: int, steps_per_epoch: int, epochs: int) -> float:
         """The factor apart from the warm-up: always 1."""
         return 1.0
+
+    def shape_body(self, warmed: bool) -> tuple[str, ...]:
+        """1, as Python."""
+        return ("1.0",)
 
 
 class Cosine(Warmed):
@@ -73,6 +93,16 @@ class Cosine(Warmed):
         done = min(1.0, past / span) if span > 0 else 1.0
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
 
+    def shape_body(self, warmed: bool) -> tuple[str, ...]:
+        """The cosine, as Python."""
+        past = "max(0, step - warm)" if warmed else "step"
+        span = "max(1, steps_per_epoch * epochs - warm)" if warmed else "(steps_per_epoch * epochs)"
+        wave = f"{(1 - self.floor) * 0.5} * (1 + math.cos(math.pi * done))"
+        if self.floor:
+            wave = f"({self.floor} + {wave})" if warmed else f"{self.floor} + {wave}"
+        rounded = ("step -= step % steps_per_epoch",) if self.per == "epoch" else ()
+        return (*rounded, f"done = min(1, {past} / {span})", wave)
+
 
 class StepDecay(Warmed):
     """shape = gamma^⌊epoch / every⌋. Epochs count from the start of the training, warm-up or not."""
@@ -86,6 +116,10 @@ class StepDecay(Warmed):
     def shape(self, step: int, warm: int, steps_per_epoch: int, epochs: int) -> float:
         """The factor apart from the warm-up: one `gamma` for each fall so far."""
         return self.gamma ** (step // steps_per_epoch // self.every)
+
+    def shape_body(self, warmed: bool) -> tuple[str, ...]:
+        """The power, as Python."""
+        return (f"{self.gamma} ** (step // steps_per_epoch // {self.every})",)
 
 
 AnySchedule = Constant | Cosine | StepDecay

@@ -40,12 +40,14 @@ class Call:
     @property
     def id(self) -> str:
         """Such as `relu(f[N, 3])`, unique."""
-        settings = [f"{k}={_text(v)}" for k, v in self.attributes.items() if v is not False]
+        settings = [_setting(k, v) for k, v in self.attributes.items() if v is not False]
         return f"{self.kind}({', '.join([*map(str, self.operands), *settings])})"
 
 
-def _text(value: Attribute) -> str:
-    return str(Type(value))[1:] if isinstance(value, tuple) else str(value)
+def _setting(name: str, value: Attribute) -> str:
+    if value is True:
+        return name
+    return f"{name}={str(Type(value))[1:] if isinstance(value, tuple) else value}"
 
 
 def concrete(shape: Shape, samples: int) -> tuple[int, ...]:
@@ -110,10 +112,7 @@ CALLS = (
         for shape in ((N, 3), ())
     ),
     Call("log_softmax", (f(N, 3),), f(N, 3)),
-    *(
-        Call(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3))
-        for kind in ("relu", "tanh", "sigmoid", "gelu")
-    ),
+    *(Call(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
     Call("leaky_relu", (f(N, 3),), f(N, 3), {"slope": 0.1}),
     Call("leaky_relu_input", (f(N, 3), f(N, 3)), f(N, 3), {"slope": 0.1}),
     *(

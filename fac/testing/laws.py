@@ -33,46 +33,55 @@ def pair(rule: str, rank: int = 6) -> Data:
     return {"rule": rule, "rank": rank, "learn": "fixed"}
 
 
+FA, DFA, LDFA, DIRECT_LDFA = {"rule": "fa"}, {"rule": "dfa"}, pair("ldfa"), pair("direct_ldfa")
+
+
 def cases() -> Iterator[Case]:
     """Routings that mean the same, then what a change of one matrix changes."""
-    for name, layers in {"a chain": NET, "skips": SKIP}.items():
-        exact = partial(update, spec(layers, update=UNIT), same)
-        for rule, feedback in {"fa with B = W": {"rule": "fa"}, "ldfa with P = 1, Q = W^T": pair("ldfa")}.items():
-            routed = partial(update, spec(layers, feedback, UNIT), partial(sending, weights, True))
-            yield law(f"{rule} is bp x {name}", routed, exact)
-    exact = partial(update, spec(LINEAR, update=UNIT), same)
-    for rule, feedback in {"dfa": {"rule": "dfa"}, "direct_ldfa": pair("direct_ldfa")}.items():
-        routed = partial(update, spec(LINEAR, feedback, UNIT), partial(sending, products, False))
-        yield law(f"{rule} with products of weights is bp x linear layers", routed, exact)
-    for full, low, like, through in (("fa", "ldfa", weights, True), ("dfa", "direct_ldfa", products, False)):
-        edit = partial(sending, partial(drawn, like), through)
-        yield law(
-            f"{low} of full rank with P = 1 is {full}",
-            partial(update, spec(NET, pair(low), UNIT), edit),
-            partial(update, spec(NET, {"rule": full}, UNIT), edit),
-        )
-    following = spec(NET, {"rule": "fa", "learn": {"rule": "kolen_pollack"}}, DECAY)
-    yield law(
-        "fa_kp with B = W stays bp",
-        partial(update, following, partial(sending, weights, True), given=SEVERAL),
-        partial(update, spec(NET, update=DECAY), same, given=SEVERAL),
-    )
+    yield from exact_feedback()
+    yield from full_rank()
     for combine in ("replace", "add"):
         yield law(
             f"two equal routes at half scale are one x {combine}",
             partial(update, spec(NET, direct(combine, 0.5, 0.5), UNIT), twice),
             partial(update, spec(NET, direct(combine, 1.0), UNIT), same),
         )
-    for rule, feedback in {
-        "fa": {"rule": "fa"},
-        "dfa": {"rule": "dfa"},
-        "ldfa": pair("ldfa", 2),
-        "direct_ldfa": pair("direct_ldfa", 2),
-    }.items():
+    thin = {"fa": FA, "dfa": DFA, "ldfa": pair("ldfa", 2), "direct_ldfa": pair("direct_ldfa", 2)}
+    for rule, feedback in thin.items():
         data = spec(NET, feedback, UNIT)
-        yield law(
-            f"other feedback gives another update x {rule}", partial(negated, data), partial(mirrored, data)
-        )
+        name = f"other feedback gives another update x {rule}"
+        yield law(name, partial(negated, data), partial(mirrored, data))
+
+
+def exact_feedback() -> Iterator[Case]:
+    """Feedback that sends what backpropagation sends."""
+    send = partial(sending, weights, True)
+    for name, layers in {"a chain": NET, "skips": SKIP}.items():
+        bp = partial(update, spec(layers, update=UNIT), same)
+        yield law(f"fa with B = W is bp x {name}", partial(update, spec(layers, FA, UNIT), send), bp)
+        routed = partial(update, spec(layers, LDFA, UNIT), send)
+        yield law(f"ldfa with P = 1, Q = W^T is bp x {name}", routed, bp)
+    learned = spec(NET, FA | {"learn": {"rule": "kolen_pollack"}}, DECAY)
+    yield law(
+        "fa_kp with B = W stays bp",
+        partial(update, learned, send, given=SEVERAL),
+        partial(update, spec(NET, update=DECAY), same, given=SEVERAL),
+    )
+    bp = partial(update, spec(LINEAR, update=UNIT), same)
+    for rule, feedback in {"dfa": DFA, "direct_ldfa": DIRECT_LDFA}.items():
+        routed = partial(update, spec(LINEAR, feedback, UNIT), partial(sending, products, False))
+        yield law(f"{rule} with products of weights is bp x linear layers", routed, bp)
+
+
+def full_rank() -> Iterator[Case]:
+    """Pairs of full rank beside the full matrix that they multiply to."""
+    edit = partial(sending, partial(drawn, weights), True)
+    full = partial(update, spec(NET, FA, UNIT), edit)
+    yield law("ldfa of full rank with P = 1 is fa", partial(update, spec(NET, LDFA, UNIT), edit), full)
+    edit = partial(sending, partial(drawn, products), False)
+    full = partial(update, spec(NET, DFA, UNIT), edit)
+    low = partial(update, spec(NET, DIRECT_LDFA, UNIT), edit)
+    yield law("direct_ldfa of full rank with P = 1 is dfa", low, full)
 
 
 # -- routings that mean the same ------------------------------------------------------------------------------------
@@ -90,7 +99,9 @@ def moved(session: Session, state: State, given: Sequence[Batch] = ONE) -> dict[
     for x, y in given:
         session.step(x, y)
     after = session.state()
-    return {slot.name: after[slot.name] - state[slot.name] for slot in session.compiled.state if slot.parameter}
+    return {
+        slot.name: after[slot.name] - state[slot.name] for slot in session.compiled.state if slot.parameter
+    }
 
 
 def away_from_zero(state: State) -> State:
@@ -137,7 +148,8 @@ def direct(combine: str, *scales: float) -> Data:
     """Routes from the loss to fc1."""
     return {
         "routes": tuple(
-            {"to": "fc1", "matrix": {"kind": "random", "scale": scale}, "combine": combine} for scale in scales
+            {"to": "fc1", "matrix": {"kind": "random", "scale": scale}, "combine": combine}
+            for scale in scales
         )
     }
 

@@ -19,7 +19,7 @@ from fac.backend import Array, Compiled, Slot
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import Batch, DType, N, Shape, Type
-from fac.testing.calls import CALLS, Call, draw
+from fac.testing.calls import CALLS, Call, concrete, draw
 from fac.testing.case import Answers, Case, Subject, agreement
 
 SAMPLES = (4, 1)
@@ -49,18 +49,17 @@ def only(call: Call, tensors: set[int]) -> Compiled:
 
     Args:
         call: the op and its operands.
-        tensors: which of the scalar operands are state; the other ones are constants.
+        tensors: which of the scalar operands are tensors; the other ones are constants.
     """
-    b = Builder()
-    sample = shape_of_x(call)
-    state: dict[str, Array] = {"weight": np.ones(1)}
-    x = b.input("x", Type((N, *sample)))
-    operands = [operand(b, x, call, k, tensors, state) for k in range(len(call.operands))]
+    wiring = Wiring(call)
+    b = wiring.b
+    operands = [wiring.operand(k, k in tensors) for k in range(len(call.operands))]
     result = b.cast(b.emit(call.kind, *operands, **call.attributes), DType.FLOAT)
     if result.type.shape[:1] != (N,):
         result = b.broadcast_to(result, (N, *result.type.shape))
-    output = tuple(dim for dim in result.type.shape[1:] if isinstance(dim, int))
+    sample, output = shape_of_x(call), without_batch(result.type.shape)
     evaluate, step, probe = (plain(name, sample, output) for name in ("evaluate", "step", "probe"))
+    state = wiring.state | {"weight": np.ones(1)}
     return Compiled(
         name=call.kind,
         spec_hash="0" * 16,
@@ -69,7 +68,7 @@ def only(call: Call, tensors: set[int]) -> Compiled:
         evaluate=evaluate,
         step=step,
         probe=probe,
-        state=tuple(Slot(name, array.shape, name != "weight") for name, array in state.items()),
+        state=tuple(Slot(name, array.shape, name in wiring.state) for name, array in state.items()),
         sample=sample,
         output=output,
         classes=False,
@@ -78,30 +77,38 @@ def only(call: Call, tensors: set[int]) -> Compiled:
     )
 
 
-def operand(b: Builder, x: Value, call: Call, k: int, tensors: set[int], state: dict[str, Array]) -> Value:
-    """Operand number k, made of x, of an array that is added to `state`, or of a number."""
-    type = call.operands[k]
-    if N in type.shape:
-        return from_x(b, x, call, k, state)
-    drawn = draw(call, 1)[k]
-    if type.shape == () and k not in tensors:
-        return b.constant(drawn)
-    # A scalar that is an input of its own would be a number known beforehand, such as `lr`.
-    state[f"a{k}"] = np.reshape(drawn, type.shape or (1,))
-    return b.reshape(b.input(f"a{k}", Type(state[f"a{k}"].shape)), type.shape)
+class Wiring:
+    """A forward pass that has x, and the state that brings its operands to where the call can take them."""
 
+    def __init__(self, call: Call) -> None:
+        self.call, self.b = call, Builder()
+        self.x = self.b.input("x", Type((N, *shape_of_x(call))))
+        self.state: dict[str, Array] = {}
 
-def from_x(b: Builder, x: Value, call: Call, k: int, state: dict[str, Array]) -> Value:
-    """Operand number k, which is x itself if nothing else is in x."""
-    type = call.operands[k]
-    value = x
-    if len(batched(call)) > 1:
-        state[f"columns{k}"] = selection(call, k)
-        value = b.matmul(x, b.input(f"columns{k}", Type(state[f"columns{k}"].shape)))
-    if type.shape[0] == N:
-        return b.cast(b.reshape(value, type.shape), type.dtype)
-    state["identity"] = np.eye(width(type.shape))
-    return b.matmul(b.input("identity", Type(state["identity"].shape)), value, tb=True)
+    def operand(self, k: int, tensor: bool) -> Value:
+        """Operand number k, which is a tensor even if it is a scalar, or may be a number."""
+        type = self.call.operands[k]
+        if N in type.shape:
+            return self._from_x(k, type)
+        drawn = draw(self.call, 1)[k]
+        if type.shape == () and not tensor:
+            return self.b.constant(drawn)
+        # As an input of its own a scalar would be a number that is known beforehand, such as `lr`.
+        kept = self._kept(f"a{k}", np.reshape(drawn, concrete(type.shape, 1) or (1,)))
+        return self.b.reshape(kept, type.shape)
+
+    def _from_x(self, k: int, type: Type) -> Value:
+        """X itself if nothing else is in it."""
+        value = self.x
+        if len(batched(self.call)) > 1:
+            value = self.b.matmul(value, self._kept(f"columns{k}", selection(self.call, k)))
+        if type.shape[0] == N:
+            return self.b.cast(self.b.reshape(value, type.shape), type.dtype)
+        return self.b.matmul(self._kept("identity", np.eye(width(type.shape))), value, tb=True)
+
+    def _kept(self, name: str, array: Array) -> Value:
+        self.state[name] = array
+        return self.b.input(name, Type(array.shape))
 
 
 def batched(call: Call) -> list[int]:
@@ -109,17 +116,20 @@ def batched(call: Call) -> list[int]:
     return [k for k, type in enumerate(call.operands) if N in type.shape]
 
 
+def without_batch(shape: Shape) -> tuple[int, ...]:
+    """The dimensions of one sample."""
+    return tuple(dim for dim in shape if not isinstance(dim, Batch))
+
+
 def width(shape: Shape) -> int:
     """Numbers per sample."""
-    return prod(dim for dim in shape if not isinstance(dim, Batch))
+    return prod(without_batch(shape))
 
 
 def shape_of_x(call: Call) -> tuple[int, ...]:
     """Of one sample: that of the only operand in x, or a row of columns of all of them."""
-    inside = batched(call)
-    if len(inside) == 1:
-        return tuple(dim for dim in call.operands[inside[0]].shape if not isinstance(dim, Batch))
-    return (sum(width(call.operands[k].shape) for k in inside) or 1,)
+    inside = [call.operands[k].shape for k in batched(call)]
+    return without_batch(inside[0]) if len(inside) == 1 else (sum(map(width, inside)) or 1,)
 
 
 def columns(call: Call, n: int) -> Array:

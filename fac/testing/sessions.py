@@ -101,7 +101,7 @@ def wrong_batches(subject: Subject) -> None:
 
 
 def measuring(subject: Subject) -> None:
-    """`evaluate`, `probe` and `forward` leave the state alone, and repeat themselves."""
+    """`evaluate`, `probe` and `forward` leave the state alone, repeat themselves, and agree with each other."""
     session = subject.open(spec(DROPOUT, RULES["ldfa_oja_kp"]))
     session.step(X, Y)
     before = session.state()
@@ -110,6 +110,8 @@ def measuring(subject: Subject) -> None:
     compare(first[0], second[0], 0)
     compare(first[1], second[1], 0)
     compare({"forward": first[2]}, {"forward": second[2]}, 0)
+    hits = float(np.mean(first[2].argmax(1) == Y))
+    require(abs(first[0]["accuracy"] - hits) < 1e-12, "`evaluate` counts other hits than `forward` makes")
 
 
 def resumed(update: str, subject: Subject) -> None:
@@ -146,5 +148,7 @@ def written(subject: Subject) -> None:
         }
         found = {key: manifest.get(key) for key in expected} | {"files": sorted(manifest["files"])}
         require(found == expected, f"the manifest says {found}, but the folder is {expected}")
-        initial = {name: array.astype(subject.precision) for name, array in artifact.compiled.initial().items()}
+        initial = {
+            name: array.astype(subject.precision) for name, array in artifact.compiled.initial().items()
+        }
         equal(load_file(target / "state.safetensors"), initial)

@@ -13,9 +13,8 @@ from fac.testing.case import Case, Subject
 if TYPE_CHECKING:
     import pytest
 
-CASES: dict[str, Case] = {
-    case.id: case for family in (ops, layers, rules, steps, sessions, laws) for case in family.cases()
-}
+FAMILIES = (ops, layers, rules, steps, sessions, laws)
+CASES: dict[str, Case] = {case.id: case for family in FAMILIES for case in family.cases()}
 
 
 class BackendConformance:

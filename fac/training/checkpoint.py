@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -111,18 +111,30 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         FacError: the file cannot be written; what was there before still is.
     """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place once it is complete.
+
+    Raises:
+        FacError: the file cannot be written; what was there before still is.
+    """
     # beside its place, because a rename is atomic only within one file system
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
         with suppress(OSError):
             unfinished.unlink()
-        raise unwritable(path, error) from error
 
 
 def unwritable(path: Path, error: OSError) -> FacError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fac.pipeline import compile
+from fac_onnx.session import OnnxSession
 from tests.build.nets import mlp, spec
 
 DATA = spec(mlp(6, 3))
@@ -23,4 +24,5 @@ def test_one_variable_sets_the_threads(
     else:
         monkeypatch.setenv("OMP_NUM_THREADS", variable)
     session = compile(DATA, backend="onnx").open(device="cpu")
+    assert isinstance(session, OnnxSession)
     assert [r.get_session_options().intra_op_num_threads for r in session.runners.values()] == [threads]

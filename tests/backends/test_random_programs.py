@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fac.build.functions import build_evaluate, build_forward, build_probe, build_step
 from fac.passes import optimise
-from fac.pipeline import lowered
+from fac.pipeline import find_backend, lowered
 from fac.step.verify import verify
-from tests.backends.test_conformance import agree, pair
-from tests.build.nets import Data, batch, linear, spec
+from fac.testing.case import Subject, compare
+from fac.testing.nets import Data, answers, batch, linear, spec
 
 WIDTH = 4
 TOLERANCE = 1e-10
@@ -139,12 +137,9 @@ def test_verifies_and_backends_agree(data: Data) -> None:
     ):
         verify(function)
         optimise(function, lambda _, after: verify(after))
-    reference, other = pair(data, "float64", "cpu")
-    for step in range(3):
-        x, y = batch(n=6 - step, seed=step)
-        losses = [float(session.step(x, y)["loss"]) for session in (reference, other)]
-        assert losses[1] == pytest.approx(losses[0], rel=TOLERANCE)
-    agree(reference, other, TOLERANCE)
-    expected, found = reference.probe(x, y), other.probe(x, y)
-    assert expected.keys() == found.keys()
-    np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=TOLERANCE, atol=TOLERANCE)
+    given = [batch(n=6 - step, seed=step) for step in range(3)]
+    expected, found = (
+        answers(Subject(find_backend(name), "float64", "cpu").open(data), given)
+        for name in ("reference", "torch")
+    )
+    compare(found, expected, TOLERANCE)

@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from fac.pipeline import compile
+from fac.testing.nets import NET, RELU, Data, batch, linear, mlp, spec
+from fac.testing.rules import RULES, UPDATES
 from fac_torch import emit
 from fac_torch.emit import Emitter
-from tests.backends.test_conformance import RULES, UPDATES
-from tests.build.nets import RELU, Data, batch, linear, mlp, spec
 from tests.passes.golden import matches
 
-NET = mlp(8, 6, 3)
 MOMENTUM = UPDATES["momentum"]
 
 

@@ -13,11 +13,13 @@ from safetensors.numpy import save_file
 
 from fac.diagnostics import FacError
 from fac.pipeline import compile
-from fac_torch import device, kernels
-from tests.backends.test_conformance import DEVICES, DROPOUT, NET, RULES, distance
-from tests.backends.test_conformance import UPDATES as SHARED
-from tests.build.nets import batch, spec
+from fac.testing.case import distance
+from fac.testing.nets import DROPOUT, NET, batch, spec
+from fac.testing.rules import RULES
+from fac.testing.rules import UPDATES as SHARED
+from fac_torch import BACKEND, device, kernels
 
+DEVICES = BACKEND.devices()
 UPDATES = SHARED | {"plain_nesterov": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True}}
 OPTIMISERS = ["sgd", "momentum", "nesterov", "plain_nesterov", "adam", "adamw", "groups"]
 

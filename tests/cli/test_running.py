@@ -90,3 +90,23 @@ def test_the_written_step(run: Run, flat: Path) -> None:
     found = subprocess.run([sys.executable, "main.py"], cwd="out", capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
     assert "dict_keys(['loss', 'hits'])" in found.stdout
+
+
+def test_the_written_training(run: Run, spec: Path) -> None:
+    """The commands as they stand, and the options that the page names."""
+    spec.rename("spec.fac.yaml")
+    (code,) = re.findall(r"```\n(.*?)```", section("The written training"), re.DOTALL)
+    *commands, last = [shlex.split(line) for line in code.splitlines()]
+    for command, *arguments in commands:
+        assert command == "fac"
+        assert run(*arguments)[0] == 0
+    assert last[0] == "python"
+    found = subprocess.run([sys.executable, *last[1:]], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert Path("trained.safetensors").exists()
+    helped = subprocess.run([sys.executable, last[1], "--help"], capture_output=True, text=True).stdout
+    options = {option.split()[0] for option in named("The written training")}
+    assert options == set(re.findall(r"^  (--\w+)", helped, re.MULTILINE))
+    arrays = re.findall(r"`(data: \{source: arrays.*\})`", section("The written training"))
+    assert run("check", "spec.fac.yaml", "--set", arrays[0].replace(": ", "=", 1))[0] == 0

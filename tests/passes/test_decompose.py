@@ -10,35 +10,36 @@ from fac.passes.decompose import decompose
 from fac.pipeline import compiled, lowered
 from fac.step.ops import OPS
 from fac.step.verify import verify
+from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
 from tests.build.nets import mlp, spec
-from tests.step.op_cases import CASES, Case, draw, function_of, x_of
+from tests.step.op_cases import draw, function_of, x_of
 
-FINER = [case for case in CASES if OPS[case.kind].finer is not None]
+FINER = [call for call in CALLS if OPS[call.kind].finer is not None]
 FINEST = {kind for kind, definition in OPS.items() if definition.finer is None}
 TOLERANCE = 1e-14
 """Relative, in float64: the same sums in another order."""
 
 
-@pytest.mark.parametrize("case", FINER, ids=lambda case: case.id)
-def test_finer_ops_compute_the_same(case: Case) -> None:
-    function = function_of(case, lambda b, v: {"result": v}, "forward")
+@pytest.mark.parametrize("call", FINER, ids=lambda call: call.id)
+def test_finer_ops_compute_the_same(call: Call) -> None:
+    function = function_of(call, lambda b, v: {"result": v}, "forward")
     finer = decompose(function, FINEST)
     verify(finer)
     assert {op.kind for op in finer.ops} <= FINEST
-    inputs = {"x": x_of(), **draw(case)}
+    inputs = {"x": x_of(), **draw(call)}
     expected, found = (run(f, inputs, np.dtype("float64"))["result"] for f in (function, finer))
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def test_each_coarse_op_has_a_case() -> None:
-    assert {case.kind for case in FINER} == set(OPS) - FINEST
+    assert {call.kind for call in FINER} == set(OPS) - FINEST
 
 
 @pytest.mark.parametrize("size", [700.0, -700.0, 1e4])
 def test_log_softmax_does_not_overflow(size: float) -> None:
-    case = next(case for case in FINER if case.kind == "log_softmax")
-    finer = decompose(function_of(case, lambda b, v: {"result": v}, "forward"), FINEST)
+    call = next(call for call in FINER if call.kind == "log_softmax")
+    finer = decompose(function_of(call, lambda b, v: {"result": v}, "forward"), FINEST)
     z = np.zeros((4, 3))
     z[:, 0] = size
     found = run(finer, {"x": x_of(), "a0": z}, np.dtype("float64"))["result"]
@@ -48,7 +49,7 @@ def test_log_softmax_does_not_overflow(size: float) -> None:
 
 
 def test_a_function_without_coarse_ops_is_returned_as_it_is() -> None:
-    function = function_of(CASES[0], lambda b, v: {"result": v}, "forward")
+    function = function_of(CALLS[0], lambda b, v: {"result": v}, "forward")
     assert decompose(function, FINEST) is function
 
 

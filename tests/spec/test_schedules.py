@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -60,6 +61,56 @@ def test_cosine_spans_the_steps_after_the_warmup() -> None:
 def test_warmup_may_fill_the_whole_training(warmup: int) -> None:
     expected = [(step + 1) / warmup for step in range(8)]
     assert factors(Cosine(warmup=warmup), 4, 2) == pytest.approx(expected)
+
+
+def written(schedule: Warmed) -> Callable[[int, int, int], float]:
+    """The function that `body` writes."""
+    lines = "".join(f"    {line}\n" for line in schedule.body())
+    names: dict[str, Callable[[int, int, int], float]] = {}
+    exec(f"import math\ndef factor(step, steps_per_epoch, epochs):\n{lines}", names)
+    return names["factor"]
+
+
+SHAPES = [
+    Constant(),
+    Cosine(),
+    Cosine(floor=0.1),
+    Cosine(floor=1.0),
+    Cosine(per="epoch"),
+    Cosine(floor=1e-7, per="epoch"),
+    StepDecay(every=1),
+    StepDecay(every=2, gamma=0.3),
+    StepDecay(every=3, gamma=1.0),
+]
+WARMUPS = [0, 1, 3, 8, 100, *(Epochs(epochs=epochs) for epochs in (0, 1, 2, 9))]
+
+
+@pytest.mark.parametrize("warmup", WARMUPS, ids=str)
+@pytest.mark.parametrize(
+    "shape", SHAPES, ids=lambda s: f"{s.kind} {s.model_dump(exclude={'kind', 'warmup'})}"
+)
+def test_written_out_a_schedule_means_the_same(shape: Warmed, warmup: int | Epochs) -> None:
+    """Past the last step too, where a training that goes on for longer may get."""
+    schedule = shape.model_copy(update={"warmup": warmup})
+    function = written(schedule)
+    for steps_per_epoch, epochs in ((1, 1), (1, 7), (4, 2), (5, 4)):
+        steps = range(steps_per_epoch * epochs + 3)
+        found = [function(step, steps_per_epoch, epochs) for step in steps]
+        expected = [schedule.factor(step, steps_per_epoch, epochs) for step in steps]
+        assert found == pytest.approx(expected, rel=0, abs=1e-15)
+
+
+def test_written_out_a_schedule_says_no_more_than_it_needs() -> None:
+    assert Constant().body() == ("return 1.0",)
+    assert Cosine().body() == (
+        "done = min(1, step / (steps_per_epoch * epochs))",
+        "return 0.5 * (1 + math.cos(math.pi * done))",
+    )
+    assert StepDecay(every=2, warmup=Epochs(epochs=1)).body() == (
+        "warm = 1 * steps_per_epoch",
+        "ramp = min(1, (step + 1) / warm)",
+        "return ramp * 0.1 ** (step // steps_per_epoch // 2)",
+    )
 
 
 def test_plain_names_and_models_mean_the_same() -> None:

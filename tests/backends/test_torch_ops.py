@@ -1,4 +1,4 @@
-"""Reference against torch, op by op: each as one emitted function, with torch's memory and with the workspace's."""
+"""What the shipped suite does not see of single ops: the workspace's memory beside torch's own, and the hash kernel."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from fac.step.ir import Function, Value
 from fac.step.ops import OPS
 from fac.step.random import bernoulli, uniform_bits
 from fac.step.types import DType, N, Type
+from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
 from fac_torch import BACKEND, kernels
 from fac_torch.emit import Emitter
 from fac_torch.templates import TEMPLATES
-from tests.step.op_cases import CASES, SAMPLES, Case, draw, function_of, x_of
+from tests.step.op_cases import SAMPLES, draw, function_of, x_of
 
-DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+DEVICES = BACKEND.devices()
 TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
 """Absolute, for numbers near 1. In float32 `gelu_input` and `matmul` lose a few units in the last place."""
 
@@ -59,17 +60,17 @@ def with_state(b: Builder, result: Value) -> dict[str, Value]:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("buffered", [False, True], ids=["allocated", "buffered"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_op(case: Case, buffered: bool, dtype: str, device: str) -> None:
-    function = function_of(case, with_state, "step" if buffered else "forward")
-    inputs = draw(case) | {"state": np.zeros(1)}
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.id)
+def test_op(call: Call, buffered: bool, dtype: str, device: str) -> None:
+    function = function_of(call, with_state, "step" if buffered else "forward")
+    inputs = draw(call) | {"state": np.zeros(1)}
     state = {name: placed(value, dtype, device) for name, value in inputs.items()}
     before = {name: array_of(value).copy() for name, value in state.items()}
     found = array_of(emitted(function, buffered)(state, placed(x_of(), dtype, device)))
     rounded = {name: array_of(value) if np.shape(value) else value for name, value in state.items()}
     expected = run(function, {"x": x_of(dtype), **rounded}, np.dtype(dtype))["result"]
     assert found.shape == np.shape(expected)
-    if case.result.dtype == DType.FLOAT:
+    if call.result.dtype == DType.FLOAT:
         np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
         assert np.shape(found) == () or found.dtype == dtype
     else:

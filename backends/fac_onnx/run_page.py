@@ -1,0 +1,264 @@
+"""Source of `run.py`: the training of one spec on one page, with onnxruntime and NumPy alone."""
+
+from __future__ import annotations
+
+import json
+from string import Template
+
+from fac.backend import Compiled, HostTask
+from fac.diagnostics import FacError
+
+
+def run_page(compiled: Compiled, precision: str) -> str:
+    """The whole program.
+
+    Args:
+        compiled: says what is trained, and how.
+        precision: of the models that it runs.
+
+    Raises:
+        FacError: something that happens between steps has no form in NumPy here.
+    """
+    c, recipe = compiled, compiled.recipe
+    tasks = between(c.tasks)
+    read = {value.name for value in c.step.inputs}
+    return PAGE.substitute(
+        # A spec is data: its name must not end the docstring that it stands in.
+        title=json.dumps(c.name, ensure_ascii=False)[1:-1],
+        version=c.version,
+        spec_hash=c.spec_hash,
+        precision=precision,
+        x=_shape(c.sample),
+        y=f"[N], whole numbers from 0 to {c.output[-1] - 1}" if c.classes else _shape(c.output),
+        sample=c.sample,
+        output_name="CLASSES" if c.classes else "OUTPUT",
+        output=c.output[-1] if c.classes else c.output,
+        batch=recipe.batch,
+        seed=recipe.seed,
+        factor="\n".join(f"    {line}" for line in recipe.factor),
+        check_y=LABELS if c.classes else TARGETS,
+        y_type="np.int64" if c.classes else "FLOAT",
+        measured='["loss", "hits"]' if c.classes else '["loss"]',
+        shown='["test loss", "accuracy"]' if c.classes else '["test loss"]',
+        svd=SVD if tasks else "",
+        epochs=recipe.epochs,
+        lr=c.lr,
+        feeds="\n".join(f'        binding.bind_cpu_input("{k}", {v})' for k, v in FEEDS.items() if k in read),
+        between=tasks,
+    )
+
+
+def between(tasks: tuple[HostTask, ...]) -> str:
+    """What the core does between the steps of a session, as lines of the loop.
+
+    Raises:
+        FacError: a task that has no form here, so that a written folder would leave it out.
+    """
+    lines = []
+    for task in tasks:
+        if task.kind != "svd":
+            raise FacError(f"the onnx backend cannot write what `{task.kind}` does between steps")
+        names = ", ".join(json.dumps(name) for name in (*task.reads, *task.writes))
+        lines.append(f"        if (step + 1) % {task.every} == 0:\n            set_svd_pair(here, {names})\n")
+    return "".join(lines)
+
+
+def _shape(sample: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, ('N', *sample)))}]"
+
+
+FEEDS = {
+    "x": "x[rows]",
+    "y": "y[rows]",
+    "lr": "np.array(args.lr * factor(step, steps_per_epoch, args.epochs), FLOAT)",
+    "step": "np.array(step)",
+}
+"""What a step may read beside the state."""
+
+LABELS = """\
+    if y.dtype.kind not in "iu" or y.shape != (len(x),) or y.min() < 0 or y.max() >= CLASSES:
+        raise SystemExit(f"y in `{path}` has to hold {len(x)} whole numbers from 0 to {CLASSES - 1}")"""
+TARGETS = """\
+    if y.dtype.kind not in "iuf" or y.shape != (len(x), *OUTPUT) or not np.isfinite(y).all():
+        raise SystemExit(f"y in `{path}` has to hold finite numbers {[len(x), *OUTPUT]}")"""
+
+SVD = '''
+
+def set_svd_pair(state, weight, p, q):
+    """Sets P [r, m] and Q [k, r] so that Q P is the best approximation of rank r to W^T, W [m, k]."""
+    w, rank = state[weight].numpy().astype(np.float64), state[p].shape()[0]
+    u, s, vt = np.linalg.svd(w.T, full_matrices=False)
+    # singular vectors are free in sign: the largest entry of each u is made positive
+    signs = np.sign(np.take_along_axis(u, np.abs(u).argmax(0)[None], 0))[0]
+    root = np.sqrt(s[:rank]) * signs[:rank]
+    state[p].update_inplace(np.ascontiguousarray(root[:, None] * vt[:rank], FLOAT))
+    state[q].update_inplace(np.ascontiguousarray(u[:, :rank] * root, FLOAT))
+'''
+
+PAGE = Template('''\
+"""Trains and evaluates a network with onnxruntime and NumPy alone: python run.py TRAIN.npz TEST.npz
+
+Both files hold x $x and y $y; `fac data` writes such files.
+The order of the samples, the learning rates and the numbers are those of `fac train --backend onnx`.
+
+Network: $title
+Made by fac $version from spec $spec_hash, in $precision.
+"""
+
+import argparse
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+FLOAT, SAMPLE, $output_name = np.$precision, $sample, $output
+BATCH, SEED = $batch, $seed
+CHUNK = 2048  # samples at a time in evaluation, so that memory does not grow with the data
+TYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64}  # what safetensors calls them
+HERE = Path(__file__).parent
+value = ort.OrtValue.ortvalue_from_numpy  # on a CPU it lies in the array's own memory
+
+
+def factor(step, steps_per_epoch, epochs):
+    """The schedule: what the learning rate is multiplied by. Steps count from 0."""
+$factor
+
+
+def order(epoch, n):
+    """The order of n samples in an epoch: random words, sorted, because NumPy may change how it shuffles."""
+    words = np.random.Philox(key=np.array([SEED, epoch], np.uint64)).random_raw(n)
+    return np.argsort(words, kind="stable")
+
+
+def load_data(path):
+    """(x, y), checked, because most that does not fit would train all the same."""
+    try:
+        with np.load(path) as file:
+            x, y = file["x"], file["y"]
+    except Exception as error:  # a damaged file raises one of half a dozen kinds
+        raise SystemExit(f"cannot read arrays `x` and `y` from `{path}`: {error}") from error
+    if x.dtype.kind not in "iuf" or x.shape[1:] != SAMPLE or x.size == 0 or not np.isfinite(x).all():
+        raise SystemExit(f"x in `{path}` has to hold finite numbers $x, not {x.dtype} {list(x.shape)}")
+$check_y
+    return x.astype(FLOAT), y.astype($y_type)
+
+
+def load_state(path, spec_hash):
+    """(header, data, arrays in the data). A file has 8 bytes of length, so many bytes of JSON, the data."""
+    try:
+        content, state = path.read_bytes(), {}
+        start = 8 + int.from_bytes(content[:8], "little")
+        header, data = json.loads(content[8:start]), bytearray(content[start:])
+        about = header.pop("__metadata__")
+        if "step" not in header:  # how many steps were made
+            end = max(entry["data_offsets"][1] for entry in header.values())
+            header["step"] = {"dtype": "I64", "shape": [], "data_offsets": [end, end + 8]}
+            data += bytes(8)
+        for name, entry in header.items():
+            kind, shape, (begin, _) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            state[name] = np.frombuffer(data, TYPES[kind], math.prod(shape), begin).reshape(shape)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f"cannot read a state from `{path}`: {error}") from error
+    if about.get("spec_hash") != spec_hash:
+        raise SystemExit(f"the state in `{path}` is of spec {about.get('spec_hash')}, not of {spec_hash}")
+    return header | {"__metadata__": about}, data, state
+
+
+def open_model(name, device):
+    """A session on that device, where onnxruntime by itself would go on elsewhere."""
+    if device == "cuda" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # finds CUDA where it was installed as Python packages
+    options, threads = ort.SessionOptions(), os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: as it likes
+    options.log_severity_level = 3  # its warnings are about its own optimiser
+    wanted = f"{device.upper()}ExecutionProvider"
+    usable = {wanted, "CPUExecutionProvider"} & set(ort.get_available_providers())
+    usable = sorted(usable, reverse=True)  # CUDA first
+    model = ort.InferenceSession(HERE / name, options, usable, enable_fallback=0)
+    if wanted not in model.get_providers():
+        raise SystemExit(f"onnxruntime has {', '.join(model.get_providers())} here, not {wanted}")
+    return model
+
+
+def bind(model, here, there, moved, loss):
+    """A step that reads the state `here` and writes it `there`."""
+    binding = model.io_binding()
+    for name in here.keys() & {item.name for item in model.get_inputs()}:
+        binding.bind_ortvalue_input(name, here[name])
+    for name, output in moved.items():
+        binding.bind_ortvalue_output(output, there[name])
+    binding.bind_ortvalue_output("loss", loss)
+    return binding
+
+
+def evaluate(model, state, x, y):
+    """Means over all samples, with layers as in inference, as text."""
+    sums = 0.0
+    for start in range(0, len(x), CHUNK):
+        end = min(start + CHUNK, len(x))
+        feeds = state | {"x": value(x[start:end]), "y": value(y[start:end])}
+        feeds = {item.name: feeds[item.name] for item in model.get_inputs()}
+        found = [float(v.numpy()) for v in model.run_with_ort_values($measured, feeds)]
+        sums += np.array([found[0] * (end - start), *found[1:]])  # the loss is a mean, hits are a sum
+    return "  ".join(map("{} {:.4f}".format, $shown, sums / len(x)))
+$svd
+
+def main():
+    """Trains, and says after each epoch how it goes."""
+    parser = argparse.ArgumentParser(description="Train and evaluate with onnxruntime and NumPy alone.")
+    parser.add_argument("train", type=Path, metavar="TRAIN.npz")
+    parser.add_argument("test", type=Path, metavar="TEST.npz")
+    parser.add_argument("--epochs", type=int, default=$epochs)
+    parser.add_argument("--lr", type=float, default=$lr, help="before the schedule")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--state", type=Path, default=HERE / "state.safetensors", help="where to start")
+    parser.add_argument("--out", type=Path, default=Path("trained.safetensors"), help="what to write")
+    args = parser.parse_args()
+    model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
+    about = model.get_modelmeta().custom_metadata_map
+    header, data, state = load_state(args.state, about["fac.spec_hash"])
+    (x, y), test = load_data(args.train), load_data(args.test)
+    first, steps_per_epoch = int(state["step"]), len(x) // BATCH  # a last partial batch is dropped
+    if steps_per_epoch == 0:
+        raise SystemExit(f"a batch has {BATCH} samples, but `{args.train}` only {len(x)}")
+    last = steps_per_epoch * args.epochs
+    if not args.out.parent.is_dir():
+        raise SystemExit(f"there is no folder `{args.out.parent}` for `--out`")
+
+    # The state lies in two sets of buffers, which a step reads and writes in turn. An output in the memory of
+    # an input would be accepted too, and be wrong wherever a node reads the old value after the new one is
+    # written. What no step moves has one buffer.
+    moved = json.loads(about["fac.state_map"])  # name of an array -> name under which a step returns it
+    here = {name: value(array.astype(FLOAT), args.device) for name, array in state.items() if name != "step"}
+    there = here | {name: value(state[name].astype(FLOAT), args.device) for name in moved}
+    loss = value(np.zeros((), FLOAT))
+    binding, other = bind(model, here, there, moved, loss), bind(model, there, here, moved, loss)
+    for step in range(first, last):
+        epoch, position = divmod(step, steps_per_epoch)
+        if position == 0 or step == first:
+            samples, losses = order(epoch, len(x)), []
+        rows = samples[position * BATCH : (position + 1) * BATCH]
+$feeds
+        model.run_with_iobinding(binding)
+        here, there, binding, other = there, here, other, binding
+        losses.append(float(loss.numpy()))
+        if not math.isfinite(losses[-1]):
+            raise SystemExit(f"the loss of step {step} is {losses[-1]}: try a lower --lr")
+$between\
+        if position + 1 == steps_per_epoch:
+            mean, tested = sum(losses) / len(losses), evaluate(tester, here, *test)
+            print(f"epoch {epoch + 1}/{args.epochs}  train loss {mean:.4f}  {tested}", flush=True)
+            for name, array in state.items():
+                array[...] = step + 1 if name == "step" else here[name].numpy()
+            text = json.dumps(header).encode()
+            args.out.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    if first >= last:
+        print(f"nothing to train  {evaluate(tester, here, *test)}")
+
+
+if __name__ == "__main__":
+    main()
+''')

@@ -1,0 +1,129 @@
+"""`fac data`: what a spec trains on, as files that any program reads."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.program.program import Program
+    from fac.training.dataset import Dataset, Split
+
+FILES = ("train.npz", "test.npz")
+MARK = b"written by fac data"
+"""The comment of the archives, by which a file is known as one that may be replaced."""
+
+
+@click.command("data")
+@click.argument("spec")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder, made if need be."
+)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
+def data_(spec: str, output: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Write what SPEC trains on to a folder: `train.npz` and `test.npz`, each with arrays `x` and `y`.
+
+    The trainer sees the same numbers. The `run.py` of `fac compile --backend onnx` reads these files, and so does
+    a spec with `data: {source: arrays, train: …, test: …}`.
+    """
+    from fac import source
+    from fac.pipeline import lowered
+
+    document = source.override(source.read(spec), overrides)
+    program = lowered(document)
+    for name in FILES:
+        require_replaceable(output / name)
+    dataset = fitted_data(program, document.name, Path() if spec == "-" else Path(spec).parent)
+    pairs = zip(FILES, (dataset.train, dataset.test), strict=True)
+    rows = {name: {"bytes": write(output / name, split), **described(split)} for name, split in pairs}
+    if as_json:
+        found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
+        click.echo(json.dumps(found))
+        return
+    click.echo(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
+    for name, row in rows.items():
+        arrays = ", ".join(f"{key} {list(row[key]['shape'])} {row[key]['dtype']}" for key in ("x", "y"))
+        click.echo(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
+
+
+def described(split: Split) -> dict[str, Any]:
+    """Shape and type of both arrays."""
+    arrays = {"x": split.x, "y": split.y}
+    return {name: {"shape": array.shape, "dtype": str(array.dtype)} for name, array in arrays.items()}
+
+
+def require_replaceable(path: Path) -> None:
+    """Refuse to replace what this command did not write, such as the arrays that a spec names.
+
+    Raises:
+        FacError: there is such a file, or the folder is none.
+    """
+    if path.parent.exists() and not path.parent.is_dir():
+        raise FacError(f"`{path.parent}` is a file: give a folder to `-o`")
+    if not path.exists():
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            ours = archive.comment == MARK
+    except (OSError, zipfile.BadZipFile):
+        ours = False
+    if not ours:
+        raise FacError(f"`{path}` is there and was not written by `fac data`: give another folder to `-o`")
+
+
+def fitted_data(program: Program, name: str, base: Path) -> Dataset:
+    """The data of a spec, as the trainer sees them.
+
+    Args:
+        program: without errors.
+        name: of the spec's file.
+        base: the folder from which relative paths in `data:` start.
+
+    Raises:
+        FacError: there are none, they cannot be read, or they do not fit the network.
+    """
+    from fac.cli.progress import logged
+    from fac.program.lower import kind_of
+    from fac.training import data
+    from fac.training.dataset import fitted
+
+    spec, output = program.spec, program.nodes[-1].shape
+    if spec.data is None:
+        raise FacError(f"`{name}` says nothing about data: add a section such as `data: {{source: digits}}`")
+    assert output is not None
+    with logged():
+        dataset = data.load(spec.data, base)
+    return fitted(dataset, spec.input.shape, prod(output), kind_of("fac.losses", spec.loss).classes)
+
+
+def write(path: Path, split: Split) -> int:
+    """An archive of the arrays as `numpy.savez` writes it, with our mark; returns its bytes.
+
+    Raises:
+        FacError: the file cannot be written; what was there before still is.
+    """
+    from numpy.lib.format import write_array
+
+    from fac.training.checkpoint import replacing, unwritable
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        archive.comment = MARK
+        for name, array in (("x", split.x), ("y", split.y)):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                write_array(part, array, allow_pickle=False)
+    return path.stat().st_size
+
+
+COMMAND = data_

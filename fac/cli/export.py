@@ -1,0 +1,268 @@
+"""`fac export`: the network of a checkpoint as one file for inference, checked on real data before it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fac.cli.backends import not_empty
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Array, Exporting, Precision, Session
+    from fac.program.program import Program
+    from fac.source import Document
+    from fac.training.checkpoint import Checkpoint
+    from fac.training.dataset import Split
+
+ORACLE = "reference"
+"""The backend that an exported file is compared with, in float64."""
+BOUND: dict[Precision, float] = {"float32": 1e-4, "float64": 1e-10}
+"""The largest deviation that rounding explains, relative to the largest output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the outputs of a file compare with those of the oracle."""
+
+    samples: int
+    deviation: float
+    """max |file - oracle|, NaN if an output of either is."""
+    largest: float
+    """max |oracle|."""
+    agree: int | None = None
+    """Samples for which both predict the same class; None if the loss does not classify."""
+    accuracy: float | None = None
+    """Of the file, in [0, 1]."""
+    expected: float | None = None
+    """Accuracy of the oracle."""
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file, such as `model.onnx`."
+)
+@click.option(
+    "--device", callback=not_empty, help="On which the file is checked. Default: the backend's first."
+)
+@click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="Where relative paths in `data:` start. Default: where the training found them.",
+)
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
+def export(
+    checkpoint: Path,
+    output: Path,
+    device: str | None,
+    precision: Precision | None,
+    base: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the trained network of CHECKPOINT, the folder of a run or its state, as one file for inference.
+
+    The file is run on the test data of the spec and compared with NumPy in float64. It takes its place only if the
+    outputs agree up to rounding.
+    """
+    from fac.pipeline import emit, find_backend, lowered
+    from fac.training import checkpoint as checkpoints
+    from fac.training.folder import STATE
+
+    backend = _backend(output)
+    found = checkpoints.load(checkpoint / STATE if checkpoint.is_dir() else checkpoint)
+    document = _document(found)
+    program = lowered(document)
+    precision = precision or _precision(found) or backend.default_precision
+    artifact = emit(program, backend, precision, document)
+    oracle = emit(program, find_backend(ORACLE), "float64")
+    test = _test_data(program, found, base, artifact.compiled.classes)
+    with staged(output) as place:
+        exported = artifact.export(found.state, place, device)
+        outcome = compared(exported.run, oracle.open(found.state), test)
+        _require_close(outcome, precision, output)
+        files = {file.name: file.stat().st_size for file in sorted(place.parent.iterdir())}
+    figures = {
+        "spec": artifact.compiled.name,
+        "spec_hash": artifact.compiled.spec_hash,
+        "step": found.step,
+        "backend": backend.name,
+        "precision": precision,
+        "runtime": exported.runtime,
+        "file": str(output),
+        "files": [str(output.with_name(name)) for name in files],
+        "samples": outcome.samples,
+        "max_deviation": outcome.deviation,
+        "largest_output": outcome.largest,
+        "bound": BOUND[precision] * outcome.largest,
+        "classes_agree": outcome.agree,
+        "accuracy": outcome.accuracy,
+        "expected_accuracy": outcome.expected,
+    }
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    click.echo(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
+    for name, size in files.items():
+        click.echo(f" {size:>12,} bytes  {output.with_name(name)}")
+    click.echo(_text(outcome, precision, exported.runtime))
+
+
+def compared(run: Callable[[Array], Array], oracle: Session, split: Split) -> Outcome:
+    """Both on the same samples, a part at a time.
+
+    Args:
+        run: from x [N, *sample] to outputs [N, *output].
+        oracle: of the same network.
+        split: data that fit it.
+    """
+    import numpy as np
+
+    from fac.backend.session import CHUNK
+
+    deviations, sizes, agree, hits, expected = [], [], 0, 0, 0
+    for start in range(0, len(split.x), CHUNK):
+        x, y = split.x[start : start + CHUNK], split.y[start : start + CHUNK]
+        z, wanted = run(x), oracle.forward(x)
+        deviations.append(np.abs(z - wanted).max())
+        sizes.append(np.abs(wanted).max())
+        if oracle.compiled.classes:
+            agree += int((z.argmax(-1) == wanted.argmax(-1)).sum())
+            hits += int((z.argmax(-1) == y).sum())
+            expected += int((wanted.argmax(-1) == y).sum())
+    n = len(split.x)
+    # NumPy's maximum keeps a NaN, Python's may lose it
+    outcome = Outcome(n, float(np.max(deviations)), float(np.max(sizes)))
+    if not oracle.compiled.classes:
+        return outcome
+    return Outcome(n, outcome.deviation, outcome.largest, agree, hits / n, expected / n)
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A path of the same name in a new folder beside it. The files there in the end take their place, or none does.
+
+    Raises:
+        FacError: the system refuses it.
+    """
+    from fac.training.checkpoint import unwritable
+
+    try:
+        # beside its place, because a rename is atomic only within one file system
+        folder = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield folder / path.name
+        try:
+            _moved(folder, path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _moved(folder: Path, path: Path) -> None:
+    files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
+    for file in files:
+        with file.open("rb") as content:
+            os.fsync(content.fileno())
+    if len(files) > 1:
+        # an interruption must not leave an earlier file beside companions that are not its own
+        path.unlink(missing_ok=True)
+    for file in files:
+        os.replace(file, path.with_name(file.name))
+
+
+def _backend(output: Path) -> Exporting:
+    """The backend that makes files of that name."""
+    from fac.backend import Exporting
+    from fac.pipeline import backends
+
+    if output.is_dir():
+        raise FacError(f"`{output}` is a folder: give a file to `-o`")
+    able = [backend for backend in backends() if isinstance(backend, Exporting)]
+    for backend in able:
+        if output.suffix == backend.exports:
+            return backend
+    endings = " or ".join(f"`{backend.exports}`" for backend in able)
+    raise FacError(f"no backend writes a file like `{output}`: give `-o` a name that ends in {endings}")
+
+
+def _document(found: Checkpoint) -> Document:
+    """The spec that a checkpoint carries; messages call it by the checkpoint's name."""
+    from fac import source
+
+    try:
+        return source.from_data(json.loads(found.about["spec"]), str(found.place))
+    except (KeyError, ValueError) as error:
+        raise FacError(f"`{found.place}` holds no spec: export a checkpoint of `fac train`") from error
+
+
+def _precision(found: Checkpoint) -> Precision | None:
+    known: Any = found.about.get("precision")
+    return known if known in BOUND else None
+
+
+def _test_data(program: Program, found: Checkpoint, base: Path | None, classes: bool) -> Split:
+    """The test split that the run was measured on, fitted to the network."""
+    from fac.cli.progress import logged
+    from fac.training import data
+    from fac.training.dataset import fitted
+
+    section, shape = program.spec.data, program.nodes[-1].shape
+    assert shape is not None
+    if section is None:
+        raise FacError(
+            f"the spec in `{found.place}` says nothing about data, so there is nothing to check on"
+        )
+    try:
+        with logged():
+            dataset = data.load(section, base or Path(found.about.get("base", found.place.parent)))
+        return fitted(dataset, program.spec.input.shape, prod(shape), classes).test
+    except FacError as error:
+        raise FacError(
+            f"nothing is exported without a check on the data of the training, and they cannot be had: {error}; "
+            "put them back, or name the folder of the spec with `--base`"
+        ) from error
+
+
+def _require_close(outcome: Outcome, precision: Precision, output: Path) -> None:
+    # a NaN is not within any bound
+    if outcome.deviation <= BOUND[precision] * outcome.largest:
+        return
+    other = "; `--precision float64` rounds less" if precision == "float32" else ""
+    raise FacError(
+        f"`{output}` is not written: on {outcome.samples} test samples its outputs deviate from NumPy in float64 by "
+        f"up to {outcome.deviation:.2g} where they reach {outcome.largest:.3g}, and {precision} explains "
+        f"{BOUND[precision]:g} of that{other}"
+    )
+
+
+def _text(outcome: Outcome, precision: Precision, runtime: str) -> str:
+    bound = BOUND[precision] * outcome.largest
+    lines = [
+        f"on {outcome.samples} test samples, {runtime} against NumPy in float64:",
+        f"  maximum deviation {outcome.deviation:.1e} where outputs reach {outcome.largest:.3g}; "
+        f"{bound:.1e} is accepted",
+    ]
+    if outcome.agree is not None:
+        lines.append(
+            f"  {outcome.agree} of {outcome.samples} predicted classes agree; accuracy "
+            f"{100 * (outcome.accuracy or 0):.2f} %, by NumPy {100 * (outcome.expected or 0):.2f} %"
+        )
+    return "\n".join(lines)
+
+
+COMMAND = export

@@ -1,0 +1,355 @@
+"""The written `run.py`: what it trains is what `fac train` trains, and it needs NumPy and onnxruntime alone."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import fac
+from fac.backend import HostTask, Recipe
+from fac.diagnostics import FacError
+from fac.training.dataset import Dataset, Split
+from fac.training.loop import Report, StoppedError, train
+from fac_onnx.run_page import run_page
+from tests.build.nets import RELU, linear, mlp, spec
+
+ROOT = Path(__file__).parents[2]
+MOMENTUM = {"rule": "sgd", "lr": 0.05, "momentum": 0.9}
+NET = (linear("fc1", 8), RELU, {"kind": "dropout", "rate": 0.3}, linear("out", 3))
+REFRESHED = {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 3}
+TRAIN = {"epochs": 2, "batch": 16, "seed": 3}
+
+SPECS: dict[str, tuple[dict[str, Any], Any]] = {
+    "dropout, momentum, cosine": (
+        spec(
+            NET,
+            {"rule": "ldfa", "rank": 2},
+            MOMENTUM | {"schedule": {"kind": "cosine", "warmup": 3, "floor": 0.1}},
+            train=TRAIN,
+        ),
+        "float32",
+    ),
+    "refreshed feedback": (
+        spec(mlp(8, 6, 3), REFRESHED, MOMENTUM | {"schedule": "cosine"}, train=TRAIN),
+        "float32",
+    ),
+    "regression in float64": (
+        spec(
+            mlp(8, 3),
+            {"rule": "fa"},
+            {"rule": "adamw", "lr": 0.01, "schedule": {"kind": "step", "every": 1, "gamma": 0.5}},
+            loss="mse",
+            train=TRAIN,
+        ),
+        "float64",
+    ),
+    "images, layers that stay": (
+        spec(
+            ({"kind": "flatten"}, *mlp(8, 3)),
+            {"rule": "shallow"},
+            MOMENTUM | {"schedule": {"kind": "cosine", "per": "epoch", "warmup": {"epochs": 1}}},
+            shape=(2, 3),
+            train=TRAIN,
+        ),
+        "float32",
+    ),
+}
+EACH = pytest.mark.parametrize("name", SPECS)
+
+SCRIPT = """
+    import runpy
+    import sys
+
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in (
+                "fac", "fac_onnx", "fac_torch", "torch", "onnx", "pydantic", "ruamel", "safetensors"
+            ):
+                raise ImportError(f"the page must run without {name}")
+
+    sys.meta_path.insert(0, Absent())
+    runpy.run_path(sys.argv.pop(1), run_name="__main__")
+    assert not {"fac", "fac_onnx", "torch", "onnx", "safetensors"} & set(sys.modules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In sessions and processes alike, so that sums have one order."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def artifact(name: str) -> Any:
+    written, precision = SPECS[name]
+    return fac.compile(written, backend="onnx", precision=precision)
+
+
+def data(name: str) -> Dataset:
+    """50 samples to train on, so that a batch is left over, and more to test on than are evaluated at a time."""
+    compiled = artifact(name).compiled
+    rng = np.random.default_rng(0)
+    splits = []
+    for n in (50, 2100):
+        x = rng.standard_normal((n, *compiled.sample)).astype(np.float32)
+        made = x.reshape(n, -1) @ np.random.default_rng(1).standard_normal((prod(compiled.sample), 3))
+        splits.append(Split(x, made.argmax(1) if compiled.classes else made.astype(np.float32)))
+    return Dataset("made", *splits)
+
+
+def written(name: str, folder: Path) -> Dataset:
+    """The folder of an artifact and, beside it, its data."""
+    artifact(name).write(folder / "built")
+    found = data(name)
+    for part, split in (("train", found.train), ("test", found.test)):
+        np.savez(folder / f"{part}.npz", x=split.x, y=split.y)
+    return found
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`run.py` in a process of its own."""
+    (folder / "main.py").write_text(textwrap.dedent(SCRIPT))
+    command = [sys.executable, "main.py", "built/run.py", "train.npz", "test.npz", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def trained(name: str, dataset: Dataset, stop_after: int = 10**6) -> tuple[Any, Report | None]:
+    """A session that the core has trained, and its report if it came to the end."""
+    session = artifact(name).open(device="cpu")
+    try:
+        report = train(session, dataset, fac.load(SPECS[name][0]), stop=lambda: session.steps >= stop_after)
+    except StoppedError:
+        return session, None
+    return session, report
+
+
+def assert_same(path: Path, state: Mapping[str, Any]) -> None:
+    """To the bit."""
+    found = load_file(path)
+    assert found.keys() == state.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def printed(line: str) -> dict[str, float]:
+    """The numbers of a line, by what they are."""
+    return {key: float(value) for key, value in re.findall(r"  ([a-z ]+) ([\d.]+)", line)}
+
+
+@EACH
+def test_it_trains_as_the_core_does(name: str, tmp_path: Path) -> None:
+    dataset = written(name, tmp_path)
+    ended = run(tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    session, report = trained(name, dataset)
+    assert_same(tmp_path / "trained.safetensors", session.state())
+    assert report is not None
+    lines = ended.stdout.splitlines()
+    assert len(lines) == 2
+    for line, record in zip(lines, report.history, strict=True):
+        expected = {"train loss": record.train_loss, "test loss": record.test_loss}
+        if record.test_accuracy is not None:
+            expected["accuracy"] = record.test_accuracy
+        assert line.startswith(f"epoch {record.epoch}/2  ")
+        assert printed(line) == pytest.approx(expected, abs=0.5e-4 + 1e-12)
+
+
+def test_the_state_keeps_its_metadata_and_goes_back_into_a_session(tmp_path: Path) -> None:
+    name = "dropout, momentum, cosine"
+    dataset = written(name, tmp_path)
+    assert run(tmp_path, "--out", "after.safetensors").returncode == 0
+    about = []
+    for path in ("built/state.safetensors", "after.safetensors"):
+        with safe_open(tmp_path / path, "numpy") as file:
+            about.append(file.metadata())
+    assert about[0] == about[1]
+    session = artifact(name).open(load_file(tmp_path / "after.safetensors"), device="cpu")
+    assert session.steps == 6
+    assert session.evaluate(dataset.test.x, dataset.test.y) == trained(name, dataset)[0].evaluate(
+        dataset.test.x, dataset.test.y
+    )
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_it_goes_on_from_any_step(steps: int, tmp_path: Path) -> None:
+    """From a state within an epoch too, as a run that was stopped leaves it."""
+    name = "dropout, momentum, cosine"
+    dataset = written(name, tmp_path)
+    session, _ = trained(name, dataset, stop_after=steps)
+    state = session.state()
+    assert state["step"] == steps
+    save_file(state, tmp_path / "part.safetensors", {"spec_hash": session.compiled.spec_hash})
+    assert run(tmp_path, "--state", "part.safetensors").returncode == 0
+    assert_same(tmp_path / "trained.safetensors", trained(name, dataset)[0].state())
+
+
+def test_options_change_the_training(tmp_path: Path) -> None:
+    """`--epochs` and `--lr` are those of the spec, written otherwise."""
+    name = "images, layers that stay"
+    dataset = written(name, tmp_path)
+    assert run(tmp_path, "--epochs", "3", "--lr", "0.2").returncode == 0
+    changed = fac.load(SPECS[name][0], ("train.epochs=3", "update.lr=0.2"))
+    session = fac.compile(changed, backend="onnx").open(device="cpu")
+    train(session, dataset, changed)
+    assert_same(tmp_path / "trained.safetensors", session.state())
+
+
+def test_nothing_to_train_evaluates(tmp_path: Path) -> None:
+    name = "images, layers that stay"
+    dataset = written(name, tmp_path)
+    ended = run(tmp_path, "--epochs", "0")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = artifact(name).open(device="cpu").evaluate(dataset.test.x, dataset.test.y)
+    assert ended.stdout.startswith("nothing to train  ")
+    assert printed(ended.stdout) == pytest.approx(
+        {"test loss": found["loss"], "accuracy": found["accuracy"]}, abs=0.5e-4 + 1e-12
+    )
+    assert not (tmp_path / "trained.safetensors").exists()
+
+
+# -- what does not fit ------------------------------------------------------------------------------------------
+
+Message = Callable[..., str]
+
+
+@pytest.fixture
+def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Message:
+    """Of a call of `run.py` within this process, in a folder with data that fit, which arguments may replace."""
+    written("dropout, momentum, cosine", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    main = runpy.run_path("built/run.py")["main"]
+
+    def said(*options: str, train: str = "train.npz", test: str = "test.npz") -> str:
+        monkeypatch.setattr(sys, "argv", ["run.py", train, test, *options])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        assert isinstance(leaving.value.code, str)
+        assert not Path("trained.safetensors").exists()
+        return leaving.value.code
+
+    return said
+
+
+X, Y = np.zeros((20, 5)), np.arange(20) % 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"x": X}, "cannot read arrays `x` and `y` from `bad.npz`: "),
+        ({"x": X[:, :4], "y": Y}, "x in `bad.npz` has to hold finite numbers [N, 5], not float64 [20, 4]"),
+        ({"x": X[0, 0], "y": Y}, "x in `bad.npz` has to hold finite numbers [N, 5], not float64 []"),
+        ({"x": X[:0], "y": Y[:0]}, "x in `bad.npz` has to hold finite numbers [N, 5], not float64 [0, 5]"),
+        ({"x": X.astype(str), "y": Y}, "x in `bad.npz` has to hold finite numbers [N, 5], not <U32 [20, 5]"),
+        ({"x": X * np.nan, "y": Y}, "x in `bad.npz` has to hold finite numbers [N, 5], not float64 [20, 5]"),
+        ({"x": X, "y": Y + 1}, "y in `bad.npz` has to hold 20 whole numbers from 0 to 2"),
+        ({"x": X, "y": Y - 1}, "y in `bad.npz` has to hold 20 whole numbers from 0 to 2"),
+        ({"x": X, "y": Y[:5]}, "y in `bad.npz` has to hold 20 whole numbers from 0 to 2"),
+        ({"x": X, "y": Y * 1.0}, "y in `bad.npz` has to hold 20 whole numbers from 0 to 2"),
+        ({"x": X[:15], "y": Y[:15]}, "a batch has 16 samples, but `bad.npz` only 15"),
+    ],
+)
+def test_arrays_that_do_not_fit(arrays: dict[str, Any], expected: str, message: Message) -> None:
+    np.savez("bad.npz", **arrays)
+    assert message(train="bad.npz").startswith(expected)
+    if "batch" not in expected:
+        assert message(test="bad.npz").startswith(expected)
+
+
+def test_targets_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written("regression in float64", tmp_path)
+    load = runpy.run_path(str(tmp_path / "built" / "run.py"))["load_data"]
+    for y in (np.zeros((20, 2)), np.zeros(20), np.full((20, 3), np.inf), np.full((20, 3), "a")):
+        np.savez(tmp_path / "bad.npz", x=X, y=y)
+        with pytest.raises(SystemExit, match=r"y in `.*` has to hold finite numbers \[20, 3\]"):
+            load(tmp_path / "bad.npz")
+
+
+def test_files_that_are_none(message: Message) -> None:
+    Path("text.npz").write_text("no archive")
+    np.save("one.npy", X)
+    for name in ("missing.npz", "text.npz", "one.npy", "."):
+        assert message(train=name).startswith(f"cannot read arrays `x` and `y` from `{name}`: ")
+
+
+def test_states_that_are_none(message: Message) -> None:
+    good = Path("built/state.safetensors").read_bytes()
+    for name, content in (
+        ("empty", b""),
+        ("text", b"no state at all"),
+        ("cut", good[:-8]),
+        ("array", b"\2" + 7 * b"\0" + b"[]"),
+    ):
+        Path(name).write_bytes(content)
+        assert message("--state", name).startswith(f"cannot read a state from `{name}`: ")
+    assert message("--state", "missing").startswith("cannot read a state from `missing`: ")
+    Path("other").write_bytes(
+        good.replace(artifact("dropout, momentum, cosine").compiled.spec_hash.encode(), 16 * b"0")
+    )
+    assert message("--state", "other").startswith("the state in `other` is of spec 0000000000000000, not of ")
+
+
+def test_calls_that_cannot_be_done(message: Message, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    expected = "onnxruntime has CPUExecutionProvider here, not CUDAExecutionProvider"
+    assert message("--device", "cuda") == expected
+    assert message("--out", "none/a.safetensors") == "there is no folder `none` for `--out`"
+    assert re.fullmatch(r"the loss of step \d is (nan|inf): try a lower --lr", message("--lr", "1e30"))
+
+
+# -- the text ---------------------------------------------------------------------------------------------------
+
+
+@EACH
+def test_the_page_is_clean(name: str, tmp_path: Path) -> None:
+    """Under the rules of this repository; and no longer than a page that one reads to the end."""
+    made = artifact(name)
+    page = run_page(made.compiled, made.precision)
+    (tmp_path / "run.py").write_text(page)
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--config", str(ROOT / "pyproject.toml"), "run.py"]
+        ended = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    lines = page.splitlines()
+    assert len(lines) < 190
+    assert max(map(len, lines)) <= 110
+    assert ("svd" in page) == bool(made.compiled.tasks)
+    assert ("accuracy" in page) == made.compiled.classes
+
+
+@pytest.mark.parametrize("name", ['"""\nraise SystemExit\n"""', "100 % \\", "\\", "naïve ’", "$lr {x}"])
+def test_a_name_stays_in_the_docstring(name: str) -> None:
+    made = fac.compile(spec(mlp(3), name=name), backend="onnx")
+    page = run_page(made.compiled, made.precision)
+    names: dict[str, Any] = {"__name__": "run", "__file__": "run.py"}
+    exec(compile(page, "run.py", "exec"), names)
+    assert f"Network: {name}\n" in names["__doc__"]
+
+
+def test_what_has_no_form_is_not_left_out(tmp_path: Path) -> None:
+    made = artifact("refreshed feedback")
+    task = HostTask("rotate", 1, (), (), lambda state: state)
+    made.compiled = replace(made.compiled, tasks=(task,))
+    with pytest.raises(FacError, match="the onnx backend cannot write what `rotate` does between steps"):
+        made.write(tmp_path)
+
+
+def test_the_recipe_is_that_of_the_spec() -> None:
+    found = artifact("refreshed feedback").compiled.recipe
+    wave = "done = min(1, step / (steps_per_epoch * epochs))", "return 0.5 * (1 + math.cos(math.pi * done))"
+    assert found == Recipe(epochs=2, batch=16, seed=3, factor=wave)

@@ -1,0 +1,189 @@
+"""What `fac export` and `fac compile --parameters` refuse, and what a refusal or an interruption leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from fac.cli.export import staged
+from fac.diagnostics import FacError
+from fac.training import checkpoint
+from fac_onnx import parameters
+from tests.cli.test_export import Run, trained
+
+# -- taking its place ----------------------------------------------------------------------------------------
+
+
+def test_an_interruption_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("before")
+
+    def interrupted() -> None:
+        with staged(path) as place:
+            place.write_text("unfinished")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (path.read_text(), os.listdir(tmp_path)) == ("before", ["model.onnx"])
+
+
+def test_a_model_never_stands_beside_the_companion_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever rename it is that fails."""
+    path, companion, real = tmp_path / "model.onnx", tmp_path / "model.onnx.data", os.replace
+
+    def export() -> None:
+        with staged(path) as place:
+            place.write_text("after")
+            place.with_name("model.onnx.data").write_text("after")
+
+    for failing in (1, 2):
+        path.write_text("before")
+        companion.write_text("before")
+        renamed: list[Any] = []
+
+        def replace(source: Any, target: Any, failing: int = failing, renamed: list[Any] = renamed) -> None:
+            renamed.append(target)
+            if len(renamed) == failing:
+                raise OSError(28, "No space left on device")
+            real(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            with pytest.raises(FacError, match=r"model\.onnx`: no space left on device$"):
+                export()
+        assert os.listdir(tmp_path) == ["model.onnx.data"]
+    export()
+    assert sorted(os.listdir(tmp_path)) == ["model.onnx", "model.onnx.data"]
+    assert path.read_text() == companion.read_text() == "after"
+
+
+# -- bad calls -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(run: Run, spec: Path) -> Path:
+    return trained(run, spec, "--backend", "reference")
+
+
+def test_names_that_no_backend_writes(run: Run, folder: Path) -> None:
+    for name in ("model.pb", "model", ".onnx", "model.onnx.data"):
+        status, out, err = run("export", folder, "-o", name)
+        assert (status, out) == (2, "")
+        ending = f"no backend writes a file like `{name}`: give `-o` a name that ends in `.onnx`"
+        assert err == f"fac: {ending}\n"
+    assert run("export", folder)[0] == 2
+
+
+def test_places_that_cannot_be_written(run: Run, folder: Path, spec: Path) -> None:
+    Path("models.onnx").mkdir()
+    assert (
+        run("export", folder, "-o", "models.onnx")[2]
+        == "fac: `models.onnx` is a folder: give a file to `-o`\n"
+    )
+    place = spec / "model.onnx"
+    status, out, err = run("export", folder, "-o", place)
+    assert (status, out, err) == (2, "", f"fac: cannot write `{place}`: not a directory\n")
+    status, out, err = run("export", folder, "-o", "nowhere/model.onnx")
+    assert (status, out) == (2, "")
+    assert err == "fac: cannot write `nowhere/model.onnx`: no such file or directory\n"
+
+
+def test_what_is_no_checkpoint(run: Run, folder: Path, spec: Path) -> None:
+    def refused(path: object) -> str:
+        status, out, err = run("export", path, "-o", "model.onnx")
+        assert (status, out) == (2, "")
+        assert not Path("model.onnx").exists()
+        return err
+
+    assert refused("nowhere") == "fac: there is no checkpoint `nowhere`\n"
+    Path("empty").mkdir()
+    assert refused("empty") == f"fac: there is no checkpoint `{Path('empty', 'state.safetensors')}`\n"
+    assert refused(spec).startswith(f"fac: `{spec}` is damaged or is no checkpoint: ")
+    state = folder / "state.safetensors"
+    Path("cut.safetensors").write_bytes(state.read_bytes()[:-10])
+    assert refused("cut.safetensors").startswith("fac: `cut.safetensors` is damaged or is no checkpoint: ")
+    assert run("compile", spec, "--backend", "reference", "-o", "built")[0] == 0
+    initial = Path("built", "state.safetensors")
+    assert refused(initial) == f"fac: `{initial}` is not a checkpoint of `fac train`\n"
+
+
+def test_checkpoints_that_contradict_themselves(run: Run, folder: Path) -> None:
+    found = checkpoint.load(folder / "state.safetensors")
+    state, about = dict(found.state), dict(found.about)
+    checkpoint.save(Path("other"), state | {"fc1.weight": np.zeros((9, 64))}, about)
+    status, _, err = run("export", "other", "-o", "model.onnx")
+    assert status == 2
+    assert "another spec than `digits-small`: `fc1.weight` is [9, 64], not [16, 64]" in err
+    for spec in ({}, {"spec": "no json"}):
+        checkpoint.save(Path("other"), state, {k: v for k, v in about.items() if k != "spec"} | spec)
+        status, _, err = run("export", "other", "-o", "model.onnx")
+        assert (status, err) == (2, "fac: `other` holds no spec: export a checkpoint of `fac train`\n")
+    without = json.loads(about["spec"]) | {"data": None}
+    checkpoint.save(Path("other"), state, about | {"spec": json.dumps(without)})
+    status, _, err = run("export", "other", "-o", "model.onnx")
+    assert status == 2
+    assert err == "fac: the spec in `other` says nothing about data, so there is nothing to check on\n"
+    assert not Path("model.onnx").exists()
+
+
+def test_devices_that_are_not_there(run: Run, folder: Path) -> None:
+    status, out, err = run("export", folder, "-o", "model.onnx", "--device", "tpu")
+    assert (status, out) == (2, "")
+    assert err == "fac: the onnx backend runs on `cpu` and `cuda`, not on `tpu`\n"
+    assert run("export", folder, "-o", "model.onnx", "--device", "")[0] == 2
+    assert sorted(os.listdir()) == ["run", "small.fac.yaml"]
+
+
+def test_a_precision_without_kernels(run: Run, spec: Path) -> None:
+    """onnxruntime has no float64 `Erf`; the finding says what helps."""
+    spec.write_text(spec.read_text().replace("kind: relu", "kind: gelu"))
+    folder = trained(run, spec, "--backend", "reference")
+    status, out, err = run("export", folder, "-o", "model.onnx", "--device", "cpu")
+    assert (status, out) == (1, "")
+    assert err.startswith("error[FAC401]: the backend `onnx` has no `erf` in float64, which `gelu_1` needs\n")
+    assert f" --> {folder / 'state.safetensors'}:layers[2]\n" in err
+    assert "use `--precision float32`" in err
+    assert run("export", folder, "-o", "model.onnx", "--device", "cpu", "--precision", "float32")[0] == 0
+
+
+# -- `fac compile --parameters` ------------------------------------------------------------------------------
+
+
+def test_parameters_of_a_compiled_network(run: Run, spec: Path) -> None:
+    for arguments, names in {
+        (): {"x"},
+        ("--parameters", "constants"): {"x"},
+        ("--parameters", "inputs"): {"x", "fc1.weight", "fc1.bias", "logits.weight", "logits.bias"},
+    }.items():
+        status, _, err = run("compile", spec, "--backend", "onnx", "-o", "built", *arguments)
+        assert (status, err) == (0, "")
+        found = onnx.load("built/forward.onnx").graph.input
+        assert {value.name for value in found} == names
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_backends_without_that_choice_refuse_it(run: Run, spec: Path, backend: str) -> None:
+    status, out, err = run("compile", spec, "--backend", backend, "-o", "built", "--parameters", "inputs")
+    assert (status, out) == (2, "")
+    assert err == f"fac: the backend `{backend}` has no choice of `--parameters`: leave the option out\n"
+    assert not Path("built").exists()
+
+
+def test_a_companion_that_is_no_longer_needed_goes(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parameters, "LIMIT", 1000)
+    _, out, _ = run("compile", spec, "--backend", "onnx", "-o", "built", "--json")
+    assert "forward.onnx.data" in json.loads(out)["files"]
+    assert Path("built", "forward.onnx.data").exists()
+    run("compile", spec, "--backend", "onnx", "-o", "built", "--parameters", "inputs")
+    assert not Path("built", "forward.onnx.data").exists()

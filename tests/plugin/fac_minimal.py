@@ -1,0 +1,151 @@
+"""The smallest backend for fac: fine ops in NumPy, always in double precision. Coarse ops arrive made of fine ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fac.backend import Array, Artifact, Compiled, HostSession, Precision, write_common
+from fac.diagnostics import FacError
+from fac.step.ir import Function
+from fac.step.text import to_text
+from fac.step.types import Batch
+
+TYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
+
+
+def matmul(of: Mapping[str, Any], a: Array, b: Array) -> Any:
+    """A product of matrices, each read transposed if asked."""
+    return (a.T if of["ta"] else a) @ (b.T if of["tb"] else b)
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "constant": lambda of: of["value"],
+    "cast": lambda of, x: np.asarray(x).astype(TYPES[of["dtype"]]),
+    "add": lambda of, a, b: np.add(a, b),
+    "sub": lambda of, a, b: np.subtract(a, b),
+    "mul": lambda of, a, b: np.multiply(a, b),
+    "div": lambda of, a, b: np.divide(a, b),
+    "pow": lambda of, a, b: np.power(a, b),
+    "maximum": lambda of, a, b: np.maximum(a, b),
+    "minimum": lambda of, a, b: np.minimum(a, b),
+    "equal": lambda of, a, b: np.equal(a, b),
+    "less": lambda of, a, b: np.less(a, b),
+    "neg": lambda of, x: np.negative(x),
+    "sqrt": lambda of, x: np.sqrt(x),
+    "clamp": lambda of, x: np.clip(x, of["low"], of["high"]),
+    "exp": lambda of, x: np.exp(x),
+    "log": lambda of, x: np.log(x),
+    "relu": lambda of, x: np.maximum(x, 0.0),
+    "tanh": lambda of, x: np.tanh(x),
+    "sigmoid": lambda of, x: 1 / (1 + np.exp(-x)),
+    "matmul": matmul,
+    "project": lambda of, d, p: d @ np.linalg.pinv(p) @ p,
+    "sum": lambda of, x: np.sum(x, of["axes"], keepdims=of["keep"]),
+    "mean": lambda of, x: np.mean(x, of["axes"]),
+    "max": lambda of, x: np.max(x, of["axes"], keepdims=of["keep"]),
+    "batch_size": lambda of: float(of["n"]),
+    "reshape": lambda of, x: np.reshape(x, of["shape"]),
+    "broadcast_to": lambda of, x: np.broadcast_to(x, of["shape"]),
+    "argmax": lambda of, x: np.argmax(x, -1),
+    "iota": lambda of: np.arange(prod(of["shape"])).reshape(of["shape"]),
+    "bit_xor": lambda of, a, b: np.bitwise_xor(a, b),
+    "bit_and": lambda of, a, b: np.bitwise_and(a, b),
+    "shift_right": lambda of, a, b: np.right_shift(a, b),
+}
+
+
+def run(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs by name, from the inputs by name."""
+    n = len(given["x"])
+    values = {value: given[value.name] for value in function.inputs}
+    with np.errstate(all="ignore"):
+        for op in function.ops:
+            shape = tuple(d.times * n if isinstance(d, Batch) else d for d in op.result.type.shape)
+            of = dict(op.attributes) | {"n": n, "shape": shape}
+            values[op.result] = KERNELS[op.kind](of, *(values[operand] for operand in op.operands))
+    return {name: values[value] for name, value in function.outputs}
+
+
+class MinimalSession(HostSession):
+    """State in a dictionary; arrays are replaced, never changed."""
+
+    def __init__(self, compiled: Compiled, precision: Precision) -> None:
+        super().__init__(compiled, precision, "cpu")
+        self.arrays: dict[str, Array] = {}
+
+    def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
+        """Whatever the step gives back but the loss is state."""
+        found = self._run(self.compiled.step, x=x, y=y, lr=lr, step=step)
+        loss = float(found.pop("loss"))
+        self.write(found)
+        return loss
+
+    def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
+        """Numbers by name."""
+        return {name: float(value) for name, value in self._run(self.compiled.evaluate, x=x, y=y).items()}
+
+    def run_forward(self, x: Array) -> Array:
+        """The output in the session's precision."""
+        return np.array(self._run(self.compiled.forward, x=x)["output"], self.precision)
+
+    def run_probe(self, x: Array, y: Array, step: int) -> dict[str, float]:
+        """Numbers by name."""
+        found = self._run(self.compiled.probe, x=x, y=y, step=step)
+        return {name: float(value) for name, value in found.items()}
+
+    def read(self, names: tuple[str, ...]) -> dict[str, Array]:
+        """Copies."""
+        return {name: self.arrays[name].copy() for name in names}
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Copies in the session's precision."""
+        self.arrays |= {name: np.array(array, self.precision) for name, array in arrays.items()}
+
+    def _run(self, function: Function, **given: Any) -> dict[str, Any]:
+        named = self.arrays | {k: np.asarray(v) if k in ("x", "y") else v for k, v in given.items()}
+        doubles = {k: np.float64(v) if np.asarray(v).dtype.kind == "f" else v for k, v in named.items()}
+        return run(function, doubles)
+
+
+class MinimalArtifact(Artifact):
+    """The functions as they are."""
+
+    def write(self, directory: str | Path) -> None:
+        """The step as text, the initial state, a manifest."""
+        write_common(self, BACKEND.name, Path(directory), {"step.ir": to_text(self.compiled.step)})
+
+    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> MinimalSession:
+        """A session on the CPU."""
+        if device not in (None, "cpu"):
+            raise FacError(f"the minimal backend runs on `cpu` only, not on `{device}`")
+        session = MinimalSession(self.compiled, self.precision)
+        session.load_state(self.compiled.initial() if state is None else state)
+        return session
+
+
+class MinimalBackend:
+    """Always usable."""
+
+    name = "minimal"
+    summary = "the smallest backend that there can be"
+    default_precision: Precision = "float64"
+
+    def devices(self) -> tuple[str, ...]:
+        """The CPU."""
+        return ("cpu",)
+
+    def ops(self, precision: Precision) -> frozenset[str]:
+        """NumPy has no error function, so that `gelu` is a gap."""
+        return frozenset(KERNELS)
+
+    def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
+        """There is nothing to make."""
+        return MinimalArtifact(compiled, precision)
+
+
+BACKEND = MinimalBackend()

@@ -1,0 +1,20 @@
+"""The minimal backend on the suite that ships with fac."""
+
+from __future__ import annotations
+
+import fac_minimal
+
+from fac.testing import BackendConformance
+
+
+class TestMinimal(BackendConformance):
+    backend = fac_minimal.BACKEND
+    gaps = frozenset(
+        {
+            "op/erf(f[N, 3])",
+            "op/erf(f[])",
+            "op/gelu(f[N, 3])",
+            "op/gelu_input(f[N, 3], f[N, 3])",
+            "layer/gelu",
+        }
+    )

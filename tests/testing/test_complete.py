@@ -1,0 +1,75 @@
+"""Whatever is installed has a case: a new kind without one fails here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fac.pipeline import lowered
+from fac.plugins import kinds
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.step.ops import OPS
+from fac.testing.calls import CALLS
+from fac.testing.layers import LAYERS
+from fac.testing.nets import NET, mlp, spec
+from fac.testing.rules import RULES, UPDATES
+from fac.testing.steps import IDENTITY
+from fac.testing.suite import CASES, FAMILIES
+
+ROUTED = [lowered(spec(NET, rule)) for rule in RULES.values()] + [lowered(spec(mlp(6, 6, 3), IDENTITY))]
+
+
+def names(group: str) -> set[str]:
+    return {kind.name for kind in kinds(group)}
+
+
+def learning(program: Program) -> set[str]:
+    """The rules that teach the matrices of a program and the bases of its subspaces."""
+    rules: list[Any] = [subspace.basis for subspace in program.subspaces]
+    for route in program.routes:
+        rules += kind_of("fac.feedback", route.matrix).learning(route.matrix).values()
+    return {kind_of("fac.learning", rule).name for rule in rules}
+
+
+def test_no_two_cases_have_one_name() -> None:
+    found = [case.id for family in FAMILIES for case in family.cases()]
+    assert len(found) == len(set(found)) == len(CASES)
+
+
+def test_every_op() -> None:
+    assert {call.kind for call in CALLS} == set(OPS)
+
+
+def test_every_layer() -> None:
+    assert set(LAYERS) == names("fac.layers")
+
+
+def test_every_layer_stands_in_its_case() -> None:
+    assert all(kind in {layer["kind"] for layer in layers} for kind, layers in LAYERS.items())
+
+
+def test_every_rule() -> None:
+    assert {rule["rule"] for rule in RULES.values() if "rule" in rule} == names("fac.rules")
+
+
+def test_every_feedback_operator() -> None:
+    found = {kind_of("fac.feedback", route.matrix).name for program in ROUTED for route in program.routes}
+    assert found == names("fac.feedback")
+
+
+def test_every_way_to_learn() -> None:
+    assert set().union(*map(learning, ROUTED)) == names("fac.learning")
+
+
+def test_every_update() -> None:
+    assert {update["rule"] for update in UPDATES.values()} == names("fac.updates")
+
+
+def test_every_loss() -> None:
+    """The grid of rules has one, the regressions the other."""
+    assert names("fac.losses") == {"cross_entropy", "mse"}
+
+
+def test_every_probe() -> None:
+    """A spec that says nothing has all of them."""
+    assert ROUTED[0].spec.probes is None
