@@ -200,7 +200,7 @@ def cost_lines(costs: dict[str, list[dict[str, Any]]]) -> str:
 def main() -> None:
     """Check, measure, print, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=15, help=f"in each of {SITTINGS} sittings")
+    parser.add_argument("--rounds", type=int, default=12, help=f"in each of {SITTINGS} sittings")
     count = parser.parse_args().rounds
     one_thread()
     errors = ", ".join(f"{update} {check(update):.0e}" for update in UPDATES)

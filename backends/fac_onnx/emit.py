@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from onnx import ModelProto, checker, helper, numpy_helper, shape_inference
+from onnx import ModelProto, checker, helper, shape_inference
 
 from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Dim, DType, numel
 from fac_onnx.fuse import Gemm, Line, fuse
-from fac_onnx.graph import BOOL, DOUBLE, FLOAT, INT64, NUMPY, UINT32, Graph, info
+from fac_onnx.graph import BOOL, DOUBLE, FLOAT, INT64, UINT32, Graph, info
 from fac_onnx.templates import TEMPLATES
 
 OPSET, IR = 21, 10
@@ -23,24 +21,18 @@ NEXT = ".next"
 """What the name of a state has behind it where a step returns it."""
 
 
-def model(
-    function: Function,
-    precision: str,
-    metadata: Mapping[str, str],
-    constant: Mapping[str, NDArray[Any]] | None = None,
-) -> ModelProto:
+def model(function: Function, precision: str, metadata: Mapping[str, str]) -> ModelProto:
     """The model, checked: our types of all values against ONNX's own inference.
 
     Args:
         function: made of ops that have templates.
         precision: of FLOAT values.
         metadata: goes into `metadata_props`.
-        constant: inputs that become constants, with their values.
 
     Raises:
         onnx.checker.ValidationError, onnx.shape_inference.InferenceError: a defect of the emitter.
     """
-    return Emitter(function, precision).model(metadata, constant or {})
+    return Emitter(function, precision).model(metadata)
 
 
 class Emitter:
@@ -174,7 +166,7 @@ class Emitter:
 
     # -- the model -------------------------------------------------------------------------------------------
 
-    def model(self, metadata: Mapping[str, str], constant: Mapping[str, NDArray[Any]]) -> ModelProto:
+    def model(self, metadata: Mapping[str, str]) -> ModelProto:
         """The checked model."""
         for line in fuse(self.function, self.float == DOUBLE):
             self.graph.note = _note(line)
@@ -186,7 +178,7 @@ class Emitter:
         for value, wished in self.copies:
             kind = self._public(value)
             self.graph.node("Identity", [self.name(value, kind)], wished, kind, value.type.shape)
-        return self._checked(metadata, constant)
+        return self._checked(metadata)
 
     def _gemm(self, line: Gemm) -> None:
         a, b = (self.name(v, self.float) for v in (line.a, line.b))
@@ -201,14 +193,9 @@ class Emitter:
         attributes = {k: v for k, v in factors.items() if v != (1.0 if k in ("alpha", "beta") else 0)}
         self.node("Gemm", [a, b, *c], line, **attributes)
 
-    def _checked(self, metadata: Mapping[str, str], constant: Mapping[str, NDArray[Any]]) -> ModelProto:
-        given = [v for v in self.function.inputs if v.name not in constant]
-        inputs = [info(v.name, self.dtype(v), v.type.shape) for v in given]
+    def _checked(self, metadata: Mapping[str, str]) -> ModelProto:
+        inputs = [info(v.name, self.dtype(v), v.type.shape) for v in self.function.inputs]
         graph = self.graph.finish(self.function.name, inputs, self.outputs)
-        types = {v.name: v for v in self.function.inputs if v.name in constant}
-        for name, value in types.items():
-            array = np.ascontiguousarray(constant[name], NUMPY[self.dtype(value)])
-            graph.initializer.append(numpy_helper.from_array(array, name))
         made = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="fac"
         )

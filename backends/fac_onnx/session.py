@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
 
 from fac.backend import Array, HostSession
+from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.device import session
 from fac_onnx.emit import NEXT
@@ -42,23 +44,26 @@ class OnnxSession(HostSession):
         self.others = second
         """Where the next step writes it."""
         self.loss = np.zeros((), self.precision)
-        self.scalars = {"lr": np.zeros((), self.precision), "step": np.zeros((), np.int64)}
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
 
     def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
         """Bind the batch, run, and let the sets change places."""
-        # onnxruntime reads these arrays where they lie
-        batch = {"x": np.ascontiguousarray(x), "y": np.ascontiguousarray(y)}
+        given = self._arguments(x, y, lr, step)
         for value in self.compiled.step.inputs:
-            if value.name in batch:
-                self.binding.bind_ortvalue_input(value.name, _shared(batch[value.name]))
-        self.scalars["lr"][...] = lr
-        self.scalars["step"][...] = step
-        self._runner(self.compiled.step).run_with_iobinding(self.binding)
+            if value.name in given:
+                self.binding.bind_ortvalue_input(value.name, given[value.name])
+        with running():
+            self._runner(self.compiled.step).run_with_iobinding(self.binding)
         self.binding, self.other_binding = self.other_binding, self.binding
         self.buffers, self.others = self.others, self.buffers
         return float(self.loss)
+
+    def _arguments(self, x: Array, y: Array, lr: float, step: int) -> Buffers:
+        """What is bound anew at each step: on a device other than the CPU, binding is what copies it there."""
+        scalars = {"lr": np.array(lr, self.precision), "step": np.array(step, np.int64)}
+        arrays = {"x": np.ascontiguousarray(x), "y": np.ascontiguousarray(y), **scalars}
+        return {name: _shared(array) for name, array in arrays.items()}
 
     def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
         """Loss and hits."""
@@ -100,8 +105,6 @@ class OnnxSession(HostSession):
         for value in step.inputs:
             if value.name in here:
                 binding.bind_ortvalue_input(value.name, here[value.name])
-            elif value.name in self.scalars:
-                binding.bind_ortvalue_input(value.name, _shared(self.scalars[value.name]))
         for name, _ in step.outputs:
             if name in there:
                 binding.bind_ortvalue_output(name + NEXT, there[name])
@@ -115,12 +118,26 @@ class OnnxSession(HostSession):
         given = {name: np.ascontiguousarray(a) for name, a in inputs.items()}
         feeds |= {v.name: _shared(given[v.name]) for v in function.inputs if v.name in given}
         names = [name for name, _ in function.outputs]
-        found = self._runner(function).run_with_ort_values(names, feeds)
+        with running():
+            found = self._runner(function).run_with_ort_values(names, feeds)
         return [np.array(value.numpy()) for value in found]
 
     def _scalars(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
         names = [name for name, _ in function.outputs]
         return dict(zip(names, map(float, self._run(function, inputs)), strict=True))
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """What onnxruntime says when a run fails, as a message.
+
+    Raises:
+        FacError: it failed: memory ran out, or the device went away.
+    """
+    try:
+        yield
+    except Exception as error:  # its exceptions share no base class but this one
+        raise FacError(f"onnxruntime could not run: {str(error).strip().partition(chr(10))[0]}") from error
 
 
 def _shared(array: Array) -> ort.OrtValue:

@@ -35,6 +35,15 @@ def cast(e: Emitter, op: Op) -> str:
     return e.node("Cast", e.operands(op), op, to=e.dtype(op.result))
 
 
+def erf(e: Emitter, op: Op) -> str:
+    """In the graph's own precision: a scalar that is computed in double precision has no kernel either."""
+    (operand,), dtype, shape = op.operands, e.dtype(op.result), op.result.type.shape
+    if dtype == e.float:
+        return e.node("Erf", [e.name(operand, dtype)], op)
+    found = e.part("Erf", [e.name(operand, e.float)], op, "single", e.float, shape)
+    return e.node("Cast", [found], op, to=dtype)
+
+
 def relu_input(e: Emitter, op: Op) -> str:
     """G where y > 0, else 0."""
     g, y = e.operands(op)
@@ -146,7 +155,7 @@ TEMPLATES: dict[str, Template] = {
     "sqrt": plain("Sqrt"),
     "exp": plain("Exp"),
     "log": plain("Log"),
-    "erf": plain("Erf"),
+    "erf": erf,
     "clamp": clamp,
     "relu": plain("Relu"),
     "relu_input": relu_input,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -56,16 +56,13 @@ class TorchSession(Session):
 
     def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
         """The loss stays on the device until somebody reads it."""
-        try:
-            with self._products():
-                loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
-        except IndexError as error:  # of the loss, before anything has moved
-            raise FacError(f"a label does not fit the network: {error}") from error
+        with self._products(), labels():
+            loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
         return loss
 
     def run_evaluate(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
         """Loss and hits."""
-        with self._products():
+        with self._products(), labels():
             found = self.module.evaluate(self.tensors, x, y)
         return {name: float(value) for name, value in found.items()}
 
@@ -77,7 +74,7 @@ class TorchSession(Session):
 
     def run_probe(self, x: torch.Tensor, y: torch.Tensor, step: int) -> dict[str, float]:
         """The measurements."""
-        with self._products():
+        with self._products(), labels():
             found = self.module.probe(self.tensors, x, y, step)
         return {name: float(value) for name, value in found.items()}
 
@@ -100,3 +97,16 @@ class TorchSession(Session):
             with torch.inference_mode():
                 self.workspaces[n] = self.module.workspace(self.tensors, n)
         return self.workspaces[n]
+
+
+@contextmanager
+def labels() -> Iterator[None]:
+    """Says what torch means where a label is no class: the loss finds out before anything has moved.
+
+    Raises:
+        FacError: a label is out of range.
+    """
+    try:
+        yield
+    except IndexError as error:
+        raise FacError(f"a label does not fit the network: {error}") from error

@@ -83,6 +83,23 @@ def check_batch(name: str, shape: Sequence[int], sample: tuple[int, ...], n: int
         raise FacError(f"{name} has shape {list(shape)}, but {asks} [{wanted}]{'' if n else ', N > 0'}")
 
 
+def check_placed(
+    compiled: Compiled, name: str, placed: Any, precision: Precision, n: int | None = None
+) -> None:
+    """What `place` gave, read as x, or as y for `n` samples.
+
+    Raises:
+        FacError: it has another shape, or holds integers where numbers belong or the other way round.
+    """
+    labels = name == "y" and compiled.classes
+    check_batch(name, placed.shape, compiled.sample if name == "x" else () if labels else compiled.output, n)
+    wanted = "int64" if labels else precision
+    if not str(placed.dtype).endswith(wanted):  # NumPy says `int64`, torch `torch.int64`
+        raise FacError(
+            f"{name} was placed as {placed.dtype}, where {wanted} belongs: place an array of such numbers"
+        )
+
+
 def _array(name: str, value: Any) -> Array:
     # Tensors of frameworks that keep a graph or live on a device have to leave them first.
     value = value.detach().cpu() if hasattr(value, "detach") else value

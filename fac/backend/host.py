@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.backend.boundary import check_y
 from fac.backend.compiled import Array
 from fac.backend.session import Session
 
@@ -31,3 +32,9 @@ class HostSession(Session):
         """Those rows."""
         taken: Array = placed[rows]
         return taken
+
+    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Also looks at labels that were placed, where a framework would do so, or read beyond its arrays."""
+        x, y = super()._batch(x, y)
+        check_y(self.compiled, y, len(x))
+        return x, y

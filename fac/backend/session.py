@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.boundary import check_batch, check_state, check_x, check_y
+from fac.backend.boundary import check_placed, check_state, check_x, check_y
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 
 CHUNK = 2048
@@ -131,12 +131,12 @@ class Session(ABC):
     def _samples(self, x: Any) -> Any:
         if not self.is_placed(x):
             return self.place(check_x(self.compiled, x))
-        check_batch("x", x.shape, self.compiled.sample)
+        check_placed(self.compiled, "x", x, self.precision)
         return x
 
     def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
         x = self._samples(x)
         if not self.is_placed(y):
             return x, self.place(check_y(self.compiled, y, len(x)))
-        check_batch("y", y.shape, () if self.compiled.classes else self.compiled.output, len(x))
+        check_placed(self.compiled, "y", y, self.precision, len(x))
         return x, y

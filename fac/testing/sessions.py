@@ -94,6 +94,10 @@ def wrong_batches(subject: Subject) -> None:
         "a label that is no class": (X, np.full(7, 3)),
         "placed x of another width": (session.place(X[:, :4]), session.place(Y)),
         "fewer placed labels than samples": (session.place(X), session.place(Y[:3])),
+        "placed x of whole numbers": (session.place(X.astype(int)), session.place(Y)),
+        "placed labels that are no whole numbers": (session.place(X), session.place(Y * 1.0)),
+        "a placed label that is no class": (session.place(X), session.place(np.full(7, 3))),
+        "a placed label below 0": (session.place(X), session.place(np.full(7, -1))),
     }.items():
         for call in (session.step, session.evaluate, session.probe):
             refuses(partial(call, x, y), what)
