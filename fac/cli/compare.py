@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
     from fac.backend import Backend, Precision
@@ -162,12 +161,9 @@ class _Runs:
 
     def _dataset(self, document: Document, data: Any) -> Dataset:
         from fac.cli.progress import logged
-        from fac.training.data import load
+        from fac.training.data import declared, load
 
-        if data is None:
-            raise FacError(
-                f"`{document.name}` says nothing about data: add a section such as `data: {{source: digits}}`"
-            )
+        data = declared(data, document.name)
         base = Path() if document.name == "<stdin>" else Path(document.name).parent
         key = f"{base.resolve()} {data!r}"
         if key not in self.datasets:

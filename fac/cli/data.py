@@ -96,11 +96,9 @@ def fitted_data(program: Program, name: str, base: Path) -> Dataset:
     from fac.training.dataset import fitted
 
     spec, output = program.spec, program.nodes[-1].shape
-    if spec.data is None:
-        raise FacError(f"`{name}` says nothing about data: add a section such as `data: {{source: digits}}`")
     assert output is not None
     with logged():
-        dataset = data.load(spec.data, base)
+        dataset = data.load(data.declared(spec.data, name), base)
     return fitted(dataset, spec.input.shape, prod(output), kind_of("fac.losses", spec.loss).classes)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Compiled, Precision, Session
@@ -205,20 +204,18 @@ def _job(
     from fac.pipeline import emit, lowered
     from fac.render.diagnostics import full
     from fac.render.yaml import dump
+    from fac.training.data import declared
 
     program = lowered(document)
     spec = program.spec
     warnings = run_checks(program)
     if warnings:
         click.echo(full(document, warnings) + "\n", err=True)
-    if spec.data is None:
-        raise FacError(
-            f"`{document.name}` says nothing about data: add a section such as `data: {{source: digits}}`"
-        )
+    section = declared(spec.data, document.name)
     with_backend = chosen(backend)
     artifact = emit(program, with_backend, precision, document)
     text = dump(document.data) if document.overridden else document.text
-    return Job(text, spec, spec.data, artifact, with_backend.name, device, base)
+    return Job(text, spec, section, artifact, with_backend.name, device, base)
 
 
 @contextmanager

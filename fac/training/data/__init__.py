@@ -14,6 +14,17 @@ from fac.training.dataset import DataKind, Dataset
 KINDS: tuple[DataKind[Any], ...] = (digits.KIND, fashion_mnist.KIND, arrays.KIND, teacher.KIND)
 
 
+def declared(data: Data | None, name: str) -> Data:
+    """The `data:` section of the spec of that name.
+
+    Raises:
+        FacError: it has none.
+    """
+    if data is None:
+        raise FacError(f"`{name}` says nothing about data: add a section such as `data: {{source: digits}}`")
+    return data
+
+
 def load(data: Data, base: Path = Path()) -> Dataset:
     """Loads what the `data:` section declares.
 
