@@ -24,9 +24,9 @@ from fac.pipeline import compile, compiled, lowered
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import N, Type
+from fac.testing.nets import RELU, Data, batch, linear, mlp, spec
 from fac_onnx.artifact import OnnxArtifact
 from fac_onnx.emit import IR, OPSET, model
-from tests.build.nets import RELU, Data, batch, linear, mlp, spec
 
 NET = mlp(8, 6, 3)
 LDFA: Data = {"rule": "ldfa", "rank": 2}

@@ -18,10 +18,10 @@ from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.random import uniform_bits
 from fac.step.types import DType, N, Type
+from fac.testing.nets import Data, mlp, spec
 from fac_onnx.artifact import OnnxArtifact
 from fac_onnx.emit import model
 from fac_reference.interpreter import run
-from tests.build.nets import Data, mlp, spec
 
 TOLERANCE = {"float64": 1e-14, "float32": 3e-6}
 """Relative to numbers near 1."""

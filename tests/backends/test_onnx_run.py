@@ -21,10 +21,10 @@ from safetensors.numpy import load_file, save_file
 import fac
 from fac.backend import HostTask, Recipe
 from fac.diagnostics import FacError
+from fac.testing.nets import RELU, linear, mlp, spec
 from fac.training.dataset import Dataset, Split
 from fac.training.loop import Report, StoppedError, train
 from fac_onnx.run_page import run_page
-from tests.build.nets import RELU, linear, mlp, spec
 
 ROOT = Path(__file__).parents[2]
 MOMENTUM = {"rule": "sgd", "lr": 0.05, "momentum": 0.9}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fac.pipeline import compile
+from fac.testing.nets import Data, mlp, spec
 from fac.testing.rules import RULES
-from tests.build.nets import Data, mlp, spec
 
 MOMENTUM: Data = {"rule": "sgd", "lr": 0.05, "momentum": 0.9}
 EACH_RULE = pytest.mark.parametrize("rule", RULES)

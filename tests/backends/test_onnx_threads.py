@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fac.pipeline import compile
+from fac.testing.nets import mlp, spec
 from fac_onnx.session import OnnxSession
-from tests.build.nets import mlp, spec
 
 DATA = spec(mlp(6, 3))
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from fac.build.initial import svd_pair
 from fac.diagnostics import FacError
 from fac.pipeline import compile
-from tests.build.nets import batch, mlp, spec
+from fac.testing.nets import batch, mlp, spec
 
 compile_source = builtins.compile
 X, Y = batch()

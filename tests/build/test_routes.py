@@ -12,7 +12,7 @@ from fac.step.cost import count
 from fac.step.ir import Function, Phase
 from fac.step.ops import OPS
 from fac.step.text import to_text
-from tests.build.nets import RELU, Data, linear, mlp, spec
+from fac.testing.nets import RELU, Data, linear, mlp, spec
 
 NET = mlp(6, 4, 3)
 OJA: Data = {"rule": "oja", "rate": 0.5}

@@ -9,7 +9,7 @@ import pytest
 
 from fac.backend import Array
 from fac.pipeline import compile
-from tests.build.nets import Data, batch, mlp, spec
+from fac.testing.nets import Data, batch, mlp, spec
 
 NET = mlp(4, 3)
 X, Y = batch()

@@ -11,8 +11,8 @@ from fac.pipeline import compiled, lowered
 from fac.step.ops import OPS
 from fac.step.verify import verify
 from fac.testing.calls import CALLS, Call
+from fac.testing.nets import mlp, spec
 from fac_reference.interpreter import run
-from tests.build.nets import mlp, spec
 from tests.step.op_cases import draw, function_of, x_of
 
 FINER = [call for call in CALLS if OPS[call.kind].finer is not None]
