@@ -134,6 +134,7 @@ def compiled(program: Program) -> Compiled:
         recipe=Recipe(
             train.epochs, train.batch, train.seed, schedule_of(program.spec.update.schedule).body()
         ),
+        spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
     )
 
 

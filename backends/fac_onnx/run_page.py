@@ -76,11 +76,13 @@ FEEDS = {
 """What a step may read beside the state."""
 
 LABELS = """\
-    if y.dtype.kind not in "iu" or y.shape != (len(x),) or y.min() < 0 or y.max() >= CLASSES:
-        raise SystemExit(f"y in `{path}` has to hold {len(x)} whole numbers from 0 to {CLASSES - 1}")"""
+    if y.dtype.kind not in "iu" or y.shape != (len(x),):
+        raise SystemExit(f"y in `{path}` has to hold {len(x)} whole numbers, not {y.dtype} {list(y.shape)}")
+    if y.min() < 0 or y.max() >= CLASSES:
+        raise SystemExit(f"y in `{path}` goes from {y.min()} to {y.max()}, not from 0 to {CLASSES - 1}")"""
 TARGETS = """\
-    if y.dtype.kind not in "iuf" or y.shape != (len(x), *OUTPUT) or not np.isfinite(y).all():
-        raise SystemExit(f"y in `{path}` has to hold finite numbers {[len(x), *OUTPUT]}")"""
+    if y.dtype.kind not in "iuf" or y.shape != (len(x), *OUTPUT):
+        raise SystemExit(f"y in `{path}` has to hold {[len(x), *OUTPUT]}, not {y.dtype} {list(y.shape)}")"""
 
 SVD = '''
 
@@ -99,7 +101,8 @@ PAGE = Template('''\
 """Trains and evaluates a network with onnxruntime and NumPy alone: python run.py TRAIN.npz TEST.npz
 
 Both files hold x $x and y $y; `fac data` writes such files.
-The order of the samples, the learning rates and the numbers are those of `fac train --backend onnx`.
+The order of the samples, the learning rates and the numbers are those of `fac train --backend onnx`, and
+what it writes is a checkpoint of fac, too.
 
 Network: $title
 Made by fac $version from spec $spec_hash, in $precision.
@@ -109,11 +112,13 @@ import argparse
 import json
 import math
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
+SPEC = "$spec_hash"
 FLOAT, SAMPLE, $output_name = np.$precision, $sample, $output
 BATCH, SEED = $batch, $seed
 CHUNK = 2048  # samples at a time in evaluation, so that memory does not grow with the data
@@ -139,32 +144,56 @@ def load_data(path):
         with np.load(path) as file:
             x, y = file["x"], file["y"]
     except Exception as error:  # a damaged file raises one of half a dozen kinds
-        raise SystemExit(f"cannot read arrays `x` and `y` from `{path}`: {error}") from error
-    if x.dtype.kind not in "iuf" or x.shape[1:] != SAMPLE or x.size == 0 or not np.isfinite(x).all():
-        raise SystemExit(f"x in `{path}` has to hold finite numbers $x, not {x.dtype} {list(x.shape)}")
+        raise SystemExit(f"`{path}` is no npz file with arrays `x` and `y`: {error}") from error
+    if x.dtype.kind not in "iuf" or x.shape[1:] != SAMPLE or x.size == 0:
+        raise SystemExit(f"x in `{path}` has to hold $x, not {x.dtype} {list(x.shape)}")
 $check_y
-    return x.astype(FLOAT), y.astype($y_type)
+    with np.errstate(over="ignore"):
+        x, y = x.astype(FLOAT), y.astype($y_type)
+    for name, array in {"x": x, "y": y}.items():
+        if not np.isfinite(array).all():
+            raise SystemExit(f"{name} in `{path}` holds numbers that are not finite in $precision")
+    return x, y
 
 
-def load_state(path, spec_hash):
-    """(header, data, arrays in the data). A file has 8 bytes of length, so many bytes of JSON, the data."""
+def load_state(path):
+    """(metadata, {name: array}). A safetensors file: 8 bytes of length, so many bytes of JSON, the data."""
     try:
-        content, state = path.read_bytes(), {}
+        content = path.read_bytes()
         start = 8 + int.from_bytes(content[:8], "little")
-        header, data = json.loads(content[8:start]), bytearray(content[start:])
+        header, state = json.loads(content[8:start].decode()), {}
         about = header.pop("__metadata__")
-        if "step" not in header:  # how many steps were made
-            end = max(entry["data_offsets"][1] for entry in header.values())
-            header["step"] = {"dtype": "I64", "shape": [], "data_offsets": [end, end + 8]}
-            data += bytes(8)
         for name, entry in header.items():
             kind, shape, (begin, _) = entry["dtype"], entry["shape"], entry["data_offsets"]
-            state[name] = np.frombuffer(data, TYPES[kind], math.prod(shape), begin).reshape(shape)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SystemExit(f"cannot read a state from `{path}`: {error}") from error
-    if about.get("spec_hash") != spec_hash:
-        raise SystemExit(f"the state in `{path}` is of spec {about.get('spec_hash')}, not of {spec_hash}")
-    return header | {"__metadata__": about}, data, state
+            state[name] = np.frombuffer(content, TYPES[kind], math.prod(shape), start + begin).reshape(shape)
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise SystemExit(f"`{path}` is no state that fac or this program wrote: {error}") from error
+    return about, state
+
+
+def save_state(path, about, state):
+    """Writes beside the file and renames: whatever happens, one whole state is there."""
+    header, end = {"__metadata__": about}, 0
+    for name, array in state.items():
+        kind = next(key for key, dtype in TYPES.items() if array.dtype == dtype)
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+    text = json.dumps(header).encode()
+    try:
+        with open(f"{path}.part", "wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for array in state.values():
+                file.write(array.tobytes())
+        os.replace(f"{path}.part", path)
+    except OSError as error:
+        raise SystemExit(f"cannot write `{path}`: {error}") from error
+
+
+def differences(about, other):
+    """Where two specs differ, as their states tell."""
+    mine, theirs = json.loads(about.get("spec", "{}")), json.loads(other.get("spec", "{}"))
+    keys = [key for key in mine | theirs if mine.get(key) != theirs.get(key)]
+    return f"they differ in {', '.join(map(repr, keys))}" if keys else "it does not say what it is"
 
 
 def open_model(name, device):
@@ -177,9 +206,15 @@ def open_model(name, device):
     wanted = f"{device.upper()}ExecutionProvider"
     usable = {wanted, "CPUExecutionProvider"} & set(ort.get_available_providers())
     usable = sorted(usable, reverse=True)  # CUDA first
-    model = ort.InferenceSession(HERE / name, options, usable, enable_fallback=0)
+    try:
+        model = ort.InferenceSession(HERE / name, options, usable, enable_fallback=0)
+    except Exception as error:  # its exceptions share no base class but this one
+        raise SystemExit(f"cannot load `{HERE / name}`: {error}") from error
     if wanted not in model.get_providers():
-        raise SystemExit(f"onnxruntime has {', '.join(model.get_providers())} here, not {wanted}")
+        found = ", ".join(model.get_providers())
+        raise SystemExit(f"onnxruntime has {found} here, not {wanted}: CUDA needs onnxruntime-gpu and a GPU")
+    if model.get_modelmeta().custom_metadata_map.get("fac.spec_hash") != SPEC:
+        raise SystemExit(f"`{HERE / name}` was made from another spec: compile the folder anew")
     return model
 
 
@@ -206,36 +241,54 @@ def evaluate(model, state, x, y):
     return "  ".join(map("{} {:.4f}".format, $shown, sums / len(x)))
 $svd
 
-def main():
-    """Trains, and says after each epoch how it goes."""
-    parser = argparse.ArgumentParser(description="Train and evaluate with onnxruntime and NumPy alone.")
+def arguments():
+    """What the command line says, checked."""
+    parser = argparse.ArgumentParser(
+        description="Train and evaluate with onnxruntime and NumPy alone.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("train", type=Path, metavar="TRAIN.npz")
     parser.add_argument("test", type=Path, metavar="TEST.npz")
-    parser.add_argument("--epochs", type=int, default=$epochs)
+    parser.add_argument("--epochs", type=int, default=$epochs, help="in all, those of --state included")
     parser.add_argument("--lr", type=float, default=$lr, help="before the schedule")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs")
     parser.add_argument("--state", type=Path, default=HERE / "state.safetensors", help="where to start")
     parser.add_argument("--out", type=Path, default=Path("trained.safetensors"), help="what to write")
     args = parser.parse_args()
+    if args.epochs < 0 or not 0 < args.lr < math.inf:
+        parser.error("--epochs has to be 0 or more, and --lr a number above 0")
+    if args.out.suffix != ".safetensors" or args.out.is_dir() or not args.out.parent.is_dir():
+        parser.error(f"--out `{args.out}` has to be a file NAME.safetensors in a folder that is there")
+    return args
+
+
+def main():
+    """Trains, and says after each epoch how it goes."""
+    args = arguments()
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
-    about = model.get_modelmeta().custom_metadata_map
-    header, data, state = load_state(args.state, about["fac.spec_hash"])
+    about, state = load_state(args.state)
+    if about.get("spec_hash") != SPEC:
+        own, _ = load_state(HERE / "state.safetensors")
+        name = about.get("name", "something else")
+        why = f"{differences(own, about)}; compile that spec, or leave out `--state`"
+        raise SystemExit(f"the state in `{args.state}` is of another spec, `{name}`: {why}")
     (x, y), test = load_data(args.train), load_data(args.test)
-    first, steps_per_epoch = int(state["step"]), len(x) // BATCH  # a last partial batch is dropped
+    first, steps_per_epoch = int(state.get("step", 0)), len(x) // BATCH  # a last partial batch is dropped
     if steps_per_epoch == 0:
         raise SystemExit(f"a batch has {BATCH} samples, but `{args.train}` only {len(x)}")
     last = steps_per_epoch * args.epochs
-    if not args.out.parent.is_dir():
-        raise SystemExit(f"there is no folder `{args.out.parent}` for `--out`")
 
     # The state lies in two sets of buffers, which a step reads and writes in turn. An output in the memory of
     # an input would be accepted too, and be wrong wherever a node reads the old value after the new one is
     # written. What no step moves has one buffer.
-    moved = json.loads(about["fac.state_map"])  # name of an array -> name under which a step returns it
+    about_step = model.get_modelmeta().custom_metadata_map
+    moved = json.loads(about_step["fac.state_map"])  # name of an array -> name under which a step returns it
     here = {name: value(array.astype(FLOAT), args.device) for name, array in state.items() if name != "step"}
     there = here | {name: value(state[name].astype(FLOAT), args.device) for name in moved}
     loss = value(np.zeros((), FLOAT))
     binding, other = bind(model, here, there, moved, loss), bind(model, there, here, moved, loss)
+    stopped = []
+    signal.signal(signal.SIGINT, lambda *_: stopped.append(True))  # ends after the step that is under way
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if position == 0 or step == first:
@@ -248,15 +301,18 @@ $feeds
         if not math.isfinite(losses[-1]):
             raise SystemExit(f"the loss of step {step} is {losses[-1]}: try a lower --lr")
 $between\
+        if position + 1 == steps_per_epoch or stopped:
+            arrays = {name: here[name].numpy() for name in state if name != "step"}
+            save_state(args.out, about, arrays | {"step": np.array(step + 1)})
+        if stopped:
+            raise SystemExit(f"stopped after step {step + 1}: go on with `--state {args.out}`")
         if position + 1 == steps_per_epoch:
             mean, tested = sum(losses) / len(losses), evaluate(tester, here, *test)
             print(f"epoch {epoch + 1}/{args.epochs}  train loss {mean:.4f}  {tested}", flush=True)
-            for name, array in state.items():
-                array[...] = step + 1 if name == "step" else here[name].numpy()
-            text = json.dumps(header).encode()
-            args.out.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    if first >= last:
-        print(f"nothing to train  {evaluate(tester, here, *test)}")
+    if first < last:
+        print(f"the state is in `{args.out}`")
+    else:
+        print(f"nothing to train after {first} steps  {evaluate(tester, here, *test)}")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from fac.backend.artifact import (
 from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Precision, Recipe, Slot
 from fac.backend.host import HostSession
 from fac.backend.session import Session
+from fac.backend.state_file import FORMAT, to_bytes
 
 __all__ = [
+    "FORMAT",
     "PRECISIONS",
     "STEP",
     "Array",
@@ -35,6 +37,7 @@ __all__ = [
     "Recipe",
     "Session",
     "Slot",
+    "to_bytes",
     "write_common",
     "write_files",
 ]

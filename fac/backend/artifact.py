@@ -12,8 +12,9 @@ from typing import BinaryIO, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from fac.backend.boundary import check_state
-from fac.backend.compiled import Array, Compiled, Precision
+from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.session import Session
+from fac.backend.state_file import to_bytes
 from fac.diagnostics import FacError
 
 Content = str | bytes | Callable[[BinaryIO], object]
@@ -131,8 +132,6 @@ def write_common(
     Raises:
         FacError: the folder cannot be written.
     """
-    from safetensors.numpy import save
-
     c = artifact.compiled
     manifest = {
         "backend": backend,
@@ -146,12 +145,13 @@ def write_common(
         "state": {slot.name: list(slot.shape) for slot in c.state},
         "files": [*files, "state.safetensors", "manifest.json"],
     }
-    # In row-major order: safetensors stores the memory as it lies, so a transposed array would come back scrambled.
     given = c.initial() if state is None else state
-    arrays = {name: np.asarray(a, artifact.precision, order="C") for name, a in given.items()}
-    metadata = {"spec_hash": c.spec_hash, "name": c.name, "fac_version": c.version}
+    arrays = {name: np.asarray(a, artifact.precision) for name, a in given.items()}
+    arrays[STEP] = np.array(0, np.int64)
     last: dict[str, Content] = {
-        "state.safetensors": save(arrays, metadata),
+        "state.safetensors": to_bytes(
+            arrays, {**c.about, "backend": backend, "precision": artifact.precision}
+        ),
         "manifest.json": json.dumps(manifest, indent=2) + "\n",
     }
     write_files(directory, {**files, **last})

@@ -79,3 +79,16 @@ class Compiled:
     initial: Callable[[], dict[str, NDArray[np.float64]]]
     tasks: tuple[HostTask, ...] = ()
     recipe: Recipe = Recipe()
+    spec: str = "{}"
+    """The whole spec as JSON: what a file of its state carries along."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The metadata that tells whose state a file holds."""
+        return {
+            "name": self.name,
+            "spec_hash": self.spec_hash,
+            "version": self.version,
+            "seed": str(self.recipe.seed),
+            "spec": self.spec,
+        }

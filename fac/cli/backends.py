@@ -13,7 +13,7 @@ from fac.diagnostics import FacError
 if TYPE_CHECKING:
     from fac.backend import Backend
 
-PREFERRED = ("torch", "reference")
+PREFERRED = ("torch", "onnx", "reference")
 """The first of these that can be used is the default."""
 
 
@@ -35,7 +35,7 @@ def found() -> tuple[Found, ...]:
 
 
 def chosen(name: str | None) -> Backend:
-    """The backend of that name; by default torch if it can be used, else the reference.
+    """The backend of that name; by default the first of `PREFERRED` that can be used.
 
     Raises:
         FacError: there is none of that name, or none that can be used.

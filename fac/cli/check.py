@@ -57,6 +57,8 @@ def COMMAND(
     Without a PATH the current folder is checked. Exit status: 0 no errors, 1 errors found, 2 a file could not
     be checked.
     """
+    if precision and backend is None:
+        raise click.UsageError("`--precision` is about a backend: name one with `--backend`")
     output_format = "json" if as_object else output_format
     checked: Checked = []
     unreadable: Unreadable = []

@@ -53,7 +53,7 @@ class Row:
 )
 @click.option("--rank", type=click.IntRange(1), help="Of the low-rank rules. Default: the spec's own.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings per variant.")
-@click.option("--backend", callback=not_empty, help="Default: torch if it can be used, else reference.")
+@click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change every spec; repeatable.")

@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 
 @click.command("compile")
 @click.argument("spec")
-@click.option("--backend", help="Default: torch if it can be used, else reference.")
+@click.option("--backend", help="Default: the first usable of torch, onnx, reference.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: `build/NAME`.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option(

@@ -47,7 +47,7 @@ class Job:
 
 @click.command()
 @click.argument("spec", required=False)
-@click.option("--backend", callback=not_empty, help="Default: torch if it can be used, else reference.")
+@click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")

@@ -13,16 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
-from fac.backend import STEP, Array, Compiled
+from fac.backend import FORMAT, STEP, Array, Compiled, to_bytes
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
-
-FORMAT = "1"
-"""Value of the metadata key `fac_checkpoint`, by which a file is known as one of ours."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,26 +35,13 @@ class Checkpoint:
         return int(self.state[STEP])
 
 
-def about(compiled: Compiled, spec: ModelSpec) -> dict[str, str]:
-    """The metadata that tells whose state a file holds."""
-    return {
-        "fac_checkpoint": FORMAT,
-        "name": compiled.name,
-        "spec_hash": compiled.spec_hash,
-        "version": compiled.version,
-        "seed": str(spec.train.seed),
-        "spec": json.dumps(spec.model_dump(mode="json", by_alias=True)),
-    }
-
-
 def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """Write a checkpoint; the one that was there stays until the new one is complete.
 
     Raises:
         FacError: the file cannot be written.
     """
-    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
-    write_atomic(path, to_bytes(arrays, dict(metadata)))
+    write_atomic(path, to_bytes(state, metadata))
 
 
 def load(path: Path) -> Checkpoint:
@@ -77,7 +59,7 @@ def load(path: Path) -> Checkpoint:
     except (OSError, SafetensorError) as error:
         raise FacError(f"`{path}` is damaged or is no checkpoint: {error}") from error
     if metadata.get("fac_checkpoint") != FORMAT or STEP not in state:
-        raise FacError(f"`{path}` is not a checkpoint of `fac train`")
+        raise FacError(f"`{path}` holds arrays, but is not a checkpoint that `fac` wrote")
     return Checkpoint(path, state, metadata)
 
 

@@ -126,9 +126,11 @@ def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
 
     y = split.y
     if y.dtype.kind not in "iu" or y.ndim != 1:
+        # floats have become float32, and (n,) of them (n, 1): the file may say otherwise
+        found = "floats" if y.dtype.kind == "f" else f"shape {list(y.shape)} of {y.dtype}"
         raise FacError(
-            f"y in {place} has shape {list(y.shape)} of {y.dtype}, but the loss needs integer labels of "
-            "shape (n,): give such labels, or a loss on targets such as `mse`"
+            f"y in {place} holds {found}, but the loss needs integer labels of shape (n,): give such labels, or a "
+            "loss on targets such as `mse`"
         )
     wrong = (y < 0) | (y >= outputs)
     if wrong.any():

@@ -16,7 +16,6 @@ from typing import Any
 from fac.backend import Array, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
-from fac.training import checkpoint
 from fac.training.checkpoint import Checkpoint
 from fac.training.dataset import Dataset, Split, fingerprint, fitted
 from fac.training.folder import METRICS, RunFolder
@@ -108,7 +107,7 @@ class _Training:
         self.family = Stepping(session, data.train, spec)
         self.test = self._placed(data.test)
         self.split = data.train
-        self.about = checkpoint.about(compiled, spec)
+        self.about = compiled.about
         self.good: Mapping[str, Array] = session.state()
         self.step_ms: list[float] = []
 

@@ -41,12 +41,10 @@ def test_written_folder(backend: str, tmp_path: Path) -> None:
     assert sorted(manifest["files"]) == sorted(path.name for path in folder.iterdir())
     assert manifest["state"]["out.feedback.P"] == [2, 3]
     with safe_open(folder / "state.safetensors", "numpy") as stored:
-        assert stored.metadata() == {
-            "name": "demo",
-            "spec_hash": made.compiled.spec_hash,
-            "fac_version": made.compiled.version,
-        }
-        assert set(stored.keys()) == set(manifest["state"])
+        about = {"fac_checkpoint": "1", "backend": backend, "precision": "float64", **made.compiled.about}
+        assert stored.metadata() == about
+        assert set(stored.keys()) == {*manifest["state"], "step"}
+        assert stored.get_tensor("step") == 0
         initial = made.compiled.initial()
         for name in initial:
             np.testing.assert_array_equal(stored.get_tensor(name), initial[name])

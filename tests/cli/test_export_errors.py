@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import save_file
 
 from fac.cli.export import staged
 from fac.diagnostics import FacError
@@ -111,9 +112,18 @@ def test_what_is_no_checkpoint(run: Run, folder: Path, spec: Path) -> None:
     state = folder / "state.safetensors"
     Path("cut.safetensors").write_bytes(state.read_bytes()[:-10])
     assert refused("cut.safetensors").startswith("fac: `cut.safetensors` is damaged or is no checkpoint: ")
+    save_file({"step": np.array(0)}, "arrays.safetensors")
+    expected = "fac: `arrays.safetensors` holds arrays, but is not a checkpoint that `fac` wrote\n"
+    assert refused("arrays.safetensors") == expected
+
+
+def test_the_initial_state_of_a_compiled_folder_is_a_checkpoint(run: Run, folder: Path, spec: Path) -> None:
+    """So what `run.py` makes of it can be exported."""
     assert run("compile", spec, "--backend", "reference", "-o", "built")[0] == 0
-    initial = Path("built", "state.safetensors")
-    assert refused(initial) == f"fac: `{initial}` is not a checkpoint of `fac train`\n"
+    status, out, err = run("export", "built/state.safetensors", "-o", "model.onnx", "--base", folder.parent)
+    assert (status, err) == (0, "")
+    assert "after step 0" in out
+    assert Path("model.onnx").exists()
 
 
 def test_checkpoints_that_contradict_themselves(run: Run, folder: Path) -> None:

@@ -103,7 +103,11 @@ def test_the_written_training(run: Run, spec: Path) -> None:
     assert last[0] == "python"
     found = subprocess.run([sys.executable, *last[1:]], capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
-    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == [
+        "epoch 1/2",
+        "epoch 2/2",
+        "the state is in `trained.safetensors`",
+    ]
     assert Path("trained.safetensors").exists()
     helped = subprocess.run([sys.executable, last[1], "--help"], capture_output=True, text=True).stdout
     options = {option.split()[0] for option in named("The written training")}

@@ -41,7 +41,7 @@ def test_a_state_names_its_spec(
 ) -> None:
     session = open_session(spec)
     path = tmp_path / "state.safetensors"
-    about = checkpoint.about(session.compiled, spec)
+    about = session.compiled.about
     checkpoint.save(path, session.state(), about)
     found = checkpoint.load(path)
     assert (found.about["name"], found.about["seed"]) == ("small", "3")
@@ -55,7 +55,7 @@ def test_another_spec_is_refused_with_the_difference(
     spec, other = make_spec(), make_spec(train={"epochs": 9}, update={"lr": 0.1})
     shorter, longer = make_spec(train={"epochs": 2}), make_spec(train={"epochs": 4})
     session, path = open_session(spec), tmp_path / "state.safetensors"
-    checkpoint.save(path, session.state(), checkpoint.about(session.compiled, spec))
+    checkpoint.save(path, session.state(), session.compiled.about)
     expected = "`update.lr` is 0.05 there and 0.1 here; `train.epochs` is 3 there and 9 here"
     with pytest.raises(FacError, match=expected):
         checkpoint.require_spec(checkpoint.load(path), open_session(other).compiled, other)
@@ -81,7 +81,7 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(FacError, match=r"is damaged or is no checkpoint"):
         checkpoint.load(path)
     save_file({"a": np.zeros(1)}, path)
-    with pytest.raises(FacError, match=r"is not a checkpoint of `fac train`"):
+    with pytest.raises(FacError, match=r"is not a checkpoint that `fac` wrote"):
         checkpoint.load(path)
 
 
@@ -227,7 +227,7 @@ def test_a_spec_that_is_gone_comes_back_from_the_checkpoint(
     spec: ModelSpec, open_session: Callable[..., Session], tmp_path: Path
 ) -> None:
     session = open_session(spec)
-    checkpoint.save(tmp_path / folder.STATE, session.state(), checkpoint.about(session.compiled, spec))
+    checkpoint.save(tmp_path / folder.STATE, session.state(), session.compiled.about)
     with folder.resumed(tmp_path):
         again = fac.load(tmp_path / folder.SPEC)
     assert fac.compile(again, "reference").compiled.spec_hash == session.compiled.spec_hash
