@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -94,10 +95,15 @@ def check_placed(
     labels = name == "y" and compiled.classes
     check_batch(name, placed.shape, compiled.sample if name == "x" else () if labels else compiled.output, n)
     wanted = "int64" if labels else precision
-    if not str(placed.dtype).endswith(wanted):  # NumPy says `int64`, torch `torch.int64`
+    if not _named(placed.dtype).endswith(wanted):  # NumPy says `int64`, torch `torch.int64`
         raise FacError(
             f"{name} was placed as {placed.dtype}, where {wanted} belongs: place an array of such numbers"
         )
+
+
+@cache
+def _named(dtype: Any) -> str:
+    return str(dtype)
 
 
 def _array(name: str, value: Any) -> Array:

@@ -136,7 +136,8 @@ def opening(plan: Plan) -> str:
     """What is about to be done."""
     if plan.done >= plan.epochs * plan.steps_per_epoch:
         return f"all {plan.epochs} epochs are done already"
-    size = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)} of {plan.steps_per_epoch} steps, {plan.samples_per_step} samples each"
+    epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
+    size = f"{epochs} of {plan.steps_per_epoch} steps, {plan.samples_per_step} samples each"
     return f"resuming after step {plan.done} of {size}" if plan.done else f"training {size}"
 
 
