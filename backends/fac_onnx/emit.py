@@ -107,13 +107,23 @@ class Emitter:
     def operands(self, op: Op) -> list[str]:
         """The names of the operands, those of one kind of number in one type: floats in that of a float result."""
         scalars = DOUBLE if all(v in self.host for v in op.operands) else self.float
-        narrow = any(v in self.narrow for v in op.operands)
         types = {
             DType.FLOAT: self.dtype(op.result) if op.result.type.dtype == DType.FLOAT else scalars,
-            DType.INT: UINT32 if narrow or op.result in self.narrow else INT64,
+            DType.INT: UINT32 if op.result in self.narrow or self._compares_bits(op) else INT64,
             DType.BOOL: BOOL,
         }
         return [self.name(v, types[v.type.dtype]) for v in op.operands]
+
+    def _compares_bits(self, op: Op) -> bool:
+        """Whether an op compares the hash's results with a number of 32 bits: the one reader that dropout has."""
+        narrow = [v for v in op.operands if v in self.narrow]
+        known = [self.known[v] for v in op.operands if v in self.known]
+        return (
+            op.result.type.dtype == DType.BOOL
+            and len(narrow) == 1
+            and len(known) == 1
+            and 0 <= known[0] < 2**32
+        )
 
     def node(self, onnx_op: str, inputs: Sequence[str], op: Op | Gemm, **attributes: Any) -> str:
         """The node that makes the result of an op."""
@@ -215,7 +225,11 @@ def check(made: ModelProto) -> None:
 
 
 def narrow(function: Function) -> frozenset[Value]:
-    """Integers that may be computed modulo 2^32: those of the hash, which cuts every number to 32 bits anyway."""
+    """Integers that may be computed modulo 2^32: those of the hash, which cuts every number to 32 bits anyway.
+
+    Only its results fit into 32 bits by themselves. What somebody outside reads on the way there has to be whole,
+    and so has everything that it is made of.
+    """
     made = {op.result: op for op in function.ops}
     found: set[Value] = set()
     for region in function.regions:
@@ -226,6 +240,21 @@ def narrow(function: Function) -> frozenset[Value]:
                 if value not in stop and value not in found and value in made:
                     found.add(value)
                     wait += made[value].operands
+    bits = {
+        v for region in function.regions for v in region.outputs.values() if region.kind == "uniform_bits"
+    }
+    readers: dict[Value, list[Value]] = {value: [] for value in found}
+    for op in function.ops:
+        for value in op.operands:
+            if value in readers:
+                readers[value].append(op.result)
+    outputs = {value for _, value in function.outputs}
+    wide = [v for v in found - bits if v in outputs or not found.issuperset(readers[v])]
+    while wide:
+        value = wide.pop()
+        if value in found:
+            found.discard(value)
+            wide += [v for v in made[value].operands if v in found and v not in bits]
     return frozenset(found)
 
 

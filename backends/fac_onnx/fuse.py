@@ -35,6 +35,8 @@ class Gemm:
 
 
 Line = Op | Gemm
+SMALLEST, LARGEST = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+"""Of factors. A zero would also drop what it multiplies, NaN included."""
 
 
 def fuse(function: Function, double: bool) -> list[Line]:
@@ -75,8 +77,9 @@ class _Fusion:
         """A product times a scalar, which costs less at a factor than at the result, and nothing if it is known."""
         for product, other in self._products(op):
             number = self._number(other)
-            if number is not None:
-                return replace(product, result=op.result, origin=op.origin, alpha=product.alpha * number)
+            alpha = None if number is None else self._factor(product.alpha * number)
+            if alpha is not None:
+                return replace(product, result=op.result, origin=op.origin, alpha=alpha)
             if other.type.shape == () and product.scale is None:
                 return replace(product, result=op.result, origin=op.origin, scale=other)
         return None
@@ -135,7 +138,13 @@ class _Fusion:
 
     def _number(self, value: Value) -> float | None:
         number = self.known.get(value)
-        return None if number is None or (self.double and float(np.float32(number)) != number) else number
+        return None if number is None else self._factor(number)
+
+    def _factor(self, number: float) -> float | None:
+        """The number, if an attribute of float32 can hold it and nothing is lost."""
+        if not SMALLEST <= abs(number) <= LARGEST:
+            return None
+        return None if self.double and float(np.float32(number)) != number else number
 
 
 def _fits(shape: Shape, whole: Shape) -> bool:

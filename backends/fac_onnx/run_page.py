@@ -203,6 +203,8 @@ def open_model(name, device):
     options, threads = ort.SessionOptions(), os.environ.get("OMP_NUM_THREADS", "")
     options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: as it likes
     options.log_severity_level = 3  # its warnings are about its own optimiser
+    # higher levels move constants into float32 attributes, which costs float64 half its digits
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     wanted = f"{device.upper()}ExecutionProvider"
     usable = {wanted, "CPUExecutionProvider"} & set(ort.get_available_providers())
     usable = sorted(usable, reverse=True)  # CUDA first
@@ -272,6 +274,13 @@ def main():
         name = about.get("name", "something else")
         why = f"{differences(own, about)}; compile that spec, or leave out `--state`"
         raise SystemExit(f"the state in `{args.state}` is of another spec, `{name}`: {why}")
+    about.pop("loss_sum", None)  # of an epoch that `fac train` began
+    for item in (*model.get_inputs(), *tester.get_inputs()):
+        given = item.name in ("x", "y", "lr", "step")
+        if not given and list(np.shape(state.get(item.name, 0.0))) != item.shape:
+            raise SystemExit(f"the state in `{args.state}` has no `{item.name}` of shape {item.shape}")
+    if np.ndim(state.get("step", 0)) or not 0 <= state.get("step", 0) < 2**53:
+        raise SystemExit(f"`step` of the state in `{args.state}` is {state['step']}, not a number of steps")
     (x, y), test = load_data(args.train), load_data(args.test)
     first, steps_per_epoch = int(state.get("step", 0)), len(x) // BATCH  # a last partial batch is dropped
     if steps_per_epoch == 0:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from fac.backend import Array, HostSession
 from fac.diagnostics import FacError
 from fac.step.ir import Function
-from fac_onnx.device import session
+from fac_onnx.device import first_line, session
 from fac_onnx.emit import NEXT
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ class OnnxSession(HostSession):
         for value in self.compiled.step.inputs:
             if value.name in given:
                 self.binding.bind_ortvalue_input(value.name, given[value.name])
+        runner = self._runner(self.compiled.step)
         with running():
-            self._runner(self.compiled.step).run_with_iobinding(self.binding)
+            runner.run_with_iobinding(self.binding)
         self.binding, self.other_binding = self.other_binding, self.binding
         self.buffers, self.others = self.others, self.buffers
         return float(self.loss)
@@ -118,8 +119,9 @@ class OnnxSession(HostSession):
         given = {name: np.ascontiguousarray(a) for name, a in inputs.items()}
         feeds |= {v.name: _shared(given[v.name]) for v in function.inputs if v.name in given}
         names = [name for name, _ in function.outputs]
+        runner = self._runner(function)
         with running():
-            found = self._runner(function).run_with_ort_values(names, feeds)
+            found = runner.run_with_ort_values(names, feeds)
         return [np.array(value.numpy()) for value in found]
 
     def _scalars(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
@@ -137,7 +139,7 @@ def running() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # its exceptions share no base class but this one
-        raise FacError(f"onnxruntime could not run: {str(error).strip().partition(chr(10))[0]}") from error
+        raise FacError(f"onnxruntime could not run: {first_line(error)}") from error
 
 
 def _shared(array: Array) -> ort.OrtValue:

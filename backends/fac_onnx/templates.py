@@ -45,7 +45,7 @@ def erf(e: Emitter, op: Op) -> str:
 
 
 def relu_input(e: Emitter, op: Op) -> str:
-    """G where y > 0, else 0."""
+    """G where y > 0, else 0, also where g is not finite (the reference multiplies, and has NaN there)."""
     g, y = e.operands(op)
     zero = e.scalar(0.0, op)
     live = e.part("Greater", [y, zero], op, "live", BOOL, op.result.type.shape)
@@ -123,7 +123,7 @@ def bit_and(e: Emitter, op: Op) -> str:
     """`BitwiseAnd`; nothing at all where 32-bit numbers are cut to 32 bits."""
     if e.dtype(op.result) == UINT32 and 0xFFFFFFFF in (e.known.get(v) for v in op.operands):
         kept = next(v for v in op.operands if e.known.get(v) != 0xFFFFFFFF)
-        return e.alias(op, e.name(kept))
+        return e.alias(op, e.name(kept, UINT32))
     return e.node("BitwiseAnd", e.operands(op), op)
 
 

@@ -163,13 +163,17 @@ def write_files(directory: Path, files: Mapping[str, Content]) -> None:
     Raises:
         FacError: the folder cannot be written.
     """
+    place = directory
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            with (directory / name).open("wb") as file:
+            place = directory / name
+            unfinished = directory / f".{name}.part"  # so that a file is whole, or as it was
+            with unfinished.open("wb") as file:
                 if callable(content):
                     content(file)
                 else:
                     file.write(content if isinstance(content, bytes) else content.encode())
+            unfinished.replace(place)
     except OSError as error:
-        raise FacError(f"cannot write to `{directory}`: {error.strerror or error}") from error
+        raise FacError(f"cannot write to `{place}`: {(error.strerror or str(error)).lower()}") from error

@@ -35,7 +35,7 @@ def check_state(
             f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"
         )
     steps = _array(STEP, state.get(STEP, 0))
-    if steps.shape != () or steps.dtype.kind not in "iu" or steps < 0:
+    if steps.shape != () or steps.dtype.kind not in "iu" or not 0 <= steps < 2**63:
         raise FacError(f"`{STEP}` of the state has to be a whole number, not {steps}")
     return arrays, int(steps)
 
@@ -95,7 +95,7 @@ def check_placed(
     labels = name == "y" and compiled.classes
     check_batch(name, placed.shape, compiled.sample if name == "x" else () if labels else compiled.output, n)
     wanted = "int64" if labels else precision
-    if not _named(placed.dtype).endswith(wanted):  # NumPy says `int64`, torch `torch.int64`
+    if _named(placed.dtype) != wanted:
         raise FacError(
             f"{name} was placed as {placed.dtype}, where {wanted} belongs: place an array of such numbers"
         )
@@ -103,7 +103,8 @@ def check_placed(
 
 @cache
 def _named(dtype: Any) -> str:
-    return str(dtype)
+    """NumPy says `int64`, torch `torch.int64`."""
+    return str(dtype).rpartition(".")[2]
 
 
 def _array(name: str, value: Any) -> Array:

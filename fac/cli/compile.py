@@ -104,7 +104,8 @@ def _listed(manifest: Path) -> list[str] | None:
         return None
     if not isinstance(found, dict) or not {"backend", "spec_hash", "files"} <= found.keys():
         return None
-    return [str(name) for name in found["files"]]
+    files = found["files"]
+    return files if isinstance(files, list) and all(isinstance(name, str) for name in files) else None
 
 
 def _remove(directory: Path, names: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ORACLE = "reference"
 """The backend that an exported file is compared with, in float64."""
-BOUND: dict[Precision, float] = {"float32": 1e-4, "float64": 1e-10}
+BOUND: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-10}
 """The largest deviation that rounding explains, relative to the largest output."""
 
 

@@ -19,6 +19,10 @@ Answers = Mapping[str, Any]
 """Numbers and arrays by what they are, such as `loss of step 3` or `state fc1.weight`."""
 
 
+class Refusal(FacError):
+    """The backend has no kernel for an op: what FAC401 says of a spec, said of a single op."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A backend in one precision on one device."""
@@ -49,7 +53,7 @@ class Subject:
         kinds = {op.kind for f in (made.forward, made.evaluate, made.step, made.probe) for op in f.ops}
         missing = kinds - self.backend.ops(self.precision)
         if missing:
-            raise FacError(f"the backend has no {', '.join(sorted(missing))} in {self.precision}")
+            raise Refusal(f"the backend has no {', '.join(sorted(missing))} in {self.precision}")
         return self.backend.emit(made, self.precision).open(device=self.device)
 
 

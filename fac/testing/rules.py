@@ -26,13 +26,13 @@ RULES: dict[str, Data] = {
     "shallow": {"rule": "shallow"},
     "subspace": {
         "subspaces": ({"name": "task", "of": "loss", "rank": 2, "basis": {"rule": "oja"}},),
-        "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random", "scale": 0.5}},),
+        "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random", "scale": 0.3}},),
     },
     "mixed": {
         "routes": (
             {"to": "fc1", "matrix": {"kind": "random"}, "combine": "add"},
             {"to": "fc1", "from": "fc2", "matrix": {"kind": "low_rank", "rank": 2}, "combine": "add"},
-            {"through": "out", "matrix": {"kind": "transpose"}},
+            {"through": "out", "matrix": {"kind": "transpose", "scale": -0.7}},
         )
     },
 }

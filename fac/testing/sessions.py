@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from fac.backend import STEP, Array
+from fac.backend import STEP, Array, Exporting
 from fac.testing.case import Case, Subject, compare, refuses, require
 from fac.testing.nets import DROPOUT, NET, batch, batches, shaken, spec
 from fac.testing.rules import RULES, UPDATES
+from fac.testing.tolerance import TOLERANCE
 
 SPEC = spec(NET, RULES["ldfa_oja_kp"], UPDATES["momentum"])
 X, Y = batch()
@@ -26,6 +27,11 @@ def cases() -> Iterator[Case]:
     yield Case("session/a state of another spec is refused whole", wrong_states)
     yield Case("session/a batch of another shape is refused", wrong_batches)
     yield Case("session/measuring changes nothing", measuring)
+    yield Case("session/measuring follows the state", following)
+    yield Case("session/sessions of one artifact are apart", apart)
+    yield Case("session/a placed batch may be used again", placed_again)
+    yield Case("session/a batch that is not finite shows", not_finite)
+    yield Case("session/an exported file is the network", exported)
     for update in UPDATES:
         yield Case(f"session/resumed equals unbroken x {update}", partial(resumed, update))
     yield Case("session/a device that is not there is refused", unknown_device)
@@ -116,6 +122,70 @@ def measuring(subject: Subject) -> None:
     compare({"forward": first[2]}, {"forward": second[2]}, 0)
     hits = float(np.mean(first[2].argmax(1) == Y))
     require(abs(first[0]["accuracy"] - hits) < 1e-12, "`evaluate` counts other hits than `forward` makes")
+
+
+def following(subject: Subject) -> None:
+    """What is measured after steps, or after another state came in, is of the state as it is then."""
+    session, other = subject.open(SPEC), subject.open(SPEC)
+    start = session.state()
+    first = session.evaluate(X, Y), session.probe(X, Y), session.forward(X)
+    session.step(X, Y)
+    other.load_state(session.state())
+    compare(session.evaluate(X, Y), other.evaluate(X, Y), 0)
+    compare(session.probe(X, Y), other.probe(X, Y), 0)
+    compare({"forward": session.forward(X)}, {"forward": other.forward(X)}, 0)
+    require(session.evaluate(X, Y)["loss"] != first[0]["loss"], "`evaluate` does not see the step")
+    session.load_state(start)
+    compare(session.evaluate(X, Y), first[0], 0)
+    compare({"forward": session.forward(X)}, {"forward": first[2]}, 0)
+
+
+def apart(subject: Subject) -> None:
+    """Steps of one leave the other where it was."""
+    artifact = subject.compile(SPEC)
+    first, second = artifact.open(device=subject.device), artifact.open(device=subject.device)
+    before = second.state()
+    first.step(X, Y)
+    equal(second.state(), before)
+    second.step(X, Y)
+    equal(second.state(), first.state())
+
+
+def placed_again(subject: Subject) -> None:
+    """A step does not write into the data."""
+    session, other = subject.open(SPEC), subject.open(SPEC)
+    x, y = session.place(X), session.place(Y)
+    for _ in range(2):
+        session.step(x, y)
+        other.step(X, Y)
+    equal(session.state(), other.state())
+
+
+def not_finite(subject: Subject) -> None:
+    """The trainer finds a divergence by the loss and the state: neither may hide it."""
+    for bad in (np.nan, np.inf):
+        session = subject.open(SPEC)
+        x = X.copy()
+        x[2, 1] = bad
+        require(
+            not np.isfinite(float(session.step(x, Y)["loss"])), f"the loss of a batch with {bad} is finite"
+        )
+        require(not np.isfinite(session.state()["fc1.weight"]).all(), f"{bad} does not reach the weights")
+
+
+def exported(subject: Subject) -> None:
+    """For backends that export: the file, loaded anew, computes what the session does, for any batch size."""
+    if not isinstance(subject.backend, Exporting):
+        return
+    session = subject.open(SPEC)
+    session.step(X, Y)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"network{subject.backend.exports}"
+        file = subject.compile(SPEC).export(session.state(), path, subject.device)
+        for x in (X, X[:1], np.repeat(X, 40, axis=0)):
+            compare(
+                {"output": file.run(x)}, {"output": session.forward(x)}, TOLERANCE["step"][subject.precision]
+            )
 
 
 def resumed(update: str, subject: Subject) -> None:

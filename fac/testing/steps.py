@@ -8,17 +8,36 @@ from typing import Any
 
 import numpy as np
 
+from fac.backend import STEP
 from fac.testing.case import Answers, Case, Subject, agreement
-from fac.testing.nets import DROPOUT, NET, SKIP, Batch, Data, answers, batch, batches, mlp, spec, state_of
+from fac.testing.nets import (
+    DROPOUT,
+    NET,
+    SKIP,
+    Batch,
+    Data,
+    answers,
+    batch,
+    batches,
+    linear,
+    mlp,
+    spec,
+    state_of,
+)
 from fac.testing.rules import RULES, UPDATES
 
 MOMENTUM = UPDATES["momentum"]
 IDENTITY: Data = {
     "routes": (
-        {"through": "fc2", "matrix": {"kind": "identity"}},
-        {"to": "fc1", "from": "fc2", "matrix": {"kind": "identity", "scale": 0.5}, "combine": "add"},
+        {"through": "fc2", "matrix": {"kind": "identity", "scale": 0.3}},
+        {"to": "fc1", "from": "fc2", "matrix": {"kind": "identity", "scale": 0.1}, "combine": "add"},
     )
 }
+FROZEN = (linear("fc1", 6), linear("fc2", 6, trainable=False), linear("fc3", 6), linear("out", 3))
+"""Nothing between two products: what stands between their errors may be fused with either."""
+PASSED: Data = {"routes": ({"through": "fc3", "matrix": {"kind": "identity", "scale": 0.3}},)}
+LATE = (2**31 + 3, 2**32 - 1)
+"""Numbers of steps beyond 31 bits."""
 SIZES = (8, 8, 3, 1, 8, 20, 3)
 """More sizes than a session may keep buffers for, and back again."""
 
@@ -33,6 +52,13 @@ def cases() -> Iterator[Case]:
         yield steps(f"no bias x {rule}", data, batches(7, 7))
         yield steps(f"changing batch sizes x {rule}", spec(NET, feedback, MOMENTUM), batches(*SIZES))
     yield steps("identity", spec(mlp(6, 6, 3), IDENTITY, MOMENTUM), batches(7, 7, 3))
+    yield steps("identity over a frozen layer", spec(FROZEN, PASSED, MOMENTUM), batches(*[7] * 20))
+    seeded = spec(DROPOUT, update=MOMENTUM, train={"seed": 2**31 + 5})
+    yield steps("dropout of another seed", seeded, batches(7, 7))
+    yield steps("a batch of 300", spec(NET, RULES["ldfa_oja_kp"], MOMENTUM), batches(300, 7))
+    yield agreement("step", "large logits", large_logits)
+    yield agreement("step", "late steps", late_steps)
+    yield agreement("step", "more samples than are evaluated at a time", many_samples)
     yield agreement("step", "dropped units", dropped_units)
     yield agreement("step", "placed batches", placed_batches)
     yield agreement("step", "losses read late", losses_read_late)
@@ -46,6 +72,33 @@ def steps(name: str, data: Data, given: Sequence[Batch]) -> Case:
 def run(data: Data, given: Sequence[Batch], subject: Subject) -> Answers:
     """All that the session says."""
     return answers(subject.open(data), given)
+
+
+def late_steps(subject: Subject) -> Answers:
+    """Masks of dropout and corrections of Adam far into a training."""
+    found: dict[str, Any] = {}
+    for number in LATE:
+        session = subject.open(spec(DROPOUT, update=UPDATES["adam"]))
+        session.load_state(session.state() | {STEP: np.array(number, np.int64)})
+        found |= {f"step {number}: {name}": value for name, value in answers(session, batches(7)).items()}
+    return found
+
+
+def large_logits(subject: Subject) -> Answers:
+    """What overflows unless the softmax is shifted. No probes: cosines of errors that vanish are arbitrary."""
+    session = subject.open(spec(NET))
+    x, y = batch()
+    return {"loss": float(session.step(1000 * x, y)["loss"]) / 1000, **session.evaluate(x, y)}
+
+
+def many_samples(subject: Subject) -> Answers:
+    """All that is measured or computed of them, ties among the classes included."""
+    session = subject.open(spec(NET))
+    x, y = batch(n=2049)
+    tied = session.state() | {"out.weight": np.zeros((3, 6)), "out.bias": np.zeros(3)}
+    found = {**session.evaluate(x, y), "output": session.forward(x)}
+    session.load_state(tied)
+    return found | {f"tied {name}": value for name, value in session.evaluate(x, y).items()}
 
 
 def dropped_units(subject: Subject) -> Answers:

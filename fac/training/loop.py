@@ -129,7 +129,9 @@ class _Training:
         if self.session.steps == 0:
             self._keep({})
         self.listener.began(self.family.plan)
-        carried = float(since.about.get(LOSS_SUM, "0")) if since else 0.0
+        # only where the epoch has begun: another program may have carried the state on since
+        begun = self.session.steps % self.family.steps_per_epoch
+        carried = float(since.about.get(LOSS_SUM, "0")) if since and begun else 0.0
         while self.family.done < self.family.epochs:
             history.append(self._epoch(carried))
             carried = 0.0

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fac.backend import Precision
+from fac.passes.common import share_common
 from fac.pipeline import compile
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
-from fac.step.random import uniform_bits
+from fac.step.random import GOLDEN, uniform_bits
 from fac.step.types import DType, N, Type
 from fac.testing.nets import Data, mlp, spec
 from fac_onnx.artifact import OnnxArtifact
@@ -45,7 +46,7 @@ def compared(function: Function, inputs: dict[str, Any], precision: Precision) -
     return Counter(node.op_type for node in made.graph.node)
 
 
-def factors(b: Builder) -> dict[str, Value]:
+def factors_of(b: Builder) -> dict[str, Value]:
     return {
         "x": b.input("x", Type((N, 4))),
         "d": b.input("d", Type((N, 3))),
@@ -80,7 +81,7 @@ ONE_GEMM: dict[str, Sum] = {
 
 def built(make: Sum) -> Function:
     b = Builder()
-    i = factors(b)
+    i = factors_of(b)
     return b.finish("step", {"result": make(b, i, b.matmul(i["d"], i["x"], ta=True))})
 
 
@@ -116,7 +117,7 @@ def test_what_has_other_readers_stays(make: Sum, adds: int, precision: Precision
 
 def test_a_product_that_is_an_output_itself_stays() -> None:
     b = Builder()
-    i = factors(b)
+    i = factors_of(b)
     g = b.named(b.matmul(i["d"], i["x"], ta=True), "g")
     ops = compared(b.finish("step", {"g": g, "sum": b.add(g, i["w"])}), drawn(), "float64")
     assert (ops["Gemm"], ops["Add"]) == (1, 1)
@@ -134,7 +135,7 @@ def test_factors_that_float32_rounds_stay_ops_in_float64(precision: Precision, f
 def test_random_sums_of_products(data: st.DataObject) -> None:
     """Any nesting of sums, differences and multiples of products and matrices."""
     b = Builder()
-    i = factors(b)
+    i = factors_of(b)
     pool = [i["w"], i["v"], b.matmul(i["d"], i["x"], ta=True), b.matmul(i["d"], i["x"], ta=True)]
     for _ in range(data.draw(st.integers(1, 8))):
         kind = data.draw(st.sampled_from(["add", "sub", "mul"]))
@@ -192,6 +193,44 @@ def test_the_hash_gives_the_same_bits(step: int, seed: int) -> None:
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, expected)
     assert len(np.unique(found)) > 300
+
+
+OUTSIDE: dict[str, Callable[[Builder, Value, Value], Value]] = {
+    "the index itself": lambda b, index, bits: b.emit("add", index, b.constant(5)),
+    "a product beyond 32 bits": lambda b, index, bits: b.emit("mul", index, b.constant(GOLDEN)),
+    "a number beyond 32 bits": lambda b, index, bits: b.emit("bit_xor", index, b.constant(2**35)),
+    "a comparison with what is negative": lambda b, index, bits: b.emit("less", b.constant(-1), index),
+    "a comparison with what is large": lambda b, index, bits: b.emit("less", bits, b.constant(2**40)),
+    "the bits, times much": lambda b, index, bits: b.emit("mul", bits, b.constant(2**20)),
+    "the bits and the index": lambda b, index, bits: b.emit("less", bits, index),
+}
+
+
+@pytest.mark.parametrize("read", OUTSIDE.values(), ids=OUTSIDE)
+def test_integers_that_others_read_are_whole(read: Callable[[Builder, Value, Value], Value]) -> None:
+    """Common subexpressions join what a layer computes with what the hash does on its way."""
+    b = Builder()
+    b.input("x", Type((N, 1)))
+    bits = uniform_bits(b, (N, 40), 3, "drop", b.scalar("step", DType.INT))
+    other = b.cast(read(b, b.iota((N, 40)), bits), DType.FLOAT)
+    function = share_common(b.finish("forward", {"other": other, "bits": bits}))
+    compared(function, {"x": np.zeros((9, 1)), "step": 11}, "float64")
+
+
+@pytest.mark.parametrize(
+    "factors", [(1 / 3, 1 / 3), (2.0**100, 2.0**100), (2.0**-100, 2.0**-100), (0.0, 1.0)]
+)
+def test_products_of_factors_are_looked_at_again(factors: tuple[float, float]) -> None:
+    """Each may be a float32, and their product not."""
+
+    def make(b: Builder, i: dict[str, Value], g: Value) -> Value:
+        first, second = (float(np.float32(factor)) for factor in factors)
+        return b.add(b.mul(b.mul(g, first), second), b.mul(i["w"], second))
+
+    b = Builder()
+    i = factors_of(b)
+    function = b.finish("step", {"result": make(b, i, b.matmul(i["d"], i["x"], ta=True))})
+    compared(function, drawn(), "float64")
 
 
 @pytest.mark.parametrize("t", [0, 1, 1000])

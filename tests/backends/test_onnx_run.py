@@ -314,6 +314,23 @@ def test_a_state_of_another_spec(message: Message) -> None:
     assert message("--state", "other/state.safetensors") == expected
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"fc1.bias": None}, "the state in `odd` has no `fc1.bias` of shape [8]"),
+        ({"fc1.bias": np.zeros(9, np.float32)}, "the state in `odd` has no `fc1.bias` of shape [8]"),
+        ({"step": np.array(-5)}, "`step` of the state in `odd` is -5, not a number of steps"),
+        ({"step": np.array([1, 2])}, "`step` of the state in `odd` is [1 2], not a number of steps"),
+    ],
+)
+def test_states_with_odd_arrays(changed: dict[str, Any], expected: str, message: Message) -> None:
+    state = load_file("built/state.safetensors") | changed
+    with safe_open("built/state.safetensors", "numpy") as file:
+        about = file.metadata()
+    save_file({name: array for name, array in state.items() if array is not None}, "odd", about)
+    assert message("--state", "odd") == expected
+
+
 @pytest.mark.parametrize("name", ["step.onnx", "evaluate.onnx"])
 def test_models_that_are_none(name: str, message: Message) -> None:
     place = Path("built") / name

@@ -232,7 +232,7 @@ def test_a_backend_of_ones_own(run: Run, spec: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("precision", "factor", "good"),
     [
-        ("float32", 1 + 0.5e-4, True),
+        ("float32", 1 + 0.5e-5, True),
         ("float32", 1 + 2e-4, False),
         ("float64", 1 + 0.5e-10, True),
         ("float64", 1 + 2e-10, False),
