@@ -226,6 +226,21 @@ def test_a_longer_training_goes_on_with_the_schedule_of_its_length(
     assert same(second.state(), whole.state()) == (schedule == "constant")
 
 
+def test_a_sum_of_losses_that_another_program_left_behind_is_ignored(
+    make_spec: Callable[..., ModelSpec], dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    """A stopped training's sum is of the epoch that had begun: at the start of one there is none."""
+    constant = {"schedule": "constant"}
+    short, longer = make_spec(update=constant), make_spec(update=constant, train={"epochs": 4})
+    expected = train(open_session(longer), dataset, longer)
+    out = RunFolder(tmp_path, {})
+    train(open_session(short), dataset, short, out)
+    found = checkpoint.load(out.state)
+    stale = replace(found, about={**found.about, "loss_sum": "33.0"})
+    report = train(open_session(longer, found.state), dataset, longer, out, since=stale)
+    assert report.train_loss == expected.train_loss
+
+
 def test_changed_data_are_noticed(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
