@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_written(run: Run, spec: Path) -> None:
     assert (status, out, err) == (2, "", f"fac: cannot write `{spec}/run`: not a directory\n")
     status, out, err = run("compile", spec, "--backend", "onnx", "-o", spec / "built")
     assert (status, out) == (2, "")
-    assert err == f"fac: cannot write to `{spec}/built`: Not a directory\n"
+    assert err == f"fac: cannot write to `{spec}/built`: not a directory\n"
 
 
 # -- packages that are missing -------------------------------------------------------------------------------
