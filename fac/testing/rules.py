@@ -32,7 +32,7 @@ RULES: dict[str, Data] = {
         "routes": (
             {"to": "fc1", "matrix": {"kind": "random"}, "combine": "add"},
             {"to": "fc1", "from": "fc2", "matrix": {"kind": "low_rank", "rank": 2}, "combine": "add"},
-            {"through": "out", "matrix": {"kind": "transpose", "scale": -0.7}},
+            {"through": "out", "matrix": {"kind": "transpose", "scale": 0.7}},
         )
     },
 }
