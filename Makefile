@@ -15,6 +15,8 @@ TORCH := torch==2.13.0
 
 # What the commands cache stays inside the clone.
 export FAC_CACHE ?= $(CURDIR)/.cache/fac
+# What onnxruntime would send home, and the identifier that it would keep there.
+export ORT_DISABLE_TELEMETRY ?= 1
 
 .PHONY: test check demo bench format install clean
 .DELETE_ON_ERROR:

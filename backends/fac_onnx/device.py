@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 
-import onnxruntime as ort
 from onnx import ModelProto, TensorProto, helper
 
 from fac.diagnostics import FacError
+from fac_onnx.runtime import ort
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

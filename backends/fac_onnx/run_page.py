@@ -115,6 +115,8 @@ import os
 import signal
 from pathlib import Path
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime sends events home
+
 import numpy as np
 import onnxruntime as ort
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 
 from fac.backend import Array, HostSession
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.device import first_line, session
 from fac_onnx.emit import NEXT
+from fac_onnx.runtime import ort
 
 if TYPE_CHECKING:
     from fac_onnx.artifact import OnnxArtifact

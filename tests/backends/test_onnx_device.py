@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -218,3 +221,12 @@ def test_no_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     for call in (fac_onnx.BACKEND.devices, lambda: compile(spec(NET), "onnx")):
         with pytest.raises(FacError, match=r"^backend `onnx` needs onnx and onnxruntime: pip install \"fac-"):
             call()
+
+
+def test_nothing_is_sent_home_or_left_there(tmp_path: Path) -> None:
+    """onnxruntime keeps an identifier in the home folder for the events that it sends, unless told not to."""
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    for module in ("fac_onnx.device", "fac_onnx.session"):
+        command = [sys.executable, "-c", f"import {module}"]
+        subprocess.run(command, env=environment | {"HOME": str(tmp_path)}, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
