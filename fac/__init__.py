@@ -1,7 +1,23 @@
 """fac: a declarative compiler for neural networks whose backward pass is explicit."""
 
-from fac.diagnostics import Diagnostic, FacError, SpecError
-from fac.pipeline import check, compile, load
-from fac.spec.model import Input, ModelSpec
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fac.diagnostics import Diagnostic, FacError, SpecError
+    from fac.pipeline import check, compile, load
+    from fac.spec.model import Input, ModelSpec
 
 __all__ = ["Diagnostic", "FacError", "Input", "ModelSpec", "SpecError", "check", "compile", "load"]
+
+_HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "diagnostics"} | {
+    "Input": "spec.model",
+    "ModelSpec": "spec.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: a module of `fac` loads this one first, and may need none of it."""
+    if name not in __all__:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    return getattr(import_module(f"fac.{_HOMES.get(name, 'pipeline')}"), name)

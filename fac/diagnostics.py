@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 
 Path = tuple[str | int, ...]
 """Where something stands in a spec: `("feedback", "routes", 0, "matrix", "rank")`."""
+
+MAX_MESSAGE = 600
+"""Characters. Longer ones lose their middle."""
+
+MAX_FINDINGS = 10_000
+"""Of one text. Nobody reads more, and a short text can have very many."""
 
 
 class Severity(StrEnum):
@@ -34,9 +42,28 @@ class Rule:
     name: str
     severity: Severity = Severity.ERROR
 
-    def at(self, path: Path, message: str, *, help: str = "", key: bool = False) -> Diagnostic:
+    def at(
+        self, path: Path, message: str, *, help: str = "", key: bool = False, fix: Fix | None = None
+    ) -> Diagnostic:
         """A finding of this rule. `key` puts the caret under the key at `path` instead of its value."""
-        return Diagnostic(self, path, message, help, key)
+        return Diagnostic(self, path, plain(message), plain(help), key, fix=fix)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of a spec: `text` in the place of the value at `path`, or of its key; None removes the entry."""
+
+    path: Path
+    text: str | None
+    key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What `fac check --fix` does about a finding. Only where one change is surely what was meant."""
+
+    message: str
+    edits: tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +77,7 @@ class Diagnostic:
     key: bool = False
     span: Span | None = None
     """Set only where no path exists, as in text that is not YAML."""
+    fix: Fix | None = None
 
 
 class FacError(Exception):
@@ -62,6 +90,25 @@ class SpecError(FacError):
     def __init__(self, message: str, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__(message)
         self.diagnostics = diagnostics
+
+
+def first(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The findings, but not more than anybody reads: one of them says that there are more."""
+    found = tuple(islice(findings, MAX_FINDINGS + 1))
+    if len(found) <= MAX_FINDINGS:
+        return found
+    more = f"only {MAX_FINDINGS:,} findings are shown, and there are more"
+    return (*found[: MAX_FINDINGS - 1], replace(found[MAX_FINDINGS - 1], help=more))
+
+
+def plain(text: str) -> str:
+    """The text of a message on one line of a bearable length, whatever the words from a spec in it are.
+
+    What a terminal would not show, or what would turn the direction of a line, is written as an escape.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} ... {text[-MAX_MESSAGE // 2 :]}"
 
 
 def dotted(path: Path) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from fac import plugins, source
 from fac.checks import run_checks
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
 from fac.program.lower import lower
+from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
 from fac.source import Document
 from fac.spec.errors import translate
@@ -65,6 +67,7 @@ def check(
     overrides: Iterable[str] = (),
     backend: str | None = None,
     precision: Precision | None = None,
+    policy: Policy = NO_POLICY,
 ) -> tuple[Diagnostic, ...]:
     """All findings of a spec, in its order; empty if there are none.
 
@@ -73,6 +76,7 @@ def check(
         overrides: see `load`.
         backend: an installed one, which then has to be able to run the spec too.
         precision: for that backend; its own default if not given.
+        policy: constraints that hold beside those of the spec.
 
     Raises:
         FacError: the file cannot be read, or there is no such backend.
@@ -80,7 +84,7 @@ def check(
     spec, findings = (path, ()) if isinstance(path, ModelSpec) else parse(_document(path, overrides))
     if spec is None:
         return findings
-    program = lower(spec)
+    program = replace(lower(spec), policy=policy)
     found = run_checks(program)
     if backend is None or _errors(found):
         return found
@@ -240,7 +244,7 @@ def _document(path: SpecLike, overrides: Iterable[str]) -> Document:
 
 
 def _refused(document: Document, findings: tuple[Diagnostic, ...]) -> SpecError:
-    from fac.render.diagnostics import full
+    from fac.render.findings.full import full
 
     return SpecError(full(document, findings), findings)
 

@@ -20,7 +20,7 @@ def kinds(group: str) -> tuple[Any, ...]:
         FacError: two installed distributions declare one kind, or a plug-in cannot be imported.
     """
     found: dict[str, tuple[Any, str]] = {}
-    points = sorted(entry_points(group=group), key=lambda p: (p.name != "core", p.name))
+    points = sorted(_installed().select(group=group), key=lambda p: (p.name != "core", p.name))
     for point in points:
         try:
             members = point.load()
@@ -39,6 +39,12 @@ def kinds(group: str) -> tuple[Any, ...]:
 
 
 @cache
+def _installed() -> Any:
+    """Asked for once, because every question reads the metadata of all that is installed."""
+    return entry_points()
+
+
+@cache
 def objects(group: str) -> tuple[Any, ...]:
     """One object per entry point, as `fac.backends` has it. A module that fails to import is named.
 
@@ -46,7 +52,7 @@ def objects(group: str) -> tuple[Any, ...]:
         FacError: a plug-in cannot be imported.
     """
     found: list[Any] = []
-    for point in sorted(entry_points(group=group), key=lambda p: p.name):
+    for point in sorted(_installed().select(group=group), key=lambda p: p.name):
         try:
             found.append(point.load())
         except Exception as error:

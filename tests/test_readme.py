@@ -59,7 +59,7 @@ def test_the_finding_is_what_check_prints(
     monkeypatch.chdir(tmp_path)
     status, out = printed(monkeypatch, capsys, "check", SPEC)
     assert status == 1
-    assert out == f"{shown(f'fac check {SPEC}')}\n1 error in 1 file\n"
+    assert out == f"{shown(f'fac check {SPEC}')}\n1 error in 1 file, 1 fixable with --fix\n"
 
 
 def test_the_updates_are_what_show_prints(

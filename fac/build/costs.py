@@ -78,8 +78,8 @@ def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> Cost:
     return Cost(
         batch,
         float_bytes,
-        _step_cost(program, batch, float_bytes),
-        _step_cost(backprop(program), batch, float_bytes),
+        step_cost(program, batch, float_bytes),
+        step_cost(backprop(program), batch, float_bytes),
     )
 
 
@@ -101,7 +101,8 @@ def optimised_step(program: Program) -> Function:
     return optimise(build_step(program)[0])
 
 
-def _step_cost(program: Program, batch: int, float_bytes: int) -> StepCost:
+def step_cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> StepCost:
+    """Count one step after all passes; see `cost`."""
     step = optimised_step(program)
     rows: dict[str, dict[Phase, Tally]] = {node.name: {} for node in program.nodes}
     for origin, tally in count(step, batch, float_bytes).items():

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fac.checks import (
+    allowed,
     constraints,
+    costs,
     effects,
     entry,
     errors,
@@ -15,8 +17,18 @@ from fac.checks import (
     matrices,
     names,
     network,
+    proportion,
+    ranks,
+    rates,
+    redundant,
     routes,
+    savings,
     settings,
+    sources,
+    stacking,
+    teaching,
+    twins,
+    zeros,
 )
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.program import Program
@@ -38,6 +50,14 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (settings.GROUP_MATCHES_NOTHING, settings.group_matches_nothing),
     (routes.GLOB_MATCHES_NOTHING, routes.glob_matches_nothing),
     (settings.NO_WEIGHT_DECAY_FIELD, settings.no_weight_decay_field),
+    (rates.SCHEDULE_NEVER_FALLS, rates.schedule_never_falls),
+    (stacking.LINEAR_ON_LINEAR, stacking.linear_on_linear),
+    (stacking.ACTIVATION_BEFORE_LOSS, stacking.activation_before_loss),
+    (stacking.DROPOUT_ON_OUTPUT, stacking.dropout_on_output),
+    (stacking.REPEATED_ACTIVATION, stacking.repeated_activation),
+    (zeros.ZERO_WEIGHTS_NEVER_MOVE, zeros.zero_weights_never_move),
+    (rates.WEIGHT_DECAY_ERASES, rates.weight_decay_erases),
+    (rates.ADAM_BETAS_SWAPPED, rates.adam_betas_swapped),
     (matrices.RANK_EXCEEDS_SOURCE, matrices.rank_exceeds_source),
     (errors.UNREACHED_PARAMETER, errors.unreached_parameter),
     (errors.DEAD_ROUTE, errors.dead_route),
@@ -52,12 +72,35 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (entry.AT_CROSSES_WEIGHTS, entry.at_crosses_weights),
     (effects.SETTING_WITHOUT_EFFECT, effects.setting_without_effect),
     (following.FEEDBACK_FOLLOWS_FROZEN_WEIGHT, following.feedback_follows_frozen_weight),
+    (ranks.RANK_BELOW_CLASSES, ranks.rank_below_classes),
+    (twins.KOLEN_POLLACK_WITHOUT_DECAY, twins.kolen_pollack_without_decay),
+    (twins.UNEQUAL_TWIN_STEPS, twins.unequal_twin_steps),
+    (zeros.ZERO_FEEDBACK, zeros.zero_feedback),
+    (teaching.LEARNING_OVERWRITTEN, teaching.learning_overwritten),
+    (teaching.UNTAUGHT_MATRIX, teaching.untaught_matrix),
+    (redundant.DUPLICATE_ROUTE, redundant.duplicate_route),
+    (redundant.RULE_WITHOUT_ROUTES, redundant.rule_without_routes),
+    (entry.AMBIGUOUS_SITE, entry.ambiguous_site),
+    (teaching.NORMATIVE_STEP_TOO_LARGE, teaching.normative_step_too_large),
     (constraints.WEIGHT_TRANSPORT_FORBIDDEN, constraints.weight_transport_forbidden),
     (constraints.RANK_ABOVE_LIMIT, constraints.rank_above_limit),
+    (sources.SEVERAL_ERROR_SOURCES, sources.several_error_sources),
+    (sources.ROUTE_SKIPS_TOO_FAR, sources.route_skips_too_far),
+    (allowed.RULE_NOT_ALLOWED, allowed.rule_not_allowed),
 )
 
-COMPILING: tuple[tuple[Rule, Check], ...] = (
-    (constraints.BACKWARD_COST_ABOVE_LIMIT, constraints.backward_cost_above_limit),
+CostCheck = Callable[[Program, costs.Costs], Iterator[Diagnostic]]
+
+ESTIMATES: tuple[tuple[Rule, Check], ...] = (
+    (proportion.ERROR_OUT_OF_PROPORTION, proportion.error_out_of_proportion),
+    (savings.DIRECT_ROUTE_COSTS_MORE, savings.direct_route_costs_more),
+    (savings.LOW_RANK_COSTS_MORE, savings.low_rank_costs_more),
+)
+"""Checks that compute with all shapes and routes, which only in a program without errors mean what they say."""
+
+COMPILING: tuple[tuple[Rule, CostCheck], ...] = (
+    (costs.BACKWARD_COST_ABOVE_LIMIT, costs.backward_cost_above_limit),
+    (costs.PEAK_MEMORY_ABOVE_LIMIT, costs.peak_memory_above_limit),
 )
 """Checks that compile the step, which only a program without errors allows."""
 
@@ -71,7 +114,9 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     """Every finding of every check, in the order of the spec; at one place, in the order of CHECKS."""
     found = [finding for _, check in CHECKS for finding in check(program)]
     if not any(finding.rule.severity is Severity.ERROR for finding in found):
-        found += [finding for _, check in COMPILING for finding in check(program)]
+        found += [finding for _, check in ESTIMATES for finding in check(program)]
+        counted = costs.Costs(program)
+        found += [finding for _, check in COMPILING for finding in check(program, counted)]
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: _position(program.spec, finding.path)))
 

@@ -1,18 +1,18 @@
-"""FAC350, FAC351, FAC501: what the `constraints:` section demands."""
+"""FAC350, FAC351: no error through forward weights, and no feedback of a high rank."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fac.checks.demands import demand
 from fac.checks.flow import Flow
-from fac.checks.places import by_origin, has_weights, listed, matrix_of, wired
+from fac.checks.places import by_origin, has_weights, head, listed, matrix_of, wired
 from fac.diagnostics import Diagnostic, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 
 WEIGHT_TRANSPORT_FORBIDDEN = Rule("FAC350", "weight-transport-forbidden")
 RANK_ABOVE_LIMIT = Rule("FAC351", "rank-above-limit")
-BACKWARD_COST_ABOVE_LIMIT = Rule("FAC501", "backward-cost-above-limit")
 
 
 def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
@@ -22,10 +22,20 @@ def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
     crosses. So does a feedback matrix that is made from, or learns from, the forward weight: `transpose`,
     `normative`, an `init` by singular value decomposition.
 
-    Bad: `feedback: {rule: bp}` with `constraints: {no_weight_transport: true}`.
-    Good: `feedback: {rule: ldfa, rank: 10}` with `constraints: {no_weight_transport: true}`.
+    Bad:
+
+        feedback: {rule: bp}
+        constraints: {no_weight_transport: true}
+
+    Good:
+
+        feedback: {rule: ldfa, rank: 9}
+        constraints: {no_weight_transport: true}
+
+    See arXiv 1411.0247.
     """
-    if not program.spec.constraints.no_weight_transport:
+    forbidden = demand(program, "no_weight_transport")
+    if forbidden is None:
         return
     if wired(program):
         flow = Flow(program)
@@ -36,10 +46,11 @@ def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
             if has_weights(reader) and reader.name not in flow.replaced and reader.name in flow.reached
         }
         if crossed:
-            names = [node.name for node in program.nodes if node.name in crossed]
+            nodes = [node for node in program.nodes if node.name in crossed]
+            asked = f", which {forbidden.named} forbids" if forbidden.file else ""
             yield WEIGHT_TRANSPORT_FORBIDDEN.at(
-                ("constraints", "no_weight_transport"),
-                f"errors pass through the forward weights of {listed(names)}",
+                forbidden.place(program, otherwise=head(nodes[0])),
+                f"errors pass through the forward weights of {listed(n.name for n in nodes)}{asked}",
                 help="route them with `through` or `to` routes, or with a rule such as `ldfa`",
             )
     for routes in by_origin(program.routes).values():
@@ -48,7 +59,7 @@ def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
             yield WEIGHT_TRANSPORT_FORBIDDEN.at(
                 matrix_of(program, readers[0]),
                 f"the feedback of {listed(r.node for r in readers)} is made from forward weights, "
-                "which `no_weight_transport` forbids",
+                f"which {forbidden.named} forbids",
                 help="use a matrix and learning rules that read no weight, such as `low_rank` with `oja`",
             )
 
@@ -58,17 +69,23 @@ def rank_above_limit(program: Program) -> Iterator[Diagnostic]:
 
     A matrix that is not low-rank has the rank of its smaller side.
 
-    Bad: `feedback: {rule: ldfa, rank: 64}` with `constraints: {max_rank: 16}`.
-    Good: `feedback: {rule: ldfa, rank: 16}` with `constraints: {max_rank: 16}`.
+    Bad:
+
+        feedback: {rule: fa}
+        constraints: {max_rank: 9}
+
+    Good:
+
+        feedback: {rule: ldfa, rank: 9}
+        constraints: {max_rank: 9}
     """
-    limit = program.spec.constraints.max_rank
-    if limit is None:
+    asked = demand(program, "max_rank")
+    if asked is None:
         return
+    limit, above = asked.value, f"above the `max_rank` of {asked.value}{asked.where}"
     for subspace in program.subspaces:
         if subspace.rank > limit:
-            message = (
-                f"the subspace `{subspace.name}` has rank {subspace.rank}, above the `max_rank` of {limit}"
-            )
+            message = f"the subspace `{subspace.name}` has rank {subspace.rank}, {above}"
             yield RANK_ABOVE_LIMIT.at(
                 (*subspace.origin, "rank"), message, help=f"use a rank of at most {limit}"
             )
@@ -77,7 +94,7 @@ def rank_above_limit(program: Program) -> Iterator[Diagnostic]:
         route = routes[-index]
         if rank <= limit:
             continue
-        message = f"the feedback of `{route.node}` has rank {rank}, above the `max_rank` of {limit}"
+        message = f"the feedback of `{route.node}` has rank {rank}, {above}"
         help = (
             f"use a rank of at most {limit}"
             if written
@@ -92,27 +109,3 @@ def _rank(route: Route) -> tuple[int, bool]:
         return 0, False
     rank: int | None = kind_of("fac.feedback", route.matrix).rank(route.matrix, route.ends)
     return (min(route.ends.reads, route.ends.writes), False) if rank is None else (rank, True)
-
-
-def backward_cost_above_limit(program: Program) -> Iterator[Diagnostic]:
-    """The backward pass costs more than `constraints.backward_macs_vs_backprop` allows.
-
-    Multiply-adds of the backward pass, the learning of feedback matrices included, are counted on the
-    compiled step and divided by those of backpropagation on the same network. `fac show --cost` prints them
-    layer by layer.
-
-    Bad: `feedback: {rule: bp}` with `constraints: {backward_macs_vs_backprop: {at_most: 0.7}}`.
-    Good: `feedback: {rule: dfa}` with `constraints: {backward_macs_vs_backprop: {at_most: 0.7}}`.
-    """
-    bound = program.spec.constraints.backward_macs_vs_backprop
-    if bound is None:
-        return
-    from fac.build.costs import backward_ratio  # compiles the step: only a spec that asks for it pays
-
-    ratio = backward_ratio(program)
-    if ratio > bound.at_most:
-        yield BACKWARD_COST_ABOVE_LIMIT.at(
-            ("constraints", "backward_macs_vs_backprop", "at_most"),
-            f"the backward pass costs {ratio:.4g} times backprop's multiply-adds, above {bound.at_most:g}",
-            help="lower the ranks, use direct routes, or raise the limit; `fac show --cost` shows each layer",
-        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 from fac import plugins
 from fac.checks.places import by_origin, listed, matrix_of
-from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
 from fac.feedback.learning import ways
+from fac.program.globs import Names
+from fac.program.kinds import Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.program.tensors import Role, Tensor
@@ -33,13 +34,19 @@ FAMILIES = (
 def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     """Something is written that changes nothing, because of what is written elsewhere.
 
-    Examples: `nesterov` without `momentum`; the `rate` of Oja's rule, or `refresh`, where `learn` says another
-    way; `init_P` beside `init: svd`; `update.feedback`, or a group, for arrays that no update rule moves, such as
-    fixed matrices; a group whose arrays later groups decide on; a probe that is there already; `scale: 0`, which
-    stops all that learns from the error behind it. Defaults that nobody wrote are not reported.
+    A number that nobody reads looks like a decision. Examples: `nesterov` without `momentum`; the `rate` of Oja's
+    rule, or `refresh`, where `learn` says another way; `init_P` beside `init: svd`; `update.feedback`, or a group,
+    for arrays that no update rule moves, such as fixed matrices; a group whose arrays later groups decide on; a
+    probe that is there already; `scale: 0`, which stops all that learns from the error behind it. Defaults that
+    nobody wrote are not reported.
 
-    Bad: `update: {rule: sgd, lr: 0.1, nesterov: true}`.
-    Good: `update: {rule: sgd, lr: 0.1, momentum: 0.9, nesterov: true}`.
+    Bad:
+
+        update: {rule: sgd, lr: 0.1, nesterov: true}
+
+    Good:
+
+        update: {rule: sgd, lr: 0.1, momentum: 0.9, nesterov: true}
     """
     yield from _fields(program)
     yield from _scales(program)
@@ -60,11 +67,13 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
             is_kind = found.field in DISCRIMINATORS
             if is_kind or (found.field in model.model_fields_set and getattr(model, found.field) is not None):
                 what = kind.name if is_kind else found.field
+                place = (*path, type(model).model_fields[found.field].alias or found.field)
                 yield SETTING_WITHOUT_EFFECT.at(
-                    (*path, type(model).model_fields[found.field].alias or found.field),
+                    place,
                     f"`{what}` has no effect {found.why}",
                     help=found.help,
                     key=not is_kind,
+                    fix=_removal(path if is_kind else place) if _may_go(found, path) else None,
                 )
 
 
@@ -78,6 +87,17 @@ def _written(value: object, path: Path = ()) -> Iterator[tuple[Path, Model]]:
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _written(item, (*path, index))
+
+
+def _may_go(found: Unused, path: Path) -> bool:
+    """Whether the field, or the item of a list if it is the kind, can be taken out without a thought."""
+    if found.field in DISCRIMINATORS and not (path and isinstance(path[-1], int)):
+        return False
+    return found.help.startswith(("remove it", "remove one of the two"))
+
+
+def _removal(path: Path) -> Fix:
+    return Fix("remove what has no effect", (Edit(path, None),))
 
 
 def _scales(program: Program) -> Iterator[Diagnostic]:
@@ -102,19 +122,22 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
             "`feedback` has no effect where no feedback matrix learns by an update rule",
             help="remove it, or let a matrix learn, as by `kolen_pollack`; `oja` has a `rate` of its own",
             key=True,
+            fix=_removal(("update", "feedback")),
         )
-    for index, group in enumerate(update.groups):
-        matched = [(t, moves) for t, moves in arrays if fnmatchcase(t.name, group.match)]
-        later = update.groups[index + 1 :]
+    names, moving = Names(t.name for t, _ in arrays), {t.name for t, moves in arrays if moves}
+    later: set[str] = set()
+    for index, group in reversed(list(enumerate(update.groups))):
+        matched = names.matching(group.match)
         path = "update", "groups", index, "match"
-        if matched and not any(moves for _, moves in matched):
+        if matched and moving.isdisjoint(matched):
             message = f"`{group.match}` matches only arrays that no update rule moves"
             help = "remove the group; such arrays are frozen, `fixed`, or taught by `oja`, which has a `rate`"
-            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
-        elif matched and all(any(fnmatchcase(t.name, g.match) for g in later) for t, _ in matched):
+            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=_removal(path[:-1]))
+        elif matched and later.issuperset(matched):
             message = f"later groups decide on every array that `{group.match}` matches"
             help = "put it behind them, because the last group that matches counts, or remove it"
             yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
+        later.update(matched)
 
 
 def _all_known(program: Program) -> bool:
@@ -160,6 +183,7 @@ def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
                 "`weight_decay` has no effect beside the `weight_decay` that stands next to `use`",
                 help="remove one of the two",
                 key=True,
+                fix=_removal((*path, "use", "weight_decay")),
             )
 
 
@@ -169,5 +193,8 @@ def _probes(program: Program) -> Iterator[Diagnostic]:
         if probe in probes[:index]:
             name = kind_of("fac.probes", probe).name
             yield SETTING_WITHOUT_EFFECT.at(
-                ("probes", index, "kind"), f"`{name}` is measured already", help="remove one of the two"
+                ("probes", index, "kind"),
+                f"`{name}` is measured already",
+                help="remove one of the two",
+                fix=_removal(("probes", index)),
             )

@@ -1,16 +1,18 @@
-"""FAC311, FAC313: where the error of a `to` route enters."""
+"""FAC311, FAC313, FAC324: where the error of a `to` route enters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import by_origin, has_weights, listed, short_hand, wired, written
+from fac.checks.places import by_origin, has_weights, listed, short_hand, target, wired, written
+from fac.checks.stacking import ACTIVATIONS
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.program import Program, Route
 from fac.program.site import between, site_of
 
 AT_NOT_ABOVE_TARGET = Rule("FAC311", "at-not-above-target")
 AT_CROSSES_WEIGHTS = Rule("FAC313", "at-crosses-weights", Severity.WARNING)
+AMBIGUOUS_SITE = Rule("FAC324", "ambiguous-site", Severity.WARNING)
 
 
 def at_not_above_target(program: Program) -> Iterator[Diagnostic]:
@@ -20,11 +22,20 @@ def at_not_above_target(program: Program) -> Iterator[Diagnostic]:
     that is computed from it, so that the error comes down to the target. Anywhere else, the target goes on to learn
     by what it had before, and other layers get the error instead.
 
-    Bad, where `fc2` reads `r1`: `{to: fc2, at: r1, matrix: {kind: random}}`.
-    Good, where `r2` reads `fc2`: `{to: fc2, at: r2, matrix: {kind: random}}`.
+    Bad, where `fc2` reads `relu_1`:
+
+        feedback:
+          routes:
+            - {to: fc2, at: relu_1, matrix: {kind: random}}
+
+    Good, where `relu_2` reads `fc2`:
+
+        feedback:
+          routes:
+            - {to: fc2, at: relu_2, matrix: {kind: random}}
     """
     for routes in _moved(program):
-        missed = [r.node for r in routes if not between(program, r.node, str(r.site))]
+        missed = [r.node for r in routes if not _way(program, r)]
         if missed:
             yield AT_NOT_ABOVE_TARGET.at(
                 (*routes[0].origin, "at"),
@@ -37,16 +48,27 @@ def at_crosses_weights(program: Program) -> Iterator[Diagnostic]:
     """The error of a `to` route enters above another layer with weights, which it feeds as well.
 
     The layers between the target and `at:` learn from the error, too, and it reaches the target through their
-    weights, or through the feedback that replaces these. A route `to` the upper layer says so more clearly.
+    weights, or through the feedback that replaces these. A direct route was meant to spare just that pass. A route
+    `to` the upper layer says the same more clearly, if that is what is meant.
 
-    Bad, where `r2` reads `fc2` and `fc2` reads `r1`: `{to: fc1, at: r2, matrix: {kind: random}}`.
-    Good: `{to: fc1, at: r1, matrix: {kind: random}}`, or `{to: fc2, at: r2, matrix: {kind: random}}`.
+    Bad, where `fc2` lies between `relu_2` and `fc1`:
+
+        feedback:
+          routes:
+            - {to: fc1, at: relu_2, matrix: {kind: random}}
+
+    Good:
+
+        feedback:
+          routes:
+            - {to: fc1, at: relu_1, matrix: {kind: random}}
     """
     for routes in _moved(program):
         for route in routes:
-            way = between(program, route.node, str(route.site)) - {route.node}
-            crossed = [node.name for node in program.weighted if node.name in way]
+            way = _way(program, route) - {route.node}
+            crossed = [name for name in way if has_weights(program.by_name[name])]
             if crossed:
+                crossed.sort(key=lambda name: program.by_name[name].origin)
                 yield AT_CROSSES_WEIGHTS.at(
                     (*route.origin, "at"),
                     f"the error enters at the output of `{route.site}`, above {listed(crossed)}, and crosses "
@@ -65,3 +87,75 @@ def _moved(program: Program) -> Iterator[list[Route]]:
         known = [r for r in routes if r.node in program.by_name and has_weights(program.by_name[r.node])]
         if known and written(program.spec, origin).at in program.by_name:
             yield known
+
+
+def _way(program: Program, route: Route) -> frozenset[str]:
+    """The layers on the ways from the target up to where the error enters; empty if none leads there.
+
+    Mostly that is a chain of a few layers. To look at the whole network for each route would take a deep one, with
+    a route at each layer, quadratic time.
+    """
+    node, site = program.by_name[route.node], program.by_name[str(route.site)]
+    chain = {node.name}
+    while node is not site:
+        readers = program.readers.get(node.name, ())
+        if node.origin >= site.origin or not readers:
+            return frozenset()
+        if len(readers) > 1:
+            return between(program, route.node, site.name)
+        node = readers[0]
+        chain.add(node.name)
+    return frozenset(chain)
+
+
+def ambiguous_site(program: Program) -> Iterator[Diagnostic]:
+    """A `to` route leaves open on which side of an activation its error enters.
+
+    The error of a direct route enters behind the activation of its layer, so that the derivative of the activation
+    applies. Where several layers read the output of the target itself, there is no one way to follow: the
+    error enters before the activation, at the target, and all that these readers would have sent is cut. That is
+    seldom what is meant where one of them is an activation. `at:` says it.
+
+    Bad, where both `relu` and `add` read `fc1`:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu, name: act}
+          - {kind: linear, name: fc2, out: 32}
+          - {kind: add, name: join, from: [fc1, fc2]}
+          - {kind: linear, name: logits, out: 10}
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random}}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu, name: act}
+          - {kind: linear, name: fc2, out: 32}
+          - {kind: add, name: join, from: [fc1, fc2]}
+          - {kind: linear, name: logits, out: 10}
+        feedback:
+          routes:
+            - {to: fc1, at: act, matrix: {kind: random}}
+
+    See arXiv 1609.01596.
+    """
+    if not wired(program):
+        return
+    explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]
+    for origin, routes in by_origin(explicit).items():
+        if written(program.spec, origin).at is not None:
+            continue
+        for route in routes:
+            readers = program.readers.get(route.node, ())
+            behind = [reader.name for reader in readers if isinstance(reader.layer, ACTIVATIONS)]
+            if route.site == route.node and len(readers) > 1 and behind:
+                yield AMBIGUOUS_SITE.at(
+                    target(route),
+                    f"{listed(reader.name for reader in readers)} read `{route.node}`, so the error enters there, "
+                    f"before `{behind[0]}`",
+                    help=f"write `at: {behind[0]}`, or `at: {route.node}` if that is meant",
+                )
+                break

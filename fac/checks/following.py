@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from fac.checks.errors import dead
 from fac.checks.flow import Flow
-from fac.checks.places import by_origin, listed, matrix_of, short_hand, wired
-from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.checks.places import by_origin, learning_of, listed, wired
+from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.feedback.learning import ways
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
@@ -18,14 +18,33 @@ FEEDBACK_FOLLOWS_FROZEN_WEIGHT = Rule("FAC315", "feedback-follows-frozen-weight"
 def feedback_follows_frozen_weight(program: Program) -> Iterator[Diagnostic]:
     """A feedback matrix takes the step of a forward weight that takes none.
 
-    `kolen_pollack` moves B (or Q) by the gradient of the weight that it stands for, and the two align because
-    both take the same step. Beside a frozen weight (`trainable: false`, or `shallow`) only B moves: it turns away
-    from the weight, and as the gradient never vanishes it grows until its weight decay stops it. This is a warning
-    and not an error because the step is still well defined, and freezing a layer for a while, as in fine-tuning,
-    should not force another feedback on the file.
+    `kolen_pollack` moves B (or Q) by the gradient of the weight that it stands for, and the two align because both
+    take the same step. Beside a frozen weight (`trainable: false`, or `shallow`) only B moves: it turns away from
+    the weight, and as the gradient never vanishes it grows until its weight decay stops it. This is a warning and
+    not an error because the step is still well defined, and freezing a layer for a while, as in fine-tuning, should
+    not force another feedback on the file.
 
-    Bad, where `fc2` has `trainable: false`: `{rule: ldfa, nodes: fc2, rank: 4}`.
-    Good: `{rule: ldfa, nodes: fc2, rank: 4, learn: fixed}`.
+    Bad:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 16, trainable: false}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+        feedback: {rule: ldfa, nodes: fc2, rank: 9}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 16, trainable: false}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+        feedback: {rule: ldfa, nodes: fc2, rank: 9, learn: fixed}
+
+    See arXiv 1904.05391.
     """
     if not wired(program):
         return
@@ -36,7 +55,7 @@ def feedback_follows_frozen_weight(program: Program) -> Iterator[Diagnostic]:
             route, field = frozen[0]
             names = listed(r.node for r, _ in frozen)
             yield FEEDBACK_FOLLOWS_FROZEN_WEIGHT.at(
-                _learning_of(program, route, field),
+                learning_of(program, route, field),
                 f"the feedback of {names} takes the steps of a weight that is frozen",
                 help=f"use `fixed` feedback there, or let {names} learn",
             )
@@ -57,11 +76,3 @@ def _follows(program: Program, route: Route) -> str:
         ),
         "",
     )
-
-
-def _learning_of(program: Program, route: Route, field: str) -> Path:
-    """Where the rule is written; a default is told at the matrix, or at the short-hand."""
-    hand = short_hand(program, route)
-    if hand is not None:
-        return (*route.origin, "learn" if "learn" in hand.model_fields_set else "rule")
-    return matrix_of(program, route, field if field in route.matrix.model_fields_set else "kind")

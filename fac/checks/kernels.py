@@ -20,11 +20,23 @@ def op_without_kernel(
     """A layer needs an operation that the chosen backend cannot run in the chosen precision.
 
     Asked for with `--backend`: a spec alone says nothing about backends. `compile` and `train` refuse such a spec
-    before anything is written. An operation counts as missing only if it cannot be made of others that the
-    backend has.
+    before anything is written, because half a network on another backend would be another program than the one that
+    was checked. An operation counts as missing only if it cannot be made of others that the backend has:
+    onnxruntime has no float64 `Erf` on CPUs, from which an exact `gelu` would have to be made.
 
-    Bad, for `--backend onnx --precision float64`: `{kind: gelu}`, because onnxruntime has no float64 `Erf` on CPUs.
-    Good: `{kind: gelu}` in float32, or `{kind: tanh}`.
+    Bad, for `--backend onnx --precision float64`:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: gelu}
+          - {kind: linear, name: logits, out: 10}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: tanh}
+          - {kind: linear, name: logits, out: 10}
     """
     from fac.backend import PRECISIONS
 

@@ -9,6 +9,7 @@ from fac.diagnostics import Diagnostic, Path, Rule
 from fac.feedback.learning import ways
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Ends, Program, Route
+from fac.spec.mending import rewritten
 
 RANK_EXCEEDS_SOURCE = Rule("FAC301", "rank-exceeds-source")
 MATRIX_MISFIT = Rule("FAC308", "matrix-misfit")
@@ -18,19 +19,33 @@ BASIS_CANNOT_LEARN = Rule("FAC310", "basis-cannot-learn")
 def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
     """A low-rank matrix, or a subspace, has more directions than one of its ends.
 
-    The extra rows of P only mix directions that are there already: they cost memory and compute and carry no
-    new information. A short-hand such as `rule: ldfa` clips its rank at each layer.
+    The extra rows of P only mix directions that are there already: they cost memory and compute and carry no new
+    information. The rank of Q P is at most that of the narrower end, so the file would promise a rank that the
+    feedback does not have. A short-hand such as `rule: ldfa` clips its rank at each layer.
 
-    Bad, where `logits` has 10 units: `{through: logits, matrix: {kind: low_rank, rank: 64}}`.
-    Good: `{through: logits, matrix: {kind: low_rank, rank: 10}}`.
+    Bad, where `logits` has 10 units:
+
+        feedback:
+          routes:
+            - {through: logits, matrix: {kind: low_rank, rank: 64}}
+
+    Good:
+
+        feedback:
+          routes:
+            - {through: logits, matrix: {kind: low_rank, rank: 10}}
+
+    See arXiv 2502.20580.
     """
     for subspace in program.subspaces:
         dim = program.dim(subspace.of)
         if dim is not None and subspace.rank > dim:
+            path = (*subspace.origin, "rank")
             yield RANK_EXCEEDS_SOURCE.at(
-                (*subspace.origin, "rank"),
+                path,
                 f"rank {subspace.rank} exceeds the {dim} directions of {_source(program, subspace.of)}",
                 help=f"use a rank of at most {dim}",
+                fix=rewritten(path, str(dim)),
             )
     for routes in by_origin(program.routes).values():
         tight = min(
@@ -46,10 +61,12 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
         limit, route = tight[0], routes[tight[1]]
         ends = route.ends
         assert ends is not None
+        path = matrix_of(program, route, "rank")
         yield RANK_EXCEEDS_SOURCE.at(
-            matrix_of(program, route, "rank"),
+            path,
             f"rank {_rank(route, ends)} exceeds the {limit} directions of {_narrow(program, route, ends)}",
             help=f"use a rank of at most {limit}",
+            fix=rewritten(path, str(limit)) if short_hand(program, route) is None else None,
         )
 
 
@@ -78,12 +95,22 @@ def _source(program: Program, source: str) -> str:
 def matrix_misfit(program: Program) -> Iterator[Diagnostic]:
     """A feedback matrix cannot connect these two ends, or cannot learn in the way that is asked for.
 
-    An identity needs two ends of one width. A `transpose`, an `init` from the forward weight and a rule that
-    reads the forward weight need a `through` route, which has one. Each learning rule teaches certain
-    matrices only.
+    An identity needs two ends of one width. A `transpose`, an `init` from the forward weight and a rule that reads
+    the forward weight need a `through` route, which has one: a `to` route jumps over several weights and stands for
+    none of them. Each learning rule teaches certain matrices only, because its gradient has a certain shape: `oja`
+    teaches a P, `kolen_pollack` a B or a Q.
 
-    Bad: `{to: fc1, matrix: {kind: transpose}}`.
-    Good: `{through: fc2, matrix: {kind: transpose}}`, or `{to: fc1, matrix: {kind: random}}`.
+    Bad:
+
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: transpose}}
+
+    Good:
+
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random}}
     """
     seen: set[Path] = set()
     for route in program.routes:
@@ -104,11 +131,27 @@ def matrix_misfit(program: Program) -> Iterator[Diagnostic]:
 def basis_cannot_learn(program: Program) -> Iterator[Diagnostic]:
     """A subspace has a learning rule that cannot teach it.
 
-    A subspace is a reading matrix P alone. `kolen_pollack` teaches writing matrices, and `local` and
-    `normative` teach P from the Q that it is paired with.
+    A subspace is a reading matrix P alone. `kolen_pollack` teaches writing matrices, and `local` and `normative`
+    teach P from the Q that it is paired with. Oja's rule needs nothing but the error: it turns P towards the
+    directions in which errors vary most.
 
-    Bad: `{name: task, rank: 8, basis: {rule: local}}`.
-    Good: `{name: task, rank: 8, basis: {rule: oja}}`.
+    Bad:
+
+        feedback:
+          subspaces:
+            - {name: task, rank: 9, basis: {rule: local}}
+          routes:
+            - {to: fc1, from: task, matrix: {kind: random}}
+
+    Good:
+
+        feedback:
+          subspaces:
+            - {name: task, rank: 9, basis: {rule: oja}}
+          routes:
+            - {to: fc1, from: task, matrix: {kind: random}}
+
+    See Oja 1989; arXiv 2502.20580.
     """
     for subspace in program.subspaces:
         rule = ways(subspace.basis)

@@ -18,11 +18,20 @@ LOSS_OUTPUT_MISMATCH = Rule("FAC207", "loss-output-mismatch")
 def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
     """A layer cannot read the shape that it is given.
 
-    Shapes are per sample, without the batch. What lies above a layer without a shape has none either, and is
-    not reported again.
+    Shapes are per sample, without the batch. A weight is as wide as what it reads, so a network without all its
+    shapes has no arrays, no cost and no feedback matrices. What lies above a layer without a shape has none either,
+    and is not reported again.
 
-    Bad, with `input: {shape: [28, 28]}`: `[{kind: linear, name: fc1, out: 10}]`.
-    Good: `[{kind: flatten}, {kind: linear, name: fc1, out: 10}]`.
+    Bad, where a sample is an image:
+
+        input: {shape: [4, 5]}
+
+    Good:
+
+        input: {shape: [4, 5]}
+        layers:
+          - {kind: flatten}
+          - {kind: linear, name: logits, out: 10}
     """
     for node in program.nodes:
         if node.fault is not None:
@@ -33,11 +42,23 @@ def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
 def unread_layer(program: Program) -> Iterator[Diagnostic]:
     """No layer reads the output of this one, and the loss does not either.
 
-    The loss reads the last layer. Any other layer that nobody reads is computed for nothing. A layer whose
-    parameters should learn is an error in this place, FAC302.
+    The loss reads the last layer. Any other layer that nobody reads is computed for nothing, and mostly it was
+    meant to be read: the next layer reads another one by its `from:`. A layer whose parameters should learn is an
+    error in this place, FAC302.
 
-    Bad: `[..., {kind: relu, name: act}, {kind: linear, name: fc2, from: fc1, out: 10}]`.
-    Good: `[..., {kind: relu, name: act}, {kind: linear, name: fc2, from: act, out: 10}]`.
+    Bad:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu, name: act}
+          - {kind: linear, name: logits, from: fc1, out: 10}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu, name: act}
+          - {kind: linear, name: logits, from: act, out: 10}
     """
     if not wired(program):
         return
@@ -50,8 +71,18 @@ def unread_layer(program: Program) -> Iterator[Diagnostic]:
 def empty_network(program: Program) -> Iterator[Diagnostic]:
     """The network has no layers, or none that could learn.
 
-    Bad: `layers: []`, or `layers: [{kind: relu}]`.
-    Good: `layers: [{kind: linear, name: logits, out: 10}]`.
+    A step that moves no parameter is no training. Layers learn if they have weights and are not frozen, by their
+    own `trainable: false` or by a rule such as `shallow`.
+
+    Bad:
+
+        layers:
+          - {kind: relu}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: logits, out: 10}
     """
     if not program.nodes:
         help = "a network has at least one: `- {kind: linear, name: logits, out: 10}`"
@@ -64,11 +95,19 @@ def empty_network(program: Program) -> Iterator[Diagnostic]:
 def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
     """A loss over classes needs one number per class, and at least two classes.
 
-    `cross_entropy` takes the last layer's output as one logit per class. With a single one, softmax is always
-    1, and no error ever arises.
+    `cross_entropy` takes the last layer's output as one logit per class. With a single one, softmax is always 1,
+    and no error ever arises: the training runs, and nothing moves. Two classes are two logits; `mse` takes any
+    number.
 
-    Bad: `loss: {kind: cross_entropy}` over a last layer `{kind: linear, out: 1}`.
-    Good: `loss: {kind: cross_entropy}` over a last layer `{kind: linear, out: 2}`, or `loss: {kind: mse}`.
+    Bad:
+
+        layers:
+          - {kind: linear, name: logits, out: 1}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: logits, out: 2}
     """
     shape = program.nodes[-1].shape if program.nodes else None
     kind = kind_of("fac.losses", program.spec.loss)

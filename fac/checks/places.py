@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from heapq import nlargest
+from os.path import commonprefix
 from typing import Any
 
-from fac.diagnostics import Path
+from fac.diagnostics import Fix, Path
 from fac.program.program import INPUT, Node, Program, Route
+from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import ShortHand
 from fac.spec.layers import WeightedLayer
+from fac.spec.mending import respelt
+from fac.spec.updates import Setting
 
 SHOWN = 8
 """How many names a help text lists."""
+COMPARED = 500
+"""With how many names a misspelt one is compared letter by letter."""
 
 
 def head(node: Node) -> Path:
@@ -71,6 +79,25 @@ def matrix_of(program: Program, route: Route, field: str | None = None) -> Path:
     return (*route.origin, field or "rule")
 
 
+def learning_of(program: Program, route: Route, field: str) -> Path:
+    """Where the learning rule of a matrix is written; a default is told at the matrix, or at the short-hand."""
+    hand = short_hand(program, route)
+    if hand is not None:
+        return (*route.origin, "learn" if "learn" in hand.model_fields_set else "rule")
+    return matrix_of(program, route, field if field in route.matrix.model_fields_set else "kind")
+
+
+def decides(program: Program, tensor: Tensor) -> tuple[Path, Setting] | None:
+    """The setting, or the last group, that decides how a tensor moves; None if it is the main rule."""
+    update = program.spec.update
+    for index in reversed(range(len(update.groups))):
+        if fnmatchcase(tensor.name, update.groups[index].match):
+            return ("update", "groups", index), update.groups[index]
+    if update.feedback is not None and tensor.role is Role.FEEDBACK:
+        return ("update", "feedback"), update.feedback
+    return None
+
+
 def by_origin(routes: Iterable[Route]) -> dict[Path, list[Route]]:
     """Routes that were written in one place, as a glob or a short-hand writes them: one finding is enough."""
     found: dict[Path, list[Route]] = {}
@@ -81,13 +108,47 @@ def by_origin(routes: Iterable[Route]) -> dict[Path, list[Route]]:
 
 def listed(names: Iterable[str], conjunction: str = "and") -> str:
     """`` `a`, `b` and `c` ``, cut after the first few."""
-    quoted = [f"`{name}`" for name in dict.fromkeys(names)]
-    if len(quoted) > SHOWN:
-        return f"{', '.join(quoted[:SHOWN])} {conjunction} {len(quoted) - SHOWN} more"
+    different = list(dict.fromkeys(names))
+    quoted = [f"`{name}`" for name in different[: SHOWN + 1]]
+    if len(different) > SHOWN:
+        return f"{', '.join(quoted[:SHOWN])} {conjunction} {len(different) - SHOWN} more"
     return f" {conjunction} ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))
 
 
 def meant(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """`` did you mean `task`? ``, or something else where no name is near."""
-    close = get_close_matches(word, list(dict.fromkeys(known)), n=1)
+    close = nearest(word, known)
     return f"did you mean `{close[0]}`?" if close else otherwise
+
+
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """The two known names that are most like the word, the nearer one first; fewer if fewer are alike at all."""
+    names = list(dict.fromkeys(known))
+    if len(names) > COMPARED:
+        # A full comparison takes 20 us. Typing errors seldom change how a word begins.
+        names = nlargest(COMPARED, names, key=lambda name: len(commonprefix((word, name))))  # noqa: RUF071
+    return get_close_matches(word, names, n=2)
+
+
+class Guess:
+    """`meant` for the first findings of a check: each looks at every name, and nobody reads thousands of them."""
+
+    def __init__(self) -> None:
+        self.left = 50
+
+    def __call__(self, word: str, known: Iterable[str], otherwise: str = "") -> str:
+        """The help for `word`. A `{}` in `otherwise` stands for the names."""
+        return self.mended((), word, known, otherwise)[0]
+
+    def mended(
+        self, path: Path, word: str, known: Iterable[str], otherwise: str = ""
+    ) -> tuple[str, Fix | None]:
+        """The help for the `word` at a path, and the fix if it is surely a slip."""
+        self.left -= 1
+        if self.left < 0:
+            return "", None
+        names = list(known)
+        near = nearest(word, names)
+        if not near:
+            return otherwise.format(listed(names)), None
+        return f"did you mean `{near[0]}`?", respelt(path, word, near[0], near)

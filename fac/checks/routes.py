@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
-from fac.checks.places import has_weights, listed, meant, short_hand, target
-from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.checks.places import Guess, has_weights, short_hand, target, written
+from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
+from fac.program.globs import Names, is_glob
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Program, Route
+from fac.spec.feedback import Subspace
 
 GLOB_MATCHES_NOTHING = Rule("FAC209", "glob-matches-nothing")
 ROUTE_WITHOUT_WEIGHT = Rule("FAC304", "route-without-weight")
@@ -20,29 +21,47 @@ SEVERAL_ROUTES_AT_ONE_VALUE = Rule("FAC309", "several-routes-at-one-value", Seve
 def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
     """A glob of the feedback section matches no layer with weights.
 
-    Globs (`*`, `?`, `[ab]`) stand for several layers at once. Layers without weights never match, because
-    feedback goes through weights and to layers with weights.
+    Globs (`*`, `?`, `[ab]`) stand for several layers at once. Layers without weights never match, because feedback
+    goes through weights and to layers with weights. A rule that applies to no layer leaves backpropagation in
+    place, which a loss curve does not show.
 
-    Bad, where the layers are `fc1` and `fc2`: `feedback: {rule: fa, nodes: "conv*"}`.
-    Good: `feedback: {rule: fa, nodes: "fc*"}`.
+    Bad, where the layers are `fc1`, `fc2` and `logits`:
+
+        feedback: {rule: fa, nodes: "conv*"}
+
+    Good:
+
+        feedback: {rule: fa, nodes: "fc*"}
     """
     weighted = [node.name for node in program.nodes if has_weights(node)]
+    names, guess = Names(weighted), Guess()
     for path, glob in program.unmatched:
         # A layer whose shape is unknown is not in the program's list, and has a finding of its own.
-        if weighted and not any(fnmatchcase(name, glob) for name in weighted):
-            help = meant(glob, weighted, f"the layers with weights are {listed(weighted)}")
-            yield GLOB_MATCHES_NOTHING.at(path, f"no layer with weights matches `{glob}`", help=help)
+        if weighted and not names.matching(glob):
+            help, fix = guess.mended(path, glob, weighted, "the layers with weights are {}")
+            # What a glob should have matched is seldom one layer.
+            fix = None if is_glob(glob) else fix
+            yield GLOB_MATCHES_NOTHING.at(path, f"no layer with weights matches `{glob}`", help=help, fix=fix)
 
 
 def route_without_weight(program: Program) -> Iterator[Diagnostic]:
     """A route goes through, or to, a layer that has no weights.
 
     A `through` route replaces the pass through a transposed weight; an activation has none, and its exact
-    derivative always stays. A `to` route names the layer that learns from it; the error enters at that
-    layer's site, which lies behind its activation, or where `at:` says.
+    derivative always stays. A `to` route names the layer that learns from it; the error enters at that layer's
+    site, which lies behind its activation, or where `at:` says.
 
-    Bad: `{to: relu_1, matrix: {kind: random}}`.
-    Good: `{to: fc1, matrix: {kind: random}}`, or `{to: fc1, at: relu_1, matrix: {kind: random}}`.
+    Bad:
+
+        feedback:
+          routes:
+            - {to: relu_1, matrix: {kind: random}}
+
+    Good:
+
+        feedback:
+          routes:
+            - {to: fc1, at: relu_1, matrix: {kind: random}}
     """
     for route in program.routes:
         node = program.by_name.get(route.node)
@@ -72,10 +91,20 @@ def conflicting_routes(program: Program) -> Iterator[Diagnostic]:
     """Two routes, or two short-hands, decide what error one place receives.
 
     A layer passes its error down in one way: a second `through` route at it would contradict the first. Two
-    short-hands conflict where both give a route to one place; `nodes:` keeps them apart.
+    short-hands conflict where both give a route to one place; `nodes:` keeps them apart. Which of the two should
+    win cannot be guessed, and the order in a file is no place to hide it.
 
-    Bad: `feedback: [{rule: fa}, {rule: dfa}]`.
-    Good: `feedback: [{rule: fa, nodes: logits}, {rule: dfa, nodes: fc1}]`.
+    Bad:
+
+        feedback:
+          - {rule: fa}
+          - {rule: dfa}
+
+    Good:
+
+        feedback:
+          - {rule: fa, nodes: logits}
+          - {rule: dfa, nodes: fc1}
     """
     through: dict[str, Route] = {}
     holders: dict[str, Route] = {}
@@ -103,10 +132,12 @@ def conflicting_routes(program: Program) -> Iterator[Diagnostic]:
             explicit = short_hand(program, route) is None
             path = target(route) if explicit else (*route.origin, "rule")
             by = short_hand(program, other)
-            help = "remove one of the two"
+            help, fix = "remove one of the two", None
             if by is not None:
                 help = f"exclude `{route.node}` from the `nodes:` of `{kind_of('fac.rules', by).name}`"
-            yield CONFLICTING_ROUTES.at(path, message, help=help)
+            elif explicit and written(program.spec, route.origin) == written(program.spec, other.origin):
+                fix = Fix("remove the copy", (Edit(route.origin, None),))
+            yield CONFLICTING_ROUTES.at(path, message, help=help, fix=fix)
 
 
 def _places(program: Program, route: Route) -> tuple[str, ...]:
@@ -120,31 +151,62 @@ def _places(program: Program, route: Route) -> tuple[str, ...]:
 def unused_subspace(program: Program) -> Iterator[Diagnostic]:
     """No route reads this subspace.
 
-    Bad: `subspaces: [{name: task, of: loss, rank: 8}]` and no route with `from: task`.
-    Good: the same, with `routes: [{to: fc1, from: task, matrix: {kind: random}}]`.
+    Its P is drawn, stored in every checkpoint, and never used: a subspace learns from the error that a route asks
+    of it. Mostly a route was meant to read it and still reads `loss`.
+
+    Bad:
+
+        feedback:
+          subspaces:
+            - {name: task, of: loss, rank: 9}
+          routes:
+            - {to: fc1, matrix: {kind: random}}
+
+    Good:
+
+        feedback:
+          subspaces:
+            - {name: task, of: loss, rank: 9}
+          routes:
+            - {to: fc1, from: task, matrix: {kind: random}}
     """
     used = {route.source for route in program.routes}
     # A dangling `from:` may well be a misspelt name of this subspace, and is reported.
     if used - {LOSS, *program.subspace, *program.by_name}:
         return
     for subspace in program.subspaces:
-        if subspace.name not in used | program.by_name.keys():
+        if subspace.name not in used and subspace.name not in program.by_name:
+            by_hand = isinstance(written(program.spec, subspace.origin), Subspace)
             yield UNUSED_SUBSPACE.at(
                 (*subspace.origin, "name"),
                 f"no route reads the subspace `{subspace.name}`",
                 help=f"read it with `from: {subspace.name}`, or remove it",
+                fix=Fix("remove the subspace", (Edit(subspace.origin, None),)) if by_hand else None,
             )
 
 
 def several_routes_at_one_value(program: Program) -> Iterator[Diagnostic]:
     """Several `to` routes bring an error to one value, and the errors add.
 
-    That may be meant. It often is not: `to` routes at layers of a residual block can meet behind its join, so
-    that a layer learns from the sum of projections meant for others. `combine: add` on each of them says that
-    it is meant, but also keeps, and pays for, what the layers above send.
+    That may be meant. It often is not: `to` routes at layers of a residual block can meet behind its join, so that
+    a layer learns from the sum of projections meant for others. A published benchmark of direct feedback on
+    residual networks is made of such sums. `combine: add` on each of the routes says that the sum is meant, but
+    also keeps, and pays for, what the layers above send.
 
-    Bad: `routes: [{to: fc1, matrix: {kind: random}}, {to: fc1, from: fc3, matrix: {kind: random}}]`.
-    Good: `routes: [{to: fc1, matrix: {kind: random}}]`.
+    Bad:
+
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random}}
+            - {to: fc1, from: fc2, matrix: {kind: random}}
+
+    Good:
+
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random}}
+
+    See arXiv 2108.13446.
     """
     sites: dict[str, list[Route]] = {}
     for route in program.routes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
-from fac.checks.places import meant
+from fac.checks.places import Guess
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.globs import Names
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec.updates import Setting
@@ -18,22 +18,29 @@ NO_WEIGHT_DECAY_FIELD = Rule("FAC210", "no-weight-decay-field")
 def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
     """A group of `update.groups` names no parameter.
 
-    `match` is a glob of array names: `fc1.weight`, `*.bias`, `*.feedback.P`. It is compared with the whole
-    name, so `fc1` alone matches nothing.
+    `match` is a glob of array names: `fc1.weight`, `*.bias`, `*.feedback.P`. It is compared with the whole name, so
+    `fc1` alone matches nothing. The setting of such a group would be dropped without a word, and the arrays that
+    were meant would move by the main rule.
 
-    Bad: `groups: [{match: fc1, lr_scale: 0.1}]`.
-    Good: `groups: [{match: "fc1.*", lr_scale: 0.1}]`.
+    Bad:
+
+        update: {rule: sgd, lr: 0.1, groups: [{match: fc1, lr_scale: 0.1}]}
+
+    Good:
+
+        update: {rule: sgd, lr: 0.1, groups: [{match: "fc1.*", lr_scale: 0.1}]}
     """
     if any(node.shape is None for node in program.nodes):
         return
     names = [t.name for node in program.nodes for t in node.tensors]
     names += [t.name for route in program.routes for t in route.tensors]
     names += [t.name for subspace in program.subspaces for t in subspace.tensors]
+    known, guess = Names(names), Guess()
     for index, group in enumerate(program.spec.update.groups):
-        if any(fnmatchcase(name, group.match) for name in names):
+        if known.matching(group.match):
             continue
-        below = [name for name in names if name.startswith(f"{group.match}.")]
-        help = f'did you mean `"{group.match}.*"`?' if below else meant(group.match, names)
+        below = known.matching(f"{group.match}.*")
+        help = f'did you mean `"{group.match}.*"`?' if below else guess(group.match, names)
         yield GROUP_MATCHES_NOTHING.at(
             ("update", "groups", index, "match"),
             f"no parameter matches `{group.match}`",
@@ -44,11 +51,16 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
 def no_weight_decay_field(program: Program) -> Iterator[Diagnostic]:
     """A setting gives a weight decay to an update rule that has none.
 
-    `weight_decay` in `update.feedback` or in a group replaces that of the rule in use. A rule without such a
-    field would silently ignore it.
+    `weight_decay` in `update.feedback` or in a group replaces that of the rule in use. The rules that ship all have
+    one; a rule of a plug-in need not, and would ignore the number.
 
-    Bad, where `plain` has no weight decay: `{match: "*", use: {rule: plain, lr: 0.1}, weight_decay: 0.01}`.
-    Good: `{match: "*", use: {rule: sgd, lr: 0.1}, weight_decay: 0.01}`.
+    Bad, where a plug-in brings a rule `plain` without weight decay:
+
+        update: {rule: sgd, lr: 0.1, groups: [{match: "*", use: {rule: plain, lr: 0.1}, weight_decay: 0.01}]}
+
+    Good:
+
+        update: {rule: sgd, lr: 0.1, groups: [{match: "*", use: {rule: sgd, lr: 0.1}, weight_decay: 0.01}]}
     """
     update = program.spec.update
     settings: list[tuple[Path, Setting]] = [(("update", "groups", i), g) for i, g in enumerate(update.groups)]

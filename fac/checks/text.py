@@ -6,57 +6,149 @@ TEXT = {
     "FAC101": """\
 The file is not YAML, and not JSON, which is YAML too.
 
-The parser stops at the first such place, so that only one finding is reported. Frequent causes: a tab in the
-indentation, a bracket or a quote that is not closed, a value that holds `: ` and is not quoted.
+The parser stops at the first such place, so that only one finding is reported: what stands behind it could mean
+anything. Frequent causes: a tab in the indentation, a bracket or a quote that is not closed, a value that holds `: `
+and is not quoted.
 
-Bad: `input: {shape: [784]`.
-Good: `input: {shape: [784]}`.""",
+Bad:
+
+    input: {shape: [20]
+
+Good:
+
+    input: {shape: [20]}""",
     "FAC102": """\
 A value has the wrong type, or lies outside the allowed range.
 
-Nothing is converted: text in quotes is not a number, and `no` is text. Write `true` or `false` for booleans.
+Nothing is converted: text in quotes is not a number, and `no` is text. YAML parsers disagree about such values (`no`
+is false to some, `1e-3` text to others), so a spec that relied on one would mean something else to the next reader.
+Write `true` or `false` for booleans.
 
-Bad: `{kind: linear, out: "512", bias: no}`.
-Good: `{kind: linear, out: 512, bias: false}`.""",
+Bad:
+
+    layers:
+      - {kind: linear, name: logits, out: "10", bias: no}
+
+Good:
+
+    layers:
+      - {kind: linear, name: logits, out: 10, bias: false}""",
     "FAC103": """\
 A key is not a field of the section that it stands in.
 
-A key that nobody reads would be ignored in silence, so that a misspelt setting keeps its default.
+A key that nobody reads would be ignored in silence, so that a misspelt setting keeps its default: the worst kind of
+mistake, because the training runs and measures something else than the file says.
 
-Bad: `{kind: linear, name: fc1, uot: 512}`.
-Good: `{kind: linear, name: fc1, out: 512}`.""",
+Bad:
+
+    update: {rule: sgd, lr: 0.1, momentun: 0.9}
+
+Good:
+
+    update: {rule: sgd, lr: 0.1, momentum: 0.9}""",
     "FAC104": """\
 A field without a default is missing.
 
-Bad: `{kind: linear, name: fc1}`.
-Good: `{kind: linear, name: fc1, out: 512}`.""",
+What decides about the meaning of a spec has no default: the number of units, the learning rate, the rank. A default
+would be a decision that no reader of the file can see.
+
+Bad:
+
+    layers:
+      - {kind: linear, name: logits}
+
+Good:
+
+    layers:
+      - {kind: linear, name: logits, out: 10}""",
     "FAC105": """\
 No installed layer, loss, matrix, rule, update or data source has this name.
 
-The kinds that plug-ins add count. `fac schema` lists all that are installed here.
+The kinds that plug-ins add count, so a spec that uses one needs the plug-in wherever it is checked. `fac schema` lists
+all that are installed here.
 
-Bad: `{kind: rleu}`.
-Good: `{kind: relu}`.""",
+Bad:
+
+    layers:
+      - {kind: linear, name: fc1, out: 32}
+      - {kind: rleu}
+      - {kind: linear, name: logits, out: 10}
+
+Good:
+
+    layers:
+      - {kind: linear, name: fc1, out: 32}
+      - {kind: relu}
+      - {kind: linear, name: logits, out: 10}""",
     "FAC106": """\
 A mapping holds one key twice.
 
-YAML parsers often keep the last one in silence. Here neither wins.
+YAML parsers often keep the last one in silence, others the first. Here neither wins.
 
-Bad: `train: {epochs: 5, batch: 32, epochs: 10}`.
-Good: `train: {epochs: 10, batch: 32}`.""",
+Bad:
+
+    train: {epochs: 5, batch: 32, epochs: 10}
+
+Good:
+
+    train: {epochs: 10, batch: 32}""",
     "FAC107": """\
 The file holds nothing, or comments only.
 
-`fac init` writes a spec to start from.
+Mostly a path or a redirection went wrong. `fac init` writes a spec to start from.
 
-Bad: an empty file.
-Good: a file that starts with `fac: 1`.""",
+Bad, as the whole file:
+
+    # fac: 1
+
+Good, as the whole file:
+
+    fac: 1
+    name: example
+    input: {shape: [20]}
+    layers:
+      - {kind: linear, name: logits, out: 10}
+    loss: {kind: cross_entropy}
+    update: {rule: sgd, lr: 0.1}""",
     "FAC108": """\
 The text is YAML, but uses something that no spec needs.
 
-A spec is a mapping of text keys to text, finite numbers, booleans, lists and mappings. Tags, dates, binary
-data, merge keys and data that holds itself are refused, and so are texts of extreme depth or size.
+A spec is a mapping of text keys to text, finite numbers, booleans, lists and mappings. Tags, dates, binary data,
+merge keys and data that holds itself are refused, and so are texts of extreme depth or size: they read differently
+in different parsers, cannot be said in JSON, or can make a reader run out of memory.
 
-Bad: `update: {<<: *base, lr: 0.1}`.
-Good: `update: {rule: sgd, lr: 0.1}`.""",
+Bad:
+
+    update: {rule: sgd, lr: .inf}
+
+Good:
+
+    update: {rule: sgd, lr: 0.1}""",
+    "FAC109": """\
+A comment asks for a finding to be ignored that does not exist.
+
+`# fac: ignore[FAC301] reason` leaves out the findings of that rule on its own line, or on the next line if the
+comment stands alone; `# fac: ignore-file[FAC301] reason`, above the first value, those of the whole file. Once the
+cause is mended the comment would hide the next mistake of its kind.
+
+Bad, where no layer is missing:
+
+    name: example  # fac: ignore[FAC104] the next version has layers
+
+Good:
+
+    name: example""",
+    "FAC110": """\
+A comment that begins with `# fac: ignore` names no rule, or one that does not exist.
+
+It has no effect then, which is easily overlooked. Rules are named by code or by name, several with commas between.
+What is ignored does not fail `fac check`; `fac compile` and `fac train` still refuse a spec with errors.
+
+Bad:
+
+    name: example  # fac: ignore
+
+Good:
+
+    name: example  # the network of last year""",
 }

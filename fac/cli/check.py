@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from fac import pipeline, source
+from fac import source
+from fac.cli import ci
 from fac.cli.backends import not_empty
-from fac.diagnostics import Diagnostic, FacError, Severity
-from fac.render.diagnostics import as_json, concise, full, summary
-from fac.source import Document
+from fac.cli.output import write
+from fac.diagnostics import FacError, Severity
+from fac.lint.files import STDIN, Files
+from fac.lint.run import lint
+from fac.lint.settings import STDIN_NAME, Lookup
+from fac.render.findings import FORMATS, Checked, Report, render
 
 if TYPE_CHECKING:
     from fac.backend import Precision
+    from fac.cli.fixing import Fixing
 
-SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
-
-Checked = list[tuple[Document, tuple[Diagnostic, ...]]]
-Unreadable = list[tuple[str, str]]
-"""Paths, and why they could not be checked."""
+COUNTABLE = ("full", "concise", "json", "github")
+"""Formats beside which, or in whose place, a table of counts does no harm."""
 
 
 @click.command("check")
 @click.argument("paths", metavar="[PATH|-]...", nargs=-1)
+@click.option("--select", multiple=True, metavar="CODES", help="Report only these: codes, prefixes or names.")
+@click.option("--ignore", multiple=True, metavar="CODES", help="Do not report these.")
+@click.option(
+    "--fail-on", type=click.Choice([s.value for s in Severity]), help="The bar for exit status 1.  [error]"
+)
 @click.option(
     "--output-format",
-    type=click.Choice(["full", "concise", "json"]),
-    default="full",
+    type=click.Choice(FORMATS),
     envvar="FAC_OUTPUT_FORMAT",
-    help="How findings are printed.",
+    help="How findings are printed.  [full]",
 )
 @click.option("--json", "as_object", is_flag=True, help="Short for --output-format json.")
+@click.option(
+    "--output-file",
+    type=click.Path(),
+    callback=not_empty,
+    help="Write the findings there instead of printing them.",
+)
+@click.option(
+    "--fix", is_flag=True, help="Mend what can be mended safely, in the files. With -, print the result."
+)
+@click.option("--diff", is_flag=True, help="Print what --fix would change as a patch, and change nothing.")
+@click.option("--statistics", is_flag=True, help="Count the findings of each rule instead of listing them.")
+@click.option("--quiet", "-q", is_flag=True, help="Print findings only, no count.")
+@click.option("--exit-zero", is_flag=True, help="Exit status 0 whatever is found.")
+@click.option(
+    "--config", type=click.Path(), callback=not_empty, help="Take the settings of this file for every spec."
+)
+@click.option("--isolated", is_flag=True, help="Take no settings from files.")
+@click.option(
+    "--stdin-filename",
+    callback=not_empty,
+    metavar="PATH",
+    help="What - is called, and whose settings it has.",
+)
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a value before checking."
 )
@@ -46,99 +74,136 @@ Unreadable = list[tuple[str, str]]
 )
 def COMMAND(
     paths: tuple[str, ...],
-    output_format: str,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str | None,
+    output_format: str | None,
     as_object: bool,
+    output_file: str | None,
+    fix: bool,
+    diff: bool,
+    statistics: bool,
+    quiet: bool,
+    exit_zero: bool,
+    config: str | None,
+    isolated: bool,
+    stdin_filename: str | None,
     assignments: tuple[str, ...],
     backend: str | None,
     precision: Precision | None,
 ) -> None:
     """Check specs: files, folders (every *.fac.yaml below them), or - for standard input.
 
-    Without a PATH the current folder is checked. Exit status: 0 no errors, 1 errors found, 2 a file could not
-    be checked.
+    Without a PATH the current folder is checked. Settings stand in fac.toml, or in pyproject.toml under
+    [tool.fac]. Exit status: 0 nothing found that counts as a failure, 1 findings, 2 a file could not be checked.
+    With --diff, 1 says that there is something to fix.
     """
+    if fix and diff:
+        raise click.UsageError("--fix and --diff exclude each other")
+    if (fix or diff) and assignments:
+        raise click.UsageError(f"--{'fix' if fix else 'diff'} is about files as they are: leave out --set")
+    if diff and (statistics or as_object):
+        raise click.UsageError(
+            f"--diff prints a patch: leave out {'--statistics' if statistics else '--json'}"
+        )
     if precision and backend is None:
         raise click.UsageError("`--precision` is about a backend: name one with `--backend`")
-    output_format = "json" if as_object else output_format
-    checked: Checked = []
-    unreadable: Unreadable = []
-    for file in _files(paths or (".",), unreadable):
+    if stdin_filename and STDIN not in paths:
+        raise click.UsageError("--stdin-filename names what is read from -, which is not among the paths")
+    if config and isolated:
+        raise click.UsageError("--config and --isolated exclude each other")
+    lookup = Lookup(config, isolated, select, ignore, Severity(fail_on) if fail_on else None)
+    shown_as = "json" if as_object else output_format or lookup.here.output_format or "full"
+    if statistics and shown_as not in COUNTABLE:
+        raise click.UsageError(f"--statistics is for {', '.join(COUNTABLE)}, not for {shown_as}")
+    files = Files(paths or (".",), lookup, stdin_filename or STDIN_NAME)
+    unreadable = files.unreadable
+    checked: list[Checked] = []
+    failed = False
+    fixing = _fixing(show=diff) if fix or diff else None
+    for file in files:
         try:
-            document = source.override(source.read(file), assignments)
-            checked.append((document, pipeline.check(document, (), backend, precision)))
+            document = source.read(file)
+            if file == STDIN:
+                document = replace(document, name=files.stdin_name)
+            document = source.override(document, assignments)
+            settings = lookup.of(document.name)
+            check = partial(lint, settings=settings, backend=backend, precision=precision)
+            if fixing is None:
+                found = check(document)
+            else:
+                document, found, _ = fixing(file, document, check)
         except FacError as error:
             unreadable.append((file, str(error)))
-    click.echo(report(checked, output_format, unreadable, color=_color()))
+            continue
+        checked.append(Checked(document, found, settings.fails))
+        failed |= any(map(settings.fails, found))
+    if fixing is not None and diff:
+        _end_of_diff(fixing, unreadable, output_file, quiet=quiet, exit_zero=exit_zero)
+    # The text from standard input goes to standard output, and nothing else does.
+    passed_on = fix and STDIN in paths
+    if fixing is not None and passed_on:
+        if files.stdin_name in files.excluded:
+            fixing.shown.append(sys.stdin.buffer.read())
+        click.echo(fixing.output, nl=False)
+    color = _color(err=passed_on) and output_file is None
+    report = Report(tuple(checked), tuple(unreadable), color, quiet, ci.top())
+    text = _statistics(shown_as, report) if statistics else render(shown_as, report)
+    if output_file is not None:
+        write(output_file, f"{text}\n" if text else "")
+    elif text:
+        click.echo(text, err=passed_on)
+    notes = [f"`{path}` is excluded by `{lookup.of(path).file}`" for path in files.excluded]
+    notes += [f"{report.counted}: see `{output_file}`"] if output_file is not None else []
+    notes += [fixing.note] if fixing is not None and fixing.count else []
+    for message in [] if quiet else notes:
+        click.echo(f"fac: {message}", err=True)
+    _tell(unreadable)
+    if shown_as == "github":
+        try:
+            ci.write_summary(report)
+        except FacError as error:
+            click.echo(f"fac: {error}", err=True)  # the findings are told all the same
+    # What uploads a SARIF file takes a failing producer for a broken one.
+    passing = exit_zero or shown_as == "sarif"
+    sys.exit(2 if unreadable else 1 if failed and not passing else 0)
+
+
+def _statistics(shown_as: str, report: Report) -> str:
+    from fac.render import statistics
+
+    return statistics.as_json(report) if shown_as == "json" else statistics.table(report)
+
+
+def _fixing(*, show: bool) -> Fixing:
+    from fac.cli.fixing import Fixing
+
+    return Fixing(show=show)
+
+
+def _end_of_diff(
+    fixing: Fixing,
+    unreadable: list[tuple[str, str]],
+    output_file: str | None,
+    *,
+    quiet: bool,
+    exit_zero: bool,
+) -> NoReturn:
+    if output_file is not None:
+        write(output_file, fixing.output)
+    else:
+        click.echo(fixing.output, nl=False)
+    if fixing.count and not quiet:
+        click.echo(f"fac: {fixing.note}", err=True)
+    _tell(unreadable)
+    sys.exit(2 if unreadable else 1 if fixing.files and not exit_zero else 0)
+
+
+def _tell(unreadable: list[tuple[str, str]]) -> None:
     for message in dict.fromkeys(message for _, message in unreadable):
         click.echo(f"fac: {message}", err=True)
-    errors = any(d.rule.severity is Severity.ERROR for _, found in checked for d in found)
-    sys.exit(2 if unreadable else 1 if errors else 0)
 
 
-def _files(paths: Iterable[str], unreadable: Unreadable) -> Iterator[str]:
-    """The files that all arguments stand for, each once. Arguments that stand for none go to `unreadable`."""
-    seen: set[str] = set()
-    for path in paths:
-        try:
-            found = specs(path)
-        except FacError as error:
-            unreadable.append((path, str(error)))
-            continue
-        for file in found:
-            same = file if file == "-" else os.path.realpath(file)
-            if same not in seen:
-                seen.add(same)
-                yield file
-
-
-def specs(path: str) -> list[str]:
-    """The files that a command-line argument stands for.
-
-    Raises:
-        FacError: a folder holds no spec.
-    """
-    folder = Path(path)
-    if path == "-" or not folder.is_dir():
-        return [path]
-    # Hidden folders hold what tools keep for themselves, virtual environments for one.
-    found = sorted(
-        file
-        for file in folder.rglob("*.fac.*")
-        if file.name.endswith(SUFFIXES) and not any(p.startswith(".") for p in file.relative_to(folder).parts)
-    )
-    if not found:
-        raise FacError(f"no `*.fac.yaml`, `*.fac.yml` or `*.fac.json` is in the folder `{path}`")
-    return [str(file) for file in found]
-
-
-def report(
-    checked: Checked, output_format: str, unreadable: Unreadable | None = None, *, color: bool = False
-) -> str:
-    """Everything that goes to standard output."""
-    if output_format == "json":
-        return json.dumps(_object(checked, unreadable or []))
-    blocks = []
-    for document, found in checked:
-        if found:
-            blocks.append(
-                concise(document, found) if output_format == "concise" else full(document, found, color)
-            )
-    count = len(checked)
-    last = f"{summary(d for _, found in checked for d in found)} in {count} file{'s' * (count != 1)}"
-    return ("\n" if output_format == "concise" else "\n\n").join([*blocks, last])
-
-
-def _object(checked: Checked, unreadable: Unreadable) -> dict[str, object]:
-    rows = [row for document, found in checked for row in as_json(document, found)]
-    counts = {f"{s}s": sum(row["severity"] == s for row in rows) for s in Severity}
-    return {
-        "files": [document.name for document, _ in checked],
-        "unreadable": [{"path": path, "message": message} for path, message in unreadable],
-        **counts,
-        "findings": rows,
-    }
-
-
-def _color() -> bool:
+def _color(*, err: bool) -> bool:
     """Colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return (sys.stderr if err else sys.stdout).isatty() and not os.environ.get("NO_COLOR")

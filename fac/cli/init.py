@@ -1,41 +1,52 @@
-"""`fac init`: a spec to start from."""
+"""`fac init`: a spec to start from, or a repository that checks its specs."""
 
 from __future__ import annotations
 
 import os
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
 
 import click
 
 from fac.diagnostics import FacError
+from fac.lint import reading
 
 NAME = "spec.fac.yaml"
 SUFFIXES = (".fac.yaml", ".fac.yml")
 SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+STARTER = "starter.fac.yaml"
+REPOSITORY = {
+    "specs/digits.fac.yaml": STARTER,
+    "fac.toml": "templates/fac.toml",
+    ".github/workflows/fac.yml": "templates/github.yml",
+    ".gitlab-ci.yml": "templates/gitlab.yml",
+    ".pre-commit-config.yaml": "templates/pre-commit.yaml",
+}
+"""What `--ci` writes, and from what."""
 
 
 @click.command("init")
-@click.argument("path", default=NAME)
-@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
-def COMMAND(path: str, force: bool) -> None:
+@click.argument("path", required=False)
+@click.option("--ci", is_flag=True, help="Write a repository that checks its specs: PATH is its folder.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+def COMMAND(path: str | None, ci: bool, force: bool) -> None:
     """Write a starter spec to PATH that trains within seconds.
 
     PATH is a file that ends in .fac.yaml, or a folder that exists or is made if PATH ends in a slash; the default
-    is spec.fac.yaml.
+    is spec.fac.yaml. With --ci it is the folder of a repository, by default the current one: specs, settings, and
+    what GitHub, GitLab and pre-commit need to check them.
     """
+    if ci:
+        _repository(path or os.curdir, force)
+    else:
+        _spec(path or NAME, force)
+
+
+def _spec(path: str, force: bool) -> None:
     file = _file(path)
-    text = resources.files("fac.cli").joinpath("starter.fac.yaml").read_text("utf-8")
-    try:
-        if path.endswith(SEPARATORS):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w" if force else "x", encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        if isinstance(error, FileExistsError) and file.exists():
-            raise FacError(f"`{file}` exists: `--force` overwrites it") from error
-        raise FacError(f"`{file}` cannot be written: {(error.strerror or str(error)).lower()}") from error
+    _write(file, _text(STARTER), force, parents=path.endswith(SEPARATORS))
     shown = quote(str(file))
     schema = quote(str(file.parent / "fac.v1.schema.json"))
     click.echo(
@@ -46,6 +57,64 @@ def COMMAND(path: str, force: bool) -> None:
         f"  fac train {shown}\n"
         f"  fac schema > {schema}    # completion and hover texts in editors"
     )
+
+
+def _repository(path: str, force: bool) -> None:
+    """Write what is not there yet; tell what was written and what was not.
+
+    Raises:
+        FacError: a file cannot be written, or all of them exist.
+    """
+    if path.endswith(SUFFIXES):
+        raise FacError(f"`{path}` is the name of a spec: `--ci` takes the folder of a repository")
+    folder = Path(path)
+    files = {folder / name: template for name, template in REPOSITORY.items()}
+    settings = reading.in_folder(path)
+    if settings is not None and Path(settings) not in files:
+        del files[folder / reading.OWN]  # a folder has one file of settings
+    kept = [] if force else [file for file in files if file.exists()]
+    if len(kept) == len(files):
+        raise FacError(f"all files exist in `{folder}`: `--force` overwrites them")
+    for file, template in files.items():
+        if file in kept:
+            click.echo(f"kept  {file}, which exists")
+        else:
+            _write(file, _text(template), force, parents=True)
+            click.echo(f"wrote {file}")
+    enter = [] if folder.samefile(os.curdir) else [f"cd {quote(str(folder))}"]
+    lines = [
+        *enter,
+        "fac check",
+        "pre-commit install    # checks what is about to be committed",
+        "fac schema > specs/fac.v1.schema.json    # completion and hover texts in editors",
+    ]
+    click.echo("\nnext:\n" + "\n".join(f"  {line}" for line in lines))
+    if kept:
+        click.echo(
+            "\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place."
+        )
+
+
+def _text(name: str) -> str:
+    text = resources.files("fac.cli").joinpath(name).read_text("utf-8")
+    return text.replace("@version@", version("fac-compiler"))
+
+
+def _write(file: Path, text: str, force: bool, parents: bool) -> None:
+    """Write a file, which by default must be new.
+
+    Raises:
+        FacError: it exists, or cannot be written.
+    """
+    try:
+        if parents:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w" if force else "x", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and file.exists():
+            raise FacError(f"`{file}` exists: `--force` overwrites it") from error
+        raise FacError(f"`{file}` cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
 def _file(path: str) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
 
 from fac import pipeline
+from fac.diagnostics import FacError
 
 
 @click.command("show", short_help="Show layers, routes, updates and cost of a spec.")
@@ -26,6 +28,12 @@ from fac import pipeline
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Edit the spec before it is read."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object that holds everything.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Draw a picture instead; the suffix says how: .svg, .png, .pdf, .dot (Graphviz) or .mmd (Mermaid).",
+)
 def show(
     spec: str,
     expand: bool,
@@ -35,11 +43,17 @@ def show(
     batch: int | None,
     overrides: tuple[str, ...],
     as_json: bool,
+    output: str | None,
 ) -> None:
     """Show the layers of a spec, where their errors come from, and what a step costs.
 
     With options, show what they ask for instead.
     """
+    if output is not None:
+        if expand or after or updates or cost or as_json or batch:
+            raise click.UsageError("-o draws a picture: leave out other options")
+        draw(spec, overrides, output)
+        return
     from fac.build.costs import cost as count
     from fac.build.costs import optimised_step
     from fac.render import expand as long_form
@@ -63,6 +77,26 @@ def show(
     texts = [render.updates(lineage)] if updates else []
     texts += [render.costs(counted)] if cost else []
     click.echo("\n".join(texts or [render.layers(program, lineage, counted)]), nl=False)
+
+
+def draw(spec: str, overrides: tuple[str, ...], output: str) -> None:
+    """Write the picture of a spec into a file.
+
+    Raises:
+        FacError: the suffix says nothing, the file cannot be written, or what draws it is not installed.
+        SpecError: the spec has findings of severity `error`.
+    """
+    from fac.cli.output import write
+    from fac.render import graph
+
+    suffix = os.path.splitext(output)[1].removeprefix(".").lower()
+    if suffix not in graph.FORMATS:
+        known = ", ".join(f"`.{name}`" for name in graph.FORMATS)
+        raise FacError(
+            f"`{output}` does not say which kind of picture it is: end the name with one of {known}"
+        )
+    write(output, graph.render(pipeline.lowered(spec, overrides), suffix))
+    click.echo(f"drew `{output}`")
 
 
 COMMAND = show

@@ -202,7 +202,7 @@ def _job(
     from fac.checks import run_checks
     from fac.cli.backends import chosen
     from fac.pipeline import emit, lowered
-    from fac.render.diagnostics import full
+    from fac.render.findings.full import full
     from fac.render.yaml import dump
     from fac.training.data import declared
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field, replace
+from functools import cache
 from math import prod
 from typing import Any
 
 from fac import plugins
-from fac.diagnostics import Path
+from fac.diagnostics import FacError, Path, dotted
+from fac.program.globs import is_glob
 from fac.program.kinds import ShapeError
 from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace
 from fac.program.site import site_of
@@ -21,22 +22,43 @@ from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.spec.layers import Layer, WeightedLayer
 from fac.spec.model import ModelSpec
 
+MAX_ROUTES = 100_000
+MAX_MATCHES = 3_000_000
+"""How many times a layer may be asked whether a glob, or a short-hand, means it. Takes a second."""
+
 
 def kind_of(group: str, spec: Model) -> Any:
     """The installed kind that declared the model of `spec`."""
-    return next(kind for kind in plugins.kinds(group) if isinstance(spec, kind.spec))
+    return _kind(group, type(spec))
+
+
+@cache
+def _kind(group: str, model: type[Model]) -> Any:
+    return next(kind for kind in plugins.kinds(group) if issubclass(model, kind.spec))
 
 
 def lower(spec: ModelSpec) -> Program:
-    """Resolve names, shapes, sites and short-hands."""
-    program = Program(spec, tuple(_nodes(spec)))
+    """Resolve names, shapes, sites and short-hands.
+
+    Raises:
+        FacError: a few lines stand for more routes than memory holds.
+    """
+    network = Program(spec, tuple(_nodes(spec)))
+    written = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
     for index, section in enumerate(sections):
         base: Path = ("feedback", index) if isinstance(spec.feedback, tuple) else ("feedback",)
         if isinstance(section, ShortHand):
-            program = _expand(program, section, base)
+            written.expand(section, base)
         else:
-            program = _explicit(program, section, base)
+            written.take(section, base)
+    program = replace(
+        network,
+        nodes=tuple(_frozen(node) if node.name in written.frozen else node for node in network.nodes),
+        subspaces=tuple(written.subspaces),
+        routes=tuple(written.routes),
+        unmatched=tuple(written.unmatched),
+    )
     return replace(program, routes=_named(program))
 
 
@@ -68,69 +90,80 @@ def _node(
         facts = kind.infer(layer, name, known)
     except ShapeError as error:
         return replace(node, fault=Fault(str(error), error.help, error.field))
-    tensors = tuple(replace(t, trainable=trainable) for t in facts.tensors)
-    return replace(node, shape=facts.shape, tensors=tensors, contraction=facts.contraction)
+    node = replace(node, shape=facts.shape, tensors=facts.tensors, contraction=facts.contraction)
+    return node if trainable else _frozen(node)
+
+
+def _frozen(node: Node) -> Node:
+    tensors = tuple(replace(t, trainable=False) for t in node.tensors)
+    return replace(node, trainable=False, tensors=tensors)
 
 
 # -- the routing -------------------------------------------------------------------------------------------------
 
 
-def _expand(program: Program, section: ShortHand, origin: Path) -> Program:
-    expansion = kind_of("fac.rules", section).expand(section, program)
-    unmatched = tuple(
-        ((*origin, "nodes") if isinstance(section.nodes, str) else (*origin, "nodes", index), glob)
-        for index, glob in enumerate(section.globs)
-        if not _matches(program, glob) and glob != "*"
-    )
-    program = replace(
-        program,
-        nodes=tuple(replace(n, trainable=False) if n.name in expansion.frozen else n for n in program.nodes),
-        subspaces=program.subspaces + tuple(_subspace(program, s, origin) for s in expansion.subspaces),
-        unmatched=program.unmatched + unmatched,
-    )
-    program = replace(program, nodes=tuple(map(_frozen, program.nodes)))
-    return replace(
-        program, routes=program.routes + tuple(_route(program, r, origin) for r in expansion.routes)
-    )
+@dataclass
+class _Written:
+    """What the sections of `feedback` say, one after the other. All see the network as it stands in the file."""
 
+    program: Program
+    routes: list[Route] = field(default_factory=list)
+    subspaces: list[Subspace] = field(default_factory=list)
+    unmatched: list[tuple[Path, str]] = field(default_factory=list)
+    frozen: set[str] = field(default_factory=set)
+    matches: int = 0
 
-def _frozen(node: Node) -> Node:
-    return (
-        node
-        if node.trainable
-        else replace(node, tensors=tuple(replace(t, trainable=False) for t in node.tensors))
-    )
+    def expand(self, section: ShortHand, origin: Path) -> None:
+        """Add what a short-hand stands for."""
+        self._count(1 + sum(map(is_glob, section.globs)), origin)
+        expansion = kind_of("fac.rules", section).expand(section, self.program)
+        for index, glob in enumerate(section.globs):
+            if glob != "*" and not self.program.weighted_names.matching(glob):
+                one = isinstance(section.nodes, str)
+                self.unmatched.append(((*origin, "nodes") if one else (*origin, "nodes", index), glob))
+        self.frozen.update(expansion.frozen)
+        self.subspaces += (_subspace(self.program, s, origin) for s in expansion.subspaces)
+        self._add(expansion.routes, origin)
 
+    def take(self, section: Routing, base: Path) -> None:
+        """Add a long form."""
+        for index, subspace in enumerate(section.subspaces):
+            self.subspaces.append(_subspace(self.program, subspace, (*base, "subspaces", index)))
+        for index, route in enumerate(section.routes):
+            origin: Path = (*base, "routes", index)
+            name = "through" if isinstance(route, ThroughRoute) else "to"
+            glob: str = getattr(route, name)
+            if not is_glob(glob):
+                self._add((route,), origin)
+                continue
+            self._count(1, origin)
+            names = self.program.weighted_names.matching(glob)
+            if not names:
+                self.unmatched.append(((*origin, name), glob))
+            self._add((route.model_copy(update={name: node}) for node in names), origin)
 
-def _explicit(program: Program, section: Routing, base: Path) -> Program:
-    subspaces = tuple(_subspace(program, s, (*base, "subspaces", i)) for i, s in enumerate(section.subspaces))
-    program = replace(program, subspaces=program.subspaces + subspaces)
-    routes: list[Route] = []
-    unmatched: list[tuple[Path, str]] = []
-    for index, route in enumerate(section.routes):
-        origin: Path = (*base, "routes", index)
-        field = "through" if isinstance(route, ThroughRoute) else "to"
-        glob = route.through if isinstance(route, ThroughRoute) else route.to
-        names = _matches(program, glob) if _is_glob(glob) else [glob]
-        if not names:
-            unmatched.append(((*origin, field), glob))
-        routes += [_route(program, route.model_copy(update={field: name}), origin) for name in names]
-    return replace(
-        program, routes=program.routes + tuple(routes), unmatched=program.unmatched + tuple(unmatched)
-    )
+    def _add(self, routes: Iterable[ThroughRoute | ToRoute], origin: Path) -> None:
+        for route in routes:
+            self.routes.append(_route(self.program, route, origin))
+            if len(self.routes) > MAX_ROUTES:
+                raise FacError(
+                    f"with `{dotted(origin)}` the spec stands for more than {MAX_ROUTES:,} routes: name fewer layers"
+                )
 
-
-def _is_glob(name: str) -> bool:
-    return any(c in name for c in "*?[")
-
-
-def _matches(program: Program, glob: str) -> list[str]:
-    return [node.name for node in program.weighted if fnmatchcase(node.name, glob)]
+    def _count(self, globs: int, origin: Path) -> None:
+        self.matches += globs * len(self.program.nodes)
+        if self.matches > MAX_MATCHES:
+            raise FacError(
+                f"with `{dotted(origin)}` the globs and short-hands are too many for {len(self.program.nodes):,} "
+                "layers: write fewer"
+            )
 
 
 def selected(program: Program, globs: Sequence[str]) -> list[Node]:
     """The weighted nodes that one of the globs names, in the order of the network."""
-    return [node for node in program.weighted if any(fnmatchcase(node.name, glob) for glob in globs)]
+    names = program.weighted_names
+    named = {name for glob in globs for name in names.matching(glob)}
+    return [node for node in program.weighted if node.name in named]
 
 
 def _subspace(program: Program, spec: SubspaceSpec, origin: Path) -> Subspace:

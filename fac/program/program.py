@@ -8,6 +8,8 @@ from functools import cached_property
 from math import prod
 
 from fac.diagnostics import Path
+from fac.program.globs import Names
+from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Tensor
 from fac.spec.feedback import Learning, Matrix
 from fac.spec.layers import Layer
@@ -99,6 +101,7 @@ class Program:
     subspaces: tuple[Subspace, ...] = ()
     unmatched: tuple[tuple[Path, str], ...] = ()
     """Globs of the feedback section that name no weighted layer."""
+    policy: Policy = NO_POLICY
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -117,6 +120,22 @@ class Program:
                 found.setdefault(name, []).append(node)
         return {name: tuple(nodes) for name, nodes in found.items()}
 
+    @cached_property
+    def sites(self) -> Mapping[str, str]:
+        """For each node the value at which a `to` route to it enters: see `fac.program.site`."""
+        found: dict[str, str] = {}
+        for name in reversed(list(self.by_name)):
+            way: dict[str, None] = {}
+            while name not in found and name not in way:
+                way[name] = None
+                readers = self.readers.get(name, ())
+                if len(readers) != 1 or readers[0].weighted or len(readers[0].inputs) != 1:
+                    break
+                name = readers[0].name
+            site = found.get(name, name)
+            found.update(dict.fromkeys(way, site))
+        return found
+
     @property
     def output(self) -> str:
         """The node whose output the loss reads; `input` if there are no nodes."""
@@ -126,6 +145,11 @@ class Program:
     def weighted(self) -> tuple[Node, ...]:
         """The nodes that feedback can go through or to."""
         return tuple(node for node in self.nodes if node.weighted)
+
+    @cached_property
+    def weighted_names(self) -> Names:
+        """Their names, for globs."""
+        return Names(node.name for node in self.weighted)
 
     @cached_property
     def subspace(self) -> Mapping[str, Subspace]:

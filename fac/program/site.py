@@ -12,15 +12,7 @@ def site_of(program: Program, name: str) -> str | None:
 
     It stops before a join, so a direct route never leaks into a skip. None if no node has that name.
     """
-    if name not in program.by_name:
-        return None
-    current, seen = name, {name}
-    while True:
-        readers = program.readers.get(current, ())
-        if len(readers) != 1 or readers[0].weighted or len(readers[0].inputs) != 1 or readers[0].name in seen:
-            return current
-        current = readers[0].name
-        seen.add(current)
+    return program.sites.get(name)
 
 
 def between(program: Program, name: str, above: str) -> frozenset[str]:

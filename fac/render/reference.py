@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fac import plugins
-from fac.spec import feedback, init, schedules, train, updates
+from fac.spec import constraints, feedback, init, schedules, train, updates
 from fac.spec.model import Input, ModelSpec
 
 FAMILIES = (
@@ -43,8 +43,9 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`schedule: {kind: step}`", schedules.StepDecay),
     ("`schedule: {kind: constant}`", schedules.Constant),
     ("`train:`", train.Train),
-    ("`constraints:`", train.Constraints),
-    ("`backward_macs_vs_backprop:`", train.BackwardBound),
+    ("`constraints:`", constraints.Constraints),
+    ("A bound", constraints.Bound),
+    ("A bound on memory", constraints.MemoryBound),
 )
 LAWS: tuple[tuple[str, type[BaseModel]], ...] = (("normal", init.Normal), ("uniform", init.Uniform))
 TAGS = ("kind", "rule", "source")
@@ -107,7 +108,7 @@ update rule turns into a step as it does for weights; `feedback:` inside `update
 from before the step.
 """
 NOTES: Mapping[str, str] = {
-    "`backward_macs_vs_backprop:`": "For example `constraints: {backward_macs_vs_backprop: {at_most: 0.7}}`.\n",
+    "A bound": "For example `constraints: {backward_macs_vs_backprop: {at_most: 0.7}}`.\n",
     "ldfa": LDFA,
     "direct_ldfa": "`learn` as in [`ldfa`](#ldfa), but P and Q start at `random`: there is no forward weight.\n",
     "How feedback learns": LEARNING,

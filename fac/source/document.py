@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ EMPTY_SPEC = Rule("FAC107", "empty-spec")
 UNSUPPORTED_YAML = Rule("FAC108", "unsupported-yaml")
 
 MAX_DEPTH = 100
+MAX_NODES = 200_000
 MAX_INTEGER = 2**63
 START = Span(1, 1, 1, 1)
 
@@ -36,16 +37,23 @@ class Document:
     keys: Mapping[Path, Span] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     overridden: Mapping[Path, str] = field(default_factory=dict)
+    mark: str = ""
+    """The byte order mark before the text, if there was one."""
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
         """The text by line, without line ends. Never empty."""
         return tuple(re.split(r"\r\n|\r|\n", self.text))
 
+    @cached_property
+    def _last_line(self) -> int:
+        """The number of the last line with something on it."""
+        return max((i for i, line in enumerate(self.lines, 1) if line.strip()), default=1)
+
     def span(self, diagnostic: Diagnostic) -> Span:
         """The piece of text to underline: of the key, of the value, or of the nearest ancestor that exists.
 
-        A value that runs over lines is represented by its key, if it has one.
+        A value that runs over lines is represented by its key, if it has one, and so are the lines below a key.
         """
         if diagnostic.span is not None:
             return self._clamped(diagnostic.span)
@@ -57,9 +65,17 @@ class Document:
                 return START
             path = path[:-1]
         span = self.values[path]
-        if span.end_line > span.line and path in self.keys:
-            span = self.keys[path]
+        if (key := self.keys.get(path)) and (
+            span.end_line > span.line or (span.line > key.line and not self._is_scalar(path))
+        ):
+            span = key
         return self._clamped(span)
+
+    def _is_scalar(self, path: Path) -> bool:
+        value: Any = self.data
+        for part in path:
+            value = value[part]
+        return not isinstance(value, dict | tuple)
 
     def place(self, diagnostic: Diagnostic) -> Span | str:
         """A span of the text, or the name of a place outside it: `--set update.lr=1`, `<python>:layers[0].out`."""
@@ -76,7 +92,7 @@ class Document:
 
     def _clamped(self, span: Span) -> Span:
         """The span within the text: marks at the end of a file lie beyond its last character."""
-        last = max((i for i, line in enumerate(self.lines, 1) if line.strip()), default=1)
+        last = self._last_line
 
         def clamp(line: int, column: int) -> tuple[int, int]:
             if line > last:
@@ -86,12 +102,17 @@ class Document:
         return Span(*clamp(span.line, span.column), *clamp(span.end_line, span.end_column))
 
 
-def too_deep(path: Path) -> Diagnostic:
+def too_deep(path: Path, span: Span | None = None) -> Diagnostic:
     """The finding for data that is nested too deep, or holds itself."""
-    return UNSUPPORTED_YAML.at(path, f"nested more than {MAX_DEPTH} levels deep")
+    return replace(UNSUPPORTED_YAML.at(path, f"nested more than {MAX_DEPTH} levels deep"), span=span)
 
 
-class TooLargeError(Exception):
+def too_many(path: Path, span: Span) -> Diagnostic:
+    """The finding for more values than a spec may have, of which the one at `path` is the first too many."""
+    return replace(UNSUPPORTED_YAML.at(path, f"more than {MAX_NODES:,} values"), span=span)
+
+
+class UnreadableError(Exception):
     """Nothing that follows can be read: this finding stands alone."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:

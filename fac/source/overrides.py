@@ -11,7 +11,7 @@ from typing import Any
 
 from fac.diagnostics import FacError, Path, dotted
 from fac.source.document import Document, short
-from fac.source.yaml import load
+from fac.source.plain import load
 
 SET = "--set "
 """How the place of a value begins that an assignment wrote; the assignment follows."""

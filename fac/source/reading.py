@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 
-from fac.diagnostics import Diagnostic, FacError, Path, Span
+from fac.diagnostics import Diagnostic, FacError, Path, Span, first
 from fac.source.document import (
     EMPTY_SPEC,
     MAX_DEPTH,
@@ -16,11 +16,11 @@ from fac.source.document import (
     START,
     UNSUPPORTED_YAML,
     Document,
-    TooLargeError,
+    UnreadableError,
     short,
     too_deep,
 )
-from fac.source.yaml import load
+from fac.source.plain import load
 
 MAX_BYTES = 1_000_000
 
@@ -61,10 +61,12 @@ def read(path: str | os.PathLike[str]) -> Document:
 
 def parse_text(text: str, name: str = "<text>") -> Document:
     """The document that a text holds. Whatever is wrong with the text stands in its `diagnostics`."""
-    text = text.removeprefix("\ufeff")
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
     data, walk = load(text)
-    found = tuple(walk.diagnostics) or _not_a_mapping(data, START if data is None else None)
-    return Document(name, text, data if isinstance(data, dict) else {}, walk.values, walk.keys, found)
+    found = first(walk.diagnostics) or _not_a_mapping(data, START if data is None else None)
+    plain = data if isinstance(data, dict) else {}
+    return Document(name, text, plain, walk.values, walk.keys, found, mark=mark)
 
 
 def from_data(data: object, name: str = "<python>") -> Document:
@@ -72,9 +74,9 @@ def from_data(data: object, name: str = "<python>") -> Document:
     diagnostics: list[Diagnostic] = []
     try:
         plain = _plain(data, (), diagnostics)
-    except TooLargeError as error:
+    except UnreadableError as error:
         return Document(name, "", {}, diagnostics=(error.diagnostic,))
-    found = tuple(diagnostics) or _not_a_mapping(plain, None)
+    found = first(diagnostics) or _not_a_mapping(plain, None)
     return Document(name, "", plain if isinstance(plain, dict) else {}, diagnostics=found)
 
 
@@ -91,7 +93,7 @@ def _not_a_mapping(data: object, span: Span | None) -> tuple[Diagnostic, ...]:
 def _plain(value: object, path: Path, diagnostics: list[Diagnostic]) -> object:
     """Python data as the loader would have made it."""
     if len(path) > MAX_DEPTH:  # also ends data that contains itself
-        raise TooLargeError(too_deep(()))
+        raise UnreadableError(too_deep(()))
     match value:
         case None | bool():
             return value

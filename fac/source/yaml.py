@@ -1,70 +1,177 @@
-"""YAML 1.2 to plain data and spans. The only importer of ruamel.yaml; JSON comes through the same door."""
+"""YAML 1.2 to a tree of nodes. The only importer of ruamel.yaml; JSON comes through the same door.
+
+ruamel.yaml has two parsers. The one in C is twenty times faster, and what it reads without an error is what
+the other reads, places included, as long as the text holds nothing of `_ONLY_IN_PYTHON`: there the two
+differ. All messages are those of the parser in Python, which reads again what the other refused.
+"""
 
 from __future__ import annotations
 
 import re
-import warnings
 from bisect import bisect_right
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from math import isfinite
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
 from ruamel.yaml.reader import ReaderError
 
-from fac.diagnostics import Diagnostic, Path, Span
+from fac.diagnostics import Diagnostic, Span
 from fac.source.document import (
-    DUPLICATE_KEY,
     MAX_DEPTH,
-    MAX_INTEGER,
+    MAX_NODES,
     START,
     UNREADABLE_TEXT,
-    UNSUPPORTED_YAML,
-    TooLargeError,
-    short,
+    UnreadableError,
     too_deep,
+    too_many,
 )
 
-MAX_NODES = 200_000
+try:
+    from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
+except ImportError:  # not built for this Python
+    CParser = None
 
-_YAML_TAG = "tag:yaml.org,2002:"
+# Tabs and other separators; anchors, aliases, tags, block text, directives and `? key`; the end of a document.
+_ONLY_IN_PYTHON = re.compile(r"[\t\x85\u2028\u2029]|(?:^|[\s\[\]{},:?-])[&*!|>%?]|^\.\.\.", re.MULTILINE)
+_OTHER_VERSION = re.compile(r"^%YAML\b(?![ \t]+1\.2\s)", re.MULTILINE)
+_KINDS = {ScalarEvent: "scalar", SequenceStartEvent: "sequence", MappingStartEvent: "mapping"}
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_ANCHOR = re.compile(r"&\S+\s+(?=\S)")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
-def load(text: str) -> tuple[object, Walk]:
-    """The data of one YAML value (None for an empty text), and the walk that knows places and findings."""
-    walk = Walk()
+@dataclass(slots=True, eq=False)
+class Node:
+    """A value as it is written, before anybody asks what it means."""
+
+    kind: str
+    """`scalar`, `sequence` or `mapping`."""
+    value: Any
+    """The text of a scalar, the nodes of a sequence; of a mapping, keys and values by turns."""
+    tag: str
+    """As it is written, in its long form; empty if there is none."""
+    plain: bool
+    """Whether it is a scalar without quotes, which may be a number."""
+    span: Span
+    """Of the value alone: an anchor before it is left out."""
+    empty: bool
+    """Whether it is a scalar without a single character."""
+
+
+def compose(text: str) -> Node | None:
+    """The tree of the one value that a text holds; None if it holds none.
+
+    Raises:
+        UnreadableError: it is not YAML, or nested too deep, or too much.
+    """
+    if _BYTE_ORDER_MARK in text:
+        message = "the character U+FEFF is not allowed in YAML"
+        help = "remove it: a byte order mark stands at the start of a file only"
+        raise _unreadable(message, help, _span_of_offset(text, text.index(_BYTE_ORDER_MARK)))
+    if CParser is not None and not _ONLY_IN_PYTHON.search(text):
+        try:
+            # Without a line end the two parsers see the end of the text in different places.
+            ended = text if text.endswith("\n") else f"{text}\n"
+            return _composed(ended, _events(CParser(ended)))
+        except (YAMLError, UnicodeEncodeError):
+            pass
+    if version := _OTHER_VERSION.search(text):
+        message, help = "YAML versions other than 1.2 are not supported", "remove the `%YAML` line"
+        raise _unreadable(message, help, _span_of_offset(text, version.start()))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReusedAnchorWarning)  # allowed by YAML 1.2
-            node = YAML(typ="safe", pure=True).compose(text)
-        return (None if node is None else walk.visit(node, (), 0)), walk
-    except RecursionError:
-        walk.diagnostics = [_deep_place(text)]
-    except TooLargeError as error:
-        walk.diagnostics = [error.diagnostic]
+        return _composed(text, YAML(typ="safe", pure=True).parse(text))
     except YAMLError as error:
-        walk.diagnostics = [_syntax_error(error, text)]
-    except KeyError:  # how ruamel.yaml says that a `%YAML` line asks for a version that it does not know
-        message = "YAML versions other than 1.2 are not supported"
-        start = max(text.find("%YAML"), 0)
-        found = UNREADABLE_TEXT.at((), message, help="remove the `%YAML` line")
-        walk.diagnostics = [replace(found, span=_span_of_offset(text, start))]
-    return None, walk
+        raise UnreadableError(_syntax_error(error, text)) from error
 
 
-def _deep_place(text: str) -> Diagnostic:
-    """Where the nesting passes the limit. The parser keeps its own stack; only the composer recurses."""
-    depth, span = 0, START
-    for event in YAML(typ="safe", pure=True).parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            span = _span(event)
-            break
-    return replace(too_deep(()), span=span)
+def _events(parser: Any) -> Iterator[Any]:
+    while parser.check_event():
+        yield parser.get_event()
+
+
+def _composed(text: str, events: Iterator[Any]) -> Node | None:
+    """The tree of the nodes. It keeps its own stack, so that no depth of nesting is too much for Python's."""
+    root: list[Node] = []
+    open_nodes: list[Node] = []
+    target = root  # where the next node goes
+    anchors: dict[str, Node] = {}
+    count = 0
+    for event in events:
+        kind = type(event)
+        if kind in _KINDS:
+            start, end = event.start_mark, event.end_mark
+            span = Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+            tag = "" if event.ctag is None else str(event.ctag)
+            if kind is ScalarEvent:
+                node = Node("scalar", event.value, tag, event.implicit[0], span, start.index == end.index)
+            else:
+                node = Node(_KINDS[kind], [], tag, False, span, False)
+            target.append(node)
+            if event.anchor is not None:
+                anchors[event.anchor] = node
+                node.span = _without_anchor(
+                    text, start.index, end.index if kind is ScalarEvent else len(text), span
+                )
+            if kind is not ScalarEvent:
+                target = node.value
+                open_nodes.append(node)
+                if len(open_nodes) > MAX_DEPTH + 1:
+                    raise UnreadableError(too_deep((), span))
+            count += 1
+            if count > 2 * MAX_NODES:  # keys count, too
+                raise UnreadableError(too_many((), span))
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            node, end = open_nodes.pop(), event.end_mark
+            line, column = end.line + 1, end.column + 1
+            if event.start_mark.index == end.index:  # no bracket: the mark stands before whatever comes next
+                line, column = _end_of_last(node)
+            node.span = Span(node.span.line, node.span.column, line, column)
+            target = open_nodes[-1].value if open_nodes else root
+        elif kind is AliasEvent:
+            start, end = event.start_mark, event.end_mark
+            span = Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+            if event.anchor not in anchors:
+                help = "define it above its first use"
+                raise _unreadable(f"no anchor is called `{event.anchor}`", help, span)
+            target.append(replace(anchors[event.anchor], span=span, empty=False))
+        elif kind is DocumentStartEvent and root:
+            help = "one file holds one spec: remove the `---`"
+            raise _unreadable("a second document starts here", help, _span_of_mark(event.start_mark))
+    return root[0] if root else None
+
+
+def _without_anchor(text: str, start: int, end: int, span: Span) -> Span:
+    anchor = _ANCHOR.match(text, start, end)
+    if anchor is None:
+        return span
+    lines = _LINE_END.split(anchor[0])
+    line = span.line + len(lines) - 1
+    column = len(lines[-1]) + (span.column if len(lines) == 1 else 1)
+    return Span(line, column, span.end_line, span.end_column)
+
+
+def _end_of_last(node: Node) -> tuple[int, int]:
+    """Where the last character of a collection without brackets stands."""
+    last = node.value[-1]
+    if node.kind == "mapping" and last.empty:  # nothing behind the colon
+        last = node.value[-2]
+    return last.span.end_line, last.span.end_column
+
+
+def _unreadable(message: str, help: str, span: Span) -> UnreadableError:
+    return UnreadableError(replace(UNREADABLE_TEXT.at((), message, help=help), span=span))
 
 
 def _syntax_error(error: YAMLError, text: str) -> Diagnostic:
@@ -81,16 +188,13 @@ def _syntax_error(error: YAMLError, text: str) -> Diagnostic:
     message = f"not YAML: {_quoted(problem)}"
     if "'\\t'" in problem:
         message, help = "a tab cannot indent YAML", "indent with spaces"
-    elif "another document" in problem:
-        message, help = "a second document starts here", "one file holds one spec: remove the `---`"
-    elif "undefined alias" in problem:
-        message, help = f"no anchor is called {_quoted(problem).split()[-1]}", "define it above its first use"
     elif "mapping values are not allowed" in problem:
         message, help = "`:` is not allowed here", "quote text that holds `: `, or check the indentation"
     elif context and error.context_mark is not None and error.context_mark.line >= 0:
         help = f"{_quoted(context)} that starts on line {error.context_mark.line + 1}"
-    span = START if mark is None else Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
-    return replace(UNREADABLE_TEXT.at((), message, help=help), span=span)
+    return replace(
+        UNREADABLE_TEXT.at((), message, help=help), span=START if mark is None else _span_of_mark(mark)
+    )
 
 
 def _quoted(text: str) -> str:
@@ -98,9 +202,8 @@ def _quoted(text: str) -> str:
     return re.sub(r"'([^']+)'", r"`\1`", " ".join(text.split()))
 
 
-def _span(marked: Any) -> Span:
-    start, end = marked.start_mark, marked.end_mark
-    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+def _span_of_mark(mark: Any) -> Span:
+    return Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
 
 
 def _span_of_offset(text: str, offset: int) -> Span:
@@ -108,134 +211,3 @@ def _span_of_offset(text: str, offset: int) -> Span:
     index = bisect_right(ends, offset)
     column = offset - (ends[index - 1] if index else 0) + 1
     return Span(index + 1, column, index + 1, column + 1)
-
-
-class Walk:
-    """One walk over the node tree: builds plain data, remembers spans, refuses what a spec has no use for."""
-
-    def __init__(self) -> None:
-        self.values: dict[Path, Span] = {}
-        self.keys: dict[Path, Span] = {}
-        self.diagnostics: list[Diagnostic] = []
-        self._open_nodes: set[int] = set()
-        self._seen = 0
-
-    def visit(self, node: Node, path: Path, depth: int) -> object:
-        self.values[path] = _span(node)
-        self._seen += 1
-        if id(node) in self._open_nodes:  # `&x [*x]` parses: only this walk would not end
-            return self._reject(path, "an alias refers to its own parent")
-        # Counted while walking: aliases multiply, nine lines of text can stand for 9**9 values.
-        if self._seen > MAX_NODES:
-            message = f"more than {MAX_NODES:,} values"
-            raise TooLargeError(replace(UNSUPPORTED_YAML.at(path, message), span=self.values[path]))
-        if depth > MAX_DEPTH:
-            raise TooLargeError(replace(too_deep(path), span=self.values[path]))
-        if isinstance(node, ScalarNode):
-            return self._scalar(node, path)
-        kind = "map" if isinstance(node, MappingNode) else "seq"
-        if str(node.tag) != _YAML_TAG + kind:
-            return self._reject_tag(node, path)
-        self._open_nodes.add(id(node))
-        try:
-            if isinstance(node, SequenceNode):
-                return tuple(self.visit(item, (*path, i), depth + 1) for i, item in enumerate(node.value))
-            return self._mapping(node, path, depth)
-        finally:
-            self._open_nodes.discard(id(node))
-
-    def _mapping(self, node: Node, path: Path, depth: int) -> dict[str, object]:
-        data: dict[str, object] = {}
-        for key_node, value_node in node.value:
-            key = self._key(key_node, path)
-            if key is None:
-                continue
-            place, span = (*path, key), _span(key_node)
-            if key in data:
-                first = self.keys[place].line
-                twice = DUPLICATE_KEY.at(
-                    place, f"key `{key}` is written twice", help=f"first written on line {first}", key=True
-                )
-                self.diagnostics.append(replace(twice, span=span))
-                continue
-            self.keys[place] = span
-            data[key] = self.visit(value_node, place, depth + 1)
-            if value_node.start_mark.index == value_node.end_mark.index:
-                # Nothing is written there, and the mark may lie on a later line: the key stands for it.
-                self.values[place] = span
-        return data
-
-    def _key(self, node: Node, path: Path) -> Any:
-        span = _span(node)
-        if not isinstance(node, ScalarNode):
-            kind = "a mapping" if isinstance(node, MappingNode) else "a list"
-            return self._reject(path, f"a key must be text, found {kind}", span=span)
-        if str(node.tag) == _YAML_TAG + "merge":
-            return self._reject(path, "merge keys are not supported", help="write the keys out", span=span)
-        if not str(node.tag).startswith(_YAML_TAG):
-            return self._reject_tag(node, path)
-        if str(node.tag) != _YAML_TAG + "str":
-            found = f"`{short(node.value)}`" if node.value else "nothing"
-            help = f'write it in quotes: `"{short(node.value)}"`'
-            return self._reject(path, f"a key must be text, found {found}", help=help, span=span)
-        return self._text(node, path)
-
-    def _scalar(self, node: ScalarNode, path: Path) -> object:
-        text = node.value
-        match str(node.tag).removeprefix(_YAML_TAG):
-            case "str" | "value":
-                return self._text(node, path)
-            case "null":
-                return None
-            case "bool" if text.lower() in ("true", "false"):
-                return bool(text.lower() == "true")
-            case "bool":
-                return self._reject(path, f"`{text}` is neither `true` nor `false`")
-            case "int":
-                return self._integer(text, path)
-            case "float":
-                return self._float(text, path)
-            case "timestamp":
-                help = f'for text, write it in quotes: `"{short(text)}"`'
-                return self._reject(
-                    path, f"`{short(text)}` is a date, and no value of a spec is one", help=help
-                )
-            case _:
-                return self._reject_tag(node, path)
-
-    def _text(self, node: ScalarNode, path: Path) -> Any:
-        try:
-            # JSON writes characters beyond the basic plane as two escapes, which YAML keeps apart.
-            return str(node.value).encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError:
-            return self._reject(path, "the text holds half of a surrogate pair", span=_span(node))
-
-    def _integer(self, text: str, path: Path) -> Any:
-        digits = text.replace("_", "").lower()
-        # Checked before conversion: Python refuses thousands of digits with an exception of its own.
-        if len(digits) > 70 and digits.lstrip("+-").isalnum():
-            return self._reject(path, f"the whole number `{short(text)}` is too large")
-        try:
-            value = int(digits, 0 if re.match(r"[-+]?0[box]", digits) else 10)
-        except ValueError:
-            return self._reject(path, f"`{short(text)}` is not a whole number")
-        if abs(value) >= MAX_INTEGER:
-            return self._reject(path, f"the whole number `{short(text)}` is too large")
-        return value
-
-    def _float(self, text: str, path: Path) -> Any:
-        try:
-            value = float(re.sub(r"\.(inf|nan)$", r"\1", text.replace("_", "").lower()))
-        except ValueError:
-            return self._reject(path, f"`{short(text)}` is not a number")
-        return value if isfinite(value) else self._reject(path, f"`{short(text)}` is not a finite number")
-
-    def _reject_tag(self, node: Node, path: Path) -> Any:
-        tag = short(str(node.tag).replace(_YAML_TAG, "!!"))
-        return self._reject(
-            path, f"the tag `{tag}` is not supported", help="remove the tag", span=_span(node)
-        )
-
-    def _reject(self, path: Path, message: str, *, help: str = "", span: Span | None = None) -> Any:
-        """Report, and give None: what stands in the data for a value that was refused."""
-        self.diagnostics.append(replace(UNSUPPORTED_YAML.at(path, message, help=help), span=span))

@@ -8,13 +8,12 @@ schema knows what would have been right: the fields of a model, the tags of a un
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydantic
 
-from fac.diagnostics import Diagnostic, Path, Rule, dotted
+from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, dotted, first
+from fac.spec import mending, words
 from fac.spec.core_schema import DISCRIMINATORS, Schema
 
 INVALID_VALUE = Rule("FAC102", "invalid-value")
@@ -42,9 +41,6 @@ _OTHER_FORM = frozenset(
     }
 )
 
-_OTHER_WORDS = {"optimizer": "update", "optimiser": "update", "learning_rate": "lr", "step_size": "lr"}
-"""What other tools call a field."""
-
 _TAGS = (*DISCRIMINATORS, "type")
 """Keys that people write to say which member of a union they mean."""
 
@@ -57,8 +53,7 @@ _LIMITS = {
 }
 
 
-@dataclass(frozen=True)
-class _Error:
+class _Error(NamedTuple):
     """One error of pydantic, with what is left of its location below the place that was reached."""
 
     type: str
@@ -79,7 +74,7 @@ def translate(
         _Error(e["type"], e["loc"], e["msg"], e.get("ctx", {}))
         for e in error.errors(include_url=False, include_input=False)
     ]
-    return tuple(_descend(errors, Schema.of(model), data, ()))
+    return first(_descend(errors, Schema.of(model), data, ()))
 
 
 def _descend(
@@ -148,11 +143,14 @@ def _model(
             if meant := _other_tag(str(part), data, outer.named()):
                 yield _wrong_tag(str(part), data[part], *meant, path)
                 continue
-            close = _meant(str(part), missing, [k for k in known if k not in data])
+            unused = [k for k in known if k not in data]
+            close = words.field(str(part), missing, unused)
+            fix = mending.respelt((*path, part), str(part), close, unused, key=True)
             if close in missing:
                 missing.remove(close)
-            help = f"did you mean `{close}`?" if close else _one_of("its fields are", known)
-            yield UNKNOWN_KEY.at((*path, part), f"`{part}` is not a field of {owner}", help=help, key=True)
+            help = f"did you mean `{close}`?" if close else words.one_of("its fields are", known)
+            message = f"`{part}` is not a field of {owner}"
+            yield UNKNOWN_KEY.at((*path, part), message, help=help, key=True, fix=fix)
     for name in missing:
         child = schema.child(name)
         help = f"`{name}` takes {child.describe()}" if child.type else ""
@@ -174,19 +172,20 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
     key, tags = schema.kinds()
     if not key:
         leading = schema.leading_fields()
-        close = next((c for k in data if (c := _close(k, leading))), "")
+        close = next((c for k in data if (c := words.close(k, leading))), "")
         help = f"did you mean `{close}`?" if close else ""
-        return MISSING_KEY.at(path, f"expected a mapping with {_or(leading)}", help=help)
+        return MISSING_KEY.at(path, f"expected a mapping with {words.either(leading)}", help=help)
     if key in data:
         return _unknown_kind(data[key], tags, key, (*path, key))
     wrong = next((k for k in data if _other_tag(k, data, [(key, tags)])), None)
     if wrong is not None:
         return _wrong_tag(wrong, data[wrong], key, tags, path)
-    misspelt = next((k for k in data if _close(k, [key])), None)
+    misspelt = next((k for k in data if words.close(k, [key])), None)
     if misspelt is not None:
         message = f"`{misspelt}` is not a field here"
-        return UNKNOWN_KEY.at((*path, misspelt), message, help=f"did you mean `{key}`?", key=True)
-    return MISSING_KEY.at(path, f"`{key}` is missing", help=_one_of(f"`{key}` is one of", tags))
+        fix = mending.respelt((*path, misspelt), misspelt, key, [key], key=True)
+        return UNKNOWN_KEY.at((*path, misspelt), message, help=f"did you mean `{key}`?", key=True, fix=fix)
+    return MISSING_KEY.at(path, f"`{key}` is missing", help=words.one_of(f"`{key}` is one of", tags))
 
 
 def _other_tag(
@@ -199,40 +198,44 @@ def _other_tag(
 
 
 def _wrong_tag(word: str, value: str, key: str, tags: list[str], path: Path) -> Diagnostic:
-    tag = value if value in tags else _close(value, tags)
-    help = f"write `{key}: {tag}`" if tag else _one_of(f"write `{key}`, which is one of", tags)
-    return UNKNOWN_KEY.at((*path, word), f"`{word}` is not a field here", help=help, key=True)
+    tag = value if value in tags else words.close(value, tags)
+    help = f"write `{key}: {tag}`" if tag else words.one_of(f"write `{key}`, which is one of", tags)
+    place = (*path, word)
+    fix = Fix(f"write `{key}: {tag}`", (Edit(place, key, key=True),)) if value in tags else None
+    return UNKNOWN_KEY.at(place, f"`{word}` is not a field here", help=help, key=True, fix=fix)
 
 
 def _unknown_kind(value: object, tags: list[str], key: str, path: Path) -> Diagnostic:
-    close = _close(value, tags) if isinstance(value, str) else ""
-    help = f"did you mean `{close}`?" if close else _one_of(f"`{key}` is one of", tags)
+    close = words.close(value, tags) if isinstance(value, str) else ""
+    help = f"did you mean `{close}`?" if close else words.one_of(f"`{key}` is one of", tags)
     message = (
-        f"no {key} is called `{value}`" if isinstance(value, str) else _found(f"expected a {key}", value)
+        f"no {key} is called `{value}`" if isinstance(value, str) else words.found(f"expected a {key}", value)
     )
-    return UNKNOWN_KIND.at(path, message, help=help)
+    fix = mending.respelt(path, value, close, tags) if isinstance(value, str) else None
+    return UNKNOWN_KIND.at(path, message, help=help, fix=fix)
 
 
 def _value_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) -> Diagnostic:
     """The finding of a value that is wrong in itself."""
-    name = _name(path)
+    name = words.name(path)
     if e.type in _OTHER_FORM:
         return _wrong_form(outer, data, path)
     if e.type in _LIMITS:
-        words, key = _LIMITS[e.type]
+        relation, key = _LIMITS[e.type]
         limit = e.context[key]
         limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
-        return INVALID_VALUE.at(path, f"{name} must be {words} {limit}, is {data}")
+        return INVALID_VALUE.at(path, f"{name} must be {relation} {limit}, is {data}")
     match e.type:
         case "too_short" | "string_too_short":
             unit = "character" if e.type.startswith("string") else "item"
             return INVALID_VALUE.at(
-                path, f"{name} needs {_count('at least', e, 'min_length', unit)}, has {len(data)}"
+                path,
+                f"{name} needs {words.count('at least', e.context['min_length'], unit)}, has {len(data)}",
             )
         case "too_long" | "string_too_long":
             unit = "character" if e.type.startswith("string") else "item"
             return INVALID_VALUE.at(
-                path, f"{name} takes {_count('at most', e, 'max_length', unit)}, has {len(data)}"
+                path, f"{name} takes {words.count('at most', e.context['max_length'], unit)}, has {len(data)}"
             )
         case "string_pattern_mismatch":
             pattern = e.context["pattern"]
@@ -248,23 +251,39 @@ def _wrong_form(schema: Schema, data: Any, path: Path) -> Diagnostic:
     key = path[-1] if path else None
     if schema.type == "literal" and key in DISCRIMINATORS and all(isinstance(v, str) for v in literals):
         return _unknown_kind(data, [str(v) for v in literals], str(key), path)
-    place = f" for {_name(path)}" if path else ""
-    message = _found(f"expected {schema.describe()}{place}", data)
-    return INVALID_VALUE.at(path, message, help=_remedy(schema, literals, data))
+    place = f" for {words.name(path)}" if path else ""
+    message = words.found(f"expected {schema.describe()}{place}", data)
+    return INVALID_VALUE.at(
+        path, message, help=_remedy(schema, literals, data), fix=_fix(schema, literals, data, path)
+    )
+
+
+def _fix(schema: Schema, literals: list[Any], data: Any, path: Path) -> Fix | None:
+    """Where the remedy is the one thing that can be meant."""
+    forms = schema.forms()
+    if isinstance(data, float) and data.is_integer() and "int" in forms:
+        return mending.rewritten(path, str(int(data)))
+    if not isinstance(data, str):
+        return None
+    if "bool" in forms and (truth := words.truth(data)):
+        return mending.rewritten(path, truth)
+    if forms & {"int", "float"} and words.is_number(data, whole="float" not in forms):
+        return mending.unquoted(path, data)
+    texts = [v for v in literals if isinstance(v, str)]
+    return mending.respelt(path, data, words.close(data, texts), texts)
 
 
 def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
     forms = schema.forms()
     if isinstance(data, str):
-        lowered = data.lower()
-        if "bool" in forms and lowered in ("yes", "on", "y", "true", "no", "off", "n", "false"):
-            return f"write `{'true' if lowered in ('yes', 'on', 'y', 'true') else 'false'}`"
-        if forms & {"int", "float"} and _is_number(data, whole="float" not in forms):
+        if "bool" in forms and (truth := words.truth(data)):
+            return f"write `{truth}`"
+        if forms & {"int", "float"} and words.is_number(data, whole="float" not in forms):
             return f"write `{data}` without quotes"
-        if close := _close(data, [v for v in literals if isinstance(v, str)]):
+        if close := words.close(data, [v for v in literals if isinstance(v, str)]):
             return f"did you mean `{close}`?"
         for kind_key, kinds in schema.named():
-            if kind := _close(data, kinds):
+            if kind := words.close(data, kinds):
                 return f"write `{{{kind_key}: {kind}}}`"
     if isinstance(data, float) and data.is_integer() and "int" in forms:
         return f"write `{int(data)}`"
@@ -275,34 +294,11 @@ def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
         if isinstance(data, Mapping) and of_kinds:
             return "write it in brackets: `[{...}]`"
         for kind_key, kinds in of_kinds:
-            if isinstance(data, str) and (kind := _close(data, kinds)):
+            if isinstance(data, str) and (kind := words.close(data, kinds)):
                 return f"write `[{{{kind_key}: {kind}}}]`"
     if isinstance(data, int | float | str) and forms == {"tuple"}:
         return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`"
     return ""
-
-
-def _is_number(text: str, *, whole: bool) -> bool:
-    try:
-        _ = int(text) if whole else float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _found(expected: str, value: object) -> str:
-    match value:
-        case None:
-            return f"{expected}, found nothing"
-        case bool():
-            return f"{expected}, found `{str(value).lower()}`"
-        case str():
-            return f"{expected}, found text `{value if len(value) <= 40 else value[:37] + '...'}`"
-        case int() | float():
-            return f"{expected}, found `{value}`"
-        case Mapping():
-            return f"{expected}, found a mapping"
-    return f"{expected}, found a list"
 
 
 def _owner(schema: Schema, data: Any, path: Path) -> str:
@@ -316,12 +312,6 @@ def _owner(schema: Schema, data: Any, path: Path) -> str:
     return f"`{dotted(path)}`" if path else "the spec"
 
 
-def _name(path: Path) -> str:
-    """The last key of a path with the indices behind it: `shape[0]`."""
-    start = max((i for i, part in enumerate(path) if isinstance(part, str)), default=0)
-    return f"`{dotted(path[start:])}`" if path else "the spec"
-
-
 def _has(data: Any, part: str | int) -> bool:
     if isinstance(data, Mapping):
         return part in data
@@ -330,43 +320,3 @@ def _has(data: Any, part: str | int) -> bool:
 
 def _is(e: _Error, type: str) -> bool:
     return e.type == type and not e.loc
-
-
-def _count(words: str, e: _Error, key: str, unit: str) -> str:
-    n = e.context[key]
-    return f"{words} {n} {unit}{'s' * (n != 1)}"
-
-
-def _meant(word: str, missing: list[str], unused: list[str]) -> str:
-    """The field that was most likely meant, one that is missing before one that may be left out; or nothing."""
-    other = _OTHER_WORDS.get(word.lower(), "")
-    if other in unused:
-        return other
-    around = _contained(word, missing) or _contained(word, unused)
-    return around or _close(word, missing) or _close(word, unused)
-
-
-def _close(word: str, known: list[str]) -> str:
-    """The known word that was most likely meant, or nothing. Case does not count.
-
-    Whole words within words (`data` and `dataset`) say more than how many letters differ.
-    """
-    lowered = {k.lower(): k for k in reversed(known)}
-    matches = get_close_matches(word.lower(), list(lowered), n=1)
-    return _contained(word, known) or next((lowered[m] for m in matches), "")
-
-
-def _contained(word: str, known: list[str]) -> str:
-    """The known word that holds the word or is held by it; of several the one nearest in length. Or nothing."""
-    word = word.lower()
-    found = [k for k in known if min(len(word), len(k)) > 2 and (word in k.lower() or k.lower() in word)]
-    return min(found, key=lambda k: abs(len(k) - len(word)), default="")
-
-
-def _or(words: list[str]) -> str:
-    quoted = [f"`{word}`" for word in words]
-    return " or ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))
-
-
-def _one_of(words: str, known: list[str]) -> str:
-    return f"{words} {', '.join(f'`{k}`' for k in known)}" if known else ""

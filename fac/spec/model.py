@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fac.spec.base import Model, OneOf
+from fac.spec.constraints import Constraints
 from fac.spec.data import Data
 from fac.spec.feedback import Feedback, Routing
 from fac.spec.layers import Layer, Loss
-from fac.spec.train import Constraints, Positive, Probe, Train
+from fac.spec.train import Positive, Probe, Train
 from fac.spec.updates import AnyUpdate
 
 

@@ -1,4 +1,4 @@
-"""How long to train, in which batches, from which seed; what to measure; what must hold."""
+"""How long to train, in which batches, from which seed; what to measure."""
 
 from __future__ import annotations
 
@@ -23,19 +23,3 @@ class Train(Model):
 
 class Probe(Model):
     """What to measure beside the loss. The kinds stand in `fac.probes`."""
-
-
-class BackwardBound(Model):
-    """A bound on a ratio."""
-
-    at_most: Annotated[float, Field(gt=0)] = Field(description="The largest allowed ratio.")
-
-
-class Constraints(Model):
-    """What a team wants to hold for its specs. `fac check` reports what does not."""
-
-    no_weight_transport: bool = Field(False, description="No error may pass through a forward weight.")
-    max_rank: Positive | None = Field(None, description="Largest rank of a feedback matrix or subspace.")
-    backward_macs_vs_backprop: BackwardBound | None = Field(
-        None, description="Multiply-adds of the backward pass against backprop on the same network."
-    )

@@ -18,6 +18,7 @@ from fac.step.verify import verify
 NAMES = ["a", "b", "c", "linear_1", "relu_1", "task", "a.weight", "nowhere", "input", "loss", "x", "", "a b"]
 NAMED = ["a", "b", "c", "d", "e", "f"]
 SPEC: dict[str, Any] = {"fac": 1, "name": "random", "loss": {"kind": "mse"}}
+HUGE = {"kind": "normal", "std": 1e200}
 UPDATES: list[dict[str, Any]] = [
     {"rule": "sgd", "lr": 0.1},
     {
@@ -45,10 +46,17 @@ learning = st.sampled_from(["fixed", "oja", "kolen_pollack", "local", "normative
 layers = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.just("linear"), "out": widths},
-        optional={"name": names, "from": names, "trainable": st.booleans(), "bias": st.booleans()},
+        optional={
+            "name": names,
+            "from": names,
+            "trainable": st.booleans(),
+            "bias": st.booleans(),
+            "init": st.sampled_from(["zeros", "orthogonal", HUGE]),
+        },
     ),
     st.fixed_dictionaries(
-        {"kind": st.sampled_from(["relu", "flatten", "dropout"])}, optional={"name": names, "from": names}
+        {"kind": st.sampled_from(["relu", "flatten", "dropout", "tanh", "sigmoid"])},
+        optional={"name": names, "from": names},
     ),
     st.fixed_dictionaries(
         {"kind": st.just("add")}, optional={"name": names, "from": st.lists(names, max_size=3).map(tuple)}
@@ -58,7 +66,7 @@ matrices = st.one_of(
     st.fixed_dictionaries({"kind": st.sampled_from(["identity", "transpose"])}),
     st.fixed_dictionaries(
         {"kind": st.just("random")},
-        optional={"learn": learning, "init": st.sampled_from(["like_forward", "launay"])},
+        optional={"learn": learning, "init": st.sampled_from(["like_forward", "launay", "zeros", HUGE])},
     ),
     st.fixed_dictionaries(
         {"kind": st.just("low_rank"), "rank": ranks},
@@ -68,7 +76,7 @@ matrices = st.one_of(
             "init": st.sampled_from(["random", "svd"]),
             "refresh": st.just(3),
             "init_P": st.just("zeros"),
-            "scale": st.sampled_from([0.0, 2.0]),
+            "scale": st.sampled_from([0.0, 2.0, -1e-300, 1e300]),
         },
     ),
 )

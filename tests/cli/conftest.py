@@ -21,7 +21,7 @@ layers:
   - {kind: relu}
   - {kind: linear, name: logits, out: 10}
 loss: {kind: cross_entropy}
-feedback: {rule: ldfa, rank: 6}
+feedback: {rule: ldfa, rank: 9}
 update: {rule: sgd, lr: 0.05, momentum: 0.9, schedule: cosine}
 data: {source: digits}
 train: {epochs: 2, batch: 64}

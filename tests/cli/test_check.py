@@ -121,6 +121,7 @@ def test_json_is_one_object_on_one_line() -> None:
         "end_column": 27,
         "path": "layers[1].from",
         "set": None,
+        "fix": None,
     }
     assert check("bad.yaml", "--output-format", "json").stdout == result.stdout
     assert check("bad.yaml", env={"FAC_OUTPUT_FORMAT": "json"}).stdout == result.stdout

@@ -23,7 +23,7 @@ def test_one_spec_is_set_beside_the_default_rules(run: Run, spec: Path) -> None:
     header = ("rule", "rank", "backward MACs vs bp", "test accuracy %", "ms per step")
     assert lines[0].split() == " ".join(header).split()
     assert [line.split()[0] for line in lines[1:]] == ["ldfa", "bp", "fa", "dfa", "shallow"]
-    assert lines[1].split()[1] == "6"
+    assert lines[1].split()[1] == "9"
     assert " 1.00 " in lines[2]
     assert all(" ± " in line for line in lines[1:])
     assert "1/5  ldfa seed 0  acc " in err
@@ -114,7 +114,7 @@ def test_several_specs_are_compared_as_they_are(run: Run, spec: Path, tmp_path: 
     other = tmp_path / "other.fac.yaml"
     other.write_text(
         spec.read_text()
-        .replace("{rule: ldfa, rank: 6}", "{rule: shallow}")
+        .replace("{rule: ldfa, rank: 9}", "{rule: shallow}")
         .replace("digits-small", "other")
         .replace("batch: 64", "batch: 32")
     )
@@ -122,7 +122,7 @@ def test_several_specs_are_compared_as_they_are(run: Run, spec: Path, tmp_path: 
     assert status == 0
     lines = out.splitlines()
     assert lines[0].split()[:2] == ["spec", "rule"]
-    assert lines[1].split()[:3] == ["digits-small", "ldfa", "6"]
+    assert lines[1].split()[:3] == ["digits-small", "ldfa", "9"]
     assert lines[2].split()[:3] == ["other", "shallow", "–"]
     assert (
         lines[3]
@@ -145,14 +145,14 @@ def test_variants_start_from_the_same_forward_weights(spec: Path) -> None:
 def test_own_settings_of_a_rule_are_kept(spec: Path) -> None:
     document = source.override(source.read(spec), ["feedback.learn=local"])
     kept, replaced = variants([document], ["ldfa", "direct_ldfa"], None)
-    assert kept.document.data["feedback"] == {"rule": "ldfa", "rank": 6, "learn": "local"}
-    assert replaced.document.data["feedback"] == {"rule": "direct_ldfa", "rank": 6}
+    assert kept.document.data["feedback"] == {"rule": "ldfa", "rank": 9, "learn": "local"}
+    assert replaced.document.data["feedback"] == {"rule": "direct_ldfa", "rank": 9}
     assert variants([document], ["ldfa"], 2)[0].document.data["feedback"]["rank"] == 2
 
 
 def test_own_is_what_the_spec_declares(run: Run, spec: Path) -> None:
     written = "feedback: {routes: [{through: logits, matrix: {kind: random}}]}"
-    spec.write_text(spec.read_text().replace("feedback: {rule: ldfa, rank: 6}", written))
+    spec.write_text(spec.read_text().replace("feedback: {rule: ldfa, rank: 9}", written))
     status, out, _ = run("compare", spec, *QUICK, "--rules", "own,bp", "--seeds", 1)
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[1:3]] == ["own", "bp"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,75 @@ def test_a_place_that_cannot_be_written() -> None:
         FacError, match=r"`no/such/spec.fac.yaml` cannot be written: no such file or directory"
     ):
         init("no/such/spec.fac.yaml")
+
+
+# -- --ci ------------------------------------------------------------------------------------------------------
+
+WRITTEN = ["specs/digits.fac.yaml", "fac.toml", ".github/workflows/fac.yml", ".gitlab-ci.yml"]
+WRITTEN += [".pre-commit-config.yaml"]
+
+
+def test_a_repository_that_checks_its_specs(folder: Path) -> None:
+    lines = init("--ci").splitlines()
+    assert lines[:6] == [*(f"wrote {name}" for name in WRITTEN), ""]
+    assert lines[6:8] == ["next:", "  fac check"]
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == sorted(WRITTEN)
+    assert pipeline.check(folder / WRITTEN[0]) == ()
+    for name in WRITTEN:
+        text = (folder / name).read_text()
+        assert "@" not in text.replace("actions/", "").replace("@v", "").replace("upload-sarif", ""), name
+        assert (f"fac-compiler=={version('fac-compiler')}" in text) == (name in WRITTEN[2:])
+
+
+def test_a_repository_in_a_new_folder(folder: Path) -> None:
+    printed = init("--ci", "my nets/new")
+    assert "wrote my nets/new/fac.toml\n" in printed
+    assert "next:\n  cd 'my nets/new'\n  fac check\n" in printed
+
+
+def test_what_a_repository_has_is_kept(folder: Path) -> None:
+    (folder / ".gitlab-ci.yml").write_text("mine")
+    printed = init("--ci")
+    assert "kept  .gitlab-ci.yml, which exists\n" in printed
+    assert "wrote fac.toml\n" in printed
+    assert "see what `fac init --ci new-folder/` writes" in printed
+    assert (folder / ".gitlab-ci.yml").read_text() == "mine"
+    with pytest.raises(FacError, match=r"all files exist in `\.`: `--force` overwrites them"):
+        init("--ci")
+    init("--ci", "--force")
+    assert "mine" not in (folder / ".gitlab-ci.yml").read_text()
+
+
+def test_settings_that_exist_are_not_doubled(folder: Path) -> None:
+    """A folder with two files of settings would be refused by `fac check`."""
+    (folder / "pyproject.toml").write_text("[tool.fac]\nignore = ['FAC316']\n")
+    assert "fac.toml" not in init("--ci")
+    assert not (folder / "fac.toml").exists()
+    (folder / "pyproject.toml").write_text("[tool.other]\n")
+    assert "wrote fac.toml" in init("--ci")
+
+
+def test_the_settings_that_are_suggested_are_right(folder: Path) -> None:
+    from fac.lint.settings import load
+
+    init("--ci")
+    text = (folder / "fac.toml").read_text()
+    (folder / "fac.toml").write_text(re.sub(r"^# (?=[a-z_-]+ = )", "", text, flags=re.MULTILINE))
+    settings = load("fac.toml", ".")
+    assert settings.fail_on == "warning"
+    assert settings.policy.constraints
+    assert pipeline.check(folder / WRITTEN[0], policy=settings.policy) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("x.fac.yaml", "`x.fac.yaml` is the name of a spec: `--ci` takes the folder of a repository"),
+        ("file/x", "`file/x/specs/digits.fac.yaml` cannot be written: not a directory"),
+    ],
+)
+def test_a_repository_that_cannot_be_written(folder: Path, path: str, message: str) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(FacError) as caught:
+        init("--ci", path)
+    assert str(caught.value) == message

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -19,7 +21,8 @@ def rule(*arguments: str) -> str:
 def test_one_page() -> None:
     page = rule("FAC301")
     assert page.startswith("FAC301 rank-exceeds-source (error)\n\nA low-rank matrix")
-    assert "\nGood: `" in page
+    assert "\nBad, where `logits` has 10 units:\n\n    feedback:\n" in page
+    assert page.endswith("See arXiv 2502.20580.\n")
     assert rule("fac301") == rule("rank-exceeds-source") == page
 
 
@@ -32,8 +35,17 @@ def test_all_pages_in_order() -> None:
 def test_json() -> None:
     one = json.loads(rule("FAC106", "--json"))
     assert (one["code"], one["name"], one["severity"]) == ("FAC106", "duplicate-key", "error")
-    every = json.loads(rule("--all", "--json"))["rules"]
+    assert one["summary"] == "A mapping holds one key twice."
+    assert one["why"].startswith("YAML parsers often keep the last one")
+    assert one["bad"] == [{"where": "", "spec": "train: {epochs: 5, batch: 32, epochs: 10}\n"}]
+    assert one["good"] == [{"where": "", "spec": "train: {epochs: 10, batch: 32}\n"}]
+    assert one["references"] == []
+    everything = json.loads(rule("--all", "--json"))
+    assert everything["base"].startswith("fac: 1\n")
+    every = everything["rules"]
     assert one in every
+    paper = {"text": "arXiv 2502.20580", "url": "https://arxiv.org/abs/2502.20580"}
+    assert next(r for r in every if r["code"] == "FAC301")["references"] == [paper]
     assert len(every) == len(pages())
 
 
@@ -44,6 +56,17 @@ def test_an_unknown_code_names_the_nearest() -> None:
         rule("quack")
 
 
-@pytest.mark.parametrize("arguments", [[], ["FAC301", "--all"]])
-def test_code_and_all_exclude_each_other(arguments: list[str]) -> None:
+def test_markdown_is_the_published_page_without_what_the_examples_get() -> None:
+    """Running `fac check` on every example is for the test that writes the page."""
+    text = rule("--all", "--markdown")
+    assert text.startswith("# The rules\n")
+    published = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+    assert re.sub(r"`fac check` says:\n\n```text\n.*?```\n\n", "", published, flags=re.S) == text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["FAC301", "--all"], ["FAC301", "--markdown"], ["--all", "--json", "--markdown"], ["--markdown"]],
+)
+def test_options_that_do_not_go_together(arguments: list[str]) -> None:
     assert CliRunner().invoke(COMMAND, arguments).exit_code == 2

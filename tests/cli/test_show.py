@@ -21,9 +21,9 @@ def test_the_table(run: Run, spec: Path) -> None:
         out
         == """\
  layer   kind    output  params  error from        operator      rank  update
- fc1     linear      16    1040  logits (through)  Q P, learned  6/10  sgd
+ fc1     linear      16    1040  logits (through)  Q P, learned  9/10  sgd
  logits  linear      10     170  loss              exact            -  sgd
- backward multiply-adds: 1.14 of backprop     peak memory at batch 64: 43.7 KiB     weight transport: none
+ backward multiply-adds: 1.30 of backprop     peak memory at batch 64: 44.9 KiB     weight transport: none
 """
     )
 

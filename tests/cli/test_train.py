@@ -90,7 +90,7 @@ def test_bad_calls(run: Run, spec: Path) -> None:
 
 
 def test_a_spec_with_findings(run: Run, spec: Path) -> None:
-    spec.write_text(spec.read_text().replace("rank: 6", "rang: 6"))
+    spec.write_text(spec.read_text().replace("rank: 9", "rang: 9"))
     status, out, err = run("train", spec)
     assert (status, out) == (1, "")
     assert "small.fac.yaml:11:" in err

@@ -50,12 +50,8 @@ def values(title: str, key: str) -> str:
         ("`train:`", "epochs", "whole number > 0"),
         ("`train:`", "seed", "whole number ≥ 0"),
         ("`constraints:`", "no_weight_transport", "`true`, `false`"),
-        (
-            "`constraints:`",
-            "backward_macs_vs_backprop",
-            "[`backward_macs_vs_backprop:`](#backward_macs_vs_backprop)",
-        ),
-        ("`backward_macs_vs_backprop:`", "at_most", "number > 0"),
+        ("`constraints:`", "backward_macs_vs_backprop", "[bound](#a-bound)"),
+        ("A bound", "at_most", "number > 0"),
         (
             "`feedback:` written out",
             "routes",

@@ -9,11 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import logging
 import os
 import shutil
-import subprocess
-import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +23,8 @@ from fac.spec.data import Data
 from fac.training.dataset import DataKind, Dataset, Split
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -45,7 +44,6 @@ TIMEOUT = 30
 """Seconds without an answer after which a connection is given up."""
 
 Files = dict[str, bytes]
-log = logging.getLogger(__name__)
 
 
 class FashionMnist(Data):
@@ -92,6 +90,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fac" / "fashion-mnist"
 
 
+def _log() -> Logger:
+    import logging
+
+    return logging.getLogger(__name__)
+
+
 def _given(folder: Path, written: str) -> Files:
     try:
         return _from_folder(folder)
@@ -104,6 +108,8 @@ def _given(folder: Path, written: str) -> Files:
 
 def _find() -> Files:
     """The four files from the first source that has them all; what was fetched goes to the cache."""
+    import subprocess
+
     reasons = []
     for name, source, fetched in SOURCES:
         try:
@@ -132,10 +138,12 @@ def _from_system() -> Files:
 
 def _from_debian() -> Files:
     """Unpacks the Debian package into a temporary folder, which takes no rights."""
+    import tempfile
+
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
             raise FacError(f"there is no `{tool}`")
-    log.info("fetching the Debian package %s (31 MB)", PACKAGE)
+    _log().info("fetching the Debian package %s (31 MB)", PACKAGE)
     with tempfile.TemporaryDirectory() as folder:
         _run(["apt-get", "download", PACKAGE], folder)
         (package,) = Path(folder).glob("*.deb")
@@ -144,6 +152,8 @@ def _from_debian() -> Files:
 
 
 def _run(command: list[str], folder: str) -> None:
+    import subprocess
+
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=600, check=False
     )
@@ -153,7 +163,7 @@ def _run(command: list[str], folder: str) -> None:
 
 
 def _from_web() -> Files:
-    log.info("fetching Fashion-MNIST (31 MB) from %s", URL)
+    _log().info("fetching Fashion-MNIST (31 MB) from %s", URL)
     return {name: _checked(name, _download(f"{URL}{name}.gz")) for name in SHA256}
 
 
@@ -204,7 +214,7 @@ def _keep(files: Files) -> None:
             _write(folder, name, content)
     except OSError as error:
         # the data are at hand and right: a full or read-only disk costs the next run a download, no more
-        log.warning("Fashion-MNIST is not kept in `%s`: %s", folder, error)
+        _log().warning("Fashion-MNIST is not kept in `%s`: %s", folder, error)
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:

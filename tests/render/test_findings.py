@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 from fac.diagnostics import Diagnostic, Rule, Severity, Span
-from fac.render.diagnostics import as_json, concise, full, summary
+from fac.render.findings.concise import concise
+from fac.render.findings.full import full
+from fac.render.findings.json import as_json
+from fac.render.findings.report import summary
 from fac.source import Document, from_data, override, parse_text
 
 ERROR = Rule("FAC301", "rank-exceeds-source")
@@ -76,6 +79,7 @@ def test_json() -> None:
         "end_column": 27,
         "path": "feedback.routes[0].from",
         "set": None,
+        "fix": None,
     }
 
 

@@ -1,0 +1,102 @@
+"""What initial laws and activations do to squares: variances, and means over normal numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import cosh, erf, exp, inf, log, log1p, pi, sinh, sqrt, tanh
+
+from fac.program.tensors import Tensor
+from fac.spec.init import Normal, Uniform
+
+HUGE = 1e300
+"""Where squares stop growing: what lies above is out of all proportion anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Between which bounds the logarithm of a squared norm is expected."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Range) -> Range:
+        """One factor after another."""
+        return Range(self.low + other.low, self.high + other.high)
+
+    def joined(self, other: Range) -> Range:
+        """The sum of two errors that know nothing of each other."""
+        return Range(_log_sum(self.low, other.low), _log_sum(self.high, other.high))
+
+
+def exactly(factor: float) -> Range:
+    """A factor on the squared norm."""
+    size = log(min(factor, HUGE))
+    return Range(size, size)
+
+
+def wide(units: int) -> float:
+    """A number of units as a float, be it as absurd as it may."""
+    return float(min(units, 10**300))
+
+
+def variance(tensor: Tensor) -> float | None:
+    """Of the entries of a tensor as it is drawn; None where that is not known beforehand."""
+    match tensor.init:
+        case "zeros":
+            return 0.0
+        case "kaiming_uniform":
+            return 2 / tensor.fan_in
+        case "xavier_uniform":
+            return 2 / (tensor.fan_in + tensor.fan_out)
+        case "launay":
+            return 1 / (tensor.fan_in * tensor.fan_out)
+        case "orthogonal":
+            return 1 / max(tensor.shape)
+        case Normal(std=std):
+            return min(std * std, HUGE)
+        case Uniform(bound=bound):
+            return min(bound * bound / 3, HUGE)
+    return None
+
+
+def rounded(square: float) -> float:
+    """Deep networks repeat themselves to three digits, so that few integrals have to be taken."""
+    return float(f"{min(square, 1e12):.2e}")
+
+
+def _log_sum(a: float, b: float) -> float:
+    high, low = max(a, b), min(a, b)
+    return high if low == -inf or high == inf else high + log1p(exp(low - high))
+
+
+_SHAPES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "tanh": (tanh, lambda a: 1 - tanh(a) ** 2),
+    "sigmoid": (lambda a: (1 + tanh(a / 2)) / 2, lambda a: (1 - tanh(a / 2) ** 2) / 4),
+    "gelu": (
+        lambda a: a * (1 + erf(a / sqrt(2))) / 2,
+        lambda a: (
+            (1 + erf(a / sqrt(2))) / 2 + a * exp(-a * a / 2) / sqrt(2 * pi) if abs(a) < 30 else float(a > 0)
+        ),
+    ),
+}
+"""Activations and their derivatives."""
+
+
+_FINE = 8.0
+"""How much closer points lie near 0, where the derivative of a saturated activation is one narrow peak."""
+
+
+@lru_cache(maxsize=4096)
+def mean_square(kind: str, derivative: bool, square: float) -> float:
+    """The mean of f(a)^2 for normal a of the given mean square: the trapezoid rule over six deviations."""
+    f, width, half = _SHAPES[kind][derivative], sqrt(square), 80
+    total = weight = 0.0
+    for index in range(-half, half + 1):
+        t = _FINE * index / half
+        z = 6 * sinh(t) / sinh(_FINE)
+        density = exp(-z * z / 2) * cosh(t)
+        total += density * f(width * z) ** 2
+        weight += density
+    return max(total / weight, 1e-300)

@@ -1,0 +1,150 @@
+"""FAC503, FAC504: feedback that costs more than what it replaces. Multiply-adds per sample, counted from the shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from fac.checks.flow import Flow
+from fac.checks.places import by_origin, has_weights, matrix_of, short_hand, target
+from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.feedback.exact import Identity
+from fac.feedback.low_rank import LowRank
+from fac.feedback.random import Random
+from fac.layers.linear import Linear
+from fac.program.lower import kind_of
+from fac.program.program import Program, Route
+
+DIRECT_ROUTE_COSTS_MORE = Rule("FAC503", "direct-route-costs-more", Severity.WARNING)
+LOW_RANK_COSTS_MORE = Rule("FAC504", "low-rank-costs-more", Severity.WARNING)
+
+
+def direct_route_costs_more(program: Program) -> Iterator[Diagnostic]:
+    """A direct route costs more than the backward pass that it makes superfluous.
+
+    A `to` route spares the products by which the layers above would have passed their errors down to the site, and
+    costs one product of its own: (units of the source) x (units that are fed). The saving is large where a narrow
+    error, such as that of 10 classes, feeds a layer below a wide one. It is none where the layer above is narrow,
+    where the source is as wide as the layer above, or where the site lies below a join, through which the exact
+    error comes for nothing. Only routes that are written out are judged, and only if nothing else above them
+    becomes superfluous: as a choice of learning rule the route may still be right.
+
+    Bad, where the 20 outputs feed 32 units that are read by 10:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 10}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 20}
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random}}
+
+    Good:
+
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random}}
+
+    See arXiv 1609.01596.
+    """
+    flow = Flow(program)
+    direct = [r for r in program.routes if not r.through and not r.add and short_hand(program, r) is None]
+    for routes in by_origin(direct).values():
+        cost = spared = 0
+        for route in routes:
+            saved = _spared(flow, route)
+            own = _cost(route)
+            if saved is None or own is None:
+                break
+            cost, spared = cost + own, spared + saved
+        else:
+            if cost > spared:
+                yield DIRECT_ROUTE_COSTS_MORE.at(
+                    target(routes[0]),
+                    f"this route costs {cost} multiply-adds per sample and spares "
+                    f"{spared if spared else 'none'}",
+                    help="remove it, or read a narrower source, such as `loss` or a subspace, if cost is what matters",
+                )
+
+
+def _spared(flow: Flow, route: Route) -> int | None:
+    """The products that nobody needs any more; None if these are not all that becomes superfluous."""
+    if route.site not in flow.needed or len(flow.brought[route.site]) > 1:
+        return None
+    readers = flow.program.readers.get(route.site, ())
+    weighted = [reader for reader in readers if has_weights(reader)]
+    if not flow.needed.issuperset(reader.name for reader in readers):
+        return None
+    if not all(isinstance(reader.layer, Linear) and reader.name not in flow.replaced for reader in weighted):
+        return None
+    return sum(prod(reader.tensors[0].shape) for reader in weighted)
+
+
+def _cost(route: Route) -> int | None:
+    """Multiply-adds of one operator; None for those of plug-ins."""
+    ends = route.ends
+    if ends is None:
+        return None
+    if isinstance(route.matrix, LowRank):
+        return route.matrix.rank * (ends.reads + ends.writes)
+    if isinstance(route.matrix, Identity):
+        return 0
+    return ends.reads * ends.writes if isinstance(route.matrix, Random) else None
+
+
+def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
+    """A low-rank matrix has so high a rank that a full one would be cheaper.
+
+    Q (P d) costs rank x (reads + writes) multiply-adds per sample, B d costs reads x writes. The two meet at
+    rank = reads x writes / (reads + writes), half the width of a square layer; above it the low rank spares nothing,
+    and learning P and Q comes on top. Ranks up to the number of outputs are left alone: that many directions are
+    needed whatever they cost. A short-hand, or a glob, is judged by the sum over its layers.
+
+    Bad, where `fc2` has 32 inputs and 32 units:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+        feedback:
+          routes:
+            - {through: fc2, matrix: {kind: low_rank, rank: 24}}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+        feedback:
+          routes:
+            - {through: fc2, matrix: {kind: low_rank, rank: 10}}
+
+    See arXiv 2502.20580.
+    """
+    outputs = program.dim("loss") or 0
+    for routes in by_origin(program.routes).values():
+        ranked = [(rank, route.ends) for route in routes if route.ends and (rank := _rank(route))]
+        highest = max((rank for rank, _ in ranked), default=0)
+        low = sum(rank * (ends.reads + ends.writes) for rank, ends in ranked)
+        full = sum(ends.reads * ends.writes for _, ends in ranked)
+        if highest <= outputs or low < full:
+            continue
+        where = "" if len(ranked) == 1 else f" at {len(ranked)} layers"
+        even = (full - 1) // sum(ends.reads + ends.writes for _, ends in ranked)
+        yield LOW_RANK_COSTS_MORE.at(
+            matrix_of(program, routes[0], "rank"),
+            f"rank {highest} costs {low} multiply-adds per sample{where}, and full matrices cost {full}",
+            help=f"use a rank of at most {max(even, outputs)}, or a `random` matrix",
+        )
+
+
+def _rank(route: Route) -> int | None:
+    rank: int | None = kind_of("fac.feedback", route.matrix).rank(route.matrix, route.ends)
+    return rank

@@ -1,0 +1,198 @@
+"""How large errors are expected to be at the start, from the laws of initial values and the widths alone.
+
+In a network whose weights are drawn independently with mean 0, a matrix with entries of variance v multiplies the
+squared norm of what it reads by (numbers written) * v in expectation, and an activation multiplies that of an error by
+the mean of its squared derivative. Errors that meet add their squares. All numbers are natural logarithms of ratios of
+squared norms, so that depth neither overflows nor underflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf, log
+
+from fac.checks.flow import Flow
+from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
+from fac.feedback.exact import Identity, Transpose
+from fac.feedback.learning import ways
+from fac.feedback.low_rank import LowRank
+from fac.feedback.random import Random
+from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
+from fac.layers.linear import Linear
+from fac.layers.shapes import Add, Flatten
+from fac.program.lower import kind_of
+from fac.program.program import INPUT, Node, Program, Route
+from fac.program.tensors import SvdFactor, Tensor
+from fac.spec.layers import Layer
+
+INPUT_SQUARE = 1.0
+"""Assumed mean square of the numbers of a sample. It matters for `tanh`, `sigmoid` and `gelu` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One piece of the way of an error."""
+
+    above: str
+    """The output whose error is read."""
+    gain: Range
+    route: Route | None = None
+    """What passes the error, if a feedback matrix does."""
+    weight: str | None = None
+    """The layer whose forward weight passes it, if one does."""
+
+
+class Spread:
+    """The expected error at every output, beside that at the output of the network. For programs without errors."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.flow = program, Flow(program)
+        self.through = {route.node: route for route in program.routes if route.through}
+        self.squares, self.even = self._forward()
+        self.errors: dict[str, Range | None] = {}
+        for name in self._in_order():
+            self.errors[name] = self._error(name)
+
+    def hops(self, name: str) -> Iterator[Hop | None]:
+        """What brings errors to the output of `name`; None for what cannot be foretold."""
+        for reader in self.flow.passing(name):
+            gain: Range | None
+            route = self.through.get(reader.name)
+            if route is not None:
+                gain = self._operator(route)
+                yield None if gain is None else Hop(reader.name, gain, route)
+            elif reader.weighted:
+                gain = self._weight(reader)
+                yield None if gain is None else Hop(reader.name, gain, weight=reader.name)
+            else:
+                gain = self._derivative(reader)
+                yield None if gain is None else Hop(reader.name, gain)
+        for route in self.flow.brought.get(name, ()):
+            root, gain = self.program.root(route.source), self._operator(route)
+            yield None if root is None or gain is None else Hop(root, gain, route)
+
+    # -- errors ----------------------------------------------------------------------------------------------
+
+    def _error(self, name: str) -> Range | None:
+        total = Range(0.0, 0.0) if name == self.program.output and name not in self.flow.cut else None
+        for hop in self.hops(name):
+            above = None if hop is None else self.errors.get(hop.above)
+            if hop is None or above is None:
+                return None
+            part = above + hop.gain
+            total = part if total is None else total.joined(part)
+        return total
+
+    def _in_order(self) -> Iterator[str]:
+        """Every output after those whose errors its own is made of; an explicit stack, because networks are deep."""
+        done: set[str] = set()
+        for start in reversed(self.program.nodes):
+            stack = [start.name]
+            while stack:
+                name = stack[-1]
+                missing = [maker for maker in self.flow.makers(name) if maker not in done]
+                if name in done or not missing:
+                    stack.pop()
+                    if name not in done:
+                        done.add(name)
+                        yield name
+                else:
+                    stack += missing
+
+    def _weight(self, node: Node) -> Range | None:
+        """W^T d of a linear layer."""
+        entries = variance(node.tensors[0]) if isinstance(node.layer, Linear) else None
+        return exactly(wide(node.tensors[0].shape[1]) * entries) if entries else None
+
+    def _operator(self, route: Route) -> Range | None:
+        """A feedback matrix, the subspace that it may read, and its scale."""
+        kind = kind_of("fac.feedback", route.matrix)
+        taught = any(ways(rule).teaches for rule in kind.learning(route.matrix).values())
+        gain = self._matrix(route)
+        if gain is None or route.matrix.scale == 0:
+            return None
+        scale = 2 * log(abs(route.matrix.scale))
+        gain += Range(scale, scale)
+        subspace = self.program.subspace.get(route.source)
+        if subspace is not None:
+            gain += _reading(subspace.tensors[0], learns=ways(subspace.basis).teaches)
+        # What learns may grow out of a small start.
+        return Range(gain.low, inf) if taught else gain
+
+    def _matrix(self, route: Route) -> Range | None:
+        matrix, ends = route.matrix, route.ends
+        if ends is None:
+            return None
+        if isinstance(matrix, Identity):
+            return Range(0.0, 0.0)
+        if isinstance(matrix, Transpose):
+            return self._weight(self.program.by_name[route.node])
+        if isinstance(matrix, Random):
+            entries = variance(route.tensors[0])
+            return exactly(wide(ends.writes) * entries) if entries else None
+        if not isinstance(matrix, LowRank):
+            return None
+        read, write = route.tensors
+        if isinstance(read.init, SvdFactor):
+            whole = self._weight(self.program.by_name[route.node])
+            # The largest singular values hold at least their share of the squared norm, at most all of it.
+            return (
+                None if whole is None else Range(log(matrix.rank / min(ends.reads, ends.writes)), 0.0) + whole
+            )
+        entries = variance(write)
+        if not entries or not variance(read):
+            return None
+        return _reading(read, learns=ways(matrix.read).teaches) + exactly(wide(ends.writes) * entries)
+
+    # -- the forward pass ------------------------------------------------------------------------------------
+
+    def _forward(self) -> tuple[dict[str, float], dict[str, bool]]:
+        """The mean square of each output, and whether positive and negative numbers are equally likely in it."""
+        squares, even = {INPUT: INPUT_SQUARE}, {INPUT: False}
+        for node in self.program.nodes:
+            read = [squares[name] for name in node.inputs]
+            layer = node.layer
+            even[node.name] = isinstance(layer, Linear) or (
+                isinstance(layer, Tanh | Dropout | Flatten | Add) and all(even[name] for name in node.inputs)
+            )
+            squares[node.name] = min(self._square(node, sum(read), even[node.inputs[0]]), HUGE)
+        return squares, even
+
+    def _square(self, node: Node, read: float, even: bool) -> float:
+        layer = node.layer
+        if isinstance(layer, Linear):
+            each = min((variance(node.tensors[0]) or 0.0) * read, HUGE)
+            return wide(node.tensors[0].shape[1]) * each
+        if isinstance(layer, Dropout):
+            return read / (1 - layer.rate)
+        if isinstance(layer, Relu | LeakyRelu):
+            return read * (1 + _slope(layer) ** 2) / 2 if even else read
+        if isinstance(layer, Tanh | Sigmoid | Gelu):
+            return mean_square(layer.kind, False, rounded(read))
+        return read
+
+    def _derivative(self, node: Node) -> Range | None:
+        """What a layer without weights does to an error that it passes to one of its inputs."""
+        layer = node.layer
+        if isinstance(layer, Add | Flatten):
+            return Range(0.0, 0.0)
+        if isinstance(layer, Dropout):
+            return exactly(1 / (1 - layer.rate))
+        if isinstance(layer, Relu | LeakyRelu):
+            half = log((1 + _slope(layer) ** 2) / 2)
+            return Range(half, half if self.even[node.inputs[0]] else 0.0)
+        if isinstance(layer, Tanh | Sigmoid | Gelu):
+            return exactly(mean_square(layer.kind, True, rounded(self.squares[node.inputs[0]])))
+        return None
+
+
+def _reading(tensor: Tensor, learns: bool) -> Range:
+    """P d. A fixed P keeps its share of a random direction; one that learns turns towards the errors that come."""
+    share = wide(tensor.shape[0]) * (variance(tensor) or 0.0)
+    low = log(share) if share else -inf
+    return Range(low, inf if learns else low)
+
+
+def _slope(layer: Layer) -> float:
+    return layer.slope if isinstance(layer, LeakyRelu) else 0.0

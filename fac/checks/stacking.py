@@ -1,0 +1,202 @@
+"""FAC212, FAC213, FAC214, FAC215: layers that do nothing, or harm, where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp, log
+
+from fac.checks.laws import wide
+from fac.checks.places import has_weights, head, wired
+from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
+from fac.layers.linear import Linear
+from fac.layers.shapes import Flatten
+from fac.program.lower import kind_of
+from fac.program.program import Node, Program
+
+LINEAR_ON_LINEAR = Rule("FAC212", "linear-on-linear", Severity.WARNING)
+ACTIVATION_BEFORE_LOSS = Rule("FAC213", "activation-before-loss", Severity.WARNING)
+DROPOUT_ON_OUTPUT = Rule("FAC214", "dropout-on-output", Severity.WARNING)
+REPEATED_ACTIVATION = Rule("FAC215", "repeated-activation", Severity.WARNING)
+
+ACTIVATIONS = (Relu, LeakyRelu, Tanh, Sigmoid, Gelu)
+
+
+def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
+    """A linear layer reads another one, with nothing between.
+
+    W2 (W1 x + b1) + b2 is one linear map of x: the pair can say nothing that a single layer could not, at the cost
+    of the products with W1, forward and backward. Almost always an activation was forgotten. Three cases are left
+    alone, because people build them on purpose: a lower layer that is narrower than both what it reads and what
+    reads it (a factorised weight, which bounds the rank), a frozen layer, and a network without any activation (a
+    deep linear network, as theory studies them).
+
+    Bad:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: linear, name: fc2, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+    """
+    if not wired(program) or not any(isinstance(node.layer, ACTIVATIONS) for node in program.nodes):
+        return
+    for upper in program.nodes:
+        lower = program.by_name.get(upper.inputs[0])
+        if lower is None or not (_learning_linear(lower) and _learning_linear(upper)):
+            continue
+        if len(program.readers[lower.name]) > 1 or _narrow(program, lower, upper):
+            continue
+        yield LINEAR_ON_LINEAR.at(
+            head(upper),
+            f"`{upper.name}` reads `{lower.name}` with nothing between, so the two are one linear map",
+            help="put an activation such as `{kind: relu}` between them, or remove one of the two",
+        )
+
+
+def _learning_linear(node: Node) -> bool:
+    return isinstance(node.layer, Linear) and node.shape is not None and node.trainable
+
+
+def _narrow(program: Program, lower: Node, upper: Node) -> bool:
+    """Whether the lower layer is a bottleneck: then the pair is a weight of bounded rank."""
+    return lower.tensors[0].shape[0] < min(lower.tensors[0].shape[1], upper.tensors[0].shape[0])
+
+
+def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
+    """The logits of a loss over classes pass through an activation first.
+
+    `cross_entropy` has its softmax inside and wants any number as a logit. After a `sigmoid` logits lie between 0
+    and 1, after a `tanh` between -1 and 1: the probability of the right class stays bounded, and the loss has a floor
+    that no training gets below (1.46 for 10 classes after a sigmoid, 0.80 after a tanh). After a `relu` all
+    negative logits are equal, and a unit that is cut passes no error down, so a class can stop learning for good.
+
+    Bad, where the last layer makes the logits:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+          - {kind: sigmoid}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+    """
+    loss = kind_of("fac.losses", program.spec.loss)
+    if not loss.classes:
+        return
+    for node in _behind_weights(program)[0]:
+        if not isinstance(node.layer, Relu | Sigmoid | Tanh):
+            continue
+        if isinstance(node.layer, Relu):
+            message = f"`{node.name}` cuts off negative logits, and a class that is cut gets no error"
+        else:
+            # The best case: the right class at the upper bound, all others at the lower one.
+            span = 1 if isinstance(node.layer, Sigmoid) else 2
+            others = wide((program.dim("loss") or 2) - 1)
+            most = 1 / (1 + others * exp(-span))
+            message = (
+                f"after `{node.name}` no class gets a probability above {most:.2g}, "
+                f"and the loss no value below {-log(most):.2f}"
+            )
+        yield ACTIVATION_BEFORE_LOSS.at(
+            head(node), message, help=f"remove `{node.name}`: `{loss.name}` has its softmax inside"
+        )
+        return
+
+
+def _behind_weights(program: Program) -> tuple[list[Node], Node | None]:
+    """The layers between the last one with weights and the loss, from the output down, and that layer.
+
+    None, if there are joins between, or no weights at all: then what stands last is no after-thought.
+    """
+    found: dict[str, Node] = {}
+    node = program.by_name.get(program.output)
+    while node is not None and node.name not in found and not has_weights(node) and len(node.inputs) == 1:
+        found[node.name] = node
+        node = program.by_name.get(node.inputs[0])
+    return (list(found.values()), node) if node is not None and has_weights(node) else ([], None)
+
+
+def dropout_on_output(program: Program) -> Iterator[Diagnostic]:
+    """Dropout acts on the output of the network itself.
+
+    Dropout hides hidden units from the layer above, so that no unit relies on a single other. Behind the last layer
+    with weights there is no such layer: what is dropped is the answer. The loss then sees a logit of 0 for the
+    right class in a share `rate` of the samples, and learns from that noise.
+
+    Bad:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+          - {kind: dropout, rate: 0.2}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: dropout, rate: 0.2}
+          - {kind: linear, name: logits, out: 10}
+    """
+    layers, last = _behind_weights(program)
+    for node in layers:
+        if isinstance(node.layer, Dropout) and node.layer.rate > 0 and last is not None:
+            yield DROPOUT_ON_OUTPUT.at(
+                head(node),
+                f"`{node.name}` drops numbers of the output that the loss reads",
+                help=f"move it below `{last.name}`, or remove it",
+            )
+
+
+def repeated_activation(program: Program) -> Iterator[Diagnostic]:
+    """An activation reads what is never negative, and so returns it as it is.
+
+    `relu` and `leaky_relu` change negative numbers only, and the output of a `relu` or a `sigmoid` has none. Such a
+    pair is left over when layers are copied or moved; it costs memory and hides the layer that was meant.
+
+    Bad:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+    """
+    if not wired(program):
+        return
+    positive: dict[str, str] = {}
+    for node in program.nodes:
+        below = positive.get(node.inputs[0])
+        if isinstance(node.layer, Relu | LeakyRelu) and below is not None:
+            yield REPEATED_ACTIVATION.at(
+                head(node),
+                f"`{node.name}` changes nothing: the output of `{below}` is never negative",
+                help=f"remove `{node.name}`, or put another layer between the two",
+            )
+        if isinstance(node.layer, Relu | Sigmoid):
+            positive[node.name] = node.name
+        elif below is not None and isinstance(node.layer, Dropout | Flatten | LeakyRelu):
+            positive[node.name] = below

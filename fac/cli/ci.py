@@ -1,0 +1,62 @@
+"""What `fac check` learns from the machine that runs it for a repository, and writes for it."""
+
+from __future__ import annotations
+
+import os
+
+from fac.diagnostics import FacError
+from fac.render.findings import Report
+from fac.source import Document
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
+ROOM = 1_000_000
+"""A little under the 1 MiB that GitHub takes of a step, all that it writes together."""
+
+
+def top() -> str:
+    """The folder of the repository that the current folder is in; else the current folder."""
+    here = os.getcwd()
+    folder = here
+    while not os.path.exists(os.path.join(folder, ".git")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return here
+        folder = above
+    return folder
+
+
+def write_summary(report: Report) -> None:
+    """Append the run to the step summary of GitHub, if there is one.
+
+    Raises:
+        FacError: it cannot be written.
+    """
+    path = os.environ.get(SUMMARY)
+    if not path:
+        return
+    from fac.render.findings.summary import markdown
+
+    try:
+        with open(path, "a", encoding="utf-8", newline="\n") as file:
+            text = markdown(report, _drawn, _address(), ROOM - file.tell())
+            file.write(text and f"\n{text}")
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise FacError(f"the step summary `{path}` cannot be written: {reason}") from error
+    if not text:
+        raise FacError(f"the step summary `{path}` is full")
+
+
+def _drawn(document: Document) -> str | None:
+    from fac.pipeline import parse
+    from fac.program.lower import lower
+    from fac.render.graph import mermaid
+
+    spec, _ = parse(document)
+    return None if spec is None else mermaid(lower(spec))
+
+
+def _address() -> str:
+    """Where the checked files can be read on the web."""
+    parts = [os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "SHA")]
+    return f"{parts[0]}/{parts[1]}/blob/{parts[2]}" if all(parts) else ""

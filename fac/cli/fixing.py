@@ -1,0 +1,79 @@
+"""`fac check --fix` and `--diff`: the mended text, written or shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import unified_diff
+
+from fac.cli.output import write
+from fac.diagnostics import Diagnostic
+from fac.lint.files import STDIN
+from fac.lint.fix import Fixed, fix
+from fac.source import Document
+
+
+class Fixing:
+    """The fixes of one run: what they change, and how many there are."""
+
+    def __init__(self, *, show: bool) -> None:
+        self.show = show
+        """Whether changes are shown instead of made."""
+        self.shown: list[bytes] = []
+        """The patch, or the text that came from standard input."""
+        self.count = 0
+        self.files = 0
+
+    def __call__(
+        self, file: str, document: Document, lint: Callable[[Document], tuple[Diagnostic, ...]]
+    ) -> Fixed:
+        """A document with its fixes made, in its file too unless they are only to be shown.
+
+        Raises:
+            FacError: the file cannot be written.
+        """
+        fixed = fix(document, lint)
+        before, after = whole(document), whole(fixed.document)
+        if self.show:
+            self.shown.append(patch(document.name, before, after).encode())
+        elif file == STDIN:
+            self.shown.append(after.encode())
+        elif before != after:
+            write(file, after)
+        self.count += fixed.mended
+        self.files += before != after
+        return fixed
+
+    @property
+    def note(self) -> str:
+        """`fixed 3 findings in 2 files`."""
+        verb = "would fix" if self.show else "fixed"
+        return f"{verb} {_counted(self.count, 'finding')} in {_counted(self.files, 'file')}"
+
+    @property
+    def output(self) -> bytes:
+        """What goes to standard output, to the byte."""
+        return b"".join(self.shown)
+
+
+def whole(document: Document) -> str:
+    """All that its file holds."""
+    return document.mark + document.text
+
+
+def patch(name: str, before: str, after: str) -> str:
+    """What `patch` and `git apply -p0` take; empty where nothing changes."""
+    # A name ends at a tab, so that it may hold blanks.
+    header = f"{name}\t" if " " in name else name
+    rows = unified_diff(_lines(before), _lines(after), header, header)
+    return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as other programs count them, with their ends: nothing ends a line but a line feed."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"

@@ -1,0 +1,33 @@
+"""Where a command's result goes: to standard output, or whole into a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from fac.diagnostics import FacError
+
+
+def write(path: str, content: str | bytes) -> None:
+    """Write a file as a whole: who reads it meanwhile sees the old content or the new.
+
+    Raises:
+        FacError: the file cannot be written; what was there before still is.
+    """
+    place = os.path.realpath(path)
+    # Only a plain file may be replaced by another: not `/dev/null`, nor a pipe that somebody reads.
+    whole = not os.path.exists(place) or os.path.isfile(place)
+    unfinished = f"{place}.{os.getpid()}.tmp" if whole else place
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        if whole:
+            if os.path.exists(place):
+                os.chmod(unfinished, stat.S_IMODE(os.stat(place).st_mode))
+            os.replace(unfinished, place)
+    except OSError as error:
+        if whole:
+            with suppress(OSError):
+                os.unlink(unfinished)
+        raise FacError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from error

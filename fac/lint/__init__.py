@@ -1,0 +1,1 @@
+"""What `fac check` does beside finding: settings, policy, ignores. Pure; only `fac.cli` prints or exits."""

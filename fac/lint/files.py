@@ -1,0 +1,73 @@
+"""Which files a command line stands for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fac.diagnostics import FacError
+from fac.lint.settings import STDIN_NAME, Lookup
+
+SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
+STDIN = "-"
+
+
+class Files:
+    """The files that all arguments stand for, each once."""
+
+    def __init__(self, paths: tuple[str, ...], lookup: Lookup, stdin_name: str = STDIN_NAME) -> None:
+        self.paths = paths
+        self.lookup = lookup
+        self.stdin_name = stdin_name
+        self.unreadable: list[tuple[str, str]] = []
+        """Arguments that stand for no file, and why."""
+        self.excluded: list[str] = []
+        """Arguments that settings exclude. What is excluded of a folder needs no mention."""
+
+    def __iter__(self) -> Iterator[str]:
+        """In the order of the arguments, those of a folder in the order of the alphabet."""
+        seen: set[str] = set()
+        for path in self.paths:
+            try:
+                found = self._specs(path)
+            except FacError as error:
+                self.unreadable.append((path, str(error)))
+                continue
+            for file in found:
+                same = file if file == STDIN else os.path.realpath(file)
+                if same not in seen:
+                    seen.add(same)
+                    yield file
+
+    def _specs(self, path: str) -> list[str]:
+        """The files that one argument stands for.
+
+        Raises:
+            FacError: a folder holds no spec.
+        """
+        if path == STDIN or not os.path.isdir(path):
+            name = self.stdin_name if path == STDIN else path
+            if self._excluded(name):
+                self.excluded.append(name)
+                return []
+            return [path]
+        found: list[Path] = []
+        skipped = False
+        for folder, folders, files in os.walk(path):
+            # Hidden folders hold what tools keep for themselves, virtual environments for one.
+            visible = [name for name in folders if not name.startswith(".")]
+            folders[:] = [name for name in visible if not self._excluded(os.path.join(folder, name))]
+            specs = [name for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
+            kept = [name for name in specs if not self._excluded(os.path.join(folder, name))]
+            skipped |= len(folders) < len(visible) or len(kept) < len(specs)
+            found += [Path(folder, name) for name in kept]
+        if not found and not skipped:
+            raise FacError(f"no `*.fac.yaml`, `*.fac.yml` or `*.fac.json` is in the folder `{path}`")
+        return [str(file) for file in sorted(found)]
+
+    def _excluded(self, path: str) -> bool:
+        try:
+            return self.lookup.of(path).excludes(path)
+        except FacError:
+            return False  # wrong settings are told where a file needs them

@@ -1,0 +1,105 @@
+"""`markdown`: a comment for a pull request. Whatever a spec calls things, it stays inside its cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fac.render.diff.difference import Difference, Item
+from fac.render.diff.groups import Group, groups
+from fac.render.diff.words import MARKS, NOTHING, SAME, SILENT, TITLES, fact, figure, listed, loud, named
+
+OPEN = 12
+"""A section with more rows is folded."""
+ROOM = 60_000
+"""GitHub refuses comments of more than 65,536 characters."""
+ROWS = (200, 50, 10, 2)
+"""How many rows a section may have; the first number with which all fits."""
+LONGEST = 300
+"""Characters of a cell."""
+
+_SIMPLE = re.compile(r"(?! )[\w .,:;=+*/()\[\]{}>–%'\"~-]+(?<! )")
+"""What can stand between backticks: nothing that ends a code span or a cell, or that a site would make a link of."""
+
+
+def markdown(difference: Difference, title: str = "") -> str:
+    """Everything, as a comment of its own.
+
+    Args:
+        difference: what to show.
+        title: the file that it is about, if that is known.
+    """
+    head = f"### fac diff{f': {code(title)}' if title else ''}"
+    if difference.same:
+        return f"{head}\n\n{SAME.capitalize()}.\n"
+    text = ""
+    for rows in ROWS:
+        parts = [head, *_shouts(difference), *_sections(difference, rows), _costs(difference)]
+        text = "\n\n".join(parts) + "\n"
+        if len(text) <= ROOM:
+            break
+    return text
+
+
+def code(text: str) -> str:
+    """Text as code, whatever characters it has."""
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    if _SIMPLE.fullmatch(text):
+        return f"`{text}`"
+    # In entities no character means anything to Markdown, nor to the tables within it.
+    return f"<code>{''.join(c if c.isalnum() or c == ' ' else f'&#{ord(c)};' for c in text)}</code>"
+
+
+def _shouts(difference: Difference) -> Iterator[str]:
+    for shout in loud(difference.transport):
+        names = listed([code(name) for name in shout.names])
+        kind = "WARNING" if shout.bad else "NOTE"
+        yield f"> [!{kind}]\n> **{shout.what.capitalize()}** at {names} ({shout.rest})"
+
+
+def _sections(difference: Difference, most: int) -> Iterator[str]:
+    for name, items in difference.sections.items():
+        if items:
+            yield _section(name, items, most)
+
+
+def _section(name: str, items: tuple[Item, ...], most: int) -> str:
+    rows = [row for group in groups(name, items) for row in _rows(group)]
+    lines = ["| | | | before | after |", "|---|---|---|---|---|", *rows[:most]]
+    table = "\n".join(lines)
+    if len(rows) > most:
+        table += f"\n\n… and {len(rows) - most:,} more rows: `fac diff` prints them all."
+    title = TITLES[name].capitalize()
+    if len(rows) <= OPEN:
+        return f"**{title}**\n\n{table}"
+    return f"<details><summary>{title} ({len(items):,})</summary>\n\n{table}\n\n</details>"
+
+
+def _rows(group: Group) -> Iterator[str]:
+    mark = MARKS[group.status]
+    subject = group.around(", ".join(group.names)) if len(group.names) <= OPEN else group.subject
+    if group.status != "changed":
+        facts = [named(c.field, c.new if group.status == "added" else c.old) for c in group.changes]
+        present = code(", ".join(facts)) if facts else "yes"
+        before, after = (NOTHING, present) if group.status == "added" else (present, NOTHING)
+        yield _row(mark, code(subject), group.note, before, after)
+    elif not group.changes:
+        yield _row(mark, code(subject), group.note, "", "")
+    else:
+        for index, change in enumerate(group.changes):
+            field = "" if change.field in SILENT else code(change.field)
+            values = (code(fact(change.field, value)) for value in (change.old, change.new))
+            yield _row(mark, "" if index else code(subject), group.note or field, *values)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _costs(difference: Difference) -> str:
+    old, new = difference.batch
+    head = f"**Cost** of a step, {f'batch {old}' if old == new else f'batch {old} before and {new} after'}"
+    if all(of.old == of.new for of in difference.costs):
+        return f"{head}: the same"
+    rows = [_row(*figure(of)) for of in difference.costs]
+    return "\n".join((f"{head}\n", "| | before | after | difference |", "|---|---:|---:|---:|", *rows))

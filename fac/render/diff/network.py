@@ -1,0 +1,119 @@
+"""Layers, the input, and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.program.lower import kind_of
+from fac.program.program import INPUT, Node, Program
+from fac.render.diff.align import Alignment
+from fac.render.diff.difference import Change, Item, Plain, Subject
+from fac.render.diff.models import described, differing, laws
+
+ELSEWHERE = ("name", "from_", "trainable")
+"""Fields of a layer that are no setting of its kind."""
+
+
+class Network:
+    """One network, as the comparison of layers needs it."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        names = (INPUT, *(node.name for node in program.nodes))
+        self.before = dict(zip(names[1:], names, strict=False))
+        """What stands before each layer."""
+
+    def sequential(self, node: Node) -> bool:
+        """Whether a layer reads the one before it and nothing else."""
+        return node.inputs == (self.before[node.name],)
+
+    def reads(self, node: Node) -> tuple[Plain, ...]:
+        """The shapes that a layer is given."""
+        program = self.program
+        return tuple(
+            program.spec.input.shape if name == INPUT else program.by_name[name].shape for name in node.inputs
+        )
+
+
+def layers(old: Program, new: Program, alignment: Alignment) -> Iterator[Item]:
+    """Layers that were added, removed, renamed, moved or changed."""
+    one, other = Network(old), Network(new)
+    for node in alignment.removed:
+        facts = tuple(Change(key, value, None) for key, value in _facts(one, node))
+        yield Item(Subject.of(layer=node.name), None, facts)
+    partner = {after.name: before for before, after in alignment.pairs}
+    for node in new.nodes:
+        if node.name not in partner:
+            facts = tuple(Change(key, None, value) for key, value in _facts(other, node))
+            yield Item(None, Subject.of(layer=node.name), facts)
+            continue
+        before = partner[node.name]
+        changes = tuple(_changes(one, other, before, node, alignment))
+        if changes or (before.name != node.name and (_matters(before) or _matters(node))):
+            yield Item(Subject.of(layer=before.name), Subject.of(layer=node.name), changes)
+
+
+def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:
+    settings = described(node.layer, ("name", "from_"))
+    yield "layer", settings
+    if not network.sequential(node):
+        yield "from", node.inputs
+    # Of most layers with weights a setting is the width of the output already.
+    if node.shape is not None and not any((value,) == node.shape for value in settings.values()):
+        yield "output", node.shape
+    if size := _size(node):
+        yield "parameters", size
+    yield "after", network.before[node.name]
+
+
+def _matters(node: Node) -> bool:
+    """Whether anything depends on the name of a layer: its state, its masks, or someone who wrote it."""
+    return bool(node.layer.name or node.tensors or kind_of("fac.layers", node.layer).random)
+
+
+def _changes(
+    one: Network, other: Network, before: Node, after: Node, alignment: Alignment
+) -> Iterator[Change]:
+    if after.name in alignment.moved:
+        yield Change("after", one.before[before.name], other.before[after.name])
+    # Two layers that read what stands before them differ in what that is only if layers came, went or moved.
+    implied = one.sequential(before) and other.sequential(after)
+    if not implied and tuple(map(alignment.called, before.inputs)) != after.inputs:
+        yield Change("from", before.inputs, after.inputs)
+    programs = one.program, other.program
+    own = [
+        *differing(before.layer, after.layer, programs, ELSEWHERE, "layer"),
+        *laws(before.layer, after.layer, before.tensors, after.tensors),
+    ]
+    yield from own
+    # What follows from another layer's shape is of interest where there are weights.
+    if after.weighted and one.reads(before) != other.reads(after):
+        yield Change("input", _flat(one.reads(before)), _flat(other.reads(after)))
+    if before.shape != after.shape and (own or after.weighted) and not _says(own, before, after):
+        yield Change("output", before.shape, after.shape)
+    if _size(before) != _size(after):
+        yield Change("parameters", _size(before), _size(after))
+
+
+def _says(own: list[Change], before: Node, after: Node) -> bool:
+    """Whether a setting is the width of the output already."""
+    return any((change.old,) == before.shape and (change.new,) == after.shape for change in own)
+
+
+def _flat(shapes: tuple[Plain, ...]) -> Plain:
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _size(node: Node) -> int:
+    return sum(tensor.size for tensor in node.tensors)
+
+
+def network(old: Program, new: Program) -> Iterator[Item]:
+    """The input and the loss."""
+    if old.spec.input.shape != new.spec.input.shape:
+        subject = Subject.of(section="input")
+        yield Item(subject, subject, (Change("shape", old.spec.input.shape, new.spec.input.shape),))
+    changes = tuple(differing(old.spec.loss, new.spec.loss, (old, new)))
+    if changes:
+        subject = Subject.of(section="loss")
+        yield Item(subject, subject, changes)

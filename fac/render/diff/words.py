@@ -1,0 +1,148 @@
+"""The words of a difference, which text and Markdown share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fac.render.diff.difference import Figure, Plain, Transport
+from fac.render.findings.report import printable
+from fac.render.show import binary, number
+from fac.spec.core_schema import DISCRIMINATORS
+
+TITLES = {
+    "errors": "errors that layers learn from",
+    "routes": "routes",
+    "subspaces": "subspaces",
+    "trainable": "what is trained",
+    "layers": "layers",
+    "network": "input and loss",
+    "update": "update",
+    "training": "data and training",
+    "probes": "probes",
+    "constraints": "constraints",
+    "step": "compiled step, though no setting differs",
+}
+COSTS = {
+    "parameters": "parameters",
+    "feedback_parameters": "feedback parameters",
+    "backward_macs": "backward multiply-adds",
+    "backward_macs_vs_backprop": "against backprop",
+    "feedback_words": "feedback words",
+    "peak_bytes": "peak memory",
+}
+MARKS = {"added": "+", "removed": "-", "changed": "~"}
+SAME = "no difference in meaning"
+NOTHING = "–"
+BY = {"exact": "exact", "through": "through", "to": "direct"}
+SILENT = ("error", "trainable", "value", "layer")
+"""Facts that say what they are about without being named."""
+NAMED = 3
+"""How many names a line lists."""
+
+
+def value(of: Plain) -> str:
+    """A value in few words: `low_rank, rank 10, read oja (rate 0.5)`."""
+    match of:
+        case None:
+            return NOTHING
+        case bool():
+            return str(of).lower()
+        case Mapping():
+            return ", ".join(_entry(key, item) for key, item in of.items())
+        case tuple():
+            return f"[{', '.join(map(value, of))}]"
+    return printable(str(of))
+
+
+def _entry(key: str, item: Plain) -> str:
+    if key in DISCRIMINATORS:
+        return value(item)
+    if not isinstance(item, Mapping):
+        return f"{key} {value(item)}"
+    # What a mapping in a mapping is goes before the rest of it, which stands in brackets.
+    kind = next((str(item[k]) for k in DISCRIMINATORS if k in item), "")
+    rest = {k: v for k, v in item.items() if k not in DISCRIMINATORS}
+    return f"{key} {kind}{' ' * bool(kind and rest)}{f'({value(rest)})' * bool(rest)}"
+
+
+def fact(field: str, of: Plain) -> str:
+    """The value of a fact of that name."""
+    if of is None:
+        return NOTHING
+    if field == "error" and isinstance(of, tuple):
+        return " + ".join(map(_source, of)) or "none"
+    if field in ("output", "input", "shape") and isinstance(of, tuple):
+        return _shapes(of)
+    return number(of) if field == "parameters" and isinstance(of, int) else value(of)
+
+
+def named(field: str, of: Plain) -> str:
+    """A fact with its name, as one of several."""
+    shown = fact(field, of)
+    if field == "parameters":
+        return f"{shown} {field.removesuffix('s' * (of == 1))}"
+    return shown if isinstance(of, Mapping) or field in SILENT else f"{printable(field)} {shown}"
+
+
+def _source(of: Plain) -> str:
+    assert isinstance(of, Mapping)
+    return f"{value(of['from'])} ({BY[str(of['by'])]})"
+
+
+def _shapes(of: tuple[Plain, ...]) -> str:
+    """`28x28`, or several of them."""
+    if any(isinstance(item, tuple) for item in of):
+        return ", ".join(_shapes(item) for item in of if isinstance(item, tuple))
+    return "x".join(map(str, of)) or "1"
+
+
+def listed(names: Sequence[str]) -> str:
+    """A few names, and how many more."""
+    more = len(names) - NAMED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:NAMED])} and {number(more)} more"
+
+
+def figure(of: Figure) -> tuple[str, str, str, str]:
+    """What is counted, before, after, and the difference in percent."""
+    match of.name:
+        case "peak_bytes":
+            shown = binary(int(of.old)), binary(int(of.new))
+        case "backward_macs_vs_backprop":
+            shown = f"{of.old:.3f}", f"{of.new:.3f}"
+        case _:
+            shown = number(int(of.old)), number(int(of.new))
+    return COSTS[of.name], *shown, percent(of)
+
+
+def percent(of: Figure) -> str:
+    """`-32.7 %`; a dash where nothing differs."""
+    share = of.percent
+    if not share:
+        return "new" if share is None else NOTHING
+    return f"{share:+,.1f} %" if abs(share) >= 0.05 else f"{share:+.1g} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Shout:
+    """What nobody should overlook: what happened, at which layers, and what else holds."""
+
+    what: str
+    names: tuple[str, ...]
+    rest: str
+    bad: bool
+
+
+def loud(of: Transport) -> Iterator[Shout]:
+    """What happened to weight transport."""
+    if of.introduced:
+        rest = f"it was at {layers(of.old)} before" if of.old else "there was none"
+        yield Shout("weight transport introduced", tuple(map(printable, of.introduced)), rest, True)
+    if of.removed:
+        rest = f"it is left at {layers(of.new)}" if of.new else "none is left"
+        yield Shout("weight transport removed", tuple(map(printable, of.removed)), rest, False)
+
+
+def layers(names: Sequence[str]) -> str:
+    """How many there are."""
+    return f"{number(len(names))} layer{'s' * (len(names) != 1)}"

@@ -1,0 +1,50 @@
+"""`github`: workflow commands, which annotate the lines of a pull request.
+
+Columns are those of the other formats: from 1, the end exclusive, as other linters write them.
+"""
+
+from __future__ import annotations
+
+from fac.render.findings.portable import Row, rows, sound
+from fac.render.findings.report import Report, printable
+
+TITLE = "fac"
+
+
+def render(report: Report) -> str:
+    """One command for each finding and each file that could not be checked, and the count."""
+    lines = [_annotation(row) for row in rows(report)]
+    lines += [_command("error", {"title": TITLE}, message) for _, message in report.unreadable]
+    return "\n".join(filter(None, [*lines, report.closing]))
+
+
+def _annotation(row: Row) -> str:
+    rule, span = row.finding.rule, row.span
+    properties: dict[str, object] = {"title": f"{TITLE} ({rule.code})", "file": row.file}
+    where = row.file
+    if span is not None:
+        where += f":{span.line}:{span.column}"
+        properties["line"] = span.line
+        # Of a piece over several lines the runner takes no columns.
+        if span.end_line == span.line:
+            properties |= {"col": span.column, "endLine": span.line, "endColumn": span.end_column}
+        else:
+            properties["endLine"] = span.end_line
+    # The log shows the message alone, so it names the place, too.
+    message = f"{printable(where)}: {rule.code} {printable(row.message)}"
+    if row.finding.help:
+        message += f"\nhelp: {printable(row.finding.help)}"
+    return _command(rule.severity.value, properties, message)
+
+
+def _command(name: str, properties: dict[str, object], message: str) -> str:
+    written = ",".join(f"{key}={_property(sound(str(value)))}" for key, value in properties.items())
+    return f"::{name} {written}::{_data(sound(message))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,55 @@
+"""The boxes of a picture: layers, their errors, subspaces and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.render.graph import words
+from fac.render.graph.columns import FRAME, TEXT, Column, subspace_words
+from fac.render.graph.picture import Box, Label, Rect, Words
+from fac.render.graph.rows import HEADER, LINE, PILL, Grid, Row
+from fac.render.graph.topology import Group, Reading, Station
+
+
+def boxes(grid: Grid) -> Iterator[Box]:
+    """All boxes; those of groups, which hold others, come first."""
+    for group in grid.topology.groups:
+        yield Box(_frame(grid, group), "group", title=f"{group.count} times")
+    for reading in grid.topology.readings:
+        yield _subspace(grid, reading)
+    for row in grid.rows:
+        for column in row.columns:
+            if column.station is not None:
+                yield from _station(row, column, grid.topology.stations[column.station], grid)
+
+
+def group_labels(grid: Grid) -> Iterator[Label]:
+    """How many times each group stands there."""
+    for group in grid.topology.groups:
+        frame = _frame(grid, group)
+        number = Words(f"×{group.count}", TEXT, True)
+        room = Rect(frame.x + 4, frame.y + 2, words.width(number.text, TEXT, True), LINE)
+        yield Label(room, (number,), title=f"{group.count} times")
+
+
+def _frame(grid: Grid, group: Group) -> Rect:
+    first, last = grid.at[group.first], grid.at[group.last]
+    row = grid.row(group.first)
+    x, y = first.x - first.left - FRAME, row.box - HEADER
+    return Rect(x, y, last.x + last.right + FRAME - x, row.branches - y)
+
+
+def _subspace(grid: Grid, reading: Reading) -> Box:
+    look = "subspace" if reading.operator else "missing"
+    story = ", ".join(words.reading_lines(reading))
+    return Box(grid.subspace(reading.name), look, subspace_words(reading), story)
+
+
+def _station(row: Row, column: Column, station: Station, grid: Grid) -> Iterator[Box]:
+    look = "layer" if station.role == "layer" else "end"
+    look = "frozen" if station.frozen else "starved" if station.starved else look
+    rect = Rect(column.box_left, row.box, column.box, row.tall)
+    yield Box(rect, look, column.words, words.story(grid.topology, station), station.stacked)
+    if column.pill:
+        pill = Rect(column.pill_left, row.pill, column.pill, PILL)
+        yield Box(pill, "error", (Words("δ", TEXT),), f"error of {words.calling(station)}", station.stacked)

@@ -1,0 +1,136 @@
+"""DOT text for those who have Graphviz: stations in a row, their errors below, buses as chains of points."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from fac.render.graph import words
+from fac.render.graph.nets import errors_at, feeding
+from fac.render.graph.pens import BUS, TONES, UPDATE, Pen, pen_of
+from fac.render.graph.topology import Flowing, Key, Link, Station, Topology
+
+DASHED = {"": "solid", "1.5 3": "dotted", "2 3": "dotted"}
+
+
+def dot(topology: Topology) -> str:
+    """The text of the file."""
+    return _Graph(topology).text()
+
+
+class _Graph:
+    """Every edge is written from left to right, so that Graphviz keeps the order; `dir=back` turns its arrow."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.lines: list[str] = []
+        self.beside: dict[int, list[str]] = defaultdict(list)
+        """What stands in one column with a station."""
+        self.names: dict[Key, str] = {}
+
+    def text(self) -> str:
+        """The whole graph."""
+        name = self.topology.program.spec.name
+        title = _quoted(name, words.headline(self.topology))
+        self.lines = [
+            f"digraph {_quoted(name)} {{",
+            f'  graph [rankdir=LR, labelloc=t, fontname="Helvetica", label={title}];',
+            '  node [shape=box, style=rounded, fontname="Helvetica", fontsize=11];',
+            '  edge [fontname="Helvetica", fontsize=10];',
+        ]
+        for index, station in enumerate(self.topology.stations):
+            self._station(index, station)
+        for index in errors_at(self.topology):
+            self._error(index)
+        for number, reading in enumerate(self.topology.readings):
+            self._reading(number, reading.name, words.reading_lines(reading), reading.below)
+        for link in self.topology.links:
+            if link.flowing is Flowing.VALUE:
+                self._edge(f"s{link.source}", f"s{link.target}", pen_of(link), weight="8")
+        self._links()
+        for index, others in self.beside.items():
+            self.lines.append(f"  {{ rank=same; s{index}; {'; '.join(others)} }}")
+        return "\n".join([*self.lines, "}"]) + "\n"
+
+    def _station(self, index: int, station: Station) -> None:
+        text = [words.calling(station), *words.facts(self.topology, station)]
+        look = (
+            ', style="rounded,dashed"' if station.frozen else ', color="#b3261e"' if station.starved else ""
+        )
+        look += ", peripheries=2" if len(station.chains) > 1 else ""
+        self.lines.append(f"  s{index} [label={_quoted(*text)}{look}];")
+
+    def _error(self, index: int) -> None:
+        station = self.topology.stations[index]
+        times = f" ×{len(station.chains)}" if len(station.chains) > 1 else ""
+        self.lines.append(f"  e{index} [shape=oval, label={_quoted(f'δ{times}')}];")
+        self.beside[index].append(f"e{index}")
+        if station.learns:
+            self._edge(f"s{index}", f"e{index}", UPDATE, dir="back")
+        else:
+            self.lines.append(f"  s{index} -> e{index} [style=invis];")
+
+    def _reading(self, number: int, name: str, text: Iterable[str], below: Key) -> None:
+        self.names[name] = f"p{number}"
+        self.lines.append(
+            f'  p{number} [color="{TONES["subspace"][0]}", label={_quoted(*filter(None, text))}];'
+        )
+        if isinstance(below, int):
+            self.beside[below].append(f"p{number}")
+
+    def _links(self) -> None:
+        buses, single = feeding(self.topology)
+        for link in single:
+            source, target = self._end(link.source), self._end(link.target)
+            text = ", ".join(words.label(link)) if link.flowing is not Flowing.READING else ""
+            if isinstance(link.source, int) and isinstance(link.target, int) and link.source > link.target:
+                near = link.source - link.target == 1
+                more = {} if near else {"constraint": "false"}
+                self._edge(target, source, pen_of(link), text, dir="back", **more)
+            else:
+                self._edge(source, target, pen_of(link), text, constraint="false")
+        for number, links in enumerate(buses):
+            self._bus(number, links)
+
+    def _bus(self, number: int, links: list[Link]) -> None:
+        source = links[0].source
+        before = f"b{number}"
+        at = next((r.below for r in self.topology.readings if r.name == source), source)
+        self._point(before, at)
+        self._edge(self._end(source), before, BUS, dir="none")
+        for link in links:
+            joint = f"b{number}x{link.target}"
+            self._point(joint, link.target)
+            self._edge(joint, before, BUS, dir="none")
+            text = ", ".join(words.label(link))
+            self._edge(self._end(link.target), joint, pen_of(link), text, dir="back")
+            before = joint
+
+    def _point(self, name: str, at: Key) -> None:
+        self.lines.append(f"  {name} [shape=point, width=0.08];")
+        if isinstance(at, int):
+            self.beside[at].append(name)
+
+    def _end(self, key: Key) -> str:
+        return self.names[key] if isinstance(key, str) else f"e{key}"
+
+    def _edge(self, left: str, right: str, pen: Pen, text: str = "", **more: str) -> None:
+        colour = TONES[pen.tone][0]
+        # A list of colours is drawn as parallel lines, each of the full width.
+        facts = {"color": f"{colour}:transparent:{colour}" if pen.double else colour}
+        facts |= {"penwidth": "1" if pen.double else f"{pen.width / 2:.3g}"}
+        facts |= {"style": DASHED.get(pen.dash, "dashed")} | ({"label": f" {text} "} if text else {}) | more
+        listed = ", ".join(f"{key}={_quoted(value)}" for key, value in facts.items())
+        self.lines.append(f"  {left} -> {right} [{listed}];")
+
+
+def _quoted(*lines: str) -> str:
+    """A quoted string of DOT, line below line."""
+    text = "\\n".join(map(_plain, lines))
+    return f'"{text}"'
+
+
+def _plain(line: str) -> str:
+    """Text without what DOT, or the entities of its labels, would read as something else."""
+    text = "".join(c if c.isprintable() else " " for c in line)
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")

@@ -1,0 +1,175 @@
+"""A picture as SVG: no scripts, no outside fonts; light or dark as the reader's system is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from xml.sax.saxutils import escape
+
+from fac.render.graph.pens import TONES, Pen
+from fac.render.graph.picture import Box, Label, Picture, Point, Rect, Wire, Words
+
+FACE = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+LOOKS = {
+    "layer": ("box", "edge", ""),
+    "end": ("paper", "edge", ""),
+    "frozen": ("ice", "value", "3 3"),
+    "starved": ("paper", "alarm", ""),
+    "error": ("paper", "ink", ""),
+    "subspace": ("paper", "subspace", ""),
+    "missing": ("paper", "alarm", "4 3"),
+    "group": ("", "quiet", "5 4"),
+}
+"""Fill, border and dash of the boxes."""
+BASELINE = 0.36
+"""From the middle of a line of text to its baseline, in sizes."""
+STACK = 5.0
+
+
+def render(picture: Picture) -> str:
+    """The text of the file."""
+    body = [
+        *_boxes([box for box in picture.boxes if box.look == "group"]),
+        *(part for wire in picture.wires for part in _wire(wire)),
+        *_boxes([box for box in picture.boxes if box.look != "group"]),
+        *(part for label in picture.labels for part in _label(label)),
+    ]
+    size = f'width="{_n(picture.width)}" height="{_n(picture.height)}"'
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
+            f'viewBox="0 0 {_n(picture.width)} {_n(picture.height)}" role="img" '
+            f'aria-label="{_attribute(f"{picture.name}: {picture.summary}")}" class="fac">',
+            f"<title>{_text(picture.name)}</title>",
+            f"<desc>{_text(picture.story)}</desc>",
+            f"<style>{_style(body)}</style>",
+            f'<rect class="f-paper" width="{_n(picture.width)}" height="{_n(picture.height)}" rx="6"/>',
+            *body,
+            "</svg>\n",
+        )
+    )
+
+
+def _style(body: list[str]) -> str:
+    used = " ".join(body)
+    rules = [f".fac text{{font-family:{FACE}}}"]
+    for ground in (0, 1):
+        found = [
+            f".fac .{kind}-{tone}{{{what}:{colours[ground]}}}"
+            for tone, colours in TONES.items()
+            for kind, what in (("f", "fill"), ("s", "stroke"))
+            if f"{kind}-{tone}" in used or (kind, tone) == ("f", "paper")
+        ]
+        rules.append("".join(found))
+    return f"{rules[0]}\n{rules[1]}\n@media (prefers-color-scheme: dark){{{rules[2]}}}"
+
+
+def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
+    for box in boxes:
+        fill, border, dash = LOOKS[box.look]
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        drawn = f'class="{f"f-{fill} " if fill else ""}s-{border}"{dashed}'
+        drawn += "" if fill else ' fill="none"'
+        radius = box.rect.height / 2 if box.look == "error" else 6
+        yield "<g>"
+        if box.title:
+            yield f"<title>{_text(box.title)}</title>"
+        for shift in (STACK, STACK / 2) if box.stacked else ():
+            yield _rect(box.rect, radius, drawn, shift)
+        yield _rect(box.rect, radius, drawn, 0)
+        step = 15.0
+        y = box.rect.y + box.rect.height / 2 - step * (len(box.words) - 1) / 2
+        for line in box.words:
+            yield _words(line, box.rect.x + box.rect.width / 2, y + BASELINE * line.size, "middle")
+            y += step
+        yield "</g>"
+
+
+def _rect(rect: Rect, radius: float, drawn: str, shift: float) -> str:
+    return (
+        f'<rect x="{_n(rect.x + shift)}" y="{_n(rect.y - shift)}" width="{_n(rect.width)}" '
+        f'height="{_n(rect.height)}" rx="{_n(radius)}" {drawn}/>'
+    )
+
+
+def _wire(wire: Wire) -> Iterator[str]:
+    pen = wire.pen
+    path = "".join(map(_path, wire.lines))
+    yield "<g>"
+    if wire.title:
+        yield f"<title>{_text(wire.title)}</title>"
+    yield _stroke(path, pen.tone, pen)
+    if pen.double:
+        # The gap between the two lines is a line of the ground's colour on top.
+        yield f'<path d="{path}" fill="none" class="s-paper" stroke-width="{_n(pen.width / 2.6)}"/>'
+    for tip, way in wire.tips:
+        yield f'<path d="{_tip(tip, way, pen.width)}" class="f-{pen.tone}"/>'
+    for x, y in wire.dots:
+        yield f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(max(3.2, pen.width))}" class="f-{pen.tone}"/>'
+    yield "</g>"
+
+
+def _stroke(path: str, tone: str, pen: Pen) -> str:
+    # Square ends close the corners where the lines of a bus meet.
+    dash = f' stroke-dasharray="{pen.dash}"' if pen.dash else "" if pen.double else ' stroke-linecap="square"'
+    return (
+        f'<path d="{path}" fill="none" class="s-{tone}" stroke-width="{_n(pen.width)}" '
+        f'stroke-linejoin="round"{dash}/>'
+    )
+
+
+def _path(points: tuple[Point, ...]) -> str:
+    parts = [f"M{_n(points[0][0])} {_n(points[0][1])}"]
+    for (x, y), (u, v) in pairwise(points):
+        parts.append(f"H{_n(u)}" if y == v else f"V{_n(v)}" if x == u else f"L{_n(u)} {_n(v)}")
+    return "".join(parts)
+
+
+def _tip(tip: Point, way: str, thick: float) -> str:
+    x, y = tip
+    half, long = 3.2 + thick / 3, 8.0
+    corners = {
+        "r": ((-long, -half), (-long, half)),
+        "l": ((long, -half), (long, half)),
+        "u": ((-half, long), (half, long)),
+        "d": ((-half, -long), (half, -long)),
+    }[way]
+    rest = "".join(f"L{_n(x + dx)} {_n(y + dy)}" for dx, dy in corners)
+    return f"M{_n(x)} {_n(y)}{rest}Z"
+
+
+def _label(label: Label) -> Iterator[str]:
+    rect = label.rect
+    step = rect.height / max(1, len(label.words))
+    x = {"start": rect.x, "middle": rect.x + rect.width / 2, "end": rect.right}[label.align]
+    if label.title:
+        yield f"<g><title>{_text(label.title)}</title>"
+    for i, line in enumerate(label.words):
+        yield _words(line, x, rect.y + step * (i + 0.5) + BASELINE * line.size, label.align)
+    if label.title:
+        yield "</g>"
+
+
+def _words(line: Words, x: float, y: float, align: str) -> str:
+    anchor = "" if align == "start" else f' text-anchor="{align}"'
+    bold = ' font-weight="bold"' if line.bold else ""
+    return (
+        f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(line.size)}" class="f-{line.tone}"{anchor}{bold}>'
+        f"{_text(line.text)}</text>"
+    )
+
+
+def _n(value: float) -> str:
+    """At most one decimal."""
+    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
+
+
+def _text(text: str) -> str:
+    """Without what XML does not allow."""
+    return escape(
+        "".join(c if c in "\t\n" or (c >= " " and c not in "\x7f\ufffe\uffff") else "�" for c in text)
+    )
+
+
+def _attribute(text: str) -> str:
+    return _text(text).replace('"', "&quot;").replace("\n", " ")

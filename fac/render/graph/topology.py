@@ -1,0 +1,142 @@
+"""What a picture shows, before anything has a place: stations in a row, and what runs between them.
+
+A station is a layer with the weightless layers between it and its site, because that is where errors arrive;
+the first station is the input and the last one the loss. Links that carry errors are those that are computed:
+a route that nobody needs, and an exact error that a route cuts, are no links.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fac.program.program import Node, Program, Route, Subspace
+
+Key = int | str
+"""A station by its place in the row, or a subspace by its name."""
+Span = tuple[int, int]
+"""The smallest and the largest of the numbers that a folded link stands for."""
+
+
+class Flowing(StrEnum):
+    """What a link carries."""
+
+    VALUE = "value"
+    EXACT = "exact"
+    ROUTE = "route"
+    READING = "reading"
+    """From an error to the subspace that reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What a picture says of a feedback operator, or of the P of a subspace."""
+
+    kind: str
+    symbols: str
+    learning: tuple[str, ...] = ()
+    rank: Span | None = None
+    full: Span | None = None
+    """The largest rank that its ends allow."""
+    scale: float = 1.0
+    through: bool = False
+    added: bool = False
+    tied: bool = False
+    """Whether it is made from the forward weight that it replaces, or takes its steps."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it loses no direction of the error."""
+        return self.rank is not None and self.rank == self.full
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """From where to where, and what of."""
+
+    source: Key
+    target: Key
+    flowing: Flowing
+    operator: Operator | None = None
+    routes: tuple[Route, ...] = ()
+    """The routes that it stands for; several in a folded picture."""
+    count: int = 1
+
+    @property
+    def carries_error(self) -> bool:
+        """Whether it belongs to the backward pass."""
+        return self.flowing is not Flowing.VALUE
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is a `to` route."""
+        return self.operator is not None and self.flowing is Flowing.ROUTE and not self.operator.through
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A box of the forward lane, and whether an error is computed under it."""
+
+    chains: tuple[tuple[Node, ...], ...]
+    """The layers in it, once for each repetition that was folded into it. Empty at the loss."""
+    role: str = "layer"
+    """`input`, `layer` or `loss`."""
+    error: bool = False
+    learns: bool = False
+    starved: bool = False
+    """A layer that should learn gets no error: the spec has a finding."""
+    stacked: bool = False
+    """Whether the repetitions follow one another directly."""
+
+    @property
+    def head(self) -> Node:
+        """The layer that the station is called after."""
+        return self.chains[0][0]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it has weights that keep their initial values."""
+        return any(not node.trainable and bool(node.tensors) for chain in self.chains[:1] for node in chain)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A subspace; or a source that the spec names and does not have."""
+
+    name: str
+    below: Key
+    """The station whose error it reads."""
+    operator: Operator | None
+    """None if nothing is known of it."""
+    subspace: Subspace | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Stations `first` to `last` stand for `count` repetitions, one behind the other."""
+
+    first: int
+    last: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All that a picture shows."""
+
+    program: Program
+    stations: tuple[Station, ...]
+    links: tuple[Link, ...]
+    readings: tuple[Reading, ...] = ()
+    groups: tuple[Group, ...] = ()
+    mixed: bool = False
+    """Whether stations are folded that differ in sizes, ranks or activations."""
+    notes: tuple[str, ...] = ()
+    """What the spec says and the picture cannot show."""
+    pruned: tuple[Route, ...] = field(default=(), repr=False)
+    """The routes that the notes speak of."""
+
+    @property
+    def loss(self) -> int:
+        """The place of the loss."""
+        return len(self.stations) - 1

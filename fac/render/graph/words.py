@@ -1,0 +1,226 @@
+"""The words of a picture, and how much room they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from unicodedata import combining, east_asian_width
+
+from fac.checks.places import has_weights
+from fac.program.lower import kind_of
+from fac.program.program import INPUT, Node
+from fac.render.graph.topology import Flowing, Link, Operator, Reading, Span, Station, Topology
+
+NARROW = {
+    **dict.fromkeys("'ijlIJ", 0.3),
+    **dict.fromkeys(" ,./:;\\|f", 0.36),
+    **dict.fromkeys('-()[]t!r"', 0.44),
+    **dict.fromkeys("*_`sz?cLFk", 0.58),
+}
+WIDE = {
+    **dict.fromkeys("KAVBRXZCU", 0.74),
+    **dict.fromkeys("HNDG&OQw#+<=>^~→×", 0.84),
+    **dict.fromkeys("M%mW@…", 1.0),
+}
+ADVANCE = {**NARROW, **WIDE}
+"""Widths in units of the font size, after DejaVu Sans: what fits in this wide face fits in others."""
+BOLD = 1.1
+MISSING = "no such source"
+STARVED = "no error arrives"
+FROZEN = "frozen"
+LISTED = 12
+"""How many layers a tooltip names."""
+
+
+def width(text: str, size: float, bold: bool = False) -> float:
+    """An upper bound for the width of a line of text."""
+    total = sum(ADVANCE.get(c, 0.66) if c.isascii() or c in ADVANCE else _foreign(c) for c in text)
+    return total * size * (BOLD if bold else 1)
+
+
+def _foreign(character: str) -> float:
+    if combining(character):
+        return 0
+    return 1.05 if east_asian_width(character) in "WF" else 0.8
+
+
+def shortened(text: str, room: float, size: float, bold: bool = False) -> str:
+    """The text, or its two ends around an ellipsis if it needs more room."""
+    if width(text, size, bold) <= room:
+        return text
+    most = len(text) - 1
+    # Names can be of any length, and no glyph is so slim that more of them would fit.
+    most = min(most, int(room / (0.3 * size)) + 1)
+    for keep in range(most, 1, -1):
+        cut = f"{text[: keep - keep // 3]}…{text[len(text) - keep // 3 :]}"
+        if width(cut, size, bold) <= room:
+            return cut
+    return "…"
+
+
+def named(names: Sequence[str]) -> str:
+    """One name, or the first and the last of several."""
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+
+
+def calling(station: Station) -> str:
+    """What a station is called: after its first layer, which is told by its kind if nobody named it."""
+    if station.role != "layer":
+        return station.role
+    heads = [chain[0] for chain in station.chains]
+    if station.head.layer.name is None and not has_weights(station.head):
+        return kind(station.head)
+    return named([head.name for head in heads])
+
+
+def place(topology: Topology, key: int | str) -> str:
+    """The name of an end of a link."""
+    return key if isinstance(key, str) else calling(topology.stations[key])
+
+
+def kind(node: Node) -> str:
+    """The kind of a layer."""
+    return str(kind_of("fac.layers", node.layer).name)
+
+
+def facts(topology: Topology, station: Station) -> list[str]:
+    """The lines under the name of a station."""
+    spec = topology.program.spec
+    if station.role == "loss":
+        return [str(kind_of("fac.losses", spec.loss).name)]
+    if station.role == "input":
+        chain = station.chains[0]
+        return [shape(spec.input.shape), *([", ".join(map(kind, chain))] if chain else [])]
+    lines = [_sized(topology, station)]
+    rest = dict.fromkeys(", ".join(map(kind, chain[1:])) for chain in station.chains)
+    if any(rest):
+        lines.append(" / ".join(text or "-" for text in rest))
+    if station.frozen:
+        lines.append(FROZEN)
+    if station.starved:
+        lines.append(STARVED)
+    return lines
+
+
+def _sized(topology: Topology, station: Station) -> str:
+    """`148 × linear 64 → 64`."""
+    heads = [chain[0] for chain in station.chains]
+    word = kind(heads[0])
+    words = [f"{len(heads)} ×"] if station.stacked else []
+    words += [word] if word != calling(station) else []
+    if has_weights(heads[0]):
+        words += [_sizes(_read(topology, head) for head in heads), "→"]
+    words.append(_sizes(head.shape for head in heads))
+    return " ".join(words)
+
+
+def _read(topology: Topology, node: Node) -> tuple[int, ...] | None:
+    name = node.inputs[0] if node.inputs else ""
+    if name == INPUT:
+        return topology.program.spec.input.shape
+    found = topology.program.by_name.get(name)
+    return None if found is None else found.shape
+
+
+def _sizes(shapes: Iterable[tuple[int, ...] | None]) -> str:
+    found = list(dict.fromkeys(shapes))
+    if len(found) == 1:
+        return shape(found[0])
+    sizes = [prod(s) for s in found if s is not None]
+    return f"{min(sizes)}–{max(sizes)}" if sizes else "?"
+
+
+def shape(of: tuple[int, ...] | None) -> str:
+    """`28x28`, or a question mark."""
+    return "?" if of is None else "x".join(map(str, of)) or "1"
+
+
+# -- operators ---------------------------------------------------------------------------------------------------
+
+
+def label(link: Link) -> list[str]:
+    """What stands beside the line of a route: its operator, its rank, how many such routes there are."""
+    if link.operator is None:
+        return []
+    operator = link.operator
+    lines = [f"{'+ ' if operator.added else ''}{_factor(operator)}{operator.symbols}"]
+    if operator.rank is not None:
+        lines.append(f"r={rank(operator)}")
+    if link.count > 1:
+        lines.append(f"×{link.count}")
+    return lines
+
+
+def rank(operator: Operator) -> str:
+    """`8 / 10`: the rank, and the largest that there could be."""
+    return " / ".join(_range(span) for span in (operator.rank, operator.full) if span is not None)
+
+
+def _range(span: Span) -> str:
+    return str(span[0]) if span[0] == span[1] else f"{span[0]}–{span[1]}"
+
+
+def _factor(operator: Operator) -> str:
+    return "" if operator.scale == 1 else f"{operator.scale:g} "
+
+
+def learned(operator: Operator) -> str:
+    """How the matrices of an operator change."""
+    if not operator.learning:
+        return ""
+    same = operator.learning if len(set(operator.learning)) > 1 else operator.learning[:1]
+    return "fixed" if same == ("fixed",) else f"learned: {' / '.join(same)}"
+
+
+def sentence(topology: Topology, link: Link) -> str:
+    """What a link says, for tooltips and for readers who cannot see the picture."""
+    source, target = place(topology, link.source), place(topology, link.target)
+    if link.flowing is Flowing.VALUE:
+        return f"{source} → {target}"
+    if link.operator is None:
+        return f"error of {source} to {target}, exact"
+    parts = [f"{_factor(link.operator)}{link.operator.symbols}"]
+    parts += [f"rank {rank(link.operator)}"] if link.operator.rank else []
+    parts += [text] if (text := learned(link.operator)) else []
+    if link.flowing is Flowing.READING:
+        return f"error of {source} read by {target}: {', '.join(parts)}"
+    way = f"error of {source} to {target}"
+    if link.operator.added:
+        way += ", added to what comes from above"
+    parts += [f"{link.count} routes"] if link.count > 1 else []
+    return f"{way}: {', '.join(parts)}"
+
+
+def story(topology: Topology, station: Station) -> str:
+    """All about a station, for its tooltip."""
+    if station.role != "layer":
+        return ", ".join([station.role, *facts(topology, station)])
+    lines = [_listed([chain[0].name for chain in station.chains]), *facts(topology, station)]
+    size = sum(tensor.size for chain in station.chains for node in chain for tensor in node.tensors)
+    return "\n".join([*lines, f"{size:,} parameters"] if size else lines)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - LISTED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:LISTED])} and {more} more"
+
+
+def reading_lines(reading: Reading) -> list[str]:
+    """The lines of the box of a subspace."""
+    if reading.operator is None:
+        return [reading.name, MISSING]
+    return [reading.name, f"P r={rank(reading.operator)}", learned(reading.operator)]
+
+
+def headline(topology: Topology) -> str:
+    """The line under the title."""
+    program = topology.program
+    layers = len(program.weighted)
+    size = sum(tensor.size for node in program.nodes for tensor in node.tensors)
+    routes = len(program.routes)
+    parts = [_many(layers, "layer with weights", "layers with weights"), f"{size:,} parameters"]
+    return ", ".join([*parts, _many(routes, "route", "routes") if routes else "all errors exact"])
+
+
+def _many(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"

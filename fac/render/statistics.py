@@ -1,0 +1,37 @@
+"""`fac check --statistics`: how often each rule found something."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from fac.diagnostics import Severity
+from fac.render.columns import columns
+from fac.render.findings import Report
+
+HEADER = ("code", "name", "severity", "findings")
+
+
+def table(report: Report) -> str:
+    """A line for each rule, the most frequent first, and the count of all."""
+    rows = [(code, name, severity, str(count)) for code, name, severity, count in _counts(report)]
+    return "\n\n".join(filter(None, [columns(HEADER, rows) if rows else "", report.closing]))
+
+
+def as_json(report: Report) -> str:
+    """One object for the whole run."""
+    rows = [dict(zip((*HEADER[:3], "count"), row, strict=True)) for row in _counts(report)]
+    return json.dumps(
+        {
+            "files": len(report.checked),
+            "unreadable": [{"path": path, "message": message} for path, message in report.unreadable],
+            **{f"{s}s": sum(row["count"] for row in rows if row["severity"] == s) for s in Severity},
+            "statistics": rows,
+        }
+    )
+
+
+def _counts(report: Report) -> list[tuple[str, str, str, int]]:
+    found = Counter(finding.rule for checked in report.checked for finding in checked.findings)
+    rows = [(rule.code, rule.name, rule.severity.value, count) for rule, count in found.items()]
+    return sorted(rows, key=lambda row: (-row[3], row[0], row[2]))

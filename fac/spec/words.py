@@ -1,0 +1,98 @@
+"""Words of messages: what was found, what is near a misspelt word, names and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+
+from fac.diagnostics import Path, dotted
+
+OTHER_WORDS = {"optimizer": "update", "optimiser": "update", "learning_rate": "lr", "step_size": "lr"}
+"""What other tools call a field."""
+
+
+def found(expected: str, value: object) -> str:
+    """What was expected, and what stands there instead."""
+    match value:
+        case None:
+            return f"{expected}, found nothing"
+        case bool():
+            return f"{expected}, found `{str(value).lower()}`"
+        case str():
+            return f"{expected}, found text `{value if len(value) <= 40 else f'{value[:37]}...'}`"
+        case int() | float():
+            return f"{expected}, found `{value}`"
+        case Mapping():
+            return f"{expected}, found a mapping"
+    return f"{expected}, found a list"
+
+
+def name(path: Path) -> str:
+    """The last key of a path with the indices behind it: `shape[0]`."""
+    start = max((i for i, part in enumerate(path) if isinstance(part, str)), default=0)
+    return f"`{dotted(path[start:])}`" if path else "the spec"
+
+
+def is_number(text: str, *, whole: bool) -> bool:
+    """Whether text in quotes would be a number without them."""
+    try:
+        _ = int(text) if whole else float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def truth(text: str) -> str:
+    """`true` or `false` for the words that other tools take for them, else nothing."""
+    yes, no = ("yes", "on", "y", "true"), ("no", "off", "n", "false")
+    return "true" if text.lower() in yes else "false" if text.lower() in no else ""
+
+
+def count(words: str, n: int, unit: str) -> str:
+    """`at least 2 items`."""
+    return f"{words} {n} {unit}{'s' * (n != 1)}"
+
+
+def field(word: str, missing: list[str], unused: list[str]) -> str:
+    """The field that was most likely meant, one that is missing before one that may be left out; or nothing."""
+    other = OTHER_WORDS.get(word.lower(), "")
+    if other in unused:
+        return other
+    around = _contained(word, missing) or _contained(word, unused)
+    return around or close(word, missing) or close(word, unused)
+
+
+def close(word: str, known: Sequence[str]) -> str:
+    """The known word that was most likely meant, or nothing. Case does not count.
+
+    Whole words within words (`data` and `dataset`) say more than how many letters differ.
+    """
+    return _close(word, tuple(known))
+
+
+@lru_cache(maxsize=1024)
+def _close(word: str, known: tuple[str, ...]) -> str:
+    if within := _contained(word, known):
+        return within
+    lowered = {k.lower(): k for k in reversed(known)}
+    matches = get_close_matches(word.lower(), list(lowered), n=1)
+    return next((lowered[m] for m in matches), "")
+
+
+def _contained(word: str, known: Sequence[str]) -> str:
+    """The known word that holds the word or is held by it; of several the one nearest in length. Or nothing."""
+    word = word.lower()
+    found = [k for k in known if min(len(word), len(k)) > 2 and (word in k.lower() or k.lower() in word)]
+    return min(found, key=lambda k: abs(len(k) - len(word)), default="")
+
+
+def either(words: list[str]) -> str:
+    """`` `a`, `b` or `c` ``."""
+    quoted = [f"`{word}`" for word in words]
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))
+
+
+def one_of(words: str, known: list[str]) -> str:
+    """The words and a list; nothing where there is nothing to list."""
+    return f"{words} {', '.join(f'`{k}`' for k in known)}" if known else ""

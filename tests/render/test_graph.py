@@ -1,0 +1,207 @@
+"""Pictures as text: what they show of each spec of `tests/render/graph`, and that they show what is computed.
+
+`FAC_UPDATE_GOLDEN=1 pytest` writes the expected files anew; look at the SVG files before you commit them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import fac
+from fac import source
+from fac.diagnostics import FacError
+from fac.pipeline import parse
+from fac.program.lower import lower
+from fac.program.program import Program
+from fac.render.graph import FORMATS, mermaid, render
+from fac.render.graph.fold import folded
+from fac.render.graph.read import topology
+from fac.render.graph.words import shortened, width
+
+HERE = Path(__file__).parent / "graph"
+SPECS = sorted(HERE.glob("*.yaml"))
+SVG = ("frozen", "add", "broken", "names", "one")
+"""Those whose SVG text is kept here; others are in `docs/img`, where readers see them."""
+IMAGES = Path(__file__).parents[2] / "docs" / "img"
+
+
+def program(name: str) -> Program:
+    spec, findings = parse(source.read(str(HERE / f"{name}.yaml")))
+    assert spec is not None, findings
+    return lower(spec)
+
+
+def compare(path: Path, text: str) -> None:
+    if os.environ.get("FAC_UPDATE_GOLDEN"):
+        path.write_text(text, "utf-8")
+    assert text == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_mermaid(spec: Path) -> None:
+    compare(spec.with_suffix(".mmd"), mermaid(program(spec.stem)))
+
+
+@pytest.mark.parametrize("name", SVG)
+def test_svg(name: str) -> None:
+    compare(HERE / f"{name}.svg", render(program(name), "svg").decode())
+
+
+@pytest.mark.parametrize("name", ["ldfa", "mixed", "names"])
+def test_dot(name: str) -> None:
+    compare(HERE / f"{name}.dot", render(program(name), "dot").decode())
+
+
+@pytest.mark.parametrize("name", ["ldfa", "mixed", "residual"])
+def test_pictures_of_the_documentation(name: str) -> None:
+    compare(IMAGES / f"{name}.svg", render(program(name), "svg").decode())
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "feedback"),
+    [
+        ("bus", range(512, 208, -16), {"rule": "dfa"}),
+        ("deep", [64] * 149, {"rule": "ldfa", "rank": 8}),
+    ],
+)
+def test_pictures_of_long_networks(name: str, widths: Iterable[int], feedback: dict[str, object]) -> None:
+    layers = [
+        layer
+        for i, out in enumerate(widths, 1)
+        for layer in ({"kind": "linear", "name": f"fc{i}", "out": out}, {"kind": "relu"})
+    ]
+    spec = {
+        "fac": 1,
+        "name": name,
+        "input": {"shape": (784,)},
+        "layers": (*layers, {"kind": "linear", "name": "logits", "out": 10}),
+        "loss": {"kind": "cross_entropy"},
+        "feedback": feedback,
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    compare(IMAGES / f"{name}.svg", render(lower(fac.load(spec)), "svg").decode())
+
+
+def test_the_documentation_shows_all_of_them() -> None:
+    text = (IMAGES.parent / "pictures.md").read_text("utf-8")
+    assert set(re.findall(r"\(img/([\w.]+)\)", text)) == {path.name for path in IMAGES.glob("*.svg")}
+    assert f"```mermaid\n{mermaid(program('one'))}```" in text
+
+
+# -- what cannot be drawn as it is -------------------------------------------------------------------------------
+
+
+def test_an_error_in_a_circle_is_drawn_and_named() -> None:
+    shown = topology(program("circle"))
+    assert [station.error for station in shown.stations] == [False, True, True, True, True, False]
+    assert shown.notes == ("`to: fc3, from: fc1` closes a circle of errors",)
+
+
+def test_what_cannot_be_drawn_is_a_note() -> None:
+    shown = topology(program("broken"))
+    assert shown.notes == (
+        "`to: nope, from: loss` names no layer with weights",
+        "`through: fc1` is not computed: nobody needs an error from `fc1` to the input: nothing there learns",
+    )
+    assert [r.name for r in shown.readings if r.operator is None] == ["tsak"]
+    assert [s.head.name for s in shown.stations[1:-1] if s.starved] == ["side"]
+
+
+# -- files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_svg_is_well_formed_and_accessible(spec: Path) -> None:
+    root = ElementTree.fromstring(render(program(spec.stem), "svg"))
+    name = program(spec.stem).spec.name
+    assert root.get("role") == "img"
+    assert (root.get("aria-label") or "").startswith(f"{name}: ")
+    first, second = list(root)[:2]
+    assert (first.tag.rpartition("}")[2], first.text) == ("title", name)
+    assert second.tag.endswith("desc")
+    assert second.text
+    # A colour that only one of the two grounds has a rule for would be black on the other.
+    style = root[2].text or ""
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
+    used = {c for e in root.iter() for c in (e.get("class") or "").split() if c != "fac"}
+    for rules in (light, dark):
+        assert used == set(re.findall(r"\.fac \.([\w-]+)\{", rules))
+
+
+LABEL = r'"(?:[\w .,:/()=→×…–+^-]|#\d+;|<br/>|δ)*"'
+LINES = (
+    r"flowchart TB",
+    rf"subgraph \w+\[{LABEL}\]",
+    r"direction (LR|RL)",
+    r"end",
+    rf"[sep]\d+(\[{LABEL}\]|\(\[{LABEL}\]\))",
+    r'j\d+x\d+\(\(" "\)\)',
+    rf"[sepj]\w+ (==>|-->|---)(\|{LABEL}\|)? [sepj]\w+",
+    r"forward ~~~ errors",
+    r"style \w+ fill:none,stroke:#8b949e",
+    r"classDef \w+ [\w:#, -]+",
+    r"class \w+(,\w+)* \w+",
+    r"linkStyle \d+(,\d+)* stroke:#\w{6},stroke-width:[\d.]+px(,stroke-dasharray:[\d. ]+)?",
+    rf"%% {LABEL[1:-1]}",
+)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_mermaid_keeps_to_a_small_part_of_the_language(spec: Path) -> None:
+    """Each line has one of a few forms, with codes for all that could be markup, and every name is defined."""
+    lines = [line.strip() for line in mermaid(program(spec.stem)).splitlines()]
+    links = 0
+    for line in lines:
+        assert any(re.fullmatch(form, line) for form in LINES), line
+        links += bool(re.search(r" (==>|-->|---)", line))
+    named = set(re.findall(r"^([sepj]\w+)[\[(]", "\n".join(lines), re.MULTILINE))
+    ends = {end for line in lines for end in re.findall(r"^(\w+) (?:==>|-->|---).* (\w+)$", line)}
+    assert {name for pair in ends for name in pair} <= named
+    styled = [int(n) for line in lines if line.startswith("linkStyle") for n in line.split()[1].split(",")]
+    assert sorted(styled) == list(range(links))
+    opened = sum(line.startswith("subgraph") for line in lines)
+    assert opened == lines.count("end")
+
+
+def test_png_and_pdf() -> None:
+    assert render(program("mixed"), "png").startswith(b"\x89PNG")
+    assert render(program("mixed"), "pdf").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", ["png", "pdf"])
+def test_a_missing_package_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(FacError) as caught:
+        render(program("one"), name)
+    assert str(caught.value) == (
+        f'a picture as {name.upper()} needs vl-convert-python: pip install "fac-compiler[viz]"'
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_draws_every_program(name: str) -> None:
+    """A finding is no reason for a traceback: the summary of a check draws broken specs, too."""
+    for spec in SPECS:
+        assert render(program(spec.stem), name)
+
+
+def test_words_are_cut_in_the_middle() -> None:
+    long = "a_very_long_name_for_a_layer"
+    cut = shortened(long, 90, 12)
+    assert cut == "a_very_l…yer"
+    assert width(cut, 12) <= 90
+    assert shortened("fc1", 90, 12) == "fc1"
+    assert shortened(long, 3, 12) == "…"
+    assert width("层", 12) > width("a", 12)
+
+
+def test_a_short_network_is_not_folded() -> None:
+    shown = topology(program("residual"))
+    assert folded(shown) is shown
