@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+from fac.cli.output import tell
 from fac.diagnostics import FacError, SpecError
 
 COMMANDS = (
@@ -67,7 +68,7 @@ def main() -> None:
         click.echo(error, err=True)
         sys.exit(1)
     except FacError as error:
-        click.echo(f"fac: {error}", err=True)
+        tell(error)
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: nothing is wrong, and nobody is left to tell.
@@ -77,6 +78,6 @@ def main() -> None:
         if os.environ.get("FAC_TRACEBACK"):
             raise
         # Python would exit with 1, which means "findings".
-        click.echo(f"fac: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        tell(f"internal error, please report it: {type(error).__name__}: {error}")
         click.echo("     (FAC_TRACEBACK=1 shows where)", err=True)
         sys.exit(2)

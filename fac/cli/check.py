@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ import click
 from fac import source
 from fac.cli import ci
 from fac.cli.backends import not_empty
-from fac.cli.output import write
+from fac.cli.output import colored, tell, write
 from fac.diagnostics import FacError, Severity
 from fac.lint.files import STDIN, Files
 from fac.lint.run import lint
@@ -146,7 +145,7 @@ def COMMAND(
         if files.stdin_name in files.excluded:
             fixing.shown.append(sys.stdin.buffer.read())
         click.echo(fixing.output, nl=False)
-    color = _color(err=passed_on) and output_file is None
+    color = colored(err=passed_on) and output_file is None
     report = Report(tuple(checked), tuple(unreadable), color, quiet, ci.top())
     text = _statistics(shown_as, report) if statistics else render(shown_as, report)
     if output_file is not None:
@@ -157,13 +156,13 @@ def COMMAND(
     notes += [f"{report.counted}: see `{output_file}`"] if output_file is not None else []
     notes += [fixing.note] if fixing is not None and fixing.count else []
     for message in [] if quiet else notes:
-        click.echo(f"fac: {message}", err=True)
+        tell(message)
     _tell(unreadable)
     if shown_as == "github":
         try:
             ci.write_summary(report)
         except FacError as error:
-            click.echo(f"fac: {error}", err=True)  # the findings are told all the same
+            tell(error)  # the findings are told all the same
     # What uploads a SARIF file takes a failing producer for a broken one.
     passing = exit_zero or shown_as == "sarif"
     sys.exit(2 if unreadable else 1 if failed and not passing else 0)
@@ -194,16 +193,11 @@ def _end_of_diff(
     else:
         click.echo(fixing.output, nl=False)
     if fixing.count and not quiet:
-        click.echo(f"fac: {fixing.note}", err=True)
+        tell(fixing.note)
     _tell(unreadable)
     sys.exit(2 if unreadable else 1 if fixing.files and not exit_zero else 0)
 
 
 def _tell(unreadable: list[tuple[str, str]]) -> None:
     for message in dict.fromkeys(message for _, message in unreadable):
-        click.echo(f"fac: {message}", err=True)
-
-
-def _color(*, err: bool) -> bool:
-    """Colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
-    return (sys.stderr if err else sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+        tell(message)

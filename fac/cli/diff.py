@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from fac import pipeline
+from fac.cli.output import colored
 from fac.diagnostics import SpecError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def diff(old: str, new: str, output_format: str, as_object: bool, exit_code: boo
     elif output_format == "markdown":
         click.echo(markdown(difference, old if new == STDIN else new), nl=False)
     else:
-        click.echo(text(difference, _color()), nl=False)
+        click.echo(text(difference, colored()), nl=False)
     sys.exit(1 if exit_code and not difference.same else 0)
 
 
@@ -71,11 +71,6 @@ def _programs(old: str, new: str) -> tuple[Program, Program]:
         findings = tuple(finding for error in refused for finding in error.diagnostics)
         raise SpecError("\n\n".join(map(str, refused)), findings)
     return found[0], found[1]
-
-
-def _color() -> bool:
-    """Colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 COMMAND = diff

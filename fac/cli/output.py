@@ -1,12 +1,25 @@
-"""Where a command's result goes: to standard output, or whole into a file."""
+"""Where a command's result goes: to standard output, or whole into a file; and how it speaks to people."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from contextlib import suppress
 
-from fac.diagnostics import FacError
+import click
+
+from fac.diagnostics import FacError, plain
+
+
+def tell(message: object) -> None:
+    """One line on standard error, whatever names of files are in it."""
+    click.echo(f"fac: {plain(str(message))}", err=True)
+
+
+def colored(*, err: bool = False) -> bool:
+    """Whether to paint: colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
+    return (sys.stderr if err else sys.stdout).isatty() and not os.environ.get("NO_COLOR")
 
 
 def write(path: str, content: str | bytes) -> None:

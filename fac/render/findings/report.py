@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from unicodedata import category
 
-from fac.diagnostics import Diagnostic, Severity, Span
+from fac.diagnostics import Diagnostic, Severity, Span, plain
 from fac.source import Document
+
+TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What changes the direction of the text behind it, so that a line reads as what it is not."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,18 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
 
 def where(document: Document, place: Span | str) -> str:
     """The place of a finding on one line: `spec.fac.yaml:14:56`."""
+    # A name may hold a line feed, behind which the runner of a CI could take the rest for a command.
     if isinstance(place, Span):
-        return f"{document.name}:{place.line}:{place.column}"
+        return f"{plain(document.name)}:{place.line}:{place.column}"
     in_words = place in document.overridden.values()
-    return printable(f"{document.name} ({place})") if in_words else place
+    return plain(f"{document.name} ({place})" if in_words else place)
 
 
 def printable(text: str) -> str:
-    """The text without characters that would steer the terminal."""
-    return (
-        text if text.isprintable() else "".join("�" if c != "\t" and category(c) == "Cc" else c for c in text)
-    )
+    """The text, as long as it was, without characters that would steer the terminal or turn the line round."""
+    return text if text.isprintable() else "".join("�" if _steers(c) else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    kind = category(character)
+    return (kind == "Cc" and character != "\t") or kind in ("Cs", "Zl", "Zp") or character in TURNING

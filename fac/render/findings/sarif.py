@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +23,8 @@ TOP = "%SRCROOT%"
 """What paths start from, in the name that code scanning knows for the top of a repository."""
 FINGERPRINT = "facFinding/v1"
 """Not `primaryLocationLineHash`: what uploads the file computes that itself, and warns of another one."""
+PROVED = 300_000
+"""Characters of each file that are read again: a fix is offered alone, so each is proved alone, on the whole text."""
 
 LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
@@ -45,7 +49,10 @@ def render(report: Report) -> str:
         "originalUriBaseIds": {TOP: {"description": {"text": "the top of the repository"}}},
         "columnKind": "unicodeCodePoints",
         "artifacts": [{"location": _location(file)} for file in files],
-        "results": [_result(row, numbers, files[row.file]) for row in found],
+        "results": [
+            _result(row, numbers, files[row.file], change)
+            for row, change in zip(found, _changes(found), strict=True)
+        ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
@@ -64,7 +71,9 @@ def _rule(rule: Rule, page: Page | None) -> dict[str, Any]:
     return shown
 
 
-def _result(row: Row, numbers: dict[str, int], artifact: int) -> dict[str, Any]:
+def _result(
+    row: Row, numbers: dict[str, int], artifact: int, change: dict[str, Any] | None
+) -> dict[str, Any]:
     rule = row.finding.rule
     physical: dict[str, Any] = {"artifactLocation": _location(row.file) | {"index": artifact}}
     if row.span is not None:
@@ -77,11 +86,23 @@ def _result(row: Row, numbers: dict[str, int], artifact: int) -> dict[str, Any]:
         "locations": [{"physicalLocation": physical}],
         "partialFingerprints": {FINGERPRINT: row.fingerprint},
     }
-    if row.finding.fix is not None and (change := _change(row.document, row.finding.fix)):
+    if row.finding.fix is not None and change is not None:
         location = physical["artifactLocation"]
         changes = [{"artifactLocation": location, "replacements": [change]}]
         result["fixes"] = [{"description": _message(row.finding.fix.message), "artifactChanges": changes}]
     return result
+
+
+def _changes(found: Iterable[Row]) -> Iterator[dict[str, Any] | None]:
+    """For each finding the piece of text that its fix replaces; None where there is none, or no room to prove it."""
+    read = Counter[str]()
+    for row in found:
+        fix, text = row.finding.fix, row.document.text
+        if fix is None or read[row.file] > max(0, PROVED - len(text)):
+            yield None
+        else:
+            read[row.file] += len(text)
+            yield _change(row.document, fix)
 
 
 def _change(document: Document, fix: Fix) -> dict[str, Any] | None:

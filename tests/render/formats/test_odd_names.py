@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 
-from fac.diagnostics import Diagnostic
+from fac.diagnostics import Diagnostic, plain
 from fac.render.findings import Checked, Report, render
 from fac.render.findings.portable import path_in, sound
 from fac.render.findings.report import printable
@@ -51,6 +51,26 @@ def test_github(name: str, message: str, help: str) -> None:
     assert f"FAC301 {printable(sound(message))}" in told
     assert command(second)[1].keys() == {"title", "file", "line", "col", "endLine", "endColumn"}
     assert command(third)[2] == sound(message)
+
+
+@given(NAMES, TEXTS, TEXTS)
+def test_people(name: str, message: str, help: str) -> None:
+    """No name begins a line of its own, which the runner of a CI might take for a command."""
+    found = RANK.at(("fac",), message, help=help), RANK.at(("nowhere",), message)
+    of = Report((Checked(parse_text(GOOD, name), found),))
+    told = f"{plain(name)}:1:{{}}: FAC301 {plain(message)}"
+    assert render("concise", of).split("\n") == [told.format(1), told.format(6), "2 errors in 1 file"]
+    text = render("full", of)
+    assert text.encode()
+    lines = text.split("\n")
+    assert lines[:2] == [f"error[FAC301]: {plain(message)}", f"  --> {plain(name)}:1:1"]
+    assert len(lines) == 4 + bool(help) + 1 + 4 + 1 + 1
+
+
+def test_a_line_is_not_turned_round() -> None:
+    text = GOOD.replace("fac: 1", "fac: 1 # \u202eevil\u2069")
+    shown = render("full", Report((Checked(parse_text(text, "a"), (RANK.at(("fac",), "x"),)),)))
+    assert shown.split("\n")[2] == "   1 | fac: 1 # �evil�"
 
 
 @given(NAMES, TEXTS, TEXTS)

@@ -14,6 +14,7 @@ import pytest
 from jsonschema import Draft4Validator
 from sarif_pydantic import Sarif
 
+from fac import pipeline
 from fac.checks.pages import pages
 from fac.render.findings import Report, render
 from fac.render.findings.portable import rows
@@ -102,8 +103,6 @@ ROUTES = GOOD.replace("{", "{{").replace("}", "}}") + "feedback:\n  routes:\n" +
     ],
 )
 def test_sarif_carries_fixes(before: str, after: str, region: tuple[int, ...], inserted: str) -> None:
-    from fac import pipeline
-
     wrong = parse_text(GOOD.replace(before, after), "a.fac.yaml")
     findings = [finding for finding in pipeline.check(wrong) if finding.fix]
     assert findings
@@ -118,6 +117,16 @@ def test_sarif_carries_fixes(before: str, after: str, region: tuple[int, ...], i
     start = len("".join(lines[: region[0] - 1])) + region[1] - 1
     end = len("".join(lines[: region[2] - 1])) + region[3] - 1
     assert pipeline.check(parse_text(wrong.text[:start] + inserted + wrong.text[end:])) == ()
+
+
+def test_of_many_fixes_in_a_long_text_the_first_are_carried() -> None:
+    """Each is proved alone, which takes reading the whole text again."""
+    wrong = GOOD + "# " + "x" * 120_000 + "\n"
+    for before, after in (("out: 32", "uot: 32"), ("out: 10", "otu: 10"), ("rule: sgd", "rule: sgdd")):
+        wrong = wrong.replace(before, after)
+    findings = [found for found in pipeline.check(parse_text(wrong)) if found.fix]
+    (run,) = sarif(file("a.fac.yaml", *findings, text=wrong))["runs"]
+    assert ["fixes" in result for result in run["results"]] == [True, True] + [False] * (len(findings) - 2)
 
 
 def test_a_message_is_no_link() -> None:
