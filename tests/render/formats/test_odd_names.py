@@ -58,8 +58,8 @@ def test_people(name: str, message: str, help: str) -> None:
     """No name begins a line of its own, which the runner of a CI might take for a command."""
     found = RANK.at(("fac",), message, help=help), RANK.at(("nowhere",), message)
     of = Report((Checked(parse_text(GOOD, name), found),))
-    told = f"{plain(name)}:1:{{}}: FAC301 {plain(message)}"
-    assert render("concise", of).split("\n") == [told.format(1), told.format(6), "2 errors in 1 file"]
+    told = [f"{plain(name)}:1:{column}: FAC301 {plain(message)}" for column in (1, 6)]
+    assert render("concise", of).split("\n") == [*told, "2 errors in 1 file"]
     text = render("full", of)
     assert text.encode()
     lines = text.split("\n")
