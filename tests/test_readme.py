@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fac
+from fac.checks.pages import pages as pages_of_rules
 from fac.cli import COMMANDS, main
 from fac.cli import fac as group
 
@@ -124,6 +125,11 @@ def test_every_command_exists_with_its_options() -> None:
         assert command, name
         known = {text for parameter in command.params for text in parameter.opts}
         assert set(options) <= known, (name, options)
+
+
+def test_the_rules_are_counted() -> None:
+    (count,) = re.findall(r"\[(\d+) rules\]", README)
+    assert int(count) == len(pages_of_rules())
 
 
 def test_every_make_target_exists() -> None:

@@ -73,6 +73,20 @@ def test_messages(root: Path) -> None:
     assert f"fac: {caught.value}\n" == block("fac: `fac.toml`: `selct")
 
 
+def test_mending(root: Path) -> None:
+    """The patch is the one that is shown, and `--fix` does the same."""
+    shown = block("$ fac check --diff").partition("\n")[2]
+    patch, note = shown[: shown.index("fac: ")], shown[shown.index("fac: ") :]
+    lines = patch.splitlines()[3:]
+    spec = root / "spec.fac.yaml"
+    spec.write_text("fac: 1\n" + "".join(f"{line[1:]}\n" for line in lines if line[0] != "+"))
+    result = check("--diff", "--isolated", spec.name)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, patch, note)
+    mended = "fac: 1\n" + "".join(f"{line[1:]}\n" for line in lines if line[0] != "-")
+    assert check("--fix", "--isolated", spec.name).exit_code == 0
+    assert spec.read_text() == mended
+
+
 def test_comments(root: Path) -> None:
     (root / "example.fac.yaml").write_text(block("fac: 1\n"))
     result = check("example.fac.yaml", "--isolated", "--output-format", "concise")
