@@ -1,7 +1,7 @@
 # A machine with python >= 3.11 and make is enough: everything is installed into .venv, nothing elsewhere.
-#   make test     formatting, lint, types, import contracts, tests (what CI runs)
+#   make test     formatting, lint, types, import contracts, all tests (what CI runs)
 #   make check    the same without the tests
-#   make test-tools    what is published against programs of others: a YAML language server, readers of reports
+#   make test-tools    of the tests those with programs of others: a YAML language server, readers of reports
 #   make demo     a tour of the commands on small examples
 #   make bench    the measurements behind the README
 #   make format   formats the sources and applies the safe fixes of the linter
@@ -24,8 +24,8 @@ export ORT_DISABLE_TELEMETRY ?= 1
 .PHONY: test test-tools check demo bench format install clean
 .DELETE_ON_ERROR:
 
-test: check
-	$(BIN)/pytest
+test: check $(TOOLS)/.installed
+	$(BIN)/pytest tests tests/tools
 
 test-tools: install $(TOOLS)/.installed
 	$(BIN)/pytest tests/tools

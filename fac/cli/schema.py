@@ -20,9 +20,15 @@ def COMMAND(markdown: bool) -> None:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of version 1 of the spec."""
+    found = ModelSpec.model_json_schema(by_alias=True)
+    for model in found["$defs"].values():
+        for field in model.get("properties", {}).values():
+            # The word that chooses a kind stands for all of it: an editor shows there what the kind is.
+            if "const" in field and "description" in model:
+                field.setdefault("description", model["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:fac:spec:v1",
-        **ModelSpec.model_json_schema(by_alias=True),
+        **found,
         "title": "fac spec, version 1",
     }

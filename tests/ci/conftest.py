@@ -54,10 +54,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def offline(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables for which pip takes the wheel of this tree, and what it needs, from a folder and nothing elsewhere."""
     folder = tmp_path_factory.mktemp("wheels")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir", "--quiet")
     call(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, clone, cwd=folder)
     call(*pip, "download", "--dest", folder, "--constraint", PINS, *needed(), cwd=folder)
     return clean_environment(
+        HOME=str(tmp_path_factory.mktemp("home")),  # virtualenv keeps copies there
         PIP_NO_INDEX="1",
         PIP_FIND_LINKS=str(folder),
         PIP_CONFIG_FILE=os.devnull,

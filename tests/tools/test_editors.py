@@ -143,6 +143,7 @@ def test_keys_are_offered(server: LanguageServer, right: str, place: str, keys: 
         ("lr", "Learning rate."),
         ("feedback", "Low-dimensional feedback alignment"),
         ("input", "The data that the first layer reads."),
+        ("kind", "A = H W^T"),
     ],
 )
 def test_hover_texts(server: LanguageServer, at: str, text: str) -> None:
