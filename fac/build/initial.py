@@ -9,8 +9,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.program.tensors import SvdFactor, Tensor
-from fac.spec.init import Init, Normal, Uniform
+from fac.program.tensors import Masked, SvdFactor, Tensor
+from fac.spec.init import Density, Init, Normal, Uniform
 
 Array = NDArray[np.float64]
 
@@ -43,6 +43,23 @@ def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
 
 
 def _draw(tensor: Tensor, init: Init | SvdFactor, seed: int) -> Array:
+    values = _entries(tensor, init, seed)
+    if tensor.mask is None:
+        return values
+    # A stream of its own: what is kept has the values that it has without a mask.
+    return np.where(_kept(tensor.mask, tensor.shape, _generator(seed, f"{tensor.name}.mask")), values, 0.0)
+
+
+def _kept(mask: Masked, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:
+    draws = rng.random(shape)
+    if isinstance(mask.law, Density):
+        return draws < mask.law.density
+    # The smallest of equal draws: every choice of so many is equally likely.
+    order = draws.argsort(axis=1 - mask.units, kind="stable")
+    return order.argsort(axis=1 - mask.units) < mask.law.per_unit
+
+
+def _entries(tensor: Tensor, init: Init | SvdFactor, seed: int) -> Array:
     shape, rng = tensor.shape, _generator(seed, tensor.name)
     match init:
         case "zeros":

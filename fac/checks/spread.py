@@ -129,8 +129,8 @@ class Spread:
         if isinstance(matrix, Transpose):
             return self._weight(self.program.by_name[route.node])
         if isinstance(matrix, Random):
-            entries = variance(route.tensors[0])
-            return exactly(wide(ends.writes) * entries) if entries else None
+            kept = (variance(route.tensors[0]) or 0.0) * route.tensors[0].kept
+            return exactly(wide(ends.writes) * kept) if kept else None
         if not isinstance(matrix, LowRank):
             return None
         read, write = route.tensors

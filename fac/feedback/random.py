@@ -10,9 +10,9 @@ from pydantic import Field
 from fac.feedback.learning import ways
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
 from fac.program.program import Ends
-from fac.program.tensors import Role, SvdFactor, Tensor
+from fac.program.tensors import Masked, Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
-from fac.spec.init import Init
+from fac.spec.init import Init, Mask, PerUnit
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
@@ -27,13 +27,20 @@ class Random(Matrix):
         "outputs)) on a `to` route.",
     )
     learn: AnyLearning = Field(Fixed(), description="How B changes.")
+    mask: Mask | None = Field(
+        None,
+        description="Keep some entries of B, as sparse direct feedback does (arXiv 1903.02083). It saves no "
+        "arithmetic: B is stored and multiplied whole.",
+    )
 
 
 def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
     """B."""
     through = ends.weight is not None
     shape = (ends.reads, ends.writes) if through else (ends.writes, ends.reads)
-    return (Tensor(f"{ends.prefix}.B", shape, law(matrix, ends), ends.writes, ends.reads, Role.FEEDBACK),)
+    mask = None if matrix.mask is None else Masked(matrix.mask, units=1 if through else 0)
+    name, init = f"{ends.prefix}.B", law(matrix, ends)
+    return (Tensor(name, shape, init, ends.writes, ends.reads, Role.FEEDBACK, mask=mask),)
 
 
 def law(matrix: Random, ends: Ends) -> Init | SvdFactor:
@@ -44,7 +51,7 @@ def law(matrix: Random, ends: Ends) -> Init | SvdFactor:
 
 
 def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
-    """`like_forward` where there is no forward weight, or a rule that cannot teach a full matrix."""
+    """`like_forward` without a forward weight, a rule that cannot teach a full matrix, or a mask that does not fit."""
     if matrix.init == "like_forward" and ends.weight is None:
         return ShapeError(
             "a `to` route has no forward weight to be drawn like", "use `launay` or `normal`", "init"
@@ -52,6 +59,16 @@ def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
     if not isinstance(matrix.learn, Fixed) and ways(matrix.learn).full is None:
         return ShapeError(
             f"`{ways(matrix.learn).name}` cannot teach a full matrix", "use `kolen_pollack`", "learn"
+        )
+    if matrix.mask is not None and not isinstance(matrix.learn, Fixed):
+        return ShapeError(
+            "a masked matrix cannot learn: a step would fill its zeros", "remove `mask` or `learn`", "mask"
+        )
+    if isinstance(matrix.mask, PerUnit) and matrix.mask.per_unit > ends.reads:
+        return ShapeError(
+            f"`per_unit: {matrix.mask.per_unit}` of an error of {ends.reads} components",
+            f"use at most {ends.reads}",
+            "mask",
         )
     return None
 

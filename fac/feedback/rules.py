@@ -19,7 +19,7 @@ from fac.program.lower import selected
 from fac.program.program import LOSS, Node, Program
 from fac.program.site import first_weighted, last_weighted, site_of
 from fac.spec.feedback import AnyLearning, Fixed, Matrix, ShortHand, ThroughRoute, ToRoute
-from fac.spec.init import Init
+from fac.spec.init import Init, Mask
 from fac.spec.train import Positive
 
 
@@ -44,6 +44,10 @@ class DirectFeedbackAlignment(ShortHand):
     rule: Literal["dfa"] = "dfa"
     init: Init = Field("launay", description="Initial feedback matrices.")
     learn: AnyLearning = Field(Fixed(), description="How the feedback matrices change.")
+    mask: Mask | None = Field(
+        None,
+        description="Keep some entries of every feedback matrix: sparse direct feedback (arXiv 1903.02083).",
+    )
     scale: float = Field(1.0, description="Factor on every feedback matrix.")
 
 
@@ -119,7 +123,7 @@ def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
 
 def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
     """From the loss `to` each weighted node but the last."""
-    matrix = Random(init=rule.init, learn=rule.learn, scale=rule.scale)
+    matrix = Random(init=rule.init, learn=rule.learn, mask=rule.mask, scale=rule.scale)
     return Expansion(tuple(_to(node, matrix) for node in _direct(rule, program)))
 
 

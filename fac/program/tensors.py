@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fac.spec.init import Init
+from fac.spec.init import Density, Init, PerUnit
 
 
 class Role(StrEnum):
@@ -27,6 +27,15 @@ class SvdFactor:
 
 
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """Which entries of a feedback matrix are kept: the others are zero from the start."""
+
+    law: PerUnit | Density
+    units: int
+    """The axis of the units that are fed; the other one is that of the error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """One array of the state."""
 
@@ -37,6 +46,7 @@ class Tensor:
     fan_out: int = 1
     role: Role = Role.PARAMETER
     trainable: bool = True
+    mask: Masked | None = None
 
     @property
     def part(self) -> str:
@@ -51,6 +61,14 @@ class Tensor:
             if self.role is Role.FEEDBACK
             else self.name.rpartition(".")[0]
         )
+
+    @property
+    def kept(self) -> float:
+        """The share of entries that the mask keeps, expected."""
+        if self.mask is None:
+            return 1.0
+        law = self.mask.law
+        return law.density if isinstance(law, Density) else law.per_unit / self.shape[1 - self.mask.units]
 
     @property
     def size(self) -> int:

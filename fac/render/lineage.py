@@ -201,7 +201,7 @@ class Lineage:
         given, passed = self._given(tensor)
         chain: list[str] = []
         if any(op.origin.phase == Phase.UPDATE for op in passed):
-            chain.append(kind_of("fac.updates", plan(self.program.spec.update, tensor).rule).name)
+            chain.append(kind_of("fac.updates", plan(self.program, tensor).rule).name)
         if any(op.kind == "clamp" or op.origin.node == "clip" for op in passed):
             chain.append("clip")
         if tensor.role == Role.FEEDBACK:
@@ -291,7 +291,7 @@ def describe(owner: Owner) -> str:
 
 def symbols(route: Route) -> str:
     """The matrices of an operator in the order of the product: `Q P`, `B`; its kind if it has none."""
-    names = [tensor.part for tensor in reversed(route.tensors)]
+    names = [f"{'masked ' if t.mask else ''}{t.part}" for t in reversed(route.tensors)]
     return " ".join(names) or str(kind_of("fac.feedback", route.matrix).name)
 
 

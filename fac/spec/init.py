@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from fac.spec.base import Model
 
@@ -24,5 +24,28 @@ class Uniform(Model):
     kind: Literal["uniform"] = "uniform"
     bound: Annotated[float, Field(ge=0)] = Field(description="Largest absolute value of the entries.")
 
+
+class PerUnit(Model):
+    """Each unit that is fed reads so many components of the error, and has zeros for the others."""
+
+    per_unit: Annotated[int, Field(gt=0)] = Field(description="How many, drawn without replacement.")
+
+
+class Density(Model):
+    """Each entry is kept with this probability, and is zero otherwise."""
+
+    density: Annotated[float, Field(gt=0, le=1)] = Field(description="The probability.")
+
+
+def _mask_tag(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((tag for tag in ("per_unit", "density") if tag in value), None)
+    return "density" if isinstance(value, Density) else "per_unit"
+
+
+Mask = Annotated[
+    Annotated[PerUnit, Tag("per_unit")] | Annotated[Density, Tag("density")], Discriminator(_mask_tag)
+]
+"""Which entries of a matrix are drawn; the others are zero."""
 
 Init = Named | Annotated[Normal | Uniform, Field(discriminator="kind")]

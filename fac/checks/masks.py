@@ -1,0 +1,98 @@
+"""FAC327: masks that leave out what they should not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, exp, inf, log, log1p
+
+from fac.checks.laws import wide
+from fac.checks.places import by_origin, matrix_of
+from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.program import Program, Route
+from fac.program.tensors import Masked
+from fac.spec.init import PerUnit
+
+MASK_LEAVES_OUT = Rule("FAC327", "mask-leaves-out", Severity.WARNING)
+
+RARE = 0.05
+"""How many left out are expected where nobody needs to be told: none in 19 of 20 runs, or more."""
+
+
+def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
+    """A mask leaves a component of the error without a unit that it reaches, or a unit without any error.
+
+    A masked feedback matrix is drawn once and stays as it is. A class whose column is all zero is never heard of below:
+    its mistakes move the last layer alone. A unit whose row is all zero never learns. With s components for each of n
+    units, of C, a component is left out with probability (1 - s / C)^n: of 1,000 classes with one for each of 1,000
+    units, 368 are. Entries kept with probability p leave out a component with (1 - p)^n, and a unit with (1 - p)^C.
+
+    Reported is what is expected, because each seed draws another mask.
+
+    Bad:
+
+        feedback: {rule: dfa, mask: {per_unit: 1}}
+
+    Good:
+
+        feedback: {rule: dfa, mask: {per_unit: 3}}
+
+    See arXiv 1903.02083.
+    """
+    masked = (r for r in program.routes if r.ends is not None and any(t.mask for t in r.tensors))
+    for routes in by_origin(masked).values():
+        route = max(routes, key=lambda route: sum(_left_out(route)))
+        missed, idle = _left_out(route)
+        if max(missed, idle) > RARE:
+            yield MASK_LEAVES_OUT.at(
+                matrix_of(program, route, "mask"), _told(route, missed, idle), help=_remedy(route)
+            )
+
+
+def _mask(route: Route) -> Masked:
+    return next(tensor.mask for tensor in route.tensors if tensor.mask)
+
+
+def _left_out(route: Route) -> tuple[float, float]:
+    """How many components of the error reach no unit, and how many units get none of it; expected."""
+    assert route.ends is not None
+    reads, writes = wide(route.ends.reads), wide(route.ends.writes)
+    law = _mask(route).law
+    if isinstance(law, PerUnit):
+        return reads * _power(law.per_unit / reads, writes), 0.0
+    return reads * _power(law.density, writes), writes * _power(law.density, reads)
+
+
+def _power(p: float, n: float) -> float:
+    """(1 - p)^n."""
+    return exp(n * log1p(-p)) if p < 1 else 0.0
+
+
+def _told(route: Route, missed: float, idle: float) -> str:
+    assert route.ends is not None
+    units = f"units that `{route.node}` reads" if route.through else f"units of `{route.site}`"
+    if missed >= idle:
+        left = f"{_number(missed)} of the {route.ends.reads} components of the error"
+        return f"with this mask, {left} are expected to reach none of the {units}"
+    return (
+        f"with this mask, {_number(idle)} of the {route.ends.writes} {units} are expected to receive nothing"
+    )
+
+
+def _number(expected: float) -> str:
+    return f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
+
+
+def _remedy(route: Route) -> str:
+    """The smallest mask of the same kind that leaves out hardly anything."""
+    assert route.ends is not None
+    reads, writes = route.ends.reads, route.ends.writes
+    if isinstance(_mask(route).law, PerUnit):
+        least = ceil(reads * _kept(reads, writes))
+        return f"`per_unit: {least}` or more leaves out none" if least < reads else "remove `mask`"
+    least_density = ceil(100 * max(_kept(reads, writes), _kept(writes, reads))) / 100
+    return f"`density: {least_density:g}` or more leaves out none" if least_density < 1 else "remove `mask`"
+
+
+def _kept(of: int, each: int) -> float:
+    """The p for which `of` (1 - p)^each is rare enough."""
+    return 1 - exp(log(RARE / of) / each) if 0 < each < inf else 1.0
