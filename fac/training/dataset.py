@@ -42,6 +42,18 @@ class Dataset:
     test: Split
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the samples of a source before any is read."""
+
+    sample: tuple[int, ...]
+    """Shape of one x."""
+    outputs: int
+    """Number of classes, or of targets of each sample."""
+    classes: bool
+    """Whether y holds class labels."""
+
+
 @dataclass(frozen=True)
 class DataKind(Generic[D]):
     """One data source: a member of the entry-point group `fac.data`."""
@@ -51,6 +63,8 @@ class DataKind(Generic[D]):
     spec: type[D]
     load: Callable[[D, Path], Dataset]
     """Reads or makes the data. Relative paths in the spec start from the second argument."""
+    facts: Callable[[D], Facts | None] = lambda _: None
+    """For `fac check`, which reads no data; None if only the data can tell."""
 
 
 def fitted(dataset: Dataset, sample_shape: tuple[int, ...], outputs: int, classes: bool) -> Dataset:

@@ -47,7 +47,8 @@ def test_schedules_that_do(schedule: Any) -> None:
 def test_nothing_is_said_where_others_decide_how_long_it_trains() -> None:
     late = {"kind": "step", "every": 20}
     assert scheduled(late, train={"batch": 32}) == []
-    assert scheduled(late, train={}, data={"source": "digits"}) == [("FAC211", "update.schedule.every")]
+    data = {"source": "teacher", "task": "classification", "inputs": 6, "outputs": 4}
+    assert scheduled(late, train={}, data=data) == [("FAC211", "update.schedule.every")]
 
 
 @pytest.mark.parametrize(

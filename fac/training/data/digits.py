@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from fac.spec.data import Data
-from fac.training.dataset import DataKind, Dataset, Split
+from fac.training.dataset import DataKind, Dataset, Facts, Split
 
 TRAIN = 1400
 
@@ -37,4 +37,4 @@ def load(data: Digits, base: Path) -> Dataset:
     return Dataset("digits", Split(x[:TRAIN], y[:TRAIN]), Split(x[TRAIN:], y[TRAIN:]))
 
 
-KIND = DataKind("digits", Digits, load)
+KIND = DataKind("digits", Digits, load, facts=lambda _: Facts((8, 8), 10, classes=True))

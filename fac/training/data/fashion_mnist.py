@@ -20,7 +20,7 @@ from pydantic import Field
 
 from fac.diagnostics import FacError
 from fac.spec.data import Data
-from fac.training.dataset import DataKind, Dataset, Split
+from fac.training.dataset import DataKind, Dataset, Facts, Split
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -245,4 +245,4 @@ SOURCES: tuple[tuple[str, Callable[[], Files], bool], ...] = (
 )
 """Name, how it is read, and whether it had to be fetched, so that keeping it saves the next run the way."""
 
-KIND = DataKind("fashion_mnist", FashionMnist, load)
+KIND = DataKind("fashion_mnist", FashionMnist, load, facts=lambda _: Facts((28, 28), 10, classes=True))

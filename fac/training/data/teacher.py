@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from fac.spec.data import Data
-from fac.training.dataset import DataKind, Dataset, Split
+from fac.training.dataset import DataKind, Dataset, Facts, Split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,4 +76,9 @@ def _stream(data: Teacher, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((data.seed, number))))
 
 
-KIND = DataKind("teacher", Teacher, load)
+KIND = DataKind(
+    "teacher",
+    Teacher,
+    load,
+    facts=lambda data: Facts((data.inputs,), data.outputs, classes=data.task == "classification"),
+)

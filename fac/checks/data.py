@@ -1,0 +1,66 @@
+"""FAC219: data that do not fit the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from fac.checks.places import head
+from fac.diagnostics import Diagnostic, Rule
+from fac.program.lower import kind_of
+from fac.program.program import Program
+
+DATA_MISFIT = Rule("FAC219", "data-misfit")
+
+
+def data_misfit(program: Program) -> Iterator[Diagnostic]:
+    """The samples of the data source do not fill the input, or its targets are not what the loss reads.
+
+    Training would refuse such data, after a download perhaps. Shapes of samples may differ from `input.shape` as long
+    as the number of values is the same: images of 28 x 28 fill an input of 784. Labels are numbered from 0, so a loss
+    over classes needs an output for each class; more outputs than classes are allowed. Of `arrays` nothing is known
+    before the files are read.
+
+    Bad:
+
+        input: {shape: [20]}
+        data: {source: digits}
+
+    Good:
+
+        input: {shape: [64]}
+        data: {source: digits}
+    """
+    spec = program.spec
+    if spec.data is None:
+        return
+    kind = kind_of("fac.data", spec.data)
+    facts = kind.facts(spec.data)
+    if facts is None:
+        return
+    values, room = prod(facts.sample), prod(spec.input.shape)
+    if values != room:
+        flat = f" or `[{values}]`" if len(facts.sample) > 1 else ""
+        yield DATA_MISFIT.at(
+            ("input", "shape"),
+            f"a sample of `{kind.name}` has {values} values, and the input takes {room}",
+            help=f"use `{list(facts.sample)}`{flat}",
+        )
+    loss = kind_of("fac.losses", spec.loss)
+    if loss.classes != facts.classes:
+        has, other = ("class labels", "cross_entropy") if facts.classes else ("targets", "mse")
+        yield DATA_MISFIT.at(
+            ("data", "source"),
+            f"`{kind.name}` has {has}, which `{loss.name}` does not read",
+            help=f"use other data, or a loss such as `{other}`",
+        )
+        return
+    outputs = program.dim(program.output)
+    if outputs is not None and (facts.outputs > outputs if facts.classes else facts.outputs != outputs):
+        last = program.nodes[-1]
+        yield DATA_MISFIT.at(
+            (*last.origin, "out") if "out" in type(last.layer).model_fields else head(last),
+            f"`{kind.name}` has {facts.outputs} {'classes' if facts.classes else 'targets'}, "
+            f"and the network {outputs} outputs",
+            help=f"end with {facts.outputs} outputs",
+        )

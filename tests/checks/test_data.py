@@ -1,0 +1,59 @@
+"""FAC219 says before a training what the training would say of the data: an independent look at the data themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fac.diagnostics import FacError
+from fac.program.lower import lower
+from fac.spec.model import ModelSpec
+from fac.training.data import load
+from fac.training.dataset import fitted
+from tests.checks.specs import diagnosed, linear
+
+TEACHER = {"source": "teacher", "n": 32, "test": 8, "inputs": 6, "outputs": 4}
+CLASSES = TEACHER | {"task": "classification"}
+DIGITS = {"source": "digits"}
+CROSS, MSE = {"kind": "cross_entropy"}, {"kind": "mse"}
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "outputs", "loss", "places"),
+    [
+        (DIGITS, (64,), 10, CROSS, ()),
+        (DIGITS, (8, 8), 12, CROSS, ()),
+        (DIGITS, (4, 16), 10, CROSS, ()),
+        (DIGITS, (63,), 10, CROSS, ("shape",)),
+        (DIGITS, (64,), 9, CROSS, ("out",)),
+        (DIGITS, (63,), 9, CROSS, ("shape", "out")),
+        (DIGITS, (64,), 10, MSE, ("source",)),
+        (TEACHER, (6,), 4, MSE, ()),
+        (TEACHER, (6,), 5, MSE, ("out",)),
+        (TEACHER, (6,), 4, CROSS, ("source",)),
+        (CLASSES, (6,), 4, CROSS, ()),
+        (CLASSES, (6,), 5, CROSS, ()),
+        (CLASSES, (6,), 2, CROSS, ("out",)),
+        (CLASSES, (6,), 4, MSE, ("source",)),
+    ],
+)
+def test_it_is_what_the_training_refuses(
+    data: dict[str, Any], shape: tuple[int, ...], outputs: int, loss: dict[str, Any], places: tuple[str, ...]
+) -> None:
+    layers = ({"kind": "flatten"}, linear("logits", outputs))
+    sections = {"data": data, "input": {"shape": shape}, "loss": loss}
+    found = [finding for finding in diagnosed(layers, **sections) if finding.rule.code == "FAC219"]
+    assert [str(finding.path[-1]) for finding in found] == list(places)
+
+    base = {"fac": 1, "name": "example", "layers": layers, "update": {"rule": "sgd", "lr": 0.1}}
+    spec = ModelSpec.model_validate(base | sections)
+    assert spec.data is not None
+    assert lower(spec).nodes[-1].shape == (outputs,)
+    dataset = load(spec.data)
+    try:
+        fitted(dataset, shape, outputs, loss is CROSS)
+    except FacError:
+        assert found
+    else:
+        assert not found
