@@ -104,6 +104,13 @@ def test_a_warning_is_shown_and_does_not_stop_the_training(run: Run, spec: Path)
     assert "digits-small" in out
 
 
+def test_a_warning_that_a_comment_ignores_is_not_shown(run: Run, spec: Path) -> None:
+    text = spec.read_text().replace("momentum: 0.9", "nesterov: true")
+    spec.write_text(f"# fac: ignore-file[FAC314] to be compared with the other\n{text}")
+    status, _, err = run("train", spec, "--backend", "reference")
+    assert (status, "FAC314" in err) == (0, False)
+
+
 def test_a_spec_without_data(run: Run, spec: Path) -> None:
     spec.write_text(spec.read_text().replace("data: {source: digits}\n", ""))
     status, _, err = run("train", spec, *REFERENCE)
