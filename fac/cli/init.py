@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib import resources
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from shlex import quote
 
 import click
 
+from fac.cli.backends import not_empty
 from fac.diagnostics import FacError
 from fac.lint import reading
 
@@ -30,16 +32,24 @@ REPOSITORY = {
 @click.command("init")
 @click.argument("path", required=False)
 @click.option("--ci", is_flag=True, help="Write a repository that checks its specs: PATH is its folder.")
+@click.option(
+    "--install",
+    metavar="REQUIREMENT",
+    callback=not_empty,
+    help="With --ci: what the files install, such as git+https://HOST/OWNER/fac@REVISION.  [this version]",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
-def COMMAND(path: str | None, ci: bool, force: bool) -> None:
+def COMMAND(path: str | None, ci: bool, install: str | None, force: bool) -> None:
     """Write a starter spec to PATH that trains within seconds.
 
     PATH is a file that ends in .fac.yaml, or a folder that exists or is made if PATH ends in a slash; the default
     is spec.fac.yaml. With --ci it is the folder of a repository, by default the current one: specs, settings, and
     what GitHub, GitLab and pre-commit need to check them.
     """
+    if install and not ci:
+        raise click.UsageError("--install is about the files of a CI: add --ci")
     if ci:
-        _repository(path or os.curdir, force)
+        _repository(path or os.curdir, install or f"fac-compiler=={version('fac-compiler')}", force)
     else:
         _spec(path or NAME, force)
 
@@ -59,7 +69,7 @@ def _spec(path: str, force: bool) -> None:
     )
 
 
-def _repository(path: str, force: bool) -> None:
+def _repository(path: str, install: str, force: bool) -> None:
     """Write what is not there yet; tell what was written and what was not.
 
     Raises:
@@ -79,7 +89,11 @@ def _repository(path: str, force: bool) -> None:
         if file in kept:
             click.echo(f"kept  {file}, which exists")
         else:
-            _write(file, _text(template), force, parents=True)
+            # In a line of shell, and in a list of YAML.
+            text = (
+                _text(template).replace("@package@", quote(install)).replace("@listed@", json.dumps(install))
+            )
+            _write(file, text, force, parents=True)
             click.echo(f"wrote {file}")
     enter = [] if folder.samefile(os.curdir) else [f"cd {quote(str(folder))}"]
     lines = [
@@ -96,8 +110,7 @@ def _repository(path: str, force: bool) -> None:
 
 
 def _text(name: str) -> str:
-    text = resources.files("fac.cli").joinpath(name).read_text("utf-8")
-    return text.replace("@version@", version("fac-compiler"))
+    return resources.files("fac.cli").joinpath(name).read_text("utf-8")
 
 
 def _write(file: Path, text: str, force: bool, parents: bool) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from fac.diagnostics import Diagnostic, Severity
 from fac.lint import reading
 from fac.lint.patterns import any_matches, matches, relative
-from fac.lint.policy import joined
+from fac.lint.policy import both, joined
 from fac.lint.schema import FileSettings
 from fac.lint.selection import ALL, Selection, selectors, specific
 from fac.program.policy import NO_POLICY, Policy
@@ -65,7 +65,10 @@ class Settings:
 
 
 class Lookup:
-    """The settings of each file: those of the nearest settings file upwards, each read once."""
+    """The settings of each file: those of the nearest settings file upwards, each read once.
+
+    What the files of folders further up demand of every spec holds, too, as far up as the repository goes.
+    """
 
     def __init__(
         self,
@@ -120,6 +123,8 @@ class Lookup:
             file, above = reading.in_folder(folder), os.path.dirname(folder)
             if file is not None:
                 found = self._with_options(load(file, folder))
+                if above != folder and not os.path.exists(os.path.join(folder, ".git")):
+                    found = replace(found, policy=both(found.policy, self._of_folder(above).policy))
             elif above != folder:
                 found = self._of_folder(above)
             else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from fac import pipeline
 from fac.cli.init import COMMAND
@@ -127,6 +129,8 @@ def test_the_settings_that_are_suggested_are_right(folder: Path) -> None:
     from fac.lint.settings import load
 
     init("--ci")
+    (folder / "team").mkdir()
+    (folder / "team/policy.toml").write_text("")
     text = (folder / "fac.toml").read_text()
     (folder / "fac.toml").write_text(re.sub(r"^# (?=[a-z_-]+ = )", "", text, flags=re.MULTILINE))
     settings = load("fac.toml", ".")
@@ -147,3 +151,17 @@ def test_a_repository_that_cannot_be_written(folder: Path, path: str, message: s
     with pytest.raises(FacError) as caught:
         init("--ci", path)
     assert str(caught.value) == message
+
+
+def test_what_a_ci_installs(folder: Path) -> None:
+    """In a line of shell and in a list of YAML, whatever is in its name."""
+    source = "fac-compiler[viz] @ git+https://example.org/it's/fac@1"
+    assert CliRunner().invoke(COMMAND, ("--install", source)).exit_code == 2
+    init("--ci", "--install", source)
+    read = YAML(typ="safe").load
+    (job,) = read((folder / ".github/workflows/fac.yml").read_text())["jobs"].values()
+    (step,) = [step["run"] for step in job["steps"] if "install" in step.get("run", "")]
+    assert shlex.split(step) == ["pip", "install", source]
+    assert shlex.split(read((folder / ".gitlab-ci.yml").read_text())["fac"]["script"][0]) == shlex.split(step)
+    (repo,) = read((folder / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [hook["additional_dependencies"] for hook in repo["hooks"]] == [[source]] * 2

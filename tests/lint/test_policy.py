@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fac.diagnostics import FacError
+from fac.diagnostics import FacError, Severity
 from fac.lint.run import lint
-from fac.lint.settings import load
+from fac.lint.settings import Lookup, load
 from fac.render.findings.concise import concise
+from fac.spec.constraints import Constraints
 from tests.lint.specs import document
 
 SPEC = """\
@@ -196,3 +197,28 @@ def test_the_file_that_asks_for_most_is_named() -> None:
     assert report({"max_rank": 4}, more, {"max_rank": 6}).endswith("of 4 in `fac.toml`")
     assert report({"max_rank": 4}, more, {"max_rank": 4}).endswith("of 4 in `policy.toml`")
     assert report({}, more, {"max_rank": 4}).endswith("of 4 in `policy.toml`")
+
+
+def test_policies_of_the_folders_above_hold_too(root: Path) -> None:
+    """A nearer settings file takes the place of the other settings; it cannot take a policy away."""
+    (root / ".git").mkdir()
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "fac.toml").write_text(
+        "fail-on = 'warning'\n[constraints]\nmax_rank = 8\nmax_skip = 1\nallowed_rules = ['ldfa', 'dfa']\n"
+    )
+    (root / "a" / "fac.toml").write_text("")
+    (root / "a" / "b" / "fac.toml").write_text(
+        "[constraints]\nmax_rank = 16\nmax_skip = 0\nallowed_rules = ['dfa', 'fa']\n"
+    )
+    settings = Lookup().of("a/x.fac.yaml")
+    assert (settings.policy.constraints.max_rank, settings.fail_on) == (8, Severity.ERROR)
+    policy = Lookup().of("a/b/x.fac.yaml").policy
+    assert policy.constraints == Constraints(max_rank=8, max_skip=0, allowed_rules=("dfa",))
+    assert policy.files == {
+        "max_rank": "fac.toml",
+        "max_skip": "a/b/fac.toml",
+        "allowed_rules": "a/b/fac.toml",
+    }
+    (root / "a" / ".git").mkdir()
+    assert Lookup().of("a/x.fac.yaml").policy.files == {}
+    assert Lookup(config="a/fac.toml").of("x.fac.yaml").policy.files == {}
