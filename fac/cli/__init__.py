@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -45,6 +46,10 @@ class Lazy(click.Group):
         return command
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why a file that standard output is sent to can take no more."""
+
+
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fac-compiler", prog_name="fac")
 def fac() -> None:
@@ -56,6 +61,9 @@ def main() -> None:
     # Most of what a command makes lives to its end: by default, looking for garbage takes a quarter of the time
     # of a run over many files, and finds none.
     gc.set_threshold(100_000, 50, 100)
+    if sys.stdout is None:
+        tell("standard output is closed: nothing could be printed")
+        sys.exit(2)
     try:
         sys.exit(fac.main(prog_name="fac", standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -72,12 +80,21 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: nothing is wrong, and nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+            tell(f"cannot write to standard output: {os.strerror(error.errno).lower()}")
+            _drop_output()
+            sys.exit(2)
         if os.environ.get("FAC_TRACEBACK"):
             raise
         # Python would exit with 1, which means "findings".
         tell(f"internal error, please report it: {type(error).__name__}: {error}")
         click.echo("     (FAC_TRACEBACK=1 shows where)", err=True)
         sys.exit(2)
+
+
+def _drop_output() -> None:
+    """What is still to be printed would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from fac.cli import ci
 from fac.cli.backends import not_empty
 from fac.cli.output import colored, tell, write
 from fac.diagnostics import FacError, Severity
-from fac.lint.files import STDIN, Files
+from fac.lint.files import STDIN, SUFFIXES, Files
 from fac.lint.run import lint
 from fac.lint.settings import STDIN_NAME, Lookup
 from fac.render.findings import FORMATS, Checked, Report, render
@@ -109,6 +110,8 @@ def COMMAND(
         raise click.UsageError("`--precision` is about a backend: name one with `--backend`")
     if stdin_filename and STDIN not in paths:
         raise click.UsageError("--stdin-filename names what is read from -, which is not among the paths")
+    if output_file is not None and _is_spec(output_file, paths):
+        raise click.UsageError(f"--output-file would write findings over `{output_file}`, which is a spec")
     if config and isolated:
         raise click.UsageError("--config and --isolated exclude each other")
     lookup = Lookup(config, isolated, select, ignore, Severity(fail_on) if fail_on else None)
@@ -166,6 +169,12 @@ def COMMAND(
     # What uploads a SARIF file takes a failing producer for a broken one.
     passing = exit_zero or shown_as == "sarif"
     sys.exit(2 if unreadable else 1 if failed and not passing else 0)
+
+
+def _is_spec(file: str, paths: tuple[str, ...]) -> bool:
+    """Whether a file is checked, or would be taken for a spec by the next run."""
+    same = os.path.realpath(file)
+    return file.endswith(SUFFIXES) or any(os.path.realpath(path) == same for path in paths if path != STDIN)
 
 
 def _statistics(shown_as: str, report: Report) -> str:

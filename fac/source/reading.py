@@ -34,6 +34,8 @@ def read(path: str | os.PathLike[str]) -> Document:
     name = "<stdin>" if path == "-" else os.fspath(path)
     try:
         if path == "-":
+            if sys.stdin is None:
+                raise FacError("standard input is closed: nothing can be read from `-`")
             raw = sys.stdin.buffer.read(MAX_BYTES + 1)
             size = len(raw)
         else:

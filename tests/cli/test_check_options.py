@@ -141,6 +141,17 @@ def test_output_file_that_cannot_be_written(folder: Path) -> None:
     assert ended.stderr == "fac: cannot write `.`: is a directory\n"
 
 
+@pytest.mark.parametrize("name", ["good.fac.yaml", "new.fac.yml", "net.yaml", "link"])
+def test_output_file_over_a_spec(folder: Path, name: str) -> None:
+    (folder / "net.yaml").write_text(GOOD)
+    (folder / "link").symlink_to("net.yaml")
+    result = check("net.yaml", "bad.fac.yaml", "--output-file", name)
+    assert result.exit_code == 2
+    assert f"--output-file would write findings over `{name}`, which is a spec" in result.stderr
+    assert (folder / "good.fac.yaml").read_text() == (folder / "net.yaml").read_text() == GOOD
+    assert not (folder / "new.fac.yml").exists()
+
+
 def test_format_by_option_then_environment_then_file(folder: Path) -> None:
     (folder / "fac.toml").write_text("output-format = 'concise'\n")
     assert check("bad.fac.yaml").stdout.startswith("bad.fac.yaml:8:14: FAC105")
