@@ -149,6 +149,13 @@ def shaped(method: str) -> Template:
     return template
 
 
+def iota(line: Line) -> Call:
+    """0, 1, 2, ... in row-major order."""
+    if len(line.result.type.shape) == 1:
+        return Call(f"torch.arange({line.shape[1:-2]}, device=x.device)")
+    return Call(f"torch.arange(math.prod({line.shape}), device=x.device).view({line.shape})")
+
+
 def update(name: str) -> Template:
     """An optimiser kernel: state first, then the gradient or its factors, then scalars, then settings."""
 
@@ -212,7 +219,7 @@ TEMPLATES: dict[str, Template] = {
     "argmax": lambda line: Call(f"torch.argmax({line.arguments[0]}, dim=-1)"),
     "cross_entropy": lambda line: Call(f"kernels.cross_entropy({', '.join(line.arguments)})"),
     "cross_entropy_input": kernel("cross_entropy_input"),
-    "iota": lambda line: Call(f"torch.arange(math.prod({line.shape}), device=x.device).view({line.shape})"),
+    "iota": iota,
     "bit_xor": operator("^"),
     "bit_and": operator("&"),
     "shift_right": operator(">>"),

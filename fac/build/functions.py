@@ -79,7 +79,7 @@ def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
     lr = b.scalar("lr")
     for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
         with b.at(found[name].owner, Phase.UPDATE):
-            chosen = plan(program.spec.update, found[name])
+            chosen = plan(program, found[name])
             rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
             own = chosen.slots(found[name])
             slots += own

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.program.tensors import Role, Tensor
-from fac.spec.updates import Clip, Rule, Setting, Update
+from fac.spec.updates import Clip, Rule, Setting
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 
@@ -30,13 +29,14 @@ class Plan:
         return tuple(Tensor(f"{tensor.name}.{n}", tensor.shape, "zeros", role=Role.OPTIMISER) for n in names)
 
 
-def plan(update: Update, tensor: Tensor) -> Plan:
+def plan(program: Program, tensor: Tensor) -> Plan:
     """The main rule, then `feedback:` for feedback matrices, then the last group that matches by name."""
-    settings: list[Setting] = [update.feedback] if update.feedback and tensor.role == Role.FEEDBACK else []
-    settings += [group for group in update.groups if fnmatchcase(tensor.name, group.match)]
-    if not settings:
+    update, number = program.spec.update, program.grouped.get(tensor.name)
+    setting: Setting | None = update.feedback if tensor.role == Role.FEEDBACK else None
+    if number is not None:
+        setting = update.groups[number]
+    if setting is None:
         return Plan(update, 1.0)
-    setting = settings[-1]
     rule = setting.use or update
     if setting.weight_decay is not None:
         rule = rule.model_copy(update={"weight_decay": setting.weight_decay})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fac.checks import (
     allowed,
+    conservation,
     constraints,
     costs,
     data,
@@ -99,6 +100,7 @@ ESTIMATES: tuple[tuple[Rule, Check], ...] = (
     (proportion.ERROR_OUT_OF_PROPORTION, proportion.error_out_of_proportion),
     (savings.DIRECT_ROUTE_COSTS_MORE, savings.direct_route_costs_more),
     (savings.LOW_RANK_COSTS_MORE, savings.low_rank_costs_more),
+    (conservation.CONSERVATION_VOIDED, conservation.conservation_voided),
 )
 """Checks that compute with all shapes and routes, which only in a program without errors mean what they say."""
 

@@ -56,7 +56,25 @@ def transpose(b: Builder, matrix: Transpose, state: State, error: Value, weight:
     return b.matmul(error, weight)
 
 
-IDENTITY = MatrixKind("identity", Identity, lambda *_: (), identity, misfit=unequal)
+def eye(b: Builder, matrix: Identity, ends: Ends, state: State, weight: Value | None) -> Value:
+    """Ones on the diagonal."""
+    return b.eye(ends.reads)
+
+
+def own_weight(b: Builder, matrix: Transpose, ends: Ends, state: State, weight: Value | None) -> Value:
+    """W."""
+    assert weight is not None
+    return weight
+
+
+IDENTITY = MatrixKind("identity", Identity, lambda *_: (), identity, misfit=unequal, matrix=eye)
 TRANSPOSE = MatrixKind(
-    "transpose", Transpose, lambda *_: (), transpose, misfit=no_weight, transports=lambda _: True
+    "transpose",
+    Transpose,
+    lambda *_: (),
+    transpose,
+    misfit=no_weight,
+    transports=lambda _: True,
+    matrix=own_weight,
+    exact=True,
 )

@@ -108,6 +108,13 @@ def learn(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Iterab
         yield write(b, matrix.write, state, signals)
 
 
+def whole(b: Builder, matrix: LowRank, ends: Ends, state: State, weight: Value | None) -> Value:
+    """Q P, transposed where it stands for a weight."""
+    if weight is None:
+        return b.matmul(state["Q"], state["P"])
+    return b.matmul(state["P"], state["Q"], ta=True, tb=True)
+
+
 LOW_RANK = MatrixKind(
     "low_rank",
     LowRank,
@@ -121,5 +128,6 @@ LOW_RANK = MatrixKind(
     rank=lambda matrix, ends: int(matrix.rank),
     refresh=lambda matrix: matrix.refresh,
     learning=lambda matrix: {"P": matrix.read, "Q": matrix.write},
+    matrix=whole,
     unused=unused,
 )

@@ -84,6 +84,11 @@ def learn(b: Builder, matrix: Random, state: State, signals: Signals) -> Iterabl
     return () if rule is None else (rule(b, matrix.learn, state, signals),)
 
 
+def whole(b: Builder, matrix: Random, ends: Ends, state: State, weight: Value | None) -> Value:
+    """B."""
+    return state["B"]
+
+
 RANDOM = MatrixKind(
     "random",
     Random,
@@ -93,4 +98,5 @@ RANDOM = MatrixKind(
     misfit=misfit,
     transports=lambda matrix: ways(matrix.learn).transports,
     learning=lambda matrix: {"B": matrix.learn},
+    matrix=whole,
 )

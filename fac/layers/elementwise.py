@@ -79,9 +79,9 @@ def dropout(b: Builder, layer: Dropout, inputs: Sequence[Value], state: State, m
     return b.mul(x, b.label(b.mul(mask, 1 / keep), "mask"))
 
 
-RELU = LayerKind("relu", Relu, infer, activation)
-LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation)
+RELU = LayerKind("relu", Relu, infer, activation, homogeneous=True)
+LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, homogeneous=True)
 TANH = LayerKind("tanh", Tanh, infer, activation)
 SIGMOID = LayerKind("sigmoid", Sigmoid, infer, activation)
 GELU = LayerKind("gelu", Gelu, infer, activation)
-DROPOUT = LayerKind("dropout", Dropout, infer, dropout, random=True)
+DROPOUT = LayerKind("dropout", Dropout, infer, dropout, random=True, homogeneous=True)

@@ -50,4 +50,4 @@ def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mo
     return b.add(product, state["bias"]) if layer.bias else product
 
 
-LINEAR = LayerKind("linear", Linear, infer, forward)
+LINEAR = LayerKind("linear", Linear, infer, forward, homogeneous=True)

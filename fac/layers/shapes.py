@@ -59,5 +59,5 @@ def add(b: Builder, layer: Add, inputs: Sequence[Value], state: State, mode: Mod
     return total
 
 
-FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten)
-ADD = LayerKind("add", Add, infer_add, add)
+FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, homogeneous=True)
+ADD = LayerKind("add", Add, infer_add, add, homogeneous=True)

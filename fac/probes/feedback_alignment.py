@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from fac.probes.cosine import TINY, cosine
+from fac.probes.matrices import used_matrix
 from fac.program.kinds import ProbeKind, Sweeps, Unused
-from fac.program.program import Program, Route
+from fac.program.program import Program
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -25,7 +26,9 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
         if route.ends is None or route.ends.weight is None or not route.tensors:
             continue
         with b.at(route.node, Phase.PROBE):
-            used = _as_weight(b, sweeps, route)
+            used = used_matrix(b, sweeps, route)
+            if used is None:
+                continue
             weight = sweeps.state[route.ends.weight.name]
             yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
             length = b.sqrt(b.dot(used, used))
@@ -40,13 +43,6 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
     known = all(route.ends for route in program.routes)
     if known and not any(route.through and route.tensors for route in program.routes):
         yield Unused("kind", "where no `through` route has a matrix of its own", "remove it")
-
-
-def _as_weight(b: Builder, sweeps: Sweeps, route: Route) -> Value:
-    """The matrix that the sweep uses, in the shape of W [reads, writes]: B as stored, or (Q P)^T."""
-    state = {t.part: sweeps.state[t.name] for t in route.tensors}
-    matrix = state["B"] if "B" in state else b.matmul(state["P"], state["Q"], ta=True, tb=True)
-    return b.mul(matrix, route.matrix.scale) if route.matrix.scale != 1 else matrix
 
 
 FEEDBACK_ALIGNMENT = ProbeKind("feedback_alignment", FeedbackAlignment, build, unused=unused)

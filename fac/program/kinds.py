@@ -78,6 +78,9 @@ class LayerKind(Kind):
     forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value]
     random: bool = False
     """Whether training draws random numbers, for which the step number is needed."""
+    homogeneous: bool = False
+    """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
+    where all but the weight that it contracts with are zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,13 @@ class MatrixKind(Kind):
     """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
     learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}
     """The rule of the spec that teaches each tensor, by the last part of its name."""
+    matrix: Callable[[Builder, Any, Ends, State, Value | None], Value] | None = None
+    """`matrix(builder, spec, ends, state, weight)`: the operator whole, without `scale`, for probes.
+
+    [reads, writes], as the weight, on a `through` route; [writes, reads] on a `to` route.
+    """
+    exact: bool = False
+    """Whether it is the forward weight itself, transposed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,11 @@ class Builder:
         """op(a) @ op(b) of two matrices, each read transposed if asked."""
         return self.emit("matmul", a, b, ta=ta, tb=tb)
 
+    def eye(self, size: int) -> Value:
+        """Ones on the diagonal of [size, size], zeros elsewhere."""
+        places = self.iota((size,))
+        return self.cast(self.equal(self.reshape(places, (size, 1)), places), DType.FLOAT)
+
     # -- integers (hash random numbers) ----------------------------------------------------------------------
 
     def iota(self, shape: Shape) -> Value:

@@ -145,5 +145,7 @@ CALLS = (
     Call("cross_entropy", LOGITS, f()),
     Call("cross_entropy_input", (f(), *LOGITS), f(N, 3)),
     Call("iota", (), i(N, 3), {"shape": (N, 3)}),
+    Call("iota", (), i(3), {"shape": (3,)}),
+    Call("equal", (i(3, 1), i(3)), b(3, 3)),
     *(Call(kind, (i(N), i()), i(N)) for kind in ("bit_xor", "bit_and", "shift_right")),
 )

@@ -35,6 +35,13 @@ IDENTITY: Data = {
 }
 FROZEN = (linear("fc1", 6), linear("fc2", 6, trainable=False), linear("fc3", 6), linear("out", 3))
 """Nothing between two products: what stands between their errors may be fused with either."""
+HOMOGENEOUS = mlp(6, 6, 3, activation={"kind": "leaky_relu"})
+MEASURED: dict[str, Data] = {
+    "an identity": {"routes": ({"through": "fc2", "matrix": {"kind": "identity", "scale": 0.3}},)},
+    "a transpose": {"routes": ({"through": "fc2", "matrix": {"kind": "transpose", "scale": 0.3}},)},
+    "a pair": {"rule": "direct_ldfa", "rank": 2, "learn": "fixed"},
+}
+"""Feedback whose balance and conserved quantity are written in other ops than those of the rules."""
 PASSED: Data = {"routes": ({"through": "fc3", "matrix": {"kind": "identity", "scale": 0.3}},)}
 LATE = (2**31 + 3, 2**32 - 1)
 """Numbers of steps beyond 31 bits."""
@@ -53,6 +60,9 @@ def cases() -> Iterator[Case]:
         yield steps(f"changing batch sizes x {rule}", spec(NET, feedback, MOMENTUM), batches(*SIZES))
     yield steps("identity", spec(mlp(6, 6, 3), IDENTITY, MOMENTUM), batches(7, 7, 3))
     yield steps("identity over a frozen layer", spec(FROZEN, PASSED, MOMENTUM), batches(*[7] * 20))
+    for operator, feedback in MEASURED.items():
+        data = spec(HOMOGENEOUS, feedback, probes=({"kind": "conservation"},))
+        yield steps(f"conservation of {operator}", data, batches(7, 7))
     seeded = spec(DROPOUT, update=MOMENTUM, train={"seed": 2**31 + 5})
     yield steps("dropout of another seed", seeded, batches(7, 7))
     yield steps("a batch of 300", spec(NET, RULES["ldfa_oja_kp"], MOMENTUM), batches(300, 7))

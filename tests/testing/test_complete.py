@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fac.build.functions import build_probe
 from fac.pipeline import lowered
 from fac.plugins import kinds
 from fac.program.lower import kind_of
@@ -71,5 +72,9 @@ def test_every_loss() -> None:
 
 
 def test_every_probe() -> None:
-    """A spec that says nothing has all of them."""
-    assert ROUTED[0].spec.probes is None
+    """A spec that says nothing has all of them, and each measures something."""
+    assert all(program.spec.probes is None for program in ROUTED)
+    for kind in kinds("fac.probes"):
+        only = ({"kind": kind.name},)
+        asked = (lowered(spec(NET, rule, probes=only)) for rule in RULES.values())
+        assert any(len(build_probe(program).outputs) > 1 for program in asked), kind.name

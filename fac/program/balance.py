@@ -1,0 +1,171 @@
+"""What hidden layers are balanced against in layer-wise feedback, and why some are not (after arXiv 2306.01870).
+
+Let G be the gradients of a hidden layer under the routing, E the error that enters at the value H, and only positively
+1-homogeneous layers lie between the two. By Euler's theorem <W, G> + <b, g> = <E, H>. If the one product d F brings
+that error, E = d F, the right side is <F, J> with J = d^T H. Where F stands for the weight above, J is its gradient.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from fac.program.lower import kind_of
+from fac.program.program import Node, Program, Route
+from fac.program.site import last_weighted
+from fac.program.tensors import SvdFactor, Tensor
+
+
+class Why(Enum):
+    """What keeps a law from a layer: the first five the balance, the others what would be conserved."""
+
+    NOT_HOMOGENEOUS = auto()
+    READ_TWICE = auto()
+    JOINED = auto()
+    SEVERAL_ERRORS = auto()
+    UNKNOWN_MATRIX = auto()
+    DIRECT = auto()
+    MOVES = auto()
+    FROZEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, and the names of what is to blame: of nodes, or of kinds of operators and of rules."""
+
+    why: Why
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A hidden layer, where its error enters, and what it is balanced against."""
+
+    node: Node
+    site: Node
+    """Whose output is H."""
+    above: Node | None = None
+    """The layer whose weight has J for its gradient; None beside a direct route from elsewhere."""
+    route: Route | None = None
+    """Which brings the error; None if the exact pass does."""
+    faults: tuple[Reason, ...] = ()
+    """Why the two sides differ; empty if they do not."""
+    partner: Tensor | None = None
+    """What moves so that something is conserved; None if nothing is."""
+    square: bool = True
+    """Whether that is |partner|^2 / 2, or else <F, partner>."""
+    void: Reason | None = None
+    """Why nothing is conserved although the two sides are equal."""
+
+
+def hidden(program: Program) -> list[Node]:
+    """Weighted nodes that learn and have other weighted nodes above them."""
+    last = last_weighted(program)
+    return [node for node in program.weighted if node.trainable and node.name not in last]
+
+
+def balances(program: Program) -> Iterator[Balance]:
+    """One for each of the `hidden` nodes.
+
+    Args:
+        program: without findings of the severity `error`.
+    """
+    through, brought = defaultdict[str, list[Route]](list), defaultdict[str, list[Route]](list)
+    for route in program.routes:
+        if route.through:
+            through[route.node].append(route)
+        elif route.site is not None:
+            brought[route.site].append(route)
+    for node in hidden(program):
+        balance = _entry(program, node, through, brought)
+        if not balance.faults:
+            balance = _conserved(program, balance)
+        yield balance
+
+
+def weight_of(node: Node) -> Tensor:
+    """What a weighted node contracts its input with."""
+    return next(t for t in node.tensors if t.name == f"{node.name}.{node.contraction}")
+
+
+def _entry(
+    program: Program,
+    node: Node,
+    through: Mapping[str, Sequence[Route]],
+    brought: Mapping[str, Sequence[Route]],
+) -> Balance:
+    """Go up to where the error enters."""
+    site, faults = node, []
+    curved = [] if _homogeneous(node) else [node.name]
+    above: Node | None = None
+    arriving: Sequence[Route] = ()
+    while True:
+        arriving = brought.get(site.name, ())
+        readers = program.readers.get(site.name, ())
+        if arriving:
+            if len(readers) == 1 and _reads_error(program, arriving[0], readers[0]):
+                above = readers[0]
+            break
+        if len(readers) != 1:
+            faults.append(Reason(Why.READ_TWICE, (site.name,)))
+            break
+        (reader,) = readers
+        if len(reader.inputs) != 1:
+            faults.append(Reason(Why.JOINED, (reader.name,)))
+            break
+        if not _homogeneous(reader):
+            curved.append(reader.name)
+        if reader.weighted:
+            above, arriving = reader, through.get(reader.name, ())
+            break
+        site = reader
+    if len(arriving) > 1 or any(route.add for route in arriving):
+        faults.append(Reason(Why.SEVERAL_ERRORS, (site.name,)))
+    if curved:
+        faults.append(Reason(Why.NOT_HOMOGENEOUS, tuple(curved)))
+    unknown = [kind.name for r in arriving if (kind := kind_of("fac.feedback", r.matrix)).matrix is None]
+    if unknown:
+        faults.append(Reason(Why.UNKNOWN_MATRIX, tuple(unknown)))
+    return Balance(node, site, above, arriving[0] if arriving else None, tuple(faults))
+
+
+def _homogeneous(node: Node) -> bool:
+    return bool(kind_of("fac.layers", node.layer).homogeneous)
+
+
+def _reads_error(program: Program, route: Route, reader: Node) -> bool:
+    """Whether a direct route brings what a `through` route at the reader would: the last hidden layer of DFA."""
+    source = None if route.source in program.subspace else program.root(route.source)
+    return reader.weighted and len(reader.inputs) == 1 and source == reader.name and _homogeneous(reader)
+
+
+def _conserved(program: Program, balance: Balance) -> Balance:
+    """What takes the other side of the balance for its gradient, if anything does."""
+    route, above, square = balance.route, balance.above, True
+    kind = None if route is None else kind_of("fac.feedback", route.matrix)
+    if route is not None and kind is not None and not kind.exact:
+        taught = {
+            part: way
+            for part, rule in kind.learning(route.matrix).items()
+            if (way := kind_of("fac.learning", rule)).teaches
+        }
+        if kind.refresh(route.matrix):
+            return replace(balance, void=Reason(Why.MOVES, ("refresh",)))
+        at_start = any(isinstance(tensor.init, SvdFactor) for tensor in route.tensors)
+        in_learning = any(way.transports for way in taught.values())
+        if kind.transports(route.matrix) and not (at_start or in_learning):
+            return replace(balance, void=Reason(Why.MOVES, (kind.name,)))
+        if taught:
+            follower = next((t for t in route.tensors if t.part in taught and taught[t.part].follows), None)
+            names = tuple(dict.fromkeys(way.name for way in taught.values()))
+            void = None if follower else Reason(Why.MOVES, names)
+            return replace(balance, partner=follower, void=void)
+        if above is None:
+            return replace(balance, void=Reason(Why.DIRECT, (route.source,)))
+        square = False
+    assert above is not None
+    if not above.trainable:
+        return replace(balance, void=Reason(Why.FROZEN, (above.name,)))
+    return replace(balance, partner=weight_of(above), square=square)
