@@ -20,14 +20,19 @@ from fac.build.costs import optimised_step
 from fac.build.functions import all_tensors
 from fac.checks import run_checks
 from fac.diagnostics import Severity
+from fac.plugins import kinds
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render.diff import SECTIONS, Change, Difference, Item, Subject, Transport, compare
+from fac.render.diff import SECTIONS, Change, Difference, Figure, Item, Subject, Transport, alone, compare
 from fac.render.diff.align import align
 from fac.render.diff.data import as_json
+from fac.render.diff.difference import OTHER_STATE
 from fac.render.diff.markdown import ROOM, code, markdown
 from fac.render.diff.matching import MOST_EDITS, matching, rising
+from fac.render.diff.side import Side
+from fac.render.diff.step import step
 from fac.render.diff.text import text
+from fac.render.diff.words import figure
 from fac.render.expand import expanded_data
 from fac.step.text import to_text
 
@@ -158,7 +163,7 @@ SPELLINGS: dict[str, tuple[Data, Data]] = {
     ),
     "probes by default": (
         {},
-        {"probes": ({"kind": "alignment"},)},
+        {"probes": tuple({"kind": kind.name} for kind in kinds("fac.probes"))},
     ),
     "amount of memory": (
         {"constraints": {"peak_memory": {"at_most": "1 MiB"}}},
@@ -202,6 +207,8 @@ POOL: tuple[Any, ...] = (
     {"lr_scale": 0.5},
     {"epochs": 1},
     {"at_most": 1.5},
+    {"per_unit": 2},
+    {"density": 0.5},
     ("fc1", "relu_1"),
 )
 
@@ -358,7 +365,12 @@ def test_a_renamed_layer_is_no_other_layer() -> None:
             )
         },
     )
-    assert told(difference(old, new)) == "layers\n ~ fc1 -> stem, fc2 -> middle  renamed"
+    assert told(difference(old, new)) == f"layers\n ~ fc1 -> stem, fc2 -> middle  {OTHER_STATE}"
+
+
+def test_a_renamed_layer_without_state_is_renamed_and_no_more() -> None:
+    new = data(named(CHAIN, act="squash"))
+    assert told(difference(data(), new)) == "layers\n ~ act -> squash  renamed"
 
 
 def test_a_renamed_layer_may_change_too() -> None:
@@ -390,8 +402,20 @@ def test_a_layer_with_a_number_is_renamed_if_its_state_is() -> None:
         "layers\n"
         " + linear_1                                    linear, out 5, 30 parameters, after input\n"
         " + relu_1                                      relu, output 5, after linear_1\n"
-        " ~ linear_1 -> linear_2, linear_2 -> linear_3  renamed"
+        " ~ linear_1 -> linear_2, linear_2 -> linear_3  renamed: other initial values, "
+        "old checkpoints do not fit"
     )
+
+
+def test_layers_stand_in_the_order_of_the_network() -> None:
+    """Added ones next to changed ones, though the added ones are alike."""
+    hidden: tuple[Data, ...] = ({"kind": "linear", "name": "l1", "out": 6}, {"kind": "linear", "out": 6})
+    old = data((*hidden, CHAIN[5]))
+    new = data((hidden[0] | {"out": 7}, RELU, RELU, hidden[1] | {"out": 8}, RELU, CHAIN[5]))
+    found = told(difference(old, new)).partition("layers\n")[2]
+    starts = [line for line in found.splitlines() if line[3] != " "]
+    names = [line.split()[1] for line in starts]
+    assert names == ["l1", "relu_1", "relu_2", "linear_2", "relu_3", "logits"]
 
 
 def test_a_layer_that_moved() -> None:
@@ -583,6 +607,55 @@ def test_an_unnamed_difference_of_the_steps_is_told() -> None:
     assert "fc1.feedback.B" in {item.subject.name for item in found.sections["step"]}
 
 
+MASKED: Data = {"to": "fc1", "matrix": {"kind": "random", "mask": {"per_unit": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        ({"per_unit": 2}, "mask.per_unit  3 -> 2"),
+        ({"density": 0.5}, "mask  per_unit 3 -> density 0.5"),
+        (None, "mask  per_unit 3 -> –"),
+    ],
+)
+def test_a_mask_of_feedback(mask: Data | None, expected: str) -> None:
+    old, new = (
+        data(feedback={"routes": (MASKED | {"matrix": MASKED["matrix"] | {"mask": m}},)})
+        for m in (MASKED["matrix"]["mask"], mask)
+    )
+    found = difference(old, new)
+    assert told(found) == f"routes\n ~ to fc1  {expected}"
+    assert mirrored(found) == sort(difference(new, old))
+
+
+def test_what_is_no_part_of_the_step_hides_nothing_of_it() -> None:
+    one = {"to": "fc1", "combine": "add", "matrix": {"kind": "random"}}
+    two = one | {"from": "fc2"}
+    old = data(feedback={"routes": (one, two)})
+    new = data(feedback={"routes": (two, one)}, constraints={"max_rank": 40})
+    found = difference(old, new)
+    assert [name for name in SECTIONS if found.sections[name]] == ["constraints", "step"]
+
+
+def test_a_matrix_that_is_numbered_anew_is_told() -> None:
+    """Without the dead route before it the live one has another name, and so another stream."""
+    dead, live = ({key: "fc1", "matrix": {"kind": "random"}} for key in ("through", "to"))
+    found = difference(data(feedback={"routes": (dead, live)}), data(feedback={"routes": (live,)}))
+    ((before, after),) = [(item.old, item.new) for item in found.sections["step"]]
+    assert before
+    assert after
+    assert (before.name, after.name) == ("fc1.feedback.2.B", "fc1.feedback.B")
+
+
+def test_another_mask_is_another_step() -> None:
+    """Also where no setting says so."""
+    one, other = (
+        Side(program(data(feedback={"routes": (MASKED | {"matrix": {"kind": "random"} | more},)})))
+        for more in ({}, {"mask": {"per_unit": 3}})
+    )
+    assert [item.subject.name for item in step(one, other)] == ["fc1.feedback.B"]
+
+
 # -- training ----------------------------------------------------------------------------------------------------
 
 
@@ -631,6 +704,49 @@ def test_costs_are_those_of_show() -> None:
     assert found.costs[2].percent == pytest.approx(-8.0, abs=1e-12)
     assert found.costs[1].percent is None
     assert found.costs[0].percent == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (1_930_000, 1_920_000, ("1.841 MiB", "1.831 MiB", "-0.5 %")),
+        (1_150_000, 1_155_000, ("1.0967 MiB", "1.1015 MiB", "+0.4 %")),
+        (12_700_000, 11_300_000, ("12.1 MiB", "10.8 MiB", "-11.0 %")),
+        (10_485_760, 10_485_761, ("10,485,760 B", "10,485,761 B", "+1e-05 %")),
+        (1_048_000, 1_049_000, ("1,023.4 KiB", "1,024.4 KiB", "+0.1 %")),
+        (500, 2_000_000, ("500 B", "1.9 MiB", "+399,900.0 %")),
+        (500, 510, ("500 B", "510 B", "+2.0 %")),
+        (0, 5_000, ("0 B", "4.9 KiB", "new")),
+        (5_000, 5_000, ("4.9 KiB", "4.9 KiB", "–")),
+    ],
+)
+def test_amounts_of_memory_show_what_tells_them_apart(
+    old: int, new: int, expected: tuple[str, str, str]
+) -> None:
+    assert figure(Figure("peak_bytes", old, new)) == ("peak memory", *expected)
+
+
+def test_ratios_show_what_tells_them_apart() -> None:
+    assert figure(Figure("backward_macs_vs_backprop", 1, 1.0002))[1:3] == ("1.00000", "1.00020")
+    assert figure(Figure("backward_macs_vs_backprop", 1, 0.5))[1:3] == ("1.000", "0.500")
+
+
+# -- new and deleted ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_new_spec_is_all_added_and_a_deleted_one_its_mirror(name: str) -> None:
+    whole = program(SPECS[name])
+    added, removed = alone(whole, added=True), alone(whole, added=False)
+    assert replace(mirrored(added), status="removed") == sort(removed)
+    assert {item.status for items in added.sections.values() for item in items} == {"added"}
+    assert [item.subject.name for item in added.sections["layers"]] == [node.name for node in whole.nodes]
+    assert not added.same
+    assert not removed.same
+    # Its figures and places are those that a comparison of it has.
+    same = compare(whole, whole)
+    assert [figure.new for figure in added.costs] == [figure.new for figure in same.costs]
+    assert added.transport.introduced == same.transport.new
 
 
 # -- what people read --------------------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ from fac.render.diff import network, routing, training
 from fac.render.diff.align import Alignment, align, same_subspaces
 from fac.render.diff.difference import SECTIONS, Difference, Figure, Item
 from fac.render.diff.side import Side, backprop_macs
-from fac.render.diff.step import step
+from fac.render.diff.step import renumbered, step
+
+BESIDE_THE_STEP = frozenset({"training", "probes", "constraints"})
+"""Sections that say nothing of what one step computes."""
 
 
 def compare(old: Program, new: Program, batch: int | None = None) -> Difference:
@@ -26,6 +29,7 @@ def compare(old: Program, new: Program, batch: int | None = None) -> Difference:
     subspaces = same_subspaces(before.subspaces, after.subspaces, alignment)
     renamed = routing.renaming(alignment, subspaces, old)
     pairs = routing.route_pairs(before, after, renamed)
+    tensors = _tensors(alignment, pairs, subspaces)
     found: dict[str, Iterable[Item]] = {
         "errors": routing.errors(before, after, alignment, renamed),
         "routes": routing.routes(before, after, pairs, renamed),
@@ -33,13 +37,15 @@ def compare(old: Program, new: Program, batch: int | None = None) -> Difference:
         "trainable": routing.trainable(alignment),
         "layers": network.layers(old, new, alignment),
         "network": network.network(old, new),
-        "update": training.update(before, after, _tensors(alignment, pairs, subspaces)),
+        "update": training.update(before, after, tensors),
         "training": training.training(old, new),
         "probes": training.probes(old, new),
         "constraints": training.constraints(old.spec.constraints, new.spec.constraints),
     }
     sections = {name: tuple(items) for name, items in found.items()}
-    sections["step"] = () if any(sections.values()) else tuple(step(before, after))
+    # What the sections say may well be all of it: then a step that differs is no news.
+    told = any(items for name, items in sections.items() if name not in BESIDE_THE_STEP)
+    sections["step"] = tuple(renumbered(tensors) if told else step(before, after))
     assert tuple(sections) == SECTIONS
     batches = batch or old.spec.train.batch, batch or new.spec.train.batch
     return Difference(

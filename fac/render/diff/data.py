@@ -10,8 +10,18 @@ from fac.render.diff.difference import Change, Difference, Item, Subject
 def as_json(difference: Difference) -> dict[str, Any]:
     """Plain data; docs/diff.md says what the keys mean."""
     transport = difference.transport
-    old, new = difference.batch
-    costs = {of.name: {"old": of.old, "new": of.new, "percent": of.percent} for of in difference.costs}
+
+    def pair(old: float, new: float) -> dict[str, Any]:
+        return {
+            "old": None if difference.status == "added" else old,
+            "new": None if difference.status == "removed" else new,
+        }
+
+    changed = difference.status == "changed"
+    costs = {
+        of.name: pair(of.old, of.new) | {"percent": of.percent if changed else None}
+        for of in difference.costs
+    }
     return {
         "same": difference.same,
         "weight_transport": {
@@ -21,7 +31,7 @@ def as_json(difference: Difference) -> dict[str, Any]:
             "removed": list(transport.removed),
         },
         **{name: [_item(item) for item in items] for name, items in difference.sections.items()},
-        "cost": {"batch": {"old": old, "new": new}, **costs},
+        "cost": {"batch": pair(*difference.batch), **costs},
     }
 
 

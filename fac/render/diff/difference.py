@@ -22,6 +22,11 @@ SECTIONS = (
     "step",
 )
 """In the order in which a reviewer wants to read them: routing, network, training."""
+ROUTING = SECTIONS[:3]
+
+
+OTHER_STATE = "renamed: other initial values, old checkpoints do not fit"
+"""The note on what is the same under another name, because values are drawn and stored by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,17 @@ class Difference:
     batch: tuple[int, int]
     """At which the costs were counted."""
     costs: tuple[Figure, ...]
+    status: str = "changed"
+    """Of the whole spec. `added` and `removed` ones have nothing beside them: figures there are 0."""
 
     @property
     def same(self) -> bool:
         """Whether the two mean the same."""
-        return not any(self.sections.values())
+        return self.status == "changed" and not any(self.sections.values())
+
+    @property
+    def shown(self) -> Mapping[str, tuple[Item, ...]]:
+        """The sections that people read: of a spec that is new or gone, who learns from what."""
+        if self.status == "changed":
+            return self.sections
+        return {name: self.sections[name] for name in ROUTING}

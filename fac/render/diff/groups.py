@@ -47,7 +47,8 @@ class Group:
 
 
 def groups(section: str, items: Iterable[Item]) -> list[Group]:
-    """The items in their order; what belongs together stands where the first of it stood."""
+    """What belongs together, in the order in which the first of it stood."""
+    items = tuple(items)
     renames = section in ("layers", "subspaces")
     alike: dict[str, list[Item]] = {}
     for item in items:
@@ -66,7 +67,8 @@ def groups(section: str, items: Iterable[Item]) -> list[Group]:
             found += (
                 Group((item,), item.changes, (name,)) for item, name in zip(members, names, strict=True)
             )
-    return found
+    place = {id(item): index for index, item in enumerate(items)}
+    return sorted(found, key=lambda group: place[id(group.items[0])])
 
 
 def _common(item: Item) -> tuple[Change, ...]:

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 
 from fac.render.diff.difference import Difference, Item
 from fac.render.diff.groups import Group, groups
-from fac.render.diff.words import MARKS, NOTHING, SAME, SILENT, TITLES, fact, figure, listed, loud, named
+from fac.render.diff.words import (
+    MARKS,
+    NOTHING,
+    SAME,
+    SILENT,
+    TITLES,
+    fact,
+    figure,
+    listed,
+    loud,
+    named,
+    summary,
+)
 
 OPEN = 12
 """A section with more rows is folded."""
@@ -29,16 +41,24 @@ def markdown(difference: Difference, title: str = "") -> str:
         difference: what to show.
         title: the file that it is about, if that is known.
     """
-    head = f"### fac diff{f': {code(title)}' if title else ''}"
+    head = heading(title)
     if difference.same:
         return f"{head}\n\n{SAME.capitalize()}.\n"
+    start, end = [*_shouts(difference)], [_costs(difference)]
+    if difference.status != "changed":
+        start, end = ["\n".join(f"- {line[0].upper()}{line[1:]}" for line in summary(difference, code))], []
     text = ""
     for rows in ROWS:
-        parts = [head, *_shouts(difference), *_sections(difference, rows), _costs(difference)]
+        parts = [head, *start, *_sections(difference, rows), *end]
         text = "\n\n".join(parts) + "\n"
         if len(text) <= ROOM:
             break
     return text
+
+
+def heading(title: str) -> str:
+    """The first line of a comment."""
+    return f"### fac diff{f': {code(title)}' if title else ''}"
 
 
 def code(text: str) -> str:
@@ -58,7 +78,7 @@ def _shouts(difference: Difference) -> Iterator[str]:
 
 
 def _sections(difference: Difference, most: int) -> Iterator[str]:
-    for name, items in difference.sections.items():
+    for name, items in difference.shown.items():
         if items:
             yield _section(name, items, most)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program
 from fac.render.diff.align import Alignment
-from fac.render.diff.difference import Change, Item, Plain, Subject
+from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject
 from fac.render.diff.models import described, differing, laws
 
 ELSEWHERE = ("name", "from_", "trainable")
@@ -50,7 +50,8 @@ def layers(old: Program, new: Program, alignment: Alignment) -> Iterator[Item]:
         before = partner[node.name]
         changes = tuple(_changes(one, other, before, node, alignment))
         if changes or (before.name != node.name and (_matters(before) or _matters(node))):
-            yield Item(Subject.of(layer=before.name), Subject.of(layer=node.name), changes)
+            note = OTHER_STATE if before.name != node.name and node.tensors and not changes else ""
+            yield Item(Subject.of(layer=before.name), Subject.of(layer=node.name), changes, note)
 
 
 def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fac.program.program import Program, Route, Subspace
 from fac.program.site import site_of
 from fac.render.diff.align import GONE, Alignment
-from fac.render.diff.difference import Change, Item, Plain, Subject, Transport
+from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject, Transport
 from fac.render.diff.models import described, differing, laws
 from fac.render.diff.side import Side, Source
 
@@ -163,8 +163,7 @@ def subspaces(old: Side, new: Side, pairs: SubspacePairs, alignment: Alignment) 
     for subspace in new.subspaces:
         before = was.get(subspace.name)
         if before is None:
-            facts = tuple(Change(key, None, value) for key, value in _reading(subspace))
-            yield Item(None, Subject.of(subspace=subspace.name), facts)
+            yield _new(subspace)
             continue
         changes: list[Change] = []
         if alignment.called(before.of) != subspace.of:
@@ -175,7 +174,20 @@ def subspaces(old: Side, new: Side, pairs: SubspacePairs, alignment: Alignment) 
             before.basis, subspace.basis, (old.program, new.program), whole="basis", prefix="basis."
         )
         if changes or before.name != subspace.name:
-            yield Item(Subject.of(subspace=before.name), Subject.of(subspace=subspace.name), tuple(changes))
+            note = "" if changes else OTHER_STATE
+            yield Item(
+                Subject.of(subspace=before.name), Subject.of(subspace=subspace.name), tuple(changes), note
+            )
+
+
+def every_subspace(side: Side) -> Iterator[Item]:
+    """All of a spec, as added."""
+    return map(_new, side.subspaces)
+
+
+def _new(subspace: Subspace) -> Item:
+    facts = tuple(Change(key, None, value) for key, value in _reading(subspace))
+    return Item(None, Subject.of(subspace=subspace.name), facts)
 
 
 def _reading(subspace: Subspace) -> Iterator[tuple[str, Plain]]:

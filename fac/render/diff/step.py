@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fac.render.diff.difference import Item, Subject
 from fac.render.diff.models import law
@@ -25,6 +25,17 @@ def step(old: Side, new: Side) -> Iterator[Item]:
         yield Item(subject, subject, note="drawn in another way")
 
 
+def renumbered(tensors: Mapping[str, str]) -> Iterator[Item]:
+    """State that has another name although its layer has the same: a second matrix that is now the first.
+
+    Args:
+        tensors: new names by old names.
+    """
+    for old, new in tensors.items():
+        if old != new and old.partition(".feedback.")[0] == new.partition(".feedback.")[0]:
+            yield Item(Subject.of(state=old), Subject.of(state=new), note="drawn in another way")
+
+
 def _differing(old: dict[str, object], new: dict[str, object]) -> list[str]:
     return [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
 
@@ -41,5 +52,5 @@ def _computed(function: Function, known: dict[object, int]) -> dict[str, object]
 
 
 def _drawn(side: Side) -> dict[str, object]:
-    """Shape and initial law of each tensor."""
-    return {t.name: (t.shape, repr(law(t)), t.fan_in, t.fan_out) for t in side.tensors}
+    """Shape, initial law and mask of each tensor."""
+    return {t.name: (t.shape, repr(law(t)), t.fan_in, t.fan_out, t.mask) for t in side.tensors}

@@ -7,32 +7,46 @@ from collections.abc import Iterator
 from fac.render.columns import columns
 from fac.render.diff.difference import Difference, Item
 from fac.render.diff.groups import Group, groups
-from fac.render.diff.words import MARKS, SAME, SILENT, TITLES, fact, figure, listed, loud, named
+from fac.render.diff.words import MARKS, SAME, SILENT, TITLES, fact, figure, listed, loud, named, summary
+from fac.render.findings.report import printable
 
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m"}
 _BAD, _GOOD, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;32m", "\x1b[1m", "\x1b[0m"
 
 
-def text(difference: Difference, color: bool = False) -> str:
-    """Everything, for a terminal."""
-    if difference.same:
-        return f"{SAME}\n"
+def text(difference: Difference, color: bool = False, title: str = "", findings: str = "") -> str:
+    """Everything, for a terminal.
+
+    Args:
+        difference: what to show.
+        color: whether to paint.
+        title: what the spec is called; no line says so if it is empty.
+        findings: the last line; empty if there is none.
+    """
 
     def paint(words: str, code: str) -> str:
         return f"{code}{words}{_RESET}" if color else words
 
     blocks = []
-    shouts = [
+    if difference.same:
+        blocks.append(SAME)
+    elif difference.status != "changed":
+        blocks.append("\n".join(summary(difference)))
+    elif shouts := [
         paint(f"! {shout.what} at {listed(shout.names)} ({shout.rest})", _BAD if shout.bad else _GOOD)
         for shout in loud(difference.transport)
-    ]
-    if shouts:
+    ]:
         blocks.append("\n".join(shouts))
-    for name, items in difference.sections.items():
+    for name, items in difference.shown.items():
         if items:
             lines = (paint(line, _COLOURS[line[1]]) for line in _lines(name, items))
             blocks.append("\n".join((paint(TITLES[name], _BOLD), *lines)))
-    return "\n\n".join((*blocks, _costs(difference))) + "\n"
+    if difference.status == "changed" and not difference.same:
+        blocks.append(_costs(difference))
+    if findings:
+        blocks.append(findings)
+    head = f"{paint(f'=== {printable(title)} ===', _BOLD)}\n" if title else ""
+    return head + "\n\n".join(blocks) + "\n"
 
 
 def _lines(section: str, items: tuple[Item, ...]) -> Iterator[str]:

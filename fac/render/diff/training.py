@@ -40,7 +40,7 @@ def update(old: Side, new: Side, tensors: Mapping[str, str]) -> Iterator[Item]:
     for tensor in new.tensors:
         if not new.moved(tensor):
             continue
-        own = plan(new.program.spec.update, tensor)
+        own = plan(new.program, tensor)
         subject = Subject.of(parameter=tensor.name)
         was = before.get(tensor.name)
         if was is None:
@@ -49,13 +49,13 @@ def update(old: Side, new: Side, tensors: Mapping[str, str]) -> Iterator[Item]:
             if apart:
                 yield Item(None, subject, tuple(Change(c.field, None, c.new) for c in apart))
             continue
-        found = tuple(_plans(plan(old.program.spec.update, was), own, programs))
+        found = tuple(_plans(plan(old.program, was), own, programs))
         if found != main:
             yield Item(Subject.of(parameter=was.name), subject, found, "" if found else "as before")
     kept = {before[t.name].name for t in new.tensors if t.name in before and new.moved(t)}
     for tensor in old.tensors:
         if old.moved(tensor) and tensor.name not in kept:
-            apart = tuple(_plans(mains[0], plan(old.program.spec.update, tensor), (old.program, old.program)))
+            apart = tuple(_plans(mains[0], plan(old.program, tensor), (old.program, old.program)))
             if apart:
                 gone = tuple(Change(c.field, c.new, None) for c in apart)
                 yield Item(Subject.of(parameter=tensor.name), None, gone)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fac.render.diff.difference import Figure, Plain, Transport
+from fac.render.diff.difference import Difference, Figure, Plain, Transport
 from fac.render.findings.report import printable
 from fac.render.show import binary, number
 from fac.spec.core_schema import DISCRIMINATORS
@@ -21,7 +22,7 @@ TITLES = {
     "training": "data and training",
     "probes": "probes",
     "constraints": "constraints",
-    "step": "compiled step, though no setting differs",
+    "step": "compiled step, beside the settings",
 }
 COSTS = {
     "parameters": "parameters",
@@ -39,6 +40,11 @@ SILENT = ("error", "trainable", "value", "layer")
 """Facts that say what they are about without being named."""
 NAMED = 3
 """How many names a line lists."""
+UNITS = ((30, "GiB"), (20, "MiB"), (10, "KiB"))
+ALIKE = 10
+"""Two amounts of memory of less than that ratio are shown in one unit."""
+MOST_DIGITS = 4
+"""Decimals of an amount of memory, beyond which bytes are easier to read."""
 
 
 def value(of: Plain) -> str:
@@ -107,12 +113,32 @@ def figure(of: Figure) -> tuple[str, str, str, str]:
     """What is counted, before, after, and the difference in percent."""
     match of.name:
         case "peak_bytes":
-            shown = binary(int(of.old)), binary(int(of.new))
+            shown = _sizes(int(of.old), int(of.new))
         case "backward_macs_vs_backprop":
-            shown = f"{of.old:.3f}", f"{of.new:.3f}"
+            digits = _digits(of.old, of.new, 3)
+            shown = f"{of.old:.{digits}f}", f"{of.new:.{digits}f}"
         case _:
             shown = number(int(of.old)), number(int(of.new))
     return COSTS[of.name], *shown, percent(of)
+
+
+def _sizes(old: int, new: int) -> tuple[str, str]:
+    """Two amounts of memory: rounded to what tells them apart, in one unit if they are alike."""
+    near, far = sorted((old, new))
+    if near == far or far >= ALIKE * near:
+        return binary(old), binary(new)
+    exponent, unit = next(((e, u) for e, u in UNITS if near >= 1 << e), (0, "B"))
+    before, after = old / (1 << exponent), new / (1 << exponent)
+    digits = _digits(before, after, 1)
+    if not exponent or digits > MOST_DIGITS:
+        return f"{number(old)} B", f"{number(new)} B"
+    return f"{before:,.{digits}f} {unit}", f"{after:,.{digits}f} {unit}"
+
+
+def _digits(old: float, new: float, fewest: int) -> int:
+    """How many decimals show the difference of two numbers within a fifth of it."""
+    apart = abs(new - old)
+    return max(fewest, math.ceil(math.log10(5 / apart))) if apart else fewest
 
 
 def percent(of: Figure) -> str:
@@ -121,6 +147,26 @@ def percent(of: Figure) -> str:
     if not share:
         return "new" if share is None else NOTHING
     return f"{share:+,.1f} %" if abs(share) >= 0.05 else f"{share:+.1g} %"
+
+
+def summary(of: Difference, quoted: Callable[[str], str] = printable) -> tuple[str, str, str]:
+    """A spec that is new or gone in three lines: what it is, whether it transports weights, and what it costs.
+
+    Args:
+        of: the difference from nothing, or to nothing.
+        quoted: how names are written.
+    """
+    added = of.status == "added"
+    costs = {f.name: f.new if added else f.old for f in of.costs}
+    transporting = tuple(map(quoted, of.transport.new if added else of.transport.old))
+    return (
+        f"{'new' if added else 'deleted'} spec: {layers([i.subject.name for i in of.sections['layers']])}, "
+        f"{number(int(costs['parameters']))} parameters, "
+        f"{number(int(costs['feedback_parameters']))} feedback parameters",
+        f"weight transport: {listed(transporting) or 'none'}",
+        f"cost, batch {of.batch[0]}: {number(int(costs['backward_macs']))} backward multiply-adds, "
+        f"{costs['backward_macs_vs_backprop']:.3f} of backprop; peak memory {binary(int(costs['peak_bytes']))}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
