@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import click
 
 from fac import pipeline
 from fac.diagnostics import FacError
+
+STDOUT = "-"
 
 
 @click.command("show", short_help="Show layers, routes, updates and cost of a spec.")
@@ -32,8 +35,14 @@ from fac.diagnostics import FacError
     "-o",
     "--output",
     metavar="FILE",
-    help="Draw a picture instead; the suffix says how: .svg, .png, .pdf, .dot (Graphviz) or .mmd (Mermaid).",
+    help="Draw a picture instead; the suffix says how: .svg, .png, .pdf, .dot (Graphviz) or .mmd (Mermaid). "
+    "`-` is standard output.",
 )
+@click.option(
+    "--format", "kind", metavar="KIND", help="Of the picture: svg, png, pdf, dot or mmd. Default: the suffix."
+)
+@click.option("--bare", is_flag=True, help="The picture without title, legend and ground, for a paper.")
+@click.option("--light", is_flag=True, help="SVG that stays light where the reader's setting is dark.")
 def show(
     spec: str,
     expand: bool,
@@ -44,6 +53,9 @@ def show(
     overrides: tuple[str, ...],
     as_json: bool,
     output: str | None,
+    kind: str | None,
+    bare: bool,
+    light: bool,
 ) -> None:
     """Show the layers of a spec, where their errors come from, and what a step costs.
 
@@ -52,8 +64,10 @@ def show(
     if output is not None:
         if expand or after or updates or cost or as_json or batch:
             raise click.UsageError("-o draws a picture: leave out other options")
-        draw(spec, overrides, output)
+        draw(spec, overrides, output, kind, bare=bare, light=light)
         return
+    if kind is not None or bare or light:
+        raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
     from fac.build.costs import cost as count
     from fac.build.costs import optimised_step
     from fac.render import expand as long_form
@@ -79,24 +93,62 @@ def show(
     click.echo("\n".join(texts or [render.layers(program, lineage, counted)]), nl=False)
 
 
-def draw(spec: str, overrides: tuple[str, ...], output: str) -> None:
-    """Write the picture of a spec into a file.
+def draw(
+    spec: str, overrides: tuple[str, ...], output: str, kind: str | None, *, bare: bool, light: bool
+) -> None:
+    """Write the picture of a spec into a file, or to standard output.
+
+    A spec with errors is drawn, too: that is when a picture is wanted most. The errors are told, and the exit
+    status is 1.
 
     Raises:
-        FacError: the suffix says nothing, the file cannot be written, or what draws it is not installed.
-        SpecError: the spec has findings of severity `error`.
+        FacError: nothing says which kind of picture, the file cannot be written, or what draws it is not installed.
+        SpecError: the text is no spec: there is nothing to draw.
     """
+    from fac import source
+    from fac.checks import run_checks
     from fac.cli.output import write
+    from fac.diagnostics import Severity
+    from fac.program.lower import lower
     from fac.render import graph
+    from fac.render.findings.full import full
 
+    kind = _kind(output, kind)
+    document = source.override(source.read(spec), overrides)
+    program = lower(pipeline.load(document))
+    errors = tuple(d for d in run_checks(program) if d.rule.severity is Severity.ERROR)
+    picture = graph.render(program, kind, bare=bare, light=light)
+    if errors:
+        click.echo(full(document, errors), err=True)
+    if output == STDOUT:
+        click.echo(picture, nl=False)
+    else:
+        write(output, picture)
+        click.echo(f"drew `{output}`{', of a spec with errors' * bool(errors)}")
+    if errors:
+        sys.exit(1)
+
+
+def _kind(output: str, kind: str | None) -> str:
+    """Which kind of picture is asked for."""
+    from fac.render.graph import FORMATS
+
+    known = ", ".join(f"`{name}`" for name in FORMATS)
+    if kind is not None:
+        if kind not in FORMATS:
+            raise FacError(f"no kind of picture is called `{kind}`; there are {known}")
+        return kind
     suffix = os.path.splitext(output)[1].removeprefix(".").lower()
-    if suffix not in graph.FORMATS:
-        known = ", ".join(f"`.{name}`" for name in graph.FORMATS)
+    if suffix in FORMATS:
+        return suffix
+    if output == STDOUT:
         raise FacError(
-            f"`{output}` does not say which kind of picture it is: end the name with one of {known}"
+            f"standard output does not say which kind of picture it takes: add --format, one of {known}"
         )
-    write(output, graph.render(pipeline.lowered(spec, overrides), suffix))
-    click.echo(f"drew `{output}`")
+    known = ", ".join(f"`.{name}`" for name in FORMATS)
+    raise FacError(
+        f"`{output}` does not say which kind of picture it is: end the name with one of {known}, or add --format"
+    )
 
 
 COMMAND = show

@@ -32,15 +32,21 @@ def test_the_spec_can_be_edited(run: Run, spec: Path, tmp_path: Path) -> None:
     assert "linear 64 → 7" in (tmp_path / "graph.MMD").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", ["graph.gif", "graph", "-", ".svg"])
+@pytest.mark.parametrize("name", ["graph.gif", "graph", ".svg"])
 def test_another_suffix_is_refused(run: Run, spec: Path, tmp_path: Path, name: str) -> None:
     status, out, err = run("show", spec, "-o", name)
     assert (status, out) == (2, "")
     assert err == (
         f"fac: `{name}` does not say which kind of picture it is: "
-        "end the name with one of `.svg`, `.png`, `.pdf`, `.dot`, `.mmd`\n"
+        "end the name with one of `.svg`, `.png`, `.pdf`, `.dot`, `.mmd`, or add --format\n"
     )
     assert not (tmp_path / name).exists()
+
+
+def test_standard_output_has_no_suffix(run: Run, spec: Path) -> None:
+    status, out, err = run("show", spec, "-o", "-")
+    assert (status, out) == (2, "")
+    assert err.startswith("fac: standard output does not say which kind of picture it takes: add --format")
 
 
 def test_a_spec_with_findings_is_not_drawn(run: Run, spec: Path, tmp_path: Path) -> None:

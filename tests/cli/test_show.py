@@ -11,6 +11,7 @@ from pathlib import Path
 from fac.cli.show import COMMAND
 
 Run = Callable[..., tuple[int, str, str]]
+BROKEN = "feedback: {routes: [{to: fc1, from: tsak, matrix: {kind: random}}]}\n"
 
 
 def test_the_table(run: Run, spec: Path) -> None:
@@ -72,6 +73,57 @@ def test_findings_and_misuse(run: Run, spec: Path) -> None:
     status, out, err = run("show", spec, "--expand", "--json")
     assert (status, out) == (2, "")
     assert "leave out other options" in err
+
+
+def test_a_picture_of_a_spec_with_errors(run: Run, spec: Path, tmp_path: Path) -> None:
+    """It is drawn, and told what is wrong with it."""
+    text = spec.read_text()
+    start = text.index("feedback:")
+    (tmp_path / "broken.fac.yaml").write_text(f"{text[:start]}{BROKEN}{text[text.index('update:', start) :]}")
+    status, out, err = run("show", "broken.fac.yaml", "-o", "broken.svg")
+    assert (status, out) == (1, "drew `broken.svg`, of a spec with errors\n")
+    assert err.startswith("error[FAC201]: no error source is called `tsak`")
+    assert "no such source" in (tmp_path / "broken.svg").read_text()
+    (tmp_path / "none.fac.yaml").write_text("fac: 1\nlayers: 7\n")
+    status, out, err = run("show", "none.fac.yaml", "-o", "none.svg")
+    assert (status, out, (tmp_path / "none.svg").exists()) == (1, "", False)
+
+
+def test_pictures_go_where_they_are_sent(run: Run, spec: Path, tmp_path: Path) -> None:
+    assert run("show", spec, "-o", "a.svg") == (0, "drew `a.svg`\n", "")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert run("show", spec, "-o", "-", "--format", "svg") == (0, drawn, "")
+    assert run("show", spec, "-o", "picture", "--format", "svg") == (0, "drew `picture`\n", "")
+    assert (tmp_path / "picture").read_text() == drawn
+    assert run("show", spec, "-o", "bare.svg", "--bare", "--light")[0] == 0
+    bare = (tmp_path / "bare.svg").read_text()
+    assert "prefers-color-scheme" in drawn
+    assert "prefers-color-scheme" not in bare
+    assert len(bare) < len(drawn)
+
+
+def test_a_kind_of_picture_that_is_not_known(run: Run, spec: Path) -> None:
+    known = "`svg`, `png`, `pdf`, `dot`, `mmd`"
+    assert run("show", spec, "-o", "a.gif") == (
+        2,
+        "",
+        "fac: `a.gif` does not say which kind of picture it is: end the name with one of `.svg`, `.png`, `.pdf`, "
+        "`.dot`, `.mmd`, or add --format\n",
+    )
+    assert run("show", spec, "-o", "-") == (
+        2,
+        "",
+        f"fac: standard output does not say which kind of picture it takes: add --format, one of {known}\n",
+    )
+    assert run("show", spec, "-o", "-", "--format", "gif") == (
+        2,
+        "",
+        f"fac: no kind of picture is called `gif`; there are {known}\n",
+    )
+    for option in (["--bare"], ["--light"], ["--format", "svg"]):
+        status, out, err = run("show", spec, *option)
+        assert (status, out) == (2, "")
+        assert "add -o FILE" in err
 
 
 def test_every_option_has_a_help_text() -> None:

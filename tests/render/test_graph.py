@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,9 +23,16 @@ from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render.graph import FORMATS, mermaid, render
 from fac.render.graph.fold import folded
+from fac.render.graph.nets import wiring
+from fac.render.graph.occurring import occurring
+from fac.render.graph.parallel import doubled
+from fac.render.graph.pens import operator_pen
+from fac.render.graph.picture import Words
 from fac.render.graph.read import topology
-from fac.render.graph.words import shortened, width
+from fac.render.graph.topology import Operator
+from fac.render.graph.words import facts, named, shortened, width
 
+SPACE = "{http://www.w3.org/2000/svg}"
 HERE = Path(__file__).parent / "graph"
 SPECS = sorted(HERE.glob("*.yaml"))
 SVG = ("frozen", "add", "broken", "names", "one")
@@ -195,11 +203,97 @@ def test_every_format_draws_every_program(name: str) -> None:
 def test_words_are_cut_in_the_middle() -> None:
     long = "a_very_long_name_for_a_layer"
     cut = shortened(long, 90, 12)
-    assert cut == "a_very_l…yer"
+    assert cut == "a_very…layer"
     assert width(cut, 12) <= 90
     assert shortened("fc1", 90, 12) == "fc1"
     assert shortened(long, 3, 12) == "…"
     assert width("层", 12) > width("a", 12)
+
+
+def test_names_with_gaps_between_them_are_not_written_as_a_run() -> None:
+    assert named(["fc2", "fc3", "fc4", "fc5"]) == "fc2 … fc5"
+    assert named(["layer002", "layer009", "layer016", "layer023"]) == "layer002, 009, …, 023"
+    assert named(["b1.fc1", "b11.fc1", "b21.fc1"]) == "b1, 11, 21.fc1"
+    assert named(["b1.fc1", "b2.fc1", "b3.fc1"]) == "b1.fc1 … b3.fc1"
+    assert named(["left", "right", "up", "down"]) == "left, right, …, down"
+    assert named(["left", "up", "down"], run=True) == "left … down"
+    assert named(["one"]) == "one"
+
+
+def test_a_named_layer_inside_a_box_is_shown() -> None:
+    """`from: [b1.fc2, x0]` speaks of it."""
+    shown = topology(program("residual"))
+    assert facts(shown, shown.stations[1]) == ["linear 784 → 64", "relu x0"]
+
+
+def explained(name: str) -> dict[str, object]:
+    shown = topology(program(name))
+    return {text: sample for sample, text in occurring(shown, wiring(shown))}
+
+
+def test_the_legend_tells_transposed_weights_from_derivatives() -> None:
+    """Without weight transport, the error that the loss hands to the last layer passes no weight."""
+    both = "exact error: transposed weight, derivatives", "exact error: no weight, derivatives only"
+    assert [text in explained("dfa") for text in both] == [False, True]
+    assert [text in explained("bp") for text in both] == [True, True]
+
+
+def test_the_legend_takes_its_numbers_from_the_picture() -> None:
+    assert explained("ldfa")["rank 8 of at most 10; wider lines have more"] == Words("r=8 / 10", 10.0)
+    assert not any(text.startswith("rank") for text in explained("bp"))
+
+
+def test_lines_of_equal_rank_have_equal_ink() -> None:
+    """Two lines for a rank that its ends allow, one for a rank below: 10 of 10 and 10 of 512."""
+    whole, part = (operator_pen(Operator("random", "B", (), (10, 10), (full, full))) for full in (10, 512))
+    assert (whole.double, part.double) == (True, False)
+    assert whole.width == part.width < whole.total
+
+
+def test_two_lines_beside_one_meet_at_corners() -> None:
+    lines = ((0.0, 0.0), (0.0, 9.0)), ((8.0, 9.0), (8.0, 2.0)), ((0.0, 9.0), (8.0, 9.0))
+    assert {frozenset(line) for line in doubled(lines, 1.0)} == {
+        frozenset({(-1.0, 0.0), (-1.0, 10.0), (9.0, 10.0), (9.0, 2.0)}),
+        frozenset({(1.0, 0.0), (1.0, 8.0), (7.0, 8.0), (7.0, 2.0)}),
+    }
+
+
+@pytest.mark.parametrize("name", ["mixed", "ldfa", "broken"])
+def test_a_bare_picture_is_the_drawing_on_no_ground(name: str) -> None:
+    whole = ElementTree.fromstring(render(program(name), "svg"))
+    bare = ElementTree.fromstring(render(program(name), "svg", bare=True))
+    texts = [[e.text for e in root.iter(f"{SPACE}text")] for root in (whole, bare)]
+    assert whole[3].get("class") == "f-paper"
+    assert (bare[3].tag, bare[3].get("class")) == (f"{SPACE}g", None)
+    assert "values, forward" in texts[0]
+    assert not {"values, forward", program(name).spec.name} & set(texts[1])
+    assert Counter(texts[1]) <= Counter(texts[0])
+    assert float(bare.get("height") or 0) < float(whole.get("height") or 0)
+
+
+def test_a_light_picture_stays_light() -> None:
+    usual, light = (render(program("mixed"), "svg", light=light).decode() for light in (False, True))
+    assert light == re.sub(r"\n@media .*(?=</style>)", "", usual) != usual
+
+
+def test_a_transposed_weight_is_typeset() -> None:
+    """SVG raises a T, for few fonts have the letter that the other formats use."""
+    svg, others = (render(program("mixed"), name).decode() for name in ("svg", "dot"))
+    assert 'W<tspan dy="-4" font-size="8">T</tspan></text>' in svg
+    assert "Wᵀ" in others
+    assert "Wᵀ" in mermaid(program("mixed"))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_dot_has_well_formed_labels_and_lines_that_end_in_arrowheads(spec: Path) -> None:
+    """A list of colours, which drew two lines, has neither arrowheads nor ends at its nodes."""
+    text = render(program(spec.stem), "dot").decode()
+    for label in re.findall(r"label=<(.*)>\];$", text, re.MULTILINE):
+        ElementTree.fromstring(label)
+    assert not re.search(r'color="[^"]*:', text)
+    assert text.count("{") == text.count("}")
+    assert "values, forward" in text
+    assert "values, forward" not in render(program(spec.stem), "dot", bare=True).decode()
 
 
 def test_a_short_network_is_not_folded() -> None:

@@ -19,11 +19,13 @@ from fac.checks import run_checks
 from fac.diagnostics import Severity
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render.graph import mermaid
+from fac.render.graph import mermaid, words
 from fac.render.graph.fold import folded
 from fac.render.graph.layout import laid_out
+from fac.render.graph.pens import BUS, TIE
 from fac.render.graph.picture import Picture, Rect
 from fac.render.graph.read import topology
+from fac.render.graph.rows import Grid
 from fac.render.graph.topology import Flowing, Topology
 from fac.render.graph.tracks import tracks
 
@@ -228,16 +230,27 @@ def test_no_box_and_no_label_overlaps_another(picture: Picture) -> None:
 
 
 def test_no_words_lie_on_the_frame_of_a_group(picture: Picture) -> None:
-    for frame in (box.rect for box in picture.boxes if box.look == "group"):
-        inside = Rect(frame.x + 1, frame.y + 1, frame.width - 2, frame.height - 2)
+    for box in (box for box in picture.boxes if box.look == "group"):
+        frame = box.rect
+        # Where a group goes on in another row its frame has no side.
+        left, end = (1 if "l" not in box.opens else -200), (1 if "r" not in box.opens else -200)
+        inside = Rect(frame.x + left, frame.y + 1, frame.width - left - end, frame.height - 2)
         for name, rect in rects(picture):
             held = rect.x >= inside.x and right(rect) <= right(inside) and bottom(rect) <= bottom(inside)
             assert held or not overlap(rect, frame), name
 
 
 def test_no_line_runs_through_a_box_or_a_label(picture: Picture) -> None:
+    """Labels keep clear of the whole width of a line."""
     covered = list(rects(picture))
+    labels = [(f"label {label.words}", label.rect) for label in picture.labels]
     for wire in picture.wires:
+        half = wire.pen.total / 2
+        for (x, y), (u, v) in (pair for line in wire.lines for pair in pairwise(line)):
+            across, along = (half, 0) if x == u else (0, half)
+            left, top = min(x, u) - across, min(y, v) - along
+            ink = Rect(left, top, abs(x - u) + 2 * across, abs(y - v) + 2 * along)
+            assert [name for name, rect in labels if overlap(rect, ink)] == [], wire.title
         for line in wire.lines:
             for (x, y), (u, v) in pairwise(line):
                 way = Rect(min(x, u) + 1, min(y, v) + 1, abs(x - u) - 2, abs(y - v) - 2)
@@ -246,6 +259,55 @@ def test_no_line_runs_through_a_box_or_a_label(picture: Picture) -> None:
                 if y == v:
                     way = replace(way, y=y, height=0)
                 assert [name for name, rect in covered if overlap(rect, way)] == [], wire.title
+
+
+def test_frames_keep_clear_of_arrowheads(picture: Picture) -> None:
+    for frame in (box.rect for box in picture.boxes if box.look == "group"):
+        for wire in picture.wires:
+            for (x, y), way in wire.tips:
+                if way == "u" and frame.x < x < right(frame):
+                    assert not y < bottom(frame) < y + 8, wire.title
+
+
+def test_a_tie_ends_on_the_line_of_its_route(picture: Picture) -> None:
+    ties = [wire for wire in picture.wires if wire.pen == TIE and wire.dots]
+    lines = [line for wire in picture.wires if wire.routes or wire.pen == BUS for line in wire.lines]
+    for tie in ties:
+        ((x, y),) = tie.dots
+        assert tie.lines[0][-1] == (x, y)
+        spans = [(sorted((a, c)), sorted((b, d))) for line in lines for (a, b), (c, d) in pairwise(line)]
+        assert any(a <= x <= c and b <= y <= d for (a, c), (b, d) in spans), tie.title
+
+
+def test_a_line_says_at_both_edges_where_it_goes_and_comes_from() -> None:
+    picture = laid_out(folded(topology(PROGRAMS["20 layers, dfa"]())))
+    said = [label.title for label in picture.labels if label.title.startswith(("to ", "from "))]
+    assert Counter(said) == Counter(
+        ["to fc7", "from fc6", "to fc14", "from fc13", *["from δ of loss"] * 2, "to 6 layers", "to 13 layers"]
+    )
+
+
+def test_rows_break_between_blocks() -> None:
+    """Where one value goes on, and not two."""
+    layers: Layers = [linear("stem"), {"kind": "relu", "name": "x0"}]
+    for i in range(1, 13):
+        layers += [
+            linear(f"b{i}.a", 16 + i, reads=f"x{i - 1}"),
+            {"kind": "relu"},
+            linear(f"b{i}.b"),
+            {"kind": "add", "name": f"x{i}", "from": (f"b{i}.b", f"x{i - 1}")},
+        ]
+    grid = Grid(folded(topology(made([*layers, linear("logits", 10)], {"rule": "dfa"}))), 0)
+    first = [words.calling(grid.topology.stations[row.columns[0].station or 0]) for row in grid.rows]
+    assert len(first) > 2
+    assert all(name == "input" or name.endswith(".a") for name in first)
+
+
+def test_a_group_that_fills_a_row_is_broken() -> None:
+    """Rows are about equally long, and the frame of the group is open where it goes on."""
+    widths = [24 + 8 * (i % 7) for i in range(149)]
+    picture = laid_out(folded(topology(made(mlp(*widths), {"rule": "ldfa", "rank": 8}))))
+    assert [box.opens for box in picture.boxes if box.look == "group" and box.title] == ["r", "l"]
 
 
 def test_level_lines_of_two_nets_do_not_share_a_place() -> None:
@@ -324,6 +386,20 @@ def test_equal_blocks_become_a_group() -> None:
     shown = folded(topology(PROGRAMS["50 residual blocks"]()))
     assert [(group.first, group.last, group.count) for group in shown.groups] == [(2, 4, 50)]
     assert [s.head.name for s in shown.stations[1:-1]] == ["stem", "b1.a", "b1.b", "x1", "logits"]
+
+
+def test_a_period_of_three_blocks_is_a_group() -> None:
+    layers: Layers = [linear("stem"), {"kind": "relu", "name": "x0"}]
+    for i in range(1, 13):
+        layers += [
+            linear(f"b{i}.a", 24 if i % 3 == 0 else 16, reads=f"x{i - 1}"),
+            {"kind": "relu"},
+            linear(f"b{i}.b"),
+            {"kind": "add", "name": f"x{i}", "from": (f"b{i}.b", f"x{i - 1}")},
+        ]
+    shown = folded(topology(made([*layers, linear("logits", 10)], {"rule": "fa"})))
+    assert [(group.first, group.last, group.count) for group in shown.groups] == [(2, 10, 4)]
+    assert words.calling(shown.stations[2]) == "b1, 4, …, 10.a"
 
 
 def test_layers_that_differ_in_their_routing_stay_apart() -> None:

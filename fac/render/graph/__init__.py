@@ -13,8 +13,14 @@ FORMATS = ("svg", "png", "pdf", "dot", "mmd")
 """The suffixes that `fac show -o` takes."""
 
 
-def render(program: Program, name: str) -> bytes:
-    """The picture in the format of that name.
+def render(program: Program, name: str, *, bare: bool = False, light: bool = False) -> bytes:
+    """The picture of a program, finished or not.
+
+    Args:
+        program: with or without findings.
+        name: one of `FORMATS`.
+        bare: without title, legend and ground; Mermaid text has none of them.
+        light: SVG that stays light where its reader's setting is dark. The other formats are light.
 
     Raises:
         FacError: PNG and PDF need a package that is not installed, or the picture is too large for them.
@@ -28,12 +34,12 @@ def render(program: Program, name: str) -> bytes:
     if name == "dot":
         from fac.render.graph.dot import dot
 
-        return dot(shown).encode()
+        return dot(shown, bare).encode()
     from fac.render.graph import image, svg
     from fac.render.graph.layout import laid_out
 
-    picture = laid_out(shown)
-    text = svg.render(picture)
+    picture = laid_out(shown, bare)
+    text = svg.render(picture, light)
     return text.encode() if name == "svg" else image.convert(picture, text, name)
 
 

@@ -14,7 +14,7 @@ from fac.render.graph.topology import Group, Reading, Station
 def boxes(grid: Grid) -> Iterator[Box]:
     """All boxes; those of groups, which hold others, come first."""
     for group in grid.topology.groups:
-        yield Box(_frame(grid, group), "group", title=f"{group.count} times")
+        yield from _frame(grid, group)
     for reading in grid.topology.readings:
         yield _subspace(grid, reading)
     for row in grid.rows:
@@ -26,17 +26,21 @@ def boxes(grid: Grid) -> Iterator[Box]:
 def group_labels(grid: Grid) -> Iterator[Label]:
     """How many times each group stands there."""
     for group in grid.topology.groups:
-        frame = _frame(grid, group)
+        frame = next(_frame(grid, group)).rect
         number = Words(f"×{group.count}", TEXT, True)
         room = Rect(frame.x + 4, frame.y + 2, words.width(number.text, TEXT, True), LINE)
         yield Label(room, (number,), title=f"{group.count} times")
 
 
-def _frame(grid: Grid, group: Group) -> Rect:
-    first, last = grid.at[group.first], grid.at[group.last]
-    row = grid.row(group.first)
-    x, y = first.x - first.left - FRAME, row.box - HEADER
-    return Rect(x, y, last.x + last.right + FRAME - x, row.branches - y)
+def _frame(grid: Grid, group: Group) -> Iterator[Box]:
+    """One for each row that the group stands in, open where it goes on."""
+    for row in grid.rows:
+        if held := grid.held(group, row):
+            first, last = held[0], held[-1]
+            opens = "l" * (first.station != group.first) + "r" * (last.station != group.last)
+            x, y = first.x - first.left - FRAME, row.box - HEADER
+            rect = Rect(x, y, last.x + last.right + FRAME - x, row.branches - y)
+            yield Box(rect, "group", title=f"{group.count} times", opens=opens)
 
 
 def _subspace(grid: Grid, reading: Reading) -> Box:

@@ -13,16 +13,12 @@ from fac.render.graph.topology import Key, Link, Reading, Station, Topology
 
 NAME, TEXT, SMALL = 13.0, 11.5, 10.0
 """Sizes of type."""
-WIDEST_BOX, SLIMMEST_BOX = 220.0, 84.0
+WIDEST_BOX, SLIMMEST_BOX = 340.0, 84.0
 GAP = 36.0
 PORT = 15.0
 """Between two lines that enter a box."""
-MARGIN = 70.0
-"""Beside a row that goes on in another one."""
 EDGE = 24.0
 """Around the whole picture."""
-ROOM = 1400.0
-"""Largest width of the boxes of a row."""
 FRAME = 10.0
 """Between the stations of a group and the frame around them."""
 STUB = 14.0
@@ -205,53 +201,10 @@ def words_width(lines: list[str]) -> float:
     return max((words.width(line, TEXT) for line in lines), default=0.0)
 
 
-def placed(topology: Topology, wired: Wiring, found: list[Column]) -> list[list[Column]]:
-    """The columns in rows, each with its place in its row."""
+def gaps(wired: Wiring, found: list[Column]) -> list[float]:
+    """The gap behind each column but the last."""
     hops = {link.source: link for link in wired.hops}
-    gaps = [_gap(hops, a, b) for a, b in pairwise(found)]
-    units = _units(topology, found)
-    lengths = [
-        sum(found[i].left + found[i].right for i in unit) + sum(gaps[i] for i in unit if i < len(gaps))
-        for unit in units
-    ]
-    result = [[found[i] for unit in row for i in unit] for row in _rows(units, lengths)]
-    place = {id(column): i for i, column in enumerate(found)}
-    for row, line in enumerate(result):
-        x = EDGE if row == 0 else EDGE + _entry(hops.get(_station(line[0])))
-        for column in line:
-            column.row, column.x = row, x + column.left
-            x += column.left + column.right
-            i = place[id(column)]
-            x += gaps[i] if i < len(gaps) else 0
-    return result
-
-
-def _rows(units: list[list[int]], lengths: list[float]) -> list[list[list[int]]]:
-    """As few rows as fit, of lengths as equal as can be."""
-    most = max(ROOM, *lengths)
-    rows = len(_filled(units, lengths, most))
-    low, high = max(lengths), most
-    while high - low > 1:
-        middle = (low + high) / 2
-        low, high = (low, middle) if len(_filled(units, lengths, middle)) <= rows else (middle, high)
-    return _filled(units, lengths, high)
-
-
-def _filled(units: list[list[int]], lengths: list[float], limit: float) -> list[list[list[int]]]:
-    rows: list[list[list[int]]] = []
-    used = limit
-    for unit, length in zip(units, lengths, strict=True):
-        if used + length > limit:
-            rows.append([])
-            used = 0.0
-        rows[-1].append(unit)
-        used += length
-    return rows
-
-
-def _entry(hop: Link | None) -> float:
-    """Room at the left of a row, from where its first error goes on to the row above."""
-    return max(MARGIN, words_width(words.label(hop)) + 30) if hop is not None else MARGIN
+    return [_gap(hops, a, b) for a, b in pairwise(found)]
 
 
 def _station(column: Column) -> int:
@@ -266,16 +219,3 @@ def _gap(hops: dict[Key, Link], left: Column, right: Column) -> float:
         return gap
     left.x, right.x = 0.0, left.right + right.left
     return max(gap, words_width(words.label(hop)) + 8 - (right.words_until - left.words_from))
-
-
-def _units(topology: Topology, found: list[Column]) -> list[list[int]]:
-    """Columns that stand in one row: the stations of a group, a station and its subspaces."""
-    inside = {i for group in topology.groups for i in range(group.first + 1, group.last + 1)}
-    units: list[list[int]] = []
-    for i, column in enumerate(found):
-        follows = column.station in inside or (i > 0 and found[i - 1].station is None)
-        if follows and units:
-            units[-1].append(i)
-        else:
-            units.append([i])
-    return units

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from xml.sax.saxutils import escape
 
 from fac.render.graph import words
-from fac.render.graph.nets import errors_at, feeding
-from fac.render.graph.pens import BUS, TONES, UPDATE, Pen, pen_of
+from fac.render.graph.nets import errors_at, feeding, wiring
+from fac.render.graph.occurring import LARGEST, occurring
+from fac.render.graph.pens import BUS, TIE, TONES, UPDATE, Pen, pen_of
+from fac.render.graph.picture import Words
 from fac.render.graph.topology import Flowing, Key, Link, Station, Topology
 
 DASHED = {"": "solid", "1.5 3": "dotted", "2 3": "dotted"}
+DRAWN = {"solid": "———", "dashed": "– – –", "dotted": "· · · ·"}
 
 
-def dot(topology: Topology) -> str:
-    """The text of the file."""
-    return _Graph(topology).text()
+def dot(topology: Topology, bare: bool = False) -> str:
+    """The text of the file; `bare` without title and legend, on no ground."""
+    return _Graph(topology).text(bare)
 
 
 class _Graph:
@@ -27,16 +31,18 @@ class _Graph:
         self.beside: dict[int, list[str]] = defaultdict(list)
         """What stands in one column with a station."""
         self.names: dict[Key, str] = {}
+        self.ground = ""
 
-    def text(self) -> str:
+    def text(self, bare: bool) -> str:
         """The whole graph."""
         name = self.topology.program.spec.name
-        title = _quoted(name, words.headline(self.topology))
+        around = 'bgcolor="transparent"' if bare else f"labelloc=b, labeljust=l, label=<{self._caption()}>"
+        self.ground = "" if bare else ' bgcolor="white"'
         self.lines = [
             f"digraph {_quoted(name)} {{",
-            f'  graph [rankdir=LR, labelloc=t, fontname="Helvetica", label={title}];',
+            f'  graph [rankdir=LR, fontname="Helvetica", fontsize=11, {around}];',
             '  node [shape=box, style=rounded, fontname="Helvetica", fontsize=11];',
-            '  edge [fontname="Helvetica", fontsize=10];',
+            '  edge [fontname="Helvetica", fontsize=10, arrowsize=0.7];',
         ]
         for index, station in enumerate(self.topology.stations):
             self._station(index, station)
@@ -48,9 +54,36 @@ class _Graph:
             if link.flowing is Flowing.VALUE:
                 self._edge(f"s{link.source}", f"s{link.target}", pen_of(link), weight="8")
         self._links()
-        for index, others in self.beside.items():
-            self.lines.append(f"  {{ rank=same; s{index}; {'; '.join(others)} }}")
+        self._columns()
         return "\n".join([*self.lines, "}"]) + "\n"
+
+    def _columns(self) -> None:
+        """What stands in one column with each station, and the frames of groups around those columns."""
+        opened = {group.first: group for group in self.topology.groups}
+        closed = {group.last for group in self.topology.groups}
+        for index in range(len(self.topology.stations)):
+            if index in opened:
+                label = _quoted(f"×{opened[index].count}")
+                self.lines.append(f"  subgraph cluster_{index} {{ label={label}; labelloc=t; style=dashed;")
+            if self.beside[index] or any(g.first <= index <= g.last for g in self.topology.groups):
+                self.lines.append(f"  {{ rank=same; {'; '.join([f's{index}', *self.beside[index]])} }}")
+            if index in closed:
+                self.lines.append("  }")
+
+    def _caption(self) -> str:
+        """Title and legend in one label: a legend that were a node would push others aside."""
+        name, facts = self.topology.program.spec.name, words.headline(self.topology)
+        head = f'<font point-size="14"><b>{_marked(name) or " "}</b></font><br/>{_marked(facts)}'
+        rows = []
+        for sample, text in occurring(self.topology, wiring(self.topology)):
+            if isinstance(sample, Pen) and sample not in (TIE, LARGEST):
+                line = DRAWN.get(DASHED.get(sample.dash, "dashed"))
+                rows.append((f'<font color="{TONES[sample.tone][0]}"><b>{line}</b></font>', text))
+            elif isinstance(sample, Words):
+                rows.append((_marked(sample.text), text))
+        cells = "".join(f'<tr><td>{a}</td><td align="left">{_marked(b)}</td></tr>' for a, b in rows)
+        top = f'<tr><td colspan="2" align="left" balign="left">{head}</td></tr>'
+        return f'<table border="0" cellspacing="0" cellpadding="2">{top}{cells}</table>'
 
     def _station(self, index: int, station: Station) -> None:
         text = [words.calling(station), *words.facts(self.topology, station)]
@@ -116,12 +149,16 @@ class _Graph:
 
     def _edge(self, left: str, right: str, pen: Pen, text: str = "", **more: str) -> None:
         colour = TONES[pen.tone][0]
-        # A list of colours is drawn as parallel lines, each of the full width.
-        facts = {"color": f"{colour}:transparent:{colour}" if pen.double else colour}
-        facts |= {"penwidth": "1" if pen.double else f"{pen.width / 2:.3g}"}
-        facts |= {"style": DASHED.get(pen.dash, "dashed")} | ({"label": f" {text} "} if text else {}) | more
-        listed = ", ".join(f"{key}={_quoted(value)}" for key, value in facts.items())
-        self.lines.append(f"  {left} -> {right} [{listed}];")
+        facts = {"color": colour, "penwidth": f"{pen.width / 2:.3g}", "style": DASHED.get(pen.dash, "dashed")}
+        listed = ", ".join(f"{key}={_quoted(value)}" for key, value in (facts | more).items())
+        # A ground under the words hides the lines that cross them.
+        table = f'<table border="0" cellpadding="1"{self.ground}><tr><td>{_marked(text)}</td></tr></table>'
+        self.lines.append(f"  {left} -> {right} [{listed}{f', label=<{table}>' if text else ''}];")
+
+
+def _marked(line: str) -> str:
+    """Text in a label of marked-up text."""
+    return escape("".join(c if c.isprintable() else " " for c in line))
 
 
 def _quoted(*lines: str) -> str:

@@ -15,8 +15,8 @@ from itertools import count
 from fac.program.program import Node
 from fac.render.graph.topology import Flowing, Group, Key, Link, Operator, Span, Station, Topology
 
-LONGEST = 8
-"""Stations of a repetition: as many as stand in one line of a picture."""
+LONGEST = 12
+"""Stations of a repetition: as many as stand in a line of a picture, or two."""
 FEWEST = 3
 """Repetitions that are worth a fold: of two, both are drawn."""
 FEW = 9
@@ -214,7 +214,13 @@ class _Folding:
         for link in self.topology.links:
             source, target = _outer(link, run_at)
             moved = replace(link, source=place[source], target=place[target])
-            key = (moved.source, moved.target, moved.flowing, self._likeness(moved.operator))
+            key = (
+                moved.source,
+                moved.target,
+                moved.flowing,
+                moved.transposed,
+                self._likeness(moved.operator),
+            )
             merged.setdefault(key, []).append(moved)
         for links in merged.values():
             yield replace(

@@ -24,14 +24,20 @@ TOLD = 40
 """Links that the description in words lists."""
 
 
-def laid_out(topology: Topology) -> Picture:
-    """The picture of a topology, folded or not."""
-    grid = Grid(topology, EDGE + HEAD)
+def laid_out(topology: Topology, bare: bool = False) -> Picture:
+    """The picture of a topology, folded or not; `bare` without title and legend."""
+    grid = Grid(topology, EDGE if bare else EDGE + HEAD)
     drawing = Drawing(grid)
     draw_straight(drawing)
     draw_tracks(drawing)
+    labels = *group_labels(grid), *drawing.labels
     title = Words(topology.program.spec.name, 16.0, True)
     summary = Words(words.headline(topology), TEXT, tone="quiet")
+    story = _story(topology)
+    if bare:
+        ends = grid.right + EDGE, grid.bottom + EDGE
+        boxed = tuple(boxes(grid))
+        return Picture(*ends, title.text, summary.text, story, boxed, tuple(drawing.wires), labels, True)
     needed = max(words.width(w.text, w.size, w.bold) for w in (title, summary)) + 2 * EDGE
     width = max(NARROWEST, min(needed, WIDEST), grid.right + EDGE)
     legend = Legend(topology, grid.wired)
@@ -46,10 +52,10 @@ def laid_out(topology: Topology) -> Picture:
         bottom + EDGE,
         title.text,
         summary.text,
-        _story(topology),
+        story,
         (*boxes(grid), *legend.boxes),
         (*drawing.wires, *legend.wires),
-        (head, *group_labels(grid), *drawing.labels, *legend.labels),
+        (head, *labels, *legend.labels),
     )
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fac.render.graph import words
 from fac.render.graph.nets import Wiring
-from fac.render.graph.pens import BUS, DOUBLE, EXACT, TIE, UPDATE, VALUE, Pen, operator_pen
+from fac.render.graph.occurring import Sample, occurring
+from fac.render.graph.pens import BUS, UPDATE
 from fac.render.graph.picture import Box, Label, Rect, Wire, Words
-from fac.render.graph.topology import Flowing, Operator, Topology
+from fac.render.graph.topology import Topology
 
 SAMPLE = 40.0
+"""Width of a line; a word may need more."""
 SIZE = 11.0
+BESIDE = 10.0
+"""Between a sample and its text."""
 LINE = 24.0
 APART = 22.0
 NOTES = 6
 """Notes that are printed; more are counted."""
-
-Sample = Pen | Words | str
-"""A line, a word, or the look of a box."""
 
 
 class Legend:
@@ -32,16 +31,18 @@ class Legend:
 
     def place(self, left: float, top: float, right: float) -> float:
         """Place everything between two edges, from `top` on, and return where it ends."""
-        found = list(self._entries())
+        found = list(occurring(self.topology, self.wired))
+        broad = [words.width(s.text, s.size) for s, _ in found if isinstance(s, Words)]
+        self.broad = max(SAMPLE, *broad) if broad else SAMPLE
         widest = max(words.width(text, SIZE) for _, text in found)
-        cell = min(right - left, SAMPLE + 10 + widest + APART)
+        cell = min(right - left, self.broad + BESIDE + widest + APART)
         across = max(1, int((right - left + APART) / cell))
         for i, (sample, text) in enumerate(found):
             x, y = left + i % across * cell, top + i // across * LINE
-            room = cell - SAMPLE - 10 - APART + 1
+            room = cell - self.broad - BESIDE - APART + 1
             self._sample(sample, x, y)
             shown = words.shortened(text, room, SIZE)
-            self.labels.append(Label(Rect(x + SAMPLE + 10, y + 5, room, 14), (Words(shown, SIZE),)))
+            self.labels.append(Label(Rect(x + self.broad + BESIDE, y + 5, room, 14), (Words(shown, SIZE),)))
         return self._notes(left, top + -(-len(found) // across) * LINE, right)
 
     def _notes(self, left: float, y: float, right: float) -> float:
@@ -58,8 +59,9 @@ class Legend:
     def _sample(self, sample: Sample, x: float, y: float) -> None:
         middle = y + LINE / 2
         if isinstance(sample, Words):
-            self.labels.append(Label(Rect(x, y + 5, SAMPLE, 14), (sample,), "middle"))
+            self.labels.append(Label(Rect(x, y + 5, self.broad, 14), (sample,), "middle"))
             return
+        x += (self.broad - SAMPLE) / 2
         if isinstance(sample, str):
             text = (Words("δ", 10.0),) if sample == "error" else ()
             tall = 18.0 if sample == "group" else 15.0
@@ -72,61 +74,3 @@ class Legend:
         tips = (((x + 20, y + 5), "u"),) if vertical else ()
         dots = ((x + SAMPLE / 2, middle),) if sample == BUS else ()
         self.wires.append(Wire((line,), sample, tips, dots))
-
-    # -- what occurs -----------------------------------------------------------------------------------------
-
-    def _entries(self) -> Iterator[tuple[Sample, str]]:
-        yield VALUE, "values, forward"
-        links = [link for link in self.topology.links if link.carries_error]
-        if links:
-            yield "error", "error of the layer above it"
-        if any(station.learns for station in self.topology.stations):
-            yield UPDATE, "teaches the weights of the layer"
-        if any(link.flowing is Flowing.EXACT for link in links):
-            yield EXACT, "exact error: transposed weight, derivatives"
-        operators = [link.operator for link in links if link.operator is not None]
-        yield from self._operators(operators)
-        if any(net.bus and not net.collects for net in self.wired.below):
-            yield BUS, "one error for several layers"
-        if any(net.collects for net in self.wired.below):
-            yield BUS, "several errors for one layer"
-        if any(operator.tied for operator in operators):
-            yield TIE, "tied to the weight of the layer"
-        if any(operator.added for operator in operators):
-            yield Words("+ …", SIZE), "added to what comes from above"
-        yield from self._boxes()
-
-    def _operators(self, operators: list[Operator]) -> Iterator[tuple[Sample, str]]:
-        seen: dict[tuple[str, tuple[str, ...]], Operator] = {}
-        for operator in operators:
-            seen.setdefault((operator.kind, operator.learning), operator)
-        for operator in seen.values():
-            pen = operator_pen(operator)
-            name = "P of a subspace" if operator.kind == "subspace" else operator.kind
-            rules = words.learned(operator)
-            text = f"{operator.symbols}: {name}" if operator.symbols not in (name, "P") else name
-            yield (
-                Pen(pen.tone, DOUBLE if pen.double else 2.0, pen.dash, pen.double),
-                ", ".join(filter(None, (text, rules))),
-            )
-        if any(operator.rank is not None and not operator.whole for operator in operators):
-            yield Words("r=2 / 9", 10.0), "rank 2 of at most 9; wider lines have more"
-        whole = [operator for operator in operators if operator.whole]
-        if whole:
-            yield Pen("ink", DOUBLE, double=True), "full rank"
-
-    def _boxes(self) -> Iterator[tuple[Sample, str]]:
-        stations = self.topology.stations
-        if any(reading.operator for reading in self.topology.readings):
-            yield "subspace", "subspace: s = P δ"
-        if any(not reading.operator for reading in self.topology.readings):
-            yield "missing", "a source that the spec does not have"
-        if any(station.frozen for station in stations):
-            yield "frozen", "frozen: keeps its weights"
-        if any(station.starved for station in stations):
-            yield "starved", "should learn, but no error arrives"
-        if any(station.stacked for station in stations):
-            like = "layers that differ in sizes" if self.topology.mixed else "equal layers"
-            yield "stack", f"×N: {like}, one behind the other"
-        if self.topology.groups:
-            yield "group", "×N: the group, so many times"

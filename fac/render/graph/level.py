@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fac.render.graph import words
-from fac.render.graph.columns import MARGIN, STUB
+from fac.render.graph.columns import STUB
 from fac.render.graph.nets import Net
 from fac.render.graph.pens import BUS, pen_of
-from fac.render.graph.picture import Point, Tip, Wire
+from fac.render.graph.picture import TIP, Point, Tip, Wire
 from fac.render.graph.rows import PILL
 from fac.render.graph.straight import Drawing, until
 from fac.render.graph.topology import Key, Link
@@ -46,7 +46,7 @@ def draw_tracks(drawing: Drawing) -> None:
 
 def _values(drawing: Drawing, number: int, net: Net, level: int) -> None:
     grid = drawing.grid
-    trunk = Trunk({row: grid.rows[row].above[level] for row in _rows(drawing, net)})
+    trunk = Trunk({row: grid.rows[row].above[level] for row in grid.edges.met(net)})
     for way, keys in (("out", net.sources), ("in", net.targets)):
         for key in keys:
             column, row = grid.at[key], grid.row(key)
@@ -55,8 +55,7 @@ def _values(drawing: Drawing, number: int, net: Net, level: int) -> None:
             trunk.met.setdefault(column.row, []).append(x)
             trunk.lines.append((edge, track) if way == "out" else until(track, edge))
             trunk.tips += [(edge, "d")] if way == "in" else []
-    name = drawing.name(net.first_source) if len(net.sources) == 1 else ""
-    _run(drawing, trunk, name, "r")
+    _run(drawing, trunk, net)
     told = [words.sentence(drawing.topology, link) for link in net.links[:TOLD]]
     dots = trunk.dots if net.bus else ()
     title = "; ".join(told)
@@ -68,7 +67,7 @@ class _Errors:
 
     def __init__(self, drawing: Drawing, number: int, net: Net, level: int) -> None:
         self.drawing, self.grid, self.number, self.net = drawing, drawing.grid, number, net
-        self.trunk = Trunk({row: self.grid.rows[row].below[level] for row in _rows(drawing, net)})
+        self.trunk = Trunk({row: self.grid.rows[row].below[level] for row in self.grid.edges.met(net)})
 
     def draw(self) -> None:
         """The trunk and its branches."""
@@ -79,8 +78,7 @@ class _Errors:
             self._target(key, links)
         source = net.first_source
         name = source if isinstance(source, str) else f"δ of {drawing.name(source)}"
-        left = self.grid.leftwards(net)
-        _run(drawing, trunk, "" if net.collects else name, "" if left is None else "l" if left else "r")
+        _run(drawing, trunk, net)
         link = net.links[0]
         if net.bus:
             title = f"errors to {drawing.name(link.target)}" if net.collects else name
@@ -145,34 +143,23 @@ class _Errors:
         return "; ".join(words.sentence(self.drawing.topology, link) for link in links)
 
 
-def _rows(drawing: Drawing, net: Net) -> range:
-    found = [drawing.grid.at[key].row for key in net.ends]
-    return range(min(found), max(found) + 1)
-
-
-def _run(drawing: Drawing, trunk: Trunk, name: str, way: str) -> None:
-    """The level parts, from the first place where a stem joins to the last.
-
-    Args:
-        drawing: takes the words.
-        trunk: takes the lines.
-        name: of what comes in from another row.
-        way: `l` or `r`, where the line goes; empty if both ways.
-    """
+def _run(drawing: Drawing, trunk: Trunk, net: Net) -> None:
+    """The level parts, from the first place where a stem joins to the last, with words at the edges of rows."""
+    grid = drawing.grid
     first, last = min(trunk.heights), max(trunk.heights)
     for index, y in trunk.heights.items():
-        row, met = drawing.grid.rows[index], trunk.met.get(index, [])
-        left = (row.left if index > first else min(met)), y
-        right = (row.right if index < last else max(met)), y
-        if way == "l" and index > first:
-            trunk.tips.append((left, way))
-            trunk.lines.append(until(right, left))
-        elif way == "r" and index < last:
-            trunk.tips.append((right, way))
-            trunk.lines.append(until(left, right))
-        elif left < right:
-            trunk.lines.append((left, right))
-        if name and way == "l" and index < last:
-            drawing.origin(row.right - MARGIN + 12, y, name, row.right, "end")
-        elif name and way == "r" and index > first:
-            drawing.origin(row.left, y, name, row.left + MARGIN - 14)
+        row, met = grid.rows[index], trunk.met.get(index, [])
+        left = row.left if index > first else min(met)
+        right = row.right if index < last else max(met)
+        if index > first:
+            drawing.edge(net, index - 1, y, right=False)
+            if grid.edges.leftwards(net, index - 1):
+                trunk.tips.append(((left, y), "l"))
+                left += TIP
+        if index < last:
+            drawing.edge(net, index, y, right=True)
+            if not grid.edges.leftwards(net, index):
+                trunk.tips.append(((right, y), "r"))
+                right -= TIP
+        if left < right:
+            trunk.lines.append(((left, y), (right, y)))

@@ -17,6 +17,8 @@ MOST_LINKS, MOST_TEXT = 480, 48_000
 """A little under what Mermaid draws without settings of its own: 500 edges, 50,000 characters."""
 READABLE = 14
 """Stations that a chart shows at a size that can be read: it has one line, however long, and the page a width."""
+LABEL, COMMENT = 400.0, 2000.0
+"""Widths that longer texts are cut to."""
 LOOKS = {
     "frozen": "fill:#e3f1fb,stroke:#0072b2,stroke-dasharray:3 3,color:#1f2328",
     "starved": "fill:#ffffff,stroke:#b3261e,color:#b3261e",
@@ -63,7 +65,7 @@ class _Chart:
             self.lines += [f"  classDef {look} {LOOKS[look]}", f"  class {','.join(names)} {look}"]
         for pen, numbers in self.pens.items():
             self.lines.append(f"  linkStyle {','.join(map(str, numbers))} {_style(pen)}")
-        self.lines += [f"  %% {_quoted(note)}" for note in self.topology.notes]
+        self.lines += [f"  %% {_quoted(note, COMMENT)}" for note in self.topology.notes]
         return "\n".join(self.lines) + "\n"
 
     # -- lanes -----------------------------------------------------------------------------------------------
@@ -137,16 +139,18 @@ class _Chart:
 
 def _style(pen: Pen) -> str:
     dash = f",stroke-dasharray:{pen.dash}" if pen.dash else ""
-    return f"stroke:{TONES[pen.tone][0]},stroke-width:{pen.width:g}px{dash}"
+    # Ink would not be seen on a dark page.
+    tone = "edge" if pen.tone == "ink" else pen.tone
+    return f"stroke:{TONES[tone][0]},stroke-width:{pen.width:g}px{dash}"
 
 
 def _joined(lines: Iterable[str]) -> str:
     return "<br/>".join(map(_quoted, lines))
 
 
-def _quoted(text: str) -> str:
+def _quoted(text: str, room: float = LABEL) -> str:
     """Text within quotes, with all that could be markup as entity codes."""
-    text = " ".join(words.shortened(text, 400, 11).split())
+    text = " ".join(words.shortened(text, room, 11).split())
     safe = "".join(c if c.isalnum() or c in " _.,:/()=→×…–+-^" else f"#{ord(c)};" for c in text)
     # At the start of a text `1.`, `-` and `+` would begin a list of Markdown.
     return re.sub(r"^(\d*)([.+-])(?= )", lambda found: f"{found[1]}#{ord(found[2])};", safe)

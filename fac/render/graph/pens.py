@@ -39,7 +39,11 @@ DASHES: Mapping[tuple[str, ...], str] = {
     ("normative", "normative"): "14 3 2 3",
 }
 OTHER_DASH = "8 3 2 3 2 3"
-THINNEST, WIDEST, DOUBLE = 1.5, 6.0, 4.5
+THINNEST, WIDEST = 1.5, 6.0
+GAP = 1.5
+"""Between the two lines of a double one."""
+SAMPLE = 3.0
+"""Width of a double line in a legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,19 @@ class Pen:
 
     tone: str
     width: float = 2.0
+    """Of the ink: the two lines of a double one have half of it each."""
     dash: str = ""
     double: bool = False
+
+    @property
+    def total(self) -> float:
+        """From one side of the line to the other."""
+        return self.width + GAP if self.double else self.width
 
 
 VALUE = Pen("value", 2.5)
 EXACT = Pen("quiet", 1.25)
+TRANSPOSED = Pen("ink", 1.75)
 BUS = Pen("ink", 3.0)
 UPDATE = Pen("quiet", 1.0)
 TIE = Pen("ink", 1.25, "1.5 3")
@@ -63,14 +74,16 @@ def pen_of(link: Link) -> Pen:
     """The line of a link."""
     if link.operator is not None:
         return operator_pen(link.operator)
-    return {Flowing.VALUE: VALUE, Flowing.EXACT: EXACT}.get(link.flowing, BUS)
+    if link.flowing is Flowing.EXACT:
+        return TRANSPOSED if link.transposed else EXACT
+    return VALUE if link.flowing is Flowing.VALUE else BUS
 
 
 def operator_pen(operator: Operator) -> Pen:
-    """The line of an operator: 1 + 3/4 log2(rank) wide, double if it has full rank."""
+    """The line of an operator: 1 + 3/4 log2(rank) wide, double if the rank is as large as its ends allow."""
     tone = operator.kind if operator.kind in TONES else "other"
     dash = DASHES.get(operator.learning, OTHER_DASH)
     if operator.rank is None:
         return Pen(tone, 2.0, dash)
     width = min(WIDEST, max(THINNEST, round(1 + 0.75 * log2(operator.rank[1]), 2)))
-    return Pen(tone, max(DOUBLE, width), dash, True) if operator.whole else Pen(tone, width, dash)
+    return Pen(tone, width, dash, operator.whole)

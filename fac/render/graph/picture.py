@@ -10,6 +10,8 @@ from fac.render.graph.pens import Pen
 Point = tuple[float, float]
 Tip = tuple[Point, str]
 """An arrowhead: its tip, and where it points: `l`, `r`, `u` or `d`."""
+TIP = 7.0
+"""Length of an arrowhead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Box:
     title: str = ""
     stacked: bool = False
     """Whether it stands for several."""
+    opens: str = ""
+    """The sides that have no border, `l` and `r`: there it goes on in another row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is drawn, the first things undermost."""
+    """What is drawn, the first things undermost. Without words above and below the drawing it has no ground, too."""
 
     width: float
     height: float
@@ -90,3 +94,4 @@ class Picture:
     boxes: tuple[Box, ...]
     wires: tuple[Wire, ...]
     labels: tuple[Label, ...]
+    bare: bool = False

@@ -143,7 +143,8 @@ def _errors(
                 continue
             routes = through.get(reader.name, ())
             if not routes:
-                yield Link(place[reader.name], index, Flowing.EXACT)
+                passes = has_weights(reader)
+                yield Link(place[reader.name], index, Flowing.EXACT, transposed=passes)
             for route in routes:
                 yield Link(place[reader.name], index, Flowing.ROUTE, _operator(route), (route,))
         for route in flow.brought.get(top, ()):
@@ -188,7 +189,7 @@ def _operator(route: Route) -> Operator:
         rank = kind.rank(route.matrix, route.ends) or (full if route.tensors else None)
     return Operator(
         str(kind.name),
-        "W^T" if kind.name == "transpose" else symbols(route),
+        "Wᵀ" if kind.name == "transpose" else symbols(route),
         rules,
         None if rank is None else (rank, rank),
         None if rank is None or full is None else (full, full),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fac.render.graph import words
-from fac.render.graph.columns import EDGE, MARGIN, Column, columns, placed, subspace_words
+from fac.render.graph import breaks, words
+from fac.render.graph.columns import EDGE, Column, columns, gaps, subspace_words
+from fac.render.graph.edges import Edges
 from fac.render.graph.nets import Net, wiring
 from fac.render.graph.picture import Rect
-from fac.render.graph.topology import Key, Reading, Topology
+from fac.render.graph.topology import Group, Key, Reading, Topology
 from fac.render.graph.tracks import tracks
 
 LINE = 15.0
@@ -17,9 +18,11 @@ LINE = 15.0
 PILL = 24.0
 STEM = 26.0
 """Between a layer and its error."""
-TRACK = 18.0
+TRACK = 20.0
 HEADER = 18.0
 """Above a group, for its number."""
+FOOTER = 10.0
+"""Below the errors of a group, for arrowheads between them and its frame."""
 BETWEEN_ROWS = 44.0
 STACK = 6.0
 """How far a stack of boxes reaches beyond the first."""
@@ -29,6 +32,7 @@ STACK = 6.0
 class Row:
     """What stands at which height in a row."""
 
+    number: int
     columns: list[Column]
     left: float
     right: float
@@ -65,8 +69,7 @@ class Grid:
         self.at |= {reading.name: column for column in found for reading in column.readings}
         self.above = tracks([self._extent(net) for net in self.wired.above])
         self.below = tracks([self._extent(net) for net in self.wired.below])
-        lines = placed(topology, self.wired, found)
-        self.rows = [_row(line, i == len(lines) - 1) for i, line in enumerate(lines)]
+        self.rows = self._broken(found)
         for hop in self.wired.hops:
             row = self.row(hop.source)
             row.beside = max(row.beside, len(words.label(hop)) * LINE)
@@ -87,6 +90,26 @@ class Grid:
         """How far the rows reach."""
         return max(row.right for row in self.rows)
 
+    def _broken(self, found: list[Column]) -> list[Row]:
+        """The columns in rows, each with its place in its row."""
+        apart = [*gaps(self.wired, found), 0.0]
+        lengths = [column.left + column.right + gap for column, gap in zip(found, apart, strict=True)]
+        broken = breaks.rows(self.topology, [column.station for column in found], lengths)
+        for number, line in enumerate(broken):
+            for i in line:
+                found[i].row = number
+        self.edges = Edges(self.topology, self.wired, self.at)
+        rows: list[Row] = []
+        for number, line in enumerate(broken):
+            x = EDGE + (self.edges.left[number] if number else 0)
+            for i in line:
+                found[i].x = x + found[i].left
+                x += lengths[i]
+            last = found[line[-1]]
+            end = last.x + last.right + (self.edges.right[number] if number < len(broken) - 1 else 0)
+            rows.append(Row(number, [found[i] for i in line], EDGE - 10, end))
+        return rows
+
     def row(self, key: Key) -> Row:
         """The row of a station or a subspace."""
         return self.rows[self.at[key].row]
@@ -102,10 +125,10 @@ class Grid:
         y = self.row(name).subspaces + sum(tall(reading) + 10 for reading in above)
         return Rect(column.x - column.box / 2, y, column.box, tall(column.readings[len(above)]))
 
-    def leftwards(self, net: Net) -> bool | None:
-        """Where a net goes: to the left, to the right, or None for both ways."""
-        ways = {self._index(link.target) < self._index(link.source) for link in net.links}
-        return ways.pop() if len(ways) == 1 else None
+    def held(self, group: Group, row: Row) -> list[Column]:
+        """The columns of a group that stand in a row, subspaces aside."""
+        stations = range(group.first, group.last + 1)
+        return [column for column in row.columns if column.station in stations]
 
     def _index(self, key: Key) -> int:
         return self.number[id(self.at[key])]
@@ -117,23 +140,22 @@ class Grid:
     def _levels(self, nets: Iterable[Net], levels: Iterable[int]) -> Iterable[tuple[Row, int]]:
         """Each row that a line goes through, with its level."""
         for net, level in zip(nets, levels, strict=True):
-            met = [self.at[key].row for key in net.ends]
-            yield from ((row, level) for row in self.rows[min(met) : max(met) + 1])
+            yield from ((self.rows[number], level) for number in self.edges.met(net))
 
     def _heights(self, row: Row, y: float) -> float:
         """Give the row its place from `y` on, and return where it ends."""
-        present = {column.station for column in row.columns}
         high, low = sorted(row.above), sorted(row.below)
         row.above = {level: y + (len(high) - i - 0.5) * TRACK for i, level in enumerate(high)}
         y += len(high) * TRACK + (6 if high else 0)
-        y += HEADER if any(group.first in present for group in self.topology.groups) else 0
+        framed = any(self.held(group, row) for group in self.topology.groups)
+        y += HEADER if framed else 0
         y += STACK if any(self.stacked(column) for column in row.columns) else 0
         row.box, row.tall = y, max(LINE * max(len(column.words) for column in row.columns) + 20, 52.0)
         row.pill = row.box + row.tall + STEM
         if not any(column.pill or column.readings for column in row.columns) and not low:
             row.bottom = row.box + row.tall
             return row.bottom
-        row.branches = row.pill + max(PILL, PILL / 2 + 7 + row.beside) + 4
+        row.branches = row.pill + max(PILL + FOOTER * framed, PILL / 2 + 7 + row.beside) + 4
         texts = [lines for column in row.columns for lines in column.branches.values()]
         y = row.branches + max(map(len, texts), default=0) * LINE
         if any(texts):
@@ -149,8 +171,3 @@ class Grid:
 def tall(reading: Reading) -> float:
     """The height of the box of a subspace."""
     return LINE * len(subspace_words(reading)) + 14
-
-
-def _row(line: list[Column], last: bool) -> Row:
-    end = line[-1].x + line[-1].right
-    return Row(line, EDGE - 10, end if last else end + MARGIN)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from fac.render.graph import words
-from fac.render.graph.columns import MARGIN, SMALL, TEXT, words_width
-from fac.render.graph.pens import TIE, UPDATE, pen_of
-from fac.render.graph.picture import Label, Point, Rect, Tip, Wire, Words
+from fac.render.graph.columns import SMALL, TEXT, words_width
+from fac.render.graph.edges import APART, CLEAR
+from fac.render.graph.nets import Net
+from fac.render.graph.pens import BUS, TIE, UPDATE, pen_of
+from fac.render.graph.picture import TIP, Label, Point, Rect, Tip, Wire, Words
 from fac.render.graph.rows import LINE, PILL, STACK, Grid
 from fac.render.graph.topology import Flowing, Key, Link, Reading
 
-TIP = 7.0
-"""Length of an arrowhead."""
+TIED = 16.0
+"""How far beside the box of an error a tie meets the line of its route."""
 
 
 class Drawing:
@@ -25,11 +27,18 @@ class Drawing:
         """What an end of a line is called."""
         return words.place(self.topology, key)
 
-    def origin(self, x: float, y: float, name: str, end: float, align: str = "start") -> None:
-        """Where a line comes in from another row it says from where."""
-        text = words.shortened(name, end - x, SMALL)
-        room = Rect(x, y - 15, end - x, 12)
-        self.labels.append(Label(room, (Words(text, SMALL, tone="quiet"),), align, name))
+    def edge(self, net: Net, row: int, y: float, *, right: bool) -> None:
+        """Say at the right edge of a row, or at the left edge of the next, where a line comes from or goes."""
+        edges = self.grid.edges
+        beside = self.grid.rows[row if right else row + 1]
+        text = edges.words(net, row, right=right)
+        kept = CLEAR if right != edges.leftwards(net, row) else 0.0
+        room = (edges.right[row] if right else edges.left[row + 1]) - APART - kept
+        x = beside.right - kept - room if right else beside.left + kept
+        shown = Words(words.shortened(text, room, SMALL), SMALL, tone="quiet")
+        pen = BUS if net.bus else pen_of(net.links[0])
+        place = Rect(x, y - pen.total / 2 - 13, room, 12)
+        self.labels.append(Label(place, (shown,), "end" if right else "start", text))
 
     def words(self, x: float, y: float, text: list[str], title: str, align: str = "start") -> None:
         """The words beside a line; in the middle of `x` or from there on."""
@@ -40,7 +49,8 @@ class Drawing:
 
     def tie(self, key: Key, line: tuple[Point, ...]) -> None:
         """From a layer to a matrix that is made from its weight, or takes its steps."""
-        self.wires.append(Wire((line,), TIE, title=f"tied to the weight of {self.name(key)}"))
+        title = f"tied to the weight of {self.name(key)}"
+        self.wires.append(Wire((line,), TIE, dots=line[-1:], title=title))
 
 
 def draw_straight(drawing: Drawing) -> None:
@@ -69,7 +79,8 @@ def _neighbours(drawing: Drawing, link: Link) -> None:
     head = target.box_left, down.box + down.tall / 2
     lines, tips = _wrapped(start, head, (up.right, start[1]), (down.left, head[1]), up is down)
     if up is not down:
-        drawing.origin(down.left, head[1], drawing.name(link.source), head[0] - 12)
+        drawing.edge(Net((link,)), up.number, start[1], right=True)
+        drawing.edge(Net((link,)), down.number - 1, head[1], right=False)
     title = words.sentence(drawing.topology, link)
     drawing.wires.append(Wire(lines, pen_of(link), tips, title=title))
 
@@ -84,13 +95,13 @@ def _hop(drawing: Drawing, link: Link) -> None:
     head = target.pill_right + (STACK if grid.stacked(target) else 0), there.lane
     lines, tips = _wrapped(start, head, (here.left, here.lane), (there.right, there.lane), here is there)
     if here is not there:
-        name = f"δ of {drawing.name(link.source)}"
-        drawing.origin(there.right - MARGIN + 12, there.lane, name, there.right, "end")
+        drawing.edge(Net((link,)), there.number, there.lane, right=True)
+        drawing.edge(Net((link,)), here.number - 1, here.lane, right=False)
     drawing.wires.append(Wire(lines, pen, tips, title=title, routes=link.routes))
     middle = (source.words_until + (target.words_from if here is there else here.left)) / 2
-    drawing.words(middle, here.lane + 4 + pen.width / 2, words.label(link), title, "middle")
+    drawing.words(middle, here.lane + 4 + pen.total / 2, words.label(link), title, "middle")
     if link.operator is not None and link.operator.tied:
-        x = source.pill_left - 8
+        x = source.pill_left - TIED
         drawing.tie(link.source, ((x, here.box + here.tall), (x, here.lane)))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from fac.render.graph.pens import TONES, Pen
+from fac.render.graph.parallel import doubled
+from fac.render.graph.pens import GAP, TONES, Pen
 from fac.render.graph.picture import Box, Label, Picture, Point, Rect, Wire, Words
 
 FACE = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
@@ -26,8 +27,8 @@ BASELINE = 0.36
 STACK = 5.0
 
 
-def render(picture: Picture) -> str:
-    """The text of the file."""
+def render(picture: Picture, light: bool = False) -> str:
+    """The text of the file; `light` whatever the reader's setting."""
     body = [
         *_boxes([box for box in picture.boxes if box.look == "group"]),
         *(part for wire in picture.wires for part in _wire(wire)),
@@ -35,6 +36,7 @@ def render(picture: Picture) -> str:
         *(part for label in picture.labels for part in _label(label)),
     ]
     size = f'width="{_n(picture.width)}" height="{_n(picture.height)}"'
+    ground = f'<rect class="f-paper" {size} rx="6"/>'
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
@@ -42,15 +44,15 @@ def render(picture: Picture) -> str:
             f'aria-label="{_attribute(f"{picture.name}: {picture.summary}")}" class="fac">',
             f"<title>{_text(picture.name)}</title>",
             f"<desc>{_text(picture.story)}</desc>",
-            f"<style>{_style(body)}</style>",
-            f'<rect class="f-paper" width="{_n(picture.width)}" height="{_n(picture.height)}" rx="6"/>',
+            f"<style>{_style(body, light)}</style>",
+            *([] if picture.bare else [ground]),
             *body,
             "</svg>\n",
         )
     )
 
 
-def _style(body: list[str]) -> str:
+def _style(body: list[str], light: bool) -> str:
     used = " ".join(body)
     rules = [f".fac text{{font-family:{FACE}}}"]
     for ground in (0, 1):
@@ -61,7 +63,8 @@ def _style(body: list[str]) -> str:
             if f"{kind}-{tone}" in used or (kind, tone) == ("f", "paper")
         ]
         rules.append("".join(found))
-    return f"{rules[0]}\n{rules[1]}\n@media (prefers-color-scheme: dark){{{rules[2]}}}"
+    dark = "" if light else f"\n@media (prefers-color-scheme: dark){{{rules[2]}}}"
+    return f"{rules[0]}\n{rules[1]}{dark}"
 
 
 def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
@@ -76,7 +79,7 @@ def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
             yield f"<title>{_text(box.title)}</title>"
         for shift in (STACK, STACK / 2) if box.stacked else ():
             yield _rect(box.rect, radius, drawn, shift)
-        yield _rect(box.rect, radius, drawn, 0)
+        yield _open(box, drawn) if box.opens else _rect(box.rect, radius, drawn, 0)
         step = 15.0
         y = box.rect.y + box.rect.height / 2 - step * (len(box.words) - 1) / 2
         for line in box.words:
@@ -92,18 +95,26 @@ def _rect(rect: Rect, radius: float, drawn: str, shift: float) -> str:
     )
 
 
+def _open(box: Box, drawn: str) -> str:
+    """A frame without its left or its right side."""
+    rect = box.rect
+    (left, right), (top, bottom) = (rect.x, rect.right), (rect.y, rect.bottom)
+    sides = [] if "l" in box.opens else [((left, top), (left, bottom))]
+    sides += [] if "r" in box.opens else [((right, top), (right, bottom))]
+    lines = *sides, ((left, top), (right, top)), ((left, bottom), (right, bottom))
+    return f'<path d="{"".join(map(_path, lines))}" {drawn}/>'
+
+
 def _wire(wire: Wire) -> Iterator[str]:
     pen = wire.pen
-    path = "".join(map(_path, wire.lines))
+    lines = doubled(wire.lines, (pen.total + GAP) / 4) if pen.double else wire.lines
+    path = "".join(map(_path, lines))
     yield "<g>"
     if wire.title:
         yield f"<title>{_text(wire.title)}</title>"
     yield _stroke(path, pen.tone, pen)
-    if pen.double:
-        # The gap between the two lines is a line of the ground's colour on top.
-        yield f'<path d="{path}" fill="none" class="s-paper" stroke-width="{_n(pen.width / 2.6)}"/>'
     for tip, way in wire.tips:
-        yield f'<path d="{_tip(tip, way, pen.width)}" class="f-{pen.tone}"/>'
+        yield f'<path d="{_tip(tip, way, pen.total)}" class="f-{pen.tone}"/>'
     for x, y in wire.dots:
         yield f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(max(3.2, pen.width))}" class="f-{pen.tone}"/>'
     yield "</g>"
@@ -113,7 +124,7 @@ def _stroke(path: str, tone: str, pen: Pen) -> str:
     # Square ends close the corners where the lines of a bus meet.
     dash = f' stroke-dasharray="{pen.dash}"' if pen.dash else "" if pen.double else ' stroke-linecap="square"'
     return (
-        f'<path d="{path}" fill="none" class="s-{tone}" stroke-width="{_n(pen.width)}" '
+        f'<path d="{path}" fill="none" class="s-{tone}" stroke-width="{_n(pen.width / (1 + pen.double))}" '
         f'stroke-linejoin="round"{dash}/>'
     )
 
@@ -155,8 +166,16 @@ def _words(line: Words, x: float, y: float, align: str) -> str:
     bold = ' font-weight="bold"' if line.bold else ""
     return (
         f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(line.size)}" class="f-{line.tone}"{anchor}{bold}>'
-        f"{_text(line.text)}</text>"
+        f"{_raised(line)}</text>"
     )
+
+
+def _raised(line: Words) -> str:
+    """The text with a T above the line in place of the letter that few fonts have."""
+    up, size = _n(0.35 * line.size), _n(0.7 * line.size)
+    first, *rest = _text(line.text).split("Wᵀ")
+    raised = f'W<tspan dy="-{up}" font-size="{size}">T</tspan>'
+    return first + "".join(raised + (f'<tspan dy="{up}">{part}</tspan>' if part else "") for part in rest)
 
 
 def _n(value: float) -> str:

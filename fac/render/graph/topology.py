@@ -46,7 +46,7 @@ class Operator:
 
     @property
     def whole(self) -> bool:
-        """Whether it loses no direction of the error."""
+        """Whether its rank is as large as its ends allow."""
         return self.rank is not None and self.rank == self.full
 
 
@@ -61,6 +61,8 @@ class Link:
     routes: tuple[Route, ...] = ()
     """The routes that it stands for; several in a folded picture."""
     count: int = 1
+    transposed: bool = False
+    """Whether it is an exact error that passes a transposed weight."""
 
     @property
     def carries_error(self) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import prod
+from os.path import commonprefix
+from string import digits
 from unicodedata import combining, east_asian_width
 
 from fac.checks.places import has_weights
@@ -45,22 +48,43 @@ def _foreign(character: str) -> float:
 
 
 def shortened(text: str, room: float, size: float, bold: bool = False) -> str:
-    """The text, or its two ends around an ellipsis if it needs more room."""
+    """The text, or its two ends around an ellipsis if it needs more room: numbers stand at the end of names."""
     if width(text, size, bold) <= room:
         return text
     most = len(text) - 1
     # Names can be of any length, and no glyph is so slim that more of them would fit.
     most = min(most, int(room / (0.3 * size)) + 1)
     for keep in range(most, 1, -1):
-        cut = f"{text[: keep - keep // 3]}…{text[len(text) - keep // 3 :]}"
+        cut = f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
         if width(cut, size, bold) <= room:
             return cut
     return "…"
 
 
-def named(names: Sequence[str]) -> str:
-    """One name, or the first and the last of several."""
-    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+def named(names: Sequence[str], run: bool = False) -> str:
+    """One name, or a few of several.
+
+    Args:
+        names: one or more.
+        run: whether no other layer stands between the first and the last: `fc2 … fc9`. If names have gaps between
+            them, that would say more than there is: they are written `fc2, 9, …, 142`.
+    """
+    if len(names) == 1:
+        return names[0]
+    before, numbers, after = ("", [], "") if run else _numbers(names)
+    if run or (numbers and all(int(b) - int(a) == 1 for a, b in pairwise(numbers))):
+        return f"{names[0]} … {names[-1]}"
+    few = numbers or names
+    few = [few[0], few[1], *(["…"] if len(few) > 3 else []), *few[2:][-1:]]
+    return f"{before}{', '.join(few)}{after}"
+
+
+def _numbers(names: Sequence[str]) -> tuple[str, list[str], str]:
+    """The only numbers in which names differ, with what stands before and after them; none if they differ in more."""
+    before = commonprefix(names).rstrip(digits)  # noqa: RUF071
+    after = commonprefix([name[::-1] for name in names])[::-1].lstrip(digits)  # noqa: RUF071
+    found = [name[len(before) : len(name) - len(after)] for name in names]
+    return (before, found, after) if all(n.isascii() and n.isdigit() for n in found) else ("", [], "")
 
 
 def calling(station: Station) -> str:
@@ -70,7 +94,7 @@ def calling(station: Station) -> str:
     heads = [chain[0] for chain in station.chains]
     if station.head.layer.name is None and not has_weights(station.head):
         return kind(station.head)
-    return named([head.name for head in heads])
+    return named([head.name for head in heads], station.stacked)
 
 
 def place(topology: Topology, key: int | str) -> str:
@@ -89,17 +113,28 @@ def facts(topology: Topology, station: Station) -> list[str]:
     if station.role == "loss":
         return [str(kind_of("fac.losses", spec.loss).name)]
     if station.role == "input":
-        chain = station.chains[0]
-        return [shape(spec.input.shape), *([", ".join(map(kind, chain))] if chain else [])]
+        return [shape(spec.input.shape), *_followers(station.chains, station.stacked)]
     lines = [_sized(topology, station)]
-    rest = dict.fromkeys(", ".join(map(kind, chain[1:])) for chain in station.chains)
-    if any(rest):
-        lines.append(" / ".join(text or "-" for text in rest))
+    lines += _followers([chain[1:] for chain in station.chains], station.stacked)
     if station.frozen:
         lines.append(FROZEN)
     if station.starved:
         lines.append(STARVED)
     return lines
+
+
+def _followers(chains: Sequence[Sequence[Node]], run: bool) -> list[str]:
+    """The layers behind the first of a station; with names where the spec gives some, for routes speak of them."""
+    kinds = dict.fromkeys(tuple(map(kind, chain)) for chain in chains)
+    if not any(kinds):
+        return []
+    if len(kinds) > 1:
+        return [" / ".join(", ".join(chain) or "-" for chain in kinds)]
+    words = []
+    for word, nodes in zip(next(iter(kinds)), zip(*chains, strict=True), strict=True):
+        given = [node.name for node in nodes if node.layer.name is not None]
+        words.append(f"{word} {named(given, run)}" if len(given) == len(nodes) else word)
+    return [", ".join(words)]
 
 
 def _sized(topology: Topology, station: Station) -> str:
@@ -178,7 +213,7 @@ def sentence(topology: Topology, link: Link) -> str:
     if link.flowing is Flowing.VALUE:
         return f"{source} → {target}"
     if link.operator is None:
-        return f"error of {source} to {target}, exact"
+        return f"error of {source} to {target}, exact{', through the transposed weight' * link.transposed}"
     parts = [f"{_factor(link.operator)}{link.operator.symbols}"]
     parts += [f"rank {rank(link.operator)}"] if link.operator.rank else []
     parts += [text] if (text := learned(link.operator)) else []
@@ -186,7 +221,7 @@ def sentence(topology: Topology, link: Link) -> str:
         return f"error of {source} read by {target}: {', '.join(parts)}"
     way = f"error of {source} to {target}"
     if link.operator.added:
-        way += ", added to what comes from above"
+        way += ", added to other errors there"
     parts += [f"{link.count} routes"] if link.count > 1 else []
     return f"{way}: {', '.join(parts)}"
 
