@@ -2,6 +2,7 @@
 #   make test     formatting, lint, types, import contracts, all tests (what CI runs)
 #   make check    the same without the tests
 #   make test-tools    of the tests those with programs of others: a YAML language server, readers of reports
+#   make fuzz     200,000 random specs, and hard ones of up to 1 MB under limits of time and memory: hours
 #   make demo     a tour of the commands on small examples
 #   make bench    the measurements behind the README
 #   make format   formats the sources and applies the safe fixes of the linter
@@ -21,7 +22,7 @@ export FAC_CACHE ?= $(CURDIR)/.cache/fac
 # What onnxruntime would send home, and the identifier that it would keep there.
 export ORT_DISABLE_TELEMETRY ?= 1
 
-.PHONY: test test-tools check demo bench format install clean
+.PHONY: test test-tools check fuzz demo bench format install clean
 .DELETE_ON_ERROR:
 
 test: check $(TOOLS)/.installed
@@ -35,6 +36,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: install
+	FAC_FUZZ=200000 $(BIN)/pytest tests/fuzz
+	$(BIN)/python -m benchmarks.check_limits
 
 demo: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh

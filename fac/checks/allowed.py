@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.demands import demands
+from fac.checks.demands import Demand, demands
 from fac.checks.places import by_origin, listed, matrix_of, short_hand
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
+from fac.spec.constraints import WRITTEN_OUT
 from fac.spec.feedback import Learning, ShortHand
 
 RULE_NOT_ALLOWED = Rule("FAC354", "rule-not-allowed")
 
 EXACT = "bp"
 """The rule of a spec without any feedback."""
-WRITTEN_OUT = "routes"
-"""What `allowed_rules` calls routes that are written out."""
 
 
 def rule_not_allowed(program: Program) -> Iterator[Diagnostic]:
@@ -37,15 +36,16 @@ def rule_not_allowed(program: Program) -> Iterator[Diagnostic]:
         feedback: {rule: ldfa, rank: 9}
         constraints: {allowed_rules: [bp, ldfa]}
     """
-    yield from _rules(program)
+    lists = _Lists(program)
+    yield from _rules(program, lists)
     for routes in by_origin(program.routes).values():
-        yield from _matrix(program, routes[0])
+        yield from _matrix(program, routes[0], lists)
     for subspace in program.subspaces:
         place = (*subspace.origin, "basis", "rule")
-        yield from _refused(program, "allowed_learning", _way(subspace.basis), place)
+        yield from lists.refused("allowed_learning", _way(subspace.basis), place)
 
 
-def _rules(program: Program) -> Iterator[Diagnostic]:
+def _rules(program: Program, lists: _Lists) -> Iterator[Diagnostic]:
     feedback = program.spec.feedback
     sections = feedback if isinstance(feedback, tuple) else (feedback,)
     exact = True
@@ -54,19 +54,19 @@ def _rules(program: Program) -> Iterator[Diagnostic]:
         if isinstance(section, ShortHand):
             exact = False
             name = kind_of("fac.rules", section).name
-            yield from _refused(program, "allowed_rules", name, (*base, "rule"))
+            yield from lists.refused("allowed_rules", name, (*base, "rule"))
         elif section.routes:
             exact = False
-            yield from _refused(program, "allowed_rules", WRITTEN_OUT, (*base, "routes"))
+            yield from lists.refused("allowed_rules", WRITTEN_OUT, (*base, "routes"))
     if exact:
-        yield from _refused(program, "allowed_rules", EXACT, None)
+        yield from lists.refused("allowed_rules", EXACT, None)
 
 
-def _matrix(program: Program, route: Route) -> Iterator[Diagnostic]:
+def _matrix(program: Program, route: Route, lists: _Lists) -> Iterator[Diagnostic]:
     section, matrix = short_hand(program, route), route.matrix
     kind = kind_of("fac.feedback", matrix)
     place = matrix_of(program, route, None if section else "kind")
-    yield from _refused(program, "allowed_matrices", kind.name, place)
+    yield from lists.refused("allowed_matrices", kind.name, place)
     for field in type(matrix).model_fields:
         value = getattr(matrix, field)
         if not isinstance(value, Learning):
@@ -74,20 +74,41 @@ def _matrix(program: Program, route: Route) -> Iterator[Diagnostic]:
         place = (*matrix_of(program, route, field), "rule")
         if section:
             place = (*route.origin, "learn" if "learn" in section.model_fields_set else "rule")
-        yield from _refused(program, "allowed_learning", _way(value), place)
+        yield from lists.refused("allowed_learning", _way(value), place)
 
 
 def _way(learning: Learning) -> str:
     return str(kind_of("fac.learning", learning).name)
 
 
-def _refused(program: Program, key: str, name: str, place: Path | None) -> Iterator[Diagnostic]:
-    """The finding of a name that one of the lists lacks. Without a place it stands nowhere in the spec."""
-    asked = next((d for d in demands(program, key) if name not in d.value), None)
-    if asked is not None:
-        without = "" if place else "errors are exact: "
-        yield RULE_NOT_ALLOWED.at(
-            place or asked.place(program),
-            f"{without}`{name}` is not among the {asked.named}",
-            help=f"use {listed(asked.value, 'or')}" if asked.value else f"`{key}` allows nothing",
-        )
+class _Lists:
+    """The allow-lists, each looked through once for a name: both may be long."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.found: dict[tuple[str, str], tuple[Demand | None, str]] = {}
+
+    def refused(self, key: str, name: str, place: Path | None) -> Iterator[Diagnostic]:
+        """The finding of a name that one of the lists lacks. Without a place it stands nowhere in the spec."""
+        if (key, name) not in self.found:
+            self.found[key, name] = self._asked(key, name)
+        asked, help = self.found[key, name]
+        if asked is not None:
+            without = "" if place else "errors are exact: "
+            yield RULE_NOT_ALLOWED.at(
+                place or asked.place(self.program),
+                f"{without}`{name}` is not among the {asked.named}",
+                help=help,
+            )
+
+    def _asked(self, key: str, name: str) -> tuple[Demand | None, str]:
+        asked = next((d for d in demands(self.program, key) if name not in d.value), None)
+        if asked is None:
+            return None, ""
+        return asked, f"use {_choice(asked.value)}" if asked.value else f"`{key}` allows nothing"
+
+
+def _choice(names: tuple[str, ...]) -> str:
+    """What may be used. `routes` is no rule that a spec could name."""
+    rules = listed((name for name in names if name != WRITTEN_OUT), "or")
+    return " or ".join(filter(None, (rules, "routes written out" if WRITTEN_OUT in names else "")))

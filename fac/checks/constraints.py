@@ -67,7 +67,12 @@ def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
 def rank_above_limit(program: Program) -> Iterator[Diagnostic]:
     """A feedback matrix or a subspace has a higher rank than `constraints.max_rank` allows.
 
-    A matrix that is not low-rank has the rank of its smaller side.
+    Every route counts, be it written out or made by a rule, `through` or `to`, with a matrix that learns or is fixed.
+    A `low_rank` matrix has the rank that is written, or to which its rule clips it; any other, `transpose` and
+    `identity` too, that of the narrower of its two ends. A layer without a route, through which the exact error
+    passes, has no feedback matrix: `no_weight_transport` forbids that. The limit may stand under `constraints:` of the
+    spec, or of the settings file `fac.toml`, where it is a team's policy and holds for every spec; the lower one
+    counts, and the finding names the file that it stands in.
 
     Bad:
 

@@ -9,7 +9,6 @@ from fac import plugins
 from fac.checks.places import by_origin, listed, matrix_of
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
 from fac.feedback.learning import ways
-from fac.program.globs import Names
 from fac.program.kinds import Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -115,7 +114,7 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
     update = program.spec.update
     if not _all_known(program):
         return
-    arrays = list(_arrays(program))
+    arrays, names = list(_arrays(program)), program.array_names
     if update.feedback is not None and not any(moves and t.role is Role.FEEDBACK for t, moves in arrays):
         yield SETTING_WITHOUT_EFFECT.at(
             ("update", "feedback"),
@@ -124,7 +123,7 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
             key=True,
             fix=_removal(("update", "feedback")),
         )
-    names, moving = Names(t.name for t, _ in arrays), {t.name for t, moves in arrays if moves}
+    moving = {t.name for t, moves in arrays if moves}
     later: set[str] = set()
     for index, group in reversed(list(enumerate(update.groups))):
         matched = names.matching(group.match)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 
 from fac.checks.places import by_origin, has_weights, listed, short_hand, target, wired, written
 from fac.checks.stacking import ACTIVATIONS
+from fac.checks.ways import Between, Pair, between
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.program import Program, Route
-from fac.program.site import between, site_of
+from fac.program.site import site_of
 
 AT_NOT_ABOVE_TARGET = Rule("FAC311", "at-not-above-target")
 AT_CROSSES_WEIGHTS = Rule("FAC313", "at-crosses-weights", Severity.WARNING)
@@ -34,8 +36,10 @@ def at_not_above_target(program: Program) -> Iterator[Diagnostic]:
           routes:
             - {to: fc2, at: relu_2, matrix: {kind: random}}
     """
-    for routes in _moved(program):
-        missed = [r.node for r in routes if not _way(program, r)]
+    moved = _moved(program)
+    ways = _ways(program, moved)
+    for routes in moved:
+        missed = [r.node for r in routes if not ways[_ends(r)].joined]
         if missed:
             yield AT_NOT_ABOVE_TARGET.at(
                 (*routes[0].origin, "at"),
@@ -63,58 +67,51 @@ def at_crosses_weights(program: Program) -> Iterator[Diagnostic]:
           routes:
             - {to: fc1, at: relu_1, matrix: {kind: random}}
     """
-    for routes in _moved(program):
-        for route in routes:
-            way = _way(program, route) - {route.node}
-            crossed = [name for name in way if has_weights(program.by_name[name])]
-            if crossed:
-                crossed.sort(key=lambda name: program.by_name[name].origin)
-                yield AT_CROSSES_WEIGHTS.at(
-                    (*route.origin, "at"),
-                    f"the error enters at the output of `{route.site}`, above {listed(crossed)}, and crosses "
-                    f"{'its' if len(crossed) == 1 else 'their'} weights on the way down to `{route.node}`",
-                    help=f"leave `at` out, which means `{site_of(program, route.node)}`, or route `to: {crossed[-1]}`",
-                )
-                break
+    moved = _moved(program)
+    ways = _ways(program, moved)
+    for routes in moved:
+        route = next((r for r in routes if ways[_ends(r)].joined and ways[_ends(r)].count), None)
+        if route is not None:
+            way = ways[_ends(route)]
+            yield AT_CROSSES_WEIGHTS.at(
+                (*route.origin, "at"),
+                f"the error enters at the output of `{route.site}`, above {listed(way.first, count=way.count)}, "
+                f"and crosses {'its' if way.count == 1 else 'their'} weights on the way down to `{route.node}`",
+                help=f"leave `at` out, which means `{site_of(program, route.node)}`, or route `to: {way.last}`",
+            )
 
 
-def _moved(program: Program) -> Iterator[list[Route]]:
+def _moved(program: Program) -> list[list[Route]]:
     """`to` routes between known layers that say `at:`, by where they are written."""
     if not wired(program):
-        return
+        return []
+    moved = []
     explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]
     for origin, routes in by_origin(explicit).items():
         known = [r for r in routes if r.node in program.by_name and has_weights(program.by_name[r.node])]
         if known and written(program.spec, origin).at in program.by_name:
-            yield known
+            moved.append(known)
+    return moved
 
 
-def _way(program: Program, route: Route) -> frozenset[str]:
-    """The layers on the ways from the target up to where the error enters; empty if none leads there.
+def _ways(program: Program, moved: list[list[Route]]) -> Mapping[Pair, Between]:
+    """What lies between each target and the place where its error enters."""
+    return between(program, (_ends(route) for routes in moved for route in routes))
 
-    Mostly that is a chain of a few layers. To look at the whole network for each route would take a deep one, with
-    a route at each layer, quadratic time.
-    """
-    node, site = program.by_name[route.node], program.by_name[str(route.site)]
-    chain = {node.name}
-    while node is not site:
-        readers = program.readers.get(node.name, ())
-        if node.origin >= site.origin or not readers:
-            return frozenset()
-        if len(readers) > 1:
-            return between(program, route.node, site.name)
-        node = readers[0]
-        chain.add(node.name)
-    return frozenset(chain)
+
+def _ends(route: Route) -> Pair:
+    return route.node, str(route.site)
 
 
 def ambiguous_site(program: Program) -> Iterator[Diagnostic]:
     """A `to` route leaves open on which side of an activation its error enters.
 
-    The error of a direct route enters behind the activation of its layer, so that the derivative of the activation
-    applies. Where several layers read the output of the target itself, there is no one way to follow: the
-    error enters before the activation, at the target, and all that these readers would have sent is cut. That is
-    seldom what is meant where one of them is an activation. `at:` says it.
+    A `to` route brings an error from elsewhere to a layer, its target. Normally it enters behind the activation that
+    follows the target, and passes down through it, so that the weights learn by the error times the derivative of
+    the activation, as in backpropagation. That place is the site of the target. Where several layers read the
+    output of the target itself, there is no one way to follow: the error enters before the activation, at the
+    target, and all that these readers would have sent is cut. That is seldom what is meant where one of them is an
+    activation. `at:` says it.
 
     Bad, where both `relu` and `add` read `fc1`:
 
@@ -144,18 +141,24 @@ def ambiguous_site(program: Program) -> Iterator[Diagnostic]:
     """
     if not wired(program):
         return
+
+    @cache
+    def readers(name: str) -> tuple[str, str | None]:
+        """Several readers, and the first activation among them. A layer may have thousands of them, and of routes."""
+        found = program.readers.get(name, ())
+        behind = (reader.name for reader in found if isinstance(reader.layer, ACTIVATIONS))
+        return listed(reader.name for reader in found), next(behind, None) if len(found) > 1 else None
+
     explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]
     for origin, routes in by_origin(explicit).items():
         if written(program.spec, origin).at is not None:
             continue
         for route in routes:
-            readers = program.readers.get(route.node, ())
-            behind = [reader.name for reader in readers if isinstance(reader.layer, ACTIVATIONS)]
-            if route.site == route.node and len(readers) > 1 and behind:
+            several, behind = readers(route.node) if route.site == route.node else ("", None)
+            if behind is not None:
                 yield AMBIGUOUS_SITE.at(
                     target(route),
-                    f"{listed(reader.name for reader in readers)} read `{route.node}`, so the error enters there, "
-                    f"before `{behind[0]}`",
-                    help=f"write `at: {behind[0]}`, or `at: {route.node}` if that is meant",
+                    f"{several} read `{route.node}`, so the error enters there, before `{behind}`",
+                    help=f"write `at: {behind}`, or `at: {route.node}` if that is meant",
                 )
                 break

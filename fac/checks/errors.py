@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fac.checks.flow import Flow
-from fac.checks.places import by_origin, head, learns, short_hand, target, wired
+from fac.checks.places import by_origin, head, learns, short_hand, target, wired, written
 from fac.diagnostics import Diagnostic, Edit, Fix, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Program, Route
@@ -43,7 +43,7 @@ def unreached_parameter(program: Program) -> Iterator[Diagnostic]:
         return
     flow = Flow(program)
     # An error in a cycle is not missing for the layers below: the cycle is the finding.
-    reached = flow.reached_from(str(route.site) for route, _ in flow.cycles)
+    reached = flow.reached_from(flow.cyclic)
     for node in program.nodes:
         if not learns(node) or node.name in reached:
             continue
@@ -59,10 +59,12 @@ def unreached_parameter(program: Program) -> Iterator[Diagnostic]:
 def dead_route(program: Program) -> Iterator[Diagnostic]:
     """Nobody needs the error that this route delivers.
 
-    The error that the first layer with weights would pass on has no receiver that learns; nor has an error above
-    which all layers are frozen, or one that a `to` route cuts. The route is never computed, and its matrix never
-    learns, so the file promises a feedback that the training does not have. Of two routes that make each other
-    superfluous the one that is cut is reported.
+    A route is there so that a layer can learn: its error has to arrive at the output of a layer with weights that are
+    trained, or above one. It does not where the first layer of the network passes an error on to the input, where
+    the layer that is fed and all below it have `trainable: false`, and where a `to` route brings another error in
+    the place of this one. Then the route is never computed, and its matrix never learns, so the file promises a
+    feedback that the training does not have. Of two routes that make each other superfluous the one that is cut is
+    reported.
 
     Bad, where `fc1` reads the input:
 
@@ -86,6 +88,7 @@ def dead_route(program: Program) -> Iterator[Diagnostic]:
     if not wired(program):
         return
     flow = Flow(program)
+    last = {route.node: route.origin for route in program.routes}
     for origin, routes in by_origin(program.routes).items():
         reasons = [dead(flow, route) for route in routes]
         # A glob may well cover the first layer, too.
@@ -95,7 +98,10 @@ def dead_route(program: Program) -> Iterator[Diagnostic]:
         verb = "passes" if routes[0].through else "brings"
         if hand is None:
             message = f"nobody needs the error that this route {verb} {reasons[0]}"
-            fix = Fix("remove the route", (Edit(origin, None),))
+            # The matrices of a layer are numbered: without this one those behind it would have other names, and
+            # be drawn from other streams.
+            renames = any(last[route.node] != origin for route in routes if route.tensors)
+            fix = None if renames else Fix("remove the route", (Edit(origin, None),))
             yield DEAD_ROUTE.at(target(routes[0]), message, help="remove the route", fix=fix)
         elif _cut_by_routes(flow, routes):
             rule = kind_of("fac.rules", hand).name
@@ -138,7 +144,8 @@ def error_cycle(program: Program) -> Iterator[Diagnostic]:
     A route may bring any error to any layer as long as the one can be computed before the other. The error of a
     layer is made from the errors of the layers that read it, so a route from a layer below its target goes round in
     a circle, unless another route cuts the way in between. No order of computation exists for such a step. The
-    error of the loss at the output feeds the layers below the last; the last one receives it anyway.
+    error of the loss at the output feeds the layers below the last; the last one receives it anyway. Each circle is
+    reported at one route that closes it; of thousands of circles in a network of thousands of layers the first.
 
     Bad, where `fc2` reads `fc1`:
 
@@ -154,17 +161,25 @@ def error_cycle(program: Program) -> Iterator[Diagnostic]:
     """
     if not wired(program):
         return
-    for route, names in Flow(program).cycles:
-        if short_hand(program, route) is not None:
+    cycles = Flow(program).cycles
+    together = by_origin(program.routes) if cycles else {}
+    for route, names in cycles:
+        hand = short_hand(program, route)
+        # The other routes of a glob may be right: what is wrong is that it matches this layer, too.
+        by_glob = hand is None and len(together[route.origin]) > 1
+        if hand is not None:
             path = (*route.origin, "rule")
         else:
-            path = target(route) if route.source == LOSS else (*route.origin, "from")
+            path = target(route) if by_glob or route.source == LOSS else (*route.origin, "from")
         if len(names) == 1:
             message = f"the error at `{names[0]}` would be made from itself"
         else:
             way = " -> ".join(_shortened((names[0], *reversed(names))))
             message = f"errors run in a circle: {way}"
-        if route.source == LOSS:
+        if by_glob:
+            glob = written(program.spec, path)
+            help = f"`{glob}` also matches `{route.node}`: name the layers, or narrow the glob"
+        elif route.source == LOSS:
             help = f"remove the route: the loss reaches `{names[0]}` without it"
         else:
             help = f"take the error from a layer above `{route.site}`, or from `loss`"

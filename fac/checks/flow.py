@@ -7,11 +7,14 @@ a `to` route cuts that, and of what `to` routes bring.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cached_property
 
 from fac.checks.places import learns
 from fac.program.program import INPUT, Node, Program, Route
+
+MAX_WALKED = 500_000
+"""Outputs that are looked at to tell which cycles there are. Takes a second."""
 
 
 class Flow:
@@ -66,31 +69,72 @@ class Flow:
         return _closure((*starts, *more), lambda name: receivers[name])
 
     @cached_property
+    def cyclic(self) -> frozenset[str]:
+        """Outputs whose error depends on itself."""
+        return frozenset(self._circles)
+
+    @cached_property
     def cycles(self) -> tuple[tuple[Route, tuple[str, ...]], ...]:
         """Routes that make an error depend on itself, each with the outputs on the shortest way round.
 
-        Readers lie above what they read, so every cycle has a `to` route whose source lies at or below its
-        site.
+        Each route that is found is taken for cut, so that there is one for each cycle. Of so many cycles that
+        this takes more than `MAX_WALKED` steps only the first ones are found, but one at least.
         """
-        closing = [
+        circle, steps, found = dict(self._circles), 0, []
+        if not circle:
+            return ()
+        import networkx as nx  # type: ignore[import-untyped]
+
+        graph = nx.DiGraph(
+            (name, maker)
+            for name in self.order
+            for maker in self.makers(name)
+            if name in circle and circle[name] is circle.get(maker)
+        )
+        for route, root in self._closing:
+            site = str(route.site)
+            while steps <= MAX_WALKED and graph.has_edge(site, root) and circle[site] is circle[root]:
+                names = circle[root]
+                steps += 1 if site == root else len(names)
+                try:
+                    way = nx.shortest_path(graph, root, site)
+                except nx.NetworkXNoPath:
+                    # What was cut since leaves less than was together. Afterwards there is a way, or the loop ends.
+                    circle.update(_by_member(nx.strongly_connected_components(graph.subgraph(names))))
+                else:
+                    found.append((route, tuple(way)))
+                    graph.remove_edge(site, root)
+        return tuple(found)
+
+    @cached_property
+    def _closing(self) -> list[tuple[Route, str]]:
+        """`to` routes whose source lies at or below their site, with it.
+
+        Readers lie above what they read, so every cycle has such a route.
+        """
+        return [
             (route, root)
             for routes in self.brought.values()
             for route in routes
             if (root := self.program.root(route.source)) and self.order[root] <= self.order[str(route.site)]
         ]
-        if not closing:
-            return ()
+
+    @cached_property
+    def _circles(self) -> dict[str, Set[str]]:
+        """For each output on a cycle all those that are on one with it."""
+        if not self._closing:
+            return {}
         # Imported here because few specs have such a route, and the import is slow.
-        import networkx as nx  # type: ignore[import-untyped]
+        import networkx as nx
 
         graph = nx.DiGraph((name, maker) for name in self.order for maker in self.makers(name))
-        found = []
-        for route, root in closing:
-            if graph.has_edge(route.site, root) and nx.has_path(graph, root, route.site):
-                found.append((route, tuple(nx.shortest_path(graph, root, route.site))))
-                # One finding for each cycle: another route on this way round closes it no longer.
-                graph.remove_edge(route.site, root)
-        return tuple(found)
+        own = {root for route, root in self._closing if root == route.site}
+        together = (c for c in nx.strongly_connected_components(graph) if len(c) > 1 or not own.isdisjoint(c))
+        return _by_member(together)
+
+
+def _by_member(sets: Iterable[Set[str]]) -> dict[str, Set[str]]:
+    return {name: members for members in sets for name in members}
 
 
 def _closure(starts: Iterable[str], following: Callable[[str], Iterable[str]]) -> frozenset[str]:

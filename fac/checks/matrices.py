@@ -62,11 +62,15 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
         ends = route.ends
         assert ends is not None
         path = matrix_of(program, route, "rank")
+        # Of the layers of a glob the others may well have room for that rank.
+        alike = all(r.ends and min(r.ends.reads, r.ends.writes) == limit for r in routes)
+        by_hand = short_hand(program, route) is None
         yield RANK_EXCEEDS_SOURCE.at(
             path,
             f"rank {_rank(route, ends)} exceeds the {limit} directions of {_narrow(program, route, ends)}",
-            help=f"use a rank of at most {limit}",
-            fix=rewritten(path, str(limit)) if short_hand(program, route) is None else None,
+            help=f"use a rank of at most {limit}"
+            + (f", or write a route of its own for `{route.node}`" if by_hand and not alike else ""),
+            fix=rewritten(path, str(limit)) if by_hand and alike else None,
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from fac.checks.places import Guess, has_weights, head, listed, short_hand, target, written
-from fac.diagnostics import Diagnostic, Path, Rule
+from fac.diagnostics import Diagnostic, Fix, Path, Rule
+from fac.program.globs import is_glob
 from fac.program.program import INPUT, LOSS, Program
 
 UNKNOWN_NAME = Rule("FAC201", "unknown-name")
@@ -53,7 +54,7 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
         elif subspace.of != LOSS and subspace.of not in program.by_name:
             message = f"no error source is called `{subspace.of}`"
             known = LOSS, *program.by_name
-            help, fix = guess.mended(path, subspace.of, known, "a subspace reads `loss` or a layer")
+            help, fix = _mended(guess, path, subspace.of, known, "a subspace reads `loss` or a layer")
             yield UNKNOWN_NAME.at(path, message, help=help, fix=fix)
 
 
@@ -77,7 +78,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
                 yield UNKNOWN_NAME.at(path, message, help=help)
             else:
                 above = (other for other, at in first.items() if at < index)
-                help, fix = guess.mended(path, name, chain([INPUT], above), "the layers above are {}")
+                help, fix = _mended(guess, path, name, chain([INPUT], above), "the layers above are {}")
                 yield UNKNOWN_NAME.at(path, f"no layer is called `{name}`", help=help, fix=fix)
 
 
@@ -96,13 +97,23 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             continue
         if route.source not in sources:
             path, otherwise = (*route.origin, "from"), "an error source is `loss`, a layer or a subspace"
-            help, fix = guess.mended(path, route.source, sources, otherwise)
+            help, fix = _mended(guess, path, route.source, sources, otherwise)
             yield UNKNOWN_NAME.at(path, f"no error source is called `{route.source}`", help=help, fix=fix)
         at = written(program.spec, route.origin).at
         if at is not None and at not in program.by_name:
             path = (*route.origin, "at")
-            help, fix = guess.mended(path, at, program.by_name, "the layers are {}")
+            help, fix = _mended(guess, path, at, program.by_name, "the layers are {}")
             yield UNKNOWN_NAME.at(path, f"no layer is called `{at}`", help=help, fix=fix)
+
+
+def _mended(
+    guess: Guess, path: Path, word: str, known: Iterable[str], otherwise: str
+) -> tuple[str, Fix | None]:
+    """The help, and the fix, for an unknown word where only the target of a route may be a glob."""
+    if is_glob(word):
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        return f"`{key}` takes a name, and no glob", None
+    return guess.mended(path, word, known, otherwise)
 
 
 def duplicate_name(program: Program) -> Iterator[Diagnostic]:

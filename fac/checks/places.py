@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from heapq import nlargest
 from os.path import commonprefix
 from typing import Any
@@ -89,10 +88,9 @@ def learning_of(program: Program, route: Route, field: str) -> Path:
 
 def decides(program: Program, tensor: Tensor) -> tuple[Path, Setting] | None:
     """The setting, or the last group, that decides how a tensor moves; None if it is the main rule."""
-    update = program.spec.update
-    for index in reversed(range(len(update.groups))):
-        if fnmatchcase(tensor.name, update.groups[index].match):
-            return ("update", "groups", index), update.groups[index]
+    update, index = program.spec.update, program.grouped.get(tensor.name)
+    if index is not None:
+        return ("update", "groups", index), update.groups[index]
     if update.feedback is not None and tensor.role is Role.FEEDBACK:
         return ("update", "feedback"), update.feedback
     return None
@@ -106,12 +104,19 @@ def by_origin(routes: Iterable[Route]) -> dict[Path, list[Route]]:
     return found
 
 
-def listed(names: Iterable[str], conjunction: str = "and") -> str:
-    """`` `a`, `b` and `c` ``, cut after the first few."""
+def listed(names: Iterable[str], conjunction: str = "and", count: int | None = None) -> str:
+    """`` `a`, `b` and `c` ``, cut after the first few.
+
+    Args:
+        names: in their order.
+        conjunction: before the last one.
+        count: how many there are, if `names` are the first ones only.
+    """
     different = list(dict.fromkeys(names))
     quoted = [f"`{name}`" for name in different[: SHOWN + 1]]
-    if len(different) > SHOWN:
-        return f"{', '.join(quoted[:SHOWN])} {conjunction} {len(different) - SHOWN} more"
+    more = (count or len(different)) - SHOWN
+    if more > 0:
+        return f"{', '.join(quoted[:SHOWN])} {conjunction} {more} more"
     return f" {conjunction} ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))
 
 

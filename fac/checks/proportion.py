@@ -30,8 +30,9 @@ def error_out_of_proportion(program: Program) -> Iterator[Diagnostic]:
     up the first ones or leave them where they are. Sums at joins count, too: a chain of residual blocks without
     any normalisation doubles the squared error at every block.
 
-    The estimate holds at the first step. Matrices that learn are never reported as too small, because they may grow.
-    For `tanh`, `sigmoid` and `gelu` it assumes inputs with mean square 1.
+    The estimate holds at the first step. Errors that meet add their squares, as if they knew nothing of each other.
+    Matrices that learn are never reported as too small, because they may grow. For `tanh`, `sigmoid` and `gelu` it
+    assumes inputs with mean square 1.
 
     Bad:
 

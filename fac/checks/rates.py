@@ -71,8 +71,9 @@ def _epochs(count: int) -> str:
 def weight_decay_erases(program: Program) -> Iterator[Diagnostic]:
     """One step of weight decay takes away the whole weight, or more.
 
-    Each step multiplies a weight by 1 - lr * weight_decay before it learns anything. At lr * weight_decay = 1
-    nothing of it is left, and above that its sign flips at every step. Values that work are a thousand times smaller.
+    Each step (with momentum the first one) multiplies a weight by 1 - lr * weight_decay before it learns anything. At
+    lr * weight_decay = 1 nothing of it is left, and above that its sign flips. Values that work are a thousand times
+    smaller.
     For `adamw` the decay is multiplied by the learning rate as well (arXiv 1711.05101), so it is larger than that
     of other programs, but never this large. L2 decay in `adam` passes through the moments and is not judged here.
 
@@ -90,9 +91,11 @@ def weight_decay_erases(program: Program) -> Iterator[Diagnostic]:
         decay = rule.weight_decay if isinstance(rule, Sgd | AdamW) else 0.0
         if lr * decay >= 1:
             left = 1 - lr * decay
+            # Momentum carries what the first step took on into the next ones.
+            which = "the first" if isinstance(rule, Sgd) and rule.momentum else "every"
             yield WEIGHT_DECAY_ERASES.at(
                 path,
-                f"every step multiplies a weight by 1 - {lr:g} * {decay:g} = {left:g}",
+                f"{which} step multiplies a weight by 1 - {lr:g} * {decay:g} = {left:g}",
                 help=f"use a weight decay far below {1 / lr:g}",
             )
 

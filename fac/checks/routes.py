@@ -63,6 +63,7 @@ def route_without_weight(program: Program) -> Iterator[Diagnostic]:
           routes:
             - {to: fc1, at: relu_1, matrix: {kind: random}}
     """
+    nearest = _weighted_below(program)
     for route in program.routes:
         node = program.by_name.get(route.node)
         if node is None or has_weights(node):
@@ -70,21 +71,20 @@ def route_without_weight(program: Program) -> Iterator[Diagnostic]:
         message = (
             f"`{route.node}` has no weights, so no feedback can go {'through' if route.through else 'to'} it"
         )
-        below = _weighted_below(program, route.node)
+        below = nearest.get(route.node)
         help = f"name a layer with weights, such as `{below}`" if below else ""
         yield ROUTE_WITHOUT_WEIGHT.at(target(route), message, help=help)
 
 
-def _weighted_below(program: Program, name: str) -> str | None:
-    """The nearest layer with weights that lies below, following first inputs."""
-    seen: set[str] = set()
-    while name in program.by_name and name not in seen:
-        seen.add(name)
-        node = program.by_name[name]
+def _weighted_below(program: Program) -> dict[str, str]:
+    """For each layer the nearest one with weights at it or below, following first inputs upwards from the data."""
+    found: dict[str, str] = {}
+    for name, node in program.by_name.items():
         if has_weights(node):
-            return name
-        name = node.inputs[0]
-    return None
+            found[name] = name
+        elif node.inputs[0] in found:
+            found[name] = found[node.inputs[0]]
+    return found
 
 
 def conflicting_routes(program: Program) -> Iterator[Diagnostic]:
@@ -145,7 +145,8 @@ def _places(program: Program, route: Route) -> tuple[str, ...]:
     if not route.through:
         return () if route.site is None else (route.site,)
     node = program.by_name.get(route.node)
-    return () if node is None else node.inputs
+    # One without weights may read thousands of layers, and has a finding of its own.
+    return node.inputs if node is not None and has_weights(node) else ()
 
 
 def unused_subspace(program: Program) -> Iterator[Diagnostic]:

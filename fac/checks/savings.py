@@ -24,10 +24,11 @@ def direct_route_costs_more(program: Program) -> Iterator[Diagnostic]:
 
     A `to` route spares the products by which the layers above would have passed their errors down to the site, and
     costs one product of its own: (units of the source) x (units that are fed). The saving is large where a narrow
-    error, such as that of 10 classes, feeds a layer below a wide one. It is none where the layer above is narrow,
-    where the source is as wide as the layer above, or where the site lies below a join, through which the exact
-    error comes for nothing. Only routes that are written out are judged, and only if nothing else above them
-    becomes superfluous: as a choice of learning rule the route may still be right.
+    error, such as that of 10 classes, feeds a layer below a wide one. It is less than none where the layer above is
+    narrower than the source, or where the site lies below a join, through which the exact error comes for nothing. A
+    route that costs just what it spares is not reported: that from the loss to the last hidden layer always does. Only
+    routes that are written out are judged, and only if nothing else above them becomes superfluous: as a choice of
+    learning rule the route may still be right.
 
     Bad, where the 20 outputs feed 32 units that are read by 10:
 

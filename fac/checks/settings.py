@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from fac.checks.places import Guess
 from fac.diagnostics import Diagnostic, Path, Rule
-from fac.program.globs import Names
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec.updates import Setting
@@ -35,7 +34,7 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
     names = [t.name for node in program.nodes for t in node.tensors]
     names += [t.name for route in program.routes for t in route.tensors]
     names += [t.name for subspace in program.subspaces for t in subspace.tensors]
-    known, guess = Names(names), Guess()
+    known, guess = program.array_names, Guess()
     for index, group in enumerate(program.spec.update.groups):
         if known.matching(group.match):
             continue

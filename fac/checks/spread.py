@@ -8,6 +8,7 @@ squared norms, so that depth neither overflows nor underflows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, log
@@ -67,7 +68,9 @@ class Spread:
                 yield None if gain is None else Hop(reader.name, gain, weight=reader.name)
             else:
                 gain = self._derivative(reader)
-                yield None if gain is None else Hop(reader.name, gain)
+                # Who reads a value twice passes the same error down twice.
+                twice = exactly(float(reader.inputs.count(name)) ** 2)
+                yield None if gain is None else Hop(reader.name, gain + twice)
         for route in self.flow.brought.get(name, ()):
             root, gain = self.program.root(route.source), self._operator(route)
             yield None if root is None or gain is None else Hop(root, gain, route)
@@ -151,7 +154,8 @@ class Spread:
         """The mean square of each output, and whether positive and negative numbers are equally likely in it."""
         squares, even = {INPUT: INPUT_SQUARE}, {INPUT: False}
         for node in self.program.nodes:
-            read = [squares[name] for name in node.inputs]
+            # What is read twice counts twice in the sum, four times in its square.
+            read = [squares[name] * times**2 for name, times in Counter(node.inputs).items()]
             layer = node.layer
             even[node.name] = isinstance(layer, Linear) or (
                 isinstance(layer, Tanh | Dropout | Flatten | Add) and all(even[name] for name in node.inputs)

@@ -139,7 +139,7 @@ def _overshoot(program: Program, route: Route) -> tuple[float, float, float, str
     from fac.build.updating import plan  # few specs need it
 
     update = program.spec.update
-    own, other = (plan(update, tensor) for tensor in route.tensors)
+    own, other = (plan(program, tensor) for tensor in route.tensors)
     if not isinstance(own.rule, Sgd) or own.rule.nesterov or own != other:
         return None
     rate, limit = own.lr_ratio * update.lr, (1 + own.rule.momentum) / top

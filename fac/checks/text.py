@@ -7,8 +7,8 @@ TEXT = {
 The file is not YAML, and not JSON, which is YAML too.
 
 The parser stops at the first such place, so that only one finding is reported: what stands behind it could mean
-anything. Frequent causes: a tab in the indentation, a bracket or a quote that is not closed, a value that holds `: `
-and is not quoted.
+anything. Frequent causes: a tab in the indentation or behind a `:`, a bracket or a quote that is not closed, a value
+that holds `: ` and is not quoted.
 
 Bad:
 
@@ -20,19 +20,29 @@ Good:
     "FAC102": """\
 A value has the wrong type, or lies outside the allowed range.
 
-Nothing is converted: text in quotes is not a number, and `no` is text. YAML parsers disagree about such values (`no`
-is false to some, `1e-3` text to others), so a spec that relied on one would mean something else to the next reader.
-Write `true` or `false` for booleans.
+Nothing is converted: text in quotes is not a number, and `no` is text. Write `true` or `false` for booleans. A spec
+is read as YAML 1.2, in which `1e-3` is a number. Programs that read it as YAML 1.1 take `no` for false and `1e-3` for
+text: where one of them has to read the spec, too, write `0.001` or `1.0e-3`.
+
+What comes in several kinds is a mapping, even where the kind has no settings, so that one can be added to it.
 
 Bad:
 
     layers:
       - {kind: linear, name: logits, out: "10", bias: no}
 
+Bad:
+
+    loss: cross_entropy
+
 Good:
 
     layers:
-      - {kind: linear, name: logits, out: 10, bias: false}""",
+      - {kind: linear, name: logits, out: 10, bias: false}
+
+Good:
+
+    loss: {kind: cross_entropy}""",
     "FAC103": """\
 A key is not a field of the section that it stands in.
 
@@ -65,7 +75,8 @@ Good:
 No installed layer, loss, matrix, rule, update or data source has this name.
 
 The kinds that plug-ins add count, so a spec that uses one needs the plug-in wherever it is checked. `fac schema` lists
-all that are installed here.
+all that are installed here. The allow-lists under `constraints:` take the names of rules, matrices and learning rules,
+and a name on them that means nothing would allow nothing.
 
 Bad:
 

@@ -54,9 +54,11 @@ def kolen_pollack_without_decay(program: Program) -> Iterator[Diagnostic]:
 def unequal_twin_steps(program: Program) -> Iterator[Diagnostic]:
     """A matrix that learns by `kolen_pollack` takes another step than its weight.
 
-    The rule aligns B with W^T because both take one step: the same gradient, learning rate, momentum and decay. Then
-    B - W^T can only shrink. A setting for feedback matrices, or a group, that gives one of the two another rate or
-    another decay breaks that identity, and B settles somewhere else. In a low-rank pair Q has no such twin (W^T P^T
+    Under this rule a feedback matrix B learns by doing what the weight W does in whose place it passes errors down,
+    its twin: both start anywhere and then take the same steps, by the same gradient, learning rate, momentum and
+    decay. So their difference B - W^T can only shrink, by the decay, until the feedback is the true one. A setting
+    for feedback matrices (`feedback:` inside `update:`), or a group, that gives one of the two another rate or
+    another decay breaks that identity, and B settles somewhere else. The Q of a low-rank matrix has no twin (W^T P^T
     moves with P), and is left alone.
 
     Bad:
@@ -100,9 +102,9 @@ def _twins(program: Program) -> list[tuple[Route, Plan, Plan]]:
         return []
     from fac.build.updating import plan  # few specs need it
 
-    update, flow = program.spec.update, Flow(program)
+    flow = Flow(program)
     return [
-        (route, plan(update, route.tensors[0]), plan(update, route.ends.weight))
+        (route, plan(program, route.tensors[0]), plan(program, route.ends.weight))
         for route in followers
         if route.ends and route.ends.weight and not dead(flow, route)
     ]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fac import source
+from fac import pipeline, source
 from fac.cli import ci
 from fac.cli.backends import not_empty
 from fac.cli.output import colored, tell, write
 from fac.diagnostics import FacError, Severity
 from fac.lint.files import STDIN, SUFFIXES, Files
-from fac.lint.run import lint
+from fac.lint.run import linted
 from fac.lint.settings import STDIN_NAME, Lookup
 from fac.render.findings import FORMATS, Checked, Report, render
 
@@ -72,103 +73,144 @@ COUNTABLE = ("full", "concise", "json", "github")
 @click.option(
     "--precision", type=click.Choice(("float32", "float64")), help="For --backend; its own by default."
 )
-def COMMAND(
-    paths: tuple[str, ...],
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    fail_on: str | None,
-    output_format: str | None,
-    as_object: bool,
-    output_file: str | None,
-    fix: bool,
-    diff: bool,
-    statistics: bool,
-    quiet: bool,
-    exit_zero: bool,
-    config: str | None,
-    isolated: bool,
-    stdin_filename: str | None,
-    assignments: tuple[str, ...],
-    backend: str | None,
-    precision: Precision | None,
-) -> None:
+def COMMAND(**given: Any) -> None:
     """Check specs: files, folders (every *.fac.yaml below them), or - for standard input.
 
     Without a PATH the current folder is checked. Settings stand in fac.toml, or in pyproject.toml under
     [tool.fac]. Exit status: 0 nothing found that counts as a failure, 1 findings, 2 a file could not be checked.
     With --diff, 1 says that there is something to fix.
     """
-    if fix and diff:
-        raise click.UsageError("--fix and --diff exclude each other")
-    if (fix or diff) and assignments:
-        raise click.UsageError(f"--{'fix' if fix else 'diff'} is about files as they are: leave out --set")
-    if diff and (statistics or as_object):
-        raise click.UsageError(
-            f"--diff prints a patch: leave out {'--statistics' if statistics else '--json'}"
-        )
-    if precision and backend is None:
-        raise click.UsageError("`--precision` is about a backend: name one with `--backend`")
-    if stdin_filename and STDIN not in paths:
-        raise click.UsageError("--stdin-filename names what is read from -, which is not among the paths")
-    if output_file is not None and _is_spec(output_file, paths):
-        raise click.UsageError(f"--output-file would write findings over `{output_file}`, which is a spec")
-    if config and isolated:
-        raise click.UsageError("--config and --isolated exclude each other")
-    lookup = Lookup(config, isolated, select, ignore, Severity(fail_on) if fail_on else None)
-    shown_as = "json" if as_object else output_format or lookup.here.output_format or "full"
-    if statistics and shown_as not in COUNTABLE:
+    asked = Asked(**given)
+    _refuse(asked)
+    if asked.backend is not None:
+        pipeline.find_backend(asked.backend)
+    fail_on = Severity(asked.fail_on) if asked.fail_on else None
+    lookup = Lookup(asked.config, asked.isolated, asked.select, asked.ignore, fail_on)
+    shown_as = "json" if asked.as_object else asked.output_format or lookup.here.output_format or "full"
+    if asked.statistics and shown_as not in COUNTABLE:
         raise click.UsageError(f"--statistics is for {', '.join(COUNTABLE)}, not for {shown_as}")
-    files = Files(paths or (".",), lookup, stdin_filename or STDIN_NAME)
-    unreadable = files.unreadable
-    checked: list[Checked] = []
-    failed = False
-    fixing = _fixing(show=diff) if fix or diff else None
-    for file in files:
-        try:
-            document = source.read(file)
-            if file == STDIN:
-                document = replace(document, name=files.stdin_name)
-            document = source.override(document, assignments)
-            settings = lookup.of(document.name)
-            check = partial(lint, settings=settings, backend=backend, precision=precision)
-            if fixing is None:
-                found = check(document)
-            else:
-                document, found, _ = fixing(file, document, check)
-        except FacError as error:
-            unreadable.append((file, str(error)))
-            continue
-        checked.append(Checked(document, found, settings.fails))
-        failed |= any(map(settings.fails, found))
-    if fixing is not None and diff:
-        _end_of_diff(fixing, unreadable, output_file, quiet=quiet, exit_zero=exit_zero)
+    files = Files(asked.paths or (".",), lookup, asked.stdin_filename or STDIN_NAME)
+    fixing = _fixing(show=asked.diff) if asked.fix or asked.diff else None
+    checked = list(_checked(asked, files, lookup, fixing))
+    if asked.diff:
+        assert fixing is not None
+        _end_of_diff(asked, fixing, files.unreadable)
     # The text from standard input goes to standard output, and nothing else does.
-    passed_on = fix and STDIN in paths
+    passed_on = asked.fix and STDIN in asked.paths
     if fixing is not None and passed_on:
         if files.stdin_name in files.excluded:
             fixing.shown.append(sys.stdin.buffer.read())
         click.echo(fixing.output, nl=False)
-    color = colored(err=passed_on) and output_file is None
-    report = Report(tuple(checked), tuple(unreadable), color, quiet, ci.top())
-    text = _statistics(shown_as, report) if statistics else render(shown_as, report)
-    if output_file is not None:
-        write(output_file, f"{text}\n" if text else "")
+    color = colored(err=passed_on) and asked.output_file is None
+    report = Report(tuple(checked), tuple(files.unreadable), color, asked.quiet, ci.top())
+    text = _statistics(shown_as, report) if asked.statistics else render(shown_as, report)
+    if asked.output_file is not None:
+        write(asked.output_file, f"{text}\n" if text else "")
     elif text:
         click.echo(text, err=passed_on)
-    notes = [f"`{path}` is excluded by `{lookup.of(path).file}`" for path in files.excluded]
-    notes += [f"{report.counted}: see `{output_file}`"] if output_file is not None else []
-    notes += [fixing.note] if fixing is not None and fixing.count else []
-    for message in [] if quiet else notes:
-        tell(message)
-    _tell(unreadable)
+    for note in [] if asked.quiet else _notes(asked, files, lookup, report, fixing):
+        tell(note)
+    _tell(files.unreadable)
     if shown_as == "github":
         try:
             ci.write_summary(report)
         except FacError as error:
             tell(error)  # the findings are told all the same
-    # What uploads a SARIF file takes a failing producer for a broken one.
-    passing = exit_zero or shown_as == "sarif"
-    sys.exit(2 if unreadable else 1 if failed and not passing else 0)
+    failed = any(c.fails(finding) for c in checked for finding in c.findings)
+    sys.exit(2 if files.unreadable else 1 if failed and not asked.exit_zero else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The command line."""
+
+    paths: tuple[str, ...]
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+    fail_on: str | None
+    output_format: str | None
+    as_object: bool
+    output_file: str | None
+    fix: bool
+    diff: bool
+    statistics: bool
+    quiet: bool
+    exit_zero: bool
+    config: str | None
+    isolated: bool
+    stdin_filename: str | None
+    assignments: tuple[str, ...]
+    backend: str | None
+    precision: Precision | None
+
+
+def _refuse(asked: Asked) -> None:
+    """What makes no sense together.
+
+    Raises:
+        UsageError: it does not.
+    """
+    mending = "--fix" if asked.fix else "--diff"
+    other = "--json" if asked.as_object else "--output-format" if asked.output_format else ""
+    nonsense = {
+        "--fix and --diff exclude each other": asked.fix and asked.diff,
+        f"{mending} is about files as they are: leave out --set": (asked.fix or asked.diff)
+        and asked.assignments,
+        f"--diff prints a patch: leave out {'--statistics' if asked.statistics else other}": asked.diff
+        and (asked.statistics or asked.as_object or _given("output_format")),
+        "--json is short for --output-format json: leave out one of them": asked.as_object
+        and asked.output_format not in (None, "json")
+        and _given("output_format"),
+        "`--precision` is about a backend: name one with `--backend`": asked.precision and not asked.backend,
+        "--stdin-filename names what is read from -, which is not among the paths": asked.stdin_filename
+        and STDIN not in asked.paths,
+        f"--output-file would write findings over `{asked.output_file}`, which is a spec": asked.output_file
+        and _is_spec(asked.output_file, asked.paths),
+        "--config and --isolated exclude each other": asked.config and asked.isolated,
+    }
+    for message, applies in nonsense.items():
+        if applies:
+            raise click.UsageError(message)
+
+
+def _given(parameter: str) -> bool:
+    """Whether an option stands on the command line, and not in a variable that is there for all commands."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) -> Iterator[Checked]:
+    """Each file with its findings. Those that cannot be read are noted in `files`."""
+    for file in files:
+        try:
+            document = source.read(file)
+            if file == STDIN:
+                document = replace(document, name=files.stdin_name)
+            document = source.override(document, asked.assignments)
+            settings = lookup.of(document.name)
+            check = partial(linted, settings=settings, backend=asked.backend, precision=asked.precision)
+            if fixing is None:
+                found = check(document)
+            else:
+                document, found = fixing(file, document, check)
+        except FacError as error:
+            files.unreadable.append((file, str(error)))
+            continue
+        yield Checked(document, found.findings, settings.fails, found.ignored, found.ran)
+
+
+def _notes(
+    asked: Asked, files: Files, lookup: Lookup, report: Report, fixing: Fixing | None
+) -> Iterator[str]:
+    """What people should know who do not look for it."""
+    for path in files.excluded:
+        yield f"`{path}` is excluded by `{lookup.of(path).file}`"
+    for path in files.emptied:
+        yield f"no spec of `{path}` is checked: settings exclude all of them"
+    if asked.output_file is not None:
+        yield f"{report.counted}: see `{asked.output_file}`"
+    if fixing is not None and fixing.count:
+        yield fixing.note
 
 
 def _is_spec(file: str, paths: tuple[str, ...]) -> bool:
@@ -189,22 +231,15 @@ def _fixing(*, show: bool) -> Fixing:
     return Fixing(show=show)
 
 
-def _end_of_diff(
-    fixing: Fixing,
-    unreadable: list[tuple[str, str]],
-    output_file: str | None,
-    *,
-    quiet: bool,
-    exit_zero: bool,
-) -> NoReturn:
-    if output_file is not None:
-        write(output_file, fixing.output)
+def _end_of_diff(asked: Asked, fixing: Fixing, unreadable: list[tuple[str, str]]) -> NoReturn:
+    if asked.output_file is not None:
+        write(asked.output_file, fixing.output)
     else:
         click.echo(fixing.output, nl=False)
-    if fixing.count and not quiet:
-        tell(fixing.note)
+    if not asked.quiet:
+        tell(fixing.note if fixing.count else "there is nothing to fix")
     _tell(unreadable)
-    sys.exit(2 if unreadable else 1 if fixing.files and not exit_zero else 0)
+    sys.exit(2 if unreadable else 1 if fixing.files and not asked.exit_zero else 0)
 
 
 def _tell(unreadable: list[tuple[str, str]]) -> None:

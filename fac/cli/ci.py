@@ -13,10 +13,9 @@ ROOM = 1_000_000
 """A little under the 1 MiB that GitHub takes of a step, all that it writes together."""
 
 
-def top() -> str:
-    """The folder of the repository that the current folder is in; else the current folder."""
-    here = os.getcwd()
-    folder = here
+def top(folder: str = os.curdir) -> str:
+    """The top of the repository that a folder is in; else that folder."""
+    folder = here = os.path.abspath(folder)
     while not os.path.exists(os.path.join(folder, ".git")):
         above = os.path.dirname(folder)
         if above == folder:

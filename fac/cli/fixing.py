@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from difflib import unified_diff
 
 from fac.cli.output import write
-from fac.diagnostics import Diagnostic
 from fac.lint.files import STDIN
-from fac.lint.fix import Fixed, fix
+from fac.lint.fix import Lint, fix
+from fac.lint.run import Linted
 from fac.source import Document
 
 
@@ -23,10 +22,8 @@ class Fixing:
         self.count = 0
         self.files = 0
 
-    def __call__(
-        self, file: str, document: Document, lint: Callable[[Document], tuple[Diagnostic, ...]]
-    ) -> Fixed:
-        """A document with its fixes made, in its file too unless they are only to be shown.
+    def __call__(self, file: str, document: Document, lint: Lint) -> tuple[Document, Linted]:
+        """A document with its fixes made and what is left to say, in its file too unless they are only to be shown.
 
         Raises:
             FacError: the file cannot be written.
@@ -41,7 +38,7 @@ class Fixing:
             write(file, after)
         self.count += fixed.mended
         self.files += before != after
-        return fixed
+        return fixed.document, fixed.linted
 
     @property
     def note(self) -> str:

@@ -12,6 +12,7 @@ from shlex import quote
 import click
 
 from fac.cli.backends import not_empty
+from fac.cli.ci import top
 from fac.diagnostics import FacError
 from fac.lint import reading
 
@@ -103,6 +104,8 @@ def _repository(path: str, install: str, force: bool) -> None:
         "fac schema > specs/fac.v1.schema.json    # completion and hover texts in editors",
     ]
     click.echo("\nnext:\n" + "\n".join(f"  {line}" for line in lines))
+    if top(path) != os.path.abspath(path):
+        click.echo(f"\nA CI reads its files at the top of the repository only: move them to `{top(path)}`.")
     if kept:
         click.echo(
             "\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place."

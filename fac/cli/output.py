@@ -31,6 +31,8 @@ def write(path: str, content: str | bytes) -> None:
     place = os.path.realpath(path)
     # Only a plain file may be replaced by another: not `/dev/null`, nor a pipe that somebody reads.
     whole = not os.path.exists(place) or os.path.isfile(place)
+    if whole and os.path.exists(place) and not os.access(place, os.W_OK):
+        raise FacError(f"cannot write `{path}`: it is read-only")  # replacing it would not ask
     unfinished = f"{place}.{os.getpid()}.tmp" if whole else place
     try:
         with open(unfinished, "wb") as file:

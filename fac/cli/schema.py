@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from fac.render.reference import page
+from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import ModelSpec
 
 
@@ -21,8 +23,13 @@ def COMMAND(markdown: bool) -> None:
 def schema() -> dict[str, Any]:
     """The JSON Schema of version 1 of the spec."""
     found = ModelSpec.model_json_schema(by_alias=True)
-    for model in found["$defs"].values():
+    models = found["$defs"]
+    for members in _unions(found):
+        _tell_apart([models[ref.rpartition("/")[2]] for member in members if (ref := member.get("$ref"))])
+    for model in (found, *models.values()):
         for field in model.get("properties", {}).values():
+            # Made of the key, which stands beside it anyway.
+            field.pop("title", None)
             # The word that chooses a kind stands for all of it: an editor shows there what the kind is.
             if "const" in field and "description" in model:
                 field.setdefault("description", model["description"])
@@ -32,3 +39,25 @@ def schema() -> dict[str, Any]:
         **found,
         "title": "fac spec, version 1",
     }
+
+
+def _unions(schema: Any) -> Iterator[list[dict[str, Any]]]:
+    """What stands side by side in every union."""
+    if isinstance(schema, dict):
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
+                yield schema[key]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from _unions(inner)
+
+
+def _tell_apart(members: list[dict[str, Any]]) -> None:
+    """Require the key that tells the members of a union apart: a model has a default for it, `fac check` has not."""
+    for key in DISCRIMINATORS:
+        told = [model for model in members if "const" in model.get("properties", {}).get(key, {})]
+        for model in told if len(told) > 1 else ():
+            required = model.setdefault("required", [])
+            if key not in required:
+                required.insert(0, key)

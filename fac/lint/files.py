@@ -23,7 +23,9 @@ class Files:
         self.unreadable: list[tuple[str, str]] = []
         """Arguments that stand for no file, and why."""
         self.excluded: list[str] = []
-        """Arguments that settings exclude. What is excluded of a folder needs no mention."""
+        """Arguments that settings exclude. What is excluded of a folder needs no mention ..."""
+        self.emptied: list[str] = []
+        """... unless nothing is left of it."""
 
     def __iter__(self) -> Iterator[str]:
         """In the order of the arguments, those of a folder in the order of the alphabet."""
@@ -44,7 +46,7 @@ class Files:
         """The files that one argument stands for.
 
         Raises:
-            FacError: a folder holds no spec.
+            FacError: a folder holds no spec, or one in it cannot be read.
         """
         if path == STDIN or not os.path.isdir(path):
             name = self.stdin_name if path == STDIN else path
@@ -54,16 +56,20 @@ class Files:
             return [path]
         found: list[Path] = []
         skipped = False
-        for folder, folders, files in os.walk(path):
+        for folder, folders, files in os.walk(path, onerror=_unreadable):
             # Hidden folders hold what tools keep for themselves, virtual environments for one.
             visible = [name for name in folders if not name.startswith(".")]
             folders[:] = [name for name in visible if not self._excluded(os.path.join(folder, name))]
             specs = [name for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
-            kept = [name for name in specs if not self._excluded(os.path.join(folder, name))]
-            skipped |= len(folders) < len(visible) or len(kept) < len(specs)
+            # A pipe or a socket would keep a run waiting that nobody has asked to read it.
+            plain = [name for name in specs if not _waits(os.path.join(folder, name))]
+            kept = [name for name in plain if not self._excluded(os.path.join(folder, name))]
+            skipped |= len(folders) < len(visible) or len(kept) < len(plain)
             found += [Path(folder, name) for name in kept]
         if not found and not skipped:
             raise FacError(f"no `*.fac.yaml`, `*.fac.yml` or `*.fac.json` is in the folder `{path}`")
+        if not found:
+            self.emptied.append(path)
         return [str(file) for file in sorted(found)]
 
     def _excluded(self, path: str) -> bool:
@@ -71,3 +77,13 @@ class Files:
             return self.lookup.of(path).excludes(path)
         except FacError:
             return False  # wrong settings are told where a file needs them
+
+
+def _unreadable(error: OSError) -> None:
+    reason = (error.strerror or str(error)).lower()
+    raise FacError(f"the folder `{error.filename}` cannot be read: {reason}") from error
+
+
+def _waits(path: str) -> bool:
+    """Whether reading would wait for somebody to write. A link that leads nowhere is told when it is read."""
+    return os.path.exists(path) and not os.path.isfile(path)

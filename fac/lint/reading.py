@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import tomllib
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fac.diagnostics import FacError
 from fac.lint.patterns import relative
-from fac.lint.schema import FileSettings, parse
+
+if TYPE_CHECKING:
+    from fac.lint.schema import FileSettings
 
 OWN, SHARED = "fac.toml", "pyproject.toml"
 
-Found = tuple[str, FileSettings]
+Found: TypeAlias = "tuple[str, FileSettings]"
 """The path of a settings file as messages name it, and what it says."""
 
 
@@ -38,6 +39,8 @@ def chain(path: str) -> list[Found]:
     Raises:
         FacError: one is missing or wrong, or they extend each other in a circle.
     """
+    from fac.lint.schema import parse  # most folders have no settings
+
     found: list[Found] = []
     seen: dict[str, str] = {}
     by = ""
@@ -68,6 +71,8 @@ def shown(path: str) -> str:
 
 def _table(path: str) -> dict[str, Any] | None:
     """The settings in a TOML file; None for a `pyproject.toml` that has none."""
+    import tomllib
+
     name = shown(path)
     try:
         with open(path, "rb") as file:

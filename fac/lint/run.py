@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from fac import pipeline, source
 from fac.checks import CHECKS, COMPILING, ESTIMATES, FOR_BACKEND
 from fac.checks.places import listed
-from fac.diagnostics import Diagnostic, Severity, Span
-from fac.lint.selection import codes
+from fac.diagnostics import MAX_FINDINGS, Diagnostic, Severity, Span, first
+from fac.lint.selection import READING, codes
 from fac.lint.settings import Settings
 from fac.source import Document
-from fac.source.comments import UNUSED_IGNORE, Ignore, ignores
+from fac.source.comments import UNUSED_IGNORE, Ignore, ignores, may_ask
 from fac.spec import errors
 
 if TYPE_CHECKING:
     from fac.backend import Precision
 
+_Asked = tuple[int | None, str]
+"""What a comment asks for: the line, or None for the whole file, and the code of the rule."""
 
-def lint(
+
+class Linted(NamedTuple):
+    """What there is to say of a document."""
+
+    findings: tuple[Diagnostic, ...]
+    ignored: int
+    """How many findings comments leave out."""
+    ran: frozenset[str]
+    """The rules that were looked for: those of a stage only if the stages before it let the spec pass."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether there are errors, be they reported or ignored."""
+        errors = any(finding.rule.severity is Severity.ERROR for finding in self.findings)
+        return errors or ESTIMATES[0][0].code not in self.ran
+
+
+def linted(
     document: Document, settings: Settings, backend: str | None = None, precision: Precision | None = None
-) -> tuple[Diagnostic, ...]:
+) -> Linted:
     """All findings that are to be reported, with the severity that the settings give them.
 
     Args:
@@ -34,44 +54,66 @@ def lint(
         FacError: there is no such backend.
     """
     found = pipeline.check(document, (), backend, precision, settings.policy)
-    kept = _without_ignored(document, found, backend is not None)
-    return tuple(
-        settings.graded(finding) for finding in kept if settings.reports(finding.rule.code, document.name)
-    )
+    ran = _ran(found, backend is not None)
+    kept, ignored = _without_ignored(document, found, ran)
+    reported = (f for f in kept if settings.reports(f.rule.code, document.name))
+    return Linted(_bearable(map(settings.graded, reported)), ignored, ran)
+
+
+def _bearable(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The findings, but not more than anybody reads: warnings are left out before any error is."""
+    found = list(findings)
+    if len(found) <= MAX_FINDINGS:
+        return tuple(found)
+    by_weight = sorted(enumerate(found), key=lambda item: item[1].rule.severity is not Severity.ERROR)
+    kept = [finding for _, finding in sorted(by_weight[:MAX_FINDINGS], key=itemgetter(0))]
+    return first((*kept, kept[-1]))
+
+
+def lint(
+    document: Document, settings: Settings, backend: str | None = None, precision: Precision | None = None
+) -> tuple[Diagnostic, ...]:
+    """The findings alone: see `linted`."""
+    return linted(document, settings, backend, precision).findings
 
 
 def _without_ignored(
-    document: Document, found: tuple[Diagnostic, ...], for_backend: bool
-) -> Iterable[Diagnostic]:
-    """What no comment asks to leave out, and what is wrong with the comments."""
-    comments, invalid = ignores(document, codes())
+    document: Document, found: tuple[Diagnostic, ...], ran: frozenset[str]
+) -> tuple[Iterable[Diagnostic], int]:
+    """What no comment asks to leave out, and what is wrong with the comments; how many findings they leave out."""
+    # The codes are gathered from all pages.
+    comments, invalid = ignores(document, codes()) if may_ask(document) else ((), ())
     if not comments:
-        return (*found, *invalid)
-    by_line: dict[int | None, list[Ignore]] = {}
-    for comment in comments:
-        by_line.setdefault(comment.line, []).append(comment)
-    used: set[tuple[Ignore, str]] = set()
+        return (*found, *invalid), 0
+    asked: set[_Asked] = {(comment.line, code) for comment in comments for code in comment.codes}
+    used: set[_Asked] = set()
 
     def ignored(finding: Diagnostic) -> bool:
         place, code = document.place(finding), finding.rule.code
-        near = by_line.get(place.line, []) if isinstance(place, Span) else []
-        by = [comment for comment in (*near, *by_line.get(None, ())) if code in comment.codes]
-        used.update((comment, code) for comment in by)
+        if code in READING:
+            return False
+        line = place.line if isinstance(place, Span) else None
+        by = asked.intersection({(line, code), (None, code)})
+        used.update(by)
         return bool(by)
 
     kept = [finding for finding in (*found, *invalid) if not ignored(finding)]
     # What `--set` changed is not what the comments of the file are about.
-    ran = frozenset[str]() if document.overridden else _ran(found, for_backend)
-    unused = list(_unused(comments, used, ran))
-    return (*kept, *(finding for finding in unused if not ignored(finding)))
+    looked_for = frozenset[str]() if document.overridden else ran
+    unused = list(_unused(comments, used, looked_for))
+    left_out = len(found) + len(invalid) - len(kept)
+    return (*kept, *(finding for finding in unused if not ignored(finding))), left_out
 
 
-def _unused(
-    comments: Iterable[Ignore], used: set[tuple[Ignore, str]], ran: frozenset[str]
-) -> Iterator[Diagnostic]:
+def _unused(comments: Iterable[Ignore], used: set[_Asked], ran: frozenset[str]) -> Iterator[Diagnostic]:
     """The comments that leave nothing out, of rules that were looked for."""
     for comment in comments:
-        idle = [code for code in comment.codes if (comment, code) not in used and code in ran]
+        if fixed := [code for code in comment.codes if code in READING]:
+            message = f"{listed(fixed)} cannot be ignored: what cannot be read is not checked"
+            help = "remove the comment, or `exclude` the file in the settings"
+            yield Diagnostic(UNUSED_IGNORE, (), message, help, span=comment.span)
+            continue
+        idle = [code for code in comment.codes if (comment.line, code) not in used and code in ran]
         if idle:
             names = listed(idle, "or")
             where = "in this file" if comment.line is None else f"on line {comment.line}"
@@ -86,7 +128,6 @@ def _unused(
 
 
 def _ran(found: Iterable[Diagnostic], for_backend: bool) -> frozenset[str]:
-    """The rules that were looked for: those of a stage only if the stages before it let the spec pass."""
     stages = [
         [rule.code for rule in source.RULES if rule is not UNUSED_IGNORE],
         [rule.code for rule in errors.RULES],

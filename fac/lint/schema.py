@@ -58,7 +58,9 @@ def parse(table: dict[str, Any], file: str) -> FileSettings:
         else:
             _known_format(found.output_format, file)
             return found
-    told = [f.message + (f"; {f.help}" if f.help.startswith(("did", "its")) else "") for f in findings]
+    told = [
+        f.message + (f"; {f.help}" if f.help.startswith(("did", "its", "there")) else "") for f in findings
+    ]
     raise FacError(f"`{file}`: {'; '.join(told)}")
 
 

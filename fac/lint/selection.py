@@ -15,7 +15,7 @@ EVERY = ("FAC",)
 READING = frozenset(
     rule.code for rule in (*RULES, *errors.RULES) if rule not in (UNUSED_IGNORE, INVALID_IGNORE)
 )
-"""What keeps a spec from being read, so that nothing else of it is known."""
+"""What keeps a spec from being read. Nothing else is known of it then, so nothing may ask to overlook that."""
 
 
 @cache
@@ -42,7 +42,7 @@ def selectors(words: Iterable[str], place: str) -> tuple[str, ...]:
         if code is None and word and any(code.startswith(word.upper()) for code in codes().values()):
             code = word.upper()
         if code is None:
-            hint = nearest(word, codes()) or "`fac rule --all` prints every rule"
+            hint = nearest(word, codes()) or "`fac rule` lists all of them"
             raise FacError(f"{place}: no rule is called `{word}`; {hint}")
         found.append(code)
     return tuple(found)
@@ -63,9 +63,7 @@ class Selection:
 
     def reports(self, code: str) -> bool:
         """Whether findings of that code are to be reported."""
-        # A file that cannot be read is not clean, whatever else is asked of it.
-        chosen = EVERY if not self.select or code in READING else self.select
-        return specific(chosen, code) > specific(self.ignore, code)
+        return specific(self.select or EVERY, code) > specific(self.ignore, code)
 
 
 ALL = Selection()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from fac.diagnostics import Diagnostic, Severity
 from fac.lint import reading
 from fac.lint.patterns import any_matches, matches, relative
 from fac.lint.policy import both, joined
-from fac.lint.schema import FileSettings
-from fac.lint.selection import ALL, Selection, selectors, specific
+from fac.lint.selection import ALL, READING, Selection, selectors, specific
 from fac.program.policy import NO_POLICY, Policy
+
+if TYPE_CHECKING:
+    from fac.lint.schema import FileSettings
 
 STDIN_NAME = "<stdin>"
 
@@ -37,6 +40,8 @@ class Settings:
 
     def reports(self, code: str, name: str) -> bool:
         """Whether findings of that code are to be reported in a file."""
+        if code in READING:
+            return True
         if self.options.select:
             chosen = self.options.reports(code)
         else:
@@ -50,7 +55,7 @@ class Settings:
         """The finding with the severity that the settings give to its rule."""
         code = finding.rule.code
         named = [selector for selector in self.severity if code.startswith(selector)]
-        if not named:
+        if not named or code in READING:
             return finding
         severity = self.severity[max(named, key=len)]
         return replace(finding, rule=replace(finding.rule, severity=severity))

@@ -26,14 +26,22 @@ class Names:
             found = self._found[glob] = self._matching(glob)
         return found
 
+    def near(self, glob: str) -> int:
+        """How many names a glob has to be compared with."""
+        return len(self._near(glob)) if is_glob(glob) else 0
+
     def _matching(self, glob: str) -> tuple[str, ...]:
-        special = _SPECIAL.search(glob)
-        if special is None:
+        if not is_glob(glob):
             return (glob,) if glob in self._place else ()
-        begin = glob[: special.start()]
+        near = self._near(glob)
+        means = filter(_compiled(glob), self._sorted[near.start : near.stop])
+        return tuple(sorted(means, key=self._place.__getitem__))
+
+    def _near(self, glob: str) -> range:
+        """The places of the names that begin as the glob does, among those in the order of the alphabet."""
+        begin = _SPECIAL.split(glob, maxsplit=1)[0]
         first, last = bisect_left(self._sorted, begin), bisect_left(self._sorted, begin + "\U0010ffff")
-        means = _compiled(glob)
-        return tuple(sorted(filter(means, self._sorted[first:last]), key=self._place.__getitem__))
+        return range(first, last)
 
 
 def is_glob(name: str) -> bool:

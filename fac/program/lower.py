@@ -22,7 +22,8 @@ from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.spec.layers import Layer, WeightedLayer
 from fac.spec.model import ModelSpec
 
-MAX_ROUTES = 100_000
+MAX_ROUTES = 20_000
+"""For how many routes the globs and short-hands of a spec may stand; in a large network three for each layer."""
 MAX_MATCHES = 3_000_000
 """How many times a layer may be asked whether a glob, or a short-hand, means it. Takes a second."""
 
@@ -41,7 +42,7 @@ def lower(spec: ModelSpec) -> Program:
     """Resolve names, shapes, sites and short-hands.
 
     Raises:
-        FacError: a few lines stand for more routes than memory holds.
+        FacError: it stands for more routes than memory holds, or takes too long to resolve.
     """
     network = Program(spec, tuple(_nodes(spec)))
     written = _Written(network)
@@ -59,7 +60,9 @@ def lower(spec: ModelSpec) -> Program:
         routes=tuple(written.routes),
         unmatched=tuple(written.unmatched),
     )
-    return replace(program, routes=_named(program))
+    program = replace(program, routes=_named(program))
+    _few_groups(program)
+    return program
 
 
 # -- the network -------------------------------------------------------------------------------------------------
@@ -113,6 +116,11 @@ class _Written:
     frozen: set[str] = field(default_factory=set)
     matches: int = 0
 
+    @property
+    def most(self) -> int:
+        """How many routes there may be."""
+        return max(MAX_ROUTES, 3 * len(self.program.nodes))
+
     def expand(self, section: ShortHand, origin: Path) -> None:
         """Add what a short-hand stands for."""
         self._count(1 + sum(map(is_glob, section.globs)), origin)
@@ -145,9 +153,9 @@ class _Written:
     def _add(self, routes: Iterable[ThroughRoute | ToRoute], origin: Path) -> None:
         for route in routes:
             self.routes.append(_route(self.program, route, origin))
-            if len(self.routes) > MAX_ROUTES:
+            if len(self.routes) > self.most:
                 raise FacError(
-                    f"with `{dotted(origin)}` the spec stands for more than {MAX_ROUTES:,} routes: name fewer layers"
+                    f"with `{dotted(origin)}` the spec stands for more than {self.most:,} routes: name fewer layers"
                 )
 
     def _count(self, globs: int, origin: Path) -> None:
@@ -156,6 +164,17 @@ class _Written:
             raise FacError(
                 f"with `{dotted(origin)}` the globs and short-hands are too many for {len(self.program.nodes):,} "
                 "layers: write fewer"
+            )
+
+
+def _few_groups(program: Program) -> None:
+    """Refuse what would take too long to match, before anybody does."""
+    matches = 0
+    for glob in dict.fromkeys(group.match for group in program.spec.update.groups):
+        matches += program.array_names.near(glob)
+        if matches > MAX_MATCHES:
+            raise FacError(
+                f"`update.groups` has too many globs for the parameters of {len(program.nodes):,} layers: write fewer"
             )
 
 

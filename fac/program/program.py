@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from operator import itemgetter
 
 from fac.diagnostics import Path
 from fac.program.globs import Names
@@ -152,6 +153,32 @@ class Program:
         return Names(node.name for node in self.weighted)
 
     @cached_property
+    def first_weighted(self) -> frozenset[str]:
+        """Weighted nodes below which no weighted node lies: see `fac.program.site`."""
+        return _extremes({node.name: node.inputs for node in self.nodes}, self.nodes)
+
+    @cached_property
+    def last_weighted(self) -> frozenset[str]:
+        """Weighted nodes above which no weighted node lies: see `fac.program.site`."""
+        above = {node.name: tuple(r.name for r in self.readers.get(node.name, ())) for node in self.nodes}
+        return _extremes(above, self.nodes[::-1])
+
+    @cached_property
+    def array_names(self) -> Names:
+        """The names of all arrays, for globs: of layers, of feedback matrices, and of subspaces."""
+        owners: tuple[Node | Route | Subspace, ...] = (*self.nodes, *self.routes, *self.subspaces)
+        return Names(tensor.name for owner in owners for tensor in owner.tensors)
+
+    @cached_property
+    def grouped(self) -> Mapping[str, int]:
+        """For each array that a group of the update matches the number of the last one: that one counts."""
+        last = {group.match: number for number, group in enumerate(self.spec.update.groups)}
+        found: dict[str, int] = {}
+        for glob, number in sorted(last.items(), key=itemgetter(1)):
+            found.update(dict.fromkeys(self.array_names.matching(glob), number))
+        return found
+
+    @cached_property
     def subspace(self) -> Mapping[str, Subspace]:
         """Subspaces by name."""
         return {s.name: s for s in reversed(self.subspaces)}
@@ -169,3 +196,14 @@ class Program:
             source = self.subspace[source].of
         name = self.output if source == LOSS else source
         return name if name in self.by_name else None
+
+
+def _extremes(before: Mapping[str, tuple[str, ...]], order: tuple[Node, ...]) -> frozenset[str]:
+    beyond: dict[str, bool] = {INPUT: False}
+    found: set[str] = set()
+    for node in order:
+        past = any(beyond.get(name, False) for name in before[node.name])
+        if node.weighted and not past:
+            found.add(node.name)
+        beyond[node.name] = past or node.weighted
+    return frozenset(found)

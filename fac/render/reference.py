@@ -1,12 +1,9 @@
-"""The reference page of the spec, made from the models: every section, every kind, every field.
-
-What no model says, such as what a site is, stands here as text.
-"""
+"""The reference page of the spec, made from the models: every section, every kind, every field."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -14,20 +11,27 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fac import plugins
+from fac.render import reference_texts as texts
 from fac.spec import constraints, feedback, init, schedules, train, updates
+from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import Input, ModelSpec
 
 FAMILIES = (
-    ("Layers", "layers:", "fac.layers", "layer"),
-    ("Losses", "loss:", "fac.losses", "loss"),
-    ("Feedback rules", "feedback:", "fac.rules", "feedback rule"),
-    ("Feedback operators", "matrix:", "fac.feedback", "feedback operator"),
-    ("How feedback learns", "read:, write:, learn:, basis:", "fac.learning", "learning rule"),
-    ("Update rules", "update:", "fac.updates", "update rule"),
-    ("Data", "data:", "fac.data", "data source"),
-    ("Probes", "probes:", "fac.probes", "probe"),
+    ("Layers", ("layers: [{}]",), "fac.layers", "layer"),
+    ("Losses", ("loss: {}",), "fac.losses", "loss"),
+    ("Feedback rules", ("feedback: {}",), "fac.rules", "feedback rule"),
+    ("Feedback operators", ("matrix: {}",), "fac.feedback", "feedback operator"),
+    (
+        "How feedback learns",
+        ("read: {}", "write: {}", "learn: {}", "basis: {}"),
+        "fac.learning",
+        "learning rule",
+    ),
+    ("Update rules", ("update: {}",), "fac.updates", "update rule"),
+    ("Data", ("data: {}",), "fac.data", "data source"),
+    ("Probes", ("probes: [{}]",), "fac.probes", "probe"),
 )
-"""Heading, keys, entry-point group, and what one kind is called."""
+"""Heading, how a spec writes one, entry-point group, and what one kind is called."""
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The whole spec", ModelSpec),
     ("`input:`", Input),
@@ -48,95 +52,45 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("A bound on memory", constraints.MemoryBound),
 )
 LAWS: tuple[tuple[str, type[BaseModel]], ...] = (("normal", init.Normal), ("uniform", init.Uniform))
-TAGS = ("kind", "rule", "source")
-
-INITIAL_LAWS = (
-    ("kaiming_uniform", "U(-b, b), b = sqrt(6 / fan_in)"),
-    ("xavier_uniform", "U(-b, b), b = sqrt(6 / (fan_in + fan_out))"),
-    ("launay", "N(0, 1) / sqrt(fan_in * fan_out)"),
-    ("orthogonal", "orthonormal rows, or orthonormal columns if there are more rows than columns"),
-    ("zeros", "0"),
-)
-INITIAL = """\
-Under `init:`, `init_P:`, `init_Q:`
-
-A name, or a mapping with a `kind`. Of a linear layer fan_in is the number of its inputs and fan_out that of its units.
-Of a feedback matrix B fan_in is the number of values that it writes and fan_out that of those that it reads, as in the
-weight that it stands for; of P they are the values read and the rank, of Q the rank and the values written.
-"""
-SITE = """\
-A direct route feeds a layer at its *site*: the output of the last layer that is reached from it while each has a single
-reader, which has no weights and no other input. In `linear, relu, dropout, linear` the site of the first layer is
-after the dropout, so the derivatives of dropout and relu still apply. The site lies before a join (`add`): what is fed
-to a layer does not enter a skip connection. `at:` names another place.
-
-The *error* of a layer is what the backward pass, with its routes, brings to the output of that layer: without routes
-the derivative of the loss by that output.
-"""
-SEVERAL = """\
-`feedback:` is one section or a list of sections that apply together:
-
-```yaml
-feedback:
-  - {rule: fa, nodes: [fc2, fc3]}
-  - {rule: ldfa, rank: 4, nodes: logits}
-```
-
-A section is a [feedback rule](#feedback-rules) or [routes written out](#feedback-written-out). Two sections that decide
-over the same error are a finding (FAC306). Without any section all errors are exact.
-"""
-LDFA_LEARN = (
-    ("fixed", "fixed", "fixed", "random"),
-    ("kolen_pollack", "fixed", "kolen_pollack", "random"),
-    ("oja_kp", "oja", "kolen_pollack", "random"),
-    ("local", "local", "kolen_pollack", "svd"),
-    ("normative", "normative", "normative", "svd"),
-)
-"""`learn:` of `ldfa`, and `read`, `write` and `init` of the `low_rank` operators that it stands for."""
-LDFA = f"""\
-What `learn` stands for in the [`low_rank`](#low_rank) operator of each route:
-
-| `learn` | `read` (P) | `write` (Q) | `init` |
-|---|---|---|---|
-{"".join("".join(f"| `{cell}` " for cell in row) + "|" + chr(10) for row in LDFA_LEARN)}
-The rules are those of [how feedback learns](#how-feedback-learns). `normative` and `svd` read the forward weight.
-"""
-LEARNING = """\
-Written `{rule: oja}`. d [N, reads] is the error that the operator reads, x [N, writes] the forward value at which its
-output arrives, s = d P^T. `oja` moves P by itself, without the learning rate. The others make a gradient, which the
-update rule turns into a step as it does for weights; `feedback:` inside `update:` changes that. All read the values
-from before the step.
-"""
-NOTES: Mapping[str, str] = {
-    "A bound": "For example `constraints: {backward_macs_vs_backprop: {at_most: 0.7}}`.\n",
-    "ldfa": LDFA,
-    "direct_ldfa": "`learn` as in [`ldfa`](#ldfa), but P and Q start at `random`: there is no forward weight.\n",
-    "How feedback learns": LEARNING,
-}
-"""What follows the table of a section or kind, or the heading of a family."""
 
 
 def page() -> str:
     """The page as Markdown."""
-    parts = [
-        "# The spec\n\nMade by `fac schema --markdown` from the models that read a spec. * marks what must be given.\n"
-    ]
+    parts = [texts.INTRODUCTION.format(example=texts.EXAMPLE)]
     for title, model in SECTIONS:
-        parts.append(f"## {title}\n\n{_summary(model)}\n{_table(model, own=False)}{_note(title)}")
+        shown = f"`{texts.WRITTEN[title]}`\n\n" if title in texts.WRITTEN else ""
+        parts.append(f"## {title}\n\n{_summary(model)}\n{shown}{_table(model, own=False)}{_note(title)}")
         if model is ModelSpec:
-            parts.append(f"## One or several `feedback:` sections\n\n{SEVERAL}")
+            parts.append(f"## One or several `feedback:` sections\n\n{texts.SEVERAL}")
         if model is feedback.ToRoute:
-            parts.append(f"## What a site is\n\n{SITE}")
-    parts.append(f"## Initial laws\n\n{INITIAL}\n{_laws()}")
-    parts += [f"### `{name}`\n\n{_summary(model)}\n{_table(model, own=True)}" for name, model in LAWS]
-    for title, keys, group, _ in FAMILIES:
-        shown = ", ".join(f"`{key}`" for key in keys.split(", "))
-        parts.append(f"## {title}\n\nUnder {shown}\n" + _note(title))
+            parts.append(f"## What a site is\n\n{texts.SITE}")
+    parts.append(f"## Initial laws\n\n{texts.INITIAL}\n{_laws()}")
+    parts += [
+        f"### `init: {{kind: {name}}}`\n\n{_summary(model)}\n{_table(model, own=True)}"
+        for name, model in LAWS
+    ]
+    for title, places, group, _ in FAMILIES:
+        kinds = plugins.kinds(group)
+        forms = [f"`{place.format(_form(kinds[0].spec, '…'))}`" for place in places]
+        parts.append(
+            f"## {title}\n\nWritten {' or '.join(filter(None, (', '.join(forms[:-1]), forms[-1])))}\n{_note(title)}"
+        )
         parts += [
-            f"### `{kind.name}`\n\n{_summary(kind.spec)}\n{_table(kind.spec, own=True)}{_note(kind.name)}"
-            for kind in plugins.kinds(group)
+            f"### `{_heading(places, kind)}`\n\n{_summary(kind.spec)}\n{_table(kind.spec, own=True)}{_note(kind.name)}"
+            for kind in kinds
         ]
     return "\n".join(parts)
+
+
+def _heading(places: Sequence[str], kind: Any) -> str:
+    """How a spec chooses a kind: `loss: {kind: mse}`; without the key where several take it."""
+    form = _form(kind.spec, kind.name)
+    return places[0].format(form) if len(places) == 1 else form
+
+
+def _form(model: type[BaseModel], name: str) -> str:
+    tag = next(tag for tag in DISCRIMINATORS if tag in model.model_fields)
+    return f"{{{tag}: {name}}}"
 
 
 def anchor(title: str) -> str:
@@ -145,11 +99,13 @@ def anchor(title: str) -> str:
 
 
 def _note(of: str) -> str:
-    return f"\n{NOTES[of]}" if of in NOTES else ""
+    return f"\n{texts.NOTES[of]}" if of in texts.NOTES else ""
 
 
 def _laws() -> str:
-    return "| name | law |\n|---|---|\n" + "".join(f"| `{name}` | {law} |\n" for name, law in INITIAL_LAWS)
+    return "| name | law |\n|---|---|\n" + "".join(
+        f"| `{name}` | {law} |\n" for name, law in texts.INITIAL_LAWS
+    )
 
 
 def _summary(model: type[BaseModel]) -> str:
@@ -165,7 +121,7 @@ def _table(model: type[BaseModel], own: bool) -> str:
 def _rows(model: type[BaseModel], own: bool) -> Iterator[str]:
     schema = model.model_json_schema(by_alias=True)
     for name, field in model.model_fields.items():
-        if not (own and name in TAGS):
+        if not (own and name in DISCRIMINATORS):
             key = field.alias or name
             mark = "*" if field.is_required() else ""
             cells = (
@@ -182,7 +138,7 @@ def _default(field: FieldInfo) -> str:
     if default is PydanticUndefined or default is None or field.default_factory is not None:
         return ""
     if isinstance(default, BaseModel):
-        tag = next((getattr(default, t) for t in TAGS if hasattr(default, t)), "")
+        tag = next((getattr(default, t) for t in DISCRIMINATORS if hasattr(default, t)), "")
         return f"`{tag}`" if tag else ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"

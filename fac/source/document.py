@@ -66,12 +66,13 @@ class Document:
             path = path[:-1]
         span = self.values[path]
         if (key := self.keys.get(path)) and (
-            span.end_line > span.line or (span.line > key.line and not self._is_scalar(path))
+            span.end_line > span.line or (span.line > key.line and not self.is_scalar(path))
         ):
             span = key
         return self._clamped(span)
 
-    def _is_scalar(self, path: Path) -> bool:
+    def is_scalar(self, path: Path) -> bool:
+        """Whether neither a mapping nor a list stands at a path of the data."""
         value: Any = self.data
         for part in path:
             value = value[part]

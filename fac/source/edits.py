@@ -13,9 +13,28 @@ from fac.source.document import Document
 from fac.source.plain import load
 from fac.source.reading import parse_text
 from fac.source.splice import UnfitError, spliced
+from fac.source.yaml import effort
 
 MAX_ATTEMPTS = 64
 """How often a text is read again to find out which of its fixes do not hold."""
+ROOM = 500_000
+"""How many characters are read for that: twenty times a long spec. A larger text is read twice at least."""
+
+
+class Room:
+    """How much may still be read to prove the fixes of a text."""
+
+    def __init__(self, document: Document) -> None:
+        self.attempts = MAX_ATTEMPTS
+        self.left = max(ROOM, 2 * effort(document.text))
+
+    def take(self, text: str) -> bool:
+        """Whether there is room to read a text; it is taken if there is."""
+        if self.attempts <= 0 or self.left <= 0:
+            return False
+        self.attempts -= 1
+        self.left -= effort(text)
+        return True
 
 
 class Edited(NamedTuple):
@@ -25,7 +44,7 @@ class Edited(NamedTuple):
     applied: tuple[Fix, ...]
 
 
-def edited(document: Document, fixes: Iterable[Fix]) -> Edited:
+def edited(document: Document, fixes: Iterable[Fix], room: Room | None = None) -> Edited:
     """The document with fixes made, as many as go together.
 
     The text changes at the places of the edits and nowhere else, and what it says changes as the edits say and
@@ -35,10 +54,13 @@ def edited(document: Document, fixes: Iterable[Fix]) -> Edited:
     Args:
         document: of a text. One with diagnostics is left alone.
         fixes: whose paths are those of the document.
+        room: what is left of it, if this is one of several rounds. Without room no fix is made.
     """
     if document.diagnostics or not document.values:
         return Edited(document, ())
-    return _Attempts(document).most(tuple(_together(document, tuple(dict.fromkeys(fixes)))))
+    return _Attempts(document, room or Room(document)).most(
+        tuple(_together(document, tuple(dict.fromkeys(fixes))))
+    )
 
 
 def _together(document: Document, fixes: tuple[Fix, ...]) -> Iterator[Fix]:
@@ -93,13 +115,13 @@ def _end(span: Span) -> tuple[int, int]:
 class _Attempts:
     """Makes fixes together, and where that does not hold finds those that do by halving."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, room: Room) -> None:
         self.document = document
-        self.left = MAX_ATTEMPTS
+        self.room = room
 
     def most(self, fixes: tuple[Fix, ...]) -> Edited:
         """As many of the fixes as hold together."""
-        if not fixes or self.left <= 0:
+        if not fixes:
             return Edited(self.document, ())
         result = self._made(fixes)
         if result is not None:
@@ -116,8 +138,9 @@ class _Attempts:
         return first if first.applied else second
 
     def _made(self, fixes: tuple[Fix, ...]) -> Document | None:
-        """The document with the fixes made; None if it does not say then what it should."""
-        self.left -= 1
+        """The document with the fixes made; None if it does not say then what it should, or nobody can tell."""
+        if not self.room.take(self.document.text):
+            return None
         edits = list(dict.fromkeys(edit for fix in fixes for edit in fix.edits))
         try:
             text = spliced(self.document, edits)

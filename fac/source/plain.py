@@ -23,7 +23,8 @@ from fac.source.yaml import Node, compose
 
 _YAML_TAG = "tag:yaml.org,2002:"
 
-# What text without quotes means in YAML 1.2, as ruamel.yaml reads it: `010` is ten, `1_000` a thousand.
+# What text without quotes means in YAML 1.2, as ruamel.yaml reads it: `010` is ten. `1_000` and `0b11` are numbers to
+# ruamel.yaml and text to the letter of YAML 1.2, so they are refused.
 _MEANING = re.compile(
     r"""
     (?P<bool> true|True|TRUE|false|False|FALSE )
@@ -174,6 +175,8 @@ class Walk:
 
     def _integer(self, text: str, path: Path) -> Any:
         digits = text.replace("_", "").lower()
+        if "_" in text or "0b" in digits:
+            return self._ambiguous(text, path)
         # Checked before conversion: Python refuses thousands of digits with an exception of its own.
         if len(digits) > 70 and digits.lstrip("+-").isalnum():
             return self._reject(path, f"the whole number `{short(text)}` is too large")
@@ -186,11 +189,19 @@ class Walk:
         return value
 
     def _float(self, text: str, path: Path) -> Any:
+        if "_" in text:
+            return self._ambiguous(text, path)
         try:
             value = float(re.sub(r"\.(inf|nan)$", r"\1", text.replace("_", "").lower()))
         except ValueError:
             return self._reject(path, f"`{short(text)}` is not a number")
         return value if isfinite(value) else self._reject(path, f"`{short(text)}` is not a finite number")
+
+    def _ambiguous(self, text: str, path: Path) -> Any:
+        digits = "".join(c for c in text if c != "_")
+        help = f"write `{short(digits)}`" if "0b" not in digits.lower() else "write it with decimal digits"
+        message = f"`{short(text)}` is a number to some readers of YAML and text to others"
+        return self._reject(path, message, help=help)
 
     def _reject_tag(self, node: Node, path: Path) -> Any:
         tag = short(node.tag.replace(_YAML_TAG, "!!"))

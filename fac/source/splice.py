@@ -84,7 +84,11 @@ class _Surgeon:
         if edit.path not in spans or (not edit.key and spans[edit.path] == document.keys.get(edit.path)):
             raise UnfitError  # nothing is written there
         start, end = self._ends(spans[edit.path])
-        return _Cut(start, end, _written(text, self.text[start:end]))
+        old = self.text[start:end]
+        if edit.path in document.keys and isinstance(load(text)[0], Mapping | tuple):
+            # The keys show whether the text is JSON, in which everything has quotes.
+            old = self.text[slice(*self._ends(document.keys[edit.path]))]
+        return _Cut(start, end, _written(text, old))
 
     def removal(self, parent: Path, parts: set[str | int]) -> list[_Cut]:
         """Some entries of a mapping or of a list taken out."""
@@ -238,8 +242,15 @@ class _Surgeon:
 
 
 def _written(new: str, old: str) -> str:
-    """The new text in the quotes of the old one if it is text, and else as it is."""
+    """The new text in the quotes of the old one if it is text, and else as it is; texts in brackets alike."""
     value, _ = load(new)
+    if isinstance(value, Mapping):
+        entries = (
+            f"{_written(json.dumps(k), old)}: {_written(json.dumps(v), old)}" for k, v in value.items()
+        )
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(json.dumps(item), old) for item in value)}]"
     if not isinstance(value, str):
         return new
     if old.startswith("'") and value.isprintable():

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -45,11 +46,20 @@ except ImportError:  # not built for this Python
 
 # Tabs and other separators; anchors, aliases, tags, block text, directives and `? key`; the end of a document.
 _ONLY_IN_PYTHON = re.compile(r"[\t\x85\u2028\u2029]|(?:^|[\s\[\]{},:?-])[&*!|>%?]|^\.\.\.", re.MULTILINE)
+SLOWNESS = 6
+"""How many times as long the parser in Python takes, with all that is made of what it reads."""
 _OTHER_VERSION = re.compile(r"^%YAML\b(?![ \t]+1\.2\s)", re.MULTILINE)
 _KINDS = {ScalarEvent: "scalar", SequenceStartEvent: "sequence", MappingStartEvent: "mapping"}
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ANCHOR = re.compile(r"&\S+\s+(?=\S)")
 _BYTE_ORDER_MARK = "\ufeff"
+
+
+# Line ends of YAML 1.1, which 1.2 takes for characters like others. The parsers do not, so they get to see others.
+_OLD_BREAK = re.compile(r"[\x85\u2028\u2029]")
+_IN_THEIR_PLACE = {0x85: 0xF0085, 0x2028: 0xF2028, 0x2029: 0xF2029}
+_BACK = {placed: old for old, placed in _IN_THEIR_PLACE.items()}
+_TAKEN = re.compile(r"[\U000f0085\U000f2028\U000f2029]|\\U000[fF]")
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +90,15 @@ def compose(text: str) -> Node | None:
         message = "the character U+FEFF is not allowed in YAML"
         help = "remove it: a byte order mark stands at the start of a file only"
         raise _unreadable(message, help, _span_of_offset(text, text.index(_BYTE_ORDER_MARK)))
+    if not _OLD_BREAK.search(text) or _TAKEN.search(text):
+        return _parsed(text)
+    root = _parsed(text.translate(_IN_THEIR_PLACE))
+    for node in _scalars(root):
+        node.value = node.value.translate(_BACK)
+    return root
+
+
+def _parsed(text: str) -> Node | None:
     if CParser is not None and not _ONLY_IN_PYTHON.search(text):
         try:
             # Without a line end the two parsers see the end of the text in different places.
@@ -94,6 +113,12 @@ def compose(text: str) -> Node | None:
         return _composed(text, YAML(typ="safe", pure=True).parse(text))
     except YAMLError as error:
         raise UnreadableError(_syntax_error(error, text)) from error
+
+
+@lru_cache(maxsize=2)
+def effort(text: str) -> int:
+    """What it takes to read a text, in characters of one that the quick parser reads."""
+    return len(text) * (SLOWNESS if CParser is None or _ONLY_IN_PYTHON.search(text) else 1)
 
 
 def _events(parser: Any) -> Iterator[Any]:
@@ -147,9 +172,21 @@ def _composed(text: str, events: Iterator[Any]) -> Node | None:
                 raise _unreadable(f"no anchor is called `{event.anchor}`", help, span)
             target.append(replace(anchors[event.anchor], span=span, empty=False))
         elif kind is DocumentStartEvent and root:
-            help = "one file holds one spec: remove the `---`"
+            help = "one file holds one spec: put the second one in a file of its own"
             raise _unreadable("a second document starts here", help, _span_of_mark(event.start_mark))
     return root[0] if root else None
+
+
+def _scalars(root: Node | None) -> Iterator[Node]:
+    """The scalars below a node, each once. An alias shares the list of what is in it with its anchor."""
+    stack, seen = [root] if root else [], set[int]()
+    while stack:
+        node = stack.pop()
+        if node.kind == "scalar":
+            yield node
+        elif id(node.value) not in seen:
+            seen.add(id(node.value))
+            stack += node.value
 
 
 def _without_anchor(text: str, start: int, end: int, span: Span) -> Span:
@@ -187,7 +224,7 @@ def _syntax_error(error: YAMLError, text: str) -> Diagnostic:
     mark = error.problem_mark or error.context_mark
     message = f"not YAML: {_quoted(problem)}"
     if "'\\t'" in problem:
-        message, help = "a tab cannot indent YAML", "indent with spaces"
+        message, help = "a tab is not allowed here", "write spaces, both to indent and behind `:`"
     elif "mapping values are not allowed" in problem:
         message, help = "`:` is not allowed here", "quote text that holds `: `, or check the indentation"
     elif context and error.context_mark is not None and error.context_mark.line >= 0:
@@ -199,7 +236,8 @@ def _syntax_error(error: YAMLError, text: str) -> Diagnostic:
 
 def _quoted(text: str) -> str:
     """A message of the parser on one line, with its quotes as backticks."""
-    return re.sub(r"'([^']+)'", r"`\1`", " ".join(text.split()))
+    shown = " ".join(text.split()).replace(r"\U000f", r"\u")  # see `_IN_THEIR_PLACE`
+    return re.sub(r"'([^']+)'", r"`\1`", shown)
 
 
 def _span_of_mark(mark: Any) -> Span:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
+from fac import plugins
 from fac.spec.base import Model
 from fac.spec.train import Positive
 
@@ -21,6 +25,40 @@ def _amount(text: str) -> str:
 
 
 Amount = Annotated[str, AfterValidator(_amount), WithJsonSchema({"type": "string", "pattern": AMOUNT})]
+
+
+@dataclass(frozen=True)
+class NameOf:
+    """`Annotated[str, NameOf("fac.rules", "feedback rule")]`: the name of an installed kind, looked up when read."""
+
+    group: str
+    what: str
+    """What one of them is called."""
+    also: tuple[str, ...] = ()
+    """More names that mean something here."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._known, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        return {"type": "string", "enum": self._names()}
+
+    def _names(self) -> list[str]:
+        return [*(kind.name for kind in plugins.kinds(self.group)), *self.also]
+
+    def _known(self, name: str) -> str:
+        names = self._names()
+        if name not in names:
+            raise PydanticCustomError("unknown_name", "unknown name", {"what": self.what, "names": names})
+        return name
+
+
+WRITTEN_OUT = "routes"
+"""What `allowed_rules` calls routes that are written out."""
+
+RuleName = Annotated[str, NameOf("fac.rules", "feedback rule", (WRITTEN_OUT,))]
+MatrixName = Annotated[str, NameOf("fac.feedback", "feedback operator")]
+LearningName = Annotated[str, NameOf("fac.learning", "learning rule")]
 
 
 class Bound(Model):
@@ -55,13 +93,13 @@ class Constraints(Model):
         None,
         description="How many layers with weights a `to` route may pass over; from the next one it is 0.",
     )
-    allowed_rules: tuple[str, ...] | None = Field(
+    allowed_rules: tuple[RuleName, ...] | None = Field(
         None, description="Feedback rules that may be used; `routes` stands for routes written out."
     )
-    allowed_matrices: tuple[str, ...] | None = Field(
+    allowed_matrices: tuple[MatrixName, ...] | None = Field(
         None, description="Feedback operators that may be used, also by a rule."
     )
-    allowed_learning: tuple[str, ...] | None = Field(
+    allowed_learning: tuple[LearningName, ...] | None = Field(
         None, description="Learning rules of feedback that may be used, also by a rule."
     )
     backward_macs_vs_backprop: Bound | None = Field(

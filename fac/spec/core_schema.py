@@ -45,6 +45,8 @@ class Schema:
 
     node: Mapping[str, Any]
     definitions: dict[str, Any]
+    optional: bool = False
+    """Whether it stands at a key that may be left out."""
 
     @classmethod
     def of(cls, model: type[pydantic.BaseModel]) -> Schema:
@@ -159,7 +161,9 @@ class Schema:
 
     def _at(self, node: Mapping[str, Any]) -> Schema:
         """The node below wrappers and references."""
+        optional = False
         while True:
+            optional |= node["type"] == "default"
             if node["type"] == "definitions":
                 self.definitions.update({d["ref"]: d for d in node["definitions"]})
                 node = node["schema"]
@@ -170,7 +174,7 @@ class Schema:
             elif node["type"] in _INNER:
                 node = node[_INNER[node["type"]]]
             else:
-                return Schema(node, self.definitions)
+                return Schema(node, self.definitions, optional)
 
 
 def _alias(name: str, field: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import pydantic
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, dotted, first
 from fac.spec import mending, words
 from fac.spec.core_schema import DISCRIMINATORS, Schema
+from fac.spec.remedies import remedy
 
 INVALID_VALUE = Rule("FAC102", "invalid-value")
 UNKNOWN_KEY = Rule("FAC103", "unknown-key")
@@ -207,7 +208,8 @@ def _wrong_tag(word: str, value: str, key: str, tags: list[str], path: Path) -> 
 
 def _unknown_kind(value: object, tags: list[str], key: str, path: Path) -> Diagnostic:
     close = words.close(value, tags) if isinstance(value, str) else ""
-    help = f"did you mean `{close}`?" if close else words.one_of(f"`{key}` is one of", tags)
+    among = f"`{key}` is one of" if key in _TAGS else "there are"
+    help = f"did you mean `{close}`?" if close else words.one_of(among, tags)
     message = (
         f"no {key} is called `{value}`" if isinstance(value, str) else words.found(f"expected a {key}", value)
     )
@@ -242,6 +244,8 @@ def _value_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema
             return INVALID_VALUE.at(path, f"{name} is `{data}`, which does not match `{pattern}`")
         case "value_error" | "assertion_error":
             return INVALID_VALUE.at(path, str(e.context["error"]))
+        case "unknown_name":
+            return _unknown_kind(data, e.context["names"], e.context["what"], path)
     return INVALID_VALUE.at(path, f"{name}: {e.message[:1].lower()}{e.message[1:]}")
 
 
@@ -253,52 +257,8 @@ def _wrong_form(schema: Schema, data: Any, path: Path) -> Diagnostic:
         return _unknown_kind(data, [str(v) for v in literals], str(key), path)
     place = f" for {words.name(path)}" if path else ""
     message = words.found(f"expected {schema.describe()}{place}", data)
-    return INVALID_VALUE.at(
-        path, message, help=_remedy(schema, literals, data), fix=_fix(schema, literals, data, path)
-    )
-
-
-def _fix(schema: Schema, literals: list[Any], data: Any, path: Path) -> Fix | None:
-    """Where the remedy is the one thing that can be meant."""
-    forms = schema.forms()
-    if isinstance(data, float) and data.is_integer() and "int" in forms:
-        return mending.rewritten(path, str(int(data)))
-    if not isinstance(data, str):
-        return None
-    if "bool" in forms and (truth := words.truth(data)):
-        return mending.rewritten(path, truth)
-    if forms & {"int", "float"} and words.is_number(data, whole="float" not in forms):
-        return mending.unquoted(path, data)
-    texts = [v for v in literals if isinstance(v, str)]
-    return mending.respelt(path, data, words.close(data, texts), texts)
-
-
-def _remedy(schema: Schema, literals: list[Any], data: Any) -> str:
-    forms = schema.forms()
-    if isinstance(data, str):
-        if "bool" in forms and (truth := words.truth(data)):
-            return f"write `{truth}`"
-        if forms & {"int", "float"} and words.is_number(data, whole="float" not in forms):
-            return f"write `{data}` without quotes"
-        if close := words.close(data, [v for v in literals if isinstance(v, str)]):
-            return f"did you mean `{close}`?"
-        for kind_key, kinds in schema.named():
-            if kind := words.close(data, kinds):
-                return f"write `{{{kind_key}: {kind}}}`"
-    if isinstance(data, float) and data.is_integer() and "int" in forms:
-        return f"write `{int(data)}`"
-    if isinstance(data, int | float) and "str" in forms:
-        return f'write it in quotes: `"{str(data).lower()}"`'
-    if forms == {"tuple"}:
-        of_kinds = schema.child(0).named()
-        if isinstance(data, Mapping) and of_kinds:
-            return "write it in brackets: `[{...}]`"
-        for kind_key, kinds in of_kinds:
-            if isinstance(data, str) and (kind := words.close(data, kinds)):
-                return f"write `[{{{kind_key}: {kind}}}]`"
-    if isinstance(data, int | float | str) and forms == {"tuple"}:
-        return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`"
-    return ""
+    help, fix = remedy(schema, data, path)
+    return INVALID_VALUE.at(path, message, help=help, fix=fix)
 
 
 def _owner(schema: Schema, data: Any, path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
+from typing import Any
 
 from fac.diagnostics import Edit, Fix, Path
 from fac.spec.words import OTHER_WORDS
@@ -19,13 +20,14 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 def respelt(path: Path, word: str, meant: str, known: Iterable[str], *, key: bool = False) -> Fix | None:
     """The fix of a word, or of a key, that is not among the known ones; None if another could be meant as well."""
-    if not meant or not _sure(word, meant, list(known)):
+    if not meant or not sure(word, meant, list(known)):
         return None
     return Fix(f"replace `{word}` by `{meant}`", (Edit(path, json.dumps(meant, ensure_ascii=False), key),))
 
 
-def _sure(word: str, meant: str, known: list[str]) -> bool:
-    if OTHER_WORDS.get(word.lower()) == meant:
+def sure(word: str, meant: str, known: list[str]) -> bool:
+    """Whether no other of the known words could be meant."""
+    if word == meant or OTHER_WORDS.get(word.lower()) == meant:
         return True
     # `fc3` is no slip for `fc1`: numbers tell layers apart.
     if re.findall(r"\d+", word) != re.findall(r"\d+", meant):
@@ -38,6 +40,20 @@ def _sure(word: str, meant: str, known: list[str]) -> bool:
 def unquoted(path: Path, text: str) -> Fix | None:
     """The fix of a number that stands in quotes."""
     return rewritten(path, text) if _NUMBER.fullmatch(text) else None
+
+
+def written(path: Path, value: Any) -> Fix:
+    """The fix of a value that stands without the mapping or the list that it belongs in."""
+    return Fix(f"write `{_flow(value)}`", (Edit(path, json.dumps(value, ensure_ascii=False)),))
+
+
+def _flow(value: Any) -> str:
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_flow, value))}]"
+    return str(value)
 
 
 def rewritten(path: Path, text: str) -> Fix:

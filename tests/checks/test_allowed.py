@@ -108,6 +108,13 @@ def test_the_help_says_what_may_be_used() -> None:
     spec = load(SPEC | {"constraints": {"allowed_rules": ("ldfa", "fa"), "allowed_matrices": ()}})
     (found,) = rule_not_allowed(lower(spec))
     assert found.help == "use `ldfa` or `fa`"
+    for names, choice in (
+        (("routes",), "routes written out"),
+        (("routes", "fa"), "`fa` or routes written out"),
+    ):
+        spec = load(SPEC | {"feedback": {"rule": "dfa"}, "constraints": {"allowed_rules": names}})
+        (found,) = rule_not_allowed(lower(spec))
+        assert found.help == f"use {choice}"
     spec = load(SPEC | {"feedback": {"rule": "dfa"}, "constraints": {"allowed_matrices": ()}})
     (found,) = rule_not_allowed(lower(spec))
     assert found.help == "`allowed_matrices` allows nothing"

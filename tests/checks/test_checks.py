@@ -9,7 +9,7 @@ import pytest
 from fac.checks import run_checks
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
-from tests.checks.specs import KP, NET, RANDOM, SGD, found, routes
+from tests.checks.specs import KP, NET, RANDOM, SGD, diagnosed, found, routes
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,46 @@ def test_each_cycle_is_reported_once() -> None:
     assert found(feedback=feedback) == [("FAC305", "feedback.routes[1].from")]
     feedback = routes({"to": "fc1", "from": "fc1"}, {"to": "fc2", "from": "fc2"})
     assert [code for code, _ in found(feedback=feedback)] == ["FAC305", "FAC305"]
+
+
+@pytest.mark.parametrize(
+    ("source", "node", "help"),
+    [
+        ("task", "logits", "`*` also matches `logits`: name the layers, or narrow the glob"),
+        ("loss", "logits", "`*` also matches `logits`: name the layers, or narrow the glob"),
+        ("fc2", "fc2", "`*` also matches `fc2`: name the layers, or narrow the glob"),
+    ],
+)
+def test_a_cycle_of_one_layer_of_a_glob_is_a_matter_of_the_glob(source: str, node: str, help: str) -> None:
+    """To take the error from elsewhere, or to remove the route, would change what is right of it."""
+    spaces = ({"name": "task", "rank": 3},) if source == "task" else ()
+    findings = diagnosed(feedback=routes({"to": "*", "from": source}, subspaces=spaces))
+    (cycle,) = [finding for finding in findings if finding.rule.code == "FAC305"]
+    assert f"`{node}`" in cycle.message
+    assert (cycle.path, cycle.help, cycle.fix) == (("feedback", "routes", 0, "to"), help, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({"feedback": routes({"to": "fc1", "from": "fc*"})}, "from"),
+        ({"feedback": routes({"to": "fc1", "at": "re*"})}, "at"),
+        (
+            {
+                "feedback": routes(
+                    {"to": "fc1", "from": "s"}, subspaces=({"name": "s", "of": "fc*", "rank": 3},)
+                )
+            },
+            "of",
+        ),
+        ({"layers": ({"kind": "linear", "out": 4}, {"kind": "linear", "out": 4, "from": "lin*"})}, "from"),
+        ({"layers": ({"kind": "linear", "out": 4}, {"kind": "add", "from": ("input", "lin*")})}, "from"),
+    ],
+)
+def test_only_the_target_of_a_route_may_be_a_glob(more: dict[str, Any], key: str) -> None:
+    findings = diagnosed(**more)
+    (unknown,) = [finding for finding in findings if finding.rule.code == "FAC201"]
+    assert (unknown.help, unknown.fix) == (f"`{key}` takes a name, and no glob", None)
 
 
 def test_long_cycles_lose_their_middle() -> None:

@@ -60,7 +60,8 @@ def test_bad_file_has_this_finding_and_no_other(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
 def test_good_file_is_clean(folder: Path) -> None:
-    assert check(folder, "good.yaml") == "no findings in 1 file\n"
+    ignored = {"FAC109": ", 2 ignored", "FAC110": ", 1 ignored"}.get(folder.name, "")
+    assert check(folder, "good.yaml") == f"no findings in 1 file{ignored}\n"
 
 
 def test_folders_are_exactly_the_rules() -> None:

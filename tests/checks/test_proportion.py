@@ -104,6 +104,17 @@ EXACT: dict[str, tuple[Layers, Any]] = {
         {"rule": "bp"},
     ),
     "residual": (residual(5), {"rule": "bp"}),
+    "read twice": (
+        (
+            linear("fc1", WIDTH),
+            {"kind": "add", "name": "twice", "from": ("fc1", "fc1")},
+            {"kind": "tanh"},
+            linear("fc2", WIDTH),
+            {"kind": "add", "name": "thrice", "from": ("fc2", "fc2", "fc2")},
+            linear("logits", 10),
+        ),
+        {"rule": "bp"},
+    ),
     "subspace": (
         net(depth=3),
         routes(
@@ -191,6 +202,18 @@ def test_what_is_reported(layers: Layers, feedback: Any, place: str, ratio: str)
     reported = [d for d in diagnosed(layers, feedback=feedback) if d.rule.code == "FAC325"]
     assert [d.message for d in reported if ratio in d.message], [d.message for d in reported]
     assert ("FAC325", place) in found(layers, feedback=feedback)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reported"), [(998, False), (1002, True), (1 / 998, False), (1 / 1002, True)]
+)
+def test_a_thousand_times_is_the_limit(ratio: float, reported: bool) -> None:
+    """The scale of the only route is a factor on the error of the first layer."""
+    layers = net(None, depth=1, bias=False)
+    error = Spread(lower(spec(layers, {"rule": "fa"}))).errors["fc1"]
+    assert error is not None
+    feedback = {"rule": "fa", "scale": ratio / exp(error.low / 2)}
+    assert ("FAC325" in {code for code, _ in found(layers, feedback=feedback)}) == reported
 
 
 def test_the_suggested_scale_mends_it() -> None:

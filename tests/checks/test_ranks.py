@@ -52,6 +52,16 @@ def test_a_glob_is_one_finding() -> None:
     assert finding.message.startswith("the feedback of `fc1`, `fc2` and `logits` has rank 2")
 
 
+def test_of_a_rule_that_is_clipped_the_lowest_rank_is_told() -> None:
+    layers = chain(32, 5, 32, classes=10, init={"kind": "normal", "std": 0.2})
+    (finding,) = [
+        d for d in diagnosed(layers, feedback={"rule": "ldfa", "rank": 6}) if d.rule.code == "FAC316"
+    ]
+    assert finding.message.startswith("the feedback of `logits` has rank 6")
+    lower = [d for d in diagnosed(layers, feedback={"rule": "ldfa", "rank": 4}) if d.rule.code == "FAC316"]
+    assert lower[0].message.startswith("the feedback of `fc2`, `fc3` and `logits` has rank 4")
+
+
 def error_macs(layers: Layers, feedback: Any) -> int:
     """Of the errors of the compiled step, per sample."""
     spec = {
@@ -104,8 +114,9 @@ def test_below_a_join_a_direct_route_spares_nothing() -> None:
         routes({"to": "fc1", "combine": "add"}),
         routes({"to": "fc1", "matrix": {"kind": "identity"}, "from": "fc1"}),
         routes({"to": "fc1", "from": "task"}, subspaces=({"name": "task", "rank": 39},)),
+        routes({"to": "fc1"}, {"to": "fc1", "from": "fc2"}),
     ],
-    ids=["short-hand", "asked for", "a cycle", "narrow source"],
+    ids=["short-hand", "asked for", "a cycle", "narrow source", "two at one value"],
 )
 def test_routes_that_are_not_judged(feedback: Any) -> None:
     layers = chain(32, 40, classes=40)

@@ -107,6 +107,12 @@ def test_twins_that_do_not_move_alike(fields: dict[str, Any], place: str, field:
     assert finding.message.endswith(field)
 
 
+def test_a_twin_that_does_not_move_at_all_has_another_finding() -> None:
+    assert found(feedback=TAUGHT, update=update(feedback={"lr_scale": 0.0})) == [
+        ("FAC321", "update.feedback.lr_scale")
+    ]
+
+
 def test_settings_that_say_the_same_are_equal() -> None:
     same = {"use": {"rule": "sgd", "lr": 0.1, "weight_decay": 0.01}}
     assert found(feedback=TAUGHT, update=update(feedback=same)) == []

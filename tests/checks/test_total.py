@@ -111,7 +111,7 @@ sections = st.one_of(
         },
     ),
 )
-probes = st.sampled_from(["alignment", "captured_energy", "feedback_alignment"]).map(
+probes = st.sampled_from(["alignment", "captured_energy", "conservation", "feedback_alignment"]).map(
     lambda kind: {"kind": kind}
 )
 specs = st.fixed_dictionaries(

@@ -49,7 +49,7 @@ def repository(tmp_path: Path) -> Path:
 
 def test_findings(clone: Path, repository: Path, temp: Path, offline: dict[str, str]) -> None:
     ran = job(repository, temp, offline)
-    ran.composite(clone, {"paths": "my specs\n", "sarif": "out.sarif"})
+    ran.composite(clone, {"paths": "  my specs \r\n\n", "sarif": "out.sarif"})
     assert ran.failed
     (line,) = [line for line in ran.log.splitlines() if line.startswith("::")]
     name, properties, message = command(line)
@@ -89,6 +89,19 @@ def test_what_could_not_be_checked(
     ran.composite(clone, {"paths": "none.fac.yaml", "sarif": "out.sarif", "version": VERSION})
     assert ran.failed
     assert ran.log.count("fac: `none.fac.yaml` does not exist") == 1
+
+
+@pytest.mark.parametrize("sarif", ["no/such/folder.sarif", "my specs/exact.fac.yaml"])
+def test_a_report_that_cannot_be_written(
+    clone: Path, repository: Path, temp: Path, offline: dict[str, str], sarif: str
+) -> None:
+    specs.mend(repository / "my specs")
+    before = (repository / "my specs/exact.fac.yaml").read_text()
+    ran = job(repository, temp, offline)
+    ran.composite(clone, {"sarif": sarif, "version": VERSION})
+    assert ran.statuses == [0, 2]
+    assert "::error title=fac::the SARIF file could not be written" in ran.log
+    assert (repository / "my specs/exact.fac.yaml").read_text() == before
 
 
 def test_a_warning_fails_if_asked(clone: Path, repository: Path, temp: Path, offline: dict[str, str]) -> None:

@@ -64,7 +64,11 @@ def replaced(pattern: str, replacement: Callable[[re.Match[str]], str], count: i
 
 def test_what_is_printed(folder: Path, fac: Callable[[str], str]) -> None:
     def block(found: re.Match[str]) -> str:
+        # A new repository is made outside of others.
+        if found[1].startswith("init"):
+            (folder / ".git").rmdir()
         text = f"```\n$ fac {found[1]}\n{fac(found[1])}```\n"
+        (folder / ".git").mkdir(exist_ok=True)
         shutil.rmtree("nets", ignore_errors=True)
         return text
 
@@ -104,9 +108,9 @@ def test_pre_commit(folder: Path, fac: Callable[[str], str], offline: dict[str, 
     (folder / "specs/digits.fac.yaml").unlink()
     committed(folder)
     pre_commit(folder, offline, "install-hooks")
-    _, out = pre_commit(folder, offline, "run", "--all-files")
-    block = f"```\n$ pre-commit run --all-files\n{out.rstrip()}\n```\n"
-    replaced(r"^```\n\$ pre-commit run --all-files\n(?:(?!```).*\n)*```\n", lambda _: block, 1)
+    _, out = pre_commit(folder, offline, "run", "fac-check", "--all-files")
+    block = f"```\n$ pre-commit run fac-check --all-files\n{out.rstrip()}\n```\n"
+    replaced(r"^```\n\$ pre-commit run fac-check --all-files\n(?:(?!```).*\n)*```\n", lambda _: block, 1)
 
 
 def test_the_workflow_with_the_action(clone: Path, tmp_path: Path) -> None:

@@ -64,10 +64,12 @@ def test_the_job_for_gitlab(generated: Path) -> None:
 
 
 def test_the_hooks_are_alike(clone: Path, generated: Path) -> None:
-    (published,) = read(clone / ".pre-commit-hooks.yaml")
-    ((own,),) = [repo["hooks"] for repo in read(generated / ".pre-commit-config.yaml")["repos"]]
-    for key in ("id", "name", "entry", "language", "files", "require_serial"):
-        assert own[key] == published[key]
+    published = read(clone / ".pre-commit-hooks.yaml")
+    (own,) = [repo["hooks"] for repo in read(generated / ".pre-commit-config.yaml")["repos"]]
+    keys = ("id", "name", "entry", "language", "files", "require_serial", "pass_filenames")
+    assert [[hook.get(key) for key in keys] for hook in own] == [
+        [hook.get(key) for key in keys] for hook in published
+    ]
 
 
 def test_generated_files_are_in_the_wheel(offline: dict[str, str]) -> None:

@@ -107,7 +107,14 @@ def test_json_is_one_object_on_one_line() -> None:
     assert result.stdout.count("\n") == 1
     report = json.loads(result.stdout)
     (finding,) = report.pop("findings")
-    assert report == {"files": ["bad.yaml"], "unreadable": [], "errors": 1, "warnings": 0}
+    assert report == {
+        "files": ["bad.yaml"],
+        "unreadable": [],
+        "checked_in_part": [],
+        "errors": 1,
+        "warnings": 0,
+        "ignored": 0,
+    }
     assert finding == {
         "code": "FAC201",
         "name": "unknown-name",
@@ -135,7 +142,7 @@ def test_set_edits_before_checking() -> None:
         "error[FAC102]: `out` must be greater than 0, is -1\n"
         "  --> good.yaml (--set layers.fc1.out=-1)\n"
         "\n"
-        "1 error in 1 file\n"
+        "1 error in 1 file, checked in part\n"
     )
 
 

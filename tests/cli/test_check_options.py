@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,8 @@ layers:
 loss: {kind: cross_entropy}
 update: {rule: sgd, lr: 0.1}
 """
-BAD = GOOD.replace("cross_entropy", "crossentropy").replace("lr:", "learning_rate:")
-"""FAC105 on line 8, FAC103 on line 9."""
+BAD = GOOD.replace("out: 4", "out: 1").replace("lr: 0.1", "lr: 0.1, groups: [{match: x, lr_scale: 2}]")
+"""FAC207 on line 8, FAC208 on line 9."""
 WARNED = GOOD.replace("name: logits", "name: logits, from: fc1")
 """FAC205 on line 6."""
 
@@ -56,9 +58,9 @@ def codes(*arguments: str) -> list[str]:
 
 
 def test_select_and_ignore() -> None:
-    assert codes("bad.fac.yaml", "warned.fac.yaml") == ["FAC105", "FAC103", "FAC205"]
-    assert codes(".", "--ignore", "FAC103") == ["FAC105", "FAC205"]
-    assert codes(".", "--ignore", "FAC103,unread-layer") == ["FAC105"]
+    assert codes("bad.fac.yaml", "warned.fac.yaml") == ["FAC207", "FAC208", "FAC205"]
+    assert codes(".", "--ignore", "FAC208") == ["FAC207", "FAC205"]
+    assert codes(".", "--ignore", "FAC208,unread-layer") == ["FAC207"]
     assert codes(".", "--ignore", "FAC1", "--ignore", "FAC2") == []
     assert codes("warned.fac.yaml", "--select", "FAC3") == []
     assert codes("warned.fac.yaml", "--select", "FAC3", "--select", "fac205") == ["FAC205"]
@@ -66,7 +68,7 @@ def test_select_and_ignore() -> None:
 
 def test_what_is_ignored_does_not_fail() -> None:
     assert check("bad.fac.yaml").exit_code == 1
-    result = check("bad.fac.yaml", "--ignore", "FAC1")
+    result = check("bad.fac.yaml", "--ignore", "FAC207,FAC208")
     assert (result.exit_code, result.stdout) == (0, "no findings in 1 file\n")
 
 
@@ -90,7 +92,8 @@ def test_an_unknown_code(option: str) -> None:
         (("good.fac.yaml", "--fail-on", "warning"), 0),
         (("bad.fac.yaml", "--exit-zero"), 0),
         (("bad.fac.yaml", "nowhere.yaml", "--exit-zero"), 2),
-        (("bad.fac.yaml", "--output-format", "sarif"), 0),
+        (("bad.fac.yaml", "--output-format", "sarif"), 1),
+        (("bad.fac.yaml", "--output-format", "sarif", "--exit-zero"), 0),
         (("bad.fac.yaml", "nowhere.yaml", "--output-format", "sarif"), 2),
         (("good.fac.yaml", "--fail-on", "never"), 2),
         (("good.fac.yaml", "--config", "nowhere.toml"), 1),
@@ -154,20 +157,20 @@ def test_output_file_over_a_spec(folder: Path, name: str) -> None:
 
 def test_format_by_option_then_environment_then_file(folder: Path) -> None:
     (folder / "fac.toml").write_text("output-format = 'concise'\n")
-    assert check("bad.fac.yaml").stdout.startswith("bad.fac.yaml:8:14: FAC105")
+    assert check("bad.fac.yaml").stdout.startswith("bad.fac.yaml:8:14: FAC207")
     env = {"FAC_OUTPUT_FORMAT": "json"}
     assert check("bad.fac.yaml", env=env).stdout.startswith("{")
-    assert check("bad.fac.yaml", "--output-format", "full", env=env).stdout.startswith("error[FAC105]")
+    assert check("bad.fac.yaml", "--output-format", "full", env=env).stdout.startswith("error[FAC207]")
 
 
 def test_statistics() -> None:
     result = check(".", "--statistics")
     assert result.exit_code == 1
     assert result.stdout == (
-        " code    name          severity  findings\n"
-        " FAC103  unknown-key   error            1\n"
-        " FAC105  unknown-kind  error            1\n"
-        " FAC205  unread-layer  warning          1\n"
+        " code    name                   severity  findings\n"
+        " FAC205  unread-layer           warning          1\n"
+        " FAC207  loss-output-mismatch   error            1\n"
+        " FAC208  group-matches-nothing  error            1\n"
         "\n"
         "2 errors, 1 warning in 3 files\n"
     )
@@ -192,10 +195,47 @@ def test_statistics_have_no_place_in_other_formats() -> None:
     assert "--statistics is for full, concise, json, github, not for sarif" in result.stderr
 
 
+def test_what_was_not_checked_is_said(folder: Path) -> None:
+    """A key that is wrong hides names and routes: a run that saw no more does not look like one that saw all."""
+    (folder / "bad.fac.yaml").write_text(GOOD.replace("out: 8", "uot: 8"))
+    assert check("bad.fac.yaml").stdout.endswith(
+        "\n1 error in 1 file, checked in part, 1 fixable with --fix\n"
+    )
+    assert check(".").stdout.endswith(
+        "\n1 error, 1 warning in 3 files, 1 checked in part, 1 fixable with --fix\n"
+    )
+
+
+def test_what_comments_leave_out_is_counted(folder: Path) -> None:
+    (folder / "warned.fac.yaml").write_text(f"# fac: ignore-file[FAC205] the next version reads it\n{WARNED}")
+    assert check("warned.fac.yaml", "good.fac.yaml").stdout == "no findings in 2 files, 1 ignored\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--ignore", "FAC1"), ("--select", "FAC3"), ("--config", "lenient.toml"), ()]
+)
+def test_what_cannot_be_read_cannot_be_overlooked(folder: Path, arguments: tuple[str, ...]) -> None:
+    """Else one comment would switch all the other checks off, and a policy with them."""
+    (folder / "lenient.toml").write_text(
+        "ignore = ['FAC103']\nseverity = {FAC103 = 'warning'}\nper-file-ignores = {'*' = ['FAC1']}\n"
+    )
+    (folder / "x.fac.yaml").write_text(f"{GOOD}note: 1  # fac: ignore[FAC103] mine\n")
+    result = check("x.fac.yaml", "--output-format", "concise", *arguments)
+    assert result.exit_code == 1
+    assert "x.fac.yaml:10:1: FAC103 `note` is not a field of the spec" in result.stdout
+    if not arguments:
+        assert "x.fac.yaml:10:10: FAC109 `FAC103` cannot be ignored: what cannot be read" in result.stdout
+
+
+def test_a_backend_that_is_not_there_is_told_before_anything_else() -> None:
+    ended = fac("check", "bad.fac.yaml", "--backend", "nope")
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
 def test_quiet() -> None:
     assert check("good.fac.yaml", "--quiet").output == ""
     loud, quiet = check("bad.fac.yaml"), check("bad.fac.yaml", "-q")
-    assert loud.stdout == f"{quiet.stdout}\n2 errors in 1 file, 2 fixable with --fix\n"
+    assert loud.stdout == f"{quiet.stdout}\n2 errors in 1 file\n"
     assert check("bad.fac.yaml", "-q", "--output-format", "concise").stdout.count("\n") == 2
     assert check("good.fac.yaml", "-q", "--output-file", "report.txt").output == ""
     assert check("nowhere.yaml", "-q").stderr == "fac: `nowhere.yaml` does not exist\n", "failures are told"
@@ -208,9 +248,9 @@ def test_settings_of_the_nearest_file(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[tool.fac]\nignore = ['FAC205']\n")
     (folder / "near").mkdir()
     (folder / "near/warned.fac.yaml").write_text(WARNED)
-    assert codes(".", "--ignore", "FAC1") == []
+    assert codes(".", "--ignore", "FAC207,FAC208") == []
     (folder / "near/fac.toml").write_text("severity = { FAC205 = 'error' }\n")
-    (row,) = json.loads(check(".", "--ignore", "FAC1", "--json").stdout)["findings"]
+    (row,) = json.loads(check(".", "--ignore", "FAC207,FAC208", "--json").stdout)["findings"]
     assert (row["file"], row["severity"]) == ("near/warned.fac.yaml", "error")
     assert codes("near", "--isolated") == ["FAC205"]
     assert codes("near", "--config", "pyproject.toml") == []
@@ -245,7 +285,48 @@ def test_exclude(folder: Path) -> None:
     files = json.loads(check("--json").stdout)["files"]
     assert files == ["good.fac.yaml", "new/c.fac.yaml", "warned.fac.yaml"]
     result = check("drafts")
-    assert (result.exit_code, result.output) == (0, "no findings in 0 files\n")
+    assert (result.exit_code, result.stdout) == (0, "no findings in 0 files\n")
+    assert result.stderr == "fac: no spec of `drafts` is checked: settings exclude all of them\n"
+
+
+def test_an_excluded_folder_is_told(folder: Path) -> None:
+    (folder / "fac.toml").write_text("exclude = ['*']\n")
+    result = check(".")
+    assert (result.exit_code, result.stdout) == (0, "no findings in 0 files\n")
+    assert result.stderr == "fac: no spec of `.` is checked: settings exclude all of them\n"
+
+
+def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may take the specs in it for clean."""
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    result = check(".")
+    assert result.exit_code == 2
+    assert result.stderr == "fac: the folder `./locked` cannot be read: permission denied\n"
+
+
+def test_what_is_hidden_is_left_out(folder: Path) -> None:
+    """Tools keep copies and environments of their own there."""
+    (folder / ".venv").mkdir()
+    for name in (".venv/bad.fac.yaml", ".bad.fac.yaml"):
+        (folder / name).write_text(BAD)
+    assert json.loads(check("--json").stdout)["files"] == ["bad.fac.yaml", "good.fac.yaml", "warned.fac.yaml"]
+    assert check(".bad.fac.yaml").exit_code == check(".venv").exit_code == 1, "unless it is named"
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.fac.yaml")
+    ended = subprocess.run(
+        [sys.executable, "-m", "fac", "check", "."], capture_output=True, text=True, timeout=60
+    )
+    assert "in 3 files" in ended.stdout
 
 
 def test_what_is_named_is_excluded_too(folder: Path) -> None:
@@ -258,10 +339,10 @@ def test_what_is_named_is_excluded_too(folder: Path) -> None:
 
 def test_name_of_standard_input(folder: Path) -> None:
     (folder / "near").mkdir()
-    (folder / "near/fac.toml").write_text("[per-file-ignores]\n'x.*' = ['FAC103']\n")
+    (folder / "near/fac.toml").write_text("[per-file-ignores]\n'x.*' = ['FAC208']\n")
     result = check("-", "--stdin-filename", "near/x.fac.yaml", "--output-format", "concise", stdin=BAD)
-    assert result.stdout.startswith("near/x.fac.yaml:8:14: FAC105")
-    assert result.stdout.endswith("\n1 error in 1 file, 1 fixable with --fix\n")
+    assert result.stdout.startswith("near/x.fac.yaml:8:14: FAC207")
+    assert result.stdout.endswith("\n1 error in 1 file\n")
     (folder / "near/fac.toml").write_text("exclude = ['x.*']\n")
     assert check("-", "--stdin-filename", "near/x.fac.yaml", stdin=BAD).exit_code == 0
 
@@ -271,6 +352,11 @@ def test_name_of_standard_input(folder: Path) -> None:
     [
         (("good.fac.yaml", "--stdin-filename", "x"), "--stdin-filename names what is read from -"),
         (("good.fac.yaml", "--config", "fac.toml", "--isolated"), "exclude each other"),
+        (("good.fac.yaml", "--json", "--output-format", "sarif"), "--json is short for --output-format json"),
+        (
+            ("good.fac.yaml", "--diff", "--output-format", "sarif"),
+            "--diff prints a patch: leave out --output-",
+        ),
         (("good.fac.yaml", "--config", ""), "it is empty"),
         (("good.fac.yaml", "--output-file", ""), "it is empty"),
     ],

@@ -132,8 +132,8 @@ def test_a_full_disk_leaves_what_was_there(
 
 def test_data_that_are_not_there_or_do_not_fit(run: Run, spec: Path, tmp_path: Path) -> None:
     status, _, err = run("data", spec, "-o", "out", "--set", "input.shape=[63]")
-    assert status == 2
-    assert "samples in the `train` split of `digits` have shape [8, 8], but `input.shape` is [63]" in err
+    assert status == 1
+    assert "error[FAC219]: a sample of `digits` has 64 values, and the input takes 63" in err
     missing = "data={source: arrays, train: a.npz, test: b.npz}"
     assert "`a.npz` (`data.train`) is not a file" in run("data", spec, "-o", "out", "--set", missing)[2]
     spec.write_text(spec.read_text().replace("data: {source: digits}\n", ""))

@@ -153,6 +153,14 @@ def test_a_repository_that_cannot_be_written(folder: Path, path: str, message: s
     assert str(caught.value) == message
 
 
+def test_below_the_top_of_a_repository(folder: Path) -> None:
+    (folder / ".git").mkdir()
+    assert "at the top" not in init("--ci")
+    assert init("--ci", "nets").endswith(
+        f"\nA CI reads its files at the top of the repository only: move them to `{folder}`.\n"
+    )
+
+
 def test_what_a_ci_installs(folder: Path) -> None:
     """In a line of shell and in a list of YAML, whatever is in its name."""
     source = "fac-compiler[viz] @ git+https://example.org/it's/fac@1"

@@ -49,3 +49,33 @@ def test_every_field_is_described() -> None:
         if not {"description", "$ref"} & field.keys() and key not in ("kind", "rule", "source")
     ]
     assert bare == []
+
+
+def test_the_key_that_chooses_a_kind_is_required() -> None:
+    """As `fac check` does, although the models have a default for it."""
+    models = json.loads(printed())["$defs"]
+    keys = ("kind", "rule", "source")
+    told = {
+        (name, key) for name, model in models.items() for key in keys if key in model.get("properties", {})
+    }
+    assert {("Relu", "kind"), ("Ldfa", "rule"), ("Cosine", "kind"), ("Digits", "source")} <= told
+    assert {(name, key) for name, key in told if key not in models[name]["required"]} == set()
+
+
+def test_no_field_has_a_title() -> None:
+    """Editors would show it above the description: "Lr Scale"."""
+    schema = json.loads(printed())
+    fields = [
+        field
+        for model in (schema, *schema["$defs"].values())
+        for field in model.get("properties", {}).values()
+    ]
+    assert [field for field in fields if "title" in field] == []
+
+
+def test_allow_lists_take_the_names_of_kinds() -> None:
+    fields = json.loads(printed())["$defs"]["Constraints"]["properties"]
+    rules = fields["allowed_rules"]["anyOf"][0]["items"]["enum"]
+    assert rules == ["bp", "fa", "dfa", "ldfa", "direct_ldfa", "shallow", "routes"]
+    assert "low_rank" in fields["allowed_matrices"]["anyOf"][0]["items"]["enum"]
+    assert "oja" in fields["allowed_learning"]["anyOf"][0]["items"]["enum"]

@@ -10,7 +10,7 @@ from fac import pipeline, source
 from fac.checks.pages import pages
 from fac.diagnostics import Diagnostic, FacError, Span, SpecError
 from fac.lint.fix import fix
-from fac.lint.run import lint
+from fac.lint.run import Linted, linted
 from fac.lint.settings import Settings
 from fac.render.findings import FORMATS, Checked, Report, render
 from fac.render.findings.report import ordered
@@ -26,7 +26,7 @@ def judge(file: Path, turn: int = 0) -> tuple[Document, tuple[Diagnostic, ...]] 
     """
     try:
         document = source.read(file)
-        found = _lint(document)
+        found = _linted(document).findings
     except FacError as error:
         _one_line(str(error))
         return None
@@ -80,14 +80,14 @@ def _is_mended(document: Document, found: tuple[Diagnostic, ...]) -> None:
     """What `--fix` leaves can be read, and is what a second `--fix` leaves."""
     if not any(finding.fix for finding in found):
         return
-    fixed = fix(document, _lint)
+    fixed = fix(document, _linted)
     assert not fixed.document.diagnostics
-    again = fix(fixed.document, _lint)
+    again = fix(fixed.document, _linted)
     assert again.document.text == fixed.document.text
 
 
-def _lint(document: Document) -> tuple[Diagnostic, ...]:
-    return lint(document, Settings())
+def _linted(document: Document) -> Linted:
+    return linted(document, Settings())
 
 
 def compiles(document: Document) -> bool:

@@ -150,7 +150,7 @@ def test_data_of_python_has_no_comments() -> None:
 
 
 EXAMPLE = "write `# fac: ignore[FAC301] reason`"
-EVERY = "`fac rule --all` prints every rule"
+EVERY = "`fac rule` lists all of them"
 
 
 @pytest.mark.parametrize(

@@ -92,5 +92,5 @@ def test_comments(root: Path) -> None:
     result = check("example.fac.yaml", "--isolated", "--output-format", "concise")
     assert result.stdout == (
         "example.fac.yaml:6:3: FAC109 there is no finding of `FAC301` on line 7 to ignore\n"
-        "1 warning in 1 file\n"
+        "1 warning in 1 file, 2 ignored\n"
     )

@@ -20,8 +20,8 @@ def test_what_may_be_written() -> None:
         ("FAC2O5", "did you mean `FAC205`?"),
         ("ruff301", "did you mean `FAC301`?"),
         ("rank-above-limits", "did you mean `rank-above-limit`?"),
-        ("qqq", "`fac rule --all` prints every rule"),
-        ("", "`fac rule --all` prints every rule"),
+        ("qqq", "`fac rule` lists all of them"),
+        ("", "`fac rule` lists all of them"),
     ],
 )
 def test_an_unknown_word_names_the_nearest(word: str, hint: str) -> None:

@@ -123,7 +123,7 @@ def test_every_key(name: str) -> None:
         ("severity = { FAC301 = 'fatal' }", "expected `error` or `warning` for `FAC301`, found text `fatal`"),
         ("per-file-ignores = { 'a/*' = 'FAC3' }", "expected a list for `a/*`, found text `FAC3`"),
         ("per-file-ignores = { 'a/*' = ['qqq'] }", "`per-file-ignores`: no rule is called `qqq`; "
-         "`fac rule --all` prints every rule"),
+         "`fac rule` lists all of them"),
         ("fail-on = 'never'", "expected `error` or `warning` for `fail-on`, found text `never`"),
         ("output-format = 'xml'", "no `output-format` is called `xml`; there are `full`, `concise`, "),
         ("constraints = { max_rnk = 4 }", "`max_rnk` is not a field of `settings.constraints`; "

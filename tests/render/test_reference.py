@@ -8,11 +8,12 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from fac import source
+from fac import pipeline, source
 from fac.build.initial import draw
 from fac.pipeline import lowered
 from fac.program.tensors import Tensor
-from fac.render.reference import INITIAL_LAWS, LDFA_LEARN, anchor, page
+from fac.render.reference import anchor, page
+from fac.render.reference_texts import EXAMPLE, INITIAL_LAWS, LDFA_LEARN, WRITTEN
 from fac.spec.init import Init, Normal, Uniform
 
 PAGE = page()
@@ -61,13 +62,13 @@ def values(title: str, key: str) -> str:
         ("A `to` route", "matrix", "[feedback operator](#feedback-operators)"),
         ("`schedule: {kind: cosine}`", "floor", "number, 0 ≤ x ≤ 1"),
         ("`schedule: {kind: cosine}`", "warmup", "whole number ≥ 0 or `{epochs: …}`"),
-        ("`dropout`", "rate", "number, 0 ≤ x < 1"),
-        ("`linear`", "init", "[initial law](#initial-laws)"),
-        ("`linear`", "from", "text or list of texts"),
-        ("`fa`", "init", "[initial law](#initial-laws) or `like_forward`"),
-        ("`fa`", "learn", "[learning rule](#how-feedback-learns)"),
-        ("`ldfa`", "learn", "`fixed`, `kolen_pollack`, `oja_kp`, `local`, `normative`"),
-        ("`normal`", "std", "number ≥ 0"),
+        ("`layers: [{kind: dropout}]`", "rate", "number, 0 ≤ x < 1"),
+        ("`layers: [{kind: linear}]`", "init", "[initial law](#initial-laws)"),
+        ("`layers: [{kind: linear}]`", "from", "text or list of texts"),
+        ("`feedback: {rule: fa}`", "init", "[initial law](#initial-laws) or `like_forward`"),
+        ("`feedback: {rule: fa}`", "learn", "[learning rule](#how-feedback-learns)"),
+        ("`feedback: {rule: ldfa}`", "learn", "`fixed`, `kolen_pollack`, `oja_kp`, `local`, `normative`"),
+        ("`init: {kind: normal}`", "std", "number ≥ 0"),
     ],
 )
 def test_values(title: str, key: str, expected: str) -> None:
@@ -85,6 +86,27 @@ def test_links_lead_to_headings() -> None:
     links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
     assert {"layers", "initial-laws", "train"} <= links
     assert links - headings == set()
+
+
+def test_the_example_is_a_spec_without_findings() -> None:
+    assert PAGE.index(EXAMPLE) < PAGE.index("## The whole spec")
+    assert pipeline.check(source.parse_text(EXAMPLE)) == ()
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_what_is_written_can_stand_in_a_spec(written: str) -> None:
+    (key,) = source.parse_text(written).data
+    kept = [part for part in re.split(r"(?m)^(?=\w)", EXAMPLE) if not part.startswith(f"{key}:")]
+    spec, found = pipeline.parse(source.parse_text("".join(kept) + written))
+    assert spec is not None
+    assert found == ()
+
+
+def test_headings_show_how_a_kind_is_chosen() -> None:
+    headings = re.findall(r"^### `(.*)`$", PAGE, re.MULTILINE)
+    for shown in ("layers: [{kind: relu}]", "loss: {kind: mse}", "feedback: {rule: dfa}", "{rule: oja}"):
+        assert shown in headings
+    assert all(re.search(r"\{(kind|rule|source): \w+\}", heading) for heading in headings)
 
 
 LAWS: dict[str, tuple[Init, float]] = {
@@ -131,7 +153,7 @@ def test_what_learn_stands_for(learn: str, read: str, write: str, start: str) ->
     (route,) = program.routes
     found = route.matrix.model_dump()
     assert (found["read"]["rule"], found["write"]["rule"], found["init"]) == (read, write, start)
-    assert f"| `{learn}` | `{read}` | `{write}` | `{start}` |" in section("`ldfa`")
+    assert f"| `{learn}` | `{read}` | `{write}` | `{start}` |" in section("`feedback: {rule: ldfa}`")
 
 
 def test_what_a_site_is() -> None:

@@ -10,7 +10,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from fac.diagnostics import dotted
 from fac.pipeline import parse
-from fac.source import from_data
+from fac.source import from_data, parse_text
+from fac.source.edits import edited
 from fac.spec.base import Model
 from fac.spec.errors import RULES, translate
 
@@ -294,7 +295,7 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "nothing for a section": (
         {"train": None},
-        ["FAC102 train: expected a mapping for `train`, found nothing"],
+        ["FAC102 train: expected a mapping for `train`, found nothing (give `train` a value, or remove it)"],
     ),
     "list for a section": (
         {"train": [1]},
@@ -308,7 +309,16 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         {"mode": "ad"},
         ["FAC102 mode: expected `replace` or `add` for `mode`, found text `ad` (did you mean `add`?)"],
     ),
-    "version": ({"fac": 2}, ["FAC102 fac: expected `1` for `fac`, found `2`"]),
+    "version": (
+        {"fac": 2},
+        [
+            "FAC102 fac: expected `1` for `fac`, found `2` (this `fac` reads version 1 of the format, and no other)"
+        ],
+    ),
+    "version in quotes": (
+        {"fac": "1"},
+        ["FAC102 fac: expected `1` for `fac`, found text `1` (write `1` without quotes)"],
+    ),
     "limits": ({"lr": 2}, ["FAC102 lr: `lr` must be less than 1, is 2"]),
     "text too short": ({"tag": ""}, ["FAC102 tag: `tag` needs at least 1 character, has 0"]),
     "text too long": ({"tag": "abcd"}, ["FAC102 tag: `tag` takes at most 3 characters, has 4"]),
@@ -398,6 +408,41 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
         {"probes": {"kind": "alignment"}},
         ["FAC102 probes: expected a list for `probes`, found a mapping (write it in brackets: `[{...}]`)"],
     ),
+    "a number for a bound": (
+        {"constraints": {"backward_macs_vs_backprop": 0.9, "peak_memory": "1 MiB"}},
+        [
+            "FAC102 constraints.backward_macs_vs_backprop: expected a mapping for `backward_macs_vs_backprop`, "
+            "found `0.9` (write `{at_most: 0.9}`)",
+            "FAC102 constraints.peak_memory: expected a mapping for `peak_memory`, found text `1 MiB` "
+            "(write `{at_most: 1 MiB}`)",
+        ],
+    ),
+    "a list for a mapping with one": (
+        {"input": (3, 4)},
+        ["FAC102 input: expected a mapping for `input`, found a list (write `{shape: [3, 4]}`)"],
+    ),
+    "a list that does not fit": (
+        {"input": (3, "x")},
+        ["FAC102 input: expected a mapping for `input`, found a list"],
+    ),
+    "true for a bound": (
+        {"constraints": {"backward_macs": True}},
+        ["FAC102 constraints.backward_macs: expected a mapping for `backward_macs`, found `true`"],
+    ),
+    "names on an allow-list": (
+        {"constraints": {"allowed_rules": ("dfaa", "routes"), "allowed_matrices": ("rnadom",)}},
+        [
+            "FAC105 constraints.allowed_rules[0]: no feedback rule is called `dfaa` (did you mean `dfa`?)",
+            "FAC105 constraints.allowed_matrices[0]: no feedback operator is called `rnadom` (did you mean `random`?)",
+        ],
+    ),
+    "a name on an allow-list that is like no other": (
+        {"constraints": {"allowed_learning": ("xyz",)}},
+        [
+            "FAC105 constraints.allowed_learning[0]: no learning rule is called `xyz`"
+            " (there are `fixed`, `oja`, `kolen_pollack`, `local`, `normative`)"
+        ],
+    ),
 }
 
 
@@ -440,3 +485,58 @@ def test_no_spec_has_a_silent_or_pydantic_worded_error() -> None:
                 found = translate(error, data, Spec)
                 assert found
                 assert not any("Input" in d.message or "input" in d.message for d in found), found
+
+
+SPEC = """\
+fac: 1
+name: example
+input: {shape: [4]}
+layers: [{kind: linear, name: out, out: 4}]
+loss: {kind: mse}
+update: {rule: sgd, lr: 0.1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "wrong", "mended"),
+    [
+        ("loss: {kind: mse}", "loss: mse", "loss: {kind: mse}"),
+        ("loss: {kind: mse}", "loss: 'crossentropy'", "loss: {kind: cross_entropy}"),
+        ("loss: {kind: mse}", '"loss": mse', '"loss": {"kind": "mse"}'),
+        ("loss: {kind: mse}", "loss: {kind: mse}\ndata: digits", "loss: {kind: mse}\ndata: {source: digits}"),
+        (", name: out", ", init: uniform", ", init: {kind: uniform}"),
+        ("layers: [", "layers: [relu, ", "layers: [{kind: relu}, "),
+        (
+            "update:",
+            "feedback: {routes: [{to: out, matrix: random}]}\nupdate:",
+            "feedback: {routes: [{to: out, matrix: {kind: random}}]}\nupdate:",
+        ),
+        (
+            "update:",
+            "feedback: {subspaces: [{name: s, rank: 2, basis: oia}]}\nupdate:",
+            "feedback: {subspaces: [{name: s, rank: 2, basis: {rule: oja}}]}\nupdate:",
+        ),
+        ("update:", "probes: alignment\nupdate:", "probes: [{kind: alignment}]\nupdate:"),
+        ("{shape: [4]}", "4", "{shape: [4]}"),
+        ("{shape: [4]}", "[4]", "{shape: [4]}"),
+        ("fac: 1", 'fac: "1"', "fac: 1"),
+        (
+            "update:",
+            "constraints: {backward_macs: 1e6, peak_memory: 1 MiB, allowed_rules: [routs]}\nupdate:",
+            'constraints: {backward_macs: {at_most: 1000000.0}, peak_memory: {at_most: "1 MiB"}, '
+            "allowed_rules: [routes]}\nupdate:",
+        ),
+    ],
+)
+def test_what_is_surely_meant_is_mended(old: str, wrong: str, mended: str) -> None:
+    document = parse_text(SPEC.replace(old, wrong))
+    fixes = [finding.fix for finding in parse(document)[1] if finding.fix]
+    assert edited(document, fixes).document.text == SPEC.replace(old, mended)
+
+
+@pytest.mark.parametrize(
+    ("old", "wrong"), [("{kind: mse}", "xyz"), ("{rule: sgd, lr: 0.1}", "adamm"), ("fac: 1", "fac: 2")]
+)
+def test_what_could_mean_several_things_is_left(old: str, wrong: str) -> None:
+    (finding,) = parse(parse_text(SPEC.replace(old, wrong)))[1]
+    assert finding.fix is None

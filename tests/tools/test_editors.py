@@ -102,6 +102,7 @@ def test_good_specs_have_no_squiggle(server: LanguageServer, file: Path) -> None
         ("lr: 0.1", "lr: fast", 'Incorrect type. Expected "number".'),
         ("{kind: relu}", "{kind: rleu}", 'Value must be "linear" | "relu"'),
         ("loss: {", "los: {", "Property los is not allowed."),
+        ("loss: {", "constraints: {allowed_rules: [lfda]}\nloss: {", "Value is not accepted."),
     ],
 )
 def test_a_squiggle_is_where_fac_check_points(
@@ -114,6 +115,27 @@ def test_a_squiggle_is_where_fac_check_points(
     places = [document.place(finding) for finding in pipeline.check(document)]
     start, end = squiggle["start"], squiggle["end"]
     assert Span(start["line"] + 1, start["character"] + 1, end["line"] + 1, end["character"] + 1) in places
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "key"),
+    [
+        ("{kind: relu}", "{name: q}", "kind"),
+        ("{kind: cross_entropy}", "{}", "kind"),
+        ("{rule: sgd, lr: 0.1}", "{lr: 0.1}", "rule"),
+    ],
+)
+def test_the_key_that_chooses_a_kind_is_missed(
+    server: LanguageServer, right: str, wrong: str, key: str
+) -> None:
+    """On the line on which `fac check` misses it, too."""
+    file, said = opened(server, SPEC.replace(right, wrong))
+    lines = {
+        one["range"]["start"]["line"] + 1 for one in said if one["message"] == f'Missing property "{key}".'
+    }
+    (finding,) = pipeline.check(source.read(file))
+    assert finding.message == f"`{key}` is missing"
+    assert lines == {source.read(file).span(finding).line}
 
 
 def test_kinds_are_offered(server: LanguageServer) -> None:

@@ -5,7 +5,7 @@ Columns are those of the other formats: from 1, the end exclusive, as other lint
 
 from __future__ import annotations
 
-from fac.render.findings.portable import Row, rows, sound
+from fac.render.findings.portable import Row, path_in, rows, sound
 from fac.render.findings.report import Report, printable
 
 TITLE = "fac"
@@ -14,7 +14,8 @@ TITLE = "fac"
 def render(report: Report) -> str:
     """One command for each finding and each file that could not be checked, and the count."""
     lines = [_annotation(row) for row in rows(report)]
-    lines += [_command("error", {"title": TITLE}, message) for _, message in report.unreadable]
+    for path, message in report.unreadable:
+        lines.append(_command("error", {"title": TITLE, "file": path_in(report.root, path)}, message))
     return "\n".join(filter(None, [*lines, report.closing]))
 
 

@@ -19,7 +19,9 @@ def render(report: Report) -> str:
         {
             "files": [checked.document.name for checked in report.checked],
             "unreadable": [{"path": path, "message": message} for path, message in report.unreadable],
+            "checked_in_part": [c.document.name for c in report.checked if c.in_part],
             **counts,
+            "ignored": sum(checked.ignored for checked in report.checked),
             "findings": rows,
         }
     )

@@ -7,18 +7,13 @@ from unicodedata import category
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from fac.diagnostics import Diagnostic, Severity
 from fac.render.findings.concise import concise
 from fac.render.findings.portable import Row, path_in, rows_of, sound
-from fac.render.findings.report import Checked, Report, summary
+from fac.render.findings.report import Checked, Report
 from fac.render.rules import FAMILIES
-from fac.source import RULES as TEXT_RULES
-from fac.spec.errors import RULES as SPEC_RULES
 
 TOOL = "fac check"
-READING = frozenset(rule.code for rule in (*TEXT_RULES, *SPEC_RULES))
 FOR_BACKEND = "FAC4"
-COSTS = "FAC5"
 
 
 def render(report: Report) -> str:
@@ -44,7 +39,6 @@ def _suite(root: Element, report: Report, checked: Checked) -> None:
     found = list(rows_of(report, checked))
     file = _text(path_in(report.root, checked.document.name))
     suite = SubElement(root, "testsuite", name=file)
-    unread = _has_error(row.finding for row in found if row.finding.rule.code in READING)
     for family, title in FAMILIES:
         own = [row for row in found if row.finding.rule.code.startswith(family)]
         if family == FOR_BACKEND and not own:
@@ -52,10 +46,10 @@ def _suite(root: Element, report: Report, checked: Checked) -> None:
         case = SubElement(suite, "testcase", classname=file, name=f"{family} {title}", file=file)
         if own:
             _outcome(case, checked, own)
-        elif unread and family != FAMILIES[0][0]:
-            SubElement(case, "skipped", message="the file is not a spec")
-        elif family == COSTS and _has_error(checked.findings):
-            SubElement(case, "skipped", message="costs are counted in specs without errors only")
+        elif not checked.looked_for(family):
+            costs = "costs are counted in specs without errors only"
+            reason = "the file is not a spec" if checked.in_part else costs
+            SubElement(case, "skipped", message=reason)
 
 
 def _outcome(case: Element, checked: Checked, own: list[Row]) -> None:
@@ -66,10 +60,10 @@ def _outcome(case: Element, checked: Checked, own: list[Row]) -> None:
         if first.span:
             case.set("line", str(first.span.line))
         more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
-        kind = summary([first.finding]).split()[1]
+        kind = first.finding.rule.severity.value
         failure = SubElement(case, "failure", message=_text(first.message) + more, type=kind)
         failure.text = _text("\n".join(_lines(checked, failing)))
-    rest = [row for row in own if row not in failing]
+    rest = [row for row in own if not checked.fails(row.finding)]
     if rest:
         SubElement(case, "system-out").text = _text("\n".join(_lines(checked, rest)))
 
@@ -79,10 +73,6 @@ def _lines(checked: Checked, own: Iterable[Row]) -> Iterator[str]:
         yield concise(checked.document, [row.finding])
         if row.finding.help:
             yield f"  help: {row.finding.help}"
-
-
-def _has_error(findings: Iterable[Diagnostic]) -> bool:
-    return any(finding.rule.severity is Severity.ERROR for finding in findings)
 
 
 def _text(text: str) -> str:

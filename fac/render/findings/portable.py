@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from fac.diagnostics import Diagnostic, Span
 from fac.render.findings.report import Checked, Report, ordered
@@ -49,15 +50,23 @@ def rows_of(report: Report, checked: Checked) -> Iterator[Row]:
     """The findings of one file."""
     document = checked.document
     file = path_in(report.root, document.name)
-    seen: Counter[str] = Counter()
+    seen: Counter[bytes] = Counter()
+    begun: dict[tuple[str, int], Any] = {}
     for finding in ordered(document, checked.findings):
         place = document.place(finding)
         span = place if isinstance(place, Span) else None
-        about = document.lines[span.line - 1].strip() if span else f"{place}\0{finding.message}"
-        alike = "\0".join((finding.rule.code, file, about))
-        seen[alike] += 1
-        fingerprint = sha256(f"{alike}\0{seen[alike]}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        yield Row(document, finding, file, span, "" if isinstance(place, Span) else place, fingerprint)
+        # A line may be a million characters long, with thousands of findings: it is read once for each rule.
+        alike = begun.get((finding.rule.code, span.line)) if span else None
+        if alike is None:
+            about = document.lines[span.line - 1].strip() if span else f"{place}\0{finding.message}"
+            alike = sha256("\0".join((finding.rule.code, file, about, "")).encode("utf-8", "surrogatepass"))
+            if span:
+                begun[finding.rule.code, span.line] = alike
+        seen[alike.digest()] += 1
+        whole = alike.copy()
+        whole.update(str(seen[alike.digest()]).encode())
+        note = "" if isinstance(place, Span) else place
+        yield Row(document, finding, file, span, note, whole.hexdigest()[:32])
 
 
 def path_in(root: str, name: str) -> str:

@@ -10,6 +10,8 @@ from unicodedata import category
 from fac.diagnostics import Diagnostic, Severity, Span, plain
 from fac.source import Document
 
+ROUTES = "FAC3"
+"""The rules for which a text has to be a spec."""
 TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """What changes the direction of the text behind it, so that a line reads as what it is not."""
 
@@ -22,6 +24,19 @@ class Checked:
     findings: tuple[Diagnostic, ...]
     fails: Callable[[Diagnostic], bool] = lambda finding: finding.rule.severity is Severity.ERROR
     """Whether a finding is at or above the bar."""
+    ignored: int = 0
+    """How many findings comments leave out."""
+    ran: frozenset[str] | None = None
+    """The rules that were looked for; None is all of them."""
+
+    @property
+    def in_part(self) -> bool:
+        """Whether the text is no spec, so that nothing is known of its names and routes."""
+        return not self.looked_for(ROUTES)
+
+    def looked_for(self, code: str) -> bool:
+        """Whether a rule was looked for, or any whose code begins so."""
+        return self.ran is None or any(ran.startswith(code) for ran in self.ran)
 
 
 @dataclass(frozen=True)
@@ -50,10 +65,15 @@ class Report:
 
     @property
     def counted(self) -> str:
-        """`2 errors in 3 files`."""
+        """`2 errors in 3 files, 1 of them not checked for routes, 1 ignored`."""
         count = len(self.checked)
         found = summary(d for checked in self.checked for d in checked.findings)
-        return f"{found} in {count} file{'s' * (count != 1)}"
+        text = f"{found} in {count} file{'s' * (count != 1)}"
+        if partly := sum(checked.in_part for checked in self.checked):
+            text += f", {'' if count == 1 else f'{partly} '}checked in part"
+        if ignored := sum(checked.ignored for checked in self.checked):
+            text += f", {ignored} ignored"
+        return text
 
 
 def ordered(document: Document, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

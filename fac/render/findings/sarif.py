@@ -17,6 +17,7 @@ from fac.render.findings.portable import Row, path_in, rows, sound
 from fac.render.findings.report import Report
 from fac.source import Document
 from fac.source.edits import edited
+from fac.source.yaml import effort
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 TOP = "%SRCROOT%"
@@ -97,11 +98,12 @@ def _changes(found: Iterable[Row]) -> Iterator[dict[str, Any] | None]:
     """For each finding the piece of text that its fix replaces; None where there is none, or no room to prove it."""
     read = Counter[str]()
     for row in found:
-        fix, text = row.finding.fix, row.document.text
-        if fix is None or read[row.file] > max(0, PROVED - len(text)):
+        fix = row.finding.fix
+        cost = effort(row.document.text) if fix else 0
+        if fix is None or read[row.file] > max(0, PROVED - cost):
             yield None
         else:
-            read[row.file] += len(text)
+            read[row.file] += cost
             yield _change(row.document, fix)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from fac import pipeline
 from fac.diagnostics import Diagnostic, Rule, Severity, Span
+from fac.lint.run import linted
+from fac.lint.settings import Settings
 from fac.render.findings import Checked, Report
 from fac.source import Document, override, parse_text
 
@@ -31,7 +32,8 @@ ODD = "sp ecs/a,b:c%d é\n::error::x.fac.yaml"
 def checked(name: str, text: str, *assignments: str) -> Checked:
     """A file and what the checks say of it."""
     document = override(parse_text(text, name), assignments)
-    return Checked(document, pipeline.check(document))
+    found = linted(document, Settings())
+    return Checked(document, found.findings, ignored=found.ignored, ran=found.ran)
 
 
 def report() -> Report:

@@ -53,7 +53,7 @@ def test_a_run_without_findings(name: str) -> None:
 
 def test_a_command_says_what_the_report_says() -> None:
     *lines, closing = render("github", report()).splitlines()
-    assert closing == "4 errors, 1 warning in 5 files"
+    assert closing == "4 errors, 1 warning in 5 files, 2 checked in part"
     read = [command(line) for line in lines]
     for (name, properties, message), row in zip(read, rows(report()), strict=False):
         assert name == row.finding.rule.severity
@@ -66,7 +66,7 @@ def test_a_command_says_what_the_report_says() -> None:
             numbers = [properties[key] for key in ("line", "col", "endLine", "endColumn")]
             span = row.span
             assert [int(n) for n in numbers] == [span.line, span.column, span.end_line, span.end_column]
-    assert read[-1] == ("error", {"title": "fac"}, "`specs/missing.fac.yaml` does not exist")
+    assert read[-1] == ("error", {"title": "fac", "file": "specs/missing.fac.yaml"}, "`specs/missing.fac.yaml` does not exist")
 
 
 def test_columns_of_a_command_are_those_of_the_text() -> None:

@@ -80,6 +80,13 @@ def test_a_large_run_is_cut() -> None:
     assert text.endswith("\n5 more files: `fac show SPEC -o graph.svg` draws one.\n")
 
 
+def test_a_long_message_is_cut() -> None:
+    found = (Diagnostic(RANK, ("fac",), "x" * 1000, "y" * 1000),)
+    text = page(Report((Checked(parse_text(GOOD, "a.fac.yaml"), found),)))
+    assert (text.count("x" * 400), text.count("x" * 401)) == (1, 0)
+    assert (text.count("y" * 400), text.count("y" * 401)) == (1, 0)
+
+
 @pytest.mark.parametrize("room", [*range(0, 4000, 97), 4000, 6000, 8000])
 def test_it_keeps_to_its_room(room: int) -> None:
     text = page(report(), room=room)

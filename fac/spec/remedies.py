@@ -1,0 +1,106 @@
+"""What to write in the place of a value of the wrong form: in words, and as a fix where it is surely what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fac.diagnostics import Fix, Path
+from fac.spec import mending, words
+from fac.spec.core_schema import Schema
+
+Remedy = tuple[str, Fix | None]
+NONE: Remedy = ("", None)
+LENGTH = 40
+"""Characters of a text, or items of a list, that a help repeats."""
+VERSION: Path = ("fac",)
+"""Where a spec names the version of its format."""
+
+
+def remedy(schema: Schema, data: Any, path: Path) -> Remedy:
+    """What to write instead of `data`, which is of none of the forms that `schema` allows.
+
+    Args:
+        schema: of the outermost union at that place, which knows all that is allowed.
+        data: what stands there.
+        path: of that place.
+    """
+    if data is None:
+        return f"give {words.name(path)} a value{', or remove it' if schema.optional else ''}", None
+    forms = schema.forms()
+    if isinstance(data, str) and (found := _text(schema, forms, data, path)) != NONE:
+        return found
+    if isinstance(data, float) and data.is_integer() and "int" in forms:
+        return f"write `{int(data)}`", mending.rewritten(path, str(int(data)))
+    if path == VERSION:
+        return f"this `fac` reads version {schema.literals()[0]} of the format, and no other", None
+    if isinstance(data, int | float) and "str" in forms:
+        return f'write it in quotes: `"{str(data).lower()}"`', None
+    if forms == {"tuple"}:
+        return _list(schema.child(0), data, path)
+    return _within(schema, data, path)
+
+
+def _text(schema: Schema, forms: set[str], text: str, path: Path) -> Remedy:
+    """Text where something else belongs, or another text."""
+    if "bool" in forms and (truth := words.truth(text)):
+        return f"write `{truth}`", mending.rewritten(path, truth)
+    literals = schema.literals()
+    numbers = [str(v) for v in literals if isinstance(v, int)]
+    if text in numbers or (forms & {"int", "float"} and words.is_number(text, whole="float" not in forms)):
+        return f"write `{text}` without quotes", mending.unquoted(path, text)
+    known = [v for v in literals if isinstance(v, str)]
+    named = schema.named()
+    exact = any(text in tags for _, tags in named)
+    if not exact and (close := words.close(text, known)):
+        return f"did you mean `{close}`?", mending.respelt(path, text, close, known)
+    for key, tags in named:
+        if tag := words.close(text, tags):
+            fix = mending.written(path, {key: tag}) if mending.sure(text, tag, tags) else None
+            return f"write `{{{key}: {tag}}}`", fix
+    return NONE
+
+
+def _list(item: Schema, data: Any, path: Path) -> Remedy:
+    """One item where a list of them belongs."""
+    if isinstance(data, Mapping) and item.named():
+        return "write it in brackets: `[{...}]`", None
+    for key, tags in item.named():
+        if isinstance(data, str) and (tag := words.close(data, tags)):
+            fix = mending.written(path, [{key: tag}]) if mending.sure(data, tag, tags) else None
+            return f"write `[{{{key}: {tag}}}]`", fix
+    if isinstance(data, int | float | str):
+        return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`", None
+    return NONE
+
+
+def _within(schema: Schema, data: Any, path: Path) -> Remedy:
+    """The value of the one key that a mapping needs, in the place of the mapping: `0.9` for `{at_most: 0.9}`."""
+    required = schema.required()
+    if len(required) != 1:
+        return NONE
+    (key,) = required
+    child = schema.child(key)
+    forms = child.forms()
+    if forms == {"tuple"}:
+        items = data if isinstance(data, tuple) else (data,)
+        value: Any = list(items)
+        fits = 0 < len(items) <= LENGTH and all(_fits(item, child.child(0).forms()) for item in items)
+    else:
+        value, fits = data, _fits(data, forms)
+    fix = mending.written(path, {key: value}) if fits else None
+    return (fix.message, fix) if fix else NONE
+
+
+def _fits(value: Any, forms: set[str]) -> bool:
+    """Whether a scalar is of one of the forms."""
+    match value:
+        case bool():
+            return "bool" in forms
+        case int():
+            return bool(forms & {"int", "float"})
+        case float():
+            return "float" in forms
+        case str():
+            return "str" in forms and len(value) <= LENGTH and value.isprintable()
+    return False
