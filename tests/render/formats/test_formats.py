@@ -66,7 +66,11 @@ def test_a_command_says_what_the_report_says() -> None:
             numbers = [properties[key] for key in ("line", "col", "endLine", "endColumn")]
             span = row.span
             assert [int(n) for n in numbers] == [span.line, span.column, span.end_line, span.end_column]
-    assert read[-1] == ("error", {"title": "fac", "file": "specs/missing.fac.yaml"}, "`specs/missing.fac.yaml` does not exist")
+    assert read[-1] == (
+        "error",
+        {"title": "fac", "file": "specs/missing.fac.yaml"},
+        "`specs/missing.fac.yaml` does not exist",
+    )
 
 
 def test_columns_of_a_command_are_those_of_the_text() -> None:
