@@ -14,7 +14,7 @@ DATA_MISFIT = Rule("FAC219", "data-misfit")
 
 
 def data_misfit(program: Program) -> Iterator[Diagnostic]:
-    """The samples of the data source do not fill the input, or its targets are not what the loss reads.
+    """The data do not fill the input or a batch, or their targets are not what the loss reads.
 
     Training would refuse such data, after a download perhaps. Shapes of samples may differ from `input.shape` as long
     as the number of values is the same: images of 28 x 28 fill an input of 784. Labels are numbered from 0, so a loss
@@ -45,6 +45,12 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             ("input", "shape"),
             f"a sample of `{kind.name}` has {values} values, and the input takes {room}",
             help=f"use `{list(facts.sample)}`{flat}",
+        )
+    if spec.train.batch > facts.train:
+        yield DATA_MISFIT.at(
+            ("train", "batch"),
+            f"a batch has {spec.train.batch} samples, and `{kind.name}` {facts.train} to train on",
+            help=f"use a batch of at most {facts.train}",
         )
     loss = kind_of("fac.losses", spec.loss)
     if loss.classes != facts.classes:

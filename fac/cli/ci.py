@@ -12,6 +12,9 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 ROOM = 1_000_000
 """A little under the 1 MiB that GitHub takes of a step, all that it writes together."""
 
+DRAWN = 2_000
+"""Layers of a network that is drawn. What has more takes seconds, and GitHub draws no chart of thousands of lines."""
+
 
 def top(folder: str = os.curdir) -> str:
     """The top of the repository that a folder is in; else that folder."""
@@ -52,7 +55,7 @@ def _drawn(document: Document) -> str | None:
     from fac.render.graph import mermaid
 
     spec, _ = parse(document)
-    return None if spec is None else mermaid(lower(spec))
+    return None if spec is None or len(spec.layers) > DRAWN else mermaid(lower(spec))
 
 
 def _address() -> str:

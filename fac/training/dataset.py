@@ -52,6 +52,8 @@ class Facts:
     """Number of classes, or of targets of each sample."""
     classes: bool
     """Whether y holds class labels."""
+    train: int
+    """Number of samples to train on."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from fac.diagnostics import FacError
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from fac.training.data import load
+from fac.training.data.digits import Digits
 from fac.training.dataset import fitted
 from tests.checks.specs import diagnosed, linear
 
-TEACHER = {"source": "teacher", "n": 32, "test": 8, "inputs": 6, "outputs": 4}
+TEACHER = {"source": "teacher", "n": 128, "test": 8, "inputs": 6, "outputs": 4}
 CLASSES = TEACHER | {"task": "classification"}
 DIGITS = {"source": "digits"}
 CROSS, MSE = {"kind": "cross_entropy"}, {"kind": "mse"}
@@ -57,3 +58,13 @@ def test_it_is_what_the_training_refuses(
         assert found
     else:
         assert not found
+
+
+@pytest.mark.parametrize("batch", [1400, 1401])
+def test_a_batch_that_the_data_do_not_fill(batch: int) -> None:
+    layers = ({"kind": "flatten"}, linear("logits", 10))
+    train = {"batch": batch, "epochs": 1}
+    sections: dict[str, Any] = {"data": DIGITS, "input": {"shape": (64,)}, "train": train}
+    found = [finding for finding in diagnosed(layers, **sections) if finding.rule.code == "FAC219"]
+    samples = len(load(Digits()).train.x)
+    assert [finding.path for finding in found] == [("train", "batch")] * (batch > samples)

@@ -98,3 +98,14 @@ def test_a_full_summary_is_one_message(run: Run, page: Path) -> None:
     status, _, err = run("check", "--output-format", "github")
     assert (status, err) == (1, f"fac: the step summary `{page}` is full\n")
     assert os.path.getsize(page) == 999_900
+
+
+def test_what_is_too_large_is_not_drawn(run: Run, page: Path) -> None:
+    layers = "".join("  - {kind: relu}\n" for _ in range(2_000))
+    text = Path("good.fac.yaml").read_text().replace("layers:\n", f"layers:\n{layers}", 1)
+    Path("deep.fac.yaml").write_text(text)
+    run("check", "--output-format", "github", "good.fac.yaml")
+    assert page.read_text().count("```mermaid") == 1
+    run("check", "--output-format", "github", "deep.fac.yaml")
+    assert page.read_text().count("```mermaid") == 1
+    assert "Not drawn: it is no spec yet, or too large." in page.read_text()

@@ -23,7 +23,7 @@ def markdown(report: Report, draw: Callable[[Document], str | None], source: str
 
     Args:
         report: what to show.
-        draw: a Mermaid chart of a file, or None if it is not a spec.
+        draw: a Mermaid chart of a file; None if it is no spec, or too large.
         source: the web address of the top of the repository, without the last `/`; empty if it is not known.
         room: how many bytes the page may take.
     """
@@ -70,7 +70,7 @@ def _picture(report: Report, checked: Checked, draw: Callable[[Document], str | 
     name = code(sound(path_in(report.root, checked.document.name)))
     # Within the tag Markdown is not read, so the name is code in HTML.
     shown = f"<code>{name[1:-1]}</code>" if name.startswith("`") else name
-    body = f"```mermaid\n{chart}```" if chart else "Not a spec yet."
+    body = f"```mermaid\n{chart}```" if chart else "Not drawn: it is no spec yet, or too large."
     return (
         f"\n<details{open_}><summary>{shown}: {summary(checked.findings)}</summary>\n\n{body}\n\n</details>\n"
     )

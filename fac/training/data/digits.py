@@ -37,4 +37,4 @@ def load(data: Digits, base: Path) -> Dataset:
     return Dataset("digits", Split(x[:TRAIN], y[:TRAIN]), Split(x[TRAIN:], y[TRAIN:]))
 
 
-KIND = DataKind("digits", Digits, load, facts=lambda _: Facts((8, 8), 10, classes=True))
+KIND = DataKind("digits", Digits, load, facts=lambda _: Facts((8, 8), 10, classes=True, train=TRAIN))

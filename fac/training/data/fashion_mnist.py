@@ -245,4 +245,6 @@ SOURCES: tuple[tuple[str, Callable[[], Files], bool], ...] = (
 )
 """Name, how it is read, and whether it had to be fetched, so that keeping it saves the next run the way."""
 
-KIND = DataKind("fashion_mnist", FashionMnist, load, facts=lambda _: Facts((28, 28), 10, classes=True))
+KIND = DataKind(
+    "fashion_mnist", FashionMnist, load, facts=lambda _: Facts((28, 28), 10, classes=True, train=60_000)
+)

@@ -80,5 +80,7 @@ KIND = DataKind(
     "teacher",
     Teacher,
     load,
-    facts=lambda data: Facts((data.inputs,), data.outputs, classes=data.task == "classification"),
+    facts=lambda data: Facts(
+        (data.inputs,), data.outputs, classes=data.task == "classification", train=data.n
+    ),
 )
