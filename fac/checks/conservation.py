@@ -54,9 +54,10 @@ def conservation_voided(program: Program) -> Iterator[Diagnostic]:
     or a second route the two sides have nothing to do with each other, and nothing is measured.
 
     `conserved`: then `|W|^2 / 2 + |b|^2 / 2 - <B^T, W'>` stays what it is, up to `lr^2 / 2 (|G|^2 + |g|^2)` per step.
-    That also wants a B that is fixed or learns by `kolen_pollack`, and plain SGD at one rate. Under momentum, Adam,
-    weight decay (also that by which Kolen-Pollack feedback aligns) or clipping by value it drifts to first order in
-    the rate, so a drift proves nothing. Clipping by norm and schedules do no harm: they change one rate for all.
+    That also wants a B that is fixed or learns by `kolen_pollack`, and plain SGD at one rate. Under Adam, weight decay
+    (also that by which Kolen-Pollack feedback aligns) or clipping by value each step moves it by as much as the rate,
+    under momentum by the square of the rate but hundreds of times more than in plain SGD: a drift proves nothing.
+    Clipping by norm and schedules do no harm: they change one rate for all.
 
     Bad, where `balance` holds and `conserved` drifts:
 

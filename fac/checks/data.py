@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from fac.checks.places import head
-from fac.diagnostics import Diagnostic, Rule
+from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program
 
@@ -19,7 +19,7 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
     Training would refuse such data, after a download perhaps. Shapes of samples may differ from `input.shape` as long
     as the number of values is the same: images of 28 x 28 fill an input of 784. Labels are numbered from 0, so a loss
     over classes needs an output for each class; more outputs than classes are allowed. Of `arrays` nothing is known
-    before the files are read.
+    before the files are read. A spec says two things that cannot both be, so no command takes it.
 
     Bad:
 
@@ -63,10 +63,21 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
         return
     outputs = program.dim(program.output)
     if outputs is not None and (facts.outputs > outputs if facts.classes else facts.outputs != outputs):
-        last = program.nodes[-1]
         yield DATA_MISFIT.at(
-            (*last.origin, "out") if "out" in type(last.layer).model_fields else head(last),
+            _width(program),
             f"`{kind.name}` has {facts.outputs} {'classes' if facts.classes else 'targets'}, "
             f"and the network {outputs} outputs",
             help=f"end with {facts.outputs} outputs",
         )
+
+
+def _width(program: Program) -> Path:
+    """Where the number of outputs is written: below the output there may be an activation, or a dropout."""
+    node = program.nodes[-1]
+    while (
+        "out" not in type(node.layer).model_fields
+        and len(node.inputs) == 1
+        and node.inputs[0] in program.by_name
+    ):
+        node = program.by_name[node.inputs[0]]
+    return (*node.origin, "out") if "out" in type(node.layer).model_fields else head(program.nodes[-1])

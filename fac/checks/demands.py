@@ -37,12 +37,9 @@ class Demand:
 
 
 def demands(program: Program, key: str) -> list[Demand]:
-    """The constraint of that name as the spec and its policy set it; the tightest first."""
-    policy = program.policy
-    found = [
-        Demand(key, getattr(program.spec.constraints, key)),
-        Demand(key, getattr(policy.constraints, key), policy.files.get(key, "")),
-    ]
+    """The constraint of that name as the spec and its policies set it; the tightest first."""
+    found = [Demand(key, getattr(program.spec.constraints, key))]
+    found += [Demand(key, getattr(p.constraints, key), p.files.get(key, "")) for p in program.policy]
     return sorted(
         (d for d in found if d.value is not None and d.value is not False), key=lambda d: slack(d.value)
     )

@@ -161,9 +161,10 @@ def error_cycle(program: Program) -> Iterator[Diagnostic]:
     """
     if not wired(program):
         return
-    cycles = Flow(program).cycles
+    flow = Flow(program)
+    cycles = flow.cycles
     together = by_origin(program.routes) if cycles else {}
-    for route, names in cycles:
+    for number, (route, names) in enumerate(cycles, 1):
         hand = short_hand(program, route)
         # The other routes of a glob may be right: what is wrong is that it matches this layer, too.
         by_glob = hand is None and len(together[route.origin]) > 1
@@ -183,6 +184,8 @@ def error_cycle(program: Program) -> Iterator[Diagnostic]:
             help = f"remove the route: the loss reaches `{names[0]}` without it"
         else:
             help = f"take the error from a layer above `{route.site}`, or from `loss`"
+        if number == len(cycles) and not flow.all_cycles:
+            help += "; there are more: in a network of this size only the first cycles are told"
         yield ERROR_CYCLE.at(path, message, help=help)
 
 

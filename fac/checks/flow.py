@@ -73,16 +73,25 @@ class Flow:
         """Outputs whose error depends on itself."""
         return frozenset(self._circles)
 
-    @cached_property
+    @property
     def cycles(self) -> tuple[tuple[Route, tuple[str, ...]], ...]:
         """Routes that make an error depend on itself, each with the outputs on the shortest way round.
 
         Each route that is found is taken for cut, so that there is one for each cycle. Of so many cycles that
         this takes more than `MAX_WALKED` steps only the first ones are found, but one at least.
         """
+        return self._search[0]
+
+    @property
+    def all_cycles(self) -> bool:
+        """Whether `cycles` are all of them."""
+        return self._search[1]
+
+    @cached_property
+    def _search(self) -> tuple[tuple[tuple[Route, tuple[str, ...]], ...], bool]:
         circle, steps, found = dict(self._circles), 0, []
         if not circle:
-            return ()
+            return (), True
         import networkx as nx  # type: ignore[import-untyped]
 
         graph = nx.DiGraph(
@@ -104,7 +113,7 @@ class Flow:
                 else:
                     found.append((route, tuple(way)))
                     graph.remove_edge(site, root)
-        return tuple(found)
+        return tuple(found), steps <= MAX_WALKED
 
     @cached_property
     def _closing(self) -> list[tuple[Route, str]]:

@@ -44,7 +44,7 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
         missed, idle = _left_out(route)
         if max(missed, idle) > RARE:
             yield MASK_LEAVES_OUT.at(
-                matrix_of(program, route, "mask"), _told(route, missed, idle), help=_remedy(route)
+                matrix_of(program, route, "mask"), _told(route, missed, idle), help=_remedy(routes)
             )
 
 
@@ -82,15 +82,16 @@ def _number(expected: float) -> str:
     return f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
 
 
-def _remedy(route: Route) -> str:
-    """The smallest mask of the same kind that leaves out hardly anything."""
-    assert route.ends is not None
-    reads, writes = route.ends.reads, route.ends.writes
-    if isinstance(_mask(route).law, PerUnit):
-        least = ceil(reads * _kept(reads, writes))
-        return f"`per_unit: {least}` or more leaves out none" if least < reads else "remove `mask`"
-    least_density = ceil(100 * max(_kept(reads, writes), _kept(writes, reads))) / 100
-    return f"`density: {least_density:g}` or more leaves out none" if least_density < 1 else "remove `mask`"
+def _remedy(routes: list[Route]) -> str:
+    """The smallest mask of the same kind that hardly ever leaves out anything, for all of the routes."""
+    ends = [(route.ends.reads, route.ends.writes) for route in routes if route.ends]
+    if isinstance(_mask(routes[0]).law, PerUnit):
+        least = max(ceil(reads * _kept(reads, writes)) for reads, writes in ends)
+        enough, key = least < max(reads for reads, _ in ends), f"per_unit: {least}"
+    else:
+        density = ceil(100 * max(max(_kept(r, w), _kept(w, r)) for r, w in ends)) / 100
+        enough, key = density < 1, f"density: {density:g}"
+    return f"`{key}` or more hardly ever leaves out any" if enough else "remove `mask`"
 
 
 def _kept(of: int, each: int) -> float:

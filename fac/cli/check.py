@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,16 +13,18 @@ import click
 from fac import pipeline, source
 from fac.cli import ci
 from fac.cli.backends import not_empty
-from fac.cli.output import colored, tell, write
+from fac.cli.output import colored, is_spec, tell, write
 from fac.diagnostics import FacError, Severity
-from fac.lint.files import STDIN, SUFFIXES, Files
-from fac.lint.run import linted
+from fac.lint.files import STDIN, Files
+from fac.lint.run import Linted, linted
 from fac.lint.settings import STDIN_NAME, Lookup
 from fac.render.findings import FORMATS, Checked, Report, render
+from fac.source import Document
 
 if TYPE_CHECKING:
     from fac.backend import Precision
     from fac.cli.fixing import Fixing
+    from fac.lint.fix import Lint
 
 COUNTABLE = ("full", "concise", "json", "github")
 """Formats beside which, or in whose place, a table of counts does no harm."""
@@ -165,7 +166,7 @@ def _refuse(asked: Asked) -> None:
         "--stdin-filename names what is read from -, which is not among the paths": asked.stdin_filename
         and STDIN not in asked.paths,
         f"--output-file would write findings over `{asked.output_file}`, which is a spec": asked.output_file
-        and _is_spec(asked.output_file, asked.paths),
+        and is_spec(asked.output_file, asked.paths),
         "--config and --isolated exclude each other": asked.config and asked.isolated,
     }
     for message, applies in nonsense.items():
@@ -190,13 +191,21 @@ def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) 
             settings = lookup.of(document.name)
             check = partial(linted, settings=settings, backend=asked.backend, precision=asked.precision)
             if fixing is None:
-                found = check(document)
+                found = _promised(document, check(document), check)
             else:
                 document, found = fixing(file, document, check)
         except FacError as error:
             files.unreadable.append((file, str(error)))
             continue
         yield Checked(document, found.findings, settings.fails, found.ignored, found.ran)
+
+
+def _promised(document: Document, found: Linted, check: Lint) -> Linted:
+    if not any(finding.fix for finding in found.findings):
+        return found
+    from fac.lint.fix import promised  # most files need none of it
+
+    return promised(document, found, check)
 
 
 def _notes(
@@ -211,12 +220,6 @@ def _notes(
         yield f"{report.counted}: see `{asked.output_file}`"
     if fixing is not None and fixing.count:
         yield fixing.note
-
-
-def _is_spec(file: str, paths: tuple[str, ...]) -> bool:
-    """Whether a file is checked, or would be taken for a spec by the next run."""
-    same = os.path.realpath(file)
-    return file.endswith(SUFFIXES) or any(os.path.realpath(path) == same for path in paths if path != STDIN)
 
 
 def _statistics(shown_as: str, report: Report) -> str:

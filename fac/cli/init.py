@@ -47,6 +47,8 @@ def COMMAND(path: str | None, ci: bool, install: str | None, force: bool) -> Non
     is spec.fac.yaml. With --ci it is the folder of a repository, by default the current one: specs, settings, and
     what GitHub, GitLab and pre-commit need to check them.
     """
+    if install and not (install.strip() and install.isprintable()):
+        raise click.UsageError("--install takes one line that names what to install")
     if install and not ci:
         raise click.UsageError("--install is about the files of a CI: add --ci")
     if ci:

@@ -12,6 +12,14 @@ import click
 from fac.diagnostics import FacError, plain
 
 
+def is_spec(file: str, paths: tuple[str, ...]) -> bool:
+    """Whether a file is one of some paths, or would be taken for a spec by the next run over its folder."""
+    from fac.lint.files import STDIN, SUFFIXES  # not at the start of every command
+
+    same = os.path.realpath(file)
+    return file.endswith(SUFFIXES) or any(os.path.realpath(path) == same for path in paths if path != STDIN)
+
+
 def tell(message: object) -> None:
     """One line on standard error, whatever names of files are in it."""
     click.echo(f"fac: {plain(str(message))}", err=True)

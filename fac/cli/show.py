@@ -9,7 +9,7 @@ import sys
 import click
 
 from fac import pipeline
-from fac.diagnostics import FacError
+from fac.diagnostics import FacError, plain
 
 STDOUT = "-"
 
@@ -107,13 +107,15 @@ def draw(
     """
     from fac import source
     from fac.checks import run_checks
-    from fac.cli.output import write
+    from fac.cli.output import is_spec, write
     from fac.diagnostics import Severity
     from fac.program.lower import lower
     from fac.render import graph
     from fac.render.findings.full import full
 
     kind = _kind(output, kind)
+    if output != STDOUT and is_spec(output, (spec,)):
+        raise FacError(f"a picture would be written over `{output}`, which is a spec")
     document = source.override(source.read(spec), overrides)
     program = lower(pipeline.load(document))
     errors = tuple(d for d in run_checks(program) if d.rule.severity is Severity.ERROR)
@@ -124,7 +126,7 @@ def draw(
         click.echo(picture, nl=False)
     else:
         write(output, picture)
-        click.echo(f"drew `{output}`{', of a spec with errors' * bool(errors)}")
+        click.echo(f"drew `{plain(output)}`{', of a spec with errors' * bool(errors)}")
     if errors:
         sys.exit(1)
 

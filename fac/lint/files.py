@@ -36,6 +36,10 @@ class Files:
             except FacError as error:
                 self.unreadable.append((path, str(error)))
                 continue
+            except RecursionError:
+                message = f"the folders in `{path}` are nested too deep: name the ones to check"
+                self.unreadable.append((path, message))
+                continue
             for file in found:
                 same = file if file == STDIN else os.path.realpath(file)
                 if same not in seen:

@@ -36,20 +36,6 @@ def joined(chain: list[Found]) -> Policy:
     return Policy(Constraints(**values), files)
 
 
-def both(near: Policy, far: Policy) -> Policy:
-    """Two policies that both hold: of each constraint the tighter value, of two lists what is on both."""
-    values = {key: getattr(far.constraints, key) for key in far.files}
-    files = dict(far.files)
-    for key, file in near.files.items():
-        value = getattr(near.constraints, key)
-        if key in values and not tightens(value, values[key]):
-            if not isinstance(value, tuple):
-                continue
-            value = tuple(name for name in value if name in values[key])
-        values[key], files[key] = value, file
-    return Policy(Constraints(**values), files)
-
-
 def _written(value: Any) -> str:
     """A value as a settings file writes it."""
     match value:

@@ -48,6 +48,22 @@ def selectors(words: Iterable[str], place: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def ignorable(words: Iterable[str], place: str) -> tuple[str, ...]:
+    """Codes and prefixes of what may be left out.
+
+    Raises:
+        FacError: a word stands for no rule, or for what cannot be ignored.
+    """
+    found = selectors(words, place)
+    fixed = next((code for code in found if code in READING), None)
+    if fixed is not None:
+        raise FacError(
+            f"{place}: `{fixed}` cannot be ignored, because what cannot be read is not checked; "
+            "`exclude` leaves out whole files"
+        )
+    return found
+
+
 def specific(chosen: Iterable[str], code: str) -> int:
     """How exactly a selector names a code: the more letters the more exactly; -1 if none names it."""
     return max((len(selector) for selector in chosen if code.startswith(selector)), default=-1)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from fac.diagnostics import Diagnostic, Severity
 from fac.lint import reading
 from fac.lint.patterns import any_matches, matches, relative
-from fac.lint.policy import both, joined
-from fac.lint.selection import ALL, READING, Selection, selectors, specific
+from fac.lint.policy import joined
+from fac.lint.selection import ALL, READING, Selection, ignorable, selectors, specific
 from fac.program.policy import NO_POLICY, Policy
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Lookup:
         Raises:
             FacError: an option names no rule, or the file is missing or wrong.
         """
-        self.options = Selection(selectors(select, "`--select`"), selectors(ignore, "`--ignore`"))
+        self.options = Selection(selectors(select, "`--select`"), ignorable(ignore, "`--ignore`"))
         self.fail_on = fail_on
         self._by_folder: dict[str, Settings] = {}
         self._only: Settings | None = None
@@ -124,18 +124,27 @@ class Lookup:
         return self.here if name == STDIN_NAME else self._of_folder(os.path.dirname(os.path.abspath(name)))
 
     def _of_folder(self, folder: str) -> Settings:
-        if folder not in self._by_folder:
-            file, above = reading.in_folder(folder), os.path.dirname(folder)
-            if file is not None:
-                found = self._with_options(load(file, folder))
-                if above != folder and not os.path.exists(os.path.join(folder, ".git")):
-                    found = replace(found, policy=both(found.policy, self._of_folder(above).policy))
-            elif above != folder:
-                found = self._of_folder(above)
-            else:
-                found = self._with_options(Settings())
-            self._by_folder[folder] = found
-        return self._by_folder[folder]
+        unknown = []
+        while folder not in self._by_folder:
+            unknown.append(folder)
+            above = os.path.dirname(folder)
+            if above == folder:
+                break
+            folder = above
+        found = self._by_folder.get(folder)
+        for each in reversed(unknown):  # from the top down: folders can be deep
+            found = self._by_folder[each] = self._nearer(each, found)
+        assert found is not None
+        return found
+
+    def _nearer(self, folder: str, above: Settings | None) -> Settings:
+        file = reading.in_folder(folder)
+        if file is None:
+            return above or self._with_options(Settings())
+        own = self._with_options(load(file, folder))
+        if above is None or os.path.exists(os.path.join(folder, ".git")):
+            return own
+        return replace(own, policy=replace(own.policy, outer=above.policy))
 
     def _with_options(self, settings: Settings) -> Settings:
         return replace(settings, options=self.options, fail_on=self.fail_on or settings.fail_on)
@@ -162,7 +171,7 @@ def _onto(settings: Settings, name: str, said: FileSettings) -> Settings:
     """The settings with those of a nearer file."""
 
     def of(key: str, words: Iterable[str]) -> tuple[str, ...]:
-        return selectors(words, f"`{name}`: `{key}`")
+        return (selectors if key == "select" else ignorable)(words, f"`{name}`: `{key}`")
 
     before = settings.selection
     severity = {code: Severity(s) for word, s in said.severity.items() for code in of("severity", [word])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fac.spec.constraints import Constraints
@@ -15,6 +15,16 @@ class Policy:
     constraints: Constraints = field(default_factory=Constraints)
     files: Mapping[str, str] = field(default_factory=dict)
     """Which file asks for a constraint, by its key."""
+
+    outer: Policy | None = None
+    """What folders further up demand as well."""
+
+    def __iter__(self) -> Iterator[Policy]:
+        """Yield this one, and those further up."""
+        policy: Policy | None = self
+        while policy is not None:
+            yield policy
+            policy = policy.outer
 
 
 NO_POLICY = Policy()

@@ -85,6 +85,8 @@ class _Surgeon:
             raise UnfitError  # nothing is written there
         start, end = self._ends(spans[edit.path])
         old = self.text[start:end]
+        if not edit.key and _LINE.search(old):
+            raise UnfitError  # there may be comments in it, and a layout that somebody cares for
         if edit.path in document.keys and isinstance(load(text)[0], Mapping | tuple):
             # The keys show whether the text is JSON, in which everything has quotes.
             old = self.text[slice(*self._ends(document.keys[edit.path]))]

@@ -51,7 +51,7 @@ SLOWNESS = 6
 _OTHER_VERSION = re.compile(r"^%YAML\b(?![ \t]+1\.2\s)", re.MULTILINE)
 _KINDS = {ScalarEvent: "scalar", SequenceStartEvent: "sequence", MappingStartEvent: "mapping"}
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_ANCHOR = re.compile(r"&\S+\s+(?=\S)")
+_ANCHOR = re.compile(r"&[^\s\[\]{},]+\s*(?=\S)")
 _BYTE_ORDER_MARK = "\ufeff"
 
 

@@ -29,6 +29,8 @@ def sure(word: str, meant: str, known: list[str]) -> bool:
     """Whether no other of the known words could be meant."""
     if word == meant or OTHER_WORDS.get(word.lower()) == meant:
         return True
+    if [name for name in known if name.lower() == word.lower()] == [meant]:
+        return True
     # `fc3` is no slip for `fc1`: numbers tell layers apart.
     if re.findall(r"\d+", word) != re.findall(r"\d+", meant):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fac.spec.base import Model, OneOf
 from fac.spec.constraints import Constraints
@@ -21,6 +21,13 @@ class Input(Model):
     shape: tuple[Positive, ...] = Field(description="Shape of one sample, without the batch.")
 
 
+def _printable(text: str) -> str:
+    """Names are printed: a line of their own in a log could be a command to who reads it."""
+    if not text.isprintable():
+        raise ValueError("the name of a spec is one line of printable text")
+    return text
+
+
 class ModelSpec(Model):
     """A network, the routing of its errors, and how it is trained."""
 
@@ -28,7 +35,9 @@ class ModelSpec(Model):
         None, alias="$schema", description="The JSON Schema, for editors of JSON files."
     )
     fac: Literal[1] = Field(description="Version of the spec format.")
-    name: str = Field(description="Name of the experiment; output folders and headers carry it.")
+    name: Annotated[str, AfterValidator(_printable)] = Field(
+        description="Name of the experiment; output folders and headers carry it."
+    )
     input: Input = Field(description="The data that the first layer reads.")
     layers: tuple[Annotated[Layer, OneOf("fac.layers")], ...] = Field(
         description="The network; the last layer is its output."

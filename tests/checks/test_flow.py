@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fac.build.routing import Routing
 from fac.build.trace import Trace
-from fac.checks import run_checks
+from fac.checks import flow, run_checks
 from fac.checks.flow import Flow
 from fac.diagnostics import Diagnostic
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.spec.model import ModelSpec
 from fac.step.ir import Phase
+from tests.checks.specs import chain, diagnosed, routes
 
 WIDTH = 4
 
@@ -122,3 +124,16 @@ def test_dead_routes_and_weight_transport_are_those_of_the_step(spec: dict[str, 
     weights = {trace.state[f"{node.name}.{node.contraction}"] for node in program.weighted}
     transported = any(op.origin.phase == Phase.ERROR and weights & set(op.operands) for op in trace.b.ops)
     assert transported == ("FAC350" in codes(found))
+
+
+def test_that_there_are_more_cycles_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last finding says so, and none does where all are found."""
+    layers = chain(*[4] * 8)
+    circles = routes(*({"to": f"fc{i}", "from": f"fc{i}"} for i in range(1, 8)))
+    found = [d for d in diagnosed(layers, feedback=circles) if d.rule.code == "FAC305"]
+    assert len(found) == 7
+    assert not [d for d in found if "there are more" in d.help]
+    monkeypatch.setattr(flow, "MAX_WALKED", 3)
+    fewer = [d for d in diagnosed(layers, feedback=circles) if d.rule.code == "FAC305"]
+    assert 1 <= len(fewer) < 7
+    assert ["there are more" in d.help for d in fewer] == [False] * (len(fewer) - 1) + [True]

@@ -217,7 +217,7 @@ def test_what_comments_leave_out_is_counted(folder: Path) -> None:
 def test_what_cannot_be_read_cannot_be_overlooked(folder: Path, arguments: tuple[str, ...]) -> None:
     """Else one comment would switch all the other checks off, and a policy with them."""
     (folder / "lenient.toml").write_text(
-        "ignore = ['FAC103']\nseverity = {FAC103 = 'warning'}\nper-file-ignores = {'*' = ['FAC1']}\n"
+        "ignore = ['FAC1']\nseverity = {FAC1 = 'warning'}\nper-file-ignores = {'*' = ['FAC1']}\n"
     )
     (folder / "x.fac.yaml").write_text(f"{GOOD}note: 1  # fac: ignore[FAC103] mine\n")
     result = check("x.fac.yaml", "--output-format", "concise", *arguments)
@@ -225,6 +225,20 @@ def test_what_cannot_be_read_cannot_be_overlooked(folder: Path, arguments: tuple
     assert "x.fac.yaml:10:1: FAC103 `note` is not a field of the spec" in result.stdout
     if not arguments:
         assert "x.fac.yaml:10:10: FAC109 `FAC103` cannot be ignored: what cannot be read" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["ignore = ['FAC103']", "severity = {unknown-key = 'warning'}", "per-file-ignores = {x = ['FAC101']}"],
+)
+def test_a_setting_that_would_overlook_it_is_told(folder: Path, line: str) -> None:
+    (folder / "fac.toml").write_text(line)
+    ended = fac("check", "good.fac.yaml")
+    assert ended.returncode == 2
+    assert (
+        "cannot be ignored, because what cannot be read is not checked; `exclude` leaves out" in ended.stderr
+    )
+    assert fac("check", "--isolated", "--ignore", "FAC101", "good.fac.yaml").returncode == 2
 
 
 def test_a_backend_that_is_not_there_is_told_before_anything_else() -> None:
@@ -310,6 +324,18 @@ def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPa
     result = check(".")
     assert result.exit_code == 2
     assert result.stderr == "fac: the folder `./locked` cannot be read: permission denied\n"
+
+
+def test_folders_nested_too_deep_to_be_searched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`os.walk` calls itself for each level in Python 3.11."""
+
+    def deep(path: str, **_: object) -> Iterator[None]:
+        raise RecursionError
+
+    monkeypatch.setattr(os, "walk", deep)
+    result = check(".")
+    assert result.exit_code == 2
+    assert result.stderr == "fac: the folders in `.` are nested too deep: name the ones to check\n"
 
 
 def test_what_is_hidden_is_left_out(folder: Path) -> None:

@@ -51,7 +51,7 @@ def test_writes_what_is_trained_on(run: Run, spec: Path, tmp_path: Path) -> None
 def test_fitted_to_the_network(run: Run, spec: Path, tmp_path: Path) -> None:
     """Flat samples, and targets of a regression; `--set` counts."""
     teacher = "data={source: teacher, n: 30, test: 10, inputs: 12, outputs: 10}"
-    overrides = ("input.shape=[3, 4]", "loss.kind=mse", teacher)
+    overrides = ("input.shape=[3, 4]", "loss.kind=mse", "train.batch=10", teacher)
     status, out, err = run("data", spec, "-o", "out", "--json", *(w for o in overrides for w in ("--set", o)))
     assert (status, err) == (0, "")
     assert_written(tmp_path / "out", loaded(spec, *overrides))

@@ -163,7 +163,9 @@ def test_below_the_top_of_a_repository(folder: Path) -> None:
 
 def test_what_a_ci_installs(folder: Path) -> None:
     """In a line of shell and in a list of YAML, whatever is in its name."""
-    source = "fac-compiler[viz] @ git+https://example.org/it's/fac@1"
+    source = "fac-compiler[viz] @ git+https://example.org/it's: /fac@1 #egg"
+    for wrong in (" ", "a\nb"):
+        assert CliRunner().invoke(COMMAND, ("--ci", "--install", wrong)).exit_code == 2
     assert CliRunner().invoke(COMMAND, ("--install", source)).exit_code == 2
     init("--ci", "--install", source)
     read = YAML(typ="safe").load

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 from fac import pipeline, source
 from fac.checks.pages import pages
-from fac.diagnostics import Diagnostic, FacError, Span, SpecError
+from fac.diagnostics import Diagnostic, FacError, Severity, Span, SpecError
 from fac.lint.fix import fix
 from fac.lint.run import Linted, linted
+from fac.lint.selection import READING
 from fac.lint.settings import Settings
 from fac.render.findings import FORMATS, Checked, Report, render
 from fac.render.findings.report import ordered
@@ -77,11 +79,14 @@ def _renders(document: Document, found: tuple[Diagnostic, ...], turn: int) -> No
 
 
 def _is_mended(document: Document, found: tuple[Diagnostic, ...]) -> None:
-    """What `--fix` leaves can be read, and is what a second `--fix` leaves."""
+    """What `--fix` leaves can be read, has no error of its making, and is what a second `--fix` leaves."""
     if not any(finding.fix for finding in found):
         return
     fixed = fix(document, _linted)
     assert not fixed.document.diagnostics
+    before = Counter(f.rule.code for f in found if f.rule.severity is Severity.ERROR)
+    after = Counter(f.rule.code for f in fixed.linted.findings if f.rule.severity is Severity.ERROR)
+    assert not [code for code in after - before if code in _linted(document).ran - READING]
     again = fix(fixed.document, _linted)
     assert again.document.text == fixed.document.text
 

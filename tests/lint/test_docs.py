@@ -63,7 +63,7 @@ def test_policy(root: Path) -> None:
 
 
 def test_messages(root: Path) -> None:
-    (root / "fac.toml").write_text(block("# fac.toml of a repository").replace("= 8", "= 32"))
+    (root / "fac.toml").write_text(block("# fac.toml of a repository").replace("= 9", "= 32"))
     with pytest.raises(FacError) as caught:
         load("fac.toml", ".")
     assert f"fac: {caught.value}\n" == block("fac: `fac.toml`: `constraints")

@@ -11,7 +11,6 @@ from fac.diagnostics import FacError, Severity
 from fac.lint.run import lint
 from fac.lint.settings import Lookup, load
 from fac.render.findings.concise import concise
-from fac.spec.constraints import Constraints
 from tests.lint.specs import document
 
 SPEC = """\
@@ -211,14 +210,23 @@ def test_policies_of_the_folders_above_hold_too(root: Path) -> None:
         "[constraints]\nmax_rank = 16\nmax_skip = 0\nallowed_rules = ['dfa', 'fa']\n"
     )
     settings = Lookup().of("a/x.fac.yaml")
-    assert (settings.policy.constraints.max_rank, settings.fail_on) == (8, Severity.ERROR)
-    policy = Lookup().of("a/b/x.fac.yaml").policy
-    assert policy.constraints == Constraints(max_rank=8, max_skip=0, allowed_rules=("dfa",))
-    assert policy.files == {
-        "max_rank": "fac.toml",
-        "max_skip": "a/b/fac.toml",
-        "allowed_rules": "a/b/fac.toml",
-    }
+    assert [policy.constraints.max_rank for policy in settings.policy] == [None, 8]
+    assert settings.fail_on == Severity.ERROR
+    (root / "x.fac.yaml").write_text(SPEC)
+
+    def told(feedback: str) -> list[str]:
+        read = document(f"{SPEC}feedback: {feedback}\n")
+        found = lint(read, Lookup().of("a/b/x.fac.yaml"))
+        return [f.message.partition("`, ")[0] for f in found if f.rule.code in CODES]
+
+    assert told("{rule: ldfa, rank: 9}") == [
+        "the feedback of `fc2` has rank 9, above the `max_rank` of 8 in `fac.toml`",
+        "`ldfa` is not among the `allowed_rules` in `a/b/fac.toml`",
+    ]
+    assert told("{rule: fa}")[-1] == "`fa` is not among the `allowed_rules` in `fac.toml`"
+    assert told("{rule: dfa}")[-1] == (
+        "the route from `loss` to `fc1` passes over 1 layer with weights, above the `max_skip` of 0 in `a/b/fac.toml`"
+    )
     (root / "a" / ".git").mkdir()
-    assert Lookup().of("a/x.fac.yaml").policy.files == {}
-    assert Lookup(config="a/fac.toml").of("x.fac.yaml").policy.files == {}
+    assert [policy.files for policy in Lookup().of("a/x.fac.yaml").policy] == [{}]
+    assert [policy.files for policy in Lookup(config="a/fac.toml").of("x.fac.yaml").policy] == [{}]

@@ -277,7 +277,8 @@ def test_a_change_of_one_field_is_reported_by_name(name: str, number: int) -> No
     found = compare(known.program, mutant)
     if to_text(optimised_step(mutant)) != known.step or state(mutant) != known.state:
         assert not found.same, (path, value)
-    assert not found.sections["step"], (path, value)
+    # All that a field changes has a name of its own, but for matrices that are numbered anew.
+    assert all(i.old and i.new and i.old.name != i.new.name for i in found.sections["step"]), (path, value)
     assert mirrored(found) == sort(compare(mutant, known.program)), (path, value)
 
 

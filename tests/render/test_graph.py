@@ -299,3 +299,13 @@ def test_dot_has_well_formed_labels_and_lines_that_end_in_arrowheads(spec: Path)
 def test_a_short_network_is_not_folded() -> None:
     shown = topology(program("residual"))
     assert folded(shown) is shown
+
+
+def test_a_masked_matrix_has_no_rank_before_it_is_drawn() -> None:
+    """Zeros may take rank from it, and only the draw says how much."""
+    text = (HERE / "dfa.yaml").read_text().replace("{rule: dfa", "{rule: dfa, mask: {density: 0.5}")
+    spec, findings = parse(source.parse_text(text))
+    assert spec is not None, findings
+    chart = mermaid(lower(spec))
+    assert "masked B" in chart
+    assert "r=" not in chart

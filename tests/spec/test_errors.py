@@ -343,6 +343,10 @@ def test_findings(data: dict[str, object], expected: list[str]) -> None:
 
 
 REAL: dict[str, tuple[dict[str, object], list[str]]] = {
+    "name that would begin a line of a log": (
+        {"name": "x\n::error::y"},
+        ["FAC102 name: the name of a spec is one line of printable text"],
+    ),
     "a longer name": (
         {"dataset": {"source": "digits"}},
         ["FAC103 dataset^: `dataset` is not a field of the spec (did you mean `data`?)"],

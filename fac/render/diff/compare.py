@@ -12,7 +12,7 @@ from fac.render.diff.difference import SECTIONS, Difference, Figure, Item
 from fac.render.diff.side import Side, backprop_macs
 from fac.render.diff.step import renumbered, step
 
-BESIDE_THE_STEP = frozenset({"training", "probes", "constraints"})
+BESIDE_THE_STEP = frozenset({"probes", "constraints"})
 """Sections that say nothing of what one step computes."""
 
 

@@ -186,7 +186,9 @@ def _operator(route: Route) -> Operator:
     if route.ends is not None:
         full = min(route.ends.reads, route.ends.writes)
         # An operator with matrices and without a rank of its own is a full matrix.
-        rank = kind.rank(route.matrix, route.ends) or (full if route.tensors else None)
+        # What a mask leaves of it is only known once it is drawn.
+        whole = route.tensors and not any(tensor.mask for tensor in route.tensors)
+        rank = kind.rank(route.matrix, route.ends) or (full if whole else None)
     return Operator(
         str(kind.name),
         "Wᵀ" if kind.name == "transpose" else symbols(route),
