@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from fac.feedback.learning import ways
-from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State
-from fac.program.program import Ends
+from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
+from fac.program.program import Ends, Program
 from fac.program.tensors import Masked, Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
-from fac.spec.init import Init, Mask, PerUnit
+from fac.spec.init import Density, Init, Mask, PerUnit
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
@@ -89,6 +89,12 @@ def whole(b: Builder, matrix: Random, ends: Ends, state: State, weight: Value | 
     return state["B"]
 
 
+def unused(matrix: Any, program: Program) -> Iterable[Unused]:
+    """A mask that keeps all; of a matrix, or of a rule that hands its own on."""
+    if isinstance(matrix.mask, Density) and matrix.mask.density == 1:
+        yield Unused("mask", "when it keeps every entry", "remove it")
+
+
 RANDOM = MatrixKind(
     "random",
     Random,
@@ -99,4 +105,5 @@ RANDOM = MatrixKind(
     transports=lambda matrix: ways(matrix.learn).transports,
     learning=lambda matrix: {"B": matrix.learn},
     matrix=whole,
+    unused=unused,
 )

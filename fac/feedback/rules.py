@@ -14,6 +14,7 @@ from fac.feedback.low_rank import LowRank
 from fac.feedback.normative import Normative
 from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
+from fac.feedback.random import unused as unused_mask
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
 from fac.program.program import LOSS, Node, Program
@@ -172,6 +173,12 @@ def unused_direct(rule: ShortHand, program: Program) -> Iterator[Unused]:
     yield from _unused(rule, program, _direct(rule, program), "last, which the loss reaches exactly")
 
 
+def unused_dfa(rule: DirectFeedbackAlignment, program: Program) -> Iterator[Unused]:
+    """Those of a direct rule, and of the matrix that it hands on."""
+    yield from unused_direct(rule, program)
+    yield from unused_mask(rule, program)
+
+
 def unused_pair(rule: LowRankShortHand, program: Program) -> Iterator[Unused]:
     """Settings of another way to learn than `learn`."""
     way = str(getattr(rule, "learn", ""))
@@ -203,7 +210,7 @@ def _to(node: Node, matrix: Matrix) -> ToRoute:
 
 BP = RuleKind("bp", Backprop, expand_bp)
 FA = RuleKind("fa", FeedbackAlignment, expand_fa, unused=unused_layerwise)
-DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_direct)
+DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_dfa)
 LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa)
 DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa)
 SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct)

@@ -19,13 +19,15 @@ def table(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """One object for the whole run."""
+    """One object for the whole run: that of `json`, with counts in the place of the findings."""
     rows = [dict(zip((*HEADER[:3], "count"), row, strict=True)) for row in _counts(report)]
     return json.dumps(
         {
-            "files": len(report.checked),
+            "files": [checked.document.name for checked in report.checked],
             "unreadable": [{"path": path, "message": message} for path, message in report.unreadable],
+            "checked_in_part": [c.document.name for c in report.checked if c.in_part],
             **{f"{s}s": sum(row["count"] for row in rows if row["severity"] == s) for s in Severity},
+            "ignored": sum(checked.ignored for checked in report.checked),
             "statistics": rows,
         }
     )

@@ -149,3 +149,20 @@ def test_a_mask_that_cannot_be(feedback: dict[str, Any], message: str) -> None:
     assert message in [
         finding.message for finding in fac.check(data(feedback)) if finding.rule.code == "FAC308"
     ]
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        {"rule": "dfa", "mask": {"density": 1.0}},
+        {"routes": ({"to": "fc1", "matrix": {"kind": "random", "mask": {"density": 1.0}}},)},
+    ],
+)
+def test_a_mask_that_keeps_all_has_no_effect(feedback: dict[str, Any]) -> None:
+    found = [finding for finding in fac.check(data(feedback)) if finding.rule.code == "FAC314"]
+    assert [finding.path[-1] for finding in found] == ["mask"]
+    plain = (
+        {"rule": "dfa"} if "rule" in feedback else {"routes": ({"to": "fc1", "matrix": {"kind": "random"}},)}
+    )
+    for one, other in zip(matrices(program(**feedback)), matrices(program(**plain)), strict=True):
+        np.testing.assert_array_equal(one, other)
