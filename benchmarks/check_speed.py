@@ -107,7 +107,7 @@ def measure_growth(folder: Path, count: int) -> Samples:
 
 
 def exponent(growth: Samples) -> float:
-    """The p of the time a + b n^p for n layers: what a doubling adds grows by 2^p from one to the next, whatever a is."""
+    """The p of the time a + b n^p for n layers: what a doubling adds grows by 2^p to the next one, whatever a is."""
     times = [median(growth[f"{layers:,} layers, CPU"]) for layers in MANY_LAYERS]
     added = [log(after - before) for before, after in pairwise(times)]
     return linear_regression([log(layers) for layers in MANY_LAYERS[1:]], added).slope
