@@ -208,6 +208,20 @@ def test_a_fix_that_brings_an_error_about_is_not_made(before: str, after: str, s
     assert fixed(text.replace("out: 8", "uot: 8")) == fixed(text), "others are made all the same"
 
 
+@pytest.mark.parametrize(("padding", "offered"), [(0, False), (60_000, True)])
+def test_what_is_offered_is_tried_in_texts_of_common_size(padding: int, offered: bool) -> None:
+    """The right spelling would give `logits` two routes, which is an error."""
+    text = TEMPLATE.replace(
+        "    - {to: fc1",
+        "    - {through: logits, matrix: {kind: random}}\n"
+        "    - {through: logitts, matrix: {kind: transpose}}\n    - {to: fc1",
+    )
+    text += f"# {'x' * padding}\n"
+    rows = json.loads(check("-", "--json", stdin=text).stdout)["findings"]
+    assert [row["fix"] is not None for row in rows if row["code"] == "FAC201"] == [offered]
+    assert fixed(text) == text
+
+
 def test_a_rank_that_fits_other_layers_of_a_glob_stays() -> None:
     """`*` means two layers, and 6 is too much for one of them only."""
     text = TEMPLATE.replace("  subspaces:\n    - {name: task, rank: 4}\n", "").replace(
