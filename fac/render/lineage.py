@@ -297,8 +297,13 @@ def symbols(route: Route) -> str:
 
 def learning(matrix: Matrix) -> list[str]:
     """Names of the rules by which an operator's matrices change."""
+    return [_rule(rule) for rule in learning_rules(matrix)]
+
+
+def learning_rules(matrix: Matrix) -> list[Learning]:
+    """The rules by which an operator's matrices change."""
     values = (getattr(matrix, name) for name in type(matrix).model_fields)
-    return [_rule(value) for value in values if isinstance(value, Learning)]
+    return [value for value in values if isinstance(value, Learning)]
 
 
 def _rule(rule: Learning) -> str:

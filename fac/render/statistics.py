@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
-from fac.diagnostics import Severity
 from fac.render.columns import columns
 from fac.render.findings import Report
+from fac.render.findings.json import whole
 
 HEADER = ("code", "name", "severity", "findings")
 
@@ -19,18 +18,9 @@ def table(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """One object for the whole run: that of `json`, with counts in the place of the findings."""
+    """The object of `json`, with counts in the place of the findings."""
     rows = [dict(zip((*HEADER[:3], "count"), row, strict=True)) for row in _counts(report)]
-    return json.dumps(
-        {
-            "files": [checked.document.name for checked in report.checked],
-            "unreadable": [{"path": path, "message": message} for path, message in report.unreadable],
-            "checked_in_part": [c.document.name for c in report.checked if c.in_part],
-            **{f"{s}s": sum(row["count"] for row in rows if row["severity"] == s) for s in Severity},
-            "ignored": sum(checked.ignored for checked in report.checked),
-            "statistics": rows,
-        }
-    )
+    return whole(report, "statistics", rows)
 
 
 def _counts(report: Report) -> list[tuple[str, str, str, int]]:

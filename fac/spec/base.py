@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
@@ -55,3 +55,17 @@ class OneOf:
         if self.mixin is None:
             return spec
         return create_model(spec.__name__, __base__=(spec, self.mixin), __doc__=spec.__doc__)
+
+
+def by_key(**members: type[Model]) -> Discriminator:
+    """What tells models apart of which each has a key that the others lack; the tags are these keys."""
+
+    def tag(value: Any) -> str | None:
+        if isinstance(value, dict):
+            return next((key for key in members if key in value), None)
+        # What is no member at all is refused in the same words by each.
+        return next(
+            (key for key, member in members.items() if isinstance(value, member)), next(iter(members))
+        )
+
+    return Discriminator(tag)

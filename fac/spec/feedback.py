@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from fac.spec.base import Model, OneOf
+from fac.spec.base import Model, OneOf, by_key
 
 
 class Matrix(Model):
@@ -59,14 +59,9 @@ class ToRoute(Model):
     )
 
 
-def _route_tag(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((tag for tag in ("through", "to") if tag in value), None)
-    return "through" if isinstance(value, ThroughRoute) else "to"
-
-
 Route = Annotated[
-    Annotated[ThroughRoute, Tag("through")] | Annotated[ToRoute, Tag("to")], Discriminator(_route_tag)
+    Annotated[ThroughRoute, Tag("through")] | Annotated[ToRoute, Tag("to")],
+    by_key(through=ThroughRoute, to=ToRoute),
 ]
 
 

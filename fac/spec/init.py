@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from fac.spec.base import Model
+from fac.spec.base import Model, by_key
 
 Named = Literal["kaiming_uniform", "xavier_uniform", "launay", "orthogonal", "zeros"]
 
@@ -37,14 +37,9 @@ class Density(Model):
     density: Annotated[float, Field(gt=0, le=1)] = Field(description="The probability.")
 
 
-def _mask_tag(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((tag for tag in ("per_unit", "density") if tag in value), None)
-    return "density" if isinstance(value, Density) else "per_unit"
-
-
 Mask = Annotated[
-    Annotated[PerUnit, Tag("per_unit")] | Annotated[Density, Tag("density")], Discriminator(_mask_tag)
+    Annotated[PerUnit, Tag("per_unit")] | Annotated[Density, Tag("density")],
+    by_key(per_unit=PerUnit, density=Density),
 ]
 """Which entries of a matrix are drawn; the others are zero."""
 

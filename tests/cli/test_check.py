@@ -25,6 +25,7 @@ update: {rule: sgd, lr: 0.1}
 """
 BAD = GOOD.replace("kind: relu", "kind: relu, from: fc2")
 WARNED = GOOD.replace("name: logits", "name: logits, from: fc1")
+"""FAC205 on line 6."""
 
 
 @pytest.fixture(autouse=True)

@@ -11,25 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from fac.cli.check import COMMAND
+from tests.cli.test_check import GOOD, WARNED, check
 
-GOOD = """\
-fac: 1
-name: example
-input: {shape: [6]}
-layers:
-  - {kind: linear, name: fc1, out: 8}
-  - {kind: relu}
-  - {kind: linear, name: logits, out: 4}
-loss: {kind: cross_entropy}
-update: {rule: sgd, lr: 0.1}
-"""
 BAD = GOOD.replace("out: 4", "out: 1").replace("lr: 0.1", "lr: 0.1, groups: [{match: x, lr_scale: 2}]")
 """FAC207 on line 8, FAC208 on line 9."""
-WARNED = GOOD.replace("name: logits", "name: logits, from: fc1")
-"""FAC205 on line 6."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +25,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {"good": GOOD, "bad": BAD, "warned": WARNED}.items():
         (tmp_path / f"{name}.fac.yaml").write_text(text)
     return tmp_path
-
-
-def check(*arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(COMMAND, arguments, input=stdin, env=env)
 
 
 def fac(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_check_options import GOOD
+from tests.cli.test_check import GOOD
 
 
 @pytest.mark.parametrize(

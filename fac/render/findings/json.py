@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 
 from fac.diagnostics import Diagnostic, Severity, Span, dotted
@@ -14,15 +15,20 @@ from fac.source.overrides import SET
 def render(report: Report) -> str:
     """One object for the whole run."""
     rows = [row for checked in report.checked for row in as_json(checked.document, checked.findings)]
-    counts = {f"{s}s": sum(row["severity"] == s for row in rows) for s in Severity}
+    return whole(report, "findings", rows)
+
+
+def whole(report: Report, key: str, rows: list[dict[str, object]]) -> str:
+    """The object of a run, in which `rows` stand under a key."""
+    severities = Counter(found.rule.severity for checked in report.checked for found in checked.findings)
     return json.dumps(
         {
             "files": [checked.document.name for checked in report.checked],
             "unreadable": [{"path": path, "message": message} for path, message in report.unreadable],
             "checked_in_part": [c.document.name for c in report.checked if c.in_part],
-            **counts,
+            **{f"{severity}s": severities[severity] for severity in Severity},
             "ignored": sum(checked.ignored for checked in report.checked),
-            "findings": rows,
+            key: rows,
         }
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from fac.checks.errors import dead
 from fac.checks.flow import Flow
@@ -13,7 +12,7 @@ from fac.checks.places import has_weights, learns
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Node, Program, Route
 from fac.render.graph.topology import Flowing, Key, Link, Operator, Reading, Station, Topology
-from fac.render.lineage import learning, symbols
+from fac.render.lineage import learning, learning_rules, symbols
 from fac.spec.feedback import Learning
 
 
@@ -198,13 +197,8 @@ def _operator(route: Route) -> Operator:
         route.matrix.scale,
         route.through,
         route.add,
-        route.through and (kind.transports(route.matrix) or any(map(_follows, _rules(route)))),
+        route.through and (kind.transports(route.matrix) or any(map(_follows, learning_rules(route.matrix)))),
     )
-
-
-def _rules(route: Route) -> list[Learning]:
-    values: list[Any] = [getattr(route.matrix, name) for name in type(route.matrix).model_fields]
-    return [value for value in values if isinstance(value, Learning)]
 
 
 def _follows(rule: Learning) -> bool:
