@@ -22,11 +22,14 @@ export FAC_CACHE ?= $(CURDIR)/.cache/fac
 # What onnxruntime would send home, and the identifier that it would keep there.
 export ORT_DISABLE_TELEMETRY ?= 1
 
+# One process of tests a core, each with one thread: more threads than cores slow torch down many times over.
+SPREAD := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
+
 .PHONY: test test-tools check fuzz demo bench format install clean
 .DELETE_ON_ERROR:
 
 test: check $(TOOLS)/.installed
-	$(BIN)/pytest tests tests/tools
+	$(SPREAD) tests tests/tools
 
 test-tools: install $(TOOLS)/.installed
 	$(BIN)/pytest tests/tools
