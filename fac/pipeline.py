@@ -23,6 +23,7 @@ from fac.program.lower import lower
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
 from fac.source import Document
+from fac.spec.base import written
 from fac.spec.errors import translate
 from fac.spec.model import ModelSpec
 
@@ -214,8 +215,9 @@ def backends() -> tuple[Backend, ...]:
 
 
 def spec_hash(spec: ModelSpec) -> str:
-    """SHA-256 of what the spec says, whatever its layout: 16 hexadecimal digits."""
-    text = json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True)
+    """SHA-256 of what the spec says beyond the defaults, whatever its layout: 16 hexadecimal digits."""
+    meaning = spec.model_copy(update={"schema_": None})  # for editors
+    text = json.dumps(written(meaning), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

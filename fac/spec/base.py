@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, create_model
-from pydantic_core import CoreSchema
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, to_jsonable_python
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from fac import plugins
@@ -55,6 +57,30 @@ class OneOf:
         if self.mixin is None:
             return spec
         return create_model(spec.__name__, __base__=(spec, self.mixin), __doc__=spec.__doc__)
+
+
+def written(value: Any) -> Any:
+    """What a model says beyond its defaults, as JSON data: equal for two texts that mean the same.
+
+    A field that a later version adds, with a default, changes nothing here. The tags that tell kinds apart stay.
+    """
+    if isinstance(value, Model):
+        fields = type(value).model_fields
+        return {
+            field.alias or name: written(getattr(value, name))
+            for name, field in fields.items()
+            if _is_tag(field) or getattr(value, name) != field.get_default(call_default_factory=True)
+        }
+    if isinstance(value, tuple | list):
+        return [written(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): written(item) for key, item in value.items()}
+    return to_jsonable_python(value)
+
+
+def _is_tag(field: FieldInfo) -> bool:
+    """Whether a field can have one value only, as `kind` and `rule` of an installed kind."""
+    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def by_key(**members: type[Model]) -> Discriminator:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 import fac
 from fac import feedback, layers, losses, updates
 from fac.pipeline import spec_hash
+from fac.spec.base import written
 
 TEXT = {
     "fac": 1,
@@ -49,6 +50,35 @@ def test_objects_and_text_are_one_spec(update: object) -> None:
     assert built(update) == fac.load(TEXT)
     assert spec_hash(built(update)) == spec_hash(fac.load(TEXT))
     assert fac.check(built(update)) == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "same"),
+    [
+        ("train", {"epochs": 5}, True),
+        ("constraints", {}, True),
+        ("$schema", "schemas/fac.v1.schema.json", True),
+        ("train", {"epochs": 6}, False),
+        ("feedback", {"rule": "ldfa", "rank": 3}, False),
+        ("feedback", {"rule": "ldfa", "rank": 2, "learn": "oja_kp"}, True),
+        ("probes", [], False),
+        ("loss", {"kind": "mse"}, False),
+    ],
+)
+def test_the_hash_is_of_the_meaning(key: str, value: object, same: bool) -> None:
+    """A default that is written out changes nothing."""
+    assert (spec_hash(fac.load(TEXT | {key: value})) == spec_hash(fac.load(TEXT))) is same
+
+
+def test_a_field_that_a_later_version_adds_changes_no_hash() -> None:
+    later = create_model("Linear", __base__=layers.Linear, groups=(int, 1))
+    assert written(later(out=3)) == written(layers.Linear(out=3)) == {"kind": "linear", "out": 3}
+    assert written(later(out=3, groups=2)) != written(layers.Linear(out=3))  # type: ignore[call-arg]
+
+
+def test_kinds_without_settings_differ() -> None:
+    assert written(layers.Relu()) == {"kind": "relu"}
+    assert written(layers.Tanh()) == {"kind": "tanh"}
 
 
 def test_they_compile() -> None:
