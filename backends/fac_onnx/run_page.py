@@ -100,7 +100,7 @@ def set_svd_pair(state, weight, p, q):
 PAGE = Template('''\
 """Trains and evaluates a network with onnxruntime and NumPy alone: python run.py TRAIN.npz TEST.npz
 
-Both files hold x $x and y $y; `fac data` writes such files.
+Both files hold x $x and y $y; `fac data --precision $precision` writes them.
 The order of the samples, the learning rates and the numbers are those of `fac train --backend onnx`, and
 what it writes is a checkpoint of fac, too.
 

@@ -16,10 +16,12 @@ DATA_MISFIT = Rule("FAC219", "data-misfit")
 def data_misfit(program: Program) -> Iterator[Diagnostic]:
     """The data do not fill the input or a batch, or their targets are not what the loss reads.
 
-    Training would refuse such data, after a download perhaps. Shapes of samples may differ from `input.shape` as long
-    as the number of values is the same: images of 28 x 28 fill an input of 784. Labels are numbered from 0, so a loss
-    over classes needs an output for each class; more outputs than classes are allowed. Of `arrays` nothing is known
-    before the files are read. A spec says two things that cannot both be, so no command takes it.
+    Training would refuse such data, after a download perhaps. The shape of samples may differ from `input.shape` if one
+    of the two has a single axis and as many values, or if they differ in axes of length 1: images of 28 x 28 fill an
+    input of 784 or of 1 x 28 x 28. Any other change of shape would scramble them. Labels are numbered from 0, so a
+    loss over classes needs an output for each class; more outputs than classes are allowed. Of `arrays` nothing is
+    known before the files are read: the training asks the same of them. A spec says two things that cannot both be,
+    so no command takes it.
 
     Bad:
 
@@ -39,11 +41,13 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
     if facts is None:
         return
     values, room = prod(facts.sample), prod(spec.input.shape)
-    if values != room:
+    if not facts.fit(spec.input.shape):
         flat = f" or `[{values}]`" if len(facts.sample) > 1 else ""
         yield DATA_MISFIT.at(
             ("input", "shape"),
-            f"a sample of `{kind.name}` has {values} values, and the input takes {room}",
+            f"a sample of `{kind.name}` has {values} values, and the input takes {room}"
+            if values != room
+            else f"a sample of `{kind.name}` has shape {list(facts.sample)}, and the input {list(spec.input.shape)}",
             help=f"use `{list(facts.sample)}`{flat}",
         )
     if spec.train.batch > facts.train:

@@ -168,7 +168,7 @@ class _Runs:
         key = f"{base.resolve()} {data!r}"
         if key not in self.datasets:
             with logged():
-                self.datasets[key] = load(data, base)
+                self.datasets[key] = load(data, base, self.precision)
         return self.datasets[key]
 
 

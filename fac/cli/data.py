@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
+    from fac.backend import Precision
     from fac.program.program import Program
     from fac.training.dataset import Dataset, Split
 
@@ -27,12 +27,19 @@ MARK = b"written by fac data"
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder, made if need be."
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@click.option(
+    "--precision",
+    type=click.Choice(("float32", "float64")),
+    default="float32",
+    show_default=True,
+    help="Of x and of targets: that of the training which they are for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
-def data_(spec: str, output: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precision, as_json: bool) -> None:
     """Write what SPEC trains on to a folder: `train.npz` and `test.npz`, each with arrays `x` and `y`.
 
-    The trainer sees the same numbers. The `run.py` of `fac compile --backend onnx` reads these files, and so does
-    a spec with `data: {source: arrays, train: …, test: …}`.
+    The trainer sees the same numbers in that precision. The `run.py` of `fac compile --backend onnx` reads these
+    files, and so does a spec with `data: {source: arrays, train: …, test: …}`.
     """
     from fac import source
     from fac.pipeline import lowered
@@ -41,7 +48,8 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], as_json: bool) ->
     program = lowered(document)
     for name in FILES:
         require_replaceable(output / name)
-    dataset = fitted_data(program, document.name, Path() if spec == "-" else Path(spec).parent)
+    base = Path() if spec == "-" else Path(spec).parent
+    dataset = fitted_data(program, document.name, base, precision)
     pairs = zip(FILES, (dataset.train, dataset.test), strict=True)
     rows = {name: {"bytes": write(output / name, split), **described(split)} for name, split in pairs}
     if as_json:
@@ -79,13 +87,14 @@ def require_replaceable(path: Path) -> None:
         raise FacError(f"`{path}` is there and was not written by `fac data`: give another folder to `-o`")
 
 
-def fitted_data(program: Program, name: str, base: Path) -> Dataset:
+def fitted_data(program: Program, name: str, base: Path, precision: Precision) -> Dataset:
     """The data of a spec, as the trainer sees them.
 
     Args:
         program: without errors.
         name: of the spec's file.
         base: the folder from which relative paths in `data:` start.
+        precision: of the floats.
 
     Raises:
         FacError: there are none, they cannot be read, or they do not fit the network.
@@ -98,8 +107,8 @@ def fitted_data(program: Program, name: str, base: Path) -> Dataset:
     spec, output = program.spec, program.nodes[-1].shape
     assert output is not None
     with logged():
-        dataset = data.load(data.declared(spec.data, name), base)
-    return fitted(dataset, spec.input.shape, prod(output), kind_of("fac.losses", spec.loss).classes)
+        dataset = data.load(data.declared(spec.data, name), base, precision)
+    return fitted(dataset, spec.input.shape, output, kind_of("fac.losses", spec.loss).classes, precision)
 
 
 def write(path: Path, split: Split) -> int:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -87,7 +86,7 @@ def export(
     precision = precision or _precision(found) or backend.default_precision
     artifact = emit(program, backend, precision, document)
     oracle = emit(program, find_backend(ORACLE), "float64")
-    test = _test_data(program, found, base, artifact.compiled.classes)
+    test = _test_data(program, found, base, artifact.compiled.classes, precision)
     with staged(output) as place:
         exported = artifact.export(found.state, place, device)
         outcome = compared(exported.run, oracle.open(found.state), test)
@@ -215,8 +214,10 @@ def _precision(found: Checkpoint) -> Precision | None:
     return known if known in BOUND else None
 
 
-def _test_data(program: Program, found: Checkpoint, base: Path | None, classes: bool) -> Split:
-    """The test split that the run was measured on, fitted to the network."""
+def _test_data(
+    program: Program, found: Checkpoint, base: Path | None, classes: bool, precision: Precision
+) -> Split:
+    """The test split that the run was measured on, fitted to the network, in the precision of the file."""
     from fac.cli.progress import logged
     from fac.training import data
     from fac.training.dataset import fitted
@@ -229,8 +230,9 @@ def _test_data(program: Program, found: Checkpoint, base: Path | None, classes: 
         )
     try:
         with logged():
-            dataset = data.load(section, base or Path(found.about.get("base", found.place.parent)))
-        return fitted(dataset, program.spec.input.shape, prod(shape), classes).test
+            start = base or Path(found.about.get("base", found.place.parent))
+            dataset = data.load(section, start, precision)
+        return fitted(dataset, program.spec.input.shape, shape, classes, precision).test
     except FacError as error:
         raise FacError(
             f"nothing is exported without a check on the data of the training, and they cannot be had: {error}; "

@@ -112,7 +112,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report]:
     from fac.training.loop import train
 
     with logged():
-        dataset = data.load(job.data, job.base)
+        dataset = data.load(job.data, job.base, job.artifact.precision)
     session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
     about = {
         "backend": job.backend,

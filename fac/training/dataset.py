@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fac.backend import Precision
+
 D = TypeVar("D", bound=Data)
 
 
@@ -26,10 +28,10 @@ D = TypeVar("D", bound=Data)
 class Split:
     """The samples of one purpose, n of them."""
 
-    x: NDArray[np.float32]
-    """(n, *sample shape)."""
+    x: NDArray[Any]
+    """(n, *sample shape), floats or integers."""
     y: NDArray[Any]
-    """(n,) int64 class labels, or (n, outputs) float32 targets of a regression."""
+    """(n,) integer class labels, or (n, outputs) float targets of a regression."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,6 +57,10 @@ class Facts:
     train: int
     """Number of samples to train on."""
 
+    def fit(self, shape: tuple[int, ...]) -> bool:
+        """Whether samples fit an input of that shape, see `fits`."""
+        return fits(self.sample, shape)
+
 
 @dataclass(frozen=True)
 class DataKind(Generic[D]):
@@ -63,23 +69,27 @@ class DataKind(Generic[D]):
     name: str
     """The value of `source` in the spec."""
     spec: type[D]
-    load: Callable[[D, Path], Dataset]
-    """Reads or makes the data. Relative paths in the spec start from the second argument."""
+    load: Callable[[D, Path, Precision], Dataset]
+    """Reads or makes the data. Relative paths in the spec start from the second argument. Floats have at least the
+    precision of the third: what is less exact would stay so in a run of float64, and more takes memory for nothing."""
     facts: Callable[[D], Facts | None] = lambda _: None
     """For `fac check`, which reads no data; None if only the data can tell."""
 
 
-def fitted(dataset: Dataset, sample_shape: tuple[int, ...], outputs: int, classes: bool) -> Dataset:
-    """The data set with x of shape (n, *sample_shape), checked for all that would fail late or silently.
+def fitted(
+    dataset: Dataset, sample: tuple[int, ...], output: tuple[int, ...], classes: bool, precision: Precision
+) -> Dataset:
+    """The data set with x of shape (n, *sample), checked for all that would fail late or silently.
 
     Args:
         dataset: what a source loaded.
-        sample_shape: `input.shape` of the spec, without the batch.
-        outputs: number of outputs of the network.
-        classes: whether the loss reads class labels (cross-entropy) or targets of shape (n, outputs).
+        sample: `input.shape` of the spec, without the batch.
+        output: shape of the network's output, likewise.
+        classes: whether the loss reads class labels (cross-entropy) or targets of shape (n, *output).
+        precision: of the floats, that of the session which reads them.
 
     Raises:
-        FacError: a split is empty, x and y differ in length, samples do not fill `sample_shape`, a number is
+        FacError: a split is empty, x and y differ in length, samples do not fit `sample` (see `fits`), a number is
             not finite, or y is not what the loss reads.
 
     """
@@ -92,14 +102,39 @@ def fitted(dataset: Dataset, sample_shape: tuple[int, ...], outputs: int, classe
             )
         if len(split.x) == 0:
             raise FacError(f"{place} is empty: give it at least one sample")
-        x = _samples(split, sample_shape, place)
-        y = _labels(split, outputs, place) if classes else _targets(split, outputs, place)
+        x = _samples(split, sample, place, precision)
+        y = _labels(split, output[-1], place) if classes else _targets(split, output, place, precision)
         splits.append(Split(x, y))
     return Dataset(dataset.name, *splits)
 
 
-def fingerprint(split: Split) -> str:
-    """A digest of the samples, their order, shapes and types: 32 hexadecimal digits.
+def fits(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether samples of one shape can be given another without moving a value to other coordinates.
+
+    They can if one of the two is flat, so that it says nothing of coordinates, or if they differ in axes of length 1
+    alone, as grey images of (28, 28) and (1, 28, 28) do. Channels last do not become channels first that way.
+    """
+    if len(stored) <= 1 or len(wanted) <= 1:
+        return prod(stored) == prod(wanted)
+    return [d for d in stored if d != 1] == [d for d in wanted if d != 1]
+
+
+def remedy(stored: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about samples that do not fit: turn their axes if that is all, or declare the shape they have."""
+    flat = f" or `[{prod(stored)}]`" if len(stored) > 1 else ""
+    declare = f"write `input: {{shape: {list(stored)}}}`{flat}"
+    if sorted(stored) != sorted(wanted):
+        return declare
+    left, axes = list(stored), []
+    for size in wanted:
+        axes.append(left.index(size))
+        left[axes[-1]] = -1  # taken; equal axes keep their order
+    turned = ", ".join(str(axis + 1) for axis in axes)
+    return f"if only the axes are in another order, store `x.transpose(0, {turned})`; else {declare}"
+
+
+def fingerprint(split: Split, precision: Precision) -> str:
+    """A digest of the samples, their order and shapes, floats rounded to a precision: 32 hexadecimal digits.
 
     Fashion-MNIST (188 MB) takes a quarter of a second, once per training.
     """
@@ -109,6 +144,8 @@ def fingerprint(split: Split) -> str:
 
     digest = hashlib.blake2b(digest_size=16)
     for array in (split.x, split.y):
+        if array.dtype.kind == "f":
+            array = array.astype(precision, copy=False)
         digest.update(f"{array.dtype.str} {array.shape};".encode())
         digest.update(np.ascontiguousarray(array).data.cast("B"))
     return digest.hexdigest()
@@ -127,14 +164,14 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return np.argsort(words, kind="stable").astype(np.int64, copy=False)
 
 
-def _samples(split: Split, shape: tuple[int, ...], place: str) -> NDArray[np.float32]:
+def _samples(split: Split, shape: tuple[int, ...], place: str, precision: Precision) -> NDArray[Any]:
     stored = split.x.shape[1:]
-    if prod(stored) != prod(shape):
+    if not fits(stored, shape):
         raise FacError(
             f"samples in {place} have shape {list(stored)}, but `input.shape` is {list(shape)}: "
-            f"write `input: {{shape: {list(stored)}}}` or another shape of {prod(stored)} values"
+            f"{remedy(stored, shape)}"
         )
-    return _finite(split.x, "x", place).reshape(-1, *shape)
+    return _finite(split.x, "x", place, precision).reshape(-1, *shape)
 
 
 def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
@@ -142,7 +179,7 @@ def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
 
     y = split.y
     if y.dtype.kind not in "iu" or y.ndim != 1:
-        # floats have become float32, and (n,) of them (n, 1): the file may say otherwise
+        # (n,) floats have become (n, 1): the file may say otherwise
         found = "floats" if y.dtype.kind == "f" else f"shape {list(y.shape)} of {y.dtype}"
         raise FacError(
             f"y in {place} holds {found}, but the loss needs integer labels of shape (n,): give such labels, or a "
@@ -158,27 +195,29 @@ def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
     return y.astype(np.int64, copy=False)
 
 
-def _targets(split: Split, outputs: int, place: str) -> NDArray[np.float32]:
+def _targets(split: Split, output: tuple[int, ...], place: str, precision: Precision) -> NDArray[Any]:
     y = split.y
+    wanted = ", ".join(map(str, ("n", *output)))
     if y.dtype.kind != "f":
         raise FacError(
             f"y in {place} holds {y.dtype} labels, but a loss such as `mse` needs float targets of shape "
-            f"(n, {outputs}): give such targets, or write `loss: {{kind: cross_entropy}}`"
+            f"({wanted}): give such targets, or write `loss: {{kind: cross_entropy}}`"
         )
-    if y.shape[1:] != (outputs,):
+    if not fits(y.shape[1:], output):
+        outputs = f"{output[0]} outputs" if len(output) == 1 else f"an output of shape {list(output)}"
         raise FacError(
-            f"y in {place} has shape {list(y.shape)}, but the network has {outputs} outputs: "
-            f"give targets of shape (n, {outputs})"
+            f"y in {place} has shape {list(y.shape)}, but the network has {outputs}: "
+            f"give targets of shape ({wanted})"
         )
-    return _finite(y, "y", place)
+    return _finite(y, "y", place, precision).reshape(-1, *output)
 
 
-def _finite(values: NDArray[Any], name: str, place: str) -> NDArray[np.float32]:
-    """The values as float32; one too large for it counts as infinite."""
+def _finite(values: NDArray[Any], name: str, place: str, precision: Precision) -> NDArray[Any]:
+    """The values in a precision; one too large for it counts as infinite."""
     import numpy as np
 
     with np.errstate(over="ignore"):
-        numbers = values.astype(np.float32, copy=False)
+        numbers = values.astype(precision, copy=False)
     good = np.isfinite(numbers)
     if not good.all():
         # argmin finds the first False without a list of all of them
@@ -186,6 +225,6 @@ def _finite(values: NDArray[Any], name: str, place: str) -> NDArray[np.float32]:
         index = position // (numbers.size // len(numbers))
         raise FacError(
             f"{name} of sample {index} in {place} holds {numbers.flat[position]}: "
-            "remove or replace values that are not finite in float32"
+            f"remove or replace values that are not finite in {precision}"
         )
     return numbers

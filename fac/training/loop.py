@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import nan, prod
+from math import nan
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-from fac.backend import Array, Session
+from fac.backend import Array, Precision, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.training.checkpoint import Checkpoint
@@ -25,8 +25,11 @@ from fac.training.stepping import NonFiniteError, Pass, Stepping
 
 LOSS_SUM = "loss_sum"
 """Metadata key of a checkpoint within an epoch: the sum of its losses so far."""
-SAMPLES, DATA = "samples", "data"
-"""Metadata keys of every checkpoint: number and fingerprint of the training samples."""
+SAMPLES = "samples"
+"""Metadata key of every checkpoint: number of the training samples."""
+DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
+"""Metadata keys of fingerprints of the training samples, and the precision up to which they tell them apart. A run in
+float32 has the first only; one that changes its precision is compared by what both have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class _Training:
         self.began = perf_counter()
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
-        data = fitted(dataset, compiled.sample, prod(compiled.output), compiled.classes)
+        data = fitted(dataset, compiled.sample, compiled.output, compiled.classes, session.precision)
         self.family = Stepping(session, data.train, spec)
         self.test = self._placed(data.test)
         self.split = data.train
@@ -113,7 +116,9 @@ class _Training:
 
     def run(self, since: Checkpoint | None) -> Report:
         if self.out or since:
-            self.about |= {SAMPLES: str(len(self.split.x)), DATA: fingerprint(self.split)}
+            self.about |= {SAMPLES: str(len(self.split.x))}
+            known = ("float32", self.session.precision)
+            self.about |= {key: fingerprint(self.split, p) for key, p in DATA.items() if p in known}
         if since:
             self._compare_data(since.about)
         bad = bad_array(self.good)
@@ -148,7 +153,7 @@ class _Training:
                 f"this run began with {before} training samples and now there are {self.about[SAMPLES]}, so its "
                 "epochs cannot go on: bring back the data of that time, or train anew in another folder"
             )
-        if about.get(DATA, self.about[DATA]) != self.about[DATA]:
+        if any(about[key] != self.about[key] for key in DATA if key in about and key in self.about):
             self.listener.said(
                 "warning: the training data are not those that this run began with; "
                 "what follows is not what it would have been"

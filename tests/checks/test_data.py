@@ -25,7 +25,10 @@ CROSS, MSE = {"kind": "cross_entropy"}, {"kind": "mse"}
     [
         (DIGITS, (64,), 10, CROSS, ()),
         (DIGITS, (8, 8), 12, CROSS, ()),
-        (DIGITS, (4, 16), 10, CROSS, ()),
+        (DIGITS, (1, 8, 8), 10, CROSS, ()),
+        (DIGITS, (4, 16), 10, CROSS, ("shape",)),
+        (DIGITS, (2, 4, 8), 10, CROSS, ("shape",)),
+        (TEACHER, (2, 3), 4, MSE, ()),
         (DIGITS, (63,), 10, CROSS, ("shape",)),
         (DIGITS, (64,), 9, CROSS, ("out",)),
         (DIGITS, (63,), 9, CROSS, ("shape", "out")),
@@ -53,7 +56,7 @@ def test_it_is_what_the_training_refuses(
     assert lower(spec).nodes[-1].shape == (outputs,)
     dataset = load(spec.data)
     try:
-        fitted(dataset, shape, outputs, loss is CROSS)
+        fitted(dataset, shape, (outputs,), loss is CROSS, "float64")
     except FacError:
         assert found
     else:

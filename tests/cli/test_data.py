@@ -3,25 +3,26 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from math import prod
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fac
+from fac.backend import Precision
 from fac.training import data
 from fac.training.dataset import Dataset, fitted
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def loaded(path: Path, *overrides: str) -> Dataset:
+def loaded(path: Path, *overrides: str, precision: Precision = "float32") -> Dataset:
     """What the trainer trains on."""
     spec = fac.load(path, overrides)
     compiled = fac.pipeline.compiled(fac.pipeline.lowered(path, overrides))
     assert spec.data is not None
-    return fitted(data.load(spec.data, path.parent), compiled.sample, prod(compiled.output), compiled.classes)
+    loaded = data.load(spec.data, path.parent)
+    return fitted(loaded, compiled.sample, compiled.output, compiled.classes, precision)
 
 
 def assert_written(folder: Path, dataset: Dataset) -> None:
@@ -66,6 +67,16 @@ def test_fitted_to_the_network(run: Run, spec: Path, tmp_path: Path) -> None:
         }
         for name, n in (("train.npz", 30), ("test.npz", 10))
     }
+
+
+def test_in_the_precision_of_the_training(run: Run, spec: Path, tmp_path: Path) -> None:
+    teacher = "data={source: teacher, n: 30, test: 10, inputs: 64, outputs: 10}"
+    overrides = ("loss.kind=mse", "train.batch=10", teacher)
+    sets = [word for o in overrides for word in ("--set", o)]
+    status, out, err = run("data", spec, "-o", "out", "--precision", "float64", *sets)
+    assert (status, err) == (0, "")
+    assert_written(tmp_path / "out", loaded(spec, *overrides, precision="float64"))
+    assert "x [30, 8, 8] float64, y [30, 10] float64" in " ".join(out.split())
 
 
 def test_a_spec_reads_what_was_written(run: Run, spec: Path, tmp_path: Path) -> None:

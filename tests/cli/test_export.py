@@ -116,7 +116,7 @@ def test_the_figures_are_those_of_the_test_split(run: Run, spec: Path) -> None:
     from fac.training import data
     from fac.training.data.digits import Digits
 
-    test = data.load(Digits()).test
+    test = data.load(Digits(), precision="float32").test
     state = {
         name: array.astype(np.float64) for name, array in load_file(folder / "state.safetensors").items()
     }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fac.backend import Precision
 from fac.diagnostics import FacError
 from fac.training.dataset import Dataset, Split, fitted, order
 
@@ -29,21 +30,70 @@ LABELS = np.array([0, 1, 2, 1])
 TARGETS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
-def test_x_takes_the_shape_of_the_input() -> None:
-    flat = fitted(with_test(samples(), LABELS), (6,), 3, classes=True)
-    assert flat.train.x.shape == (4, 6)
-    np.testing.assert_array_equal(flat.test.x, np.arange(24).reshape(4, 6))
-    image = fitted(with_test(samples(), LABELS), (1, 2, 3), 3, classes=True)
-    np.testing.assert_array_equal(image.test.x[:, 0], samples())
+def shaped(*sample: int) -> Array:
+    """Three samples in which all values differ."""
+    return np.arange(3 * np.prod(sample, dtype=int), dtype=np.float32).reshape(3, *sample)
 
 
-def test_types_are_float32_and_int64() -> None:
-    data = fitted(with_test(samples().astype(np.float64), LABELS.astype(np.uint8)), (6,), 3, classes=True)
-    assert data.test.x.dtype == np.float32
+SHAPES = [
+    (192,),
+    (3, 8, 8),
+    (8, 8, 3),
+    (8, 3, 8),
+    (64, 3),
+    (1, 3, 8, 8),
+    (3, 8, 8, 1),
+    (3, 64),
+    (1, 192),
+    (191,),
+]
+
+
+@pytest.mark.parametrize("stored", SHAPES)
+@pytest.mark.parametrize("wanted", SHAPES)
+def test_no_sample_is_scrambled(stored: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """What is taken has every value at the coordinates that it had, or one side has no coordinates to speak of."""
+    x, y = shaped(*stored), np.array([0, 1, 2])
+    data = Dataset("toy", Split(x, y), Split(x, y))
+    flat = 1 in (len(stored), len(wanted))
+    kept = x.size == 3 * np.prod(wanted) and (
+        flat or np.squeeze(x.reshape(3, *wanted)).shape == np.squeeze(x).shape
+    )
+    if kept:
+        taken = fitted(data, wanted, (3,), True, "float32").test.x
+        assert taken.shape == (3, *wanted)
+        np.testing.assert_array_equal(taken.ravel(), x.ravel())
+    else:
+        message = re.escape(f"have shape {list(stored)}, but `input.shape` is {list(wanted)}")
+        with pytest.raises(FacError, match=message):
+            fitted(data, wanted, (3,), True, "float32")
+
+
+def test_channels_last_are_told_how_to_become_first() -> None:
+    x, y = shaped(8, 8, 3), np.array([0, 1, 2])
+    message = (
+        "samples in the `train` split of `toy` have shape [8, 8, 3], but `input.shape` is [3, 8, 8]: if only the axes "
+        "are in another order, store `x.transpose(0, 3, 1, 2)`; else write `input: {shape: [8, 8, 3]}` or `[192]`"
+    )
+    with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
+        fitted(Dataset("toy", Split(x, y), Split(x, y)), (3, 8, 8), (3,), True, "float32")
+    turned = x.transpose(0, 3, 1, 2)
+    taken = fitted(
+        Dataset("toy", Split(turned, y), Split(turned, y)), (3, 8, 8), (3,), True, "float32"
+    ).train.x
+    assert taken[2, 1, 4, 7] == x[2, 4, 7, 1]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_floats_have_the_precision_of_the_run_and_labels_are_int64(precision: Precision) -> None:
+    third = samples().astype(np.float64) / 3
+    data = fitted(with_test(third, LABELS.astype(np.uint8)), (6,), (3,), True, precision)
+    assert data.test.x.dtype == precision
+    np.testing.assert_array_equal(data.test.x, third.reshape(4, 6).astype(precision))
     assert data.test.y.dtype == np.int64
-    targets = fitted(with_test(samples(), TARGETS.astype(np.float64)), (6,), 3, classes=False)
-    assert targets.test.y.dtype == np.float32
-    np.testing.assert_array_equal(targets.test.y, TARGETS)
+    targets = fitted(with_test(samples(), TARGETS.astype(np.float64) / 3), (6,), (3,), False, precision)
+    np.testing.assert_array_equal(targets.test.y, (TARGETS.astype(np.float64) / 3).astype(precision))
+    assert targets.test.y.dtype == precision
 
 
 def broken(value: float) -> Array:
@@ -95,22 +145,22 @@ def broken(value: float) -> Array:
 )
 def test_classes_are_checked(x: Array, y: Array, message: str) -> None:
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(x, y), (6,), 3, classes=True)
+        fitted(with_test(x, y), (6,), (3,), True, "float32")
 
 
 @pytest.mark.parametrize("y", [LABELS.astype(np.float32), LABELS[:, None], LABELS > 0])
 def test_labels_are_a_row_of_integers(y: Array) -> None:
     with pytest.raises(FacError, match=r"but the loss needs integer labels of shape"):
-        fitted(with_test(samples(), y), (6,), 3, classes=True)
+        fitted(with_test(samples(), y), (6,), (3,), True, "float32")
 
 
 def test_samples_must_fill_the_input() -> None:
     message = (
         "samples in the `train` split of `toy` have shape [2, 3], but `input.shape` is [5]: "
-        "write `input: {shape: [2, 3]}` or another shape of 6 values"
+        "write `input: {shape: [2, 3]}` or `[6]`"
     )
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(samples(), LABELS), (5,), 3, classes=True)
+        fitted(with_test(samples(), LABELS), (5,), (3,), True, "float32")
 
 
 def test_mse_refuses_labels() -> None:
@@ -119,7 +169,7 @@ def test_mse_refuses_labels() -> None:
         "of shape (n, 3): give such targets, or write `loss: {kind: cross_entropy}`"
     )
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(samples(), LABELS), (6,), 3, classes=False)
+        fitted(with_test(samples(), LABELS), (6,), (3,), False, "float32")
 
 
 @pytest.mark.parametrize("y", [TARGETS[:, :2], TARGETS[:, 0]])
@@ -127,14 +177,14 @@ def test_targets_have_one_column_for_each_output(y: Array) -> None:
     with pytest.raises(
         FacError, match=r"has shape \[4.*\], but the network has 3 outputs: give targets of shape"
     ):
-        fitted(with_test(samples(), y), (6,), 3, classes=False)
+        fitted(with_test(samples(), y), (6,), (3,), False, "float32")
 
 
 def test_targets_are_finite() -> None:
     y = TARGETS.copy()
     y[3, 1] = np.nan
     with pytest.raises(FacError, match=r"^y of sample 3 in the `test` split of `toy` holds nan"):
-        fitted(with_test(samples(), y), (6,), 3, classes=False)
+        fitted(with_test(samples(), y), (6,), (3,), False, "float32")
 
 
 def test_order_is_a_permutation_pinned_for_good() -> None:

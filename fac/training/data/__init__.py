@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fac import plugins
 from fac.diagnostics import FacError
 from fac.spec.data import Data
 from fac.training.data import arrays, digits, fashion_mnist, teacher
 from fac.training.dataset import DataKind, Dataset
+
+if TYPE_CHECKING:
+    from fac.backend import Precision
 
 KINDS: tuple[DataKind[Any], ...] = (digits.KIND, fashion_mnist.KIND, arrays.KIND, teacher.KIND)
 
@@ -25,12 +28,13 @@ def declared(data: Data | None, name: str) -> Data:
     return data
 
 
-def load(data: Data, base: Path = Path()) -> Dataset:
+def load(data: Data, base: Path = Path(), precision: Precision = "float64") -> Dataset:
     """Loads what the `data:` section declares.
 
     Args:
         data: the section, of any installed kind.
         base: the folder of the spec file, from which relative paths in the section start.
+        precision: of the run. `float64` loses nothing whatever the run, but may take twice the memory.
 
     Raises:
         FacError: no installed source has this section, or the source cannot be read.
@@ -38,7 +42,7 @@ def load(data: Data, base: Path = Path()) -> Dataset:
     """
     for kind in plugins.kinds("fac.data"):
         if type(data) is kind.spec:
-            dataset: Dataset = kind.load(data, base)
+            dataset: Dataset = kind.load(data, base, precision)
             return dataset
     raise FacError(
         f"no installed data source loads `{type(data).__name__}`: install the plug-in that declares it"

@@ -18,6 +18,8 @@ from fac.training.dataset import DataKind, Dataset, Split
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fac.backend import Precision
+
 
 class Arrays(Data):
     """Two `.npz` files with samples x, batch first, and labels or targets y."""
@@ -32,17 +34,17 @@ class Arrays(Data):
     )
 
 
-def load(data: Arrays, base: Path) -> Dataset:
-    """Samples as float32, integer y as int64 labels, float y as float32 targets, (n,) standing for (n, 1).
+def load(data: Arrays, base: Path, precision: Precision) -> Dataset:
+    """Samples in the precision, integer y as int64 labels, float y as targets, (n,) standing for (n, 1).
 
     Raises:
         FacError: a file is missing or is no npz, a key is missing, or an array does not hold plain numbers.
 
     """
-    return Dataset("arrays", *(_split(data, part, base) for part in ("train", "test")))
+    return Dataset("arrays", *(_split(data, part, base, precision) for part in ("train", "test")))
 
 
-def _split(data: Arrays, part: Literal["train", "test"], base: Path) -> Split:
+def _split(data: Arrays, part: Literal["train", "test"], base: Path, precision: Precision) -> Split:
     import numpy as np
 
     name = data.train if part == "train" else data.test
@@ -59,10 +61,10 @@ def _split(data: Arrays, part: Literal["train", "test"], base: Path) -> Split:
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FacError(f"{place} cannot be read: {error}") from error
     with np.errstate(over="ignore"):  # an overflow becomes inf, which `fitted` reports with its place
-        x = x.astype(np.float32, copy=False)
+        x = x.astype(precision, copy=False)
         if y.dtype.kind in "iu":
             return Split(x, y.astype(np.int64, copy=False))
-        y = y.astype(np.float32, copy=False)
+        y = y.astype(precision, copy=False)
     return Split(x, y[:, None] if y.ndim == 1 else y)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from fac.spec.data import Data
 from fac.training.dataset import DataKind, Dataset, Facts, Split
+
+if TYPE_CHECKING:
+    from fac.backend import Precision
 
 TRAIN = 1400
 
@@ -22,7 +25,7 @@ class Digits(Data):
     )
 
 
-def load(data: Digits, base: Path) -> Dataset:
+def load(data: Digits, base: Path, precision: Precision) -> Dataset:
     """Samples of shape (n, 8, 8), each pixel standardised with its training mean and standard deviation.
 
     1e-3 is added to the deviation: some pixels of the border are the same in every training image.
@@ -33,7 +36,7 @@ def load(data: Digits, base: Path) -> Dataset:
         images, labels = stored["images"], stored["labels"]
     shuffled = np.random.default_rng(0).permutation(len(images))
     x, y = images[shuffled].astype(np.float64), labels[shuffled].astype(np.int64)
-    x = ((x - x[:TRAIN].mean(0)) / (x[:TRAIN].std(0) + 1e-3)).astype(np.float32)
+    x = ((x - x[:TRAIN].mean(0)) / (x[:TRAIN].std(0) + 1e-3)).astype(precision)
     return Dataset("digits", Split(x[:TRAIN], y[:TRAIN]), Split(x[TRAIN:], y[TRAIN:]))
 
 

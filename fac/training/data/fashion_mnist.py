@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fac.backend import Precision
+
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("usr/share/datasets/fashion-mnist")
@@ -59,7 +61,7 @@ class FashionMnist(Data):
     )
 
 
-def load(data: FashionMnist, base: Path) -> Dataset:
+def load(data: FashionMnist, base: Path, precision: Precision) -> Dataset:
     """Samples of shape (n, 28, 28), standardised with one mean and one deviation over all training pixels.
 
     Raises:
@@ -75,7 +77,7 @@ def load(data: FashionMnist, base: Path) -> Dataset:
     level = np.arange(256) / 255
     mean = np.average(level, weights=counts)
     deviation = np.average((level - mean) ** 2, weights=counts) ** 0.5
-    table = ((level - mean) / deviation).astype(np.float32)
+    table = ((level - mean) / deviation).astype(precision)
     return Dataset(
         "fashion_mnist",
         Split(table[images], labels.astype(np.int64)),

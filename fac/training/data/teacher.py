@@ -13,6 +13,8 @@ from fac.training.dataset import DataKind, Dataset, Facts, Split
 if TYPE_CHECKING:
     import numpy as np
 
+    from fac.backend import Precision
+
 
 class Teacher(Data):
     """x ~ N(0, 1); regression: y = x A B + noise; classification: y = argmax(tanh(x A) B + noise).
@@ -48,7 +50,7 @@ class Teacher(Data):
         return self
 
 
-def load(data: Teacher, base: Path) -> Dataset:
+def load(data: Teacher, base: Path, precision: Precision) -> Dataset:
     """Samples of shape (n, inputs); targets (n, outputs) of variance about 1 plus noise, or labels (n,).
 
     Each tensor has a stream of its own: more training samples leave the teacher and the test split alone.
@@ -63,10 +65,10 @@ def load(data: Teacher, base: Path) -> Dataset:
         x = _stream(data, number).standard_normal((count, data.inputs))
         noise = data.noise * _stream(data, number + 1).standard_normal((count, data.outputs))
         if data.task == "regression":
-            y = (x @ a @ b + noise).astype(np.float32)
+            y = (x @ a @ b + noise).astype(precision)
         else:
             y = (np.tanh(x @ a) @ b + noise).argmax(1)
-        splits.append(Split(x.astype(np.float32), y))
+        splits.append(Split(x.astype(precision), y))
     return Dataset("teacher", *splits)
 
 

@@ -24,7 +24,7 @@ def write(folder: Path, **arrays: Any) -> None:
 
 def test_labels(tmp_path: Path) -> None:
     write(tmp_path, x=np.arange(6, dtype=np.uint8).reshape(2, 3), y=np.array([1, 0], np.uint8))
-    data = load(SPEC, tmp_path)
+    data = load(SPEC, tmp_path, "float32")
     assert data.test.x.dtype == np.float32
     np.testing.assert_array_equal(data.test.x, [[0, 1, 2], [3, 4, 5]])
     assert data.test.y.dtype == np.int64
@@ -33,7 +33,7 @@ def test_labels(tmp_path: Path) -> None:
 
 def test_targets_in_one_column(tmp_path: Path) -> None:
     write(tmp_path, x=np.zeros((2, 3)), y=np.array([0.5, 1.5]))
-    data = load(SPEC, tmp_path)
+    data = load(SPEC, tmp_path, "float32")
     assert data.train.y.dtype == np.float32
     np.testing.assert_array_equal(data.train.y, [[0.5], [1.5]])
 
@@ -94,7 +94,7 @@ def test_what_is_no_row_of_numbers(tmp_path: Path, y: Any) -> None:
 
 def test_overflow_is_left_to_the_fitting(tmp_path: Path) -> None:
     write(tmp_path, x=np.full((1, 1), 1e300), y=np.array([0]))
-    assert np.isinf(load(SPEC, tmp_path).train.x).all()
+    assert np.isinf(load(SPEC, tmp_path, "float32").train.x).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fac.backend import Precision
 from fac.diagnostics import FacError
 from fac.training.data import fashion_mnist as fm
 from fac.training.data import load
@@ -81,15 +82,16 @@ def fill(folder: Path, pack: bool = False) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("pack", [True, False])
-def test_root_packed_or_not(world: World, tmp_path: Path, pack: bool) -> None:
+@pytest.mark.parametrize(("pack", "precision"), [(True, "float32"), (False, "float64")])
+def test_root_packed_or_not(world: World, tmp_path: Path, pack: bool, precision: Precision) -> None:
     fill(tmp_path / "mine", pack)
-    data = load(FashionMnist(root="mine"), tmp_path)
+    data = load(FashionMnist(root="mine"), tmp_path, precision)
     pixels = IMAGES / 255
     expected = (pixels - pixels.mean()) / pixels.std()
-    assert data.train.x.dtype == np.float32
-    np.testing.assert_allclose(data.train.x, expected, atol=1e-6)
-    np.testing.assert_allclose(data.test.x, expected[:5], atol=1e-6)
+    assert data.train.x.dtype == precision
+    atol = {"float32": 1e-6, "float64": 1e-14}[precision]
+    np.testing.assert_allclose(data.train.x, expected, atol=atol)
+    np.testing.assert_allclose(data.test.x, expected[:5], atol=atol)
     assert data.train.y.dtype == np.int64
     np.testing.assert_array_equal(data.train.y, LABELS)
     np.testing.assert_array_equal(data.test.y, LABELS[:5])
