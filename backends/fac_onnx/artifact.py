@@ -93,12 +93,10 @@ class OnnxArtifact(Artifact):
 
         return Exported(run, runtime(runner))
 
-    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> OnnxSession:
+    def new_session(self, device: str | None) -> OnnxSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""
         require_runtime()
         from fac_onnx.device import chosen
         from fac_onnx.session import OnnxSession
 
-        session = OnnxSession(self, chosen(device))
-        session.load_state(self.compiled.initial() if state is None else state)
-        return session
+        return OnnxSession(self, chosen(device))

@@ -25,13 +25,11 @@ class ReferenceArtifact(Artifact):
         files = {f"{name}.ir": to_text(function) for name, function in functions.items()}
         write_common(self, "reference", Path(directory), files)
 
-    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> ReferenceSession:
+    def new_session(self, device: str | None) -> ReferenceSession:
         """A session on the CPU, the only device."""
         if device not in (None, "cpu"):
             raise FacError(f"the reference backend runs on `cpu` only, not on `{device}`")
-        session = ReferenceSession(self.compiled, self.precision, "cpu")
-        session.load_state(self.compiled.initial() if state is None else state)
-        return session
+        return ReferenceSession(self.compiled, self.precision, "cpu")
 
 
 class ReferenceSession(HostSession):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from fac.backend import Array, Artifact, write_common
+from fac.backend import Artifact, write_common
 from fac_torch import kernels
 from fac_torch.emit import source
 from fac_torch.session import TorchSession
@@ -37,8 +35,6 @@ class TorchArtifact(Artifact):
         exec(compile(self.source, name, "exec"), module.__dict__)
         return module
 
-    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> TorchSession:
+    def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""
-        session: Any = TorchSession(self.compiled, self.precision, device, self.module())
-        session.load_state(self.compiled.initial() if state is None else state)
-        return session  # type: ignore[no-any-return]
+        return TorchSession(self.compiled, self.precision, device, self.module())

@@ -14,7 +14,7 @@ from fac.backend.artifact import (
     write_common,
     write_files,
 )
-from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Precision, Recipe, Slot
+from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Initial, Precision, Recipe, Slot
 from fac.backend.host import HostSession
 from fac.backend.session import Session
 from fac.backend.state_file import FORMAT, to_bytes
@@ -32,6 +32,7 @@ __all__ = [
     "Exporting",
     "HostSession",
     "HostTask",
+    "Initial",
     "Parameters",
     "Precision",
     "Recipe",

@@ -48,18 +48,35 @@ class Artifact(ABC):
         """Write the artifact, the initial state and a manifest into a folder, which is made if need be."""
 
     @abstractmethod
-    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> Session:
-        """A session that starts from `state`, or from the initial values.
+    def new_session(self, device: str | None) -> Session:
+        """A session on that device, or on the default one; `open` gives it its state.
 
         Raises:
-            FacError: the device is not there, or the state belongs to another spec.
+            FacError: the device is not there.
         """
+
+    def open(
+        self, state: Mapping[str, Array] | None = None, device: str | None = None, *, derive: bool = False
+    ) -> Session:
+        """A session that starts from `state`, or from the initial values.
+
+        Args:
+            state: see `Session.load_state`.
+            device: the default one if not given.
+            derive: whether a state of parameters alone will do, see `Session.load_state`.
+
+        Raises:
+            FacError: the device is not there, the state belongs to another spec, or it is not whole.
+        """
+        session = self.new_session(device)
+        session.load_state(self.compiled.initial() if state is None else state, derive=derive)
+        return session
 
     def export(self, state: Mapping[str, Array], path: str | Path, device: str | None = None) -> Exported:
         """Write the network with the parameters of a state as one file for inference, and load that file anew.
 
         Args:
-            state: as `Session.state()` gives it.
+            state: as `Session.state()` gives it, or the parameters alone.
             path: of the file. What does not fit into it goes beside it, under names that begin with its own.
             device: where the file is loaded; the default one if not given.
 
@@ -67,7 +84,8 @@ class Artifact(ABC):
             FacError: the backend makes no such files, the state belongs to another spec, the device is not there,
                 or the file cannot be written.
         """
-        return self.write_inference(*check_state(self.compiled, state, self.precision), Path(path), device)
+        found = check_state(self.compiled, state, self.precision, whole=False)
+        return self.write_inference(*found, Path(path), device)
 
     def write_inference(
         self, state: Mapping[str, Array], step: int, path: Path, device: str | None

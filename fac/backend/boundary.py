@@ -9,20 +9,27 @@ from typing import Any
 import numpy as np
 
 from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.backend.partial_state import require_parameters, require_whole
 from fac.diagnostics import FacError
 
 
 def check_state(
-    compiled: Compiled, state: Mapping[str, Any], precision: Precision
+    compiled: Compiled, state: Mapping[str, Any], precision: Precision, whole: bool = True
 ) -> tuple[dict[str, Array], int]:
     """(arrays by name, number of steps made), if the state is one of this spec.
+
+    Args:
+        compiled: the spec.
+        state: arrays by name.
+        precision: that they get.
+        whole: whether all arrays have to be there, or the parameters only.
 
     Raises:
         FacError: naming the first few differences.
     """
     wanted = {slot.name: slot.shape for slot in compiled.state}
-    problems = [f"`{name}` is missing" for name in wanted if name not in state]
-    problems += [f"`{name}` is unknown" for name in state if name not in wanted and name != STEP]
+    missing = [f"`{name}` is missing" for name in wanted if name not in state]
+    problems = [f"`{name}` is unknown" for name in state if name not in wanted and name != STEP]
     arrays: dict[str, Array] = {}
     for name in wanted.keys() & state.keys():
         array = _array(name, state[name])
@@ -30,10 +37,12 @@ def check_state(
             problems.append(f"`{name}` is {list(array.shape)}, not {list(wanted[name])}")
         arrays[name] = _numbers(name, array).astype(precision)
     if problems:
+        problems = missing + problems
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise FacError(
             f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"
         )
+    (require_whole if whole else require_parameters)(compiled, state)
     steps = _array(STEP, state.get(STEP, 0))
     if steps.shape != () or steps.dtype.kind not in "iu" or not 0 <= steps < 2**63:
         raise FacError(f"`{STEP}` of the state has to be a whole number, not {steps}")

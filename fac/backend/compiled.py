@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fac.step.ir import Function
@@ -39,6 +39,13 @@ class HostTask:
     writes: tuple[str, ...]
     run: Callable[[Mapping[str, Array]], Mapping[str, Array]]
     """From the state arrays named in `reads` to those named in `writes`."""
+
+
+class Initial(Protocol):
+    """Initial values of the whole state."""
+
+    def __call__(self, given: Mapping[str, Array] = MappingProxyType({})) -> dict[str, Array]:
+        """By name, float64. What is `given` stays, and what starts from it follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class Compiled:
     """Whether y holds class labels, int64 [N], rather than targets [N, *output]."""
     lr: float
     """The learning rate of a step that is given none."""
-    initial: Callable[[], dict[str, NDArray[np.float64]]]
+    initial: Initial
     tasks: tuple[HostTask, ...] = ()
     recipe: Recipe = Recipe()
     spec: str = "{}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fac.backend.boundary import check_placed, check_state, check_x, check_y
 from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.backend.partial_state import completed
 
 CHUNK = 2048
 """Samples at a time where no state changes, so that memory does not grow with the data."""
@@ -23,6 +24,8 @@ class Session(ABC):
         self.compiled, self.precision, self.device = compiled, precision, device
         self.steps = 0
         """How many steps were made, over all runs that this state has seen."""
+        self.derived: tuple[str, ...] = ()
+        """What the state that came in last did not hold, so that it was derived."""
 
     # -- what a backend writes -------------------------------------------------------------------------------
 
@@ -117,16 +120,23 @@ class Session(ABC):
         state = self.read(tuple(slot.name for slot in self.compiled.state))
         return state | {STEP: np.array(self.steps, np.int64)}
 
-    def load_state(self, state: Mapping[str, Array]) -> None:
+    def load_state(self, state: Mapping[str, Array], *, derive: bool = False) -> None:
         """Take over a state, as `state()` gives it; `step` may be missing and then is 0.
+
+        Args:
+            state: arrays by name.
+            derive: whether what a training keeps beside the parameters may be missing. It is derived then, as
+                `partial_state.completed` says, and `derived` names it. Feedback that starts from the weights starts
+                from those of this state, not from the initial ones.
 
         Raises:
             FacError: an array is missing, unknown, of another shape, or holds no numbers. The session is then
                 unchanged.
         """
-        arrays, steps = check_state(self.compiled, state, self.precision)
+        arrays, steps = check_state(self.compiled, state, self.precision, whole=not derive)
+        arrays, steps, derived = completed(self.compiled, arrays, steps)
         self.write(arrays)
-        self.steps = steps
+        self.steps, self.derived = steps, derived
 
     def _samples(self, x: Any) -> Any:
         if not self.is_placed(x):

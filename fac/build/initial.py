@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +16,22 @@ from fac.spec.init import Density, Init, Normal, Uniform
 Array = NDArray[np.float64]
 
 
-def draw(tensors: Sequence[Tensor], seed: int) -> dict[str, Array]:
+def draw(
+    tensors: Sequence[Tensor], seed: int, given: Mapping[str, NDArray[np.floating]] = MappingProxyType({})
+) -> dict[str, Array]:
     """Every tensor's initial value, float64.
 
     Args:
         tensors: a factor of an SVD needs its weight among them.
         seed: of the run; equal seeds and names give equal values in every spec.
+        given: values that are known already, by name. They stay, and factors of an SVD are those of given weights.
     """
-    state = {t.name: _draw(t, t.init, seed) for t in tensors if not isinstance(t.init, SvdFactor)}
+    state = {name: np.asarray(array, np.float64) for name, array in given.items()}
     for tensor in tensors:
-        if isinstance(tensor.init, SvdFactor):
+        if tensor.name not in state and not isinstance(tensor.init, SvdFactor):
+            state[tensor.name] = _draw(tensor, tensor.init, seed)
+    for tensor in tensors:
+        if tensor.name not in state and isinstance(tensor.init, SvdFactor):
             p, q = svd_pair(state[tensor.init.weight], tensor.init.rank)
             state[tensor.name] = p if tensor.init.side == "P" else q
     return {tensor.name: state[tensor.name] for tensor in tensors}

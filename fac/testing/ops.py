@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,10 @@ def only(call: Call, tensors: set[int]) -> Compiled:
         output=output,
         classes=False,
         lr=0.1,
-        initial=lambda: {name: array.copy() for name, array in state.items()},
+        initial=lambda given=MappingProxyType({}): {
+            **{name: array.copy() for name, array in state.items()},
+            **given,
+        },
     )
 
 

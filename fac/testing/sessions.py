@@ -12,11 +12,20 @@ import numpy as np
 
 from fac.backend import STEP, Array, Exporting
 from fac.testing.case import Case, Subject, compare, refuses, require
-from fac.testing.nets import DROPOUT, NET, batch, batches, shaken, spec
+from fac.testing.nets import DROPOUT, NET, Data, batch, batches, shaken, spec
 from fac.testing.rules import RULES, UPDATES
 from fac.testing.tolerance import TOLERANCE
 
 SPEC = spec(NET, RULES["ldfa_oja_kp"], UPDATES["momentum"])
+NORMATIVE: Data = {
+    "matrix": {
+        "kind": "low_rank",
+        "rank": 2,
+        "init": "svd",
+        "read": {"rule": "normative"},
+        "write": {"rule": "normative"},
+    }
+}
 X, Y = batch()
 
 
@@ -25,6 +34,8 @@ def cases() -> Iterator[Case]:
     yield Case("session/a state comes out as it went in", round_trip)
     yield Case("session/a state is a copy", copies)
     yield Case("session/a state of another spec is refused whole", wrong_states)
+    for update in ("sgd", "momentum", "adam"):
+        yield Case(f"session/parameters alone start a training x {update}", partial(parameters_alone, update))
     yield Case("session/a batch of another shape is refused", wrong_batches)
     yield Case("session/measuring changes nothing", measuring)
     yield Case("session/measuring follows the state", following)
@@ -87,6 +98,49 @@ def wrong_states(subject: Subject) -> None:
         refuses(partial(session.load_state, state), what)
         equal(session.state(), before)
         refuses(partial(subject.open, SPEC, state), f"{what}, when a session is opened,")
+
+
+def parameters_alone(update: str, subject: Subject) -> None:
+    """Only where that is asked for, and feedback that starts from the weights then starts from those that came in."""
+    feedback = {"routes": (NORMATIVE | {"through": "fc2"}, {"through": "out", "matrix": {"kind": "random"}})}
+    artifact = subject.compile(spec(NET, feedback, UPDATES[update]))
+    new, other = (artifact.open(device=subject.device) for _ in range(2))
+    for x, y in batches(7, 7, 7):
+        other.step(x, y, 1.0)
+    trained, begun = other.state(), new.state()
+    needed = [slot.name for slot in artifact.compiled.state if slot.parameter]
+    given = {name: trained[name] for name in needed}
+
+    refuses(partial(new.load_state, given), "a state of parameters alone")
+    refuses(
+        partial(new.load_state, given | {"fc2.feedback.P": trained["fc2.feedback.P"]}, derive=True),
+        "half a pair",
+    )
+    refuses(
+        partial(new.load_state, {n: given[n] for n in needed[1:]}, derive=True),
+        "a state without `fc1.weight`",
+    )
+    equal(new.state(), begun)
+    require(new.derived == (), "a state that was whole is said to have been derived")
+
+    opened = artifact.open(given, subject.device, derive=True)
+    new.load_state(given, derive=True)
+    state = new.state()
+    equal(opened.state(), state)
+    equal({name: state[name] for name in needed}, given)
+    require(
+        opened.derived == new.derived == tuple(n for n in state if n not in (*needed, STEP)),
+        "`derived` is wrong",
+    )
+    require(new.steps == 0, "a training that starts has made no step")
+    u, s, vt = np.linalg.svd(given["fc2.weight"].astype(np.float64).T, full_matrices=False)
+    nearest = {"Q P": (u[:, :2] * s[:2]) @ vt[:2]}
+    found = {"Q P": state["fc2.feedback.Q"].astype(np.float64) @ state["fc2.feedback.P"].astype(np.float64)}
+    compare(found, nearest, TOLERANCE["step"][subject.precision])
+    rest = [name for name in new.derived if not name.startswith("fc2.feedback.") or name.count(".") > 2]
+    equal({name: state[name] for name in rest}, {name: begun[name] for name in rest})
+    new.load_state(trained, derive=True)
+    require(new.derived == () and new.steps == 3, "of a whole state nothing is derived")
 
 
 def wrong_batches(subject: Subject) -> None:

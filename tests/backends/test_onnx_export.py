@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -256,9 +257,9 @@ def test_initial_values_are_drawn_once(tmp_path: Path) -> None:
     drawn: list[int] = []
     initial = artifact.compiled.initial
 
-    def counting() -> Any:
+    def counting(given: Any = MappingProxyType({})) -> Any:
         drawn.append(1)
-        return initial()
+        return initial(given)
 
     OnnxArtifact(replace(artifact.compiled, initial=counting), "float32").write(tmp_path)
     assert len(drawn) == 1

@@ -119,13 +119,11 @@ class MinimalArtifact(Artifact):
         """The step as text, the initial state, a manifest."""
         write_common(self, BACKEND.name, Path(directory), {"step.ir": to_text(self.compiled.step)})
 
-    def open(self, state: Mapping[str, Array] | None = None, device: str | None = None) -> MinimalSession:
+    def new_session(self, device: str | None) -> MinimalSession:
         """A session on the CPU."""
         if device not in (None, "cpu"):
             raise FacError(f"the minimal backend runs on `cpu` only, not on `{device}`")
-        session = MinimalSession(self.compiled, self.precision)
-        session.load_state(self.compiled.initial() if state is None else state)
-        return session
+        return MinimalSession(self.compiled, self.precision)
 
 
 class MinimalBackend:
