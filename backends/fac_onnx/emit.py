@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from onnx import ModelProto, checker, helper, shape_inference
@@ -228,7 +228,7 @@ def narrow(function: Function) -> frozenset[Value]:
     """Integers that may be computed modulo 2^32: those of the hash, which cuts every number to 32 bits anyway.
 
     Only its results fit into 32 bits by themselves. What somebody outside reads on the way there has to be whole,
-    and so has everything that it is made of.
+    and so has everything that it is made of; and so has what is shifted out of the number of the step.
     """
     made = {op.result: op for op in function.ops}
     found: set[Value] = set()
@@ -237,7 +237,8 @@ def narrow(function: Function) -> frozenset[Value]:
             stop, wait = set(region.inputs.values()), list(region.outputs.values())
             while wait:
                 value = wait.pop()
-                if value not in stop and value not in found and value in made:
+                whole = value in stop or value not in made or _halves(made[value], stop)
+                if value not in found and not whole:
                     found.add(value)
                     wait += made[value].operands
     bits = {
@@ -256,6 +257,11 @@ def narrow(function: Function) -> frozenset[Value]:
             found.discard(value)
             wide += [v for v in made[value].operands if v in found and v not in bits]
     return frozenset(found)
+
+
+def _halves(op: Op, whole: Container[Value]) -> bool:
+    """Whether an op takes the upper bits of a number that has more than 32."""
+    return op.kind == "shift_right" and op.operands[0] in whole
 
 
 def _note(line: Line) -> str:

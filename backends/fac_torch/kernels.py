@@ -160,21 +160,33 @@ Integer = TypeVar("Integer", int, Tensor)
 MASK = 0xFFFFFFFF
 
 
-def uniform_bits(shape: tuple[int, ...], step: int, stream: int, seed: int, device: torch.device) -> Tensor:
-    """Integers in [0, 2^24), a hash of (seed, stream, step, index): the same on every backend."""
-    key = _mix(((step + stream) & MASK) ^ seed)
-    index = torch.arange(math.prod(shape), device=device).view(shape)
-    bits = _mix(index.mul_(0x1E3779B9).bitwise_and_(MASK))
-    return _mix((bits + key).bitwise_and_(MASK)) >> 8
+def uniform_bits(shape: tuple[int, ...], step: int, first: int, second: int, device: torch.device) -> Tensor:
+    """Integers in [0, 2^24), a hash of (key, step, index): the same on every backend.
+
+    The key is `first` and `second`, of 32 bits each, made of the seed and the stream; indices count modulo 2^32.
+    """
+    u = _mix((step & MASK) ^ first)
+    v = _mix(((u + (step >> 32)) & MASK) ^ second)
+    x = torch.arange(u, u + math.prod(shape), device=device).view(shape)
+    x &= MASK
+    x = _mix(x)
+    x += v
+    x &= MASK
+    x = _mix(x)
+    x >>= 8
+    return x
 
 
 def _mix(x: Integer) -> Integer:
-    """A bijection of 32-bit numbers, for a Python int or a tensor; no product leaves 63 bits."""
-    x = x ^ (x >> 16)
-    x = (x * 0x21F0AAAD) & MASK
-    x = x ^ (x >> 15)
-    x = (x * 0x735A2D97) & MASK
-    return x ^ (x >> 15)
+    """A bijection of 32-bit numbers, for a Python int or, in place, a tensor; no product leaves 63 bits."""
+    x ^= x >> 16
+    x *= 0x21F0AAAD
+    x &= MASK
+    x ^= x >> 15
+    x *= 0x735A2D97
+    x &= MASK
+    x ^= x >> 15
+    return x
 
 
 def _room(like: Tensor, out: Tensor | None) -> Tensor:

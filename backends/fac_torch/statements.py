@@ -54,7 +54,7 @@ def _plain(op: Op) -> Statement:
 
 
 def _hashed(lines: list[Statement], function: Function) -> list[Statement]:
-    """The thirty-odd integer ops of a hash as one call of a kernel, where the last of them stood."""
+    """The forty integer ops of a hash as one call of a kernel, where the last of them stood."""
     marks = {r.outputs["bits"]: r for r in function.regions if r.kind == "uniform_bits"}
     return [
         Statement("uniform_bits", (marks[v].inputs["step"],), marks[v].attributes, v, line.origin)

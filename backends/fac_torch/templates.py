@@ -208,7 +208,7 @@ TEMPLATES: dict[str, Template] = {
         f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
     ),
     "uniform_bits": lambda line: Call(
-        f"kernels.uniform_bits({line.shape}, {line.arguments[0]}, {line['stream']}, {line['seed']}, x.device)"
+        f"kernels.uniform_bits({line.shape}, {line.arguments[0]}, {line['first']}, {line['second']}, x.device)"
     ),
     "dot": lambda line: Call(f"kernels.dot({', '.join(line.arguments)})"),
     "sum": reduction("sum"),

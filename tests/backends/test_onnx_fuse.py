@@ -17,7 +17,7 @@ from fac.passes.common import share_common
 from fac.pipeline import compile
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
-from fac.step.random import GOLDEN, uniform_bits
+from fac.step.random import MULTIPLIERS, uniform_bits
 from fac.step.types import DType, N, Type
 from fac.testing.nets import Data, mlp, spec
 from fac_onnx.artifact import OnnxArtifact
@@ -177,8 +177,8 @@ def test_momentum_touches_each_weight_three_times() -> None:
 # -- integers and scalars -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", [0, 1, 7, 2**31 - 1, 2**31, 2**32 - 1, 2**40 + 3])
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**63])
+@pytest.mark.parametrize("step", [0, 7, 2**31, 2**32 - 1, 2**40 + 3, 2**63 - 1])
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**64 - 1])
 def test_the_hash_gives_the_same_bits(step: int, seed: int) -> None:
     """32-bit arithmetic that wraps around, against 64-bit arithmetic that is cut to 32 bits."""
     b = Builder()
@@ -197,7 +197,7 @@ def test_the_hash_gives_the_same_bits(step: int, seed: int) -> None:
 
 OUTSIDE: dict[str, Callable[[Builder, Value, Value], Value]] = {
     "the index itself": lambda b, index, bits: b.emit("add", index, b.constant(5)),
-    "a product beyond 32 bits": lambda b, index, bits: b.emit("mul", index, b.constant(GOLDEN)),
+    "a product beyond 32 bits": lambda b, index, bits: b.emit("mul", index, b.constant(MULTIPLIERS[0])),
     "a number beyond 32 bits": lambda b, index, bits: b.emit("bit_xor", index, b.constant(2**35)),
     "a comparison with what is negative": lambda b, index, bits: b.emit("less", b.constant(-1), index),
     "a comparison with what is large": lambda b, index, bits: b.emit("less", bits, b.constant(2**40)),
