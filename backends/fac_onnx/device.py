@@ -7,6 +7,7 @@ from functools import cache
 
 from onnx import ModelProto, TensorProto, helper
 
+from fac.backend import denormals_as_zero
 from fac.diagnostics import FacError
 from fac_onnx.runtime import ort
 
@@ -51,10 +52,13 @@ def session(content: bytes | str, device: str) -> ort.InferenceSession:
     # Higher levels move constant factors into float32 attributes, which costs float64 half its digits, gain 1 % at
     # most on a step, and take seconds on graphs of thousands of nodes.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     wanted = [PROVIDERS[device]] if device == "cpu" else [PROVIDERS[device], PROVIDERS["cpu"]]
     try:
-        # its own fallback would go on elsewhere, on failures of single runs too, and print to standard output
-        made = ort.InferenceSession(content, options, providers=wanted, enable_fallback=0)
+        # The first session of a process sets the flag for this thread, too, and leaves it: here it is put back.
+        with denormals_as_zero():
+            # its own fallback would go on elsewhere, on failures of single runs too, and print to standard output
+            made = ort.InferenceSession(content, options, providers=wanted, enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class but this one
         where = f" `{content}`, which may be damaged or incomplete" if isinstance(content, str) else ""
         raise FacError(f"onnxruntime cannot load the model{where}: {first_line(error)}") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fac.backend import Array, HostSession
+from fac.backend import Array, HostSession, denormals_as_zero
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.device import first_line, session
@@ -131,13 +131,14 @@ class OnnxSession(HostSession):
 
 @contextmanager
 def running() -> Iterator[None]:
-    """What onnxruntime says when a run fails, as a message.
+    """Denormal numbers count as zero in this thread too, and what onnxruntime says when a run fails is a message.
 
     Raises:
         FacError: it failed: memory ran out, or the device went away.
     """
     try:
-        yield
+        with denormals_as_zero():
+            yield
     except Exception as error:  # its exceptions share no base class but this one
         raise FacError(f"onnxruntime could not run: {first_line(error)}") from error
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Artifact, Compiled, HostSession, Precision, write_common
+from fac.backend import Array, Artifact, Compiled, HostSession, Precision, denormals_as_zero, write_common
 from fac.diagnostics import FacError
 from fac.step.ir import Function, Op
 from fac.step.text import to_text
@@ -69,7 +69,8 @@ class ReferenceSession(HostSession):
             found.append((op.origin.node, np.asarray(result)))
 
         inputs = {"x": x, "y": y, "lr": self.compiled.lr, "step": self.steps}
-        run(self.compiled.step, self._inputs(self.compiled.step, inputs), self.dtype, observe)
+        with denormals_as_zero():
+            run(self.compiled.step, self._inputs(self.compiled.step, inputs), self.dtype, observe)
         return iter(found)
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
@@ -85,4 +86,5 @@ class ReferenceSession(HostSession):
         return {v.name: given[v.name] if v.name in given else self.arrays[v.name] for v in function.inputs}
 
     def _run(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return run(function, self._inputs(function, inputs), self.dtype)
+        with denormals_as_zero():
+            return run(function, self._inputs(function, inputs), self.dtype)

@@ -1,15 +1,18 @@
-"""Everything that depends on the device: which there are, and how float32 products are computed on them."""
+"""Everything that depends on the device: which there are, and with which settings a session computes on them."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from fac.backend import denormals_as_zero
 from fac.diagnostics import FacError
 
 MAX_ERROR = 1e-5
@@ -76,3 +79,40 @@ def float32_products(mode: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def arithmetic(kind: str, products: str) -> Iterator[None]:
+    """The settings of a session during its calls, on a device of this kind; all are put back.
+
+    GPUs compute with denormal numbers as fast as with others, so that nothing is set for them. Nor is the precision of
+    products where nothing is gained: then the process's own setting holds.
+    """
+    with (
+        nullcontext() if products == "highest" else float32_products(products),
+        denormals_as_zero(in_all_threads) if kind == "cpu" else nullcontext(),
+    ):
+        yield
+
+
+def in_all_threads(function: Any, argument: Any) -> None:
+    """Run a C function in this thread and in those that torch computes with.
+
+    Threads of GNU's OpenMP take over the floating-point environment of the thread that first needs them, and then keep
+    it. So to set it in this one alone would leave half a product slow, and threads that come to be inside a call
+    with a setting that is never put back. Other OpenMP libraries hand the environment on each time.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or openmp() is None:
+        function(argument)
+    else:
+        openmp()(ctypes.cast(function, ctypes.c_void_p), argument, threads, 0)
+
+
+@cache
+def openmp() -> Any:
+    """GNU's way to run a C function once in each thread, in the library that torch is linked with; None elsewhere."""
+    try:
+        return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
+    except (OSError, AttributeError):
+        return None

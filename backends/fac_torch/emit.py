@@ -53,6 +53,7 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         f'"""{title}: forward, evaluate, step and probe.\n\n'
         f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. S maps names to tensors;\n"
         "B is a workspace for batches of n samples; `step` moves S in place.\n\n"
+        "    torch.set_flush_denormal(True)  # as in a session, before anything else: errors near 0 cost no time\n"
         "    S = kernels.load_state('state.safetensors')\n"
         "    B = workspace(S, n)\n"
         "    loss = step(S, B, x, y, lr, t)  # t counts from 0, lr is yours to schedule;\n"

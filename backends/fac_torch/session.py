@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fac.backend import Array, Compiled, Precision, Session
 from fac.diagnostics import FacError
-from fac_torch.device import chosen, float32_products, matmul_precision
+from fac_torch.device import arithmetic, chosen, matmul_precision
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
@@ -56,25 +56,25 @@ class TorchSession(Session):
 
     def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
         """The loss stays on the device until somebody reads it."""
-        with self._products(), labels():
+        with self._arithmetic(), labels():
             loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
         return loss
 
     def run_evaluate(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
         """Loss and hits."""
-        with self._products(), labels():
+        with self._arithmetic(), labels():
             found = self.module.evaluate(self.tensors, x, y)
         return {name: float(value) for name, value in found.items()}
 
     def run_forward(self, x: torch.Tensor) -> Array:
         """The output."""
-        with self._products():
+        with self._arithmetic():
             output: torch.Tensor = self.module.forward(self.tensors, x)
         return output.cpu().numpy()
 
     def run_probe(self, x: torch.Tensor, y: torch.Tensor, step: int) -> dict[str, float]:
         """The measurements."""
-        with self._products(), labels():
+        with self._arithmetic(), labels():
             found = self.module.probe(self.tensors, x, y, step)
         return {name: float(value) for name, value in found.items()}
 
@@ -87,8 +87,8 @@ class TorchSession(Session):
         for name, array in arrays.items():
             self.tensors[name].copy_(torch.from_numpy(np.array(array, self.precision)))
 
-    def _products(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.matmul == "highest" else float32_products(self.matmul)
+    def _arithmetic(self) -> AbstractContextManager[None]:
+        return arithmetic(self.on.type, self.matmul)
 
     def _workspace(self, n: int) -> Any:
         if n not in self.workspaces:

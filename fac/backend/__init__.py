@@ -15,6 +15,7 @@ from fac.backend.artifact import (
     write_files,
 )
 from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Initial, Precision, Recipe, Slot
+from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
 from fac.backend.session import Session
 from fac.backend.state_file import FORMAT, to_bytes
@@ -38,6 +39,7 @@ __all__ = [
     "Recipe",
     "Session",
     "Slot",
+    "denormals_as_zero",
     "to_bytes",
     "write_common",
     "write_files",

@@ -78,6 +78,7 @@ SCRIPT = """
     import step
 
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     S = step.kernels.load_state("state.safetensors")
     data = numpy.load("data.npz")
     x, y = torch.from_numpy(data["x"]), torch.from_numpy(data["y"])
