@@ -1,7 +1,8 @@
 """Time of one training step: emitted rules against backpropagation by eager torch, same and default matmul flags.
 
 784-W-W-W-W-10, ReLU, batch 128, SGD with momentum 0.9, float32, one thread, process CPU time. Before it is timed, every
-contender is checked in float64: backprop against autograd, the other rules against the NumPy reference.
+contender is checked in float64: backprop against autograd, the other rules against the NumPy reference. While it is
+timed the learning rate is 0: a network that had fitted its one batch would be timed at errors too small for float32.
 
     python -m benchmarks.step_time                    # W = 512, 1024, 2048
     python -m benchmarks.step_time --widths 1024 --rounds 40
@@ -27,7 +28,7 @@ from fac.backend import Precision, Session
 from fac_torch.device import float32_products
 
 RESULTS = Path(__file__).parent / "results" / "step_time.json"
-BATCH, LR, MOMENTUM = 128, 0.05, 0.9
+BATCH, LR, TIMED_LR, MOMENTUM = 128, 0.05, 0.0, 0.9
 RULES: dict[str, dict[str, Any]] = {
     "bp": {"rule": "bp"},
     "fa": {"rule": "fa"},
@@ -144,12 +145,12 @@ def measure(width: int, count: int) -> tuple[dict[str, list[float]], str]:
     sessions = {rule: session(rule, width, "torch", "float32") for rule in RULES}
     for rule, one in sessions.items():
         placed = one.place(x), one.place(y)
-        contenders[rule] = lambda one=one, placed=placed: one.step(*placed)  # type: ignore[misc]
+        contenders[rule] = lambda one=one, placed=placed: one.step(*placed, TIMED_LR)  # type: ignore[misc]
     mode: str = sessions["bp"].matmul  # type: ignore[attr-defined]
     start = sessions["bp"].state()
     tensors = torch.from_numpy(x), torch.from_numpy(y)
     for name, flags in ((SAME, mode), (DEFAULT, "highest")):
-        eager = Eager(start, torch.float32)
+        eager = Eager(start, torch.float32, partial(torch.optim.SGD, lr=TIMED_LR, momentum=MOMENTUM))
         contenders[name] = lambda eager=eager, flags=flags: flagged(eager, tensors, flags)  # type: ignore[misc]
     steps = max(2, 4096 // width)
     turns = {name: repeated(call, steps) for name, call in contenders.items()}

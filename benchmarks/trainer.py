@@ -1,7 +1,7 @@
 """What the trainer adds to a bare step, at W = 512: taking batches, schedule, reading losses, reporting.
 
-The same steps from the same state by the trainer's own loop and by a bare loop over batches that were taken before, in
-interleaved rounds; one thread, process CPU time. Target: at most 5 %.
+The same steps from the same state, put back in each round, by the trainer's own loop and by a bare loop over batches
+that were taken before, in interleaved rounds; one thread, process CPU time. Target: at most 5 %.
 
     python -m benchmarks.trainer
 """
@@ -36,17 +36,18 @@ def overhead(rule: str, count: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     samples = STEPS * spec.train.batch
     split = Split(rng.standard_normal((samples, 784), dtype=np.float32), rng.integers(0, 10, samples))
+    start = session.state()
     family = Stepping(session, split, spec)
     taken = [family.taken(step) for step in range(STEPS)]
 
     def bare() -> None:
-        session.steps = 0
+        session.load_state(start)
         for step, (x, y) in enumerate(taken):
             session.step(x, y, family.lr)
             assert session.steps == step + 1
 
     def trainer() -> None:
-        session.steps = 0
+        session.load_state(start)
         assert family.run(Listener(), lambda: False, 0.0).finished
 
     seconds = rounds({"bare": bare, "trainer": trainer}, count)

@@ -204,7 +204,7 @@ def open_model(name, device):
         ort.preload_dlls()  # finds CUDA where it was installed as Python packages
     options, threads = ort.SessionOptions(), os.environ.get("OMP_NUM_THREADS", "")
     options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: as it likes
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # they cost time, not accuracy
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # slow on many CPUs
     options.log_severity_level = 3  # its warnings are about its own optimiser
     # higher levels move constants into float32 attributes, which costs float64 half its digits
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,8 +74,7 @@ def library() -> Any:
 def _with_flag(environment: Any) -> Any:
     start, bits = FLAGS[platform.machine()]
     changed = ctypes.create_string_buffer(environment.raw, ROOM)
-    word = int.from_bytes(changed[start : start + 4], sys.byteorder) | bits
-    changed[start : start + 4] = word.to_bytes(4, sys.byteorder)
+    struct.pack_into("I", changed, start, struct.unpack_from("I", changed, start)[0] | bits)
     return changed
 
 
