@@ -58,6 +58,12 @@ def build_evaluate(program: Program) -> Function:
 
 def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
     """(x, y, lr, step, state) -> loss and the state that moves. All updates read the values from before the step."""
+    routing, outputs, tensors = routed(program)
+    return routing.trace.b.finish("step", outputs), tensors
+
+
+def routed(program: Program) -> tuple[Routing, dict[str, Value], tuple[Tensor, ...]]:
+    """What the step is made of: who wrote which op, its outputs by name, and the state."""
     trace = Trace(program, training=True)
     b = trace.b
     loss = trace.loss()
@@ -90,7 +96,7 @@ def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
             outputs[name] = b.named(updated.parameter, f"{name}.next")
             for slot, value in updated.slots.items():
                 outputs[f"{name}.{slot}"] = b.named(value, f"{name}.{slot}.next")
-    return b.finish("step", outputs), (*tensors, *slots)
+    return routing, outputs, (*tensors, *slots)
 
 
 def build_probe(program: Program) -> Function:

@@ -7,15 +7,15 @@ from functools import partial
 
 from fac.backend import Array, HostTask
 from fac.build.initial import svd_pair
-from fac.program.lower import kind_of
 from fac.program.program import Program
+from fac.program.reading import refresh_of
 
 
 def tasks(program: Program) -> tuple[HostTask, ...]:
     """One task per route whose factors are set anew from the SVD of its weight."""
     found: list[HostTask] = []
     for route in program.routes:
-        every = kind_of("fac.feedback", route.matrix).refresh(route.matrix)
+        every = refresh_of(route)
         if every is not None and route.ends is not None and route.ends.weight is not None:
             p, q = (f"{route.ends.prefix}.{side}" for side in "PQ")
             weight = route.ends.weight.name

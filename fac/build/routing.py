@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fac.build.trace import Trace
 from fac.program.kinds import Learned, Signals
@@ -21,6 +22,8 @@ class Routing:
         self.trace, self.program = trace, trace.program
         self.used: dict[int, Value] = {}
         """The error that each route read, by its place in the program; routes that nobody needed are absent."""
+        self.owner: dict[Op, Route | Subspace] = {}
+        """Whose operator, or whose learning, wrote an op."""
         through: dict[tuple[Op, int], list[Injection]] = {}
         to: dict[Value, list[Injection]] = {}
         cut: set[Value] = set()
@@ -38,12 +41,12 @@ class Routing:
         edits = Edits(
             {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
         )
-        parameters = frozenset(trace.state.values())
-        self.reverse = Reverse(trace.b, loss, edits, parameters)
+        self.reverse = Reverse(trace.b, loss, edits, constant(trace.b))
 
     def _injection(self, index: int, route: Route) -> Injection:
         def send(b: Builder, error: Value) -> Value:
-            return self._send(b, index, route, error)
+            with self._owned(route):
+                return self._send(b, index, route, error)
 
         root = self.program.root(route.source)
         assert root is not None
@@ -81,19 +84,40 @@ class Routing:
         for index in reversed(self.used):
             route = self.program.routes[index]
             kind = kind_of("fac.feedback", route.matrix)
-            with b.at(route.node, Phase.LEARN):
+            with b.at(route.node, Phase.LEARN), self._owned(route):
                 signals = Signals(self.used[index], b.rows(self._receiver(route)), self._weight(route))
-                for learned in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
-                    yield _full_name(route, learned), learned
+                found = tuple(kind.learn(b, route.matrix, self.trace.read(route.tensors), signals))
+            yield from ((_full_name(route, learned), learned) for learned in found)
         for name, error in self.subspace_errors.items():
             subspace = self.program.subspace[name]
-            with b.at(name, Phase.LEARN):
-                yield from _basis(b, subspace, self.trace, error)
+            with b.at(name, Phase.LEARN), self._owned(subspace):
+                found = tuple(_basis(b, subspace, self.trace, error))
+            yield from found
+
+    @contextmanager
+    def _owned(self, owner: Route | Subspace) -> Iterator[None]:
+        """Ops written inside are the owner's."""
+        ops = self.trace.b.ops
+        start = len(ops)
+        yield
+        self.owner.update(dict.fromkeys(ops[start:], owner))
 
     def _weight(self, route: Route) -> Value | None:
         """The forward weight that a `through` route replaces."""
         weight = None if route.ends is None else route.ends.weight
         return None if weight is None else self.trace.state[weight.name]
+
+
+def constant(b: Builder) -> frozenset[Value]:
+    """Values that are made of no sample: weights, or what was reshaped or scaled of them. They have no error.
+
+    Their cotangents are gradients, and what they do to an error is weight transport.
+    """
+    found = {value for value in b.inputs if value.name not in ("x", "y")}
+    for op in b.ops:
+        if found.issuperset(op.operands):
+            found.add(op.result)
+    return frozenset(found)
 
 
 def _full_name(route: Route, learned: Learned) -> str:

@@ -71,9 +71,7 @@ class Trace:
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)
         parameters = self.read(node.tensors)
-        mode = Mode(
-            node.name, self.training, self.program.spec.train.seed, self.step if self._random(node) else None
-        )
+        mode = Mode(node.name, self.training, self.program.spec.train.seed, lambda: self.step)
         start = len(self.b.ops)
         inputs = [self.values[name] for name in node.inputs]
         value = kind.forward(self.b, node.layer, inputs, parameters, mode)
@@ -83,9 +81,6 @@ class Trace:
         if node.contraction is not None:
             self.contraction[node.name] = self._reader(start, parameters[node.contraction])
         return self.b.named(value, node.name)
-
-    def _random(self, node: Node) -> bool:
-        return self.training and kind_of("fac.layers", node.layer).random
 
     def _reader(self, start: int, weight: Value) -> tuple[Op, int]:
         """The op that contracts with `weight`, and which of its operands is the other one."""

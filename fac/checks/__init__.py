@@ -87,7 +87,6 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (entry.AMBIGUOUS_SITE, entry.ambiguous_site),
     (teaching.NORMATIVE_STEP_TOO_LARGE, teaching.normative_step_too_large),
     (masks.MASK_LEAVES_OUT, masks.mask_leaves_out),
-    (constraints.WEIGHT_TRANSPORT_FORBIDDEN, constraints.weight_transport_forbidden),
     (constraints.RANK_ABOVE_LIMIT, constraints.rank_above_limit),
     (sources.SEVERAL_ERROR_SOURCES, sources.several_error_sources),
     (sources.ROUTE_SKIPS_TOO_FAR, sources.route_skips_too_far),
@@ -105,6 +104,7 @@ ESTIMATES: tuple[tuple[Rule, Check], ...] = (
 """Checks that compute with all shapes and routes, which only in a program without errors mean what they say."""
 
 COMPILING: tuple[tuple[Rule, CostCheck], ...] = (
+    (constraints.WEIGHT_TRANSPORT_FORBIDDEN, constraints.weight_transport_forbidden),
     (costs.BACKWARD_COST_ABOVE_LIMIT, costs.backward_cost_above_limit),
     (costs.PEAK_MEMORY_ABOVE_LIMIT, costs.peak_memory_above_limit),
 )

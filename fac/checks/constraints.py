@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fac.checks.costs import Costs
 from fac.checks.demands import demand
-from fac.checks.flow import Flow
-from fac.checks.places import by_origin, has_weights, head, listed, matrix_of, wired
+from fac.checks.places import by_origin, head, listed, matrix_of
 from fac.diagnostics import Diagnostic, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
@@ -15,12 +15,14 @@ WEIGHT_TRANSPORT_FORBIDDEN = Rule("FAC350", "weight-transport-forbidden")
 RANK_ABOVE_LIMIT = Rule("FAC351", "rank-above-limit")
 
 
-def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
+def weight_transport_forbidden(program: Program, costs: Costs) -> Iterator[Diagnostic]:
     """`constraints.no_weight_transport` is set, and an error depends on a forward weight.
 
     An exact backward pass multiplies the error with the transposed forward weight of each layer that it
     crosses. So does a feedback matrix that is made from, or learns from, the forward weight: `transpose`,
-    `normative`, an `init` by singular value decomposition.
+    `normative`, an `init` by singular value decomposition. The compiled step is asked, not the kinds: what counts is
+    whether an op of the backward pass reads a value that is made of weights and of no sample. One number for each
+    unit, as the gain of a normalisation, is no weight between units.
 
     Bad:
 
@@ -37,31 +39,23 @@ def weight_transport_forbidden(program: Program) -> Iterator[Diagnostic]:
     forbidden = demand(program, "no_weight_transport")
     if forbidden is None:
         return
-    if wired(program):
-        flow = Flow(program)
-        crossed = {
-            reader.name
-            for name in flow.needed
-            for reader in flow.passing(name)
-            if has_weights(reader) and reader.name not in flow.replaced and reader.name in flow.reached
-        }
-        if crossed:
-            nodes = [node for node in program.nodes if node.name in crossed]
-            asked = f", which {forbidden.named} forbids" if forbidden.file else ""
-            yield WEIGHT_TRANSPORT_FORBIDDEN.at(
-                forbidden.place(program, otherwise=head(nodes[0])),
-                f"errors pass through the forward weights of {listed(n.name for n in nodes)}{asked}",
-                help="route them with `through` or `to` routes, or with a rule such as `ldfa`",
-            )
-    for routes in by_origin(program.routes).values():
-        readers = [r for r in routes if kind_of("fac.feedback", r.matrix).transports(r.matrix)]
-        if readers:
-            yield WEIGHT_TRANSPORT_FORBIDDEN.at(
-                matrix_of(program, readers[0]),
-                f"the feedback of {listed(r.node for r in readers)} is made from forward weights, "
-                f"which {forbidden.named} forbids",
-                help="use a matrix and learning rules that read no weight, such as `low_rank` with `oja`",
-            )
+    found = costs.transport
+    if found.exact:
+        first = program.by_name[found.exact[0]]
+        asked = f", which {forbidden.named} forbids" if forbidden.file else ""
+        yield WEIGHT_TRANSPORT_FORBIDDEN.at(
+            forbidden.place(program, otherwise=head(first)),
+            f"errors pass through the forward weights of {listed(found.exact)}{asked}",
+            help="route them with `through` or `to` routes, or with a rule such as `ldfa`",
+        )
+    for owners in by_origin(found.feedback).values():
+        owner = owners[0]
+        names = listed(o.node if isinstance(o, Route) else o.name for o in owners)
+        yield WEIGHT_TRANSPORT_FORBIDDEN.at(
+            matrix_of(program, owner) if isinstance(owner, Route) else (*owner.origin, "basis"),
+            f"the feedback of {names} is made from forward weights, which {forbidden.named} forbids",
+            help="use a matrix and learning rules that read no weight, such as `low_rank` with `oja`",
+        )
 
 
 def rank_above_limit(program: Program) -> Iterator[Diagnostic]:

@@ -13,13 +13,14 @@ from fac.spec.constraints import amount
 
 if TYPE_CHECKING:
     from fac.build.costs import StepCost
+    from fac.build.transport import Transport
 
 BACKWARD_COST_ABOVE_LIMIT = Rule("FAC501", "backward-cost-above-limit")
 PEAK_MEMORY_ABOVE_LIMIT = Rule("FAC502", "peak-memory-above-limit")
 
 
 class Costs:
-    """What a step of a program costs, in float32 at the batch of the spec. Compiled when first asked for."""
+    """What a step of a program costs, in float32 at the batch of the spec, and what it reads. Built when asked."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -31,6 +32,13 @@ class Costs:
         from fac.build.costs import step_cost
 
         return step_cost(self.program, self.batch)
+
+    @cached_property
+    def transport(self) -> Transport:
+        """Where the step depends on forward weights."""
+        from fac.build.transport import transport
+
+        return transport(self.program)
 
     @cached_property
     def ratio(self) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from fac import plugins
 from fac.checks.places import by_origin, listed, matrix_of
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
-from fac.feedback.learning import ways
+from fac.feedback.learning import makes_gradient
 from fac.program.kinds import Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -164,7 +164,7 @@ def _arrays(program: Program) -> Iterator[tuple[Tensor, bool]]:
 
 
 def _steps(rule: Any) -> bool:
-    return ways(rule).teaches and ways(rule).gradient
+    return makes_gradient(rule)
 
 
 def _replaced_decay(program: Program) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from fac.diagnostics import Diagnostic, Path, Rule
 from fac.feedback.learning import ways
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Ends, Program, Route
+from fac.program.reading import WEIGHT, lessons
 from fac.spec.mending import rewritten
 
 RANK_EXCEEDS_SOURCE = Rule("FAC301", "rank-exceeds-source")
@@ -159,8 +160,12 @@ def basis_cannot_learn(program: Program) -> Iterator[Diagnostic]:
     """
     for subspace in program.subspaces:
         rule = ways(subspace.basis)
-        if rule.name == "fixed" or (rule.read is not None and not rule.pair):
+        lesson = lessons(subspace.basis).get("P")
+        if rule.name == "fixed" or (lesson is not None and lesson.reads.isdisjoint(("Q", WEIGHT))):
             continue
-        why = "it learns P together with a Q, and a subspace has none" if rule.pair else "it does not teach P"
+        why = "it does not teach P"
+        if lesson is not None:
+            needs = "together with a Q" if "Q" in lesson.reads else "from a forward weight"
+            why = f"it learns P {needs}, and a subspace has none"
         message = f"`{rule.name}` cannot teach the subspace `{subspace.name}`: {why}"
         yield BASIS_CANNOT_LEARN.at((*subspace.origin, "basis", "rule"), message, help="use `oja` or `fixed`")

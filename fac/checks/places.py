@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from heapq import nlargest
 from os.path import commonprefix
-from typing import Any
+from typing import Any, TypeVar
 
 from fac.diagnostics import Fix, Path
-from fac.program.program import INPUT, Node, Program, Route
+from fac.program.program import INPUT, Node, Program, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import ShortHand
@@ -17,6 +17,7 @@ from fac.spec.layers import WeightedLayer
 from fac.spec.mending import respelt
 from fac.spec.updates import Setting
 
+Written = TypeVar("Written", bound=Route | Subspace)
 SHOWN = 8
 """How many names a help text lists."""
 COMPARED = 500
@@ -96,9 +97,9 @@ def decides(program: Program, tensor: Tensor) -> tuple[Path, Setting] | None:
     return None
 
 
-def by_origin(routes: Iterable[Route]) -> dict[Path, list[Route]]:
+def by_origin(routes: Iterable[Written]) -> dict[Path, list[Written]]:
     """Routes that were written in one place, as a glob or a short-hand writes them: one finding is enough."""
-    found: dict[Path, list[Route]] = {}
+    found: dict[Path, list[Written]] = {}
     for route in routes:
         found.setdefault(route.origin, []).append(route)
     return found

@@ -8,7 +8,7 @@ from math import sqrt
 from fac.checks.laws import variance, wide
 from fac.checks.places import by_origin, decides, listed, matrix_of, short_hand
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.feedback.learning import ways
+from fac.feedback.learning import makes_gradient, ways
 from fac.feedback.low_rank import LowRank
 from fac.feedback.normative import Normative
 from fac.program.lower import kind_of
@@ -89,7 +89,7 @@ def untaught_matrix(program: Program) -> Iterator[Diagnostic]:
 
 def _moved(route: Route, tensor: Tensor) -> bool:
     rule = kind_of("fac.feedback", route.matrix).learning(route.matrix).get(tensor.part)
-    return rule is not None and ways(rule).teaches and ways(rule).gradient
+    return rule is not None and makes_gradient(rule)
 
 
 def normative_step_too_large(program: Program) -> Iterator[Diagnostic]:

@@ -74,7 +74,5 @@ TRANSPOSE = MatrixKind(
     lambda *_: (),
     transpose,
     misfit=no_weight,
-    transports=lambda _: True,
     matrix=own_weight,
-    exact=True,
 )

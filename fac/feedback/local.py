@@ -25,4 +25,4 @@ def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     )
 
 
-LOCAL = LearningKind("local", Local, read=read, pair=True)
+LOCAL = LearningKind("local", Local, read=read)

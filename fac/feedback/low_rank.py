@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fac.feedback.kolen_pollack import KolenPollack
-from fac.feedback.learning import ways
+from fac.feedback.learning import needs_weight, ways
 from fac.feedback.oja import Oja, projected
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
@@ -72,7 +72,10 @@ def spread(matrix: LowRank, ends: Ends) -> Normal:
 def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
     """Something that needs the forward weight on a route that has none, or a rule that cannot teach its factor."""
     needy = [("init", matrix.init == "svd"), ("refresh", matrix.refresh is not None)]
-    needy += [(key, ways(rule).transports) for key, rule in (("read", matrix.read), ("write", matrix.write))]
+    needy += [
+        (key, needs_weight(rule, part))
+        for key, rule, part in (("read", matrix.read, "P"), ("write", matrix.write, "Q"))
+    ]
     for field, needs in needy:
         if needs and ends.weight is None:
             return ShapeError(
@@ -122,9 +125,6 @@ LOW_RANK = MatrixKind(
     apply,
     learn,
     misfit=misfit,
-    transports=lambda matrix: any(
-        (ways(matrix.read).transports, ways(matrix.write).transports, matrix.init == "svd", matrix.refresh)
-    ),
     rank=lambda matrix, ends: int(matrix.rank),
     refresh=lambda matrix: matrix.refresh,
     learning=lambda matrix: {"P": matrix.read, "Q": matrix.write},

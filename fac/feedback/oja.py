@@ -47,4 +47,4 @@ def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     return Learned("P", b.add(p, step), gradient=False)
 
 
-OJA = LearningKind("oja", Oja, read=read, gradient=False)
+OJA = LearningKind("oja", Oja, read=read)

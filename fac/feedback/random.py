@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fac.feedback.learning import ways
+from fac.feedback.learning import needs_weight, ways
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
 from fac.program.tensors import Masked, Role, SvdFactor, Tensor
@@ -60,6 +60,12 @@ def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
         return ShapeError(
             f"`{ways(matrix.learn).name}` cannot teach a full matrix", "use `kolen_pollack`", "learn"
         )
+    if needs_weight(matrix.learn, "B") and ends.weight is None:
+        return ShapeError(
+            "`learn` needs the forward weight, and a `to` route has none",
+            "use it on a `through` route",
+            "learn",
+        )
     if matrix.mask is not None and not isinstance(matrix.learn, Fixed):
         return ShapeError(
             "a masked matrix cannot learn: a step would fill its zeros", "remove `mask` or `learn`", "mask"
@@ -102,7 +108,6 @@ RANDOM = MatrixKind(
     apply,
     learn,
     misfit=misfit,
-    transports=lambda matrix: ways(matrix.learn).transports,
     learning=lambda matrix: {"B": matrix.learn},
     matrix=whole,
     unused=unused,

@@ -84,4 +84,4 @@ LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, homogeneous=T
 TANH = LayerKind("tanh", Tanh, infer, activation)
 SIGMOID = LayerKind("sigmoid", Sigmoid, infer, activation)
 GELU = LayerKind("gelu", Gelu, infer, activation)
-DROPOUT = LayerKind("dropout", Dropout, infer, dropout, random=True, homogeneous=True)
+DROPOUT = LayerKind("dropout", Dropout, infer, dropout, homogeneous=True)

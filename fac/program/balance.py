@@ -14,8 +14,9 @@ from enum import Enum, auto
 
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program, Route
+from fac.program.reading import is_weight, learned, refresh_of, sends_weight
 from fac.program.site import last_weighted
-from fac.program.tensors import SvdFactor, Tensor
+from fac.program.tensors import Tensor
 
 
 class Why(Enum):
@@ -145,17 +146,16 @@ def _conserved(program: Program, balance: Balance) -> Balance:
     """What takes the other side of the balance for its gradient, if anything does."""
     route, above, square = balance.route, balance.above, True
     kind = None if route is None else kind_of("fac.feedback", route.matrix)
-    if route is not None and kind is not None and not kind.exact:
+    if route is not None and kind is not None and not is_weight(route):
         taught = {
             part: way
             for part, rule in kind.learning(route.matrix).items()
             if (way := kind_of("fac.learning", rule)).teaches
         }
-        if kind.refresh(route.matrix):
+        if refresh_of(route):
             return replace(balance, void=Reason(Why.MOVES, ("refresh",)))
-        at_start = any(isinstance(tensor.init, SvdFactor) for tensor in route.tensors)
-        in_learning = any(way.transports for way in taught.values())
-        if kind.transports(route.matrix) and not (at_start or in_learning):
+        # A kind may also learn by itself, by no rule of the spec.
+        if sends_weight(route) or learned(route).keys() - taught.keys():
             return replace(balance, void=Reason(Why.MOVES, (kind.name,)))
         if taught:
             follower = next((t for t in route.tensors if t.part in taught and taught[t.part].follows), None)

@@ -1,4 +1,8 @@
-"""What a plug-in declares. The core's own kinds are declared in the same way, in the folder of their family."""
+"""What a plug-in declares. The core's own kinds are declared in the same way, in the folder of their family.
+
+What a kind reads, and so whether it transports weights or draws random numbers, is no declaration:
+`fac.program.reading` finds it. What is declared here and cannot be found so, `fac.testing.declarations` holds.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +46,13 @@ class Mode:
     node: str
     training: bool
     seed: int
-    step: Value | None
-    """INT scalar, the number of the step; None outside training."""
+    number: Callable[[], Value]
+    """Makes the number of the step an input of the function, when first called."""
+
+    @property
+    def step(self) -> Value | None:
+        """INT scalar, the number of the step; None outside training. What asks for it draws random numbers."""
+        return self.number() if self.training else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,6 @@ class LayerKind(Kind):
     infer: Callable[[Any, str, Sequence[Shape]], Facts]
     """`infer(spec, node name, input shapes)`; raises ShapeError."""
     forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value]
-    random: bool = False
-    """Whether training draws random numbers, for which the step number is needed."""
     homogeneous: bool = False
     """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
     where all but the weight that it contracts with are zero."""
@@ -127,8 +134,6 @@ class MatrixKind(Kind):
     learn: Callable[[Builder, Any, State, Signals], Iterable[Learned]] = lambda *_: ()
     misfit: Callable[[Any, Ends], ShapeError | None] = lambda *_: None
     """Why the operator cannot connect these ends, if it cannot."""
-    transports: Callable[[Any], bool] = lambda _: False
-    """Whether the operator, or its learning, reads the forward weight."""
     rank: Callable[[Any, Ends], int | None] = lambda *_: None
     """The rank that the spec writes out, if it does."""
     refresh: Callable[[Any], int | None] = lambda _: None
@@ -140,8 +145,6 @@ class MatrixKind(Kind):
 
     [reads, writes], as the weight, on a `through` route; [writes, reads] on a `to` route.
     """
-    exact: bool = False
-    """Whether it is the forward weight itself, transposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +159,6 @@ class LearningKind(Kind):
     """P of a low-rank pair, or of a subspace."""
     write: Callable[[Builder, Any, State, Signals], Learned] | None = None
     """Q of a low-rank pair."""
-    transports: bool = False
-    """Whether the rule reads the forward weight."""
-    pair: bool = False
-    """Whether P's rule needs Q, so that it cannot teach the P of a subspace."""
-    gradient: bool = True
-    """Whether it makes pseudo-gradients, which the update rule turns into steps, rather than next values."""
     follows: bool = False
     """Whether the matrix takes the step of the forward weight, so that the weight has to take it, too."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fac.build.costs import Cost, StepCost
 from fac.build.functions import build_step
+from fac.build.transport import Transport, transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
@@ -25,11 +26,11 @@ PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
 def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
     """The table of weighted layers, and one line that sums up."""
     rows = [_row(program, lineage, node) for node in program.weighted]
-    transport = ", ".join(transporting(program, lineage)) or "none"
+    transporting = ", ".join(transport(program).layers(program)) or "none"
     facts = [
         f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
-        f"weight transport: {transport}",
+        f"weight transport: {transporting}",
     ]
     return f"{columns(HEADER, rows)}\n {'     '.join(facts)}\n"
 
@@ -78,13 +79,14 @@ def step_after(program: Program, name: str) -> str:
 
 def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
     """Everything that the tables say, as plain data."""
+    found = transport(program)
     return {
         "spec": program.spec.name,
         "parameters": sum(t.size for node in program.nodes for t in node.tensors),
         "layers": [_layer_data(program, lineage, node) for node in program.nodes],
         "subspaces": [_subspace_data(lineage, subspace) for subspace in program.subspaces],
-        "routes": [_route_data(lineage, route) for route in program.routes],
-        "weight_transport": transporting(program, lineage),
+        "routes": [_route_data(lineage, route, found) for route in program.routes],
+        "weight_transport": found.layers(program),
         "updates": [
             {"name": u.name, "chain": list(u.chain), "still": u.still or None} for u in lineage.updates
         ],
@@ -97,19 +99,6 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
             "backprop": _step_data(cost.backprop),
         },
     }
-
-
-def transporting(program: Program, lineage: Lineage) -> list[str]:
-    """Layers whose forward weight the backward pass or a feedback matrix reads."""
-    read = {
-        v.name
-        for op in lineage.step.ops
-        if op.origin.phase in (Phase.ERROR, Phase.LEARN)
-        for v in op.operands
-    }
-    routes = [r for r in program.routes if kind_of("fac.feedback", r.matrix).transports(r.matrix)]
-    by_routes = {route.node for route in routes}
-    return [n.name for n in program.weighted if n.name in by_routes or any(t.name in read for t in n.tensors)]
 
 
 def number(value: int) -> str:
@@ -223,7 +212,7 @@ def _subspace_data(lineage: Lineage, subspace: Subspace) -> dict[str, Any]:
     }
 
 
-def _route_data(lineage: Lineage, route: Route) -> dict[str, Any]:
+def _route_data(lineage: Lineage, route: Route, found: Transport) -> dict[str, Any]:
     assert route.ends is not None
     kind = kind_of("fac.feedback", route.matrix)
     return {
@@ -241,7 +230,7 @@ def _route_data(lineage: Lineage, route: Route) -> dict[str, Any]:
         "state": [t.name for t in route.tensors],
         "learned": _learned(lineage, route),
         "used": all(t.name in lineage.state for t in route.tensors),
-        "weight_transport": kind.transports(route.matrix),
+        "weight_transport": route in found.feedback,
     }
 
 

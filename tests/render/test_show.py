@@ -8,6 +8,7 @@ import pytest
 
 import fac
 from fac.build.costs import cost, optimised_step
+from fac.build.transport import transport
 from fac.diagnostics import FacError
 from fac.program.lower import lower
 from fac.program.program import Program
@@ -114,7 +115,7 @@ def test_updates() -> None:
 
 def test_the_exact_error_shows_its_weight_transport() -> None:
     made = program({"rule": "bp"}, RESIDUAL)
-    assert show.transporting(made, lineage(made)) == ["fc2", "logits"]
+    assert transport(made).layers(made) == ["fc2", "logits"]
     assert chains(made)["fc2.weight"] == "<- sgd <- fc2.error x h1 <- relu' <- join.error"
     assert chains(made)["join.error"] == "<- W^T (logits.weight) <- loss error"
     # The skip stands beside the layer that it jumps over.
@@ -129,7 +130,7 @@ def test_layers_that_a_rule_freezes() -> None:
     made = program({"rule": "shallow"})
     assert chains(made)["fc1.weight"] == chains(made)["fc1.bias"] == "frozen"
     assert rows(made)["fc1"] == ["-", "-", "-", "frozen"]
-    assert show.transporting(made, lineage(made)) == []
+    assert transport(made).layers(made) == []
 
 
 def test_direct_routes() -> None:
@@ -185,7 +186,7 @@ def test_identity_leaves_no_op_but_is_named_in_the_table() -> None:
 
 def test_normative_learning_reads_the_weight() -> None:
     made = program({"rule": "ldfa", "rank": 1, "learn": "normative"})
-    assert show.transporting(made, lineage(made)) == ["logits"]
+    assert transport(made).layers(made) == ["logits"]
     assert chains(made)["logits.feedback.Q"] == "<- sgd <- normative <- logits.weight"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.program.lower import kind_of
-from fac.program.program import INPUT, Node, Program
+from fac.program.program import INPUT, Node, Program, Shape
+from fac.program.reading import draws
 from fac.render.diff.align import Alignment
 from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject
 from fac.render.diff.models import described, differing, laws
@@ -27,11 +27,12 @@ class Network:
         """Whether a layer reads the one before it and nothing else."""
         return node.inputs == (self.before[node.name],)
 
-    def reads(self, node: Node) -> tuple[Plain, ...]:
+    def reads(self, node: Node) -> tuple[Shape, ...]:
         """The shapes that a layer is given."""
         program = self.program
         return tuple(
-            program.spec.input.shape if name == INPUT else program.by_name[name].shape for name in node.inputs
+            program.spec.input.shape if name == INPUT else (program.by_name[name].shape or ())
+            for name in node.inputs
         )
 
 
@@ -49,7 +50,7 @@ def layers(old: Program, new: Program, alignment: Alignment) -> Iterator[Item]:
             continue
         before = partner[node.name]
         changes = tuple(_changes(one, other, before, node, alignment))
-        if changes or (before.name != node.name and (_matters(before) or _matters(node))):
+        if changes or (before.name != node.name and (_matters(one, before) or _matters(other, node))):
             note = OTHER_STATE if before.name != node.name and node.tensors and not changes else ""
             yield Item(Subject.of(layer=before.name), Subject.of(layer=node.name), changes, note)
 
@@ -67,9 +68,9 @@ def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:
     yield "after", network.before[node.name]
 
 
-def _matters(node: Node) -> bool:
+def _matters(network: Network, node: Node) -> bool:
     """Whether anything depends on the name of a layer: its state, its masks, or someone who wrote it."""
-    return bool(node.layer.name or node.tensors or kind_of("fac.layers", node.layer).random)
+    return bool(node.layer.name or node.tensors or draws(node, network.reads(node)))
 
 
 def _changes(

@@ -8,11 +8,11 @@ from functools import cached_property
 
 from fac.build.costs import backprop, optimised_step, step_cost
 from fac.build.functions import all_tensors
+from fac.build.transport import transport
 from fac.feedback.exact import Transpose
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.tensors import Tensor
 from fac.render.lineage import LOSS_ERROR, Lineage, Way
-from fac.render.show import transporting
 from fac.step.cost import Tally, count, peak_bytes
 from fac.step.ir import Function, Phase
 
@@ -61,7 +61,7 @@ class Side:
     @cached_property
     def transporting(self) -> tuple[str, ...]:
         """Layers whose forward weight an error depends on."""
-        return tuple(transporting(self.program, self.lineage))
+        return tuple(transport(self.program).layers(self.program))
 
     def moved(self, tensor: Tensor) -> bool:
         """Whether an update rule moves a tensor in each step."""

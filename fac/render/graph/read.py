@@ -11,6 +11,7 @@ from fac.checks.flow import Flow
 from fac.checks.places import has_weights, learns
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Node, Program, Route
+from fac.program.reading import made_from_weight
 from fac.render.graph.topology import Flowing, Key, Link, Operator, Reading, Station, Topology
 from fac.render.lineage import learning, learning_rules, symbols
 from fac.spec.feedback import Learning
@@ -197,7 +198,7 @@ def _operator(route: Route) -> Operator:
         route.matrix.scale,
         route.through,
         route.add,
-        route.through and (kind.transports(route.matrix) or any(map(_follows, learning_rules(route.matrix)))),
+        route.through and (made_from_weight(route) or any(map(_follows, learning_rules(route.matrix)))),
     )
 
 

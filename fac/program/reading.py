@@ -1,0 +1,159 @@
+"""What a kind reads, found by building it alone instead of asking it: nobody has to declare it, and nobody can forget.
+
+Each function hands the kind a builder of its own, and follows what it made back to the inputs. A kind that cannot be
+built reads nothing here: why it cannot is reported when the step is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from fac.program.kinds import LearningKind, MatrixKind, Mode, Signals
+from fac.program.lower import kind_of
+from fac.program.program import Node, Route, Shape
+from fac.program.tensors import SvdFactor
+from fac.spec.feedback import Learning
+from fac.step.builder import Builder
+from fac.step.ir import Value
+from fac.step.types import DType, N, Type
+
+WEIGHT = "weight"
+READS, WRITES, RANK = 4, 3, 2
+"""Of the small operator on which a way to learn is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a way to learn makes for one matrix, and of what."""
+
+    gradient: bool
+    """Whether it is a pseudo-gradient, which the update rule turns into a step, or else the next value."""
+    reads: frozenset[str]
+    """Of `error`, `receiver` and `weight`, and of the operator's matrices by the last part of their names."""
+
+
+def lessons(rule: Learning) -> Mapping[str, Lesson]:
+    """What a rule makes for each matrix that it can teach: a full `B`, or `P` or `Q` of a low-rank pair."""
+    try:
+        return _lessons(rule)
+    except TypeError:  # a model of a plug-in need not have a hash
+        return _lessons.__wrapped__(rule)
+
+
+def sends_weight(route: Route) -> bool:
+    """Whether the output of a route's operator is made of the forward weight."""
+    if route.ends is None:
+        return False
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    b, state, signals = _given(route)
+    try:
+        sent = kind.apply(b, route.matrix, state, signals.error, signals.weight)
+    except Exception:
+        return False
+    return signals.weight in leaves(b, sent)
+
+
+def is_weight(route: Route) -> bool:
+    """Whether a route's operator is the forward weight itself, as its `matrix` says: the exact error."""
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    if kind.matrix is None or route.ends is None:
+        return False
+    b, state, signals = _given(route)
+    try:
+        whole = kind.matrix(b, route.matrix, route.ends, state, signals.weight)
+    except Exception:
+        return False
+    return whole is signals.weight
+
+
+def made_from_weight(route: Route) -> bool:
+    """Whether the forward weight has a say in a route: in its output, its learning, its start, or between steps."""
+    at_start = any(isinstance(tensor.init, SvdFactor) for tensor in route.tensors)
+    return at_start or refresh_of(route) is not None or sends_weight(route) or any(learned(route).values())
+
+
+def learned(route: Route) -> Mapping[str, bool]:
+    """What a route's operator learns, by the last part of the name of the matrix: whether from the forward weight."""
+    if route.ends is None:
+        return {}
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    b, state, signals = _given(route)
+    try:
+        found = tuple(kind.learn(b, route.matrix, state, signals))
+    except Exception:
+        return {}
+    return {one.tensor: signals.weight in leaves(b, one.value) for one in found}
+
+
+def refresh_of(route: Route) -> int | None:
+    """Every how many steps the factors of a route are set anew from the SVD of its weight, if ever."""
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    return None if route.ends is None or route.ends.weight is None else kind.refresh(route.matrix)
+
+
+def draws(node: Node, inputs: Iterable[Shape]) -> bool:
+    """Whether a layer, given inputs of these shapes, asks for the number of the step, and so draws random numbers."""
+    b, asked = Builder(), list[Value]()
+
+    def step() -> Value:
+        asked.append(b.scalar("step", DType.INT) if not asked else asked[0])
+        return asked[0]
+
+    given = [b.input(f"input.{i}", Type((N, *shape))) for i, shape in enumerate(inputs)]
+    state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.tensors}
+    try:
+        kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, Mode(node.name, True, 0, step))
+    except Exception:
+        return False
+    return bool(asked)
+
+
+def leaves(b: Builder, value: Value) -> frozenset[Value]:
+    """What a value is made of and no op of the builder makes."""
+    made = {op.result: op for op in b.ops}
+    stack, seen = [value], set[Value]()
+    while stack:
+        value = stack.pop()
+        if value not in seen:
+            seen.add(value)
+            stack += made[value].operands if value in made else ()
+    return frozenset(seen - made.keys())
+
+
+@cache
+def _lessons(rule: Learning) -> Mapping[str, Lesson]:
+    kind: LearningKind = kind_of("fac.learning", rule)
+    found: dict[str, Lesson] = {}
+    for teach in (kind.full, kind.read, kind.write):
+        b = Builder()
+        shapes = {"B": (READS, WRITES), "P": (RANK, READS), "Q": (WRITES, RANK)}
+        state = {part: b.input(part, Type(shape)) for part, shape in shapes.items()}
+        signals = _signals(b, READS, WRITES, WEIGHT)
+        try:
+            said = None if teach is None else teach(b, rule, state, signals)
+        except Exception:
+            continue
+        if said is not None:
+            found[said.tensor] = Lesson(said.gradient, frozenset(leaf.name for leaf in leaves(b, said.value)))
+    return found
+
+
+def _given(route: Route) -> tuple[Builder, dict[str, Value], Signals]:
+    """What a step would hand to the operator of a route."""
+    b, ends = Builder(), route.ends
+    assert ends is not None
+    signals = _signals(b, ends.reads, ends.writes, None if ends.weight is None else ends.weight.name)
+    own = {} if signals.weight is None else {signals.weight.name: signals.weight}
+    # State is found by its name in a step too, so that a matrix which calls itself like the weight is the weight.
+    state = {t.part: own.get(t.name) or b.input(t.name, Type(t.shape)) for t in route.tensors}
+    return b, state, signals
+
+
+def _signals(b: Builder, reads: int, writes: int, weight: str | None) -> Signals:
+    return Signals(
+        b.input("error", Type((N, reads))),
+        b.input("receiver", Type((N, writes))),
+        None if weight is None else b.input(weight, Type((reads, writes))),
+    )
