@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def products(factor: float) -> Compiled:
     return Compiled(
         name="products", spec_hash="0" * 16, version="0", forward=forward, evaluate=evaluate, step=step, probe=probe,
         state=(Slot("weight", (1,), True),), sample=(3,), output=(3,), classes=False, lr=0.1,
-        initial=lambda: {"weight": np.array([factor])},
+        initial=lambda given=MappingProxyType({}): {"weight": np.array([factor])},
     )  # fmt: skip
 
 
