@@ -69,6 +69,11 @@ def cross_entropy_input(g: Any, z: Array, y: Array) -> Any:
     return g * (np.exp(log_softmax(z)) - np.eye(z.shape[1], dtype=z.dtype)[y]) / len(z)
 
 
+def tensor(r: Run, x: Any) -> Array:
+    """An array; of a Python number, which has double precision, one of the type of the run."""
+    return np.asarray(x, r.dtype if isinstance(x, float) else None)
+
+
 def cast(r: Run, x: Any) -> Any:
     """Another element type; Python scalars stay Python scalars."""
     if isinstance(x, int | float):
@@ -94,6 +99,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "exp": lambda r, x: np.exp(x),
     "log": lambda r, x: np.log(x),
     "erf": lambda r, x: erf(x),
+    "stop_gradient": lambda r, x: x,
     "relu": lambda r, x: np.maximum(x, 0),
     "relu_input": lambda r, g, y: g * (y > 0),
     "leaky_relu": lambda r, x: np.where(x > 0, x, r["slope"] * x),
@@ -107,12 +113,12 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "matmul": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
     "project": lambda r, d, p: d @ np.linalg.pinv(p, max(p.shape) * np.finfo(p.dtype).eps) @ p,
     "dot": lambda r, a, b: np.vdot(a, b),
-    "sum": lambda r, x: x.sum(r["axes"], keepdims=r["keep"]),
-    "mean": lambda r, x: x.mean(r["axes"]),
-    "max": lambda r, x: x.max(r["axes"], keepdims=r["keep"]),
+    "sum": lambda r, x: np.sum(x, r["axes"], keepdims=r["keep"]),
+    "mean": lambda r, x: np.mean(x, r["axes"]),
+    "max": lambda r, x: np.max(x, r["axes"], keepdims=r["keep"]),
     "batch_size": lambda r: float(r.n),
-    "reshape": lambda r, x: x.reshape(r.shape),
-    "broadcast_to": lambda r, x: np.broadcast_to(x, r.shape),
+    "reshape": lambda r, x: tensor(r, x).reshape(r.shape),
+    "broadcast_to": lambda r, x: np.broadcast_to(tensor(r, x), r.shape),
     "argmax": lambda r, x: x.argmax(-1),
     "log_softmax": lambda r, z: log_softmax(z),
     "cross_entropy": lambda r, z, y: -log_softmax(z)[np.arange(len(z)), y].mean(),

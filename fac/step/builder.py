@@ -8,7 +8,7 @@ from math import prod
 
 from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
 from fac.step.ops import OPS
-from fac.step.types import SCALAR, DType, N, Shape, Type, flat
+from fac.step.types import SCALAR, DType, N, Shape, Type, TypeRuleError, flat
 
 Operand = Value | float
 """A number stands for a constant of the FLOAT type."""
@@ -63,9 +63,19 @@ class Builder:
         """Append one op. Its result type comes from the op's shape rule.
 
         Raises:
-            TypeRuleError: the operands do not fit the op.
+            TypeRuleError: there is no such op, or it takes other operands or attributes.
         """
-        type = OPS[kind].type(tuple(v.type for v in operands), attributes)
+        definition = OPS.get(kind)
+        if definition is None:
+            raise TypeRuleError(f"there is no op `{kind}`")
+        if len(operands) != len(definition.vjp):
+            raise TypeRuleError(f"`{kind}` takes {len(definition.vjp)} operands, not {len(operands)}")
+        if attributes.keys() != definition.attributes:
+            named = [
+                ", ".join(map(repr, sorted(names))) or "none" for names in (definition.attributes, attributes)
+            ]
+            raise TypeRuleError(f"`{kind}` has the attributes {named[0]}, not {named[1]}")
+        type = definition.type(tuple(v.type for v in operands), attributes)
         origin = self._origin
         value = Value(self._unique(f"{origin.node}.{kind}" if origin.node else kind), type)
         self.ops.append(Op(kind, operands, tuple(sorted(attributes.items())), value, origin))
@@ -163,15 +173,19 @@ class Builder:
         """X limited to [low, high]."""
         return self.emit("clamp", x, low=low, high=high)
 
+    def stop_gradient(self, x: Value) -> Value:
+        """X, as a constant: no error goes back through here. For masks and other ways out of the derivative."""
+        return self.emit("stop_gradient", x)
+
     # -- reductions and shapes -------------------------------------------------------------------------------
 
     def sum(self, x: Value, axes: Sequence[int], keep: bool = False) -> Value:
-        """Sum over `axes`; they stay as 1 if `keep`."""
-        return self.emit("sum", x, axes=tuple(axes), keep=keep)
+        """Sum over `axes`; they stay as 1 if `keep`. Over none, x itself."""
+        return self.emit("sum", x, axes=tuple(axes), keep=keep) if axes else x
 
     def mean(self, x: Value, axes: Sequence[int]) -> Value:
-        """Mean over `axes`."""
-        return self.emit("mean", x, axes=tuple(axes))
+        """Mean over `axes`. Over none, x itself."""
+        return self.emit("mean", x, axes=tuple(axes)) if axes else x
 
     def dot(self, a: Value, b: Value) -> Value:
         """<a, b> = sum of all a*b: a scalar."""

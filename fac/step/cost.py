@@ -11,7 +11,7 @@ from fac.step.types import Batch, DType, numel
 FLOAT_BYTES = 4
 """Of a FLOAT element, unless told otherwise: float32."""
 
-VIEWS = frozenset({"reshape", "broadcast_to"})
+VIEWS = frozenset({"reshape", "broadcast_to", "stop_gradient"})
 """Ops that every backend answers with another view of the same memory: nothing moves."""
 
 

@@ -2,6 +2,10 @@
 
 `cotangent(v)` is dL/dv: the sum, over the readers of v, of their vector-Jacobian products. A `through` edit
 replaces one term of that sum, a `to` edit replaces (or joins) the whole sum. Nothing is built that no one asked for.
+
+An op without a derivative (`fac.step.ops.base.Without`) adds nothing to that sum only where it is a `stop_gradient`, or
+where the loss does not depend on its result. Otherwise to ask for the sum is an error: a term left out in silence would
+be a wrong gradient.
 """
 
 from __future__ import annotations
@@ -9,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fac.diagnostics import FacError
 from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.ops import OPS
+from fac.step.ops.base import STOP, Vjp, Without
+from fac.step.types import DType
 
 Send = Callable[[Builder, Value], Value]
 """`send(builder, error)` writes what a feedback operator makes of an error."""
@@ -37,6 +44,16 @@ class Edits:
     """What arrives at a value besides or instead of the exact sum."""
     cut: frozenset[Value] = frozenset()
     """Values whose exact sum is not computed."""
+
+
+class NoDerivativeError(FacError):
+    """The error of a value would have to go back through an op that has no derivative there."""
+
+    def __init__(self, op: Op, value: Value, why: str) -> None:
+        """The op, that operand of it whose error was asked for, and why there is none."""
+        node = f" of layer `{op.origin.node}`" if op.origin.node else ""
+        super().__init__(f"the error of `{value.name}` cannot go back through `{op.kind}`{node}: {why}")
+        self.op, self.value, self.why = op, value, why
 
 
 class Reverse:
@@ -66,7 +83,10 @@ class Reverse:
     def cotangent(self, value: Value) -> Value | None:
         """dL/dvalue under the routing, or None if no error reaches it. An explicit stack: depth is no limit.
 
+        A value that is not FLOAT has none. What stands for it here says only whether the loss depends on it.
+
         Raises:
+            NoDerivativeError: the loss depends on the value through an op without a derivative.
             RuntimeError: errors feed one another in a cycle (checks report this with positions: FAC305).
         """
         stack, waiting = [value], set[Value]()
@@ -93,7 +113,7 @@ class Reverse:
         return [
             (op, i)
             for op, i in self.readers.get(value, ())
-            if (op, i) not in self.edits.through and OPS[op.kind].vjp and OPS[op.kind].vjp[i] is not None
+            if (op, i) not in self.edits.through and OPS[op.kind].vjp[i] is not STOP
         ]
 
     def _injections(self, value: Value) -> Sequence[Injection]:
@@ -109,12 +129,14 @@ class Reverse:
         phase = Phase.GRADIENT if value in self.parameters else Phase.ERROR
         terms: list[Value] = []
         node = "loss"
-        for op, index in self._exact(value):
-            vjp, g = OPS[op.kind].vjp[index], self.memo[op.result]
-            if vjp is not None and g is not None:
-                node = op.origin.node
-                with self.b.at(node, phase):
-                    terms.append(vjp(self.b, op, g))
+        arrived = [(op, i, g) for op, i in self._exact(value) if (g := self.memo[op.result]) is not None]
+        if value.type.dtype != DType.FLOAT:
+            return arrived[0][2] if arrived else None
+        for op, index, g in arrived:
+            vjp = _derivative(op, index)
+            node = op.origin.node
+            with self.b.at(node, phase):
+                terms.append(vjp(self.b, op, g))
         for injection in self._injections(value):
             g = self.memo[injection.source]
             if g is not None:
@@ -132,3 +154,10 @@ class Reverse:
                 self.b.named(part, f"{self.prefix}{value.name}.error.part")
         kind = "gradient" if value in self.parameters else "error"
         return self.b.named(total, f"{self.prefix}{value.name}.{kind}")
+
+
+def _derivative(op: Op, index: int) -> Vjp:
+    vjp = OPS[op.kind].vjp[index]
+    if isinstance(vjp, Without):
+        raise NoDerivativeError(op, op.operands[index], vjp.why)
+    return vjp

@@ -44,7 +44,7 @@ SCALAR = Type(())
 
 
 class TypeRuleError(ValueError):
-    """Operands that an op does not take. A defect of the compiler, never of a spec."""
+    """Operands that an op does not take. A defect of the compiler or of a plug-in, never of a spec."""
 
 
 def numel(shape: Shape, n: int) -> int:

@@ -97,6 +97,8 @@ CALLS = (
     Call("add", (i(N), i()), i(N)),
     Call("mul", (i(N), i()), i(N)),
     Call("equal", (i(N), i(N)), b(N)),
+    Call("equal", (f(N, 3), f(3)), b(N, 3)),
+    Call("equal", (f(N, 3), f()), b(N, 3)),
     Call("less", (f(N, 3), f(3)), b(N, 3)),
     Call("less", (f(), f(N)), b(N)),
     Call("less", (f(N), f()), b(N)),
@@ -111,6 +113,8 @@ CALLS = (
         for kind in ("exp", "log", "erf")
         for shape in ((N, 3), ())
     ),
+    Call("stop_gradient", (f(N, 3),), f(N, 3)),
+    Call("stop_gradient", (f(),), f()),
     Call("log_softmax", (f(N, 3),), f(N, 3)),
     *(Call(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
     Call("leaky_relu", (f(N, 3),), f(N, 3), {"slope": 0.1}),
@@ -137,6 +141,7 @@ CALLS = (
     Call("max", (f(N, 3),), f(N, 1), {"axes": (1,), "keep": True}),
     Call("max", (f(N, 3),), f(), {"axes": (0, 1), "keep": False}),
     Call("batch_size", (), f()),
+    Call("reshape", (f(),), f(1, 1), {"shape": (1, 1)}),
     Call("reshape", (f(N, 2, 3),), f(N, 6), {"shape": (N, 6)}),
     Call("broadcast_to", (f(3),), f(N, 3), {"shape": (N, 3)}),
     Call("broadcast_to", (f(N, 1),), f(N, 3), {"shape": (N, 3)}),

@@ -11,7 +11,7 @@ from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import N, Shape, Type
 from fac.testing import calls
-from fac.testing.calls import Call, f, i
+from fac.testing.calls import Call, b, f, i
 
 SAMPLES = 4
 """The batch size that N stands for."""
@@ -20,24 +20,32 @@ Refused = tuple[Type, ...]
 UNEQUAL: tuple[Refused, ...] = ((f(N, 3), f(N, 4)), (f(3), i(3)))
 WRONG_LABELS: tuple[Refused, ...] = ((f(N, 3), f(N)), (f(N, 3), i(3)), (f(N), i(N)))
 ELEMENTWISE = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "less")
+NO_FLOATS: tuple[Refused, ...] = ((i(N, 3),), (b(N, 3),))
 INPUTS = ("relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input", "gelu_input")
 
 REFUSED: dict[str, tuple[Refused, ...]] = {
     **dict.fromkeys(ELEMENTWISE, UNEQUAL),
+    **dict.fromkeys(("add", "sub", "mul", "maximum", "minimum"), (*UNEQUAL, (b(N), b(N)))),
+    **dict.fromkeys(("div", "pow"), (*UNEQUAL, (i(N), i(N)))),
     **dict.fromkeys(INPUTS, ((f(N, 3), f(3)), (f(N), i(N)))),
-    **dict.fromkeys(("bit_xor", "bit_and"), ((i(N), f()), (i(N), i(3)))),
-    "shift_right": ((i(N), f()),),
+    **dict.fromkeys(("bit_xor", "bit_and"), ((i(N), f()), (i(N), i(3)), (f(N), f(N)))),
+    "shift_right": ((i(N), f()), (f(N), f(N))),
     "equal": ((i(N), f(N)), (i(N), i(3))),
     "matmul": ((f(N, 3), f(5, 2)), (f(3), f(3, 2)), (f(N, 3, 3), f(3, 2)), (i(N, N), i(N, N))),
     "project": ((f(N, 3), f(2, 4)), (f(N), f(2, 3))),
-    "dot": ((f(N, 3), f(3, N)), (f(3), i(3))),
-    "sum": ((f(),),),
-    "mean": ((f(N),),),
-    "max": ((f(N),),),
+    "dot": ((f(N, 3), f(3, N)), (f(3), i(3)), (i(3), i(3))),
+    "sum": ((b(N, 3),),),
+    "mean": ((i(N, 3),),),
+    "max": ((b(N, 3),),),
+    **dict.fromkeys(("relu", "leaky_relu", "tanh", "sigmoid", "gelu"), NO_FLOATS),
+    **dict.fromkeys(("sqrt", "clamp", "exp", "log", "erf"), NO_FLOATS),
+    "log_softmax": ((f(),), *NO_FLOATS),
+    "neg": ((b(N),),),
+    "argmax": ((f(),),),
     "reshape": ((f(N, 5),), (f(6),), (f(N, N),)),
     "broadcast_to": ((f(2),), (f(2, N, 3),)),
     "cross_entropy": WRONG_LABELS,
-    "cross_entropy_input": tuple((f(), *labels) for labels in WRONG_LABELS),
+    "cross_entropy_input": (*((f(), *labels) for labels in WRONG_LABELS), (f(N), f(N, 3), i(N))),
 }
 """By the kind of the op, whatever its attributes."""
 

@@ -10,7 +10,8 @@ import pytest
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.ops import OPS
-from fac.step.reverse import Edits, Reverse
+from fac.step.ops.base import DISCRETE, STOP, Without
+from fac.step.reverse import Edits, NoDerivativeError, Reverse
 from fac.step.types import Batch, DType, Type, TypeRuleError
 from fac.step.verify import verify
 from fac.testing.calls import CALLS, Call
@@ -18,7 +19,15 @@ from fac_reference.interpreter import run
 from tests.step.op_cases import REFUSED, SAMPLES, concrete, draw, function_of, x_of
 
 EACH = pytest.mark.parametrize("call", CALLS, ids=lambda call: call.id)
-DIFFERENTIABLE = [call for call in CALLS if any(OPS[call.kind].vjp) and call.result.dtype == DType.FLOAT]
+FLOATS = [
+    (call, k)
+    for call in CALLS
+    for k, type in enumerate(call.operands)
+    if type.dtype == DType.FLOAT and OPS[call.kind].vjp[k] is not STOP
+]
+SMOOTH = [(call, k) for call, k in FLOATS if not isinstance(OPS[call.kind].vjp[k], Without)]
+UNWRITTEN = {("project", 1)}
+"""Where there is a derivative and reverse mode refuses to go, because nobody has needed it: the op says why."""
 
 STEP = 3e-6
 TOLERANCE = 1e-8
@@ -48,6 +57,38 @@ def test_refused(call: Call, operands: tuple[Type, ...]) -> None:
     assert not builder.ops
 
 
+@pytest.mark.parametrize("axes", [(2,), (-1,), (0, 0), ()])
+@pytest.mark.parametrize("settings", [("sum", {"keep": True}), ("mean", {}), ("max", {"keep": False})])
+def test_a_reduction_is_over_different_axes_of_its_operand(
+    settings: tuple[str, dict[str, bool]], axes: tuple[int, ...]
+) -> None:
+    kind, rest = settings
+    builder = Builder()
+    x = builder.input("x", Type((2, 3)))
+    with pytest.raises(TypeRuleError, match="are not different axes of" if axes else "at least one axis"):
+        builder.emit(kind, x, axes=axes, **rest)
+
+
+def test_a_sum_or_a_mean_over_no_axes_is_the_operand() -> None:
+    builder = Builder()
+    x = builder.input("x", Type(()))
+    assert builder.sum(x, range(0)) is builder.mean(x, ()) is x
+
+
+def test_what_a_call_needs_is_said() -> None:
+    builder = Builder()
+    x = builder.input("x", Type((2, 3)))
+    for message, kind, operands, attributes in (
+        ("there is no op `swish`", "swish", (x,), {}),
+        ("`add` takes 2 operands, not 1", "add", (x,), {}),
+        ("`clamp` has the attributes 'high', 'low', not 'high'", "clamp", (x,), {"high": 1.0}),
+        ("`exp` has the attributes none, not 'axes'", "exp", (x,), {"axes": (0,)}),
+    ):
+        with pytest.raises(TypeRuleError, match=message):
+            builder.emit(kind, *operands, **attributes)
+    assert not builder.ops
+
+
 @EACH
 def test_result_has_the_type_that_the_rule_states(call: Call) -> None:
     function = function_of(call, lambda _, result: {"result": result}, "forward")
@@ -58,26 +99,36 @@ def test_result_has_the_type_that_the_rule_states(call: Call) -> None:
 
 
 @EACH
-def test_one_vjp_per_operand_or_none_at_all(call: Call) -> None:
-    assert len(OPS[call.kind].vjp) in (0, len(call.operands))
+def test_an_op_says_of_each_operand_what_its_derivative_is(call: Call) -> None:
+    assert len(OPS[call.kind].vjp) == len(call.operands)
 
 
-@pytest.mark.parametrize("call", DIFFERENTIABLE, ids=lambda call: call.id)
-def test_vjp_is_the_derivative(call: Call) -> None:
-    function, flows = _with_gradients(call)
+@pytest.mark.parametrize(("call", "k"), SMOOTH, ids=lambda value: getattr(value, "id", value))
+def test_vjp_is_the_derivative(call: Call, k: int) -> None:
+    function = _differentiated(call, k)
     verify(function)
+    assert dict(function.outputs)["g"].type == call.operands[k]
     inputs = {"x": x_of(), **draw(call), "w": _weights(call)}
-    found = run(function, inputs, np.dtype("float64"))
-    for k in flows:
-        expected = _central(function, inputs, f"a{k}")
-        np.testing.assert_allclose(found[f"g{k}"], expected, rtol=0, atol=TOLERANCE)
+    found = run(function, inputs, np.dtype("float64"))["g"]
+    np.testing.assert_allclose(found, _central(function, inputs, f"a{k}"), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("call", DIFFERENTIABLE, ids=lambda call: call.id)
-def test_vjp_has_the_type_of_its_operand(call: Call) -> None:
-    function, flows = _with_gradients(call)
-    types = {name: value.type for name, value in function.outputs}
-    assert all(types[f"g{k}"] == call.operands[k] for k in flows)
+@pytest.mark.parametrize(
+    ("call", "k"), [one for one in FLOATS if one not in SMOOTH], ids=lambda value: getattr(value, "id", value)
+)
+def test_where_an_op_has_no_vjp_its_result_moves_in_steps(call: Call, k: int) -> None:
+    """So that nobody leaves out the vjp of an op that has a derivative, and calls it discrete."""
+    function = _weighed(call)
+    inputs = {"x": x_of(), **draw(call), "w": _weights(call)}
+    moves = _central(function, inputs, f"a{k}").any()
+    assert moves == ((call.kind, k) in UNWRITTEN)
+    assert (OPS[call.kind].vjp[k] is DISCRETE) == (not moves)
+
+
+@pytest.mark.parametrize(("call", "k"), [one for one in FLOATS if one not in SMOOTH])
+def test_where_an_op_has_no_vjp_to_ask_for_one_is_an_error(call: Call, k: int) -> None:
+    with pytest.raises(NoDerivativeError, match=f"`a{k}` cannot go back through `{call.kind}`"):
+        _differentiated(call, k)
 
 
 def _weights(call: Call) -> Any:
@@ -85,18 +136,26 @@ def _weights(call: Call) -> Any:
     return float(w) if w.shape == () else w
 
 
-def _with_gradients(call: Call) -> tuple[Function, list[int]]:
-    """<result, w>, and its cotangents at those operands that a derivative flows to."""
-    flows = [k for k, vjp in enumerate(OPS[call.kind].vjp) if vjp is not None]
+def _weighed(call: Call) -> Function:
+    """<result, w>."""
+    return function_of(call, lambda builder, result: {"loss": _loss(builder, result)}, "forward")
+
+
+def _loss(builder: Builder, result: Value) -> Value:
+    return builder.dot(builder.cast(result, DType.FLOAT), builder.input("w", Type(result.type.shape)))
+
+
+def _differentiated(call: Call, k: int) -> Function:
+    """<result, w>, and its cotangent at operand number k."""
 
     def finish(builder: Builder, result: Value) -> dict[str, Value]:
-        loss = builder.dot(result, builder.input("w", result.type))
-        reverse = Reverse(builder, loss, Edits(), frozenset())
-        operands = {v.name: v for v in builder.inputs}
-        found = {k: reverse.cotangent(operands[f"a{k}"]) for k in flows}
-        return {"loss": loss} | {f"g{k}": g for k, g in found.items() if g is not None}
+        loss = _loss(builder, result)
+        operand = next(v for v in builder.inputs if v.name == f"a{k}")
+        g = Reverse(builder, loss, Edits(), frozenset()).cotangent(operand)
+        assert g is not None
+        return {"loss": loss, "g": g}
 
-    return function_of(call, finish, "forward"), flows
+    return function_of(call, finish, "forward")
 
 
 def _central(function: Function, inputs: dict[str, Any], name: str) -> Any:

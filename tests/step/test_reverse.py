@@ -9,8 +9,8 @@ import pytest
 
 from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
-from fac.step.reverse import Edits, Injection, Reverse
-from fac.step.types import N, Type
+from fac.step.reverse import Edits, Injection, NoDerivativeError, Reverse
+from fac.step.types import DType, N, Type
 from fac.step.verify import verify
 from fac_reference.interpreter import run
 
@@ -99,12 +99,86 @@ def test_none_where_no_error_arrives() -> None:
     assert reverse.cotangent(aside) is None
 
 
-def test_no_derivative_flows_through_integers() -> None:
+def gate(b: Builder, x: Value) -> Value:
+    """FLOAT 1 where x > 0: flat almost everywhere."""
+    return b.cast(b.less(0.0, x), DType.FLOAT)
+
+
+def labels(b: Builder, x: Value) -> Value:
+    """The number of the largest entry, by way of two values that are not FLOAT."""
+    return b.cast(b.emit("mul", b.argmax(x), b.constant(3)), DType.FLOAT)
+
+
+def test_ways_that_do_not_lead_to_the_loss_need_no_derivative() -> None:
     b = Builder()
     x = b.input("x", X)
-    b.equal(b.argmax(x), b.argmax(x))
+    labels(b, x)
+    before = len(b.ops)
     reverse = Reverse(b, b.sum(b.neg(x), (0, 1)), Edits(), frozenset())
     assert reverse.cotangent(x) is not None
+    assert not {op.kind for op in b.ops[before:]} & {"less", "argmax", "cast"}
+
+
+def gated(b: Builder, x: Value, write: Callable[[Builder, Value], Value]) -> Value:
+    """A loss that reads x, and what `write` makes of it."""
+    with b.at("act", Phase.FORWARD):
+        total = b.sum(write(b, x), (0,))
+        return b.sum(b.mul(b.sum(x, (0, 1)), b.sum(total, range(len(total.type.shape)))), ())
+
+
+@pytest.mark.parametrize(("write", "kind"), [(gate, "less"), (labels, "argmax")])
+def test_where_the_loss_depends_on_a_value_by_an_op_without_a_derivative_is_an_error(
+    write: Callable[[Builder, Value], Value], kind: str
+) -> None:
+    """Also where another way is differentiable: a part of a gradient is a wrong gradient."""
+    b = Builder()
+    x = b.named(b.neg(b.input("x", X)), "h")
+    loss = gated(b, x, write)
+    message = f"the error of `h` cannot go back through `{kind}` of layer `act`: its result moves in steps"
+    with pytest.raises(NoDerivativeError, match=message):
+        Reverse(b, loss, Edits(), frozenset()).cotangent(b.inputs[0])
+
+
+@pytest.mark.parametrize("write", [gate, labels])
+def test_stop_gradient_makes_a_constant_of_its_operand(write: Callable[[Builder, Value], Value]) -> None:
+    b = Builder()
+    x = b.input("x", X)
+    loss = gated(b, x, lambda b, x: write(b, b.stop_gradient(x)))
+    gradient = Reverse(b, loss, Edits(), frozenset()).cotangent(x)
+    assert gradient is not None
+    found = run(b.finish("stopped", {"g": gradient, "loss": loss}), {"x": DATA}, np.dtype("float64"))
+    np.testing.assert_allclose(
+        found["g"], np.broadcast_to(found["loss"] / DATA.sum(), DATA.shape), rtol=1e-12
+    )
+
+
+def test_nothing_is_built_behind_a_stopped_gradient() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    loss = b.sum(b.emit("exp", b.stop_gradient(x)), (0, 1))
+    before = len(b.ops)
+    assert Reverse(b, loss, Edits(), frozenset()).cotangent(x) is None
+    assert [op.kind for op in b.ops[before:]] == ["constant"]
+
+
+def test_what_a_route_cuts_needs_no_derivative() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    below = b.neg(x)
+    above = b.neg(gate(b, below))
+    edits = Edits(to={below: (Injection(above, times(1.0), HERE),)}, cut=frozenset({below}))
+    reverse = Reverse(b, b.sum(above, (0, 1)), edits, frozenset())
+    assert reverse.cotangent(x) is not None
+
+
+def test_what_a_route_through_an_op_replaces_needs_no_derivative() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    mask = b.less(0.0, x)
+    reads = (b.ops[-1], 1)
+    above = b.neg(b.cast(mask, DType.FLOAT))
+    edits = Edits(through={reads: (Injection(above, times(1.0), HERE),)})
+    assert Reverse(b, b.sum(above, (0, 1)), edits, frozenset()).cotangent(x) is not None
 
 
 def test_through_replaces_one_term() -> None:
@@ -223,3 +297,14 @@ def test_ten_thousand_layers() -> None:
     assert reverse.cotangent(x) is not None
     assert sum(op.kind == "neg" for op in b.ops) == 20_000
     verify(b.finish("deep", {}))
+
+
+def test_ten_thousand_integers_between_a_value_and_the_loss() -> None:
+    b = Builder()
+    x = b.input("x", X)
+    value = b.argmax(x)
+    for _ in range(10_000):
+        value = b.neg(value)
+    loss = b.sum(b.cast(value, DType.FLOAT), (0,))
+    with pytest.raises(NoDerivativeError, match="argmax"):
+        Reverse(b, loss, Edits(), frozenset()).cotangent(x)

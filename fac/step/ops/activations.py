@@ -1,7 +1,8 @@
 """Activations, each with its input gradient as an op of its own: frameworks have one tuned kernel for either.
 
 An `*_input(g, ...)` op is `g * phi'(.)`. Where phi' can be read off the output, the output is the operand, so the
-pre-activation need not be kept.
+pre-activation need not be kept. Being linear in g, it is its own vjp there. At its kink `relu` has the derivative 0,
+`leaky_relu` its slope.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Op, Value
-from fac.step.ops.base import OpDef, alike, same
+from fac.step.ops.base import DISCRETE, OpDef, floating
 from fac.step.types import DType
 
 if TYPE_CHECKING:
@@ -57,29 +58,66 @@ def gelu_input(b: Builder, op: Op) -> Value:
     return b.mul(g, b.add(normal_cdf(b, x), b.mul(x, normal_pdf(b, x))))
 
 
+def gelu_curvature(b: Builder, op: Op, h: Value) -> Value:
+    """h * g * gelu''(x) = h * g * phi(x) * (2 - x^2)."""
+    g, x = op.operands
+    return b.mul(b.mul(h, g), b.mul(normal_pdf(b, x), b.sub(2.0, b.mul(x, x))))
+
+
+SLOPE = frozenset({"slope"})
+
 ACTIVATIONS = (
-    OpDef("relu", same, (lambda b, op, g: b.emit("relu_input", g, op.result),)),
-    OpDef("relu_input", alike, finer=lambda b, op: b.mul(op.operands[0], positive(b, op.operands[1]))),
+    OpDef("relu", floating, (lambda b, op, g: b.emit("relu_input", g, op.result),)),
+    OpDef(
+        "relu_input",
+        floating,
+        (lambda b, op, h: b.emit("relu_input", h, op.operands[1]), DISCRETE),
+        finer=lambda b, op: b.mul(op.operands[0], positive(b, op.operands[1])),
+    ),
     OpDef(
         "leaky_relu",
-        same,
+        floating,
         (lambda b, op, g: b.emit("leaky_relu_input", g, op.result, slope=op["slope"]),),
+        SLOPE,
         finer=lambda b, op: b.maximum(op.operands[0], b.mul(op.operands[0], slope(op))),
     ),
     OpDef(
         "leaky_relu_input",
-        alike,
+        floating,
+        (lambda b, op, h: b.emit("leaky_relu_input", h, op.operands[1], slope=op["slope"]), DISCRETE),
+        SLOPE,
         finer=lambda b, op: b.mul(op.operands[0], b.maximum(positive(b, op.operands[1]), slope(op))),
     ),
-    OpDef("tanh", same, (lambda b, op, g: b.emit("tanh_input", g, op.result),)),
-    OpDef("tanh_input", alike, finer=tanh_input),
-    OpDef("sigmoid", same, (lambda b, op, g: b.emit("sigmoid_input", g, op.result),)),
-    OpDef("sigmoid_input", alike, finer=sigmoid_input),
+    OpDef("tanh", floating, (lambda b, op, g: b.emit("tanh_input", g, op.result),)),
+    OpDef(
+        "tanh_input",
+        floating,
+        (
+            lambda b, op, h: b.emit("tanh_input", h, op.operands[1]),
+            lambda b, op, h: b.mul(b.mul(h, op.operands[0]), b.mul(op.operands[1], -2.0)),
+        ),
+        finer=tanh_input,
+    ),
+    OpDef("sigmoid", floating, (lambda b, op, g: b.emit("sigmoid_input", g, op.result),)),
+    OpDef(
+        "sigmoid_input",
+        floating,
+        (
+            lambda b, op, h: b.emit("sigmoid_input", h, op.operands[1]),
+            lambda b, op, h: b.mul(b.mul(h, op.operands[0]), b.sub(1.0, b.mul(op.operands[1], 2.0))),
+        ),
+        finer=sigmoid_input,
+    ),
     OpDef(
         "gelu",
-        same,
+        floating,
         (lambda b, op, g: b.emit("gelu_input", g, op.operands[0]),),
         finer=lambda b, op: b.mul(op.operands[0], normal_cdf(b, op.operands[0])),
     ),
-    OpDef("gelu_input", alike, finer=gelu_input),
+    OpDef(
+        "gelu_input",
+        floating,
+        (lambda b, op, h: b.emit("gelu_input", h, op.operands[1]), gelu_curvature),
+        finer=gelu_input,
+    ),
 )

@@ -1,4 +1,4 @@
-"""What an op is: a name, a type rule, one vector-Jacobian product per operand, and a count of multiply-adds."""
+"""What an op is: a name, a type rule, what it says of the derivative at each operand, and a count of multiply-adds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Attribute, Op, Value
-from fac.step.types import Type, TypeRuleError
+from fac.step.types import DType, Type, TypeRuleError
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -21,16 +21,32 @@ Finer = Callable[["Builder", Op], Value]
 
 
 @dataclass(frozen=True, slots=True)
+class Without:
+    """What stands for a vector-Jacobian product at an operand that has none."""
+
+    why: str
+    """Completes "it has no derivative: ..."."""
+
+
+DISCRETE = Without("its result moves in steps")
+"""Integers, truth values, comparisons: where a derivative exists it is zero, which nobody means who asks for it."""
+STOP = Without("it stops the gradient")
+"""By design: what is behind it counts as a constant."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpDef:
     """The definition of an op.
 
-    `vjp` holds one entry per operand; None where no derivative flows (integers, masks). An op that occurs only
-    in backward passes has no entries: reverse mode never meets it.
+    `vjp` holds one entry per operand, so its length is the number of operands. Reverse mode never passes over one in
+    silence: where there is no derivative, to ask for one is an error, unless the op is a `STOP`.
     """
 
     name: str
     type: TypeRule
-    vjp: tuple[Vjp | None, ...] = ()
+    vjp: tuple[Vjp | Without, ...] = ()
+    attributes: frozenset[str] = frozenset()
+    """The names of its attributes: a call has to give each."""
     macs: Callable[[Op, int], int] | None = None
     """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
     finer: Finer | None = None
@@ -42,14 +58,16 @@ def same(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return operands[0]
 
 
-def alike(operands: tuple[Type, ...], attributes: Attributes) -> Type:
-    """The one type that all operands have.
+def floating(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """The one type that all operands have, of FLOAT.
 
     Raises:
-        TypeRuleError: they differ.
+        TypeRuleError: they differ, or are not FLOAT.
     """
     if len(set(operands)) != 1:
         raise TypeRuleError(f"equal types are needed, not {' and '.join(map(str, operands))}")
+    if operands[0].dtype != DType.FLOAT:
+        raise TypeRuleError(f"FLOAT is needed, not {operands[0]}")
     return operands[0]
 
 

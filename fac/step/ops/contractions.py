@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Op, Value
-from fac.step.ops.base import Attributes, OpDef
+from fac.step.ops.base import Attributes, OpDef, Without
 from fac.step.types import Dim, DType, Type, TypeRuleError, numel
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def right(b: Builder, op: Op, g: Value) -> Value:
 
 def dot(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """A scalar from two tensors of one shape."""
-    if operands[0] != operands[1]:
-        raise TypeRuleError(f"dot takes equal types, not {operands[0]} and {operands[1]}")
+    if operands[0] != operands[1] or operands[0].dtype != DType.FLOAT:
+        raise TypeRuleError(f"dot takes equal types of FLOAT, not {operands[0]} and {operands[1]}")
     return Type(())
 
 
@@ -67,9 +67,16 @@ def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 CONTRACTIONS = (
-    OpDef("matmul", matmul, (left, right), macs),
-    # d P^+ P, for P whose rows may depend on each other; in probes only.
-    OpDef("project", project),
+    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs),
+    # d P^+ P, for P whose rows may depend on each other; in probes only. P^+ P is symmetric.
+    OpDef(
+        "project",
+        project,
+        (
+            lambda b, op, g: b.emit("project", g, op.operands[1]),
+            Without("that of a pseudo-inverse is not written, because the op is for measurements"),
+        ),
+    ),
     OpDef(
         "dot",
         dot,

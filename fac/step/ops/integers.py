@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fac.step.ops.base import Attributes, OpDef
+from fac.step.ops.base import DISCRETE, Attributes, OpDef
 from fac.step.ops.elementwise import binary
 from fac.step.ops.shapes import shape_of
-from fac.step.types import DType, Type
+from fac.step.types import DType, Type, TypeRuleError
 
 
 def iota(operands: tuple[Type, ...], attributes: Attributes) -> Type:
@@ -13,9 +13,22 @@ def iota(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return Type(shape_of(attributes), DType.INT)
 
 
+def integral(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """As `binary`, of INT.
+
+    Raises:
+        TypeRuleError: another element type; see also `binary`.
+    """
+    if operands[0].dtype != DType.INT:
+        raise TypeRuleError(f"INT is needed, not {operands[0]}")
+    return binary(operands, attributes)
+
+
+BOTH = (DISCRETE, DISCRETE)
+
 INTEGERS = (
-    OpDef("iota", iota),
-    OpDef("bit_xor", binary),
-    OpDef("bit_and", binary),
-    OpDef("shift_right", binary),
+    OpDef("iota", iota, attributes=frozenset({"shape"})),
+    OpDef("bit_xor", integral, BOTH),
+    OpDef("bit_and", integral, BOTH),
+    OpDef("shift_right", integral, BOTH),
 )

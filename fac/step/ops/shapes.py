@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Op, Value
-from fac.step.ops.base import Attributes, OpDef, unbroadcast
+from fac.step.ops.base import DISCRETE, Attributes, OpDef, unbroadcast
 from fac.step.types import DType, Shape, Type, TypeRuleError, broadcast, flat
 
 if TYPE_CHECKING:
@@ -27,10 +27,18 @@ def shape_of(attributes: Attributes) -> Shape:
 
 
 def reduction(operands: tuple[Type, ...], attributes: Attributes) -> Type:
-    """The operand without the reduced axes, or with 1 in their place if `keep`."""
+    """The operand without the reduced axes, or with 1 in their place if `keep`.
+
+    Raises:
+        TypeRuleError: not different axes of the operand, or none, which to some frameworks means all; or BOOL.
+    """
     x, axes = operands[0], axes_of(attributes)
-    if any(axis >= len(x.shape) or axis < 0 for axis in axes):
-        raise TypeRuleError(f"axes {axes} are not all in {x}")
+    if not axes:
+        raise TypeRuleError("a reduction is over at least one axis")
+    if any(axis >= len(x.shape) or axis < 0 for axis in axes) or len(set(axes)) < len(axes):
+        raise TypeRuleError(f"axes {axes} are not different axes of {x}")
+    if x.dtype == DType.BOOL:
+        raise TypeRuleError(f"numbers are needed, not {x}")
     kept = [(1 if i in axes else dim) for i, dim in enumerate(x.shape)]
     if not attributes.get("keep"):
         kept = [dim for i, dim in enumerate(kept) if i not in axes]
@@ -50,6 +58,25 @@ def mean_input(b: Builder, op: Op, g: Value) -> Value:
     """g / (number of averaged elements), put back on the reduced axes."""
     shape = op.operands[0].type.shape
     return stretched(b, op, b.div(g, b.count(tuple(shape[i] for i in axes_of(dict(op.attributes))))))
+
+
+def mean(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """As `reduction`, of FLOAT.
+
+    Raises:
+        TypeRuleError: another element type; see also `reduction`.
+    """
+    if operands[0].dtype != DType.FLOAT:
+        raise TypeRuleError(f"FLOAT is needed, not {operands[0]}")
+    return reduction(operands, attributes)
+
+
+def max_input(b: Builder, op: Op, g: Value) -> Value:
+    """g at the largest number; where several are equal, each has an equal share (as torch and jax have it)."""
+    (x,) = op.operands
+    largest = b.cast(b.equal(x, stretched(b, op, op.result)), DType.FLOAT)
+    shared = stretched(b, op, b.sum(largest, axes_of(dict(op.attributes)), keep=bool(op["keep"])))
+    return b.mul(stretched(b, op, g), b.div(largest, shared))
 
 
 def batch_size(operands: tuple[Type, ...], attributes: Attributes) -> Type:
@@ -74,16 +101,24 @@ def broadcast_to(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 def argmax(operands: tuple[Type, ...], attributes: Attributes) -> Type:
-    """INT, without the last axis."""
+    """INT, without the last axis.
+
+    Raises:
+        TypeRuleError: a scalar.
+    """
+    if not operands[0].shape:
+        raise TypeRuleError(f"argmax needs an axis, which {operands[0]} has not")
     return Type(operands[0].shape[:-1], DType.INT)
 
 
+SHAPE = frozenset({"shape"})
+
 SHAPES = (
-    OpDef("sum", reduction, (stretched,)),
-    OpDef("mean", reduction, (mean_input,)),
-    OpDef("max", reduction),
+    OpDef("sum", reduction, (stretched,), frozenset({"axes", "keep"})),
+    OpDef("mean", mean, (mean_input,), frozenset({"axes"})),
+    OpDef("max", reduction, (max_input,), frozenset({"axes", "keep"})),
     OpDef("batch_size", batch_size),
-    OpDef("reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),)),
-    OpDef("broadcast_to", broadcast_to, (lambda b, op, g: unbroadcast(b, g, op.operands[0]),)),
-    OpDef("argmax", argmax),
+    OpDef("reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),), SHAPE),
+    OpDef("broadcast_to", broadcast_to, (lambda b, op, g: unbroadcast(b, g, op.operands[0]),), SHAPE),
+    OpDef("argmax", argmax, (DISCRETE,)),
 )
