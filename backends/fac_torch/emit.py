@@ -12,6 +12,7 @@ from fac.diagnostics import FacError
 from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch
+from fac_torch.aside import apart
 from fac_torch.schedule import schedule
 from fac_torch.statements import Statement, pure, statements
 from fac_torch.storage import Layout, layout
@@ -100,7 +101,7 @@ class Emitter:
     def __post_init__(self) -> None:
         function = self.function
         self.state = [v for v in function.inputs if v.name not in ("x", "y", "lr", "step")]
-        self.lines = schedule(statements(function)) if self.buffered else pure(function)
+        self.lines = schedule(_step(function)) if self.buffered else pure(function)
         self.host = host_scalars(function)
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
@@ -108,7 +109,7 @@ class Emitter:
         self.layout = (
             layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
         )
-        self.names = _names(function)
+        self.names = _names(function, self.lines)
         self.settings: dict[str, str] = {}
         taken = set(self.names.values())
         for line in self.lines:
@@ -200,11 +201,17 @@ DOCS = {
 }
 
 
-def _names(function: Function) -> dict[Value, str]:
+def _step(function: Function) -> list[Statement]:
+    state = {value.name for value in function.inputs}
+    return apart(statements(function), {value for name, value in function.outputs if name not in state})
+
+
+def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:
     """Python names: those of the IR with dots as underscores, unique."""
     names: dict[Value, str] = {}
     taken = set(RESERVED)
-    for value in [*function.inputs, *(op.result for op in function.ops)]:
+    made = [*(op.result for op in function.ops), *(line.result for line in lines if line.result)]
+    for value in dict.fromkeys([*function.inputs, *made]):
         base = "t" if value.name == "step" else re.sub(r"\W", "_", value.name)
         # A layer may be called `2nd`, `class` or `__class__`.
         base = f"v{base}" if base[0] in "_0123456789" or keyword.iskeyword(base) else base

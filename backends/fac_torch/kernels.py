@@ -209,10 +209,10 @@ def sgd(
     w: Tensor, m: Tensor | None, g: Tensor, lr: float, momentum: float, nesterov: bool, weight_decay: float
 ) -> None:
     """g += decay w; m = momentum m + g; w -= lr m, or lr (g + momentum m) with Nesterov."""
-    if FUSED_SGD is not None:
-        momenta = [] if m is None else [m]
+    momenta = [] if m is None else [m]
+    if FUSED_SGD is not None and _in_rows(w, *momenta):
         FUSED_SGD(
-            [w], [g], momenta, weight_decay=weight_decay, momentum=momentum, lr=lr, dampening=0.0,
+            [w], [g.contiguous()], momenta, weight_decay=weight_decay, momentum=momentum, lr=lr, dampening=0.0,
             nesterov=nesterov, maximize=False, is_first_step=False,
         )  # fmt: skip
         return
@@ -239,11 +239,11 @@ def adam(
 ) -> None:  # fmt: skip
     """Adam, or AdamW if `decoupled`; `step` counts from 0."""
     fused = FUSED_ADAMW if decoupled else FUSED_ADAM
-    if fused is not None:
+    if fused is not None and _in_rows(w, mean, square):
         t = torch.tensor(float(step + 1), device=w.device)
         fused(
-            [w], [g], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay,
-            eps=eps, amsgrad=False, maximize=False,
+            [w], [g.contiguous()], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2,
+            weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False,
         )  # fmt: skip
         return
     if decoupled:
@@ -263,6 +263,11 @@ def adam_outer(
     """`adam` with g = d^T h, tile by tile."""
     for rows, g in _tiles(w, d, h, room):
         adam(w[rows], mean[rows], square[rows], g, lr, step, beta1, beta2, eps, weight_decay, decoupled)
+
+
+def _in_rows(*state: Tensor) -> bool:
+    """Whether all lie row by row. Fused kernels go through memory, whatever strides say, and pair what they find."""
+    return all(tensor.is_contiguous() for tensor in state)
 
 
 def _tiles(w: Tensor, d: Tensor, h: Tensor, room: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -7,17 +7,21 @@ from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
 from fac.step.ir import Phase, Value
+from fac_torch.aside import keep_old_values
 from fac_torch.statements import Statement
 from fac_torch.storage import IN_PLACE
+from fac_torch.views import roots
 
 
 def schedule(lines: list[Statement]) -> list[Statement]:
     """A topological order in which errors and gradients die early, so that few buffers hold them all.
 
-    A statement waits for those that make its operands, and an update also for every other reader of the state that
-    it changes: a feedback line of a layer precedes its update line. Of the statements that may run, small gradients
-    and what feedback matrices learn come first, then updates; the others keep the order of the function.
+    A statement waits for those that make its operands, and an update also for every other reader of the state that it
+    changes, or of a view of that: a feedback line of a layer precedes its update line. Of the statements that may run,
+    small gradients and what feedback matrices learn come first, then updates; the others keep the order of the
+    function.
     """
+    lines = keep_old_values(lines)
     followers, waiting = _dependencies(lines)
     urgency = _urgency(lines)
     ready = [(*urgency[i], i) for i, count in enumerate(waiting) if count == 0]
@@ -30,7 +34,7 @@ def schedule(lines: list[Statement]) -> list[Statement]:
             waiting[j] -= 1
             if waiting[j] == 0:
                 heappush(ready, (*urgency[j], j))
-    assert len(order) == len(lines), "two updates read what the other one changes"
+    assert len(order) == len(lines)
     settled = _write_through(order)
     _assert_old_values(settled)
     return settled
@@ -39,9 +43,10 @@ def schedule(lines: list[Statement]) -> list[Statement]:
 def _dependencies(lines: list[Statement]) -> tuple[list[list[int]], list[int]]:
     """Which statements follow each one, and how many each one waits for."""
     made = {line.result: i for i, line in enumerate(lines) if line.result is not None}
+    shares = roots(lines)
     readers: dict[Value, list[int]] = {}
     for i, line in enumerate(lines):
-        for value in dict.fromkeys(line.operands):
+        for value in dict.fromkeys(shares.get(v, v) for v in line.operands):
             readers.setdefault(value, []).append(i)
     followers: list[list[int]] = [[] for _ in lines]
     waiting = [0] * len(lines)
@@ -82,7 +87,12 @@ def _write_through(lines: list[Statement]) -> list[Statement]:
     """An elementwise op whose result is only copied into a state writes there at once, if nobody reads it later."""
     copies = {line.operands[1]: line for line in lines if line.kind == "copy"}
     uses = Counter(value for line in lines for value in line.operands)
-    last = {value: i for i, line in enumerate(lines) if line.kind != "copy" for value in line.operands}
+    shares = roots(lines)
+    last = {
+        shares.get(value, value): i
+        for i, line in enumerate(lines)
+        for value in (line.operands[1:] if line.kind == "copy" else line.operands)
+    }
     direct: dict[Statement, Statement] = {}
     for i, line in enumerate(lines):
         copy = copies.get(line.result) if line.result is not None else None
@@ -97,7 +107,8 @@ def _write_through(lines: list[Statement]) -> list[Statement]:
 def _assert_old_values(lines: list[Statement]) -> None:
     """All updates of a step read the values from before the step."""
     changed: set[Value] = set()
+    shares = roots(lines)
     for line in lines:
-        stale = changed.intersection(line.operands)
+        stale = changed.intersection(shares.get(v, v) for v in line.operands)
         assert not stale, f"`{line.kind}` reads `{next(iter(stale)).name}` after its update"
         changed.update(line.updates)

@@ -29,13 +29,12 @@ def statements(function: Function) -> list[Statement]:
     """
     state = {value.name: value for value in function.inputs}
     lines = _hashed([_plain(op) for op in function.ops], function)
-    done: set[Value] = set()
-    for kernel, replaced in _optimisers(function):
-        lines.append(kernel)
-        done |= replaced
+    kernels = _optimisers(function)
+    lines += kernels
+    done = {value for kernel in kernels for value in kernel.updates}
     keep = {value for name, value in function.outputs if name not in state}
     for name, value in function.outputs:
-        if name in state and value not in done:
+        if name in state and state[name] not in done:
             origin = Origin(name.partition(".")[0], Phase.UPDATE)
             lines.append(Statement("copy", (state[name], value), {}, None, origin, (state[name],)))
     lines = _outer(_drop_dead(lines, keep))
@@ -68,24 +67,23 @@ SLOTS = {"sgd": ("momentum",), "adam": ("mean", "square")}
 """Optimiser kernels, and the state that each moves beside the parameter."""
 
 
-def _optimisers(function: Function) -> list[tuple[Statement, frozenset[Value]]]:
-    """The kernel of each optimiser region, and the values that it stands for.
+def _optimisers(function: Function) -> list[Statement]:
+    """The kernel of each optimiser region.
 
     A region whose results do not all replace the state that they come from cannot work in place: it stays ops.
     """
-    names = {value: name for name, value in function.outputs}
+    moved = set(function.outputs)
     origins = {op.result: op.origin for op in function.ops}
-    found: list[tuple[Statement, frozenset[Value]]] = []
+    found: list[Statement] = []
     for region in function.regions:
         inputs, outputs = region.inputs, region.outputs
-        if region.kind not in SLOTS or any(names.get(v) != inputs[k].name for k, v in outputs.items()):
+        if region.kind not in SLOTS or any((inputs[k].name, v) not in moved for k, v in outputs.items()):
             continue
         updated = (inputs["parameter"], *(inputs[slot] for slot in SLOTS[region.kind] if slot in inputs))
         scalars = [inputs[key] for key in ("lr", "step") if key in inputs]
         operands = (*updated, inputs["gradient"], *scalars)
         origin = origins[outputs["parameter"]]
-        kernel = Statement(region.kind, operands, region.attributes, None, origin, updated)
-        found.append((kernel, frozenset(outputs.values())))
+        found.append(Statement(region.kind, operands, region.attributes, None, origin, updated))
     return found
 
 

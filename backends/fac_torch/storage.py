@@ -8,16 +8,15 @@ from math import prod
 from fac.step.ir import Value
 from fac.step.types import Batch
 from fac_torch.statements import Statement, is_buffered
+from fac_torch.views import VIEWS, roots
 
-VIEWS = frozenset({"reshape", "broadcast_to"})
-"""Statements whose result shares the memory of their operand."""
 IN_PLACE = frozenset(
     {"add", "sub", "mul", "div", "neg", "sqrt", "clamp", "maximum", "minimum"}
     | {"relu", "leaky_relu", "tanh", "sigmoid"}
     | {"relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input", "gelu_input"}
 )
 """Elementwise statements: the result may overwrite an operand of its own shape that nobody reads later."""
-FRESH = frozenset({"cast", "project"})
+FRESH = frozenset({"cast", "project", "clone"})
 """Statements without an `out=` form."""
 
 
@@ -50,13 +49,13 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
         lines: in their final order.
         keep: values that must stay until the end.
     """
-    roots = _roots(lines)
-    last: dict[Value, int] = {roots.get(v, v): len(lines) for v in keep}
+    shares = roots(lines)
+    last: dict[Value, int] = {shares.get(v, v): len(lines) for v in keep}
     for i, line in enumerate(lines):
         for value in line.operands:
-            root = roots.get(value, value)
+            root = shares.get(value, value)
             last[root] = max(last.get(root, 0), i)
-    shared = set(roots.values())
+    shared = set(shares.values())
     slots: list[tuple[int, bool]] = []
     places: dict[Value, Place] = {}
     free: set[int] = set()
@@ -91,13 +90,3 @@ def _slot(wanted: tuple[int, bool], slots: list[tuple[int, bool]], free: set[int
         return len(slots) - 1
     free.discard(chosen)
     return chosen
-
-
-def _roots(lines: list[Statement]) -> dict[Value, Value]:
-    """Which value's memory a view shares."""
-    roots: dict[Value, Value] = {}
-    for line in lines:
-        if line.kind in VIEWS and line.result is not None:
-            operand = line.operands[0]
-            roots[line.result] = roots.get(operand, operand)
-    return roots

@@ -227,5 +227,6 @@ TEMPLATES: dict[str, Template] = {
     "sgd_outer": update("sgd_outer"),
     "adam": update("adam"),
     "adam_outer": update("adam_outer"),
+    "clone": lambda line: Call(f"{line.arguments[0]}.clone()"),
     "copy": lambda line: Call(f"{line.arguments[0]}.copy_({line.arguments[1]})"),
 }

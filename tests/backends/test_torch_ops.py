@@ -86,7 +86,7 @@ def test_every_op_has_a_template() -> None:
 
 def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
     """What is more than ops stands for several of them; whole steps test those."""
-    more = {"addmm", "uniform_bits", "copy", "sgd", "sgd_outer", "adam", "adam_outer"}
+    more = {"addmm", "uniform_bits", "copy", "clone", "sgd", "sgd_outer", "adam", "adam_outer"}
     assert set(TEMPLATES) - set(OPS) == more
 
 
@@ -125,3 +125,37 @@ def test_hash_kernel_equals_the_ops_that_it_stands_for(device: str) -> None:
         np.testing.assert_array_equal(array_of(found), expected)
         assert (expected >= 0).all()
         assert (expected < 2**24).all()
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    "adam": {"beta1": 0.9, "beta2": 0.99, "eps": 0.1, "weight_decay": 0.1, "decoupled": False},
+}
+LAYOUTS: dict[str, Any] = {
+    "rows": lambda a: a.clone(),
+    "columns": lambda a: a.T.clone().T,
+    "every other": lambda a: torch.stack((a, a + 1), 2)[..., 0],
+}
+"""The same numbers, differently laid out in memory."""
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "eager"])
+@pytest.mark.parametrize("where", ["parameter", "state", "gradient", "all"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_an_update_does_not_depend_on_how_arrays_lie_in_memory(
+    kind: str, layout: str, where: str, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fused:
+        for name in ("FUSED_SGD", "FUSED_ADAM", "FUSED_ADAMW"):
+            monkeypatch.setattr(kernels, name, None)
+    rng = np.random.default_rng(0)
+    given = [torch.from_numpy(rng.random((3, 4))) for _ in range(3 if kind == "sgd" else 4)]
+    odd = {"parameter": {0}, "gradient": {len(given) - 1}, "all": set(range(len(given)))}.get(where, {1})
+    rest = (0.1,) if kind == "sgd" else (0.1, 3)
+    rows = [a.clone() for a in given]
+    other = [LAYOUTS[layout](a) if k in odd else a.clone() for k, a in enumerate(given)]
+    for arrays in (rows, other):
+        getattr(kernels, kind)(*arrays, *rest, **SETTINGS[kind])
+    for found, expected in zip(other, rows, strict=True):
+        np.testing.assert_allclose(array_of(found), array_of(expected), rtol=0, atol=1e-14)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fac.step.ir import Origin, Phase, Value
 from fac.step.types import Type
 from fac_torch.schedule import schedule
@@ -46,11 +44,30 @@ def test_an_update_waits_for_every_reader_of_the_old_value() -> None:
     assert order.index(update) == 2, "right after the product, before what follows it"
 
 
-def test_updates_that_read_what_the_other_changes_are_refused() -> None:
-    a = line("sgd", W, M, G, updates=(W,), phase=Phase.UPDATE)
-    b = line("sgd", M, W, G, updates=(M,), phase=Phase.UPDATE)
-    with pytest.raises(AssertionError, match="two updates read what the other one changes"):
-        schedule([a, b])
+def test_an_update_waits_for_readers_of_views_of_the_old_value() -> None:
+    flat, square, below = Value("flat", Type((4,))), value("square"), value("below")
+    lines = [
+        line("sgd", W, M, G, updates=(W, M), phase=Phase.UPDATE),
+        line("reshape", W, result=flat),
+        line("reshape", flat, result=square),
+        line("matmul", X, square, result=below),
+    ]
+    assert kinds(schedule(lines)) == ["reshape", "reshape", "matmul", "sgd"]
+
+
+def test_of_updates_that_read_what_the_other_changes_one_reads_a_copy() -> None:
+    a = line("copy", W, M, updates=(W,), phase=Phase.UPDATE)
+    b = line("copy", M, W, updates=(M,), phase=Phase.UPDATE)
+    clone, first, second = schedule([a, b])
+    assert (clone.kind, clone.operands) == ("clone", (W,))
+    assert (first.operands, second.operands) == ((W, M), (M, clone.result))
+
+
+def test_a_kernel_reads_a_copy_where_its_gradient_is_what_it_changes() -> None:
+    """It works tile by tile, and would read rows of the old value that it has already replaced."""
+    update = line("sgd_outer", W, M, W, X, updates=(W, M), phase=Phase.UPDATE)
+    clone, found = schedule([update])
+    assert (clone.kind, found.operands) == ("clone", (W, M, clone.result, X))
 
 
 def test_what_is_learned_comes_before_the_large_update() -> None:
@@ -105,6 +122,16 @@ def test_it_is_copied_if_the_old_value_is_read_later() -> None:
     order = schedule(lines)
     assert kinds(order) == ["add", "matmul", "copy"]
     assert order[0].updates == ()
+
+
+def test_it_is_copied_if_another_state_takes_the_old_value() -> None:
+    following = value("next")
+    lines = [
+        line("add", W, X, result=following, phase=Phase.LEARN),
+        line("copy", M, W, updates=(M,), phase=Phase.UPDATE),
+        line("copy", W, following, updates=(W,), phase=Phase.UPDATE),
+    ]
+    assert kinds(schedule(lines)) == ["add", "copy", "copy"]
 
 
 def test_it_is_copied_if_something_else_reads_the_result() -> None:
