@@ -58,7 +58,9 @@ def session(content: bytes | str, device: str) -> ort.InferenceSession:
         # The first session of a process sets the flag for this thread, too, and leaves it: here it is put back.
         with denormals_as_zero():
             # its own fallback would go on elsewhere, on failures of single runs too, and print to standard output
-            made = ort.InferenceSession(content, options, providers=wanted, enable_fallback=0)
+            made = ort.InferenceSession(
+                content, options, providers=wanted, enable_fallback=0, disabled_optimizers=INEXACT
+            )
     except Exception as error:  # onnxruntime's exceptions share no base class but this one
         where = f" `{content}`, which may be damaged or incomplete" if isinstance(content, str) else ""
         raise FacError(f"onnxruntime cannot load the model{where}: {first_line(error)}") from error
@@ -83,6 +85,11 @@ def threads() -> int:
 
 ERRORS_ONLY = 3
 """Warnings of onnxruntime are about its own optimiser; what matters to a user is checked here and raised."""
+
+
+INEXACT = ["NoopElimination"]
+"""Drops factors that float32 rounds to 1 and summands that it rounds to 0, also in a graph of float64, where they are
+neither. A graph of ours has no operations that really do nothing: a pass has removed them."""
 
 
 @cache

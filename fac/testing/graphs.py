@@ -50,6 +50,8 @@ RULES: tuple[tuple[UpdateKind, Any], ...] = (
     (ADAMW, AdamW(lr=0.1, eps=0.1)),
 )
 """A large eps: at a gradient of rounding noise, Adam would make whole steps of it."""
+FACTORS = (0.1, -0.5, 1 - 1e-10, -1 - 1e-9)
+"""Of products. Two of them are 1 to float32, and to float64 are not."""
 STATES = 6
 OPS = 24
 
@@ -116,7 +118,7 @@ class _Graph:
         return values[self.rng.integers(len(values))]
 
     def grown(self) -> Value:
-        """One op more, or a few, on values that are there; what is computed stays below 1 or near it."""
+        """One op more, or a few, on values that are there; most of what is computed stays near 1."""
         value, b = self.any(self.values), self.b
         phases = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
         with b.at(self.any(("a", "b")), self.any(phases)):
@@ -146,7 +148,7 @@ class _Graph:
         return self.b.reshape(value, target)
 
     def product(self) -> Value:
-        """Of two matrices that fit, read as they are or transposed, at a scale that keeps it small."""
+        """Of two matrices that fit, read as they are or transposed, kept small or scaled."""
         b = self.b
         matrices = [v for v in self.values if len(v.type.shape) == 2]
         found = [
@@ -160,7 +162,7 @@ class _Graph:
         vectors = [v for v in self.values if v.type.shape == made.type.shape[1:]]
         if vectors and self.rng.random() < 0.3:
             made = b.add(made, self.any(vectors))
-        return b.emit("tanh", made) if self.rng.random() < 0.5 else b.mul(made, 0.1)
+        return b.emit("tanh", made) if self.rng.random() < 0.5 else b.mul(made, self.any(FACTORS))
 
     def elementwise(self, value: Value) -> Value:
         """Of two values of one shape or of one that stretches, or of one value."""

@@ -45,6 +45,16 @@ MEASURED: dict[str, Data] = {
 PASSED: Data = {"routes": ({"through": "fc3", "matrix": {"kind": "identity", "scale": 0.3}},)}
 LATE = (2**31 + 3, 2**32 - 1)
 """Numbers of steps beyond 31 bits."""
+AWKWARD: dict[str, Data] = {
+    "a momentum": {"rule": "sgd", "lr": 0.05, "momentum": 1 - 1e-10, "nesterov": True},
+    "a factor on the weights": {"rule": "adamw", "lr": 1.0, "weight_decay": 1e-9},
+    "a factor on the learning rate": {
+        "rule": "sgd",
+        "lr": 1.0,
+        "groups": ({"match": "*.weight", "lr_scale": 1 + 1e-9},),
+    },
+}
+"""Numbers that make factors which float32 rounds to 1."""
 SIZES = (8, 8, 3, 1, 8, 20, 3)
 """More sizes than a session may keep buffers for, and back again."""
 
@@ -65,6 +75,12 @@ def cases() -> Iterator[Case]:
         yield steps(f"conservation of {operator}", data, batches(7, 7))
     seeded = spec(DROPOUT, update=MOMENTUM, train={"seed": 2**31 + 5})
     yield steps("dropout of another seed", seeded, batches(7, 7))
+    for name, settings in AWKWARD.items():
+        yield steps(f"{name} next to 1", spec(NET, update=settings), batches(7, 7))
+    thin = {"kind": "dropout", "rate": 1e-9}
+    layers = (linear("fc1", 6), thin, linear("out", 3))
+    yield steps("a dropout that keeps next to 1", spec(layers, update=MOMENTUM), batches(7, 7))
+    yield agreement("step", "a tiny eps", tiny_eps)
     yield steps("a batch of 300", spec(NET, RULES["ldfa_oja_kp"], MOMENTUM), batches(300, 7))
     yield agreement("step", "large logits", large_logits)
     yield agreement("step", "late steps", late_steps)
@@ -92,6 +108,18 @@ def late_steps(subject: Subject) -> Answers:
         session.load_state(session.state() | {STEP: np.array(number, np.int64)})
         found |= {f"step {number}: {name}": value for name, value in answers(session, batches(7)).items()}
     return found
+
+
+def tiny_eps(subject: Subject) -> Answers:
+    """What stands between a gradient of zero, here of units that never fire, and 0 / 0."""
+    eps = {"float64": 1e-46, "float32": 1e-37}[subject.precision]
+    session = subject.open(spec(NET, update={"rule": "adam", "lr": 0.01, "eps": eps}))
+    state = session.state()
+    dead = state["fc1.bias"].copy()
+    dead[:3] = -100
+    session.load_state(state | {"fc1.bias": dead})
+    session.step(*batch())
+    return state_of(session)
 
 
 def large_logits(subject: Subject) -> Answers:

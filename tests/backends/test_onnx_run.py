@@ -32,6 +32,7 @@ from fac_onnx.run_page import run_page
 
 ROOT = Path(__file__).parents[2]
 MOMENTUM = {"rule": "sgd", "lr": 0.05, "momentum": 0.9}
+NEXT_TO_1 = {"rule": "sgd", "lr": 0.05, "momentum": 1 - 1e-10, "nesterov": True}
 NET = (linear("fc1", 8), RELU, {"kind": "dropout", "rate": 0.3}, linear("out", 3))
 REFRESHED = {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 3}
 TRAIN = {"epochs": 2, "batch": 16, "seed": 3}
@@ -54,7 +55,12 @@ SPECS: dict[str, tuple[dict[str, Any], Any]] = {
         spec(
             mlp(8, 3),
             {"rule": "fa"},
-            {"rule": "adamw", "lr": 0.01, "schedule": {"kind": "step", "every": 1, "gamma": 0.5}},
+            {
+                "rule": "adamw",
+                "lr": 0.01,
+                "schedule": {"kind": "step", "every": 1, "gamma": 0.5},
+                "groups": ({"match": "*.bias", "use": NEXT_TO_1},),
+            },
             loss="mse",
             train=TRAIN,
         ),

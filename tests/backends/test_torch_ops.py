@@ -133,7 +133,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 LAYOUTS: dict[str, Any] = {
     "rows": lambda a: a.clone(),
-    "columns": lambda a: a.T.clone().T,
+    "columns": lambda a: a.T.contiguous().T,
     "every other": lambda a: torch.stack((a, a + 1), 2)[..., 0],
 }
 """The same numbers, differently laid out in memory."""
