@@ -77,6 +77,14 @@ def reduction(onnx_op: str) -> Template:
     return template
 
 
+def max_abs(e: Emitter, op: Op) -> str:
+    """The largest magnitude over axes."""
+    (x,), shape = e.operands(op), op.operands[0].type.shape
+    size = e.part("Abs", [x], op, "abs", e.dtype(op.result), shape)
+    axes = e.graph.constant(op["axes"], INT64)
+    return e.node("ReduceMax", [size, axes], op, keepdims=int(bool(op["keep"])), noop_with_empty_axes=1)
+
+
 def batch_size(e: Emitter, op: Op) -> str:
     """N as a number."""
     return e.node("Cast", [e.samples()], op, to=e.dtype(op.result))
@@ -168,6 +176,7 @@ TEMPLATES: dict[str, Template] = {
     "sum": reduction("ReduceSum"),
     "mean": reduction("ReduceMean"),
     "max": reduction("ReduceMax"),
+    "max_abs": max_abs,
     "batch_size": batch_size,
     "reshape": reshape,
     "broadcast_to": broadcast_to,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fac.step.ir import Function, Op, Value
-from fac_reference.kernels import KERNELS, Run
+from fac_reference.kernels import KERNELS, Run, is_number
 
 Observer = Callable[[Op, Any], None]
 
@@ -37,7 +37,7 @@ def run(
         for op in function.ops:
             operands = [values[v] for v in op.operands]
             result = KERNELS[op.kind](Run(op, n, dtype), *operands)
-            if op.result.type.shape == () and all(isinstance(v, int | float) for v in operands):
+            if op.result.type.shape == () and all(map(is_number, operands)):
                 result = result.item() if isinstance(result, np.generic) else result
             values[op.result] = result
             observe(op, result)

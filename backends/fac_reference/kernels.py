@@ -33,6 +33,11 @@ class Run:
         return concrete(self.op.result.type.shape, self.n)
 
 
+def is_number(x: Any) -> bool:
+    """Whether a scalar is a plain number. One of NumPy comes from tensors, and divides by zero without an error."""
+    return isinstance(x, int | float) and not isinstance(x, np.generic)
+
+
 def concrete(shape: Shape, n: int) -> tuple[int, ...]:
     """A shape with the batch size filled in."""
     return tuple(dim.times * n if isinstance(dim, Batch) else dim for dim in shape)
@@ -74,9 +79,17 @@ def tensor(r: Run, x: Any) -> Array:
     return np.asarray(x, r.dtype if isinstance(x, float) else None)
 
 
+def norm(*xs: Any, nonzero: bool) -> Any:
+    """The Euclidean norm of all entries of all arrays, squared only once they are at most 1."""
+    largest = max((np.abs(x).max() for x in xs), key=lambda m: np.inf if np.isnan(m) else m)
+    unit = largest if largest else 1.0
+    found = unit * np.sqrt(sum(np.vdot(x / unit, x / unit) for x in xs))
+    return np.ones_like(found)[()] if nonzero and found == 0 else found
+
+
 def cast(r: Run, x: Any) -> Any:
     """Another element type; Python scalars stay Python scalars."""
-    if isinstance(x, int | float):
+    if is_number(x):
         return {"f": float, "i": int, "b": bool}[r["dtype"]](x)
     return x.astype({"f": r.dtype, "i": np.int64, "b": np.bool_}[r["dtype"]])
 
@@ -116,6 +129,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "sum": lambda r, x: np.sum(x, r["axes"], keepdims=r["keep"]),
     "mean": lambda r, x: np.mean(x, r["axes"]),
     "max": lambda r, x: np.max(x, r["axes"], keepdims=r["keep"]),
+    "max_abs": lambda r, x: np.abs(x).max(r["axes"], keepdims=r["keep"]),
+    "norm": lambda r, *xs: norm(*xs, nonzero=r["nonzero"]),
     "batch_size": lambda r: float(r.n),
     "reshape": lambda r, x: tensor(r, x).reshape(r.shape),
     "broadcast_to": lambda r, x: np.broadcast_to(tensor(r, x), r.shape),

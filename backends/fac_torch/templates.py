@@ -130,6 +130,13 @@ def reduction(name: str) -> Template:
     return template
 
 
+def max_abs(line: Line) -> Call:
+    """The largest magnitude over axes."""
+    keep = ", keepdim=True" if line["keep"] else ""
+    out = line.result.type.shape != ()
+    return Call(f"kernels.max_abs({line.arguments[0]}, dim={line['axes']}{keep})", out=out)
+
+
 def cast(line: Line) -> Call:
     """Another element type: the session's floats, int64 or bool."""
     if line.host[0]:
@@ -214,6 +221,10 @@ TEMPLATES: dict[str, Template] = {
     "sum": reduction("sum"),
     "mean": reduction("mean"),
     "max": reduction("amax"),
+    "max_abs": max_abs,
+    "norm": lambda line: Call(
+        f"kernels.norm({', '.join([*line.arguments, *['nonzero=True'] * bool(line['nonzero'])])})"
+    ),
     "reshape": shaped("reshape"),
     "broadcast_to": shaped("expand"),
     "argmax": lambda line: Call(f"torch.argmax({line.arguments[0]}, dim=-1)"),

@@ -60,12 +60,9 @@ def clipped(
                 name: b.named(b.clamp(g, -clip.at, clip.at), f"{name}.gradient.clipped")
                 for name, g in gradients.items()
             }
-        total: Value | None = None
-        for name in sorted(own & gradients.keys()):
-            square = b.dot(gradients[name], gradients[name])
-            total = square if total is None else b.add(total, square)
-        if total is None:
+        names = sorted(own & gradients.keys())
+        if not names:
             return dict(gradients)
-        norm = b.add(b.sqrt(total), NORM_EPS)
+        norm = b.add(b.named(b.norm(*(gradients[name] for name in names)), "clip.norm"), NORM_EPS)
         factor = b.named(b.minimum(b.div(clip.at, norm), 1.0), "clip.factor")
         return {name: b.named(b.mul(g, factor), f"{name}.gradient.clipped") for name, g in gradients.items()}

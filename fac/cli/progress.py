@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 
 import click
 
@@ -153,7 +154,7 @@ def figures(record: EpochRecord, plan: Plan) -> str:
 
 
 def quality(record: EpochRecord) -> str:
-    """The test accuracy (or loss), and the alignment of the first layer that has one."""
+    """The test accuracy (or loss), and the alignment of the first layer that has one; – if it is undefined."""
     test = f"test loss {record.test_loss:.4g}"
     if record.test_accuracy is not None:
         test = f"acc {100 * record.test_accuracy:.1f} %"
@@ -161,7 +162,8 @@ def quality(record: EpochRecord) -> str:
     aligned = next((n for n in record.probes if n.endswith(ending)), None)
     if aligned is None:
         return test
-    return f"{test}  align {aligned.removesuffix(ending)} {record.probes[aligned]:.2f}"
+    cosine = record.probes[aligned]
+    return f"{test}  align {aligned.removesuffix(ending)} {'–' if isnan(cosine) else f'{cosine:.2f}'}"
 
 
 def rate(step_ms: float, plan: Plan) -> str:

@@ -11,10 +11,6 @@ from fac.spec.feedback import Learning
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
-TINY = 1e-30
-"""Keeps a batch without any error from dividing by zero; far below any |d|^2 that float32 can tell from it."""
-
-
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -37,13 +33,17 @@ def projected(b: Builder, error: Value, state: State) -> Value:
 
 
 def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
-    """The next P [rank, reads] from the error d [N, reads]."""
+    """The next P [rank, reads] from the error d [N, reads].
+
+    |d|^2 is never formed, so that no error is too small or too large for it: s / |d| is of the order of P, and the
+    other |d| divides the small product. Without any error P stays.
+    """
     p, d = state["P"], signals.error
-    s = projected(b, d, state)
-    energy = b.label(b.maximum(b.dot(d, d), TINY), "error.energy")
-    seen = b.label(b.matmul(s, d, ta=True), "seen")
+    size = b.label(b.norm(d, nonzero=True), "error.norm")
+    s = b.label(b.div(projected(b, d, state), size), "projected.unit")
+    seen = b.label(b.div(b.matmul(s, d, ta=True), size), "seen")
     held = b.label(b.matmul(b.label(b.matmul(s, s, ta=True), "gram"), p), "held")
-    step = b.label(b.div(b.mul(b.sub(seen, held), rule.rate), energy), "P.step")
+    step = b.label(b.mul(b.sub(seen, held), rule.rate), "P.step")
     return Learned("P", b.add(p, step), gradient=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fac.probes.cosine import TINY
+from fac.probes.scaled import defined, scaled
 from fac.program.kinds import ProbeKind, Sweeps, Unused
 from fac.program.program import Program
 from fac.spec.train import Probe
@@ -14,7 +14,7 @@ from fac.step.ir import Phase, Value
 
 
 class CapturedEnergy(Probe):
-    """|d P^+ P|^2 / |d|^2 per reading matrix P, not centred."""
+    """|d P^+ P|^2 / |d|^2 per reading matrix P, not centred; undefined where the error d is zero."""
 
     kind: Literal["captured_energy"] = "captured_energy"
 
@@ -44,10 +44,12 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
 
 
 def captured(b: Builder, error: Value, p: Value) -> Value:
-    """The share of |d|^2 in the row space of P [r, m]."""
-    rows = b.rows(error)
-    held = b.label(b.emit("project", rows, p), "held")
-    return b.div(b.dot(held, held), b.maximum(b.dot(rows, rows), TINY))
+    """The share of |d|^2 in the row space of P [r, m], in [0, 1]. Scaling its rows changes no space."""
+    d, basis = scaled(b, [b.rows(error)]), scaled(b, [p], (1,))
+    (rows,) = d.values
+    held = b.label(b.emit("project", rows, *basis.values), "held")
+    share = b.div(b.dot(held, held), b.maximum(b.dot(rows, rows), 1.0))
+    return defined(b, b.minimum(share, 1.0), d.seen)
 
 
 CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build, unused=unused)

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fac.probes.cosine import TINY
 from fac.probes.matrices import used_matrix
 from fac.program.balance import Balance, balances, hidden, weight_of
 from fac.program.kinds import ProbeKind, Sweeps, Unused
@@ -30,6 +29,7 @@ from fac.program.program import Program
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
+from fac.step.ops.norms import nonzero
 
 
 class Conservation(Probe):
@@ -95,10 +95,11 @@ def _gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
 
 
 def _imbalance(b: Builder, left: list[Value], right: Value) -> Value:
+    """In [0, 1]; 0 where every term is zero, because the equation holds there."""
     difference, size = b.neg(right), _absolute(b, right)
     for term in left:
         difference, size = b.add(difference, term), b.add(size, _absolute(b, term))
-    return b.div(_absolute(b, difference), b.maximum(size, TINY))
+    return b.div(_absolute(b, difference), nonzero(b, size))
 
 
 def _absolute(b: Builder, x: Value) -> Value:

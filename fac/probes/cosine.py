@@ -1,50 +1,49 @@
-"""Cosines that are defined for zeros: a zero vector has no direction, and counts for nothing."""
+"""Cosines, in [-1, 1] and free of scale. A zero vector has no direction: its cosine is undefined, which is NaN."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fac.probes.scaled import defined, scaled
 from fac.step.builder import Builder
 from fac.step.ir import Value
-from fac.step.types import DType
 
-TINY = 1e-30
 Pair = tuple[Value, Value]
 
 
 def cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
-    """<x, y> / (|x| |y|) over all entries of all pairs (x, y), as if stacked; 0 if either is zero. A scalar."""
-    inner, lengths = _products(b, pairs, b.dot)
-    return b.div(inner, b.maximum(lengths, TINY))
+    """<x, y> / (|x| |y|) over all entries of all pairs (x, y), as if stacked. A scalar, NaN if either is zero."""
+    return defined(b, *_cosines(b, pairs, None))
 
 
 def per_sample_cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
-    """The mean over samples of their cosines, pairs stacked; rows of norm zero are left out. A scalar.
+    """The mean over samples of their cosines, pairs stacked; rows of zeros are left out. A scalar, NaN if none is left.
 
     Counting the rows of dead units as 0 would make backpropagation disagree with itself (tests/probes/test_probes.py).
     """
-    inner, lengths = _products(b, [(b.rows(x), b.rows(y)) for x, y in pairs], _row_dot(b))
-    seen = b.cast(b.less(TINY, lengths), DType.FLOAT)
-    each = b.div(b.mul(inner, seen), b.maximum(lengths, TINY))
-    return b.div(b.sum(each, (0,)), b.maximum(b.sum(seen, (0,)), 1.0))
+    each, seen = _cosines(b, [(b.rows(x), b.rows(y)) for x, y in pairs], (1,))
+    return b.div(b.sum(b.mul(each, seen), (0, 1)), b.sum(seen, (0, 1)))
 
 
-def _products(
-    b: Builder, pairs: Sequence[Pair], product: Callable[[Value, Value], Value]
-) -> tuple[Value, Value]:
-    """(<x, y>, |x| |y|) over all pairs. Two roots: the product of two squares would underflow in float32."""
-
-    def total(terms: list[Value]) -> Value:
-        sum_ = terms[0]
-        for term in terms[1:]:
-            sum_ = b.add(sum_, term)
-        return sum_
-
+def _cosines(b: Builder, pairs: Sequence[Pair], axes: tuple[int, ...] | None) -> tuple[Value, Value]:
+    """(cosine, 1 or 0 where it is undefined), of everything or of rows [N, 1]."""
+    x, y = (scaled(b, side, axes) for side in zip(*pairs, strict=True))
+    product = b.dot if axes is None else _along(b, axes)
     inner, xx, yy = (
-        total([product(pair[i], pair[j]) for pair in pairs]) for i, j in ((0, 1), (0, 0), (1, 1))
+        _total(b, [product(u, v) for u, v in zip(left, right, strict=True)])
+        for left, right in ((x.values, y.values), (x.values, x.values), (y.values, y.values))
     )
-    return inner, b.mul(b.sqrt(xx), b.sqrt(yy))
+    # Neither length is below 1 but that of zero. Rounding can lift the quotient above 1.
+    lengths = b.maximum(b.mul(b.sqrt(xx), b.sqrt(yy)), 1.0)
+    return b.clamp(b.div(inner, lengths), -1.0, 1.0), b.mul(x.seen, y.seen)
 
 
-def _row_dot(b: Builder) -> Callable[[Value, Value], Value]:
-    return lambda x, y: b.sum(b.mul(x, y), (1,))
+def _along(b: Builder, axes: tuple[int, ...]) -> Callable[[Value, Value], Value]:
+    return lambda x, y: b.sum(b.mul(x, y), axes, keep=True)
+
+
+def _total(b: Builder, terms: Sequence[Value]) -> Value:
+    total = terms[0]
+    for term in terms[1:]:
+        total = b.add(total, term)
+    return total

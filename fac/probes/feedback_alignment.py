@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fac.probes.cosine import TINY, cosine
+from fac.probes.cosine import cosine
 from fac.probes.matrices import used_matrix
+from fac.probes.scaled import defined, scaled
 from fac.program.kinds import ProbeKind, Sweeps, Unused
 from fac.program.program import Program
 from fac.spec.train import Probe
@@ -31,11 +32,15 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
                 continue
             weight = sweeps.state[route.ends.weight.name]
             yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
-            length = b.sqrt(b.dot(used, used))
-            yield (
-                f"{route.ends.prefix}.norm_ratio",
-                b.div(length, b.maximum(b.sqrt(b.dot(weight, weight)), TINY)),
-            )
+            yield f"{route.ends.prefix}.norm_ratio", norm_ratio(b, used, weight)
+
+
+def norm_ratio(b: Builder, x: Value, y: Value) -> Value:
+    """|x| / |y|, whatever their squares do; NaN if y is zero."""
+    a, c = scaled(b, [x]), scaled(b, [y])
+    over, under = (b.sqrt(b.dot(*side.values, *side.values)) for side in (a, c))
+    ratio = b.mul(b.div(a.unit, c.unit), b.div(over, b.maximum(under, 1.0)))
+    return defined(b, ratio, c.seen)
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:

@@ -224,7 +224,7 @@ class Sweeps:
 
 @dataclass(frozen=True, slots=True)
 class ProbeKind(Kind):
-    """A measurement: named scalars from one batch."""
+    """A measurement: named scalars from one batch. NaN stands for what is undefined there, and stops nothing."""
 
     name: str
     spec: type[Model]

@@ -191,6 +191,16 @@ class Builder:
         """<a, b> = sum of all a*b: a scalar."""
         return self.emit("dot", a, b)
 
+    def max_abs(self, x: Value, axes: Sequence[int] | None = None, keep: bool = False) -> Value:
+        """The largest absolute value over `axes`, or of all; they stay as 1 if `keep`."""
+        return self.emit(
+            "max_abs", x, axes=tuple(range(len(x.type.shape)) if axes is None else axes), keep=keep
+        )
+
+    def norm(self, *xs: Value, nonzero: bool = False) -> Value:
+        """The Euclidean norm of all numbers of all `xs`, whatever the size of their squares; 1, not 0, if `nonzero`."""
+        return self.emit("norm", *(self.reshape(x, x.type.shape or (1,)) for x in xs), nonzero=nonzero)
+
     def argmax(self, x: Value) -> Value:
         """INT: index of the largest entry along the last axis."""
         return self.emit("argmax", x)

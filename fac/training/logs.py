@@ -56,7 +56,7 @@ class EpochRecord:
     step_ms: float
     """Median wall time of a step."""
     probes: Mapping[str, float] = field(default_factory=dict)
-    """Measurements at the end of the epoch, on one fixed batch of training samples."""
+    """Measurements at the end of the epoch, on one fixed batch of training samples; NaN where one is undefined."""
 
     def to_json(self) -> str:
         """One JSON object, flat so that a table reads it; numbers that are not finite become null."""

@@ -42,6 +42,8 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "log_softmax": ((f(),), *NO_FLOATS),
     "neg": ((b(N),),),
     "argmax": ((f(),),),
+    "max_abs": ((f(N),),),
+    "norm": ((), (f(N), i(N)), (f(N), f())),
     "reshape": ((f(N, 5),), (f(6),), (f(N, N),)),
     "broadcast_to": ((f(2),), (f(2, N, 3),)),
     "cross_entropy": WRONG_LABELS,

@@ -6,10 +6,11 @@ from fac.step.ops.contractions import CONTRACTIONS
 from fac.step.ops.elementwise import ELEMENTWISE
 from fac.step.ops.integers import INTEGERS
 from fac.step.ops.losses import LOSSES
+from fac.step.ops.norms import NORMS
 from fac.step.ops.shapes import SHAPES
 
 OPS: dict[str, OpDef] = {
     definition.name: definition
-    for family in (ELEMENTWISE, ACTIVATIONS, CONTRACTIONS, SHAPES, LOSSES, INTEGERS)
+    for family in (ELEMENTWISE, ACTIVATIONS, CONTRACTIONS, SHAPES, NORMS, LOSSES, INTEGERS)
     for definition in family
 }
