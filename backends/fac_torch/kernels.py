@@ -158,8 +158,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 def max_abs(x: Tensor, dim: tuple[int, ...], keepdim: bool = False, out: Tensor | None = None) -> Tensor:
     """The largest magnitude: as the norm of order infinity, which takes a CPU twelve times longer."""
-    found = x.abs().amax(dim, keepdim)
-    return found if out is None else out.copy_(found)
+    return torch.amax(x.abs(), dim, keepdim, out=out)
 
 
 def norm(*xs: Tensor, nonzero: bool = False) -> Tensor:
@@ -169,7 +168,8 @@ def norm(*xs: Tensor, nonzero: bool = False) -> Tensor:
     if plain.device.type == "cpu" and LEAST_NORM[plain.dtype] <= plain.item() < math.inf:
         return plain
     largest = torch.stack([x.abs().amax() for x in xs]).amax()
-    unit = torch.where(largest == 0, 1.0, largest)
+    # a power of two, so that this way and the one above lead to the same digits
+    unit = torch.where(largest == 0, 1.0, largest / (2 * torch.frexp(largest).mantissa))
     found = _norm([x / unit for x in xs]) * unit
     return torch.where(found == 0, 1.0, found) if nonzero else found
 

@@ -6,15 +6,15 @@ wrongly. An update is what one SGD step of learning rate 1 adds to each paramete
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Session
+from fac.backend import Array, Precision, Session
 from fac.testing.case import Answers, Case, Subject, law
-from fac.testing.nets import NET, SKIP, Batch, Data, Layers, batches, linear, spec
+from fac.testing.nets import NET, SKIP, Batch, Data, Layers, batch, batches, linear, spec
 
 State = dict[str, Array]
 Edit = Callable[[State], State]
@@ -46,6 +46,7 @@ def cases() -> Iterator[Case]:
             partial(update, spec(NET, direct(combine, 0.5, 0.5), UNIT), twice),
             partial(update, spec(NET, direct(combine, 1.0), UNIT), same),
         )
+    yield law("clipped steps and oja see no size of errors", partial(sized, HUGE), partial(sized, LARGE))
     thin = {"fa": FA, "dfa": DFA, "ldfa": pair("ldfa", 2), "direct_ldfa": pair("direct_ldfa", 2)}
     for rule, feedback in thin.items():
         data = spec(NET, feedback, UNIT)
@@ -157,6 +158,25 @@ def direct(combine: str, *scales: float) -> Data:
 def twice(state: State) -> State:
     """The second route's matrix is the first one's."""
     return state | {"fc1.feedback.2.B": state["fc1.feedback.B"]}
+
+
+# -- sizes ----------------------------------------------------------------------------------------------------------
+
+LARGE: Mapping[Precision, float] = {"float64": 2.0**10, "float32": 2.0**10}
+HUGE: Mapping[Precision, float] = {"float64": 2.0**270, "float32": 2.0**40}
+"""Data of which gradients are finite, and what is squared of them is not."""
+
+
+def sized(size: Mapping[Precision, float], subject: Subject) -> Answers:
+    """What a clipped step adds to each array of linear layers without bias, where gradients go with size squared."""
+    layers = tuple(linear(name, out, bias=False) for name, out in (("fc1", 8), ("fc2", 6), ("out", 3)))
+    clip = UNIT | {"clip": {"by": "norm", "at": 0.5}}
+    session = subject.open(spec(layers, {"rule": "ldfa", "rank": 2}, clip, loss="mse"))
+    state, c = session.state(), size[subject.precision]
+    x, y = batch(7, classes=None)
+    session.step(c * x, c * y)
+    after = session.state()
+    return {slot.name: after[slot.name] - state[slot.name] for slot in session.compiled.state}
 
 
 # -- other feedback -------------------------------------------------------------------------------------------------

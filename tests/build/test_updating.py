@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fac.backend import Array
+from fac.backend import Array, Precision
 from fac.pipeline import compile
-from fac.testing.nets import Data, batch, mlp, spec
+from fac.testing.nets import Data, batch, linear, mlp, spec
 
 NET = mlp(4, 3)
 X, Y = batch()
@@ -125,6 +125,48 @@ def test_clip_by_norm(at: float) -> None:
     assert (factor < 1) == (at < 1)
     for name, value in g.items():
         close(after[name], before[name] - LR * factor * value)
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+@pytest.mark.parametrize(
+    ("precision", "feature", "init"),
+    [("float32", 1e12, "kaiming_uniform"), ("float32", 1e30, "zeros"), ("float64", 1e200, "zeros")],
+)
+def test_one_huge_feature_leaves_a_step_of_the_norm_that_was_asked_for(
+    backend: str, precision: Precision, feature: float, init: str
+) -> None:
+    """The squares of its gradients are beyond the precision; so would the loss be, were the weights not zero."""
+    x, y = batch(classes=None)
+    x[:, 0] *= feature
+    before, after = clipped_step(backend, precision, x, y, init)
+    moved = {name: after[name].astype(np.float64) - before[name] for name in before if name != "step"}
+    assert np.linalg.norm(np.concatenate([m.ravel() for m in moved.values()])) == pytest.approx(0.5, rel=1e-6)
+    expected = (y - x @ before["out.weight"].T).T @ (x[:, 0] / feature)
+    direction = moved["out.weight"][:, 0]
+    np.testing.assert_allclose(direction, 0.5 * expected / np.linalg.norm(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+@pytest.mark.parametrize(("precision", "size"), [("float32", 1e-30), ("float64", 1e-200), ("float64", 0.0)])
+def test_tiny_gradients_are_not_clipped(backend: str, precision: Precision, size: float) -> None:
+    x, y = batch(classes=None)
+    before, after = clipped_step(backend, precision, x, size * y)
+    expected = before["out.weight"] + 2 / y.size * (size * y).T @ x
+    np.testing.assert_allclose(after["out.weight"], expected, rtol=1e-5, atol=0)
+
+
+def clipped_step(
+    backend: str, precision: Precision, x: Array, y: Array, init: str = "zeros"
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """State before and after a step of rate 1, of one layer, clipped to a norm of 0.5."""
+    data = spec((linear("out", 3, init=init),), None, CLIPPED, loss="mse")
+    session = compile(data, backend=backend, precision=precision).open(device="cpu")
+    before = session.state()
+    session.step(x, y)
+    return before, session.state()
+
+
+CLIPPED: Data = {"rule": "sgd", "lr": 1.0, "clip": {"by": "norm", "at": 0.5}}
 
 
 def test_all_updates_read_the_values_from_before_the_step() -> None:

@@ -75,7 +75,7 @@ def test_t22_minibatches_are_tracked_within_the_band_of_the_rate(rate: float, bo
     assert np.mean(captured) >= 0.996
 
 
-@pytest.mark.parametrize("factor", [1e-8, 1e-4, 1e4, 1e8])
+@pytest.mark.parametrize("factor", [1e-30, 1e-15, 1e30])
 def test_t23_the_scale_of_the_error_does_not_matter(factor: float) -> None:
     rng = np.random.default_rng(2)
     batches = [rng.standard_normal((16, WIDTH)) for _ in range(50)]
