@@ -68,8 +68,8 @@ class Builder:
         definition = OPS.get(kind)
         if definition is None:
             raise TypeRuleError(f"there is no op `{kind}`")
-        if len(operands) != len(definition.vjp):
-            raise TypeRuleError(f"`{kind}` takes {len(definition.vjp)} operands, not {len(operands)}")
+        if definition.arity not in (None, len(operands)):
+            raise TypeRuleError(f"`{kind}` takes {definition.arity} operands, not {len(operands)}")
         if attributes.keys() != definition.attributes:
             named = [
                 ", ".join(map(repr, sorted(names))) or "none" for names in (definition.attributes, attributes)

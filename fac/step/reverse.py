@@ -113,7 +113,7 @@ class Reverse:
         return [
             (op, i)
             for op, i in self.readers.get(value, ())
-            if (op, i) not in self.edits.through and OPS[op.kind].vjp[i] is not STOP
+            if (op, i) not in self.edits.through and OPS[op.kind].derivative(i) is not STOP
         ]
 
     def _injections(self, value: Value) -> Sequence[Injection]:
@@ -157,7 +157,7 @@ class Reverse:
 
 
 def _derivative(op: Op, index: int) -> Vjp:
-    vjp = OPS[op.kind].vjp[index]
+    vjp = OPS[op.kind].derivative(index)
     if isinstance(vjp, Without):
         raise NoDerivativeError(op, op.operands[index], vjp.why)
     return vjp

@@ -24,6 +24,7 @@ from fac.step.ir import Function, Phase, Value
 from fac.step.types import Batch, DType, N, Shape, Type, numel
 from fac.testing.case import Answers, Case, Subject, agreement
 from fac.testing.nets import batches, state_of
+from fac.testing.ops import starting_from
 from fac.updates.adam import ADAM, ADAMW, Adam, AdamW
 from fac.updates.sgd import SGD, Sgd
 
@@ -97,7 +98,7 @@ def functions(seed: int) -> Compiled:
         output=(3,),
         classes=False,
         lr=0.1,
-        initial=lambda: {name: array.copy() for name, array in initial.items()},
+        initial=starting_from(initial),
     )
 
 

@@ -7,7 +7,7 @@ state; scalars are both, one after the other, because backends treat numbers tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import product
 from math import prod
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Compiled, Slot
+from fac.backend import Array, Compiled, Initial, Slot
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import Batch, DType, N, Shape, Type
@@ -74,11 +74,13 @@ def only(call: Call, tensors: set[int]) -> Compiled:
         output=output,
         classes=False,
         lr=0.1,
-        initial=lambda given=MappingProxyType({}): {
-            **{name: array.copy() for name, array in state.items()},
-            **given,
-        },
+        initial=starting_from(state),
     )
+
+
+def starting_from(state: Mapping[str, Array]) -> Initial:
+    """Initial values that depend on nothing."""
+    return lambda given=MappingProxyType({}): {**{name: a.copy() for name, a in state.items()}, **given}
 
 
 class Wiring:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from fac.step.builder import Builder
 from fac.step.types import N, Type
 from fac.testing.case import Subject, distance
 from fac.testing.nets import batch, linear, spec
-from fac.testing.ops import plain
+from fac.testing.ops import plain, starting_from
 
 BACKENDS = ("reference", "torch", "onnx")
 SAMPLES = 40_000
@@ -59,7 +58,7 @@ def products(factor: float) -> Compiled:
     return Compiled(
         name="products", spec_hash="0" * 16, version="0", forward=forward, evaluate=evaluate, step=step, probe=probe,
         state=(Slot("weight", (1,), True),), sample=(3,), output=(3,), classes=False, lr=0.1,
-        initial=lambda given=MappingProxyType({}): {"weight": np.array([factor])},
+        initial=starting_from({"weight": np.array([factor])}),
     )  # fmt: skip
 
 

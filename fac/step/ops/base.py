@@ -38,19 +38,29 @@ STOP = Without("it stops the gradient")
 class OpDef:
     """The definition of an op.
 
-    `vjp` holds one entry per operand, so its length is the number of operands. Reverse mode never passes over one in
-    silence: where there is no derivative, to ask for one is an error, unless the op is a `STOP`.
+    Reverse mode never passes over an operand in silence: where there is no derivative, to ask for one is an error,
+    unless the op is a `STOP`.
     """
 
     name: str
     type: TypeRule
-    vjp: tuple[Vjp | Without, ...] = ()
+    vjp: tuple[Vjp | Without, ...] | Callable[[int], Vjp] = ()
+    """One entry per operand, so that its length is their number; a function of the place where there may be any."""
     attributes: frozenset[str] = frozenset()
     """The names of its attributes: a call has to give each."""
     macs: Callable[[Op, int], int] | None = None
     """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
     finer: Finer | None = None
     """What a backend without a kernel for the op runs instead (`fac.passes.decompose`)."""
+
+    def derivative(self, place: int) -> Vjp | Without:
+        """What the op says of the operand at that place."""
+        return self.vjp(place) if callable(self.vjp) else self.vjp[place]
+
+    @property
+    def arity(self) -> int | None:
+        """The number of operands; None where there may be any that the type rule takes."""
+        return None if callable(self.vjp) else len(self.vjp)
 
 
 def same(operands: tuple[Type, ...], attributes: Attributes) -> Type:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fac.step.ops.base import Attributes, OpDef
-from fac.step.ops.shapes import axes_of, reduction, stretched
+from fac.step.ops.base import Attributes, OpDef, Vjp
+from fac.step.ops.shapes import REDUCTION, axes_of, reduction, stretched
 from fac.step.types import DType, Type, TypeRuleError
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def finer_norm(b: Builder, op: Op) -> Value:
     return b.mul(nonzero(b, size) if op["nonzero"] else size, unit)
 
 
+def norm_input(place: int) -> Vjp:
+    """g x / |x|, and 0 where all are 0, as torch has it."""
+    return lambda b, op, g: b.mul(g, b.div(op.operands[place], nonzero(b, op.result)))
+
+
 NORMS = (
     # the largest absolute value
-    OpDef("max_abs", reduction, (max_abs_input,), finer=finer_max_abs),
+    OpDef("max_abs", reduction, (max_abs_input,), REDUCTION, finer=finer_max_abs),
     # The Euclidean norm of all numbers of all operands, and if `nonzero` 1 where that is 0: what may be divided by.
-    # Updates and learning use it, forward passes do not.
-    OpDef("norm", norm, finer=finer_norm),
+    OpDef("norm", norm, norm_input, frozenset({"nonzero"}), finer=finer_norm),
 )

@@ -112,11 +112,12 @@ def argmax(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 SHAPE = frozenset({"shape"})
+REDUCTION = frozenset({"axes", "keep"})
 
 SHAPES = (
-    OpDef("sum", reduction, (stretched,), frozenset({"axes", "keep"})),
+    OpDef("sum", reduction, (stretched,), REDUCTION),
     OpDef("mean", mean, (mean_input,), frozenset({"axes"})),
-    OpDef("max", reduction, (max_input,), frozenset({"axes", "keep"})),
+    OpDef("max", reduction, (max_input,), REDUCTION),
     OpDef("batch_size", batch_size),
     OpDef("reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),), SHAPE),
     OpDef("broadcast_to", broadcast_to, (lambda b, op, g: unbroadcast(b, g, op.operands[0]),), SHAPE),
