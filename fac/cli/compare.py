@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
-from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fac.cli.backends import not_empty
+from fac.cli.train import INTERRUPTED
+from fac.diagnostics import FacError, plain
 
 if TYPE_CHECKING:
     from fac.backend import Backend, Precision
+    from fac.cli.rows import Row, Run
     from fac.cli.variants import Variant
+    from fac.program.program import Program
     from fac.source import Document
     from fac.training.dataset import Dataset
     from fac.training.loop import Report
 
 
-@dataclass(slots=True)
-class Row:
-    """What became of one variant, over all seeds."""
+def _listed(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """`--rules bp,fa --rules dfa` as three; what is given twice counts once, and that is said."""
+    names = [name.strip() for name in ",".join(given).split(",")] if given else []
+    for name, times in Counter(names).items():
+        if times > 1:
+            click.echo(f"`{name}` stands {times} times in `{option.opts[0]}`: it is trained once", err=True)
+    return tuple(dict.fromkeys(names))
 
-    spec: str
-    file: str
-    title: str
-    """What the table calls the spec; empty if there is one only."""
-    rule: str
-    rank: str
-    backward_ratio: float
-    reports: list[Report] = field(default_factory=list)
-    problem: str = ""
-    """Why the variant has no result, if it diverged."""
 
-    def values(self, name: str) -> list[float]:
-        """One number per seed."""
-        return [value for report in self.reports if (value := getattr(report, name)) is not None]
+def _ranks(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[int, ...]:
+    """Those of `--rank`.
+
+    Raises:
+        BadParameter: one is no positive integer.
+    """
+    kind: Any = click.IntRange(1)
+    return tuple(
+        dict.fromkeys(kind.convert(rank, option, context) for rank in _listed(context, option, given))
+    )
 
 
 @click.command()
@@ -47,11 +50,19 @@ class Row:
 @click.option(
     "--rules",
     multiple=True,
+    callback=_listed,
     metavar="RULE,...",
-    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`; `own` is what a spec itself declares. "
-    "Repeatable.",
+    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`, with their default settings; `own` is what a "
+    "spec itself declares. Repeatable.",
 )
-@click.option("--rank", type=click.IntRange(1), help="Of the low-rank rules. Default: the spec's own.")
+@click.option(
+    "--rank",
+    "ranks",
+    multiple=True,
+    callback=_ranks,
+    metavar="RANK,...",
+    help="A row for each, of the low-rank rules. Default: the spec's own. Repeatable.",
+)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings per variant.")
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
@@ -60,10 +71,12 @@ class Row:
 @click.option(
     "--json", "as_json", is_flag=True, help="End with one JSON object, which holds every epoch of each run."
 )
+@click.pass_context
 def compare(
+    context: click.Context,
     specs: tuple[str, ...],
     rules: tuple[str, ...],
-    rank: int | None,
+    ranks: tuple[int, ...],
     seeds: int,
     backend: str | None,
     device: str | None,
@@ -76,39 +89,54 @@ def compare(
     Several SPECS are compared as they are. One is set beside backpropagation, feedback alignment and other rules
     on the same network. Seeds count up from that of the first spec.
 
+    A run that diverges or fails, or Ctrl-C, does not lose the others: they are printed.
+
     On a busy machine OMP_NUM_THREADS=1 can make torch many times faster.
     """
     from fac import source
     from fac.cli.backends import chosen
-    from fac.cli.variants import variants
+    from fac.cli.rows import as_json as row_as_json
+    from fac.cli.rows import remarks, runs_as_json, table
+    from fac.cli.variants import twins, variants
     from fac.pipeline import lowered
+    from fac.render.json_text import json_text
 
     documents = [source.override(source.read(spec), overrides) for spec in specs]
     trainings = [lowered(document).spec.train for document in documents]
-    names = tuple(name.strip() for name in ",".join(rules).split(",")) if rules else None
-    planned = variants(documents, names, rank)
+    planned = variants(documents, rules or None, ranks)
     with_backend = chosen(backend)
     first = trainings[0].seed
-    runs = _Runs(with_backend, device, precision, tuple(range(first, first + seeds)), probes=as_json)
-    rows = [runs.row(variant, len(planned)) for variant in planned]
-    notes = _notes(rows, len({(t.batch, t.epochs) for t in trainings}) > 1)
+    trainer = _Trainer(with_backend, device, precision, tuple(range(first, first + seeds)), probes=as_json)
+    # all of them before the first training: nobody waits an hour to hear that the second row cannot be
+    programs = [trainer.checked(variant) for variant in planned]
+    rows = trainer.rows(planned, programs)
+    made, meant = sum(len(row.runs) for row in rows), len(planned) * seeds
+    notes = [*remarks(rows), *_notes(planned, {(t.batch, t.epochs) for t in trainings})]
+    if len(documents) == 1 and not rules:
+        notes += _left_out(documents[0], ranks)
+    named = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
+    notes += [f"`{one}` and `{other}` are one training under two names" for one, other in twins(named)]
+    if made < meant:
+        notes.append(f"interrupted: {made} of {meant} trainings were made")
     if as_json:
         found = {
             "backend": with_backend.name,
-            "device": runs.device,
-            "seeds": runs.seeds,
-            "rows": [_json(row) for row in rows],
-            "runs": [run for i, row in enumerate(rows) for run in _histories(i, row, runs.seeds)],
+            "device": trainer.device,
+            "seeds": trainer.seeds,
+            "rows": [row_as_json(row) for row in rows],
+            "runs": runs_as_json(rows),
             "notes": notes,
         }
-        click.echo(json.dumps(found, allow_nan=False))
-        return
-    click.echo(table(rows))
-    for note in notes:
-        click.echo(f" {note}")
+        click.echo(json_text(found))
+    else:
+        click.echo("\n".join([table(rows), *(f" {note}" for note in notes)]))
+    if made < meant:
+        context.exit(INTERRUPTED)
+    if any(run.problem and not run.diverged for row in rows for run in row.runs):
+        context.exit(2)
 
 
-class _Runs:
+class _Trainer:
     """Trains variants, and loads each data set once."""
 
     def __init__(
@@ -123,32 +151,83 @@ class _Runs:
         self.backend, self.device, self.seeds, self.probes = backend, device, seeds, probes
         self.precision = precision or backend.default_precision
         self.datasets: dict[str, Dataset] = {}
-        self.rows = 0
 
-    def row(self, variant: Variant, of: int) -> Row:
-        """All seeds of a variant. If one diverges the row says so, and the comparison goes on."""
-        from fac.build.costs import backward_ratio
-        from fac.cli.variants import ranks
+    def checked(self, variant: Variant) -> Program:
+        """The program of a variant, whose data are loaded.
+
+        Raises:
+            FacError: the variant has errors, or its data cannot be loaded.
+        """
         from fac.pipeline import lowered
+
+        program = lowered(variant.seeded(self.seeds[0], self.probes))
+        self._dataset(variant.document, program.spec.data)
+        return program
+
+    def rows(self, variants: Sequence[Variant], programs: Sequence[Program]) -> list[Row]:
+        """All seeds of all variants, or as many as there are when somebody interrupts.
+
+        Raises:
+            Exception: what the first training of all ended with: then there is nothing to keep.
+            KeyboardInterrupt: before the end of the first training.
+        """
+        from fac.build.costs import backward_ratio
+        from fac.cli.rows import Row
+        from fac.cli.variants import ranks_of
+        from fac.program.lower import kind_of
+        from fac.training.loop import StoppedError
+
+        found: list[Row] = []
+        try:
+            for variant, program in zip(variants, programs, strict=True):
+                row = Row(
+                    variant,
+                    program.spec.name,
+                    ranks_of(program),
+                    kind_of("fac.losses", program.spec.loss).classes,
+                    backward_ratio(program),
+                )
+                for seed in self.seeds:
+                    label = f"{variant.label} seed {seed}"
+                    run = self._run(variant.seeded(seed, self.probes), seed, label, keep=bool(found))
+                    click.echo(
+                        f"{len(found) + (not row.runs)}/{len(variants)}  {label}  {_result(run)}", err=True
+                    )
+                    if not row.runs:
+                        found.append(row)
+                    row.runs.append(run)
+        except (StoppedError, KeyboardInterrupt) as stopped:
+            if not found:
+                raise KeyboardInterrupt from stopped
+        return found
+
+    def _run(self, document: Document, seed: int, label: str, *, keep: bool) -> Run:
+        """One training, whatever becomes of it.
+
+        Raises:
+            Exception: it failed, and `keep` says that there are no others to keep.
+            StoppedError: somebody interrupts.
+        """
+        from fac.cli.rows import Run
+        from fac.training.loop import StoppedError
         from fac.training.nonfinite import DivergedError
 
-        self.rows += 1
-        program = lowered(variant.seeded(self.seeds[0]))
-        own = (program.spec.name, variant.document.name, variant.spec, variant.rule)
-        row = Row(*own, ranks(program), backward_ratio(program))
         try:
-            for seed in self.seeds:
-                label = f"{variant.label} seed {seed}"
-                report = self._train(variant.seeded(seed, self.probes), label)
-                row.reports.append(report)
-                click.echo(f"{self.rows}/{of}  {label}  {_result(report)}", err=True)
+            report = self._train(document, label)
         except DivergedError as error:
-            row.problem = str(error)
-            click.echo(f"{self.rows}/{of}  {label}  diverged: {error}", err=True)
-        return row
+            return Run(seed, None, error.history, str(error), diverged=True)
+        except StoppedError:
+            raise
+        except Exception as error:
+            if not keep or os.environ.get("FAC_TRACEBACK"):
+                raise
+            problem = str(error) if isinstance(error, FacError) else f"{type(error).__name__}: {error}"
+            return Run(seed, None, (), plain(problem))
+        return Run(seed, report, report.history)
 
     def _train(self, document: Document, label: str) -> Report:
         from fac.cli.progress import shown
+        from fac.cli.train import on_signals
         from fac.pipeline import emit, lowered
         from fac.training.loop import train
 
@@ -156,8 +235,8 @@ class _Runs:
         dataset = self._dataset(document, program.spec.data)
         session = emit(program, self.backend, self.precision, document).open(None, self.device)
         self.device = session.device
-        with shown(err=True, label=label) as listener:
-            return train(session, dataset, program.spec, listener=listener)
+        with shown(err=True, label=label) as listener, on_signals() as stop:
+            return train(session, dataset, program.spec, listener=listener, stop=stop)
 
     def _dataset(self, document: Document, data: Any) -> Dataset:
         from fac.cli.progress import logged
@@ -172,77 +251,31 @@ class _Runs:
         return self.datasets[key]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The comparison as text."""
-    from fac.render.columns import columns
-
-    classifies = any(row.values("test_accuracy") for row in rows)
-    metric = "test accuracy %" if classifies else "test loss"
-    several = any(row.title for row in rows)
-    header = ("spec",) * several + ("rule", "rank", "backward MACs vs bp", metric, "ms per step")
-    return columns(header, [(row.title,) * several + _cells(row, classifies) for row in rows])
+def _result(run: Run) -> str:
+    if run.report is None:
+        return f"{'diverged' if run.diverged else 'failed'}: {run.problem}"
+    accuracy = run.report.test_accuracy
+    result = f"test loss {run.report.test_loss:.4g}" if accuracy is None else f"acc {100 * accuracy:.1f} %"
+    warnings = "".join(f"  warning: {concern.message}" for concern in run.report.concerns)
+    return f"{result}  ({run.report.seconds:.1f} s){warnings}"
 
 
-def _cells(row: Row, classifies: bool) -> tuple[str, ...]:
-    values = row.values("test_accuracy" if classifies else "test_loss")
-    if row.problem:
-        result = "diverged"
-    else:
-        scale, digits = (100, 1) if classifies else (1, 4)
-        result = f"{scale * mean(values):.{digits}f}" if values else "–"
-        if len(values) > 1:
-            result += f" ± {scale * stdev(values):.{digits}f}"
-    times = row.values("step_ms")
-    return row.rule, row.rank, f"{row.backward_ratio:.2f}", result, f"{median(times):.2f}" if times else "–"
-
-
-def _result(report: Report) -> str:
-    if report.test_accuracy is None:
-        return f"test loss {report.test_loss:.4g}  ({report.seconds:.1f} s)"
-    return f"acc {100 * report.test_accuracy:.1f} %  ({report.seconds:.1f} s)"
-
-
-def _notes(rows: Sequence[Row], unequal: bool) -> list[str]:
+def _notes(variants: Sequence[Variant], schedules: set[tuple[int, int]]) -> Iterator[str]:
     """What a reader of the table must know."""
-    notes = []
-    if not any(row.rule == "shallow" for row in rows):
-        notes.append(
+    if not any(variant.rule == "shallow" for variant in variants):
+        yield (
             "no `shallow` row: it trains the last layer alone, and rules with fixed feedback live near it; "
             "add it with `--rules`"
         )
-    if unequal:
-        notes.append(
-            "the specs differ in `train.batch` or `train.epochs`, so their data order is not the same"
-        )
-    return notes
+    if len(schedules) > 1:
+        yield "the specs differ in `train.batch` or `train.epochs`, so their data order is not the same"
 
 
-def _histories(index: int, row: Row, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Epoch by epoch what `metrics.jsonl` would hold, for each run of a row that did not diverge."""
-    for seed, report in zip(seeds, row.reports, strict=False):
-        epochs = [json.loads(record.to_json()) for record in report.history]
-        yield {"row": index, "seed": seed, "epochs": epochs}
+def _left_out(document: Document, ranks: Sequence[int]) -> Iterator[str]:
+    from fac.cli.variants import left_out
 
-
-def _json(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "spec": row.spec,
-        "file": row.file,
-        "rule": row.rule,
-        "rank": None if row.rank == "–" else row.rank,
-        "backward_macs_vs_backprop": row.backward_ratio,
-        "step_ms": median(row.values("step_ms")) if row.reports else None,
-        "problem": row.problem or None,
-    }
-    for name in ("test_accuracy", "test_loss", "train_loss"):
-        found[name] = _statistics(row.values(name))
-    return found
-
-
-def _statistics(values: list[float]) -> dict[str, Any] | None:
-    if not values or not all(map(isfinite, values)):
-        return None
-    return {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None, "values": values}
+    for rule in left_out(document, ranks):
+        yield f"no `{rule}` row: it needs a rank, and the spec does not give one; add `--rank 10`"
 
 
 COMMAND = compare

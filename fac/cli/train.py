@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from fac.spec.model import ModelSpec
     from fac.training.checkpoint import Checkpoint
     from fac.training.loop import Report
+    from fac.training.nonfinite import DivergedError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -79,8 +79,10 @@ def train(
         raise click.UsageError("name a spec, or a run with `--resume DIR`")
     if resume is not None and out is not None:
         raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
+    from fac.render.json_text import json_text
     from fac.training import folder
-    from fac.training.loop import StoppedError
+    from fac.training.loop import Report, StoppedError
+    from fac.training.nonfinite import DivergedError
 
     with ExitStack() as held:
         if resume is None:
@@ -100,16 +102,20 @@ def train(
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
     if as_json:
-        click.echo(json.dumps(summary(job, session, report, path), allow_nan=False))
-    else:
+        click.echo(json_text(summary(job, session, report, path)))
+    elif isinstance(report, Report):
         click.echo(_closing(job, session, report, path))
+    if isinstance(report, DivergedError):
+        raise report
 
 
-def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report]:
+def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | DivergedError]:
+    """A session with the last good state, and what became of the training."""
     from fac.cli.progress import logged, shown
     from fac.training import data
     from fac.training.folder import RunFolder
     from fac.training.loop import train
+    from fac.training.nonfinite import DivergedError
 
     with logged():
         dataset = data.load(job.data, job.base, job.artifact.precision)
@@ -125,7 +131,10 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report]:
         for remark in _remarks(job, job.checkpoint, about):
             click.echo(remark, err=True)
     with shown(err=as_json) as listener, on_signals() as stop:
-        return session, train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
+        try:
+            return session, train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
+        except DivergedError as error:
+            return session, error
 
 
 def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[str]:
@@ -247,8 +256,11 @@ def parameters(compiled: Compiled) -> int:
     return sum(prod(slot.shape) for slot in compiled.state if slot.parameter)
 
 
-def summary(job: Job, session: Session, report: Report, path: Path) -> dict[str, Any]:
-    """What `--json` prints; numbers that are not finite become null."""
+def summary(job: Job, session: Session, report: Report | DivergedError, path: Path) -> dict[str, Any]:
+    """What `--json` prints. Of a training that diverged only `metrics.jsonl` has figures, those of its good epochs."""
+    from fac.training.loop import Report
+
+    ended = report if isinstance(report, Report) else None
     found = {
         "spec": job.spec.name,
         "spec_hash": session.compiled.spec_hash,
@@ -256,17 +268,17 @@ def summary(job: Job, session: Session, report: Report, path: Path) -> dict[str,
         "device": session.device,
         "precision": session.precision,
         "seed": job.spec.train.seed,
-        "epochs": report.epochs,
-        "steps": report.steps,
-        "test_accuracy": report.test_accuracy,
-        "test_loss": report.test_loss,
-        "train_loss": report.train_loss,
-        "seconds": report.seconds,
-        "step_ms": report.step_ms,
+        "epochs": job.spec.train.epochs,
+        "steps": session.steps,
+    }
+    for name in ("test_accuracy", "test_loss", "train_loss", "seconds", "step_ms"):
+        found[name] = getattr(ended, name, None)
+    return found | {
         "parameters": parameters(session.compiled),
         "out": str(path),
+        "problem": None if ended else str(report),
+        "warnings": [concern.flat() for concern in ended.concerns] if ended else [],
     }
-    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in found.items()}
 
 
 def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
@@ -277,7 +289,12 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
     speed = f"{report.seconds:.1f} s"
     if isfinite(report.step_ms):
         speed += f", {report.step_ms:.2f} ms per step"
-    return f"`{job.spec.name}` on {where}: {result}; {speed}\nstate, log and spec are in `{path}`"
+    lines = (
+        f"`{job.spec.name}` on {where}: {result}; {speed}",
+        *(f"warning: {concern.message}" for concern in report.concerns),
+        f"state, log and spec are in `{path}`",
+    )
+    return "\n".join(lines)
 
 
 COMMAND = train

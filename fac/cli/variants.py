@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from fac import plugins
+from fac.checks.settings import group_matches_nothing
 from fac.diagnostics import FacError
+from fac.pipeline import load
+from fac.program.lower import kind_of, lower
 from fac.program.program import Program
+from fac.render.expand import expanded_data
 from fac.source import Document
+from fac.spec.feedback import Routing, ShortHand
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "ldfa", "shallow")
 OWN = "own"
-"""Name of a spec's own feedback among rules, and label of one that is written out or a list of sections."""
+"""Name of a spec's own feedback among rules, and of a row whose feedback is no rule with its default settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +30,18 @@ class Variant:
 
     document: Document
     rule: str
+    """A rule with its default settings, or `own`."""
     spec: str = ""
     """What its spec is called beside the others; empty if there is one spec only."""
+    rank: int | None = None
+    """What the short-hand asks for; None if it has no rank, or the feedback is no single short-hand."""
+    name: str = ""
+    """The rule, with the rank if there are rows of several ranks. Together with `spec` it is that of one row."""
 
     @property
     def label(self) -> str:
         """The row in few words."""
-        return f"{self.spec} {self.rule}".strip()
+        return f"{self.spec} {self.name}".strip()
 
     def seeded(self, seed: int, probes: bool = False) -> Document:
         """The spec of one training. Its probes are left out unless asked for: the table does not show them."""
@@ -39,40 +50,59 @@ class Variant:
         return replace(self.document, data=data if probes else {**data, "probes": ()})
 
 
-def variants(documents: Sequence[Document], rules: Sequence[str] | None, rank: int | None) -> list[Variant]:
-    """What to train, in the order of the table.
+def variants(
+    documents: Sequence[Document], rules: Sequence[str] | None, ranks: Sequence[int] = ()
+) -> list[Variant]:
+    """What to train, in the order of the table. No two rows have one label.
 
     Args:
         documents: valid specs.
         rules: short-hands that replace each spec's feedback, or `own`, which leaves it. None takes several specs
-            as they are, and sets one spec beside the default rules.
-        rank: of the rules that have one; None takes it from the spec.
+            as they are, and sets one spec beside the default rules, of those that need a rank the ones that know it.
+        ranks: a row for each, of the rules that have a rank; none takes it from the spec.
 
     Raises:
-        FacError: a rule is unknown, or needs a rank and none is known.
+        FacError: a rule is unknown, or needs a rank and none is known, or nothing here has one that is given.
     """
     called = titles(documents) if len(documents) > 1 else [""]
-    if rules is not None:
-        return [
-            Variant(document, OWN, title) if rule == OWN else _replaced(document, rule, rank, title)
-            for document, title in zip(documents, called, strict=True)
-            for rule in dict.fromkeys(rules)
-        ]
-    own = [Variant(d, rule_of(d), title) for d, title in zip(documents, called, strict=True)]
-    if len(own) > 1:
-        return own
-    known = rank or _rank(documents[0])
-    others = [rule for rule in DEFAULT_RULES if known or not _has_rank(rule)]
-    beside = [_replaced(documents[0], rule, rank) for rule in others if rule != own[0].rule]
-    return [*own, *beside]
+    found: list[Variant] = []
+    takes_rank = False
+    for document, title in zip(documents, called, strict=True):
+        own = Variant(document, OWN, title, _own_rank(document))
+        if rules is None:
+            own = replace(own, rule=rule_of(document))
+        others = rules or ((OWN, *_default_rules(document, ranks)) if len(documents) == 1 else (OWN,))
+        for rule in others:
+            takes_rank |= rule != OWN and _has_rank(rule)
+            found += [own] if rule == OWN else _replaced(document, rule, ranks, title)
+    if ranks and not takes_rank:
+        raise FacError(
+            "nothing that is compared here takes the `--rank`: leave it out, or add `--rules ldfa`"
+        )
+    rows: dict[tuple[str, str, int | None], Variant] = {}
+    for variant in found:
+        rows.setdefault((variant.spec, variant.rule, variant.rank), variant)
+    times = Counter((v.spec, v.rule) for v in rows.values())
+    return [
+        replace(v, name=f"{v.rule} rank {v.rank}" if times[v.spec, v.rule] > 1 else v.rule)
+        for v in rows.values()
+    ]
+
+
+def left_out(document: Document, ranks: Sequence[int]) -> list[str]:
+    """The default rules that cannot stand beside a spec, because they need a rank and it gives none, or several."""
+    return [rule for rule in DEFAULT_RULES if rule not in _default_rules(document, ranks)]
 
 
 def rule_of(document: Document) -> str:
-    """The short-hand that a spec uses, `bp` if it has no feedback at all."""
-    feedback = document.data.get("feedback")
-    if not feedback:
+    """The short-hand that a spec uses if it leaves all settings but the rank alone, `bp` if it has no feedback."""
+    section = _section(document)
+    if section == Routing():
         return "bp"
-    return str(feedback.get("rule", OWN)) if isinstance(feedback, Mapping) else OWN
+    if not isinstance(section, ShortHand):
+        return OWN
+    rule: str = kind_of("fac.rules", section).name
+    return rule if section == type(section).model_validate(_settings(rule, _own_rank(document))) else OWN
 
 
 def titles(documents: Sequence[Document]) -> list[str]:
@@ -90,44 +120,98 @@ def titles(documents: Sequence[Document]) -> list[str]:
     return found
 
 
-def ranks(program: Program) -> str:
-    """The ranks of a program's low-rank routes and subspaces as a table shows them: `10`, `4–10`, or a dash."""
+def ranks_of(program: Program) -> tuple[int, ...]:
+    """The ranks of a program's low-rank routes, in their order, and of its subspaces."""
     found = [t.shape[0] for route in program.routes for t in route.tensors if t.name.endswith(".P")]
-    found += [subspace.rank for subspace in program.subspaces]
-    if not found:
-        return "–"
-    return str(min(found)) if min(found) == max(found) else f"{min(found)}–{max(found)}"
+    return (*found, *(subspace.rank for subspace in program.subspaces))
 
 
-def _replaced(document: Document, rule: str, rank: int | None, title: str = "") -> Variant:
-    """A spec with other feedback. Its own short-hand keeps the settings that the spec gives it."""
-    own = document.data.get("feedback")
-    settings: dict[str, Any] = dict(own) if rule == rule_of(document) and isinstance(own, Mapping) else {}
-    settings["rule"] = rule
-    if _has_rank(rule):
-        settings["rank"] = rank or _rank(document)
-        if settings["rank"] is None:
-            raise FacError(f"rule `{rule}` needs a rank, and `{document.name}` gives none: add `--rank 10`")
+def twins(programs: Mapping[str, Program]) -> list[tuple[str, str]]:
+    """Names of programs that train the same, whatever they are called: a rank is clipped to what a layer allows."""
+    means = {}
+    for name, program in programs.items():
+        long = expanded_data(program)
+        means[name] = [
+            long.get(key) for key in ("layers", "feedback", "update", "train", "data", "loss", "input")
+        ]
+    return [(a, b) for (a, one), (b, other) in combinations(means.items(), 2) if one == other]
+
+
+def _section(document: Document) -> Any:
+    """The feedback of a spec; a list of one section is that section."""
+    feedback = load(document).feedback
+    return feedback[0] if isinstance(feedback, tuple) and len(feedback) == 1 else feedback
+
+
+def _own_rank(document: Document) -> int | None:
+    return getattr(_section(document), "rank", None)
+
+
+def _known_ranks(document: Document) -> list[int]:
+    """The ranks of a spec's short-hands, each once."""
+    feedback = load(document).feedback
+    sections = feedback if isinstance(feedback, tuple) else (feedback,)
+    return list(dict.fromkeys(s.rank for s in sections if hasattr(s, "rank")))
+
+
+def _default_rules(document: Document, ranks: Sequence[int]) -> tuple[str, ...]:
+    known = ranks or len(_known_ranks(document)) == 1
+    return tuple(rule for rule in DEFAULT_RULES if known or not _needs_rank(rule))
+
+
+def _replaced(document: Document, rule: str, ranks: Sequence[int], title: str) -> list[Variant]:
+    """A spec with a rule in the place of its feedback, whatever that was: once for each rank, if the rule has one."""
+    if not _has_rank(rule):
+        return [_variant(document, rule, None, title)]
+    known = _known_ranks(document)
+    if not ranks and len(known) != 1 and _needs_rank(rule):
+        gives = f"gives {' and '.join(map(str, known))}" if known else "gives none"
+        example = ",".join(map(str, known)) or "10"
+        raise FacError(f"rule `{rule}` needs a rank, and `{document.name}` {gives}: add `--rank {example}`")
+    return [_variant(document, rule, rank, title) for rank in ranks or known or (None,)]
+
+
+def _variant(document: Document, rule: str, rank: int | None, title: str) -> Variant:
     # what must hold of the spec need not hold of what it is compared with: backprop transports weights
-    data = {k: v for k, v in document.data.items() if k != "constraints"} | {"feedback": settings}
+    data = {k: v for k, v in document.data.items() if k != "constraints"}
+    data["feedback"] = _settings(rule, rank)
     spans = {path: span for path, span in document.values.items() if path[:1] != ("feedback",)}
-    place = f"`{rule}` in place of its feedback"
-    edited = {**document.overridden, ("feedback",): place}
-    return Variant(replace(document, data=data, values=spans, overridden=edited), rule, title)
+    edited = {**document.overridden, ("feedback",): f"`{rule}` in place of its feedback"}
+    other = replace(document, data=data, values=spans, overridden=edited)
+    return Variant(_fitting_groups(other), rule, title, rank)
 
 
-def _has_rank(rule: str) -> bool:
+def _fitting_groups(other: Document) -> Document:
+    """Without settings of the update for feedback matrices of the spec that the other feedback does not have."""
+    idle = {finding.path[2] for finding in group_matches_nothing(lower(load(other)))}
+    if not idle:
+        return other
+    update, place = other.data["update"], ("update", "groups")
+    kept = tuple(group for index, group in enumerate(update["groups"]) if index not in idle)
+    spans = {path: span for path, span in other.values.items() if path[:2] != place}
+    edited = {**other.overridden, place: f"`update.groups` with {other.overridden['feedback',]}"}
+    return replace(
+        other, data={**other.data, "update": {**update, "groups": kept}}, values=spans, overridden=edited
+    )
+
+
+def _settings(rule: str, rank: int | None) -> dict[str, Any]:
+    return {"rule": rule} if rank is None else {"rule": rule, "rank": rank}
+
+
+def _kind(rule: str) -> Any:
     kinds = {kind.name: kind for kind in plugins.kinds("fac.rules")}
     if rule not in kinds:
         names = ", ".join(f"`{name}`" for name in kinds)
         raise FacError(
             f"no rule is called `{rule}`; installed are {names}, and `{OWN}` is the spec's own feedback"
         )
-    return "rank" in kinds[rule].spec.model_fields
+    return kinds[rule]
 
 
-def _rank(document: Document) -> int | None:
-    feedback = document.data.get("feedback")
-    sections = feedback if isinstance(feedback, tuple) else (feedback,)
-    found = [section["rank"] for section in sections if isinstance(section, Mapping) and "rank" in section]
-    return found[0] if found else None
+def _has_rank(rule: str) -> bool:
+    return "rank" in _kind(rule).spec.model_fields
+
+
+def _needs_rank(rule: str) -> bool:
+    return _has_rank(rule) and bool(_kind(rule).spec.model_fields["rank"].is_required())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fac.program.program import Ends, Program, Shape
 from fac.program.tensors import Tensor
@@ -17,6 +17,9 @@ from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.step.builder import Builder
 from fac.step.ir import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 State = Mapping[str, Value]
 """Values of state tensors by the last part of their name (`weight`, `P`, ...)."""
@@ -99,6 +102,9 @@ class LossKind(Kind):
     classes: bool
     """Whether targets are class labels INT [N] rather than FLOAT of the output's shape."""
     forward: Callable[[Builder, Any, Value, Value], Value]
+    constant: Callable[[NDArray[Any]], float] | None = None
+    """`constant(y)`: the loss of the best output that is the same for all samples, which a network that learned
+    something of x beats. y is [n] labels or [n, *output] targets. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

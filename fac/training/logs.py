@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
+
+from fac.render.json_text import json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,13 @@ class EpochRecord:
     probes: Mapping[str, float] = field(default_factory=dict)
     """Measurements at the end of the epoch, on one fixed batch of training samples; NaN where one is undefined."""
 
+    def flat(self) -> dict[str, Any]:
+        """Fields and probes side by side, so that a table reads them."""
+        return {name: getattr(self, name) for name in _FIELDS} | dict(self.probes)
+
     def to_json(self) -> str:
-        """One JSON object, flat so that a table reads it; numbers that are not finite become null."""
-        flat = {name: getattr(self, name) for name in _FIELDS} | dict(self.probes)
-        return json.dumps({name: _plain(value) for name, value in flat.items()}, allow_nan=False)
+        """One JSON object; numbers that are not finite become null."""
+        return json_text(self.flat())
 
     @classmethod
     def from_json(cls, text: str) -> EpochRecord:
@@ -96,7 +100,3 @@ class Listener:
 
     def said(self, text: str) -> None:
         """Something that a person should know."""
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -6,7 +6,7 @@ family for its passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from statistics import median
@@ -15,12 +15,14 @@ from typing import Any
 
 from fac.backend import Array, Precision, Session
 from fac.diagnostics import FacError
+from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.training.checkpoint import Checkpoint
 from fac.training.dataset import Dataset, Split, fingerprint, fitted
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
+from fac.training.outcome import Concern, concerns
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 
 LOSS_SUM = "loss_sum"
@@ -49,6 +51,8 @@ class Report:
     """Median wall milliseconds of a training step; NaN, like `train_loss`, if none was made and the log is gone."""
     history: tuple[EpochRecord, ...]
     """One record per epoch; after a resume those of the earlier run too, as far as its log holds them."""
+    concerns: tuple[Concern, ...]
+    """Why the result is hardly one, though all numbers are finite; empty, as a rule."""
 
 
 class StoppedError(Exception):
@@ -85,7 +89,8 @@ def train(
     Raises:
         FacError: the data do not fit, are another number of samples than before, or are fewer than a batch;
             nothing is left to train; or a file cannot be written.
-        DivergedError: a loss or a parameter is no longer finite. The session is back at its last good state.
+        DivergedError: a loss or a parameter is no longer finite. The session is back at its last good state, and
+            the error has the epochs before.
         StoppedError: `stop` said so.
     """
     return _Training(session, dataset, spec, out, listener or Listener(), stop).run(since)
@@ -108,7 +113,7 @@ class _Training:
         compiled = session.compiled
         data = fitted(dataset, compiled.sample, compiled.output, compiled.classes, session.precision)
         self.family = Stepping(session, data.train, spec)
-        self.test = self._placed(data.test)
+        self.test, self.test_split = self._placed(data.test), data.test
         self.split = data.train
         self.about = compiled.about
         self.good: Mapping[str, Array] = session.state()
@@ -138,7 +143,7 @@ class _Training:
         begun = self.session.steps % self.family.steps_per_epoch
         carried = float(since.about.get(LOSS_SUM, "0")) if since and begun else 0.0
         while self.family.done < self.family.epochs:
-            history.append(self._epoch(carried))
+            history.append(self._epoch(carried, history))
             carried = 0.0
             self.listener.ended(history[-1])
         if not history and not self.out:
@@ -172,8 +177,8 @@ class _Training:
             self.listener.said(f"{lines} gone from `{self.out.path / METRICS}`; the state is whole")
         return history
 
-    def _epoch(self, carried: float) -> EpochRecord:
-        done = self._pass(carried)
+    def _epoch(self, carried: float, before: Sequence[EpochRecord]) -> EpochRecord:
+        done = self._pass(carried, before)
         self.step_ms += done.step_ms
         if not done.finished:
             self._keep({LOSS_SUM: repr(done.loss_sum)})
@@ -202,7 +207,7 @@ class _Training:
             probes=self._probes(),
         )
 
-    def _pass(self, carried: float) -> Pass:
+    def _pass(self, carried: float, before: Sequence[EpochRecord]) -> Pass:
         """One pass, or the news of where it went wrong."""
         try:
             done = self.family.run(self.listener, self.stop, carried)
@@ -211,7 +216,7 @@ class _Training:
                 raise NonFiniteError(self.session.steps - 1)
         except NonFiniteError as found:
             self.listener.said("numbers are no longer finite: looking for the layer where it began")
-            raise DivergedError(self._diverged(found)) from found
+            raise DivergedError(self._diverged(found), before) from found
         self.good = state
         return done
 
@@ -248,4 +253,11 @@ class _Training:
             seconds=perf_counter() - self.began,
             step_ms=median(self.step_ms or [last.step_ms]),
             history=tuple(history),
+            concerns=concerns(
+                self.family,
+                kind_of("fac.losses", self.spec.loss),
+                self.test_split,
+                last.test_loss,
+                last.test_accuracy,
+            ),
         )

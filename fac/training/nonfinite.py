@@ -7,7 +7,7 @@ reference backend. This takes time only once there is nothing else left to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from fac.backend import Array, Session
 from fac.diagnostics import FacError
+from fac.training.logs import EpochRecord
 from fac.training.stepping import NonFiniteError, Stepping
 
 State = Mapping[str, Array]
@@ -22,6 +23,11 @@ State = Mapping[str, Array]
 
 class DivergedError(FacError):
     """Training stopped because numbers ceased to be finite."""
+
+    def __init__(self, message: str, history: Sequence[EpochRecord] = ()) -> None:
+        """The message, and the epochs before: they are results, too."""
+        super().__init__(message)
+        self.history = tuple(history)
 
 
 def bad_array(state: State) -> str | None:

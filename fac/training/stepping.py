@@ -95,7 +95,10 @@ class Stepping:
 
     def taken(self, step: int) -> tuple[Any, Any]:
         """(x, y) of a step, on the device."""
-        rows = self.rows(step)
+        return self.placed(self.rows(step))
+
+    def placed(self, rows: NDArray[np.int64]) -> tuple[Any, Any]:
+        """(x, y) of some samples, on the device."""
         return self.session.take(self.x, rows), self.session.take(self.y, rows)
 
     def fixed(self) -> tuple[Any, Any]:

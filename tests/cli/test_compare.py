@@ -1,19 +1,29 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-import fac
-from fac import source
-from fac.cli.variants import DEFAULT_RULES, variants
 from fac.diagnostics import FacError
+from fac.training.loop import train
 
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--backend", "reference", "--set", "train.epochs=1")
+REGRESSION = """\
+fac: 1
+name: teacher
+input: {shape: [6]}
+layers: [{kind: linear, name: fc1, out: 8}, {kind: tanh}, {kind: linear, name: out, out: 4}]
+loss: {kind: mse}
+update: {rule: sgd, lr: 0.1}
+data: {source: teacher, n: 256, test: 64, inputs: 6, outputs: 4}
+train: {epochs: 1, batch: 32}
+"""
 
 
 def test_one_spec_is_set_beside_the_default_rules(run: Run, spec: Path) -> None:
@@ -40,7 +50,7 @@ def test_json(run: Run, spec: Path) -> None:
     assert "no `shallow` row" in found["notes"][0]
     bp, ldfa = found["rows"]
     assert (bp["rule"], bp["rank"], bp["backward_macs_vs_backprop"]) == ("bp", None, 1.0)
-    assert (ldfa["rule"], ldfa["rank"]) == ("ldfa", "3")
+    assert (ldfa["rule"], ldfa["rank"], ldfa["ranks"]) == ("ldfa", 3, [3])
     values = ldfa["test_accuracy"]["values"]
     assert len(values) == 2
     assert ldfa["test_accuracy"]["mean"] == pytest.approx(np.mean(values))
@@ -65,43 +75,6 @@ def test_json_holds_the_history_of_each_run(run: Run, spec: Path) -> None:
         assert {k: v for k, v in line.items() if k not in timed} == {
             k: v for k, v in epoch.items() if k not in timed
         }
-
-
-def test_a_run_that_diverged_has_no_history(run: Run, spec: Path) -> None:
-    wild = (*QUICK, "--rules", "bp,shallow", "--seeds", 1, "--set", "update.lr=1e300", "--json")
-    found = json.loads(run("compare", spec, *wild)[1])
-    assert found["rows"][0]["problem"]
-    assert all(found["rows"][one["row"]]["problem"] is None for one in found["runs"])
-
-
-def test_rules_may_be_given_several_times(run: Run, spec: Path) -> None:
-    rules = ("--rules", "bp", "--rules", "shallow, fa", "--rules", "bp")
-    found = json.loads(run("compare", spec, *QUICK, *rules, "--seeds", 1, "--json")[1])
-    assert [row["rule"] for row in found["rows"]] == ["bp", "shallow", "fa"]
-
-
-def test_rows_of_specs_of_one_name_are_told_apart(run: Run, spec: Path, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.fac.yaml").write_text(spec.read_text())
-    (tmp_path / "other.fac.yaml").write_text(spec.read_text().replace("digits-small", "other"))
-    shared = (*QUICK, "--seeds", 1)
-    for specs, titles in (
-        (("a/x.fac.yaml", "small.fac.yaml"), ["x.fac.yaml", "small.fac.yaml"]),
-        (("a/x.fac.yaml", "b/x.fac.yaml", "other.fac.yaml"), ["a/x.fac.yaml", "b/x.fac.yaml", "other"]),
-        (("other.fac.yaml", "./other.fac.yaml"), ["other.fac.yaml", "./other.fac.yaml"]),
-        (("other.fac.yaml", "other.fac.yaml"), ["other.fac.yaml", "other.fac.yaml #2"]),
-    ):
-        _, out, err = run("compare", *specs, *shared, "--rules", "shallow")
-        lines = out.splitlines()
-        end = lines[0].index("rule")
-        assert [line[:end].strip() for line in lines[1 : 1 + len(specs)]] == titles
-        assert f"1/{len(specs)}  {titles[0]} shallow seed 0  acc " in err
-    found = json.loads(run("compare", "a/x.fac.yaml", "b/x.fac.yaml", *shared, "--json")[1])
-    assert [(row["spec"], row["file"]) for row in found["rows"]] == [
-        ("digits-small", "a/x.fac.yaml"),
-        ("digits-small", "b/x.fac.yaml"),
-    ]
 
 
 def test_a_row_is_what_train_gives(run: Run, spec: Path) -> None:
@@ -130,61 +103,6 @@ def test_several_specs_are_compared_as_they_are(run: Run, spec: Path, tmp_path: 
     )
 
 
-def test_variants_start_from_the_same_forward_weights(spec: Path) -> None:
-    document = source.read(spec)
-    states = [
-        fac.compile(variant.seeded(4), "reference").open().state()
-        for variant in variants([document], DEFAULT_RULES, None)
-    ]
-    for name in ("fc1.weight", "fc1.bias", "logits.weight", "logits.bias"):
-        assert all(np.array_equal(state[name], states[0][name]) for state in states)
-    other = fac.compile(variants([document], ["bp"], None)[0].seeded(5), "reference").open().state()
-    assert not np.array_equal(other["fc1.weight"], states[0]["fc1.weight"])
-
-
-def test_own_settings_of_a_rule_are_kept(spec: Path) -> None:
-    document = source.override(source.read(spec), ["feedback.learn=local"])
-    kept, replaced = variants([document], ["ldfa", "direct_ldfa"], None)
-    assert kept.document.data["feedback"] == {"rule": "ldfa", "rank": 9, "learn": "local"}
-    assert replaced.document.data["feedback"] == {"rule": "direct_ldfa", "rank": 9}
-    assert variants([document], ["ldfa"], 2)[0].document.data["feedback"]["rank"] == 2
-
-
-def test_own_is_what_the_spec_declares(run: Run, spec: Path) -> None:
-    written = "feedback: {routes: [{through: logits, matrix: {kind: random}}]}"
-    spec.write_text(spec.read_text().replace("feedback: {rule: ldfa, rank: 9}", written))
-    status, out, _ = run("compare", spec, *QUICK, "--rules", "own,bp", "--seeds", 1)
-    assert status == 0
-    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["own", "bp"]
-    document = source.read(spec)
-    own, _ = variants([document], ["own", "bp"], None)
-    assert (own.rule, own.document) == ("own", document)
-    assert variants([document], None, 4)[0].rule == "own"
-    assert "`own`" in run("compare", "--help")[1]
-
-
-def test_a_rank_that_nobody_gives(spec: Path) -> None:
-    document = source.override(source.read(spec), ["feedback={rule: bp}"])
-    with pytest.raises(FacError, match=r"rule `ldfa` needs a rank, and `.*` gives none: add `--rank 10`"):
-        variants([document], ["ldfa"], None)
-    assert [v.rule for v in variants([document], None, None)] == ["bp", "fa", "dfa", "shallow"]
-    assert [v.rule for v in variants([document], None, 4)] == ["bp", "fa", "dfa", "ldfa", "shallow"]
-
-
-def test_constraints_of_the_spec_do_not_bind_what_it_is_compared_with(run: Run, spec: Path) -> None:
-    spec.write_text(spec.read_text() + "constraints: {no_weight_transport: true}\n")
-    assert run("compare", spec, *QUICK, "--rules", "bp,shallow", "--seeds", 1)[0] == 0
-
-
-def test_a_variant_that_diverges_does_not_end_the_comparison(run: Run, spec: Path) -> None:
-    status, out, err = run(
-        "compare", spec, *QUICK, "--rules", "bp,shallow", "--seeds", 1, "--set", "update.lr=1e300"
-    )
-    assert status == 0
-    assert out.splitlines()[1].split()[:4] == ["bp", "–", "1.00", "diverged"]
-    assert "bp seed 0  diverged: the loss is " in err
-
-
 def test_bad_calls(run: Run, spec: Path) -> None:
     assert run("compare")[0] == 2
     status, _, err = run("compare", spec, "--rules", "bp,fo")
@@ -194,3 +112,157 @@ def test_bad_calls(run: Run, spec: Path) -> None:
     status, _, err = run("compare", spec, *QUICK)
     assert status == 2
     assert "says nothing about data" in err
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[], float]], None]:
+    """`breaking(1, 30, act)`: in the training of seed 1 step 30 does what `act` does, and has its loss."""
+
+    def broken(bad_seed: int, at: int, act: Callable[[], float]) -> None:
+        def wrapped(session: Any, dataset: Any, spec: Any, **more: Any) -> Any:
+            run_step = session.run_step
+
+            def step(x: Any, y: Any, lr: float, number: int) -> Any:
+                broken = spec.train.seed == bad_seed and number == at
+                return act() if broken else run_step(x, y, lr, number)
+
+            session.run_step = step
+            return train(session, dataset, spec, **more)
+
+        monkeypatch.setattr("fac.training.loop.train", wrapped)
+
+    return broken
+
+
+def not_a_number() -> float:
+    return float("nan")
+
+
+def interrupt() -> float:
+    signal.raise_signal(signal.SIGINT)
+    return 1.0
+
+
+def raising(error: Exception) -> Callable[[], float]:
+    def act() -> float:
+        raise error
+
+    return act
+
+
+TWO = ("--backend", "reference", "--set", "train.epochs=2", "--seeds", 3, "--rules", "bp,shallow")
+
+
+def test_a_run_that_diverges_keeps_its_seed_its_curve_and_the_other_seeds(
+    run: Run, spec: Path, breaking: Callable[..., None]
+) -> None:
+    """21 steps make an epoch: seed 1 has one good epoch, and its mean is over two of three runs."""
+    whole = json.loads(run("compare", spec, *TWO, "--json")[1])
+    breaking(1, 30, not_a_number)
+    status, out, err = run("compare", spec, *TWO, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert "seed 1  diverged: the loss is nan at step 31 (epoch 2, batch 10 of 21)" in err
+    for row, before in zip(found["rows"], whole["rows"], strict=True):
+        assert (row["seeds"], row["diverged"], row["failed"]) == ([0, 1, 2], [1], [])
+        for metric in ("test_accuracy", "test_loss", "train_loss"):
+            one, three = row[metric], before[metric]["values"]
+            assert (one["seeds"], one["values"]) == ([0, 1, 2], [three[0], None, three[2]])
+            assert (one["runs"], one["of"]) == (2, 3)
+            assert one["mean"] == pytest.approx((three[0] + three[2]) / 2, rel=1e-12)
+            assert one["sd"] == pytest.approx(abs(three[0] - three[2]) / 2**0.5, rel=1e-9)
+    assert [(r["row"], r["name"], r["seed"]) for r in found["runs"]] == [
+        (row, name, seed) for row, name in enumerate(("bp", "shallow")) for seed in (0, 1, 2)
+    ]
+    for index, one in enumerate(found["runs"]):
+        assert len(one["epochs"]) == (1 if one["seed"] == 1 else 2)
+        assert one["epochs"][0]["train_loss"] == whole["runs"][index]["epochs"][0]["train_loss"]
+        assert bool(one["problem"]) == (one["seed"] == 1)
+        assert (one["test_loss"] is None) == (one["seed"] == 1)
+    lines = run("compare", spec, *TWO)[1].splitlines()
+    assert all(" ± " in line and " (2 of 3) !" in line for line in lines[1:3])
+    assert lines[3].startswith(" ! bp, seed 1: diverged: the loss is nan at step 31")
+    assert lines[4].startswith(" ! shallow, seed 1: diverged: ")
+
+
+def test_where_all_runs_diverge_the_row_says_so(run: Run, spec: Path) -> None:
+    wild = ("--set", "update.lr=1e300", "--seeds", 2, "--rules", "bp,shallow")
+    status, out, err = run("compare", spec, *QUICK, *wild)
+    assert status == 0
+    assert out.splitlines()[0].split()[-6:-3] == ["test", "accuracy", "%"], (
+        "it classifies, whatever came of it"
+    )
+    assert out.splitlines()[1].split()[:5] == ["bp", "–", "1.00", "diverged", "!"]
+    assert " ! bp, seed 0: diverged: the loss is " in out
+    assert out.count("(also seed 1)") == 2
+    assert "bp seed 1  diverged: the loss is " in err
+    row = json.loads(run("compare", spec, *QUICK, *wild, "--json")[1])["rows"][0]
+    assert row["test_accuracy"] | {"seeds": 0} == {
+        "mean": None,
+        "sd": None,
+        "runs": 0,
+        "of": 2,
+        "seeds": 0,
+        "values": [None, None],
+    }
+
+
+def test_a_failure_of_one_run_does_not_lose_the_others(
+    run: Run, spec: Path, breaking: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAC_TRACEBACK", raising=False)
+    breaking(1, 3, raising(MemoryError("no room")))
+    status, out, err = run("compare", spec, *TWO, "--json")
+    assert status == 2
+    found = json.loads(out)
+    assert [row["failed"] for row in found["rows"]] == [[1], [1]]
+    assert all(row["test_accuracy"]["runs"] == 2 for row in found["rows"])
+    assert [one["problem"] for one in found["runs"]] == 2 * [None, "MemoryError: no room", None]
+    assert err.count("seed 1  failed: MemoryError: no room") == 2
+    breaking(0, 3, raising(FacError("the disk is full")))
+    status, out, err = run("compare", spec, *TWO)
+    assert (status, out) == (2, ""), "nothing was there to be lost"
+    assert err == "fac: the disk is full\n"
+
+
+def test_an_interruption_prints_what_was_trained(run: Run, spec: Path, breaking: Callable[..., None]) -> None:
+    breaking(1, 3, interrupt)
+    status, out, _ = run("compare", spec, *TWO)
+    lines = out.splitlines()
+    assert status == 130
+    assert len(lines) == 3
+    assert lines[1].split()[:3] == ["bp", "–", "1.00"]
+    assert lines[2] == " interrupted: 1 of 6 trainings were made"
+    breaking(0, 3, interrupt)
+    status, out, err = run("compare", spec, *TWO)
+    assert (status, out, err) == (130, "", "fac: interrupted\n")
+
+
+def test_results_that_are_hardly_ones_are_marked(run: Run, spec: Path) -> None:
+    """At this rate backpropagation ends at a loss far above that of the untrained network, and finite."""
+    wild = ("--set", "update={rule: sgd, lr: 10}", "--seeds", 2, "--rules", "bp,shallow")
+    status, out, err = run("compare", spec, *QUICK, *wild, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert [row["warned"] for row in found["rows"]] == [[0, 1], []]
+    for one in found["runs"][:2]:
+        (warning,) = [w for w in one["warnings"] if w["kind"] == "risen"]
+        assert warning["test_loss"] == one["test_loss"]
+        assert warning["train_loss"] > 2 * warning["untrained_loss"] > 4
+    assert [one["warnings"] for one in found["runs"][2:]] == [[], []]
+    assert "warning: the loss rose to " in err
+    lines = run("compare", spec, *QUICK, *wild)[1].splitlines()
+    assert [" ! " in line for line in lines] == [False, True, False, True]
+    assert lines[3].startswith(" ! bp, seed 0: the loss rose to ")
+    assert lines[3].endswith("(also seed 1)")
+
+
+def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: Path) -> None:
+    other = spec.with_name("teacher.fac.yaml")
+    other.write_text(REGRESSION)
+    rows = run("compare", spec, other, *QUICK, "--seeds", 1)[1].splitlines()[:3]
+    assert "test accuracy %  test loss" in rows[0]
+    classified, regressed = (row.split() for row in rows[1:])
+    assert classified[5] == regressed[4] == "–"
+    found = json.loads(run("compare", other, *QUICK, "--seeds", 1, "--rules", "bp", "--json")[1])
+    assert found["rows"][0]["test_accuracy"] is None

@@ -1,0 +1,179 @@
+"""The rows of `fac compare`: what became of the runs of each variant, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from statistics import mean, median, stdev
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fac.cli.variants import Variant
+    from fac.training.logs import EpochRecord
+    from fac.training.loop import Report
+
+METRICS = ("test_accuracy", "test_loss", "train_loss")
+MARK = "!"
+"""Behind a result of runs that a line below the table says more of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: its report, or why there is none."""
+
+    seed: int
+    report: Report | None
+    history: tuple[EpochRecord, ...]
+    """The epochs that were made, those before a divergence too."""
+    problem: str = ""
+    diverged: bool = False
+    """Whether the problem is that numbers ceased to be finite; otherwise the run could not be made."""
+
+    def value(self, name: str) -> float | None:
+        """A figure of the report, if it is a number."""
+        found = getattr(self.report, name, None)
+        return found if found is not None and isfinite(found) else None
+
+    @property
+    def warned(self) -> Iterator[tuple[str, str]]:
+        """(kind, message) of all that a reader must know of it."""
+        if self.problem:
+            yield "diverged" if self.diverged else "failed", self.problem
+        elif self.report:
+            yield from ((concern.kind, concern.message) for concern in self.report.concerns)
+
+
+@dataclass(slots=True)
+class Row:
+    """What became of one variant, over the seeds that were trained."""
+
+    variant: Variant
+    spec: str
+    """Its name in the file, which several files may share."""
+    ranks: tuple[int, ...]
+    """What came of the rank that is asked for, route by route."""
+    classifies: bool
+    backward_ratio: float
+    runs: list[Run] = field(default_factory=list)
+
+    def values(self, name: str) -> list[float]:
+        """The figures of the runs that have one."""
+        return [value for run in self.runs if (value := run.value(name)) is not None]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The comparison as text."""
+    from fac.render.columns import columns
+
+    metrics = [("test accuracy %", "test_accuracy")] if any(row.classifies for row in rows) else []
+    if not all(row.classifies for row in rows):
+        metrics.append(("test loss", "test_loss"))
+    several = any(row.variant.spec for row in rows)
+    titles = tuple(title for title, _ in metrics)
+    header = ("spec",) * several + ("rule", "rank", "backward MACs vs bp", *titles, "ms per step")
+    return columns(
+        header, [(row.variant.spec,) * several + _cells(row, [n for _, n in metrics]) for row in rows]
+    )
+
+
+def remarks(rows: Sequence[Row]) -> Iterator[str]:
+    """What is wrong with results, one line for each kind of trouble of a row."""
+    for row in rows:
+        found: dict[str, list[tuple[int, str]]] = {}
+        for run in row.runs:
+            for kind, message in run.warned:
+                found.setdefault(kind, []).append((run.seed, message))
+        for kind, cases in found.items():
+            seed, message = cases[0]
+            start = f"{kind}: " if kind in ("diverged", "failed") else ""
+            more = ", ".join(str(seed) for seed, _ in cases[1:])
+            more = f" (also seed{'s' * (len(cases) > 2)} {more})" if more else ""
+            yield f"{MARK} {row.variant.label}, seed {seed}: {start}{message}{more}"
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A row, its statistics with the value of each seed."""
+    found: dict[str, Any] = {
+        "name": row.variant.label,
+        "spec": row.spec,
+        "file": row.variant.document.name,
+        "rule": row.variant.rule,
+        "rank": row.variant.rank,
+        "ranks": row.ranks,
+        "backward_macs_vs_backprop": row.backward_ratio,
+        "step_ms": _median(row.values("step_ms")),
+        "seeds": [run.seed for run in row.runs],
+        "diverged": [run.seed for run in row.runs if run.diverged],
+        "failed": [run.seed for run in row.runs if run.problem and not run.diverged],
+        "warned": [run.seed for run in row.runs if any(run.warned)],
+    }
+    for name in METRICS:
+        found[name] = _statistics(row, name) if name != "test_accuracy" or row.classifies else None
+    return found
+
+
+def runs_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each run: its figures, what is wrong with it, and the epochs as `metrics.jsonl` has them."""
+    return [
+        {
+            "row": index,
+            "name": row.variant.label,
+            "seed": run.seed,
+            **{name: run.value(name) for name in (*METRICS, "seconds", "step_ms")},
+            "problem": run.problem or None,
+            "warnings": [concern.flat() for concern in run.report.concerns] if run.report else [],
+            "epochs": [record.flat() for record in run.history],
+        }
+        for index, row in enumerate(rows)
+        for run in row.runs
+    ]
+
+
+def _cells(row: Row, metrics: Sequence[str]) -> tuple[str, ...]:
+    low, high = min(row.ranks, default=0), max(row.ranks, default=0)
+    rank = f"{low}–{high}" if low < high else str(high or "–")
+    time = _median(row.values("step_ms"))
+    ratio = f"{row.backward_ratio:.2f}"
+    return (
+        row.variant.name,
+        rank,
+        ratio,
+        *(_result(row, name) for name in metrics),
+        "–" if time is None else f"{time:.2f}",
+    )
+
+
+def _result(row: Row, name: str) -> str:
+    """`91.2 ± 0.4`, and over how many of how many runs if some have no number."""
+    if row.classifies != (name == "test_accuracy"):
+        return "–"
+    values = row.values(name)
+    marked = any(any(run.warned) for run in row.runs)
+    if not values:
+        kinds = {kind for run in row.runs for kind, _ in run.warned}
+        return f"{'/'.join(sorted(kinds)) or '–'}{f' {MARK}' * marked}"
+    scale, digits = (100, 1) if name == "test_accuracy" else (1, 4)
+    text = f"{scale * mean(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {scale * stdev(values):.{digits}f}"
+    if len(values) < len(row.runs):
+        text += f" ({len(values)} of {len(row.runs)})"
+    return f"{text}{f' {MARK}' * marked}"
+
+
+def _statistics(row: Row, name: str) -> dict[str, Any]:
+    """Of the runs that have a number: `runs` of them. `values` has one entry for each of the row's `seeds`."""
+    values = row.values(name)
+    return {
+        "mean": mean(values) if values else None,
+        "sd": stdev(values) if len(values) > 1 else None,
+        "runs": len(values),
+        "of": len(row.runs),
+        "seeds": [run.seed for run in row.runs],
+        "values": [run.value(name) for run in row.runs],
+    }
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None

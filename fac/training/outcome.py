@@ -1,0 +1,155 @@
+"""What a training came to beyond its last numbers: a loss that rose, a network that learned nothing.
+
+Both are finite and look like results. So the network is measured beside two that know nothing: itself with its
+initial values, and the best constant output. This takes place once, after the last epoch, and costs what the
+evaluation of a few batches does; it reads nothing but the state and the data, so a training that was resumed
+is judged like one without a break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.backend import Session
+from fac.program.kinds import LossKind
+from fac.training.dataset import Split, order
+from fac.training.stepping import Stepping
+
+RISEN = 2.0
+"""How many times the loss of both, the untrained network and the best constant output, one must exceed to have risen.
+
+A network that fails to learn ends near either, within tens of per cent; one that ran away passes them by orders
+of magnitude.
+"""
+SHARE = 0.99
+"""What share of the loss of the best constant output still counts as no better than it."""
+SAMPLES = 1000
+"""Of the training set, drawn by its seed. No constant does better on them than the constant that is best on them."""
+ROUNDING = 1e-9
+"""Accuracies are sums over parts of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Why a result is hardly one, with the numbers that say so."""
+
+    kind: str
+    """`risen`: the loss ended above that of the untrained network. `chance`: the output tells no more than a constant
+    does. `overflow`: the loss on the test data is not finite, although the parameters are."""
+    message: str
+    figures: Mapping[str, float]
+
+    def flat(self) -> dict[str, Any]:
+        """All of it side by side, as JSON gives it."""
+        return {"kind": self.kind, "message": self.message, **self.figures}
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How good the network is on some samples, and how good one is that does not look at x."""
+
+    loss: float
+    accuracy: float | None
+    constant: float | None
+    """Loss of the best constant output; None if the kind of loss does not say."""
+    frequent: float | None
+    """Share of the most frequent class; None without classes."""
+
+    @property
+    def chance(self) -> bool:
+        """Whether a constant output does as well, in all that is known."""
+        if (self.accuracy is None and self.constant is None) or self.frequent == 1 or self.constant == 0:
+            return False  # nothing is known, or all targets are one value and there is nothing to learn
+        if (
+            self.accuracy is not None
+            and self.frequent is not None
+            and self.accuracy > self.frequent + ROUNDING
+        ):
+            return False
+        return self.constant is None or self.loss >= SHARE * self.constant
+
+    def above(self, loss: float) -> bool:
+        """Whether the loss has risen above one that knows nothing."""
+        return self.loss > RISEN * max(loss, self.constant or 0)
+
+
+def concerns(
+    family: Stepping, kind: LossKind, test: Split, test_loss: float, test_accuracy: float | None
+) -> tuple[Concern, ...]:
+    """What is wrong with the network as it is now; nothing, as a rule.
+
+    Args:
+        family: the training; its session's state is put aside and brought back if need be.
+        kind: of the loss.
+        test: the data that the figures are of.
+        test_loss: now.
+        test_accuracy: now, in [0, 1]; None if the loss does not classify.
+    """
+    if not isfinite(test_loss):
+        message = f"the loss on the test data is {test_loss}, although all parameters are finite"
+        return (Concern("overflow", message, {"test_loss": test_loss}),)
+    on_test = _level(kind, {"loss": test_loss, "accuracy": test_accuracy}, test.y)
+    # the cheap question first: few networks are not plainly better than a constant
+    if not on_test.chance and not on_test.above(0):
+        return ()
+    rows = order(family.seed, 0, family.samples)[:SAMPLES]
+    session, x, y = family.session, *family.placed(rows)
+    on_train = _level(kind, session.evaluate(x, y), family.split.y[rows])
+    found = []
+    untrained = _untrained(session, x, y)
+    if on_train.above(untrained) and on_test.above(untrained):
+        found.append(_risen(on_train, on_test, untrained))
+    if on_train.chance and on_test.chance:
+        found.append(_chance(on_train, on_test))
+    return tuple(found)
+
+
+def _level(kind: LossKind, found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
+    loss = found["loss"]
+    assert loss is not None
+    frequent = float(np.bincount(y).max() / len(y)) if kind.classes else None
+    constant = None if kind.constant is None else kind.constant(y)
+    return _Level(loss, found.get("accuracy"), constant, frequent)
+
+
+def _untrained(session: Session, x: Any, y: Any) -> float:
+    """The loss with the initial values of the spec."""
+    state = session.state()
+    try:
+        session.load_state(session.compiled.initial())
+        return session.evaluate(x, y)["loss"]
+    finally:
+        session.load_state(state)
+
+
+def _risen(train: _Level, test: _Level, untrained: float) -> Concern:
+    times = f"{train.loss / untrained:.3g} times " if untrained else ""
+    message = (
+        f"the loss rose to {train.loss:.4g} on training samples, {times}the {untrained:.4g} of the untrained network "
+        f"(test loss {test.loss:.4g}): lower `update.lr`, or set `update.clip`"
+    )
+    return Concern(
+        "risen", message, {"train_loss": train.loss, "untrained_loss": untrained, "test_loss": test.loss}
+    )
+
+
+def _chance(train: _Level, test: _Level) -> Concern:
+    figures = {"train_loss": train.loss, "test_loss": test.loss}
+    parts = []
+    if train.constant is not None and test.constant is not None:
+        figures |= {"constant_train_loss": train.constant, "constant_test_loss": test.constant}
+        parts.append(f"loss {train.loss:.4g} on training samples, where it has {train.constant:.4g}")
+    if test.accuracy is None or test.frequent is None:
+        parts.append(f"test loss {test.loss:.4g}, where it has {test.constant:.4g}")
+        what = "the mean of the targets"
+    else:
+        figures |= {"test_accuracy": test.accuracy, "most_frequent_class": test.frequent}
+        parts.append(f"test accuracy {100 * test.accuracy:.1f} %, where it has {100 * test.frequent:.1f} %")
+        what = "the class frequencies"
+    return Concern("chance", f"no better than predicting {what}: {'; '.join(parts)}", figures)
