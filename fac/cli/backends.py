@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from fac.diagnostics import FacError
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Backend
@@ -84,7 +84,7 @@ def backends_(as_json: bool) -> None:
             }
             for f in all_found
         ]
-        click.echo(json.dumps({"backends": rows}))
+        click.echo(json_text({"backends": rows}))
         return
     table = [
         (

@@ -13,6 +13,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.train import INTERRUPTED
 from fac.diagnostics import FacError, plain
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Backend, Precision
@@ -99,7 +100,6 @@ def compare(
     from fac.cli.rows import remarks, runs_as_json, table
     from fac.cli.variants import twins, variants
     from fac.pipeline import lowered
-    from fac.render.json_text import json_text
 
     documents = [source.override(source.read(spec), overrides) for spec in specs]
     trainings = [lowered(document).spec.train for document in documents]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fac.diagnostics import FacError
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Parameters, Precision
@@ -67,7 +68,7 @@ def compile_(
             "directory": str(output),
             "files": files,
         }
-        click.echo(json.dumps(found))
+        click.echo(json_text(found))
         return
     click.echo(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
     for name in files:

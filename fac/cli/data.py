@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.diagnostics import FacError
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Precision
@@ -54,7 +54,7 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precis
     rows = {name: {"bytes": write(output / name, split), **described(split)} for name, split in pairs}
     if as_json:
         found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
-        click.echo(json.dumps(found))
+        click.echo(json_text(found))
         return
     click.echo(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
     for name, row in rows.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from fac import pipeline, source
 from fac.cli.backends import not_empty
 from fac.cli.output import colored
 from fac.diagnostics import SpecError
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.lint.settings import Settings
@@ -86,7 +86,7 @@ def diff(
     errors = [spec.error for spec in (before, after) if spec and spec.error]
     if errors:
         if form == "json":
-            click.echo(json.dumps(files | {"compared": False, "findings": found_json(found)}))
+            click.echo(json_text(files | {"compared": False, "findings": found_json(found)}))
         elif form == "markdown":
             sides = (spec.checked if spec and spec.error else None for spec in (before, after))
             click.echo(refused(title, *sides), nl=False)
@@ -94,7 +94,7 @@ def diff(
     difference = _difference(before, after, batch)
     if form == "json":
         known = {"compared": True, **as_json(difference), "findings": found_json(found)}
-        click.echo(json.dumps(files | known))
+        click.echo(json_text(files | known))
     elif form == "markdown":
         click.echo("\n".join(filter(None, (markdown(difference, title), found_markdown(found)))), nl=False)
     else:

@@ -16,6 +16,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.diagnostics import FacError
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Array, Exporting, Precision, Session
@@ -110,7 +111,7 @@ def export(
         "expected_accuracy": outcome.expected,
     }
     if as_json:
-        click.echo(json.dumps(figures))
+        click.echo(json_text(figures))
         return
     click.echo(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
     for name, size in files.items():

@@ -106,7 +106,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "seeds": [run.seed for run in row.runs],
         "diverged": [run.seed for run in row.runs if run.diverged],
         "failed": [run.seed for run in row.runs if run.problem and not run.diverged],
-        "warned": [run.seed for run in row.runs if any(run.warned)],
+        "warned": [run.seed for run in row.runs if run.report and run.report.concerns],
     }
     for name in METRICS:
         found[name] = _statistics(row, name) if name != "test_accuracy" or row.classifies else None

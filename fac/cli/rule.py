@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import click
 from fac.checks.pages import BASE, Page, pages
 from fac.diagnostics import FacError
 from fac.render.columns import columns
+from fac.render.json_text import json_text
 from fac.render.rules import page as render
 
 _NUMBER = re.compile(r"(?:FAC)?(\d{1,9})", re.IGNORECASE)
@@ -36,9 +36,9 @@ def COMMAND(code: str | None, every: bool, as_object: bool, markdown: bool) -> N
         raise click.UsageError("--markdown goes with --all, and without --json")
     chosen = pages() if code is None else find(code)
     if isinstance(chosen, Page):
-        click.echo(json.dumps(_object(chosen)) if as_object else f"{_text(chosen)}{_base(chosen)}")
+        click.echo(json_text(_object(chosen)) if as_object else f"{_text(chosen)}{_base(chosen)}")
     elif as_object:
-        click.echo(json.dumps({"base": BASE, "rules": [_object(page) for page in chosen]}))
+        click.echo(json_text({"base": BASE, "rules": [_object(page) for page in chosen]}))
     elif markdown:
         click.echo(render(chosen, BASE, {}), nl=False)
     elif every:

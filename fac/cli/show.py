@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -10,6 +9,7 @@ import click
 
 from fac import pipeline
 from fac.diagnostics import FacError, plain
+from fac.render.json_text import json_text
 
 STDOUT = "-"
 
@@ -86,7 +86,7 @@ def show(
     counted = count(program, batch or program.spec.train.batch)
     lineage = Lineage(program, optimised_step(program))
     if as_json:
-        click.echo(json.dumps(render.as_json(program, lineage, counted)))
+        click.echo(json_text(render.as_json(program, lineage, counted)))
         return
     texts = [render.updates(lineage)] if updates else []
     texts += [render.costs(counted)] if cost else []

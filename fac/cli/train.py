@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Compiled, Precision, Session
@@ -79,7 +80,6 @@ def train(
         raise click.UsageError("name a spec, or a run with `--resume DIR`")
     if resume is not None and out is not None:
         raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
-    from fac.render.json_text import json_text
     from fac.training import folder
     from fac.training.loop import Report, StoppedError
     from fac.training.nonfinite import DivergedError

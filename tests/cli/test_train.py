@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,6 +155,36 @@ def test_a_loss_that_becomes_nan(run: Run, spec: Path) -> None:
     assert "arises in layer `" in err
     assert "`a/state.safetensors` holds the last good state, from step 0" in err
     assert "Traceback" not in err
+
+
+def test_a_training_that_diverged_is_a_result_in_json(run: Run, spec: Path) -> None:
+    status, out, err = run("train", spec, *REFERENCE, "--out", "a", "--set", "update.lr=1e300", "--json")
+    assert status == 2
+    found = json.loads(out)
+    assert found["problem"].startswith("the loss is ")
+    assert f"fac: {found['problem']}" in err
+    assert (found["spec"], found["seed"], found["steps"], found["out"]) == ("digits-small", 0, 0, "a")
+    assert (found["test_loss"], found["test_accuracy"], found["warnings"]) == (None, None, [])
+
+
+def test_a_finite_divergence_is_said_at_the_end_and_again_on_resume(run: Run, spec: Path) -> None:
+    wild = ("--set", "update={rule: sgd, lr: 10}")
+    status, out, _ = run("train", spec, *REFERENCE, *wild, "--out", "a")
+    assert status == 0, "a warning is not an error"
+    (warning,) = [line for line in out.splitlines() if line.startswith("warning: the loss")]
+    numbers = r"the loss rose to (\S+) on training samples, (\S+) times the (\S+) of the untrained network"
+    match = re.match(f"warning: {numbers}", warning)
+    assert match
+    rose, times, untrained = map(float, match.groups())
+    assert times == pytest.approx(rose / untrained, rel=1e-2)
+    assert 2 < untrained < 5 < rose
+    status, again, _ = run("train", "--resume", "a")
+    assert status == 0
+    assert warning in again.splitlines()
+    found = json.loads(run("train", "--resume", "a", "--json")[1])
+    assert found["warnings"][0]["kind"] == "risen"
+    assert f"{found['warnings'][0]['train_loss']:.4g}" == f"{rose:.4g}"
+    assert found["problem"] is None
 
 
 def test_data_are_found_beside_the_spec_even_on_resume(

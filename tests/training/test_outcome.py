@@ -1,0 +1,180 @@
+"""Results that are finite and hardly ones: the loss rose, or the network tells no more than a constant does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fac
+from fac.backend import Session
+from fac.losses.cross_entropy import CROSS_ENTROPY
+from fac.losses.mse import MSE
+from fac.spec.model import ModelSpec
+from fac.training.dataset import Dataset, Split
+from fac.training.logs import EpochRecord
+from fac.training.loop import Report, train
+from fac.training.outcome import RISEN, concerns
+from fac.training.stepping import Stepping
+
+Opener = Callable[..., Session]
+Specs = Callable[..., ModelSpec]
+
+
+def constant_output(session: Session, output: np.ndarray[Any, Any]) -> Session:
+    """The network that answers `output` whatever it is asked."""
+    state = {name: np.zeros_like(array) for name, array in session.state().items()}
+    session.load_state(state | {"logits.bias": output})
+    return session
+
+
+def kinds(report: Report) -> list[str]:
+    return [concern.kind for concern in report.concerns]
+
+
+def test_the_best_constant_output_has_the_loss_that_the_kind_of_loss_says(
+    make_spec: Specs, open_session: Opener
+) -> None:
+    """Closed form against the compiled loss, in float64; every other constant is worse."""
+    rng = np.random.default_rng(1)
+    x = np.zeros((50, 6), np.float32)
+    labels = rng.choice(4, 50, p=[0.5, 0.3, 0.15, 0.05])
+    targets = rng.standard_normal((50, 4)).astype(np.float32) * [1, 2, 3, 4] + [5, 0, 0, -5]
+    best = np.log(np.bincount(labels, minlength=4) / 50)
+    for kind, loss, y, output in (
+        (CROSS_ENTROPY, "cross_entropy", labels, best),
+        (MSE, "mse", targets, targets.mean(0)),
+    ):
+        session = open_session(make_spec(loss={"kind": loss}))
+        assert kind.constant is not None
+        least = kind.constant(y)
+        assert constant_output(session, output).evaluate(x, y)["loss"] == pytest.approx(least, rel=1e-6)
+        for _ in range(5):
+            other = output + 0.1 * rng.standard_normal(4)
+            assert constant_output(session, other).evaluate(x, y)["loss"] > least
+
+
+def test_a_classifier_at_chance_is_told_with_both_numbers(
+    make_spec: Specs, dataset: Dataset, open_session: Opener
+) -> None:
+    """A dead network: its output is the logarithm of the class frequencies, its loss their entropy."""
+    spec = make_spec(update={"lr": 1e-300})
+    p = np.bincount(dataset.train.y, minlength=4) / 43
+    session = constant_output(open_session(spec), np.log(p))
+    (concern,) = train(session, dataset, spec).concerns
+    assert concern.kind == "chance"
+    entropy = -(p * np.log(p)).sum()
+    assert concern.figures["train_loss"] == pytest.approx(entropy, rel=1e-9)
+    assert concern.figures["constant_train_loss"] == pytest.approx(entropy, rel=1e-12)
+    share = np.bincount(dataset.test.y).max() / 17
+    assert concern.figures["most_frequent_class"] == pytest.approx(share)
+    assert concern.figures["test_accuracy"] <= share
+    assert concern.message.startswith("no better than predicting the class frequencies: loss ")
+    assert f"loss {entropy:.4g} on training samples, where it has {entropy:.4g}" in concern.message
+    assert f"where it has {100 * share:.1f} %" in concern.message
+
+
+def test_a_regression_at_the_mean_is_told_with_both_numbers(
+    make_spec: Specs, dataset: Dataset, open_session: Opener
+) -> None:
+    y = np.random.default_rng(2).standard_normal((60, 4)).astype(np.float32)
+    data = Dataset("made up", Split(dataset.train.x, y[:43]), Split(dataset.test.x, y[43:]))
+    spec = make_spec(loss={"kind": "mse"}, update={"lr": 1e-300})
+    session = constant_output(open_session(spec), y[:43].mean(0))
+    (concern,) = train(session, data, spec).concerns
+    assert concern.kind == "chance"
+    assert concern.figures["train_loss"] == pytest.approx(y[:43].var(0).mean(), rel=1e-5)
+    assert concern.message.startswith("no better than predicting the mean of the targets: loss ")
+    flat = Split(dataset.train.x, np.ones_like(y[:43]))
+    report = train(constant_output(open_session(spec), np.ones(4)), Dataset("flat", flat, flat), spec)
+    assert kinds(report) == [], "where all targets are one value there is nothing to learn"
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch"])
+def test_a_loss_that_rose_is_told_and_nothing_is_changed_by_looking(
+    make_spec: Specs, dataset: Dataset, open_session: Opener, backend: str
+) -> None:
+    spec = make_spec(update={"lr": 20.0, "momentum": 0, "schedule": "constant"}, feedback={"rule": "bp"})
+    session = open_session(spec, backend=backend)
+    report = train(session, dataset, spec)
+    risen = report.concerns[0]
+    assert risen.kind == "risen"
+    rows = np.arange(43)
+    untrained = open_session(spec, backend=backend).evaluate(dataset.train.x[rows], dataset.train.y[rows])
+    assert risen.figures["untrained_loss"] == pytest.approx(untrained["loss"], rel=1e-5)
+    now = session.evaluate(dataset.train.x, dataset.train.y)["loss"]
+    assert risen.figures["train_loss"] == pytest.approx(now, rel=1e-5)
+    assert now > RISEN * untrained["loss"]
+    unlooked = open_session(spec, backend=backend)
+    family = Stepping(unlooked, dataset.train, spec)
+    for _ in range(15):
+        family.once()
+    assert all(np.array_equal(unlooked.state()[k], v) for k, v in session.state().items())
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa", "shallow"])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_short_healthy_trainings_are_not_called_risen(
+    make_spec: Specs, dataset: Dataset, open_session: Opener, rule: str, epochs: int
+) -> None:
+    for seed in range(5):
+        spec = make_spec(feedback={"rule": rule}, train={"epochs": epochs, "seed": seed})
+        assert "risen" not in kinds(train(open_session(spec), dataset, spec))
+
+
+def test_random_labels_that_are_learned_by_heart_are_no_concern(
+    make_spec: Specs, dataset: Dataset, open_session: Opener
+) -> None:
+    """The test loss ends far above that of a constant: the training samples tell that the network works."""
+    rng = np.random.default_rng(3)
+    data = replace(
+        dataset,
+        train=replace(dataset.train, y=rng.integers(0, 4, 43)),
+        test=replace(dataset.test, y=rng.integers(0, 4, 17)),
+    )
+    spec = make_spec(
+        feedback={"rule": "bp"},
+        train={"epochs": 300},
+        update={"lr": 0.1},
+        layers=[
+            {"kind": "linear", "name": "fc1", "out": 32},
+            {"kind": "relu"},
+            {"kind": "linear", "name": "logits", "out": 4},
+        ],
+    )
+    report = train(open_session(spec), data, spec)
+    assert report.test_loss > RISEN * np.log(4)
+    assert report.train_loss < 0.1
+    assert kinds(report) == []
+
+
+def test_a_loss_of_a_plug_in_needs_to_say_nothing(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener
+) -> None:
+    """Then classes are judged by the accuracy, and the loss beside that of the untrained network."""
+    silent = replace(CROSS_ENTROPY, constant=None)
+    session = constant_output(open_session(spec), np.array([50.0, 0, 0, 0]))
+    family = Stepping(session, dataset.train, spec)
+    found = session.evaluate(dataset.test.x, dataset.test.y)
+    told = concerns(family, silent, dataset.test, found["loss"], found["accuracy"])
+    assert [concern.kind for concern in told] == ["risen", "chance"]
+    assert "constant_train_loss" not in told[1].figures
+    assert concerns(family, silent, dataset.test, 1.0, 1.0) == ()
+
+
+def test_a_test_loss_that_is_not_finite_is_told(
+    make_spec: Specs, open_session: Opener, dataset: Dataset
+) -> None:
+    """One test sample of 1e30: its squared error is beyond float32, which the parameters are not."""
+    y = np.random.default_rng(4).standard_normal((60, 4)).astype(np.float32)
+    test = Split(dataset.test.x, y[43:].copy())
+    test.y[0] = 1e30
+    spec = make_spec(loss={"kind": "mse"})
+    session = fac.compile(spec, "torch", "float32").open()
+    report = train(session, Dataset("made up", Split(dataset.train.x, y[:43]), test), spec)
+    assert kinds(report) == ["overflow"]
+    assert report.concerns[0].message.startswith("the loss on the test data is inf")
+    assert isinstance(report.history[-1], EpochRecord)
