@@ -31,8 +31,8 @@ SHARE = 0.99
 """What share of the loss of the best constant output still counts as no better than it."""
 SAMPLES = 1000
 """Of the training set, drawn by its seed. No constant does better on them than the constant that is best on them."""
-ROUNDING = 1e-9
-"""Accuracies are sums over parts of the data."""
+ERRORS = 2.0
+"""By how many standard errors an accuracy must exceed the share of the most frequent class to be better than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,16 @@ class _Level:
     constant: float | None
     """Loss of the best constant output; None if the kind of loss does not say."""
     frequent: float | None
-    """Share of the most frequent class; None without classes."""
+    """Share p of the most frequent class; None without classes."""
+    error: float
+    """Of an accuracy of p on n samples, (p (1 - p) / n)^1/2."""
 
     @property
     def chance(self) -> bool:
         """Whether a constant output does as well, in all that is known."""
         if (self.accuracy is None and self.constant is None) or self.frequent == 1 or self.constant == 0:
             return False  # nothing is known, or all targets are one value and there is nothing to learn
-        if (
-            self.accuracy is not None
-            and self.frequent is not None
-            and self.accuracy > self.frequent + ROUNDING
-        ):
+        if self.accuracy is not None and self.accuracy > (self.frequent or 0) + ERRORS * self.error:
             return False
         return self.constant is None or self.loss >= SHARE * self.constant
 
@@ -114,8 +112,9 @@ def _level(kind: LossKind, found: Mapping[str, float | None], y: NDArray[Any]) -
     loss = found["loss"]
     assert loss is not None
     frequent = float(np.bincount(y).max() / len(y)) if kind.classes else None
+    error = 0.0 if frequent is None else (frequent * (1 - frequent) / len(y)) ** 0.5
     constant = None if kind.constant is None else kind.constant(y)
-    return _Level(loss, found.get("accuracy"), constant, frequent)
+    return _Level(loss, found.get("accuracy"), constant, frequent, error)
 
 
 def _untrained(session: Session, x: Any, y: Any) -> float:
@@ -144,12 +143,17 @@ def _chance(train: _Level, test: _Level) -> Concern:
     parts = []
     if train.constant is not None and test.constant is not None:
         figures |= {"constant_train_loss": train.constant, "constant_test_loss": test.constant}
-        parts.append(f"loss {train.loss:.4g} on training samples, where it has {train.constant:.4g}")
+        parts.append(f"loss {train.loss:.4g} on training samples, where that has {train.constant:.4g}")
     if test.accuracy is None or test.frequent is None:
-        parts.append(f"test loss {test.loss:.4g}, where it has {test.constant:.4g}")
+        parts.append(f"test loss {test.loss:.4g}, where that has {test.constant:.4g}")
         what = "the mean of the targets"
     else:
-        figures |= {"test_accuracy": test.accuracy, "most_frequent_class": test.frequent}
-        parts.append(f"test accuracy {100 * test.accuracy:.1f} %, where it has {100 * test.frequent:.1f} %")
+        figures |= {
+            "test_accuracy": test.accuracy,
+            "most_frequent_class": test.frequent,
+            "standard_error": test.error,
+        }
+        share = f"{100 * test.frequent:.1f} ± {100 * test.error:.1f} %"
+        parts.append(f"test accuracy {100 * test.accuracy:.1f} %, where that has {share}")
         what = "the class frequencies"
     return Concern("chance", f"no better than predicting {what}: {'; '.join(parts)}", figures)

@@ -73,8 +73,9 @@ def test_a_classifier_at_chance_is_told_with_both_numbers(
     assert concern.figures["most_frequent_class"] == pytest.approx(share)
     assert concern.figures["test_accuracy"] <= share
     assert concern.message.startswith("no better than predicting the class frequencies: loss ")
-    assert f"loss {entropy:.4g} on training samples, where it has {entropy:.4g}" in concern.message
-    assert f"where it has {100 * share:.1f} %" in concern.message
+    assert f"loss {entropy:.4g} on training samples, where that has {entropy:.4g}" in concern.message
+    error = (share * (1 - share) / 17) ** 0.5
+    assert f"where that has {100 * share:.1f} ± {100 * error:.1f} %" in concern.message
 
 
 def test_a_regression_at_the_mean_is_told_with_both_numbers(
