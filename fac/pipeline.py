@@ -24,6 +24,7 @@ from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
 from fac.source import Document
 from fac.spec.base import written
+from fac.spec.data import places
 from fac.spec.errors import translate
 from fac.spec.model import ModelSpec
 
@@ -215,9 +216,14 @@ def backends() -> tuple[Backend, ...]:
 
 
 def spec_hash(spec: ModelSpec) -> str:
-    """SHA-256 of what the spec says beyond the defaults, whatever its layout: 16 hexadecimal digits."""
-    meaning = spec.model_copy(update={"schema_": None})  # for editors
-    text = json.dumps(written(meaning), sort_keys=True)
+    """SHA-256 of what the spec says beyond the defaults, whatever its layout, and wherever its data lie.
+
+    16 hexadecimal digits.
+    """
+    meaning = written(spec.model_copy(update={"schema_": None}))  # for editors
+    for place in places(type(spec.data)) if spec.data is not None else ():
+        meaning["data"].pop(place, None)
+    text = json.dumps(meaning, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

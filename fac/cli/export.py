@@ -222,6 +222,7 @@ def _test_data(
     from fac.cli.progress import logged
     from fac.training import data
     from fac.training.dataset import fitted
+    from fac.training.places import start
 
     section, shape = program.spec.data, program.nodes[-1].shape
     assert shape is not None
@@ -231,8 +232,7 @@ def _test_data(
         )
     try:
         with logged():
-            start = base or Path(found.about.get("base", found.place.parent))
-            dataset = data.load(section, start, precision)
+            dataset = data.load(section, base or start(found), precision)
         return fitted(dataset, program.spec.input.shape, shape, classes, precision).test
     except FacError as error:
         raise FacError(

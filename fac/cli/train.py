@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.render.json_text import json_text
+from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Compiled, Precision, Session
@@ -32,8 +34,7 @@ INTERRUPTED = 130
 class Job:
     """What is to be trained, and how."""
 
-    text: str
-    """Of the spec, as the folder keeps it."""
+    document: Document
     spec: ModelSpec
     data: Data
     artifact: Artifact
@@ -41,6 +42,8 @@ class Job:
     device: str | None
     base: Path
     """The folder from which relative paths in `data:` start."""
+    origin: Path
+    """The folder from which they start in the spec that checkpoints carry."""
     checkpoint: Checkpoint | None = None
     before: int | None = None
     """For how many epochs a run was meant that is to be longer now."""
@@ -88,7 +91,7 @@ def train(
         if resume is None:
             assert spec is not None
             job = _prepared(spec, overrides, backend, device, precision)
-            path = held.enter_context(folder.claim(out, job.spec.name, job.text))
+            path = held.enter_context(folder.claim(out, job.spec.name, partial(_kept_text, job)))
         else:
             found = held.enter_context(folder.resumed(resume))
             job = _continued(found, resume, spec, overrides, backend, device, precision)
@@ -112,21 +115,30 @@ def train(
 def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | DivergedError]:
     """A session with the last good state, and what became of the training."""
     from fac.cli.progress import logged, shown
+    from fac.spec.data import places
     from fac.training import data
     from fac.training.folder import RunFolder
     from fac.training.loop import train
     from fac.training.nonfinite import DivergedError
+    from fac.training.places import BASE, rebased, rebased_json, relative
 
-    with logged():
-        dataset = data.load(job.data, job.base, job.artifact.precision)
+    try:
+        with logged():
+            dataset = data.load(job.data, job.base, job.artifact.precision)
+    except FacError as error:
+        names = " ".join(f"--set data.{name}=PATH" for name in places(type(job.data)))
+        if job.checkpoint is None or not names:
+            raise
+        raise FacError(f"{error}; data that have moved are named with `{names}`") from error
     session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
     about = {
         "backend": job.backend,
         "device": session.device,
         "precision": session.precision,
-        "base": str(job.base.resolve()),
+        BASE: relative(job.origin, path),
+        "spec": rebased_json(session.compiled.spec, rebased(job.data, job.base, job.origin)),
     }
-    kept = RunFolder(path, about, job.text)
+    kept = RunFolder(path, about, _kept_text(job, path))
     if job.checkpoint:
         for remark in _remarks(job, job.checkpoint, about):
             click.echo(remark, err=True)
@@ -135,6 +147,13 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | Div
             return session, train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
         except DivergedError as error:
             return session, error
+
+
+def _kept_text(job: Job, folder: Path) -> str:
+    """The spec as a folder keeps it: paths in it are right from there."""
+    from fac.training.places import rebased, rebased_text
+
+    return rebased_text(job.document, rebased(job.data, job.base, folder))
 
 
 def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[str]:
@@ -167,8 +186,7 @@ def _prepared(
     precision: Precision | None,
 ) -> Job:
     """A new training."""
-    base = Path() if spec == "-" else Path(spec).parent
-    return _job(_document(spec, overrides), base, backend, device, precision)
+    return _job(_document(spec, overrides), _folder(spec), backend, device, precision)
 
 
 def _continued(
@@ -185,18 +203,25 @@ def _continued(
 
     from fac.training import folder
     from fac.training.checkpoint import require_spec
+    from fac.training.places import kept_start, start
 
     document = _document(spec or str(resume / folder.SPEC), overrides)
     known: Any = found.about
     job = _job(
         document,
-        Path(known.get("base", resume)),
+        start(found) if spec is None else _folder(spec),
         known.get("backend") if backend is None else backend,
         known.get("device") if device is None and backend is None else device,
         precision or (known.get("precision") if backend is None else None),
     )
     before = require_spec(found, job.artifact.compiled, job.spec)
-    return replace(job, checkpoint=found, before=before)
+    base = kept_start(found, job.data) if spec is None else job.base
+    return replace(job, base=base, checkpoint=found, before=before)
+
+
+def _folder(spec: str) -> Path:
+    """Where relative paths in the file of a spec start."""
+    return Path() if spec == "-" else Path(spec).parent
 
 
 def _document(spec: str, overrides: tuple[str, ...]) -> Document:
@@ -213,7 +238,6 @@ def _job(
     from fac.lint.settings import Settings
     from fac.pipeline import emit, lowered
     from fac.render.findings.full import full
-    from fac.render.yaml import dump
     from fac.training.data import declared
 
     program = lowered(document)
@@ -225,8 +249,7 @@ def _job(
     section = declared(spec.data, document.name)
     with_backend = chosen(backend)
     artifact = emit(program, with_backend, precision, document)
-    text = dump(document.data) if document.overridden else document.text
-    return Job(text, spec, section, artifact, with_backend.name, device, base)
+    return Job(document, spec, section, artifact, with_backend.name, device, base, base)
 
 
 @contextmanager

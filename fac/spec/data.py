@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fac.spec.base import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`train: Annotated[str, Place()]`: a file or folder, and if relative, from the folder of the spec.
+
+    What a run keeps leads to the same place from its own folder. Where data lie is not what they are: places do not
+    count for the hash of a spec, and a run goes on with data that have moved. That they are the same data is
+    known by their fingerprint.
+    """
 
 
 class Data(Model):
     """One data source. Each kind derives from this and adds `source: Literal["its_name"]` and its own fields.
 
-    The kinds of the core stand in `fac/training/data/`, others come through the entry-point group `fac.data`.
+    The kinds of the core stand in `fac/training/data/`, others come through the entry-point group `fac.data`. Fields
+    that name files are marked with `Place`.
     """
+
+
+def places(kind: type[Data]) -> tuple[str, ...]:
+    """The fields that name files or folders."""
+    fields = kind.model_fields.items()
+    return tuple(name for name, field in fields if any(isinstance(mark, Place) for mark in field.metadata))

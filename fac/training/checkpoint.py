@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from fac.backend import FORMAT, STEP, Array, Compiled, to_bytes
 from fac.diagnostics import FacError
+from fac.spec.data import places
 from fac.spec.model import ModelSpec
 
 
@@ -76,6 +77,9 @@ def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) ->
         return None
     theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
     ours: Any = spec.model_dump(mode="json", by_alias=True)
+    if spec.data is not None and theirs.get("data"):
+        aside = dict.fromkeys(places(type(spec.data)))
+        theirs, ours = (found | {"data": found["data"] | aside} for found in (theirs, ours))
     before = (theirs.get("train") or {}).get("epochs", 0)
     if 0 < before < spec.train.epochs and theirs == ours | {"train": ours["train"] | {"epochs": before}}:
         return int(before)

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from fac.backend import Array
 from fac.diagnostics import FacError
+from fac.pipeline import load
 from fac.render.yaml import dump
 from fac.training import checkpoint
 from fac.training.checkpoint import Checkpoint, unwritable, write_atomic
 from fac.training.logs import EpochRecord
+from fac.training.places import BASE, rebased, rebased_json, start
 
 SPEC = "spec.fac.yaml"
 STATE = "state.safetensors"
@@ -48,6 +50,11 @@ class RunFolder:
     def state(self) -> Path:
         """The latest checkpoint; at the end the final state."""
         return self.path / STATE
+
+    def says_otherwise(self, since: Checkpoint, about: Mapping[str, str]) -> bool:
+        """Whether checkpoints from now on carry another spec, or another way to its data, than that one does."""
+        now = {**about, **self.about}
+        return any(since.about.get(key) != now.get(key) for key in ("spec", BASE))
 
     def write_spec(self) -> None:
         """Replace the text of the spec, if there is one.
@@ -104,13 +111,13 @@ class RunFolder:
 
 
 @contextmanager
-def claim(path: Path | None, name: str, spec: str = "") -> Iterator[Path]:
+def claim(path: Path | None, name: str, spec: Callable[[Path], str] = lambda _: "") -> Iterator[Path]:
     """Hold the folder of a new run: one that is made here, or an existing one without a run.
 
     Args:
         path: as the user gave it; None picks the first free of `runs/NAME-1`, `runs/NAME-2`, ...
         name: of the spec.
-        spec: its text. A folder that holds just this text is one where the run did not get further.
+        spec: its text in a folder. One that holds just this text is one where the run did not get further.
 
     Raises:
         FacError: the folder cannot be made or written to, holds a run already, or is in use.
@@ -118,7 +125,7 @@ def claim(path: Path | None, name: str, spec: str = "") -> Iterator[Path]:
     if path is None:
         path = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".") or "run")
     with _held(path):
-        _require_no_run(path, spec)
+        _require_no_run(path, spec(path))
         yield path
 
 
@@ -135,8 +142,19 @@ def resumed(path: Path) -> Iterator[Checkpoint]:
         # read only now: until the folder was ours, another process may have replaced it
         found = checkpoint.load(path / STATE)
         if not (path / SPEC).exists() and "spec" in found.about:
-            write_atomic(path / SPEC, dump(json.loads(found.about["spec"])).encode())
+            write_atomic(path / SPEC, _restored(found).encode())
         yield found
+
+
+def _restored(found: Checkpoint) -> str:
+    """The text of a spec that is gone, from its checkpoint."""
+    known = json.loads(found.about["spec"])
+    try:
+        data = load(known).data
+    except FacError:
+        data = None  # of a plug-in that has gone since; the resume says so with the places in this text
+    changes = {} if data is None else rebased(data, start(found), found.place.parent)
+    return dump(json.loads(rebased_json(found.about["spec"], changes)))
 
 
 def _require_no_run(path: Path, spec: str) -> None:

@@ -133,7 +133,7 @@ class _Training:
                 f"`{bad}` of layer `{layer}` is not finite before the first step of this training"
             )
         history = self._history()
-        if self.out and since and since.about.get("spec_hash") != self.session.compiled.spec_hash:
+        if self.out and since and self.out.says_otherwise(since, self.about):
             # before any step: a spec of more epochs than the checkpoint's can be resumed, the reverse cannot
             self.out.write_spec()
         if self.session.steps == 0:

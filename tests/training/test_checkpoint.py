@@ -102,7 +102,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: 
 
 def claimed(path: Path | None, name: str = "net", text: str = "") -> Path:
     """A folder that was claimed by a run which ended without a trace, but is there."""
-    with folder.claim(path, name, text) as found:
+    with folder.claim(path, name, lambda _: text) as found:
         (found / "x").touch()
     return found
 
@@ -218,7 +218,7 @@ def test_a_full_disk_at_the_first_checkpoint_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", full)
     path = tmp_path / "run"
-    with pytest.raises(FacError, match=r"no space left"), folder.claim(path, "net", "fac: 1"):
+    with pytest.raises(FacError, match=r"no space left"), folder.claim(path, "net", lambda _: "fac: 1"):
         RunFolder(path, {}, "fac: 1").save(STATE, ABOUT)
     assert not path.exists()
 

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from fac.diagnostics import FacError
-from fac.spec.data import Data
+from fac.spec.data import Data, Place
 from fac.training.dataset import DataKind, Dataset, Split
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ class Arrays(Data):
     """Two `.npz` files with samples x, batch first, and labels or targets y."""
 
     source: Literal["arrays"] = Field(default="arrays", description="Arrays in `.npz` files.")
-    train: str = Field(description="`.npz` file of the training split; relative to the folder of the spec.")
-    test: str = Field(description="`.npz` file of the test split; relative to the folder of the spec.")
+    train: Annotated[str, Place()] = Field(
+        description="`.npz` file of the training split; relative to the folder of the spec."
+    )
+    test: Annotated[str, Place()] = Field(
+        description="`.npz` file of the test split; relative to the folder of the spec."
+    )
     x: str = Field(default="x", description="Key of the samples in both files, shape (n, …).")
     y: str = Field(
         default="y",

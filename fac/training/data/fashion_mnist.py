@@ -14,12 +14,12 @@ import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from fac.diagnostics import FacError
-from fac.spec.data import Data
+from fac.spec.data import Data, Place
 from fac.training.dataset import DataKind, Dataset, Facts, Split
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class FashionMnist(Data):
         default="fashion_mnist",
         description="Fashion-MNIST, 70,000 images of clothing; fetched once (31 MB) where not installed.",
     )
-    root: str | None = Field(
+    root: Annotated[str | None, Place()] = Field(
         default=None,
         description="Folder of the four IDX files, packed (`.gz`) or not; relative to the spec's folder.",
     )
