@@ -124,7 +124,7 @@ SPEC = "$spec_hash"
 FLOAT, SAMPLE, $output_name = np.$precision, $sample, $output
 BATCH, SEED = $batch, $seed
 CHUNK = 2048  # samples at a time in evaluation, so that memory does not grow with the data
-TYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64}  # what safetensors calls them
+TYPES = {"F32": np.float32, "F64": np.float64, "F16": np.float16, "I64": np.int64}  # in safetensors
 HERE = Path(__file__).parent
 value = ort.OrtValue.ortvalue_from_numpy  # on a CPU it lies in the array's own memory
 
@@ -164,13 +164,41 @@ def load_state(path):
         content = path.read_bytes()
         start = 8 + int.from_bytes(content[:8], "little")
         header, state = json.loads(content[8:start].decode()), {}
-        about = header.pop("__metadata__")
+        about = {str(key): str(text) for key, text in header.pop("__metadata__", {}).items()}
         for name, entry in header.items():
             kind, shape, (begin, _) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            if kind not in TYPES:
+                raise SystemExit(f"`{name}` in `{path}` is {kind}: store it as one of {', '.join(TYPES)}")
             state[name] = np.frombuffer(content, TYPES[kind], math.prod(shape), start + begin).reshape(shape)
-    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
-        raise SystemExit(f"`{path}` is no state that fac or this program wrote: {error}") from error
+    except OSError as error:
+        raise SystemExit(f"cannot read `{path}`: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
+        why = "no safetensors file, or a part of one: give a state that `fac train` or this program wrote"
+        raise SystemExit(f"`{path}` is {why}") from error
     return about, state
+
+
+def starting_state(path):
+    """(metadata, {name: array}) of a state of this spec. Arrays alone will do, if none is missing."""
+    (about, state), (own, initial) = load_state(path), load_state(HERE / "state.safetensors")
+    if about.get("spec_hash", SPEC) != SPEC:
+        mine, theirs = (json.loads(one.get("spec", "{}")) for one in (own, about))
+        keys = ", ".join(repr(key) for key in mine | theirs if mine.get(key) != theirs.get(key))
+        why = f"`{about.get('name')}`: they differ in {keys}; compile that spec, or leave out `--state`"
+        raise SystemExit(f"the state in `{path}` is of another spec, {why}")
+    shapes = {name: array.shape for name, array in initial.items() if name != "step"}
+    odd = [name for name in shapes if np.shape(state.get(name)) != shapes[name]]
+    wrong = [f"no `{name}` of shape {list(shapes[name])}" for name in odd]
+    wrong += [f"`{name}`, which is not of this network" for name in state if name not in initial]
+    if wrong:
+        what = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        how = "fac makes a whole one of parameters: `fac.compile(SPEC).open(state, derive=True).state()`"
+        raise SystemExit(f"the state in `{path}` has {what}; {how}")
+    step = state.get("step", np.array(0))
+    if step.ndim or not 0 <= step < 2**53 or step % 1:
+        raise SystemExit(f"`step` of the state in `{path}` is {step}, not a number of steps")
+    about.pop("loss_sum", None)  # of an epoch that `fac train` began
+    return own | about, state
 
 
 def save_state(path, about, state):
@@ -191,13 +219,6 @@ def save_state(path, about, state):
         raise SystemExit(f"cannot write `{path}`: {error}") from error
 
 
-def differences(about, other):
-    """Where two specs differ, as their states tell."""
-    mine, theirs = json.loads(about.get("spec", "{}")), json.loads(other.get("spec", "{}"))
-    keys = [key for key in mine | theirs if mine.get(key) != theirs.get(key)]
-    return f"they differ in {', '.join(map(repr, keys))}" if keys else "it does not say what it is"
-
-
 def open_model(name, device):
     """A session on that device, where onnxruntime by itself would go on elsewhere."""
     if device == "cuda" and hasattr(ort, "preload_dlls"):
@@ -208,9 +229,8 @@ def open_model(name, device):
     options.log_severity_level = 3  # its warnings are about its own optimiser
     # higher levels move constants into float32 attributes, which costs float64 half its digits
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    wanted = f"{device.upper()}ExecutionProvider"
-    usable = {wanted, "CPUExecutionProvider"} & set(ort.get_available_providers())
-    usable = sorted(usable, reverse=True)  # CUDA first
+    wanted = f"{device.upper()}ExecutionProvider"  # CUDA has to come before CPU
+    usable = sorted({wanted, "CPUExecutionProvider"} & set(ort.get_available_providers()), reverse=True)
     try:
         # what is left out drops factors that float32 rounds to 1, also from float64
         exact = {"disabled_optimizers": ["NoopElimination"], "enable_fallback": 0}
@@ -273,19 +293,7 @@ def main():
     """Trains, and says after each epoch how it goes."""
     args = arguments()
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
-    about, state = load_state(args.state)
-    if about.get("spec_hash") != SPEC:
-        own, _ = load_state(HERE / "state.safetensors")
-        name = about.get("name", "something else")
-        why = f"{differences(own, about)}; compile that spec, or leave out `--state`"
-        raise SystemExit(f"the state in `{args.state}` is of another spec, `{name}`: {why}")
-    about.pop("loss_sum", None)  # of an epoch that `fac train` began
-    for item in (*model.get_inputs(), *tester.get_inputs()):
-        given = item.name in ("x", "y", "lr", "step")
-        if not given and list(np.shape(state.get(item.name, 0.0))) != item.shape:
-            raise SystemExit(f"the state in `{args.state}` has no `{item.name}` of shape {item.shape}")
-    if np.ndim(state.get("step", 0)) or not 0 <= state.get("step", 0) < 2**53:
-        raise SystemExit(f"`step` of the state in `{args.state}` is {state['step']}, not a number of steps")
+    about, state = starting_state(args.state)
     (x, y), test = load_data(args.train), load_data(args.test)
     first, steps_per_epoch = int(state.get("step", 0)), len(x) // BATCH  # a last partial batch is dropped
     if steps_per_epoch == 0:

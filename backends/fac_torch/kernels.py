@@ -24,18 +24,30 @@ TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 
 
 def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
-    """The tensors of a safetensors file: an 8-byte length, that many bytes of JSON, then the data."""
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        data = bytearray(file.read())
+    """The tensors of a safetensors file: an 8-byte length, that many bytes of JSON, then the data.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is another file, or a part of one, or holds other types of numbers.
+    """
     types = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
     state: dict[str, Tensor] = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            start, end = entry["data_offsets"]
-            count = (end - start) // types[entry["dtype"]].itemsize
-            flat = torch.frombuffer(data, dtype=types[entry["dtype"]], count=count, offset=start)
-            state[name] = flat.reshape(entry["shape"]).to(device, copy=True)
+    with open(path, "rb") as file:
+        head, data = file.read(8), bytearray(file.read())
+    length = int.from_bytes(head, "little")
+    try:
+        header = json.loads(data[:length])
+        del data[:length]
+        for name, entry in header.items():
+            if name != "__metadata__":
+                start, end = entry["data_offsets"]
+                count = (end - start) // types[entry["dtype"]].itemsize
+                flat = torch.frombuffer(data, dtype=types[entry["dtype"]], count=count, offset=start)
+                state[name] = flat.reshape(entry["shape"]).to(device, copy=True)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(
+            f"`{path}` is no safetensors file of {', '.join(types)}, or a part of one"
+        ) from error
     return state
 
 

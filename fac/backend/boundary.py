@@ -119,6 +119,8 @@ def _named(dtype: Any) -> str:
 def _array(name: str, value: Any) -> Array:
     # Tensors of frameworks that keep a graph or live on a device have to leave them first.
     value = value.detach().cpu() if hasattr(value, "detach") else value
+    # NumPy has no such type; float32 holds its numbers exactly.
+    value = value.float() if str(getattr(value, "dtype", "")) == "torch.bfloat16" else value
     try:
         return np.asarray(value)
     except (TypeError, ValueError) as error:

@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from fac.backend import FORMAT, STEP, Array, Compiled, to_bytes
 from fac.diagnostics import FacError
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
+
+KINDS = frozenset(
+    {"BOOL", "F16", "F32", "F64", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64))}
+)
+"""Types of arrays in safetensors that NumPy has."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,11 +62,21 @@ def load(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - no mapping
+            for name, kind in kinds.items():
+                if kind not in KINDS:
+                    raise FacError(
+                        f"`{name}` in `{path}` is {kind}, which NumPy does not know: store it as F32"
+                    )
+            state = {name: file.get_tensor(name) for name in kinds}
     except (OSError, SafetensorError) as error:
         raise FacError(f"`{path}` is damaged or is no checkpoint: {error}") from error
-    if metadata.get("fac_checkpoint") != FORMAT or STEP not in state:
-        raise FacError(f"`{path}` holds arrays, but is not a checkpoint that `fac` wrote")
+    steps = state.get(STEP, np.array(None))
+    if metadata.get("fac_checkpoint") != FORMAT or steps.shape or steps.dtype.kind not in "iu":
+        raise FacError(
+            f"`{path}` holds arrays, but is not a checkpoint that `fac` wrote: a training in Python can start from "
+            "them, `fac.compile(SPEC).open(state, derive=True)`"
+        )
     return Checkpoint(path, state, metadata)
 
 

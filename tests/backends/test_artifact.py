@@ -246,7 +246,13 @@ def test_tensors_and_whole_numbers_are_taken(backend: str) -> None:
     expected = artifact(backend).open()
     expected.step(whole.astype(float), Y)
     strided = torch.tensor(whole.T.copy(), dtype=torch.float32).T
-    for x, y in ((whole, Y), (tuple(map(tuple, whole.tolist())), tuple(Y)), (strided, torch.tensor(Y).int())):
+    brain = torch.tensor(whole).bfloat16()
+    for x, y in (
+        (whole, Y),
+        (tuple(map(tuple, whole.tolist())), tuple(Y)),
+        (strided, torch.tensor(Y).int()),
+        (brain, Y),
+    ):
         session = artifact(backend).open()
         session.step(x, y)
         np.testing.assert_allclose(session.state()["fc1.weight"], expected.state()["fc1.weight"], rtol=1e-12)

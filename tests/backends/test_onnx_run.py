@@ -296,17 +296,34 @@ def test_files_that_are_none(message: Message) -> None:
         assert message(train=name).startswith(f"`{name}` is no npz file with arrays `x` and `y`: ")
 
 
+def headed(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
+
+
 def test_states_that_are_none(message: Message) -> None:
     good = Path("built/state.safetensors").read_bytes()
     for name, content in (
         ("empty", b""),
         ("text", b"no state at all"),
         ("cut", good[:-8]),
-        ("array", b"\2" + 7 * b"\0" + b"[]"),
+        ("head", good[:100]),
+        ("array", headed(b"[]")),
+        ("deep", headed(b"[" * 100_000)),
+        ("metadata", headed(b'{"__metadata__": [1]}')),
+        ("entry", headed(b'{"fc1.bias": 1}')),
+        ("key", headed(b'{"fc1.bias": {"dtype": "F32"}}')),
+        ("zip", Path("train.npz").read_bytes()),
     ):
         Path(name).write_bytes(content)
-        assert message("--state", name).startswith(f"`{name}` is no state that fac or this program wrote: ")
-    assert message("--state", "missing").startswith("`missing` is no state that fac or this program wrote: ")
+        assert message("--state", name) == (
+            f"`{name}` is no safetensors file, or a part of one: give a state that `fac train` or this program wrote"
+        )
+    assert message("--state", "missing") == "cannot read `missing`: No such file or directory"
+    assert message("--state", "built") == "cannot read `built`: Is a directory"
+    Path("bf16").write_bytes(
+        headed(b'{"fc1.bias": {"dtype": "BF16", "shape": [8], "data_offsets": [0, 16]}}')
+    )
+    assert message("--state", "bf16") == "`fc1.bias` in `bf16` is BF16: store it as one of F32, F64, F16, I64"
 
 
 def test_a_state_of_another_spec(message: Message) -> None:
@@ -320,11 +337,20 @@ def test_a_state_of_another_spec(message: Message) -> None:
     assert message("--state", "other/state.safetensors") == expected
 
 
+WHOLE = "fac makes a whole one of parameters: `fac.compile(SPEC).open(state, derive=True).state()`"
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"fc1.bias": None}, "the state in `odd` has no `fc1.bias` of shape [8]"),
-        ({"fc1.bias": np.zeros(9, np.float32)}, "the state in `odd` has no `fc1.bias` of shape [8]"),
+        ({"fc1.bias": None}, f"the state in `odd` has no `fc1.bias` of shape [8]; {WHOLE}"),
+        (
+            {"fc1.bias": np.zeros(9, np.float32)},
+            f"the state in `odd` has no `fc1.bias` of shape [8]; {WHOLE}",
+        ),
+        ({"fc9": np.zeros(9)}, f"the state in `odd` has `fc9`, which is not of this network; {WHOLE}"),
+        ({"step": np.array(2.5)}, "`step` of the state in `odd` is 2.5, not a number of steps"),
+        ({"step": np.array(np.nan)}, "`step` of the state in `odd` is nan, not a number of steps"),
         ({"step": np.array(-5)}, "`step` of the state in `odd` is -5, not a number of steps"),
         ({"step": np.array([1, 2])}, "`step` of the state in `odd` is [1 2], not a number of steps"),
     ],
@@ -333,8 +359,27 @@ def test_states_with_odd_arrays(changed: dict[str, Any], expected: str, message:
     state = load_file("built/state.safetensors") | changed
     with safe_open("built/state.safetensors", "numpy") as file:
         about = file.metadata()
-    save_file({name: array for name, array in state.items() if array is not None}, "odd", about)
-    assert message("--state", "odd") == expected
+    kept = {name: array for name, array in state.items() if array is not None}
+    for metadata in (about, None):
+        save_file(kept, "odd", metadata)
+        assert message("--state", "odd") == expected
+
+
+def test_weights_from_elsewhere_are_told_what_they_lack(message: Message, tmp_path: Path) -> None:
+    """And what `fac` makes of them as it says is taken, without any metadata, and gives a checkpoint."""
+    rng = np.random.default_rng(0)
+    initial = load_file("built/state.safetensors")
+    names = [name for name in initial if name.endswith((".weight", ".bias"))]
+    given = {name: rng.standard_normal(initial[name].shape).astype(np.float32) for name in names}
+    save_file(given, "weights")
+    lacking = re.escape("the state in `weights` has no `") + r".* and \d+ more; " + re.escape(WHOLE)
+    assert re.fullmatch(lacking, message("--state", "weights"))
+
+    made = artifact("dropout, momentum, cosine")
+    save_file(made.open(given, "cpu", derive=True).state(), "whole")
+    ended = run(tmp_path, "--state", "whole")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert checkpoint.load(Path("trained.safetensors")).about["spec_hash"] == made.compiled.spec_hash
 
 
 @pytest.mark.parametrize("name", ["step.onnx", "evaluate.onnx"])

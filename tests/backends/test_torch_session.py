@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,25 @@ def test_kernels_read_the_state_of_a_run(tmp_path: Path) -> None:
     for name, array in state.items():
         assert found[name].numpy().dtype == array.dtype
         np.testing.assert_array_equal(found[name].numpy(), array)
+
+
+def test_kernels_say_what_is_no_state(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    save_file({"a": np.arange(6, dtype=np.float32)}, path)
+    whole = path.read_bytes()
+    header = b'{"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}'
+    message = re.escape(f"`{path}` is no safetensors file of F32, F64, I64, or a part of one")
+    for content in (
+        b"",
+        b"text",
+        whole[:30],
+        whole[:-4],
+        b"\2" + 7 * b"\0" + b"[]",
+        bytes([len(header), *7 * [0]]) + header + b"00",
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            kernels.load_state(str(path))
 
 
 def test_workspaces_are_made_once_per_batch_size() -> None:

@@ -112,9 +112,24 @@ def test_what_is_no_checkpoint(run: Run, folder: Path, spec: Path) -> None:
     state = folder / "state.safetensors"
     Path("cut.safetensors").write_bytes(state.read_bytes()[:-10])
     assert refused("cut.safetensors").startswith("fac: `cut.safetensors` is damaged or is no checkpoint: ")
-    save_file({"step": np.array(0)}, "arrays.safetensors")
-    expected = "fac: `arrays.safetensors` holds arrays, but is not a checkpoint that `fac` wrote\n"
-    assert refused("arrays.safetensors") == expected
+    for arrays, metadata in (
+        ({"step": np.array(0)}, None),
+        ({"a": np.zeros(2)}, {"fac_checkpoint": "1"}),
+        ({"step": np.array([1, 2])}, {"fac_checkpoint": "1"}),
+        ({"step": np.array(1.5)}, {"fac_checkpoint": "1"}),
+    ):
+        save_file(arrays, "arrays.safetensors", metadata)
+        assert refused("arrays.safetensors") == (
+            "fac: `arrays.safetensors` holds arrays, but is not a checkpoint that `fac` wrote: a training in Python "
+            "can start from them, `fac.compile(SPEC).open(state, derive=True)`\n"
+        )
+    for kind in ("BF16", "F8_E4M3"):
+        size = 2 if kind == "BF16" else 1
+        header = json.dumps({"a": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
+        content = len(header).to_bytes(8, "little") + header + bytes(size)
+        Path("odd.safetensors").write_bytes(content)
+        expected = f"fac: `a` in `odd.safetensors` is {kind}, which NumPy does not know: store it as F32\n"
+        assert refused("odd.safetensors") == expected
 
 
 def test_the_initial_state_of_a_compiled_folder_is_a_checkpoint(run: Run, folder: Path, spec: Path) -> None:
