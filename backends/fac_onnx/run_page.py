@@ -197,8 +197,8 @@ def starting_state(path):
     step = state.get("step", np.array(0))
     if step.ndim or not 0 <= step < 2**53 or step % 1:
         raise SystemExit(f"`step` of the state in `{path}` is {step}, not a number of steps")
-    about.pop("loss_sum", None)  # of an epoch that `fac train` began
-    return own | about, state
+    aside = ("loss_sum", "base")  # of an epoch that `fac train` began, and of the folder which that was in
+    return {key: text for key, text in (own | about).items() if key not in aside}, state
 
 
 def save_state(path, about, state):

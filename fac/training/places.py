@@ -26,11 +26,12 @@ def start(found: Checkpoint) -> Path:
 def kept_start(found: Checkpoint, data: Data) -> Path:
     """Where relative paths start in the text of the spec that lies beside a checkpoint.
 
-    That is its own folder, if they are known as paths. In runs of earlier versions, whose base is absolute, they are as
-    they were in the spec that was trained.
+    That is its own folder, unless they are as in the checkpoint: then nobody rewrote them, because the source does not
+    say which of its fields are paths, or an earlier version kept the text.
     """
-    own = places(type(data)) and not Path(found.about.get(BASE, ".")).is_absolute()
-    return found.place.parent if own else start(found)
+    then = json.loads(found.about.get("spec", "{}")).get("data") or {}
+    same = all(getattr(data, name) == then.get(name) for name in places(type(data)))
+    return start(found) if same else found.place.parent
 
 
 def relative(path: Path, folder: Path) -> str:
