@@ -10,6 +10,7 @@ Each case is a small fixed input; what is expected of it the reference says on t
 backend itself. A case in `gaps` has to be refused with a clear error: one that starts to work fails here.
 """
 
+from fac.testing.declarations import check_declarations
 from fac.testing.suite import BackendConformance
 
-__all__ = ["BackendConformance"]
+__all__ = ["BackendConformance", "check_declarations"]

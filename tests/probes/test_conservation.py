@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,6 @@ import pytest
 import fac
 from fac.backend import Session
 from fac.layers.elementwise import TANH
-from fac.plugins import kinds
-from fac.program.kinds import LayerKind, Mode
-from fac.step.builder import Builder
-from fac.step.types import N, Type
-from fac_reference.interpreter import run
 from tests.rules.nets import BP, Array, Spec, State, batch, dense, gradients, opened, put, spec, square
 
 LR = 0.05
@@ -275,38 +269,6 @@ def test_the_control_tanh_is_out_of_balance_by_as_much_as_numpy_says(case: str) 
 
 def test_where_it_does_not_hold_nothing_is_measured() -> None:
     assert opened(asked(dense(9, 8, 7, 4, act="tanh"), {"rule": "fa"})).probe(*batch()).keys() == {"loss"}
-
-
-KINDS = {kind.name: kind for kind in kinds("fac.layers")}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_layer_is_homogeneous_if_it_says_so(name: str) -> None:
-    kind: LayerKind = KINDS[name]
-    settings: Spec = {"linear": {"out": 3, "bias": True}, "dropout": {"rate": 0.5}}
-    layer = kind.spec.model_validate({"kind": name} | settings.get(name, {}))
-    xs = ("x", "other") if name == "add" else ("x",)
-    shape = (2, 3) if name == "flatten" else (6,)
-    facts = kind.infer(layer, "it", [shape] * len(xs))
-    rng = np.random.default_rng(0)
-    given = {x: rng.standard_normal((5, *shape)) for x in xs}
-    given |= {tensor.name: rng.standard_normal(tensor.shape) for tensor in facts.tensors}
-
-    def output(factors: dict[str, float]) -> Array:
-        b = Builder()
-        inputs = [b.input(x, Type((N, *shape))) for x in xs]
-        state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in facts.tensors}
-        step = partial(b.constant, 3)
-        y = kind.forward(b, layer, inputs, state, Mode("it", True, 0, step))
-        values = {key: factors.get(key, 1.0) * value for key, value in given.items()}
-        return np.asarray(run(b.finish("layer", {"y": y}), values, np.dtype(np.float64))["y"])
-
-    bare = {tensor.name: 0.0 for tensor in facts.tensors if tensor.part != facts.contraction}
-    equal = np.allclose(output(dict.fromkeys(xs, 3.0) | bare), 3 * output(bare), rtol=1e-12, atol=1e-12)
-    if facts.contraction:
-        tensors = {tensor.name: 3.0 for tensor in facts.tensors}
-        equal = equal and np.allclose(output(tensors), 3 * output({}), rtol=1e-12, atol=1e-12)
-    assert kind.homogeneous == equal
 
 
 # -- steps --------------------------------------------------------------------------------------------------------

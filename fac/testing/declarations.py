@@ -1,0 +1,252 @@
+"""What kinds say of themselves, held against what they do. For plug-ins too: a kind that lies misleads the checks.
+
+    def test_what_it_says() -> None:
+        check_declarations(MY_LAYER, MyLayer(width=3))
+
+Weight transport and randomness are no declarations: `fac.program.reading` and `fac.build.transport` find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fac.backend import Array, Compiled, Slot
+from fac.build.initial import draw
+from fac.program.kinds import (
+    Kind,
+    LayerKind,
+    LearningKind,
+    LossKind,
+    MatrixKind,
+    Mode,
+    Signals,
+    UpdateKind,
+)
+from fac.program.lower import kind_of
+from fac.program.program import Ends, Shape
+from fac.program.tensors import Tensor
+from fac.spec.base import Model
+from fac.step.builder import Builder
+from fac.step.ir import Value
+from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
+from fac.testing.case import Subject, require
+from fac.testing.ops import plain
+
+NEAR = 1e-10
+"""Relative, in float64, on a dozen numbers of order one."""
+READS, WRITES = 5, 4
+THROUGH = Ends("it.feedback", READS, WRITES, Tensor("it.weight", (READS, WRITES), "launay", WRITES, READS))
+TO = Ends("it.feedback", READS, WRITES)
+
+
+def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[Shape] = ((6,),)) -> None:
+    """Hold what a kind says of itself against what it does. Rules (short-hands) and probes declare nothing.
+
+    Args:
+        kind: of any family.
+        spec: its settings; not needed if all have defaults.
+        shapes: of the samples that a layer reads, one for each input.
+
+    Raises:
+        AssertionError: something that it says does not hold.
+    """
+    match kind:
+        case LayerKind():
+            said = kind.homogeneous
+            does = said and is_homogeneous(kind, spec or kind.spec(), shapes)
+            require(said == does, f"`{kind.name}` says that it is homogeneous, and is not")
+        case LossKind():
+            _loss(kind, spec or kind.spec())
+        case MatrixKind():
+            for ends in (THROUGH, TO):
+                _operator(kind, spec or kind.spec(), ends)
+        case LearningKind():
+            _learning(kind, spec or kind.spec())
+        case UpdateKind():
+            _update(kind, spec or kind.spec())
+
+
+def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> bool:
+    """Whether 3 x gives 3 y; for a layer with weights see `LayerKind.homogeneous`.
+
+    Args:
+        kind: of the layer.
+        layer: its settings.
+        shapes: of the samples that it reads; where there are several, of one size.
+    """
+    facts = kind.infer(layer, "it", list(shapes))
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((7, *shapes[0]))
+    state = {t.name: rng.standard_normal(t.shape) for t in facts.tensors}
+    factors = {f"factor.{i}": rng.standard_normal(shape) for i, shape in enumerate(shapes[1:])}
+
+    def output(scale: float, weights: Mapping[str, Array]) -> Array:
+        b = Builder()
+        first = b.input("x", Type((N, *shapes[0])))
+        # Other inputs are that one times fixed numbers, so that one factor scales all of them.
+        others = [b.mul(first, b.input(name, Type(array.shape))) for name, array in factors.items()]
+        own = {t.part: b.input(t.name, Type(t.shape)) for t in facts.tensors}
+        mode = Mode("it", True, 0, partial(b.constant, 3))
+        value = kind.forward(b, layer, [first, *others], own, mode)
+        return _evaluated(b, value, scale * x, {**weights, **factors})
+
+    bare = {n: array if n == f"it.{facts.contraction}" else 0 * array for n, array in state.items()}
+    equal = _near(output(3, bare), 3 * output(1, bare))
+    if facts.contraction is not None:
+        larger = {name: 3 * array for name, array in state.items()}
+        equal = equal and _near(output(1, larger), 3 * output(1, state))
+    return equal
+
+
+def _loss(kind: LossKind, loss: Any) -> None:
+    """A scalar of targets of the type that it says, and of no others."""
+
+    def of(classes: bool) -> Value | None:
+        b = Builder()
+        y = Type((N,), DType.INT) if classes else Type((N, 3))
+        try:
+            return kind.forward(b, loss, b.input("output", Type((N, 3))), b.input("y", y))
+        except TypeRuleError:
+            return None
+
+    value, words = of(kind.classes), ("class labels", "numbers")
+    said, other = words if kind.classes else words[::-1]
+    require(value is not None, f"`{kind.name}` says that its targets are {said}, and cannot read them")
+    require(value is None or value.type == SCALAR, f"`{kind.name}` is no scalar")
+    require(
+        of(not kind.classes) is None, f"`{kind.name}` says that its targets are {said}, and reads {other}"
+    )
+
+
+def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
+    """Its matrix, its rank, what it learns, and what is set anew."""
+    if kind.misfit(matrix, ends) is not None:
+        return
+    tensors = kind.tensors(matrix, ends)
+    given = draw(tuple(t for t in (*tensors, ends.weight) if t is not None), 0)
+
+    def made(write: Callable[[Builder, Mapping[str, Value], Value, Value | None], Value]) -> Array:
+        b = Builder()
+        error = b.input("x", Type((N, ends.reads)))
+        weight = None if ends.weight is None else b.input(ends.weight.name, Type(ends.weight.shape))
+        state = {t.part: b.input(t.name, Type(t.shape)) for t in tensors}
+        return _evaluated(b, write(b, state, error, weight), np.eye(ends.reads), given)
+
+    # Of the errors 1, 0, 0, ...; 0, 1, 0, ...; and so on it makes its matrix, [reads, writes].
+    sent = made(lambda b, state, error, weight: kind.apply(b, matrix, state, error, weight))
+    whole = kind.matrix
+    if whole is not None:
+        turned = ends.weight is None
+        said = made(
+            lambda b, state, error, weight: b.matmul(error, whole(b, matrix, ends, state, weight), tb=turned)
+        )
+        require(_near(sent, said), f"`{kind.name}` multiplies with another matrix than its `matrix`")
+    rank = kind.rank(matrix, ends)
+    found = int(np.linalg.matrix_rank(sent, tol=1e-9))
+    require(rank is None or found <= rank, f"`{kind.name}` says that its rank is {rank}, and it is {found}")
+    _teaching(kind, matrix, ends, tensors)
+
+
+def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, ...]) -> None:
+    b = Builder()
+    state = {t.part: b.input(t.name, Type(t.shape)) for t in tensors}
+    weight = None if ends.weight is None else b.input(ends.weight.name, Type(ends.weight.shape))
+    ways = Signals(
+        b.input("error", Type((N, ends.reads))), b.input("receiver", Type((N, ends.writes))), weight
+    )
+    learned = {one.tensor: one.value.type.shape for one in kind.learn(b, matrix, state, ways)}
+    shapes = {t.part: t.shape for t in tensors}
+    require(
+        all(shapes.get(part) == shape for part, shape in learned.items()),
+        f"`{kind.name}` learns {learned}, and its matrices are {shapes}",
+    )
+    said = {p for p, rule in kind.learning(matrix).items() if kind_of("fac.learning", rule).teaches}
+    idle = ", ".join(sorted(said - learned.keys()))
+    require(not idle, f"`{kind.name}` says that a rule teaches {idle}, and nothing does")
+    refreshes = ends.weight is not None and kind.refresh(matrix) is not None
+    require(
+        not refreshes or [t.name for t in tensors] == [f"{ends.prefix}.{side}" for side in "PQ"],
+        f"`{kind.name}` is refreshed, and has no P and Q to set anew",
+    )
+
+
+def _learning(kind: LearningKind, rule: Any) -> None:
+    """Which matrix each of its functions teaches, and whether it takes the step of the forward weight."""
+    rank = 2
+    shapes = {"B": (READS, WRITES), "P": (rank, READS), "Q": (WRITES, rank)}
+    rng = np.random.default_rng(0)
+    state = {part: rng.standard_normal(shape) for part, shape in shapes.items()}
+    state |= {
+        "receiver": rng.standard_normal((READS, WRITES)),
+        "weight": rng.standard_normal((READS, WRITES)),
+    }
+    x = rng.standard_normal((7, READS))
+    receiver = x @ state["receiver"]
+    steps = {"B": x.T @ receiver, "Q": receiver.T @ (x @ state["P"].T)}
+    follows = False
+    for part, teach in zip("BPQ", (kind.full, kind.read, kind.write), strict=True):
+        if teach is None:
+            continue
+        b = Builder()
+        error = b.input("x", Type((N, READS)))
+        given = {name: b.input(name, Type(array.shape)) for name, array in state.items()}
+        signals = Signals(error, b.matmul(error, given["receiver"]), given["weight"])
+        learned = teach(b, rule, given, signals)
+        require(
+            (learned.tensor, learned.value.type.shape) == (part, shapes[part]),
+            f"`{kind.name}` should teach {part} {shapes[part]}, and teaches {learned.tensor} "
+            f"{learned.value.type.shape}",
+        )
+        if part in steps and learned.gradient:
+            found = _evaluated(b, b.broadcast_to(learned.value, (N, *shapes[part])), x, state)[0]
+            follows = follows or _near(found, steps[part])
+    verb = "does not take" if kind.follows else "takes"
+    require(
+        follows == kind.follows, f"`{kind.name}` says otherwise, and {verb} the step of the forward weight"
+    )
+
+
+def _update(kind: UpdateKind, rule: Any) -> None:
+    """The state that it keeps."""
+    b, slots = Builder(), kind.slots(rule)
+    parameter, gradient = (b.input(name, Type((3, 2))) for name in ("parameter", "gradient"))
+    state = {slot: b.input(f"slot.{slot}", Type((3, 2))) for slot in slots}
+    made = kind.apply(b, rule, parameter, gradient, state, b.scalar("lr"), b.scalar("step", DType.INT))
+    require(
+        made.slots.keys() == set(slots),
+        f"`{kind.name}` says that it keeps {sorted(slots)}, and keeps {sorted(made.slots)}",
+    )
+
+
+def _evaluated(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) -> Array:
+    """What the reference makes of a value [N, ...], N samples in `x`."""
+    from fac.pipeline import find_backend
+
+    used = {v.name: np.asarray(state[v.name], np.float64) for v in b.inputs if v.name != "x"}
+    kept = used | {"weight": used.get("weight", np.ones(1))}
+    output = tuple(dim for dim in value.type.shape[1:] if isinstance(dim, int))
+    evaluate, step, probe = (plain(name, x.shape[1:], output) for name in ("evaluate", "step", "probe"))
+    made = Compiled(
+        name="declared",
+        spec_hash="0" * 16,
+        version="0",
+        forward=b.finish("forward", {"output": value}),
+        evaluate=evaluate,
+        step=step,
+        probe=probe,
+        state=tuple(Slot(name, array.shape, name in used) for name, array in kept.items()),
+        sample=x.shape[1:],
+        output=output,
+        classes=False,
+        lr=0.1,
+        initial=lambda: {name: array.copy() for name, array in kept.items()},
+    )
+    return Subject(find_backend("reference"), "float64", "cpu").open_functions(made).forward(x)
+
+
+def _near(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=NEAR, atol=NEAR))

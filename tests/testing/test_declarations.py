@@ -1,0 +1,112 @@
+"""What kinds declare is true of everything that is installed, and a kind that lies is caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fac.feedback.exact import TRANSPOSE, Transpose
+from fac.feedback.kolen_pollack import KOLEN_POLLACK
+from fac.feedback.local import LOCAL
+from fac.feedback.low_rank import LOW_RANK, LowRank
+from fac.feedback.normative import NORMATIVE
+from fac.feedback.random import RANDOM, Random
+from fac.layers.elementwise import TANH
+from fac.losses.mse import MSE
+from fac.plugins import kinds
+from fac.program.kinds import Kind, LayerKind, Learned
+from fac.spec.base import Model
+from fac.testing import check_declarations
+from fac.testing.declarations import is_homogeneous
+from fac.updates.adam import ADAM
+
+GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates")
+INSTALLED = {f"{group}/{kind.name}": kind for group in GROUPS for kind in kinds(group)}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "linear": {"out": 3},
+    "low_rank": {"rank": 2},
+    "dropout": {"rate": 0.5},
+}
+TWO_INPUTS = ("add",)
+
+
+def settings(kind: Any) -> Model:
+    made: Model = kind.spec(**SETTINGS.get(kind.name, {"lr": 0.1} if "lr" in kind.spec.model_fields else {}))
+    return made
+
+
+def shapes(kind: Any) -> tuple[tuple[int, ...], ...]:
+    return ((6,), (6,)) if kind.name in TWO_INPUTS else ((2, 3),) if kind.name == "flatten" else ((6,),)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_what_is_installed_says_the_truth(name: str) -> None:
+    check_declarations(INSTALLED[name], settings(INSTALLED[name]), shapes(INSTALLED[name]))
+
+
+@pytest.mark.parametrize("kind", kinds("fac.layers"), ids=lambda kind: kind.name)
+def test_no_layer_hides_that_it_is_homogeneous(kind: LayerKind) -> None:
+    assert is_homogeneous(kind, settings(kind), shapes(kind)) == kind.homogeneous
+
+
+LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
+    "tanh is homogeneous": (lambda: replace(TANH, homogeneous=True), None, "says that it is homogeneous"),
+    "mse reads labels": (lambda: replace(MSE, classes=True), None, "and cannot read them"),
+    "the matrix is another": (
+        lambda: replace(RANDOM, matrix=lambda b, m, ends, state, w: b.mul(state["B"], 2.0)),
+        Random(),
+        "another matrix than its `matrix`",
+    ),
+    "a full matrix of rank 1": (
+        lambda: replace(RANDOM, rank=lambda *_: 1),
+        Random(),
+        "rank is 1, and it is 4",
+    ),
+    "a rank below that of the factors": (
+        lambda: replace(LOW_RANK, rank=lambda *_: 2),
+        LowRank(rank=3),
+        "rank is 2, and it is 3",
+    ),
+    "rules that nobody asks": (
+        lambda: replace(LOW_RANK, learn=lambda *_: ()),
+        LowRank(rank=2),
+        "a rule teaches P, Q, and nothing does",
+    ),
+    "a transpose that is refreshed": (
+        lambda: replace(TRANSPOSE, refresh=lambda _: 3),
+        Transpose(),
+        "no P and Q to set anew",
+    ),
+    "a rule that follows no weight": (
+        lambda: replace(NORMATIVE, follows=True),
+        None,
+        "does not take the step of the forward weight",
+    ),
+    "a follower that does not say so": (
+        lambda: replace(KOLEN_POLLACK, follows=False),
+        None,
+        "takes the step of the forward weight",
+    ),
+    "a rule for P that teaches Q": (lambda: replace(LOCAL, read=KOLEN_POLLACK.write), None, "should teach P"),
+    "a step of another shape": (
+        lambda: replace(LOCAL, read=lambda b, rule, state, signals: Learned("P", state["Q"], True)),
+        None,
+        "should teach P",
+    ),
+    "an update that keeps less than it says": (
+        lambda: replace(ADAM, slots=lambda rule: (*ADAM.slots(rule), "more")),
+        None,
+        "says that it keeps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIARS)
+def test_a_liar_is_caught(name: str) -> None:
+    liar, spec, message = LIARS[name]
+    made: Any = liar()
+    with pytest.raises(AssertionError, match=message):
+        check_declarations(made, spec or settings(made))
