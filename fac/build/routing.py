@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from fac.build.trace import Trace
@@ -41,7 +41,7 @@ class Routing:
         edits = Edits(
             {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
         )
-        self.reverse = Reverse(trace.b, loss, edits, constant(trace.b))
+        self.reverse = Reverse(trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops))
 
     def _injection(self, index: int, route: Route) -> Injection:
         def send(b: Builder, error: Value) -> Value:
@@ -108,13 +108,13 @@ class Routing:
         return None if weight is None else self.trace.state[weight.name]
 
 
-def constant(b: Builder) -> frozenset[Value]:
+def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
     """Values that are made of no sample: weights, or what was reshaped or scaled of them. They have no error.
 
     Their cotangents are gradients, and what they do to an error is weight transport.
     """
-    found = {value for value in b.inputs if value.name not in ("x", "y")}
-    for op in b.ops:
+    found = {value for value in inputs if value.name not in ("x", "y")}
+    for op in ops:
         if found.issuperset(op.operands):
             found.add(op.result)
     return frozenset(found)

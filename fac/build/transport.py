@@ -72,7 +72,7 @@ def transport(program: Program) -> Transport:
 
 def _of_weights(b: Builder, parameters: set[Value]) -> set[Value]:
     """The parameters and what is made of them and of no sample."""
-    found, without_samples = set(parameters), constant(b)
+    found, without_samples = set(parameters), constant(b.inputs, b.ops)
     for op in b.ops:
         if op.result in without_samples and not found.isdisjoint(op.operands):
             found.add(op.result)

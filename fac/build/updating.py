@@ -23,6 +23,24 @@ class Plan:
     rule: Rule
     lr_ratio: float
 
+    @property
+    def bare(self) -> Rule:
+        """The rule without what all parameters share."""
+        spec = kind_of("fac.updates", self.rule).spec
+        made: Rule = spec(**{name: getattr(self.rule, name) for name in spec.model_fields})
+        return made
+
+    def settings(self, lr: float) -> dict[str, object]:
+        """All of them by name, `rule` and `lr` first.
+
+        Args:
+            lr: of the spec.
+        """
+        rule = self.bare.model_dump()
+        # A ratio and a product round; what is left is what people wrote.
+        rate = lr if self.lr_ratio == 1 else float(f"{self.lr_ratio * lr:.14g}")
+        return {"rule": rule.pop("rule"), "lr": rate} | {k: v for k, v in rule.items() if k != "lr"}
+
     def slots(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """The optimiser state of the parameter, zero at the start."""
         names: tuple[str, ...] = kind_of("fac.updates", self.rule).slots(self.rule)

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fac.build.functions import all_tensors
-from fac.build.updating import plan
+from fac.build.routing import constant
+from fac.build.updating import Plan, plan
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.reading import is_weight
 from fac.program.tensors import Role, Tensor
-from fac.spec.feedback import Learning, Matrix
+from fac.render.operators import Owner, describe, rule_name
 from fac.step.cost import state_inputs
 from fac.step.ir import Function, Op, Phase, Value
 
 LOSS_ERROR = "loss error"
+OPENED = 4
+"""Into how many ways a join of errors is opened in the table; beyond, the join is named, and `--updates` goes on."""
 MADE = frozenset({Phase.GRADIENT, Phase.LEARN, Phase.ERROR})
 """Phases that make what an update rule is given."""
-
-Owner = Route | Subspace | Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Update:
     """From the update rule back to errors; empty if the tensor does not move."""
     still: str = ""
     """Why it does not move."""
+    settings: Mapping[str, object] | None = None
+    """Of the update rule that moves it, `rule` and `lr` first; None if there is none."""
 
 
 class Lineage:
@@ -114,6 +118,54 @@ class Lineage:
                 ways.append(Way((), (), part.name, part) if part in self.landmarks else self._way(part))
         return Arrival(way, tuple(ways))
 
+    def ways(self, node: Node, error: Value) -> list[tuple[Way, tuple[str, ...]]]:
+        """The ways on which an error arrives, each with the joins that it passes before its first operator.
+
+        Joins have no row of their own in a table of layers, so that what lies above them is told here.
+        """
+        found: list[tuple[Way, tuple[str, ...]]] = []
+        queue: list[tuple[Way | None, Value, tuple[str, ...]]] = [(None, error, ())]
+        while queue:
+            whole, value, joins = queue.pop(0)
+            arrival = self.arrival(value)
+            opened = (arrival.common,) if arrival.common and arrival.common.operators else arrival.ways
+            if whole is not None and len(found) + len(queue) + len(opened) > OPENED:
+                found.append((whole, joins))
+                continue
+            joins += self._joins(value.name)
+            for way in opened:
+                if (
+                    way.value is None
+                    or way.operators
+                    or not self._joins(way.start)
+                    or self.stateless(node, way)
+                ):
+                    found.append((way, joins))
+                else:
+                    queue.append((way, way.value, joins))
+        return found
+
+    def _joins(self, error: str) -> tuple[str, ...]:
+        """The layer without weights that an error has its name from, if it has."""
+        node = self.program.by_name.get(layer_of(error))
+        return () if node is None or node.weighted else (node.name,)
+
+    def stateless(self, node: Node, way: Way) -> Route | None:
+        """A route to or above a layer whose operator leaves no op with a matrix behind, such as the identity."""
+        start = self.called(layer_of(way.start))
+        # What goes through a layer arrives below it, and a direct route at its own layer.
+        here = (route for route in self._stateless if (route.node == node.name) != route.through)
+        return next((route for route in here if self.called(route.source) == start), None)
+
+    @cached_property
+    def _stateless(self) -> list[Route]:
+        found = (route for route in self.program.routes if not route.tensors and not is_weight(route))
+        return sorted(found, key=lambda route: route.through)
+
+    def called(self, source: str) -> str:
+        """A source by one of its names: the error of the output is that of the loss."""
+        return LOSS if source == self.program.output and source not in self.program.subspace else source
+
     def _way(self, value: Value) -> Way:
         """From an error that is no sum to the nearest landmark, sum, or the loss."""
         labels: list[str] = []
@@ -146,10 +198,37 @@ class Lineage:
         return [value for value in op.operands if self._is_error(value)]
 
     def _is_error(self, value: Value) -> bool:
-        return value in self.made and self.made[value].origin.phase == Phase.ERROR and value.type.shape != ()
+        op = self.made.get(value)
+        error = op is not None and op.origin.phase == Phase.ERROR and value.type.shape != ()
+        return error and value not in self._constant
 
     def _owner(self, op: Op) -> Owner | None:
-        return next((self.owner[v.name] for v in op.operands if v.name in self.owner), None)
+        """Whose state an op reads. An operator that reads the weight which it replaces is no exact pass."""
+        name = next((self._read[v] for v in op.operands if v in self._read), "")
+        return self._instead.get(name) or self.owner.get(name)
+
+    @cached_property
+    def _constant(self) -> frozenset[Value]:
+        """What is made of no sample, and so is no error: a matrix, or one that is scaled before an error meets it."""
+        return constant(self.step.inputs, self.step.ops)
+
+    @cached_property
+    def _read(self) -> Mapping[Value, str]:
+        """The matrix that a value is, or is made of."""
+        found = {value: value.name for value in self.step.inputs if value.name in self.owner}
+        for op in self.step.ops:
+            of = next((found[v] for v in op.operands if v in found), None)
+            if of is not None and op.result in self._constant:
+                found[op.result] = of
+        return found
+
+    @cached_property
+    def _instead(self) -> Mapping[str, Route]:
+        return {
+            route.ends.weight.name: route
+            for route in self.program.routes
+            if route.ends is not None and route.ends.weight is not None and not is_weight(route)
+        }
 
     def _label(self, op: Op, *, repeated: bool) -> str:
         """What an op without state does to an error; a layer of several ops is named once."""
@@ -200,19 +279,41 @@ class Lineage:
             return Update(tensor.name, (), self._still(tensor))
         given, passed = self._given(tensor)
         chain: list[str] = []
-        if any(op.origin.phase == Phase.UPDATE for op in passed):
-            chain.append(kind_of("fac.updates", plan(self.program, tensor).rule).name)
+        settings = None
+        if self.moved(tensor):
+            chain.append(self.moves(tensor))
+            settings = plan(self.program, tensor).settings(self.program.spec.update.lr)
         if any(op.kind == "clamp" or op.origin.node == "clip" for op in passed):
             chain.append("clip")
         if tensor.role == Role.FEEDBACK:
-            return Update(tensor.name, (*chain, self._learning(tensor), " x ".join(self._sources(tensor))))
+            chain += (self._learning(tensor), " x ".join(self._sources(tensor)))
+            return Update(tensor.name, tuple(chain), settings=settings)
         errors = self.arriving(tensor)
         others = [self._shown(v) for v in self._leaves(given, {Phase.GRADIENT}) if not self._is_error(v)]
         made = " x ".join((*(e.name for e in errors), *others))
         chain.append(made if others else f"sum of {made}")
-        return Update(
-            tensor.name, (*chain, *(label for error in errors for label in self.arrival(error).chain))
+        chain += (label for error in errors for label in self.arrival(error).chain)
+        return Update(tensor.name, tuple(chain), settings=settings)
+
+    def moves(self, tensor: Tensor) -> str:
+        """The update rule of a tensor, and what sets it apart from the one of the spec: `sgd (lr 0.05)`.
+
+        Another rule is set apart by its rate and by what it does not leave as it is by default.
+        """
+        lr = self.program.spec.update.lr
+        own, usual = (
+            p.settings(lr) for p in (plan(self.program, tensor), Plan(self.program.spec.update, 1.0))
         )
+        if usual["rule"] != own["rule"]:
+            fields = kind_of("fac.updates", plan(self.program, tensor).rule).spec.model_fields
+            usual = {name: field.default for name, field in fields.items()}
+        apart = (f"{k} {_number(v)}" for k, v in own.items() if k != "rule" and usual.get(k) != v)
+        return f"{own['rule']} ({shown})" if (shown := ", ".join(apart)) else str(own["rule"])
+
+    def moved(self, tensor: Tensor) -> bool:
+        """Whether an update rule moves a tensor in each step."""
+        value = self.outputs.get(tensor.name)
+        return value is not None and self.made[value].origin.phase == Phase.UPDATE
 
     def _still(self, tensor: Tensor) -> str:
         if tensor.role == Role.FEEDBACK:
@@ -267,44 +368,20 @@ class Lineage:
     def _learning(self, tensor: Tensor) -> str:
         owner = self.owner[tensor.name]
         if isinstance(owner, Subspace):
-            return _rule(owner.basis)
+            return rule_name(owner.basis)
         assert isinstance(owner, Route)
-        rules = learning(owner.matrix)
-        # Operators list their matrices and the rules that teach them in one order.
-        return rules[owner.tensors.index(tensor)] if len(rules) == len(owner.tensors) else " / ".join(rules)
+        kind = kind_of("fac.feedback", owner.matrix)
+        rule = kind.learning(owner.matrix).get(tensor.part)
+        return str(kind.name) if rule is None else rule_name(rule)
 
     def _shown(self, value: Value) -> str:
         return "input" if value.name == "x" and value in self.step.inputs else value.name
 
 
-def describe(owner: Owner) -> str:
-    """An operator with the name of its state: `Q P (logits.feedback, rank 10, oja / kolen_pollack)`."""
-    if isinstance(owner, Node):
-        return f"W^T ({owner.name}.{owner.contraction})"
-    if isinstance(owner, Subspace):
-        return f"P ({owner.name}, rank {owner.rank}, {_rule(owner.basis)})"
-    assert owner.ends is not None
-    rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
-    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), " / ".join(learning(owner.matrix))]
-    return f"{symbols(owner)} ({', '.join(filter(None, facts))})"
+def _number(value: object) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value).lower()
 
 
-def symbols(route: Route) -> str:
-    """The matrices of an operator in the order of the product: `Q P`, `B`; its kind if it has none."""
-    names = [f"{'masked ' if t.mask else ''}{t.part}" for t in reversed(route.tensors)]
-    return " ".join(names) or str(kind_of("fac.feedback", route.matrix).name)
-
-
-def learning(matrix: Matrix) -> list[str]:
-    """Names of the rules by which an operator's matrices change."""
-    return [_rule(rule) for rule in learning_rules(matrix)]
-
-
-def learning_rules(matrix: Matrix) -> list[Learning]:
-    """The rules by which an operator's matrices change."""
-    values = (getattr(matrix, name) for name in type(matrix).model_fields)
-    return [value for value in values if isinstance(value, Learning)]
-
-
-def _rule(rule: Learning) -> str:
-    return str(kind_of("fac.learning", rule).name)
+def layer_of(start: str) -> str:
+    """The layer, subspace or `loss` whose error a way begins with."""
+    return LOSS if start == LOSS_ERROR else start.removesuffix(".error")

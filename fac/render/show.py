@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fac.build.costs import Cost, StepCost
-from fac.build.functions import build_step
+from fac.build.functions import all_tensors, build_step
 from fac.build.transport import Transport, transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.program import Node, Program, Route, Subspace
 from fac.render.columns import columns
-from fac.render.lineage import LOSS_ERROR, Lineage, Update, Way, learning, symbols
+from fac.render.lineage import Lineage, Update, Way, layer_of
+from fac.render.operators import Owner, learning, symbols
 from fac.step.cost import Tally
 from fac.step.ir import Phase
 from fac.step.text import to_text
@@ -21,6 +22,8 @@ from fac.step.text import to_text
 HEADER = ("layer", "kind", "output", "params", "error from", "operator", "rank", "update")
 PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
 """Those that hold multiply-adds."""
+SHOWN = 4
+"""Names of tensors that one line lists."""
 
 
 def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
@@ -32,7 +35,8 @@ def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
         f"weight transport: {transporting}",
     ]
-    return f"{columns(HEADER, rows)}\n {'     '.join(facts)}\n"
+    lines = (*_settings(program, lineage), "     ".join(facts))
+    return "".join((columns(HEADER, rows), *(f"\n {line}" for line in lines), "\n"))
 
 
 def updates(lineage: Lineage) -> str:
@@ -88,7 +92,8 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
         "routes": [_route_data(lineage, route, found) for route in program.routes],
         "weight_transport": found.layers(program),
         "updates": [
-            {"name": u.name, "chain": list(u.chain), "still": u.still or None} for u in lineage.updates
+            {"name": u.name, "chain": list(u.chain), "still": u.still or None, "settings": u.settings}
+            for u in lineage.updates
         ],
         "errors": [{"name": u.name, "chain": list(u.chain)} for u in lineage.errors],
         "cost": {
@@ -120,82 +125,80 @@ def _chain(update: Update) -> str:
 
 def _row(program: Program, lineage: Lineage, node: Node) -> tuple[str, ...]:
     facts = _layer_data(program, lineage, node)
-    arrivals = facts["error"]
+
+    def joined(word: Callable[[dict[str, Any]], str]) -> str:
+        return " + ".join(" <- ".join(map(word, (a, *a["above"]))) for a in facts["error"]) or "-"
+
     return (
         node.name,
         facts["kind"],
         "x".join(map(str, facts["output"])),
         str(facts["parameters"]),
-        " + ".join(a["from"] for a in arrivals) or "-",
-        " + ".join(a["operator"] for a in arrivals) or "-",
-        " + ".join(_fraction(a) for a in arrivals) or "-",
+        joined(_from),
+        joined(lambda hop: str(hop["operator"])),
+        joined(lambda hop: f"{hop['rank']}/{hop['full_rank']}" if hop["rank"] else "-"),
         facts["update"],
     )
 
 
-def _fraction(arrival: dict[str, Any]) -> str:
-    return f"{arrival['rank']}/{arrival['full_rank']}" if arrival["rank"] else "-"
+def _from(hop: dict[str, Any]) -> str:
+    return f"{hop['from']} via {', '.join(hop['via'])}" if hop.get("via") else str(hop["from"])
+
+
+def _settings(program: Program, lineage: Lineage) -> Iterator[str]:
+    """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`."""
+    usual = kind_of("fac.updates", program.spec.update).name
+    found: dict[str, list[str]] = {}
+    for tensor in filter(lineage.moved, all_tensors(program)):
+        moves = lineage.moves(tensor)
+        if moves != usual:
+            found.setdefault(moves, []).append(tensor.name)
+    for moves, names in found.items():
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield f"{moves}: {', '.join(names[:SHOWN])}{more}"
 
 
 def _layer_data(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
     assert node.shape is not None
     found = [lineage.update[tensor.name] for tensor in node.tensors]
-    rules = dict.fromkeys(update.chain[0] if update.chain else update.still for update in found)
+    rules = (str(u.settings["rule"]) if u.settings else u.still for u in found)
+    errors = dict.fromkeys(error for tensor in node.tensors for error in lineage.arriving(tensor))
     return {
         "name": node.name,
         "kind": kind_of("fac.layers", node.layer).name,
         "inputs": list(node.inputs),
         "output": list(node.shape),
         "parameters": sum(t.size for t in node.tensors),
-        "error": list(_arrivals(lineage, node)),
-        "update": ", ".join(rules) or "-",
+        "error": [_arrival(lineage, node, *way) for error in errors for way in lineage.ways(node, error)],
+        "update": ", ".join(dict.fromkeys(rules)) or "-",
     }
 
 
-def _arrivals(lineage: Lineage, node: Node) -> Iterator[dict[str, Any]]:
-    """From where, through which first operator, the error arrives that the layer learns from."""
-    errors = dict.fromkeys(error for tensor in node.tensors for error in lineage.arriving(tensor))
-    for error in errors:
-        arrival = lineage.arrival(error)
-        if arrival.common is not None and arrival.common.operators:
-            yield _arrival(lineage, node, arrival.common)
-        else:
-            yield from (_arrival(lineage, node, way) for way in arrival.ways)
+def _arrival(lineage: Lineage, node: Node, way: Way, joins: tuple[str, ...]) -> dict[str, Any]:
+    """The operators that an error passed, the nearest first; `via` are the joins before it."""
+    without = lineage.stateless(node, way)
+    owners = way.operators or ((without,) if without else ())
+    exact = {"from": layer_of(way.start), "operator": "exact", "rank": None, "full_rank": None}
+    first, *above = [_hop(lineage, owner) for owner in owners] or [exact]
+    return first | {"via": list(joins), "above": above}
 
 
-def _arrival(lineage: Lineage, node: Node, way: Way) -> dict[str, Any]:
-    first = way.operators[0] if way.operators else _identity(lineage, node, way)
+def _hop(lineage: Lineage, owner: Owner) -> dict[str, Any]:
     rank = full = None
-    match first:
-        case None:
-            source, operator = way.start.removesuffix(".error" if way.value else " error"), "exact"
+    match owner:
         case Node():
-            source, operator = first.name, "W^T"
+            source, operator = owner.name, "W^T"
         case Subspace():
-            source, operator = first.of, "P"
+            source, operator = owner.of, "P"
         case Route():
-            source = f"{first.source} ({'through' if first.through else 'direct'})"
-            operator = symbols(first)
-            if first.tensors:
-                operator += ", learned" if _learned(lineage, first) else ", fixed"
-            assert first.ends is not None
-            rank = kind_of("fac.feedback", first.matrix).rank(first.matrix, first.ends)
-            full = min(first.ends.reads, first.ends.writes)
+            source = f"{owner.source} ({'through' if owner.through else 'direct'})"
+            operator = symbols(owner)
+            if owner.tensors:
+                operator += ", learned" if _learned(lineage, owner) else ", fixed"
+            assert owner.ends is not None
+            rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
+            full = min(owner.ends.reads, owner.ends.writes)
     return {"from": source, "operator": operator, "rank": rank, "full_rank": full if rank else None}
-
-
-def _identity(lineage: Lineage, node: Node, way: Way) -> Route | None:
-    """The route whose operator leaves no op behind, if the error took one."""
-    start = way.start.removesuffix(" error").removesuffix(".error")
-    for route in lineage.program.routes:
-        here = route.through or route.node == node.name
-        if (
-            here
-            and not route.tensors
-            and route.source in (start, *([LOSS] if way.start == LOSS_ERROR else []))
-        ):
-            return route
-    return None
 
 
 def _learned(lineage: Lineage, owner: Route | Subspace) -> list[str]:

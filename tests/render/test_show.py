@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
 import fac
+import fac.program.lower as lower_module
+from fac import plugins
 from fac.build.costs import cost, optimised_step
 from fac.build.transport import transport
 from fac.diagnostics import FacError
+from fac.feedback.random import RANDOM, Random
+from fac.program.kinds import Learned, MatrixKind, Signals
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render import show
 from fac.render.lineage import Lineage
+from fac.spec.feedback import Matrix
+from fac.step.builder import Builder
 from fac.step.text import to_text
 
 LAYERS = (
@@ -21,6 +28,7 @@ LAYERS = (
     {"kind": "relu"},
     {"kind": "linear", "name": "logits", "out": 2},
 )
+CORE = plugins.kinds
 RESIDUAL = (
     {"kind": "linear", "name": "fc1", "out": 3},
     {"kind": "relu", "name": "h1"},
@@ -122,8 +130,8 @@ def test_the_exact_error_shows_its_weight_transport() -> None:
     assert chains(made)["fc1.bias"] == (
         "<- sgd <- sum of fc1.error <- relu' <- (W^T (fc2.weight) <- fc2.error) + (join.error)"
     )
-    assert rows(made)["fc2"] == ["join", "exact", "-", "sgd"]
-    assert rows(made)["fc1"] == ["fc2 + join", "W^T + exact", "- + -", "sgd"]
+    assert rows(made)["fc2"] == ["logits via join", "W^T", "-", "sgd"]
+    assert rows(made)["fc1"] == ["fc2 + logits via join", "W^T + W^T", "- + -", "sgd"]
 
 
 def test_layers_that_a_rule_freezes() -> None:
@@ -177,6 +185,146 @@ def test_a_subspace_has_a_line_of_its_own() -> None:
     assert rows(made)["fc2"] == ["task (direct)", "B, fixed", "-", "sgd"]
 
 
+def test_a_join_does_not_hide_the_routes_above_it() -> None:
+    routes = ({"through": "logits", "matrix": {"kind": "random"}},)
+    made = program({"routes": routes}, RESIDUAL)
+    assert rows(made)["fc2"] == ["logits (through) via join", "B, fixed", "-", "sgd"]
+    assert rows(made)["fc1"] == ["fc2 + logits (through) via join", "W^T + B, fixed", "- + -", "sgd"]
+    (arrival,) = show.as_json(made, lineage(made), cost(made, 2))["layers"][2]["error"]
+    assert (arrival["from"], arrival["operator"], arrival["via"]) == (
+        "logits (through)",
+        "B, fixed",
+        ["join"],
+    )
+
+
+def stacked(blocks: int) -> tuple[Any, ...]:
+    """Residual blocks `a`, `b`, ..., each joined with what it reads, and a layer on top."""
+    layers, below = [{"kind": "linear", "name": "stem", "out": 3}], "stem"
+    for name in "abcdefgh"[:blocks]:
+        own = {"kind": "linear", "name": name, "out": 3, "from": (below,)}
+        layers += [own, {"kind": "add", "name": f"{name}+", "from": (name, below)}]
+        below = f"{name}+"
+    return (*layers, {"kind": "linear", "name": "logits", "out": 2})
+
+
+def test_joins_above_joins_are_opened_while_a_line_holds_them() -> None:
+    made = program({"rule": "ldfa", "rank": 1}, stacked(2))
+    assert rows(made)["a"][0] == "b (through) via a+ + logits (through) via a+, b+"
+    deep = program({"rule": "ldfa", "rank": 1}, stacked(8))
+    # The fourth way is all that comes from above; the rows of the layers above and `--updates` say what that is.
+    ways = [
+        f"{name} (through) via a+" + "".join(f", {j}+" for j in more)
+        for name, more in (("b", ""), ("c", "b"))
+    ]
+    assert rows(deep)["a"][0] == " + ".join((*ways, "d (through) via a+, b+, c+", "d+ via a+, b+, c+"))
+    assert chains(deep)["d.weight"].endswith("(e+.error)")
+
+
+def test_every_operator_on_the_way_is_told() -> None:
+    """No error of a frozen layer is needed for itself, but what passes it goes through its feedback."""
+    layers = (*LAYERS[:2], {"kind": "linear", "name": "fc2", "out": 3, "trainable": False}, LAYERS[2])
+    made = program({"rule": "fa"}, layers)
+    assert rows(made)["fc1"][:2] == ["fc2 (through) <- logits (through)", "B, fixed <- B, fixed"]
+    error = show.as_json(made, lineage(made), cost(made, 2))["layers"][0]["error"]
+    assert [hop["from"] for hop in error[0]["above"]] == ["logits (through)"]
+
+
+class Mirror(Matrix):
+    """What a plug-in may bring: a matrix B, of another kind than `random`."""
+
+    kind: Literal["mirror"] = "mirror"
+
+
+def mirror(**more: Any) -> MatrixKind:
+    return MatrixKind("mirror", Mirror, tensors=lambda m, ends: RANDOM.tensors(Random(), ends), **more)
+
+
+def taught(b: Builder, m: Any, state: Any, signals: Signals) -> tuple[Learned, ...]:
+    """By no rule of the spec."""
+    return (Learned("B", b.matmul(signals.error, signals.receiver, ta=True), gradient=True),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "chain"),
+    [
+        (
+            mirror(apply=lambda b, m, state, error, w: b.matmul(error, state["B"])),
+            "mirror B, fixed",
+            "mirror B (logits.feedback, fixed)",
+        ),
+        (
+            mirror(apply=lambda b, m, state, error, w: b.matmul(error, state["B"]), learn=taught),
+            "mirror B, learned",
+            "mirror B (logits.feedback, learned)",
+        ),
+        (
+            MatrixKind(
+                "mirror",
+                Mirror,
+                lambda *_: (),
+                lambda b, m, s, error, w: b.matmul(error, b.mul(w or 0.0, 2.0)),
+            ),
+            "mirror",
+            "mirror (logits.feedback)",
+        ),
+    ],
+    ids=["fixed", "learned", "made of the weight"],
+)
+def test_an_operator_of_a_plugin_is_called_by_its_kind(
+    monkeypatch: pytest.MonkeyPatch, kind: MatrixKind, table: str, chain: str
+) -> None:
+    known = plugins.kinds("fac.feedback")
+    monkeypatch.setattr(
+        plugins, "kinds", lambda group: (*known, kind) if group == "fac.feedback" else CORE(group)
+    )
+    lower_module._kind.cache_clear()
+    bare = program({"rule": "fa"})
+    routes = (replace(bare.routes[0], matrix=Mirror()),)
+    made = replace(bare, routes=lower_module._named(replace(bare, routes=routes)))
+    try:
+        assert rows(made)["fc1"][:2] == ["logits (through)", table]
+        assert f"<- {chain} <- " in chains(made)["fc1.weight"]
+        assert transport(made).layers(made) == (["logits"] if table == "mirror" else [])
+    finally:
+        lower_module._kind.cache_clear()
+
+
+def test_settings_of_groups_are_told() -> None:
+    """Rate, decay and rule of what moves otherwise than `update:` says, feedback included."""
+    groups = (
+        {"match": "*.bias", "weight_decay": 0.0},
+        {"match": "fc1.weight", "lr_scale": 0.5},
+        {"match": "logits.bias", "use": {"rule": "adam", "lr": 0.01, "beta1": 0.8}},
+    )
+    update = {"rule": "sgd", "lr": 0.1, "weight_decay": 0.01, "groups": groups, "feedback": {"lr_scale": 2.0}}
+    made = program({"rule": "ldfa", "rank": 1}, update=update)
+    told = chains(made)
+    assert told["fc1.weight"].startswith("<- sgd (lr 0.05) <- fc1.error")
+    assert told["fc1.bias"].startswith("<- sgd (weight_decay 0) <- sum")
+    assert told["logits.weight"].startswith("<- sgd <- ")
+    assert told["logits.bias"].startswith("<- adam (lr 0.01, beta1 0.8) <- sum")
+    assert told["logits.feedback.Q"].startswith("<- sgd (lr 0.2) <- kolen_pollack")
+    assert told["logits.feedback.P"].startswith("<- oja <- ")
+    table = show.layers(made, lineage(made), cost(made, 2)).splitlines()
+    assert table[3:-1] == [
+        " sgd (lr 0.05): fc1.weight",
+        " sgd (weight_decay 0): fc1.bias",
+        " adam (lr 0.01, beta1 0.8): logits.bias",
+        " sgd (lr 0.2): logits.feedback.Q",
+    ]
+    settings = {u["name"]: u["settings"] for u in show.as_json(made, lineage(made), cost(made, 2))["updates"]}
+    assert settings["fc1.bias"] == {
+        "rule": "sgd",
+        "lr": 0.1,
+        "momentum": 0.0,
+        "nesterov": False,
+        "weight_decay": 0.0,
+    }
+    assert (settings["fc1.weight"]["lr"], settings["logits.bias"]["rule"]) == (0.05, "adam")
+    assert settings["logits.feedback.P"] is None
+
+
 def test_identity_leaves_no_op_but_is_named_in_the_table() -> None:
     layers = ({"kind": "linear", "name": "fc1", "out": 2}, *LAYERS[1:])
     made = program({"routes": ({"to": "fc1", "matrix": {"kind": "identity"}},)}, layers)
@@ -209,7 +357,7 @@ def test_feedback_that_no_error_needs_is_not_used() -> None:
         ({"rule": "sgd", "lr": 0.1, "clip": {"by": "value", "at": 1.0}}, "sgd <- clip"),
         (
             {"rule": "sgd", "lr": 0.1, "groups": ({"match": "fc1.*", "use": {"rule": "adam", "lr": 0.1}},)},
-            "adam",
+            "adam (lr 0.1)",
         ),
     ],
 )
@@ -241,7 +389,14 @@ def test_json() -> None:
     assert data["parameters"] == 23
     assert [layer["name"] for layer in data["layers"]] == ["fc1", "relu_1", "logits"]
     assert data["layers"][0]["error"] == [
-        {"from": "logits (through)", "operator": "Q P, learned", "rank": 1, "full_rank": 2}
+        {
+            "from": "logits (through)",
+            "operator": "Q P, learned",
+            "rank": 1,
+            "full_rank": 2,
+            "via": [],
+            "above": [],
+        }
     ]
     (route,) = data["routes"]
     assert (route["node"], route["direction"], route["learning"]) == (
@@ -258,7 +413,12 @@ def test_json() -> None:
         "bytes": 212,
         "feedback_words": 0,
     }
-    assert data["updates"][4] == {"name": "logits.feedback.P", "chain": ["oja", "loss error"], "still": None}
+    assert data["updates"][4] == {
+        "name": "logits.feedback.P",
+        "chain": ["oja", "loss error"],
+        "still": None,
+        "settings": None,
+    }
 
 
 def test_depth_is_no_limit() -> None:

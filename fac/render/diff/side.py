@@ -10,9 +10,9 @@ from fac.build.costs import backprop, optimised_step, step_cost
 from fac.build.functions import all_tensors
 from fac.build.transport import transport
 from fac.feedback.exact import Transpose
-from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.program import Node, Program, Route, Subspace
 from fac.program.tensors import Tensor
-from fac.render.lineage import LOSS_ERROR, Lineage, Way
+from fac.render.lineage import Lineage, Way, layer_of
 from fac.step.cost import Tally, count, peak_bytes
 from fac.step.ir import Function, Phase
 
@@ -39,7 +39,7 @@ class Side:
     def routes(self) -> tuple[Route, ...]:
         """All but those that put the transposed weight in the place of the transposed weight."""
         return tuple(
-            route if route.through else replace(route, source=self._called(route.source))
+            route if route.through else replace(route, source=self.lineage.called(route.source))
             for route in self.program.routes
             if not (route.through and isinstance(route.matrix, Transpose) and route.matrix.scale == 1)
         )
@@ -47,11 +47,7 @@ class Side:
     @cached_property
     def subspaces(self) -> tuple[Subspace, ...]:
         """All, by their sources."""
-        return tuple(replace(s, of=self._called(s.of)) for s in self.program.subspaces)
-
-    def _called(self, source: str) -> str:
-        """A source by one of its names: the error of the output is that of the loss."""
-        return LOSS if source == self.program.output and source not in self.program.subspace else source
+        return tuple(replace(s, of=self.lineage.called(s.of)) for s in self.program.subspaces)
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -62,11 +58,6 @@ class Side:
     def transporting(self) -> tuple[str, ...]:
         """Layers whose forward weight an error depends on."""
         return tuple(transport(self.program).layers(self.program))
-
-    def moved(self, tensor: Tensor) -> bool:
-        """Whether an update rule moves a tensor in each step."""
-        value = self.lineage.outputs.get(tensor.name)
-        return value is not None and self.lineage.made[value].origin.phase == Phase.UPDATE
 
     # -- errors ----------------------------------------------------------------------------------------------
 
@@ -85,7 +76,7 @@ class Side:
 
     def _source(self, node: Node, way: Way) -> Source:
         """What the nearest operator on the way reads, or where the way begins if it has none."""
-        match way.operators[0] if way.operators else self._without_state(node, way):
+        match way.operators[0] if way.operators else self.lineage.stateless(node, way):
             case Node(name=name):
                 return Source(name, "exact")
             case Subspace(name=name):
@@ -94,24 +85,9 @@ class Side:
                 return (
                     Source(route.source, "through")
                     if route.through
-                    else Source(self._called(route.source), "to")
+                    else Source(self.lineage.called(route.source), "to")
                 )
-        return Source(_start(way), "exact")
-
-    def _without_state(self, node: Node, way: Way) -> Route | None:
-        """A route whose operator leaves no op behind, such as the identity."""
-        for route in self._stateless:
-            # What goes through a layer arrives below it, and a direct route at its own layer.
-            if (
-                self._called(route.source) == self._called(_start(way))
-                and (route.node == node.name) != route.through
-            ):
-                return route
-        return None
-
-    @cached_property
-    def _stateless(self) -> list[Route]:
-        return sorted((r for r in self.routes if not r.tensors), key=lambda route: route.through)
+        return Source(layer_of(way.start), "exact")
 
     # -- costs -----------------------------------------------------------------------------------------------
 
@@ -134,8 +110,3 @@ def backprop_macs(sides: tuple[Side, Side], batches: tuple[int, int]) -> tuple[i
     asked = [(p.spec.input, p.nodes, p.spec.loss, b) for p, b in zip(programs, batches, strict=True)]
     old = step_cost(programs[0], batches[0]).backward_macs
     return old, old if asked[0] == asked[1] else step_cost(programs[1], batches[1]).backward_macs
-
-
-def _start(way: Way) -> str:
-    """The layer, or `loss`, whose error a way begins with."""
-    return LOSS if way.start == LOSS_ERROR else way.start.removesuffix(".error")

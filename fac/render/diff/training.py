@@ -36,9 +36,9 @@ def update(old: Side, new: Side, tensors: Mapping[str, str]) -> Iterator[Item]:
     whole = Subject.of(section="update")
     if changes:
         yield Item(whole, whole, changes)
-    before = {tensors[t.name]: t for t in old.tensors if t.name in tensors and old.moved(t)}
+    before = {tensors[t.name]: t for t in old.tensors if t.name in tensors and old.lineage.moved(t)}
     for tensor in new.tensors:
-        if not new.moved(tensor):
+        if not new.lineage.moved(tensor):
             continue
         own = plan(new.program, tensor)
         subject = Subject.of(parameter=tensor.name)
@@ -52,9 +52,9 @@ def update(old: Side, new: Side, tensors: Mapping[str, str]) -> Iterator[Item]:
         found = tuple(_plans(plan(old.program, was), own, programs))
         if found != main:
             yield Item(Subject.of(parameter=was.name), subject, found, "" if found else "as before")
-    kept = {before[t.name].name for t in new.tensors if t.name in before and new.moved(t)}
+    kept = {before[t.name].name for t in new.tensors if t.name in before and new.lineage.moved(t)}
     for tensor in old.tensors:
-        if old.moved(tensor) and tensor.name not in kept:
+        if old.lineage.moved(tensor) and tensor.name not in kept:
             apart = tuple(_plans(mains[0], plan(old.program, tensor), (old.program, old.program)))
             if apart:
                 gone = tuple(Change(c.field, c.new, None) for c in apart)
@@ -67,8 +67,7 @@ def _main(update: Update) -> Plan:
 
 def _plans(old: Plan, new: Plan, programs: tuple[Program, Program]) -> Iterator[Change]:
     """What differs in how two parameters move."""
-    rules = tuple(_bare(p.rule) for p in (old, new))
-    yield from differing(rules[0], rules[1], programs, (RATE,))
+    yield from differing(old.bare, new.bare, programs, (RATE,))
     before, after = (program.spec.update.lr for program in programs)
     if old.lr_ratio == new.lr_ratio == 1:
         rates = before, after
@@ -77,12 +76,6 @@ def _plans(old: Plan, new: Plan, programs: tuple[Program, Program]) -> Iterator[
         rates = float(f"{old.lr_ratio * before:.14g}"), float(f"{new.lr_ratio * after:.14g}")
     if rates[0] != rates[1]:
         yield Change(RATE, *rates)
-
-
-def _bare(rule: Any) -> Any:
-    """The rule without what all parameters share."""
-    kind = kind_of("fac.updates", rule)
-    return kind.spec(**{name: getattr(rule, name) for name in kind.spec.model_fields})
 
 
 def _shared(old: Program, new: Program) -> Iterator[Change]:

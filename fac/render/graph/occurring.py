@@ -50,7 +50,10 @@ def _operators(operators: list[Operator]) -> Iterator[tuple[Sample, str]]:
         pen = operator_pen(operator)
         name = "P of a subspace" if operator.kind == "subspace" else operator.kind
         rules = words.learned(operator)
-        text = f"{operator.symbols}: {name}" if operator.symbols not in (name, "P") else name
+        told = operator.symbols.startswith(name)
+        text = (
+            operator.symbols if told else name if operator.symbols == "P" else f"{operator.symbols}: {name}"
+        )
         sample = Pen(pen.tone, SAMPLE if pen.double else 2.0, pen.dash, pen.double)
         yield sample, ", ".join(filter(None, (text, rules)))
     ranked = [operator for operator in operators if operator.rank is not None]

@@ -13,7 +13,7 @@ from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Node, Program, Route
 from fac.program.reading import made_from_weight
 from fac.render.graph.topology import Flowing, Key, Link, Operator, Reading, Station, Topology
-from fac.render.lineage import learning, learning_rules, symbols
+from fac.render.operators import learning, learning_rules, symbols
 from fac.spec.feedback import Learning
 
 

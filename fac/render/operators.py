@@ -1,0 +1,50 @@
+"""How feedback operators are called, in tables, chains and pictures."""
+
+from __future__ import annotations
+
+from fac.program.lower import kind_of
+from fac.program.program import Node, Route, Subspace
+from fac.program.reading import learned
+from fac.spec.feedback import Learning, Matrix
+
+LETTERS = frozenset({"random", "low_rank"})
+"""Operators whose matrices are called as in the papers, B and Q P: the letters say which operator it is."""
+Owner = Route | Subspace | Node
+"""Whose matrix an error passes: a node's is its weight, transposed."""
+
+
+def describe(owner: Owner) -> str:
+    """An operator with the name of its state: `Q P (logits.feedback, rank 10, oja / kolen_pollack)`."""
+    if isinstance(owner, Node):
+        return f"W^T ({owner.name}.{owner.contraction})"
+    if isinstance(owner, Subspace):
+        return f"P ({owner.name}, rank {owner.rank}, {rule_name(owner.basis)})"
+    assert owner.ends is not None
+    rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
+    rules = " / ".join(learning(owner.matrix))
+    if owner.tensors and not rules:
+        rules = "learned" if learned(owner) else "fixed"
+    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), rules]
+    return f"{symbols(owner)} ({', '.join(filter(None, facts))})"
+
+
+def symbols(route: Route) -> str:
+    """The matrices of an operator in the order of the product, `Q P` or `B`, and its kind if they do not tell it."""
+    name = str(kind_of("fac.feedback", route.matrix).name)
+    names = [f"{'masked ' if t.mask else ''}{t.part}" for t in reversed(route.tensors)]
+    return " ".join(names if name in LETTERS else [name, *names])
+
+
+def learning(matrix: Matrix) -> list[str]:
+    """Names of the rules by which an operator's matrices change."""
+    return [rule_name(rule) for rule in learning_rules(matrix)]
+
+
+def learning_rules(matrix: Matrix) -> list[Learning]:
+    """The rules by which an operator's matrices change, in the order in which its kind lists them."""
+    return list(kind_of("fac.feedback", matrix).learning(matrix).values())
+
+
+def rule_name(rule: Learning) -> str:
+    """What a rule by which a matrix changes is called."""
+    return str(kind_of("fac.learning", rule).name)
