@@ -32,7 +32,7 @@ def symbols(route: Route) -> str:
     """The matrices of an operator in the order of the product, `Q P` or `B`, and its kind if they do not tell it."""
     name = str(kind_of("fac.feedback", route.matrix).name)
     names = [f"{'masked ' if t.mask else ''}{t.part}" for t in reversed(route.tensors)]
-    return " ".join(names if name in LETTERS else [name, *names])
+    return " ".join(names if names and name in LETTERS else [name, *names])
 
 
 def learning(matrix: Matrix) -> list[str]:

@@ -218,7 +218,7 @@ def test_joins_above_joins_are_opened_while_a_line_holds_them() -> None:
         for name, more in (("b", ""), ("c", "b"))
     ]
     assert rows(deep)["a"][0] == " + ".join((*ways, "d (through) via a+, b+, c+", "d+ via a+, b+, c+"))
-    assert chains(deep)["d.weight"].endswith("(e+.error)")
+    assert "<- (e+.error) + (Q P (e.feedback," in chains(deep)["d.weight"]
 
 
 def test_every_operator_on_the_way_is_told() -> None:
