@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+from fac_onnx.runtime import ort
 
 Arrays = Mapping[str, NDArray[Any]]
 NEXT = ".next"

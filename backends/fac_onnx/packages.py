@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -43,8 +42,10 @@ def require_runtime() -> None:
             'or "fac-compiler[cuda]" for CUDA'
         )
     try:
-        # not only the package: of two builds, removing one takes files of the other and leaves an empty folder
-        import_module("onnxruntime").InferenceSession  # noqa: B018
+        # The class too: of two builds, removing one takes files of the other and leaves an empty folder.
+        from fac_onnx.runtime import ort
+
+        ort.InferenceSession  # noqa: B018
     except (ImportError, AttributeError) as error:
         raise FacError(f"onnxruntime is installed but cannot be imported ({error}): {ANEW}") from error
 

@@ -1,4 +1,7 @@
-"""onnxruntime, imported in one place: without a word from the user, nothing about a training leaves the machine."""
+"""onnxruntime, imported in one place: unless the user asks for it, nothing about a training leaves the machine.
+
+Whatever needs the package takes `ort` from here, even to see whether it is there: the first import decides.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from safetensors.numpy import load_file
 
@@ -24,6 +23,7 @@ from fac.testing.nets import DROPOUT, NET, SKIP, Data, batch, batches, mlp, spec
 from fac_onnx import parameters
 from fac_onnx.artifact import OnnxArtifact
 from fac_onnx.device import session
+from fac_onnx.runtime import ort
 
 TANH = mlp(8, 6, 3, activation={"kind": "tanh"})
 SPECS: dict[str, Data] = {

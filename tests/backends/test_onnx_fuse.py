@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from fac.step.types import DType, N, Type
 from fac.testing.nets import Data, mlp, spec
 from fac_onnx.artifact import OnnxArtifact
 from fac_onnx.emit import model
+from fac_onnx.runtime import ort
 from fac_reference.interpreter import run
 
 TOLERANCE = {"float64": 1e-14, "float32": 3e-6}

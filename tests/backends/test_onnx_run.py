@@ -428,10 +428,10 @@ def test_the_result_is_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_calls_that_cannot_be_done(message: Message, monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime
+    from fac_onnx.runtime import ort
 
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None, raising=False)
     expected = "onnxruntime has CPUExecutionProvider here, not CUDAExecutionProvider"
     assert message("--device", "cuda").startswith(expected)
     assert re.fullmatch(r"the loss of step \d is (nan|inf): try a lower --lr", message("--lr", "1e30"))

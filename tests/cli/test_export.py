@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from safetensors.numpy import load_file
 
@@ -22,6 +21,7 @@ from fac.training import checkpoint
 from fac.training.dataset import Split
 from fac_onnx import parameters
 from fac_onnx.artifact import OnnxArtifact
+from fac_onnx.runtime import ort
 from fac_reference import ReferenceBackend
 from fac_reference.session import ReferenceArtifact
 

@@ -1,0 +1,136 @@
+"""What a user trains is the user's own: no command opens a socket, or leaves a file outside the folder it works in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fac.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+SPEC = "spec.fac.yaml"
+BRIEF = ("--set", "train.epochs=1")
+
+FAC = """
+import json, sys
+from fac.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["fac", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+"""
+
+LIBRARY = f"""
+from pathlib import Path
+import fac
+artifact = fac.compile(Path("{SPEC}"), backend="onnx")
+artifact.write("built")
+artifact.open().step([[0.0] * 64], [1])
+"""
+
+RUN_PY = """
+import runpy, sys
+sys.argv[1:] = ["data/train.npz", "data/test.npz", "--epochs", "1"]
+runpy.run_path("built/run.py", run_name="__main__")
+"""
+
+# One process each, in this order. All but that of torch come to onnxruntime by a way of their own.
+PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
+    (
+        ("init",),
+        ("check", "--backend", "onnx"),
+        ("rule", "--all"),
+        ("schema",),
+        ("show", SPEC),
+        ("show", SPEC, "-o", "a.png"),
+        ("show", SPEC, "-o", "a.pdf"),
+        ("diff", SPEC, SPEC),
+        ("data", SPEC, "-o", "data"),
+        ("backends",),
+    ),
+    (("train", SPEC, "--backend", "onnx", "--out", "run", *BRIEF),),
+    (("export", "run", "-o", "model.onnx"), ("train", "--resume", "run", "--set", "train.epochs=2")),
+    (
+        ("compile", SPEC, "--backend", "torch"),
+        ("compare", SPEC, "--rules", "bp,ldfa", "--seeds", "1", "--backend", "torch", *BRIEF),
+        ("compare", SPEC, "--rules", "ldfa", "--seeds", "1", "--backend", "reference", *BRIEF),
+    ),
+    LIBRARY,
+    RUN_PY,
+)
+
+
+def ran(folder: Path, code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A sealed process that works in `folder / "work"`, with its home and its temporary files beside it."""
+    for name in ("work", "home", "tmp"):
+        (folder / name).mkdir(exist_ok=True)
+    others = ("ORT_DISABLE_TELEMETRY", "FAC_CACHE", "XDG_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(others)}
+    environment |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
+    # Byte code that Python keeps for itself would be written by whatever process comes first.
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | variables
+    command = [sys.executable, "-P", str(ROOT / "tests/sealed.py"), code, *arguments]
+    return subprocess.run(
+        command, cwd=folder / "work", env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def left(folder: Path) -> list[str]:
+    """What lies in the home folder and in the one for temporary files."""
+    return [str(path.relative_to(folder)) for name in ("home", "tmp") for path in (folder / name).rglob("*")]
+
+
+def test_no_command_opens_a_socket_or_leaves_a_file_elsewhere(tmp_path: Path) -> None:
+    commands = [line[0] for lines in PROCESSES if not isinstance(lines, str) for line in lines]
+    assert set(commands) == set(COMMANDS)
+    for lines in PROCESSES:
+        code, arguments = (lines, ()) if isinstance(lines, str) else (FAC, (json.dumps(lines),))
+        ended = ran(tmp_path, code, *arguments)
+        assert ended.returncode == 0, (lines, ended.returncode, ended.stderr)
+        assert left(tmp_path) == [], lines
+
+
+def test_users_may_turn_the_events_of_onnxruntime_on(tmp_path: Path) -> None:
+    """Which also shows that this file sees what onnxruntime does unless it is told not to."""
+    ran(tmp_path, FAC, json.dumps([["backends"]]), ORT_DISABLE_TELEMETRY="0")
+    assert any(path.startswith("home") for path in left(tmp_path))
+
+
+CHILD = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {!r}]) == -31)"
+SOCKET = "import socket; socket.socket()"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (SOCKET, -signal.SIGSYS),
+        ("import socket, threading; threading.Thread(target=socket.socket).start()", -signal.SIGSYS),
+        (CHILD.format(SOCKET), 1),
+        ("open('../made', 'w')", 99),
+        ("import os; os.mkdir('../made')", 99),
+        ("open('made', 'w').close()", 0),
+    ],
+)
+def test_this_test_can_fail(code: str, status: int, tmp_path: Path) -> None:
+    assert ran(tmp_path, code).returncode == status
+
+
+def test_onnxruntime_is_imported_in_one_place() -> None:
+    """Who imports it first decides whether it sends events: `fac_onnx.runtime`, which tells it not to."""
+    importing = re.compile(r"^ *(import|from) onnxruntime\b|import_module\(.onnxruntime", re.MULTILINE)
+    found = [
+        str(file.relative_to(ROOT))
+        for folder in ("fac", "backends", "benchmarks", "tests")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        if importing.search(file.read_text("utf-8"))
+    ]
+    assert found == ["backends/fac_onnx/run_page.py", "backends/fac_onnx/runtime.py"]
