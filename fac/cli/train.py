@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.render.json_text import json_text
 from fac.diagnostics import FacError
+from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Compiled, Precision, Session

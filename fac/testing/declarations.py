@@ -34,7 +34,7 @@ from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
 from fac.testing.case import Subject, require
-from fac.testing.ops import plain
+from fac.testing.ops import plain, starting_from
 
 NEAR = 1e-10
 """Relative, in float64, on a dozen numbers of order one."""
@@ -243,7 +243,7 @@ def _evaluated(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) -
         output=output,
         classes=False,
         lr=0.1,
-        initial=lambda: {name: array.copy() for name, array in kept.items()},
+        initial=starting_from(kept),
     )
     return Subject(find_backend("reference"), "float64", "cpu").open_functions(made).forward(x)
 
