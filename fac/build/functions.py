@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fac.build.contract import made, updated
 from fac.build.routing import Routing
 from fac.build.trace import Trace
 from fac.build.updating import clipped, plan
@@ -17,6 +18,7 @@ from fac.program.program import Program
 from fac.program.tensors import Tensor
 from fac.step.ir import Function, Phase, Value
 from fac.step.reverse import Edits, Reverse
+from fac.step.types import SCALAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +82,22 @@ def routed(program: Program) -> tuple[Routing, dict[str, Value], tuple[Tensor, .
         else:
             outputs[name] = b.named(learned.value, f"{name}.next")
     tensors = all_tensors(program)
-    found = {tensor.name: tensor for tensor in tensors}
+    by_name = {tensor.name: tensor for tensor in tensors}
     slots: list[Tensor] = []
     lr = b.scalar("lr")
     for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
-        with b.at(found[name].owner, Phase.UPDATE):
-            chosen = plan(program, found[name])
+        tensor = by_name[name]
+        with b.at(tensor.owner, Phase.UPDATE):
+            chosen = plan(program, tensor)
             rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
-            own = chosen.slots(found[name])
+            own = chosen.slots(tensor)
             slots += own
             kind = kind_of("fac.updates", chosen.rule)
-            updated = kind.apply(
-                b, chosen.rule, trace.state[name], gradient, trace.read(own), rate, trace.step
-            )
-            outputs[name] = b.named(updated.parameter, f"{name}.next")
-            for slot, value in updated.slots.items():
+            state = trace.read(own)
+            found = kind.apply(b, chosen.rule, trace.state[name], gradient, state, rate, trace.step)
+            moved = updated(kind.apply, found, tensor, own)
+            outputs[name] = b.named(moved.parameter, f"{name}.next")
+            for slot, value in moved.slots.items():
                 outputs[f"{name}.{slot}"] = b.named(value, f"{name}.{slot}.next")
     return routing, outputs, (*tensors, *slots)
 
@@ -110,7 +113,7 @@ def build_probe(program: Program) -> Function:
     outputs: dict[str, Value] = {"loss": loss}
     for kind, spec in _probes(program):
         for name, value in kind.build(trace.b, spec, sweeps):
-            outputs[name] = trace.b.named(value, name)
+            outputs[name] = trace.b.named(made(kind.build, value, SCALAR, ""), name)
     return trace.b.finish("probe", outputs)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from fac.build.contract import learned, made
 from fac.build.trace import Trace
+from fac.plugins import misuse
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
 from fac.program.program import Route, Subspace
 from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
+from fac.step.types import N, Type
 
 
 class Routing:
@@ -31,7 +34,7 @@ class Routing:
         for index, route in enumerate(self.program.routes):
             injection = self._injection(index, route)
             if route.through:
-                through.setdefault(trace.contraction[route.node], []).append(injection)
+                through.setdefault(self._replaced(route), []).append(injection)
                 continue
             assert route.site is not None
             site = trace.values[route.site]
@@ -42,6 +45,21 @@ class Routing:
             {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
         )
         self.reverse = Reverse(trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops))
+
+    def _replaced(self, route: Route) -> tuple[Op, int]:
+        """The product with the weight, and its other operand, whose error comes from elsewhere.
+
+        Raises:
+            PluginError: the layer reads its weight in another way.
+        """
+        op, index = self.trace.contraction[route.node]
+        if op.kind != "matmul":
+            layer = kind_of("fac.layers", self.program.by_name[route.node].layer)
+            problem = (
+                f"reads the weight by `{op.kind}`: a route through the layer has to find a `matmul` with it"
+            )
+            raise misuse(layer.forward, problem, route.node)
+        return op, index
 
     def _injection(self, index: int, route: Route) -> Injection:
         def send(b: Builder, error: Value) -> Value:
@@ -57,7 +75,9 @@ class Routing:
         error = self._read(b, route.source, error)
         self.used[index] = error
         kind = kind_of("fac.feedback", route.matrix)
+        assert route.ends is not None
         sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, self._weight(route))
+        made(kind.apply, sent, Type((N, route.ends.writes)), route.node)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
         return b.reshape(sent, self._receiver(route).type.shape)
@@ -86,13 +106,16 @@ class Routing:
             kind = kind_of("fac.feedback", route.matrix)
             with b.at(route.node, Phase.LEARN), self._owned(route):
                 signals = Signals(self.used[index], b.rows(self._receiver(route)), self._weight(route))
-                found = tuple(kind.learn(b, route.matrix, self.trace.read(route.tensors), signals))
-            yield from ((_full_name(route, learned), learned) for learned in found)
+                found = tuple(
+                    learned(kind.learn, one, route.tensors, route.node)
+                    for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals)
+                )
+            yield from ((tensor.name, said) for tensor, said in found)
         for name, error in self.subspace_errors.items():
             subspace = self.program.subspace[name]
             with b.at(name, Phase.LEARN), self._owned(subspace):
-                found = tuple(_basis(b, subspace, self.trace, error))
-            yield from found
+                basis = tuple(_basis(b, subspace, self.trace, error))
+            yield from basis
 
     @contextmanager
     def _owned(self, owner: Route | Subspace) -> Iterator[None]:
@@ -120,12 +143,10 @@ def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
     return frozenset(found)
 
 
-def _full_name(route: Route, learned: Learned) -> str:
-    return next(t.name for t in route.tensors if t.part == learned.tensor)
-
-
 def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:
     rule = kind_of("fac.learning", subspace.basis).read
     if rule is not None:
         signals = Signals(error, error, None)
-        yield subspace.tensors[0].name, rule(b, subspace.basis, trace.read(subspace.tensors), signals)
+        found = rule(b, subspace.basis, trace.read(subspace.tensors), signals)
+        tensor, said = learned(rule, found, subspace.tensors, subspace.name)
+        yield tensor.name, said

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fac.build.contract import made
+from fac.plugins import misuse
 from fac.program.kinds import Mode
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.ir import Op, Phase, Value
-from fac.step.types import DType, N, Type
+from fac.step.types import SCALAR, DType, N, Type
 
 
 class Trace:
@@ -57,7 +59,8 @@ class Trace:
         shape = self.output.type.shape
         y = self.b.input("y", Type(shape[:1], DType.INT) if kind.classes else Type(shape))
         with self.b.at("loss", Phase.FORWARD):
-            return self.b.named(kind.forward(self.b, self.program.spec.loss, self.output, y), "loss")
+            loss = kind.forward(self.b, self.program.spec.loss, self.output, y)
+            return self.b.named(made(kind.forward, loss, SCALAR, "loss"), "loss")
 
     def hits(self) -> Value | None:
         """INT -> FLOAT scalar: how many samples have their largest output at their label; None for regression."""
@@ -75,14 +78,19 @@ class Trace:
         start = len(self.b.ops)
         inputs = [self.values[name] for name in node.inputs]
         value = kind.forward(self.b, node.layer, inputs, parameters, mode)
+        assert node.shape is not None
+        made(kind.forward, value, Type((N, *node.shape)), node.name, ", the shape of `infer`")
         if value in inputs:
             # A value of its own: a route to this node must not cut the other readers of the node below.
             value = self.b.emit("reshape", value, shape=value.type.shape)
         if node.contraction is not None:
-            self.contraction[node.name] = self._reader(start, parameters[node.contraction])
+            reader = self._reader(start, parameters[node.contraction])
+            if reader is None:
+                raise misuse(kind.forward, f"does not read the contraction `{node.contraction}`", node.name)
+            self.contraction[node.name] = reader
         return self.b.named(value, node.name)
 
-    def _reader(self, start: int, weight: Value) -> tuple[Op, int]:
-        """The op that contracts with `weight`, and which of its operands is the other one."""
-        op = next(op for op in self.b.ops[start:] if weight in op.operands)
-        return op, 1 - op.operands.index(weight)
+    def _reader(self, start: int, weight: Value) -> tuple[Op, int] | None:
+        """The op that contracts with `weight`, if there is one, and which of its operands is the other one."""
+        op = next((op for op in self.b.ops[start:] if weight in op.operands), None)
+        return None if op is None else (op, 1 - op.operands.index(weight))

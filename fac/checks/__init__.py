@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from fac.checks import (
@@ -20,6 +20,7 @@ from fac.checks import (
     matrices,
     names,
     network,
+    plugged,
     proportion,
     ranks,
     rates,
@@ -93,6 +94,14 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (allowed.RULE_NOT_ALLOWED, allowed.rule_not_allowed),
 )
 
+BuiltCheck = Callable[[Program, plugged.Built], Iterator[Diagnostic]]
+
+BUILDING: tuple[tuple[Rule, BuiltCheck], ...] = (
+    (plugged.NO_DERIVATIVE, plugged.no_derivative),
+    (plugged.PLUGIN_FAILS, plugged.plugin_fails),
+)
+"""Checks of what plug-ins write: they build the step if one has a part in the spec."""
+
 CostCheck = Callable[[Program, costs.Costs], Iterator[Diagnostic]]
 
 ESTIMATES: tuple[tuple[Rule, Check], ...] = (
@@ -119,12 +128,18 @@ FOR_BACKEND: tuple[tuple[Rule, BackendCheck], ...] = ((kernels.OP_WITHOUT_KERNEL
 def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     """Every finding of every check, in the order of the spec; at one place, in the order of CHECKS."""
     found = [finding for _, check in CHECKS for finding in check(program)]
-    if not any(finding.rule.severity is Severity.ERROR for finding in found):
+    built = plugged.Built(program, sound=not _has_errors(found))
+    found += [finding for _, check in BUILDING for finding in check(program, built)]
+    if not _has_errors(found):
         found += [finding for _, check in ESTIMATES for finding in check(program)]
         counted = costs.Costs(program)
         found += [finding for _, check in COMPILING for finding in check(program, counted)]
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: _position(program.spec, finding.path)))
+
+
+def _has_errors(found: Iterable[Diagnostic]) -> bool:
+    return any(finding.rule.severity is Severity.ERROR for finding in found)
 
 
 def run_backend_checks(

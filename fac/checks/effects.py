@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from fac import plugins
-from fac.checks.places import by_origin, listed, matrix_of
+from fac.checks.places import by_origin, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
 from fac.feedback.learning import makes_gradient
 from fac.program.kinds import Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.program.tensors import Role, Tensor
-from fac.spec.base import Model
 from fac.spec.core_schema import DISCRIMINATORS
 
 SETTING_WITHOUT_EFFECT = Rule("FAC314", "setting-without-effect", Severity.WARNING)
@@ -57,7 +56,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
 def _fields(program: Program) -> Iterator[Diagnostic]:
     """What the kinds declare about their own fields."""
     kinds = {kind.spec: kind for group in FAMILIES for kind in plugins.kinds(group)}
-    for path, model in _written(program.spec):
+    for path, model in written_models(program.spec):
         # The model of `update:` is made of that of its rule and of what all rules share.
         kind = next((kinds[base] for base in type(model).__mro__ if base in kinds), None)
         if kind is None:
@@ -74,18 +73,6 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
                     key=not is_kind,
                     fix=_removal(path if is_kind else place) if _may_go(found, path) else None,
                 )
-
-
-def _written(value: object, path: Path = ()) -> Iterator[tuple[Path, Model]]:
-    """Every model that the user wrote, with its place."""
-    if isinstance(value, Model):
-        yield path, value
-        for name, field in type(value).model_fields.items():
-            if name in value.model_fields_set:
-                yield from _written(getattr(value, name), (*path, field.alias or name))
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from _written(item, (*path, index))
 
 
 def _may_go(found: Unused, path: Path) -> bool:

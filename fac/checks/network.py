@@ -34,7 +34,7 @@ def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
           - {kind: linear, name: logits, out: 10}
     """
     for node in program.nodes:
-        if node.fault is not None:
+        if node.fault is not None and not node.fault.plugin:
             path = (*node.origin, node.fault.field or "kind")
             yield SHAPE_MISMATCH.at(path, node.fault.message, help=node.fault.help)
 

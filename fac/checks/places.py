@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from heapq import nlargest
 from os.path import commonprefix
@@ -51,6 +51,18 @@ def wired(program: Program) -> bool:
             return False
         seen.add(node.name)
     return bool(program.nodes)
+
+
+def written_models(value: object, path: Path = ()) -> Iterator[tuple[Path, Model]]:
+    """Every model that the user wrote, with its place."""
+    if isinstance(value, Model):
+        yield path, value
+        for name, field in type(value).model_fields.items():
+            if name in value.model_fields_set:
+                yield from written_models(getattr(value, name), (*path, field.alias or name))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from written_models(item, (*path, index))
 
 
 def written(spec: Model, path: Path) -> Any:

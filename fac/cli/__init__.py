@@ -90,7 +90,10 @@ def main() -> None:
         if os.environ.get("FAC_TRACEBACK"):
             raise
         # Python would exit with 1, which means "findings".
-        tell(f"internal error, please report it: {type(error).__name__}: {error}")
+        from fac.plugins import blamed  # not at the start of every command
+
+        whose = blamed(error) or "internal error, please report it"
+        tell(f"{whose}: {type(error).__name__}: {error}")
         click.echo("     (FAC_TRACEBACK=1 shows where)", err=True)
         sys.exit(2)
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from fac import pipeline, source
-from fac.checks import CHECKS, COMPILING, ESTIMATES, FOR_BACKEND
+from fac.checks import BUILDING, CHECKS, COMPILING, ESTIMATES, FOR_BACKEND
 from fac.checks.places import listed
 from fac.diagnostics import MAX_FINDINGS, Diagnostic, Severity, Span, first
 from fac.lint.selection import READING, codes
@@ -132,6 +132,7 @@ def _ran(found: Iterable[Diagnostic], for_backend: bool) -> frozenset[str]:
         [rule.code for rule in source.RULES if rule is not UNUSED_IGNORE],
         [rule.code for rule in errors.RULES],
         [rule.code for rule, _ in CHECKS],
+        [rule.code for rule, _ in BUILDING],
         [rule.code for rule, _ in (*ESTIMATES, *COMPILING, *(FOR_BACKEND if for_backend else ()))],
     ]
     stopped = {finding.rule.code for finding in found if finding.rule.severity is Severity.ERROR}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fac.plugins import Refusal
 from fac.program.program import Ends, Program, Shape
 from fac.program.tensors import Tensor
 from fac.spec.base import Model
@@ -25,7 +26,7 @@ State = Mapping[str, Value]
 """Values of state tensors by the last part of their name (`weight`, `P`, ...)."""
 
 
-class ShapeError(ValueError):
+class ShapeError(Refusal):
     """A layer cannot read what it is given. `field` is the key of the layer that the caret should stand under."""
 
     def __init__(self, message: str, help: str = "", field: str | None = None) -> None:

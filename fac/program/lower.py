@@ -11,8 +11,9 @@ from typing import Any
 
 from fac import plugins
 from fac.diagnostics import FacError, Path, dotted
+from fac.plugins import PluginError, misuse
 from fac.program.globs import is_glob
-from fac.program.kinds import ShapeError
+from fac.program.kinds import Facts, ShapeError
 from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace
 from fac.program.site import site_of
 from fac.program.tensors import Role, Tensor
@@ -91,10 +92,36 @@ def _node(
         return node
     try:
         facts = kind.infer(layer, name, known)
+        _meant(kind, name, facts)
     except ShapeError as error:
         return replace(node, fault=Fault(str(error), error.help, error.field))
+    except PluginError as error:
+        return replace(node, fault=Fault(error.fact, error.help, plugin=True))
     node = replace(node, shape=facts.shape, tensors=facts.tensors, contraction=facts.contraction)
     return node if trainable else _frozen(node)
+
+
+def _meant(kind: Any, name: str, facts: object) -> None:
+    """Refuse what is no description of a layer.
+
+    Raises:
+        PluginError: a shape that is none, or tensors that are not called after the node.
+    """
+    if not isinstance(facts, Facts) or not all(isinstance(tensor, Tensor) for tensor in facts.tensors):
+        raise misuse(kind.infer, f"returns {type(facts).__name__} where Facts are needed", name)
+    for what, shape in {name: facts.shape, **{t.name: t.shape for t in facts.tensors}}.items():
+        if not isinstance(shape, tuple) or not all(type(dim) is int and dim > 0 for dim in shape):
+            raise misuse(
+                kind.infer, f"says the shape {shape!r} of `{what}`: a tuple of sizes is needed", name
+            )
+    named = [f"{name}.{t.part}" for t in facts.tensors]
+    if [t.name for t in facts.tensors] != named or len(set(named)) < len(named):
+        found = ", ".join(f"`{t.name}`" for t in facts.tensors)
+        problem = f"calls its tensors {found}: each needs a name of its own such as `{name}.weight`"
+        raise misuse(kind.infer, problem, name)
+    if facts.contraction is not None and f"{name}.{facts.contraction}" not in named:
+        problem = f"names the contraction `{facts.contraction}`, which is none of its tensors"
+        raise misuse(kind.infer, problem, name)
 
 
 def _frozen(node: Node) -> Node:

@@ -28,6 +28,8 @@ class Fault:
     message: str
     help: str = ""
     field: str | None = None
+    plugin: bool = False
+    """Whether it is a mistake of the kind rather than of the spec."""
 
 
 @dataclass(frozen=True, slots=True)

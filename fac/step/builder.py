@@ -40,6 +40,11 @@ class Builder:
         self.inputs.append(value)
         return value
 
+    @property
+    def node(self) -> str:
+        """The node whose ops are being made; empty if they belong to none."""
+        return self._origin.node
+
     @contextmanager
     def at(self, node: str, phase: Phase) -> Iterator[None]:
         """Ops made inside belong to this node and phase."""

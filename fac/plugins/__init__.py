@@ -1,0 +1,176 @@
+"""Kinds by entry point: what ships and what others install are found the same way.
+
+Each entry point of a group names a tuple of kinds, so a family lists its members in its own folder. Kinds of other
+distributions are guarded: what they do wrong is told as theirs (`fac.plugins.guard`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Any, NamedTuple, get_args
+
+from fac.diagnostics import FacError
+from fac.plugins.guard import PluginError, Refusal, guarded, line_of, misuse, shown, told
+
+__all__ = ["FAMILIES", "PluginError", "Refusal", "blamed", "foreign", "kinds", "misuse", "objects", "told"]
+
+CORE = "fac-compiler"
+
+
+class Family(NamedTuple):
+    """What the kinds of a group are."""
+
+    name: str
+    type: str
+    """The class that declares them."""
+    discriminator: str = "kind"
+    """The field of their models that tells them apart."""
+
+
+FAMILIES = {
+    "fac.layers": Family("layer", "LayerKind"),
+    "fac.losses": Family("loss", "LossKind"),
+    "fac.rules": Family("rule", "RuleKind", "rule"),
+    "fac.feedback": Family("feedback operator", "MatrixKind"),
+    "fac.learning": Family("way to learn", "LearningKind", "rule"),
+    "fac.updates": Family("update rule", "UpdateKind", "rule"),
+    "fac.probes": Family("probe", "ProbeKind"),
+    "fac.data": Family("data source", "DataKind", "source"),
+}
+
+
+def kinds(group: str) -> tuple[Any, ...]:
+    """All kinds of an entry-point group such as `fac.layers`, those of the core first.
+
+    Raises:
+        FacError: two installed distributions declare one kind, a plug-in cannot be imported, or declares what is
+            no kind of the group.
+    """
+    return tuple(kind for kind, _ in _found(group))
+
+
+def foreign(group: str) -> dict[Any, str]:
+    """The kinds of a group that are not the core's, by their models: the distribution of each, with its version.
+
+    Raises:
+        FacError: see `kinds`.
+    """
+    return {kind.spec: _plugin(point) for kind, point in _found(group) if _is_foreign(point)}
+
+
+@cache
+def _found(group: str) -> tuple[tuple[Any, EntryPoint], ...]:
+    found: dict[str, tuple[Any, EntryPoint]] = {}
+    points = sorted(_installed().select(group=group), key=lambda p: (_is_foreign(p), p.name))
+    for point in points:
+        for kind in _members(point):
+            if kind.name in found:
+                other = found[kind.name][1]
+                raise FacError(
+                    f"`{kind.name}` of group `{group}` is declared by both `{other.value}` and `{point.value}`"
+                )
+            found[kind.name] = (kind, point)
+    return tuple(found.values())
+
+
+def _members(point: EntryPoint) -> Iterable[Any]:
+    """The kinds that an entry point names.
+
+    Raises:
+        FacError: it cannot be imported, or names something else.
+    """
+    members: tuple[Any, ...] = _loaded(point)
+    if not _is_foreign(point):
+        return members
+    family = FAMILIES[point.group]
+    if not isinstance(members, tuple | list):
+        raise FacError(f"{_named(point)} names a {type(members).__name__}: a tuple of kinds is needed")
+    for kind in members:
+        problem = _problem(kind, family)
+        if problem:
+            raise FacError(f"{_named(point)} declares {problem}")
+    return tuple(guarded(kind, _plugin(point), _package(point), family.name) for kind in members)
+
+
+def _problem(kind: Any, family: Family) -> str | None:
+    """What is wrong with a kind, if something is. Its class is told by name: the program level is above this one."""
+    classes = [base.__name__ for base in type(kind).__mro__]
+    if not is_dataclass(kind) or family.type not in classes:
+        return f"{kind!r}: a `{family.type}` is needed"
+    name = getattr(kind, "name", None)
+    field = getattr(getattr(kind, "spec", None), "model_fields", {}).get(family.discriminator)
+    if not isinstance(name, str) or get_args(getattr(field, "annotation", None)) != (name,):
+        return (
+            f"{family.type} {name!r} whose model does not say so: "
+            f"`{family.discriminator}: Literal[{name!r}] = {name!r}` is needed"
+        )
+    return None
+
+
+@cache
+def _installed() -> Any:
+    """Asked for once, because every question reads the metadata of all that is installed."""
+    return entry_points()
+
+
+@cache
+def objects(group: str) -> tuple[Any, ...]:
+    """One object per entry point, as `fac.backends` has it. A module that fails to import is named.
+
+    Raises:
+        FacError: a plug-in cannot be imported.
+    """
+    return tuple(_loaded(point) for point in sorted(_installed().select(group=group), key=lambda p: p.name))
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise FacError(f"{_named(point)} cannot be imported{_from(point, error)}: {told(error)}") from error
+
+
+def _from(point: EntryPoint, error: Exception) -> str:
+    """The file that was found, or that there is none. A package that fails is found where the failure passed."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" from `{shown(error.filename)}`"
+    try:
+        spec = find_spec(point.module)
+    except Exception:
+        spec = None
+    line = line_of(error, _package(point))
+    if spec is not None and spec.origin:
+        return f" from `{shown(spec.origin)}`" + (f", at {line}" if line else "")
+    home = "" if point.dist is None else f" in `{shown(str(point.dist.locate_file('')))}`"
+    return f", at {line}" if line else f": no module `{point.module}` is found{home}"
+
+
+def blamed(error: BaseException) -> str | None:
+    """Whose mistake an exception is that nobody expected: the plug-in whose modules it passed through last, if any."""
+    for group in (*FAMILIES, "fac.backends"):
+        for point in _installed().select(group=group):
+            line = line_of(error, _package(point)) if _is_foreign(point) else None
+            if line:
+                return f"the plug-in `{_plugin(point)}` fails at {line}"
+    return None
+
+
+def _named(point: EntryPoint) -> str:
+    return f"plug-in `{point.name}` ({point.value}, of `{_plugin(point)}`) of group `{point.group}`"
+
+
+def _plugin(point: EntryPoint) -> str:
+    return "an unknown distribution" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def _package(point: EntryPoint) -> str:
+    return point.module.partition(".")[0]
+
+
+def _is_foreign(point: EntryPoint) -> bool:
+    # The name of a distribution is read from its metadata, which takes a millisecond.
+    return _package(point) != "fac" and (point.dist is None or point.dist.name != CORE)

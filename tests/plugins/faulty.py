@@ -1,0 +1,235 @@
+"""A plug-in of the tests: kinds with one mistake each. The word "here" stands on the line that is to be named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import create_model, field_validator
+
+from fac.program.kinds import (
+    Facts,
+    LayerKind,
+    Learned,
+    LearningKind,
+    LossKind,
+    MatrixKind,
+    ProbeKind,
+    RuleKind,
+    Updated,
+    UpdateKind,
+)
+from fac.program.tensors import Role, Tensor
+from fac.spec.base import Model
+from fac.spec.feedback import Learning, Matrix, ShortHand
+from fac.spec.layers import Layer, Loss, WeightedLayer
+from fac.spec.updates import Rule
+
+KNOWN: dict[str, Facts] = {}
+
+
+def model(base: type[Model], name: str, key: str = "kind") -> type[Model]:
+    """A model that is told apart by its name."""
+    tag: dict[str, Any] = {key: (Literal[name], name)}
+    return create_model(name, __base__=base, __module__=__name__, **tag)
+
+
+def same(layer: Any, name: str, inputs: Any) -> Facts:
+    """The shape of the input."""
+    return Facts(inputs[0])
+
+
+def passed_on(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:
+    """The input."""
+    return inputs[0]
+
+
+# -- layers ---------------------------------------------------------------------------------------------------------
+
+
+def infer_raises(layer: Any, name: str, inputs: Any) -> Facts:
+    return KNOWN["shape"]  # here
+
+
+def infer_returns_a_shape(layer: Any, name: str, inputs: Any) -> Any:  # here
+    return inputs[0]
+
+
+def infer_says_a_list(layer: Any, name: str, inputs: Any) -> Facts:  # here
+    return Facts([6])  # type: ignore[arg-type]
+
+
+def infer_calls_tensors_wrongly(layer: Any, name: str, inputs: Any) -> Facts:  # here
+    return Facts(inputs[0], (Tensor("scale", inputs[0], "ones"),))  # type: ignore[arg-type]
+
+
+def infer_names_no_tensor(layer: Any, name: str, inputs: Any) -> Facts:  # here
+    return Facts(inputs[0], (), "weight")
+
+
+def weight(layer: Any, name: str, inputs: Any) -> Facts:
+    return Facts(inputs[0], (Tensor(f"{name}.weight", (6, 6), "kaiming_uniform", 6, 6),), "weight")
+
+
+def forward_does_not_fit(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:
+    return helper(b, inputs[0])
+
+
+def helper(b: Any, x: Any) -> Any:
+    return b.matmul(x, x)  # here
+
+
+def forward_knows_no_op(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:
+    return b.emit("swish", inputs[0])  # here
+
+
+def forward_returns_nothing(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return None
+
+
+def forward_returns_integers(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return b.iota(inputs[0].type.shape)
+
+
+def forward_reads_no_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return inputs[0]
+
+
+LAYERS = (
+    *(LayerKind(f.__name__, model(Layer, f.__name__), f, passed_on) for f in (
+        infer_raises, infer_returns_a_shape, infer_says_a_list, infer_calls_tensors_wrongly, infer_names_no_tensor
+    )),
+    *(LayerKind(f.__name__, model(Layer, f.__name__), same, f) for f in (
+        forward_does_not_fit, forward_knows_no_op, forward_returns_nothing, forward_returns_integers
+    )),
+    LayerKind(
+        "forward_reads_no_weight", model(WeightedLayer, "forward_reads_no_weight"), weight, forward_reads_no_weight
+    ),
+)  # fmt: skip
+
+
+# -- losses, feedback, updates, probes, rules --------------------------------------------------------------------------
+
+
+def loss_of_each_sample(b: Any, loss: Any, output: Any, y: Any) -> Any:  # here
+    return b.sum(b.mul(output, output), (1,))
+
+
+def loss_of_labels(b: Any, loss: Any, output: Any, y: Any) -> Any:
+    return b.sum(b.cast(b.argmax(output), output.type.dtype), (0,))
+
+
+LOSSES = (
+    LossKind("loss_of_each_sample", model(Loss, "loss_of_each_sample"), True, loss_of_each_sample),
+    LossKind("loss_of_labels", model(Loss, "loss_of_labels"), True, loss_of_labels),
+)
+
+
+def no_tensors(matrix: Any, ends: Any) -> tuple[Tensor, ...]:
+    return ()
+
+
+def one_tensor(matrix: Any, ends: Any) -> tuple[Tensor, ...]:
+    return (Tensor(f"{ends.prefix}.B", (ends.reads, ends.writes), "orthogonal", role=Role.FEEDBACK),)
+
+
+def applied(b: Any, matrix: Any, state: Any, error: Any, weight: Any) -> Any:
+    return b.matmul(error, state["B"])
+
+
+def apply_returns_the_error(b: Any, matrix: Any, state: Any, error: Any, weight: Any) -> Any:  # here
+    return error
+
+
+def learn_fails_late(b: Any, matrix: Any, state: Any, signals: Any) -> Iterable[Learned]:
+    yield Learned("B", state["B"], True)
+    raise ZeroDivisionError  # here
+
+
+def learn_teaches_another(b: Any, matrix: Any, state: Any, signals: Any) -> Iterable[Learned]:  # here
+    return (Learned("P", state["B"], True),)
+
+
+def learn_another_shape(b: Any, matrix: Any, state: Any, signals: Any) -> Iterable[Learned]:  # here
+    return (Learned("B", signals.error, True),)
+
+
+MATRICES = (
+    MatrixKind(
+        "apply_returns_the_error", model(Matrix, "apply_returns_the_error"), no_tensors, apply_returns_the_error
+    ),
+    *(MatrixKind(f.__name__, model(Matrix, f.__name__), one_tensor, applied, f) for f in (
+        learn_fails_late, learn_teaches_another, learn_another_shape
+    )),
+)  # fmt: skip
+
+
+def full_is_no_tensor(b: Any, rule: Any, state: Any, signals: Any) -> Any:
+    return Learned("B", signals.missing, True)  # here
+
+
+LEARNING = (
+    LearningKind("full_is_no_tensor", model(Learning, "full_is_no_tensor", "rule"), full_is_no_tensor),
+)
+
+
+def one_slot(rule: Any) -> tuple[str, ...]:
+    return ("speed",)
+
+
+def apply_moves_no_slot(b: Any, rule: Any, w: Any, g: Any, s: Any, lr: Any, n: Any) -> Any:  # here
+    return Updated(b.sub(w, g), {})
+
+
+def apply_gives_another_shape(b: Any, rule: Any, w: Any, g: Any, s: Any, lr: Any, n: Any) -> Any:  # here
+    return Updated(b.sum(g, (0,)), {})
+
+
+UPDATES = (
+    UpdateKind(
+        "apply_moves_no_slot", model(Rule, "apply_moves_no_slot", "rule"), one_slot, apply_moves_no_slot
+    ),
+    UpdateKind(
+        "apply_gives_another_shape",
+        model(Rule, "apply_gives_another_shape", "rule"),
+        lambda rule: (),
+        apply_gives_another_shape,
+    ),
+)
+
+
+class Probed(Model):
+    """A probe."""
+
+
+def build_raises(b: Any, spec: Any, sweeps: Any) -> Any:
+    yield "found", b.dot(sweeps.values["fc1"], sweeps.values["out"])  # here
+
+
+def build_measures_a_vector(b: Any, spec: Any, sweeps: Any) -> Any:  # here
+    return [("found", b.sum(sweeps.values["fc1"], (0,)))]
+
+
+PROBES = tuple(
+    ProbeKind(f.__name__, model(Probed, f.__name__), f) for f in (build_raises, build_measures_a_vector)
+)
+
+
+def expand_raises(rule: Any, program: Any) -> Any:
+    return program.nothing  # here
+
+
+class Particular(Layer):
+    """A layer whose settings are read by code that fails."""
+
+    kind: Literal["validator_raises"] = "validator_raises"
+    size: int = 1
+
+    @field_validator("size")
+    @classmethod
+    def _known(cls, value: int) -> int:
+        return {1: 1}[value]  # here
+
+
+RULES = (RuleKind("expand_raises", model(ShortHand, "expand_raises", "rule"), expand_raises),)
+LAYERS += (LayerKind("validator_raises", Particular, same, passed_on),)

@@ -1,0 +1,203 @@
+"""Mistakes in plug-ins: each is found by `fac check`, and told as the plug-in's, with its line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from fac.testing.nets import linear, spec
+
+FAULTY = Path(__file__).parent / "faulty.py"
+POINTS = {
+    "layers": "LAYERS",
+    "losses": "LOSSES",
+    "feedback": "MATRICES",
+    "learning": "LEARNING",
+    "updates": "UPDATES",
+    "probes": "PROBES",
+    "rules": "RULES",
+}
+
+
+class Mistake(NamedTuple):
+    """A spec that has a part in the mistake, and what is said of it."""
+
+    sections: dict[str, Any]
+    said: str
+    place: str
+    """Of the finding; empty where no finding can be made, and the file could not be checked."""
+
+
+def layer(kind: str, said: str) -> tuple[str, Mistake]:
+    """A layer named `act` between two linear ones."""
+    layers = (linear("fc1", 6), {"kind": kind, "name": "act"}, linear("out", 3))
+    return kind, Mistake({"layers": layers}, said, "layers[1].kind")
+
+
+def matrix(kind: str, said: str) -> tuple[str, Mistake]:
+    """A feedback operator under `out`."""
+    routes = {"routes": ({"through": "out", "matrix": {"kind": kind}},)}
+    return kind, Mistake({"feedback": routes}, said, "layers[2].kind")
+
+
+def update(kind: str, said: str) -> tuple[str, Mistake]:
+    """An update rule. The first parameter is that of the last layer."""
+    return kind, Mistake({"update": {"rule": kind, "lr": 0.1}}, said, "layers[2].kind")
+
+
+def probe(kind: str, said: str) -> tuple[str, Mistake]:
+    """A probe."""
+    return kind, Mistake({"probes": ({"kind": kind},)}, said, "")
+
+
+MISTAKES = dict(
+    (
+        layer("infer_raises", "fails with KeyError: 'shape'"),
+        layer("infer_returns_a_shape", "returns tuple where Facts are needed"),
+        layer("infer_says_a_list", "says the shape [6] of `act`: a tuple of sizes is needed"),
+        layer("infer_calls_tensors_wrongly", "calls its tensors `scale`: each needs a name of its own"),
+        layer("infer_names_no_tensor", "names the contraction `weight`, which is none of its tensors"),
+        layer("forward_does_not_fit", "fails with TypeRuleError: matmul contracts 6 with N"),
+        layer("forward_knows_no_op", "fails with TypeRuleError: there is no op `swish`"),
+        layer("forward_returns_nothing", "returns NoneType where a Value is needed"),
+        layer("forward_returns_integers", "returns i[N, 6] where f[N, 6] is needed, the shape of `infer`"),
+        layer("forward_reads_no_weight", "does not read the contraction `weight`"),
+        matrix("apply_returns_the_error", "returns f[N, 3] where f[N, 6] is needed"),
+        matrix("learn_fails_late", "fails with ZeroDivisionError"),
+        matrix("learn_teaches_another", "teaches `P`, but there is `B`"),
+        matrix(
+            "learn_another_shape", "returns f[N, 3] where f[3, 6] is needed, the shape of `out.feedback.B`"
+        ),
+        update("apply_moves_no_slot", "moves the state nothing, but `slots` says speed"),
+        update(
+            "apply_gives_another_shape", "returns f[6] where f[3, 6] is needed, the shape of `out.weight`"
+        ),
+        probe("build_raises", "fails with TypeRuleError: dot takes equal types of FLOAT"),
+        probe("build_measures_a_vector", "returns f[6] where f[] is needed"),
+    )
+) | {
+    "loss_of_each_sample": Mistake(
+        {"loss": {"kind": "loss_of_each_sample"}}, "returns f[N] where f[] is needed", "loss.kind"
+    ),
+    "full_is_no_tensor": Mistake(
+        {
+            "feedback": {
+                "routes": (
+                    {"through": "out", "matrix": {"kind": "random", "learn": {"rule": "full_is_no_tensor"}}},
+                )
+            }
+        },
+        "fails with AttributeError",
+        "layers[2].kind",
+    ),
+}
+UNCHECKED: dict[str, tuple[dict[str, Any], str]] = {
+    "expand_raises": ({"feedback": {"rule": "expand_raises"}}, "fails with AttributeError"),
+    "validator_raises": (
+        {"layers": (linear("fc1", 6), {"kind": "validator_raises", "size": 2}, linear("out", 3))},
+        "KeyError: 2",
+    ),
+}
+"""Where the spec cannot even be read or lowered."""
+
+
+def line_of(name: str) -> int:
+    """The first line from the definition of a function on that says "here"."""
+    lines = FAULTY.read_text("utf-8").splitlines()
+    names = [f"def {name}(", f'"{name}" =', f'= "{name}"']
+    start = next(k for k, line in enumerate(lines) if any(part in line for part in names))
+    return 1 + next(k for k in range(start, len(lines)) if lines[k].endswith("# here"))
+
+
+class Installed:
+    """A folder with the faulty plug-in in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        info = home / "faulty-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.2\n")
+        points = "".join(f"[fac.{group}]\nfaulty = faulty:{name}\n" for group, name in POINTS.items())
+        (info / "entry_points.txt").write_text(points)
+        shutil.copy(FAULTY, home)
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "fac", *arguments],
+            cwd=self.home,
+            env=os.environ | {"PYTHONPATH": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def write(self, name: str, sections: dict[str, Any]) -> None:
+        """A spec file."""
+        layers = (linear("fc1", 6), {"kind": "relu"}, linear("out", 3))
+        data = spec(layers, probes=()) | sections
+        (self.home / f"{name}.fac.json").write_text(json.dumps(data))
+
+
+@pytest.fixture(scope="module")
+def fac(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("faulty"))
+
+
+@pytest.fixture(scope="module")
+def findings(fac: Installed) -> dict[str, list[Any]]:
+    """Of all the specs, from one process."""
+    for name, mistake in MISTAKES.items():
+        fac.write(name, mistake.sections)
+    ended = fac("check", "--json", *(f"{name}.fac.json" for name in MISTAKES))
+    assert ended.returncode == 1, ended.stderr
+    found: dict[str, list[Any]] = {name: [] for name in MISTAKES}
+    for row in json.loads(ended.stdout)["findings"]:
+        found[row["file"].removesuffix(".fac.json")].append(row)
+    return found
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_finding_that_names_the_plug_in_and_the_line(
+    name: str, findings: dict[str, list[Any]]
+) -> None:
+    mistake = MISTAKES[name]
+    (row,) = findings[name]
+    assert row["code"] == "FAC402"
+    assert row["path"] == mistake.place
+    assert f"`{name}`, from the plug-in `faulty 1.2`, {mistake.said}" in row["message"]
+    assert row["help"] == f"mend the plug-in at faulty.py:{line_of(name)}, or tell its authors"
+
+
+@pytest.mark.parametrize("name", UNCHECKED)
+def test_a_mistake_before_there_is_a_program_is_one_line(name: str, fac: Installed) -> None:
+    sections, said = UNCHECKED[name]
+    fac.write(name, sections)
+    ended = fac("check", f"{name}.fac.json")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()[:1]
+    assert said in line
+    assert "`faulty 1.2`" in line
+    assert f"faulty.py:{line_of(name)}" in line
+    assert "internal error" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["compile", "show", "train"])
+def test_other_commands_refuse_with_the_finding(command: str, fac: Installed) -> None:
+    fac.write(command, MISTAKES["forward_does_not_fit"].sections)
+    ended = fac(command, f"{command}.fac.json")
+    assert ended.returncode == 1
+    assert "error[FAC402]: `act` cannot be built" in ended.stderr
+
+
+def test_a_loss_without_a_derivative(fac: Installed) -> None:
+    fac.write("labels", {"loss": {"kind": "loss_of_labels"}})
+    (row,) = json.loads(fac("check", "--json", "labels.fac.json").stdout)["findings"]
+    assert (row["code"], row["path"]) == ("FAC220", "loss.kind")
+    assert row["message"].startswith("`loss`, of the plug-in `faulty 1.2`, reads `out` by `argmax`")
