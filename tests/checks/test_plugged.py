@@ -1,0 +1,125 @@
+"""FAC220: where a derivative is asked for, and where none is. Kinds of a plug-in stand behind those of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fac import plugins
+from fac.feedback.random import RANDOM as MATRIX
+from fac.layers.elementwise import RELU
+from fac.losses.mse import MSE
+from fac.program import lower
+from fac.program.kinds import Updated
+from fac.step.builder import Builder
+from fac.step.ir import Value
+from fac.step.types import DType
+from fac.updates.sgd import SGD
+from tests.checks.specs import NET, Layers, diagnosed, found, linear, routes
+
+UNMEASURED: dict[str, Any] = {"probes": ()}
+
+
+def gate(b: Builder, x: Value) -> Value:
+    """FLOAT 1 where x > 0."""
+    return b.cast(b.less(0.0, x), DType.FLOAT)
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Any], None]:
+    """`plant(kind, replacement)`: what a model of the core means from then on, as if a plug-in had declared it."""
+
+    def plant(kind: Any, planted: Any) -> None:
+        known = lower._kind
+        monkeypatch.setattr(
+            lower,
+            "_kind",
+            lambda group, model: planted if kind.spec in model.__mro__ else known(group, model),
+        )
+        monkeypatch.setattr(plugins, "foreign", lambda group: {kind.spec: "planted 1.0"})
+
+    return plant
+
+
+@pytest.fixture
+def hard(plant: Callable[[Any, Any], None]) -> None:
+    """`relu` is x [0 < x]."""
+    plant(RELU, replace(RELU, forward=lambda b, layer, xs, state, mode: b.mul(xs[0], gate(b, xs[0]))))
+
+
+@pytest.mark.usefixtures("hard")
+def test_an_error_that_has_to_go_back_through_a_comparison() -> None:
+    """The finding is that of the last layer, where the sweep stops; another one below is found when that is mended."""
+    assert found(NET, **UNMEASURED) == [("FAC220", "layers[3].kind")]
+    (finding,) = diagnosed(NET, **UNMEASURED)
+    assert finding.message == (
+        "`relu_2`, of the plug-in `planted 1.0`, reads `fc2` by `less`, which has no derivative there: "
+        "its result moves in steps"
+    )
+
+
+@pytest.mark.usefixtures("hard")
+@pytest.mark.parametrize(
+    "layers",
+    [
+        ({"kind": "relu"}, linear("logits", 4)),
+        (linear("fc1", trainable=False), {"kind": "relu"}, linear("logits", 4)),
+    ],
+)
+def test_where_nothing_below_learns_nothing_is_asked(layers: Layers) -> None:
+    assert found(layers, **UNMEASURED) == []
+
+
+@pytest.mark.usefixtures("hard")
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [({"at": "fc1"}, []), ({"at": "relu_1"}, [("FAC220", "layers[1].kind")]), ({}, None)],
+)
+def test_what_a_route_cuts_is_not_asked_for(below: dict[str, str], expected: Any) -> None:
+    """An error that enters before the comparison does not meet it; one that enters behind it does."""
+    layers = (linear("fc1"), {"kind": "relu"}, linear("logits", 4))
+    written = routes({"to": "fc1", **below})
+    codes = [("FAC220", "layers[1].kind")] if expected is None else expected
+    assert found(layers, feedback=written, **UNMEASURED) == codes
+
+
+@pytest.mark.usefixtures("hard")
+def test_a_probe_of_backpropagation_asks_everywhere() -> None:
+    layers = (linear("fc1"), {"kind": "relu"}, linear("logits", 4))
+    (finding,) = diagnosed(layers, feedback=routes({"to": "fc1", "at": "fc1"}))
+    assert finding.rule.code == "FAC220"
+    assert finding.message.startswith(
+        "a probe asks for the error that backpropagation sends through it, but `relu_1`"
+    )
+    assert finding.help.endswith("or measure nothing: `probes: []`")
+
+
+def test_a_loss(plant: Callable[[Any, Any], None]) -> None:
+    def counted(b: Builder, loss: Any, output: Value, y: Value) -> Value:
+        return b.mean(gate(b, b.sub(output, y)), (0, 1))
+
+    plant(MSE, replace(MSE, forward=counted))
+    assert found(NET, loss={"kind": "mse"}) == [("FAC220", "loss.kind")]
+
+
+def test_feedback_and_updates_are_not_differentiated(plant: Callable[[Any, Any], None]) -> None:
+    """A feedback operator may well be a step of the error, and an update one of the gradient."""
+    plant(MATRIX, replace(MATRIX, apply=lambda b, m, s, e, w: b.matmul(gate(b, e), s["B"], tb=w is None)))
+    plant(SGD, replace(SGD, apply=lambda b, r, w, g, s, lr, n: Updated(b.sub(w, b.mul(gate(b, g), lr)), {})))
+    assert found(NET, feedback={"rule": "fa"}) == []
+    assert found(NET, feedback={"rule": "dfa"}) == []
+
+
+def test_specs_without_plugins_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which would take longer than all the other checks together."""
+
+    def build(program: Any) -> Any:
+        raise AssertionError("built")
+
+    monkeypatch.setattr("fac.build.functions.build_step", build)
+    assert found(NET) == []
+    monkeypatch.setattr(plugins, "foreign", lambda group: {RELU.spec: "planted 1.0"})
+    assert found(NET) == [("FAC402", "")]
