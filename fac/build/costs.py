@@ -79,7 +79,7 @@ def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> Cost:
         batch,
         float_bytes,
         step_cost(program, batch, float_bytes),
-        step_cost(backprop(program), batch, float_bytes),
+        backprop_cost(program, batch, float_bytes),
     )
 
 
@@ -103,7 +103,20 @@ def optimised_step(program: Program) -> Function:
 
 def step_cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> StepCost:
     """Count one step after all passes; see `cost`."""
-    step = optimised_step(program)
+    return _counted(program, optimised_step(program), batch, float_bytes)
+
+
+def backprop_cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> StepCost:
+    """Count one step of backpropagation on the same network.
+
+    A program may route its errors around an op without a derivative. Backpropagation is then counted without the
+    terms that do not exist.
+    """
+    exact = backprop(program)
+    return _counted(exact, optimise(build_step(exact, counting=True)[0]), batch, float_bytes)
+
+
+def _counted(program: Program, step: Function, batch: int, float_bytes: int) -> StepCost:
     rows: dict[str, dict[Phase, Tally]] = {node.name: {} for node in program.nodes}
     for origin, tally in count(step, batch, float_bytes).items():
         rows.setdefault(origin.node, {})[origin.phase] = tally

@@ -58,18 +58,31 @@ def build_evaluate(program: Program) -> Function:
     return trace.b.finish("evaluate", outputs if hits is None else outputs | {"hits": hits})
 
 
-def build_step(program: Program) -> tuple[Function, tuple[Tensor, ...]]:
-    """(x, y, lr, step, state) -> loss and the state that moves. All updates read the values from before the step."""
-    routing, outputs, tensors = routed(program)
+def build_step(program: Program, *, counting: bool = False) -> tuple[Function, tuple[Tensor, ...]]:
+    """(x, y, lr, step, state) -> loss and the state that moves; see `routed`."""
+    routing, outputs, tensors = routed(program, counting=counting)
     return routing.trace.b.finish("step", outputs), tensors
 
 
-def routed(program: Program) -> tuple[Routing, dict[str, Value], tuple[Tensor, ...]]:
-    """What the step is made of: who wrote which op, its outputs by name, and the state."""
+def routed(
+    program: Program, *, counting: bool = False
+) -> tuple[Routing, dict[str, Value], tuple[Tensor, ...]]:
+    """What the step is made of: who wrote which op, its outputs by name, and the state.
+
+    All updates read the values from before the step.
+
+    Args:
+        program: without findings of the severity `error`.
+        counting: build it, where a gradient does not exist, as far as it does: to count what it would cost.
+
+    Raises:
+        NoDerivativeError: a gradient does not exist.
+        PluginError: a kind of a plug-in returned what it must not.
+    """
     trace = Trace(program, training=True)
     b = trace.b
     loss = trace.loss()
-    routing = Routing(trace, loss)
+    routing = Routing(trace, loss, counting=counting)
     gradients: dict[str, Value] = {}
     for tensor in _trainable(program):
         gradient = routing.reverse.cotangent(trace.state[tensor.name])

@@ -20,8 +20,8 @@ from fac.step.types import N, Type
 class Routing:
     """The routed sweep of one trace."""
 
-    def __init__(self, trace: Trace, loss: Value) -> None:
-        """Turn the program's routes into edits; nothing is built until a cotangent is asked for."""
+    def __init__(self, trace: Trace, loss: Value, *, counting: bool = False) -> None:
+        """Turn the program's routes into edits; nothing is built until a cotangent is asked for (see `Reverse`)."""
         self.trace, self.program = trace, trace.program
         self.used: dict[int, Value] = {}
         """The error that each route read, by its place in the program; routes that nobody needed are absent."""
@@ -44,7 +44,9 @@ class Routing:
         edits = Edits(
             {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
         )
-        self.reverse = Reverse(trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops))
+        self.reverse = Reverse(
+            trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops), counting=counting
+        )
 
     def _replaced(self, route: Route) -> tuple[Op, int]:
         """The product with the weight, and its other operand, whose error comes from elsewhere.

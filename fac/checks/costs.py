@@ -43,10 +43,10 @@ class Costs:
     @cached_property
     def ratio(self) -> float:
         """Backward multiply-adds as a share of backpropagation's on the same network."""
-        from fac.build.costs import Cost, backprop, step_cost
+        from fac.build.costs import Cost, backprop_cost
         from fac.step.cost import FLOAT_BYTES
 
-        exact = step_cost(backprop(self.program), self.batch)
+        exact = backprop_cost(self.program, self.batch)
         return Cost(self.batch, FLOAT_BYTES, self.step, exact).backward_ratio
 
 

@@ -60,7 +60,14 @@ class Reverse:
     """One reverse sweep over the ops that a builder holds at this moment."""
 
     def __init__(
-        self, b: Builder, loss: Value, edits: Edits, parameters: frozenset[Value], prefix: str = ""
+        self,
+        b: Builder,
+        loss: Value,
+        edits: Edits,
+        parameters: frozenset[Value],
+        prefix: str = "",
+        *,
+        counting: bool = False,
     ) -> None:
         """Seed dL/dL = 1.
 
@@ -70,7 +77,9 @@ class Reverse:
             edits: the routing.
             parameters: values whose cotangents are gradients rather than errors (for the phase of their ops).
             prefix: set before the names of cotangents, to tell two sweeps apart.
+            counting: leave out what has no derivative. What is left says what a sweep costs, and no more than that.
         """
+        self.counting = counting
         self.b, self.edits, self.parameters, self.prefix = b, edits, parameters, prefix
         self.readers: dict[Value, list[tuple[Op, int]]] = {}
         for op in b.ops:
@@ -113,8 +122,11 @@ class Reverse:
         return [
             (op, i)
             for op, i in self.readers.get(value, ())
-            if (op, i) not in self.edits.through and OPS[op.kind].derivative(i) is not STOP
+            if (op, i) not in self.edits.through and not self._leaves_out(OPS[op.kind].derivative(i))
         ]
+
+    def _leaves_out(self, vjp: Vjp | Without) -> bool:
+        return vjp is STOP or (self.counting and isinstance(vjp, Without))
 
     def _injections(self, value: Value) -> Sequence[Injection]:
         sent = [i for r in self.readers.get(value, ()) for i in self.edits.through.get(r, ())]

@@ -48,7 +48,7 @@ LAYERS: dict[str, tuple[Written, Known]] = {
     ),
 }
 TOLERANCE = 1e-12
-"""Relative to the largest entry, in float64. Found: 5e-16."""
+"""Relative to the largest entry, in float64. Found: 5e-15."""
 
 
 @pytest.fixture(params=LAYERS)

@@ -87,6 +87,17 @@ def test_what_a_route_cuts_is_not_asked_for(below: dict[str, str], expected: Any
 
 
 @pytest.mark.usefixtures("hard")
+def test_the_cost_of_backpropagation_is_counted_where_it_does_not_exist() -> None:
+    """The other factor of x [0 < x] has a derivative, so both have the same products."""
+    layers = (linear("fc1"), {"kind": "relu"}, linear("logits", 4))
+    limit = {"backward_macs_vs_backprop": {"at_most": 0.01}}
+    (finding,) = diagnosed(
+        layers, feedback=routes({"to": "fc1", "at": "fc1"}), constraints=limit, **UNMEASURED
+    )
+    assert "costs 1 times backprop's multiply-adds" in finding.message
+
+
+@pytest.mark.usefixtures("hard")
 def test_a_probe_of_backpropagation_asks_everywhere() -> None:
     layers = (linear("fc1"), {"kind": "relu"}, linear("logits", 4))
     (finding,) = diagnosed(layers, feedback=routes({"to": "fc1", "at": "fc1"}))

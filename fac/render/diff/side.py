@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fac.build.costs import backprop, optimised_step, step_cost
+from fac.build.costs import backprop, backprop_cost, optimised_step
 from fac.build.functions import all_tensors
 from fac.build.transport import transport
 from fac.feedback.exact import Transpose
@@ -108,5 +108,5 @@ def backprop_macs(sides: tuple[Side, Side], batches: tuple[int, int]) -> tuple[i
     """What the backward pass of backpropagation would cost on the network of each. Equal ones are counted once."""
     programs = tuple(backprop(side.program) for side in sides)
     asked = [(p.spec.input, p.nodes, p.spec.loss, b) for p, b in zip(programs, batches, strict=True)]
-    old = step_cost(programs[0], batches[0]).backward_macs
-    return old, old if asked[0] == asked[1] else step_cost(programs[1], batches[1]).backward_macs
+    old = backprop_cost(programs[0], batches[0]).backward_macs
+    return old, old if asked[0] == asked[1] else backprop_cost(programs[1], batches[1]).backward_macs
