@@ -29,7 +29,14 @@ class Granted:
     asked: list[list[str]]
     fallback: list[int]
 
-    def __init__(self, content: bytes, options: Any, providers: list[str], enable_fallback: int = 1) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        options: Any,
+        providers: list[str],
+        enable_fallback: int = 1,
+        disabled_optimizers: list[str] | None = None,
+    ) -> None:
         self.asked.append(providers)
         self.fallback.append(enable_fallback)
         self.providers = [p for p in providers if p in self.granted]
