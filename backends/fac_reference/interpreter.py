@@ -45,5 +45,5 @@ def run(
 
 
 def as_array(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A FLOAT output as an array of its own."""
-    return np.array(value, dtype)
+    """A FLOAT output as an array of its own, row by row: sums depend on how their operands lie in memory."""
+    return np.array(value, dtype, order="C")

@@ -79,7 +79,7 @@ class ReferenceSession(HostSession):
 
     def write(self, arrays: Mapping[str, Array]) -> None:
         """Copies in the session's precision."""
-        self.arrays |= {name: np.array(array, self.dtype) for name, array in arrays.items()}
+        self.arrays |= {name: as_array(array, self.dtype) for name, array in arrays.items()}
 
     def _inputs(self, function: Function, inputs: Mapping[str, Any]) -> dict[str, Any]:
         given = {k: np.asarray(v) if self.is_placed(v) else v for k, v in inputs.items()}

@@ -18,6 +18,9 @@ def check_state(
 ) -> tuple[dict[str, Array], int]:
     """(arrays by name, number of steps made), if the state is one of this spec.
 
+    The arrays lie in memory row by row, whatever came in: on that depend the last bits of sums, and so whether a run
+    that resumes goes on as it would have.
+
     Args:
         compiled: the spec.
         state: arrays by name.
@@ -35,7 +38,7 @@ def check_state(
         array = _array(name, state[name])
         if array.shape != wanted[name]:
             problems.append(f"`{name}` is {list(array.shape)}, not {list(wanted[name])}")
-        arrays[name] = _numbers(name, array).astype(precision)
+        arrays[name] = _numbers(name, array).astype(precision, order="C")
     if problems:
         problems = missing + problems
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""

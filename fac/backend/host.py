@@ -20,9 +20,10 @@ class HostSession(Session):
     """`place`, `is_placed` and `take` for data that stays on the host. State is the business of who inherits."""
 
     def place(self, array: Array) -> Array:
-        """In the session's precision, integers as int64."""
+        """In the session's precision, integers as int64, row by row."""
         array = np.asarray(array)
-        return array.astype(np.int64 if array.dtype.kind in "iub" else self.precision).view(Placed)
+        dtype = np.int64 if array.dtype.kind in "iub" else self.precision
+        return array.astype(dtype, order="C").view(Placed)
 
     def is_placed(self, value: Any) -> bool:
         """Whether the type says so; indexing keeps it."""

@@ -62,11 +62,11 @@ class Session(ABC):
 
     @abstractmethod
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
-        """Copies of state arrays."""
+        """Copies of state arrays, row by row."""
 
     @abstractmethod
     def write(self, arrays: Mapping[str, Array]) -> None:
-        """Replace state arrays; names and shapes have been checked."""
+        """Replace state arrays; names and shapes have been checked, and the arrays lie row by row."""
 
     # -- what everybody calls --------------------------------------------------------------------------------
 
@@ -89,7 +89,8 @@ class Session(ABC):
         self.steps += 1
         for task in self.compiled.tasks:
             if self.steps % task.every == 0:
-                self.write(task.run(self.read(task.reads)))
+                found = task.run(self.read(task.reads))
+                self.write({name: np.asarray(array, order="C") for name, array in found.items()})
         return {"loss": loss}
 
     def evaluate(self, x: Any, y: Any) -> dict[str, float]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from safetensors.numpy import load
 
-from fac.backend import STEP, Array, Exporting
+from fac.backend import STEP, Array, Exporting, to_bytes
 from fac.testing.case import Case, Subject, compare, refuses, require
-from fac.testing.nets import DROPOUT, NET, Data, batch, batches, shaken, spec
+from fac.testing.nets import DROPOUT, NET, RELU, Data, batch, batches, linear, mlp, shaken, spec
 from fac.testing.rules import RULES, UPDATES
 from fac.testing.tolerance import TOLERANCE
 
@@ -27,6 +30,15 @@ NORMATIVE: Data = {
     }
 }
 X, Y = batch()
+LAWS: dict[str, Any] = {
+    "kaiming_uniform": "kaiming_uniform",
+    "normal": {"kind": "normal", "std": 0.3},
+    "launay": "launay",
+    "uniform": {"kind": "uniform", "bound": 0.3},
+    "xavier_uniform": "xavier_uniform",
+    "zeros": "zeros",
+}
+"""Of initial values, but for orthogonal ones."""
 
 
 def cases() -> Iterator[Case]:
@@ -43,8 +55,8 @@ def cases() -> Iterator[Case]:
     yield Case("session/a placed batch may be used again", placed_again)
     yield Case("session/a batch that is not finite shows", not_finite)
     yield Case("session/an exported file is the network", exported)
-    for update in UPDATES:
-        yield Case(f"session/resumed equals unbroken x {update}", partial(resumed, update))
+    yield from resumes()
+    yield Case("session/the layout of what comes in changes nothing", laid_out)
     yield Case("session/a device that is not there is refused", unknown_device)
     yield Case("session/the written folder", written)
 
@@ -242,16 +254,72 @@ def exported(subject: Subject) -> None:
             )
 
 
-def resumed(update: str, subject: Subject) -> None:
-    """Four steps are two, the state out and in again, and two more: to the bit, masks of dropout included."""
-    data, given = spec(DROPOUT, RULES["ldfa_oja_kp"], UPDATES[update]), batches(7, 7, 5, 7)
-    whole, first = subject.open(data), subject.open(data)
-    losses = [float(whole.step(x, y)["loss"]) for x, y in given]
+def resumes() -> Iterator[Case]:
+    """Every rule, every second one from orthogonal weights, with every law and update in turn."""
+    updates, laws = cycle(UPDATES), cycle(LAWS)
+    for number, rule in enumerate(RULES):
+        law, update = next(laws) if number % 2 else "orthogonal", next(updates)
+        name = f"session/resumed equals unbroken x {rule} x {law} x {update}"
+        yield Case(name, partial(resumed, rule, LAWS.get(law, law), update))
+
+
+def resumed(rule: str, law: Any, update: str, subject: Subject) -> None:
+    """Four steps are two, a file that is written and read, and two more: to the bit, masks of dropout included.
+
+    The products are wide enough that the last bits tell how the arrays lie in memory.
+    """
+    wide = (linear("fc1", 40, init=law), RELU, {"kind": "dropout", "rate": 0.5})
+    layers = (*wide, linear("fc2", 20, init=law), RELU, linear("out", 3, init=law))
+    feedback = RULES[rule] | ({"init": law} if RULES[rule].get("rule") in ("fa", "dfa") else {})
+    artifact = subject.compile(spec(layers, feedback, UPDATES[update], shape=(17,)))
+    given = batches(16, 16, 5, 16, shape=(17,))
+    whole = artifact.open(device=subject.device)
     for x, y in given[:2]:
-        first.step(x, y)
-    second = subject.open(data, first.state())
-    require([float(second.step(x, y)["loss"]) for x, y in given[2:]] == losses[2:], "the losses differ")
-    equal(second.state(), whole.state())
+        whole.step(x, y)
+    resumed = artifact.open(load(to_bytes(whole.state(), {})), subject.device)
+    for x, y in given[2:]:
+        losses = [float(session.step(x, y)["loss"]) for session in (whole, resumed)]
+        require(losses[0] == losses[1], "the losses differ")
+    equal(resumed.state(), whole.state())
+
+
+def laid_out(subject: Subject) -> None:
+    """State and data by columns, backwards or unaligned are the same state and data."""
+    artifact = subject.compile(spec(mlp(40, 20, 3), RULES["ldfa_oja_kp"], UPDATES["momentum"], shape=(17,)))
+    x, y = batch(16, shape=(17,))
+    start = artifact.open(device=subject.device).state()
+
+    def trained(layout: Callable[[Array], Array], placed: bool) -> dict[str, Array]:
+        session = artifact.open({name: layout(array) for name, array in start.items()}, subject.device)
+        given = layout(x), layout(y)
+        for _ in range(2):
+            session.step(*(map(session.place, given) if placed else given))
+        return session.state() | {"output": session.forward(layout(x))}
+
+    expected = trained(np.array, False)
+    for layout in LAYOUTS:
+        for placed in (False, True):
+            equal(trained(layout, placed), expected)
+
+
+def columns(array: Array) -> Array:
+    """The same numbers, column by column."""
+    return np.array(array, order="F")
+
+
+def backwards(array: Array) -> Array:
+    """The same numbers, the last one first in memory."""
+    return np.flip(np.array(np.flip(array)))
+
+
+def unaligned(array: Array) -> Array:
+    """The same numbers, at an odd address."""
+    room = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    room[...] = array
+    return room
+
+
+LAYOUTS = (columns, backwards, unaligned)
 
 
 def unknown_device(subject: Subject) -> None:
@@ -261,8 +329,6 @@ def unknown_device(subject: Subject) -> None:
 
 def written(subject: Subject) -> None:
     """A manifest that says what it is and lists the files, and the initial state."""
-    from safetensors.numpy import load_file
-
     artifact = subject.compile(SPEC)
     with TemporaryDirectory() as folder:
         target = Path(folder) / "a" / "b"
@@ -279,4 +345,4 @@ def written(subject: Subject) -> None:
         initial = {
             name: array.astype(subject.precision) for name, array in artifact.compiled.initial().items()
         }
-        equal(load_file(target / "state.safetensors"), initial | {STEP: np.array(0, np.int64)})
+        equal(load((target / "state.safetensors").read_bytes()), initial | {STEP: np.array(0, np.int64)})
