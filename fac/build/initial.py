@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.build.threads import one_thread
 from fac.program.tensors import Masked, SvdFactor, Tensor
 from fac.spec.init import Density, Init, Normal, Uniform
 
@@ -19,7 +20,10 @@ Array = NDArray[np.float64]
 def draw(
     tensors: Sequence[Tensor], seed: int, given: Mapping[str, NDArray[np.floating]] = MappingProxyType({})
 ) -> dict[str, Array]:
-    """Every tensor's initial value, float64.
+    """Every tensor's initial value, float64, row by row in memory.
+
+    Equal to the bit whatever the number of threads: decompositions run in one, because libraries share out the work of
+    a product according to how many there are, and add in another order then.
 
     Args:
         tensors: a factor of an SVD needs its weight among them.
@@ -27,14 +31,15 @@ def draw(
         given: values that are known already, by name. They stay, and factors of an SVD are those of given weights.
     """
     state = {name: np.asarray(array, np.float64) for name, array in given.items()}
-    for tensor in tensors:
-        if tensor.name not in state and not isinstance(tensor.init, SvdFactor):
-            state[tensor.name] = _draw(tensor, tensor.init, seed)
-    for tensor in tensors:
-        if tensor.name not in state and isinstance(tensor.init, SvdFactor):
-            p, q = svd_pair(state[tensor.init.weight], tensor.init.rank)
-            state[tensor.name] = p if tensor.init.side == "P" else q
-    return {tensor.name: state[tensor.name] for tensor in tensors}
+    with one_thread():
+        for tensor in tensors:
+            if tensor.name not in state and not isinstance(tensor.init, SvdFactor):
+                state[tensor.name] = _draw(tensor, tensor.init, seed)
+        for tensor in tensors:
+            if tensor.name not in state and isinstance(tensor.init, SvdFactor):
+                p, q = svd_pair(state[tensor.init.weight], tensor.init.rank)
+                state[tensor.name] = p if tensor.init.side == "P" else q
+    return {tensor.name: np.ascontiguousarray(state[tensor.name]) for tensor in tensors}
 
 
 def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:

@@ -114,6 +114,7 @@ def train(
 
 def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | DivergedError]:
     """A session with the last good state, and what became of the training."""
+    from fac.build.threads import allowed
     from fac.cli.progress import logged, shown
     from fac.spec.data import places
     from fac.training import data
@@ -137,6 +138,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | Div
         "precision": session.precision,
         BASE: relative(job.origin, path),
         "spec": rebased_json(session.compiled.spec, rebased(job.data, job.base, job.origin)),
+        "threads": str(allowed()),
     }
     kept = RunFolder(path, about, _kept_text(job, path))
     if job.checkpoint:
@@ -167,6 +169,12 @@ def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[
         yield (
             f"this run was on {there[0]} ({there[1]}, {there[2]}) and goes on on {here[0]} ({here[1]}, {here[2]}): "
             "equal up to rounding, not bit for bit"
+        )
+    threads = found.about.get("threads", about["threads"])
+    if threads != about["threads"]:
+        yield (
+            f"this run was on {threads} thread{'s' * (threads != '1')} and goes on on {about['threads']}: "
+            f"equal up to rounding, not bit for bit; `OMP_NUM_THREADS={threads}` makes it so"
         )
     if job.before is not None:
         text = f"training for {job.spec.train.epochs} epochs instead of {job.before}"

@@ -285,6 +285,21 @@ def test_another_backend_goes_on_to_rounding(run: Run, spec: Path) -> None:
     )
 
 
+def test_another_number_of_threads_goes_on_to_rounding(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run("train", spec, *REFERENCE, "--out", "a")
+    assert run("train", "--resume", "a")[2] == ""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    status, _, err = run("train", "--resume", "a")
+    assert status == 0
+    assert err == (
+        "this run was on 1 thread and goes on on 3: equal up to rounding, not bit for bit; "
+        "`OMP_NUM_THREADS=1` makes it so\n"
+    )
+
+
 @pytest.mark.parametrize("option", ["--device", "--backend"])
 def test_an_empty_option_is_not_the_default(run: Run, spec: Path, option: str) -> None:
     for command in ("train", "compare"):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from math import sqrt
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fac.build import threads
 from fac.pipeline import compile
 from tests.rules.nets import Array, Spec, State, dense, spec
 
@@ -117,3 +122,63 @@ def test_tensors_of_one_shape_differ() -> None:
     assert len(square) == 7
     for i, a in enumerate(square):
         assert not any(np.isclose(a, b).any() for b in square[:i])
+
+
+THREADED = """
+    from hashlib import sha256
+    from fac.pipeline import compile
+
+    hidden = {"kind": "linear", "name": "fc1", "out": 300, "init": "orthogonal"}
+    spec = {
+        "fac": 1,
+        "name": "wide",
+        "input": {"shape": (400,)},
+        "layers": (hidden, {"kind": "relu"}, hidden | {"name": "fc2"}, {"kind": "linear", "name": "out", "out": 10}),
+        "loss": {"kind": "cross_entropy"},
+        "feedback": {"rule": "ldfa", "rank": 8, "learn": "local"},
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    state = compile(spec, backend="reference").compiled.initial()
+    print(sha256(b"".join(array.tobytes() for array in state.values())).hexdigest())
+"""
+
+
+def test_initial_values_do_not_depend_on_the_number_of_threads() -> None:
+    """Matrices so wide that decompositions in two threads have other last bits."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", dedent(THREADED)],
+            env=os.environ | {"OMP_NUM_THREADS": number},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for number in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+def test_the_number_of_threads_is_put_back() -> None:
+    setting = threads._setting()
+    assert setting is not None, "the library behind NumPy has no setting that is known here"
+    read, write = setting
+    before = read()
+    try:
+        write(2)
+        with threads.one_thread():
+            assert read() == 1
+        assert read() == 2
+    finally:
+        write(before)
+
+
+@pytest.mark.parametrize(("variable", "expected"), [("3", 3), ("0", None), ("all", None), (None, None)])
+def test_what_says_how_many_threads_there_are(
+    variable: str | None, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A positive number is taken; else it is one for each CPU that the process may run on."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
+    assert threads.allowed() == (expected or 2)
