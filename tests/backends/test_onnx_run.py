@@ -120,11 +120,11 @@ def data(name: str) -> Dataset:
 
 
 def written(name: str, folder: Path) -> Dataset:
-    """The folder of an artifact and, beside it, its data."""
+    """The folder of an artifact and, beside it, its data, as NumPy writes what lies column by column in memory."""
     artifact(name).write(folder / "built")
     found = data(name)
     for part, split in (("train", found.train), ("test", found.test)):
-        np.savez(folder / f"{part}.npz", x=split.x, y=split.y)
+        np.savez(folder / f"{part}.npz", x=np.asfortranarray(split.x), y=np.asfortranarray(split.y))
     return found
 
 
