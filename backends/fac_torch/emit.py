@@ -149,15 +149,17 @@ class Emitter:
         like = self.state[0].name
         return (
             "# name: (slot, shape). Names that share a slot are never alive together.\n"
-            "BUFFERS = {\n" + "\n".join(rows) + "\n}\n"
-            f"TILED = {tiled!r}\n"
+            "BUFFERS = {\n"
+            + "\n".join(rows)
+            + "\n}\n"
+            + (f"TILED = {tiled!r}\n" if tiled else "")
             + "".join(f"{name} = {text}\n" for text, name in self.settings.items())
             + "\n\n"
             "def workspace(S, n):\n"
             '    """Buffers for batches of n samples, in the type and on the device of the state."""\n'
             f"    B = kernels.buffers(BUFFERS, n, like=S[{like!r}])\n"
-            "    B.tile = kernels.tile(S, TILED)\n"
-            "    return B\n"
+            + ("    B.tile = kernels.tile(S, TILED)\n" if tiled else "")
+            + "    return B\n"
         )
 
     def _text(self, line: Statement) -> str:

@@ -85,8 +85,6 @@ def check_batch(B: SimpleNamespace, x: Tensor) -> None:
 
 def tile(state: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:
     """Room for one tile of the largest of the named weights' gradients: at least a row of each."""
-    if not names:
-        return torch.empty(0)
     like = state[names[0]]
     most = TILE_BYTES.get(like.device.type, 2 << 20) // like.element_size()
     wanted = max(max(state[name].shape[1], min(state[name].numel(), most)) for name in names)
@@ -279,7 +277,7 @@ def adam(
     """Adam, or AdamW if `decoupled`; `step` counts from 0."""
     fused = FUSED_ADAMW if decoupled else FUSED_ADAM
     if fused is not None and _in_rows(w, mean, square):
-        t = torch.tensor(float(step + 1), device=w.device)
+        t = torch.full((), float(step + 1), device=w.device)  # `tensor` would copy it from the host, and wait
         fused(
             [w], [g.contiguous()], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2,
             weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False,

@@ -17,6 +17,8 @@ from fac_torch.device import arithmetic, chosen, matmul_precision
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
+RANGE = "fac_range"
+"""Attribute of placed whole numbers: their least and their largest, known from the host."""
 
 
 class TorchSession(Session):
@@ -39,7 +41,10 @@ class TorchSession(Session):
         """On the device; floats in the session's precision, integers as int64."""
         array = np.ascontiguousarray(array)
         if array.dtype.kind in "iub":
-            return torch.from_numpy(array.astype(np.int64)).to(self.on)
+            placed = torch.from_numpy(array.astype(np.int64)).to(self.on)
+            if array.size:
+                setattr(placed, RANGE, (int(array.min()), int(array.max())))
+            return placed
         return torch.from_numpy(array.astype(self.precision)).to(self.on)
 
     def is_placed(self, value: Any) -> bool:
@@ -51,8 +56,14 @@ class TorchSession(Session):
         )
 
     def take(self, placed: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Those rows."""
-        return placed.index_select(0, torch.from_numpy(rows).to(self.on))
+        """Those rows. To a GPU their numbers go from pinned memory, so that the host need not wait for it."""
+        wanted = torch.from_numpy(rows)
+        if self.on.type == "cuda":
+            wanted = wanted.pin_memory()
+        taken = placed.index_select(0, wanted.to(self.on, non_blocking=True))
+        if hasattr(placed, RANGE):
+            setattr(taken, RANGE, getattr(placed, RANGE))
+        return taken
 
     def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
         """The loss stays on the device until somebody reads it."""
@@ -86,6 +97,24 @@ class TorchSession(Session):
         """Into the tensors that are there: emitted code and buffers stay valid."""
         for name, array in arrays.items():
             self.tensors[name].copy_(torch.from_numpy(np.array(array, self.precision)))
+
+    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Also looks at labels that go to a GPU.
+
+        On a CPU the loss refuses a label that is no class (`labels`). A kernel on a GPU can only abort, after which the
+        process cannot use the device any more. What `place` and `take` gave was looked at on the host; for other
+        tensors the host waits.
+
+        Raises:
+            FacError: a label is out of range.
+        """
+        x, y = super()._batch(x, y)
+        if self.on.type == "cuda" and self.compiled.classes:
+            low, high = getattr(y, RANGE, None) or (int(v) for v in y.aminmax())
+            classes = self.compiled.output[-1]
+            if low < 0 or high >= classes:
+                raise FacError(f"labels go from {low} to {high}, where 0 to {classes - 1} fit the network")
+        return x, y
 
     def _arithmetic(self) -> AbstractContextManager[None]:
         return arithmetic(self.on.type, self.matmul)

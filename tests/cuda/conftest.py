@@ -1,0 +1,71 @@
+"""Sessions on `cuda` under watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import fac_torch
+from fac.testing.case import Case, Subject
+from fac_torch.artifact import TorchArtifact
+from fac_torch.session import TorchSession
+from tests.cuda.watch import Watch, watching
+
+FUNCTIONS = ("workspace", "step", "forward", "evaluate", "probe")
+SUBJECT = Subject(fac_torch.BACKEND, "float32", "cuda")
+
+
+class Answered(Exception):
+    """The case has all the answers of the subject, and asks the reference."""
+
+
+def pytest_sessionstart() -> None:
+    """Say what is missing, before anything fails for it."""
+    if torch.version.cuda is None:
+        pytest.exit("this build of torch knows no CUDA: run `make test-cuda`", 1)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Watch], Any]], Watch]:
+    """Calls something under watch, in which emitted functions and `take` are guarded."""
+
+    def call(what: Callable[[Watch], Any]) -> Watch:
+        with watching() as watch:
+            module, take = TorchArtifact.module, TorchSession.take
+
+            def guarded(artifact: TorchArtifact) -> ModuleType:
+                made = module(artifact)
+                for name in FUNCTIONS:
+                    setattr(made, name, watch.guard(name, getattr(made, name)))
+                return made
+
+            with monkeypatch.context() as patch:
+                patch.setattr(TorchArtifact, "module", guarded)
+                patch.setattr(TorchSession, "take", watch.guard("take", take))
+                what(watch)
+        return watch
+
+    return call
+
+
+@pytest.fixture
+def on_cuda(watched: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch) -> Callable[[Case], Watch]:
+    """Runs a case of the conformance suite up to where the reference would be asked."""
+
+    def asked(name: str) -> None:
+        raise Answered
+
+    monkeypatch.setattr("fac.testing.case.find_backend", asked)
+
+    def run(case: Case) -> Watch:
+        def check(_: Watch) -> None:
+            with pytest.raises(Answered):
+                case.check(SUBJECT)
+
+        return watched(check)
+
+    return run

@@ -1,0 +1,22 @@
+"""Every op, layer, rule, update and loss of the conformance suite, on `cuda`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fac.testing.case import Case
+from fac.testing.suite import CASES
+from tests.cuda.watch import Watch
+
+FAMILIES = ("op", "layer", "rule", "step")
+"""Those whose answers are compared with the reference; the others ask for numbers on the way."""
+LISTED = [case for name, case in CASES.items() if name.split("/")[0] in FAMILIES]
+
+
+@pytest.mark.parametrize("case", LISTED, ids=lambda case: case.id)
+def test_nothing_waits_and_nothing_is_elsewhere(case: Case, on_cuda: Callable[[Case], Watch]) -> None:
+    watch = on_cuda(case)
+    assert watch.seen
+    assert watch.found == []

@@ -1,0 +1,132 @@
+"""Tensors on a GPU that is not there: shapes, types and devices are real, numbers are not.
+
+`FakeTensorMode` runs every op up to its kernel, and refuses two devices in one op. `Watch` sees each op before it does,
+and writes down what would be slow or wrong on a GPU inside the functions that it guards: any tensor that lies on the
+host, and in those that a training calls whatever makes the host wait for the device.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+ATEN = torch.ops.aten
+FUSED = frozenset({ATEN._fused_sgd_.default, ATEN._fused_adam_.default, ATEN._fused_adamw_.default})
+"""Have no fake kernel: they change lists of tensors of equal shapes in place, and return nothing."""
+WAITING_TAGS = frozenset({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape})
+"""Of ops whose result, or its shape, the host has to know."""
+NO_WORK = frozenset({ATEN.lift_fresh.default, ATEN.is_pinned.default, ATEN._pin_memory.default})
+"""What comes before a copy to the device, on the host."""
+MAY_WAIT = frozenset({"forward", "evaluate", "probe"})
+"""Functions after which the host reads numbers anyway."""
+
+
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down what ops do, inside of what `guard` wraps."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+        self.inside: list[str] = []
+        self.seen: set[str] = set()
+        """Names of the guarded functions that were called."""
+        self.pinned: list[Tensor] = []
+
+    def guard(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, watched."""
+
+        def guarded(*given: Any, **named: Any) -> Any:
+            self.inside.append(name)
+            self.seen.add(name)
+            try:
+                return function(*given, **named)
+            finally:
+                self.inside.pop()
+
+        return guarded
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the op, or what stands for it, and look at its tensors. One that is made of others is those others."""
+        if func.namespace != "aten":  # questions about a tensor, such as its device
+            return func(*args, **(kwargs or {}))
+        with self:
+            made = func.decompose(*args, **(kwargs or {}))
+        if made is not NotImplemented:
+            return made
+        given = _tensors((args, kwargs))
+        result = self._result(func, given, args, kwargs or {})
+        if self.inside and func not in NO_WORK:
+            self._look(func, given, _tensors(result), kwargs or {})
+        return result
+
+    def _result(self, func: Any, given: list[Tensor], args: Any, kwargs: Any) -> Any:
+        if func in FUSED:
+            assert len({tensor.device for tensor in given}) == 1, f"{func} mixes devices"
+            return None
+        if func is ATEN._local_scalar_dense.default:
+            return {torch.bool: True, torch.int64: 1}.get(given[0].dtype, 1.0)
+        if func is ATEN._pin_memory.default:  # needs a driver
+            self.pinned.append(given[0])
+            return given[0]
+        if func is ATEN.is_pinned.default:
+            return any(given[0] is tensor for tensor in self.pinned)
+        return func(*args, **kwargs)
+
+    def _look(self, func: Any, given: list[Tensor], made: list[Tensor], kwargs: Any) -> None:
+        devices = {tensor.device.type for tensor in (*given, *made)}
+        copies = func in (ATEN._to_copy.default, ATEN.copy_.default) and len(devices) > 1
+        if copies:
+            source = given[-1]
+            queued = kwargs.get("non_blocking") and any(source is tensor for tensor in self.pinned)
+            if not queued:
+                self._note(func, "copies between host and device, and waits")
+        elif "cuda" in devices and (WAITING_TAGS & set(func.tags) or "linalg" in func.name()):
+            if self.inside[-1] not in MAY_WAIT:
+                self._note(func, "waits for the device")
+        elif "cpu" in devices:
+            self._note(func, "has a tensor on the host")
+
+    def _note(self, func: Any, what: str) -> None:
+        frames = [
+            f
+            for f in traceback.extract_stack()
+            if f.filename.startswith("<fac") or "/fac_torch/" in f.filename
+        ]
+        line = frames[-1].line if frames else ""
+        self.found.append(f"{self.inside[-1]}: {func} {what}: {line}")
+
+
+class Numbers(TorchFunctionMode):
+    """`numpy()` of a tensor on the host, which has no numbers to give: zeros."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """As torch does it, a tensor on a device is refused."""
+        if func is not Tensor.numpy:
+            return func(*args, **(kwargs or {}))
+        tensor = args[0]
+        if tensor.device.type != "cpu":
+            raise TypeError(f"can't convert {tensor.device} device type tensor to numpy")
+        return np.zeros(
+            tuple(tensor.shape), {torch.float32: "f4", torch.float64: "f8"}.get(tensor.dtype, "i8")
+        )
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Everything inside is about tensors that are nowhere."""
+    with FakeTensorMode(allow_non_fake_inputs=True), Watch() as watch, Numbers():
+        yield watch
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
