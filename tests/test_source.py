@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+from itertools import product
 from pathlib import Path as FilePath
 from types import SimpleNamespace
 
@@ -72,6 +74,24 @@ REFUSED = {
         "a: 0b11",
         "FAC108",
         "`0b11` is a number to some readers of YAML and text to others",
+        (1, 4),
+    ),
+    "leading zero": (
+        "a: 010",
+        "FAC108",
+        "`010` is octal to some readers of YAML and decimal to others",
+        (1, 4),
+    ),
+    "octal number": (
+        "a: 0o10",
+        "FAC108",
+        "`0o10` is a number to some readers of YAML and text to others",
+        (1, 4),
+    ),
+    "hexadecimal number with a sign": (
+        "a: -0x1f",
+        "FAC108",
+        "`-0x1f` is a number to some readers of YAML and text to others",
         (1, 4),
     ),
     "large integer": ("a: 9223372036854775808", "FAC108", None, (1, 4)),
@@ -150,11 +170,11 @@ def test_refused(text: str, code: str, message: str | None, place: tuple[int, in
 
 
 ACCEPTED = {
-    "exponent": ("a: 1e-3", 0.001),
+    "exponent": ("a: [1e-3, 1.e2, .5e1, 1E+1, 01.5]", (0.001, 100.0, 5.0, 10.0, 1.5)),
     "words": ("a: [on, no, yes, off]", ("on", "no", "yes", "off")),
     "booleans": ("a: [true, False]", (True, False)),
     "nulls": ("a: [~, null, ]", (None, None)),
-    "integers": ("a: [010, 0o17, 0x1f, -1]", (10, 15, 31, -1)),
+    "integers": ("a: [10, 0, 0x1f, -1, +1, -0]", (10, 0, 31, -1, 1, 0)),
     "times": ("a: 12:30", "12:30"),
     "quoted": ("a: ['784', \"1e3\", '<<']", ("784", "1e3", "<<")),
     "tagged text": ("a: !!str 5", "5"),
@@ -179,10 +199,65 @@ def test_accepted(text: str, value: object) -> None:
     assert type(document.data["a"]) is type(value)
 
 
+YAML_11 = (
+    # https://yaml.org/type/int.html and float.html, with the base of each form
+    (r"[-+]?0b[0-1_]+", 2),
+    (r"[-+]?0[0-7_]+", 8),
+    (r"[-+]?(?:0|[1-9][0-9_]*)", 10),
+    (r"[-+]?0x[0-9a-fA-F_]+", 16),
+    (r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?", None),
+)
+YAML_12 = (
+    # https://yaml.org/spec/1.2.2/#1032-tag-resolution
+    (r"[-+]?[0-9]+", 10),
+    (r"0o[0-7]+", 8),
+    (r"0x[0-9a-fA-F]+", 16),
+    (r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", None),
+)
+
+
+def resolved(text: str, forms: tuple[tuple[str, int | None], ...]) -> float | str:
+    """What a reader of one version of YAML takes a plain scalar for."""
+    for pattern, base in forms:
+        if re.fullmatch(pattern, text):
+            digits = re.sub("^([-+]?)0[box]", r"\1", text.replace("_", ""))
+            return float(digits) if base is None else int(digits if digits[-1:].isalnum() else "0", base)
+    return text
+
+
+def test_a_number_is_the_same_number_to_every_reader_of_yaml() -> None:
+    """All short scalars that begin like a number. `1e3` alone is text to YAML 1.1, and a number in JSON."""
+    parts = [("", "+", "-"), ("0", "1", "8", "."), *[("", *"0178xobe_.:")] * 3]
+    texts = sorted({t for t in map("".join, product(*parts)) if t[-1] not in ":+-." or t[-1:] == "."})
+    document = parse_text("a:\n" + "".join(f"  - {text}\n" for text in texts if text not in ("-", "+")))
+    refused = {d.path[1]: d.message for d in document.diagnostics}
+    assert len(texts) == len(document.data["a"]) > 5000
+    for index, (text, value) in enumerate(zip(texts, document.data["a"], strict=True)):
+        old, new = resolved(text, YAML_11), resolved(text, YAML_12)
+        if index in refused:
+            # neither version has `+0o7` or `0_8` for a number, and ruamel.yaml does
+            assert old != new or "_" in text or re.match("[-+]?0[0-7]|[-+]0o", text), text
+            assert " to some readers of YAML" in refused[index] or "_" in text, text
+        elif isinstance(value, str):
+            assert new == text == value, text
+        else:
+            assert value == new, text
+            assert value == old or (old == text and "e" in text), text
+
+
 @pytest.mark.parametrize(
     ("text", "help"),
     [
         ("a: 1\n---\nb: 2\n", "one file holds one spec: put the second one in a file of its own"),
+        ("a: 010", "write `10`, or `8`"),
+        ("a: -017", "write `-17`, or `-15`"),
+        ("a: 007", "write `7`"),
+        ("a: 08", "write `8`"),
+        ("a: 0o10", "write `8`"),
+        ("a: 0b1_0", "write `2`"),
+        ("a: +0x1f", "write `31`"),
+        ("a: 1_000", "write `1000`"),
+        ("a: 1_0.5", "write `10.5`"),
         ("a:\t1\n", "write spaces, both to indent and behind `:`"),
         ("a:\n\tb: 1\n", "write spaces, both to indent and behind `:`"),
     ],

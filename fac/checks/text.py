@@ -125,8 +125,9 @@ Good, as the whole file:
 The text is YAML, but uses something that no spec needs.
 
 A spec is a mapping of text keys to text, finite numbers, booleans, lists and mappings. Tags, dates, binary data,
-merge keys and data that holds itself are refused, and so are texts of extreme depth or size: they read differently
-in different parsers, cannot be said in JSON, or can make a reader run out of memory.
+merge keys, numbers such as `010`, `0o10` and `1_000`, and data that holds itself are refused, and so are texts of
+extreme depth or size: they read differently in different parsers, cannot be said in JSON, or can make a reader run
+out of memory.
 
 Bad:
 

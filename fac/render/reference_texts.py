@@ -17,6 +17,18 @@ tables * marks keys that must be given. What comes in several kinds is a mapping
 losses, feedback operators, schedules, initial laws and probes have a `kind`, feedback rules, update rules and the ways
 in which feedback learns a `rule`, data a `source`. Headings show it: `loss: {{kind: cross_entropy}}`. The keys of the
 table below a heading stand beside it: `update: {{rule: sgd, lr: 0.1}}`.
+
+Values mean what YAML 1.2 says. A number has to be the same number to all readers of YAML:
+
+| written | is |
+|---|---|
+| `10`, `+1`, `-0`, `0x1f`, `0.5`, `.5`, `1.`, `01.5` | a number |
+| `1e3`, `1e-3` | a number, as in JSON; to YAML 1.1 it is text without a point |
+| `010`, `007`, `0o10`, `0b10`, `-0x1f`, `1_000`, `1_0.5` | refused: octal, binary, or text to some |
+| `.inf`, `-.inf`, `.nan`, `1e999`, whole numbers from 2⁶³ on, `2026-01-01` | refused: no value of a spec is one |
+| `true`, `True`, `TRUE`, `false`, …; `null`, `Null`, `NULL`, `~`, nothing | what they say |
+| `yes`, `No`, `on`, `off`, `y`, `12:30`, `1:30` | text: refused where a boolean or a number must stand |
+| anything in quotes | text |
 """
 EXAMPLE = """\
 fac: 1                          # version of the format

@@ -23,15 +23,14 @@ from fac.source.yaml import Node, compose
 
 _YAML_TAG = "tag:yaml.org,2002:"
 
-# What text without quotes means in YAML 1.2, as ruamel.yaml reads it: `010` is ten. `1_000` and `0b11` are numbers to
-# ruamel.yaml and text to the letter of YAML 1.2, so they are refused.
+# What text without quotes means in YAML 1.2, and what is a number to some reader: `_SURE` says which of them to all.
 _MEANING = re.compile(
     r"""
     (?P<bool> true|True|TRUE|false|False|FALSE )
     | (?P<float>
         [-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
         | [-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
-        | [-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?
+        | [-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?
         | [-+]?\.(?:inf|Inf|INF)
         | \.(?:nan|NaN|NAN) )
     | (?P<int> (?=[-+0-9])
@@ -45,6 +44,11 @@ _MEANING = re.compile(
     """,
     re.VERBOSE,
 )
+
+# The whole numbers that are the same to the letter of YAML 1.1 and of 1.2. `010` is eight to the one and ten to the
+# other, which have `0o10`, `0b11`, `-0x1f` and `1_000` for text to the other or the one.
+_SURE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
+_OCTAL = re.compile(r"[-+]?0[0-7]+")
 
 
 def load(text: str) -> tuple[object, Walk]:
@@ -175,8 +179,6 @@ class Walk:
 
     def _integer(self, text: str, path: Path) -> Any:
         digits = text.replace("_", "").lower()
-        if "_" in text or "0b" in digits:
-            return self._ambiguous(text, path)
         # Checked before conversion: Python refuses thousands of digits with an exception of its own.
         if len(digits) > 70 and digits.lstrip("+-").isalnum():
             return self._reject(path, f"the whole number `{short(text)}` is too large")
@@ -186,22 +188,28 @@ class Walk:
             return self._reject(path, f"`{short(text)}` is not a whole number")
         if abs(value) >= MAX_INTEGER:
             return self._reject(path, f"the whole number `{short(text)}` is too large")
-        return value
+        if _SURE.fullmatch(text):
+            return value
+        if not _OCTAL.fullmatch(text):
+            return self._ambiguous(text, path, str(value))
+        octal = int(digits, 8)
+        help = f"write `{value}`" if octal == value else f"write `{value}`, or `{octal}`"
+        return self._reject(
+            path, f"`{text}` is octal to some readers of YAML and decimal to others", help=help
+        )
 
     def _float(self, text: str, path: Path) -> Any:
         if "_" in text:
-            return self._ambiguous(text, path)
+            return self._ambiguous(text, path, text.replace("_", ""))
         try:
             value = float(re.sub(r"\.(inf|nan)$", r"\1", text.replace("_", "").lower()))
         except ValueError:
             return self._reject(path, f"`{short(text)}` is not a number")
         return value if isfinite(value) else self._reject(path, f"`{short(text)}` is not a finite number")
 
-    def _ambiguous(self, text: str, path: Path) -> Any:
-        digits = "".join(c for c in text if c != "_")
-        help = f"write `{short(digits)}`" if "0b" not in digits.lower() else "write it with decimal digits"
+    def _ambiguous(self, text: str, path: Path, meant: str) -> Any:
         message = f"`{short(text)}` is a number to some readers of YAML and text to others"
-        return self._reject(path, message, help=help)
+        return self._reject(path, message, help=f"write `{short(meant)}`")
 
     def _reject_tag(self, node: Node, path: Path) -> Any:
         tag = short(node.tag.replace(_YAML_TAG, "!!"))

@@ -252,7 +252,7 @@ def test_results_that_are_hardly_ones_are_marked(run: Run, spec: Path) -> None:
     assert [one["warnings"] for one in found["runs"][2:]] == [[], []]
     assert "warning: the loss rose to " in err
     lines = run("compare", spec, *QUICK, *wild)[1].splitlines()
-    assert [" ! " in line for line in lines] == [False, True, False, True]
+    assert [" !" in line for line in lines[:4]] == [False, True, False, True]
     assert lines[3].startswith(" ! bp, seed 0: the loss rose to ")
     assert lines[3].endswith("(also seed 1)")
 
