@@ -111,7 +111,7 @@ CLAIMS = (("ldfa oja_kp", 10, "bp", "sgd 0.05", 0.7), ("ldfa normative", 64, "bp
 @cache
 def images() -> Dataset:
     """Fashion-MNIST, once per process."""
-    return data.load(fac.load(ROWS[0].spec(0)).data)  # type: ignore[arg-type]
+    return data.load(fac.load(ROWS[0].spec(0)).data, precision="float32")  # type: ignore[arg-type]
 
 
 def run(spec: Plain) -> Plain:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from fac.backend.compiled import Array, Compiled
 from fac.diagnostics import FacError
 
@@ -52,7 +54,7 @@ def completed(
         steps: that the state has seen.
 
     Raises:
-        FacError: of feedback or optimiser state that belongs together a part is missing.
+        FacError: of feedback or optimiser state that belongs together a part is missing, or a parameter is not finite.
     """
     slots = {slot.name: slot for slot in compiled.state}
     missing = tuple(name for name in slots if name not in arrays)
@@ -69,6 +71,13 @@ def completed(
                 f"the state has {listed(here)}, but not {listed(gone)}, which belongs together: give all of it or none"
             )
     fresh = any(_group(name, slots) == OPTIMISER for name in missing)
+    bad = [
+        slot.name for slot in compiled.state if slot.parameter and not np.isfinite(arrays[slot.name]).all()
+    ]
+    if bad:
+        raise FacError(
+            f"nothing can be derived from {listed(bad)}: there are numbers in it that are not finite"
+        )
     return {**compiled.initial(arrays), **arrays}, 0 if fresh else steps, missing
 
 

@@ -81,6 +81,16 @@ def test_what_belongs_together_comes_together() -> None:
             artifact.open({n: a for n, a in whole.items() if n != gone}, derive=True)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_give_no_feedback(bad: float) -> None:
+    given = weights(0)
+    given["fc2.weight"][1, 2] = bad
+    with pytest.raises(
+        FacError, match=r"^nothing can be derived from `fc2.weight`: there are numbers in it that are not"
+    ):
+        made("local", 2).open(given, derive=True)
+
+
 def test_the_number_of_steps_goes_with_the_optimiser() -> None:
     """Adam's corrections are for means that began at zero so many steps ago."""
     artifact = made("normative", 2)
