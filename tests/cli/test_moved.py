@@ -123,6 +123,18 @@ def test_a_folder_that_moved_alone_asks_for_the_data(run: Run, project: Path, tm
     assert "the training data are not those that this run began with" in out + err
 
 
+def test_a_spec_that_is_named_says_where_its_data_are(run: Run, project: Path, tmp_path: Path) -> None:
+    """From then on, too: the run has the way to the data that it went on with."""
+    assert run("train", project / "specs" / "s.yaml", *REFERENCE, "--out", "a")[0] == 0
+    project.rename(tmp_path / "new")
+    assert run("train", "--resume", "a", "--set", "train.epochs=5")[0] == 2
+    assert run("train", "new/specs/s.yaml", "--resume", "a", "--set", "train.epochs=5")[0] == 0
+    os.chdir(tmp_path / "new")
+    for folder in ("../a", tmp_path / "a"):
+        assert run("train", "--resume", folder, "--set", "train.epochs=6")[0] == 0
+        assert run("export", folder, "-o", "model.onnx", "--device", "cpu")[0] == 0
+
+
 def test_nothing_that_is_kept_names_the_machine(run: Run, project: Path, tmp_path: Path) -> None:
     """`proj/runs/a` could be published as it is."""
     os.chdir(project)
