@@ -31,6 +31,8 @@ class Routing:
         to: dict[Value, list[Injection]] = {}
         cut: set[Value] = set()
         self.subspace_errors: dict[str, Value] = {}
+        self.read: dict[str, Value] = {}
+        """What subspaces read of them; all routes from one share it."""
         for index, route in enumerate(self.program.routes):
             injection = self._injection(index, route)
             if route.through:
@@ -65,8 +67,7 @@ class Routing:
 
     def _injection(self, index: int, route: Route) -> Injection:
         def send(b: Builder, error: Value) -> Value:
-            with self._owned(route):
-                return self._send(b, index, route, error)
+            return self._send(b, index, route, error)
 
         root = self.program.root(route.source)
         assert root is not None
@@ -78,20 +79,26 @@ class Routing:
         self.used[index] = error
         kind = kind_of("fac.feedback", route.matrix)
         assert route.ends is not None
-        sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, self._weight(route))
-        made(kind.apply, sent, Type((N, route.ends.writes)), route.node)
+        with self._owned(route):
+            sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, self._weight(route))
+            made(kind.apply, sent, Type((N, route.ends.writes)), route.node)
+            if sent is error:
+                # An op of its own, as for layers: the step tells that the error took this route.
+                sent = b.emit("reshape", sent, shape=sent.type.shape)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
         return b.reshape(sent, self._receiver(route).type.shape)
 
     def _read(self, b: Builder, source: str, error: Value) -> Value:
         """The error as rows; projected if the source is a subspace."""
-        rows = b.rows(error)
         subspace = self.program.subspace.get(source)
         if subspace is None:
-            return rows
-        self.subspace_errors[source] = rows
-        return b.named(b.matmul(rows, self.trace.read(subspace.tensors)["P"], tb=True), f"{source}.read")
+            return b.rows(error)
+        if source not in self.read:
+            rows = self.subspace_errors[source] = b.rows(error)
+            s = b.matmul(rows, self.trace.read(subspace.tensors)["P"], tb=True)
+            self.read[source] = b.named(s, f"{source}.read")
+        return self.read[source]
 
     def _receiver(self, route: Route) -> Value:
         if route.through:

@@ -69,7 +69,6 @@ def show(
     if kind is not None or bare or light:
         raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
     from fac.build.costs import cost as count
-    from fac.build.costs import optimised_step
     from fac.render import expand as long_form
     from fac.render import show as render
     from fac.render.lineage import Lineage
@@ -84,7 +83,7 @@ def show(
         click.echo(render.step_after(program, after), nl=False)
         return
     counted = count(program, batch or program.spec.train.batch)
-    lineage = Lineage(program, optimised_step(program))
+    lineage = Lineage(program)
     if as_json:
         click.echo(json_text(render.as_json(program, lineage, counted)))
         return

@@ -7,19 +7,20 @@ tensor belongs to, and what its learning rule is called.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fac.build.functions import all_tensors
+from fac.build.functions import all_tensors, routed
 from fac.build.routing import constant
 from fac.build.updating import Plan, plan
+from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.program import LOSS, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.program.tensors import Role, Tensor
 from fac.render.operators import Owner, describe, rule_name
 from fac.step.cost import state_inputs
-from fac.step.ir import Function, Op, Phase, Value
+from fac.step.ir import Op, Phase, Value
 
 LOSS_ERROR = "loss error"
 OPENED = 4
@@ -75,8 +76,20 @@ class Update:
 class Lineage:
     """The step function of a program, read backwards."""
 
-    def __init__(self, program: Program, step: Function) -> None:
-        self.program, self.step = program, step
+    def __init__(self, program: Program) -> None:
+        """Build the step, without the passes that make it shorter: routes would lose ops that tell of them.
+
+        Args:
+            program: without findings of the severity `error`.
+        """
+        routing, outputs, _ = routed(program)
+        self.program, self.step = program, drop_dead(routing.trace.b.finish("step", outputs))
+        step = self.step
+        exact = {id(route) for route in program.routes if is_weight(route)}
+        self.routes = {
+            op: r for op, r in routing.owner.items() if isinstance(r, Route) and id(r) not in exact
+        }
+        """Which operator wrote an op; those that are the transposed weight itself are no detour."""
         self.made = {op.result: op for op in step.ops}
         self.outputs = dict(step.outputs)
         self.state = frozenset(value.name for value in state_inputs(step))
@@ -118,28 +131,24 @@ class Lineage:
                 ways.append(Way((), (), part.name, part) if part in self.landmarks else self._way(part))
         return Arrival(way, tuple(ways))
 
-    def ways(self, node: Node, error: Value) -> list[tuple[Way, tuple[str, ...]]]:
+    def ways(self, error: Value) -> list[tuple[Way, tuple[str, ...]]]:
         """The ways on which an error arrives, each with the joins that it passes before its first operator.
 
-        Joins have no row of their own in a table of layers, so that what lies above them is told here.
+        Each goes on to the loss or to a layer that learns: joins and frozen layers have no error of their own to tell.
         """
         found: list[tuple[Way, tuple[str, ...]]] = []
-        queue: list[tuple[Way | None, Value, tuple[str, ...]]] = [(None, error, ())]
+        queue: list[tuple[Way, Value, tuple[str, ...]]] = [(Way((), (), error.name, error), error, ())]
         while queue:
             whole, value, joins = queue.pop(0)
             arrival = self.arrival(value)
-            opened = (arrival.common,) if arrival.common and arrival.common.operators else arrival.ways
-            if whole is not None and len(found) + len(queue) + len(opened) > OPENED:
+            if value is not error and len(found) + len(queue) + len(arrival.ways) > OPENED:
                 found.append((whole, joins))
                 continue
-            joins += self._joins(value.name)
-            for way in opened:
-                if (
-                    way.value is None
-                    or way.operators
-                    or not self._joins(way.start)
-                    or self.stateless(node, way)
-                ):
+            if not whole.operators:
+                joins += self._joins(value.name)
+            passed = (*whole.operators, *(arrival.common.operators if arrival.common else ()))
+            for way in (replace(way, operators=(*passed, *way.operators)) for way in arrival.ways):
+                if way.value is None or self._told(way):
                     found.append((way, joins))
                 else:
                     queue.append((way, way.value, joins))
@@ -150,17 +159,18 @@ class Lineage:
         node = self.program.by_name.get(layer_of(error))
         return () if node is None or node.weighted else (node.name,)
 
-    def stateless(self, node: Node, way: Way) -> Route | None:
-        """A route to or above a layer whose operator leaves no op with a matrix behind, such as the identity."""
-        start = self.called(layer_of(way.start))
-        # What goes through a layer arrives below it, and a direct route at its own layer.
-        here = (route for route in self._stateless if (route.node == node.name) != route.through)
-        return next((route for route in here if self.called(route.source) == start), None)
+    def _told(self, way: Way) -> bool:
+        """Whether a way begins with an error that a table of layers tells, or the reading of a subspace."""
+        node = self.program.by_name.get(layer_of(way.start))
+        # The error at a join may be that of a layer below it, too: then its row tells it, once an operator is passed.
+        alike = node is not None and (node.weighted or bool(way.operators))
+        return node is None or (alike and way.value in self._learned_from)
 
     @cached_property
-    def _stateless(self) -> list[Route]:
-        found = (route for route in self.program.routes if not route.tensors and not is_weight(route))
-        return sorted(found, key=lambda route: route.through)
+    def _learned_from(self) -> frozenset[Value]:
+        return frozenset(
+            error for node in self.program.weighted for t in node.tensors for error in self.arriving(t)
+        )
 
     def called(self, source: str) -> str:
         """A source by one of its names: the error of the output is that of the loss."""
@@ -203,9 +213,12 @@ class Lineage:
         return error and value not in self._constant
 
     def _owner(self, op: Op) -> Owner | None:
-        """Whose state an op reads. An operator that reads the weight which it replaces is no exact pass."""
+        """Whose matrix an op reads, or whose operator it is: one without matrices, or made of the weight."""
         name = next((self._read[v] for v in op.operands if v in self._read), "")
-        return self._instead.get(name) or self.owner.get(name)
+        owner, route = self.owner.get(name), self.routes.get(op)
+        if route is None or isinstance(owner, Route | Subspace):
+            return owner
+        return route if owner is not None or not route.tensors else None
 
     @cached_property
     def _constant(self) -> frozenset[Value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fac.build.costs import Cost, StepCost
@@ -23,7 +23,7 @@ HEADER = ("layer", "kind", "output", "params", "error from", "operator", "rank",
 PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
 """Those that hold multiply-adds."""
 SHOWN = 4
-"""Names of tensors that one line lists."""
+"""Names of tensors that one line lists, and layers on one way."""
 
 
 def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
@@ -127,7 +127,7 @@ def _row(program: Program, lineage: Lineage, node: Node) -> tuple[str, ...]:
     facts = _layer_data(program, lineage, node)
 
     def joined(word: Callable[[dict[str, Any]], str]) -> str:
-        return " + ".join(" <- ".join(map(word, (a, *a["above"]))) for a in facts["error"]) or "-"
+        return " + ".join(" <- ".join(_short(map(word, (a, *a["above"])))) for a in facts["error"]) or "-"
 
     return (
         node.name,
@@ -139,6 +139,12 @@ def _row(program: Program, lineage: Lineage, node: Node) -> tuple[str, ...]:
         joined(lambda hop: f"{hop['rank']}/{hop['full_rank']}" if hop["rank"] else "-"),
         facts["update"],
     )
+
+
+def _short(words: Iterable[str]) -> list[str]:
+    """The first few of many frozen layers, say; JSON has them all."""
+    known = list(words)
+    return [*known[:SHOWN], "..."] if len(known) > SHOWN else known
 
 
 def _from(hop: dict[str, Any]) -> str:
@@ -169,17 +175,15 @@ def _layer_data(program: Program, lineage: Lineage, node: Node) -> dict[str, Any
         "inputs": list(node.inputs),
         "output": list(node.shape),
         "parameters": sum(t.size for t in node.tensors),
-        "error": [_arrival(lineage, node, *way) for error in errors for way in lineage.ways(node, error)],
+        "error": [_arrival(lineage, *way) for error in errors for way in lineage.ways(error)],
         "update": ", ".join(dict.fromkeys(rules)) or "-",
     }
 
 
-def _arrival(lineage: Lineage, node: Node, way: Way, joins: tuple[str, ...]) -> dict[str, Any]:
+def _arrival(lineage: Lineage, way: Way, joins: tuple[str, ...]) -> dict[str, Any]:
     """The operators that an error passed, the nearest first; `via` are the joins before it."""
-    without = lineage.stateless(node, way)
-    owners = way.operators or ((without,) if without else ())
     exact = {"from": layer_of(way.start), "operator": "exact", "rank": None, "full_rank": None}
-    first, *above = [_hop(lineage, owner) for owner in owners] or [exact]
+    first, *above = [_hop(lineage, owner) for owner in way.operators] or [exact]
     return first | {"via": list(joins), "above": above}
 
 

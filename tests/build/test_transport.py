@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fac.build.costs import cost, optimised_step
+from fac.build.costs import cost
 from fac.build.transport import transport
 from fac.checks import run_checks
 from fac.feedback.kolen_pollack import KOLEN_POLLACK
@@ -63,7 +63,7 @@ def refused(feedback: Any, layers: Any = NET) -> tuple[list[str], set[str]]:
     """The layers with weight transport, and the findings if it is forbidden. Show, JSON and diff say the same."""
     program = lowered(spec(layers, feedback))
     found = transport(program).layers(program)
-    lineage, counted = Lineage(program, optimised_step(program)), cost(program, 2)
+    lineage, counted = Lineage(program), cost(program, 2)
     data = json.loads(json.dumps(show.as_json(program, lineage, counted)))
     assert data["weight_transport"] == found
     assert f"weight transport: {', '.join(found) or 'none'}\n" in show.layers(program, lineage, counted)

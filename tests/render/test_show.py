@@ -6,22 +6,27 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given, settings
 
 import fac
 import fac.program.lower as lower_module
 from fac import plugins
 from fac.build.costs import cost, optimised_step
+from fac.build.functions import routed
 from fac.build.transport import transport
-from fac.diagnostics import FacError
+from fac.checks import run_checks
+from fac.diagnostics import FacError, Severity
 from fac.feedback.random import RANDOM, Random
 from fac.program.kinds import Learned, MatrixKind, Signals
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render import show
 from fac.render.lineage import Lineage
+from fac.render.operators import Owner
 from fac.spec.feedback import Matrix
 from fac.step.builder import Builder
 from fac.step.text import to_text
+from tests.checks.test_flow import specs
 
 LAYERS = (
     {"kind": "linear", "name": "fc1", "out": 3},
@@ -53,7 +58,7 @@ def program(feedback: Any, layers: Any = LAYERS, **fields: Any) -> Program:
 
 
 def lineage(made: Program) -> Lineage:
-    return Lineage(made, optimised_step(made))
+    return Lineage(made)
 
 
 def chains(made: Program) -> dict[str, str]:
@@ -313,23 +318,28 @@ def test_settings_of_groups_are_told() -> None:
         " adam (lr 0.01, beta1 0.8): logits.bias",
         " sgd (lr 0.2): logits.feedback.Q",
     ]
-    settings = {u["name"]: u["settings"] for u in show.as_json(made, lineage(made), cost(made, 2))["updates"]}
-    assert settings["fc1.bias"] == {
+    told_settings = {
+        u["name"]: u["settings"] for u in show.as_json(made, lineage(made), cost(made, 2))["updates"]
+    }
+    assert told_settings["fc1.bias"] == {
         "rule": "sgd",
         "lr": 0.1,
         "momentum": 0.0,
         "nesterov": False,
         "weight_decay": 0.0,
     }
-    assert (settings["fc1.weight"]["lr"], settings["logits.bias"]["rule"]) == (0.05, "adam")
-    assert settings["logits.feedback.P"] is None
+    assert (told_settings["fc1.weight"]["lr"], told_settings["logits.bias"]["rule"]) == (0.05, "adam")
+    assert told_settings["logits.feedback.P"] is None
 
 
-def test_identity_leaves_no_op_but_is_named_in_the_table() -> None:
+def test_an_operator_without_state_is_named() -> None:
     layers = ({"kind": "linear", "name": "fc1", "out": 2}, *LAYERS[1:])
     made = program({"routes": ({"to": "fc1", "matrix": {"kind": "identity"}},)}, layers)
     assert rows(made)["fc1"] == ["loss (direct)", "identity", "-", "sgd"]
-    assert chains(made)["fc1.weight"] == "<- sgd <- fc1.error x input <- relu' <- loss error"
+    assert (
+        chains(made)["fc1.weight"]
+        == "<- sgd <- fc1.error x input <- relu' <- identity (fc1.feedback) <- loss error"
+    )
 
 
 def test_normative_learning_reads_the_weight() -> None:
@@ -444,3 +454,20 @@ def test_a_skip_over_everything_is_told_once_per_join() -> None:
 )
 def test_binary(size: int, text: str) -> None:
     assert show.binary(size) == text
+
+
+@settings(deadline=None, max_examples=150)
+@given(specs())
+def test_every_route_that_is_used_stands_in_the_table(spec: dict[str, Any]) -> None:
+    """At a layer that learns by it, whatever joins and frozen layers lie between."""
+    made = lower(fac.load({k: v for k, v in spec.items() if k != "constraints"}))
+    if any(finding.rule.severity is Severity.ERROR for finding in run_checks(made)):
+        return
+    found = lineage(made)
+    told: list[Owner] = []
+    for node in made.nodes:
+        for error in dict.fromkeys(error for tensor in node.tensors for error in found.arriving(tensor)):
+            for way, _ in found.ways(error):
+                told += way.operators
+    used = [made.routes[index] for index in routed(made)[0].used]
+    assert [route for route in used if route not in told] == []

@@ -33,7 +33,7 @@ class Side:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.step: Function = optimised_step(program)
-        self.lineage = Lineage(program, self.step)
+        self.lineage = Lineage(program)
 
     @cached_property
     def routes(self) -> tuple[Route, ...]:
@@ -71,12 +71,12 @@ class Side:
             arrival = self.lineage.arrival(error)
             common = arrival.common
             ways = (common,) if common is not None and common.operators else arrival.ways
-            found |= dict.fromkeys(self._source(node, way) for way in ways)
+            found |= dict.fromkeys(self._source(way) for way in ways)
         return tuple(sorted(found, key=lambda source: (source.name, source.by)))
 
-    def _source(self, node: Node, way: Way) -> Source:
+    def _source(self, way: Way) -> Source:
         """What the nearest operator on the way reads, or where the way begins if it has none."""
-        match way.operators[0] if way.operators else self.lineage.stateless(node, way):
+        match way.operators[0] if way.operators else None:
             case Node(name=name):
                 return Source(name, "exact")
             case Subspace(name=name):
