@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from fac.cli.output import tell
+from fac.cli.output import any_encoding, echo, tell
 from fac.diagnostics import FacError, SpecError
 
 COMMANDS = (
@@ -64,16 +64,17 @@ def main() -> None:
     if sys.stdout is None:
         tell("standard output is closed: nothing could be printed")
         sys.exit(2)
+    any_encoding()
     try:
         sys.exit(fac.main(prog_name="fac", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        error.show(sys.stderr)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("fac: interrupted", err=True)
+        echo("fac: interrupted", err=True)
         sys.exit(130)
     except SpecError as error:
-        click.echo(error, err=True)
+        echo(error, err=True)
         sys.exit(1)
     except FacError as error:
         tell(error)
@@ -94,7 +95,7 @@ def main() -> None:
 
         whose = blamed(error) or "internal error, please report it"
         tell(f"{whose}: {type(error).__name__}: {error}")
-        click.echo("     (FAC_TRACEBACK=1 shows where)", err=True)
+        echo("     (FAC_TRACEBACK=1 shows where)", err=True)
         sys.exit(2)
 
 

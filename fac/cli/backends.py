@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -84,7 +85,7 @@ def backends_(as_json: bool) -> None:
             }
             for f in all_found
         ]
-        click.echo(json_text({"backends": rows}))
+        echo(json_text({"backends": rows}))
         return
     table = [
         (
@@ -95,7 +96,7 @@ def backends_(as_json: bool) -> None:
         )
         for f in all_found
     ]
-    click.echo(columns(("backend", "devices", "precision", "what it is"), table))
+    echo(columns(("backend", "devices", "precision", "what it is"), table))
 
 
 COMMAND = backends_

@@ -13,7 +13,7 @@ import click
 from fac import pipeline, source
 from fac.cli import ci
 from fac.cli.backends import not_empty
-from fac.cli.output import colored, is_spec, tell, write
+from fac.cli.output import colored, echo, is_spec, pass_on, tell, write
 from fac.diagnostics import FacError, Severity
 from fac.lint.files import STDIN, Files
 from fac.lint.run import Linted, linted
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 COUNTABLE = ("full", "concise", "json", "github")
 """Formats beside which, or in whose place, a table of counts does no harm."""
+FOR_PEOPLE = ("full", "concise")
+"""The other formats are read by programs."""
 
 
 @click.command("check")
@@ -101,14 +103,16 @@ def COMMAND(**given: Any) -> None:
     if fixing is not None and passed_on:
         if files.stdin_name in files.excluded:
             fixing.shown.append(sys.stdin.buffer.read())
-        click.echo(fixing.output, nl=False)
+        pass_on(fixing.output)
     color = colored(err=passed_on) and asked.output_file is None
     report = Report(tuple(checked), tuple(files.unreadable), color, asked.quiet, ci.top())
     text = _statistics(shown_as, report) if asked.statistics else render(shown_as, report)
     if asked.output_file is not None:
         write(asked.output_file, f"{text}\n" if text else "")
+    elif text and (passed_on or shown_as in FOR_PEOPLE):
+        echo(text, err=passed_on)
     elif text:
-        click.echo(text, err=passed_on)
+        pass_on(f"{text}\n")
     for note in [] if asked.quiet else _notes(asked, files, lookup, report, fixing):
         tell(note)
     _tell(files.unreadable)
@@ -238,7 +242,7 @@ def _end_of_diff(asked: Asked, fixing: Fixing, unreadable: list[tuple[str, str]]
     if asked.output_file is not None:
         write(asked.output_file, fixing.output)
     else:
-        click.echo(fixing.output, nl=False)
+        pass_on(fixing.output)
     if not asked.quiet:
         tell(fixing.note if fixing.count else "there is nothing to fix")
     _tell(unreadable)

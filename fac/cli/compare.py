@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
+from fac.cli.output import echo
 from fac.cli.train import INTERRUPTED
 from fac.diagnostics import FacError, plain
 from fac.render.json_text import json_text
@@ -30,7 +31,7 @@ def _listed(context: click.Context, option: click.Parameter, given: tuple[str, .
     names = [name.strip() for name in ",".join(given).split(",")] if given else []
     for name, times in Counter(names).items():
         if times > 1:
-            click.echo(f"`{name}` stands {times} times in `{option.opts[0]}`: it is trained once", err=True)
+            echo(f"`{name}` stands {times} times in `{option.opts[0]}`: it is trained once", err=True)
     return tuple(dict.fromkeys(names))
 
 
@@ -85,7 +86,7 @@ def compare(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Train variants on equal terms and print mean ± standard deviation.
+    """Train variants on equal terms and print mean and standard deviation.
 
     Several SPECS are compared as they are. One is set beside backpropagation, feedback alignment and other rules
     on the same network. Seeds count up from that of the first spec.
@@ -127,9 +128,9 @@ def compare(
             "runs": runs_as_json(rows),
             "notes": notes,
         }
-        click.echo(json_text(found))
+        echo(json_text(found))
     else:
-        click.echo("\n".join([table(rows), *(f" {note}" for note in notes)]))
+        echo("\n".join([table(rows), *(f" {note}" for note in notes)]))
     if made < meant:
         context.exit(INTERRUPTED)
     if any(run.problem and not run.diverged for row in rows for run in row.runs):
@@ -190,7 +191,7 @@ class _Trainer:
                 for seed in self.seeds:
                     label = f"{variant.label} seed {seed}"
                     run = self._run(variant.seeded(seed, self.probes), seed, label, keep=bool(found))
-                    click.echo(
+                    echo(
                         f"{len(found) + (not row.runs)}/{len(variants)}  {label}  {_result(run)}", err=True
                     )
                     if not row.runs:

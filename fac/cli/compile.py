@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -68,11 +69,11 @@ def compile_(
             "directory": str(output),
             "files": files,
         }
-        click.echo(json_text(found))
+        echo(json_text(found))
         return
-    click.echo(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
+    echo(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
     for name in files:
-        click.echo(f" {(output / name).stat().st_size:>12,} bytes  {name}")
+        echo(f" {(output / name).stat().st_size:>12,} bytes  {name}")
 
 
 def earlier_files(directory: Path) -> set[str]:

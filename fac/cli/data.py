@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -54,12 +55,12 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precis
     rows = {name: {"bytes": write(output / name, split), **described(split)} for name, split in pairs}
     if as_json:
         found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
-        click.echo(json_text(found))
+        echo(json_text(found))
         return
-    click.echo(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
+    echo(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
     for name, row in rows.items():
         arrays = ", ".join(f"{key} {list(row[key]['shape'])} {row[key]['dtype']}" for key in ("x", "y"))
-        click.echo(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
+        echo(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
 
 
 def described(split: Split) -> dict[str, Any]:

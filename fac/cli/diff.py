@@ -11,7 +11,7 @@ import click
 
 from fac import pipeline, source
 from fac.cli.backends import not_empty
-from fac.cli.output import colored
+from fac.cli.output import colored, echo, pass_on
 from fac.diagnostics import SpecError
 from fac.render.json_text import json_text
 
@@ -86,19 +86,19 @@ def diff(
     errors = [spec.error for spec in (before, after) if spec and spec.error]
     if errors:
         if form == "json":
-            click.echo(json_text(files | {"compared": False, "findings": found_json(found)}))
+            echo(json_text(files | {"compared": False, "findings": found_json(found)}))
         elif form == "markdown":
             sides = (spec.checked if spec and spec.error else None for spec in (before, after))
-            click.echo(refused(title, *sides), nl=False)
+            pass_on(refused(title, *sides))
         raise SpecError("\n\n".join(map(str, errors)), tuple(d for e in errors for d in e.diagnostics))
     difference = _difference(before, after, batch)
     if form == "json":
         known = {"compared": True, **as_json(difference), "findings": found_json(found)}
-        click.echo(json_text(files | known))
+        echo(json_text(files | known))
     elif form == "markdown":
-        click.echo("\n".join(filter(None, (markdown(difference, title), found_markdown(found)))), nl=False)
+        pass_on("\n".join(filter(None, (markdown(difference, title), found_markdown(found)))))
     else:
-        click.echo(text(difference, colored(), title, as_line(found)), nl=False)
+        echo(text(difference, colored(), title, as_line(found)), nl=False)
     sys.exit(1 if exit_code and not difference.same else 0)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
+from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -111,12 +112,12 @@ def export(
         "expected_accuracy": outcome.expected,
     }
     if as_json:
-        click.echo(json_text(figures))
+        echo(json_text(figures))
         return
-    click.echo(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
+    echo(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
     for name, size in files.items():
-        click.echo(f" {size:>12,} bytes  {output.with_name(name)}")
-    click.echo(_text(outcome, precision, exported.runtime))
+        echo(f" {size:>12,} bytes  {output.with_name(name)}")
+    echo(_text(outcome, precision, exported.runtime))
 
 
 def compared(run: Callable[[Array], Array], oracle: Session, split: Split) -> Outcome:

@@ -13,6 +13,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.ci import top
+from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.lint import reading
 
@@ -62,7 +63,7 @@ def _spec(path: str, force: bool) -> None:
     _write(file, _text(STARTER), force, parents=path.endswith(SEPARATORS))
     shown = quote(str(file))
     schema = quote(str(file.parent / "fac.v1.schema.json"))
-    click.echo(
+    echo(
         f"wrote {file}\n\n"
         "next:\n"
         f"  fac check {shown}\n"
@@ -90,14 +91,14 @@ def _repository(path: str, install: str, force: bool) -> None:
         raise FacError(f"all files exist in `{folder}`: `--force` overwrites them")
     for file, template in files.items():
         if file in kept:
-            click.echo(f"kept  {file}, which exists")
+            echo(f"kept  {file}, which exists")
         else:
             # In a line of shell, and in a list of YAML.
             text = (
                 _text(template).replace("@package@", quote(install)).replace("@listed@", json.dumps(install))
             )
             _write(file, text, force, parents=True)
-            click.echo(f"wrote {file}")
+            echo(f"wrote {file}")
     enter = [] if folder.samefile(os.curdir) else [f"cd {quote(str(folder))}"]
     lines = [
         *enter,
@@ -105,13 +106,11 @@ def _repository(path: str, install: str, force: bool) -> None:
         "pre-commit install    # checks what is about to be committed",
         "fac schema > specs/fac.v1.schema.json    # completion and hover texts in editors",
     ]
-    click.echo("\nnext:\n" + "\n".join(f"  {line}" for line in lines))
+    echo("\nnext:\n" + "\n".join(f"  {line}" for line in lines))
     if top(path) != os.path.abspath(path):
-        click.echo(f"\nA CI reads its files at the top of the repository only: move them to `{top(path)}`.")
+        echo(f"\nA CI reads its files at the top of the repository only: move them to `{top(path)}`.")
     if kept:
-        click.echo(
-            "\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place."
-        )
+        echo("\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place.")
 
 
 def _text(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -10,6 +11,7 @@ from contextlib import suppress
 import click
 
 from fac.diagnostics import FacError, plain
+from fac.render.encodable import encodable
 
 
 def is_spec(file: str, paths: tuple[str, ...]) -> bool:
@@ -22,7 +24,35 @@ def is_spec(file: str, paths: tuple[str, ...]) -> bool:
 
 def tell(message: object) -> None:
     """One line on standard error, whatever names of files are in it."""
-    click.echo(f"fac: {plain(str(message))}", err=True)
+    echo(f"fac: {plain(str(message))}", err=True)
+
+
+def any_encoding() -> None:
+    """From here on nothing that is printed fails for want of a character: rich and click print, too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def echo(message: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a text for people, with escapes for what the stream cannot encode."""
+    stream = sys.stderr if err else sys.stdout
+    text = encodable(str(message), getattr(stream, "encoding", None) or "utf-8")
+    # The stream is named: by itself click takes one of its own, in UTF-8, if the encoding is ASCII.
+    click.echo(text, file=stream, nl=nl)  # noqa: TID251
+
+
+def pass_on(content: str | bytes) -> None:
+    """Print what other programs read: pictures, pages, patches, specs. It is UTF-8 whatever the encoding is.
+
+    JSON and XML say so, YAML and the formats of CIs are read so, and no line feed becomes two characters.
+    A terminal gets text as people do.
+    """
+    if isinstance(content, str) and sys.stdout.isatty():
+        echo(content, nl=False)
+        return
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+    click.echo(data, file=sys.stdout, nl=False)  # noqa: TID251
 
 
 def colored(*, err: bool = False) -> bool:
@@ -44,7 +74,7 @@ def write(path: str, content: str | bytes) -> None:
     unfinished = f"{place}.{os.getpid()}.tmp" if whole else place
     try:
         with open(unfinished, "wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode())
+            file.write(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
         if whole:
             if os.path.exists(place):
                 os.chmod(unfinished, stat.S_IMODE(os.stat(place).st_mode))

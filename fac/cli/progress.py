@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isnan
 
-import click
-
+from fac.cli.output import echo
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
 
 
@@ -46,7 +45,7 @@ def logged() -> Iterator[None]:
 
     class Echo(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            click.echo(record.getMessage(), err=True)
+            echo(record.getMessage(), err=True)
 
     logger, handler, level = logging.getLogger("fac"), Echo(), logging.getLogger("fac").level
     logger.addHandler(handler)
@@ -69,16 +68,16 @@ class Lines(Listener):
     def began(self, plan: Plan) -> None:
         """Remember how long it will take."""
         self.plan = plan
-        click.echo(opening(plan), err=self.err)
+        echo(opening(plan), err=self.err)
 
     def ended(self, record: EpochRecord) -> None:
         """Write the line."""
         assert self.plan is not None
-        click.echo(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}", err=self.err)
+        echo(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}", err=self.err)
 
     def said(self, text: str) -> None:
         """Pass it on."""
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 class Bar(Listener):

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fac.checks.pages import BASE, Page, pages
+from fac.cli.output import echo, pass_on
 from fac.diagnostics import FacError
 from fac.render.columns import columns
 from fac.render.json_text import json_text
@@ -36,16 +37,16 @@ def COMMAND(code: str | None, every: bool, as_object: bool, markdown: bool) -> N
         raise click.UsageError("--markdown goes with --all, and without --json")
     chosen = pages() if code is None else find(code)
     if isinstance(chosen, Page):
-        click.echo(json_text(_object(chosen)) if as_object else f"{_text(chosen)}{_base(chosen)}")
+        echo(json_text(_object(chosen)) if as_object else f"{_text(chosen)}{_base(chosen)}")
     elif as_object:
-        click.echo(json_text({"base": BASE, "rules": [_object(page) for page in chosen]}))
+        echo(json_text({"base": BASE, "rules": [_object(page) for page in chosen]}))
     elif markdown:
-        click.echo(render(chosen, BASE, {}), nl=False)
+        pass_on(render(chosen, BASE, {}))
     elif every:
-        click.echo("\n\n".join([_INTRODUCTION, *map(_text, chosen)]))
+        echo("\n\n".join([_INTRODUCTION, *map(_text, chosen)]))
     else:
         rows = [(p.rule.code, p.rule.severity.value, p.rule.name, p.summary) for p in chosen]
-        click.echo(columns(("code", "severity", "name", "what it catches"), rows))
+        echo(columns(("code", "severity", "name", "what it catches"), rows))
 
 
 def find(code: str) -> Page | tuple[Page, ...]:

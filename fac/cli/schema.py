@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fac.cli.output import pass_on
 from fac.render.reference import page
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import ModelSpec
@@ -17,7 +18,7 @@ from fac.spec.model import ModelSpec
 @click.option("--markdown", is_flag=True, help="The same as a page to read: every key and every kind.")
 def COMMAND(markdown: bool) -> None:
     """Print the JSON Schema of the spec, with the kinds that are installed here."""
-    click.echo(page() if markdown else json.dumps(schema(), indent=2, ensure_ascii=False), nl=not markdown)
+    pass_on(page() if markdown else json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
 
 
 def schema() -> dict[str, Any]:

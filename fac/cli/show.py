@@ -8,6 +8,7 @@ import sys
 import click
 
 from fac import pipeline
+from fac.cli.output import echo, pass_on
 from fac.diagnostics import FacError, plain
 from fac.render.json_text import json_text
 
@@ -77,19 +78,19 @@ def show(
         raise click.UsageError("--expand and --after print one text each: leave out other options")
     program = pipeline.lowered(spec, overrides)
     if expand:
-        click.echo(long_form.expanded(program), nl=False)
+        pass_on(long_form.expanded(program))
         return
     if after is not None:
-        click.echo(render.step_after(program, after), nl=False)
+        echo(render.step_after(program, after), nl=False)
         return
     counted = count(program, batch or program.spec.train.batch)
     lineage = Lineage(program)
     if as_json:
-        click.echo(json_text(render.as_json(program, lineage, counted)))
+        echo(json_text(render.as_json(program, lineage, counted)))
         return
     texts = [render.updates(lineage)] if updates else []
     texts += [render.costs(counted)] if cost else []
-    click.echo("\n".join(texts or [render.layers(program, lineage, counted)]), nl=False)
+    echo("\n".join(texts or [render.layers(program, lineage, counted)]), nl=False)
 
 
 def draw(
@@ -120,12 +121,12 @@ def draw(
     errors = tuple(d for d in run_checks(program) if d.rule.severity is Severity.ERROR)
     picture = graph.render(program, kind, bare=bare, light=light)
     if errors:
-        click.echo(full(document, errors), err=True)
+        echo(full(document, errors), err=True)
     if output == STDOUT:
-        click.echo(picture, nl=False)
+        pass_on(picture)
     else:
         write(output, picture)
-        click.echo(f"drew `{plain(output)}`{', of a spec with errors' * bool(errors)}")
+        echo(f"drew `{plain(output)}`{', of a spec with errors' * bool(errors)}")
     if errors:
         sys.exit(1)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
+from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -100,14 +101,14 @@ def train(
             session, report = _trained(job, path, as_json)
         except StoppedError as stopped:
             place = f"after step {stopped.step}, in epoch {stopped.epoch}"
-            click.echo(f"stopped {place}; go on with `fac train --resume {path}`", err=True)
+            echo(f"stopped {place}; go on with `fac train --resume {path}`", err=True)
             context.exit(INTERRUPTED)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
     if as_json:
-        click.echo(json_text(summary(job, session, report, path)))
+        echo(json_text(summary(job, session, report, path)))
     elif isinstance(report, Report):
-        click.echo(_closing(job, session, report, path))
+        echo(_closing(job, session, report, path))
     if isinstance(report, DivergedError):
         raise report
 
@@ -143,7 +144,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | Div
     kept = RunFolder(path, about, _kept_text(job, path))
     if job.checkpoint:
         for remark in _remarks(job, job.checkpoint, about):
-            click.echo(remark, err=True)
+            echo(remark, err=True)
     with shown(err=as_json) as listener, on_signals() as stop:
         try:
             return session, train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
@@ -253,7 +254,7 @@ def _job(
     # Comments of the spec hold here, too; what a team wants of its specs is for `fac check` to say.
     warnings = lint(document, Settings())
     if warnings:
-        click.echo(full(document, warnings) + "\n", err=True)
+        echo(full(document, warnings) + "\n", err=True)
     section = declared(spec.data, document.name)
     with_backend = chosen(backend)
     artifact = emit(program, with_backend, precision, document)

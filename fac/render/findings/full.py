@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from unicodedata import combining, east_asian_width
 
 from fac.diagnostics import Diagnostic, Severity, Span
+from fac.render.encodable import cells
 from fac.render.findings.report import Report, ordered, printable, where
 from fac.source import Document
 
@@ -62,13 +62,6 @@ def _snippet(line: str, span: Span) -> tuple[str, tuple[str, str]]:
     end = min(end, max(right, start + 1))
     # Tabs are copied, not counted: the terminal must indent both lines alike.
     tabs = line[left:start].split("\t")
-    indent = " " * len(mark_left) + "\t".join(" " * _columns(part) for part in tabs)
-    carets = "^" * max(1, _columns(line[start:end]))
+    indent = " " * len(mark_left) + "\t".join(" " * cells(part) for part in tabs)
+    carets = "^" * max(1, cells(line[start:end]))
     return mark_left + printable(line[left:right]) + mark_right, (indent, carets)
-
-
-def _columns(text: str) -> int:
-    """How many columns a terminal gives to a text."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
