@@ -46,9 +46,7 @@ class Routing:
         edits = Edits(
             {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
         )
-        self.reverse = Reverse(
-            trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops), counting=counting
-        )
+        self.reverse = Reverse(trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops), counting=counting)
 
     def _replaced(self, route: Route) -> tuple[Op, int]:
         """The product with the weight, and its other operand, whose error comes from elsewhere.

@@ -191,9 +191,7 @@ class _Trainer:
                 for seed in self.seeds:
                     label = f"{variant.label} seed {seed}"
                     run = self._run(variant.seeded(seed, self.probes), seed, label, keep=bool(found))
-                    echo(
-                        f"{len(found) + (not row.runs)}/{len(variants)}  {label}  {_result(run)}", err=True
-                    )
+                    echo(f"{len(found) + (not row.runs)}/{len(variants)}  {label}  {_result(run)}", err=True)
                     if not row.runs:
                         found.append(row)
                     row.runs.append(run)
