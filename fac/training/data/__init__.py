@@ -42,7 +42,9 @@ def load(data: Data, base: Path = Path(), precision: Precision = "float64") -> D
     """
     for kind in plugins.kinds("fac.data"):
         if type(data) is kind.spec:
-            dataset: Dataset = kind.load(data, base, precision)
+            dataset = kind.load(data, base, precision)
+            if not isinstance(dataset, Dataset):
+                raise plugins.misuse(kind.load, f"returns {type(dataset).__name__} where a Dataset is needed")
             return dataset
     raise FacError(
         f"no installed data source loads `{type(data).__name__}`: install the plug-in that declares it"
