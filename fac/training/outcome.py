@@ -100,9 +100,10 @@ def concerns(
     session, x, y = family.session, *family.placed(rows)
     on_train = _level(kind, session.evaluate(x, y), family.split.y[rows])
     found = []
-    untrained = _untrained(session, x, y)
-    if on_train.above(untrained) and on_test.above(untrained):
-        found.append(_risen(on_train, on_test, untrained))
+    if on_train.above(0) and on_test.above(0):
+        untrained = _untrained(session, x, y)
+        if on_train.above(untrained) and on_test.above(untrained):
+            found.append(_risen(on_train, on_test, untrained))
     if on_train.chance and on_test.chance:
         found.append(_chance(on_train, on_test))
     return tuple(found)
