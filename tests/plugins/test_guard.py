@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from fac import plugins
+from fac.backend import Precision
 from fac.diagnostics import FacError
 from fac.layers.elementwise import RELU
 from fac.plugins.guard import PluginError, guarded
@@ -28,12 +29,12 @@ class Rows(Data):
     source: Literal["rows"] = "rows"
 
 
-def source(read: Callable[[Rows, Path], Any]) -> Any:
+def source(read: Callable[[Rows, Path, Precision], Any]) -> Any:
     """A guarded data source."""
     return guarded(DataKind("rows", Rows, read), "rows 2.0", PACKAGE, "data source")
 
 
-def fails(data: Rows, base: Path) -> Dataset:
+def fails(data: Rows, base: Path, precision: Precision) -> Dataset:
     raise KeyError("rows")
 
 

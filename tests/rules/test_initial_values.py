@@ -159,17 +159,13 @@ def test_initial_values_do_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_the_number_of_threads_is_put_back() -> None:
-    setting = threads._setting()
-    assert setting is not None, "the library behind NumPy has no setting that is known here"
-    read, write = setting
-    before = read()
-    try:
-        write(2)
+    def numbers() -> set[int]:
+        return {library["num_threads"] for library in threads.blas().info() if library["user_api"] == "blas"}
+
+    with threads.blas().limit(limits=2, user_api="blas"):
         with threads.one_thread():
-            assert read() == 1
-        assert read() == 2
-    finally:
-        write(before)
+            assert numbers() == {1}
+        assert numbers() == {2}
 
 
 @pytest.mark.parametrize(("variable", "expected"), [("3", 3), ("0", None), ("all", None), (None, None)])
