@@ -12,8 +12,9 @@ from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program, Route, Subspace
+from fac.render.arrivals import Way, layer_of
 from fac.render.columns import columns
-from fac.render.lineage import Lineage, Update, Way, layer_of
+from fac.render.lineage import Lineage, Update
 from fac.render.operators import Owner, learning, symbols
 from fac.step.cost import Tally
 from fac.step.ir import Phase

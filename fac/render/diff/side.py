@@ -10,9 +10,10 @@ from fac.build.costs import backprop, backprop_cost, optimised_step
 from fac.build.functions import all_tensors
 from fac.build.transport import transport
 from fac.feedback.exact import Transpose
-from fac.program.program import Node, Program, Route, Subspace
+from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.tensors import Tensor
-from fac.render.lineage import Lineage, Way, layer_of
+from fac.render.arrivals import Way, layer_of
+from fac.render.lineage import Lineage
 from fac.step.cost import Tally, count, peak_bytes
 from fac.step.ir import Function, Phase
 
@@ -39,7 +40,7 @@ class Side:
     def routes(self) -> tuple[Route, ...]:
         """All but those that put the transposed weight in the place of the transposed weight."""
         return tuple(
-            route if route.through else replace(route, source=self.lineage.called(route.source))
+            route if route.through else replace(route, source=self._called(route.source))
             for route in self.program.routes
             if not (route.through and isinstance(route.matrix, Transpose) and route.matrix.scale == 1)
         )
@@ -47,7 +48,11 @@ class Side:
     @cached_property
     def subspaces(self) -> tuple[Subspace, ...]:
         """All, by their sources."""
-        return tuple(replace(s, of=self.lineage.called(s.of)) for s in self.program.subspaces)
+        return tuple(replace(s, of=self._called(s.of)) for s in self.program.subspaces)
+
+    def _called(self, source: str) -> str:
+        """A source by one of its names: the error of the output is that of the loss."""
+        return LOSS if source == self.program.output and source not in self.program.subspace else source
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -85,7 +90,7 @@ class Side:
                 return (
                     Source(route.source, "through")
                     if route.through
-                    else Source(self.lineage.called(route.source), "to")
+                    else Source(self._called(route.source), "to")
                 )
         return Source(layer_of(way.start), "exact")
 
