@@ -40,7 +40,7 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precis
     """Write what SPEC trains on to a folder: `train.npz` and `test.npz`, each with arrays `x` and `y`.
 
     The trainer sees the same numbers in that precision. The `run.py` of `fac compile --backend onnx` reads these
-    files, and so does a spec with `data: {source: arrays, train: …, test: …}`.
+    files, and so does a spec with `data: {source: arrays, train: A.npz, test: B.npz}`.
     """
     from fac import source
     from fac.pipeline import lowered
