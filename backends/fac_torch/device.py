@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -82,31 +83,56 @@ def float32_products(mode: str) -> Iterator[None]:
 
 
 @contextmanager
-def arithmetic(kind: str, products: str) -> Iterator[None]:
-    """The settings of a session during its calls, on a device of this kind; all are put back.
+def arithmetic(kind: str, products: str, large: bool) -> Iterator[None]:
+    """The settings of a session during its calls; all are put back.
 
     GPUs compute with denormal numbers as fast as with others, so that nothing is set for them. Nor is the precision of
     products where nothing is gained: then the process's own setting holds.
+
+    Args:
+        kind: of the device.
+        products: how float32 products are computed.
+        large: whether torch shares the work among threads.
     """
+    if kind != "cpu":
+        yield
+        return
     with (
         nullcontext() if products == "highest" else float32_products(products),
-        denormals_as_zero(in_all_threads) if kind == "cpu" else nullcontext(),
+        denormals_as_zero(in_all_threads if large else with_threads_as_they_are),
     ):
         yield
+
+
+SHARED = 32768
+"""Numbers in an array up to which torch leaves the work on it to one thread."""
+team = threading.local()
+"""How many OpenMP threads a Python thread has that came to be outside of a call."""
 
 
 def in_all_threads(function: Any, argument: Any) -> None:
     """Run a C function in this thread and in those that torch computes with.
 
     Threads of GNU's OpenMP take over the floating-point environment of the thread that first needs them, and then keep
-    it. So to set it in this one alone would leave half a product slow, and threads that come to be inside a call
-    with a setting that is never put back. Other OpenMP libraries hand the environment on each time.
+    it: to set it in this one alone would leave half a product slow. Other OpenMP libraries hand the environment on.
     """
     threads = torch.get_num_threads()
     if threads == 1 or openmp() is None:
         function(argument)
     else:
         openmp()(ctypes.cast(function, ctypes.c_void_p), argument, threads, 0)
+
+
+def with_threads_as_they_are(function: Any, argument: Any) -> None:
+    """Run a C function in this thread alone: waking the others would take longer than a step of a small network.
+
+    They are made before the first call, or those that come to be inside it would keep a setting that is not theirs.
+    """
+    threads = torch.get_num_threads()
+    if getattr(team, "size", 1) < threads:
+        in_all_threads(ctypes.CDLL(None).free, None)  # frees nothing
+        team.size = threads
+    function(argument)
 
 
 @cache

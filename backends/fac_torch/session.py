@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fac.backend import Array, Compiled, Precision, Session
 from fac.diagnostics import FacError
-from fac_torch.device import arithmetic, chosen, matmul_precision
+from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
@@ -35,6 +35,7 @@ class TorchSession(Session):
         self.tensors = {
             slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on) for slot in compiled.state
         }
+        self.large = any(tensor.numel() > SHARED for tensor in self.tensors.values())
         self.workspaces: dict[int, Any] = {}
 
     def place(self, array: Array) -> torch.Tensor:
@@ -117,7 +118,7 @@ class TorchSession(Session):
         return x, y
 
     def _arithmetic(self) -> AbstractContextManager[None]:
-        return arithmetic(self.on.type, self.matmul)
+        return arithmetic(self.on.type, self.matmul, self.large)
 
     def _workspace(self, n: int) -> Any:
         if n not in self.workspaces:

@@ -18,6 +18,7 @@ from typing import Any
 
 FLAGS = {"x86_64": (28, 0x8040), "aarch64": (0, 1 << 24)}
 """Where `fenv_t` keeps the control word on Linux, and which bits make denormal operands and results zero there."""
+MACHINE = platform.machine()
 ROOM = 64
 """Bytes, more than `fenv_t` has."""
 
@@ -38,14 +39,14 @@ def denormals_as_zero(everywhere: Everywhere | None = None) -> Iterator[None]:
     if not flag_works():
         yield
         return
-    run = everywhere or _here
+    run, c = everywhere or _here, library()
     before = ctypes.create_string_buffer(ROOM)
-    library().fegetenv(before)
-    run(library().fesetenv, _with_flag(before))
+    c.fegetenv(before)
+    run(c.fesetenv, _with_flag(before))
     try:
         yield
     finally:
-        run(library().fesetenv, before)
+        run(c.fesetenv, before)
 
 
 def _here(function: Any, argument: Any) -> None:
@@ -55,7 +56,7 @@ def _here(function: Any, argument: Any) -> None:
 @cache
 def flag_works() -> bool:
     """Whether setting the flag of this kind of machine really makes a denormal product zero."""
-    if sys.platform != "linux" or platform.machine() not in FLAGS or not hasattr(library(), "fesetenv"):
+    if sys.platform != "linux" or MACHINE not in FLAGS or not hasattr(library(), "fesetenv"):
         return False
     before = ctypes.create_string_buffer(ROOM)
     library().fegetenv(before)
@@ -72,7 +73,7 @@ def library() -> Any:
 
 
 def _with_flag(environment: Any) -> Any:
-    start, bits = FLAGS[platform.machine()]
+    start, bits = FLAGS[MACHINE]
     changed = ctypes.create_string_buffer(environment.raw, ROOM)
     struct.pack_into("I", changed, start, struct.unpack_from("I", changed, start)[0] | bits)
     return changed

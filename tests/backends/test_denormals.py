@@ -22,7 +22,7 @@ from fac.testing.nets import batch, linear, spec
 from fac.testing.ops import plain, starting_from
 
 BACKENDS = ("reference", "torch", "onnx")
-SAMPLES = 40_000
+WIDE = 40_000
 """More numbers than torch or onnxruntime leave to one thread."""
 PAIRS: dict[Precision, tuple[tuple[float, float], ...]] = {
     "float32": ((1e-30, 1e-10), (1e-40, 1e20)),
@@ -45,20 +45,20 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def computes_denormals() -> bool:
     """Whether this thread, and those that NumPy and torch compute with, make denormal numbers and read them."""
     found = [np.full(9, 1e-30, np.float32) * np.float32(1e-10), np.array([1e-310]) * 1e40, np.array(5e-324)]
-    found += [(torch.full((SAMPLES, 3), small) * factor).numpy() for small, factor in PAIRS["float32"]]
+    found += [(torch.full((WIDE, 3), small) * factor).numpy() for small, factor in PAIRS["float32"]]
     return all((array != 0).all() for array in found)
 
 
 def products(factor: float) -> Compiled:
-    """Functions of which `forward` makes x times one number, which is state; x is [N, 3]."""
+    """Functions of which `forward` makes x [N, WIDE] times a row of equal numbers, which is state."""
     b = Builder()
-    x, weight = b.input("x", Type((N, 3))), b.input("weight", Type((1,)))
-    forward = b.finish("forward", {"output": b.mul(x, weight)})
-    evaluate, step, probe = (plain(name, (3,), (3,)) for name in ("evaluate", "step", "probe"))
+    x, row = b.input("x", Type((N, WIDE))), b.input("row", Type((WIDE,)))
+    forward = b.finish("forward", {"output": b.mul(x, row)})
+    evaluate, step, probe = (plain(name, (WIDE,), (WIDE,)) for name in ("evaluate", "step", "probe"))
     return Compiled(
         name="products", spec_hash="0" * 16, version="0", forward=forward, evaluate=evaluate, step=step, probe=probe,
-        state=(Slot("weight", (1,), True),), sample=(3,), output=(3,), classes=False, lr=0.1,
-        initial=starting_from({"weight": np.array([factor])}),
+        state=(Slot("weight", (1,), False), Slot("row", (WIDE,), True)), sample=(WIDE,), output=(WIDE,),
+        classes=False, lr=0.1, initial=starting_from({"weight": np.ones(1), "row": np.full(WIDE, factor)}),
     )  # fmt: skip
 
 
@@ -68,9 +68,7 @@ def products(factor: float) -> Compiled:
 def test_denormal_results_and_operands_are_zero_in_all_threads(backend: str, precision: Precision) -> None:
     for small, factor in PAIRS[precision]:
         session = Subject(find_backend(backend), precision, "cpu").open_functions(products(factor))
-        x = session.place(np.full((SAMPLES, 3), small))
-        # CHUNK is for batches of usual size: here the point is one call that threads share.
-        assert np.count_nonzero(session.run_forward(x)) == 0
+        assert np.count_nonzero(session.forward(np.full((3, WIDE), small))) == 0
         assert computes_denormals()
 
 
@@ -189,10 +187,10 @@ def test_a_machine_that_is_not_known_is_left_alone(monkeypatch: pytest.MonkeyPat
 FIRST = """
 import sys
 import fac
-from fac.testing.nets import NET, batch, spec
-session = fac.compile(spec(NET), backend=sys.argv[1]).open(device="cpu")
-x, y = batch(20_000)
-session.step(x, y)
+from fac.testing.nets import batch, linear, spec
+layers = (linear("fc1", int(sys.argv[2])), linear("out", 3))
+session = fac.compile(spec(layers), backend=sys.argv[1], precision="float64").open(device="cpu")
+session.step(*batch(20_000))
 small = [1e-300 * float(word) for word in ("1e-20", "1e-15")]
 if sys.argv[1] == "torch":
     import torch
@@ -201,10 +199,10 @@ assert 0 not in small, small
 """
 
 
-@pytest.mark.parametrize("backend", ["torch", "onnx"])
-def test_threads_that_come_to_be_in_a_call_do_not_keep_it(backend: str) -> None:
+@pytest.mark.parametrize(("backend", "width"), [("torch", "8"), ("torch", "8000"), ("onnx", "8")])
+def test_threads_that_come_to_be_in_a_call_do_not_keep_it(backend: str, width: str) -> None:
     """In a process of its own: the first use of torch's threads, or of onnxruntime, sets what they start with."""
-    command = [sys.executable, "-c", FIRST, backend]
+    command = [sys.executable, "-c", FIRST, backend, width]
     ended = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=False
     )
