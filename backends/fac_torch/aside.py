@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import replace
 
 from fac.step.ir import Origin, Phase, Value
@@ -30,18 +30,20 @@ def keep_old_values(lines: list[Statement]) -> list[Statement]:
     it has written. Whatever else reads a state can come before the update.
     """
     shares = roots(lines)
-    kept: dict[Value, Statement] = {}
+    copies: list[Statement] = []
+    kept: dict[Value, Value] = {}
 
-    def aside(line: Statement, states: Iterable[Value]) -> Statement:
-        own, changed = len(line.updates), frozenset(states)
+    def aside(line: Statement, changed: tuple[Value, ...]) -> Statement:
+        """The update, reading copies of what it reads of these states beside what it moves itself."""
+        own = len(line.updates)
         operands = list(line.operands)
         for k, value in enumerate(operands[own:], own):
             if shares.get(value, value) in changed:
                 if value not in kept:
-                    copy = Value(f"{value.name}.before", value.type)
+                    kept[value] = Value(f"{value.name}.before", value.type)
                     origin = Origin(line.origin.node, Phase.UPDATE)
-                    kept[value] = Statement("clone", (value,), {}, copy, origin)
-                operands[k] = kept[value].result or value
+                    copies.append(Statement("clone", (value,), {}, kept[value], origin))
+                operands[k] = kept[value]
         return line if tuple(operands) == line.operands else replace(line, operands=tuple(operands))
 
     updates = {
@@ -58,8 +60,9 @@ def keep_old_values(lines: list[Statement]) -> list[Statement]:
             if j != i and i not in before[j]:
                 before[j].add(i)
                 after[i].append(j)
-    done, ready = set[int](), [i for i in updates if not before[i]]
-    for first in (*updates, None):
+    done = set[int]()
+
+    def go(ready: list[int]) -> None:
         while ready:
             i = ready.pop()
             done.add(i)
@@ -67,9 +70,11 @@ def keep_old_values(lines: list[Statement]) -> list[Statement]:
                 before[j].discard(i)
                 if not before[j] and j not in done:
                     ready.append(j)
-        if first is not None and first not in done:
+
+    go([i for i in updates if not before[i]])
+    for first in updates:
+        if first not in done:  # each that is left waits for another: what holds this one up reads a copy
             for i in before[first]:
                 updates[i] = aside(updates[i], updates[first].updates)
-            before[first].clear()
-            ready.append(first)
-    return [*kept.values(), *(updates.get(i, line) for i, line in enumerate(lines))]
+            go([first])
+    return [*copies, *(updates.get(i, line) for i, line in enumerate(lines))]
