@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fac.step.ir import Op
 from fac.step.types import Batch, Shape, flat
 from fac_onnx.graph import BOOL, INT64, UINT32, UINT64
+from fac_onnx.norms import max_abs, norm
 from fac_onnx.project import project
 
 if TYPE_CHECKING:
@@ -75,14 +76,6 @@ def reduction(onnx_op: str) -> Template:
         return e.node(onnx_op, [*e.operands(op), axes], op, keepdims=keep, noop_with_empty_axes=1)
 
     return template
-
-
-def max_abs(e: Emitter, op: Op) -> str:
-    """The largest magnitude over axes."""
-    (x,), shape = e.operands(op), op.operands[0].type.shape
-    size = e.part("Abs", [x], op, "abs", e.dtype(op.result), shape)
-    axes = e.graph.constant(op["axes"], INT64)
-    return e.node("ReduceMax", [size, axes], op, keepdims=int(bool(op["keep"])), noop_with_empty_axes=1)
 
 
 def batch_size(e: Emitter, op: Op) -> str:
@@ -177,6 +170,7 @@ TEMPLATES: dict[str, Template] = {
     "mean": reduction("ReduceMean"),
     "max": reduction("ReduceMax"),
     "max_abs": max_abs,
+    "norm": norm,
     "batch_size": batch_size,
     "reshape": reshape,
     "broadcast_to": broadcast_to,
