@@ -66,8 +66,9 @@ def clipped(
 ) -> dict[str, Value]:
     """The gradients within their limits.
 
-    The global norm is that of the network's parameters. The factor is applied to the pseudo-gradients of feedback
-    matrices too, because Kolen-Pollack alignment needs both to take the same step.
+    The global norm is that of the network's parameters, and finite wherever the precision holds the norm itself. The
+    factor is applied to the pseudo-gradients of feedback matrices too, because Kolen-Pollack alignment needs both to
+    take the same step.
     """
     if clip is None:
         return dict(gradients)
