@@ -113,6 +113,7 @@ import json
 import math
 import os
 import signal
+import sys
 from pathlib import Path
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime sends events home
@@ -291,6 +292,8 @@ def arguments():
 
 def main():
     """Trains, and says after each epoch how it goes."""
+    # names of files may have characters that a code page lacks
+    sys.stdout.reconfigure(errors="backslashreplace")
     args = arguments()
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
     about, state = starting_state(args.state)

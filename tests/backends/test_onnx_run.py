@@ -486,6 +486,15 @@ def test_a_name_stays_in_the_docstring(name: str) -> None:
     assert f"Network: {name}\n" in names["__doc__"]
 
 
+def test_what_it_prints_can_be_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "dropout, momentum, cosine"
+    written(name, tmp_path)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii:strict")
+    ended = run(tmp_path, "--epochs", "1", "--out", "η.safetensors")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith("the state is in `\\u03b7.safetensors`\n")
+
+
 def test_what_has_no_form_is_not_left_out(tmp_path: Path) -> None:
     made = artifact("refreshed feedback")
     task = HostTask("rotate", 1, (), (), lambda state: state)
