@@ -89,5 +89,5 @@ def test_t21_adaptive_feedback_needs_the_dimension_of_the_task(rule: str) -> Non
 @pytest.mark.parametrize("rule", ["fixed", "kp_q"])
 def test_t21_fixed_reading_needs_more(rule: str) -> None:
     """At the dimension of the task some draw goes wrong, at twice that none does."""
-    assert max(error(rule, DIMENSION, seed) for seed in SEEDS) >= 0.01
+    assert any(error(rule, DIMENSION, seed) >= 0.01 for seed in SEEDS)
     assert max(error(rule, 2 * DIMENSION, seed) for seed in SEEDS) <= 5e-3
