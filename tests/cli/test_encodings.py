@@ -14,8 +14,11 @@ from xml.etree import ElementTree
 import pytest
 
 from fac.cli import COMMANDS, fac, main
+from fac.cli.output import any_encoding
+from fac.cli.progress import shown
 from fac.render.encodable import encodable
 from fac.render.findings import FORMATS
+from fac.training.logs import Plan, Progress
 from tests.cli.conftest import DIGITS
 
 ENCODINGS = ("ascii", "cp437", "cp1252", "latin-1")
@@ -125,6 +128,21 @@ def test_formats_of_programs_can_be_read(printed: Callable[..., Printed]) -> Non
     ElementTree.fromstring(printed("cp1252", "check", BAD, "--output-format", "junit")[1])
     ElementTree.fromstring(printed("cp1252", "show", SPEC, "-o", "-", "--format", "svg")[1])
     assert json.loads(printed("cp1252", "schema")[1])["title"] == "fac spec, version 1"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_bar_of_progress(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    any_encoding()
+    with shown(err=True, label="η") as listener:
+        listener.began(Plan(1, 10, 32, 0))
+        listener.moved(Progress(1, 5, 0.5, 1.0))
+        listener.said("learns η")
+    assert b"learns \\u03b7" in raw.getvalue()
+    assert b"\\u03b7  epoch 1/1" in raw.getvalue()
 
 
 def test_help_is_ascii() -> None:
