@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -284,6 +284,7 @@ def test_a_change_of_one_field_is_reported_by_name(name: str, number: int) -> No
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(FIELDS), st.sampled_from(FIELDS), st.integers(0), st.integers(0))
+@example("long skip", "ldfa", 100, 349)  # a layer with weights against one without
 def test_the_way_back_is_the_mirror_image(one: str, other: str, first: int, second: int) -> None:
     programs = []
     for name, number in ((one, first), (other, second)):

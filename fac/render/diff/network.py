@@ -88,10 +88,11 @@ def _changes(
         *laws(before.layer, after.layer, before.tensors, after.tensors),
     ]
     yield from own
-    # What follows from another layer's shape is of interest where there are weights.
-    if after.weighted and one.reads(before) != other.reads(after):
+    # What follows from another layer's shape is of interest where there are weights, on either side.
+    weighted = before.weighted or after.weighted
+    if weighted and one.reads(before) != other.reads(after):
         yield Change("input", _flat(one.reads(before)), _flat(other.reads(after)))
-    if before.shape != after.shape and (own or after.weighted) and not _says(own, before, after):
+    if before.shape != after.shape and (own or weighted) and not _says(own, before, after):
         yield Change("output", before.shape, after.shape)
     if _size(before) != _size(after):
         yield Change("parameters", _size(before), _size(after))
