@@ -54,13 +54,13 @@ def between(tasks: tuple[HostTask, ...]) -> str:
     Raises:
         FacError: a task that has no form here, so that a written folder would leave it out.
     """
-    lines = []
+    due: dict[int, list[str]] = {}
     for task in tasks:
         if task.kind != "svd":
             raise FacError(f"the onnx backend cannot write what `{task.kind}` does between steps")
         names = ", ".join(json.dumps(name) for name in (*task.reads, *task.writes))
-        lines.append(f"        if (step + 1) % {task.every} == 0:\n            set_svd_pair(here, {names})\n")
-    return "".join(lines)
+        due.setdefault(task.every, []).append(f"            set_svd_pair(here, {names})\n")
+    return "".join(f"        if (step + 1) % {every} == 0:\n{''.join(lines)}" for every, lines in due.items())
 
 
 def _shape(sample: tuple[int, ...]) -> str:
@@ -188,8 +188,7 @@ def starting_state(path):
         why = f"`{about.get('name')}`: they differ in {keys}; compile that spec, or leave out `--state`"
         raise SystemExit(f"the state in `{path}` is of another spec, {why}")
     shapes = {name: array.shape for name, array in initial.items() if name != "step"}
-    odd = [name for name in shapes if np.shape(state.get(name)) != shapes[name]]
-    wrong = [f"no `{name}` of shape {list(shapes[name])}" for name in odd]
+    wrong = [f"no `{k}` of shape {list(v)}" for k, v in shapes.items() if np.shape(state.get(k)) != v]
     wrong += [f"`{name}`, which is not of this network" for name in state if name not in initial]
     if wrong:
         what = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
@@ -292,8 +291,7 @@ def arguments():
 
 def main():
     """Trains, and says after each epoch how it goes."""
-    # names of files may have characters that a code page lacks
-    sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout.reconfigure(errors="backslashreplace")  # a code page may lack letters of file names
     args = arguments()
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
     about, state = starting_state(args.state)
@@ -306,8 +304,7 @@ def main():
     # The state lies in two sets of buffers, which a step reads and writes in turn. An output in the memory of
     # an input would be accepted too, and be wrong wherever a node reads the old value after the new one is
     # written. What no step moves has one buffer.
-    about_step = model.get_modelmeta().custom_metadata_map
-    moved = json.loads(about_step["fac.state_map"])  # name of an array -> name under which a step returns it
+    moved = json.loads(model.get_modelmeta().custom_metadata_map["fac.state_map"])  # {array: output}
     here = {name: value(array.astype(FLOAT), args.device) for name, array in state.items() if name != "step"}
     there = here | {name: value(state[name].astype(FLOAT), args.device) for name in moved}
     loss = value(np.zeros((), FLOAT))
@@ -334,10 +331,8 @@ $between\
         if position + 1 == steps_per_epoch:
             mean, tested = sum(losses) / len(losses), evaluate(tester, here, *test)
             print(f"epoch {epoch + 1}/{args.epochs}  train loss {mean:.4f}  {tested}", flush=True)
-    if first < last:
-        print(f"the state is in `{args.out}`")
-    else:
-        print(f"nothing to train after {first} steps  {evaluate(tester, here, *test)}")
+    done = f"the state is in `{args.out}`"
+    print(done if first < last else f"nothing to train after {first} steps  {evaluate(tester, here, *test)}")
 
 
 if __name__ == "__main__":

@@ -125,8 +125,6 @@ def reduction(name: str) -> Template:
     def template(line: Line) -> Call:
         keep = ", keepdim=True" if line.statement.attributes.get("keep") else ""
         out = line.result.type.shape != ()
-        if not line["axes"]:  # which torch takes for all axes
-            return Call(line.arguments[0] if line.host[0] else f"torch.mul({line.arguments[0]}, 1)", out=out)
         return Call(f"torch.{name}({line.arguments[0]}, dim={line['axes']}{keep})", out=out)
 
     return template
