@@ -30,17 +30,20 @@ def check_state(
     Raises:
         FacError: naming the first few differences.
     """
+    if not isinstance(state, Mapping):
+        raise FacError(f"a state is a mapping from names to arrays, not {type(state).__name__}")
     wanted = {slot.name: slot.shape for slot in compiled.state}
-    missing = [f"`{name}` is missing" for name in wanted if name not in state]
     problems = [f"`{name}` is unknown" for name in state if name not in wanted and name != STEP]
     arrays: dict[str, Array] = {}
-    for name in wanted.keys() & state.keys():
+    for name in (name for name in wanted if name in state):
         array = _array(name, state[name])
         if array.shape != wanted[name]:
             problems.append(f"`{name}` is {list(array.shape)}, not {list(wanted[name])}")
         arrays[name] = _numbers(name, array).astype(precision, order="C")
     if problems:
-        problems = missing + problems
+        # What is there and wrong says more than what is missing, and what can be derived is not missed.
+        needed = [slot.name for slot in compiled.state if whole or slot.parameter]
+        problems += [f"`{name}` is missing" for name in needed if name not in state]
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise FacError(
             f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"

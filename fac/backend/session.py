@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fac.backend.boundary import check_placed, check_state, check_x, check_y
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.partial_state import completed
+from fac.diagnostics import FacError
 
 CHUNK = 2048
 """Samples at a time where no state changes, so that memory does not grow with the data."""
@@ -82,10 +84,13 @@ class Session(ABC):
             `{"loss": ...}`, the loss before the update. It may live on the device until float() reads it.
 
         Raises:
-            FacError: x or y do not fit the spec.
+            FacError: x or y do not fit the spec, or the learning rate is not finite.
         """
         x, y = self._batch(x, y)
-        loss = self.run_step(x, y, self.compiled.lr if lr is None else lr, self.steps)
+        rate = self.compiled.lr if lr is None else lr
+        if not isfinite(rate):
+            raise FacError(f"the learning rate is {rate}, which would leave no parameter finite")
+        loss = self.run_step(x, y, rate, self.steps)
         self.steps += 1
         for task in self.compiled.tasks:
             if self.steps % task.every == 0:

@@ -131,7 +131,9 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | Div
         names = " ".join(f"--set data.{name}=PATH" for name in places(type(job.data)))
         if job.checkpoint is None or not names:
             raise
-        raise FacError(f"{error}; data that have moved are named with `{names}`") from error
+        raise FacError(
+            f"{error}; data that have moved are named with `{names}`, paths from `{job.base}`"
+        ) from error
     session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
     about = {
         "backend": job.backend,

@@ -157,7 +157,7 @@ def test_many_differences_are_cut_short(backend: str) -> None:
         FacError, match=r"lacks parameters of `demo`: give `fc1.weight`, .*, .* and [0-9]+ more, which"
     ):
         session.load_state({})
-    message = "belongs to another spec than `demo`: `fc1.weight` is missing; .*; .* and [0-9]+ more$"
+    message = "belongs to another spec than `demo`: `nothing` is unknown; `fc1.weight` is missing; .* and [0-9]+ more$"
     with pytest.raises(FacError, match=message):
         artifact(backend).open({"nothing": np.zeros(1)})
 

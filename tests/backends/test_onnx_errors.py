@@ -33,8 +33,8 @@ def opened(data: Data = LDFA, state: Any = None) -> Session:
 def test_a_state_of_another_spec_is_refused_by_name() -> None:
     state = compile(OTHER, "onnx").open().state()
     message = (
-        "the state belongs to another spec than `demo`: `fc2.weight` is missing; `fc2.bias` is missing; "
-        "`fc2.feedback.P` is missing and 7 more"
+        "the state belongs to another spec than `demo`: `out.feedback.B` is unknown; "
+        "`fc1.weight` is [9, 5], not [8, 5]; `fc1.bias` is [9], not [8] and 7 more"
     )
     session = opened()
     before = session.state()

@@ -111,7 +111,7 @@ def test_a_folder_that_moved_alone_asks_for_the_data(run: Run, project: Path, tm
     assert status == 2
     assert err == (
         "fac: `../../data/train.npz` (`data.train`) is not a file: paths in a spec start from its own folder, here "
-        "`b`; data that have moved are named with `--set data.train=PATH --set data.test=PATH`\n"
+        "`b`; data that have moved are named with `--set data.train=PATH --set data.test=PATH`, paths from `b`\n"
     )
     named = [word for part in ("train", "test") for word in ("--set", f"data.{part}=../proj/data/{part}.npz")]
     status, _, err = run("train", "--resume", "b", "--set", "train.epochs=5", *named)

@@ -120,3 +120,24 @@ def test_parameters_alone_are_enough_for_a_file(tmp_path: Path) -> None:
         FacError, match=r"lacks parameters of `demo`: give `out.bias`, which cannot be derived"
     ):
         artifact.export({n: a for n, a in given.items() if n != "out.bias"}, tmp_path / "other.onnx", "cpu")
+
+
+@pytest.mark.parametrize("derive", [True, False])
+def test_what_is_wrong_with_weights_is_said_before_what_is_missing(derive: bool) -> None:
+    artifact, given = made("local", 2), weights(0)
+    turned = given | {"fc1.weight": given["fc1.weight"].T}
+    with pytest.raises(FacError, match=r"than `\w+`: `fc1.weight` is \[5, 12\], not \[12, 5\]") as error:
+        artifact.open(turned, derive=derive)
+    assert ("missing" in str(error.value)) is not derive
+    with pytest.raises(FacError, match=r"`0.weight` is unknown; `fc1.weight` is missing$"):
+        artifact.open({"0.weight" if k == "fc1.weight" else k: v for k, v in given.items()}, derive=True)
+    with pytest.raises(FacError, match="a state is a mapping from names to arrays, not str"):
+        artifact.open("weights.npz", derive=True)
+
+
+def test_a_learning_rate_that_is_not_finite_is_refused() -> None:
+    session = made("local", 2).open()
+    before = session.state()
+    with pytest.raises(FacError, match="the learning rate is nan"):
+        session.step(X, Y, float("nan"))
+    assert all((array == before[name]).all() for name, array in session.state().items())
