@@ -7,7 +7,7 @@ distributions are guarded: what they do wrong is told as theirs (`fac.plugins.gu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -100,7 +100,8 @@ def _problem(kind: Any, family: Family) -> str | None:
     """What is wrong with a kind, if something is. Its class is told by name: the program level is above this one."""
     classes = [base.__name__ for base in type(kind).__mro__]
     if not is_dataclass(kind) or family.type not in classes:
-        return f"{kind!r}: a `{family.type}` is needed"
+        what = f"a {type(kind).__name__}" if is_dataclass(type(kind)) else repr(kind)
+        return f"{what}: a `{family.type}` is needed"
     name = getattr(kind, "name", None)
     field = getattr(getattr(kind, "spec", None), "model_fields", {}).get(family.discriminator)
     if not isinstance(name, str) or get_args(getattr(field, "annotation", None)) != (name,):
@@ -108,6 +109,11 @@ def _problem(kind: Any, family: Family) -> str | None:
             f"{family.type} {name!r} whose model does not say so: "
             f"`{family.discriminator}: Literal[{name!r}] = {name!r}` is needed"
         )
+    for part in fields(kind):
+        value, needed = getattr(kind, part.name), str(part.type)
+        fits = callable(value) or (value is None and needed.endswith("| None"))
+        if needed.startswith("Callable[") and not fits:
+            return f"{family.type} {name!r} whose `{part.name}` is {value!r}: a function is needed"
     return None
 
 
@@ -128,13 +134,15 @@ def objects(group: str) -> tuple[Any, ...]:
 
 
 def _loaded(point: EntryPoint) -> Any:
+    if not point.pattern.match(point.value):
+        raise FacError(f"{_named(point)} names nothing: `module:object` is needed")
     try:
         return point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FacError(f"{_named(point)} cannot be imported{_from(point, error)}: {told(error)}") from error
 
 
-def _from(point: EntryPoint, error: Exception) -> str:
+def _from(point: EntryPoint, error: BaseException) -> str:
     """The file that was found, or that there is none. A package that fails is found where the failure passed."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" from `{shown(error.filename)}`"
@@ -168,7 +176,8 @@ def _plugin(point: EntryPoint) -> str:
 
 
 def _package(point: EntryPoint) -> str:
-    return point.module.partition(".")[0]
+    found = point.pattern.match(point.value)
+    return (found["module"] if found else point.value).partition(".")[0]
 
 
 def _is_foreign(point: EntryPoint) -> bool:

@@ -64,7 +64,7 @@ def _guarded(function: Callable[..., Any], source: Source) -> Callable[..., Any]
             result = function(*arguments, **settings)
         except (FacError, Refusal):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed(source, error, node) from error
         return each(result, node) if isinstance(result, Iterator) else result
 
@@ -73,7 +73,7 @@ def _guarded(function: Callable[..., Any], source: Source) -> Callable[..., Any]
             yield from items
         except (FacError, Refusal):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed(source, error, node) from error
 
     setattr(call, "source", source)  # noqa: B010 - functions have no such attribute by their type
@@ -95,12 +95,12 @@ def misuse(function: Callable[..., Any], problem: str, node: str = "") -> Plugin
     return PluginError(source, problem, place, node)
 
 
-def _failed(source: Source, error: Exception, node: str) -> PluginError:
+def _failed(source: Source, error: BaseException, node: str) -> PluginError:
     place = line_of(error, source.package) or f"`{source.package}`"
     return PluginError(source, f"fails with {told(error)}", place, node)
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """`KeyError: 'weight'`."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 

@@ -64,6 +64,17 @@ def test_what_a_kind_may_say_is_passed_on(said: Exception) -> None:
     assert error.value is said
 
 
+def test_a_plugin_does_not_end_the_program() -> None:
+    """A check that ends with status 0 in the middle would pass for one without findings."""
+
+    def infer(layer: Any, name: str, inputs: Any) -> Any:
+        raise SystemExit(0)
+
+    kind: Any = guarded(replace(RELU, infer=infer), "own 1.0", PACKAGE, "layer")
+    with pytest.raises(PluginError, match=r"`infer` of .* fails with SystemExit: 0"):
+        kind.infer(None, "act", [])
+
+
 def late(*arguments: Any) -> Any:
     yield 1
     raise ValueError("too late")

@@ -45,6 +45,17 @@ CASES = {
         "\n\nKINDS = {}['x']\n",
         "cannot be imported from `mine.py`, at mine.py:3: KeyError: 'x'",
     ),
+    "an end of the program": (
+        "mine:KINDS",
+        "import sys\nsys.exit(0)\n",
+        "cannot be imported from `mine.py`, at mine.py:2: SystemExit: 0",
+    ),
+    "no name at all": ("mine KINDS", "KINDS = ()\n", "names nothing: `module:object` is needed"),
+    "a kind without a function": (
+        "mine:KINDS",
+        SWISH + 'KINDS = (LayerKind("swish", Swish, print, None),)\n',
+        "declares LayerKind 'swish' whose `forward` is None: a function is needed",
+    ),
     "another name": ("mine:KINDS", "KIND = ()\n", "cannot be imported from `mine.py`: AttributeError: "),
     "one kind": (
         "mine:KINDS",
@@ -59,7 +70,7 @@ CASES = {
     "a kind of another group": (
         "mine:KINDS",
         SWISH + 'KINDS = (ProbeKind("swish", Swish, None),)\n',
-        "a `LayerKind` is needed",
+        "declares a ProbeKind: a `LayerKind` is needed",
     ),
     "a kind of another name": (
         "mine:KINDS",
@@ -68,7 +79,7 @@ CASES = {
     ),
     "a kind that is there": (
         "mine:KINDS",
-        SWISH.replace("swish", "relu") + 'KINDS = (LayerKind("relu", Swish, None, None),)\n',
+        SWISH.replace("swish", "relu") + 'KINDS = (LayerKind("relu", Swish, print, print),)\n',
         "`relu` of group `fac.layers` is declared by both `fac.layers:KINDS` and `mine:KINDS`",
     ),
 }
