@@ -12,6 +12,7 @@ import numpy as np
 from onnx import ModelProto, checker
 
 from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
+from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.emit import NEXT, model
 from fac_onnx.packages import require_runtime
@@ -60,6 +61,7 @@ class OnnxArtifact(Artifact):
     def write(self, directory: str | Path) -> None:
         """The models, the initial state, a manifest, and `run.py`."""
         c, directory = self.compiled, Path(directory)
+        require_utf8(directory)
         drawn = c.initial()
         # one after the other, so that a large state is not held twice
         state = {name: np.asarray(drawn.pop(name), self.precision, order="C") for name in list(drawn)}
@@ -76,6 +78,7 @@ class OnnxArtifact(Artifact):
         self, state: Mapping[str, Array], step: int, path: Path, device: str | None
     ) -> Exported:
         """The forward pass with its parameters as constants, loaded by onnxruntime."""
+        require_utf8(path)
         require_runtime()
         from fac_onnx.device import chosen, runtime, session
 
@@ -100,3 +103,15 @@ class OnnxArtifact(Artifact):
         from fac_onnx.session import OnnxSession
 
         return OnnxSession(self, chosen(device))
+
+
+def require_utf8(path: Path) -> None:
+    """Both `onnx` and `onnxruntime` open files by themselves, and take no other paths.
+
+    Raises:
+        FacError: the path is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise FacError(f"cannot write `{path.name}`: ONNX needs a path in UTF-8") from error

@@ -98,6 +98,15 @@ def test_places_that_cannot_be_written(run: Run, folder: Path, spec: Path) -> No
     assert err == "fac: cannot write `nowhere/model.onnx`: no such file or directory\n"
 
 
+def test_paths_that_onnx_does_not_take(run: Run, folder: Path, spec: Path) -> None:
+    """Names of files are bytes on Linux, and those of an older archive need not be UTF-8."""
+    name = os.fsdecode(b"m\xff.onnx")
+    said = (2, "", "fac: cannot write `m\\udcff.onnx`: ONNX needs a path in UTF-8\n")
+    assert run("export", folder, "-o", name) == said
+    assert run("compile", spec, "--backend", "onnx", "-o", name) == said
+    assert not Path(name).exists()
+
+
 def test_what_is_no_checkpoint(run: Run, folder: Path, spec: Path) -> None:
     def refused(path: object) -> str:
         status, out, err = run("export", path, "-o", "model.onnx")
