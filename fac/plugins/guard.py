@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import unwrap
@@ -15,6 +15,19 @@ from fac.diagnostics import FacError
 
 class Refusal(ValueError):
     """An exception that a kind may raise: it is about the spec, not a mistake of the kind."""
+
+
+RETURNS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "unused": ("an iterable", (Iterable,)),
+    "tensors": ("a tuple", (tuple, list)),
+    "learn": ("an iterable", (Iterable,)),
+    "misfit": ("a ShapeError or None", (Refusal, type(None))),
+    "rank": ("a whole number or None", (int, type(None))),
+    "refresh": ("a whole number or None", (int, type(None))),
+    "learning": ("a mapping", (Mapping,)),
+    "slots": ("a tuple", (tuple, list)),
+}
+"""What functions return that checks ask, by their names. What others return is held by `fac.build.contract`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,9 @@ def _guarded(function: Callable[..., Any], source: Source) -> Callable[..., Any]
             raise
         except (Exception, SystemExit) as error:
             raise _failed(source, error, node) from error
+        needed, types = RETURNS.get(source.function, ("", (object,)))
+        if not isinstance(result, types):
+            raise misuse(call, f"returns {type(result).__name__} where {needed} is needed", node)
         return each(result, node) if isinstance(result, Iterator) else result
 
     def each(items: Iterator[Any], node: str) -> Iterator[Any]:

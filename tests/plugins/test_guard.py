@@ -75,6 +75,16 @@ def test_a_plugin_does_not_end_the_program() -> None:
         kind.infer(None, "act", [])
 
 
+@pytest.mark.parametrize("function", ["unused", "tensors", "learn", "misfit", "rank", "refresh", "learning"])
+def test_what_checks_ask_for_has_the_right_type(function: str) -> None:
+    settings: Any = {function: lambda *_: 1.5}
+    kind: Any = guarded(
+        replace(MatrixKind("own", Matrix, late, late), **settings), "own 1.0", PACKAGE, "feedback operator"
+    )
+    with pytest.raises(PluginError, match=f"`{function}` of .* returns float where a"):
+        getattr(kind, function)()
+
+
 def late(*arguments: Any) -> Any:
     yield 1
     raise ValueError("too late")
