@@ -166,6 +166,7 @@ def load_state(path):
         start = 8 + int.from_bytes(content[:8], "little")
         header, state = json.loads(content[8:start].decode()), {}
         about = {str(key): str(text) for key, text in header.pop("__metadata__", {}).items()}
+        dict(json.loads(about.get("spec", "{}")))  # or it is none of ours
         for name, entry in header.items():
             kind, shape, (begin, _) = entry["dtype"], entry["shape"], entry["data_offsets"]
             if kind not in TYPES:
@@ -238,8 +239,7 @@ def open_model(name, device):
     except Exception as error:  # its exceptions share no base class but this one
         raise SystemExit(f"cannot load `{HERE / name}`: {error}") from error
     if wanted not in model.get_providers():
-        found = ", ".join(model.get_providers())
-        raise SystemExit(f"onnxruntime has {found} here, not {wanted}: CUDA needs onnxruntime-gpu and a GPU")
+        raise SystemExit(f"onnxruntime has no {wanted} here: CUDA needs onnxruntime-gpu and a GPU")
     if model.get_modelmeta().custom_metadata_map.get("fac.spec_hash") != SPEC:
         raise SystemExit(f"`{HERE / name}` was made from another spec: compile the folder anew")
     return model

@@ -57,13 +57,14 @@ class Built:
         if not (self.sound and self.plugins) or any(node.fault for node in self.program.nodes):
             return None
         from fac.build.functions import build_evaluate, build_forward, build_probe, build_step
+        from fac.step.verify import verify  # also finds values that a kind kept from another build
 
         measuring = False
         try:
-            for build in (build_forward, build_evaluate, build_step):
-                build(self.program)
+            for build in (build_forward, build_evaluate, lambda program: build_step(program)[0]):
+                verify(build(self.program))
             measuring = True
-            build_probe(self.program)
+            verify(build_probe(self.program))
         except Exception as error:  # whatever a kind leads to that is not the core's
             return Failure(error, measuring)
         return None

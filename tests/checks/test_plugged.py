@@ -134,3 +134,16 @@ def test_specs_without_plugins_are_not_built(monkeypatch: pytest.MonkeyPatch) ->
     assert found(NET) == []
     monkeypatch.setattr(plugins, "foreign", lambda group: {RELU.spec: "planted 1.0"})
     assert found(NET) == [("FAC402", "")]
+
+
+def test_a_value_that_a_plugin_kept_from_another_build_is_found(plant: Callable[[Any, Any], None]) -> None:
+    kept: list[Value] = []
+
+    def forward(b: Builder, layer: Any, xs: Any, state: Any, mode: Any) -> Value:
+        kept.append(xs[0])
+        return b.neg(kept[0])
+
+    plant(RELU, replace(RELU, forward=forward))
+    (finding,) = diagnosed(NET, **UNMEASURED)
+    assert finding.rule.code == "FAC402"
+    assert "before it is defined" in finding.message
