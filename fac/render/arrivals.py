@@ -1,7 +1,8 @@
 """How errors arrive: the ops of a step, walked back from each error to where it comes from.
 
 What is printed is read off the step as it is built. The program only lends names: which route or layer a state
-tensor belongs to, and what its learning rule is called.
+tensor belongs to, and what its learning rule is called. A layer without weights is one hop, from the error of what it
+reads to the error of what it makes, with however many ops it is written and however often it reads its input.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from functools import cached_property
 
 from fac.build.functions import routed
 from fac.build.routing import constant
+from fac.build.transport import transport
 from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Program, Route, Subspace
+from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.render.operators import Owner, describe
 from fac.step.cost import state_inputs
@@ -54,6 +56,10 @@ class Arrival:
         return (*(self.common.labels if self.common else ()), " + ".join(f"({way})" for way in self.ways))
 
 
+Part = tuple[Value, Node | None]
+"""An error, and the layer that hands it down if that is told as one hop: then the error is the layer's own."""
+
+
 class Arrivals:
     """The errors of a step, read backwards."""
 
@@ -65,7 +71,7 @@ class Arrivals:
         """
         routing, outputs, _ = routed(program)
         self.program, self.step = program, drop_dead(routing.trace.b.finish("step", outputs))
-        step = self.step
+        self.routing, step = routing, self.step
         exact = {id(route) for route in program.routes if is_weight(route)}
         self.routes = {
             op: r for op, r in routing.owner.items() if isinstance(r, Route) and id(r) not in exact
@@ -81,17 +87,41 @@ class Arrivals:
     @cached_property
     def landmarks(self) -> frozenset[Value]:
         """Errors with a line of their own, the loss error aside: they make a gradient or go more than one way."""
-        readers: dict[Value, int] = {}
+        readers: dict[Value, set[object]] = {}
         found: set[Value] = set()
+        for total in self.routing.reverse.sums:
+            for index, (value, node) in enumerate(self._parts(total) if self._is_sum(total) else ()):
+                readers.setdefault(value, set()).update(self._taught(node) if node else {(total, index)})
         for op in self.step.ops:
-            for value in self._errors(op):
-                if self.made[value].origin.node == LOSS:
-                    continue
+            node = self._hop(op)
+            for index, value in enumerate(self._errors(op)):
                 if op.origin.phase == Phase.GRADIENT:
                     found.add(value)
-                elif op.origin.phase == Phase.ERROR:
-                    readers[value] = readers.get(value, 0) + 1
-        return frozenset(found | {value for value, n in readers.items() if n > 1})
+                elif op in self._adding or op.origin.phase != Phase.ERROR:
+                    continue
+                elif node is None:
+                    readers.setdefault(value, set()).add((op, index))
+                elif value is self._error[node.name]:
+                    readers.setdefault(value, set()).update(self._taught(node))
+        found |= {value for value, known in readers.items() if len(known) > 1}
+        return frozenset(value for value in found if self.made[value].origin.node != LOSS)
+
+    @cached_property
+    def _adding(self) -> frozenset[Op]:
+        """The ops that add up what several layers say of one error."""
+        found: set[Op] = set()
+        for total, made in self.routing.reverse.sums.items():
+            if self._is_sum(total):
+                op = self.made[total]
+                found.add(op)
+                for _ in made.terms[2:]:
+                    op = self.made[op.operands[0]]
+                    found.add(op)
+        return frozenset(found)
+
+    def _taught(self, node: Node) -> set[object]:
+        """The inputs of a layer that get an error from it."""
+        return {(node.name, index) for index, name in enumerate(node.inputs) if name in self._error}
 
     def arrival(self, error: Value) -> Arrival:
         """Follow an error to the nearest landmark or the loss; a sum on the way is opened."""
@@ -101,50 +131,123 @@ class Arrivals:
             assert way is not None
             return Arrival(None, (way,))
         ways: list[Way] = []
-        stack = self._errors(self.made[joint])[::-1]
+        stack = self._parts(joint)[::-1]
         while stack:
-            part = stack.pop()
-            if self._is_sum(part) and part not in self.landmarks:
-                stack += self._errors(self.made[part])[::-1]
+            part, node = stack.pop()
+            if node is not None:
+                ways.append(self._way(part, node))
+            elif part in self.landmarks:
+                ways.append(Way((), (), part.name, part))
+            elif self._is_sum(part):
+                stack += self._parts(part)[::-1]
             else:
-                ways.append(Way((), (), part.name, part) if part in self.landmarks else self._way(part))
+                ways.append(self._way(part))
         return Arrival(way, tuple(ways))
 
-    def _way(self, value: Value) -> Way:
-        """From an error that is no sum to the nearest landmark, sum, or the loss."""
+    def _way(self, value: Value, node: Node | None = None) -> Way:
+        """From an error that is no sum, or by way of the layer that hands it down, to a landmark, sum, or the loss."""
         labels: list[str] = []
         passed: list[Owner] = []
-        first, node = value, ""
+        begun = False
         while True:
-            op = self.made[value]
-            if op.origin.node == LOSS:
-                return Way(tuple(labels), tuple(passed), LOSS_ERROR, None)
-            if value is not first and (value in self.landmarks or self._is_sum(value)):
-                return Way(tuple(labels), tuple(passed), value.name, value)
+            op, hop = self.made[value], node
+            if hop is None:
+                if op.origin.node == LOSS:
+                    return Way(tuple(labels), tuple(passed), LOSS_ERROR, None)
+                if begun and (value in self.landmarks or self._is_sum(value)):
+                    return Way(tuple(labels), tuple(passed), value.name, value)
+                hop = self._hop(op)
+            begun = True
+            if hop is not None:
+                if hop.name in self._crossed:
+                    passed.append(hop)
+                    labels.append(describe(hop))
+                elif node is not None or hop.name in self._changing:
+                    labels.append(f"{kind_of('fac.layers', hop.layer).name}'")
+                value, node = self._error[hop.name], None
+                continue
             owner = self._owner(op)
             if owner is not None:
                 if owner not in passed[-1:]:
                     passed.append(owner)
                     labels.append(describe(owner))
-            elif label := self._label(op, repeated=op.origin.node == node):
+            elif label := self._label(op):
                 labels.append(label)
             errors = self._errors(op)
             if not errors:  # an operator that reads the targets, say, and no error
-                read = ", ".join(v.name for v in op.operands if v.name not in self.state)
+                read = ", ".join(v.name for v in op.operands if v not in self._constant)
                 return Way(tuple(labels), tuple(passed), read, None)
-            value, node = errors[0], op.origin.node
+            value = errors[0]
 
     def _is_sum(self, value: Value) -> bool:
-        op = self.made[value]
-        return op.origin.node != LOSS and len(self._errors(op)) > 1
+        op = self.made.get(value)
+        return op is not None and op.origin.node != LOSS and len(self._parts(value)) > 1
+
+    def _parts(self, value: Value) -> list[Part]:
+        """What an error is the sum of. What one layer without weights gives one of its inputs is one part."""
+        made = self.routing.reverse.sums.get(value)
+        if made is None:
+            op = self.made[value]
+            return [(value, None)] if self._hop(op) else [(error, None) for error in self._errors(op)]
+        found: dict[object, list[Part]] = {}
+        for index, (name, term) in enumerate(made.terms):
+            if self._is_error(term):
+                node = self._once(name, made.of)
+                found.setdefault(node.name if node else index, []).append((term, node))
+        parts: list[Part] = []
+        for (term, node), *more in found.values():
+            parts.append((self._error[node.name], node) if node and more else (term, None))
+        return parts
+
+    def _once(self, name: str, read: Value) -> Node | None:
+        """The layer of that name if it is without weights and has the value as one of its inputs, or inside."""
+        node = self.program.by_name.get(name)
+        if node is None or node.weighted:
+            return None
+        times = sum(self.routing.trace.values[source] is read for source in node.inputs)
+        return node if times < 2 else None
+
+    def _hop(self, op: Op) -> Node | None:
+        """The layer without weights that an op of the backward pass takes an error through."""
+        node = self.program.by_name.get(op.origin.node)
+        return None if node is None or node.weighted or not self._is_error(op.result) else node
+
+    @cached_property
+    def _changing(self) -> frozenset[str]:
+        """Layers without weights that do more to an error than lay it out anew."""
+        ops = (op for op in self.step.ops if op.kind != "reshape" and op not in self._adding)
+        return frozenset(node.name for node in map(self._hop, ops) if node is not None)
+
+    @cached_property
+    def _crossed(self) -> frozenset[str]:
+        """Those of them that mix units by a matrix of their own, though no feedback can go through it."""
+        if not any(node.tensors for node in self.program.nodes if not node.weighted):
+            return frozenset()
+        return frozenset(transport(self.program).exact)
+
+    @cached_property
+    def _error(self) -> Mapping[str, Value]:
+        """The errors of what layers make, by layer; as far as they are part of the step."""
+        memo, values = self.routing.reverse.memo, self.routing.trace.values
+        found = {name: memo.get(value) for name, value in values.items()}
+        return {name: error for name, error in found.items() if error is not None and error in self.made}
 
     def _errors(self, op: Op) -> list[Value]:
         return [value for value in op.operands if self._is_error(value)]
 
     def _is_error(self, value: Value) -> bool:
-        op = self.made.get(value)
-        error = op is not None and op.origin.phase == Phase.ERROR and value.type.shape != ()
-        return error and value not in self._constant
+        return value in self._carried
+
+    @cached_property
+    def _carried(self) -> frozenset[Value]:
+        """Errors: what is made of the loss error, or by an operator. The factors of a derivative are none."""
+        found: set[Value] = set()
+        for op in self.step.ops:
+            if op.origin.phase == Phase.ERROR and op.result not in self._constant:
+                begins = op.origin.node == LOSS or op in self.routing.owner
+                if begins or not found.isdisjoint(op.operands):
+                    found.add(op.result)
+        return frozenset(value for value in found if value.type.shape != ())
 
     def _owner(self, op: Op) -> Owner | None:
         """Whose matrix an op reads, or whose operator it is: one without matrices, or made of the weight."""
@@ -169,13 +272,10 @@ class Arrivals:
                 found[op.result] = of
         return found
 
-    def _label(self, op: Op, *, repeated: bool) -> str:
-        """What an op without state does to an error; a layer of several ops is named once."""
-        node = self.program.by_name.get(op.origin.node)
-        if op.kind == "reshape" or node is None:
+    def _label(self, op: Op) -> str:
+        """What an op of a layer with weights, or around its routes, does to an error without reading state."""
+        if op.kind == "reshape":
             return ""
-        if not node.weighted:
-            return "" if repeated else f"{kind_of('fac.layers', node.layer).name}'"
         factors = [
             self.made[v]["value"] for v in op.operands if v in self.made and self.made[v].kind == "constant"
         ]

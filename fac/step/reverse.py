@@ -35,6 +35,16 @@ class Injection:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """What a cotangent is made of that has several terms."""
+
+    of: Value
+    """The value whose cotangent it is."""
+    terms: tuple[tuple[str, Value], ...]
+    """Each with the node whose reading of `of`, or whose route, it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Edits:
     """How a routed sweep differs from the exact one. The empty `Edits` is backpropagation."""
 
@@ -88,6 +98,8 @@ class Reverse:
         with b.at("loss", Phase.ERROR):
             seed = b.named(b.constant(1.0), f"{prefix}{loss.name}.error")
         self.memo: dict[Value, Value | None] = {loss: seed}
+        self.sums: dict[Value, Sum] = {}
+        """By cotangent, where it is one; `add` ops that a derivative holds are none."""
 
     def cotangent(self, value: Value) -> Value | None:
         """dL/dvalue under the routing, or None if no error reaches it. An explicit stack: depth is no limit.
@@ -139,8 +151,7 @@ class Reverse:
 
     def _combine(self, value: Value) -> Value | None:
         phase = Phase.GRADIENT if value in self.parameters else Phase.ERROR
-        terms: list[Value] = []
-        node = "loss"
+        terms: list[tuple[str, Value]] = []
         arrived = [(op, i, g) for op, i in self._exact(value) if (g := self.memo[op.result]) is not None]
         if value.type.dtype != DType.FLOAT:
             return arrived[0][2] if arrived else None
@@ -148,21 +159,22 @@ class Reverse:
             vjp = _derivative(op, index)
             node = op.origin.node
             with self.b.at(node, phase):
-                terms.append(vjp(self.b, op, g))
+                terms.append((node, vjp(self.b, op, g)))
         for injection in self._injections(value):
             g = self.memo[injection.source]
             if g is not None:
                 node = injection.origin.node
                 with self.b.at(node, injection.origin.phase):
-                    terms.append(injection.send(self.b, g))
+                    terms.append((node, injection.send(self.b, g)))
         if not terms:
             return None
-        total = terms[0]
+        node, total = terms[-1][0], terms[0][1]
         with self.b.at(node, phase):
-            for term in terms[1:]:
+            for _, term in terms[1:]:
                 total = self.b.add(total, term)
         if len(terms) > 1:
-            for part in terms:
+            self.sums[total] = Sum(value, tuple(terms))
+            for _, part in terms:
                 self.b.named(part, f"{self.prefix}{value.name}.error.part")
         kind = "gradient" if value in self.parameters else "error"
         return self.b.named(total, f"{self.prefix}{value.name}.{kind}")
