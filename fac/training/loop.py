@@ -257,7 +257,8 @@ class _Training:
                 self.family,
                 kind_of("fac.losses", self.spec.loss),
                 self.test_split,
-                last.test_loss,
-                last.test_accuracy,
+                train_loss=last.train_loss,
+                test_loss=last.test_loss,
+                test_accuracy=last.test_accuracy,
             ),
         )

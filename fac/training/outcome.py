@@ -1,9 +1,10 @@
 """What a training came to beyond its last numbers: a loss that rose, a network that learned nothing.
 
 Both are finite and look like results. So the network is measured beside two that know nothing: itself with its
-initial values, and the best constant output. This takes place once, after the last epoch, and costs what the
-evaluation of a few batches does; it reads nothing but the state and the data, so a training that was resumed
-is judged like one without a break.
+initial values, and the best constant output. This takes place once, after the last epoch. What is at hand by then
+tells for most networks that nothing is wrong; only for the others all training samples are evaluated, for a drawn part
+of them may miss the few that carry the loss. The verdict depends on the state and the data, so a training that was
+resumed is judged like one without a break.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from fac.backend import Session
 from fac.program.kinds import LossKind
-from fac.training.dataset import Split, order
+from fac.training.dataset import Split
 from fac.training.stepping import Stepping
 
 RISEN = 2.0
@@ -29,10 +30,15 @@ of magnitude.
 """
 SHARE = 0.99
 """What share of the loss of the best constant output still counts as no better than it."""
-SAMPLES = 1000
-"""Of the training set, drawn by its seed. No constant does better on them than the constant that is best on them."""
+SHARE_OF_CLASSES = 0.95
+"""The same where the accuracy is no better either and no class has the majority. Then the accuracy is the sharper of
+the two: what little a network knows of x changes the class that it names. With a majority it may be right to name that
+class always, and the loss alone shows what was learned."""
 ERRORS = 2.0
 """By how many standard errors an accuracy must exceed the share of the most frequent class to be better than that."""
+ROOM = 0.05
+"""What part of the way from that share to 1 the accuracy on training samples must make, besides. They only tell a
+network that failed from one that learned by heart, and one that answers the same for nearly all samples fits a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Concern:
 
     kind: str
     """`risen`: the loss ended above that of the untrained network. `chance`: the output tells no more than a constant
-    does. `overflow`: the loss on the test data is not finite, although the parameters are."""
+    does. `overflow`: the loss on test or training data is not finite, although the parameters are."""
     message: str
     figures: Mapping[str, float]
 
@@ -63,14 +69,16 @@ class _Level:
     error: float
     """Of an accuracy of p on n samples, (p (1 - p) / n)^1/2."""
 
-    @property
-    def chance(self) -> bool:
+    def chance(self, room: float = 0) -> bool:
         """Whether a constant output does as well, in all that is known."""
         if (self.accuracy is None and self.constant is None) or self.frequent == 1 or self.constant == 0:
             return False  # nothing is known, or all targets are one value and there is nothing to learn
-        if self.accuracy is not None and self.accuracy > (self.frequent or 0) + ERRORS * self.error:
-            return False
-        return self.constant is None or self.loss >= SHARE * self.constant
+        share = SHARE
+        if self.accuracy is not None and self.frequent is not None:
+            if self.accuracy > self.frequent + max(ERRORS * self.error, room * (1 - self.frequent)):
+                return False
+            share = SHARE_OF_CLASSES if self.frequent <= 0.5 else SHARE
+        return self.constant is None or self.loss >= share * self.constant
 
     def above(self, loss: float) -> bool:
         """Whether the loss has risen above one that knows nothing."""
@@ -78,7 +86,13 @@ class _Level:
 
 
 def concerns(
-    family: Stepping, kind: LossKind, test: Split, test_loss: float, test_accuracy: float | None
+    family: Stepping,
+    kind: LossKind,
+    test: Split,
+    *,
+    train_loss: float,
+    test_loss: float,
+    test_accuracy: float | None,
 ) -> tuple[Concern, ...]:
     """What is wrong with the network as it is now; nothing, as a rule.
 
@@ -86,26 +100,28 @@ def concerns(
         family: the training; its session's state is put aside and brought back if need be.
         kind: of the loss.
         test: the data that the figures are of.
+        train_loss: mean over the last epoch; NaN, where the log is gone, has all training samples looked at.
         test_loss: now.
         test_accuracy: now, in [0, 1]; None if the loss does not classify.
     """
     if not isfinite(test_loss):
-        message = f"the loss on the test data is {test_loss}, although all parameters are finite"
-        return (Concern("overflow", message, {"test_loss": test_loss}),)
+        return (_overflow("test data", "test_loss", test_loss),)
     on_test = _level(kind, {"loss": test_loss, "accuracy": test_accuracy}, test.y)
-    # the cheap question first: few networks are not plainly better than a constant
-    if not on_test.chance and not on_test.above(0):
+    # the cheap questions first: few networks are not plainly better than a constant
+    quiet = train_loss <= RISEN * (_constant(kind, family.split.y) or 0)
+    if quiet and not on_test.chance() and not on_test.above(0):
         return ()
-    rows = order(family.seed, 0, family.samples)[:SAMPLES]
-    session, x, y = family.session, *family.placed(rows)
-    on_train = _level(kind, session.evaluate(x, y), family.split.y[rows])
+    session = family.session
+    on_train = _level(kind, session.evaluate(family.x, family.y), family.split.y)
+    if not isfinite(on_train.loss):
+        return (_overflow("training samples", "train_loss", on_train.loss),)
     found = []
-    if on_train.above(0) and on_test.above(0):
-        untrained = _untrained(session, x, y)
-        if on_train.above(untrained) and on_test.above(untrained):
+    if on_train.above(0):
+        untrained = _untrained(session, family.x, family.y)
+        if on_train.above(untrained):
             found.append(_risen(on_train, on_test, untrained))
-    if on_train.chance and on_test.chance:
-        found.append(_chance(on_train, on_test))
+    if on_train.chance(ROOM) and on_test.chance():
+        found.append(_chance(on_train, on_test, _score(kind, family.split.y, test.y)))
     return tuple(found)
 
 
@@ -114,8 +130,21 @@ def _level(kind: LossKind, found: Mapping[str, float | None], y: NDArray[Any]) -
     assert loss is not None
     frequent = float(np.bincount(y).max() / len(y)) if kind.classes else None
     error = 0.0 if frequent is None else (frequent * (1 - frequent) / len(y)) ** 0.5
-    constant = None if kind.constant is None else kind.constant(y)
-    return _Level(loss, found.get("accuracy"), constant, frequent, error)
+    return _Level(loss, found.get("accuracy"), _constant(kind, y), frequent, error)
+
+
+def _constant(kind: LossKind, y: NDArray[Any]) -> float | None:
+    return None if kind.constant is None else kind.constant(y)
+
+
+def _score(kind: LossKind, train: NDArray[Any], test: NDArray[Any]) -> float | None:
+    """Test accuracy of naming the most frequent class of the training labels always; None without classes."""
+    return float((test == np.bincount(train).argmax()).mean()) if kind.classes else None
+
+
+def _overflow(where: str, figure: str, loss: float) -> Concern:
+    message = f"the loss on the {where} is {loss}, although all parameters are finite"
+    return Concern("overflow", message, {figure: loss})
 
 
 def _untrained(session: Session, x: Any, y: Any) -> float:
@@ -139,22 +168,25 @@ def _risen(train: _Level, test: _Level, untrained: float) -> Concern:
     )
 
 
-def _chance(train: _Level, test: _Level) -> Concern:
+def _chance(train: _Level, test: _Level, score: float | None) -> Concern:
     figures = {"train_loss": train.loss, "test_loss": test.loss}
     parts = []
     if train.constant is not None and test.constant is not None:
         figures |= {"constant_train_loss": train.constant, "constant_test_loss": test.constant}
         parts.append(f"loss {train.loss:.4g} on training samples, where that has {train.constant:.4g}")
-    if test.accuracy is None or test.frequent is None:
+    if test.accuracy is None or test.frequent is None or score is None:
         parts.append(f"test loss {test.loss:.4g}, where that has {test.constant:.4g}")
         what = "the mean of the targets"
     else:
         figures |= {
             "test_accuracy": test.accuracy,
+            "constant_test_accuracy": score,
             "most_frequent_class": test.frequent,
             "standard_error": test.error,
         }
-        share = f"{100 * test.frequent:.1f} ± {100 * test.error:.1f} %"
-        parts.append(f"test accuracy {100 * test.accuracy:.1f} %, where that has {share}")
+        parts.append(
+            f"test accuracy {100 * test.accuracy:.1f} %, where always naming the most frequent class of the training "
+            f"data has {100 * score:.1f} %, and any one class at most {100 * test.frequent:.1f} %"
+        )
         what = "the class frequencies"
     return Concern("chance", f"no better than predicting {what}: {'; '.join(parts)}", figures)
