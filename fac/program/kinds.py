@@ -105,7 +105,8 @@ class LossKind(Kind):
     forward: Callable[[Builder, Any, Value, Value], Value]
     constant: Callable[[NDArray[Any]], float] | None = None
     """`constant(y)`: the loss of the best output that is the same for all samples, which a network that learned
-    something of x beats. y is [n] labels or [n, *output] targets. None: not known."""
+    something of x beats. y is [n] labels or [n, *output] targets. None: not known, and to judge a training takes two
+    evaluations of all training samples."""
 
 
 @dataclass(frozen=True, slots=True)
