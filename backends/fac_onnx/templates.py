@@ -173,6 +173,7 @@ TEMPLATES: dict[str, Template] = {
     "norm": norm,
     "batch_size": batch_size,
     "reshape": reshape,
+    "transpose": lambda e, op: e.node("Transpose", e.operands(op), op, perm=op["axes"]),
     "broadcast_to": broadcast_to,
     "argmax": plain("ArgMax", axis=-1, keepdims=0),
     "iota": iota,

@@ -133,6 +133,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "norm": lambda r, *xs: norm(*xs, nonzero=r["nonzero"]),
     "batch_size": lambda r: float(r.n),
     "reshape": lambda r, x: tensor(r, x).reshape(r.shape),
+    "transpose": lambda r, x: tensor(r, x).transpose(r["axes"]),
     "broadcast_to": lambda r, x: np.broadcast_to(tensor(r, x), r.shape),
     "argmax": lambda r, x: x.argmax(-1),
     "log_softmax": lambda r, z: log_softmax(z),

@@ -231,8 +231,8 @@ def _room(like: Tensor, out: Tensor | None) -> Tensor:
 
 
 def svd_pair(w: Tensor, p: Tensor, q: Tensor) -> None:
-    """Set P [r, m] and Q [k, r] so that Q P is the best rank-r approximation of W^T, W [m, k]; balanced."""
-    u, s, vt = torch.linalg.svd(w.double().T, full_matrices=False)
+    """Set P [r, m] and Q [k, r] so that Q P is the best rank-r approximation of W^T, W as [m, k]; balanced."""
+    u, s, vt = torch.linalg.svd(w.double().reshape(p.shape[1], -1).T, full_matrices=False)
     signs = torch.take_along_dim(u, u.abs().argmax(0, keepdim=True), 0).sign()[0]
     root = s[: len(p)].sqrt() * signs[: len(p)]
     p.copy_(root[:, None] * vt[: len(p)])

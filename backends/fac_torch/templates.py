@@ -226,6 +226,8 @@ TEMPLATES: dict[str, Template] = {
         f"kernels.norm({', '.join([*line.arguments, *['nonzero=True'] * bool(line['nonzero'])])})"
     ),
     "reshape": shaped("reshape"),
+    # A copy, not a view: fused updates and `out=` kernels take what they are given for laid out row by row.
+    "transpose": lambda line: Call(f"torch.permute_copy({line.arguments[0]}, {line['axes']})", out=True),
     "broadcast_to": shaped("expand"),
     "argmax": lambda line: Call(f"torch.argmax({line.arguments[0]}, dim=-1)"),
     "cross_entropy": lambda line: Call(f"kernels.cross_entropy({', '.join(line.arguments)})"),

@@ -122,7 +122,15 @@ def build_probe(program: Program) -> Function:
     routing = Routing(trace, loss)
     true = Reverse(trace.b, loss, Edits(), frozenset(trace.state.values()), prefix="true.")
     state = {t.name: v for t in all_tensors(program) for v in trace.read((t,)).values()}
-    sweeps = Sweeps(program, trace.values, state, routing.reverse.cotangent, true.cotangent)
+    sweeps = Sweeps(
+        program,
+        trace.values,
+        state,
+        routing.reverse.cotangent,
+        true.cotangent,
+        trace.contraction,
+        routing.signals,
+    )
     outputs: dict[str, Value] = {"loss": loss}
     for kind, spec in _probes(program):
         for name, value in kind.build(trace.b, spec, sweeps):

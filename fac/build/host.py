@@ -19,12 +19,15 @@ def tasks(program: Program) -> tuple[HostTask, ...]:
         if every is not None and route.ends is not None and route.ends.weight is not None:
             p, q = (f"{route.ends.prefix}.{side}" for side in "PQ")
             weight = route.ends.weight.name
-            rank = route.tensors[0].shape[0]
-            found.append(HostTask("svd", every, (weight,), (p, q), partial(refreshed, weight, p, q, rank)))
+            rank, reads = route.tensors[0].shape[0], route.ends.reads
+            run = partial(refreshed, weight, p, q, rank, reads)
+            found.append(HostTask("svd", every, (weight,), (p, q), run))
     return tuple(found)
 
 
-def refreshed(weight: str, p: str, q: str, rank: int, state: Mapping[str, Array]) -> dict[str, Array]:
-    """P and Q from the truncated SVD of the weight as it is now."""
-    new_p, new_q = svd_pair(state[weight], rank)
+def refreshed(
+    weight: str, p: str, q: str, rank: int, reads: int, state: Mapping[str, Array]
+) -> dict[str, Array]:
+    """P and Q from the truncated SVD of the weight as it is now, [reads, writes]."""
+    new_p, new_q = svd_pair(state[weight].reshape(reads, -1), rank)
     return {p: new_p, q: new_q}

@@ -37,7 +37,9 @@ def draw(
                 state[tensor.name] = _draw(tensor, tensor.init, seed)
         for tensor in tensors:
             if tensor.name not in state and isinstance(tensor.init, SvdFactor):
-                p, q = svd_pair(state[tensor.init.weight], tensor.init.rank)
+                # As the matrix [reads, writes], in whatever shape the layer keeps it: P reads, Q writes.
+                matrix = (tensor.shape[1], -1) if tensor.init.side == "P" else (-1, tensor.shape[0])
+                p, q = svd_pair(state[tensor.init.weight].reshape(matrix), tensor.init.rank)
                 state[tensor.name] = p if tensor.init.side == "P" else q
     return {tensor.name: np.ascontiguousarray(state[tensor.name]) for tensor in tensors}
 

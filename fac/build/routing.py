@@ -11,10 +11,11 @@ from fac.plugins import misuse
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
 from fac.program.program import Route, Subspace
+from fac.program.reading import drawn_from_weight
 from fac.step.builder import Builder
+from fac.step.contraction import Contraction, pretended
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
-from fac.step.types import N, Type
 
 
 class Routing:
@@ -23,8 +24,8 @@ class Routing:
     def __init__(self, trace: Trace, loss: Value, *, counting: bool = False) -> None:
         """Turn the program's routes into edits; nothing is built until a cotangent is asked for (see `Reverse`)."""
         self.trace, self.program = trace, trace.program
-        self.used: dict[int, Value] = {}
-        """The error that each route read, by its place in the program; routes that nobody needed are absent."""
+        self.used: dict[int, Signals] = {}
+        """What each route read, by its place in the program; routes that nobody needed are absent."""
         self.owner: dict[Op, Route | Subspace] = {}
         """Whose operator, or whose learning, wrote an op."""
         through: dict[tuple[Op, int], list[Injection]] = {}
@@ -36,7 +37,8 @@ class Routing:
         for index, route in enumerate(self.program.routes):
             injection = self._injection(index, route)
             if route.through:
-                through.setdefault(self._replaced(route), []).append(injection)
+                way = self._way(route)
+                through.setdefault((way.op, way.place), []).append(injection)
                 continue
             assert route.site is not None
             site = trace.values[route.site]
@@ -48,20 +50,17 @@ class Routing:
         )
         self.reverse = Reverse(trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops), counting=counting)
 
-    def _replaced(self, route: Route) -> tuple[Op, int]:
-        """The product with the weight, and its other operand, whose error comes from elsewhere.
+    def _way(self, route: Route) -> Contraction:
+        """The product with the weight that a `through` route replaces.
 
         Raises:
-            PluginError: the layer reads its weight in another way.
+            PluginError: see `Trace.contraction`; or factors of the weight are wanted, which the layer keeps otherwise.
         """
-        op, index = self.trace.contraction[route.node]
-        if op.kind != "matmul":
+        if drawn_from_weight(route) and self.trace.turns(route.node):
             layer = kind_of("fac.layers", self.program.by_name[route.node].layer)
-            problem = (
-                f"reads the weight by `{op.kind}`: a route through the layer has to find a `matmul` with it"
-            )
+            problem = "transposes its weight: the SVD is that of a weight kept as [reads, ...]"
             raise misuse(layer.forward, problem, route.node)
-        return op, index
+        return self.trace.contraction(route.node)
 
     def _injection(self, index: int, route: Route) -> Injection:
         def send(b: Builder, error: Value) -> Value:
@@ -73,19 +72,34 @@ class Routing:
 
     def _send(self, b: Builder, index: int, route: Route, error: Value) -> Value:
         """F(error), in the shape of the value that receives it."""
-        error = self._read(b, route.source, error)
-        self.used[index] = error
+        signals = self.used[index] = self.signals(route, error)
         kind = kind_of("fac.feedback", route.matrix)
-        assert route.ends is not None
+        assert signals.way is not None
         with self._owned(route):
-            sent = kind.apply(b, route.matrix, self.trace.read(route.tensors), error, self._weight(route))
-            made(kind.apply, sent, Type((N, route.ends.writes)), route.node)
-            if sent is error:
+            sent: Value = kind.apply(b, route.matrix, self.trace.read(route.tensors), signals)
+            made(kind.apply, sent, signals.way.x.type, route.node)
+            if sent is signals.error:
                 # An op of its own, as for layers: the step tells that the error took this route.
                 sent = b.emit("reshape", sent, shape=sent.type.shape)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
-        return b.reshape(sent, self._receiver(route).type.shape)
+        if route.site is None:
+            return sent
+        # Back from the rows that the pretended product reads (see `signals`).
+        return b.reshape(sent, self.trace.values[route.site].type.shape)
+
+    def signals(self, route: Route, error: Value) -> Signals:
+        """What the operator of a route reads and may learn from, given the cotangent at its source.
+
+        A `through` route goes past the product of its layer, a `to` route past a pretended one of the rows of its site.
+        """
+        b = self.trace.b
+        if route.site is None:
+            way = self._way(route)
+            return Signals(way.rows(b, error), way, way.matrix(b))
+        assert route.ends is not None
+        read = self._read(b, route.source, error)
+        return Signals(read, pretended(b.rows(self.trace.values[route.site]), route.ends.reads), None)
 
     def _read(self, b: Builder, source: str, error: Value) -> Value:
         """The error as rows; projected if the source is a subspace."""
@@ -98,13 +112,6 @@ class Routing:
             self.read[source] = b.named(s, f"{source}.read")
         return self.read[source]
 
-    def _receiver(self, route: Route) -> Value:
-        if route.through:
-            op, index = self.trace.contraction[route.node]
-            return op.operands[index]
-        assert route.site is not None
-        return self.trace.values[route.site]
-
     def learned(self) -> Iterator[tuple[str, Learned]]:
         """(full name of the matrix, what its rule says), for routes and subspaces that the sweep used."""
         b = self.trace.b
@@ -112,10 +119,9 @@ class Routing:
             route = self.program.routes[index]
             kind = kind_of("fac.feedback", route.matrix)
             with b.at(route.node, Phase.LEARN), self._owned(route):
-                signals = Signals(self.used[index], b.rows(self._receiver(route)), self._weight(route))
                 found = tuple(
                     learned(kind.learn, one, route.tensors, route.node)
-                    for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals)
+                    for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), self.used[index])
                 )
             yield from ((tensor.name, said) for tensor, said in found)
         for name, error in self.subspace_errors.items():
@@ -131,11 +137,6 @@ class Routing:
         start = len(ops)
         yield
         self.owner.update(dict.fromkeys(ops[start:], owner))
-
-    def _weight(self, route: Route) -> Value | None:
-        """The forward weight that a `through` route replaces."""
-        weight = None if route.ends is None else route.ends.weight
-        return None if weight is None else self.trace.state[weight.name]
 
 
 def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
@@ -153,7 +154,7 @@ def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
 def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:
     rule = kind_of("fac.learning", subspace.basis).read
     if rule is not None:
-        signals = Signals(error, error, None)
+        signals = Signals(error, None, None)
         found = rule(b, subspace.basis, trace.read(subspace.tensors), signals)
         tensor, said = learned(rule, found, subspace.tensors, subspace.name)
         yield tensor.name, said

@@ -11,8 +11,12 @@ from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
+from fac.step.contraction import Contraction
 from fac.step.ir import Op, Phase, Value
 from fac.step.types import SCALAR, DType, N, Type
+
+VIEWS = frozenset({"reshape", "transpose"})
+"""Ops by which a layer may bring its weight into the shape in which it multiplies."""
 
 
 class Trace:
@@ -30,7 +34,8 @@ class Trace:
         self.x = self.b.input("x", Type((N, *program.spec.input.shape)))
         self.state: dict[str, Value] = {}
         self.values: dict[str, Value] = {INPUT: self.x}
-        self.contraction: dict[str, tuple[Op, int]] = {}
+        self.readers: dict[str, tuple[tuple[Op, int], ...]] = {}
+        """For each weighted node which ops read its weight, or a view of it, and as which operand."""
         self._step: Value | None = None
         for node in program.nodes:
             with self.b.at(node.name, Phase.FORWARD):
@@ -83,14 +88,51 @@ class Trace:
         if value in inputs:
             # A value of its own: a route to this node must not cut the other readers of the node below.
             value = self.b.emit("reshape", value, shape=value.type.shape)
-        if node.contraction is not None:
-            reader = self._reader(start, parameters[node.contraction])
-            if reader is None:
-                raise misuse(kind.forward, f"does not read the contraction `{node.contraction}`", node.name)
-            self.contraction[node.name] = reader
+        if node.weight is not None:
+            self.readers[node.name] = self._reading(start, parameters[node.weight.part])
+            if not self.readers[node.name]:
+                raise misuse(kind.forward, f"does not read the weight `{node.weight.part}`", node.name)
         return self.b.named(value, node.name)
 
-    def _reader(self, start: int, weight: Value) -> tuple[Op, int] | None:
-        """The op that contracts with `weight`, if there is one, and which of its operands is the other one."""
-        op = next((op for op in self.b.ops[start:] if weight in op.operands), None)
-        return None if op is None else (op, 1 - op.operands.index(weight))
+    def contraction(self, name: str) -> Contraction:
+        """The product of a weighted node with its weight.
+
+        Raises:
+            PluginError: the layer reads its weight in another way than `infer` and the ops allow.
+        """
+        node, (op, place), *more = self.program.by_name[name], *self.readers[name]
+        function = kind_of("fac.layers", node.layer).forward
+        if more:
+            kinds = " and ".join(f"`{other.kind}`" for other, _ in self.readers[name])
+            raise misuse(
+                function, f"reads the weight by {kinds}: a route through the layer replaces one product", name
+            )
+        found = Contraction(op, 1 - place)
+        problem = found.misfit()
+        if problem is not None:
+            raise misuse(function, problem, name)
+        assert node.weight is not None
+        if found.weight.type.shape != node.weight.shape:
+            said = list(node.weight.shape)
+            raise misuse(
+                function, f"multiplies with {found.weight.type}, where `infer` says the weight {said}", name
+            )
+        return found
+
+    def turns(self, name: str) -> bool:
+        """Whether a weighted node multiplies with its weight in another order than that in which it is kept."""
+        made = {op.result: op for op in self.b.ops}
+        value = self.contraction(name).weight
+        while value in made and made[value].kind == "reshape":
+            (value,) = made[value].operands
+        return value in made
+
+    def _reading(self, start: int, weight: Value) -> tuple[tuple[Op, int], ...]:
+        """Views of a weight are the weight: what reads those does."""
+        views, found = {weight}, list[tuple[Op, int]]()
+        for op in self.b.ops[start:]:
+            if op.kind in VIEWS and op.operands[0] in views:
+                views.add(op.result)
+            else:
+                found += [(op, place) for place, operand in enumerate(op.operands) if operand in views]
+        return tuple(found)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from fac.build.functions import routed
 from fac.build.routing import constant
 from fac.program.program import Program, Route, Subspace
-from fac.program.reading import refresh_of
-from fac.program.tensors import SvdFactor
+from fac.program.reading import drawn_from_weight
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 from fac.step.ops.contractions import CONTRACTIONS
@@ -53,7 +52,7 @@ def transport(program: Program) -> Transport:
             live.update(op.operands)
     weights = _of_weights(trace.b, parameters)
     exact: set[str] = set()
-    feedback = {id(r) for r in (program.routes[i] for i in routing.used) if _drawn_from_weight(r)}
+    feedback = {id(r) for r in (program.routes[i] for i in routing.used) if drawn_from_weight(r)}
     for op in ops:
         read = weights.intersection(op.operands)
         if not read or op.result not in live or op.origin.phase not in (Phase.ERROR, Phase.LEARN):
@@ -77,11 +76,6 @@ def _of_weights(b: Builder, parameters: set[Value]) -> set[Value]:
         if op.result in without_samples and not found.isdisjoint(op.operands):
             found.add(op.result)
     return found
-
-
-def _drawn_from_weight(route: Route) -> bool:
-    at_start = any(isinstance(tensor.init, SvdFactor) for tensor in route.tensors)
-    return at_start or refresh_of(route) is not None
 
 
 def _is_matrix(value: Value) -> bool:

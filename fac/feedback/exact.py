@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fac.program.kinds import MatrixKind, ShapeError, State
+from fac.program.kinds import MatrixKind, ShapeError, Signals, State
 from fac.program.program import Ends
 from fac.spec.feedback import Matrix
 from fac.step.builder import Builder
@@ -45,15 +45,21 @@ def no_weight(matrix: Transpose, ends: Ends) -> ShapeError | None:
     )
 
 
-def identity(b: Builder, matrix: Identity, state: State, error: Value, weight: Value | None) -> Value:
-    """The error itself."""
-    return error
+def identity(b: Builder, matrix: Identity, state: State, signals: Signals) -> Value:
+    """The error itself; past a matrix of ones where what receives it is not laid out in rows."""
+    assert signals.way is not None
+    error = signals.error
+    if signals.way.x.type == error.type:
+        return error
+    reads = error.type.shape[1]
+    assert isinstance(reads, int)
+    return signals.sent(b, error, b.eye(reads))
 
 
-def transpose(b: Builder, matrix: Transpose, state: State, error: Value, weight: Value | None) -> Value:
-    """d W, with d [N, reads] and W [reads, writes]."""
-    assert weight is not None
-    return b.matmul(error, weight)
+def transpose(b: Builder, matrix: Transpose, state: State, signals: Signals) -> Value:
+    """d W, with d [places, reads] and W [reads, writes]."""
+    assert signals.weight is not None
+    return signals.sent(b, signals.error, signals.weight)
 
 
 def eye(b: Builder, matrix: Identity, ends: Ends, state: State, weight: Value | None) -> Value:

@@ -21,17 +21,14 @@ class KolenPollack(Learning):
 
 
 def full(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
-    """gB = d^T x on a `through` route, which is gW; on a `to` route gB = H^T e, H the value that is fed."""
-    left, right = signals.error, signals.receiver
-    if signals.weight is None:
-        left, right = right, left
-    return Learned("B", b.matmul(left, right, ta=True), gradient=True)
+    """gB = d^T x [reads, writes]: on a `through` route gW, on a `to` route e^T H with H the value that is fed."""
+    return Learned("B", signals.taught(b, signals.error), gradient=True)
 
 
 def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
-    """gQ = x^T s [writes, rank], with x [N, writes] the receiver and s = d P^T."""
+    """gQ = x^T s [writes, rank], with x what is fed and s = d P^T."""
     s = projected(b, signals.error, state)
-    return Learned("Q", b.matmul(signals.receiver, s, ta=True), gradient=True)
+    return Learned("Q", b.transpose(signals.taught(b, s), (1, 0)), gradient=True)
 
 
 KOLEN_POLLACK = LearningKind("kolen_pollack", KolenPollack, full=full, write=write, follows=True)

@@ -19,10 +19,9 @@ class Local(Learning):
 
 
 def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
-    """gP [rank, reads] from x [N, writes], Q [writes, rank] and d [N, reads]."""
-    return Learned(
-        "P", b.matmul(b.matmul(signals.receiver, state["Q"]), signals.error, ta=True), gradient=True
-    )
+    """gP [rank, reads] from x, which is fed, Q [writes, rank] and d [places, reads]."""
+    answer = signals.answer(b, b.transpose(state["Q"], (1, 0)))
+    return Learned("P", b.matmul(answer, signals.error, ta=True), gradient=True)
 
 
 LOCAL = LearningKind("local", Local, read=read)

@@ -97,9 +97,9 @@ def unused(matrix: LowRank, program: Program) -> Iterable[Unused]:
             yield Unused(field, "beside `init: svd`", "remove one of the two")
 
 
-def apply(b: Builder, matrix: LowRank, state: State, error: Value, weight: Value | None) -> Value:
+def apply(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Value:
     """U = s Q^T with s = d P^T."""
-    return b.matmul(projected(b, error, state), state["Q"], tb=True)
+    return signals.sent(b, projected(b, signals.error, state), b.transpose(state["Q"], (1, 0)))
 
 
 def learn(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Iterable[Learned]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -18,7 +19,7 @@ from fac.step.ir import Value
 
 
 class Random(Matrix):
-    """F(d) = B d. Stored like the weight, [reads, writes], on a `through` route; [writes, reads] on a `to` route."""
+    """F(d) = B d. Stored like the weight, [reads, ...], on a `through` route; [writes, reads] on a `to` route."""
 
     kind: Literal["random"] = "random"
     init: Init | Literal["like_forward"] | None = Field(
@@ -37,7 +38,7 @@ class Random(Matrix):
 def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
     """B."""
     through = ends.weight is not None
-    shape = (ends.reads, ends.writes) if through else (ends.writes, ends.reads)
+    shape = (ends.writes, ends.reads) if ends.weight is None else ends.weight.shape
     mask = None if matrix.mask is None else Masked(matrix.mask, units=1 if through else 0)
     name, init = f"{ends.prefix}.B", law(matrix, ends)
     return (Tensor(name, shape, init, ends.writes, ends.reads, Role.FEEDBACK, mask=mask),)
@@ -79,20 +80,33 @@ def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
     return None
 
 
-def apply(b: Builder, matrix: Random, state: State, error: Value, weight: Value | None) -> Value:
-    """[N, reads] -> [N, writes]: d F on a `through` route, e B^T on a `to` route."""
-    return b.matmul(error, state["B"], tb=weight is None)
+def apply(b: Builder, matrix: Random, state: State, signals: Signals) -> Value:
+    """d F on a `through` route, e B^T on a `to` route."""
+    return signals.sent(b, signals.error, _facing(b, state["B"], signals))
 
 
 def learn(b: Builder, matrix: Random, state: State, signals: Signals) -> Iterable[Learned]:
-    """What `learn:` says of B."""
+    """What `learn:` says of B, which the rule sees as [reads, writes]."""
     rule = ways(matrix.learn).full
-    return () if rule is None else (rule(b, matrix.learn, state, signals),)
+    if rule is None:
+        return
+    found = rule(b, matrix.learn, {**state, "B": _facing(b, state["B"], signals)}, signals)
+    if signals.weight is None:
+        yield replace(found, value=b.transpose(found.value, (1, 0)))
+    else:
+        yield replace(found, value=b.reshape(found.value, state["B"].type.shape))
+
+
+def _facing(b: Builder, stored: Value, signals: Signals) -> Value:
+    """B as [reads, writes]."""
+    if signals.weight is None:
+        return b.transpose(stored, (1, 0))
+    return b.reshape(stored, signals.weight.type.shape)
 
 
 def whole(b: Builder, matrix: Random, ends: Ends, state: State, weight: Value | None) -> Value:
-    """B."""
-    return state["B"]
+    """B, as a matrix."""
+    return state["B"] if weight is None else b.reshape(state["B"], weight.type.shape)
 
 
 def unused(matrix: Any, program: Program) -> Iterable[Unused]:

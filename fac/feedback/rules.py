@@ -133,7 +133,7 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
     routes = []
     for node in _layerwise(rule, program):
-        weight = next((t for t in node.tensors if t.name == f"{node.name}.{node.contraction}"), None)
+        weight = node.weight
         limit = rule.rank if weight is None else min(weight.shape[0], prod(weight.shape[1:]))
         routes.append(_through(node, LowRank(rank=min(rule.rank, limit), **settings)))
     return Expansion(tuple(routes))

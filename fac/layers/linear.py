@@ -41,7 +41,7 @@ def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
     k = inputs[0][0]
     weight = Tensor(f"{name}.weight", (layer.out, k), layer.init, fan_in=k, fan_out=layer.out)
     bias = Tensor(f"{name}.bias", (layer.out,), "zeros", fan_in=k, fan_out=layer.out)
-    return Facts((layer.out,), (weight, bias) if layer.bias else (weight,), contraction="weight")
+    return Facts((layer.out,), (weight, bias) if layer.bias else (weight,), weight)
 
 
 def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

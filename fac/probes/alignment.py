@@ -33,7 +33,7 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
         errors.append(error)
         with b.at(node.name, Phase.PROBE):
             yield from _errors(b, f"{node.name}.", [error])
-            gradient = _both(sweeps, sweeps.state[f"{node.name}.{node.contraction}"])
+            gradient = _both(sweeps, sweeps.state[node.weight.name]) if node.weight else None
             if gradient is not None:
                 gradients.append(gradient)
                 yield f"{node.name}.gradient.cosine", cosine(b, [gradient])

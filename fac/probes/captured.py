@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fac.probes.scaled import defined, scaled
 from fac.program.kinds import ProbeKind, Sweeps, Unused
-from fac.program.program import Program
+from fac.program.program import Program, Route
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -22,14 +22,17 @@ class CapturedEnergy(Probe):
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
     """`PREFIX.P.captured_energy`, for low-rank routes and for subspaces."""
     program = sweeps.program
-    readings = [(r.source, t.name) for r in program.routes for t in r.tensors if t.name.endswith(".P")]
-    readings += [(s.of, t.name) for s in program.subspaces for t in s.tensors]
-    for source, name in readings:
+    readings: list[tuple[str, str, Route | None]] = [
+        (r.source, t.name, r) for r in program.routes for t in r.tensors if t.name.endswith(".P")
+    ]
+    readings += [(s.of, t.name, None) for s in program.subspaces for t in s.tensors]
+    for source, name, route in readings:
         root = program.root(source)
         error = None if root is None or source in program.subspace else sweeps.routed(sweeps.values[root])
         if error is not None:
             with b.at(name.partition(".")[0], Phase.PROBE):
-                yield f"{name}.captured_energy", captured(b, error, sweeps.state[name])
+                rows = b.rows(error) if route is None else sweeps.signals(route, error).error
+                yield f"{name}.captured_energy", captured(b, rows, sweeps.state[name])
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:
@@ -44,8 +47,8 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
 
 
 def captured(b: Builder, error: Value, p: Value) -> Value:
-    """The share of |d|^2 in the row space of P [r, m], in [0, 1]. Scaling its rows changes no space."""
-    d, basis = scaled(b, [b.rows(error)]), scaled(b, [p], (1,))
+    """The share of |d|^2, d [places, m], in the row space of P [r, m], in [0, 1]. Scaling its rows changes no space."""
+    d, basis = scaled(b, [error]), scaled(b, [p], (1,))
     (rows,) = d.values
     held = b.label(b.emit("project", rows, *basis.values), "held")
     share = b.div(b.dot(held, held), b.maximum(b.dot(rows, rows), 1.0))

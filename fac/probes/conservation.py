@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from fac.probes.matrices import used_matrix
-from fac.program.balance import Balance, balances, hidden, weight_of
+from fac.program.balance import Balance, balances, hidden
 from fac.program.kinds import ProbeKind, Sweeps, Unused
 from fac.program.program import Program
 from fac.spec.train import Probe
@@ -74,7 +74,7 @@ def _matrix(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
     if balance.route is not None:
         return used_matrix(b, sweeps, balance.route)
     assert balance.above is not None
-    return sweeps.state[weight_of(balance.above).name]
+    return sweeps.contraction(balance.above.name).matrix(b)
 
 
 def _gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
@@ -82,16 +82,13 @@ def _gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
     route, program = balance.route, sweeps.program
     if route is None or route.through:
         assert balance.above is not None
-        return sweeps.routed(sweeps.state[weight_of(balance.above).name])
+        return sweeps.routed(sweeps.contraction(balance.above.name).weight)
     root = program.root(route.source)
     error = None if root is None else sweeps.routed(sweeps.values[root])
     if error is None:
         return None
-    error = b.rows(error)
-    if route.source in program.subspace:
-        (p,) = program.subspace[route.source].tensors
-        error = b.matmul(error, sweeps.state[p.name], tb=True)
-    return b.matmul(b.rows(sweeps.values[balance.site.name]), error, ta=True)
+    signals = sweeps.signals(route, error)
+    return b.transpose(signals.taught(b, signals.error), (1, 0))
 
 
 def _imbalance(b: Builder, left: list[Value], right: Value) -> Value:
@@ -116,9 +113,9 @@ def _conserved(b: Builder, sweeps: Sweeps, balance: Balance) -> Value:
         matrix = _matrix(b, sweeps, balance)
         assert route is not None
         assert matrix is not None
-        reads = balance.partner.shape[0]
-        weight = b.reshape(partner, (reads, balance.partner.size // reads))
-        held = b.dot(matrix, weight if route.through else b.matmul(weight, b.eye(reads), ta=True))
+        assert balance.above is not None
+        weight = sweeps.contraction(balance.above.name).matrix(b)
+        held = b.dot(matrix, weight if route.through else b.transpose(weight, (1, 0)))
     total = b.neg(held)
     for tensor in balance.node.tensors:
         own = sweeps.state[tensor.name]

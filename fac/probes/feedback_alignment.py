@@ -30,7 +30,7 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
             used = used_matrix(b, sweeps, route)
             if used is None:
                 continue
-            weight = sweeps.state[route.ends.weight.name]
+            weight = sweeps.contraction(route.node).matrix(b)
             yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
             yield f"{route.ends.prefix}.norm_ratio", norm_ratio(b, used, weight)
 

@@ -18,6 +18,6 @@ def used_matrix(b: Builder, sweeps: Sweeps, route: Route) -> Value | None:
     if kind.matrix is None or route.ends is None:
         return None
     state = {t.part: sweeps.state[t.name] for t in route.tensors}
-    weight = None if route.ends.weight is None else sweeps.state[route.ends.weight.name]
+    weight = sweeps.contraction(route.node).matrix(b) if route.through else None
     whole: Value = kind.matrix(b, route.matrix, route.ends, state, weight)
     return b.mul(whole, route.matrix.scale) if route.matrix.scale != 1 else whole

@@ -88,7 +88,8 @@ def balances(program: Program) -> Iterator[Balance]:
 
 def weight_of(node: Node) -> Tensor:
     """What a weighted node contracts its input with."""
-    return next(t for t in node.tensors if t.name == f"{node.name}.{node.contraction}")
+    assert node.weight is not None
+    return node.weight
 
 
 def _entry(

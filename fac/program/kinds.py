@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fac.plugins import Refusal
-from fac.program.program import Ends, Program, Shape
+from fac.program.program import Ends, Program, Route, Shape
 from fac.program.tensors import Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.step.builder import Builder
+from fac.step.contraction import Contraction
 from fac.step.ir import Value
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class Facts:
 
     shape: Shape
     tensors: tuple[Tensor, ...] = ()
-    contraction: str | None = None
+    weight: Tensor | None = None
+    """Which of the tensors the layer multiplies its input with, as [reads, ...]: its first axis makes the channels of
+    the output. Where the layer keeps it in another shape, the same tensor in the shape in which it is multiplied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +114,36 @@ class LossKind(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What a feedback matrix may learn from. All are values from before the step."""
+    """What a feedback operator reads and may learn from. All are values from before the step.
+
+    Rules see rows and matrices, and leave it to the product past which the operator goes what becomes of them.
+    """
 
     error: Value
-    """What the operator reads, [N, reads]."""
-    receiver: Value
-    """The forward value at which its output arrives, [N, writes]."""
+    """What the operator reads, [places, reads]."""
+    way: Contraction | None
+    """The product of a layer, on a `through` route; on a `to` route the one that the operator stands for, of the value
+    that is fed, as rows, and a weight that there is not. None where a subspace learns, which sends nothing."""
     weight: Value | None
-    """The forward weight [reads, writes] that a `through` route replaces; its gradient is error^T receiver."""
+    """The forward weight [reads, writes] that a `through` route replaces."""
+
+    def sent(self, b: Builder, rows: Value, matrix: Value) -> Value:
+        """What rows [places, r] send past a matrix [r, writes]: for `error` and `weight`, backpropagation."""
+        return self._way.sent(b, rows, matrix)
+
+    def taught(self, b: Builder, rows: Value) -> Value:
+        """[r, writes]: the gradient of a matrix past which [places, r] is sent; for `error` that of the weight."""
+        return self._way.taught(b, rows)
+
+    def answer(self, b: Builder, matrix: Value) -> Value:
+        """[places, r]: the forward product of what is fed with a matrix [r, writes]."""
+        return self._way.answer(b, matrix)
+
+    @property
+    def _way(self) -> Contraction:
+        if self.way is None:
+            raise ValueError("the basis of a subspace sends nothing and feeds nothing")
+        return self.way
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +162,8 @@ class MatrixKind(Kind):
     name: str
     spec: type[Model]
     tensors: Callable[[Any, Ends], tuple[Tensor, ...]]
-    apply: Callable[[Builder, Any, State, Value, Value | None], Value]
-    """`apply(builder, spec, state, error [N, reads], weight)` -> [N, writes], without `scale`."""
+    apply: Callable[[Builder, Any, State, Signals], Value]
+    """`apply(builder, spec, state, signals)`: what `signals.sent` makes of the error, without `scale`."""
     learn: Callable[[Builder, Any, State, Signals], Iterable[Learned]] = lambda *_: ()
     misfit: Callable[[Any, Ends], ShapeError | None] = lambda *_: None
     """Why the operator cannot connect these ends, if it cannot."""
@@ -162,7 +187,7 @@ class LearningKind(Kind):
     name: str
     spec: type[Model]
     full: Callable[[Builder, Any, State, Signals], Learned] | None = None
-    """A full matrix B."""
+    """A full matrix B, here [reads, writes] on every route."""
     read: Callable[[Builder, Any, State, Signals], Learned] | None = None
     """P of a low-rank pair, or of a subspace."""
     write: Callable[[Builder, Any, State, Signals], Learned] | None = None
@@ -228,6 +253,10 @@ class Sweeps:
     """The cotangent under the routing that is trained."""
     true: Callable[[Value], Value | None]
     """The cotangent under backpropagation on the same forward values."""
+    contraction: Callable[[str], Contraction]
+    """The product of a weighted node with its weight."""
+    signals: Callable[[Route, Value], Signals]
+    """What the operator of a route reads and may learn from, given the cotangent at its source."""
 
 
 @dataclass(frozen=True, slots=True)

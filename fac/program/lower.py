@@ -97,7 +97,7 @@ def _node(
         return replace(node, fault=Fault(str(error), error.help, error.field))
     except PluginError as error:
         return replace(node, fault=Fault(error.fact, error.help, plugin=True))
-    node = replace(node, shape=facts.shape, tensors=facts.tensors, contraction=facts.contraction)
+    node = replace(node, shape=facts.shape, tensors=facts.tensors, weight=facts.weight)
     return node if trainable else _frozen(node)
 
 
@@ -119,14 +119,22 @@ def _meant(kind: Any, name: str, facts: object) -> None:
         found = ", ".join(f"`{t.name}`" for t in facts.tensors)
         problem = f"calls its tensors {found}: each needs a name of its own such as `{name}.weight`"
         raise misuse(kind.infer, problem, name)
-    if facts.contraction is not None and f"{name}.{facts.contraction}" not in named:
-        problem = f"names the contraction `{facts.contraction}`, which is none of its tensors"
-        raise misuse(kind.infer, problem, name)
+    if facts.weight is None:
+        return
+    own = next((t for t in facts.tensors if t.name == facts.weight.name), None)
+    if own is None:
+        raise misuse(kind.infer, f"says the weight `{facts.weight.name}`, which is none of its tensors", name)
+    if own.size != facts.weight.size or len(facts.weight.shape) < 2:
+        problem = (
+            f"says the weight `{own.name}` {list(facts.weight.shape)}, and the tensor {list(own.shape)}: "
+        )
+        raise misuse(kind.infer, f"{problem}the same numbers as [reads, ...] are needed", name)
 
 
 def _frozen(node: Node) -> Node:
     tensors = tuple(replace(t, trainable=False) for t in node.tensors)
-    return replace(node, trainable=False, tensors=tensors)
+    weight = None if node.weight is None else replace(node.weight, trainable=False)
+    return replace(node, trainable=False, tensors=tensors, weight=weight)
 
 
 # -- the routing -------------------------------------------------------------------------------------------------
@@ -248,10 +256,10 @@ def _named(program: Program) -> tuple[Route, ...]:
 
 def _ends(program: Program, route: Route, prefix: str) -> Ends | None:
     node = program.by_name.get(route.node)
-    if node is None or not node.weighted or node.shape is None:
+    if node is None or node.weight is None or node.shape is None:
         return None
     if route.through:
-        weight = next(t for t in node.tensors if t.name == f"{node.name}.{node.contraction}")
+        weight = node.weight
         return Ends(prefix, weight.shape[0], prod(weight.shape[1:]), weight)
     reads = program.dim(route.source)
     site = None if route.site is None else program.by_name[route.site]

@@ -42,15 +42,15 @@ class Node:
     shape: Shape | None
     origin: Path
     tensors: tuple[Tensor, ...] = ()
-    contraction: str | None = None
-    """Which of the tensors the layer contracts its input with; None for a layer without weights."""
+    weight: Tensor | None = None
+    """What the layer multiplies its input with, [reads, ...]; None for a layer without weights."""
     trainable: bool = True
     fault: Fault | None = None
 
     @property
     def weighted(self) -> bool:
         """Whether feedback can go through this node or to it."""
-        return self.contraction is not None
+        return self.weight is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from fac.program.program import Node, Route, Shape
 from fac.program.tensors import SvdFactor
 from fac.spec.feedback import Learning
 from fac.step.builder import Builder
+from fac.step.contraction import pretended, product
 from fac.step.ir import Value
 from fac.step.types import DType, N, Type
 
@@ -31,7 +32,7 @@ class Lesson:
     gradient: bool
     """Whether it is a pseudo-gradient, which the update rule turns into a step, or else the next value."""
     reads: frozenset[str]
-    """Of `error`, `receiver` and `weight`, and of the operator's matrices by the last part of their names."""
+    """Of `error`, `receiver` (what is fed), `weight`, and of the operator's matrices by the last part of their names."""
 
 
 def lessons(rule: Learning) -> Mapping[str, Lesson]:
@@ -49,7 +50,7 @@ def sends_weight(route: Route) -> bool:
     kind: MatrixKind = kind_of("fac.feedback", route.matrix)
     b, state, signals = _given(route)
     try:
-        sent = kind.apply(b, route.matrix, state, signals.error, signals.weight)
+        sent = kind.apply(b, route.matrix, state, signals)
     except Exception:
         return False
     return signals.weight in leaves(b, sent)
@@ -70,8 +71,13 @@ def is_weight(route: Route) -> bool:
 
 def made_from_weight(route: Route) -> bool:
     """Whether the forward weight has a say in a route: in its output, its learning, its start, or between steps."""
+    return drawn_from_weight(route) or sends_weight(route) or any(learned(route).values())
+
+
+def drawn_from_weight(route: Route) -> bool:
+    """Whether the factors of a route are those of its weight, at the start or from time to time."""
     at_start = any(isinstance(tensor.init, SvdFactor) for tensor in route.tensors)
-    return at_start or refresh_of(route) is not None or sends_weight(route) or any(learned(route).values())
+    return at_start or refresh_of(route) is not None
 
 
 def learned(route: Route) -> Mapping[str, bool]:
@@ -152,8 +158,8 @@ def _given(route: Route) -> tuple[Builder, dict[str, Value], Signals]:
 
 
 def _signals(b: Builder, reads: int, writes: int, weight: str | None) -> Signals:
-    return Signals(
-        b.input("error", Type((N, reads))),
-        b.input("receiver", Type((N, writes))),
-        None if weight is None else b.input(weight, Type((reads, writes))),
-    )
+    error, receiver = b.input("error", Type((N, reads))), b.input("receiver", Type((N, writes)))
+    if weight is None:
+        return Signals(error, pretended(receiver, reads), None)
+    own = b.input(weight, Type((reads, writes)))
+    return Signals(error, product(receiver, own), own)

@@ -16,7 +16,7 @@ Owner = Route | Subspace | Node
 def describe(owner: Owner) -> str:
     """An operator with the name of its state: `Q P (logits.feedback, rank 10, oja / kolen_pollack)`."""
     if isinstance(owner, Node):
-        return f"W^T ({owner.name}.{owner.contraction})" if owner.weighted else f"W^T ({owner.name})"
+        return f"W^T ({owner.name if owner.weight is None else owner.weight.name})"
     if isinstance(owner, Subspace):
         return f"P ({owner.name}, rank {owner.rank}, {rule_name(owner.basis)})"
     assert owner.ends is not None

@@ -26,7 +26,7 @@ class Layer(Model):
 
 
 class WeightedLayer(Layer):
-    """A layer with a weight contraction: the only kind that feedback can go through or to."""
+    """A layer that multiplies with a weight: the only kind that feedback can go through or to."""
 
     trainable: bool = Field(True, description="False keeps the parameters at their initial values.")
 

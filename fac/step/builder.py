@@ -214,6 +214,14 @@ class Builder:
         """The same elements in another shape."""
         return x if x.type.shape == shape else self.emit("reshape", x, shape=shape)
 
+    def transpose(self, x: Value, axes: Sequence[int]) -> Value:
+        """The axes in another order: axis i of the result is axis `axes[i]` of x. In their own order, x itself."""
+        return (
+            x
+            if tuple(axes) == tuple(range(len(x.type.shape)))
+            else self.emit("transpose", x, axes=tuple(axes))
+        )
+
     def rows(self, x: Value) -> Value:
         """[N, ...] as [N, numbers per sample]."""
         return self.reshape(x, (N, prod(dim for dim in x.type.shape[1:] if isinstance(dim, int))))

@@ -147,6 +147,8 @@ CALLS = (
     Call("batch_size", (), f()),
     Call("reshape", (f(),), f(1, 1), {"shape": (1, 1)}),
     Call("reshape", (f(N, 2, 3),), f(N, 6), {"shape": (N, 6)}),
+    Call("transpose", (f(N, 3),), f(3, N), {"axes": (1, 0)}),
+    Call("transpose", (f(N, 2, 3),), f(3, N, 2), {"axes": (2, 0, 1)}),
     Call("broadcast_to", (f(3),), f(N, 3), {"shape": (N, 3)}),
     Call("broadcast_to", (f(N, 1),), f(N, 3), {"shape": (N, 3)}),
     Call("broadcast_to", (f(),), f(N, 3), {"shape": (N, 3)}),

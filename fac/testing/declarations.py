@@ -31,6 +31,7 @@ from fac.program.program import Ends, Shape
 from fac.program.tensors import Tensor
 from fac.spec.base import Model
 from fac.step.builder import Builder
+from fac.step.contraction import pretended, product
 from fac.step.ir import Value
 from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
 from fac.testing.case import Subject, require
@@ -94,9 +95,10 @@ def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),
         value = kind.forward(b, layer, [first, *others], own, mode)
         return _evaluated(b, value, scale * x, {**weights, **factors})
 
-    bare = {n: array if n == f"it.{facts.contraction}" else 0 * array for n, array in state.items()}
+    weight = None if facts.weight is None else facts.weight.name
+    bare = {n: array if n == weight else 0 * array for n, array in state.items()}
     equal = _near(output(3, bare), 3 * output(1, bare))
-    if facts.contraction is not None:
+    if weight is not None:
         larger = {name: 3 * array for name, array in state.items()}
         equal = equal and _near(output(1, larger), 3 * output(1, state))
     return equal
@@ -137,7 +139,7 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         return _evaluated(b, write(b, state, error, weight), np.eye(ends.reads), given)
 
     # Of the errors 1, 0, 0, ...; 0, 1, 0, ...; and so on it makes its matrix, [reads, writes].
-    sent = made(lambda b, state, error, weight: kind.apply(b, matrix, state, error, weight))
+    sent = made(lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(ends, error, weight)))
     whole = kind.matrix
     if whole is not None:
         turned = ends.weight is None
@@ -155,9 +157,7 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
     b = Builder()
     state = {t.part: b.input(t.name, Type(t.shape)) for t in tensors}
     weight = None if ends.weight is None else b.input(ends.weight.name, Type(ends.weight.shape))
-    ways = Signals(
-        b.input("error", Type((N, ends.reads))), b.input("receiver", Type((N, ends.writes))), weight
-    )
+    ways = _signals(ends, b.input("error", Type((N, ends.reads))), weight)
     learned = {one.tensor: one.value.type.shape for one in kind.learn(b, matrix, state, ways)}
     shapes = {t.part: t.shape for t in tensors}
     require(
@@ -172,6 +172,14 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
         not refreshes or [t.name for t in tensors] == [f"{ends.prefix}.{side}" for side in "PQ"],
         f"`{kind.name}` is refreshed, and has no P and Q to set anew",
     )
+
+
+def _signals(ends: Ends, error: Value, weight: Value | None) -> Signals:
+    """What an operator between those ends is given."""
+    # What is sent, and the shape of what is taught, depend on no number of it.
+    receiver = Value("receiver", Type((N, ends.writes)))
+    way = pretended(receiver, ends.reads) if weight is None else product(receiver, weight)
+    return Signals(error, way, weight)
 
 
 def _learning(kind: LearningKind, rule: Any) -> None:
@@ -194,7 +202,8 @@ def _learning(kind: LearningKind, rule: Any) -> None:
         b = Builder()
         error = b.input("x", Type((N, READS)))
         given = {name: b.input(name, Type(array.shape)) for name, array in state.items()}
-        signals = Signals(error, b.matmul(error, given["receiver"]), given["weight"])
+        way = product(b.matmul(error, given["receiver"]), given["weight"])
+        signals = Signals(error, way, given["weight"])
         learned = teach(b, rule, given, signals)
         require(
             (learned.tensor, learned.value.type.shape) == (part, shapes[part]),

@@ -72,16 +72,17 @@ def refused(feedback: Any, layers: Any = NET) -> tuple[list[str], set[str]]:
     return found, codes(lower(load(spec(layers, feedback) | FORBIDDEN)))
 
 
-def by_weight(b: Builder, m: Any, state: Mapping[str, Value], error: Value, weight: Value | None) -> Value:
+def by_weight(b: Builder, m: Any, state: Mapping[str, Value], signals: Signals) -> Value:
     """B d + 1e-9 W^T d: a matrix and the forward weight."""
-    assert weight is not None
-    return b.add(b.matmul(error, state["B"]), b.mul(b.matmul(error, weight), 1e-9))
+    assert signals.weight is not None
+    exact = signals.sent(b, signals.error, signals.weight)
+    return b.add(signals.sent(b, signals.error, state["B"]), b.mul(exact, 1e-9))
 
 
-def by_search(b: Builder, m: Any, state: Mapping[str, Value], error: Value, weight: Value | None) -> Value:
+def by_search(b: Builder, m: Any, state: Mapping[str, Value], signals: Signals) -> Value:
     """The weight is not asked for, but looked for among all that the function is given."""
     found = [v for v in b.inputs if v.name.endswith(".weight") and v.type.shape == state["B"].type.shape]
-    return b.matmul(error, found[0] if found else state["B"])
+    return signals.sent(b, signals.error, found[0] if found else state["B"])
 
 
 def by_teaching(b: Builder, m: Any, state: Mapping[str, Value], signals: Signals) -> tuple[Learned, ...]:
@@ -123,7 +124,7 @@ def test_a_matrix_that_calls_itself_like_the_weight(patched: Patch) -> None:
         return (b if ends.weight is None else replace(b, name=ends.weight.name),)
 
     patched(RANDOM, "tensors", tensors)
-    patched(RANDOM, "apply", lambda b, m, state, error, weight: b.matmul(error, state["weight"]))
+    patched(RANDOM, "apply", lambda b, m, state, signals: b.matmul(signals.error, state["weight"]))
     assert transported(FA) == ["fc2", "out"]
 
 

@@ -179,7 +179,7 @@ class Half(Matrix):
 
 
 KINDS = (LayerKind("rms_norm", RmsNorm, lambda layer, name, shapes: Facts(shapes[0]), forward),)
-MATRICES = (MatrixKind("half", Half, lambda *_: (), lambda b, m, s, error, w: b.mul(error, 0.5)),)
+MATRICES = (MatrixKind("half", Half, lambda *_: (), lambda b, m, s, signals: b.mul(signals.error, 0.5)),)
 '''
 NORMALISED = """\
 fac: 1

@@ -121,7 +121,7 @@ def test_dead_routes_and_weight_transport_are_those_of_the_step(spec: dict[str, 
     for index, route in enumerate(program.routes):
         if program.root(route.source) in reached:
             assert (index in dead) == (index not in routing.used)
-    weights = {trace.state[f"{node.name}.{node.contraction}"] for node in program.weighted}
+    weights = {trace.state[node.weight.name] for node in program.weighted if node.weight}
     transported = any(op.origin.phase == Phase.ERROR and weights & set(op.operands) for op in trace.b.ops)
     # A spec with other errors has no step that could be asked.
     if not any(f.rule.severity is Severity.ERROR for f in found if f.rule.code != "FAC350"):

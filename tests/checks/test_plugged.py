@@ -13,7 +13,7 @@ from fac.feedback.random import RANDOM as MATRIX
 from fac.layers.elementwise import RELU
 from fac.losses.mse import MSE
 from fac.program import lower
-from fac.program.kinds import Updated
+from fac.program.kinds import Signals, Updated
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.types import DType
@@ -118,7 +118,12 @@ def test_a_loss(plant: Callable[[Any, Any], None]) -> None:
 
 def test_feedback_and_updates_are_not_differentiated(plant: Callable[[Any, Any], None]) -> None:
     """A feedback operator may well be a step of the error, and an update one of the gradient."""
-    plant(MATRIX, replace(MATRIX, apply=lambda b, m, s, e, w: b.matmul(gate(b, e), s["B"], tb=w is None)))
+
+    def apply(b: Builder, matrix: Any, state: Any, signals: Signals) -> Value:
+        gated = replace(signals, error=gate(b, signals.error))
+        return MATRIX.apply(b, matrix, state, gated)
+
+    plant(MATRIX, replace(MATRIX, apply=apply))
     plant(SGD, replace(SGD, apply=lambda b, r, w, g, s, lr, n: Updated(b.sub(w, b.mul(gate(b, g), lr)), {})))
     assert found(NET, feedback={"rule": "fa"}) == []
     assert found(NET, feedback={"rule": "dfa"}) == []

@@ -25,6 +25,20 @@ def foldable() -> Function:
     return b.finish("foldable", {"y": b.mul(stretched, half), "z": b.mul(kept, b.mul(lr, 1.0))})
 
 
+def turned() -> Function:
+    """Products with transposed matrices and transposed products, and what has to stay transposed."""
+    b = Builder()
+    x, w = b.input("x", X), b.input("w", Type((3, 3)))
+    read = b.matmul(x, b.transpose(w, (1, 0)))
+    made = b.transpose(b.matmul(x, read, ta=True), (1, 0))
+    back = b.transpose(b.transpose(read, (1, 0)), (1, 0))
+    # Nothing to turn: the product is read as it is, too, and no product reads the other two.
+    shared = b.matmul(w, w, tb=True)
+    both = b.mul(shared, b.transpose(shared, (1, 0)))
+    deep = b.transpose(b.reshape(x, (N, 3, 1)), (2, 0, 1))
+    return b.finish("turned", {"made": made, "back": back, "both": both, "deep": deep})
+
+
 def repeated() -> Function:
     """Ops that say the same, directly and through their operands; and some that only look alike."""
     b = Builder()
@@ -46,6 +60,7 @@ def dead() -> Function:
 
 BY_PASS: dict[str, Callable[[], Function]] = {
     "fold_constants": foldable,
+    "turn_matrices": turned,
     "share_common": repeated,
     "drop_dead": dead,
 }
@@ -60,7 +75,20 @@ def drawn(seed: int) -> Function:
     scalars: list[Value] = [b.scalar("lr"), b.constant(1.0), b.constant(0.0)]
     for _ in range(rng.randint(5, 40)):
         kind = rng.choice(
-            ["add", "mul", "sub", "neg", "relu", "matmul", "scalar", "row", "stretch", "repeat"]
+            [
+                "add",
+                "mul",
+                "sub",
+                "neg",
+                "relu",
+                "matmul",
+                "scalar",
+                "row",
+                "stretch",
+                "repeat",
+                "turn",
+                "turned",
+            ]
         )
         v, u = rng.choice(wide), rng.choice([*wide, *scalars])
         match kind:
@@ -70,6 +98,11 @@ def drawn(seed: int) -> Function:
                 wide.append(b.emit(kind, v))
             case "matmul":
                 wide.append(b.matmul(v, rng.choice(square), tb=rng.random() < 0.5))
+            case "turn":
+                wide.append(b.matmul(v, b.transpose(rng.choice(square), (1, 0))))
+            case "turned":
+                other = b.matmul(b.transpose(rng.choice(square), (1, 0)), v, ta=True, tb=True)
+                wide.append(b.transpose(other, (1, 0)))
             case "scalar":
                 scalars.append(b.emit(rng.choice(["add", "mul", "maximum"]), *rng.choices(scalars, k=2)))
             case "row":

@@ -50,6 +50,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "max": lambda of, x: np.max(x, of["axes"], keepdims=of["keep"]),
     "batch_size": lambda of: float(of["n"]),
     "reshape": lambda of, x: np.reshape(x, of["shape"]),
+    "transpose": lambda of, x: np.transpose(x, of["axes"]),
     "broadcast_to": lambda of, x: np.broadcast_to(x, of["shape"]),
     "argmax": lambda of, x: np.argmax(x, -1),
     "iota": lambda of: np.arange(prod(of["shape"])).reshape(of["shape"]),

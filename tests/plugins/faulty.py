@@ -64,11 +64,17 @@ def infer_calls_tensors_wrongly(layer: Any, name: str, inputs: Any) -> Facts:  #
 
 
 def infer_names_no_tensor(layer: Any, name: str, inputs: Any) -> Facts:  # here
-    return Facts(inputs[0], (), "weight")
+    return Facts(inputs[0], (), Tensor(f"{name}.weight", (6, 6), "kaiming_uniform"))
+
+
+def infer_says_a_vector(layer: Any, name: str, inputs: Any) -> Facts:  # here
+    tensor = Tensor(f"{name}.weight", (36,), "kaiming_uniform", 6, 6)
+    return Facts(inputs[0], (tensor,), tensor)
 
 
 def weight(layer: Any, name: str, inputs: Any) -> Facts:
-    return Facts(inputs[0], (Tensor(f"{name}.weight", (6, 6), "kaiming_uniform", 6, 6),), "weight")
+    tensor = Tensor(f"{name}.weight", (6, 6), "kaiming_uniform", 6, 6)
+    return Facts(inputs[0], (tensor,), tensor)
 
 
 def forward_does_not_fit(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:
@@ -91,20 +97,39 @@ def forward_returns_integers(b: Any, layer: Any, inputs: Any, state: Any, mode: 
     return b.iota(inputs[0].type.shape)
 
 
+def forward_scales_the_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return b.matmul(inputs[0], b.mul(state["weight"], 2.0), tb=True)
+
+
+def forward_makes_other_channels(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return b.matmul(inputs[0], state["weight"])
+
+
+def forward_reads_the_weight_twice(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    once = b.matmul(inputs[0], state["weight"], tb=True)
+    return b.matmul(once, state["weight"], tb=True)
+
+
+def forward_turns_the_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return b.matmul(inputs[0], b.transpose(state["weight"], (1, 0)), tb=True)
+
+
 def forward_reads_no_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
     return inputs[0]
 
 
 LAYERS = (
     *(LayerKind(f.__name__, model(Layer, f.__name__), f, passed_on) for f in (
-        infer_raises, infer_returns_a_shape, infer_says_a_list, infer_calls_tensors_wrongly, infer_names_no_tensor
+        infer_raises, infer_returns_a_shape, infer_says_a_list, infer_calls_tensors_wrongly, infer_names_no_tensor,
+        infer_says_a_vector,
     )),
     *(LayerKind(f.__name__, model(Layer, f.__name__), same, f) for f in (
         forward_does_not_fit, forward_knows_no_op, forward_returns_nothing, forward_returns_integers
     )),
-    LayerKind(
-        "forward_reads_no_weight", model(WeightedLayer, "forward_reads_no_weight"), weight, forward_reads_no_weight
-    ),
+    *(LayerKind(f.__name__, model(WeightedLayer, f.__name__), weight, f) for f in (
+        forward_reads_no_weight, forward_scales_the_weight, forward_makes_other_channels,
+        forward_reads_the_weight_twice, forward_turns_the_weight,
+    )),
 )  # fmt: skip
 
 
@@ -133,12 +158,12 @@ def one_tensor(matrix: Any, ends: Any) -> tuple[Tensor, ...]:
     return (Tensor(f"{ends.prefix}.B", (ends.reads, ends.writes), "orthogonal", role=Role.FEEDBACK),)
 
 
-def applied(b: Any, matrix: Any, state: Any, error: Any, weight: Any) -> Any:
-    return b.matmul(error, state["B"])
+def applied(b: Any, matrix: Any, state: Any, signals: Any) -> Any:
+    return signals.sent(b, signals.error, state["B"])
 
 
-def apply_returns_the_error(b: Any, matrix: Any, state: Any, error: Any, weight: Any) -> Any:  # here
-    return error
+def apply_returns_the_error(b: Any, matrix: Any, state: Any, signals: Any) -> Any:  # here
+    return signals.error
 
 
 def learn_fails_late(b: Any, matrix: Any, state: Any, signals: Any) -> Iterable[Learned]:

@@ -41,6 +41,13 @@ def layer(kind: str, said: str) -> tuple[str, Mistake]:
     return kind, Mistake({"layers": layers}, said, "layers[1].kind")
 
 
+def through(kind: str, said: str, operator: Any = None) -> tuple[str, Mistake]:
+    """As `layer`, with a route through it."""
+    kind, mistake = layer(kind, said)
+    routes = {"routes": ({"through": "act", "matrix": operator or {"kind": "random"}},)}
+    return kind, mistake._replace(sections=mistake.sections | {"feedback": routes})
+
+
 def matrix(kind: str, said: str) -> tuple[str, Mistake]:
     """A feedback operator under `out`."""
     routes = {"routes": ({"through": "out", "matrix": {"kind": kind}},)}
@@ -63,12 +70,33 @@ MISTAKES = dict(
         layer("infer_returns_a_shape", "returns tuple where Facts are needed"),
         layer("infer_says_a_list", "says the shape [6] of `act`: a tuple of sizes is needed"),
         layer("infer_calls_tensors_wrongly", "calls its tensors `scale`: each needs a name of its own"),
-        layer("infer_names_no_tensor", "names the contraction `weight`, which is none of its tensors"),
+        layer("infer_names_no_tensor", "says the weight `act.weight`, which is none of its tensors"),
         layer("forward_does_not_fit", "fails with TypeRuleError: matmul contracts 6 with N"),
         layer("forward_knows_no_op", "fails with TypeRuleError: there is no op `swish`"),
         layer("forward_returns_nothing", "returns NoneType where a Value is needed"),
         layer("forward_returns_integers", "returns i[N, 6] where f[N, 6] is needed, the shape of `infer`"),
-        layer("forward_reads_no_weight", "does not read the contraction `weight`"),
+        layer(
+            "infer_says_a_vector",
+            "says the weight `act.weight` [36], and the tensor [36]: the same numbers as [reads, ...] are needed",
+        ),
+        layer("forward_reads_no_weight", "does not read the weight `weight`"),
+        through(
+            "forward_scales_the_weight",
+            "reads the weight by `mul`: a route through the layer has to find a product with it",
+        ),
+        through(
+            "forward_makes_other_channels",
+            "reads the weight by `matmul`, in which the first axis of the weight does not make the channels",
+        ),
+        through(
+            "forward_reads_the_weight_twice",
+            "reads the weight by `matmul` and `matmul`: a route through the layer replaces one product",
+        ),
+        through(
+            "forward_turns_the_weight",
+            "transposes its weight: the SVD is that of a weight kept as [reads, ...]",
+            {"kind": "low_rank", "rank": 2, "init": "svd"},
+        ),
         matrix("apply_returns_the_error", "returns f[N, 3] where f[N, 6] is needed"),
         matrix("learn_fails_late", "fails with ZeroDivisionError"),
         matrix("learn_teaches_another", "teaches `P`, but there is `B`"),

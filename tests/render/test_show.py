@@ -247,19 +247,21 @@ def mirror(**more: Any) -> MatrixKind:
 
 def taught(b: Builder, m: Any, state: Any, signals: Signals) -> tuple[Learned, ...]:
     """By no rule of the spec."""
-    return (Learned("B", b.matmul(signals.error, signals.receiver, ta=True), gradient=True),)
+    return (Learned("B", signals.taught(b, signals.error), gradient=True),)
 
 
 @pytest.mark.parametrize(
     ("kind", "table", "chain"),
     [
         (
-            mirror(apply=lambda b, m, state, error, w: b.matmul(error, state["B"])),
+            mirror(apply=lambda b, m, state, signals: signals.sent(b, signals.error, state["B"])),
             "mirror B, fixed",
             "mirror B (logits.feedback, fixed)",
         ),
         (
-            mirror(apply=lambda b, m, state, error, w: b.matmul(error, state["B"]), learn=taught),
+            mirror(
+                apply=lambda b, m, state, signals: signals.sent(b, signals.error, state["B"]), learn=taught
+            ),
             "mirror B, learned",
             "mirror B (logits.feedback, learned)",
         ),
@@ -268,7 +270,7 @@ def taught(b: Builder, m: Any, state: Any, signals: Signals) -> tuple[Learned, .
                 "mirror",
                 Mirror,
                 lambda *_: (),
-                lambda b, m, s, error, w: b.matmul(error, b.mul(w or 0.0, 2.0)),
+                lambda b, m, s, signals: signals.sent(b, signals.error, b.mul(signals.weight or 0.0, 2.0)),
             ),
             "mirror",
             "mirror (logits.feedback)",
@@ -388,7 +390,7 @@ def test_after_a_pass() -> None:
     built, shared, last = (show.step_after(TINY, name) for name in ("build", "share_common", "drop_dead"))
     assert last == to_text(optimised_step(TINY))
     assert len(built.splitlines()) > len(shared.splitlines()) >= len(last.splitlines())
-    message = "no pass is called `fuse`; there are `build`, `fold_constants`, `share_common`, `drop_dead`"
+    message = "no pass is called `fuse`; there are `build`, `fold_constants`, `turn_matrices`, `share_common`, `drop_dead`"
     with pytest.raises(FacError, match=message):
         show.step_after(TINY, "fuse")
 

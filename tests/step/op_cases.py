@@ -45,6 +45,7 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "max_abs": ((f(N),),),
     "norm": ((), (f(N), i(N)), (f(N), f())),
     "reshape": ((f(N, 5),), (f(6),), (f(N, N),)),
+    "transpose": ((f(N),), (f(N, 2, 3, 4),)),
     "broadcast_to": ((f(2),), (f(2, N, 3),)),
     "cross_entropy": WRONG_LABELS,
     "cross_entropy_input": (*((f(), *labels) for labels in WRONG_LABELS), (f(N), f(N, 3), i(N))),

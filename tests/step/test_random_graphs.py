@@ -130,10 +130,12 @@ def reshaped(g: Graph, x: Value) -> Value:
 
 
 def multiplied(g: Graph, x: Value) -> Value:
-    """A product of matrices, each perhaps transposed, of rows of samples or of neither."""
+    """A product of matrices, each perhaps transposed, of rows of samples or of neither; or matrices transposed."""
     left, right = g.any((N, 4)), g.any((4, 4))
     if g.coin():
         return g.b.matmul(left, right, tb=g.coin())
+    if g.coin():
+        return g.b.transpose(g.any((N, 2, 2)), (0, 2, 1))
     if g.coin():
         return g.b.mul(g.b.matmul(left, g.any((N, 4)), ta=True), 0.2)
     return g.b.matmul(right, g.any((4, 4)), ta=g.coin(), tb=g.coin())

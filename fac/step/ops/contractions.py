@@ -67,7 +67,7 @@ def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 CONTRACTIONS = (
-    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs),
+    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=1),
     # d P^+ P, for P whose rows may depend on each other; in probes only. P^+ P is symmetric.
     OpDef(
         "project",

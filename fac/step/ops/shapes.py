@@ -92,6 +92,24 @@ def reshape(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return Type(shape, operands[0].dtype)
 
 
+def transpose(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """The axes in the given order.
+
+    Raises:
+        TypeRuleError: some axis of the operand is missing there, or is there twice.
+    """
+    x, axes = operands[0], axes_of(attributes)
+    if sorted(axes) != list(range(len(x.shape))):
+        raise TypeRuleError(f"{axes} is no order of the axes of {x}")
+    return Type(tuple(x.shape[axis] for axis in axes), x.dtype)
+
+
+def transpose_input(b: Builder, op: Op, g: Value) -> Value:
+    """G, with the axes back where they were."""
+    axes = axes_of(dict(op.attributes))
+    return b.transpose(g, tuple(axes.index(axis) for axis in range(len(axes))))
+
+
 def broadcast_to(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """The given shape, to which the operand must broadcast."""
     shape = shape_of(attributes)
@@ -120,6 +138,7 @@ SHAPES = (
     OpDef("max", reduction, (max_input,), REDUCTION),
     OpDef("batch_size", batch_size),
     OpDef("reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),), SHAPE),
+    OpDef("transpose", transpose, (transpose_input,), frozenset({"axes"})),
     OpDef("broadcast_to", broadcast_to, (lambda b, op, g: unbroadcast(b, g, op.operands[0]),), SHAPE),
     OpDef("argmax", argmax, (DISCRETE,)),
 )
