@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 from fac.checks.flow import Flow
 from fac.checks.places import by_origin, has_weights, matrix_of, short_hand, target
@@ -12,6 +11,7 @@ from fac.feedback.exact import Identity
 from fac.feedback.low_rank import LowRank
 from fac.feedback.random import Random
 from fac.layers.linear import Linear
+from fac.program.balance import weight_of
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 
@@ -80,7 +80,7 @@ def _spared(flow: Flow, route: Route) -> int | None:
         return None
     if not all(isinstance(reader.layer, Linear) and reader.name not in flow.replaced for reader in weighted):
         return None
-    return sum(prod(reader.tensors[0].shape) for reader in weighted)
+    return sum(weight_of(reader).size for reader in weighted)
 
 
 def _cost(route: Route) -> int | None:

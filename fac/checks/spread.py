@@ -22,6 +22,7 @@ from fac.feedback.random import Random
 from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
 from fac.layers.linear import Linear
 from fac.layers.shapes import Add, Flatten
+from fac.program.balance import weight_of
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program, Route
 from fac.program.tensors import SvdFactor, Tensor
@@ -106,7 +107,7 @@ class Spread:
     def _weight(self, node: Node) -> Range | None:
         """W^T d of a linear layer."""
         entries = variance(node.tensors[0]) if isinstance(node.layer, Linear) else None
-        return exactly(wide(node.tensors[0].shape[1]) * entries) if entries else None
+        return exactly(wide(weight_of(node).shape[1]) * entries) if entries else None
 
     def _operator(self, route: Route) -> Range | None:
         """A feedback matrix, the subspace that it may read, and its scale."""
@@ -167,7 +168,7 @@ class Spread:
         layer = node.layer
         if isinstance(layer, Linear):
             each = min((variance(node.tensors[0]) or 0.0) * read, HUGE)
-            return wide(node.tensors[0].shape[1]) * each
+            return wide(weight_of(node).shape[1]) * each
         if isinstance(layer, Dropout):
             return read / (1 - layer.rate)
         if isinstance(layer, Relu | LeakyRelu):

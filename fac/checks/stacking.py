@@ -11,6 +11,7 @@ from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
 from fac.layers.linear import Linear
 from fac.layers.shapes import Flatten
+from fac.program.balance import weight_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program
 
@@ -69,7 +70,8 @@ def _learning_linear(node: Node) -> bool:
 
 def _narrow(program: Program, lower: Node, upper: Node) -> bool:
     """Whether the lower layer is a bottleneck: then the pair is a weight of bounded rank."""
-    return lower.tensors[0].shape[0] < min(lower.tensors[0].shape[1], upper.tensors[0].shape[0])
+    (between, below), (above, _) = weight_of(lower).shape, weight_of(upper).shape
+    return between < min(below, above)
 
 
 def activation_before_loss(program: Program) -> Iterator[Diagnostic]:

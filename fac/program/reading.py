@@ -32,7 +32,7 @@ class Lesson:
     gradient: bool
     """Whether it is a pseudo-gradient, which the update rule turns into a step, or else the next value."""
     reads: frozenset[str]
-    """Of `error`, `receiver` (what is fed), `weight`, and of the operator's matrices by the last part of their names."""
+    """Of `error`, `receiver`, which is fed, `weight`, and the operator's matrices by the last part of their names."""
 
 
 def lessons(rule: Learning) -> Mapping[str, Lesson]:

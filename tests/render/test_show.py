@@ -390,7 +390,8 @@ def test_after_a_pass() -> None:
     built, shared, last = (show.step_after(TINY, name) for name in ("build", "share_common", "drop_dead"))
     assert last == to_text(optimised_step(TINY))
     assert len(built.splitlines()) > len(shared.splitlines()) >= len(last.splitlines())
-    message = "no pass is called `fuse`; there are `build`, `fold_constants`, `turn_matrices`, `share_common`, `drop_dead`"
+    names = "`build`, `fold_constants`, `turn_matrices`, `share_common`, `drop_dead`"
+    message = f"no pass is called `fuse`; there are {names}"
     with pytest.raises(FacError, match=message):
         show.step_after(TINY, "fuse")
 
