@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from fac.checks.places import by_origin, has_weights, listed, short_hand, target, wired, written
-from fac.checks.stacking import ACTIVATIONS
 from fac.checks.ways import Between, Pair, between
 from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.declared import curve_of
 from fac.program.program import Program, Route
 from fac.program.site import site_of
 
@@ -146,7 +146,7 @@ def ambiguous_site(program: Program) -> Iterator[Diagnostic]:
     def readers(name: str) -> tuple[str, str | None]:
         """Several readers, and the first activation among them. A layer may have thousands of them, and of routes."""
         found = program.readers.get(name, ())
-        behind = (reader.name for reader in found if isinstance(reader.layer, ACTIVATIONS))
+        behind = (reader.name for reader in found if curve_of(reader.layer))
         return listed(reader.name for reader in found), next(behind, None) if len(found) > 1 else None
 
     explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import cosh, erf, exp, inf, log, log1p, pi, sinh, sqrt, tanh
+from math import cosh, exp, inf, log, log1p, sinh, sqrt
 
 from fac.program.tensors import Tensor
+from fac.program.traits import Curve
 from fac.spec.init import Normal, Uniform
 
 HUGE = 1e300
@@ -71,27 +71,17 @@ def _log_sum(a: float, b: float) -> float:
     return high if low == -inf or high == inf else high + log1p(exp(low - high))
 
 
-_SHAPES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
-    "tanh": (tanh, lambda a: 1 - tanh(a) ** 2),
-    "sigmoid": (lambda a: (1 + tanh(a / 2)) / 2, lambda a: (1 - tanh(a / 2) ** 2) / 4),
-    "gelu": (
-        lambda a: a * (1 + erf(a / sqrt(2))) / 2,
-        lambda a: (
-            (1 + erf(a / sqrt(2))) / 2 + a * exp(-a * a / 2) / sqrt(2 * pi) if abs(a) < 30 else float(a > 0)
-        ),
-    ),
-}
-"""Activations and their derivatives."""
-
-
 _FINE = 8.0
 """How much closer points lie near 0, where the derivative of a saturated activation is one narrow peak."""
 
 
 @lru_cache(maxsize=4096)
-def mean_square(kind: str, derivative: bool, square: float) -> float:
-    """The mean of f(a)^2 for normal a of the given mean square: the trapezoid rule over six deviations."""
-    f, width, half = _SHAPES[kind][derivative], sqrt(square), 80
+def mean_square(curve: Curve, derivative: bool, square: float) -> float:
+    """The mean of f(a)^2, or of its derivative's, for normal a of the given mean square.
+
+    The trapezoid rule over six deviations.
+    """
+    f, width, half = curve.slope if derivative else curve.f, sqrt(square), 80
     total = weight = 0.0
     for index in range(-half, half + 1):
         t = _FINE * index / half

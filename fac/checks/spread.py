@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, log, prod
 
 from fac.checks.flow import Flow
 from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
@@ -19,17 +19,14 @@ from fac.feedback.exact import Identity, Transpose
 from fac.feedback.learning import ways
 from fac.feedback.low_rank import LowRank
 from fac.feedback.random import Random
-from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
-from fac.layers.linear import Linear
-from fac.layers.shapes import Add, Flatten
-from fac.program.balance import weight_of
+from fac.program.declared import curve_of, traits_of
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program, Route
 from fac.program.tensors import SvdFactor, Tensor
-from fac.spec.layers import Layer
+from fac.program.traits import Curve
 
 INPUT_SQUARE = 1.0
-"""Assumed mean square of the numbers of a sample. It matters for `tanh`, `sigmoid` and `gelu` only."""
+"""Assumed mean square of the numbers of a sample. It matters for curves such as `tanh`, `sigmoid` and `gelu` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +102,9 @@ class Spread:
                     stack += missing
 
     def _weight(self, node: Node) -> Range | None:
-        """W^T d of a linear layer."""
-        entries = variance(node.tensors[0]) if isinstance(node.layer, Linear) else None
-        return exactly(wide(weight_of(node).shape[1]) * entries) if entries else None
+        """W^T d."""
+        gain = _drawn(node)
+        return exactly(gain) if gain else None
 
     def _operator(self, route: Route) -> Range | None:
         """A feedback matrix, the subspace that it may read, and its scale."""
@@ -157,39 +154,48 @@ class Spread:
         for node in self.program.nodes:
             # What is read twice counts twice in the sum, four times in its square.
             read = [squares[name] * times**2 for name, times in Counter(node.inputs).items()]
-            layer = node.layer
-            even[node.name] = isinstance(layer, Linear) or (
-                isinstance(layer, Tanh | Dropout | Flatten | Add) and all(even[name] for name in node.inputs)
+            curve, linear = curve_of(node.layer), traits_of(node).value is not None
+            even[node.name] = _drawn(node) is not None or (
+                (linear or (curve is not None and curve.odd)) and all(even[name] for name in node.inputs)
             )
             squares[node.name] = min(self._square(node, sum(read), even[node.inputs[0]]), HUGE)
         return squares, even
 
     def _square(self, node: Node, read: float, even: bool) -> float:
-        layer = node.layer
-        if isinstance(layer, Linear):
-            each = min((variance(node.tensors[0]) or 0.0) * read, HUGE)
-            return wide(weight_of(node).shape[1]) * each
-        if isinstance(layer, Dropout):
-            return read / (1 - layer.rate)
-        if isinstance(layer, Relu | LeakyRelu):
-            return read * (1 + _slope(layer) ** 2) / 2 if even else read
-        if isinstance(layer, Tanh | Sigmoid | Gelu):
-            return mean_square(layer.kind, False, rounded(read))
-        return read
+        gain, curve = _drawn(node), curve_of(node.layer)
+        if gain is not None:
+            return min(gain * read, HUGE)
+        if curve is None:
+            factor = traits_of(node).value
+            return read if factor is None else read * factor
+        if curve.homogeneous:
+            half, whole = _sides(curve)
+            return read * (half if even else whole)
+        return mean_square(curve, False, rounded(read))
 
     def _derivative(self, node: Node) -> Range | None:
         """What a layer without weights does to an error that it passes to one of its inputs."""
-        layer = node.layer
-        if isinstance(layer, Add | Flatten):
-            return Range(0.0, 0.0)
-        if isinstance(layer, Dropout):
-            return exactly(1 / (1 - layer.rate))
-        if isinstance(layer, Relu | LeakyRelu):
-            half = log((1 + _slope(layer) ** 2) / 2)
-            return Range(half, half if self.even[node.inputs[0]] else 0.0)
-        if isinstance(layer, Tanh | Sigmoid | Gelu):
-            return exactly(mean_square(layer.kind, True, rounded(self.squares[node.inputs[0]])))
+        curve, below = curve_of(node.layer), node.inputs[0]
+        if curve is None:
+            factor = traits_of(node).error
+            return exactly(factor) if factor else None
+        if curve.homogeneous:
+            half, whole = _sides(curve)
+            return Range(log(half), log(half if self.even[below] else whole)) if half else None
+        return exactly(mean_square(curve, True, rounded(self.squares[below])))
+
+
+def _drawn(node: Node) -> float | None:
+    """By what a weight that is drawn multiplies the squared norm of an error; None for a layer without one."""
+    if node.weight is None or not traits_of(node).homogeneous:
         return None
+    return min(wide(prod(node.weight.shape[1:])) * (variance(node.weight) or 0.0), HUGE)
+
+
+def _sides(curve: Curve) -> tuple[float, float]:
+    """The squared slope of two straight lines that meet in zero: the mean of the two, and the larger one."""
+    above, below = curve.f(1.0) ** 2, curve.f(-1.0) ** 2
+    return (above + below) / 2, max(above, below)
 
 
 def _reading(tensor: Tensor, learns: bool) -> Range:
@@ -197,7 +203,3 @@ def _reading(tensor: Tensor, learns: bool) -> Range:
     share = wide(tensor.shape[0]) * (variance(tensor) or 0.0)
     low = log(share) if share else -inf
     return Range(low, inf if learns else low)
-
-
-def _slope(layer: Layer) -> float:
-    return layer.slope if isinstance(layer, LeakyRelu) else 0.0

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp, log
+from math import exp, inf, log
 
 from fac.checks.laws import wide
 from fac.checks.places import has_weights, head, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
-from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
-from fac.layers.linear import Linear
-from fac.layers.shapes import Flatten
-from fac.program.balance import weight_of
+from fac.program.declared import curve_of, traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program
+from fac.program.reading import draws
 
 LINEAR_ON_LINEAR = Rule("FAC212", "linear-on-linear", Severity.WARNING)
 ACTIVATION_BEFORE_LOSS = Rule("FAC213", "activation-before-loss", Severity.WARNING)
 DROPOUT_ON_OUTPUT = Rule("FAC214", "dropout-on-output", Severity.WARNING)
 REPEATED_ACTIVATION = Rule("FAC215", "repeated-activation", Severity.WARNING)
-
-ACTIVATIONS = (Relu, LeakyRelu, Tanh, Sigmoid, Gelu)
 
 
 def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
@@ -49,7 +45,7 @@ def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
           - {kind: relu}
           - {kind: linear, name: logits, out: 10}
     """
-    if not wired(program) or not any(isinstance(node.layer, ACTIVATIONS) for node in program.nodes):
+    if not wired(program) or not any(curve_of(node.layer) for node in program.nodes):
         return
     for upper in program.nodes:
         lower = program.by_name.get(upper.inputs[0])
@@ -65,7 +61,7 @@ def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
 
 
 def _learning_linear(node: Node) -> bool:
-    return isinstance(node.layer, Linear) and node.shape is not None and node.trainable
+    return node.weighted and node.trainable and traits_of(node).affine
 
 
 def _narrow(program: Program, lower: Node, upper: Node) -> bool:
@@ -101,15 +97,16 @@ def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
     if not loss.classes:
         return
     for node in _behind_weights(program)[0]:
-        if not isinstance(node.layer, Relu | Sigmoid | Tanh):
+        curve = curve_of(node.layer)
+        low, high = (-inf, inf) if curve is None else curve.bounds
+        if curve is None or not (curve.cuts_negative or high - low < inf):
             continue
-        if isinstance(node.layer, Relu):
+        if high == inf:
             message = f"`{node.name}` cuts off negative logits, and a class that is cut gets no error"
         else:
             # The best case: the right class at the upper bound, all others at the lower one.
-            span = 1 if isinstance(node.layer, Sigmoid) else 2
             others = wide((program.dim("loss") or 2) - 1)
-            most = 1 / (1 + others * exp(-span))
+            most = 1 / (1 + others * exp(low - high))
             message = (
                 f"after `{node.name}` no class gets a probability above {most:.2g}, "
                 f"and the loss no value below {-log(most):.2f}"
@@ -158,7 +155,9 @@ def dropout_on_output(program: Program) -> Iterator[Diagnostic]:
     """
     layers, last = _behind_weights(program)
     for node in layers:
-        if isinstance(node.layer, Dropout) and node.layer.rate > 0 and last is not None:
+        # What is random and homogeneous multiplies by random numbers.
+        hides = traits_of(node).homogeneous and draws(node, program.shapes_read(node))
+        if hides and last is not None:
             yield DROPOUT_ON_OUTPUT.at(
                 head(node),
                 f"`{node.name}` drops numbers of the output that the loss reads",
@@ -191,14 +190,15 @@ def repeated_activation(program: Program) -> Iterator[Diagnostic]:
         return
     positive: dict[str, str] = {}
     for node in program.nodes:
-        below = positive.get(node.inputs[0])
-        if isinstance(node.layer, Relu | LeakyRelu) and below is not None:
+        below = positive.get(node.inputs[0]) if len(node.inputs) == 1 else None
+        curve = curve_of(node.layer)
+        if curve is not None and curve.keeps_positive and below is not None:
             yield REPEATED_ACTIVATION.at(
                 head(node),
                 f"`{node.name}` changes nothing: the output of `{below}` is never negative",
                 help=f"remove `{node.name}`, or put another layer between the two",
             )
-        if isinstance(node.layer, Relu | Sigmoid):
+        if curve is not None and curve.bounds[0] >= 0:
             positive[node.name] = node.name
-        elif below is not None and isinstance(node.layer, Dropout | Flatten | LeakyRelu):
+        elif below is not None and traits_of(node).sign:
             positive[node.name] = below

@@ -12,9 +12,7 @@ from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.feedback.learning import ways
 from fac.feedback.low_rank import LowRank
 from fac.feedback.random import Random
-from fac.layers.elementwise import Dropout, Gelu, LeakyRelu, Relu, Tanh
-from fac.layers.linear import Linear
-from fac.layers.shapes import Add, Flatten
+from fac.program.declared import curve_of, traits_of
 from fac.program.program import Node, Program, Route
 from fac.program.tensors import Tensor
 from fac.spec.feedback import Learning
@@ -28,8 +26,6 @@ Quantity = tuple[Literal["weight", "value", "error"], str]
 
 _KNOWN = {"fixed", "oja", "kolen_pollack", "local", "normative"}
 """Ways to learn of which is known what they make of zeros."""
-_KEEP_ZERO = (Relu, LeakyRelu, Tanh, Gelu, Dropout, Flatten, Add)
-"""Layers whose output is 0 where all that they read is 0."""
 
 
 def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
@@ -58,9 +54,7 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 1903.02083.
     """
-    candidates = {
-        n.name for n in program.nodes if isinstance(n.layer, Linear) and n.tensors and _is_zero(n.tensors[0])
-    }
+    candidates = {n.name for n in program.weighted if n.weight and _is_zero(n.weight) and traits_of(n).zero}
     if not wired(program) or not any(program.by_name[name].trainable for name in candidates):
         return
     zero = _Zeros(program, candidates).hold()
@@ -72,7 +66,7 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
         )
         if ("value", node.inputs[0]) in zero:
             why = "what it reads is zero, too"
-        elif others and not _relu_follows(program, node):
+        elif others and not _dead_unit_follows(program, node):
             why = f"together with {others} it keeps every error out"
         else:
             why = "no error gets back through units that are all zero"
@@ -83,8 +77,13 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
         )
 
 
-def _relu_follows(program: Program, node: Node) -> bool:
-    return any(isinstance(reader.layer, Relu) for reader in program.readers.get(node.name, ()))
+def _dead_unit_follows(program: Program, node: Node) -> bool:
+    return any(map(_dead_at_zero, program.readers.get(node.name, ())))
+
+
+def _dead_at_zero(node: Node) -> bool:
+    curve = curve_of(node.layer)
+    return curve is not None and curve.dead_at_zero
 
 
 class _Zeros:
@@ -133,13 +132,10 @@ class _Zeros:
         if kind == "weight":
             return not node.trainable or ("value", node.inputs[0]) in zero or ("error", name) in zero
         if kind == "value":
-            if isinstance(node.layer, Linear):
-                fed = ("weight", name) not in zero and ("value", node.inputs[0]) not in zero
-                moved = node.layer.bias and node.trainable and ("error", name) not in zero
-                return not fed and not moved
-            return isinstance(node.layer, _KEEP_ZERO) and all(
-                ("value", below) in zero for below in node.inputs
-            )
+            fed = ("weight", name) not in zero and any(("value", below) not in zero for below in node.inputs)
+            others = [tensor for tensor in node.tensors if tensor is not node.weight]
+            moves = bool(others) and node.trainable and ("error", name) not in zero
+            return traits_of(node).zero and not fed and not moves and all(map(_is_zero, others))
         return self._no_error(name)
 
     def _no_error(self, name: str) -> bool:
@@ -155,7 +151,7 @@ class _Zeros:
     def _passes_nothing(self, reader: Node, name: str) -> bool:
         if ("error", reader.name) in self.zero:
             return True
-        if isinstance(reader.layer, Relu):
+        if _dead_at_zero(reader):
             return ("value", name) in self.zero
         if reader.name in self.feeds:
             return not self.feeds[reader.name]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import erf, sqrt, tanh
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
+from fac.program.traits import Curve, Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -72,16 +74,31 @@ def activation(b: Builder, layer: Layer, inputs: Sequence[Value], state: State, 
 def dropout(b: Builder, layer: Dropout, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """X * mask / (1 - rate), the mask from the hash of (seed, node, step, index)."""
     (x,) = inputs
-    if not mode.training or mode.step is None or layer.rate == 0:
+    if layer.rate == 0 or not mode.training or mode.step is None:
         return x
     keep = 1 - layer.rate
     mask = bernoulli(b, x.type.shape, keep, mode.seed, mode.node, mode.step)
     return b.mul(x, b.label(b.mul(mask, 1 / keep), "mask"))
 
 
-RELU = LayerKind("relu", Relu, infer, activation, homogeneous=True)
-LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, homogeneous=True)
-TANH = LayerKind("tanh", Tanh, infer, activation)
-SIGMOID = LayerKind("sigmoid", Sigmoid, infer, activation)
-GELU = LayerKind("gelu", Gelu, infer, activation)
-DROPOUT = LayerKind("dropout", Dropout, infer, dropout, homogeneous=True)
+def leaky(layer: LeakyRelu) -> Curve:
+    """One line above zero, another below."""
+    return Curve(lambda x: x if x > 0 else layer.slope * x)
+
+
+def dropped(layer: Dropout, facts: Facts | None) -> Traits:
+    """One of its numbers in 1 / (1 - rate) is as many times as large, and none of the others is left."""
+    larger = 1 / (1 - layer.rate)
+    return Traits(zero=True, homogeneous=True, sign=True, value=larger, error=larger)
+
+
+RELU = LayerKind("relu", Relu, infer, activation, curve=lambda _: Curve(lambda x: max(x, 0.0)))
+LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, curve=leaky)
+TANH = LayerKind("tanh", Tanh, infer, activation, curve=lambda _: Curve(tanh))
+SIGMOID = LayerKind(
+    "sigmoid", Sigmoid, infer, activation, curve=lambda _: Curve(lambda x: (1 + tanh(x / 2)) / 2)
+)
+GELU = LayerKind(
+    "gelu", Gelu, infer, activation, curve=lambda _: Curve(lambda x: x * (1 + erf(x / sqrt(2))) / 2)
+)
+DROPOUT = LayerKind("dropout", Dropout, infer, dropout, traits=dropped)

@@ -10,6 +10,7 @@ from pydantic import Field
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
+from fac.program.traits import Traits
 from fac.spec.init import Init
 from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
@@ -50,4 +51,6 @@ def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mo
     return b.add(product, state["bias"]) if layer.bias else product
 
 
-LINEAR = LayerKind("linear", Linear, infer, forward, homogeneous=True)
+LINEAR = LayerKind(
+    "linear", Linear, infer, forward, traits=lambda *_: Traits(zero=True, homogeneous=True, affine=True)
+)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
+from fac.program.traits import Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -59,5 +60,10 @@ def add(b: Builder, layer: Add, inputs: Sequence[Value], state: State, mode: Mod
     return total
 
 
-FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, homogeneous=True)
-ADD = LayerKind("add", Add, infer_add, add, homogeneous=True)
+def kept(layer: Layer, facts: Facts | None) -> Traits:
+    """What it reads arrives as it is."""
+    return Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
+
+
+FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, traits=kept)
+ADD = LayerKind("add", Add, infer_add, add, traits=kept)

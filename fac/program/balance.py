@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from fac.program.declared import traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program, Route
 from fac.program.reading import is_weight, learned, refresh_of, sends_weight
@@ -100,7 +101,7 @@ def _entry(
 ) -> Balance:
     """Go up to where the error enters."""
     site, faults = node, []
-    curved = [] if _homogeneous(node) else [node.name]
+    curved = [] if traits_of(node).homogeneous else [node.name]
     above: Node | None = None
     arriving: Sequence[Route] = ()
     while True:
@@ -117,7 +118,7 @@ def _entry(
         if len(reader.inputs) != 1:
             faults.append(Reason(Why.JOINED, (reader.name,)))
             break
-        if not _homogeneous(reader):
+        if not traits_of(reader).homogeneous:
             curved.append(reader.name)
         if reader.weighted:
             above, arriving = reader, through.get(reader.name, ())
@@ -133,14 +134,15 @@ def _entry(
     return Balance(node, site, above, arriving[0] if arriving else None, tuple(faults))
 
 
-def _homogeneous(node: Node) -> bool:
-    return bool(kind_of("fac.layers", node.layer).homogeneous)
-
-
 def _reads_error(program: Program, route: Route, reader: Node) -> bool:
     """Whether a direct route brings what a `through` route at the reader would: the last hidden layer of DFA."""
     source = None if route.source in program.subspace else program.root(route.source)
-    return reader.weighted and len(reader.inputs) == 1 and source == reader.name and _homogeneous(reader)
+    return (
+        reader.weighted
+        and len(reader.inputs) == 1
+        and source == reader.name
+        and traits_of(reader).homogeneous
+    )
 
 
 def _conserved(program: Program, balance: Balance) -> Balance:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fac.plugins import Refusal
 from fac.program.program import Ends, Program, Route, Shape
 from fac.program.tensors import Tensor
+from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
@@ -92,9 +93,10 @@ class LayerKind(Kind):
     infer: Callable[[Any, str, Sequence[Shape]], Facts]
     """`infer(spec, node name, input shapes)`; raises ShapeError."""
     forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value]
-    homogeneous: bool = False
-    """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
-    where all but the weight that it contracts with are zero."""
+    curve: Callable[[Any], Curve] | None = None
+    """`curve(spec)`: what it makes of a number, if it treats every number alike; everything else is read off it."""
+    traits: Callable[[Any, Facts | None], Traits] | None = None
+    """`traits(spec, facts)`: what is known of any other layer; facts are None where its shape is not known."""
 
 
 @dataclass(frozen=True, slots=True)

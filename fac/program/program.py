@@ -52,6 +52,11 @@ class Node:
         """Whether feedback can go through this node or to it."""
         return self.weight is not None
 
+    @property
+    def weight(self) -> Tensor | None:
+        """What it contracts its input with, [reads, ...]; None for a layer without weights, or of unknown shape."""
+        return next((t for t in self.tensors if t.part == self.contraction), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Subspace:
@@ -148,6 +153,13 @@ class Program:
     def weighted(self) -> tuple[Node, ...]:
         """The nodes that feedback can go through or to."""
         return tuple(node for node in self.nodes if node.weighted)
+
+    def shapes_read(self, node: Node) -> tuple[Shape, ...]:
+        """The shapes that a layer is given; [] where one is not known."""
+        return tuple(
+            self.spec.input.shape if name == INPUT else (self.by_name[name].shape or ())
+            for name in node.inputs
+        )
 
     @cached_property
     def weighted_names(self) -> Names:

@@ -9,12 +9,11 @@ Weight transport and randomness are no declarations: `fac.program.reading` and `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Compiled, Slot
+from fac.backend import Array
 from fac.build.initial import draw
 from fac.program.kinds import (
     Kind,
@@ -22,7 +21,6 @@ from fac.program.kinds import (
     LearningKind,
     LossKind,
     MatrixKind,
-    Mode,
     Signals,
     UpdateKind,
 )
@@ -34,11 +32,10 @@ from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
 from fac.step.ir import Value
 from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
-from fac.testing.case import Subject, require
-from fac.testing.ops import plain, starting_from
+from fac.testing.case import require
+from fac.testing.evaluated import evaluated, near
+from fac.testing.layer_laws import check_layer
 
-NEAR = 1e-10
-"""Relative, in float64, on a dozen numbers of order one."""
 READS, WRITES = 5, 4
 THROUGH = Ends("it.feedback", READS, WRITES, Tensor("it.weight", (READS, WRITES), "launay", WRITES, READS))
 TO = Ends("it.feedback", READS, WRITES)
@@ -57,9 +54,7 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
     """
     match kind:
         case LayerKind():
-            said = kind.homogeneous
-            does = said and is_homogeneous(kind, spec or kind.spec(), shapes)
-            require(said == does, f"`{kind.name}` says that it is homogeneous, and is not")
+            check_layer(kind, spec or kind.spec(), shapes)
         case LossKind():
             _loss(kind, spec or kind.spec())
         case MatrixKind():
@@ -69,39 +64,6 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
             _learning(kind, spec or kind.spec())
         case UpdateKind():
             _update(kind, spec or kind.spec())
-
-
-def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> bool:
-    """Whether 3 x gives 3 y; for a layer with weights see `LayerKind.homogeneous`.
-
-    Args:
-        kind: of the layer.
-        layer: its settings.
-        shapes: of the samples that it reads; where there are several, of one size.
-    """
-    facts = kind.infer(layer, "it", list(shapes))
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((7, *shapes[0]))
-    state = {t.name: rng.standard_normal(t.shape) for t in facts.tensors}
-    factors = {f"factor.{i}": rng.standard_normal(shape) for i, shape in enumerate(shapes[1:])}
-
-    def output(scale: float, weights: Mapping[str, Array]) -> Array:
-        b = Builder()
-        first = b.input("x", Type((N, *shapes[0])))
-        # Other inputs are that one times fixed numbers, so that one factor scales all of them.
-        others = [b.mul(first, b.input(name, Type(array.shape))) for name, array in factors.items()]
-        own = {t.part: b.input(t.name, Type(t.shape)) for t in facts.tensors}
-        mode = Mode("it", True, 0, partial(b.constant, 3))
-        value = kind.forward(b, layer, [first, *others], own, mode)
-        return _evaluated(b, value, scale * x, {**weights, **factors})
-
-    weight = None if facts.weight is None else facts.weight.name
-    bare = {n: array if n == weight else 0 * array for n, array in state.items()}
-    equal = _near(output(3, bare), 3 * output(1, bare))
-    if weight is not None:
-        larger = {name: 3 * array for name, array in state.items()}
-        equal = equal and _near(output(1, larger), 3 * output(1, state))
-    return equal
 
 
 def _loss(kind: LossKind, loss: Any) -> None:
@@ -136,7 +98,7 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         error = b.input("x", Type((N, ends.reads)))
         weight = None if ends.weight is None else b.input(ends.weight.name, Type(ends.weight.shape))
         state = {t.part: b.input(t.name, Type(t.shape)) for t in tensors}
-        return _evaluated(b, write(b, state, error, weight), np.eye(ends.reads), given)
+        return evaluated(b, write(b, state, error, weight), np.eye(ends.reads), given)
 
     # Of the errors 1, 0, 0, ...; 0, 1, 0, ...; and so on it makes its matrix, [reads, writes].
     sent = made(lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(ends, error, weight)))
@@ -146,7 +108,7 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         said = made(
             lambda b, state, error, weight: b.matmul(error, whole(b, matrix, ends, state, weight), tb=turned)
         )
-        require(_near(sent, said), f"`{kind.name}` multiplies with another matrix than its `matrix`")
+        require(near(sent, said), f"`{kind.name}` multiplies with another matrix than its `matrix`")
     rank = kind.rank(matrix, ends)
     found = int(np.linalg.matrix_rank(sent, tol=1e-9))
     require(rank is None or found <= rank, f"`{kind.name}` says that its rank is {rank}, and it is {found}")
@@ -211,8 +173,8 @@ def _learning(kind: LearningKind, rule: Any) -> None:
             f"{learned.value.type.shape}",
         )
         if part in steps and learned.gradient:
-            found = _evaluated(b, b.broadcast_to(learned.value, (N, *shapes[part])), x, state)[0]
-            follows = follows or _near(found, steps[part])
+            found = evaluated(b, b.broadcast_to(learned.value, (N, *shapes[part])), x, state)[0]
+            follows = follows or near(found, steps[part])
     verb = "does not take" if kind.follows else "takes"
     require(
         follows == kind.follows, f"`{kind.name}` says otherwise, and {verb} the step of the forward weight"
@@ -229,33 +191,3 @@ def _update(kind: UpdateKind, rule: Any) -> None:
         made.slots.keys() == set(slots),
         f"`{kind.name}` says that it keeps {sorted(slots)}, and keeps {sorted(made.slots)}",
     )
-
-
-def _evaluated(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) -> Array:
-    """What the reference makes of a value [N, ...], N samples in `x`."""
-    from fac.pipeline import find_backend
-
-    used = {v.name: np.asarray(state[v.name], np.float64) for v in b.inputs if v.name != "x"}
-    kept = used | {"weight": used.get("weight", np.ones(1))}
-    output = tuple(dim for dim in value.type.shape[1:] if isinstance(dim, int))
-    evaluate, step, probe = (plain(name, x.shape[1:], output) for name in ("evaluate", "step", "probe"))
-    made = Compiled(
-        name="declared",
-        spec_hash="0" * 16,
-        version="0",
-        forward=b.finish("forward", {"output": value}),
-        evaluate=evaluate,
-        step=step,
-        probe=probe,
-        state=tuple(Slot(name, array.shape, name in used) for name, array in kept.items()),
-        sample=x.shape[1:],
-        output=output,
-        classes=False,
-        lr=0.1,
-        initial=starting_from(kept),
-    )
-    return Subject(find_backend("reference"), "float64", "cpu").open_functions(made).forward(x)
-
-
-def _near(a: Array, b: Array) -> bool:
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=NEAR, atol=NEAR))

@@ -14,6 +14,8 @@ from fac.build.routing import Routing
 from fac.build.trace import Trace
 from fac.checks.laws import mean_square
 from fac.checks.spread import Spread
+from fac.layers.elementwise import Gelu, Sigmoid, Tanh
+from fac.program.declared import curve_of
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from fac_reference.interpreter import run
@@ -149,10 +151,12 @@ def test_what_learns_is_bounded_from_below(learn: str) -> None:
         assert layer in ("fc4", "logits") or expected.high > log(1e12)
 
 
-@pytest.mark.parametrize("kind", ["tanh", "sigmoid", "gelu"])
+@pytest.mark.parametrize("layer", [Tanh(), Sigmoid(), Gelu()], ids=lambda layer: layer.kind)
 @pytest.mark.parametrize("square", [1e-4, 1.0, 100.0, 1e6])
-def test_the_integrals(kind: str, square: float) -> None:
+def test_the_integrals(layer: Any, square: float) -> None:
     """Against a fine sum over a, where even a saturated derivative is wide."""
+    kind, curve = layer.kind, curve_of(layer)
+    assert curve is not None
     a = np.concatenate(
         [
             -np.geomspace(1e-9, 8 * square**0.5 + 40, 200_000)[::-1],
@@ -172,7 +176,7 @@ def test_the_integrals(kind: str, square: float) -> None:
             "sigmoid": {False: sigmoid, True: sigmoid * (1 - sigmoid)},
         }[kind]
     for derivative, f in values.items():
-        assert mean_square(kind, derivative, square) == pytest.approx(
+        assert mean_square(curve, derivative, square) == pytest.approx(
             float(np.trapezoid(f * f * density, a)), rel=2e-2
         )
 

@@ -14,7 +14,7 @@ import pytest
 
 import fac
 from fac.backend import Session
-from fac.layers.elementwise import TANH
+from fac.layers.elementwise import RELU, TANH
 from tests.rules.nets import BP, Array, Spec, State, batch, dense, gradients, opened, put, spec, square
 
 LR = 0.05
@@ -244,11 +244,12 @@ def test_a_dead_layer_is_balanced() -> None:
 @pytest.fixture
 def tanh_that_lies() -> Iterator[None]:
     """Says that it is homogeneous."""
-    object.__setattr__(TANH, "homogeneous", True)
+    curve = TANH.curve
+    object.__setattr__(TANH, "curve", RELU.curve)
     try:
         yield
     finally:
-        object.__setattr__(TANH, "homogeneous", False)
+        object.__setattr__(TANH, "curve", curve)
 
 
 @pytest.mark.usefixtures("tanh_that_lies")

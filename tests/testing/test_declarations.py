@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import exp
 from typing import Any
 
 import pytest
@@ -14,13 +15,14 @@ from fac.feedback.local import LOCAL
 from fac.feedback.low_rank import LOW_RANK, LowRank
 from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
-from fac.layers.elementwise import TANH
+from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.losses.mse import MSE
 from fac.plugins import kinds
 from fac.program.kinds import Kind, LayerKind, Learned
+from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
 from fac.testing import check_declarations
-from fac.testing.declarations import is_homogeneous
+from fac.testing.layer_laws import declared, is_homogeneous
 from fac.updates.adam import ADAM
 
 GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates")
@@ -49,11 +51,50 @@ def test_what_is_installed_says_the_truth(name: str) -> None:
 
 @pytest.mark.parametrize("kind", kinds("fac.layers"), ids=lambda kind: kind.name)
 def test_no_layer_hides_that_it_is_homogeneous(kind: LayerKind) -> None:
-    assert is_homogeneous(kind, settings(kind), shapes(kind)) == kind.homogeneous
+    layer = settings(kind)
+    assert is_homogeneous(kind, layer, shapes(kind)) == declared(kind, layer, shapes(kind)).homogeneous
+
+
+def lying(kind: LayerKind, **traits: Any) -> LayerKind:
+    return replace(kind, curve=None, traits=lambda *_: Traits(**traits))
+
+
+def negated(kind: LayerKind) -> LayerKind:
+    return replace(kind, forward=lambda b, *given: b.neg(kind.forward(b, *given)))
 
 
 LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
-    "tanh is homogeneous": (lambda: replace(TANH, homogeneous=True), None, "says that it is homogeneous"),
+    "tanh is homogeneous": (
+        lambda: lying(TANH, homogeneous=True),
+        None,
+        "says that it is homogeneous, and is not",
+    ),
+    "sigmoid keeps zeros": (lambda: lying(SIGMOID, zero=True), None, "zeros of zeros, and does not"),
+    "gelu keeps signs": (lambda: lying(negated(GELU), sign=True), None, "not negative so, and makes"),
+    "relu is affine": (lambda: lying(RELU, affine=True), None, "is W x \\+ b, and is not"),
+    "relu is linear": (lambda: lying(RELU, value=0.5), None, "is linear, and is not"),
+    "dropout keeps squares": (
+        lambda: lying(DROPOUT, value=1.0),
+        None,
+        "`value` is 1, and it is about 1.98",
+    ),
+    "dropout keeps errors": (lambda: lying(DROPOUT, error=1.0), None, "`error` is 1, and it is about"),
+    "a curve of another layer": (
+        lambda: replace(TANH, curve=SIGMOID.curve),
+        None,
+        "makes other numbers than its curve",
+    ),
+    "a curve with another derivative at its kink": (
+        lambda: replace(RELU, forward=lambda b, layer, xs, *_: b.maximum(xs[0], 0.0)),
+        None,
+        "has the slope 0 at 0, and it",
+    ),
+    "a curve with a hole": (
+        lambda: replace(TANH, curve=lambda _: Curve(lambda x: exp(x) / (1 + exp(x)))),
+        None,
+        "not a finite number everywhere",
+    ),
+    "a curve and traits": (lambda: replace(TANH, traits=DROPOUT.traits), None, "traits beside it"),
     "mse reads labels": (lambda: replace(MSE, classes=True), None, "and cannot read them"),
     "the matrix is another": (
         lambda: replace(RANDOM, matrix=lambda b, m, ends, state, w: b.mul(state["B"], 2.0)),

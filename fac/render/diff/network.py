@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.program.program import INPUT, Node, Program, Shape
+from fac.program.program import INPUT, Node, Program
 from fac.program.reading import draws
 from fac.render.diff.align import Alignment
 from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject
@@ -26,14 +26,6 @@ class Network:
     def sequential(self, node: Node) -> bool:
         """Whether a layer reads the one before it and nothing else."""
         return node.inputs == (self.before[node.name],)
-
-    def reads(self, node: Node) -> tuple[Shape, ...]:
-        """The shapes that a layer is given."""
-        program = self.program
-        return tuple(
-            program.spec.input.shape if name == INPUT else (program.by_name[name].shape or ())
-            for name in node.inputs
-        )
 
 
 def layers(old: Program, new: Program, alignment: Alignment) -> Iterator[Item]:
@@ -70,7 +62,7 @@ def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:
 
 def _matters(network: Network, node: Node) -> bool:
     """Whether anything depends on the name of a layer: its state, its masks, or someone who wrote it."""
-    return bool(node.layer.name or node.tensors or draws(node, network.reads(node)))
+    return bool(node.layer.name or node.tensors or draws(node, network.program.shapes_read(node)))
 
 
 def _changes(
@@ -90,8 +82,8 @@ def _changes(
     yield from own
     # What follows from another layer's shape is of interest where there are weights, on either side.
     weighted = before.weighted or after.weighted
-    if weighted and one.reads(before) != other.reads(after):
-        yield Change("input", _flat(one.reads(before)), _flat(other.reads(after)))
+    if weighted and one.program.shapes_read(before) != other.program.shapes_read(after):
+        yield Change("input", _flat(one.program.shapes_read(before)), _flat(other.program.shapes_read(after)))
     if before.shape != after.shape and (own or weighted) and not _says(own, before, after):
         yield Change("output", before.shape, after.shape)
     if _size(before) != _size(after):

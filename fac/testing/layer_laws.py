@@ -1,0 +1,172 @@
+"""What a layer says by its curve or its traits, held against what it makes, and against its derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fac.backend import Array
+from fac.program.declared import traits_of
+from fac.program.kinds import LayerKind, Mode
+from fac.program.program import Node, Shape
+from fac.program.traits import Curve, Traits
+from fac.step.builder import Builder
+from fac.step.ir import Value
+from fac.step.reverse import Edits, Reverse
+from fac.step.types import N, Type
+from fac.testing.case import require
+from fac.testing.evaluated import evaluated, near
+
+SAMPLES = 7
+MANY = 4000
+"""Samples over which a mean square is taken."""
+SAMPLED = 0.1
+"""Relative, by how much such a mean may differ from what is expected: five deviations where half is dropped."""
+SLOPES = 1e-6
+"""Absolute: derivatives by differences of the fourth order."""
+
+
+class Alone:
+    """A layer of its own, run by the reference, in training.
+
+    Of several inputs all are the first one, with the sign of every other number turned in those that follow: so one
+    factor scales all, and their products vanish in the mean.
+    """
+
+    def __init__(self, kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
+        self.kind, self.layer, self.shapes = kind, layer, shapes
+        self.facts = kind.infer(layer, "it", list(shapes))
+        self.rng = np.random.default_rng(0)
+        self.x: Array = self.rng.standard_normal((SAMPLES, *shapes[0]))
+        self.state: dict[str, Array] = {t.name: self.rng.standard_normal(t.shape) for t in self.facts.tensors}
+
+    def output(self, x: Array, weights: float = 1, others: float = 1, turned: bool = True) -> Array:
+        """What it makes of x, with its weight multiplied by `weights`, and its other tensors by `others`."""
+        b = Builder()
+        _, y = self._built(b)
+        return evaluated(b, y, x, self._state(weights, others, turned))
+
+    def error(self, x: Array, g: Array) -> Array:
+        """What it passes to its first input of an error g [*shape], the same for each sample, at x."""
+        b = Builder()
+        read, y = self._built(b)
+        passed = b.mul(y, b.input("g", Type(g.shape)))
+        sent = Reverse(b, b.sum(passed, range(len(passed.type.shape))), Edits(), frozenset()).cotangent(read)
+        assert sent is not None, "no error comes back"
+        return evaluated(b, sent, x, {**self._state(1, 1, True), "g": g})
+
+    def _built(self, b: Builder) -> tuple[Value, Value]:
+        """What it reads first, and what it makes."""
+        x = b.input("x", Type((N, *self.shapes[0])))
+        inputs = [b.mul(x, b.input(f"turn.{i}", Type(shape))) for i, shape in enumerate(self.shapes)]
+        own = {t.part: b.input(t.name, Type(t.shape)) for t in self.facts.tensors}
+        mode = Mode("it", True, 0, partial(b.constant, 3))
+        return inputs[0], self.kind.forward(b, self.layer, inputs, own, mode)
+
+    def _state(self, weights: float, others: float, turned: bool) -> dict[str, Array]:
+        scaled = {
+            name: array * (weights if name == f"it.{self.facts.contraction}" else others)
+            for name, array in self.state.items()
+        }
+        turns = {
+            f"turn.{i}": np.where(np.arange(np.prod(shape)) % 2 * bool(i and turned), -1.0, 1.0).reshape(
+                shape
+            )
+            for i, shape in enumerate(self.shapes)
+        }
+        return scaled | turns
+
+
+def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
+    """Hold the curve or the traits of a layer against the layer. See `fac.testing.check_declarations`.
+
+    Raises:
+        AssertionError: something that it says does not hold.
+    """
+    require(kind.curve is None or kind.traits is None, f"`{kind.name}` has a curve, and traits beside it")
+    alone = Alone(kind, layer, shapes)
+    if kind.curve is not None:
+        _curve(kind.name, kind.curve(layer), alone)
+    elif kind.traits is not None:
+        _traits(kind.name, kind.traits(layer, alone.facts), alone)
+
+
+def declared(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> Traits:
+    """What a kind says of itself, be it by a curve or by traits."""
+    facts = kind.infer(layer, "it", list(shapes))
+    return traits_of(Node("it", layer, ("input",), facts.shape, (), facts.tensors, facts.contraction))
+
+
+def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> bool:
+    """Whether 3 x gives 3 y; for a layer with weights see `Traits.homogeneous`.
+
+    Args:
+        kind: of the layer.
+        layer: its settings.
+        shapes: of the samples that it reads; where there are several, of one size.
+    """
+    alone = Alone(kind, layer, shapes)
+    x = alone.x
+    equal = near(alone.output(3 * x, others=0), 3 * alone.output(x, others=0))
+    if alone.facts.contraction is not None:
+        equal = equal and near(alone.output(x, 3, 3), 3 * alone.output(x))
+    return equal
+
+
+def _curve(name: str, curve: Curve, alone: Alone) -> None:
+    require(curve.defined, f"the curve of `{name}` is not a finite number everywhere from -1e12 to 1e12")
+    x = np.concatenate([0 * alone.x[:1], alone.x, 4 * alone.x])
+    values = np.vectorize(curve.f, otypes=[float])(x)
+    require(near(alone.output(x), values), f"`{name}` makes other numbers than its curve")
+    slopes = np.vectorize(curve.slope, otypes=[float])(x)
+    sent = alone.error(x, np.ones(alone.facts.shape))
+    worst = np.argmax(np.abs(sent - slopes))
+    at, said, does = (float(array.flat[worst]) for array in (x, slopes, sent))
+    require(
+        abs(does - said) <= SLOPES,
+        f"the curve of `{name}` has the slope {said:.6g} at {at:.3g}, and it {does:.6g}",
+    )
+
+
+def _traits(name: str, traits: Traits, alone: Alone) -> None:
+    x, facts = alone.x, alone.facts
+    homogeneous = not traits.homogeneous or is_homogeneous(alone.kind, alone.layer, alone.shapes)
+    require(homogeneous, f"`{name}` says that it is homogeneous, and is not")
+    if traits.zero:
+        made = [alone.output(0 * x, others=0)]
+        made += [alone.output(x, weights=0, others=0)] if facts.contraction is not None else []
+        require(not any(map(np.any, made)), f"`{name}` says that it makes zeros of zeros, and does not")
+    if traits.sign:
+        least = alone.output(np.abs(x), turned=False).min()
+        require(
+            least >= 0,
+            f"`{name}` says that it leaves numbers that are not negative so, and makes {least:.3g}",
+        )
+    if traits.affine:
+        weight = alone.state.get(f"it.{facts.contraction}", np.zeros(()))
+        fits = weight.ndim == 2 and x.ndim == 2 and weight.shape[1] == x.shape[1]
+        made_of = alone.output(x) - alone.output(0 * x)
+        require(fits and near(made_of, x @ weight.T), f"`{name}` says that it is W x + b, and is not")
+    if traits.value is not None:
+        require(
+            near(alone.output(-x), -alone.output(x)) and near(alone.output(3 * x), 3 * alone.output(x)),
+            f"`{name}` says by its `value` that it is linear, and is not",
+        )
+        many = alone.rng.standard_normal((MANY, *alone.shapes[0]))
+        found = np.mean(alone.output(many) ** 2) / (len(alone.shapes) * np.mean(many**2))
+        _measured(name, "value", traits.value, float(found))
+    if traits.error is not None:
+        many = alone.rng.standard_normal((MANY, *alone.shapes[0]))
+        g = alone.rng.standard_normal(facts.shape)
+        found = np.sum(alone.error(many, g) ** 2) / (MANY * np.sum(g**2))
+        _measured(name, "error", traits.error, float(found))
+
+
+def _measured(name: str, word: str, said: float, found: float) -> None:
+    require(
+        abs(found - said) <= SAMPLED * abs(said),
+        f"`{name}` says that its `{word}` is {said:.3g}, and it is about {found:.3g}",
+    )
