@@ -10,7 +10,6 @@ from fac.probes.conservation import Conservation
 from fac.program.balance import Balance, Why, balances
 from fac.program.lower import kind_of
 from fac.program.program import Program
-from fac.updates.sgd import Sgd
 
 CONSERVATION_VOIDED = Rule("FAC328", "conservation-voided", Severity.WARNING)
 
@@ -132,12 +131,14 @@ def _causes(program: Program, balance: Balance) -> dict[str, None]:
     plans = [plan(program, tensor) for tensor in (*balance.node.tensors, balance.partner)]
     causes: dict[str, None] = {}
     for each in plans:
-        if not isinstance(each.rule, Sgd):
-            causes[f"`{kind_of('fac.updates', each.rule).name}`"] = None
+        kind = kind_of("fac.updates", each.rule)
+        descent = kind.descent(each.rule)
+        if descent is None:
+            causes[f"`{kind.name}`"] = None
             continue
-        if each.rule.momentum:
+        if descent.momentum:
             causes["momentum"] = None
-        if each.rule.weight_decay:
+        if kind.decay(each.rule):
             causes["weight decay"] = None
     if len({each.lr_ratio for each in plans}) > 1:
         causes["unequal learning rates"] = None

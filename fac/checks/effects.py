@@ -8,10 +8,10 @@ from typing import Any
 from fac import plugins
 from fac.checks.places import by_origin, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
-from fac.feedback.learning import makes_gradient
 from fac.program.kinds import Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
+from fac.program.reading import makes_gradient
 from fac.program.tensors import Role, Tensor
 from fac.spec.core_schema import DISCRIMINATORS
 

@@ -8,9 +8,9 @@ from fac.checks.errors import dead
 from fac.checks.flow import Flow
 from fac.checks.places import by_origin, learning_of, listed, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
-from fac.feedback.learning import ways
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
+from fac.program.reading import ways
 
 FEEDBACK_FOLLOWS_FROZEN_WEIGHT = Rule("FAC315", "feedback-follows-frozen-weight", Severity.WARNING)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import cosh, exp, inf, log, log1p, sinh, sqrt
 
 from fac.program.tensors import Tensor
@@ -75,18 +75,20 @@ _FINE = 8.0
 """How much closer points lie near 0, where the derivative of a saturated activation is one narrow peak."""
 
 
-@lru_cache(maxsize=4096)
-def mean_square(curve: Curve, derivative: bool, square: float) -> float:
-    """The mean of f(a)^2, or of its derivative's, for normal a of the given mean square.
-
-    The trapezoid rule over six deviations.
-    """
-    f, width, half = curve.slope if derivative else curve.f, sqrt(square), 80
-    total = weight = 0.0
+@cache
+def _points() -> tuple[tuple[float, float], ...]:
+    """Points over six deviations, and their weights: the trapezoid rule."""
+    half, found = 80, []
     for index in range(-half, half + 1):
         t = _FINE * index / half
         z = 6 * sinh(t) / sinh(_FINE)
-        density = exp(-z * z / 2) * cosh(t)
-        total += density * f(width * z) ** 2
-        weight += density
-    return max(total / weight, 1e-300)
+        found.append((z, exp(-z * z / 2) * cosh(t)))
+    whole = sum(weight for _, weight in found)
+    return tuple((z, weight / whole) for z, weight in found)
+
+
+@lru_cache(maxsize=4096)
+def mean_square(curve: Curve, derivative: bool, square: float) -> float:
+    """The mean of f(a)^2 for normal a of the given mean square, or that of its derivative's."""
+    f, width = curve.slope if derivative else curve.f, sqrt(square)
+    return max(sum(weight * f(width * z) ** 2 for z, weight in _points()), 1e-300)

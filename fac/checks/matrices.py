@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from fac.checks.places import by_origin, matrix_of, short_hand
 from fac.diagnostics import Diagnostic, Path, Rule
-from fac.feedback.learning import ways
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Ends, Program, Route
-from fac.program.reading import WEIGHT, lessons
+from fac.program.reading import WEIGHT, lessons, ways
 from fac.spec.mending import rewritten
 
 RANK_EXCEEDS_SOURCE = Rule("FAC301", "rank-exceeds-source")

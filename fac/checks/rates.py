@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from math import sqrt
 
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec import updates
 from fac.spec.schedules import Cosine, Epochs, StepDecay, schedule_of
-from fac.updates.adam import AdamW, Moments
-from fac.updates.sgd import Sgd
 
 SCHEDULE_NEVER_FALLS = Rule("FAC211", "schedule-never-falls", Severity.WARNING)
 WEIGHT_DECAY_ERASES = Rule("FAC217", "weight-decay-erases", Severity.WARNING)
@@ -88,11 +87,13 @@ def weight_decay_erases(program: Program) -> Iterator[Diagnostic]:
     See arXiv 1711.05101.
     """
     for path, rule, lr in _rules(program):
-        decay = rule.weight_decay if isinstance(rule, Sgd | AdamW) else 0.0
+        kind = kind_of("fac.updates", rule)
+        decay = kind.decay(rule)
         if lr * decay >= 1:
             left = 1 - lr * decay
             # Momentum carries what the first step took on into the next ones.
-            which = "the first" if isinstance(rule, Sgd) and rule.momentum else "every"
+            descent = kind.descent(rule)
+            which = "the first" if descent is not None and descent.momentum else "every"
             yield WEIGHT_DECAY_ERASES.at(
                 path,
                 f"{which} step multiplies a weight by 1 - {lr:g} * {decay:g} = {left:g}",
@@ -149,10 +150,15 @@ def adam_betas_swapped(program: Program) -> Iterator[Diagnostic]:
     if update.feedback is not None and update.feedback.use is not None:
         found.append((("update", "feedback", "use"), update.feedback.use))
     for path, rule in found:
-        if isinstance(rule, Moments) and rule.beta1**2 >= sqrt(rule.beta2):
-            field = "beta1" if "beta1" in rule.model_fields_set else "beta2"
+        moments = kind_of("fac.updates", rule).moments
+        if moments is None:
+            continue
+        one, other = moments
+        mean, square = getattr(rule, one), getattr(rule, other)
+        if mean**2 >= sqrt(square):
+            field = one if one in rule.model_fields_set else other
             yield ADAM_BETAS_SWAPPED.at(
                 (*path, field),
-                f"with `beta1` {rule.beta1:g} and `beta2` {rule.beta2:g} the mean outlives the spread that limits it",
-                help="the usual values are `beta1: 0.9` and `beta2: 0.999`",
+                f"with `{one}` {mean:g} and `{other}` {square:g} the mean outlives the spread that limits it",
+                help=f"the usual values are `{one}: 0.9` and `{other}: 0.999`",
             )

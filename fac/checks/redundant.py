@@ -6,21 +6,12 @@ from collections.abc import Iterator
 
 from fac.checks.places import short_hand, target, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.feedback.rules import (
-    DirectFeedbackAlignment,
-    DirectLdfa,
-    FeedbackAlignment,
-    Ldfa,
-    Shallow,
-)
+from fac.program.lower import kind_of
 from fac.program.program import Program, Route
-from fac.program.site import last_weighted
+from fac.spec.feedback import ShortHand
 
 DUPLICATE_ROUTE = Rule("FAC322", "duplicate-route", Severity.WARNING)
 RULE_WITHOUT_ROUTES = Rule("FAC323", "rule-without-routes", Severity.WARNING)
-
-_ROUTING = (FeedbackAlignment, DirectFeedbackAlignment, Ldfa, DirectLdfa, Shallow)
-"""Rules that mean to change something. `bp` does not, and of a plug-in's rule it is not known."""
 
 
 def duplicate_route(program: Program) -> Iterator[Diagnostic]:
@@ -93,16 +84,15 @@ def rule_without_routes(program: Program) -> Iterator[Diagnostic]:
     routed = {route.origin for route in program.routes}
     for index, section in enumerate(sections):
         # With `nodes:` written, FAC209 and FAC314 say what is wrong with them.
-        if not isinstance(section, _ROUTING) or "nodes" in section.model_fields_set:
+        if not isinstance(section, ShortHand) or "nodes" in section.model_fields_set:
             continue
+        kind = kind_of("fac.rules", section)
         base: Path = ("feedback", index) if isinstance(feedback, tuple) else ("feedback",)
-        if base in routed or (
-            isinstance(section, Shallow) and len(last_weighted(program)) < len(program.weighted)
-        ):
+        if not kind.changes or base in routed or kind.expand(section, program).frozen:
             continue
         yield RULE_WITHOUT_ROUTES.at(
             (*base, "rule"),
-            f"`{section.rule}` changes nothing here: {_why(program)}",
+            f"`{kind.name}` changes nothing here: {_why(program)}",
             help="add hidden layers, or use `rule: bp`, which means the same",
         )
 

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from fac.checks.flow import Flow
 from fac.checks.places import by_origin, has_weights, matrix_of, short_hand, target
 from fac.diagnostics import Diagnostic, Rule, Severity
-from fac.feedback.exact import Identity
-from fac.feedback.low_rank import LowRank
-from fac.feedback.random import Random
-from fac.layers.linear import Linear
 from fac.program.balance import weight_of
+from fac.program.declared import traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
+from fac.program.reading import factors
 
 DIRECT_ROUTE_COSTS_MORE = Rule("FAC503", "direct-route-costs-more", Severity.WARNING)
 LOW_RANK_COSTS_MORE = Rule("FAC504", "low-rank-costs-more", Severity.WARNING)
@@ -78,21 +76,15 @@ def _spared(flow: Flow, route: Route) -> int | None:
     weighted = [reader for reader in readers if has_weights(reader)]
     if not flow.needed.issuperset(reader.name for reader in readers):
         return None
-    if not all(isinstance(reader.layer, Linear) and reader.name not in flow.replaced for reader in weighted):
+    if not all(traits_of(reader).affine and reader.name not in flow.replaced for reader in weighted):
         return None
     return sum(weight_of(reader).size for reader in weighted)
 
 
 def _cost(route: Route) -> int | None:
-    """Multiply-adds of one operator; None for those of plug-ins."""
-    ends = route.ends
-    if ends is None:
-        return None
-    if isinstance(route.matrix, LowRank):
-        return route.matrix.rank * (ends.reads + ends.writes)
-    if isinstance(route.matrix, Identity):
-        return 0
-    return ends.reads * ends.writes if isinstance(route.matrix, Random) else None
+    """Multiply-adds of one operator; None where it does more than to multiply with matrices."""
+    found = factors(route)
+    return None if found is None else sum(factor.tensor.size for factor in found)
 
 
 def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:

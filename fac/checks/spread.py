@@ -15,13 +15,10 @@ from math import inf, log, prod
 
 from fac.checks.flow import Flow
 from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
-from fac.feedback.exact import Identity, Transpose
-from fac.feedback.learning import ways
-from fac.feedback.low_rank import LowRank
-from fac.feedback.random import Random
 from fac.program.declared import curve_of, traits_of
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program, Route
+from fac.program.reading import factors, ways
 from fac.program.tensors import SvdFactor, Tensor
 from fac.program.traits import Curve
 
@@ -48,6 +45,8 @@ class Spread:
     def __init__(self, program: Program) -> None:
         self.program, self.flow = program, Flow(program)
         self.through = {route.node: route for route in program.routes if route.through}
+        self.drawn = {node.name: _drawn(node) for node in program.nodes}
+        self.operators = {id(route): self._operator(route) for route in program.routes}
         self.squares, self.even = self._forward()
         self.errors: dict[str, Range | None] = {}
         for name in self._in_order():
@@ -59,7 +58,7 @@ class Spread:
             gain: Range | None
             route = self.through.get(reader.name)
             if route is not None:
-                gain = self._operator(route)
+                gain = self.operators[id(route)]
                 yield None if gain is None else Hop(reader.name, gain, route)
             elif reader.weighted:
                 gain = self._weight(reader)
@@ -70,7 +69,7 @@ class Spread:
                 twice = exactly(float(reader.inputs.count(name)) ** 2)
                 yield None if gain is None else Hop(reader.name, gain + twice)
         for route in self.flow.brought.get(name, ()):
-            root, gain = self.program.root(route.source), self._operator(route)
+            root, gain = self.program.root(route.source), self.operators[id(route)]
             yield None if root is None or gain is None else Hop(root, gain, route)
 
     # -- errors ----------------------------------------------------------------------------------------------
@@ -103,7 +102,7 @@ class Spread:
 
     def _weight(self, node: Node) -> Range | None:
         """W^T d."""
-        gain = _drawn(node)
+        gain = self.drawn[node.name]
         return exactly(gain) if gain else None
 
     def _operator(self, route: Route) -> Range | None:
@@ -122,29 +121,22 @@ class Spread:
         return Range(gain.low, inf) if taught else gain
 
     def _matrix(self, route: Route) -> Range | None:
-        matrix, ends = route.matrix, route.ends
-        if ends is None:
+        ends, found = route.ends, factors(route)
+        if ends is None or found is None:
             return None
-        if isinstance(matrix, Identity):
-            return Range(0.0, 0.0)
-        if isinstance(matrix, Transpose):
-            return self._weight(self.program.by_name[route.node])
-        if isinstance(matrix, Random):
-            kept = (variance(route.tensors[0]) or 0.0) * route.tensors[0].kept
-            return exactly(wide(ends.writes) * kept) if kept else None
-        if not isinstance(matrix, LowRank):
-            return None
-        read, write = route.tensors
-        if isinstance(read.init, SvdFactor):
-            whole = self._weight(self.program.by_name[route.node])
-            # The largest singular values hold at least their share of the squared norm, at most all of it.
-            return (
-                None if whole is None else Range(log(matrix.rank / min(ends.reads, ends.writes)), 0.0) + whole
-            )
-        entries = variance(write)
-        if not entries or not variance(read):
-            return None
-        return _reading(read, learns=ways(matrix.read).teaches) + exactly(wide(ends.writes) * entries)
+        total = Range(0.0, 0.0)
+        for factor in found:
+            tensor = factor.tensor
+            if isinstance(tensor.init, SvdFactor):
+                whole = self._weight(self.program.by_name[route.node])
+                # The largest singular values hold at least their share of the squared norm, at most all of it.
+                share = Range(log(tensor.init.rank / min(ends.reads, ends.writes)), 0.0)
+                return None if whole is None else share + whole
+            gain = wide(factor.writes) * (variance(tensor) or 0.0) * tensor.kept
+            if not gain:
+                return None
+            total += exactly(gain)
+        return total
 
     # -- the forward pass ------------------------------------------------------------------------------------
 
@@ -155,14 +147,14 @@ class Spread:
             # What is read twice counts twice in the sum, four times in its square.
             read = [squares[name] * times**2 for name, times in Counter(node.inputs).items()]
             curve, linear = curve_of(node.layer), traits_of(node).value is not None
-            even[node.name] = _drawn(node) is not None or (
+            even[node.name] = self.drawn[node.name] is not None or (
                 (linear or (curve is not None and curve.odd)) and all(even[name] for name in node.inputs)
             )
             squares[node.name] = min(self._square(node, sum(read), even[node.inputs[0]]), HUGE)
         return squares, even
 
     def _square(self, node: Node, read: float, even: bool) -> float:
-        gain, curve = _drawn(node), curve_of(node.layer)
+        gain, curve = self.drawn[node.name], curve_of(node.layer)
         if gain is not None:
             return min(gain * read, HUGE)
         if curve is None:

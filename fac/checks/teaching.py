@@ -8,13 +8,10 @@ from math import sqrt
 from fac.checks.laws import variance, wide
 from fac.checks.places import by_origin, decides, listed, matrix_of, short_hand
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.feedback.learning import makes_gradient, ways
-from fac.feedback.low_rank import LowRank
-from fac.feedback.normative import Normative
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
-from fac.program.tensors import Tensor
-from fac.updates.sgd import Sgd
+from fac.program.reading import makes_gradient, ways
+from fac.program.tensors import SvdFactor, Tensor
 
 LEARNING_OVERWRITTEN = Rule("FAC320", "learning-overwritten", Severity.WARNING)
 UNTAUGHT_MATRIX = Rule("FAC321", "untaught-matrix", Severity.WARNING)
@@ -140,18 +137,19 @@ def _overshoot(program: Program, route: Route) -> tuple[float, float, float, str
 
     update = program.spec.update
     own, other = (plan(program, tensor) for tensor in route.tensors)
-    if not isinstance(own.rule, Sgd) or own.rule.nesterov or own != other:
+    descent = kind_of("fac.updates", own.rule).descent(own.rule)
+    if descent is None or descent.nesterov or own != other:
         return None
-    rate, limit = own.lr_ratio * update.lr, (1 + own.rule.momentum) / top
+    rate, limit = own.lr_ratio * update.lr, (1 + descent.momentum) / top
     return (rate / limit, rate, limit, route.node) if rate > MARGIN * limit else None
 
 
 def _top_singular_value(route: Route) -> float | None:
     """Of the forward weight at the start, if P and Q both track it from its own factors; None if unknown."""
-    matrix, weight = route.matrix, None if route.ends is None else route.ends.weight
-    if not isinstance(matrix, LowRank) or weight is None or matrix.init != "svd":
-        return None
-    if not (isinstance(matrix.read, Normative) and isinstance(matrix.write, Normative)):
+    weight = None if route.ends is None else route.ends.weight
+    rules = kind_of("fac.feedback", route.matrix).learning(route.matrix)
+    pair = [t.part for t in route.tensors if isinstance(t.init, SvdFactor) and t.part in rules]
+    if weight is None or pair != ["P", "Q"] or not all(ways(rules[part]).tracks for part in pair):
         return None
     entries = variance(weight)
     return None if entries is None else sqrt(entries) * sum(sqrt(wide(units)) for units in weight.shape)

@@ -9,9 +9,9 @@ from fac.checks.errors import dead
 from fac.checks.flow import Flow
 from fac.checks.places import by_origin, decides, learning_of, listed, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.feedback.learning import ways
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
+from fac.program.reading import ways
 
 if TYPE_CHECKING:
     from fac.build.updating import Plan

@@ -9,13 +9,10 @@ from typing import Literal
 from fac.checks.flow import Flow
 from fac.checks.places import SHOWN, by_origin, head, listed, matrix_of, short_hand, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.feedback.learning import ways
-from fac.feedback.low_rank import LowRank
-from fac.feedback.random import Random
 from fac.program.declared import curve_of, traits_of
 from fac.program.program import Node, Program, Route
+from fac.program.reading import stays_zero
 from fac.program.tensors import Tensor
-from fac.spec.feedback import Learning
 from fac.spec.init import Normal, Uniform
 
 ZERO_WEIGHTS_NEVER_MOVE = Rule("FAC216", "zero-weights-never-move", Severity.WARNING)
@@ -23,9 +20,6 @@ ZERO_FEEDBACK = Rule("FAC319", "zero-feedback", Severity.WARNING)
 
 Quantity = tuple[Literal["weight", "value", "error"], str]
 """The weight of a node, its output, or the error at its output."""
-
-_KNOWN = {"fixed", "oja", "kolen_pollack", "local", "normative"}
-"""Ways to learn of which is known what they make of zeros."""
 
 
 def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
@@ -193,27 +187,9 @@ def zero_feedback(program: Program) -> Iterator[Diagnostic]:
 
 
 def _stays_zero(route: Route) -> bool:
-    """Whether the operator is zero for ever. Known of the core's own matrices."""
-    matrix, zero = route.matrix, {t.part: _is_zero(t) for t in route.tensors}
-    if not zero:
-        return False
-    if isinstance(matrix, Random):
-        return zero["B"] and not ways(matrix.learn).teaches
-    if (
-        not isinstance(matrix, LowRank)
-        or matrix.refresh
-        or not {_way(matrix.read), _way(matrix.write)} <= _KNOWN
-    ):
-        return False
-    if zero["P"] and zero["Q"]:
-        return True
-    return (zero["P"] and _way(matrix.read) in ("fixed", "oja")) or (
-        zero["Q"] and _way(matrix.write) == "fixed"
-    )
-
-
-def _way(rule: Learning) -> str:
-    return ways(rule).name
+    """Whether the operator is zero for ever."""
+    zeros = [tensor.part for tensor in route.tensors if _is_zero(tensor)]
+    return bool(zeros) and stays_zero(route, zeros)
 
 
 def _law_of(program: Program, route: Route) -> Path:

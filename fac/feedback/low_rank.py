@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fac.feedback.kolen_pollack import KolenPollack
-from fac.feedback.learning import needs_weight, ways
 from fac.feedback.oja import Oja, projected
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
+from fac.program.reading import needs_weight, ways
 from fac.program.tensors import Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Matrix
 from fac.spec.init import Init, Normal

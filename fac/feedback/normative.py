@@ -38,4 +38,4 @@ def _weight(signals: Signals) -> Value:
     return signals.weight
 
 
-NORMATIVE = LearningKind("normative", Normative, read=read, write=write)
+NORMATIVE = LearningKind("normative", Normative, read=read, write=write, tracks=True)

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fac.feedback.learning import needs_weight, ways
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
+from fac.program.reading import needs_weight, ways
 from fac.program.tensors import Masked, Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
 from fac.spec.init import Density, Init, Mask, PerUnit

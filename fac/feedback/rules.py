@@ -209,8 +209,8 @@ def _to(node: Node, matrix: Matrix) -> ToRoute:
 
 
 BP = RuleKind("bp", Backprop, expand_bp)
-FA = RuleKind("fa", FeedbackAlignment, expand_fa, unused=unused_layerwise)
-DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_dfa)
-LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa)
-DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa)
-SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct)
+FA = RuleKind("fa", FeedbackAlignment, expand_fa, unused=unused_layerwise, changes=True)
+DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_dfa, changes=True)
+LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa, changes=True)
+DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa, changes=True)
+SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct, changes=True)

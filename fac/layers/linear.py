@@ -51,6 +51,5 @@ def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mo
     return b.add(product, state["bias"]) if layer.bias else product
 
 
-LINEAR = LayerKind(
-    "linear", Linear, infer, forward, traits=lambda *_: Traits(zero=True, homogeneous=True, affine=True)
-)
+TRAITS = Traits(zero=True, homogeneous=True, affine=True)
+LINEAR = LayerKind("linear", Linear, infer, forward, traits=lambda *_: TRAITS)

@@ -60,10 +60,6 @@ def add(b: Builder, layer: Add, inputs: Sequence[Value], state: State, mode: Mod
     return total
 
 
-def kept(layer: Layer, facts: Facts | None) -> Traits:
-    """What it reads arrives as it is."""
-    return Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
-
-
-FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, traits=kept)
-ADD = LayerKind("add", Add, infer_add, add, traits=kept)
+TRAITS = Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
+FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, traits=lambda *_: TRAITS)
+ADD = LayerKind("add", Add, infer_add, add, traits=lambda *_: TRAITS)

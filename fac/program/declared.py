@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from fac.program.kinds import Facts
 from fac.program.lower import kind_of
 from fac.program.program import Node
 from fac.program.traits import UNKNOWN, Curve, Traits
-from fac.spec.layers import Layer
+from fac.spec.layers import Layer, WeightedLayer
 
 _CURVES: dict[Any, Curve | None] = {}
 """By the function that declares it and the settings: a network has hundreds of layers, and a few different ones."""
@@ -19,22 +22,33 @@ def curve_of(layer: Layer) -> Curve | None:
     declare = kind_of("fac.layers", layer).curve
     if declare is None:
         return None
-    own = type(layer).model_fields.keys() - Layer.model_fields.keys()
-    key = declare, *((name, repr(getattr(layer, name))) for name in sorted(own))
-    if key not in _CURVES:
+    key = declare, _settings(type(layer))(layer)
+    try:
+        return _CURVES[key]
+    except KeyError:
         curve: Curve = declare(layer)
         _CURVES[key] = curve if curve.defined else None
-    return _CURVES[key]
+        return _CURVES[key]
+    except TypeError:  # a setting of a plug-in need not have a hash
+        curve = declare(layer)
+        return curve if curve.defined else None
 
 
 def traits_of(node: Node) -> Traits:
     """What is known of a layer. That of a curve is read off it."""
     curve = curve_of(node.layer)
     if curve is not None:
-        return Traits(zero=curve.f(0.0) == 0, homogeneous=curve.homogeneous, sign=curve.keeps_positive)
+        return curve.traits
     declare = kind_of("fac.layers", node.layer).traits
     if declare is None:
         return UNKNOWN
     facts = None if node.shape is None else Facts(node.shape, node.tensors, node.contraction)
     traits: Traits = declare(node.layer, facts)
     return traits
+
+
+@cache
+def _settings(model: type[Layer]) -> Callable[[Layer], Any]:
+    """Reads the fields that are the kind's own."""
+    own = model.model_fields.keys() - WeightedLayer.model_fields.keys()
+    return attrgetter(*sorted(own)) if own else lambda _: None

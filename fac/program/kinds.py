@@ -197,6 +197,9 @@ class LearningKind(Kind):
     follows: bool = False
     """Whether the matrix takes the step of the forward weight, so that the weight has to take it, too."""
 
+    tracks: bool = False
+    """Whether P and Q descend |W^T - Q P|^2 / 2, W the forward weight."""
+
     @property
     def teaches(self) -> bool:
         """Whether there is anything that the rule changes."""
@@ -220,6 +223,8 @@ class RuleKind(Kind):
     name: str
     spec: type[Model]
     expand: Callable[[Any, Program], Expansion]
+    changes: bool = False
+    """Whether it is meant to change something: FAC323 reports where it gives no layer a route, and freezes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +233,14 @@ class Updated:
 
     parameter: Value
     slots: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """m = momentum m + g, then w -= lr m, or lr (g + momentum m) in Nesterov's form; g is the gradient + decay w."""
+
+    momentum: float
+    nesterov: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +253,14 @@ class UpdateKind(Kind):
     """Names of the optimiser state kept per parameter, each of the parameter's shape."""
     apply: Callable[[Builder, Any, Value, Value, State, Value, Value], Updated]
     """`apply(builder, spec, parameter, gradient, slots, lr, step)`."""
+    descent: Callable[[Any], Descent | None] = lambda _: None
+    """How its step is linear in the gradients, if it is."""
+    decay: Callable[[Any], float] = lambda _: 0.0
+    """How much of a weight is added to its gradient, or taken from it beside the gradient: at a rate lr the first step
+    leaves 1 - lr decay of it, less in Nesterov's form. What passes through moments is no such decay."""
+    moments: tuple[str, str] | None = None
+    """The fields that say how slowly the mean of gradients forgets, and that of their squares, which divides it; the
+    two are the first slots."""
 
 
 @dataclass(frozen=True, slots=True)

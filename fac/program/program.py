@@ -55,6 +55,8 @@ class Node:
     @property
     def weight(self) -> Tensor | None:
         """What it contracts its input with, [reads, ...]; None for a layer without weights, or of unknown shape."""
+        if self.contraction is None:
+            return None
         return next((t for t in self.tensors if t.part == self.contraction), None)
 
 

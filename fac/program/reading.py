@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 from fac.program.kinds import LearningKind, MatrixKind, Mode, Signals
 from fac.program.lower import kind_of
 from fac.program.program import Node, Route, Shape
-from fac.program.tensors import SvdFactor
+from fac.program.tensors import SvdFactor, Tensor
 from fac.spec.feedback import Learning
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
@@ -24,6 +25,11 @@ WEIGHT = "weight"
 READS, WRITES, RANK = 4, 3, 2
 """Of the small operator on which a way to learn is tried."""
 
+FACTORS = {"mul": 2, "matmul": 2, "div": 1}
+"""Ops whose result is zero if one of their first operands is."""
+SUMS = {"add", "sub", "neg", "sum", "mean", "reshape", "broadcast_to"}
+"""Ops whose result is zero if all their operands are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
@@ -33,6 +39,32 @@ class Lesson:
     """Whether it is a pseudo-gradient, which the update rule turns into a step, or else the next value."""
     reads: frozenset[str]
     """Of `error`, `receiver`, which is fed, `weight`, and the operator's matrices by the last part of their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A matrix with which an operator multiplies."""
+
+    tensor: Tensor
+    writes: int
+    """How many numbers it makes of an error."""
+
+
+def ways(rule: Learning) -> LearningKind:
+    """What the kind that declared `rule` can teach."""
+    kind: LearningKind = kind_of("fac.learning", rule)
+    return kind
+
+
+def makes_gradient(rule: Learning) -> bool:
+    """Whether a rule makes pseudo-gradients, which the update rule turns into steps, rather than next values."""
+    return any(lesson.gradient for lesson in lessons(rule).values())
+
+
+def needs_weight(rule: Learning, part: str) -> bool:
+    """Whether a rule teaches a matrix (`B`, `P` or `Q`) from the forward weight, which a `to` route does not have."""
+    lesson = lessons(rule).get(part)
+    return lesson is not None and WEIGHT in lesson.reads
 
 
 def lessons(rule: Learning) -> Mapping[str, Lesson]:
@@ -93,6 +125,49 @@ def learned(route: Route) -> Mapping[str, bool]:
     return {one.tensor: signals.weight in leaves(b, one.value) for one in found}
 
 
+def factors(route: Route) -> tuple[Factor, ...] | None:
+    """The matrices that an operator multiplies an error with, in order; None if it does anything else with it."""
+    if route.ends is None:
+        return None
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    b, state, signals = _given(route)
+    try:
+        value = kind.apply(b, route.matrix, state, signals.error, signals.weight)
+    except Exception:
+        return None
+    tensors = {state[tensor.part]: tensor for tensor in route.tensors}
+    if signals.weight is not None and route.ends.weight is not None:
+        tensors[signals.weight] = route.ends.weight
+    made, found = {op.result: op for op in b.ops}, list[Factor]()
+    while value is not signals.error:
+        op, (n, *rest) = made.get(value), value.type.shape
+        if op is None or op.kind != "matmul" or op.operands[1] not in tensors or n != N:
+            return None
+        found.insert(0, Factor(tensors[op.operands[1]], prod(dim for dim in rest if isinstance(dim, int))))
+        value = op.operands[0]
+    return tuple(found)
+
+
+def stays_zero(route: Route, zeros: Iterable[str]) -> bool:
+    """Whether an operator sends zeros for ever, because these of its matrices are zero at the start."""
+    if route.ends is None or refresh_of(route) is not None:
+        return False
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    b, state, signals = _given(route)
+    try:
+        sent = kind.apply(b, route.matrix, state, signals.error, signals.weight)
+        learned = tuple(kind.learn(b, route.matrix, state, signals))
+    except Exception:
+        return False
+    still = {state[part] for part in zeros}
+    while True:
+        none = _vanishing(b, still)
+        moved = {state[one.tensor] for one in learned if one.value not in none} & still
+        if not moved:
+            return sent in none
+        still -= moved
+
+
 def refresh_of(route: Route) -> int | None:
     """Every how many steps the factors of a route are set anew from the SVD of its weight, if ever."""
     kind: MatrixKind = kind_of("fac.feedback", route.matrix)
@@ -143,6 +218,16 @@ def _lessons(rule: Learning) -> Mapping[str, Lesson]:
             continue
         if said is not None:
             found[said.tensor] = Lesson(said.gradient, frozenset(leaf.name for leaf in leaves(b, said.value)))
+    return found
+
+
+def _vanishing(b: Builder, zeros: Iterable[Value]) -> set[Value]:
+    """What is zero because these values are. Of ops that are not listed nothing is known."""
+    found = set(zeros)
+    for op in b.ops:
+        zero = [operand in found for operand in op.operands]
+        if any(zero[: FACTORS.get(op.kind, 0)]) or (op.kind in SUMS and all(zero)):
+            found.add(op.result)
     return found
 
 

@@ -20,6 +20,29 @@ NEAR = 1e-12
 """Relative: what one rounding may change."""
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is known of a layer. What is left out is not known, and the checks keep silent about it."""
+
+    zero: bool = False
+    """Whether it makes zeros of zeros; a layer with a weight also of a weight that is zero. Other tensors are zero."""
+    homogeneous: bool = False
+    """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
+    where all but the weight that it contracts with are zero."""
+    sign: bool = False
+    """Whether it leaves numbers that are not negative so."""
+    affine: bool = False
+    """Whether it is W x + b of a vector x, with a weight W [out, in]: two such layers in a row are one."""
+    value: float | None = None
+    """Of a layer without weights that is linear in what it reads: its mean square as a multiple of what it reads,
+    summed over its inputs."""
+    error: float | None = None
+    """The squared norm of the error that it passes to one of its inputs, as a multiple of that of its own."""
+
+
+UNKNOWN = Traits()
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A layer that makes y = f(x) of every number, whatever stands beside it."""
@@ -83,6 +106,11 @@ class Curve:
         """Whether no error gets back through a unit that reads 0."""
         return self.slope(0.0) == 0
 
+    @cached_property
+    def traits(self) -> Traits:
+        """What is asked of layers of every kind."""
+        return Traits(zero=self.f(0.0) == 0, homogeneous=self.homogeneous, sign=self.keeps_positive)
+
     def slope(self, x: float) -> float:
         """The derivative, by differences of the fourth order; at 0, where kinks are, from below."""
         h = 1e-3 * max(1.0, abs(x))
@@ -91,26 +119,3 @@ class Curve:
             return 0.0 - sum(c * self.f(-i * h) for i, c in enumerate(ahead)) / h
         near, far = self.f(x + h) - self.f(x - h), self.f(x + 2 * h) - self.f(x - 2 * h)
         return (8 * near - far) / (12 * h)
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What is known of a layer. What is left out is not known, and the checks keep silent about it."""
-
-    zero: bool = False
-    """Whether it makes zeros of zeros; a layer with a weight also of a weight that is zero. Other tensors are zero."""
-    homogeneous: bool = False
-    """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
-    where all but the weight that it contracts with are zero."""
-    sign: bool = False
-    """Whether it leaves numbers that are not negative so."""
-    affine: bool = False
-    """Whether it is W x + b of a vector x, with a weight W [out, in]: two such layers in a row are one."""
-    value: float | None = None
-    """Of a layer without weights that is linear in what it reads: its mean square as a multiple of what it reads,
-    summed over its inputs."""
-    error: float | None = None
-    """The squared norm of the error that it passes to one of its inputs, as a multiple of that of its own."""
-
-
-UNKNOWN = Traits()

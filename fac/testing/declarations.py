@@ -157,7 +157,9 @@ def _learning(kind: LearningKind, rule: Any) -> None:
     x = rng.standard_normal((7, READS))
     receiver = x @ state["receiver"]
     steps = {"B": x.T @ receiver, "Q": receiver.T @ (x @ state["P"].T)}
-    follows = False
+    follows = tracks = False
+    weight, p, q = state["weight"], state["P"], state["Q"]
+    descents = {"P": q.T @ (q @ p - weight.T), "Q": (q @ p - weight.T) @ p.T}
     for part, teach in zip("BPQ", (kind.full, kind.read, kind.write), strict=True):
         if teach is None:
             continue
@@ -172,22 +174,55 @@ def _learning(kind: LearningKind, rule: Any) -> None:
             f"`{kind.name}` should teach {part} {shapes[part]}, and teaches {learned.tensor} "
             f"{learned.value.type.shape}",
         )
-        if part in steps and learned.gradient:
+        if learned.gradient:
             found = evaluated(b, b.broadcast_to(learned.value, (N, *shapes[part])), x, state)[0]
-            follows = follows or near(found, steps[part])
+            follows = follows or (part in steps and near(found, steps[part]))
+            tracks = tracks or (part in descents and near(found, descents[part]))
     verb = "does not take" if kind.follows else "takes"
     require(
         follows == kind.follows, f"`{kind.name}` says otherwise, and {verb} the step of the forward weight"
     )
+    verb = "do not descend" if kind.tracks else "descend"
+    require(
+        tracks == kind.tracks,
+        f"`{kind.name}` says otherwise, and P and Q {verb} their distance to the weight",
+    )
 
 
 def _update(kind: UpdateKind, rule: Any) -> None:
-    """The state that it keeps."""
-    b, slots = Builder(), kind.slots(rule)
-    parameter, gradient = (b.input(name, Type((3, 2))) for name in ("parameter", "gradient"))
-    state = {slot: b.input(f"slot.{slot}", Type((3, 2))) for slot in slots}
-    made = kind.apply(b, rule, parameter, gradient, state, b.scalar("lr"), b.scalar("step", DType.INT))
-    require(
-        made.slots.keys() == set(slots),
-        f"`{kind.name}` says that it keeps {sorted(slots)}, and keeps {sorted(made.slots)}",
-    )
+    """The state that it keeps, and the step that it takes of random numbers, and of no gradient."""
+    rng, slots, lr = np.random.default_rng(0), kind.slots(rule), 0.1
+    given = {name: rng.standard_normal((3, 2)) for name in ("w", "g", *(f"slot.{slot}" for slot in slots))}
+
+    def made(known: Mapping[str, Array]) -> dict[str, Array]:
+        b = Builder()
+        b.input("x", Type((N, 1)))
+        w, g, *kept = (b.input(name, Type((3, 2))) for name in given)
+        state = dict(zip(slots, kept, strict=True))
+        next = kind.apply(b, rule, w, g, state, b.constant(lr), b.cast(b.constant(0), DType.INT))
+        require(
+            next.slots.keys() == set(slots),
+            f"`{kind.name}` says that it keeps {sorted(slots)}, and keeps {sorted(next.slots)}",
+        )
+        values = {"w": next.parameter, **next.slots}
+        x = np.zeros((1, 1))
+        return {n: evaluated(b, b.broadcast_to(v, (N, 3, 2)), x, known)[0] for n, v in values.items()}
+
+    w, g, decay, descent = given["w"], given["g"], kind.decay(rule), kind.descent(rule)
+    start = {name: array if name in "wg" else 0 * array for name, array in given.items()}
+    first = made(start)
+    if decay:
+        ahead = descent.momentum if descent is not None and descent.nesterov else 0.0
+        left = (1 - lr * (1 + ahead) * decay) * w
+        fact = near(made(start | {"g": 0 * g})["w"], left)
+        require(fact, f"`{kind.name}` says that its decay is {decay:g}, and it is not")
+    if descent is not None:
+        moved = g + decay * w
+        m = descent.momentum * sum((given[f"slot.{slot}"] for slot in slots), 0 * g) + moved
+        step = moved + descent.momentum * m if descent.nesterov else m
+        require(near(made(given)["w"], w - lr * step), f"`{kind.name}` takes another step than its `descent`")
+    if kind.moments is not None:
+        mean, square = (1 - getattr(rule, field) for field in kind.moments)
+        kept = [first[slot] for slot in slots[:2]]
+        moments = zip(kept, (mean * g, square * g * g), strict=True)
+        require(all(near(a, b) for a, b in moments), f"`{kind.name}` keeps other means than its `moments`")

@@ -73,5 +73,6 @@ def apply(
     return Updated(updated, {"mean": mean, "square": square})
 
 
-ADAM = UpdateKind("adam", Adam, slots, apply)
-ADAMW = UpdateKind("adamw", AdamW, slots, apply)
+MOMENTS = "beta1", "beta2"
+ADAM = UpdateKind("adam", Adam, slots, apply, moments=MOMENTS)
+ADAMW = UpdateKind("adamw", AdamW, slots, apply, decay=lambda rule: rule.weight_decay, moments=MOMENTS)

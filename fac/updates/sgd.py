@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fac.program.kinds import State, Unused, Updated, UpdateKind
+from fac.program.kinds import Descent, State, Unused, Updated, UpdateKind
 from fac.program.program import Program
 from fac.spec.updates import Rule
 from fac.step.builder import Builder
@@ -56,4 +56,12 @@ def apply(b: Builder, rule: Sgd, w: Value, gradient: Value, state: State, lr: Va
     return Updated(updated, following)
 
 
-SGD = UpdateKind("sgd", Sgd, slots, apply, unused=unused)
+SGD = UpdateKind(
+    "sgd",
+    Sgd,
+    slots,
+    apply,
+    descent=lambda rule: Descent(rule.momentum, rule.nesterov),
+    decay=lambda rule: rule.weight_decay,
+    unused=unused,
+)

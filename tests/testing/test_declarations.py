@@ -18,12 +18,13 @@ from fac.feedback.random import RANDOM, Random
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.losses.mse import MSE
 from fac.plugins import kinds
-from fac.program.kinds import Kind, LayerKind, Learned
+from fac.program.kinds import Descent, Kind, LayerKind, Learned
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
 from fac.testing import check_declarations
 from fac.testing.layer_laws import declared, is_homogeneous
 from fac.updates.adam import ADAM
+from fac.updates.sgd import SGD, Sgd
 
 GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates")
 INSTALLED = {f"{group}/{kind.name}": kind for group in GROUPS for kind in kinds(group)}
@@ -31,6 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "linear": {"out": 3},
     "low_rank": {"rank": 2},
     "dropout": {"rate": 0.5},
+    "sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.2},
 }
 TWO_INPUTS = ("add",)
 
@@ -136,6 +138,31 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         lambda: replace(LOCAL, read=lambda b, rule, state, signals: Learned("P", state["Q"], True)),
         None,
         "should teach P",
+    ),
+    "a rule that descends to something else": (
+        lambda: replace(LOCAL, tracks=True),
+        None,
+        "P and Q do not descend their distance",
+    ),
+    "a descent that does not say so": (
+        lambda: replace(NORMATIVE, tracks=False),
+        None,
+        "P and Q descend their distance",
+    ),
+    "a momentum that is not there": (
+        lambda: replace(SGD, descent=lambda rule: Descent(0.5, nesterov=False)),
+        Sgd(lr=0.1, momentum=0.9),
+        "another step than its `descent`",
+    ),
+    "a decay that passes through moments": (
+        lambda: replace(ADAM, decay=lambda rule: 0.5),
+        None,
+        "its decay is 0.5, and it is not",
+    ),
+    "moments the other way round": (
+        lambda: replace(ADAM, moments=("beta2", "beta1")),
+        None,
+        "other means than its `moments`",
     ),
     "an update that keeps less than it says": (
         lambda: replace(ADAM, slots=lambda rule: (*ADAM.slots(rule), "more")),

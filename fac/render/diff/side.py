@@ -9,8 +9,8 @@ from functools import cached_property
 from fac.build.costs import backprop, backprop_cost, optimised_step
 from fac.build.functions import all_tensors
 from fac.build.transport import transport
-from fac.feedback.exact import Transpose
 from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.reading import is_weight
 from fac.program.tensors import Tensor
 from fac.render.arrivals import Way, layer_of
 from fac.render.lineage import Lineage
@@ -42,7 +42,7 @@ class Side:
         return tuple(
             route if route.through else replace(route, source=self._called(route.source))
             for route in self.program.routes
-            if not (route.through and isinstance(route.matrix, Transpose) and route.matrix.scale == 1)
+            if not (route.through and route.matrix.scale == 1 and is_weight(route))
         )
 
     @cached_property
