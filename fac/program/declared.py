@@ -7,44 +7,62 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
+from fac.plugins import misuse
 from fac.program.kinds import Facts
 from fac.program.lower import kind_of
 from fac.program.program import Node
 from fac.program.traits import UNKNOWN, Curve, Traits
 from fac.spec.layers import Layer, WeightedLayer
 
-_CURVES: dict[Any, Curve | None] = {}
+_CURVES: dict[Any, Curve] = {}
 """By the function that declares it and the settings: a network has hundreds of layers, and a few different ones."""
 
 
 def curve_of(layer: Layer) -> Curve | None:
-    """The curve of an elementwise layer; None if it is none, or not defined everywhere."""
+    """The curve of an elementwise layer; None if it is none.
+
+    Raises:
+        PluginError: what it declares is no curve, or not defined everywhere.
+    """
     declare = kind_of("fac.layers", layer).curve
     if declare is None:
         return None
     key = declare, _settings(type(layer))(layer)
     try:
-        return _CURVES[key]
-    except KeyError:
-        curve: Curve = declare(layer)
-        _CURVES[key] = curve if curve.defined else None
-        return _CURVES[key]
+        found = _CURVES.get(key)
     except TypeError:  # a setting of a plug-in need not have a hash
-        curve = declare(layer)
-        return curve if curve.defined else None
+        return _curve(declare, layer)
+    if found is None:
+        found = _CURVES[key] = _curve(declare, layer)
+    return found
 
 
 def traits_of(node: Node) -> Traits:
-    """What is known of a layer. That of a curve is read off it."""
+    """What is known of a layer. That of a curve is read off it.
+
+    Raises:
+        PluginError: what it declares are no traits.
+    """
     curve = curve_of(node.layer)
     if curve is not None:
         return curve.traits
     declare = kind_of("fac.layers", node.layer).traits
     if declare is None:
         return UNKNOWN
-    facts = None if node.shape is None else Facts(node.shape, node.tensors, node.contraction)
-    traits: Traits = declare(node.layer, facts)
+    facts = None if node.shape is None else Facts(node.shape, node.tensors, node.weight)
+    traits = declare(node.layer, facts)
+    if not isinstance(traits, Traits):
+        raise misuse(declare, f"returns {type(traits).__name__} where Traits are needed", node.name)
     return traits
+
+
+def _curve(declare: Callable[[Layer], Any], layer: Layer) -> Curve:
+    curve = declare(layer)
+    if not isinstance(curve, Curve):
+        raise misuse(declare, f"returns {type(curve).__name__} where a Curve is needed")
+    if not curve.defined:
+        raise misuse(declare, "returns a Curve that is not a finite number everywhere from -1e12 to 1e12")
+    return curve
 
 
 @cache

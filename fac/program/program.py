@@ -52,12 +52,6 @@ class Node:
         """Whether feedback can go through this node or to it."""
         return self.weight is not None
 
-    @property
-    def weight(self) -> Tensor | None:
-        """What it contracts its input with, [reads, ...]; None for a layer without weights, or of unknown shape."""
-        if self.contraction is None:
-            return None
-        return next((t for t in self.tensors if t.part == self.contraction), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,16 @@ class Factor:
     """How many numbers it makes of an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """An operator, built alone, of what a step would hand to it."""
+
+    b: Builder
+    state: Mapping[str, Value]
+    signals: Signals
+    sent: Value
+
+
 def ways(rule: Learning) -> LearningKind:
     """What the kind that declared `rule` can teach."""
     kind: LearningKind = kind_of("fac.learning", rule)
@@ -77,15 +87,8 @@ def lessons(rule: Learning) -> Mapping[str, Lesson]:
 
 def sends_weight(route: Route) -> bool:
     """Whether the output of a route's operator is made of the forward weight."""
-    if route.ends is None:
-        return False
-    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
-    b, state, signals = _given(route)
-    try:
-        sent = kind.apply(b, route.matrix, state, signals)
-    except Exception:
-        return False
-    return signals.weight in leaves(b, sent)
+    built = _sent(route)
+    return built is not None and built.signals.weight in leaves(built.b, built.sent)
 
 
 def is_weight(route: Route) -> bool:
@@ -127,19 +130,14 @@ def learned(route: Route) -> Mapping[str, bool]:
 
 def factors(route: Route) -> tuple[Factor, ...] | None:
     """The matrices that an operator multiplies an error with, in order; None if it does anything else with it."""
-    if route.ends is None:
+    built = _sent(route)
+    if built is None or route.ends is None:
         return None
-    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
-    b, state, signals = _given(route)
-    try:
-        value = kind.apply(b, route.matrix, state, signals.error, signals.weight)
-    except Exception:
-        return None
-    tensors = {state[tensor.part]: tensor for tensor in route.tensors}
-    if signals.weight is not None and route.ends.weight is not None:
-        tensors[signals.weight] = route.ends.weight
-    made, found = {op.result: op for op in b.ops}, list[Factor]()
-    while value is not signals.error:
+    tensors = {built.state[tensor.part]: tensor for tensor in route.tensors}
+    if built.signals.weight is not None and route.ends.weight is not None:
+        tensors[built.signals.weight] = route.ends.weight
+    made, found, value = {op.result: op for op in built.b.ops}, list[Factor](), built.sent
+    while value is not built.signals.error:
         op, (n, *rest) = made.get(value), value.type.shape
         if op is None or op.kind != "matmul" or op.operands[1] not in tensors or n != N:
             return None
@@ -150,21 +148,20 @@ def factors(route: Route) -> tuple[Factor, ...] | None:
 
 def stays_zero(route: Route, zeros: Iterable[str]) -> bool:
     """Whether an operator sends zeros for ever, because these of its matrices are zero at the start."""
-    if route.ends is None or refresh_of(route) is not None:
+    built = _sent(route)
+    if built is None or refresh_of(route) is not None:
         return False
     kind: MatrixKind = kind_of("fac.feedback", route.matrix)
-    b, state, signals = _given(route)
     try:
-        sent = kind.apply(b, route.matrix, state, signals.error, signals.weight)
-        learned = tuple(kind.learn(b, route.matrix, state, signals))
+        taught = tuple(kind.learn(built.b, route.matrix, built.state, built.signals))
     except Exception:
         return False
-    still = {state[part] for part in zeros}
+    still = {built.state[part] for part in zeros}
     while True:
-        none = _vanishing(b, still)
-        moved = {state[one.tensor] for one in learned if one.value not in none} & still
+        none = _vanishing(built.b, still)
+        moved = {built.state.get(one.tensor) for one in taught if one.value not in none} & still
         if not moved:
-            return sent in none
+            return built.sent in none
         still -= moved
 
 
@@ -219,6 +216,17 @@ def _lessons(rule: Learning) -> Mapping[str, Lesson]:
         if said is not None:
             found[said.tensor] = Lesson(said.gradient, frozenset(leaf.name for leaf in leaves(b, said.value)))
     return found
+
+
+def _sent(route: Route) -> _Sent | None:
+    if route.ends is None:
+        return None
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    b, state, signals = _given(route)
+    try:
+        return _Sent(b, state, signals, kind.apply(b, route.matrix, state, signals.error, signals.weight))
+    except Exception:
+        return None
 
 
 def _vanishing(b: Builder, zeros: Iterable[Value]) -> set[Value]:

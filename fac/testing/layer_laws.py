@@ -43,6 +43,11 @@ class Alone:
         self.x: Array = self.rng.standard_normal((SAMPLES, *shapes[0]))
         self.state: dict[str, Array] = {t.name: self.rng.standard_normal(t.shape) for t in self.facts.tensors}
 
+    @property
+    def weight(self) -> str:
+        """The name of its weight; empty if it has none."""
+        return "" if self.facts.weight is None else self.facts.weight.name
+
     def output(self, x: Array, weights: float = 1, others: float = 1, turned: bool = True) -> Array:
         """What it makes of x, with its weight multiplied by `weights`, and its other tensors by `others`."""
         b = Builder()
@@ -68,7 +73,7 @@ class Alone:
 
     def _state(self, weights: float, others: float, turned: bool) -> dict[str, Array]:
         scaled = {
-            name: array * (weights if name == f"it.{self.facts.contraction}" else others)
+            name: array * (weights if name == self.weight else others)
             for name, array in self.state.items()
         }
         turns = {
@@ -97,7 +102,7 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
 def declared(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> Traits:
     """What a kind says of itself, be it by a curve or by traits."""
     facts = kind.infer(layer, "it", list(shapes))
-    return traits_of(Node("it", layer, ("input",), facts.shape, (), facts.tensors, facts.contraction))
+    return traits_of(Node("it", layer, ("input",), facts.shape, (), facts.tensors, facts.weight))
 
 
 def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> bool:
@@ -111,7 +116,7 @@ def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),
     alone = Alone(kind, layer, shapes)
     x = alone.x
     equal = near(alone.output(3 * x, others=0), 3 * alone.output(x, others=0))
-    if alone.facts.contraction is not None:
+    if alone.weight:
         equal = equal and near(alone.output(x, 3, 3), 3 * alone.output(x))
     return equal
 
@@ -137,7 +142,7 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
     require(homogeneous, f"`{name}` says that it is homogeneous, and is not")
     if traits.zero:
         made = [alone.output(0 * x, others=0)]
-        made += [alone.output(x, weights=0, others=0)] if facts.contraction is not None else []
+        made += [alone.output(x, weights=0, others=0)] if alone.weight else []
         require(not any(map(np.any, made)), f"`{name}` says that it makes zeros of zeros, and does not")
     if traits.sign:
         least = alone.output(np.abs(x), turned=False).min()
@@ -146,7 +151,7 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
             f"`{name}` says that it leaves numbers that are not negative so, and makes {least:.3g}",
         )
     if traits.affine:
-        weight = alone.state.get(f"it.{facts.contraction}", np.zeros(()))
+        weight = alone.state.get(alone.weight, np.zeros(()))
         fits = weight.ndim == 2 and x.ndim == 2 and weight.shape[1] == x.shape[1]
         made_of = alone.output(x) - alone.output(0 * x)
         require(fits and near(made_of, x @ weight.T), f"`{name}` says that it is W x + b, and is not")

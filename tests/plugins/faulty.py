@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import exp, tanh
 from typing import Any, Literal
 
 from pydantic import create_model, field_validator
@@ -20,6 +21,7 @@ from fac.program.kinds import (
     UpdateKind,
 )
 from fac.program.tensors import Role, Tensor
+from fac.program.traits import Curve
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, Matrix, ShortHand
 from fac.spec.layers import Layer, Loss, WeightedLayer
@@ -118,7 +120,23 @@ def forward_reads_no_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: A
     return inputs[0]
 
 
+def curve_is_a_function(layer: Any) -> Any:  # here
+    return tanh
+
+
+def curve_overflows(layer: Any) -> Any:  # here
+    return Curve(lambda x: exp(x) / (1 + exp(x)))
+
+
+def traits_are_words(layer: Any, facts: Any) -> Any:  # here
+    return {"homogeneous"}
+
+
 LAYERS = (
+    *(LayerKind(f.__name__, model(Layer, f.__name__), same, passed_on, curve=f) for f in (
+        curve_is_a_function, curve_overflows
+    )),
+    LayerKind("traits_are_words", model(Layer, "traits_are_words"), same, passed_on, traits=traits_are_words),
     *(LayerKind(f.__name__, model(Layer, f.__name__), f, passed_on) for f in (
         infer_raises, infer_returns_a_shape, infer_says_a_list, infer_calls_tensors_wrongly, infer_names_no_tensor,
         infer_says_a_vector,

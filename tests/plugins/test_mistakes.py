@@ -126,14 +126,28 @@ MISTAKES = dict(
         "layers[2].kind",
     ),
 }
+
+
+def declared(kind: str, said: str) -> tuple[str, tuple[dict[str, Any], str]]:
+    """A layer that says of itself what is no answer."""
+    return kind, ({"layers": (linear("fc1", 6), {"kind": kind}, linear("out", 3))}, said)
+
+
 UNCHECKED: dict[str, tuple[dict[str, Any], str]] = {
     "expand_raises": ({"feedback": {"rule": "expand_raises"}}, "fails with AttributeError"),
     "validator_raises": (
         {"layers": (linear("fc1", 6), {"kind": "validator_raises", "size": 2}, linear("out", 3))},
         "KeyError: 2",
     ),
+    **dict(
+        (
+            declared("curve_is_a_function", "returns builtin_function_or_method where a Curve is needed"),
+            declared("curve_overflows", "returns a Curve that is not a finite number everywhere"),
+            declared("traits_are_words", "returns set where Traits are needed"),
+        )
+    ),
 }
-"""Where the spec cannot even be read or lowered."""
+"""Where the spec cannot be read or lowered, or the checks get no answer."""
 
 
 def line_of(name: str) -> int:
@@ -204,7 +218,7 @@ def test_a_mistake_is_one_finding_that_names_the_plug_in_and_the_line(
 
 
 @pytest.mark.parametrize("name", UNCHECKED)
-def test_a_mistake_before_there_is_a_program_is_one_line(name: str, fac: Installed) -> None:
+def test_a_mistake_that_ends_the_check_is_one_line(name: str, fac: Installed) -> None:
     sections, said = UNCHECKED[name]
     fac.write(name, sections)
     ended = fac("check", f"{name}.fac.json")
