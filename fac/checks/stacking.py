@@ -8,6 +8,7 @@ from math import exp, inf, log
 from fac.checks.laws import wide
 from fac.checks.places import has_weights, head, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.balance import weight_of
 from fac.program.declared import curve_of, traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program

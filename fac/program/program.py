@@ -53,7 +53,6 @@ class Node:
         return self.weight is not None
 
 
-
 @dataclass(frozen=True, slots=True)
 class Subspace:
     """s = P d, P [rank, dim of the source]."""

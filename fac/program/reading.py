@@ -18,7 +18,7 @@ from fac.program.tensors import SvdFactor, Tensor
 from fac.spec.feedback import Learning
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
-from fac.step.ir import Value
+from fac.step.ir import Op, Value
 from fac.step.types import DType, N, Type
 
 WEIGHT = "weight"
@@ -27,7 +27,7 @@ READS, WRITES, RANK = 4, 3, 2
 
 FACTORS = {"mul": 2, "matmul": 2, "div": 1}
 """Ops whose result is zero if one of their first operands is."""
-SUMS = {"add", "sub", "neg", "sum", "mean", "reshape", "broadcast_to"}
+SUMS = {"add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"}
 """Ops whose result is zero if all their operands are."""
 
 
@@ -139,11 +139,21 @@ def factors(route: Route) -> tuple[Factor, ...] | None:
     made, found, value = {op.result: op for op in built.b.ops}, list[Factor](), built.sent
     while value is not built.signals.error:
         op, (n, *rest) = made.get(value), value.type.shape
-        if op is None or op.kind != "matmul" or op.operands[1] not in tensors or n != N:
+        if op is None or op.kind != "matmul" or n != N:
             return None
-        found.insert(0, Factor(tensors[op.operands[1]], prod(dim for dim in rest if isinstance(dim, int))))
+        matrix = _shown(op.operands[1], made)
+        if matrix not in tensors:
+            return None
+        found.insert(0, Factor(tensors[matrix], prod(dim for dim in rest if isinstance(dim, int))))
         value = op.operands[0]
     return tuple(found)
+
+
+def _shown(value: Value, made: Mapping[Value, Op]) -> Value:
+    """What a view shows: the same numbers turned or in another shape."""
+    while value in made and made[value].kind in ("transpose", "reshape"):
+        value = made[value].operands[0]
+    return value
 
 
 def stays_zero(route: Route, zeros: Iterable[str]) -> bool:
@@ -224,7 +234,7 @@ def _sent(route: Route) -> _Sent | None:
     kind: MatrixKind = kind_of("fac.feedback", route.matrix)
     b, state, signals = _given(route)
     try:
-        return _Sent(b, state, signals, kind.apply(b, route.matrix, state, signals.error, signals.weight))
+        return _Sent(b, state, signals, kind.apply(b, route.matrix, state, signals))
     except Exception:
         return None
 

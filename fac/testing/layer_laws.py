@@ -73,8 +73,7 @@ class Alone:
 
     def _state(self, weights: float, others: float, turned: bool) -> dict[str, Array]:
         scaled = {
-            name: array * (weights if name == self.weight else others)
-            for name, array in self.state.items()
+            name: array * (weights if name == self.weight else others) for name, array in self.state.items()
         }
         turns = {
             f"turn.{i}": np.where(np.arange(np.prod(shape)) % 2 * bool(i and turned), -1.0, 1.0).reshape(
