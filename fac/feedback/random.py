@@ -19,7 +19,7 @@ from fac.step.ir import Value
 
 
 class Random(Matrix):
-    """F(d) = B d. Stored like the weight, [reads, ...], on a `through` route; [writes, reads] on a `to` route."""
+    """F(d) = B d. Stored like the weight, [reads, writes], on a `through` route; [writes, reads] on a `to` route."""
 
     kind: Literal["random"] = "random"
     init: Init | Literal["like_forward"] | None = Field(
