@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ from fac.checks import (
     zeros,
 )
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.program.program import Program
+from fac.program.program import Block, Node, Program
 from fac.spec.base import Model
 
 if TYPE_CHECKING:
@@ -135,7 +136,22 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
         counted = costs.Costs(program)
         found += [finding for _, check in COMPILING for finding in check(program, counted)]
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
-    return tuple(sorted(dict.fromkeys(found), key=lambda finding: _position(program.spec, finding.path)))
+    once = _of_first_copies(program, dict.fromkeys(found))
+    return tuple(sorted(once, key=lambda finding: _position(program.spec, finding.path)))
+
+
+def _of_first_copies(program: Program, found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """The findings, but of those that speak of one place in a block that is repeated only the first of each rule."""
+    owners: list[Node | Block] = [*program.nodes, *program.blocks]
+    places = Counter((owner.origin, isinstance(owner, Block)) for owner in owners if owner.scope)
+    repeated = {origin for (origin, _), times in places.items() if times > 1}
+    seen: set[tuple[Rule, Path]] = set()
+    for finding in found:
+        if repeated and any(finding.path[:end] in repeated for end in range(len(finding.path) + 1)):
+            if (finding.rule, finding.path) in seen:
+                continue
+            seen.add((finding.rule, finding.path))
+        yield finding
 
 
 def _has_errors(found: Iterable[Diagnostic]) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 
 from fac.checks.places import Guess, has_weights, head, listed, short_hand, target, written
 from fac.diagnostics import Diagnostic, Fix, Path, Rule
 from fac.program.globs import is_glob
-from fac.program.program import INPUT, LOSS, Program
+from fac.program.program import INPUT, LOSS, Block, Node, Program
 
 UNKNOWN_NAME = Rule("FAC201", "unknown-name")
 DUPLICATE_NAME = Rule("FAC202", "duplicate-name")
@@ -62,24 +63,51 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
     first: dict[str, int] = {}
     for index, node in enumerate(program.nodes):
         first.setdefault(node.name, index)
+    opened = {block.name: block.place for block in reversed(program.blocks)}
     guess = Guess()
-    for index, node in enumerate(program.nodes):
-        for place, name in enumerate(node.layer.reads):
-            if name == INPUT or first.get(name, index) < index:
+    for index, reader in sorted(_named(program), key=itemgetter(0)):
+        for place, (word, name) in enumerate(zip(reader.layer.reads, reader.inputs, strict=False)):
+            # `input` inside of a block is what the block reads, and what is wrong with that is said there.
+            if word == INPUT or first.get(name, index) < index:
                 continue
-            path: Path = (*node.origin, "from")
-            path = path if isinstance(node.layer.from_, str) else (*path, place)
-            if name == node.name and first[name] == index:
-                message = f"`{name}` reads itself"
+            path: Path = (*reader.origin, "from")
+            path = path if isinstance(reader.layer.from_, str) else (*path, place)
+            later = next((n for n in _full(word, reader.scope) if n in first or n in opened), None)
+            if later == reader.name and opened.get(later, first.get(later)) == index:
+                message = f"`{later}` reads itself"
                 yield UNKNOWN_NAME.at(path, message, help="name a layer above it, or `input`")
-            elif name in first:
-                message = f"`{node.name}` reads `{name}`, which comes later"
-                help = f"a layer reads layers above it: move `{node.name}` below `{name}`"
+            elif later is not None and reader.scope and f"{reader.scope}.".startswith(f"{later}."):
+                message = f"`{reader.name}` stands inside of `{later}` and cannot read it"
+                yield UNKNOWN_NAME.at(path, message, help="`input` is what the block reads")
+            elif later is not None:
+                message = f"`{reader.name}` reads `{later}`, which comes later"
+                help = f"a layer reads layers above it: move `{reader.name}` below `{later}`"
+                yield UNKNOWN_NAME.at(path, message, help=help)
+            elif within := _inside(program, word):
+                message, help = _hidden(word, within)
                 yield UNKNOWN_NAME.at(path, message, help=help)
             else:
                 above = (other for other, at in first.items() if at < index)
-                help, fix = _mended(guess, path, name, chain([INPUT], above), "the layers above are {}")
-                yield UNKNOWN_NAME.at(path, f"no layer is called `{name}`", help=help, fix=fix)
+                help, fix = _mended(guess, path, word, chain([INPUT], above), "the layers above are {}")
+                yield UNKNOWN_NAME.at(path, f"no layer is called `{word}`", help=help, fix=fix)
+
+
+def _full(name: str, scope: str) -> Iterator[str]:
+    """What a name could mean in a scope, and in those around it."""
+    while scope:
+        yield f"{scope}.{name}"
+        scope = scope.rpartition(".")[0]
+    yield name
+
+
+def _inside(program: Program, name: str) -> str | None:
+    """A layer of that name inside of a block."""
+    return next((node.name for node in program.nodes if node.name.endswith(f".{name}")), None)
+
+
+def _hidden(name: str, within: str) -> tuple[str, str]:
+    """Message and help for the name of a layer inside of a block."""
+    return f"`{name}` stands inside of a block, and is not known by this name outside", f"write `{within}`"
 
 
 def _routes(program: Program) -> Iterator[Diagnostic]:
@@ -89,7 +117,14 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
     for route in program.routes:
         if short_hand(program, route) is not None:
             continue
-        if route.node not in program.by_name:
+        if route.node not in program.by_name and route.node in program.outputs:
+            inside = [name for name in weighted if name.startswith(f"{route.node}.")]
+            help = f"name a layer inside: {listed(inside, 'or')}" if inside else ""
+            yield UNKNOWN_NAME.at(target(route), f"`{route.node}` is a block, and no layer", help=help)
+        elif route.node not in program.by_name and (within := _inside(program, route.node)):
+            message, help = _hidden(route.node, within)
+            yield UNKNOWN_NAME.at(target(route), message, help=help)
+        elif route.node not in program.by_name:
             path, otherwise = target(route), "the layers with weights are {}" if weighted else ""
             help, fix = guess.mended(path, route.node, weighted, otherwise)
             yield UNKNOWN_NAME.at(path, f"no layer is called `{route.node}`", help=help, fix=fix)
@@ -100,7 +135,7 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             help, fix = _mended(guess, path, route.source, sources, otherwise)
             yield UNKNOWN_NAME.at(path, f"no error source is called `{route.source}`", help=help, fix=fix)
         at = written(program.spec, route.origin).at
-        if at is not None and at not in program.by_name:
+        if at is not None and program.meant(at) not in program.by_name:
             path = (*route.origin, "at")
             help, fix = _mended(guess, path, at, program.by_name, "the layers are {}")
             yield UNKNOWN_NAME.at(path, f"no layer is called `{at}`", help=help, fix=fix)
@@ -138,15 +173,18 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
           - {kind: linear, name: fc2, out: 10}
     """
     taken: dict[str, str] = {}
-    for index, node in enumerate(program.nodes, 1):
-        if node.name in taken:
+    origins: dict[str, Path] = {}
+    for index, node in sorted(_named(program), key=itemgetter(0)):
+        # The sum that ends a block has the block's name.
+        if node.name in taken and origins[node.name] != node.origin:
             message = f"{taken[node.name]} is already called `{node.name}`"
             help = "give one of the two another name"
             if node.layer.name is None:
                 message += ", which this layer is called, too, because it has no name of its own"
                 help = "give this layer a `name`"
             yield DUPLICATE_NAME.at(head(node), message, help=help)
-        taken.setdefault(node.name, f"layer {index}")
+        taken.setdefault(node.name, f"layer {index + 1}" if isinstance(node, Node) else "a block")
+        origins.setdefault(node.name, node.origin)
     spaces: set[str] = set()
     for subspace in program.subspaces:
         if subspace.name in spaces or subspace.name in taken:
@@ -157,6 +195,12 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
                 help="choose another name",
             )
         spaces.add(subspace.name)
+
+
+def _named(program: Program) -> Iterator[tuple[int, Node | Block]]:
+    """Layers and blocks, each with the number of layers above it; a block before the layers inside."""
+    yield from ((block.place, block) for block in program.blocks)
+    yield from enumerate(program.nodes)
 
 
 def reserved_name(program: Program) -> Iterator[Diagnostic]:
@@ -177,19 +221,20 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
         layers:
           - {kind: linear, name: logits, out: 10}
     """
-    names: list[tuple[str, Path]] = [(n.name, head(n)) for n in program.nodes if n.layer.name is not None]
-    names += [(s.name, (*s.origin, "name")) for s in program.subspaces]
+    given = (n for _, n in _named(program) if n.layer.name is not None)
+    names = [(n.name, n.name[len(n.scope) + 1 if n.scope else 0 :], head(n)) for n in given]
+    names += [(s.name, s.name, (*s.origin, "name")) for s in program.subspaces]
     arrays = {t.name: node.name for node in program.nodes for t in node.tensors}
     arrays |= {t.name: route.node for route in program.routes for t in route.tensors}
     arrays |= {t.name: subspace.name for subspace in program.subspaces for t in subspace.tensors}
     lengths = sorted({len(array) for array in arrays}, reverse=True)
-    for name, path in names:
-        if name in RESERVED:
+    for name, own, path in dict.fromkeys(names):
+        if own in RESERVED:
             yield RESERVED_NAME.at(
-                path, f"`{name}` is a reserved name", help=f"choose a name other than {listed(RESERVED)}"
+                path, f"`{own}` is a reserved name", help=f"choose a name other than {listed(RESERVED)}"
             )
-        elif not _NAME.fullmatch(name):
-            shown = f"`{name}`" if name else "an empty text"
+        elif not _NAME.fullmatch(own):
+            shown = f"`{own}`" if own else "an empty text"
             help = "use letters, digits, `_` and `-`, with `.` between parts"
             yield RESERVED_NAME.at(path, f"{shown} cannot be a name", help=help)
         elif array := next((a for a in _beginnings(name, lengths) if a in arrays), None):

@@ -9,7 +9,7 @@ from os.path import commonprefix
 from typing import Any, TypeVar
 
 from fac.diagnostics import Fix, Path
-from fac.program.program import INPUT, Node, Program, Route, Subspace
+from fac.program.program import INPUT, Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import ShortHand
@@ -24,7 +24,7 @@ COMPARED = 500
 """With how many names a misspelt one is compared letter by letter."""
 
 
-def head(node: Node) -> Path:
+def head(node: Node | Block) -> Path:
     """The word that stands for a layer: its name, or its kind if it was given none."""
     return (*node.origin, "name" if node.layer.name else "kind")
 

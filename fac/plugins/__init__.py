@@ -29,10 +29,12 @@ class Family(NamedTuple):
     """The class that declares them."""
     discriminator: str = "kind"
     """The field of their models that tells them apart."""
+    types: tuple[str, ...] = ()
+    """Other classes that declare kinds of it."""
 
 
 FAMILIES = {
-    "fac.layers": Family("layer", "LayerKind"),
+    "fac.layers": Family("layer", "LayerKind", types=("BlockKind",)),
     "fac.losses": Family("loss", "LossKind"),
     "fac.rules": Family("rule", "RuleKind", "rule"),
     "fac.feedback": Family("feedback operator", "MatrixKind"),
@@ -99,21 +101,22 @@ def _members(point: EntryPoint) -> Iterable[Any]:
 def _problem(kind: Any, family: Family) -> str | None:
     """What is wrong with a kind, if something is. Its class is told by name: the program level is above this one."""
     classes = [base.__name__ for base in type(kind).__mro__]
-    if not is_dataclass(kind) or family.type not in classes:
+    allowed = (family.type, *family.types)
+    if not is_dataclass(kind) or not set(allowed) & set(classes):
         what = f"a {type(kind).__name__}" if is_dataclass(type(kind)) else repr(kind)
-        return f"{what}: a `{family.type}` is needed"
+        return f"{what}: a {' or '.join(f'`{name}`' for name in allowed)} is needed"
     name = getattr(kind, "name", None)
     field = getattr(getattr(kind, "spec", None), "model_fields", {}).get(family.discriminator)
     if not isinstance(name, str) or get_args(getattr(field, "annotation", None)) != (name,):
         return (
-            f"{family.type} {name!r} whose model does not say so: "
+            f"{type(kind).__name__} {name!r} whose model does not say so: "
             f"`{family.discriminator}: Literal[{name!r}] = {name!r}` is needed"
         )
     for part in fields(kind):
         value, needed = getattr(kind, part.name), str(part.type)
         fits = callable(value) or (value is None and needed.endswith("| None"))
         if needed.startswith("Callable[") and not fits:
-            return f"{family.type} {name!r} whose `{part.name}` is {value!r}: a function is needed"
+            return f"{type(kind).__name__} {name!r} whose `{part.name}` is {value!r}: a function is needed"
     return None
 
 

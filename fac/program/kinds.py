@@ -6,17 +6,18 @@ What a kind reads, and so whether it transports weights or draws random numbers,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fac.plugins import Refusal
-from fac.program.program import Ends, Program, Route, Shape
+from fac.program.program import Ends, Node, Program, Route, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
+from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Value
@@ -97,6 +98,56 @@ class LayerKind(Kind):
     """`curve(spec)`: what it makes of a number, if it treats every number alike; everything else is read off it."""
     traits: Callable[[Any, Facts | None], Traits] | None = None
     """`traits(spec, facts)`: what is known of any other layer; facts are None where its shape is not known."""
+
+
+class Inside(Protocol):
+    """Where the layers of a block go while it is written out."""
+
+    name: str
+    """Of the block, in full."""
+    input: str
+    """The layer that the block reads."""
+
+    def shape(self, name: str) -> Shape | None:
+        """The shape of what a layer makes that stands already; None if it is unknown."""
+
+    def chain(
+        self, layers: Sequence[Layer], start: str, *key: str | int, scope: str = ""
+    ) -> Generator[Node, None, str]:
+        """Layers that the spec writes, each of which reads the one before; to be used with `yield from`.
+
+        Args:
+            layers: in their order.
+            start: what the first of them reads, which `input` means to all of them.
+            key: where they stand in the block: its field, and an index if the field holds several lists.
+            scope: a name for these layers together, so that others may have the same names: `block.SCOPE.fc1`.
+
+        Returns:
+            The name of the last one's output; `start` if there are none.
+        """
+
+    def leaf(
+        self, layer: Layer, inputs: Sequence[str], own: bool = False, misfit: ShapeError | None = None
+    ) -> Node:
+        """A layer that the spec does not write, to be yielded.
+
+        Args:
+            layer: without `from`.
+            inputs: the layers that it reads, as `chain`, `input` and other nodes are called.
+            own: whether it bears the block's own name.
+            misfit: why it cannot read these, if the block knows better words for that than the layer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class BlockKind(Kind):
+    """A short-hand for layers. They are written out when a spec is lowered; nothing behind that knows blocks."""
+
+    name: str
+    spec: type[Model]
+    expand: Callable[[Any, Inside], Iterator[Node]]
+    """`expand(spec, inside)` yields the layers in an order in which each stands behind those that it reads. The last
+    one is the block's output. Raises ShapeError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any
 
@@ -15,6 +15,7 @@ from fac.plugins import PluginError, misuse
 from fac.program.globs import is_glob
 from fac.program.kinds import Facts, ShapeError
 from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace
+from fac.program.scopes import Scope
 from fac.program.site import site_of
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
@@ -43,9 +44,11 @@ def lower(spec: ModelSpec) -> Program:
     """Resolve names, shapes, sites and short-hands.
 
     Raises:
-        FacError: it stands for more routes than memory holds, or takes too long to resolve.
+        FacError: it stands for more layers or routes than memory holds, or takes too long to resolve.
     """
-    network = Program(spec, tuple(_nodes(spec)))
+    top = Scope.top(spec.input.shape, partial(kind_of, "fac.layers"), _node)
+    nodes = tuple(top.chain(spec.layers, INPUT, "layers"))
+    network = Program(spec, nodes, blocks=tuple(top.writing.blocks))
     written = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
     for index, section in enumerate(sections):
@@ -69,21 +72,13 @@ def lower(spec: ModelSpec) -> Program:
 # -- the network -------------------------------------------------------------------------------------------------
 
 
-def _nodes(spec: ModelSpec) -> Iterable[Node]:
-    shapes: dict[str, Shape | None] = {INPUT: spec.input.shape}
-    previous, counts = INPUT, Counter[str]()
-    for index, layer in enumerate(spec.layers):
-        kind = kind_of("fac.layers", layer)
-        counts[kind.name] += 1
-        name = layer.name or f"{kind.name}_{counts[kind.name]}"
-        node = _node(kind, layer, name, layer.reads or (previous,), shapes, ("layers", index))
-        shapes.setdefault(name, node.shape)
-        previous = name
-        yield node
-
-
 def _node(
-    kind: Any, layer: Layer, name: str, inputs: tuple[str, ...], shapes: dict[str, Shape | None], origin: Path
+    kind: Any,
+    layer: Layer,
+    name: str,
+    inputs: tuple[str, ...],
+    shapes: Mapping[str, Shape | None],
+    origin: Path,
 ) -> Node:
     trainable = not isinstance(layer, WeightedLayer) or layer.trainable
     node = Node(name, layer, inputs, None, origin, trainable=trainable)
@@ -221,8 +216,8 @@ def selected(program: Program, globs: Sequence[str]) -> list[Node]:
 
 
 def _subspace(program: Program, spec: SubspaceSpec, origin: Path) -> Subspace:
-    subspace = Subspace(spec.name, spec.of, spec.rank, spec.basis, origin)
-    dim = program.dim(spec.of)
+    subspace = Subspace(spec.name, program.meant(spec.of), spec.rank, spec.basis, origin)
+    dim = program.dim(subspace.of)
     if dim is None:
         return subspace
     p = Tensor(f"{spec.name}.feedback.P", (spec.rank, dim), "orthogonal", dim, spec.rank, Role.FEEDBACK)
@@ -232,8 +227,9 @@ def _subspace(program: Program, spec: SubspaceSpec, origin: Path) -> Subspace:
 def _route(program: Program, spec: ThroughRoute | ToRoute, origin: Path) -> Route:
     if isinstance(spec, ThroughRoute):
         return Route(spec.through, True, spec.through, spec.matrix, origin)
-    site = spec.at if spec.at in program.by_name else None if spec.at else site_of(program, spec.to)
-    return Route(spec.to, False, spec.from_, spec.matrix, origin, site, spec.combine == "add")
+    at = program.meant(spec.at) if spec.at else None
+    site = at if at in program.by_name else None if at else site_of(program, spec.to)
+    return Route(spec.to, False, program.meant(spec.from_), spec.matrix, origin, site, spec.combine == "add")
 
 
 def _named(program: Program) -> tuple[Route, ...]:

@@ -46,11 +46,28 @@ class Node:
     """What the layer multiplies its input with, [reads, ...]; None for a layer without weights."""
     trainable: bool = True
     fault: Fault | None = None
+    scope: str = ""
+    """The block, or the part of one, that it stands in: its name begins with that."""
 
     @property
     def weighted(self) -> bool:
         """Whether feedback can go through this node or to it."""
         return self.weight is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A layer of the spec that stands for several nodes."""
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    output: str
+    """The node that makes what who reads the block reads."""
+    origin: Path
+    place: int
+    """How many nodes come before it."""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,17 @@ class Program:
     unmatched: tuple[tuple[Path, str], ...] = ()
     """Globs of the feedback section that name no weighted layer."""
     policy: Policy = NO_POLICY
+    blocks: tuple[Block, ...] = ()
+    """What is written out in `nodes` already: for messages, and for names that mean the output of a block."""
+
+    @cached_property
+    def outputs(self) -> Mapping[str, str]:
+        """For the name of each block the node that makes its output; of two that share a name the first."""
+        return {block.name: block.output for block in reversed(self.blocks)}
+
+    def meant(self, name: str) -> str:
+        """The node whose output a name means: that of a block is its last layer's. Other names stay."""
+        return self.outputs.get(name, name)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from fac.program.program import Program, Route, Subspace
+from fac.program.program import INPUT, Program, Route, Subspace
 from fac.program.site import site_of
 from fac.render.yaml import dump
 from fac.spec.base import Model
@@ -32,7 +32,8 @@ def expanded_data(program: Program) -> dict[str, Any]:
     """The long form as plain data.
 
     Globs and short-hands become one route per layer, layers that a short-hand freezes say `trainable: false`,
-    and layers that a route names have a name. All else is as the spec has it.
+    layers that a route names have a name, and blocks are the layers that they stand for. All else is as the spec
+    has it.
 
     Args:
         program: without findings of the severity `error`.
@@ -47,9 +48,16 @@ def expanded_data(program: Program) -> dict[str, Any]:
 def _layers(program: Program) -> Iterator[dict[str, Any]]:
     named = {end for route in program.routes for end in (route.node, route.source, _at(program, route))}
     named |= {subspace.of for subspace in program.subspaces}
+    previous = INPUT
     for node in program.nodes:
-        facts: dict[str, object] = {"name": node.name} if node.name in named else {}
+        # Names inside of blocks are relative, and a layer's number of its kind counts in its own scope.
+        facts: dict[str, object] = {"name": node.name} if program.blocks or node.name in named else {}
+        if program.blocks:
+            only = node.inputs[0] if len(node.inputs) == 1 else None
+            if node.layer.from_ is not None or only != previous:
+                facts["from_"] = only or node.inputs
         facts |= {} if node.trainable else {"trainable": False}
+        previous = node.name
         yield _plain(node.layer.model_copy(update=facts), _as_written)
 
 

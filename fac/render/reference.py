@@ -120,13 +120,17 @@ def _table(model: type[BaseModel], own: bool) -> str:
 
 def _rows(model: type[BaseModel], own: bool) -> Iterator[str]:
     schema = model.model_json_schema(by_alias=True)
+    models = schema.get("$defs", {})
+    properties = (schema if "properties" in schema else models[schema["$ref"].rpartition("/")[2]])[
+        "properties"
+    ]
     for name, field in model.model_fields.items():
         if not (own and name in DISCRIMINATORS):
             key = field.alias or name
             mark = "*" if field.is_required() else ""
             cells = (
                 f"`{key}`{mark}",
-                _values(schema["properties"][key], schema.get("$defs", {})),
+                _values(properties[key], models),
                 _default(field),
                 field.description or "",
             )
@@ -183,6 +187,8 @@ def _plain(schema: Mapping[str, Any], models: Mapping[str, Any], many: bool) -> 
         return _model(models[schema["$ref"].rpartition("/")[2]], many)
     if "discriminator" in schema:
         return _family(set(schema["discriminator"]["mapping"]), many)
+    if schema.get("type") == "array":
+        return f"lists of {' or '.join(_plain(item, models, many=True) for item in _forms(schema['items']))}"
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:

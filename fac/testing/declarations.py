@@ -42,7 +42,7 @@ TO = Ends("it.feedback", READS, WRITES)
 
 
 def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[Shape] = ((6,),)) -> None:
-    """Hold what a kind says of itself against what it does. Rules (short-hands) and probes declare nothing.
+    """Hold what a kind says of itself against what it does. Rules, blocks and probes declare nothing.
 
     Args:
         kind: of any family.

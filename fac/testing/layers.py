@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from fac.testing.case import Answers, Case, Subject, agreement
-from fac.testing.nets import DROPOUT, SKIP, Layers, answers, batches, linear, mlp, spec
+from fac.testing.nets import DROPOUT, RELU, SKIP, Layers, answers, batches, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES
 
 LAYERS: dict[str, Layers] = {
@@ -17,6 +17,17 @@ LAYERS: dict[str, Layers] = {
     "dropout": DROPOUT,
     "flatten": ({"kind": "flatten"}, *mlp(8, 6, 3)),
     "add": SKIP,
+    "sequence": ({"kind": "sequence", "name": "body", "body": mlp(8, 6, 4)}, linear("head", 3)),
+    "residual": (
+        {"kind": "residual", "name": "block", "body": mlp(8, 6), "shortcut": (linear("skip", 6),)},
+        {"kind": "residual", "body": (RELU, linear("fc2", 6))},
+        linear("head", 3),
+    ),
+    "repeat": ({"kind": "repeat", "name": "deep", "times": 3, "body": mlp(4, 5)}, linear("head", 3)),
+    "parallel": (
+        {"kind": "parallel", "name": "wide", "branches": (mlp(8, 6), (linear("fc1", 6), {"kind": "tanh"}))},
+        linear("head", 3),
+    ),
 }
 SHAPES: dict[str, tuple[int, ...]] = {"flatten": (2, 4, 3)}
 """Of a sample, where it is not a vector of 5."""

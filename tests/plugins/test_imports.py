@@ -65,12 +65,12 @@ CASES = {
     "a model": (
         "mine:KINDS",
         SWISH + "KINDS = (Swish,)\n",
-        "declares <class 'mine.Swish'>: a `LayerKind` is needed",
+        "declares <class 'mine.Swish'>: a `LayerKind` or `BlockKind` is needed",
     ),
     "a kind of another group": (
         "mine:KINDS",
         SWISH + 'KINDS = (ProbeKind("swish", Swish, None),)\n',
-        "declares a ProbeKind: a `LayerKind` is needed",
+        "declares a ProbeKind: a `LayerKind` or `BlockKind` is needed",
     ),
     "a kind of another name": (
         "mine:KINDS",

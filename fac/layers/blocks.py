@@ -1,0 +1,106 @@
+"""Layers that hold layers: short-hands for several of them, as a rule is one for several routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fac.layers.shapes import Add
+from fac.program.kinds import BlockKind, Inside, ShapeError
+from fac.program.program import Node
+from fac.spec.base import OneOf
+from fac.spec.layers import Layer
+
+Layers = tuple[Annotated[Layer, OneOf("fac.layers")], ...]
+Body = Annotated[Layers, Field(min_length=1)]
+
+
+class Sequence(Layer):
+    """Layers under one name, each of which reads the one before."""
+
+    kind: Literal["sequence"] = "sequence"
+    body: Body = Field(description="The layers; `input` is what the block reads.")
+
+
+class Residual(Layer):
+    """body(x) + shortcut(x), x what the block reads. Its name is that of the sum."""
+
+    kind: Literal["residual"] = "residual"
+    body: Body = Field(
+        description="Layers, each of which reads the one before; `input` is what the block reads."
+    )
+    shortcut: Layers = Field((), description="Layers beside them. Default: none, so that x itself is added.")
+
+
+class Repeat(Layer):
+    """The same layers several times, one behind the other, each with parameters of its own: `NAME.0.fc1`, ..."""
+
+    kind: Literal["repeat"] = "repeat"
+    times: Annotated[int, Field(ge=1, le=10_000)] = Field(description="How many times.")
+    body: Body = Field(
+        description="Layers, each of which reads the one before; `input` is what the copy reads."
+    )
+
+
+class Parallel(Layer):
+    """The sum of branches that all read what the block reads: `NAME.0.fc1`, `NAME.1.fc1`, ..."""
+
+    kind: Literal["parallel"] = "parallel"
+    branches: Annotated[tuple[Body, ...], Field(min_length=2)] = Field(
+        description="Lists of layers, each of which reads the one before."
+    )
+
+
+def sequence(layer: Sequence, inside: Inside) -> Iterator[Node]:
+    """The body."""
+    yield from inside.chain(layer.body, inside.input, "body")
+
+
+def residual(layer: Residual, inside: Inside) -> Iterator[Node]:
+    """Body and shortcut, then their sum."""
+    body = yield from inside.chain(layer.body, inside.input, "body")
+    beside = yield from inside.chain(layer.shortcut, inside.input, "shortcut")
+    short = f"its shortcut, `{beside}`," if layer.shortcut else f"what it reads, `{beside}`,"
+    yield _sum(inside, {f"the body of `{inside.name}`, `{body}`,": body, short: beside}, "body")
+
+
+def repeat(layer: Repeat, inside: Inside) -> Iterator[Node]:
+    """Copies."""
+    last = inside.input
+    for index in range(layer.times):
+        last = yield from inside.chain(layer.body, last, "body", scope=str(index))
+
+
+def parallel(layer: Parallel, inside: Inside) -> Iterator[Node]:
+    """The branches, then their sum."""
+    ends: dict[str, str] = {}
+    for index, branch in enumerate(layer.branches):
+        end = yield from inside.chain(branch, inside.input, "branches", index, scope=str(index))
+        ends[f"branch {index} of `{inside.name}`, `{end}`,"] = end
+    yield _sum(inside, ends, "branches")
+
+
+def _sum(inside: Inside, ends: Mapping[str, str], field: str) -> Node:
+    """The sum of branches, given by their words; `field` is where the block writes the first."""
+    (first, shape), *others = ((words, inside.shape(end)) for words, end in ends.items())
+    misfit = next(
+        (
+            ShapeError(
+                f"{first} makes {list(shape)}, and {words} {list(other)}: only equal shapes can be added",
+                "make the shapes equal",
+                field,
+            )
+            for words, other in others
+            if shape is not None and other is not None and other != shape
+        ),
+        None,
+    )
+    return inside.leaf(Add(), tuple(ends.values()), own=True, misfit=misfit)
+
+
+SEQUENCE = BlockKind("sequence", Sequence, sequence)
+RESIDUAL = BlockKind("residual", Residual, residual)
+REPEAT = BlockKind("repeat", Repeat, repeat)
+PARALLEL = BlockKind("parallel", Parallel, parallel)

@@ -1,0 +1,190 @@
+"""The layers of a spec, blocks written out: flat nodes with dotted names, each behind those that it reads.
+
+Names are lexical: a layer reads those of its own scope, then those of the scopes around it. `input` is what the block
+around it reads. Who reads a block reads its output.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fac.diagnostics import FacError, Path, dotted
+from fac.plugins import PluginError, misuse
+from fac.program.kinds import BlockKind, ShapeError
+from fac.program.program import INPUT, Block, Fault, Node, Shape
+from fac.spec.layers import Layer
+
+MAX_LAYERS = 20_000
+"""For how many layers the blocks of a spec may stand. So many are checked in seconds."""
+
+Make = Callable[[Any, Layer, str, tuple[str, ...], Mapping[str, Shape | None], Path], Node]
+"""`make(kind, layer, name, inputs, shapes, origin)`: the node of a layer that is no block."""
+
+
+@dataclass
+class Writing:
+    """What all scopes of a network share while it is written out."""
+
+    kind_of: Callable[[Layer], Any]
+    make: Make
+    shapes: dict[str, Shape | None]
+    """Of what stands already, by full name."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """For the full name of each layer and block that stands already the node to read."""
+    blocks: list[Block] = field(default_factory=list)
+    nodes: int = 0
+    inside: int = 0
+    """How many layers and blocks stand inside of blocks."""
+
+    def count(self, origin: Path) -> None:
+        """One more inside of a block.
+
+        Raises:
+            FacError: there are too many.
+        """
+        self.inside += 1
+        if self.inside > MAX_LAYERS:
+            raise FacError(
+                f"with `{dotted(origin)}` the blocks of the spec stand for more than {MAX_LAYERS:,} layers: "
+                "repeat less often"
+            )
+
+
+@dataclass
+class Scope:
+    """A place where names are given: the network, a block, or a part of one. Kinds see it as `Inside`."""
+
+    name: str
+    input: str
+    origin: Path
+    around: Scope | None
+    writing: Writing
+    given: str | None = None
+    """What the spec calls the block."""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def top(cls, shape: Shape, kind_of: Callable[[Layer], Any], make: Make) -> Scope:
+        """The scope of the network that reads samples of a shape."""
+        return cls("", INPUT, (), None, Writing(kind_of, make, {INPUT: shape}))
+
+    def shape(self, name: str) -> Shape | None:
+        """See `Inside`."""
+        return self.writing.shapes.get(name)
+
+    def chain(
+        self, layers: Sequence[Layer], start: str, *key: str | int, scope: str = ""
+    ) -> Generator[Node, None, str]:
+        """See `Inside`."""
+        within = self._full(scope) if scope else self.name
+        around = self if scope else self.around
+        own = replace(
+            self, name=within, input=start, around=around, counts=Counter() if scope else self.counts
+        )
+        previous = start
+        for index, layer in enumerate(layers):
+            kind = self.writing.kind_of(layer)
+            name = own._called(kind.name, layer.name)
+            reads = tuple(map(own._resolved, layer.reads)) or (previous,)
+            origin: Path = (*self.origin, *key, index)
+            if isinstance(kind, BlockKind):
+                yield from own._block(kind, layer, name, reads, origin)
+            else:
+                yield own._stands(self.writing.make(kind, layer, name, reads, self.writing.shapes, origin))
+            previous = self.writing.outputs[name]
+        return previous
+
+    def leaf(
+        self, layer: Layer, inputs: Sequence[str], own: bool = False, misfit: ShapeError | None = None
+    ) -> Node:
+        """See `Inside`."""
+        kind = self.writing.kind_of(layer)
+        if own:
+            layer = layer.model_copy(update={"name": self.given})
+        name = self.name if own else self._called(kind.name, layer.name)
+        node = self.writing.make(kind, layer, name, tuple(inputs), self.writing.shapes, self.origin)
+        if misfit is not None:
+            node = replace(node, shape=None, tensors=(), contraction=None, fault=_fault(misfit))
+        # A sum that bears the name of its block stands where the block does.
+        return (self.around or self)._stands(node) if own else self._stands(node)
+
+    def _block(
+        self, kind: BlockKind, layer: Layer, name: str, reads: tuple[str, ...], origin: Path
+    ) -> Iterator[Node]:
+        place, last, fault = self.writing.nodes, reads[0], None
+        inside = Scope(name, reads[0], origin, self, self.writing, layer.name)
+        if self.name:
+            self.writing.count(origin)
+        try:
+            if len(reads) > 1:
+                problem = f"`{name}` reads one layer, not {len(reads)}"
+                raise ShapeError(problem, "join them with an `add` layer first", "from")
+            for node in _nodes(kind, layer, inside):
+                last = node.name
+                yield node
+        except ShapeError as error:
+            fault = _fault(error)
+        except PluginError as error:
+            fault = Fault(error.fact, error.help, plugin=True)
+        if fault is not None:
+            # Stands for the whole block, and reads what there is of it, so that this is the only finding.
+            inputs = tuple(dict.fromkeys((last, *reads[1:])))
+            yield self._stands(Node(name, layer, inputs, None, origin, fault=fault))
+            last = name
+        self.writing.outputs.setdefault(name, last)
+        self.writing.blocks.append(Block(name, layer, reads, last, origin, place, self.name))
+
+    def _stands(self, node: Node) -> Node:
+        """A node that others may read from now on."""
+        if self.name:
+            self.writing.count(node.origin)
+        self.writing.nodes += 1
+        self.writing.shapes.setdefault(node.name, node.shape)
+        self.writing.outputs.setdefault(node.name, node.name)
+        return replace(node, scope=self.name)
+
+    def _called(self, kind: str, name: str | None) -> str:
+        self.counts[kind] += 1
+        return self._full(name or f"{kind}_{self.counts[kind]}")
+
+    def _full(self, name: str) -> str:
+        return f"{self.name}.{name}" if self.name else name
+
+    def _resolved(self, name: str) -> str:
+        """The node that a layer in this scope means by a name; the name itself if there is none."""
+        if name == INPUT:
+            return self.input
+        scope: Scope | None = self
+        while scope is not None:
+            if (found := self.writing.outputs.get(scope._full(name))) is not None:
+                return found
+            scope = scope.around
+        return name
+
+
+def _nodes(kind: BlockKind, layer: Layer, inside: Scope) -> Iterator[Node]:
+    """What a kind writes out.
+
+    Raises:
+        PluginError: something else than nodes, or none.
+    """
+    found = kind.expand(layer, inside)
+    if not isinstance(found, Iterator):
+        raise misuse(
+            kind.expand, f"returns {type(found).__name__} where an iterator of nodes is needed", inside.name
+        )
+    some = False
+    for node in found:
+        if not isinstance(node, Node):
+            raise misuse(kind.expand, f"yields {type(node).__name__} where a node is needed", inside.name)
+        some = True
+        yield node
+    if not some:
+        raise misuse(kind.expand, "yields no layer", inside.name)
+
+
+def _fault(error: ShapeError) -> Fault:
+    return Fault(str(error), error.help, error.field)
