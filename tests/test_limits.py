@@ -28,6 +28,30 @@ def test_more_routes_than_there_may_be() -> None:
     assert str(caught.value).endswith("the spec stands for more than 20,000 routes: name fewer layers")
 
 
+def test_more_layers_than_blocks_may_stand_for() -> None:
+    deep = "{kind: relu}"
+    for _ in range(4):
+        deep = f"{{kind: repeat, times: 10000, body: [{deep}]}}"
+    with pytest.raises(FacError) as caught:
+        checked(f"{HEAD}layers: [{deep}]\n{TAIL}{SGD}")
+    assert str(caught.value) == (
+        "with `layers[0].body[0].body[0].body[0].body[0]` the blocks of the spec stand for more than 20,000 layers: "
+        "repeat less often"
+    )
+
+
+def test_one_block_is_repeated_too_often() -> None:
+    found = lint(
+        parse_text(
+            f"{HEAD}layers:\n  - {{kind: repeat, times: 1000000, body: [{{kind: relu}}]}}\n{TAIL}{SGD}"
+        ),
+        Settings(),
+    )
+    assert [(f.rule.code, f.message) for f in found] == [
+        ("FAC102", "`times` must be at most 10000, is 1000000")
+    ]
+
+
 def test_a_large_network_may_have_more_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lower, "MAX_ROUTES", 2)
     rules = "feedback: [{rule: fa}, {rule: fa}, {rule: fa}]\n"

@@ -451,6 +451,19 @@ def test_override_is_the_place_of_what_it_wrote() -> None:
     assert document.place(AT(("train", "epochs"), "x", key=True)) == epochs
 
 
+def test_override_reaches_into_blocks() -> None:
+    inner = "[{kind: linear, name: fc1, out: 4}, {kind: relu, name: times}]"
+    block = f"{{kind: residual, name: res, body: [], shortcut: {inner}}}"
+    document = parse_text(f"layers:\n  - {{kind: repeat, name: deep, times: 2, body: [{block}]}}\n")
+    path = ("layers", 0, "body", 0, "shortcut", 0, "out")
+    changed = override(document, ["layers.deep.res.fc1.out=8"])
+    assert changed.data["layers"][0]["body"][0]["shortcut"][0]["out"] == 8
+    assert changed.place(AT(path, "x")) == "--set layers.deep.res.fc1.out=8"
+    # The place written out means the same, and a field goes before a layer of its name.
+    assert override(document, ["layers.0.body.0.shortcut.fc1.out=8"]).data == changed.data
+    assert override(document, ["layers.deep.times=9"]).data["layers"][0]["times"] == 9
+
+
 def test_an_override_of_a_whole_section_replaces_those_within() -> None:
     document = override(parse_text(SPEC), ["update.lr=3", "update={lr: 4}"])
     assert document.place(AT(("update", "lr"), "x")) == "--set update={lr: 4}"

@@ -87,7 +87,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
                 message, help = _hidden(word, within)
                 yield UNKNOWN_NAME.at(path, message, help=help)
             else:
-                above = (other for other, at in first.items() if at < index)
+                above = (_short(other, reader.scope) for other, at in first.items() if at < index)
                 help, fix = _mended(guess, path, word, chain([INPUT], above), "the layers above are {}")
                 yield UNKNOWN_NAME.at(path, f"no layer is called `{word}`", help=help, fix=fix)
 
@@ -98,6 +98,13 @@ def _full(name: str, scope: str) -> Iterator[str]:
         yield f"{scope}.{name}"
         scope = scope.rpartition(".")[0]
     yield name
+
+
+def _short(name: str, scope: str) -> str:
+    """What a layer is called in a scope."""
+    while scope and not name.startswith(f"{scope}."):
+        scope = scope.rpartition(".")[0]
+    return name[len(scope) + 1 :] if scope else name
 
 
 def _inside(program: Program, name: str) -> str | None:

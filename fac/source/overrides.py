@@ -20,7 +20,8 @@ SET = "--set "
 def override(document: Document, assignments: Iterable[str]) -> Document:
     """The document with `key=value` assignments applied, as `--set` takes them.
 
-    `update.lr=0.01`, `layers.fc1.out=128`: items of a list are addressed by their `name` or by their index.
+    `update.lr=0.01`, `layers.fc1.out=128`: items of a list are addressed by their `name` or by their index, a layer
+    inside of a block behind the name of the block: `layers.block.fc1.out=128`.
     The value is read like the value of a key in a file. Mappings on the way are made where missing.
 
     Raises:
@@ -83,8 +84,18 @@ def _assigned(node: Any, parts: tuple[str, ...], value: object, at: Path, shown:
         return (*node[:index], child, *node[index + 1 :]), path
     if node is not None and not isinstance(node, Mapping):
         raise FacError(f"`--set {shown}`: `{dotted(at)}` is `{short(str(node))}`, which has no `{part}`")
+    if at[:1] == ("layers",) and rest and (field := _holder(node or {}, part)):
+        child, path = _assigned((node or {})[field], parts, value, (*at, field), shown)
+        return {**(node or {}), field: child}, path
     child, path = _assigned((node or {}).get(part), rest, value, (*at, part), shown)
     return {**(node or {}), part: child}, path
+
+
+def _holder(layer: Mapping[str, Any], name: str) -> str | None:
+    """The field of a block that lists a layer of that name; None if the name is one of a field, or of no layer."""
+    lists = ((key, value) for key, value in layer.items() if name not in layer and isinstance(value, tuple))
+    named = ((key, item.get("name")) for key, items in lists for item in items if isinstance(item, Mapping))
+    return next((key for key, own in named if own == name), None)
 
 
 def _item(items: tuple[Any, ...], part: str, at: Path, shown: str) -> int:

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from pydantic import create_model, field_validator
 
+from fac.layers import Relu
 from fac.program.kinds import (
+    BlockKind,
     Facts,
     LayerKind,
     Learned,
@@ -132,7 +134,7 @@ def traits_are_words(layer: Any, facts: Any) -> Any:  # here
     return {"homogeneous"}
 
 
-LAYERS = (
+LAYERS: tuple[Any, ...] = (
     *(LayerKind(f.__name__, model(Layer, f.__name__), same, passed_on, curve=f) for f in (
         curve_is_a_function, curve_overflows
     )),
@@ -149,6 +151,29 @@ LAYERS = (
         forward_reads_the_weight_twice, forward_turns_the_weight,
     )),
 )  # fmt: skip
+
+
+def block_raises(layer: Any, inside: Any) -> Any:
+    yield inside.leaf(Relu(), (inside.input,))
+    yield KNOWN["shape"]  # here
+
+
+def block_returns_nothing(layer: Any, inside: Any) -> Any:  # here
+    return None
+
+
+def block_yields_a_layer(layer: Any, inside: Any) -> Any:  # here
+    yield Relu()
+
+
+def block_yields_nothing(layer: Any, inside: Any) -> Any:  # here
+    yield from ()
+
+
+LAYERS += tuple(
+    BlockKind(f.__name__, model(Layer, f.__name__), f)
+    for f in (block_raises, block_returns_nothing, block_yields_a_layer, block_yields_nothing)
+)
 
 
 # -- losses, feedback, updates, probes, rules --------------------------------------------------------------------------

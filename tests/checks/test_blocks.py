@@ -1,0 +1,190 @@
+"""What is found in blocks stands at its place in the text, and is said once however often a block is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from fac.diagnostics import Diagnostic, dotted
+from fac.program.lower import lower
+from fac.spec.model import ModelSpec
+from fac.testing.nets import spec
+from tests.checks.specs import RANDOM, diagnosed, linear
+
+RELU: dict[str, Any] = {"kind": "relu"}
+OUT = linear("logits", 4)
+
+
+def places(found: Iterable[Diagnostic]) -> list[tuple[str, str]]:
+    """Code and place of findings."""
+    return [(finding.rule.code, dotted(finding.path)) for finding in found]
+
+
+def block(*body: dict[str, Any], kind: str = "sequence", **fields: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": "block", "body": body, **fields}
+
+
+def repeated(*body: dict[str, Any], times: int = 3) -> dict[str, Any]:
+    return {"kind": "repeat", "name": "deep", "times": times, "body": body}
+
+
+NAMES: dict[str, tuple[tuple[dict[str, Any], ...], str, str, str]] = {
+    "a name inside, from outside": (
+        (block(linear("fc1", 8), RELU), {"kind": "relu", "from": "fc1"}, OUT),
+        "layers[1].from",
+        "`fc1` stands inside of a block, and is not known by this name outside",
+        "write `block.fc1`",
+    ),
+    "a name of another block": (
+        (
+            block(linear("fc1", 8)),
+            block(linear("fc2", 8), {"kind": "add", "from": ("input", "fc1")}) | {"name": "b"},
+            OUT,
+        ),
+        "layers[1].body[1].from[1]",
+        "`fc1` stands inside of a block, and is not known by this name outside",
+        "write `block.fc1`",
+    ),
+    "a name that there is not": (
+        (block(linear("fc1", 8), {"kind": "relu", "from": "fc9"}), OUT),
+        "layers[0].body[1].from",
+        "no layer is called `fc9`",
+        "did you mean `fc1`?",
+    ),
+    "a name that comes later": (
+        (block(linear("fc1", 8), {"kind": "relu", "from": "fc2"}, linear("fc2", 8)), OUT),
+        "layers[0].body[1].from",
+        "`block.relu_1` reads `block.fc2`, which comes later",
+        "a layer reads layers above it: move `block.relu_1` below `block.fc2`",
+    ),
+    "a block that comes later": (
+        (linear("stem", 8, **{"from": "block"}), block(linear("fc1", 8)), OUT),
+        "layers[0].from",
+        "`stem` reads `block`, which comes later",
+        "a layer reads layers above it: move `stem` below `block`",
+    ),
+    "the block around": (
+        (block(linear("fc1", 8, **{"from": "block"})), OUT),
+        "layers[0].body[0].from",
+        "`block.fc1` stands inside of `block` and cannot read it",
+        "`input` is what the block reads",
+    ),
+    "a block that reads itself": (
+        (linear("stem", 8), block(linear("fc1", 8), **{"from": "block"}), OUT),
+        "layers[1].from",
+        "`block` reads itself",
+        "name a layer above it, or `input`",
+    ),
+    "an unknown name that a block reads": (
+        (
+            linear("stem", 8),
+            block(linear("fc1", 8), {"kind": "relu", "from": "input"}, **{"from": "stern"}),
+            OUT,
+        ),
+        "layers[1].from",
+        "no layer is called `stern`",
+        "did you mean `stem`?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_name_that_cannot_be_read_is_one_finding(case: str) -> None:
+    layers, path, message, help = NAMES[case]
+    (found,) = (f for f in diagnosed(layers) if f.rule.code == "FAC201")
+    assert places((found,)) == [("FAC201", path)]
+    assert (found.message, found.help) == (message, help)
+
+
+@pytest.mark.parametrize("kind", ["sequence", "residual"])
+def test_a_name_in_two_scopes_is_two_names_and_in_one_a_finding(kind: str) -> None:
+    one = block(linear("fc1", 6), RELU, kind=kind)
+    other = block(linear("fc1", 6), RELU, kind=kind) | {"name": "other"}
+    assert diagnosed((one, linear("fc1", 6), RELU, other, OUT)) == ()
+    twice = block(linear("fc1", 6), RELU, linear("fc1", 6), kind=kind)
+    found = diagnosed((twice, OUT))
+    assert [f.message for f in found if f.rule.code == "FAC202"] == ["layer 1 is already called `block.fc1`"]
+    assert ("FAC202", "layers[0].body[2].name") in places(found)
+    found = diagnosed((one, RELU, one, OUT))
+    expected = "a block is already called `block`"
+    assert next(f.message for f in found if f.rule.code == "FAC202") == expected
+
+
+@pytest.mark.parametrize("name", ["input", "loss", "a b"])
+def test_a_name_inside_that_means_something_else(name: str) -> None:
+    assert ("FAC204", "layers[0].body[0].name") in places(diagnosed((block(linear(name, 8), RELU), OUT)))
+
+
+def test_a_residual_of_two_shapes_names_both_branches() -> None:
+    uneven = block(linear("fc1", 8), RELU, kind="residual", shortcut=(linear("skip", 7),))
+    (found,) = diagnosed((uneven, OUT))
+    assert places((found,)) == [("FAC203", "layers[0].body")]
+    assert found.message == (
+        "the body of `block`, `block.relu_1`, makes [8], and its shortcut, `block.skip`, [7]: "
+        "only equal shapes can be added"
+    )
+
+
+def test_branches_of_two_shapes_are_named() -> None:
+    branches = ((linear("fc1", 8),), (linear("fc1", 8),), (linear("fc1", 7),))
+    (found,) = diagnosed(({"kind": "parallel", "name": "wide", "branches": branches}, OUT))
+    assert places((found,)) == [("FAC203", "layers[0].branches")]
+    assert "`wide.0.fc1`, makes [8], and branch 2 of `wide`, `wide.2.fc1`, [7]" in found.message
+
+
+def test_a_block_reads_one_layer() -> None:
+    layers = (linear("a", 8), linear("b", 8, **{"from": "input"}), block(RELU, **{"from": ("a", "b")}), OUT)
+    (found,) = diagnosed(layers)
+    assert places((found,)) == [("FAC203", "layers[2].from")]
+    assert found.message == "`block` reads one layer, not 2"
+
+
+@pytest.mark.parametrize("times", [1, 3, 1000])
+def test_what_is_wrong_in_a_repeated_block_is_said_once(times: int) -> None:
+    stay = linear("fc2", 8, init="zeros")
+    layers = (linear("stem", 8), repeated(linear("fc1", 8, **{"from": "nope"}), RELU, RELU, times=times), OUT)
+    assert places(diagnosed(layers)) == [("FAC201", "layers[1].body[0].from")]
+    layers = (linear("stem", 8), repeated(stay, RELU, RELU, times=times), OUT)
+    found = places(f for f in diagnosed(layers) if f.rule.code in ("FAC215", "FAC216"))
+    assert found == [("FAC216", "layers[1].body[0].init"), ("FAC215", "layers[1].body[2].kind")]
+
+
+ROUTES: dict[str, tuple[str, str, str]] = {
+    "a block": (
+        "deep",
+        "`deep` is a block, and no layer",
+        "name a layer inside: `deep.0.fc1` or `deep.1.fc1`",
+    ),
+    "a name inside": (
+        "fc1",
+        "`fc1` stands inside of a block, and is not known by this name outside",
+        "write `deep.0.fc1`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROUTES)
+def test_a_route_names_a_layer_inside_in_full(case: str) -> None:
+    name, message, help = ROUTES[case]
+    layers = (repeated(linear("fc1", 6), RELU, times=2), OUT)
+    routes = {"routes": ({"to": name, "from": "loss", "matrix": RANDOM},)}
+    (found,) = diagnosed(layers, feedback=routes)
+    assert places((found,)) == [("FAC201", "feedback.routes[0].to")]
+    assert (found.message, found.help) == (message, help)
+    assert (
+        diagnosed(layers, feedback={"routes": ({"to": "deep.*.fc1", "from": "loss", "matrix": RANDOM},)})
+        == ()
+    )
+
+
+def test_every_node_of_a_copy_stands_where_the_text_has_it() -> None:
+    layers = (repeated(block(linear("fc1", 6), kind="residual"), RELU, times=2), OUT)
+    nodes = lower(ModelSpec.model_validate(spec(layers, shape=(6,)))).nodes
+    assert [(node.name, node.origin) for node in nodes[:3]] == [
+        ("deep.0.block.fc1", ("layers", 0, "body", 0, "body", 0)),
+        ("deep.0.block", ("layers", 0, "body", 0)),
+        ("deep.0.relu_1", ("layers", 0, "body", 1)),
+    ]
+    assert [node.origin for node in nodes[3:6]] == [node.origin for node in nodes[:3]]
