@@ -135,7 +135,7 @@ def test_branches_of_two_shapes_are_named() -> None:
 
 
 def test_a_block_reads_one_layer() -> None:
-    layers = (linear("a", 8), linear("b", 8, **{"from": "input"}), block(RELU, **{"from": ("a", "b")}), OUT)
+    layers = (linear("a", 8), linear("b", 8, **{"from": "input"}), block(RELU) | {"from": ("a", "b")}, OUT)
     (found,) = diagnosed(layers)
     assert places((found,)) == [("FAC203", "layers[2].from")]
     assert found.message == "`block` reads one layer, not 2"
