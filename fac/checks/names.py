@@ -25,7 +25,9 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
 
     Layers can be read by layers below them in the file only, so that the network has no loops. A layer without a
     name of its own is called by its kind and a number: the second `relu` is `relu_2`. Such a name moves to another
-    layer when one is put in before it, so it pays to name what routes speak of. Until the name is mended nothing is
+    layer when one is put in before it, so it pays to name what routes speak of. A layer inside of a block reads those
+    of the block and those around it; from outside it is called by its full name, such as `block.fc1`, and `block` is
+    what the block makes. Until the name is mended nothing is
     known of the flow of errors around it, and the findings that would follow from it are left out.
 
     Bad, where the subspace is called `task`:
@@ -162,7 +164,8 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
     """Two layers, two subspaces, or a layer and a subspace have one name.
 
     Routes, `from:`, `--set` and the arrays of the state go by name, so a second owner would take the routes of the
-    first or overwrite its arrays in a checkpoint. A layer without a name of its own takes one: the second `relu` is
+    first or overwrite its arrays in a checkpoint. Layers of two blocks may share a name, for in full they are
+    `a.fc1` and `b.fc1`. A layer without a name of its own takes one: the second `relu` is
     called `relu_2`, and no other layer can be.
 
     Bad:

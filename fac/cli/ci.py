@@ -55,7 +55,10 @@ def _drawn(document: Document) -> str | None:
     from fac.render.graph import mermaid
 
     spec, _ = parse(document)
-    return None if spec is None or len(spec.layers) > DRAWN else mermaid(lower(spec))
+    if spec is None or len(spec.layers) > DRAWN:
+        return None
+    program = lower(spec)  # blocks are more layers than the spec writes
+    return None if len(program.nodes) > DRAWN else mermaid(program)
 
 
 def _address() -> str:

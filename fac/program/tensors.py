@@ -57,7 +57,7 @@ class Tensor:
     def owner(self) -> str:
         """The node or subspace that the tensor belongs to."""
         return (
-            self.name.partition(".feedback.")[0]
+            self.name.rpartition(".feedback.")[0]
             if self.role is Role.FEEDBACK
             else self.name.rpartition(".")[0]
         )

@@ -176,3 +176,11 @@ def test_globs_name_layers_inside() -> None:
     layers = ({"kind": "repeat", "name": "block", "times": 2, "body": (block,)}, linear("out", 3))
     program = lowered(spec(layers, {"rule": "dfa", "nodes": ("block.*.fc1",)}))
     assert [route.node for route in program.routes] == [f"block.{i}.residual_1.fc1" for i in range(2)]
+
+
+def test_feedback_belongs_to_its_layer_whatever_that_is_called() -> None:
+    inner = {"kind": "sequence", "name": "feedback", "body": (linear("feedback", 5), {"kind": "relu"})}
+    program = lowered(spec((inner, linear("out", 3)), {"rule": "dfa"}))
+    assert [(t.name, t.owner) for route in program.routes for t in route.tensors] == [
+        ("feedback.feedback.feedback.B", "feedback.feedback")
+    ]
