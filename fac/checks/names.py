@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
 from itertools import chain
 from operator import itemgetter
 
@@ -66,7 +67,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
     for index, node in enumerate(program.nodes):
         first.setdefault(node.name, index)
     opened = {block.name: block.place for block in reversed(program.blocks)}
-    guess = Guess()
+    guess, hidden = Guess(), cache(partial(_inside, program))  # copies of a block use the same words
     for index, reader in sorted(_named(program), key=itemgetter(0)):
         for place, (word, name) in enumerate(zip(reader.layer.reads, reader.inputs, strict=False)):
             # `input` inside of a block is what the block reads, and what is wrong with that is said there.
@@ -85,7 +86,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
                 message = f"`{reader.name}` reads `{later}`, which comes later"
                 help = f"a layer reads layers above it: move `{reader.name}` below `{later}`"
                 yield UNKNOWN_NAME.at(path, message, help=help)
-            elif within := _inside(program, word):
+            elif within := hidden(word):
                 message, help = _hidden(word, within)
                 yield UNKNOWN_NAME.at(path, message, help=help)
             else:
