@@ -107,7 +107,7 @@ class Scope:
         name = self.name if own else self._called(kind.name, layer.name)
         node = self.writing.make(kind, layer, name, tuple(inputs), self.writing.shapes, self.origin)
         if misfit is not None:
-            node = replace(node, shape=None, tensors=(), contraction=None, fault=_fault(misfit))
+            node = replace(node, shape=None, tensors=(), weight=None, fault=_fault(misfit))
         # A sum that bears the name of its block stands where the block does.
         return (self.around or self)._stands(node) if own else self._stands(node)
 
