@@ -63,8 +63,8 @@ def tensors(matrix, ends):
     return (Tensor(f"{ends.prefix}.B", (ends.writes, ends.reads), matrix.init, role=Role.FEEDBACK),)
 
 
-def apply(b, matrix, state, error, weight):
-    return b.mul(b.matmul(error, state["B"], tb=True), 2.0)
+def apply(b, matrix, state, signals):
+    return b.mul(signals.sent(b, signals.error, b.transpose(state["B"], (1, 0))), 2.0)
 
 
 SOFTSIGN = LayerKind("softsign", Softsign, same, softsign, curve=lambda _: Curve(lambda x: x / (1 + abs(x))))
