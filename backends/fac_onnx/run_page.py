@@ -89,8 +89,7 @@ SVD = '''
 def set_svd_pair(state, weight, p, q):
     """Sets P [r, m] and Q [k, r] so that Q P is the best approximation of rank r to W^T, W as [m, k]."""
     rank, m = state[p].shape()
-    w = state[weight].numpy().astype(np.float64).reshape(m, -1)
-    u, s, vt = np.linalg.svd(w.T, full_matrices=False)
+    u, s, vt = np.linalg.svd(state[weight].numpy().astype(np.float64).reshape(m, -1).T, full_matrices=False)
     # singular vectors are free in sign: the largest entry of each u is made positive
     signs = np.sign(np.take_along_axis(u, np.abs(u).argmax(0)[None], 0))[0]
     root = np.sqrt(s[:rank]) * signs[:rank]

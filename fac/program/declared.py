@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 from fac.plugins import misuse
-from fac.program.kinds import Facts
+from fac.program.kinds import Facts, LayerKind
 from fac.program.lower import kind_of
 from fac.program.program import Node
 from fac.program.traits import UNKNOWN, Curve, Traits
@@ -24,7 +24,7 @@ def curve_of(layer: Layer) -> Curve | None:
     Raises:
         PluginError: what it declares is no curve, or not defined everywhere.
     """
-    declare = kind_of("fac.layers", layer).curve
+    declare = _declaration(layer, "curve")
     if declare is None:
         return None
     key = declare, _settings(type(layer))(layer)
@@ -46,7 +46,7 @@ def traits_of(node: Node) -> Traits:
     curve = curve_of(node.layer)
     if curve is not None:
         return curve.traits
-    declare = kind_of("fac.layers", node.layer).traits
+    declare = _declaration(node.layer, "traits")
     if declare is None:
         return UNKNOWN
     facts = None if node.shape is None else Facts(node.shape, node.tensors, node.weight)
@@ -54,6 +54,12 @@ def traits_of(node: Node) -> Traits:
     if not isinstance(traits, Traits):
         raise misuse(declare, f"returns {type(traits).__name__} where Traits are needed", node.name)
     return traits
+
+
+def _declaration(layer: Layer, what: Literal["curve", "traits"]) -> Callable[..., Any] | None:
+    """What a kind declares; a block that cannot be written out stands in the program as it is, and declares nothing."""
+    kind = kind_of("fac.layers", layer)
+    return getattr(kind, what) if isinstance(kind, LayerKind) else None
 
 
 def _curve(declare: Callable[[Layer], Any], layer: Layer) -> Curve:
