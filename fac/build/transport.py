@@ -1,8 +1,8 @@
 """Where the backward pass of a step depends on forward weights: read off the ops, whoever wrote them.
 
-A value is *of a weight* if it is made of parameters of the network and of other state, and of no sample: the weight
-itself, or what was reshaped or scaled of it, wherever that was done. An activation is made of samples, too: that errors
-and learning rules read those is what they are for.
+A value is *of a weight* if it is made of parameters of the network and is not one of each sample: the weight itself, or
+what was reshaped or scaled of it, wherever that was done and whatever it was scaled by. An activation is one of each
+sample: that errors and learning rules read those is what they are for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fac.program.reading import drawn_from_weight
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 from fac.step.ops.contractions import CONTRACTIONS
+from fac.step.types import Batch
 
 PRODUCTS = frozenset(definition.name for definition in CONTRACTIONS)
 
@@ -70,10 +71,11 @@ def transport(program: Program) -> Transport:
 
 
 def _of_weights(b: Builder, parameters: set[Value]) -> set[Value]:
-    """The parameters and what is made of them and of no sample."""
+    """The parameters and what is made of them, as long as it is the same for all samples."""
     found, without_samples = set(parameters), constant(b.inputs, b.ops)
     for op in b.ops:
-        if op.result in without_samples and not found.isdisjoint(op.operands):
+        common = op.result in without_samples or not any(isinstance(d, Batch) for d in op.result.type.shape)
+        if common and not found.isdisjoint(op.operands):
             found.add(op.result)
     return found
 

@@ -21,8 +21,8 @@ def weight_transport_forbidden(program: Program, costs: Costs) -> Iterator[Diagn
     An exact backward pass multiplies the error with the transposed forward weight of each layer that it
     crosses. So does a feedback matrix that is made from, or learns from, the forward weight: `transpose`,
     `normative`, an `init` by singular value decomposition. The compiled step is asked, not the kinds: what counts is
-    whether an op of the backward pass reads a value that is made of weights and of no sample. One number for each
-    unit, as the gain of a normalisation, is no weight between units.
+    whether an op of the backward pass reads a value that is made of weights and not one of each sample. One number for
+    each unit, as the gain of a normalisation, is no weight between units.
 
     Bad:
 

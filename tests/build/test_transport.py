@@ -146,6 +146,19 @@ def test_a_weight_that_a_layer_reshapes_is_a_weight(patched: Patch) -> None:
     assert transported({"routes": ()}) == ["fc2", "out"]
 
 
+def scaled(b: Builder, layer: Any, inputs: Any, state: Mapping[str, Value], mode: Any) -> Value:
+    """It is scaled by the size of the batch's samples, which counts as a constant."""
+    (x,) = inputs
+    weight = b.reshape(state["weight"], (layer.out, x.type.shape[1]))
+    return b.matmul(x, b.mul(weight, b.stop_gradient(b.mean(b.mul(x, x), (0, 1)))), tb=True)
+
+
+def test_a_weight_that_a_layer_scales_by_samples_is_a_weight(patched: Patch) -> None:
+    patched(LINEAR, "infer", infer_flat)
+    patched(LINEAR, "forward", scaled)
+    assert transported({"routes": ()}) == ["fc2", "out"]
+
+
 def test_a_factor_for_each_unit_is_no_weight_but_a_matrix_is(patched: Patch) -> None:
     """The gain of a normalisation stays at its unit; a layer that mixes units, as a product or as a sum, does not."""
     plain = RELU.infer
