@@ -24,11 +24,8 @@ def no_sockets() -> None:
     Raises:
         OSError: the kernel, or a container, refuses.
     """
-    load, equal, end = (
-        0x20,
-        0x15,
-        0x06,
-    )  # instructions of the kernel's packet filter, on `struct seccomp_data`
+    # instructions of the kernel's packet filter, on `struct seccomp_data`
+    load, equal, end = 0x20, 0x15, 0x06
     kill, allow = 0x80000000, 0x7FFF0000
     machine, socket = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}[platform.machine()]
     program = (
@@ -54,10 +51,15 @@ def watch(event: str, details: tuple[Any, ...]) -> None:
     """An audit hook: what Python itself changes outside the folder. Native code shows in what it leaves."""
     if event == "open":
         path, mode, flags = details
-        changes = (isinstance(mode, str) and set(mode) & set("wax+")) or (flags or 0) & CHANGES
+        paths = (
+            [path] if (isinstance(mode, str) and set(mode) & set("wax+")) or (flags or 0) & CHANGES else []
+        )
     else:
-        path, changes = details[0] if details else "", event in CHANGING
-    if changes and isinstance(path, str | bytes) and path != os.devnull:
+        # of two the second is where it goes; what a symbolic link shows is not changed
+        paths = list(details[event == "os.symlink" : 2]) if event in CHANGING else []
+    for path in paths:
+        if not isinstance(path, str | bytes) or path == os.devnull:
+            continue
         place = os.path.realpath(os.fsdecode(path))
         if os.path.commonpath((HERE, place)) != HERE:
             os.write(2, f"{event}: {place}\n".encode())

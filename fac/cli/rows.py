@@ -88,7 +88,7 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
             seed, message = cases[0]
             start = f"{kind}: " if kind in ("diverged", "failed") else ""
             more = ", ".join(str(seed) for seed, _ in cases[1:])
-            more = f" (also seed{'s' * (len(cases) > 2)} {more})" if more else ""
+            more = f" (seed{'s' * (len(cases) > 2)} {more} likewise, with other numbers)" if more else ""
             yield f"{MARK} {row.variant.label}, seed {seed}: {start}{message}{more}"
 
 

@@ -242,6 +242,10 @@ def _numbered(parent: Path, stem: str) -> Path:
             except FileExistsError:
                 continue
             return path
+    except UnicodeEncodeError as error:
+        raise FacError(
+            f"the names of files have no such letters here as `{stem}` has: name a folder with `--out`, or use UTF-8"
+        ) from error
     except OSError as error:
         raise unwritable(parent, error) from error
     raise AssertionError("numbers do not end")

@@ -194,7 +194,7 @@ def test_where_all_runs_diverge_the_row_says_so(run: Run, spec: Path) -> None:
     )
     assert out.splitlines()[1].split()[:5] == ["bp", "–", "1.00", "diverged", "!"]
     assert " ! bp, seed 0: diverged: the loss is " in out
-    assert out.count("(also seed 1)") == 2
+    assert out.count("(seed 1 likewise, with other numbers)") == 2
     assert "bp seed 1  diverged: the loss is " in err
     row = json.loads(run("compare", spec, *QUICK, *wild, "--json")[1])["rows"][0]
     assert row["test_accuracy"] | {"seeds": 0} == {
@@ -254,7 +254,7 @@ def test_results_that_are_hardly_ones_are_marked(run: Run, spec: Path) -> None:
     lines = run("compare", spec, *QUICK, *wild)[1].splitlines()
     assert [" !" in line for line in lines[:4]] == [False, True, False, True]
     assert lines[3].startswith(" ! bp, seed 0: the loss rose to ")
-    assert lines[3].endswith("(also seed 1)")
+    assert lines[3].endswith("(seed 1 likewise, with other numbers)")
 
 
 def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: Path) -> None:
