@@ -90,7 +90,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             queued = kwargs.get("non_blocking") and any(source is tensor for tensor in self.pinned)
             if not queued:
                 self._note(func, "copies between host and device, and waits")
-        elif "cuda" in devices and (WAITING_TAGS & set(func.tags) or "linalg" in func.name()):
+        elif "cuda" in devices and (WAITING_TAGS & set(func.tags) or _decomposes(func.name())):
             if self.inside[-1] not in MAY_WAIT:
                 self._note(func, "waits for the device")
         elif "cpu" in devices:
@@ -130,3 +130,8 @@ def watching() -> Iterator[Watch]:
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _decomposes(name: str) -> bool:
+    """Whether an op is of the family that reads back whether it succeeded; norms of vectors are sums."""
+    return "linalg" in name and "vector_norm" not in name
