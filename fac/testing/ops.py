@@ -59,22 +59,29 @@ def only(call: Call, tensors: set[int]) -> Compiled:
     if result.type.shape[:1] != (N,):
         result = b.broadcast_to(result, (N, *result.type.shape))
     sample, output = shape_of_x(call), without_batch(result.type.shape)
+    return forward_alone(b.finish("forward", {"output": result}), sample, output, wiring.state)
+
+
+def forward_alone(
+    forward: Function, sample: tuple[int, ...], output: tuple[int, ...], state: Mapping[str, Array]
+) -> Compiled:
+    """A forward pass that reads `state`, beside functions that move one number, the `weight`."""
+    kept = {"weight": np.ones(1), **state}
     evaluate, step, probe = (plain(name, sample, output) for name in ("evaluate", "step", "probe"))
-    state = wiring.state | {"weight": np.ones(1)}
     return Compiled(
-        name=call.kind,
+        name="alone",
         spec_hash="0" * 16,
         version="0",
-        forward=b.finish("forward", {"output": result}),
+        forward=forward,
         evaluate=evaluate,
         step=step,
         probe=probe,
-        state=tuple(Slot(name, array.shape, name in wiring.state) for name, array in state.items()),
+        state=tuple(Slot(name, array.shape, name in state) for name, array in kept.items()),
         sample=sample,
         output=output,
         classes=False,
         lr=0.1,
-        initial=starting_from(state),
+        initial=starting_from(kept),
     )
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from fac.backend import Compiled, Precision, Slot, denormals, denormals_as_zero
+from fac.backend import Compiled, Precision, denormals, denormals_as_zero
 from fac.diagnostics import FacError
 from fac.pipeline import compile, find_backend
 from fac.step.builder import Builder
 from fac.step.types import N, Type
 from fac.testing.case import Subject, distance
 from fac.testing.nets import batch, linear, spec
-from fac.testing.ops import plain, starting_from
+from fac.testing.ops import forward_alone
 
 BACKENDS = ("reference", "torch", "onnx")
 WIDE = 40_000
@@ -54,12 +54,7 @@ def products(factor: float) -> Compiled:
     b = Builder()
     x, row = b.input("x", Type((N, WIDE))), b.input("row", Type((WIDE,)))
     forward = b.finish("forward", {"output": b.mul(x, row)})
-    evaluate, step, probe = (plain(name, (WIDE,), (WIDE,)) for name in ("evaluate", "step", "probe"))
-    return Compiled(
-        name="products", spec_hash="0" * 16, version="0", forward=forward, evaluate=evaluate, step=step, probe=probe,
-        state=(Slot("weight", (1,), False), Slot("row", (WIDE,), True)), sample=(WIDE,), output=(WIDE,),
-        classes=False, lr=0.1, initial=starting_from({"weight": np.ones(1), "row": np.full(WIDE, factor)}),
-    )  # fmt: skip
+    return forward_alone(forward, (WIDE,), (WIDE,), {"row": np.full(WIDE, factor)})
 
 
 @pytest.mark.usefixtures("two_threads")
