@@ -21,7 +21,7 @@ from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import Routing, ShortHand, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
-from fac.spec.layers import Layer, WeightedLayer
+from fac.spec.layers import Layer, ParametricLayer
 from fac.spec.model import ModelSpec
 
 MAX_ROUTES = 20_000
@@ -80,7 +80,7 @@ def _node(
     shapes: Mapping[str, Shape | None],
     origin: Path,
 ) -> Node:
-    trainable = not isinstance(layer, WeightedLayer) or layer.trainable
+    trainable = not isinstance(layer, ParametricLayer) or layer.trainable
     node = Node(name, layer, inputs, None, origin, trainable=trainable)
     known = [shape for shape in map(shapes.get, inputs) if shape is not None]
     if len(known) < len(inputs):

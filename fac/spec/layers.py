@@ -25,10 +25,14 @@ class Layer(Model):
         return (self.from_,) if isinstance(self.from_, str) else self.from_ or ()
 
 
-class WeightedLayer(Layer):
-    """A layer that multiplies with a weight: the only kind that feedback can go through or to."""
+class ParametricLayer(Layer):
+    """A layer with parameters, such as the scale of a normalisation."""
 
     trainable: bool = Field(True, description="False keeps the parameters at their initial values.")
+
+
+class WeightedLayer(ParametricLayer):
+    """A layer that multiplies with a weight: the only kind that feedback can go through or to."""
 
 
 class Loss(Model):
