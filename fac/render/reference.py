@@ -146,7 +146,9 @@ def _default(field: FieldInfo) -> str:
         return f"`{tag}`" if tag else ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
-    return "" if default == () else f"`{default}`"
+    if isinstance(default, tuple):
+        return f"`{list(default)}`" if default else ""
+    return f"`{default}`"
 
 
 def _values(schema: Mapping[str, Any], models: Mapping[str, Any]) -> str:
@@ -155,7 +157,9 @@ def _values(schema: Mapping[str, Any], models: Mapping[str, Any]) -> str:
     plain = [_plain(form, models, many=False) for form in forms if form.get("type") != "array"]
     found = list(dict.fromkeys(plain))
     for form in forms:
-        if form.get("type") == "array":
+        if form.get("type") == "array" and "prefixItems" in form:
+            found.append(_fixed(form["prefixItems"], models))
+        elif form.get("type") == "array":
             items = list(_forms(form["items"]))
             same = found and {_plain(item, models, many=False) for item in items} == set(found)
             them = " or ".join(dict.fromkeys(_plain(item, models, many=True) for item in items))
@@ -165,6 +169,15 @@ def _values(schema: Mapping[str, Any], models: Mapping[str, Any]) -> str:
         if _long(found)
         else " or ".join(found)
     )
+
+
+def _fixed(items: Sequence[Mapping[str, Any]], models: Mapping[str, Any], several: bool = False) -> str:
+    """A list of so many items as the schema has: `pair of whole numbers`."""
+    each = [" or ".join(_plain(form, models, many=True) for form in _forms(item)) for item in items]
+    word = ("pair" if len(each) == 2 else "list") + "s" * several
+    if len(set(each)) > 1:
+        return f"{word}: {', '.join(each)}"
+    return f"{word} of {each[0] if len(each) == 2 else f'{len(each)} {each[0]}'}"
 
 
 def _long(found: list[str]) -> bool:
@@ -187,6 +200,8 @@ def _plain(schema: Mapping[str, Any], models: Mapping[str, Any], many: bool) -> 
         return _model(models[schema["$ref"].rpartition("/")[2]], many)
     if "discriminator" in schema:
         return _family(set(schema["discriminator"]["mapping"]), many)
+    if schema.get("type") == "array" and "prefixItems" in schema:
+        return _fixed(schema["prefixItems"], models, several=True)
     if schema.get("type") == "array":
         return f"lists of {' or '.join(_plain(item, models, many=True) for item in _forms(schema['items']))}"
     if "const" in schema:

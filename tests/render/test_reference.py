@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from math import sqrt
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
+from pydantic import BaseModel, Field
 
 from fac import pipeline, source
 from fac.build.initial import draw
 from fac.pipeline import lowered
 from fac.program.tensors import Tensor
-from fac.render.reference import anchor, page
+from fac.render.reference import _table, anchor, page
 from fac.render.reference_texts import EXAMPLE, INITIAL_LAWS, LDFA_LEARN, WRITTEN
 from fac.spec.init import Init, Normal, Uniform
 
@@ -73,6 +75,27 @@ def values(title: str, key: str) -> str:
 )
 def test_values(title: str, key: str, expected: str) -> None:
     assert values(title, key) == expected
+
+
+class Window(BaseModel):
+    """What a kind with lists of fixed length has."""
+
+    kernel: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    padding: Literal["same"] | int | tuple[int, int] = (1, 2)
+    scales: tuple[float, float, float] | None = None
+    range: tuple[int, float] = (1, 0.5)
+    corners: tuple[tuple[int, int], ...] = ()
+
+
+def test_lists_of_fixed_length() -> None:
+    rows = [line.split(" | ")[:3] for line in _table(Window, own=True).splitlines()[2:]]
+    assert rows == [
+        ["| `kernel`*", "whole number ≥ 1 or pair of whole numbers ≥ 1", ""],
+        ["| `padding`", "`same` or whole number or pair of whole numbers", "`[1, 2]`"],
+        ["| `scales`", "list of 3 numbers", ""],
+        ["| `range`", "pair: whole numbers, numbers", "`[1, 0.5]`"],
+        ["| `corners`", "list of pairs of whole numbers", ""],
+    ]
 
 
 def test_every_key_says_what_it_takes() -> None:
