@@ -26,6 +26,8 @@ _WORDS = {
     "model-fields": "a mapping",
 }
 
+_MANY = {_WORDS["int"]: " whole numbers", _WORDS["float"]: " numbers", _WORDS["str"]: " texts"}
+
 # Schemas that stand around another one without changing what a spec may say there.
 _INNER = {
     "model": "schema",
@@ -107,6 +109,11 @@ class Schema:
                 return [self._at(c[0] if isinstance(c, tuple) else c) for c in self.node["choices"]]
         return [self]
 
+    def length(self) -> int | None:
+        """How many items a list has to have, each with a schema of its own; None if it may have any number."""
+        fixed = self.type == "tuple" and self.node.get("variadic_item_index") is None
+        return len(self.node["items_schema"]) if fixed else None
+
     def field_names(self) -> list[str]:
         """The keys of a model, as a spec writes them."""
         return [_alias(name, field) for name, field in self.node["fields"].items()]
@@ -148,6 +155,10 @@ class Schema:
             return [f"`{str(v).lower() if isinstance(v, bool) else v}`" for v in self.node["expected"]]
         if self.type == "tagged-union":
             return [f"a mapping with `{self.kinds()[0]}`"]
+        if (length := self.length()) is not None:
+            items = {word for i in range(length) for word in self.child(i)._words()}
+            of = _MANY.get(items.pop(), "") if len(items) == 1 else ""
+            return [f"a list of {length}{of}"]
         return [_WORDS.get(self.type, "another value")]
 
     def _leaves(self) -> Iterator[Schema]:

@@ -15,7 +15,7 @@ import pydantic
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, dotted, first
 from fac.spec import mending, words
 from fac.spec.core_schema import DISCRIMINATORS, Schema
-from fac.spec.remedies import remedy
+from fac.spec.remedies import length_remedy, remedy
 
 INVALID_VALUE = Rule("FAC102", "invalid-value")
 UNKNOWN_KEY = Rule("FAC103", "unknown-key")
@@ -102,6 +102,11 @@ def _descend(
         for e in here:
             yield _value_error(e, schema, data, path, outer)
         yield from _model(below, schema, data, path, outer)
+    elif isinstance(data, tuple) and (length := schema.length()) not in (None, len(data)):
+        takes = f"{words.name(path)} {words.count('takes', length, 'item')}"
+        yield INVALID_VALUE.at(
+            path, f"{takes}, has {len(data)}", help=length_remedy(outer, length, data, path)
+        )
     else:
         for e in here:
             # Counted after validation: the items that failed are missing, and reported already.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fac.diagnostics import Fix, Path
@@ -39,6 +39,21 @@ def remedy(schema: Schema, data: Any, path: Path) -> Remedy:
     if forms == {"tuple"}:
         return _list(schema.child(0), data, path)
     return _within(schema, data, path)
+
+
+def length_remedy(schema: Schema, length: int, items: Sequence[Any], path: Path) -> str:
+    """What to write instead of a list that has to have another length.
+
+    Args:
+        schema: see `remedy`.
+        length: that a list has to have there.
+        items: of the list that stands there.
+        path: of that place.
+    """
+    if len(items) == 1 and _fits(items[0], schema.forms()):
+        word = str(items[0])
+        return f"write `{word}` or `[{', '.join([word] * length)}]`"
+    return f"{words.name(path)} takes {schema.describe()}" if len(schema.forms()) > 1 else ""
 
 
 def _text(schema: Schema, forms: set[str], text: str, path: Path) -> Remedy:

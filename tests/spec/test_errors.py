@@ -36,6 +36,16 @@ class Residual(Model):
 Layer = Annotated[Union["Linear", "Relu", "Residual"], Field(discriminator="kind")]
 
 
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Window(Model):
+    """Keys as those of a convolution: one number for height and width, or two."""
+
+    kernel: Positive | tuple[Positive, Positive] = 1
+    padding: Literal["same"] | Annotated[int, Field(ge=0)] | tuple[int, int] = 0
+
+
 class Oja(Model):
     rule: Literal["oja"] = "oja"
     rate: float = 1.0
@@ -102,6 +112,7 @@ class Spec(Model):
     ] = ()
     schedule: Schedule = "constant"
     train: Train = Train()
+    window: Window = Window()
     scales: Annotated[dict[str, float], Field(default_factory=dict)]
     lr: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
     tag: Annotated[str, Field(min_length=1, max_length=3, pattern="^[a-z]*$")] = "a"
@@ -301,6 +312,49 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         {"train": [1]},
         ["FAC102 train: expected a mapping for `train`, found a list"],
     ),
+    "neither a number nor two": (
+        {"window": {"kernel": "a"}},
+        [
+            "FAC102 window.kernel: expected a whole number or a list of 2 whole numbers for `kernel`, found text `a`"
+        ],
+    ),
+    "one number in a list of two": (
+        {"window": {"kernel": [3]}},
+        ["FAC102 window.kernel: `kernel` takes 2 items, has 1 (write `3` or `[3, 3]`)"],
+    ),
+    "three numbers in a list of two": (
+        {"window": {"kernel": [1, 2, 3]}},
+        [
+            "FAC102 window.kernel: `kernel` takes 2 items, has 3"
+            " (`kernel` takes a whole number or a list of 2 whole numbers)"
+        ],
+    ),
+    "no number in a list of two": (
+        {"window": {"kernel": []}},
+        [
+            "FAC102 window.kernel: `kernel` takes 2 items, has 0"
+            " (`kernel` takes a whole number or a list of 2 whole numbers)"
+        ],
+    ),
+    "one text in a list of two": (
+        {"window": {"kernel": ["a"]}},
+        [
+            "FAC102 window.kernel: `kernel` takes 2 items, has 1"
+            " (`kernel` takes a whole number or a list of 2 whole numbers)"
+        ],
+    ),
+    "one of two numbers": (
+        {"window": {"kernel": [3, 0]}},
+        ["FAC102 window.kernel[1]: `kernel[1]` must be at least 1, is 0"],
+    ),
+    "a word beside a number and two": (
+        {"window": {"padding": "sam"}},
+        [
+            "FAC102 window.padding: expected `same`, a whole number or a list of 2 whole numbers for `padding`,"
+            " found text `sam` (did you mean `same`?)"
+        ],
+    ),
+    "only a list of two": ({"pair": [1]}, ["FAC102 pair: `pair` takes 2 items, has 1"]),
     "values of a mapping": (
         {"scales": {"a": "x", "b": 1}},
         ["FAC102 scales.a: expected a number for `a`, found text `x`"],
