@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from fac.step.ir import Origin, Phase, Value
 from fac_torch.statements import Statement
-from fac_torch.views import VIEWS, roots
+from fac_torch.views import is_view, roots
 
 
 def apart(lines: list[Statement], given_out: Container[Value]) -> list[Statement]:
     """The statements, with what is given out in memory of its own: later steps write into what it may be a view of."""
     found: list[Statement] = []
     for line in lines:
-        if line.kind in VIEWS and line.result is not None and line.result in given_out:
+        if is_view(line) and line.result is not None and line.result in given_out:
             view = Value(f"{line.result.name}.view", line.result.type)
             found.append(replace(line, result=view))
             line = Statement("clone", (view,), {}, line.result, line.origin)

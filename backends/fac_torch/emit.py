@@ -101,11 +101,12 @@ class Emitter:
     def __post_init__(self) -> None:
         function = self.function
         self.state = [v for v in function.inputs if v.name not in ("x", "y", "lr", "step")]
-        self.lines = schedule(_step(function)) if self.buffered else pure(function)
         self.host = host_scalars(function)
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
-        self.lines = [line for line in self.lines if line.result not in self.literals]
+        lines = statements(function) if self.buffered else pure(function)
+        lines = [line for line in lines if line.result not in self.literals]
+        self.lines = schedule(apart(lines, _given_out(function))) if self.buffered else lines
         self.layout = (
             layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
         )
@@ -166,13 +167,13 @@ class Emitter:
         arguments = tuple(self._argument(v) for v in line.operands)
         host = tuple(v in self.host for v in line.operands)
         settings = self.settings[_settings(line)] if line.kind in OPTIMISERS else ""
-        call = TEMPLATES[line.kind](Line(line, arguments, host, settings))
+        text = TEMPLATES[line.kind].text(Line(line, arguments, host, settings))
         if line.result is None:
-            return call.text
-        text, name = call.text, self.names[line.result]
-        if call.out and line.updates:
+            return text
+        name = self.names[line.result]
+        if line.updates:
             text = f"{text[:-1]}, out={self.names[line.updates[0]]})"
-        elif call.out and line.result in self.layout.places:
+        elif line.result in self.layout.places:
             text = f"{text[:-1]}, out=B.{name})"
         return f"{name} = {text}"
 
@@ -203,9 +204,10 @@ DOCS = {
 }
 
 
-def _step(function: Function) -> list[Statement]:
+def _given_out(function: Function) -> set[Value]:
+    """What a step makes beside new state."""
     state = {value.name for value in function.inputs}
-    return apart(statements(function), {value for name, value in function.outputs if name not in state})
+    return {value for name, value in function.outputs if name not in state}
 
 
 def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:

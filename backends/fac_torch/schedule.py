@@ -8,8 +8,8 @@ from heapq import heapify, heappop, heappush
 
 from fac.step.ir import Phase, Value
 from fac_torch.aside import keep_old_values
-from fac_torch.statements import Statement
-from fac_torch.storage import IN_PLACE
+from fac_torch.statements import Statement, is_buffered
+from fac_torch.templates import TEMPLATES, Memory
 from fac_torch.views import roots
 
 
@@ -96,7 +96,10 @@ def _write_through(lines: list[Statement]) -> list[Statement]:
     direct: dict[Statement, Statement] = {}
     for i, line in enumerate(lines):
         copy = copies.get(line.result) if line.result is not None else None
-        if copy is None or line.kind not in IN_PLACE or uses[copy.operands[1]] != 1:
+        # A scalar is a result of Python's own arithmetic, which writes nowhere.
+        if copy is None or not is_buffered(copy.operands[1]) or uses[copy.operands[1]] != 1:
+            continue
+        if TEMPLATES[line.kind].memory is not Memory.OVER:
             continue
         state = copy.operands[0]
         if last.get(state, -1) <= i:

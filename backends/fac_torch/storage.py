@@ -8,16 +8,8 @@ from math import prod
 from fac.step.ir import Value
 from fac.step.types import Batch
 from fac_torch.statements import Statement, is_buffered
-from fac_torch.views import VIEWS, roots
-
-IN_PLACE = frozenset(
-    {"add", "sub", "mul", "div", "neg", "sqrt", "clamp", "maximum", "minimum"}
-    | {"relu", "leaky_relu", "tanh", "sigmoid"}
-    | {"relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input", "gelu_input"}
-)
-"""Elementwise statements: the result may overwrite an operand of its own shape that nobody reads later."""
-FRESH = frozenset({"cast", "project", "clone"})
-"""Statements without an `out=` form."""
+from fac_torch.templates import TEMPLATES, Memory
+from fac_torch.views import roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +56,10 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
         dying.setdefault(i, []).append(value)
     for i, line in enumerate(lines):
         result, over = line.result, None
-        if result is not None and is_buffered(result) and not line.updates and line.kind not in VIEWS | FRESH:
+        memory = TEMPLATES[line.kind].memory
+        if result is not None and is_buffered(result) and not line.updates and memory.is_told:
             ends = [v for v in line.operands if v in places and last[v] == i and v not in shared]
-            over = next((v for v in ends if line.kind in IN_PLACE and v.type == result.type), None)
+            over = next((v for v in ends if memory is Memory.OVER and v.type == result.type), None)
             slot = places[over].slot if over is not None else _slot(size(result), slots, free)
             places[result] = Place(slot, result)
             if result not in last:

@@ -6,17 +6,19 @@ from collections.abc import Iterable
 
 from fac.step.ir import Value
 from fac_torch.statements import Statement
+from fac_torch.templates import TEMPLATES, Memory
 
-VIEWS = frozenset({"reshape", "broadcast_to"})
-"""Statements whose result may share the memory of their operand: all of it, in its order. No view is a part of a
-tensor, so that one with as many numbers has each at the same place."""
+
+def is_view(line: Statement) -> bool:
+    """Whether the result may share the memory of the first operand."""
+    return TEMPLATES[line.kind].memory is Memory.VIEW
 
 
 def roots(lines: Iterable[Statement]) -> dict[Value, Value]:
     """For each view the value whose memory it shares, which is no view itself."""
     found: dict[Value, Value] = {}
     for line in lines:
-        if line.kind in VIEWS and line.result is not None:
+        if is_view(line) and line.result is not None:
             operand = line.operands[0]
             found[line.result] = found.get(operand, operand)
     return found

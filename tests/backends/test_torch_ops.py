@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -19,8 +20,9 @@ from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
 from fac_torch import BACKEND, kernels
 from fac_torch.emit import Emitter
-from fac_torch.templates import TEMPLATES
-from tests.step.op_cases import SAMPLES, draw, function_of, x_of
+from fac_torch.statements import is_buffered
+from fac_torch.templates import TEMPLATES, Line, Memory
+from tests.step.op_cases import SAMPLES, concrete, draw, function_of, x_of
 
 DEVICES = BACKEND.devices()
 TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
@@ -77,6 +79,62 @@ def test_op(call: Call, buffered: bool, dtype: str, device: str) -> None:
         np.testing.assert_array_equal(found, expected)
     for name, value in state.items():
         np.testing.assert_array_equal(array_of(value), before[name], err_msg=f"{name} was overwritten")
+
+
+def shares(result: Any, *others: Any) -> bool:
+    """Whether a tensor lies in memory of the others."""
+
+    def memory(tensor: torch.Tensor) -> int:
+        return tensor.untyped_storage().data_ptr()
+
+    tensors = [a for a in others if isinstance(a, torch.Tensor)]
+    return isinstance(result, torch.Tensor) and memory(result) in map(memory, tensors)
+
+
+def called(call: Call, state: dict[str, Any], out: str | None = None) -> Any:
+    """What the template's line makes, by itself."""
+    emitter = Emitter(function_of(call, with_state, "forward"), False)
+    (line,) = emitter.lines
+    host = tuple(np.shape(state[v.name]) == () for v in line.operands)
+    text = TEMPLATES[line.kind].text(Line(line, tuple(v.name for v in line.operands), host))
+    names = {"torch": torch, "kernels": kernels, "math": math, "n": SAMPLES}
+    text = text if out is None else f"{text[:-1]}, out={out})"
+    with torch.inference_mode():
+        return eval(text, names | state | {"x": placed(x_of(), "float64", "cpu")})
+
+
+LITERALS = ("constant", "batch_size")
+WRITTEN = [c for c in CALLS if c.kind in TEMPLATES and c.kind not in LITERALS]
+
+
+@pytest.mark.parametrize("call", WRITTEN, ids=lambda call: call.id)
+def test_the_result_lives_where_the_template_says(call: Call) -> None:
+    """A wrong word for it is a wrong lifetime: memory that is written to while somebody is still to read it."""
+    memory = TEMPLATES[call.kind].memory
+    state = {name: placed(value, "float64", "cpu") for name, value in draw(call).items()}
+    expected = called(call, state)
+    if memory is not Memory.VIEW:
+        assert not shares(expected, *state.values())
+    if not memory.is_told or not is_buffered(Value("result", call.result)):
+        return
+    out = torch.full(concrete(call.result.shape), torch.nan, dtype=torch.float64)
+    made = called(call, state | {"out": out}, "out")
+    assert made.data_ptr() == out.data_ptr()
+    np.testing.assert_array_equal(array_of(made), array_of(expected))
+    if memory is Memory.OVER:
+        for name in (f"a{k}" for k, type in enumerate(call.operands) if type == call.result):
+            over = state | {name: state[name].clone()}
+            np.testing.assert_array_equal(array_of(called(call, over, name)), array_of(expected))
+
+
+def test_every_view_is_one_somewhere() -> None:
+    """A result that never shares memory with its operand need not keep it alive."""
+    viewed = set()
+    for call in WRITTEN:
+        state = {name: placed(value, "float64", "cpu") for name, value in draw(call).items()}
+        if shares(called(call, state), state.get("a0")):
+            viewed.add(call.kind)
+    assert viewed == {kind for kind, template in TEMPLATES.items() if template.memory is Memory.VIEW}
 
 
 def test_every_op_has_a_template() -> None:

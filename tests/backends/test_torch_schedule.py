@@ -111,6 +111,15 @@ def test_a_result_that_is_only_copied_into_a_state_is_written_there() -> None:
     assert [(entry.kind, entry.updates) for entry in order] == [("add", (W,))]
 
 
+def test_a_scalar_state_is_copied() -> None:
+    """Numbers are Python's own arithmetic, which makes a new tensor whatever it is told."""
+    count, following = Value("count", Type(())), Value("next", Type(()))
+    made = line("add", count, Value("one", Type(())), result=following, phase=Phase.FORWARD)
+    order = schedule([made, line("copy", count, following, updates=(count,), phase=Phase.UPDATE)])
+    assert kinds(order) == ["add", "copy"]
+    assert order[0].updates == ()
+
+
 def test_it_is_copied_if_the_old_value_is_read_later() -> None:
     """Writing at once would give the later reader the new value."""
     following, late = value("next"), value("late")

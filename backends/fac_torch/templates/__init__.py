@@ -1,0 +1,26 @@
+"""One line of torch per statement, by the kind of the op or of the kernel that stands for several.
+
+To add one: `"kind": Template(lambda line: f"torch.name({line.given})")` in the file of its family, and a family in
+the tuple below. `line.arguments` are the operands as they are written, `line["axes"]` is an attribute, `line.shape` the
+shape of the result. The second argument says where the result lives, once for the whole backend: `Memory.OUT` if the
+call has `out=` (the emitter writes it), `Memory.OVER` if that may be an operand (elementwise), `Memory.VIEW` if the
+result may be a view of the first operand; `Memory.FRESH`, the default, if torch allocates it. What takes more than a
+call of torch is a function of `kernels.py`: `kernel("name", "attribute", ...)`.
+"""
+
+from __future__ import annotations
+
+from fac_torch.templates.base import Line, Memory, Template
+from fac_torch.templates.elementwise import ELEMENTWISE
+from fac_torch.templates.losses import LOSSES
+from fac_torch.templates.products import PRODUCTS
+from fac_torch.templates.shapes import SHAPES
+from fac_torch.templates.updates import UPDATES
+
+__all__ = ["TEMPLATES", "Line", "Memory", "Template"]
+
+TEMPLATES: dict[str, Template] = {
+    kind: template
+    for family in (ELEMENTWISE, PRODUCTS, SHAPES, LOSSES, UPDATES)
+    for kind, template in family.items()
+}

@@ -1,0 +1,87 @@
+"""What a template is: how a statement of one kind is written, and what memory its result has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from fac.step.ir import Value
+from fac.step.types import Batch, Shape
+from fac_torch.statements import Statement
+
+
+class Memory(Enum):
+    """Where the result of a statement lives, which decides for how long its operands must.
+
+    A test holds each template against what torch really does.
+    """
+
+    FRESH = "fresh"
+    """In memory of its own, from torch: the call has no `out=`."""
+    OUT = "out"
+    """Where `out=` says, which may not be where an operand is."""
+    OVER = "over"
+    """Where `out=` says, and that may be where an operand of its own shape is: an elementwise call."""
+    VIEW = "view"
+    """Maybe where the first operand is: all of it, in its order. No view is a part of a tensor, so that one with as
+    many numbers has each at the same place."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a call takes `out=`."""
+        return self in (Memory.OUT, Memory.OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a template may ask: the statement, how operands are written, and which are plain Python numbers."""
+
+    statement: Statement
+    arguments: tuple[str, ...]
+    host: tuple[bool, ...]
+    settings: str = ""
+    """The name of the dictionary of the statement's attributes, for optimiser kernels."""
+
+    def __getitem__(self, attribute: str) -> object:
+        return self.statement.attributes[attribute]
+
+    @property
+    def result(self) -> Value:
+        """The value that the statement makes."""
+        assert self.statement.result is not None
+        return self.statement.result
+
+    @property
+    def shape(self) -> str:
+        """The result's shape as a tuple of Python."""
+        return python_shape(self.result.type.shape)
+
+    @property
+    def given(self) -> str:
+        """The operands, as arguments of a call."""
+        return ", ".join(self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One kind of statement: its line of torch, which ends in `)` if its result can be told where to go."""
+
+    text: Callable[[Line], str]
+    memory: Memory = Memory.FRESH
+
+
+def python_shape(shape: Shape) -> str:
+    """`(n, 512)`; n is the batch size in the emitted function."""
+    parts = [("n" if d.times == 1 else f"{d.times} * n") if isinstance(d, Batch) else str(d) for d in shape]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def kernel(name: str, *attributes: str, memory: Memory = Memory.OUT) -> Template:
+    """A function of the kernels module, which takes the operands and the values of these attributes."""
+
+    def text(line: Line) -> str:
+        values = [repr(line[a]) for a in attributes]
+        return f"kernels.{name}({', '.join([*line.arguments, *values])})"
+
+    return Template(text, memory)

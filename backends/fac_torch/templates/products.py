@@ -1,0 +1,32 @@
+"""Products of matrices, and what is made of them."""
+
+from __future__ import annotations
+
+from fac_torch.templates.base import Line, Memory, Template
+
+
+def turned(argument: str, transposed: object) -> str:
+    """A matrix, or its transposed view."""
+    return f"{argument}.T" if transposed else argument
+
+
+def matmul(line: Line) -> str:
+    """`torch.mm`."""
+    a, b = line.arguments
+    return f"torch.mm({turned(a, line['ta'])}, {turned(b, line['tb'])})"
+
+
+def addmm(line: Line) -> str:
+    """`torch.addmm`."""
+    bias, a, b = line.arguments
+    return f"torch.addmm({bias}, {turned(a, line['ta'])}, {turned(b, line['tb'])})"
+
+
+PRODUCTS: dict[str, Template] = {
+    "matmul": Template(matmul, Memory.OUT),
+    "addmm": Template(addmm, Memory.OUT),
+    "project": Template(
+        lambda line: f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
+    ),
+    "dot": Template(lambda line: f"kernels.dot({line.given})"),
+}

@@ -1,0 +1,59 @@
+"""Reductions over axes, and the same numbers in another shape or order."""
+
+from __future__ import annotations
+
+from fac_torch.templates.base import Line, Memory, Template
+
+
+def reduction(name: str) -> Template:
+    """A reduction over axes."""
+
+    def text(line: Line) -> str:
+        keep = ", keepdim=True" if line.statement.attributes.get("keep") else ""
+        return f"{name}({line.arguments[0]}, dim={line['axes']}{keep})"
+
+    return Template(text, Memory.OUT)
+
+
+def shaped(method: str) -> Template:
+    """A view of a tensor; a plain number fills a new tensor."""
+
+    def text(line: Line) -> str:
+        if line.host[0]:
+            return f"x.new_full({line.shape}, {line.arguments[0]})"
+        return f"{line.arguments[0]}.{method}({line.shape})"
+
+    return Template(text, Memory.VIEW)
+
+
+def iota(line: Line) -> str:
+    """0, 1, 2, ... in row-major order."""
+    if len(line.result.type.shape) == 1:
+        return f"torch.arange({line.shape[1:-2]}, device=x.device)"
+    return f"torch.arange(math.prod({line.shape}), device=x.device).view({line.shape})"
+
+
+SHAPES: dict[str, Template] = {
+    "sum": reduction("torch.sum"),
+    "mean": reduction("torch.mean"),
+    "max": reduction("torch.amax"),
+    "max_abs": reduction("kernels.max_abs"),
+    "norm": Template(
+        lambda line: (
+            f"kernels.norm({', '.join([*line.arguments, *['nonzero=True'] * bool(line['nonzero'])])})"
+        )
+    ),
+    "reshape": shaped("reshape"),
+    "broadcast_to": shaped("expand"),
+    # A copy, not a view: fused updates and `out=` kernels take what they are given for laid out row by row.
+    "transpose": Template(
+        lambda line: f"torch.permute_copy({line.arguments[0]}, {line['axes']})", Memory.OUT
+    ),
+    "iota": Template(iota),
+    "argmax": Template(lambda line: f"torch.argmax({line.arguments[0]}, dim=-1)"),
+    "uniform_bits": Template(
+        lambda line: (
+            f"kernels.uniform_bits({line.shape}, {line.given}, {line['first']}, {line['second']}, x.device)"
+        )
+    ),
+}
