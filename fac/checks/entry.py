@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from fac.checks.places import by_origin, has_weights, listed, short_hand, target, wired, written
+from fac.checks.places import by_origin, has_parameters, listed, short_hand, target, wired, written
 from fac.checks.ways import Between, Pair, between
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.declared import curve_of
@@ -88,7 +88,7 @@ def _moved(program: Program) -> list[list[Route]]:
     moved = []
     explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]
     for origin, routes in by_origin(explicit).items():
-        known = [r for r in routes if r.node in program.by_name and has_weights(program.by_name[r.node])]
+        known = [r for r in routes if r.node in program.by_name and has_parameters(program.by_name[r.node])]
         if known and written(program.spec, origin).at in program.by_name:
             moved.append(known)
     return moved

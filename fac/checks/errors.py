@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.flow import Flow
-from fac.checks.places import by_origin, head, learns, short_hand, target, wired, written
+from fac.checks.places import by_origin, head, short_hand, target, wired, written
 from fac.diagnostics import Diagnostic, Edit, Fix, Rule, Severity
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Program, Route
 
@@ -45,7 +45,7 @@ def unreached_parameter(program: Program) -> Iterator[Diagnostic]:
     # An error in a cycle is not missing for the layers below: the cycle is the finding.
     reached = flow.reached_from(flow.cyclic)
     for node in program.nodes:
-        if not learns(node) or node.name in reached:
+        if not node.learns or node.name in reached:
             continue
         if node.name not in program.readers:
             message = f"no error reaches `{node.name}`, because no layer reads it"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fac.checks.errors import dead
-from fac.checks.flow import Flow
 from fac.checks.places import by_origin, learning_of, listed, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.program.reading import ways

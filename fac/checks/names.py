@@ -8,7 +8,7 @@ from functools import cache, partial
 from itertools import chain
 from operator import itemgetter
 
-from fac.checks.places import Guess, has_weights, head, listed, short_hand, target, written
+from fac.checks.places import Guess, has_parameters, has_weights, head, listed, short_hand, target, written
 from fac.diagnostics import Diagnostic, Fix, Path, Rule
 from fac.program.globs import is_glob
 from fac.program.program import INPUT, LOSS, Block, Node, Program
@@ -122,21 +122,23 @@ def _hidden(name: str, within: str) -> tuple[str, str]:
 
 def _routes(program: Program) -> Iterator[Diagnostic]:
     weighted = [node.name for node in program.nodes if has_weights(node)]
+    parametric = [node.name for node in program.nodes if has_parameters(node)]
     sources = dict.fromkeys((LOSS, *program.subspace, *program.by_name))
     guess = Guess()
     for route in program.routes:
         if short_hand(program, route) is not None:
             continue
+        known, what = (weighted, "weights") if route.through else (parametric, "parameters")
         if route.node not in program.by_name and route.node in program.outputs:
-            inside = [name for name in weighted if name.startswith(f"{route.node}.")]
+            inside = [name for name in known if name.startswith(f"{route.node}.")]
             help = f"name a layer inside: {listed(inside, 'or')}" if inside else ""
             yield UNKNOWN_NAME.at(target(route), f"`{route.node}` is a block, and no layer", help=help)
         elif route.node not in program.by_name and (within := _inside(program, route.node)):
             message, help = _hidden(route.node, within)
             yield UNKNOWN_NAME.at(target(route), message, help=help)
         elif route.node not in program.by_name:
-            path, otherwise = target(route), "the layers with weights are {}" if weighted else ""
-            help, fix = guess.mended(path, route.node, weighted, otherwise)
+            path, otherwise = target(route), f"the layers with {what} are {{}}" if known else ""
+            help, fix = guess.mended(path, route.node, known, otherwise)
             yield UNKNOWN_NAME.at(path, f"no layer is called `{route.node}`", help=help, fix=fix)
         if route.through:
             continue

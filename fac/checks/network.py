@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import head, learns, wired
+from fac.checks.places import head, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -63,7 +63,7 @@ def unread_layer(program: Program) -> Iterator[Diagnostic]:
     if not wired(program):
         return
     for node in program.nodes[:-1]:
-        if node.name not in program.readers and not learns(node):
+        if node.name not in program.readers and not node.learns:
             message = f"no layer reads `{node.name}`"
             yield UNREAD_LAYER.at(head(node), message, help=f"name it in a `from:`, or remove `{node.name}`")
 
@@ -87,7 +87,7 @@ def empty_network(program: Program) -> Iterator[Diagnostic]:
     if not program.nodes:
         help = "a network has at least one: `- {kind: linear, name: logits, out: 10}`"
         yield EMPTY_NETWORK.at(("layers",), "the network has no layers", help=help)
-    elif all(node.shape is not None and not learns(node) for node in program.nodes):
+    elif all(node.shape is not None and not node.learns for node in program.nodes):
         help = "a `linear` layer has weights; `trainable: false` and `rule: shallow` freeze them"
         yield EMPTY_NETWORK.at(("layers",), "no layer of the network learns", help=help)
 

@@ -13,7 +13,7 @@ from fac.program.program import INPUT, Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import ShortHand
-from fac.spec.layers import WeightedLayer
+from fac.spec.layers import ParametricLayer, WeightedLayer
 from fac.spec.mending import respelt
 from fac.spec.updates import Setting
 
@@ -34,9 +34,9 @@ def has_weights(node: Node) -> bool:
     return isinstance(node.layer, WeightedLayer)
 
 
-def learns(node: Node) -> bool:
-    """Whether the layer has parameters that should move."""
-    return node.trainable and (has_weights(node) or bool(node.tensors))
+def has_parameters(node: Node) -> bool:
+    """Whether the layer is of a kind with parameters, be its shape known or not."""
+    return node.parametric or (node.shape is None and isinstance(node.layer, ParametricLayer))
 
 
 def wired(program: Program) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import copysign, exp, log
 
 from fac.checks.laws import Range, variance
-from fac.checks.places import head, learns, matrix_of, short_hand
+from fac.checks.places import head, matrix_of, short_hand
 from fac.checks.spread import Hop, Spread
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.program import Node, Program, Route
@@ -45,7 +45,7 @@ def error_out_of_proportion(program: Program) -> Iterator[Diagnostic]:
     See arXiv 1906.04554; arXiv 1502.01852.
     """
     spread = Spread(program)
-    errors = {n.name: e for n in program.nodes if learns(n) and (e := spread.errors.get(n.name)) is not None}
+    errors = {n.name: e for n in program.nodes if n.learns and (e := spread.errors.get(n.name)) is not None}
     if not errors:
         return
     largest = max(errors, key=lambda name: errors[name].low)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fac.checks.places import short_hand, target, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.program.flow import thawed
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.spec.feedback import ShortHand
@@ -58,10 +59,11 @@ def duplicate_route(program: Program) -> Iterator[Diagnostic]:
 def rule_without_routes(program: Program) -> Iterator[Diagnostic]:
     """A rule gives no layer a route, so the network learns by backpropagation.
 
-    The layer-wise rules (`fa`, `ldfa`) replace the pass through each weight but the first, because nobody needs the
-    error below it. The direct ones (`dfa`, `direct_ldfa`) feed each layer but the last, which the loss reaches exactly,
-    and `shallow` freezes the same layers. With a single layer of weights, nothing is left of any of them, and a
-    comparison between them would compare backpropagation with itself.
+    The layer-wise rules (`fa`, `ldfa`) replace the pass through each weight below which something learns, so not
+    that through the first: nobody needs the error below it. The direct ones (`dfa`, `direct_ldfa`) feed each layer
+    with parameters that the loss reaches only by crossing a weight, so not the last, which it reaches exactly;
+    `shallow` freezes these. With a single layer of weights, nothing is left of any of them, and a comparison between
+    them would compare backpropagation with itself.
 
     Bad:
 
@@ -88,16 +90,22 @@ def rule_without_routes(program: Program) -> Iterator[Diagnostic]:
             continue
         kind = kind_of("fac.rules", section)
         base: Path = ("feedback", index) if isinstance(feedback, tuple) else ("feedback",)
-        if not kind.changes or base in routed or kind.expand(section, program).frozen:
+        if not kind.changes or base in routed:
+            continue
+        # Where frozen layers are the reason, the rule says what holds once they learn.
+        meant = kind.expand(section, thawed(program))
+        if meant.routes or meant.frozen:
             continue
         yield RULE_WITHOUT_ROUTES.at(
             (*base, "rule"),
-            f"`{kind.name}` changes nothing here: {_why(program)}",
+            f"`{kind.name}` changes nothing here: {_why(program, kind.direct)}",
             help="add hidden layers, or use `rule: bp`, which means the same",
         )
 
 
-def _why(program: Program) -> str:
-    if len(program.weighted) == 1:
+def _why(program: Program, direct: bool) -> str:
+    if len(program.parametric) == 1:
         return f"`{program.weighted[0].name}` is the only layer with weights"
-    return "no layer with weights lies above another"
+    if direct:
+        return "no layer with parameters lies below one with weights"
+    return "no layer with weights lies above one with parameters"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from fac.checks.places import Guess, has_weights, short_hand, target, written
+from fac.checks.places import Guess, has_parameters, has_weights, short_hand, target, written
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
 from fac.program.globs import Names, is_glob
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Program, Route
+from fac.program.program import LOSS, Node, Program, Route
 from fac.spec.feedback import Subspace
 
 GLOB_MATCHES_NOTHING = Rule("FAC209", "glob-matches-nothing")
@@ -19,11 +19,12 @@ SEVERAL_ROUTES_AT_ONE_VALUE = Rule("FAC309", "several-routes-at-one-value", Seve
 
 
 def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
-    """A glob of the feedback section matches no layer with weights.
+    """A glob of the feedback section matches no layer that feedback can go through, or to.
 
-    Globs (`*`, `?`, `[ab]`) stand for several layers at once. Layers without weights never match, because feedback
-    goes through weights and to layers with weights. A rule that applies to no layer leaves backpropagation in
-    place, which a loss curve does not show.
+    Globs (`*`, `?`, `[ab]`) stand for several layers at once. Feedback goes through weights: `through:`, and the
+    `nodes` of layer-wise rules such as `fa`, match layers that multiply with a weight. It is brought to what learns:
+    `to:`, and the `nodes` of direct rules such as `dfa`, match layers with parameters, the gain of a normalisation
+    among them. A rule that applies to no layer leaves backpropagation in place, which a loss curve does not show.
 
     Bad, where the layers are `fc1`, `fc2` and `logits`:
 
@@ -33,23 +34,26 @@ def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
 
         feedback: {rule: fa, nodes: "fc*"}
     """
-    weighted = [node.name for node in program.nodes if has_weights(node)]
-    names, guess = Names(weighted), Guess()
-    for path, glob in program.unmatched:
+    guess = Guess()
+    for missed in program.unmatched:
+        fits, what = (has_parameters, "parameters") if missed.direct else (has_weights, "weights")
+        known = [node.name for node in program.nodes if fits(node)]
         # A layer whose shape is unknown is not in the program's list, and has a finding of its own.
-        if weighted and not names.matching(glob):
-            help, fix = guess.mended(path, glob, weighted, "the layers with weights are {}")
+        if known and not Names(known).matching(missed.glob):
+            help, fix = guess.mended(missed.path, missed.glob, known, f"the layers with {what} are {{}}")
             # What a glob should have matched is seldom one layer.
-            fix = None if is_glob(glob) else fix
-            yield GLOB_MATCHES_NOTHING.at(path, f"no layer with weights matches `{glob}`", help=help, fix=fix)
+            fix = None if is_glob(missed.glob) else fix
+            message = f"no layer with {what} matches `{missed.glob}`"
+            yield GLOB_MATCHES_NOTHING.at(missed.path, message, help=help, fix=fix)
 
 
 def route_without_weight(program: Program) -> Iterator[Diagnostic]:
-    """A route goes through, or to, a layer that has no weights.
+    """A route goes through a layer that multiplies with no weight, or to one that has no parameters.
 
-    A `through` route replaces the pass through a transposed weight; an activation has none, and its exact
-    derivative always stays. A `to` route names the layer that learns from it; the error enters at that layer's
-    site, which lies behind its activation, or where `at:` says.
+    A `through` route replaces the pass through a transposed weight. An activation has none, a normalisation has
+    parameters but multiplies unit by unit: their exact derivatives always stay. A `to` route names a layer that learns
+    from it, a normalisation for instance; the error enters at that layer's site, which lies behind its activation, or
+    where `at:` says.
 
     Bad:
 
@@ -63,24 +67,30 @@ def route_without_weight(program: Program) -> Iterator[Diagnostic]:
           routes:
             - {to: fc1, at: relu_1, matrix: {kind: random}}
     """
-    nearest = _weighted_below(program)
+    weighted = _nearest_below(program, has_weights)
+    parametric = _nearest_below(program, has_parameters)
     for route in program.routes:
         node = program.by_name.get(route.node)
-        if node is None or has_weights(node):
+        if node is None or (has_weights if route.through else has_parameters)(node):
             continue
-        message = (
-            f"`{route.node}` has no weights, so no feedback can go {'through' if route.through else 'to'} it"
-        )
-        below = nearest.get(route.node)
+        if route.through and has_parameters(node):
+            message = f"`{route.node}` has parameters, but no weight that feedback could replace"
+        elif route.through:
+            message = f"`{route.node}` has no weights, so no feedback can go through it"
+        else:
+            message = f"`{route.node}` has no parameters that could learn from an error brought to it"
+        below = weighted.get(route.node)
         help = f"name a layer with weights, such as `{below}`" if below else ""
+        if not route.through and below is None and (below := parametric.get(route.node)):
+            help = f"name a layer with parameters, such as `{below}`"
         yield ROUTE_WITHOUT_WEIGHT.at(target(route), message, help=help)
 
 
-def _weighted_below(program: Program) -> dict[str, str]:
-    """For each layer the nearest one with weights at it or below, following first inputs upwards from the data."""
+def _nearest_below(program: Program, fits: Callable[[Node], bool]) -> dict[str, str]:
+    """For each layer the nearest one at it or below that fits, following first inputs upwards from the data."""
     found: dict[str, str] = {}
     for name, node in program.by_name.items():
-        if has_weights(node):
+        if fits(node):
             found[name] = name
         elif node.inputs[0] in found:
             found[name] = found[node.inputs[0]]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.flow import Flow
 from fac.checks.places import by_origin, has_weights, matrix_of, short_hand, target
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.balance import weight_of
 from fac.program.declared import traits_of
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.program.reading import factors

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fac.checks.demands import Demand, demand
-from fac.checks.flow import Flow
-from fac.checks.places import by_origin, has_weights, learns, listed, short_hand, target, wired
+from fac.checks.places import by_origin, has_weights, listed, short_hand, target, wired
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.flow import Flow
 from fac.program.program import LOSS, Program, Route
 
 SEVERAL_ERROR_SOURCES = Rule("FAC352", "several-error-sources")
@@ -56,7 +56,7 @@ def several_error_sources(program: Program) -> Iterator[Diagnostic]:
     found: dict[Path, list[tuple[str, tuple[_Term, ...]]]] = {}
     for node in program.nodes:
         terms = sums[node.name]
-        if has_weights(node) and learns(node) and len(terms) > 1 and terms[0].route is not None:
+        if node.learns and len(terms) > 1 and terms[0].route is not None:
             found.setdefault(terms[0].route.origin, []).append((node.name, terms))
     for layers in found.values():
         terms = layers[0][1]

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, log, prod
 
-from fac.checks.flow import Flow
 from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
 from fac.program.declared import curve_of, traits_of
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program, Route
 from fac.program.reading import factors, ways

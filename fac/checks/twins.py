@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fac.checks.errors import dead
-from fac.checks.flow import Flow
 from fac.checks.places import by_origin, decides, learning_of, listed, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.program.reading import ways

@@ -14,10 +14,10 @@ from fac.checks.places import SHOWN, has_weights
 from fac.program.program import INPUT, Program
 
 BLOCK = 8192
-"""How many layers with weights one number stands for. Bounds the memory: there are two numbers for each layer."""
+"""How many layers one number stands for. Bounds the memory: there are two numbers for each layer."""
 
 Pair = tuple[str, str]
-"""A layer with weights, and one that may lie above it."""
+"""A layer with parameters, and one that may lie above it."""
 
 
 @dataclass(slots=True)
@@ -35,15 +35,17 @@ class Between:
 def between(program: Program, pairs: Iterable[Pair]) -> Mapping[Pair, Between]:
     """What lies between the two of each pair. For programs that are `wired`."""
     found = {pair: Between() for pair in pairs}
-    weighted = [node.name for node in program.nodes if has_weights(node)] if found else []
-    for start in range(0, len(weighted), BLOCK):
-        names = weighted[start : start + BLOCK]
+    lower = {low for low, _ in found}
+    marked = [n.name for n in program.nodes if n.name in lower or has_weights(n)] if found else []
+    for start in range(0, len(marked), BLOCK):
+        names = marked[start : start + BLOCK]
         bit = {name: 1 << place for place, name in enumerate(names)}
+        weighted = sum(bit[name] for name in names if has_weights(program.by_name[name]))
         below, above = _below(program, bit), _above(program, bit)
         for (low, high), way in found.items():
             own = bit.get(low, 0)
             way.joined |= bool(below[high] & own)
-            crossed = below[high] & above[low] & ~own
+            crossed = below[high] & above[low] & weighted & ~own
             if crossed:
                 way.first += tuple(islice(_named(crossed, names), SHOWN + 1 - len(way.first)))
                 way.last = names[crossed.bit_length() - 1]

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Literal
 
-from fac.checks.flow import Flow
 from fac.checks.places import SHOWN, by_origin, head, listed, matrix_of, short_hand, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.declared import curve_of, traits_of
+from fac.program.flow import Flow
 from fac.program.program import Node, Program, Route
 from fac.program.reading import stays_zero
 from fac.program.tensors import Tensor

@@ -15,10 +15,11 @@ from fac.feedback.normative import Normative
 from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
 from fac.feedback.random import unused as unused_mask
+from fac.program.flow import needed, thawed
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
 from fac.program.program import LOSS, Node, Program
-from fac.program.site import first_weighted, last_weighted, site_of
+from fac.program.site import site_of
 from fac.spec.feedback import AnyLearning, Fixed, Matrix, ShortHand, ThroughRoute, ToRoute
 from fac.spec.init import Init, Mask
 from fac.spec.train import Positive
@@ -88,15 +89,25 @@ class Shallow(ShortHand):
 
 
 def _layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
-    """Each weighted node but the first: those whose passed-on error somebody needs."""
-    first = first_weighted(program)
-    return (node for node in selected(program, rule.globs) if node.name not in first)
+    """Each weighted node whose passed-on error somebody needs, because something below it learns."""
+    wanted = needed(program)
+    return (node for node in selected(program, rule.globs) if not wanted.isdisjoint(node.inputs))
+
+
+def _below_weights(rule: ShortHand, program: Program) -> Iterator[Node]:
+    """Each parametric node from which some way to the loss crosses a weight."""
+    named = selected(program, rule.globs, direct=True)
+    return (node for node in named if node.name in program.crossing)
 
 
 def _direct(rule: ShortHand, program: Program) -> Iterator[Node]:
-    """Each weighted node but the last: those that the loss does not reach exactly anyway."""
-    last = last_weighted(program)
-    return (node for node in selected(program, rule.globs) if node.name not in last)
+    """The first of those at each site: one projection serves a layer and the norm behind it."""
+    fed = set[str]()
+    for node in _below_weights(rule, program):
+        site = site_of(program, node.name) or node.name
+        if site not in fed:
+            fed.add(site)
+            yield node
 
 
 def _pair(rule: Any) -> dict[str, Any]:
@@ -117,19 +128,19 @@ def expand_bp(rule: Backprop, program: Program) -> Expansion:
 
 
 def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
-    """`through` each weighted node but the first."""
+    """`through` each weighted node above something that learns."""
     matrix = Random(init=rule.init, learn=rule.learn, scale=rule.scale)
     return Expansion(tuple(_through(node, matrix) for node in _layerwise(rule, program)))
 
 
 def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
-    """From the loss `to` each weighted node but the last."""
+    """From the loss `to` each site below a weight."""
     matrix = Random(init=rule.init, learn=rule.learn, mask=rule.mask, scale=rule.scale)
     return Expansion(tuple(_to(node, matrix) for node in _direct(rule, program)))
 
 
 def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
-    """`through` each weighted node but the first, at rank min(rank, in, out)."""
+    """`through` each weighted node above something that learns, at rank min(rank, in, out)."""
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
     routes = []
     for node in _layerwise(rule, program):
@@ -140,7 +151,7 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
 
 
 def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
-    """From the loss `to` each weighted node but the last, at rank min(rank, outputs, units)."""
+    """From the loss `to` each site below a weight, at rank min(rank, outputs, units)."""
     routes = []
     for node in _direct(rule, program):
         site = program.by_name[site_of(program, node.name) or node.name]
@@ -151,26 +162,23 @@ def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
 
 def expand_shallow(rule: Shallow, program: Program) -> Expansion:
     """No routes; whatever is not next to the loss is frozen."""
-    return Expansion(frozen=tuple(node.name for node in _direct(rule, program)))
-
-
-def _unused(rule: ShortHand, program: Program, routed: Iterator[Node], skipped: str) -> Iterator[Unused]:
-    """`nodes` that name only layers to which the rule gives no route."""
-    named = selected(program, rule.globs)
-    if named and not any(routed):
-        yield Unused(
-            "nodes", f"where it names no layer but the {skipped}", "name other layers, or remove the section"
-        )
+    return Expansion(frozen=tuple(node.name for node in _below_weights(rule, program)))
 
 
 def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
-    """`nodes` that name only layers without weights below them."""
-    yield from _unused(rule, program, _layerwise(rule, program), "first, whose error nobody below needs")
+    """`nodes` that name only layers below which there is nothing to learn; frozen layers may learn one day."""
+    if selected(program, rule.globs) and not any(_layerwise(rule, thawed(program))):
+        yield _idle("where nobody needs the errors that these layers pass on: nothing below them can learn")
 
 
 def unused_direct(rule: ShortHand, program: Program) -> Iterator[Unused]:
     """`nodes` that name only layers next to the loss."""
-    yield from _unused(rule, program, _direct(rule, program), "last, which the loss reaches exactly")
+    if selected(program, rule.globs, direct=True) and not any(_below_weights(rule, program)):
+        yield _idle("where the loss reaches these layers without crossing a weight, and so exactly")
+
+
+def _idle(why: str) -> Unused:
+    return Unused("nodes", why, "name other layers, or remove the section")
 
 
 def unused_dfa(rule: DirectFeedbackAlignment, program: Program) -> Iterator[Unused]:
@@ -210,7 +218,9 @@ def _to(node: Node, matrix: Matrix) -> ToRoute:
 
 BP = RuleKind("bp", Backprop, expand_bp)
 FA = RuleKind("fa", FeedbackAlignment, expand_fa, unused=unused_layerwise, changes=True)
-DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_dfa, changes=True)
+DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_dfa, changes=True, direct=True)
 LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa, changes=True)
-DIRECT_LDFA = RuleKind("direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa, changes=True)
-SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct, changes=True)
+DIRECT_LDFA = RuleKind(
+    "direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa, changes=True, direct=True
+)
+SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct, changes=True, direct=True)

@@ -16,7 +16,6 @@ from fac.program.declared import traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program, Route
 from fac.program.reading import is_weight, learned, refresh_of, sends_weight
-from fac.program.site import last_weighted
 from fac.program.tensors import Tensor
 
 
@@ -64,8 +63,7 @@ class Balance:
 
 def hidden(program: Program) -> list[Node]:
     """Weighted nodes that learn and have other weighted nodes above them."""
-    last = last_weighted(program)
-    return [node for node in program.weighted if node.trainable and node.name not in last]
+    return [node for node in program.weighted if node.trainable and node.name in program.crossing]
 
 
 def balances(program: Program) -> Iterator[Balance]:

@@ -276,6 +276,8 @@ class RuleKind(Kind):
     expand: Callable[[Any, Program], Expansion]
     changes: bool = False
     """Whether it is meant to change something: FAC323 reports where it gives no layer a route, and freezes none."""
+    direct: bool = False
+    """Whether its `nodes` are layers with parameters, to which it brings errors; if not, those with weights."""
 
 
 @dataclass(frozen=True, slots=True)

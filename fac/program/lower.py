@@ -12,9 +12,9 @@ from typing import Any
 from fac import plugins
 from fac.diagnostics import FacError, Path, dotted
 from fac.plugins import PluginError, misuse
-from fac.program.globs import is_glob
+from fac.program.globs import Names, is_glob
 from fac.program.kinds import Facts, ShapeError
-from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace
+from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
 from fac.program.scopes import Scope
 from fac.program.site import site_of
 from fac.program.tensors import Role, Tensor
@@ -142,7 +142,7 @@ class _Written:
     program: Program
     routes: list[Route] = field(default_factory=list)
     subspaces: list[Subspace] = field(default_factory=list)
-    unmatched: list[tuple[Path, str]] = field(default_factory=list)
+    unmatched: list[Unmatched] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
     matches: int = 0
 
@@ -154,11 +154,14 @@ class _Written:
     def expand(self, section: ShortHand, origin: Path) -> None:
         """Add what a short-hand stands for."""
         self._count(1 + sum(map(is_glob, section.globs)), origin)
-        expansion = kind_of("fac.rules", section).expand(section, self.program)
+        kind = kind_of("fac.rules", section)
+        expansion = kind.expand(section, self.program)
+        names = _nameable(self.program, kind.direct)
         for index, glob in enumerate(section.globs):
-            if glob != "*" and not self.program.weighted_names.matching(glob):
+            if glob != "*" and not names.matching(glob):
                 one = isinstance(section.nodes, str)
-                self.unmatched.append(((*origin, "nodes") if one else (*origin, "nodes", index), glob))
+                path: Path = (*origin, "nodes") if one else (*origin, "nodes", index)
+                self.unmatched.append(Unmatched(path, glob, kind.direct))
         self.frozen.update(expansion.frozen)
         self.subspaces += (_subspace(self.program, s, origin) for s in expansion.subspaces)
         self._add(expansion.routes, origin)
@@ -175,9 +178,9 @@ class _Written:
                 self._add((route,), origin)
                 continue
             self._count(1, origin)
-            names = self.program.weighted_names.matching(glob)
+            names = _nameable(self.program, name == "to").matching(glob)
             if not names:
-                self.unmatched.append(((*origin, name), glob))
+                self.unmatched.append(Unmatched((*origin, name), glob, name == "to"))
             self._add((route.model_copy(update={name: node}) for node in names), origin)
 
     def _add(self, routes: Iterable[ThroughRoute | ToRoute], origin: Path) -> None:
@@ -208,11 +211,22 @@ def _few_groups(program: Program) -> None:
             )
 
 
-def selected(program: Program, globs: Sequence[str]) -> list[Node]:
-    """The weighted nodes that one of the globs names, in the order of the network."""
-    names = program.weighted_names
+def selected(program: Program, globs: Sequence[str], *, direct: bool = False) -> list[Node]:
+    """The weighted nodes that one of the globs names, in the order of the network.
+
+    Args:
+        program: whose nodes they are.
+        globs: as the `nodes` of a short-hand.
+        direct: all nodes with parameters, for rules that bring errors to layers (`RuleKind.direct`).
+    """
+    names = _nameable(program, direct)
     named = {name for glob in globs for name in names.matching(glob)}
-    return [node for node in program.weighted if node.name in named]
+    return [node for node in (program.parametric if direct else program.weighted) if node.name in named]
+
+
+def _nameable(program: Program, direct: bool) -> Names:
+    """The names that a glob may mean: feedback goes through weights, and to parameters."""
+    return program.parametric_names if direct else program.weighted_names
 
 
 def _subspace(program: Program, spec: SubspaceSpec, origin: Path) -> Subspace:
@@ -252,12 +266,14 @@ def _named(program: Program) -> tuple[Route, ...]:
 
 def _ends(program: Program, route: Route, prefix: str) -> Ends | None:
     node = program.by_name.get(route.node)
-    if node is None or node.weight is None or node.shape is None:
+    if node is None or node.shape is None:
         return None
     if route.through:
         weight = node.weight
+        if weight is None:
+            return None
         return Ends(prefix, weight.shape[0], prod(weight.shape[1:]), weight)
-    reads = program.dim(route.source)
+    reads = program.dim(route.source) if node.parametric else None
     site = None if route.site is None else program.by_name[route.site]
     if reads is None or site is None or site.shape is None:
         return None

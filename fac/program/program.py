@@ -11,9 +11,9 @@ from operator import itemgetter
 from fac.diagnostics import Path
 from fac.program.globs import Names
 from fac.program.policy import NO_POLICY, Policy
-from fac.program.tensors import Tensor
+from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
-from fac.spec.layers import Layer
+from fac.spec.layers import Layer, ParametricLayer
 from fac.spec.model import ModelSpec
 
 INPUT = "input"
@@ -51,8 +51,19 @@ class Node:
 
     @property
     def weighted(self) -> bool:
-        """Whether feedback can go through this node or to it."""
+        """Whether it multiplies with a weight, so that feedback can go through it."""
         return self.weight is not None
+
+    @property
+    def parametric(self) -> bool:
+        """Whether it has parameters, so that feedback can be brought to it."""
+        return any(tensor.role is Role.PARAMETER for tensor in self.tensors)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has parameters that should move, be its shape known or not."""
+        unknown = self.shape is None and isinstance(self.layer, ParametricLayer)
+        return self.trainable and (self.parametric or unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,16 @@ class Route:
     tensors: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A glob of the feedback section that names no layer that it could mean."""
+
+    path: Path
+    glob: str
+    direct: bool
+    """Whether layers with parameters would do, or else only those with weights."""
+
+
 @dataclass(frozen=True)
 class Program:
     """What `fac` knows of a spec before any op is written. Checks read this, `fac.build` makes ops of it."""
@@ -119,8 +140,7 @@ class Program:
     nodes: tuple[Node, ...]
     routes: tuple[Route, ...] = ()
     subspaces: tuple[Subspace, ...] = ()
-    unmatched: tuple[tuple[Path, str], ...] = ()
-    """Globs of the feedback section that name no weighted layer."""
+    unmatched: tuple[Unmatched, ...] = ()
     policy: Policy = NO_POLICY
     blocks: tuple[Block, ...] = ()
     """What is written out in `nodes` already: for messages, and for names that mean the output of a block."""
@@ -174,7 +194,7 @@ class Program:
 
     @cached_property
     def weighted(self) -> tuple[Node, ...]:
-        """The nodes that feedback can go through or to."""
+        """The nodes that feedback can go through."""
         return tuple(node for node in self.nodes if node.weighted)
 
     def shapes_read(self, node: Node) -> tuple[Shape, ...]:
@@ -190,15 +210,26 @@ class Program:
         return Names(node.name for node in self.weighted)
 
     @cached_property
-    def first_weighted(self) -> frozenset[str]:
-        """Weighted nodes below which no weighted node lies: see `fac.program.site`."""
-        return _extremes({node.name: node.inputs for node in self.nodes}, self.nodes)
+    def parametric(self) -> tuple[Node, ...]:
+        """The nodes that feedback can be brought to."""
+        return tuple(node for node in self.nodes if node.parametric)
 
     @cached_property
-    def last_weighted(self) -> frozenset[str]:
-        """Weighted nodes above which no weighted node lies: see `fac.program.site`."""
-        above = {node.name: tuple(r.name for r in self.readers.get(node.name, ())) for node in self.nodes}
-        return _extremes(above, self.nodes[::-1])
+    def parametric_names(self) -> Names:
+        """Their names, for globs."""
+        return Names(node.name for node in self.parametric)
+
+    @cached_property
+    def crossing(self) -> frozenset[str]:
+        """Nodes from whose output some way to the loss crosses a weight; the loss reaches the others exactly."""
+        leading, found = {self.output}, set[str]()
+        for node in reversed(self.nodes):
+            above = [reader for reader in self.readers.get(node.name, ()) if reader.name in leading]
+            if above:
+                leading.add(node.name)
+            if any(reader.weighted or reader.name in found for reader in above):
+                found.add(node.name)
+        return frozenset(found)
 
     @cached_property
     def array_names(self) -> Names:
@@ -233,14 +264,3 @@ class Program:
             source = self.subspace[source].of
         name = self.output if source == LOSS else source
         return name if name in self.by_name else None
-
-
-def _extremes(before: Mapping[str, tuple[str, ...]], order: tuple[Node, ...]) -> frozenset[str]:
-    beyond: dict[str, bool] = {INPUT: False}
-    found: set[str] = set()
-    for node in order:
-        past = any(beyond.get(name, False) for name in before[node.name])
-        if node.weighted and not past:
-            found.add(node.name)
-        beyond[node.name] = past or node.weighted
-    return frozenset(found)

@@ -41,14 +41,14 @@ class Subspace(Model):
 class ThroughRoute(Model):
     """The error that a layer passes to its input is F(d) in place of W^T d. All else stays exact."""
 
-    through: str = Field(description="The weighted layer, or a glob of several.")
+    through: str = Field(description="The layer with a weight, or a glob of several.")
     matrix: AnyMatrix = Field(description="The feedback operator F.")
 
 
 class ToRoute(Model):
     """The site of a layer receives F(source). What the layers above would have sent there is not computed."""
 
-    to: str = Field(description="The weighted layer that is fed, or a glob of several.")
+    to: str = Field(description="The layer with parameters that is fed, or a glob of several.")
     from_: str = Field("loss", alias="from", description="`loss`, a layer (its error), or a subspace.")
     matrix: AnyMatrix = Field(description="The feedback operator F.")
     at: str | None = Field(

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from fac.build.routing import Routing
 from fac.build.trace import Trace
-from fac.checks import flow, run_checks
-from fac.checks.flow import Flow
+from fac.checks import run_checks
 from fac.diagnostics import Diagnostic, Severity
+from fac.program import flow
+from fac.program.flow import Flow
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.spec.model import ModelSpec

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fac.checks.flow import Flow
-from fac.checks.places import has_weights, learns
+from fac.checks.places import has_weights
 from fac.checks.sources import route_skips_too_far, several_error_sources
 from fac.pipeline import load
+from fac.program.flow import Flow
 from fac.program.lower import lower
 from fac.program.program import Program, Route
 
@@ -116,7 +116,7 @@ def terms(of: Program, flow: Flow, name: str) -> set[tuple[str, str, bool]]:
 def test_sums(made: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
     of = program(*made, single_error_source=True)
     flow = Flow(of)
-    sums = {node.name: terms(of, flow, node.name) for node in of.nodes if has_weights(node) and learns(node)}
+    sums = {node.name: terms(of, flow, node.name) for node in of.nodes if node.learns}
     expected = {
         name for name, of_it in sums.items() if len(of_it) > 1 and any(routed for *_, routed in of_it)
     }

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fac.checks import flow, sources, ways
-from fac.checks.flow import Flow
+from fac.checks import sources, ways
 from fac.checks.places import SHOWN
 from fac.checks.ways import Between, between
+from fac.program import flow
+from fac.program.flow import Flow
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.spec.model import ModelSpec

@@ -115,7 +115,7 @@ def test_an_error_in_a_circle_is_drawn_and_named() -> None:
 def test_what_cannot_be_drawn_is_a_note() -> None:
     shown = topology(program("broken"))
     assert shown.notes == (
-        "`to: nope, from: loss` names no layer with weights",
+        "`to: nope, from: loss` names no layer with parameters",
         "`through: fc1` is not computed: nobody needs an error from `fc1` to the input: nothing there learns",
     )
     assert [r.name for r in shown.readings if r.operator is None] == ["tsak"]

@@ -354,10 +354,12 @@ def test_feedback_that_no_error_needs_is_not_used() -> None:
     frozen = tuple(
         layer | {"trainable": False} if layer["kind"] == "linear" else layer for layer in LAYERS[:2]
     )
-    made = program({"rule": "fa"}, (*frozen, LAYERS[2]))
+    written = {"routes": ({"through": "logits", "matrix": {"kind": "random"}},)}
+    made = program(written, (*frozen, LAYERS[2]))
     assert chains(made)["logits.feedback.B"] == "not used"
     data = show.as_json(made, lineage(made), cost(made, 2))
     assert [route["used"] for route in data["routes"]] == [False]
+    assert program({"rule": "fa"}, (*frozen, LAYERS[2])).routes == ()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fac.checks.errors import dead
-from fac.checks.flow import Flow
-from fac.checks.places import has_weights, learns
+from fac.checks.places import has_parameters, has_weights
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Node, Program, Route
 from fac.program.reading import made_from_weight
@@ -75,10 +75,14 @@ def _sound(program: Program) -> tuple[Program, list[str], list[Route]]:
     routes: list[Route] = []
     dropped: list[Route] = []
     for route in program.routes:
-        known_node = route.node in found and has_weights(found[route.node])
-        fits = known_node and (route.through or route.site in found)
-        (routes if fits else dropped).append(route)
-    notes += [f"`{_written(route)}` names no layer with weights" for route in dropped]
+        fits = has_weights if route.through else has_parameters
+        known_node = route.node in found and fits(found[route.node])
+        drawn = known_node and (route.through or route.site in found)
+        (routes if drawn else dropped).append(route)
+    notes += [
+        f"`{_written(route)}` names no layer with {'weights' if route.through else 'parameters'}"
+        for route in dropped
+    ]
     return replace(program, nodes=tuple(nodes), routes=tuple(routes)), notes, dropped
 
 
@@ -97,7 +101,7 @@ def _chains(program: Program) -> list[tuple[Node, ...]]:
             and len(program.readers.get(below, ())) == 1
             and below not in entered
             and node.name not in named
-            and not (below == INPUT and learns(node))
+            and not (below == INPUT and node.learns)
         )
         chain = ending.pop(below) if continues else []
         if not continues:
@@ -109,7 +113,7 @@ def _chains(program: Program) -> list[tuple[Node, ...]]:
 
 def _station(chain: tuple[Node, ...], alive: frozenset[str]) -> Station:
     error = any(node.name in alive for node in chain)
-    teachable = any(learns(node) for node in chain)
+    teachable = any(node.learns for node in chain)
     return Station((chain,), error=error, learns=error and teachable, starved=teachable and not error)
 
 
