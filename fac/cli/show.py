@@ -26,6 +26,7 @@ STDOUT = "-"
 @click.option(
     "--cost", is_flag=True, help="Multiply-adds, bytes, feedback words and memory, beside backprop."
 )
+@click.option("--all", "every", is_flag=True, help="Every layer by itself: blocks and equal copies unfolded.")
 @click.option("--after", metavar="PASS", help="Print the step function after a pass; `build` is before any.")
 @click.option("--batch", type=click.IntRange(min=1), help="Samples per step. Default: that of the spec.")
 @click.option(
@@ -49,6 +50,7 @@ def show(
     expand: bool,
     updates: bool,
     cost: bool,
+    every: bool,
     after: str | None,
     batch: int | None,
     overrides: tuple[str, ...],
@@ -72,6 +74,7 @@ def show(
     from fac.build.costs import cost as count
     from fac.render import expand as long_form
     from fac.render import show as render
+    from fac.render.blocks import Tree
     from fac.render.lineage import Lineage
 
     if (expand or after) and sum((expand, updates, cost, after is not None, as_json)) > 1:
@@ -84,13 +87,14 @@ def show(
         echo(render.step_after(program, after), nl=False)
         return
     counted = count(program, batch or program.spec.train.batch)
-    lineage = Lineage(program)
+    tree = Tree(program) if program.blocks and not (every or as_json) else None
+    lineage = Lineage(program, tree.sums if tree else frozenset())
     if as_json:
         echo(json_text(render.as_json(program, lineage, counted)))
         return
-    texts = [render.updates(lineage)] if updates else []
-    texts += [render.costs(counted)] if cost else []
-    echo("\n".join(texts or [render.layers(program, lineage, counted)]), nl=False)
+    texts = [render.updates(lineage, tree)] if updates else []
+    texts += [render.costs(counted, tree)] if cost else []
+    echo("\n".join(texts or [render.layers(program, lineage, counted, tree)]), nl=False)
 
 
 def draw(

@@ -63,12 +63,14 @@ Part = tuple[Value, Node | None]
 class Arrivals:
     """The errors of a step, read backwards."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, sums: frozenset[str] = frozenset()) -> None:
         """Build the step, without the passes that make it shorter: routes would lose ops that tell of them.
 
         Args:
             program: without findings of the severity `error`.
+            sums: layers without weights whose errors have lines of their own, where ways end.
         """
+        self.sums = sums
         routing, outputs, _ = routed(program)
         self.program, self.step = program, drop_dead(routing.trace.b.finish("step", outputs))
         self.routing, step = routing, self.step

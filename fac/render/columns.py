@@ -18,4 +18,4 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _numeric(entry: str) -> bool:
-    return entry[:1].isdigit() or entry in ("–", "-")
+    return entry[:1].isdigit() or entry in ("", "–", "-")

@@ -39,11 +39,18 @@ class Lineage(Arrivals):
 
     # -- ways ------------------------------------------------------------------------------------------------
 
-    def ways(self, error: Value) -> list[tuple[Way, tuple[str, ...]]]:
+    def error(self, name: str) -> Value | None:
+        """The error of what a layer makes; None if the step computes none."""
+        return self._error.get(name)
+
+    def ways(self, error: Value, node: str = "") -> list[tuple[Way, tuple[str, ...]]]:
         """The ways on which an error arrives, each with the joins that it passes before its first operator.
 
-        Each goes on to the loss or to a layer that learns: joins and frozen layers have no error of their own to tell.
+        Each goes on to the loss, to a layer that learns, or to one of `sums`: other joins and frozen layers have no
+        error of their own to tell. `node` is the layer of whose error they are told.
         """
+        if layer_of(error.name) in self.sums - {node}:
+            return [(Way((), (), error.name, error), ())]
         found: list[tuple[Way, tuple[str, ...]]] = []
         seen: set[tuple[tuple[int, ...], Value | None]] = set()
         queue: list[tuple[Way, Value, tuple[str, ...]]] = [(Way((), (), error.name, error), error, ())]
@@ -54,14 +61,14 @@ class Lineage(Arrivals):
                 found.append((whole, joins))
                 continue
             if not whole.operators:
-                joins += self._joins(value.name)
+                joins += tuple(join for join in self._joins(value.name) if join != node)
             passed = (*whole.operators, *(arrival.common.operators if arrival.common else ()))
             for way in (replace(way, operators=(*passed, *way.operators)) for way in arrival.ways):
                 known = tuple(map(id, way.operators)), way.value
                 if known in seen:  # a layer may read another one twice
                     continue
                 seen.add(known)
-                if way.value is None or self._told(way):
+                if way.value is None or layer_of(way.start) in self.sums or self._told(way):
                     found.append((way, joins))
                 else:
                     queue.append((way, way.value, joins))
@@ -109,7 +116,7 @@ class Lineage(Arrivals):
             if value not in seen:
                 seen.add(value)
                 queue += [way.value for way in self.arrival(value).ways if way.value is not None]
-        untold = seen - told
+        untold = seen - {error for error in told if layer_of(error.name) not in self.sums}
         return tuple(Update(v.name, self.arrival(v).chain) for v in self.made if v in untold)
 
     def arriving(self, tensor: Tensor) -> list[Value]:
@@ -135,7 +142,12 @@ class Lineage(Arrivals):
         others = [self._shown(v) for v in self._leaves(given, {Phase.GRADIENT}) if not self._is_error(v)]
         made = " x ".join((*(e.name for e in errors), *others))
         chain.append(made if others else f"sum of {made}")
-        chain += (label for error in errors for label in self.arrival(error).chain)
+        chain += (
+            label
+            for error in errors
+            if layer_of(error.name) not in self.sums
+            for label in self.arrival(error).chain
+        )
         return Update(tensor.name, tuple(chain), settings=settings)
 
     def moves(self, tensor: Tensor) -> str:

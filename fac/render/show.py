@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fac.build.costs import Cost, StepCost
+from fac.build.costs import Cost, LayerCost, StepCost
 from fac.build.functions import all_tensors, build_step
 from fac.build.transport import Transport, transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
-from fac.program.program import Node, Program, Route, Subspace
+from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.render.arrivals import Way, layer_of
+from fac.render.blocks import Head, Row, Run, Tree, calling, kind
 from fac.render.columns import columns
 from fac.render.lineage import Lineage, Update
 from fac.render.operators import Owner, learning, symbols
@@ -27,44 +28,91 @@ SHOWN = 4
 """Names of tensors that one line lists, and layers on one way."""
 
 
-def layers(program: Program, lineage: Lineage, cost: Cost) -> str:
-    """The table of weighted layers, and one line that sums up."""
-    rows = [_row(program, lineage, node) for node in program.weighted]
-    transporting = ", ".join(transport(program).layers(program)) or "none"
+def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = None) -> str:
+    """The table of layers with parameters, and one line that sums up.
+
+    Args:
+        program: without findings of the severity `error`.
+        lineage: of the program.
+        cost: of its step.
+        tree: of the program, where layers shall stand under their blocks; without it they stand one by one.
+    """
+    known = {node.name: [_row(program, lineage, node)] for node in program.nodes if node.tensors}
+    rows = _listed(tree, known, lambda run: _block_row(lineage, run))
+    carrying = transport(program).layers(program)
+    transporting = ", ".join(tree.globs(carrying) if tree else carrying) or "none"
     facts = [
         f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
         f"weight transport: {transporting}",
     ]
-    lines = (*_settings(program, lineage), "     ".join(facts))
+    lines = (*_settings(program, lineage, tree), "     ".join(facts))
     return "".join((columns(HEADER, rows), *(f"\n {line}" for line in lines), "\n"))
 
 
-def updates(lineage: Lineage) -> str:
-    """One line per tensor: the operators that its update comes from, back to an error with its own line."""
-    found = (*lineage.updates, *lineage.errors)
-    width = max(len(update.name) for update in found)
-    return "".join(f" {u.name:<{width}}  {_chain(u)}\n" for u in found)
+def updates(lineage: Lineage, tree: Tree | None = None) -> str:
+    """One line per tensor: the operators that its update comes from, back to an error with its own line.
+
+    `tree`: see `layers`.
+    """
+    found = [(u.name, _chain(u)) for u in (*lineage.updates, *lineage.errors)]
+    if tree is not None:
+        owners = {tensor.name: node.name for node in tree.program.nodes for tensor in node.tensors}
+        owners |= {tensor.name: route.node for route in tree.program.routes for tensor in route.tensors}
+        sums = {layer_of(name): (name, chain) for name, chain in found if layer_of(name) in tree.sums}
+        known: dict[str, list[Row]] = {}
+        for row in found:
+            if row not in sums.values():
+                known.setdefault(owners.get(row[0], layer_of(row[0])), []).append(row)
+
+        def head(run: Run) -> Row:
+            return sums.get(calling(run), (calling(run), kind(run)))
+
+        found = [(name, chain) for name, chain in _listed(tree, known, head)]
+    width = max(len(name) for name, _ in found)
+    return "".join(f" {name:<{width}}  {chain}".rstrip() + "\n" for name, chain in found)
 
 
-def costs(cost: Cost) -> str:
-    """Multiply-adds by phase, bytes and feedback words per layer, and the totals beside backprop's."""
+def costs(cost: Cost, tree: Tree | None = None) -> str:
+    """Multiply-adds by phase, bytes and feedback words per layer, and the totals beside backprop's.
+
+    `tree`: see `layers`. A block and a run of copies have the sums of what stands in them.
+    """
     step, backprop = cost.step, cost.backprop
     header = (f"batch {cost.batch}", *map(str, PHASES), "bytes", "feedback words")
-    rows: list[tuple[str, ...]] = []
-    for layer in step.layers:
-        if layer.total != Tally():
-            macs = (layer.phases.get(phase, Tally()).macs for phase in PHASES)
-            rows.append((layer.name, *map(number, (*macs, layer.total.bytes, layer.total.words))))
-    for name, whole in (("total", step), ("backprop", backprop)):
-        macs = (whole.macs(phase) for phase in PHASES)
-        rows.append((name, *map(number, (*macs, whole.total.bytes, whole.total.words))))
+    tallied = {layer.name: layer for layer in step.layers}
+
+    def row(name: str, found: Iterable[LayerCost]) -> Row:
+        some = list(found)
+        total = sum((layer.total for layer in some), Tally())
+        macs = (sum(layer.phases.get(phase, Tally()).macs for layer in some) for phase in PHASES)
+        return (name, *map(number, (*macs, total.bytes, total.words)))
+
+    def head(run: Run) -> Row:
+        name = f"{calling(run)}, {len(run)} x" if len(run) > 1 else calling(run)
+        return row(name, (tallied[node.name] for part in run for node in part.nodes if node.name in tallied))
+
+    sums = tree.sums if tree else ()
+    known = {
+        layer.name: [row(f"{layer.name} (sum)" if layer.name in sums else layer.name, (layer,))]
+        for layer in step.layers
+        if layer.total != Tally()
+    }
+    rows = [*_listed(tree, known, head), row("total", step.layers), row("backprop", backprop.layers)]
     facts = [
         f"backward multiply-adds: {number(step.backward_macs)}, backprop {number(backprop.backward_macs)}, "
         f"ratio {cost.backward_ratio:.3f}",
         f"peak memory: {binary(step.peak_bytes)}, backprop {binary(backprop.peak_bytes)}",
     ]
     return "\n".join((columns(header, rows), *(f" {fact}" for fact in facts), ""))
+
+
+def _listed(tree: Tree | None, known: Mapping[str, Sequence[Row]], head: Head) -> list[Row]:
+    """The rows of layers, as the tree has them, and those of what is no layer."""
+    if tree is None:
+        return [row for rows in known.values() for row in rows]
+    others = (row for name, rows in known.items() if name not in tree.program.by_name for row in rows)
+    return [*tree.rows(known, head), *others]
 
 
 def step_after(program: Program, name: str) -> str:
@@ -89,6 +137,7 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
         "spec": program.spec.name,
         "parameters": sum(t.size for node in program.nodes for t in node.tensors),
         "layers": [_layer_data(program, lineage, node) for node in program.nodes],
+        "blocks": [_block_data(block) for block in program.blocks],
         "subspaces": [_subspace_data(lineage, subspace) for subspace in program.subspaces],
         "routes": [_route_data(lineage, route, found) for route in program.routes],
         "weight_transport": found.layers(program),
@@ -124,21 +173,41 @@ def _chain(update: Update) -> str:
     return " <- ".join(("", *update.chain)).lstrip() if update.chain else update.still
 
 
-def _row(program: Program, lineage: Lineage, node: Node) -> tuple[str, ...]:
+def _row(program: Program, lineage: Lineage, node: Node) -> Row:
     facts = _layer_data(program, lineage, node)
-
-    def joined(word: Callable[[dict[str, Any]], str]) -> str:
-        return " + ".join(" <- ".join(_short(map(word, (a, *a["above"])))) for a in facts["error"]) or "-"
-
+    output = "x".join(map(str, facts["output"]))
     return (
         node.name,
         facts["kind"],
-        "x".join(map(str, facts["output"])),
+        output,
         str(facts["parameters"]),
+        *_arrived(facts["error"]),
+        facts["update"],
+    )
+
+
+def _block_row(lineage: Lineage, run: Run) -> Row:
+    """Over the layers of a block or of a run of copies: their parameters in all, and the error of a sum."""
+    shape = next(reversed(list(run[0].nodes))).shape or ()
+    size = sum(tensor.size for part in run for node in part.nodes for tensor in node.tensors)
+    own = run[0].own
+    error = None if own is None else lineage.error(own.name)
+    cells = ("", "", "")
+    if own is not None and error is not None:
+        cells = _arrived([_arrival(lineage, *way) for way in lineage.ways(error, own.name)])
+    return (calling(run), kind(run), "x".join(map(str, shape)), str(size), *cells, "")
+
+
+def _arrived(error: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
+    """What errors come from, through which operators, and of what rank."""
+
+    def joined(word: Callable[[dict[str, Any]], str]) -> str:
+        return " + ".join(" <- ".join(_short(map(word, (a, *a["above"])))) for a in error) or "-"
+
+    return (
         joined(_from),
         joined(lambda hop: str(hop["operator"])),
         joined(lambda hop: f"{hop['rank']}/{hop['full_rank']}" if hop["rank"] else "-"),
-        facts["update"],
     )
 
 
@@ -152,7 +221,7 @@ def _from(hop: dict[str, Any]) -> str:
     return f"{hop['from']} via {', '.join(hop['via'])}" if hop.get("via") else str(hop["from"])
 
 
-def _settings(program: Program, lineage: Lineage) -> Iterator[str]:
+def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator[str]:
     """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`."""
     usual = kind_of("fac.updates", program.spec.update).name
     found: dict[str, list[str]] = {}
@@ -161,6 +230,7 @@ def _settings(program: Program, lineage: Lineage) -> Iterator[str]:
         if moves != usual:
             found.setdefault(moves, []).append(tensor.name)
     for moves, names in found.items():
+        names = tree.globs(names) if tree else names
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{moves}: {', '.join(names[:SHOWN])}{more}"
 
@@ -208,6 +278,15 @@ def _hop(lineage: Lineage, owner: Owner) -> dict[str, Any]:
 
 def _learned(lineage: Lineage, owner: Route | Subspace) -> list[str]:
     return [tensor.name for tensor in owner.tensors if tensor.name in lineage.outputs]
+
+
+def _block_data(block: Block) -> dict[str, Any]:
+    return {
+        "name": block.name,
+        "kind": kind_of("fac.layers", block.layer).name,
+        "inputs": list(block.inputs),
+        "output": block.output,
+    }
 
 
 def _subspace_data(lineage: Lineage, subspace: Subspace) -> dict[str, Any]:

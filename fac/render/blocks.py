@@ -1,0 +1,224 @@
+"""The layers of a program as a tree, in which equal copies of what a block repeats are told once.
+
+Copies are equal if their layers, routes and all that is said of them are, where a name is told by how many copies
+away it stands, and what a copy reads by its place among what it reads. What reads the last copy is no copy: it is equal
+to the others if its layers and routes are, and what else is said of it stands below them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from fac.program.lower import kind_of
+from fac.program.program import Block, Node, Program, Route
+
+INDENT = "  "
+WORD = re.compile(r"[^\s(),]+")
+Row = tuple[str, ...]
+Rows = Mapping[str, Sequence[Row]]
+"""What a table says of layers, by their names; the first cell of each row is a name."""
+Run = tuple["Part", ...]
+"""Equal copies, one behind the other; or one block."""
+Head = Callable[[Run], Row]
+"""What a table says of a run."""
+
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """A layer, a block, or one of the copies (or branches) of a block's body."""
+
+    name: str
+    block: Block | None = None
+    own: Node | None = None
+    """The layer; of a block the sum that bears its name."""
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    @property
+    def copies(self) -> bool:
+        """Whether its parts are copies."""
+        return bool(self.parts) and list(self.parts) == [f"{self.name}.{i}" for i in range(len(self.parts))]
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """All layers in it, in their order."""
+        for part in self.parts.values():
+            yield from part.nodes
+        if self.own is not None:
+            yield self.own
+
+
+class Tree:
+    """The parts of a program, and which of them are equal."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.blocks = {block.name: block for block in reversed(program.blocks)}
+        self.top: dict[str, Part] = {}
+        for node in program.nodes:
+            part = self._opened(node.name if node.name in self.blocks else node.scope)
+            if node.name in self.blocks and part is not None:
+                part.own = node
+            else:
+                (self.top if part is None else part.parts).setdefault(node.name, Part(node.name, own=node))
+
+    @cached_property
+    def sums(self) -> frozenset[str]:
+        """The layers that bear the name of a block."""
+        return frozenset(node.name for node in self.program.nodes if node.name in self.blocks)
+
+    def rows(self, rows: Rows, head: Head) -> Iterator[Row]:
+        """Rows of a table: under the head of each block and of each run of copies the rows of its layers.
+
+        Args:
+            rows: what the table says of each layer.
+            head: the row above the layers of a run.
+        """
+        return self._rows(self.top.values(), rows, head, "")
+
+    def runs(self, block: Part, rows: Rows, head: Head) -> list[Run]:
+        """The copies of a block, equal ones together."""
+        copies = list(block.parts.values())
+        found: list[list[Part]] = []
+        before: tuple[Hashable, Hashable] | None = None
+        for copy in copies:
+            relative = _Relative(copy)
+            sign = self._made(copy, relative), _said(copy, rows, head, relative)
+            if before is not None and (sign == before or (sign[0] == before[0] and copy is copies[-1])):
+                found[-1].append(copy)
+            else:
+                found.append([copy])
+            before = sign
+        return list(map(tuple, found))
+
+    def globs(self, names: Iterable[str]) -> list[str]:
+        """Names of layers, those in all copies of a body as one: `block.*.fc1`."""
+        known = dict.fromkeys(names)
+        for block in self.program.blocks:
+            part = self._opened(block.name)
+            if part is None or not part.copies:
+                continue
+            inside = re.compile(rf"{re.escape(block.name)}\.(\d+)(?=\.|$)")
+            found: dict[str, set[str]] = {}
+            for name in known:
+                if hit := inside.match(name):
+                    found.setdefault(f"{block.name}.*{name[hit.end() :]}", set()).add(hit[1])
+            whole = {glob for glob, copies in found.items() if len(copies) == len(part.parts)}
+            known = dict.fromkeys(
+                glob if (glob := inside.sub(f"{block.name}.*", name, count=1)) in whole else name
+                for name in known
+            )
+        return list(known)
+
+    def _opened(self, scope: str) -> Part | None:
+        """The block or copy of that name, made where it is not there yet; None for the network itself."""
+        if not scope:
+            return None
+        block = self.blocks.get(scope)
+        around = self._opened(block.scope if block else scope.rpartition(".")[0])
+        parts = self.top if around is None else around.parts
+        return parts.setdefault(scope, Part(scope, block))
+
+    def _rows(self, parts: Iterable[Part], rows: Rows, head: Head, indent: str) -> Iterator[Row]:
+        for part in parts:
+            if not part.parts:
+                yield from (_indented(row, indent) for row in rows.get(part.name, ()))
+            elif part.copies and part.own is None:
+                yield from self._copies(part, rows, head, indent)
+            else:
+                yield from self._run((part,), rows, head, indent)
+
+    def _copies(self, block: Part, rows: Rows, head: Head, indent: str) -> Iterator[Row]:
+        for run in self.runs(block, rows, head):
+            yield from self._run(run, rows, head, indent)
+
+    def _run(self, run: Run, rows: Rows, head: Head, indent: str) -> Iterator[Row]:
+        inside = self._inside(run[0], rows, head, indent + INDENT)
+        if not inside:
+            return
+        yield _indented(head(run), indent)
+        yield from inside
+        if len(run) > 1:
+            known, last = set(map(_Relative(run[0]).text, inside)), _Relative(run[-1])
+            others = self._inside(run[-1], rows, head, indent + INDENT)
+            yield from (row for row in others if last.text(row) not in known)
+
+    def _inside(self, part: Part, rows: Rows, head: Head, indent: str) -> list[Row]:
+        parts = part.parts.values()
+        inside = (
+            self._copies(part, rows, head, indent) if part.copies else self._rows(parts, rows, head, indent)
+        )
+        return [*inside, *(_indented(row, indent) for row in rows.get(part.name, ()))]
+
+    def _made(self, copy: Part, relative: _Relative) -> Hashable:
+        """Layers and routes."""
+        return tuple(self._facts(node, relative) for node in copy.nodes)
+
+    def _facts(self, node: Node, relative: _Relative) -> Hashable:
+        routes = tuple(
+            (route.matrix, route.through, route.add, *map(relative.name, (route.source, route.site or "")))
+            for route in self._routes.get(node.name, ())
+        )
+        groups = tuple(self.program.grouped.get(tensor.name) for tensor in node.tensors)
+        unnamed = node.layer.model_copy(update={"name": None, "from_": None})
+        return unnamed, node.shape, node.trainable, tuple(map(relative.name, node.inputs)), routes, groups
+
+    @cached_property
+    def _routes(self) -> Mapping[str, Sequence[Route]]:
+        found: dict[str, list[Route]] = {}
+        for route in self.program.routes:
+            found.setdefault(route.node, []).append(route)
+        return found
+
+
+class _Relative:
+    """Names as a copy sees them: equal for copies that stand in one another's place."""
+
+    def __init__(self, copy: Part) -> None:
+        block, _, index = copy.name.rpartition(".")
+        self.block, self.index = f"{block}.", int(index)
+        nodes = list(copy.nodes)
+        own = {node.name for node in nodes}
+        read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in own)
+        self.read = {name: f"<{place}>" for place, name in enumerate(read)}
+
+    def name(self, name: str) -> str:
+        """A name by its place among what the copy reads, or by how many copies away it stands."""
+        if name in self.read:
+            return self.read[name]
+        index, dot, rest = name.removeprefix(self.block).partition(".")
+        if not name.startswith(self.block) or not index.isdecimal():
+            return name
+        return f"<{int(index) - self.index:+}>{dot}{rest}"
+
+    def text(self, row: Row) -> str:
+        """A row with all names in it so told."""
+        return WORD.sub(lambda found: self.name(found[0]), "\n".join(row))
+
+
+def _said(copy: Part, rows: Rows, head: Head, relative: _Relative) -> Hashable:
+    """All rows that there are of a copy, were each layer and block told by itself."""
+    parts = [copy]
+    for part in parts:
+        parts += part.parts.values()
+    heads = (head((part,)) for part in parts if part.parts)
+    return tuple(map(relative.text, (*heads, *(row for part in parts for row in rows.get(part.name, ())))))
+
+
+def calling(run: Run) -> str:
+    """What a run is called: `block.0 ... block.7`."""
+    return run[0].name if len(run) == 1 else f"{run[0].name} ... {run[-1].name}"
+
+
+def kind(run: Run) -> str:
+    """`8 x`, or the kind of a block; nothing for one copy."""
+    if len(run) > 1:
+        return f"{len(run)} x"
+    block = run[0].block
+    return "" if block is None else str(kind_of("fac.layers", block.layer).name)
+
+
+def _indented(row: Row, indent: str) -> Row:
+    return (indent + row[0], *row[1:])
