@@ -98,7 +98,7 @@ class Tree:
         known = dict.fromkeys(names)
         for block in self.program.blocks:
             part = self._opened(block.name)
-            if part is None or not part.copies:
+            if part is None or not part.copies or len(part.parts) == 1:
                 continue
             inside = re.compile(rf"{re.escape(block.name)}\.(\d+)(?=\.|$)")
             found: dict[str, set[str]] = {}
