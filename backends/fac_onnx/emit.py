@@ -9,7 +9,7 @@ from onnx import ModelProto, checker, helper, shape_inference
 
 from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars
-from fac.step.types import Dim, DType, numel
+from fac.step.types import Batch, Dim, DType, Shape, numel
 from fac_onnx.fuse import Gemm, Line, fuse
 from fac_onnx.graph import BOOL, DOUBLE, FLOAT, INT64, UINT32, Graph, info
 from fac_onnx.templates import TEMPLATES
@@ -48,6 +48,8 @@ class Emitter:
         self.names: dict[Value, str] = {}
         self.casts: dict[tuple[str, int], str] = {}
         self.counts: dict[tuple[int, bool], str] = {}
+        self.twins: dict[object, tuple[str, ...]] = {}
+        """All outputs of nodes that make the results of several ops, by what they are made of."""
         self.outputs: list[str] = []
         self.copies: list[tuple[Value, str]] = []
         """Outputs that need a node of their own: another output's value, or an input."""
@@ -160,6 +162,7 @@ class Emitter:
     def samples(self, times: int = 1, *, vector: bool = False) -> str:
         """`times * N` as INT64, read off the batch; a vector of length 1 if asked."""
         key = (times, vector)
+        extra: dict[str, Any]
         if key not in self.counts:
             shape = (1,) if vector else ()
             if times > 1:
@@ -173,6 +176,18 @@ class Emitter:
             name = self.graph.unique(f"{times}N" if times > 1 else "N")
             self.counts[key] = self.graph.node(node, inputs, name, INT64, shape, **extra)
         return self.counts[key]
+
+    def target(self, op: Op, shape: Shape) -> str:
+        """A shape as a vector of INT64, computed where it depends on N."""
+        if not any(isinstance(dim, Batch) for dim in shape):
+            return self.graph.constant(list(shape), INT64)
+        parts = [
+            self.samples(dim.times, vector=True)
+            if isinstance(dim, Batch)
+            else self.graph.constant([dim], INT64)
+            for dim in shape
+        ]
+        return self.part("Concat", parts, op, "shape", INT64, (len(shape),), axis=0)
 
     # -- the model -------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ NUMPY: dict[int, Any] = {
     UINT32: np.uint32,
     BOOL: np.bool_,
 }
+Output = tuple[str, int, Sequence[Dim]]
+"""A value that a node makes: its name, element type and shape."""
 SHORT = {FLOAT: "f32", DOUBLE: "f64", INT64: "i64", UINT32: "u32", BOOL: "bool"}
 
 
@@ -58,13 +60,22 @@ class Graph:
         return free
 
     def node(
-        self, op: str, inputs: Iterable[str], name: str, dtype: int, shape: Sequence[Dim], **attributes: Any
+        self,
+        op: str,
+        inputs: Iterable[str],
+        name: str,
+        dtype: int,
+        shape: Sequence[Dim],
+        also: Sequence[Output] = (),
+        **attributes: Any,
     ) -> str:
-        """One node with one output, which has the node's name and the type that the step IR gives it."""
+        """One node, whose output has the node's name and the type of the step IR; `also` are more of its outputs."""
+        outputs: list[Output] = [(name, dtype, shape), *also]
+        names = [output for output, _, _ in outputs]
         self.nodes.append(
-            helper.make_node(op, list(inputs), [name], name=name, doc_string=self.note, **attributes)
+            helper.make_node(op, list(inputs), names, name=name, doc_string=self.note, **attributes)
         )
-        self.infos[name] = info(name, dtype, shape)
+        self.infos |= {output: info(output, kind, sizes) for output, kind, sizes in outputs}
         return name
 
     def constant(self, value: Any, dtype: int) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fac.step.ir import Op
-from fac.step.types import Batch, Shape, flat
+from fac.step.types import Batch, flat
 from fac_onnx.graph import BOOL, INT64, UINT32, UINT64
 from fac_onnx.norms import max_abs, norm
+from fac_onnx.parts import concat, crop, pad
+from fac_onnx.pools import max_pool2d, max_pool2d_index, pick, unpick
 from fac_onnx.project import project
 
 if TYPE_CHECKING:
@@ -91,18 +93,7 @@ def reshape(e: Emitter, op: Op) -> str:
 
 def broadcast_to(e: Emitter, op: Op) -> str:
     """`Expand` to a shape that is computed where it depends on N."""
-    return e.node("Expand", [*e.operands(op), target(e, op, op.result.type.shape)], op)
-
-
-def target(e: Emitter, op: Op, shape: Shape) -> str:
-    """A shape as a vector of INT64."""
-    if not any(isinstance(dim, Batch) for dim in shape):
-        return e.graph.constant(list(shape), INT64)
-    parts = [
-        e.samples(dim.times, vector=True) if isinstance(dim, Batch) else e.graph.constant([dim], INT64)
-        for dim in shape
-    ]
-    return e.part("Concat", parts, op, "shape", INT64, (len(shape),), axis=0)
+    return e.node("Expand", [*e.operands(op), e.target(op, op.result.type.shape)], op)
 
 
 def iota(e: Emitter, op: Op) -> str:
@@ -180,4 +171,11 @@ TEMPLATES: dict[str, Template] = {
     "bit_xor": plain("BitwiseXor"),
     "bit_and": bit_and,
     "shift_right": shift_right,
+    "concat": concat,
+    "pad": pad,
+    "crop": crop,
+    "max_pool2d": max_pool2d,
+    "max_pool2d_index": max_pool2d_index,
+    "pick": pick,
+    "unpick": unpick,
 }

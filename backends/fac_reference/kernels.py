@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fac.step.ir import Op
 from fac.step.types import Batch, Shape
+from fac_reference.parts import crop, pad
+from fac_reference.pools import max_pool2d, max_pool2d_index, pick, unpick
 
 Array = NDArray[Any]
 
@@ -143,4 +145,11 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "bit_xor": lambda r, a, b: a ^ b,
     "bit_and": lambda r, a, b: a & b,
     "shift_right": lambda r, a, b: a >> b,
+    "concat": lambda r, *xs: np.concatenate(xs, r["axis"]),
+    "pad": pad,
+    "crop": crop,
+    "max_pool2d": max_pool2d,
+    "max_pool2d_index": max_pool2d_index,
+    "pick": pick,
+    "unpick": unpick,
 }

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 Tensor = torch.Tensor
+Sizes = tuple[int, ...]
 THIN = 32
 TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 """How much of a weight gradient exists at a time. On a CPU the piece stays in cache until the update reads it."""
@@ -237,6 +238,47 @@ def svd_pair(w: Tensor, p: Tensor, q: Tensor) -> None:
     root = s[: len(p)].sqrt() * signs[: len(p)]
     p.copy_(root[:, None] * vt[: len(p)])
     q.copy_(u[:, : len(p)] * root)
+
+
+# -- maps --------------------------------------------------------------------------------------------------------
+
+
+def pad(x: Tensor, before: Sizes, after: Sizes, out: Tensor | None = None) -> Tensor:
+    """X with zeros before and behind it, so many along each axis."""
+    shape = [size + first + last for size, first, last in zip(x.shape, before, after, strict=True)]
+    out = x.new_zeros(shape) if out is None else out.zero_()
+    _without(out, before, after).copy_(x)
+    return out
+
+
+def crop(x: Tensor, before: Sizes, after: Sizes, out: Tensor | None = None) -> Tensor:
+    """A copy of X without its first and last rows, so many along each axis."""
+    kept = _without(x, before, after)
+    return kept.clone(memory_format=torch.contiguous_format) if out is None else out.copy_(kept)
+
+
+def _without(x: Tensor, before: Sizes, after: Sizes) -> Tensor:
+    for axis, (first, last) in enumerate(zip(before, after, strict=True)):
+        x = x.narrow(axis, first, x.shape[axis] - first - last)
+    return x
+
+
+def max_pool2d_index(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
+    """row * W + column of the first of the largest numbers of each window."""
+    return F.max_pool2d(x, kernel, stride, padding, return_indices=True)[1]
+
+
+def pick(x: Tensor, at: Tensor, out: Tensor | None = None) -> Tensor:
+    """Of a map [N, C, H, W] the numbers to which an index [N, C, h, w] points."""
+    found = x.flatten(2).gather(2, at.flatten(2)).view(at.shape)
+    return found if out is None else out.copy_(found)
+
+
+def unpick(g: Tensor, at: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
+    """A map of zeros, to which each number of g is added where its index points."""
+    out = g.new_zeros(shape) if out is None else out.zero_()
+    out.view(*shape[:2], -1).scatter_add_(2, at.flatten(2), g.flatten(2))
+    return out
 
 
 # -- updates, in place -------------------------------------------------------------------------------------------

@@ -15,20 +15,26 @@ from fac.layers.elementwise import (
     Sigmoid,
     Tanh,
 )
+from fac.layers.joins import ADD, CONCAT, Add, Concat
 from fac.layers.linear import LINEAR, Linear
-from fac.layers.shapes import ADD, FLATTEN, Add, Flatten
+from fac.layers.pools import GLOBAL_AVG_POOL, MAX_POOL2D, GlobalAvgPool, MaxPool2d
+from fac.layers.shapes import FLATTEN, RESHAPE, Flatten, Reshape
 
 __all__ = [
     "KINDS",
     "Add",
+    "Concat",
     "Dropout",
     "Flatten",
     "Gelu",
+    "GlobalAvgPool",
     "LeakyRelu",
     "Linear",
+    "MaxPool2d",
     "Parallel",
     "Relu",
     "Repeat",
+    "Reshape",
     "Residual",
     "Sequence",
     "Sigmoid",
@@ -44,7 +50,11 @@ KINDS = (
     GELU,
     DROPOUT,
     FLATTEN,
+    RESHAPE,
     ADD,
+    CONCAT,
+    MAX_POOL2D,
+    GLOBAL_AVG_POOL,
     SEQUENCE,
     RESIDUAL,
     REPEAT,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fac.layers.shapes import Add
+from fac.layers.joins import Add
 from fac.program.kinds import BlockKind, Inside, ShapeError
 from fac.program.program import Node
 from fac.spec.base import OneOf

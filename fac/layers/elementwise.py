@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.layers.inputs import only
+from fac.program.kinds import Facts, LayerKind, Mode, State
 from fac.program.program import Shape
 from fac.program.traits import Curve, Traits
 from fac.spec.layers import Layer
@@ -57,11 +58,7 @@ class Dropout(Layer):
 
 def infer(layer: Layer, name: str, inputs: Sequence[Shape]) -> Facts:
     """The shape of the one input."""
-    if len(inputs) != 1:
-        raise ShapeError(
-            f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from"
-        )
-    return Facts(inputs[0])
+    return Facts(only(name, inputs))
 
 
 def activation(b: Builder, layer: Layer, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

@@ -1,11 +1,14 @@
-"""Layers that join or reshape."""
+"""The same numbers in another shape."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from fac.layers.inputs import only
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
@@ -20,19 +23,18 @@ class Flatten(Layer):
     kind: Literal["flatten"] = "flatten"
 
 
-class Add(Layer):
-    """The sum of the layers named in `from`."""
+class Reshape(Layer):
+    """The numbers of a sample, in their order, in another shape."""
 
-    kind: Literal["add"] = "add"
+    kind: Literal["reshape"] = "reshape"
+    shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(min_length=1)] = Field(
+        description="Of a sample; one size may be -1, for as many as are left."
+    )
 
 
 def infer_flatten(layer: Flatten, name: str, inputs: Sequence[Shape]) -> Facts:
     """[a, b, ...] -> [a * b * ...]."""
-    if len(inputs) != 1:
-        raise ShapeError(
-            f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from"
-        )
-    return Facts((prod(inputs[0]),))
+    return Facts((prod(only(name, inputs)),))
 
 
 def flatten(b: Builder, layer: Flatten, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
@@ -40,26 +42,32 @@ def flatten(b: Builder, layer: Flatten, inputs: Sequence[Value], state: State, m
     return b.rows(inputs[0])
 
 
-def infer_add(layer: Add, name: str, inputs: Sequence[Shape]) -> Facts:
-    """Equal shapes."""
-    if len(inputs) < 2:
-        raise ShapeError(f"`{name}` adds at least two layers", "name them: `from: [a, b]`")
-    if len(set(inputs)) > 1:
-        shapes = " and ".join(str(list(shape)) for shape in inputs)
+def infer_reshape(layer: Reshape, name: str, inputs: Sequence[Shape]) -> Facts:
+    """As many numbers in the shape that is asked for."""
+    shape, given = layer.shape, only(name, inputs)
+    if 0 in shape or shape.count(-1) > 1:
         raise ShapeError(
-            f"`{name}` adds tensors of different shapes: {shapes}", "make the shapes equal", "from"
+            f"`{name}` makes {list(shape)}, which is no shape",
+            "write sizes of at least 1, one of which may be -1, for as many as are left",
+            "shape",
         )
-    return Facts(inputs[0])
+    left, rest = divmod(prod(given), abs(prod(shape)))
+    if rest or (left > 1 and -1 not in shape):
+        raise ShapeError(
+            f"`{name}` makes {list(shape)} of {list(given)}, which has {prod(given)} numbers",
+            "write sizes that multiply to as many",
+            "shape",
+        )
+    return Facts(tuple(left if size < 0 else size for size in shape))
 
 
-def add(b: Builder, layer: Add, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
-    """The sum."""
-    total = inputs[0]
-    for value in inputs[1:]:
-        total = b.add(total, value)
-    return total
+def reshape(b: Builder, layer: Reshape, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """[N, ...] -> [N, *shape]."""
+    n, *sizes = inputs[0].type.shape
+    given = tuple(size for size in sizes if isinstance(size, int))
+    return b.reshape(inputs[0], (n, *infer_reshape(layer, mode.node, [given]).shape))
 
 
 TRAITS = Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
 FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, traits=lambda *_: TRAITS)
-ADD = LayerKind("add", Add, infer_add, add, traits=lambda *_: TRAITS)
+RESHAPE = LayerKind("reshape", Reshape, infer_reshape, reshape, traits=lambda *_: TRAITS)

@@ -25,9 +25,12 @@ WEIGHT = "weight"
 READS, WRITES, RANK = 4, 3, 2
 """Of the small operator on which a way to learn is tried."""
 
-FACTORS = {"mul": 2, "matmul": 2, "div": 1}
+FACTORS = {"mul": 2, "matmul": 2, "div": 1, "pick": 1, "unpick": 1}
 """Ops whose result is zero if one of their first operands is."""
-SUMS = {"add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"}
+SUMS = {
+    *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"),
+    *("concat", "pad", "crop", "max_pool2d"),
+}
 """Ops whose result is zero if all their operands are."""
 
 

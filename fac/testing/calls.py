@@ -75,6 +75,9 @@ def draw(call: Call, samples: int, seed: int = 0) -> list[Any]:
 
 KEEP: dict[str, Attribute] = {"axes": (0,), "keep": True}
 LOGITS = (f(N, 3), i(N))
+SQUARES: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}
+OBLONG: dict[str, Attribute] = {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1)}
+ENDS: dict[str, Attribute] = {"before": (0, 0, 1, 0), "after": (0, 1, 0, 2)}
 
 CALLS = (
     Call("constant", (), f(), {"value": 1.5, "dtype": "f"}),
@@ -159,4 +162,15 @@ CALLS = (
     Call("iota", (), i(3), {"shape": (3,)}),
     Call("equal", (i(3, 1), i(3)), b(3, 3)),
     *(Call(kind, (i(N), i()), i(N)) for kind in ("bit_xor", "bit_and", "shift_right")),
+    Call("concat", (f(N, 1, 2), f(N, 3, 2), f(N, 2, 2)), f(N, 6, 2), {"axis": 1}),
+    Call("concat", (f(2, 1), f(2, 2)), f(2, 3), {"axis": 1}),
+    Call("pad", (f(N, 2, 1, 2),), f(N, 3, 2, 4), ENDS),
+    Call("crop", (f(N, 2, 3, 4),), f(N, 1, 2, 2), ENDS),
+    *(
+        Call(kind, (f(N, 2, *size),), Type((N, 2, *made), dtype), window)
+        for kind, dtype in (("max_pool2d", DType.FLOAT), ("max_pool2d_index", DType.INT))
+        for size, window, made in (((5, 4), SQUARES, (2, 2)), ((4, 5), OBLONG, (2, 6)))
+    ),
+    Call("pick", (f(N, 2, 3, 2), i(N, 2, 2, 2)), f(N, 2, 2, 2)),
+    Call("unpick", (f(N, 2, 2, 2), i(N, 2, 2, 2)), f(N, 2, 3, 2), {"shape": (N, 2, 3, 2)}),
 )

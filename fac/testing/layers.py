@@ -7,8 +7,20 @@ from functools import partial
 from typing import Any
 
 from fac.testing.case import Answers, Case, Subject, agreement
-from fac.testing.nets import DROPOUT, RELU, SKIP, Layers, answers, batches, linear, mlp, spec
+from fac.testing.nets import DROPOUT, RELU, SKIP, Data, Layers, answers, batches, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES
+
+
+def on_maps(*layers: Data) -> Layers:
+    """Layers that read a map of odd sizes, below and above others that learn."""
+    return (
+        linear("fc1", 30),
+        {"kind": "reshape", "name": "map", "shape": (2, 5, 3)},
+        *layers,
+        {"kind": "flatten"},
+        linear("out", 3),
+    )
+
 
 LAYERS: dict[str, Layers] = {
     "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
@@ -17,6 +29,16 @@ LAYERS: dict[str, Layers] = {
     "dropout": DROPOUT,
     "flatten": ({"kind": "flatten"}, *mlp(8, 6, 3)),
     "add": SKIP,
+    "concat": (
+        linear("fc1", 6),
+        {"kind": "tanh", "name": "t1"},
+        linear("fc2", 4),
+        {"kind": "concat", "name": "joined", "from": ("t1", "fc2", "fc1")},
+        linear("out", 3),
+    ),
+    "reshape": on_maps({"kind": "reshape", "shape": (5, -1, 2)}),
+    "max_pool2d": on_maps({"kind": "max_pool2d", "kernel": (3, 2), "stride": 2, "padding": 1}),
+    "global_avg_pool": on_maps({"kind": "global_avg_pool"}),
     "sequence": ({"kind": "sequence", "name": "body", "body": mlp(8, 6, 4)}, linear("head", 3)),
     "residual": (
         {"kind": "residual", "name": "block", "body": mlp(8, 6), "shortcut": (linear("skip", 6),)},

@@ -12,7 +12,7 @@ import pytest
 from fac.build.costs import cost
 from fac.layers import Add, Tanh
 from fac.layers.elementwise import TANH
-from fac.layers.shapes import ADD
+from fac.layers.joins import ADD
 from fac.pipeline import load, lowered
 from fac.program import lower
 from fac.program.tensors import Tensor

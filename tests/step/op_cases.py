@@ -47,6 +47,17 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "reshape": ((f(N, 5),), (f(6),), (f(N, N),)),
     "transpose": ((f(N),), (f(N, 2, 3, 4),)),
     "broadcast_to": ((f(2),), (f(2, N, 3),)),
+    "concat": ((f(N, 1, 2), f(N, 1, 3)), (f(N, 1), i(N, 1)), (f(N), f(N)), ()),
+    "pad": ((f(N, 2, 2),), (f(2, N, 2, 2),), (i(N, 2, 1, 2),)),
+    "crop": ((f(N, 1, 3, 4),), (f(N, 2, 1, 4),), (f(2, N, 2, 2),), (i(N, 2, 3, 4),)),
+    **dict.fromkeys(("max_pool2d", "max_pool2d_index"), ((f(N, 5, 4),), (i(N, 2, 5, 4),), (f(N, 2, 5, N),))),
+    "pick": ((f(N, 2, 3, 2), f(N, 2, 2, 2)), (f(N, 2, 3, 2), i(N, 3, 2, 2)), (f(N, 2, 3), i(N, 2, 2))),
+    "unpick": (
+        (f(N, 2, 2, 2), i(N, 2, 2, 1)),
+        (f(N, 3, 2, 2), i(N, 3, 2, 2)),
+        (f(N, 2, 2), i(N, 2, 2)),
+        (f(N, 2, 2, 2), f(N, 2, 2, 2)),
+    ),
     "cross_entropy": WRONG_LABELS,
     "cross_entropy_input": (*((f(), *labels) for labels in WRONG_LABELS), (f(N), f(N, 3), i(N))),
 }

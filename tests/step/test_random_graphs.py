@@ -157,9 +157,31 @@ def normalised(g: Graph, x: Value) -> Value:
     return g.b.emit("cross_entropy_input", g.any(()), logits, g.labels)
 
 
+def pooled(g: Graph, x: Value) -> Value:
+    """The largest of a map, put elsewhere in another one."""
+    window: dict[str, Shape] = {"kernel": (2, 2), "stride": (1, 1), "padding": (1, 1)}
+    one, other = (g.b.reshape(g.any((N, 2, 2)), (N, 1, 2, 2)) for _ in range(2))
+    if g.coin():
+        made = g.b.emit("max_pool2d", one, **window)
+    else:
+        at = g.b.emit("max_pool2d_index", g.b.stop_gradient(one), **window)
+        made = g.b.emit("unpick", g.b.emit("pick", other, at), at, shape=(N, 1, 3, 3))
+    return g.b.reshape(g.b.emit("crop", made, before=(0, 0, 0, 1), after=(0, 0, 1, 0)), (N, 2, 2))
+
+
+def joined(g: Graph, x: Value) -> Value:
+    """Parts of two values side by side, or a part among zeros."""
+    ends: dict[str, Shape] = {"before": (0, 0, 1), "after": (0, 0, 0)}
+    part = g.b.emit("crop", g.any((N, 2, 2)), **ends)
+    if g.coin():
+        return g.b.emit("pad", part, **ends)
+    return g.b.emit("concat", part, g.b.reshape(g.any((N, 4)), (N, 2, 2)), part, axis=2)
+
+
 WRITE: tuple[Callable[[Graph, Value], Value], ...] = (
     *(elementwise, elementwise, unary, unary, rooted, backward),
     *(reduced, reduced, reshaped, multiplied, multiplied, inner, normalised),
+    *(pooled, joined),
 )
 
 

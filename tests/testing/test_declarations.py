@@ -38,9 +38,20 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "linear": {"out": 3},
     "low_rank": {"rank": 2},
     "dropout": {"rate": 0.5},
+    "reshape": {"shape": (3, -1)},
+    "concat": {"from": ("a", "b")},
+    "max_pool2d": {"kernel": (3, 2), "padding": 1},
     "sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.2},
 }
-TWO_INPUTS = ("add",)
+SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "flatten": ((2, 3),),
+    "reshape": ((2, 3),),
+    "add": ((6,), (6,)),
+    "concat": ((2, 3), (2, 3)),
+    "max_pool2d": ((3, 7, 4),),
+    "global_avg_pool": ((3, 5, 2),),
+}
+"""Of the samples that a layer reads, where it is not one vector of 6."""
 
 
 def settings(kind: Any) -> Model:
@@ -49,7 +60,7 @@ def settings(kind: Any) -> Model:
 
 
 def shapes(kind: Any) -> tuple[tuple[int, ...], ...]:
-    return ((6,), (6,)) if kind.name in TWO_INPUTS else ((2, 3),) if kind.name == "flatten" else ((6,),)
+    return SHAPES.get(kind.name, ((6,),))
 
 
 @pytest.mark.parametrize("name", INSTALLED)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from fac_torch.templates.base import Line, Memory, Template
 from fac_torch.templates.elementwise import ELEMENTWISE
 from fac_torch.templates.losses import LOSSES
+from fac_torch.templates.maps import MAPS
 from fac_torch.templates.products import PRODUCTS
 from fac_torch.templates.shapes import SHAPES
 from fac_torch.templates.updates import UPDATES
@@ -21,6 +22,6 @@ __all__ = ["TEMPLATES", "Line", "Memory", "Template"]
 
 TEMPLATES: dict[str, Template] = {
     kind: template
-    for family in (ELEMENTWISE, PRODUCTS, SHAPES, LOSSES, UPDATES)
+    for family in (ELEMENTWISE, PRODUCTS, SHAPES, MAPS, LOSSES, UPDATES)
     for kind, template in family.items()
 }

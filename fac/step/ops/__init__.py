@@ -7,10 +7,12 @@ from fac.step.ops.elementwise import ELEMENTWISE
 from fac.step.ops.integers import INTEGERS
 from fac.step.ops.losses import LOSSES
 from fac.step.ops.norms import NORMS
+from fac.step.ops.parts import PARTS
+from fac.step.ops.pools import POOLS
 from fac.step.ops.shapes import SHAPES
 
 OPS: dict[str, OpDef] = {
     definition.name: definition
-    for family in (ELEMENTWISE, ACTIVATIONS, CONTRACTIONS, SHAPES, NORMS, LOSSES, INTEGERS)
+    for family in (ELEMENTWISE, ACTIVATIONS, CONTRACTIONS, SHAPES, NORMS, LOSSES, INTEGERS, PARTS, POOLS)
     for definition in family
 }

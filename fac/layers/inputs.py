@@ -1,0 +1,65 @@
+"""What layers say of what they are given: how many, of which rank; and the settings of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from fac.program.kinds import ShapeError
+from fac.program.program import Shape
+from fac.spec.layers import Layer
+from fac.spec.train import Positive
+
+Natural = Annotated[int, Field(ge=0)]
+Size = Positive | tuple[Positive, Positive]
+"""Rows and columns; one number stands for both."""
+Room = Natural | tuple[Natural, Natural]
+"""As `Size`, or nothing."""
+
+
+def both(setting: int | tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns)."""
+    return (setting, setting) if isinstance(setting, int) else setting
+
+
+def by(setting: Sequence[int]) -> str:
+    """`3 x 2`."""
+    return " x ".join(map(str, setting))
+
+
+def only(name: str, inputs: Sequence[Shape]) -> Shape:
+    """The shape of the one input.
+
+    Raises:
+        ShapeError: there are several.
+    """
+    if len(inputs) != 1:
+        raise ShapeError(
+            f"`{name}` reads one layer, not {len(inputs)}", "join them with an `add` layer first", "from"
+        )
+    return inputs[0]
+
+
+def channels(name: str, inputs: Sequence[Shape]) -> tuple[int, tuple[int, int]]:
+    """(C, (H, W)) of the one input, which is a map.
+
+    Raises:
+        ShapeError: it is none, or there are several.
+    """
+    shape = only(name, inputs)
+    if len(shape) != 3:
+        example = [1, *shape] if len(shape) == 2 else "[channels, height, width]"
+        raise ShapeError(
+            f"`{name}` reads a map [channels, height, width], not {list(shape)}",
+            f"put a `reshape` layer before it, with `shape: {example}`",
+        )
+    c, *size = shape
+    return c, (size[0], size[1])
+
+
+def branches(layer: Layer, inputs: Sequence[Shape]) -> list[str]:
+    """Each input by its name and its shape, for messages: "`a` [8]". What a block joins has no names."""
+    named = [f"`{name}` " for name in layer.reads] or [""] * len(inputs)
+    return [f"{name}{list(shape)}" for name, shape in zip(named, inputs, strict=True)]

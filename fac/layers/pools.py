@@ -1,0 +1,107 @@
+"""Pools: of each window of a map, channel by channel, one number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from fac.layers.inputs import Room, Size, both, by, channels, only
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.program import Shape
+from fac.program.traits import Traits
+from fac.spec.layers import Layer
+from fac.step.builder import Builder
+from fac.step.ir import Value
+from fac.step.ops.pools import places
+
+
+class Pool(Layer):
+    """A layer that moves a window over maps."""
+
+    kernel: Size = Field(description="Rows and columns of the window; one number stands for both.")
+    stride: Size | None = Field(
+        None, description="By how many rows and columns the window moves. Default: by its own size."
+    )
+    padding: Room = Field(
+        0, description="Rows at the top and at the bottom, columns at the left and at the right."
+    )
+
+    @property
+    def window(self) -> dict[str, tuple[int, int]]:
+        """The attributes of its ops."""
+        stride = self.kernel if self.stride is None else self.stride
+        return {"kernel": both(self.kernel), "stride": both(stride), "padding": both(self.padding)}
+
+
+class MaxPool2d(Pool):
+    """The largest number of each window. What is padded never wins; of equal numbers the first does, row by row."""
+
+    kind: Literal["max_pool2d"] = "max_pool2d"
+
+
+class GlobalAvgPool(Layer):
+    """The mean of each channel over all of its places: [C, H, W] becomes [C]."""
+
+    kind: Literal["global_avg_pool"] = "global_avg_pool"
+
+
+def infer_window(layer: Pool, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[C, H, W] -> [C, h, w], with h = (H + 2 padding - kernel) // stride + 1."""
+    c, size = channels(name, inputs)
+    kernel, stride, padding = layer.window.values()
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ShapeError(
+            f"`{name}` pads its input by {by(padding)}, more than half of its window of {by(kernel)}: "
+            "a window would lie beside the map",
+            f"use a padding of at most {by([k // 2 for k in kernel])}",
+            "padding",
+        )
+    made = [places(*axis) for axis in zip(size, kernel, stride, padding, strict=True)]
+    if min(made) < 1:
+        room = [a + 2 * p for a, p in zip(size, padding, strict=True)]
+        padded = f", {by(room)} with its padding" if any(padding) else ""
+        raise ShapeError(
+            f"the window of `{name}` is {by(kernel)}, and its input {by(size)}{padded}",
+            f"use a window of at most {by(room)}",
+            "kernel",
+        )
+    return Facts((c, *made))
+
+
+def max_pool2d(b: Builder, layer: MaxPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """The op of that name."""
+    return b.emit("max_pool2d", *inputs, **layer.window)
+
+
+def infer_global(layer: GlobalAvgPool, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[C, ...] -> [C]."""
+    shape = only(name, inputs)
+    if len(shape) < 2:
+        raise ShapeError(
+            f"`{name}` reads {list(shape)}: there is nothing behind the channels to average over",
+            "take it out, or put it before the layer that flattens the map",
+        )
+    return Facts(shape[:1])
+
+
+def global_avg_pool(
+    b: Builder, layer: GlobalAvgPool, inputs: Sequence[Value], state: State, mode: Mode
+) -> Value:
+    """The mean over all axes but those of samples and channels."""
+    (x,) = inputs
+    return b.mean(x, range(2, len(x.type.shape)))
+
+
+def largest(layer: MaxPool2d, facts: Facts | None) -> Traits:
+    """Each error goes to one number; where windows overlap, several may meet there."""
+    apart = all(s >= k for s, k in zip(layer.window["stride"], layer.window["kernel"], strict=True))
+    return Traits(zero=True, homogeneous=True, sign=True, error=1.0 if apart else None)
+
+
+MEAN = Traits(zero=True, homogeneous=True, sign=True)
+MAX_POOL2D = LayerKind("max_pool2d", MaxPool2d, infer_window, max_pool2d, traits=largest)
+GLOBAL_AVG_POOL = LayerKind(
+    "global_avg_pool", GlobalAvgPool, infer_global, global_avg_pool, traits=lambda *_: MEAN
+)
