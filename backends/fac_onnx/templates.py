@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 Template = Callable[["Emitter", Op], str]
 """`template(emitter, op)`: adds the nodes of the op, and returns the name of its result."""
 
-NO_KERNEL = {"float32": frozenset[str](), "float64": frozenset({"erf", "leaky_relu"})}
+NO_KERNEL = {
+    "float32": frozenset[str](),
+    "float64": frozenset({"erf", "leaky_relu", "elu", "softplus", "hardsigmoid", "hardswish"}),
+}
 """Ops whose ONNX form onnxruntime's CPU provider does not have in this precision. A test holds that this is so."""
 
 
@@ -154,6 +157,11 @@ TEMPLATES: dict[str, Template] = {
     "leaky_relu": lambda e, op: e.node("LeakyRelu", e.operands(op), op, alpha=op["slope"]),
     "tanh": plain("Tanh"),
     "sigmoid": plain("Sigmoid"),
+    "elu": lambda e, op: e.node("Elu", e.operands(op), op, alpha=op["alpha"]),
+    "softplus": plain("Softplus"),
+    "hardsigmoid": plain("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "hardswish": plain("HardSwish"),
+    "softmax": lambda e, op: e.node("Softmax", e.operands(op), op, axis=op["axis"]),
     "log_softmax": plain("LogSoftmax", axis=-1),
     "matmul": matmul,
     "project": project,

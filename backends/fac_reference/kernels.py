@@ -65,6 +65,29 @@ def normal_pdf(x: Array) -> Any:
     return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), to the last digit far below zero too."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, np.ones_like(e)) / (1 + e)
+
+
+def silu_input(g: Array, x: Array) -> Any:
+    """g * (s + x s (1 - s)), s = sigmoid(x)."""
+    s = sigmoid(x)
+    return g * s * (1 + x * (1 - s))
+
+
+def elu_input(g: Array, x: Array, alpha: float) -> Any:
+    """g * (1 where x > 0, else alpha exp(x))."""
+    return g * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
+
+
+def softmax(z: Array, axis: int) -> Any:
+    """Softmax along an axis, shifted by the maximum so that nothing overflows."""
+    e = np.exp(z - z.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
 def log_softmax(z: Array) -> Any:
     """Log of the softmax along the last axis, shifted by the maximum so that nothing overflows."""
     z = z - z.max(-1, keepdims=True)
@@ -121,10 +144,20 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "leaky_relu_input": lambda r, g, y: np.where(y > 0, g, r["slope"] * g),
     "tanh": lambda r, x: np.tanh(x),
     "tanh_input": lambda r, g, y: g * (1 - y * y),
-    "sigmoid": lambda r, x: 0.5 * (1 + np.tanh(0.5 * x)),
+    "sigmoid": lambda r, x: sigmoid(x),
     "sigmoid_input": lambda r, g, y: g * y * (1 - y),
     "gelu": lambda r, x: x * normal_cdf(x),
     "gelu_input": lambda r, g, x: g * (normal_cdf(x) + x * normal_pdf(x)),
+    "silu": lambda r, x: x * sigmoid(x),
+    "silu_input": lambda r, g, x: silu_input(g, x),
+    "elu": lambda r, x: np.where(x > 0, x, r["alpha"] * np.expm1(np.minimum(x, 0))),
+    "elu_input": lambda r, g, x: elu_input(g, x, r["alpha"]),
+    "softplus": lambda r, x: np.logaddexp(x, np.zeros_like(x)),
+    "hardsigmoid": lambda r, x: np.clip(x + 3, 0, 6) / 6,
+    "hardsigmoid_input": lambda r, g, x: g * (np.abs(x) < 3) / 6,
+    "hardswish": lambda r, x: x * (np.clip(x + 3, 0, 6) / 6),
+    "hardswish_input": lambda r, g, x: g * np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0),
+    "softmax": lambda r, z: softmax(z, r["axis"]),
     "matmul": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
     "project": lambda r, d, p: d @ np.linalg.pinv(p, max(p.shape) * np.finfo(p.dtype).eps) @ p,
     "dot": lambda r, a, b: np.vdot(a, b),

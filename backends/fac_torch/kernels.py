@@ -150,6 +150,62 @@ def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     return result
 
 
+def silu(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """x * sigmoid(x)."""
+    result: Tensor = torch.ops.aten.silu.out(x, out=_room(x, out))
+    return result
+
+
+def silu_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """g * (s + x s (1 - s)), s = sigmoid(x)."""
+    result: Tensor = torch.ops.aten.silu_backward.grad_input(g, x, grad_input=_room(g, out))
+    return result
+
+
+def elu(x: Tensor, alpha: float, out: Tensor | None = None) -> Tensor:
+    """X where x > 0, else alpha * (exp(x) - 1)."""
+    result: Tensor = torch.ops.aten.elu.out(x, alpha, out=_room(x, out))
+    return result
+
+
+def elu_input(g: Tensor, x: Tensor, alpha: float, out: Tensor | None = None) -> Tensor:
+    """G where x > 0, else g * alpha * exp(x)."""
+    result: Tensor = torch.ops.aten.elu_backward.grad_input(
+        g, alpha, 1, 1, False, x, grad_input=_room(g, out)
+    )
+    return result
+
+
+def softplus(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """log(1 + exp(x)); beyond 40 no digit of it differs from x, and torch need not take the exponential."""
+    result: Tensor = torch.ops.aten.softplus.out(x, 1, 40, out=_room(x, out))
+    return result
+
+
+def hardsigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """(x + 3) / 6, limited to [0, 1]."""
+    result: Tensor = torch.ops.aten.hardsigmoid.out(x, out=_room(x, out))
+    return result
+
+
+def hardsigmoid_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """g / 6 where -3 < x < 3, else 0. Torch's own kernel rounds 1/6 to float32, in float64 too."""
+    out = torch.ops.aten.hardtanh_backward.grad_input(g, x, -3, 3, grad_input=_room(g, out))
+    return out.div_(6)
+
+
+def hardswish(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """x * hardsigmoid(x)."""
+    result: Tensor = torch.ops.aten.hardswish.out(x, out=_room(x, out))
+    return result
+
+
+def hardswish_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """g * (x / 3 + 1/2) where -3 < x < 3; 0 below, g above."""
+    result: Tensor = torch.ops.aten.hardswish_backward.out(g, x, out=_room(g, out))
+    return result
+
+
 def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     """The mean of -log softmax(z)[y]. No label is ignored, as torch does with -100."""
     return F.cross_entropy(z, y, ignore_index=-(2**62))

@@ -98,9 +98,8 @@ def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
     if not loss.classes:
         return
     for node in _behind_weights(program)[0]:
-        curve = curve_of(node.layer)
-        low, high = (-inf, inf) if curve is None else curve.bounds
-        if curve is None or not (curve.cuts_negative or high - low < inf):
+        curve, (low, high) = curve_of(node.layer), traits_of(node).bounds
+        if not (high - low < inf or (curve is not None and curve.cuts_negative)):
             continue
         if high == inf:
             message = f"`{node.name}` cuts off negative logits, and a class that is cut gets no error"
@@ -199,7 +198,7 @@ def repeated_activation(program: Program) -> Iterator[Diagnostic]:
                 f"`{node.name}` changes nothing: the output of `{below}` is never negative",
                 help=f"remove `{node.name}`, or put another layer between the two",
             )
-        if curve is not None and curve.bounds[0] >= 0:
+        if traits_of(node).bounds[0] >= 0:
             positive[node.name] = node.name
         elif below is not None and traits_of(node).sign:
             positive[node.name] = below

@@ -19,15 +19,20 @@ from fac.layers.joins import ADD, CONCAT, Add, Concat
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.pools import GLOBAL_AVG_POOL, MAX_POOL2D, GlobalAvgPool, MaxPool2d
 from fac.layers.shapes import FLATTEN, RESHAPE, Flatten, Reshape
+from fac.layers.softmax import SOFTMAX, Softmax
+from fac.layers.units import UNITS, Elu, Hardsigmoid, Hardswish, Selu, Silu, Softplus
 
 __all__ = [
     "KINDS",
     "Add",
     "Concat",
     "Dropout",
+    "Elu",
     "Flatten",
     "Gelu",
     "GlobalAvgPool",
+    "Hardsigmoid",
+    "Hardswish",
     "LeakyRelu",
     "Linear",
     "MaxPool2d",
@@ -36,8 +41,12 @@ __all__ = [
     "Repeat",
     "Reshape",
     "Residual",
+    "Selu",
     "Sequence",
     "Sigmoid",
+    "Silu",
+    "Softmax",
+    "Softplus",
     "Tanh",
 ]
 
@@ -48,6 +57,8 @@ KINDS = (
     TANH,
     SIGMOID,
     GELU,
+    *UNITS,
+    SOFTMAX,
     DROPOUT,
     FLATTEN,
     RESHAPE,

@@ -31,6 +31,8 @@ class Traits:
     where all but the weight that it contracts with are zero."""
     sign: bool = False
     """Whether it leaves numbers that are not negative so."""
+    bounds: tuple[float, float] = (-inf, inf)
+    """Between which numbers it stays, whatever it reads; infinite where it does not."""
     affine: bool = False
     """Whether it is W x + b of a vector x, with a weight W [out, in]: two such layers in a row are one."""
     value: float | None = None
@@ -109,7 +111,12 @@ class Curve:
     @cached_property
     def traits(self) -> Traits:
         """What is asked of layers of every kind."""
-        return Traits(zero=self.f(0.0) == 0, homogeneous=self.homogeneous, sign=self.keeps_positive)
+        return Traits(
+            zero=self.f(0.0) == 0,
+            homogeneous=self.homogeneous,
+            sign=self.keeps_positive,
+            bounds=self.bounds,
+        )
 
     def slope(self, x: float) -> float:
         """The derivative, by differences of the fourth order; at 0, where kinks are, from below."""

@@ -36,6 +36,8 @@ class Call:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     positive: bool = False
     """Whether FLOAT operands are drawn positive."""
+    spread: float = 1.0
+    """By what FLOAT operands are multiplied: past the ends of a ramp, for one."""
 
     @property
     def id(self) -> str:
@@ -68,7 +70,7 @@ def draw(call: Call, samples: int, seed: int = 0) -> list[Any]:
             value = np.asarray(rng.integers(0, 3, shape))
         else:
             sign = 1 if call.positive else rng.choice([-1.0, 1.0], shape)
-            value = np.asarray(sign * rng.uniform(0.3, 1.5, shape))
+            value = np.asarray(call.spread * sign * rng.uniform(0.3, 1.5, shape))
         found.append(value if shape else value.item())
     return found
 
@@ -120,6 +122,18 @@ CALLS = (
     Call("stop_gradient", (f(),), f()),
     Call("log_softmax", (f(N, 3),), f(N, 3)),
     *(Call(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
+    *(
+        Call(kind, (f(N, 3),), f(N, 3), {"alpha": 0.6} if kind == "elu" else {}, spread=4.0)
+        for kind in ("silu", "elu", "softplus", "hardsigmoid", "hardswish")
+    ),
+    *(
+        Call(
+            f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3), {"alpha": 0.6} if kind == "elu" else {}, spread=4.0
+        )
+        for kind in ("silu", "elu", "hardsigmoid", "hardswish")
+    ),
+    Call("softmax", (f(N, 3),), f(N, 3), {"axis": 1}),
+    Call("softmax", (f(N, 2, 3),), f(N, 2, 3), {"axis": 1}),
     Call("leaky_relu", (f(N, 3),), f(N, 3), {"slope": 0.1}),
     Call("leaky_relu_input", (f(N, 3), f(N, 3)), f(N, 3), {"slope": 0.1}),
     *(

@@ -149,6 +149,13 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
             least >= 0,
             f"`{name}` says that it leaves numbers that are not negative so, and makes {least:.3g}",
         )
+    low, high = traits.bounds
+    for scale in (1, 1e3):
+        made_of = alone.output(scale * x)
+        require(
+            bool(low <= made_of.min() and made_of.max() <= high),
+            f"`{name}` says that it stays between {low:.3g} and {high:.3g}, and does not",
+        )
     if traits.affine:
         weight = alone.state.get(alone.weight, np.zeros(()))
         fits = weight.ndim == 2 and x.ndim == 2 and weight.shape[1] == x.shape[1]

@@ -26,6 +26,12 @@ LAYERS: dict[str, Layers] = {
     "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
     **{kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("relu", "tanh", "sigmoid", "gelu")},
     "leaky_relu": mlp(8, 6, 3, activation={"kind": "leaky_relu", "slope": 0.2}),
+    **{
+        kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("silu", "selu", "hardsigmoid", "hardswish")
+    },
+    "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
+    "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),
+    "softmax": (*mlp(8, 6), {"kind": "softmax", "axis": 0}, linear("head", 3)),
     "dropout": DROPOUT,
     "flatten": ({"kind": "flatten"}, *mlp(8, 6, 3)),
     "add": SKIP,

@@ -21,7 +21,8 @@ UNEQUAL: tuple[Refused, ...] = ((f(N, 3), f(N, 4)), (f(3), i(3)))
 WRONG_LABELS: tuple[Refused, ...] = ((f(N, 3), f(N)), (f(N, 3), i(3)), (f(N), i(N)))
 ELEMENTWISE = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "less")
 NO_FLOATS: tuple[Refused, ...] = ((i(N, 3),), (b(N, 3),))
-INPUTS = ("relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input", "gelu_input")
+UNITS = ("silu", "elu", "hardsigmoid", "hardswish")
+INPUTS = tuple(f"{kind}_input" for kind in ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", *UNITS))
 
 REFUSED: dict[str, tuple[Refused, ...]] = {
     **dict.fromkeys(ELEMENTWISE, UNEQUAL),
@@ -37,7 +38,8 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "sum": ((b(N, 3),),),
     "mean": ((i(N, 3),),),
     "max": ((b(N, 3),),),
-    **dict.fromkeys(("relu", "leaky_relu", "tanh", "sigmoid", "gelu"), NO_FLOATS),
+    **dict.fromkeys(("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "softplus", *UNITS), NO_FLOATS),
+    "softmax": ((f(N),), (i(N, 3),)),
     **dict.fromkeys(("sqrt", "clamp", "exp", "log", "erf"), NO_FLOATS),
     "log_softmax": ((f(),), *NO_FLOATS),
     "neg": ((b(N),),),

@@ -43,6 +43,18 @@ CASES: dict[str, tuple[Made, list[list[float]]]] = {
         lambda b, x, y: b.emit("leaky_relu", x, slope=0.25),
         [[1, 1, 0.25], [1, 0.25, 1]],
     ),
+    "elu has its alpha at its kink": (
+        lambda b, x, y: b.emit("elu", b.maximum(x, 0.0), alpha=0.25),
+        [[1, 1, 0.125], [1, 0, 1]],
+    ),
+    "hardsigmoid is flat at both ends": (
+        lambda b, x, y: b.emit("hardsigmoid", b.mul(x, 3.0)),
+        [[0, 0, 0.5], [0, 0, 0]],
+    ),
+    "hardswish has the derivatives from outside at both ends": (
+        lambda b, x, y: b.emit("hardswish", b.mul(x, 3.0)),
+        [[3, 3, 1.5], [3, 0, 3]],
+    ),
     "a power of 0 is constant": (lambda b, x, y: b.pow(x, 0.0), [[0, 0, 0], [0, 0, 0]]),
     "a square is flat at 0": (lambda b, x, y: b.pow(x, 2.0), [[2, 2, 0], [4, -2, 4]]),
     "a power of 1 is the number itself": (lambda b, x, y: b.pow(x, 1.0), [[1, 1, 1], [1, 1, 1]]),

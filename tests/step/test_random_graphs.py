@@ -91,8 +91,13 @@ def _broadcast(x: Value, y: Value) -> bool:
 
 def unary(g: Graph, x: Value) -> Value:
     """Of one value."""
-    kind = str(g.rng.choice(["neg", "exp", "erf", "relu", "tanh", "sigmoid", "gelu", "leaky_relu", "clamp"]))
-    settings: dict[str, dict[str, Any]] = {"leaky_relu": {"slope": 0.2}, "clamp": {"low": -0.4, "high": 0.5}}
+    kinds = ["neg", "exp", "erf", "relu", "tanh", "sigmoid", "gelu", "leaky_relu", "clamp", "elu"]
+    kind = str(g.rng.choice([*kinds, "silu", "softplus", "hardsigmoid", "hardswish"]))
+    settings: dict[str, dict[str, Any]] = {
+        "leaky_relu": {"slope": 0.2},
+        "clamp": {"low": -0.4, "high": 0.5},
+        "elu": {"alpha": 0.7},
+    }
     return g.b.emit(kind, x, **settings.get(kind, {}))
 
 
@@ -103,9 +108,10 @@ def rooted(g: Graph, x: Value) -> Value:
 
 def backward(g: Graph, x: Value) -> Value:
     """What backward passes are made of, read by a forward pass."""
-    kind = str(g.rng.choice(["relu", "tanh", "sigmoid", "gelu"]))
-    y = g.any(x.type.shape)
-    return g.b.emit(f"{kind}_input", x, g.b.stop_gradient(y) if kind == "relu" else y)
+    kind = str(g.rng.choice(["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "hardsigmoid", "hardswish"]))
+    y, settings = g.any(x.type.shape), {"alpha": 0.7} if kind == "elu" else {}
+    steps = kind in ("relu", "hardsigmoid")
+    return g.b.emit(f"{kind}_input", x, g.b.stop_gradient(y) if steps else y, **settings)
 
 
 def reduced(g: Graph, x: Value) -> Value:
@@ -151,7 +157,7 @@ def normalised(g: Graph, x: Value) -> Value:
     """Softmax and its losses."""
     logits = g.any((N, 4))
     if g.coin():
-        return g.b.emit("log_softmax", logits)
+        return g.b.emit("softmax", logits, axis=1) if g.coin() else g.b.emit("log_softmax", logits)
     if g.coin():
         return g.b.emit("cross_entropy", logits, g.labels)
     return g.b.emit("cross_entropy_input", g.any(()), logits, g.labels)

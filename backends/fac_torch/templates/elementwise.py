@@ -78,4 +78,12 @@ ELEMENTWISE: dict[str, Template] = {
     "tanh_input": kernel("tanh_input", memory=Memory.OVER),
     "sigmoid_input": kernel("sigmoid_input", memory=Memory.OVER),
     "gelu_input": kernel("gelu_input", memory=Memory.OVER),
+    **{
+        f"{name}{of}": kernel(f"{name}{of}", memory=Memory.OVER)
+        for name in ("silu", "hardsigmoid", "hardswish")
+        for of in ("", "_input")
+    },
+    "elu": kernel("elu", "alpha", memory=Memory.OVER),
+    "elu_input": kernel("elu_input", "alpha", memory=Memory.OVER),
+    "softplus": kernel("softplus", memory=Memory.OVER),
 }

@@ -10,9 +10,14 @@ from fac.step.ops.norms import NORMS
 from fac.step.ops.parts import PARTS
 from fac.step.ops.pools import POOLS
 from fac.step.ops.shapes import SHAPES
+from fac.step.ops.softmax import SOFTMAX
+from fac.step.ops.units import UNITS
 
 OPS: dict[str, OpDef] = {
     definition.name: definition
-    for family in (ELEMENTWISE, ACTIVATIONS, CONTRACTIONS, SHAPES, NORMS, LOSSES, INTEGERS, PARTS, POOLS)
+    for family in (
+        *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
+        *(PARTS, POOLS),
+    )
     for definition in family
 }

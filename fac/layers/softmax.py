@@ -1,0 +1,49 @@
+"""Softmax as a layer: shares that sum to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from fac.layers.inputs import only
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.program import Shape
+from fac.program.traits import Traits
+from fac.spec.layers import Layer
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class Softmax(Layer):
+    """exp(x) / sum of exp(x) along one axis of a sample."""
+
+    kind: Literal["softmax"] = "softmax"
+    axis: int = Field(
+        -1, description="Axis of a sample, from 0, or from -1 backwards; the batch is not counted."
+    )
+
+
+def infer_softmax(layer: Softmax, name: str, inputs: Sequence[Shape]) -> Facts:
+    """The shape of the one input, which has that axis."""
+    shape = only(name, inputs)
+    axes = len(shape)
+    if not -axes <= layer.axis < axes:
+        raise ShapeError(
+            f"`{name}` goes along axis {layer.axis}, and reads the shape {list(shape)}",
+            f"use an axis from {-axes} to {axes - 1}",
+            "axis",
+        )
+    return Facts(shape)
+
+
+def softmax(b: Builder, layer: Softmax, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """Along that axis; axis 0 of the value is the batch."""
+    (x,) = inputs
+    return b.emit("softmax", x, axis=layer.axis % (len(x.type.shape) - 1) + 1)
+
+
+SOFTMAX = LayerKind(
+    "softmax", Softmax, infer_softmax, softmax, traits=lambda *_: Traits(sign=True, bounds=(0.0, 1.0))
+)
