@@ -8,6 +8,7 @@ to the others if its layers and routes are, and what else is said of it stands b
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,35 +83,32 @@ class Tree:
         """The copies of a block, equal ones together."""
         copies = list(block.parts.values())
         found: list[list[Part]] = []
-        before: tuple[Hashable, Hashable] | None = None
+        before: tuple[Hashable, Hashable] = (None, None)
         for copy in copies:
             relative = _Relative(copy)
             sign = self._made(copy, relative), _said(copy, rows, head, relative)
-            if before is not None and (sign == before or (sign[0] == before[0] and copy is copies[-1])):
+            if sign == before or (sign[0] == before[0] and copy is copies[-1]):
                 found[-1].append(copy)
             else:
                 found.append([copy])
             before = sign
         return list(map(tuple, found))
 
-    def globs(self, names: Iterable[str]) -> list[str]:
-        """Names of layers, those in all copies of a body as one: `block.*.fc1`."""
-        known = dict.fromkeys(names)
-        for block in self.program.blocks:
-            part = self._opened(block.name)
-            if part is None or not part.copies or len(part.parts) == 1:
-                continue
-            inside = re.compile(rf"{re.escape(block.name)}\.(\d+)(?=\.|$)")
-            found: dict[str, set[str]] = {}
-            for name in known:
-                if hit := inside.match(name):
-                    found.setdefault(f"{block.name}.*{name[hit.end() :]}", set()).add(hit[1])
-            whole = {glob for glob, copies in found.items() if len(copies) == len(part.parts)}
-            known = dict.fromkeys(
-                glob if (glob := inside.sub(f"{block.name}.*", name, count=1)) in whole else name
-                for name in known
-            )
-        return list(known)
+    @cached_property
+    def repeated(self) -> Mapping[str, Part]:
+        """Blocks with several copies, those inside of others first."""
+        found = ((block.name, self._opened(block.name)) for block in self.program.blocks)
+        return {name: part for name, part in found if part and part.copies and len(part.parts) > 1}
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        """How many copies they have."""
+        return {name: len(part.parts) for name, part in self.repeated.items()}
+
+    def alike(self, copies: Iterable[Part]) -> tuple[bool, bool]:
+        """Whether copies have equal layers, and whether all else that the spec says of them is equal, too."""
+        layers, others = zip(*(self._made(copy, _Relative(copy)) for copy in copies), strict=True)
+        return len(set(layers)) == 1, len({*zip(layers, others, strict=True)}) == 1
 
     def _opened(self, scope: str) -> Part | None:
         """The block or copy of that name, made where it is not there yet; None for the network itself."""
@@ -152,18 +150,32 @@ class Tree:
         )
         return [*inside, *(_indented(row, indent) for row in rows.get(part.name, ()))]
 
-    def _made(self, copy: Part, relative: _Relative) -> Hashable:
-        """Layers and routes."""
-        return tuple(self._facts(node, relative) for node in copy.nodes)
-
-    def _facts(self, node: Node, relative: _Relative) -> Hashable:
+    def _made(self, copy: Part, relative: _Relative) -> tuple[Hashable, Hashable]:
+        """The layers of a copy, and what else the spec says of them."""
+        nodes = list(copy.nodes)
+        layers = tuple(
+            (
+                node.layer.model_copy(update={"name": None, "from_": None}),
+                node.shape,
+                tuple(map(relative.name, node.inputs)),
+            )
+            for node in nodes
+        )
+        others = tuple(
+            (node.trainable, tuple(self.program.grouped.get(tensor.name) for tensor in node.tensors))
+            for node in nodes
+        )
         routes = tuple(
-            (route.matrix, route.through, route.add, *map(relative.name, (route.source, route.site or "")))
+            (
+                *map(relative.name, (node.name, route.source, route.site or "")),
+                route.matrix,
+                route.through,
+                route.add,
+            )
+            for node in nodes
             for route in self._routes.get(node.name, ())
         )
-        groups = tuple(self.program.grouped.get(tensor.name) for tensor in node.tensors)
-        unnamed = node.layer.model_copy(update={"name": None, "from_": None})
-        return unnamed, node.shape, node.trainable, tuple(map(relative.name, node.inputs)), routes, groups
+        return layers, (others, routes)
 
     @cached_property
     def _routes(self) -> Mapping[str, Sequence[Route]]:
@@ -205,6 +217,23 @@ def _said(copy: Part, rows: Rows, head: Head, relative: _Relative) -> Hashable:
         parts += part.parts.values()
     heads = (head((part,)) for part in parts if part.parts)
     return tuple(map(relative.text, (*heads, *(row for part in parts for row in rows.get(part.name, ())))))
+
+
+def globs(copies: Mapping[str, int], names: Iterable[str]) -> list[str]:
+    """Names of layers and their arrays, those in all copies of a block as one: `block.*.fc1`.
+
+    Args:
+        copies: how many each block has, see `Tree.copies`.
+        names: in any order.
+    """
+    known = list(dict.fromkeys(names))
+    for block, times in copies.items():
+        inside = re.compile(rf"{re.escape(block)}\.\d+(?=\.|$)")
+        found = {name: inside.sub(f"{block}.*", name, count=1) for name in known if inside.match(name)}
+        number = Counter(found.values())
+        whole = {name: glob for name, glob in found.items() if number[glob] == times}
+        known = list(dict.fromkeys(whole.get(name, name) for name in known))
+    return known
 
 
 def calling(run: Run) -> str:

@@ -13,7 +13,7 @@ from fac.passes import PASSES
 from fac.program.lower import kind_of
 from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.render.arrivals import Way, layer_of
-from fac.render.blocks import Head, Row, Run, Tree, calling, kind
+from fac.render.blocks import Head, Row, Run, Tree, calling, globs, kind
 from fac.render.columns import columns
 from fac.render.lineage import Lineage, Update
 from fac.render.operators import Owner, learning, symbols
@@ -40,7 +40,7 @@ def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = N
     known = {node.name: [_row(program, lineage, node)] for node in program.nodes if node.tensors}
     rows = _listed(tree, known, lambda run: _block_row(lineage, run))
     carrying = transport(program).layers(program)
-    transporting = ", ".join(tree.globs(carrying) if tree else carrying) or "none"
+    transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying) or "none"
     facts = [
         f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
@@ -230,7 +230,7 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
         if moves != usual:
             found.setdefault(moves, []).append(tensor.name)
     for moves, names in found.items():
-        names = tree.globs(names) if tree else names
+        names = globs(tree.copies, names) if tree else names
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{moves}: {', '.join(names[:SHOWN])}{more}"
 

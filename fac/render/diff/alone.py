@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fac.program.program import Program
+from fac.render.blocks import Tree
 from fac.render.diff import network, routing
 from fac.render.diff.align import Alignment
 from fac.render.diff.difference import SECTIONS, Change, Difference, Figure, Item, Transport
@@ -33,7 +34,8 @@ def alone(program: Program, *, added: bool, batch: int | None = None) -> Differe
     transport = Transport((), names, names, ()) if added else Transport(names, (), (), names)
     costs = side.costs(batch, backprop_macs((side, side), (batch, batch))[0])
     figures = tuple(Figure(name, 0, value) if added else Figure(name, value, 0) for name, value in costs)
-    return Difference(transport, sections, (batch, batch), figures, "added" if added else "removed")
+    status, copies = "added" if added else "removed", Tree(program).copies
+    return Difference(transport, sections, (batch, batch), figures, copies=copies, status=status)
 
 
 def _same(item: Item) -> Item:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from fac.program.program import Program
 from fac.program.tensors import Tensor
-from fac.render.diff import network, routing, training
+from fac.render.blocks import Tree
+from fac.render.diff import network, repeats, routing, training
 from fac.render.diff.align import Alignment, align, same_subspaces
 from fac.render.diff.difference import SECTIONS, Difference, Figure, Item
 from fac.render.diff.side import Side, backprop_macs
@@ -43,13 +44,28 @@ def compare(old: Program, new: Program, batch: int | None = None) -> Difference:
         "constraints": training.constraints(old.spec.constraints, new.spec.constraints),
     }
     sections = {name: tuple(items) for name, items in found.items()}
+    trees = Tree(old), Tree(new)
+    repeated = tuple(repeats.repeats(*trees))
+    less: dict[str, tuple[Item, ...]] = {}
+    if repeated:
+        counts = tuple(repeats.item(of, trees[1]) for of in repeated)
+        sections["layers"] = (*counts, *sections["layers"])
+        less = {name: repeats.told(name, items, repeated) for name, items in sections.items()}
     # What the sections say may well be all of it: then a step that differs is no news.
     told = any(items for name, items in sections.items() if name not in BESIDE_THE_STEP)
     sections["step"] = tuple(renumbered(tensors) if told else step(before, after))
     assert tuple(sections) == SECTIONS
     batches = batch or old.spec.train.batch, batch or new.spec.train.batch
+    transport = routing.transport(before, after, alignment)
+    common = {name: times for name, times in trees[1].copies.items() if trees[0].copies.get(name) == times}
     return Difference(
-        routing.transport(before, after, alignment), sections, batches, tuple(_costs(sides, batches))
+        transport,
+        sections,
+        batches,
+        tuple(_costs(sides, batches)),
+        less,
+        repeats.transporting(transport, repeated) if repeated else None,
+        common | {of.name: of.fewer for of in repeated},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Plain = str | int | float | bool | None | tuple["Plain", ...] | Mapping[str, "Plain"]
 """A value of a spec, or a figure. None stands for nothing at all."""
@@ -120,6 +120,12 @@ class Difference:
     batch: tuple[int, int]
     """At which the costs were counted."""
     costs: tuple[Figure, ...]
+    told: Mapping[str, tuple[Item, ...]] = field(default_factory=dict)
+    """Sections in which people read less than there is: what follows from a block that is repeated more often."""
+    loud: Transport | None = None
+    """What people read of the transport, if that is less."""
+    copies: Mapping[str, int] = field(default_factory=dict)
+    """How many copies blocks have, for names that stand for all of them."""
     status: str = "changed"
     """Of the whole spec. `added` and `removed` ones have nothing beside them: figures there are 0."""
 
@@ -132,5 +138,5 @@ class Difference:
     def shown(self) -> Mapping[str, tuple[Item, ...]]:
         """The sections that people read: of a spec that is new or gone, who learns from what."""
         if self.status == "changed":
-            return self.sections
+            return {**self.sections, **self.told}
         return {name: self.sections[name] for name in ROUTING}

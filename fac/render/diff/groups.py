@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from fac.program.program import LOSS
+from fac.render.blocks import globs
 from fac.render.diff.difference import Change, Item, Plain
 from fac.render.diff.words import listed
 from fac.render.findings.report import printable
@@ -46,8 +47,14 @@ class Group:
         return prefix + names + "".join(printable(f" {key} {value}") for key, value in rest)
 
 
-def groups(section: str, items: Iterable[Item]) -> list[Group]:
-    """What belongs together, in the order in which the first of it stood."""
+def groups(section: str, items: Iterable[Item], copies: Mapping[str, int]) -> list[Group]:
+    """What belongs together, in the order in which the first of it stood.
+
+    Args:
+        section: which of `SECTIONS` it is.
+        items: of the section.
+        copies: how many each block has: items of all of them have one name.
+    """
     items = tuple(items)
     renames = section in ("layers", "subspaces")
     alike: dict[str, list[Item]] = {}
@@ -58,15 +65,13 @@ def groups(section: str, items: Iterable[Item]) -> list[Group]:
         alike.setdefault(repr(key), []).append(item)
     found: list[Group] = []
     for members in alike.values():
-        names = tuple(_name(item, renames) for item in members)
+        names = tuple(globs(copies, (_name(item, renames) for item in members)))
         if all(item.changes == members[0].changes for item in members):
             found.append(Group(tuple(members), members[0].changes, names))
         elif len(members) >= FEW:
             found.append(Group(tuple(members), _common(members[0]), names))
         else:
-            found += (
-                Group((item,), item.changes, (name,)) for item, name in zip(members, names, strict=True)
-            )
+            found += (Group((item,), item.changes, (_name(item, renames),)) for item in members)
     place = {id(item): index for index, item in enumerate(items)}
     return sorted(found, key=lambda group: place[id(group.items[0])])
 

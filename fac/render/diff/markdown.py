@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fac.render.diff.difference import Difference, Item
 from fac.render.diff.groups import Group, groups
@@ -71,7 +71,7 @@ def code(text: str) -> str:
 
 
 def _shouts(difference: Difference) -> Iterator[str]:
-    for shout in loud(difference.transport):
+    for shout in loud(difference):
         names = listed([code(name) for name in shout.names])
         kind = "WARNING" if shout.bad else "NOTE"
         yield f"> [!{kind}]\n> **{shout.what.capitalize()}** at {names} ({shout.rest})"
@@ -80,11 +80,11 @@ def _shouts(difference: Difference) -> Iterator[str]:
 def _sections(difference: Difference, most: int) -> Iterator[str]:
     for name, items in difference.shown.items():
         if items:
-            yield _section(name, items, most)
+            yield _section(name, items, most, difference.copies)
 
 
-def _section(name: str, items: tuple[Item, ...], most: int) -> str:
-    rows = [row for group in groups(name, items) for row in _rows(group)]
+def _section(name: str, items: tuple[Item, ...], most: int, copies: Mapping[str, int]) -> str:
+    rows = [row for group in groups(name, items, copies) for row in _rows(group)]
     lines = ["| | | | before | after |", "|---|---|---|---|---|", *rows[:most]]
     table = "\n".join(lines)
     if len(rows) > most:

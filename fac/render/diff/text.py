@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fac.render.columns import columns
 from fac.render.diff.difference import Difference, Item
@@ -34,12 +34,12 @@ def text(difference: Difference, color: bool = False, title: str = "", findings:
         blocks.append("\n".join(summary(difference)))
     elif shouts := [
         paint(f"! {shout.what} at {listed(shout.names)} ({shout.rest})", _BAD if shout.bad else _GOOD)
-        for shout in loud(difference.transport)
+        for shout in loud(difference)
     ]:
         blocks.append("\n".join(shouts))
     for name, items in difference.shown.items():
         if items:
-            lines = (paint(line, _COLOURS[line[1]]) for line in _lines(name, items))
+            lines = (paint(line, _COLOURS[line[1]]) for line in _lines(name, items, difference.copies))
             blocks.append("\n".join((paint(TITLES[name], _BOLD), *lines)))
     if difference.status == "changed" and not difference.same:
         blocks.append(_costs(difference))
@@ -49,8 +49,8 @@ def text(difference: Difference, color: bool = False, title: str = "", findings:
     return head + "\n\n".join(blocks) + "\n"
 
 
-def _lines(section: str, items: tuple[Item, ...]) -> Iterator[str]:
-    found = [(group, list(_cells(group))) for group in groups(section, items)]
+def _lines(section: str, items: tuple[Item, ...], copies: Mapping[str, int]) -> Iterator[str]:
+    found = [(group, list(_cells(group))) for group in groups(section, items, copies)]
     subjects = max(len(group.subject) for group, _ in found)
     fields = max((len(field) for _, cells in found for field, _ in cells), default=0)
     for group, cells in found:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fac.render.diff.difference import Difference, Figure, Plain, Transport
+from fac.render.blocks import globs
+from fac.render.diff.difference import Difference, Figure, Plain
 from fac.render.findings.report import printable
 from fac.render.show import binary, number
 from fac.spec.core_schema import DISCRIMINATORS
@@ -179,14 +180,19 @@ class Shout:
     bad: bool
 
 
-def loud(of: Transport) -> Iterator[Shout]:
+def loud(difference: Difference) -> Iterator[Shout]:
     """What happened to weight transport."""
+    of = difference.loud or difference.transport
     if of.introduced:
         rest = f"it was at {layers(of.old)} before" if of.old else "there was none"
-        yield Shout("weight transport introduced", tuple(map(printable, of.introduced)), rest, True)
+        yield Shout("weight transport introduced", _called(difference, of.introduced), rest, True)
     if of.removed:
         rest = f"it is left at {layers(of.new)}" if of.new else "none is left"
-        yield Shout("weight transport removed", tuple(map(printable, of.removed)), rest, False)
+        yield Shout("weight transport removed", _called(difference, of.removed), rest, False)
+
+
+def _called(difference: Difference, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(printable, globs(difference.copies, names)))
 
 
 def layers(names: Sequence[str]) -> str:
