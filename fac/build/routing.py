@@ -28,6 +28,8 @@ class Routing:
         """What each route read, by its place in the program; routes that nobody needed are absent."""
         self.owner: dict[Op, Route | Subspace] = {}
         """Whose operator, or whose learning, wrote an op."""
+        self.sending: set[Op] = set()
+        """What routes wrote, from the error that they read to the one that they bring."""
         through: dict[tuple[Op, int], list[Injection]] = {}
         to: dict[Value, list[Injection]] = {}
         cut: set[Value] = set()
@@ -64,7 +66,10 @@ class Routing:
 
     def _injection(self, index: int, route: Route) -> Injection:
         def send(b: Builder, error: Value) -> Value:
-            return self._send(b, index, route, error)
+            start = len(b.ops)
+            sent = self._send(b, index, route, error)
+            self.sending.update(b.ops[start:])
+            return sent
 
         root = self.program.root(route.source)
         assert root is not None

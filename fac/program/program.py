@@ -60,6 +60,11 @@ class Node:
         return any(tensor.role is Role.PARAMETER for tensor in self.tensors)
 
     @property
+    def parameters(self) -> int:
+        """How many numbers it has that may learn."""
+        return sum(tensor.size for tensor in self.tensors if tensor.role is Role.PARAMETER)
+
+    @property
     def learns(self) -> bool:
         """Whether it has parameters that should move, be its shape known or not."""
         unknown = self.shape is None and isinstance(self.layer, ParametricLayer)

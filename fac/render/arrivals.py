@@ -194,7 +194,7 @@ class Arrivals:
         found: dict[object, list[Part]] = {}
         for index, (name, term) in enumerate(made.terms):
             if self._is_error(term):
-                node = self._once(name, made.of)
+                node = self._once(name, made.of) if index < made.exact else None
                 found.setdefault(node.name if node else index, []).append((term, node))
         parts: list[Part] = []
         for (term, node), *more in found.values():
@@ -212,7 +212,10 @@ class Arrivals:
     def _hop(self, op: Op) -> Node | None:
         """The layer without weights that an op of the backward pass takes an error through."""
         node = self.program.by_name.get(op.origin.node)
-        return None if node is None or node.weighted or not self._is_error(op.result) else node
+        # A route may stand at such a layer, too: what it brings is no hop through the layer.
+        if node is None or node.weighted or op in self.routing.sending or not self._is_error(op.result):
+            return None
+        return node
 
     @cached_property
     def _changing(self) -> frozenset[str]:

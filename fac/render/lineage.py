@@ -61,7 +61,7 @@ class Lineage(Arrivals):
                 found.append((whole, joins))
                 continue
             if not whole.operators:
-                joins += tuple(join for join in self._joins(value.name) if join != node)
+                joins += tuple(join for join in self._joins(value, own=value is error) if join != node)
             passed = (*whole.operators, *(arrival.common.operators if arrival.common else ()))
             for way in (replace(way, operators=(*passed, *way.operators)) for way in arrival.ways):
                 known = tuple(map(id, way.operators)), way.value
@@ -74,10 +74,15 @@ class Lineage(Arrivals):
                     queue.append((way, way.value, joins))
         return found
 
-    def _joins(self, error: str) -> tuple[str, ...]:
-        """The layer without weights that an error has its name from, if it has."""
-        node = self.program.by_name.get(layer_of(error))
-        return () if node is None or node.weighted else (node.name,)
+    def _joins(self, error: Value, own: bool) -> tuple[str, ...]:
+        """The layer without weights that an error has its name from, if it has.
+
+        A normalisation joins nothing where it only learns from the error, and its own row needs not to say so.
+        """
+        node = self.program.by_name.get(layer_of(error.name))
+        if node is None or node.weighted or (node.parametric and (own or not self._is_sum(error))):
+            return ()
+        return (node.name,)
 
     def _told(self, way: Way) -> bool:
         """Whether a way begins with an error that a table of layers tells, or the reading of a subspace."""
@@ -89,7 +94,7 @@ class Lineage(Arrivals):
     @cached_property
     def _learned_from(self) -> frozenset[Value]:
         return frozenset(
-            error for node in self.program.weighted for t in node.tensors for error in self.arriving(t)
+            error for node in self.program.parametric for t in node.tensors for error in self.arriving(t)
         )
 
     # -- updates ---------------------------------------------------------------------------------------------

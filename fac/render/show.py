@@ -12,6 +12,7 @@ from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
 from fac.program.program import Block, Node, Program, Route, Subspace
+from fac.program.tensors import Role
 from fac.render.arrivals import Way, layer_of
 from fac.render.blocks import Head, Row, Run, Tree, calling, globs, kind
 from fac.render.columns import columns
@@ -37,7 +38,7 @@ def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = N
         cost: of its step.
         tree: of the program, where layers shall stand under their blocks; without it they stand one by one.
     """
-    known = {node.name: [_row(program, lineage, node)] for node in program.nodes if node.tensors}
+    known = {node.name: [_row(program, lineage, node)] for node in program.parametric}
     rows = _listed(tree, known, lambda run: _block_row(lineage, run))
     carrying = transport(program).layers(program)
     transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying) or "none"
@@ -135,7 +136,7 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
     found = transport(program)
     return {
         "spec": program.spec.name,
-        "parameters": sum(t.size for node in program.nodes for t in node.tensors),
+        "parameters": sum(node.parameters for node in program.nodes),
         "layers": [_layer_data(program, lineage, node) for node in program.nodes],
         "blocks": [_block_data(block) for block in program.blocks],
         "subspaces": [_subspace_data(lineage, subspace) for subspace in program.subspaces],
@@ -189,7 +190,7 @@ def _row(program: Program, lineage: Lineage, node: Node) -> Row:
 def _block_row(lineage: Lineage, run: Run) -> Row:
     """Over the layers of a block or of a run of copies: their parameters in all, and the error of a sum."""
     shape = next(reversed(list(run[0].nodes))).shape or ()
-    size = sum(tensor.size for part in run for node in part.nodes for tensor in node.tensors)
+    size = sum(node.parameters for part in run for node in part.nodes)
     own = run[0].own
     error = None if own is None else lineage.error(own.name)
     cells = ("", "", "")
@@ -237,7 +238,7 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
 
 def _layer_data(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
     assert node.shape is not None
-    found = [lineage.update[tensor.name] for tensor in node.tensors]
+    found = [lineage.update[t.name] for t in node.tensors if t.role is Role.PARAMETER]
     rules = (str(u.settings["rule"]) if u.settings else u.still for u in found)
     errors = dict.fromkeys(error for tensor in node.tensors for error in lineage.arriving(tensor))
     return {
@@ -245,7 +246,7 @@ def _layer_data(program: Program, lineage: Lineage, node: Node) -> dict[str, Any
         "kind": kind_of("fac.layers", node.layer).name,
         "inputs": list(node.inputs),
         "output": list(node.shape),
-        "parameters": sum(t.size for t in node.tensors),
+        "parameters": node.parameters,
         "error": [_arrival(lineage, *way) for error in errors for way in lineage.ways(error)],
         "update": ", ".join(dict.fromkeys(rules)) or "-",
     }

@@ -41,7 +41,9 @@ class Sum:
     of: Value
     """The value whose cotangent it is."""
     terms: tuple[tuple[str, Value], ...]
-    """Each with the node whose reading of `of`, or whose route, it comes from."""
+    """Each with the node whose reading of `of`, or whose route, it comes from; those of routes are the last."""
+    exact: int
+    """How many come from readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Reverse:
             node = op.origin.node
             with self.b.at(node, phase):
                 terms.append((node, vjp(self.b, op, g)))
+        exact = len(terms)
         for injection in self._injections(value):
             g = self.memo[injection.source]
             if g is not None:
@@ -173,7 +176,7 @@ class Reverse:
             for _, term in terms[1:]:
                 total = self.b.add(total, term)
         if len(terms) > 1:
-            self.sums[total] = Sum(value, tuple(terms))
+            self.sums[total] = Sum(value, tuple(terms), exact)
             for _, part in terms:
                 self.b.named(part, f"{self.prefix}{value.name}.error.part")
         kind = "gradient" if value in self.parameters else "error"

@@ -55,8 +55,8 @@ def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:
     # Of most layers with weights a setting is the width of the output already.
     if node.shape is not None and not any((value,) == node.shape for value in settings.values()):
         yield "output", node.shape
-    if size := _size(node):
-        yield "parameters", size
+    if node.parameters:
+        yield "parameters", node.parameters
     yield "after", network.before[node.name]
 
 
@@ -80,14 +80,14 @@ def _changes(
         *laws(before.layer, after.layer, before.tensors, after.tensors),
     ]
     yield from own
-    # What follows from another layer's shape is of interest where there are weights, on either side.
-    weighted = before.weighted or after.weighted
-    if weighted and one.program.shapes_read(before) != other.program.shapes_read(after):
+    # What follows from another layer's shape is of interest where there are parameters, on either side.
+    parametric = before.parametric or after.parametric
+    if parametric and one.program.shapes_read(before) != other.program.shapes_read(after):
         yield Change("input", _flat(one.program.shapes_read(before)), _flat(other.program.shapes_read(after)))
-    if before.shape != after.shape and (own or weighted) and not _says(own, before, after):
+    if before.shape != after.shape and (own or parametric) and not _says(own, before, after):
         yield Change("output", before.shape, after.shape)
-    if _size(before) != _size(after):
-        yield Change("parameters", _size(before), _size(after))
+    if before.parameters != after.parameters:
+        yield Change("parameters", before.parameters, after.parameters)
 
 
 def _says(own: list[Change], before: Node, after: Node) -> bool:
@@ -97,10 +97,6 @@ def _says(own: list[Change], before: Node, after: Node) -> bool:
 
 def _flat(shapes: tuple[Plain, ...]) -> Plain:
     return shapes[0] if len(shapes) == 1 else shapes
-
-
-def _size(node: Node) -> int:
-    return sum(tensor.size for tensor in node.tensors)
 
 
 def network(old: Program, new: Program) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from fac.build.functions import all_tensors
 from fac.build.transport import transport
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
-from fac.program.tensors import Tensor
+from fac.program.tensors import Role, Tensor
 from fac.render.arrivals import Way, layer_of
 from fac.render.lineage import Lineage
 from fac.step.cost import Tally, count, peak_bytes
@@ -100,9 +100,9 @@ class Side:
         """Figures by name."""
         tallies = count(self.step, batch)
         backward = sum(tally.macs for origin, tally in tallies.items() if origin.phase != Phase.FORWARD)
-        parameters = [t.size for node in self.program.nodes for t in node.tensors]
-        yield "parameters", sum(parameters)
-        yield "feedback_parameters", sum(t.size for t in self.tensors) - sum(parameters)
+        feedback = (t.size for t in self.tensors if t.role is Role.FEEDBACK)
+        yield "parameters", sum(node.parameters for node in self.program.nodes)
+        yield "feedback_parameters", sum(feedback)
         yield "backward_macs", backward
         yield "backward_macs_vs_backprop", backward / backprop_macs if backprop_macs else 1.0
         yield "feedback_words", sum(tallies.values(), Tally()).words

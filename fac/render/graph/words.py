@@ -231,7 +231,7 @@ def story(topology: Topology, station: Station) -> str:
     if station.role != "layer":
         return ", ".join([station.role, *facts(topology, station)])
     lines = [_listed([chain[0].name for chain in station.chains]), *facts(topology, station)]
-    size = sum(tensor.size for chain in station.chains for node in chain for tensor in node.tensors)
+    size = sum(node.parameters for chain in station.chains for node in chain)
     return "\n".join([*lines, f"{size:,} parameters"] if size else lines)
 
 
@@ -251,7 +251,7 @@ def headline(topology: Topology) -> str:
     """The line under the title."""
     program = topology.program
     layers = len(program.weighted)
-    size = sum(tensor.size for node in program.nodes for tensor in node.tensors)
+    size = sum(node.parameters for node in program.nodes)
     routes = len(program.routes)
     parts = [_many(layers, "layer with weights", "layers with weights"), f"{size:,} parameters"]
     return ", ".join([*parts, _many(routes, "route", "routes") if routes else "all errors exact"])
