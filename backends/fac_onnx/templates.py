@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fac.step.ir import Op
 from fac.step.types import Batch, flat
+from fac_onnx import convolution
 from fac_onnx.graph import BOOL, INT64, UINT32, UINT64
 from fac_onnx.norms import max_abs, norm
 from fac_onnx.parts import concat, crop, pad
@@ -21,7 +22,8 @@ Template = Callable[["Emitter", Op], str]
 
 NO_KERNEL = {
     "float32": frozenset[str](),
-    "float64": frozenset({"erf", "leaky_relu", "elu", "softplus", "hardsigmoid", "hardswish"}),
+    "float64": frozenset({"erf", "leaky_relu", "elu", "softplus", "hardsigmoid", "hardswish"})
+    | {"conv2d", "conv2d_input"},
 }
 """Ops whose ONNX form onnxruntime's CPU provider does not have in this precision. A test holds that this is so."""
 
@@ -69,6 +71,19 @@ def matmul(e: Emitter, op: Op) -> str:
     if any(turned.values()):
         return e.node("Gemm", e.operands(op), op, **turned)
     return e.node("MatMul", e.operands(op), op)
+
+
+def bmm(e: Emitter, op: Op) -> str:
+    """`MatMul`, which reads nothing transposed."""
+    names = e.operands(op)
+    for index, side in enumerate(("ta", "tb")):
+        if op[side]:
+            *lead, rows, columns = op.operands[index].type.shape
+            perm = [*range(len(lead)), len(lead) + 1, len(lead)]
+            names[index] = e.part(
+                "Transpose", [names[index]], op, side, e.float, (*lead, columns, rows), perm=perm
+            )
+    return e.node("MatMul", names, op)
 
 
 def reduction(onnx_op: str) -> Template:
@@ -164,6 +179,11 @@ TEMPLATES: dict[str, Template] = {
     "softmax": lambda e, op: e.node("Softmax", e.operands(op), op, axis=op["axis"]),
     "log_softmax": plain("LogSoftmax", axis=-1),
     "matmul": matmul,
+    "bmm": bmm,
+    "conv2d": convolution.conv2d,
+    "conv2d_input": convolution.conv2d_input,
+    "unfold": convolution.unfold,
+    "fold": convolution.fold,
     "project": project,
     "sum": reduction("ReduceSum"),
     "mean": reduction("ReduceMean"),

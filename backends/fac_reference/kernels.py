@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fac.step.ir import Op
 from fac.step.types import Batch, Shape
+from fac_reference import convolution
 from fac_reference.parts import crop, pad
 from fac_reference.pools import max_pool2d, max_pool2d_index, pick, unpick
 
@@ -46,8 +47,8 @@ def concrete(shape: Shape, n: int) -> tuple[int, ...]:
 
 
 def turned(x: Array, transposed: bool) -> Array:
-    """A matrix, or its transpose."""
-    return x.T if transposed else x
+    """A matrix, or its transpose; of [..., rows, columns] each."""
+    return x.swapaxes(-1, -2) if transposed else x
 
 
 def erf(x: Any) -> Any:
@@ -159,6 +160,12 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "hardswish_input": lambda r, g, x: g * np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0),
     "softmax": lambda r, z: softmax(z, r["axis"]),
     "matmul": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
+    "bmm": lambda r, a, b: turned(a, r["ta"]) @ turned(b, r["tb"]),
+    "conv2d": convolution.conv2d,
+    "conv2d_input": convolution.conv2d_input,
+    "conv2d_weight": convolution.conv2d_weight,
+    "unfold": lambda r, x: convolution.unfold(r, x, r["kernel"]),
+    "fold": lambda r, x: convolution.fold(r, x, r["kernel"]),
     "project": lambda r, d, p: d @ np.linalg.pinv(p, max(p.shape) * np.finfo(p.dtype).eps) @ p,
     "dot": lambda r, a, b: np.vdot(a, b),
     "sum": lambda r, x: np.sum(x, r["axes"], keepdims=r["keep"]),

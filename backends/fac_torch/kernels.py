@@ -218,6 +218,87 @@ def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor
     return out if isinstance(scale, float) and scale == 1.0 else out.mul_(scale)
 
 
+Pair = tuple[int, int]
+Sides = tuple[int, int, int, int]
+"""Top, bottom, left, right."""
+
+
+def conv2d(x: Tensor, w: Tensor, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> Tensor:
+    """The convolution of x [N, c, H, W] with w [m, c / groups, u, v]."""
+    x, pads = _padded(x, padding)
+    return torch.conv2d(x, w, None, stride, pads, dilation, groups)
+
+
+def conv2d_input(
+    y: Tensor, w: Tensor, size: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
+) -> Tensor:
+    """The error that a convolution passes to a map of that size."""
+    x = y.new_empty(1).expand(len(y), w.shape[1] * groups, *size)  # nobody reads its numbers
+    x, pads = _padded(x, padding)
+    found = _conv_backward(y, x, w, stride, pads, dilation, groups, [True, False, False])[0]
+    if found.shape[2:] == size:
+        return found
+    top, _, left, _ = padding
+    return found[:, :, top : top + size[0], left : left + size[1]].contiguous()
+
+
+def conv2d_weight(
+    y: Tensor, x: Tensor, kernel: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
+) -> Tensor:
+    """The gradient of a kernel of that size. The error of the map is not computed."""
+    w = y.new_empty(1).expand(y.shape[1], x.shape[1] // groups, *kernel)  # nobody reads its numbers
+    x, pads = _padded(x, padding)
+    return _conv_backward(y, x, w, stride, pads, dilation, groups, [False, True, False])[1].contiguous()
+
+
+def unfold(x: Tensor, kernel: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> Tensor:
+    """For each place the numbers under the window, [groups, c / groups u v, N h w]."""
+    x, pads = _padded(x, padding)
+    shown = F.unfold(x, kernel, dilation, pads, stride)
+    return shown.transpose(0, 1).reshape(groups, shown.shape[1] // groups, -1)
+
+
+def fold(
+    columns: Tensor,
+    shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+) -> Tensor:
+    """The transposed of `unfold`, to a map of that shape."""
+    n, c, height, width = shape
+    top, bottom, left, right = padding
+    shown = columns.reshape(c * kernel[0] * kernel[1], n, -1).transpose(0, 1)
+    x = F.fold(shown, (top + height + bottom, left + width + right), kernel, dilation, 0, stride)
+    return x[:, :, top : top + height, left : left + width].contiguous()
+
+
+def _padded(x: Tensor, padding: Sides) -> tuple[Tensor, Pair]:
+    """X, and how much padding kernels have to add: they know only the same on both sides."""
+    top, bottom, left, right = padding
+    if top == bottom and left == right:
+        return x, (top, left)
+    return F.pad(x, (left, right, top, bottom)), (0, 0)
+
+
+def _conv_backward(
+    y: Tensor,
+    x: Tensor,
+    w: Tensor,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    mask: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        y, x, w, None, stride, padding, dilation, False, (0, 0), groups, mask
+    )
+    return found
+
+
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The sum of all a * b."""
     return torch.dot(a.reshape(-1), b.reshape(-1))

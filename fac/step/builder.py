@@ -241,6 +241,10 @@ class Builder:
         """op(a) @ op(b) of two matrices, each read transposed if asked."""
         return self.emit("matmul", a, b, ta=ta, tb=tb)
 
+    def bmm(self, a: Value, b: Value, *, ta: bool = False, tb: bool = False) -> Value:
+        """op(a) @ op(b) of [..., rows, columns], matrix by matrix, each read transposed if asked."""
+        return self.emit("bmm", a, b, ta=ta, tb=tb)
+
     def eye(self, size: int) -> Value:
         """Ones on the diagonal of [size, size], zeros elsewhere."""
         places = self.iota((size,))

@@ -75,6 +75,34 @@ def draw(call: Call, samples: int, seed: int = 0) -> list[Any]:
     return found
 
 
+def convolved(
+    x: Type,
+    w: Type,
+    y: Type,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> tuple[Call, ...]:
+    """One convolution, y of x and w, in each of its forms; and what the finer ones are made of."""
+    window: dict[str, Attribute] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+    }
+    size, kernel = x.shape[2:], w.shape[2:]
+    rows = x.shape[1] * kernel[0] * kernel[1] // groups  # type: ignore[operator]
+    columns = f(groups, rows, Batch(y.shape[2] * y.shape[3]))  # type: ignore[operator]
+    return (
+        Call("conv2d", (x, w), y, window),
+        Call("conv2d_input", (y, w), x, {"size": size, **window}),
+        Call("conv2d_weight", (y, x), w, {"kernel": kernel, **window}),
+        Call("unfold", (x,), columns, {"kernel": kernel, **window}),
+        Call("fold", (columns,), x, {"shape": x.shape, "kernel": kernel, **window}),
+    )
+
+
 KEEP: dict[str, Attribute] = {"axes": (0,), "keep": True}
 LOGITS = (f(N, 3), i(N))
 SQUARES: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}
@@ -148,6 +176,24 @@ CALLS = (
         for tb in (False, True)
     ),
     Call("matmul", (f(N, 3), f(N, 2)), f(3, 2), {"ta": True, "tb": False}),
+    *(
+        Call(
+            "bmm",
+            (f(N, 4, *(a[::-1] if ta else a)), f(N, 4, *(c[::-1] if tb else c))),
+            f(N, 4, 2, 5),
+            {"ta": ta, "tb": tb},
+        )
+        for a, c in [((2, 3), (3, 5))]
+        for ta in (False, True)
+        for tb in (False, True)
+    ),
+    Call("bmm", (f(2, 3, N), f(2, N, 4)), f(2, 3, 4), {"ta": False, "tb": False}),
+    *convolved(f(N, 2, 5, 4), f(3, 2, 3, 3), f(N, 3, 5, 4), padding=(1, 1, 1, 1)),
+    # Strides that leave a rest, a kernel that is no square, other padding on each side, groups.
+    *convolved(f(N, 4, 6, 7), f(2, 2, 3, 2), f(N, 2, 3, 3), (2, 3), (0, 1, 1, 0), groups=2),
+    *convolved(f(N, 3, 5, 5), f(6, 1, 3, 3), f(N, 6, 3, 3), (2, 2), (1, 1, 1, 1), groups=3),
+    *convolved(f(N, 1, 7, 5), f(2, 1, 3, 2), f(N, 2, 7, 4), padding=(2, 2, 0, 0), dilation=(2, 1)),
+    *convolved(f(N, 3, 5, 2), f(2, 3, 1, 1), f(N, 2, 3, 1), (2, 2)),
     Call("project", (f(N, 3), f(2, 3)), f(N, 3)),
     Call("dot", (f(N, 3), f(N, 3)), f()),
     Call("sum", (f(N, 3),), f(3), {"axes": (0,), "keep": False}),

@@ -101,7 +101,7 @@ class Wiring:
     def operand(self, k: int, tensor: bool) -> Value:
         """Operand number k, which is a tensor even if it is a scalar, or may be a number."""
         type = self.call.operands[k]
-        if N in type.shape:
+        if k in batched(self.call):
             return self._from_x(k, type)
         drawn = draw(self.call, 1)[k]
         if type.shape == () and not tensor:
@@ -115,9 +115,13 @@ class Wiring:
         value = self.x
         if len(batched(self.call)) > 1:
             value = self.b.matmul(value, self._kept(f"columns{k}", selection(self.call, k)))
-        if type.shape[0] == N:
-            return self.b.cast(self.b.reshape(value, type.shape), type.dtype)
-        return self.b.matmul(self._kept("identity", np.eye(width(type.shape))), value, tb=True)
+        at, _ = batch_axis(type.shape)
+        rest = (*type.shape[:at], *type.shape[at + 1 :])
+        value = self.b.reshape(value, (N, *sample_of(type.shape)))
+        lead = len(value.type.shape) - len(rest)
+        later = range(lead, lead + at), range(lead), range(lead + at, lead + len(rest))
+        turned = self.b.transpose(value, [axis for part in later for axis in part])
+        return self.b.cast(self.b.reshape(turned, type.shape), type.dtype)
 
     def _kept(self, name: str, array: Array) -> Value:
         self.state[name] = array
@@ -126,7 +130,12 @@ class Wiring:
 
 def batched(call: Call) -> list[int]:
     """Numbers of the operands that x holds."""
-    return [k for k, type in enumerate(call.operands) if N in type.shape]
+    return [k for k, type in enumerate(call.operands) if without_batch(type.shape) != type.shape]
+
+
+def batch_axis(shape: Shape) -> tuple[int, int]:
+    """Which dimension depends on N, and how many times N it is."""
+    return next((axis, dim.times) for axis, dim in enumerate(shape) if isinstance(dim, Batch))
 
 
 def without_batch(shape: Shape) -> tuple[int, ...]:
@@ -134,22 +143,34 @@ def without_batch(shape: Shape) -> tuple[int, ...]:
     return tuple(dim for dim in shape if not isinstance(dim, Batch))
 
 
+def sample_of(shape: Shape) -> tuple[int, ...]:
+    """What it holds of one sample: how many times, if more than once, then the other dimensions."""
+    times = batch_axis(shape)[1]
+    return (times, *without_batch(shape)) if times > 1 else without_batch(shape)
+
+
+def by_sample(array: Array, shape: Shape, n: int) -> Array:
+    """An operand of that shape as [n, *sample_of(shape)]."""
+    at, times = batch_axis(shape)
+    apart = np.reshape(array, (*array.shape[:at], n, times, *array.shape[at + 1 :]))
+    return np.reshape(np.moveaxis(apart, (at, at + 1), (0, 1)), (n, *sample_of(shape)))
+
+
 def width(shape: Shape) -> int:
     """Numbers per sample."""
-    return prod(without_batch(shape))
+    return prod(sample_of(shape))
 
 
 def shape_of_x(call: Call) -> tuple[int, ...]:
     """Of one sample: that of the only operand in x, or a row of columns of all of them."""
     inside = [call.operands[k].shape for k in batched(call)]
-    return without_batch(inside[0]) if len(inside) == 1 else (sum(map(width, inside)) or 1,)
+    return sample_of(inside[0]) if len(inside) == 1 else (sum(map(width, inside)) or 1,)
 
 
 def columns(call: Call, n: int) -> Array:
     """X for n samples, that holds the operands."""
     drawn = draw(call, n)
-    # The one operand with the batch in its second dimension comes back transposed.
-    rows = [drawn[k].T if call.operands[k].shape[0] != N else drawn[k] for k in batched(call)]
+    rows = [by_sample(drawn[k], call.operands[k].shape, n) for k in batched(call)]
     if len(rows) == 1:
         return np.asarray(rows[0], np.float64)
     return np.concatenate([row.reshape(n, -1) for row in rows], 1) if rows else np.zeros((n, 1))

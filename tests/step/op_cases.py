@@ -21,6 +21,11 @@ UNEQUAL: tuple[Refused, ...] = ((f(N, 3), f(N, 4)), (f(3), i(3)))
 WRONG_LABELS: tuple[Refused, ...] = ((f(N, 3), f(N)), (f(N, 3), i(3)), (f(N), i(N)))
 ELEMENTWISE = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "less")
 NO_FLOATS: tuple[Refused, ...] = ((i(N, 3),), (b(N, 3),))
+CONVOLUTIONS = ("conv2d", "conv2d_input", "conv2d_weight")
+NO_MAPS: tuple[Refused, ...] = (
+    *((f(N, 12, 9, 9), f(12, 12, 9)), (f(N, 12), f(12, 12, 1, 1)), (i(N, 4, 6, 7), i(2, 2, 3, 2))),
+    *((f(N, 5, 9, 9), f(12, 7, 3, 3)), (f(N, 12, 9, 9), f(12, 12, 99, 1))),
+)
 UNITS = ("silu", "elu", "hardsigmoid", "hardswish")
 INPUTS = tuple(f"{kind}_input" for kind in ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", *UNITS))
 
@@ -33,6 +38,10 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "shift_right": ((i(N), f()), (f(N), f(N))),
     "equal": ((i(N), f(N)), (i(N), i(3))),
     "matmul": ((f(N, 3), f(5, 2)), (f(3), f(3, 2)), (f(N, 3, 3), f(3, 2)), (i(N, N), i(N, N))),
+    "bmm": ((f(N, 3), f(3, 2)), (f(2, N, 3), f(3, N, 3)), (f(2, N, 3), f(2, 4, 5)), (i(2, 3, 3), i(2, 3, 3))),
+    **dict.fromkeys(CONVOLUTIONS, NO_MAPS),
+    "unfold": ((f(N, 3, 8),), (i(N, 12, 8, 8),)),
+    "fold": ((f(1, 5, N),), (f(5, N),)),
     "project": ((f(N, 3), f(2, 4)), (f(N), f(2, 3))),
     "dot": ((f(N, 3), f(3, N)), (f(3), i(3)), (i(3), i(3))),
     "sum": ((b(N, 3),),),

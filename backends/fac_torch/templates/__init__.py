@@ -11,6 +11,7 @@ call of torch is a function of `kernels.py`: `kernel("name", "attribute", ...)`.
 from __future__ import annotations
 
 from fac_torch.templates.base import Line, Memory, Template
+from fac_torch.templates.convolution import CONVOLUTION
 from fac_torch.templates.elementwise import ELEMENTWISE
 from fac_torch.templates.losses import LOSSES
 from fac_torch.templates.maps import MAPS
@@ -22,6 +23,6 @@ __all__ = ["TEMPLATES", "Line", "Memory", "Template"]
 
 TEMPLATES: dict[str, Template] = {
     kind: template
-    for family in (ELEMENTWISE, PRODUCTS, SHAPES, MAPS, LOSSES, UPDATES)
+    for family in (ELEMENTWISE, PRODUCTS, CONVOLUTION, SHAPES, MAPS, LOSSES, UPDATES)
     for kind, template in family.items()
 }

@@ -22,9 +22,19 @@ def addmm(line: Line) -> str:
     return f"torch.addmm({bias}, {turned(a, line['ta'])}, {turned(b, line['tb'])})"
 
 
+def bmm(line: Line) -> str:
+    """`torch.matmul`, matrix by matrix."""
+    a, b = (
+        f"{argument}.mT" if line[side] else argument
+        for argument, side in zip(line.arguments, ("ta", "tb"), strict=True)
+    )
+    return f"torch.matmul({a}, {b})"
+
+
 PRODUCTS: dict[str, Template] = {
     "matmul": Template(matmul, Memory.OUT),
     "addmm": Template(addmm, Memory.OUT),
+    "bmm": Template(bmm, Memory.OUT),
     "project": Template(
         lambda line: f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
     ),

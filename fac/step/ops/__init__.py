@@ -3,6 +3,7 @@
 from fac.step.ops.activations import ACTIVATIONS
 from fac.step.ops.base import OpDef
 from fac.step.ops.contractions import CONTRACTIONS
+from fac.step.ops.convolution import CONVOLUTION
 from fac.step.ops.elementwise import ELEMENTWISE
 from fac.step.ops.integers import INTEGERS
 from fac.step.ops.losses import LOSSES
@@ -17,7 +18,7 @@ OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS),
+        *(PARTS, POOLS, CONVOLUTION),
     )
     for definition in family
 }

@@ -52,6 +52,40 @@ def right(b: Builder, op: Op, g: Value) -> Value:
     return b.matmul(g, other, ta=True, tb=ta) if tb else b.matmul(other, g, ta=not ta)
 
 
+def bmm(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """[..., rows, columns] of as many matrices.
+
+    Raises:
+        TypeRuleError: not equally many, or see `ends`.
+    """
+    a, b = operands
+    lead = a.shape[:-2]
+    if not lead or b.shape[:-2] != lead:
+        raise TypeRuleError(f"bmm takes equally many matrices, not {a} and {b}")
+    rows, _, columns = ends(Type(a.shape[-2:], a.dtype), Type(b.shape[-2:], b.dtype), attributes)
+    return Type((*lead, rows, columns))
+
+
+def bmm_macs(op: Op, n: int) -> int:
+    """matrices * rows * contracted * columns."""
+    inner = op.operands[0].type.shape[-2 if op["ta"] else -1]
+    return numel((*op.result.type.shape, inner), n)
+
+
+def bmm_left(b: Builder, op: Op, g: Value) -> Value:
+    """As `left`, matrix by matrix."""
+    _, other = op.operands
+    ta, tb = bool(op["ta"]), bool(op["tb"])
+    return b.bmm(other, g, ta=tb, tb=True) if ta else b.bmm(g, other, tb=not tb)
+
+
+def bmm_right(b: Builder, op: Op, g: Value) -> Value:
+    """As `right`, matrix by matrix."""
+    other, _ = op.operands
+    ta, tb = bool(op["ta"]), bool(op["tb"])
+    return b.bmm(g, other, ta=True, tb=ta) if tb else b.bmm(other, g, ta=not ta)
+
+
 def dot(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """A scalar from two tensors of one shape."""
     if operands[0] != operands[1] or operands[0].dtype != DType.FLOAT:
@@ -68,6 +102,7 @@ def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 CONTRACTIONS = (
     OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=1),
+    OpDef("bmm", bmm, (bmm_left, bmm_right), frozenset({"ta", "tb"}), bmm_macs),
     # d P^+ P, for P whose rows may depend on each other; in probes only. P^+ P is symmetric.
     OpDef(
         "project",
