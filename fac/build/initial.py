@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import prod, sqrt
 from types import MappingProxyType
 
 import numpy as np
@@ -103,8 +103,8 @@ def _uniform(rng: np.random.Generator, bound: float, shape: tuple[int, ...]) -> 
 
 
 def _orthonormal_rows(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Rows (or, if there are more rows than columns, columns) that are orthonormal."""
-    rows, columns = shape
+    """Rows (or, if there are more rows than columns, columns) that are orthonormal; a row is all of the first axis."""
+    rows, columns = shape[0], prod(shape[1:])
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))
-    return q.T if rows <= columns else q
+    return (q.T if rows <= columns else q).reshape(shape)

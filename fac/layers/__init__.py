@@ -1,6 +1,7 @@
 """The layers that ship. A family adds its kinds to this tuple, and nothing else in the package changes."""
 
 from fac.layers.blocks import PARALLEL, REPEAT, RESIDUAL, SEQUENCE, Parallel, Repeat, Residual, Sequence
+from fac.layers.convolution import CONV2D, Conv2d
 from fac.layers.elementwise import (
     DROPOUT,
     GELU,
@@ -26,6 +27,7 @@ __all__ = [
     "KINDS",
     "Add",
     "Concat",
+    "Conv2d",
     "Dropout",
     "Elu",
     "Flatten",
@@ -52,6 +54,7 @@ __all__ = [
 
 KINDS = (
     LINEAR,
+    CONV2D,
     RELU,
     LEAKY_RELU,
     TANH,

@@ -157,10 +157,12 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
             f"`{name}` says that it stays between {low:.3g} and {high:.3g}, and does not",
         )
     if traits.affine:
-        weight = alone.state.get(alone.weight, np.zeros(()))
-        fits = weight.ndim == 2 and x.ndim == 2 and weight.shape[1] == x.shape[1]
-        made_of = alone.output(x) - alone.output(0 * x)
-        require(fits and near(made_of, x @ weight.T), f"`{name}` says that it is W x + b, and is not")
+        weight, channels = alone.state.get(alone.weight, np.zeros((1, 0))), np.moveaxis(x, 1, -1)
+        weight = weight.reshape(len(weight), -1)
+        made_of = np.moveaxis(alone.output(x) - alone.output(0 * x), 1, -1)
+        fits = weight.shape[1] == channels.shape[-1]
+        # Of a map: at each place W times its channels.
+        require(fits and near(made_of, channels @ weight.T), f"`{name}` says that it is W x + b, and is not")
     if traits.value is not None:
         require(
             near(alone.output(-x), -alone.output(x)) and near(alone.output(3 * x), 3 * alone.output(x)),

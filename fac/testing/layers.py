@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from fac.testing.case import Answers, Case, Subject, agreement
-from fac.testing.nets import DROPOUT, RELU, SKIP, Data, Layers, answers, batches, linear, mlp, spec
+from fac.testing.nets import DROPOUT, RELU, SKIP, Data, Layers, answers, batches, conv2d, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES
 
 
@@ -32,6 +32,14 @@ LAYERS: dict[str, Layers] = {
     "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
     "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),
     "softmax": (*mlp(8, 6), {"kind": "softmax", "axis": 0}, linear("head", 3)),
+    "conv2d": (
+        conv2d("c1", 6, (3, 2), padding="same"),
+        {"kind": "tanh"},
+        conv2d("c2", 4, 3, stride=(2, 1), padding=(0, 1)),
+        RELU,
+        {"kind": "flatten"},
+        linear("out", 3),
+    ),
     "dropout": DROPOUT,
     "flatten": ({"kind": "flatten"}, *mlp(8, 6, 3)),
     "add": SKIP,
@@ -57,7 +65,7 @@ LAYERS: dict[str, Layers] = {
         linear("head", 3),
     ),
 }
-SHAPES: dict[str, tuple[int, ...]] = {"flatten": (2, 4, 3)}
+SHAPES: dict[str, tuple[int, ...]] = {"flatten": (2, 4, 3), "conv2d": (2, 5, 4)}
 """Of a sample, where it is not a vector of 5."""
 SIZES = (7, 7, 3, 1, 7)
 TAUGHT_BY = ("bp", "dfa", "ldfa_oja_kp")

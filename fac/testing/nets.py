@@ -21,6 +21,11 @@ def linear(name: str, out: int, **fields: Any) -> Data:
     return {"kind": "linear", "name": name, "out": out, **fields}
 
 
+def conv2d(name: str, out: int, kernel: int | tuple[int, int], **fields: Any) -> Data:
+    """A convolutional layer."""
+    return {"kind": "conv2d", "name": name, "out": out, "kernel": kernel, **fields}
+
+
 def mlp(*widths: int, activation: Data = RELU, **fields: Any) -> Layers:
     """Linear layers `fc1`, `fc2`, ... with an activation between them; the last is `out`."""
     *hidden, last = widths

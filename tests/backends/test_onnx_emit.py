@@ -22,7 +22,7 @@ from fac.build.fit import fit
 from fac.diagnostics import SpecError
 from fac.pipeline import compile, compiled, lowered
 from fac.step.builder import Builder
-from fac.step.ir import Function, Value
+from fac.step.ir import Function
 from fac.step.types import N, Type
 from fac.testing.nets import RELU, Data, batch, linear, mlp, spec
 from fac_onnx.artifact import OnnxArtifact
@@ -214,27 +214,31 @@ def test_the_gap_in_float64_is_one_of_the_runtime_only(rule: str) -> None:
         np.testing.assert_allclose(value, reference.state()[name], rtol=1e-12, atol=1e-13)
 
 
-def one_op(kind: str, **attributes: Any) -> Function:
+def one_op(kind: str, *operands: Type, **attributes: Any) -> Function:
     b = Builder()
-    result: Value = b.emit(kind, b.input("x", Type((N, 3))), **attributes)
-    return b.finish("forward", {"output": result})
+    x, *state = (b.input(f"s{k}" if k else "x", type) for k, type in enumerate(operands))
+    return b.finish("forward", {"output": b.emit(kind, x, *state, **attributes)})
 
 
-GAPS: dict[str, dict[str, Any]] = {
-    **{kind: {} for kind in ("erf", "softplus", "hardsigmoid", "hardswish")},
-    "leaky_relu": {"slope": 0.1},
-    "elu": {"alpha": 0.5},
+WINDOW = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+MISSING = {
+    "erf": one_op("erf", Type((N, 3))),
+    **{kind: one_op(kind, Type((N, 3))) for kind in ("softplus", "hardsigmoid", "hardswish")},
+    "leaky_relu": one_op("leaky_relu", Type((N, 3)), slope=0.1),
+    "elu": one_op("elu", Type((N, 3)), alpha=0.5),
+    "conv2d": one_op("conv2d", Type((N, 1, 3, 3)), Type((1, 1, 2, 2)), **WINDOW),
+    "conv2d_input": one_op("conv2d_input", Type((N, 1, 2, 2)), Type((1, 1, 2, 2)), size=(3, 3), **WINDOW),
 }
 
 
-@pytest.mark.parametrize("kind", GAPS)
+@pytest.mark.parametrize("kind", MISSING)
 def test_the_stated_gaps_are_real(kind: str) -> None:
     """If a later onnxruntime has the kernel, this fails, and the line in NO_KERNEL goes."""
     from fac.diagnostics import FacError
     from fac_onnx.device import session
     from fac_onnx.templates import NO_KERNEL
 
-    assert GAPS.keys() == NO_KERNEL["float64"]
-    content = model(one_op(kind, **GAPS[kind]), "float64", {})
+    assert MISSING.keys() == NO_KERNEL["float64"]
+    content = model(MISSING[kind], "float64", {})
     with pytest.raises(FacError, match="Could not find an implementation"):
         session(content.SerializeToString(), "cpu")

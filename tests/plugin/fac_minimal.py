@@ -19,8 +19,34 @@ TYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
 
 
 def matmul(of: Mapping[str, Any], a: Array, b: Array) -> Any:
-    """A product of matrices, each read transposed if asked."""
-    return (a.T if of["ta"] else a) @ (b.T if of["tb"] else b)
+    """A product of matrices, or of as many on both sides, each read transposed if asked."""
+    return (a.swapaxes(-1, -2) if of["ta"] else a) @ (b.swapaxes(-1, -2) if of["tb"] else b)
+
+
+def windows(of: Mapping[str, Any], x: Array) -> Array:
+    """A padded map [N, c, H, W] as [N, c, h, w, u, v]: what the window shows at each place. A view."""
+    (u, v), (s, t), (d, e) = of["kernel"], of["stride"], of["dilation"]
+    spans = (d * (u - 1) + 1, e * (v - 1) + 1)
+    shown = np.lib.stride_tricks.sliding_window_view(x, spans, (2, 3), writeable=True)
+    return shown[:, :, ::s, ::t, ::d, ::e]
+
+
+def unfold(of: Mapping[str, Any], x: Array) -> Array:
+    """For each place what the window shows."""
+    top, bottom, left, right = of["padding"]
+    shown = windows(of, np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))))
+    return shown.transpose(1, 4, 5, 0, 2, 3).reshape(of["shape"])
+
+
+def fold(of: Mapping[str, Any], columns: Array) -> Array:
+    """The transposed: what is shown at several places is added up."""
+    (n, c, height, width), (top, bottom, left, right) = of["shape"], of["padding"]
+    x = np.zeros((n, c, top + height + bottom, left + width + right))
+    into = windows(of, x)
+    given = columns.reshape(c, *of["kernel"], n, *into.shape[2:4]).transpose(3, 0, 4, 5, 1, 2)
+    for u, v in np.ndindex(*of["kernel"]):
+        into[..., u, v] += given[..., u, v]
+    return x[:, :, top : top + height, left : left + width]
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
@@ -44,6 +70,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "tanh": lambda of, x: np.tanh(x),
     "sigmoid": lambda of, x: 1 / (1 + np.exp(-x)),
     "matmul": matmul,
+    "bmm": matmul,
+    "unfold": unfold,
+    "fold": fold,
     "project": lambda of, d, p: d @ np.linalg.pinv(p) @ p,
     "sum": lambda of, x: np.sum(x, of["axes"], keepdims=of["keep"]),
     "mean": lambda of, x: np.mean(x, of["axes"]),

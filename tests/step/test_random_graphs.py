@@ -147,6 +147,26 @@ def multiplied(g: Graph, x: Value) -> Value:
     return g.b.matmul(right, g.any((4, 4)), ta=g.coin(), tb=g.coin())
 
 
+def convolved(g: Graph, x: Value) -> Value:
+    """Maps of 2 x 2, a kernel of 2 x 2, in one of the three products of which each is the others' derivative."""
+    window: dict[str, Any] = {"stride": (1, 1), "padding": (1, 0, 0, 1), "dilation": (1, 1), "groups": 1}
+    maps = [g.b.reshape(g.any((N, 4)), (N, 1, 2, 2)) for _ in range(2)]
+    kernel = g.b.reshape(g.any((4,)), (1, 1, 2, 2))
+    match str(g.rng.choice(["conv2d", "conv2d_input", "conv2d_weight", "unfold", "bmm"])):
+        case "conv2d":
+            return g.b.reshape(g.b.emit("conv2d", maps[0], kernel, **window), (N, 4))
+        case "conv2d_input":
+            return g.b.reshape(g.b.emit("conv2d_input", maps[0], kernel, size=(2, 2), **window), (N, 4))
+        case "conv2d_weight":
+            made = g.b.emit("conv2d_weight", maps[0], maps[1], kernel=(2, 2), **window)
+            return g.b.mul(g.b.reshape(made, (4,)), 0.2)
+        case "unfold":
+            columns = g.b.emit("tanh", g.b.emit("unfold", maps[0], kernel=(2, 2), **window))
+            again = g.b.emit("fold", columns, shape=(N, 1, 2, 2), kernel=(2, 2), **window)
+            return g.b.reshape(again, (N, 4))
+    return g.b.bmm(g.any((N, 2, 2)), g.any((N, 2, 2)), ta=g.coin(), tb=g.coin())
+
+
 def inner(g: Graph, x: Value) -> Value:
     """A scalar from two values."""
     y = g.any(x.type.shape)
@@ -187,7 +207,7 @@ def joined(g: Graph, x: Value) -> Value:
 WRITE: tuple[Callable[[Graph, Value], Value], ...] = (
     *(elementwise, elementwise, unary, unary, rooted, backward),
     *(reduced, reduced, reshaped, multiplied, multiplied, inner, normalised),
-    *(pooled, joined),
+    *(pooled, joined, convolved),
 )
 
 

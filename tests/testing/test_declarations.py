@@ -36,6 +36,7 @@ INSTALLED = {
 LAYERS = tuple(kind for kind in kinds("fac.layers") if isinstance(kind, LayerKind))
 SETTINGS: dict[str, dict[str, Any]] = {
     "linear": {"out": 3},
+    "conv2d": {"out": 3, "kernel": 2, "padding": 1},
     "low_rank": {"rank": 2},
     "dropout": {"rate": 0.5},
     "reshape": {"shape": (3, -1)},
@@ -48,6 +49,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "reshape": ((2, 3),),
     "add": ((6,), (6,)),
     "concat": ((2, 3), (2, 3)),
+    "conv2d": ((2, 4, 3),),
     "max_pool2d": ((3, 7, 4),),
     "global_avg_pool": ((3, 5, 2),),
 }

@@ -17,19 +17,13 @@ from typing import TYPE_CHECKING
 
 from fac.step.ir import Attribute, Op, Value
 from fac.step.ops.base import Attributes, OpDef
-from fac.step.types import Dim, DType, Shape, Type, TypeRuleError, flat, numel
+from fac.step.ops.maps import map_of, whole
+from fac.step.types import Shape, Type, TypeRuleError, flat, numel
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
 
 WINDOW = frozenset({"stride", "padding", "dilation", "groups"})
-
-
-def whole(attributes: Attributes | Op, name: str) -> tuple[int, ...]:
-    """A setting of several numbers."""
-    value = attributes[name]
-    assert isinstance(value, tuple)
-    return tuple(number for number in value if isinstance(number, int))
 
 
 def groups_of(attributes: Attributes | Op) -> int:
@@ -42,19 +36,6 @@ def groups_of(attributes: Attributes | Op) -> int:
 def window(op: Op) -> dict[str, Attribute]:
     """The settings that the products have in common."""
     return {name: op[name] for name in WINDOW}
-
-
-def map_of(type: Type) -> tuple[Dim, int, tuple[int, int]]:
-    """(N, C, (H, W)).
-
-    Raises:
-        TypeRuleError: no map of FLOAT.
-    """
-    n, *sizes = type.shape or (0,)
-    c, h, w = sizes if len(sizes) == 3 else (None, None, None)
-    if not (isinstance(c, int) and isinstance(h, int) and isinstance(w, int)) or type.dtype != DType.FLOAT:
-        raise TypeRuleError(f"a map [N, C, H, W] of FLOAT is needed, not {type}")
-    return n, c, (h, w)
 
 
 def places(size: tuple[int, int], kernel: tuple[int, ...], attributes: Attributes | Op) -> tuple[int, int]:
