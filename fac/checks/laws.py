@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from math import cosh, exp, inf, log, log1p, sinh, sqrt
+from math import cosh, exp, inf, log, log1p, prod, sinh, sqrt
 
 from fac.program.tensors import Tensor
 from fac.program.traits import Curve
@@ -53,7 +53,7 @@ def variance(tensor: Tensor) -> float | None:
         case "launay":
             return 1 / (tensor.fan_in * tensor.fan_out)
         case "orthogonal":
-            return 1 / max(tensor.shape)
+            return 1 / max(tensor.shape[0], prod(tensor.shape[1:]))
         case Normal(std=std):
             return min(std * std, HUGE)
         case Uniform(bound=bound):

@@ -67,7 +67,7 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
         by_hand = short_hand(program, route) is None
         yield RANK_EXCEEDS_SOURCE.at(
             path,
-            f"rank {_rank(route, ends)} exceeds the {limit} directions of {_narrow(program, route, ends)}",
+            f"rank {_rank(route, ends)} exceeds the {limit} {_narrow(program, route, ends)}",
             help=f"use a rank of at most {limit}"
             + (f", or write a route of its own for `{route.node}`" if by_hand and not alike else ""),
             fix=rewritten(path, str(limit)) if by_hand and alike else None,
@@ -85,9 +85,20 @@ def _exceeds(route: Route, ends: Ends) -> bool:
 
 
 def _narrow(program: Program, route: Route, ends: Ends) -> str:
+    if ends.places > 1:
+        each = f"channels of the error at `{route.node}`"
+        return (
+            each
+            if ends.reads <= ends.writes
+            else f"numbers that the kernel of `{route.node}` reads at a place"
+        )
     if ends.reads <= ends.writes:
-        return _source(program, route.source)
-    return f"what `{route.node}` reads" if route.through else f"the output of `{route.site}`"
+        return f"directions of {_source(program, route.source)}"
+    return (
+        f"directions of what `{route.node}` reads"
+        if route.through
+        else f"directions of the output of `{route.site}`"
+    )
 
 
 def _source(program: Program, source: str) -> str:

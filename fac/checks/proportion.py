@@ -9,6 +9,7 @@ from fac.checks.laws import Range, variance
 from fac.checks.places import head, matrix_of, short_hand
 from fac.checks.spread import Hop, Spread
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
+from fac.program.balance import weight_of
 from fac.program.program import Node, Program, Route
 
 ERROR_OUT_OF_PROPORTION = Rule("FAC325", "error-out-of-proportion", Severity.WARNING)
@@ -77,7 +78,7 @@ def _finding(spread: Spread, name: str, bound: Bound, rest: str) -> Diagnostic:
         )
         return ERROR_OUT_OF_PROPORTION.at(_place(spread.program, hop.route), message, help=help)
     node = spread.program.by_name[str(hop.weight)]
-    std = _corrected(log(variance(node.tensors[0]) or 1.0), gain)
+    std = _corrected(log(variance(weight_of(node)) or 1.0), gain)
     help = (
         f"the weights of `{node.name}` make it {_times(gain)} times as large; "
         f"`init: {{kind: normal, std: {std:.2g}}}` keeps its size"

@@ -78,13 +78,15 @@ def _spared(flow: Flow, route: Route) -> int | None:
         return None
     if not all(traits_of(reader).affine and reader.name not in flow.replaced for reader in weighted):
         return None
-    return sum(weight_of(reader).size for reader in weighted)
+    return sum(reader.places * weight_of(reader).size for reader in weighted)
 
 
 def _cost(route: Route) -> int | None:
     """Multiply-adds of one operator; None where it does more than to multiply with matrices."""
     found = factors(route)
-    return None if found is None else sum(factor.tensor.size for factor in found)
+    if found is None or route.ends is None:
+        return None
+    return route.ends.places * sum(factor.tensor.size for factor in found)
 
 
 def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
@@ -125,12 +127,12 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
     for routes in by_origin(program.routes).values():
         ranked = [(rank, route.ends) for route in routes if route.ends and (rank := _rank(route))]
         highest = max((rank for rank, _ in ranked), default=0)
-        low = sum(rank * (ends.reads + ends.writes) for rank, ends in ranked)
-        full = sum(ends.reads * ends.writes for _, ends in ranked)
+        low = sum(ends.places * rank * (ends.reads + ends.writes) for rank, ends in ranked)
+        full = sum(ends.places * ends.reads * ends.writes for _, ends in ranked)
         if highest <= outputs or low < full:
             continue
         where = "" if len(ranked) == 1 else f" at {len(ranked)} layers"
-        even = (full - 1) // sum(ends.reads + ends.writes for _, ends in ranked)
+        even = (full - 1) // sum(ends.places * (ends.reads + ends.writes) for _, ends in ranked)
         yield LOW_RANK_COSTS_MORE.at(
             matrix_of(program, routes[0], "rank"),
             f"rank {highest} costs {low} multiply-adds per sample{where}, and full matrices cost {full}",

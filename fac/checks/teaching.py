@@ -146,10 +146,16 @@ def _overshoot(program: Program, route: Route) -> tuple[float, float, float, str
 
 def _top_singular_value(route: Route) -> float | None:
     """Of the forward weight at the start, if P and Q both track it from its own factors; None if unknown."""
-    weight = None if route.ends is None else route.ends.weight
+    ends = route.ends
+    weight = None if ends is None else ends.weight
     rules = kind_of("fac.feedback", route.matrix).learning(route.matrix)
     pair = [t.part for t in route.tensors if isinstance(t.init, SvdFactor) and t.part in rules]
-    if weight is None or pair != ["P", "Q"] or not all(ways(rules[part]).tracks for part in pair):
+    if (
+        ends is None
+        or weight is None
+        or pair != ["P", "Q"]
+        or not all(ways(rules[part]).tracks for part in pair)
+    ):
         return None
     entries = variance(weight)
-    return None if entries is None else sqrt(entries) * sum(sqrt(wide(units)) for units in weight.shape)
+    return None if entries is None else sqrt(entries) * (sqrt(wide(ends.reads)) + sqrt(wide(ends.writes)))

@@ -60,6 +60,13 @@ class Node:
         return any(tensor.role is Role.PARAMETER for tensor in self.tensors)
 
     @property
+    def places(self) -> int:
+        """How often per sample a weighted node multiplies with its weight: once, or at each place of a map."""
+        if self.weight is None or self.shape is None:
+            return 1
+        return max(prod(self.shape) // self.weight.shape[0], 1)
+
+    @property
     def parameters(self) -> int:
         """How many numbers it has that may learn."""
         return sum(tensor.size for tensor in self.tensors if tensor.role is Role.PARAMETER)
@@ -100,7 +107,7 @@ class Subspace:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What a feedback operator connects: it reads `reads` numbers per sample and writes `writes`."""
+    """What a feedback operator connects: it reads `reads` numbers and writes `writes`, at each of `places`."""
 
     prefix: str
     """Of the names of its state: `fc1.feedback`."""
@@ -108,6 +115,8 @@ class Ends:
     writes: int
     weight: Tensor | None = None
     """The forward weight [reads, writes] that a `through` route replaces; None on a `to` route."""
+    places: int = 1
+    """How often per sample: a kernel stands at each place of the map that it makes, a `to` route reads all at once."""
 
 
 @dataclass(frozen=True, slots=True)
