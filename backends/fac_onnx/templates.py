@@ -13,6 +13,7 @@ from fac_onnx.norms import max_abs, norm
 from fac_onnx.parts import concat, crop, pad
 from fac_onnx.pools import max_pool2d, max_pool2d_index, pick, unpick
 from fac_onnx.project import project
+from fac_onnx.resampling import avg_pool2d, resampled, upsample2d
 
 if TYPE_CHECKING:
     from fac_onnx.emit import Emitter
@@ -206,4 +207,8 @@ TEMPLATES: dict[str, Template] = {
     "max_pool2d_index": max_pool2d_index,
     "pick": pick,
     "unpick": unpick,
+    "avg_pool2d": avg_pool2d,
+    "adaptive_avg_pool2d": resampled,
+    "upsample2d": upsample2d,
+    **dict.fromkeys(("avg_pool2d_input", "adaptive_avg_pool2d_input", "upsample2d_input"), resampled),
 }

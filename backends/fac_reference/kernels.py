@@ -14,7 +14,7 @@ from fac.step.ir import Op
 from fac.step.types import Batch, Shape
 from fac_reference import convolution
 from fac_reference.parts import crop, pad
-from fac_reference.pools import max_pool2d, max_pool2d_index, pick, unpick
+from fac_reference.pools import max_pool2d, max_pool2d_index, pick, resampled, spread, unpick
 
 Array = NDArray[Any]
 
@@ -192,4 +192,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "max_pool2d_index": max_pool2d_index,
     "pick": pick,
     "unpick": unpick,
+    **dict.fromkeys(("avg_pool2d", "adaptive_avg_pool2d", "upsample2d"), resampled),
+    **dict.fromkeys(("avg_pool2d_input", "adaptive_avg_pool2d_input", "upsample2d_input"), spread),
 }

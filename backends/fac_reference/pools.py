@@ -1,4 +1,4 @@
-"""Pools of maps: which number of each window wins, and errors on their way back to it."""
+"""Pools of maps, maps at other sizes, and errors on their way back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from fac.step.ops.resampling import weights
 
 if TYPE_CHECKING:
     from fac_reference.kernels import Array, Run
@@ -44,3 +46,23 @@ def unpick(r: Run, g: Array, at: Array) -> Array:
 def max_pool2d(r: Run, x: Array) -> Array:
     """The numbers that win."""
     return pick(r, x, max_pool2d_index(r, x))
+
+
+def resampled(r: Run, x: Array) -> Array:
+    """Each row of the result from the rows that it is a mean of, then each column."""
+    for axis, matrix in zip((2, 3), weights(r.op.kind, r.op, x.shape[2:]), strict=True):
+        rows = [sum(w * x.take(j, axis) for j, w in row.items()) for row in matrix]
+        x = np.stack(rows, axis)
+    return x
+
+
+def spread(r: Run, g: Array) -> Array:
+    """The transpose of `resampled`: each row of g goes to the rows that it is a mean of."""
+    for axis, matrix in zip((2, 3), weights(r.op.kind, r.op, r.shape[2:]), strict=True):
+        rows = np.moveaxis(g, axis, 0)
+        made = np.zeros((r.shape[axis], *rows.shape[1:]), g.dtype)
+        for row, given in zip(matrix, rows, strict=True):
+            for j, w in row.items():
+                made[j] += w * given
+        g = np.moveaxis(made, 0, axis)
+    return g

@@ -418,6 +418,46 @@ def unpick(g: Tensor, at: Tensor, shape: tuple[int, ...], out: Tensor | None = N
     return out
 
 
+def avg_pool2d(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
+    """The mean of each window; what is padded counts as zeros."""
+    return F.avg_pool2d(x, kernel, stride, padding)
+
+
+def avg_pool2d_input(g: Tensor, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
+    """Each error in equal parts to the numbers of its window."""
+    like = g.new_empty(shape)
+    result: Tensor = torch.ops.aten.avg_pool2d_backward(g, like, kernel, stride, padding, False, True, None)
+    return result
+
+
+def adaptive_avg_pool2d(x: Tensor, size: Sizes) -> Tensor:
+    """The means of stretches of nearly equal size."""
+    result: Tensor = F.adaptive_avg_pool2d(x, (size[0], size[1]))
+    return result
+
+
+def adaptive_avg_pool2d_input(g: Tensor, shape: Sizes) -> Tensor:
+    """Each error in equal parts to the numbers of its stretch."""
+    result: Tensor = torch.ops.aten._adaptive_avg_pool2d_backward(g, g.new_empty(shape))
+    return result
+
+
+def upsample2d(x: Tensor, factor: Sizes, mode: str) -> Tensor:
+    """A map so many times as large; `mode` is `nearest` or `bilinear`."""
+    scale = tuple(map(float, factor))
+    return F.interpolate(x, scale_factor=scale, mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def upsample2d_input(g: Tensor, shape: Sizes, factor: Sizes, mode: str) -> Tensor:
+    """Each error to the numbers that had a part in it, by their weights."""
+    scale = tuple(map(float, factor))
+    if mode == "nearest":
+        result: Tensor = torch.ops.aten.upsample_nearest2d_backward(g, g.shape[2:], shape, *scale)
+    else:
+        result = torch.ops.aten.upsample_bilinear2d_backward(g, g.shape[2:], shape, False, *scale)
+    return result
+
+
 # -- updates, in place -------------------------------------------------------------------------------------------
 
 

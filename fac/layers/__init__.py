@@ -16,16 +16,20 @@ from fac.layers.elementwise import (
     Sigmoid,
     Tanh,
 )
-from fac.layers.joins import ADD, CONCAT, Add, Concat
+from fac.layers.joins import JOINS, Add, Concat, Multiply
 from fac.layers.linear import LINEAR, Linear
-from fac.layers.pools import GLOBAL_AVG_POOL, MAX_POOL2D, GlobalAvgPool, MaxPool2d
-from fac.layers.shapes import FLATTEN, RESHAPE, Flatten, Reshape
+from fac.layers.pools import POOLS, AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from fac.layers.reductions import REDUCTIONS, Max, Mean
+from fac.layers.resizing import RESIZING, Pad, Upsample
+from fac.layers.shapes import SHAPES, Flatten, Permute, Reshape
 from fac.layers.softmax import SOFTMAX, Softmax
 from fac.layers.units import UNITS, Elu, Hardsigmoid, Hardswish, Selu, Silu, Softplus
 
 __all__ = [
     "KINDS",
+    "AdaptiveAvgPool2d",
     "Add",
+    "AvgPool2d",
     "Concat",
     "Conv2d",
     "Dropout",
@@ -37,8 +41,13 @@ __all__ = [
     "Hardswish",
     "LeakyRelu",
     "Linear",
+    "Max",
     "MaxPool2d",
+    "Mean",
+    "Multiply",
+    "Pad",
     "Parallel",
+    "Permute",
     "Relu",
     "Repeat",
     "Reshape",
@@ -50,6 +59,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Upsample",
 ]
 
 KINDS = (
@@ -63,12 +73,11 @@ KINDS = (
     *UNITS,
     SOFTMAX,
     DROPOUT,
-    FLATTEN,
-    RESHAPE,
-    ADD,
-    CONCAT,
-    MAX_POOL2D,
-    GLOBAL_AVG_POOL,
+    *POOLS,
+    *RESIZING,
+    *REDUCTIONS,
+    *SHAPES,
+    *JOINS,
     SEQUENCE,
     RESIDUAL,
     REPEAT,

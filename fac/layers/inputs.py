@@ -59,6 +59,11 @@ def channels(name: str, inputs: Sequence[Shape]) -> tuple[int, tuple[int, int]]:
     return c, (size[0], size[1])
 
 
+def counted(axis: int, rank: int) -> int | None:
+    """The number, from 0, of an axis of a sample that may be counted from its end; None if there is none."""
+    return axis % rank if -rank <= axis < rank else None
+
+
 def branches(layer: Layer, inputs: Sequence[Shape]) -> list[str]:
     """Each input by its name and its shape, for messages: "`a` [8]". What a block joins has no names."""
     named = [f"`{name}` " for name in layer.reads] or [""] * len(inputs)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from fac.layers.inputs import branches
+from fac.layers.inputs import branches, counted
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
@@ -26,9 +26,17 @@ class Concat(Layer):
     """The layers named in `from` one behind the other, such as the channels of two maps."""
 
     kind: Literal["concat"] = "concat"
-    axis: Annotated[int, Field(ge=0)] = Field(
-        0, description="Along which axis of a sample; 0 are the channels of a map."
-    )
+    axis: int = Field(0, description="Axis of a sample, from 0, the channels of a map, or from -1 backwards.")
+
+
+class Multiply(Layer):
+    """The product of the layers named in `from`, number by number.
+
+    Shapes are compared from their first axis on. Axes that one of them lacks at its end, and axes of size 1, are
+    stretched: [C] and [C, 1, 1] beside [C, H, W] are one factor for each channel, [1, H, W] is one for each place.
+    """
+
+    kind: Literal["multiply"] = "multiply"
 
 
 def several(layer: Layer, name: str, verb: str, inputs: Sequence[Shape]) -> None:
@@ -70,30 +78,79 @@ def add(b: Builder, layer: Add, inputs: Sequence[Value], state: State, mode: Mod
 def infer_concat(layer: Concat, name: str, inputs: Sequence[Shape]) -> Facts:
     """Shapes that are equal but for one axis."""
     several(layer, name, "joins", inputs)
-    axis, words = layer.axis, branches(layer, inputs)
+    words = branches(layer, inputs)
+    axis = counted(layer.axis, len(inputs[0]))
+    if axis is None:
+        raise ShapeError(
+            f"`{name}` goes along axis {layer.axis}, which {words[0]} does not have",
+            f"use an axis from {-len(inputs[0])} to {len(inputs[0]) - 1}",
+            "axis",
+        )
     for one, shape in zip(words, inputs, strict=True):
-        if len(shape) <= axis:
-            raise ShapeError(
-                f"`{name}` joins along axis {axis}, which {one} does not have",
-                f"use an axis below {len(shape)}",
-                "axis",
-            )
-        if [*shape[:axis], *shape[axis + 1 :]] != [*inputs[0][:axis], *inputs[0][axis + 1 :]]:
+        if len(shape) != len(inputs[0]) or _others(shape, axis) != _others(inputs[0], axis):
             raise ShapeError(
                 f"`{name}` joins tensors of different shapes: {words[0]} and {one}",
                 f"make them equal but for axis {axis}",
                 "from",
             )
-    first = inputs[0]
-    return Facts((*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :]))
+    made = list(inputs[0])
+    made[axis] = sum(shape[axis] for shape in inputs)
+    return Facts(tuple(made))
+
+
+def _others(shape: Shape, axis: int) -> Shape:
+    """The sizes along all axes but that one."""
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
 def concat(b: Builder, layer: Concat, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """The op of that name; the batch is one more axis."""
-    return b.emit("concat", *inputs, axis=layer.axis + 1)
+    return b.emit("concat", *inputs, axis=layer.axis % (len(inputs[0].type.shape) - 1) + 1)
+
+
+def infer_multiply(layer: Multiply, name: str, inputs: Sequence[Shape]) -> Facts:
+    """Shapes that are equal where both have an axis that is not 1."""
+    several(layer, name, "multiplies", inputs)
+    words, shapes = branches(layer, inputs), _widened(inputs)
+    made = tuple(map(max, *shapes))
+    for axis, size in enumerate(made):
+        wide = next(i for i, shape in enumerate(shapes) if shape[axis] == size)
+        for i, shape in enumerate(shapes):
+            if shape[axis] not in (1, size):
+                one, two = (words[k] for k in sorted((i, wide)))
+                raise ShapeError(
+                    f"`{name}` multiplies tensors of different shapes: {one} and {two} differ along axis {axis}",
+                    "make them equal along it, or one of them 1; axes are counted from the first one on",
+                    "from",
+                )
+    return Facts(made)
+
+
+def _widened(shapes: Sequence[Shape]) -> list[Shape]:
+    """All of one rank, by axes of size 1 at their ends."""
+    rank = max(map(len, shapes))
+    return [shape + (1,) * (rank - len(shape)) for shape in shapes]
+
+
+def multiply(b: Builder, layer: Multiply, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """The product, broadcast."""
+    rank = max(len(x.type.shape) for x in inputs)
+    first, *others = (b.reshape(x, x.type.shape + (1,) * (rank - len(x.type.shape))) for x in inputs)
+    for value in others:
+        first = b.mul(first, value)
+    return first
+
+
+def side_by_side(layer: Concat, facts: Facts | None) -> Traits:
+    """Each of several inputs of one size has an equal part."""
+    alike = facts is not None and len(set(facts.reads)) == 1
+    part = 1 / len(facts.reads) if facts is not None and alike else None
+    return Traits(zero=True, homogeneous=True, sign=True, value=part, error=part)
 
 
 SUM = Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
-SIDE_BY_SIDE = Traits(zero=True, homogeneous=True, sign=True)
+PRODUCT = Traits(zero=True, sign=True)
 ADD = LayerKind("add", Add, infer_add, add, traits=lambda *_: SUM)
-CONCAT = LayerKind("concat", Concat, infer_concat, concat, traits=lambda *_: SIDE_BY_SIDE)
+CONCAT = LayerKind("concat", Concat, infer_concat, concat, traits=side_by_side)
+MULTIPLY = LayerKind("multiply", Multiply, infer_multiply, multiply, traits=lambda *_: PRODUCT)
+JOINS = (ADD, MULTIPLY, CONCAT)

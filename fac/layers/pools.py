@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from fac.program.traits import Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.ops.maps import map_of
 from fac.step.ops.pools import places
 
 
@@ -39,6 +41,23 @@ class MaxPool2d(Pool):
     """The largest number of each window. What is padded never wins; of equal numbers the first does, row by row."""
 
     kind: Literal["max_pool2d"] = "max_pool2d"
+
+
+class AvgPool2d(Pool):
+    """The mean of each window. What is padded counts as zeros, as PyTorch has it by default."""
+
+    kind: Literal["avg_pool2d"] = "avg_pool2d"
+
+
+class AdaptiveAvgPool2d(Layer):
+    """Means over the cells of a grid of a given size, whatever the size of the map.
+
+    Where that does not divide, cells share rows and columns, as in PyTorch: of n cells along a size H cell i goes from
+    floor(i H / n) to ceil((i + 1) H / n).
+    """
+
+    kind: Literal["adaptive_avg_pool2d"] = "adaptive_avg_pool2d"
+    out: Size = Field(description="Rows and columns of what it makes; one number stands for both.")
 
 
 class GlobalAvgPool(Layer):
@@ -75,6 +94,35 @@ def max_pool2d(b: Builder, layer: MaxPool2d, inputs: Sequence[Value], state: Sta
     return b.emit("max_pool2d", *inputs, **layer.window)
 
 
+def avg_pool2d(b: Builder, layer: AvgPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """The op of that name."""
+    return b.emit("avg_pool2d", *inputs, **layer.window)
+
+
+def infer_adaptive(layer: AdaptiveAvgPool2d, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[C, H, W] -> [C, *out]."""
+    c, _ = channels(name, inputs)
+    return Facts((c, *both(layer.out)))
+
+
+def adaptive(
+    b: Builder, layer: AdaptiveAvgPool2d, inputs: Sequence[Value], state: State, mode: Mode
+) -> Value:
+    """Windows that lie side by side, if the sizes divide; else an op of its own."""
+    (x,) = inputs
+    _, _, size = map_of(x.type)
+    if (cell := _cell(size, both(layer.out))) is not None:
+        return b.emit("avg_pool2d", x, kernel=cell, stride=cell, padding=(0, 0))
+    return b.emit("adaptive_avg_pool2d", x, size=both(layer.out))
+
+
+def _cell(size: Sequence[int], out: Sequence[int]) -> tuple[int, ...] | None:
+    """Rows and columns of each cell of a grid; None if they are not all equal."""
+    if any(a % n for a, n in zip(size, out, strict=True)):
+        return None
+    return tuple(a // n for a, n in zip(size, out, strict=True))
+
+
 def infer_global(layer: GlobalAvgPool, name: str, inputs: Sequence[Shape]) -> Facts:
     """[C, ...] -> [C]."""
     shape = only(name, inputs)
@@ -100,8 +148,32 @@ def largest(layer: MaxPool2d, facts: Facts | None) -> Traits:
     return Traits(zero=True, homogeneous=True, sign=True, error=1.0 if apart else None)
 
 
-MEAN = Traits(zero=True, homogeneous=True, sign=True)
+def averaged(numbers: float | None) -> Traits:
+    """Of means over so many numbers each, which are taken for independent: as large as one in so many of them."""
+    part = None if numbers is None else 1 / numbers
+    return Traits(zero=True, homogeneous=True, sign=True, value=part, error=part)
+
+
+def windows(layer: AvgPool2d, facts: Facts | None) -> Traits:
+    """Zeros make the means at the edges smaller than the others."""
+    return averaged(None if any(layer.window["padding"]) else prod(layer.window["kernel"]))
+
+
+def cells(layer: AdaptiveAvgPool2d, facts: Facts | None) -> Traits:
+    """Of a grid."""
+    cell = None if facts is None else _cell(facts.reads[0][1:], both(layer.out))
+    return averaged(None if cell is None else prod(cell))
+
+
+def whole(layer: GlobalAvgPool, facts: Facts | None) -> Traits:
+    """Of a channel."""
+    return averaged(None if facts is None else prod(facts.reads[0][1:]))
+
+
 MAX_POOL2D = LayerKind("max_pool2d", MaxPool2d, infer_window, max_pool2d, traits=largest)
-GLOBAL_AVG_POOL = LayerKind(
-    "global_avg_pool", GlobalAvgPool, infer_global, global_avg_pool, traits=lambda *_: MEAN
+AVG_POOL2D = LayerKind("avg_pool2d", AvgPool2d, infer_window, avg_pool2d, traits=windows)
+ADAPTIVE_AVG_POOL2D = LayerKind(
+    "adaptive_avg_pool2d", AdaptiveAvgPool2d, infer_adaptive, adaptive, traits=cells
 )
+GLOBAL_AVG_POOL = LayerKind("global_avg_pool", GlobalAvgPool, infer_global, global_avg_pool, traits=whole)
+POOLS = (MAX_POOL2D, AVG_POOL2D, ADAPTIVE_AVG_POOL2D, GLOBAL_AVG_POOL)

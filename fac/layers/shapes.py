@@ -1,4 +1,4 @@
-"""The same numbers in another shape."""
+"""The same numbers in another shape, or in another order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fac.layers.inputs import only
+from fac.layers.inputs import counted, only
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
@@ -29,6 +29,16 @@ class Reshape(Layer):
     kind: Literal["reshape"] = "reshape"
     shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(min_length=1)] = Field(
         description="Of a sample; one size may be -1, for as many as are left."
+    )
+
+
+class Permute(Layer):
+    """The axes of a sample in another order."""
+
+    kind: Literal["permute"] = "permute"
+    axes: tuple[int, ...] = Field(
+        description="Which axis of the input each axis is, from 0, or from -1 backwards; `[1, 2, 0]` puts the channels "
+        "of a map last."
     )
 
 
@@ -68,6 +78,25 @@ def reshape(b: Builder, layer: Reshape, inputs: Sequence[Value], state: State, m
     return b.reshape(inputs[0], (n, *infer_reshape(layer, mode.node, [given]).shape))
 
 
+def infer_permute(layer: Permute, name: str, inputs: Sequence[Shape]) -> Facts:
+    """The sizes in the order that is asked for."""
+    axes, shape = layer.axes, only(name, inputs)
+    if len(axes) != len(shape) or {counted(axis, len(shape)) for axis in axes} != set(range(len(shape))):
+        raise ShapeError(
+            f"`{name}` orders the axes {list(axes)}, and {list(shape)} has {list(range(len(shape)))}",
+            "write each of them once",
+            "axes",
+        )
+    return Facts(tuple(shape[axis] for axis in axes))
+
+
+def permute(b: Builder, layer: Permute, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """The axes of a sample, behind that of the batch."""
+    return b.transpose(inputs[0], (0, *(axis % len(layer.axes) + 1 for axis in layer.axes)))
+
+
 TRAITS = Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
 FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, traits=lambda *_: TRAITS)
 RESHAPE = LayerKind("reshape", Reshape, infer_reshape, reshape, traits=lambda *_: TRAITS)
+PERMUTE = LayerKind("permute", Permute, infer_permute, permute, traits=lambda *_: TRAITS)
+SHAPES = (FLATTEN, RESHAPE, PERMUTE)

@@ -46,6 +46,8 @@ class Facts:
     weight: Tensor | None = None
     """Which of the tensors the layer multiplies its input with, as [reads, ...]: its first axis makes the channels of
     the output. Where the layer keeps it in another shape, the same tensor in the shape in which it is multiplied."""
+    reads: tuple[Shape, ...] = ()
+    """The shapes that it reads, for `traits`. Who infers need not say what it was told."""
 
 
 @dataclass(frozen=True, slots=True)

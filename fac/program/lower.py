@@ -92,7 +92,7 @@ def _node(
         return replace(node, fault=Fault(str(error), error.help, error.field))
     except PluginError as error:
         return replace(node, fault=Fault(error.fact, error.help, plugin=True))
-    node = replace(node, shape=facts.shape, tensors=facts.tensors, weight=facts.weight)
+    node = replace(node, shape=facts.shape, tensors=facts.tensors, weight=facts.weight, reads=tuple(known))
     return node if trainable else _frozen(node)
 
 

@@ -44,6 +44,8 @@ class Node:
     tensors: tuple[Tensor, ...] = ()
     weight: Tensor | None = None
     """What the layer multiplies its input with, [reads, ...]; None for a layer without weights."""
+    reads: tuple[Shape, ...] = ()
+    """The shapes that it reads, if all are known."""
     trainable: bool = True
     fault: Fault | None = None
     scope: str = ""

@@ -103,10 +103,18 @@ def convolved(
     )
 
 
+def there_and_back(kind: str, x: Type, y: Type, settings: dict[str, Attribute]) -> tuple[Call, Call]:
+    """A linear op, and the op that is its derivative."""
+    return Call(kind, (x,), y, settings), Call(f"{kind}_input", (y,), x, settings | {"shape": x.shape})
+
+
 KEEP: dict[str, Attribute] = {"axes": (0,), "keep": True}
 LOGITS = (f(N, 3), i(N))
 SQUARES: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}
 OBLONG: dict[str, Attribute] = {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1)}
+ADAPTED: dict[str, Attribute] = {"size": (3, 4)}
+NEAREST: dict[str, Attribute] = {"factor": (2, 3), "mode": "nearest"}
+BILINEAR: dict[str, Attribute] = {"factor": (2, 3), "mode": "bilinear"}
 ENDS: dict[str, Attribute] = {"before": (0, 0, 1, 0), "after": (0, 1, 0, 2)}
 
 CALLS = (
@@ -230,6 +238,17 @@ CALLS = (
         Call(kind, (f(N, 2, *size),), Type((N, 2, *made), dtype), window)
         for kind, dtype in (("max_pool2d", DType.FLOAT), ("max_pool2d_index", DType.INT))
         for size, window, made in (((5, 4), SQUARES, (2, 2)), ((4, 5), OBLONG, (2, 6)))
+    ),
+    *(
+        case
+        for kind, size, settings, made in (
+            ("avg_pool2d", (5, 4), SQUARES, (2, 2)),
+            ("avg_pool2d", (4, 5), OBLONG, (2, 6)),
+            ("adaptive_avg_pool2d", (5, 2), ADAPTED, (3, 4)),
+            ("upsample2d", (3, 2), NEAREST, (6, 6)),
+            ("upsample2d", (3, 1), BILINEAR, (6, 3)),
+        )
+        for case in there_and_back(kind, f(N, 2, *size), f(N, 2, *made), settings)
     ),
     Call("pick", (f(N, 2, 3, 2), i(N, 2, 2, 2)), f(N, 2, 2, 2)),
     Call("unpick", (f(N, 2, 2, 2), i(N, 2, 2, 2)), f(N, 2, 3, 2), {"shape": (N, 2, 3, 2)}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ class Alone:
 
     def __init__(self, kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
         self.kind, self.layer, self.shapes = kind, layer, shapes
-        self.facts = kind.infer(layer, "it", list(shapes))
+        self.facts = replace(kind.infer(layer, "it", list(shapes)), reads=tuple(shapes))
         self.rng = np.random.default_rng(0)
         self.x: Array = self.rng.standard_normal((SAMPLES, *shapes[0]))
         self.state: dict[str, Array] = {t.name: self.rng.standard_normal(t.shape) for t in self.facts.tensors}
@@ -101,7 +102,9 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
 def declared(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> Traits:
     """What a kind says of itself, be it by a curve or by traits."""
     facts = kind.infer(layer, "it", list(shapes))
-    return traits_of(Node("it", layer, ("input",), facts.shape, (), facts.tensors, facts.weight))
+    return traits_of(
+        Node("it", layer, ("input",), facts.shape, (), facts.tensors, facts.weight, tuple(shapes))
+    )
 
 
 def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> bool:

@@ -62,6 +62,11 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "pad": ((f(N, 2, 2),), (f(2, N, 2, 2),), (i(N, 2, 1, 2),)),
     "crop": ((f(N, 1, 3, 4),), (f(N, 2, 1, 4),), (f(2, N, 2, 2),), (i(N, 2, 3, 4),)),
     **dict.fromkeys(("max_pool2d", "max_pool2d_index"), ((f(N, 5, 4),), (i(N, 2, 5, 4),), (f(N, 2, 5, N),))),
+    **dict.fromkeys(("avg_pool2d", "adaptive_avg_pool2d", "upsample2d"), ((f(N, 5, 4),), (i(N, 2, 5, 4),))),
+    **dict.fromkeys(
+        ("avg_pool2d_input", "adaptive_avg_pool2d_input", "upsample2d_input"),
+        ((f(N, 2, 9, 9),), (f(N, 2, 3),)),
+    ),
     "pick": ((f(N, 2, 3, 2), f(N, 2, 2, 2)), (f(N, 2, 3, 2), i(N, 3, 2, 2)), (f(N, 2, 3), i(N, 2, 2))),
     "unpick": (
         (f(N, 2, 2, 2), i(N, 2, 2, 1)),

@@ -21,6 +21,8 @@ from tests.step.op_cases import SAMPLES, concrete
 
 SHAPES: tuple[Shape, ...] = ((N, 4), (N, 2, 2), (4, 4), (4,), (N, 1), (1, 4), ())
 LENGTH = 18
+SEEDS = 80
+"""So many that each op comes up."""
 STEP = 1e-5
 TOLERANCE = 2e-8
 """Relative to the largest derivative. Central differences are off by STEP^2 times third derivatives; values are kept
@@ -195,6 +197,19 @@ def pooled(g: Graph, x: Value) -> Value:
     return g.b.reshape(g.b.emit("crop", made, before=(0, 0, 0, 1), after=(0, 0, 1, 0)), (N, 2, 2))
 
 
+def resampled(g: Graph, x: Value) -> Value:
+    """A map at another size, and back."""
+    kinds: dict[str, dict[str, Any]] = {
+        "avg_pool2d": {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0)},
+        "adaptive_avg_pool2d": {"size": (3, 1)},
+        "upsample2d": {"factor": (2, 1), "mode": "bilinear"},
+    }
+    kind = str(g.rng.choice(list(kinds)))
+    one = g.b.reshape(g.any((N, 2, 2)), (N, 1, 2, 2))
+    made = g.b.emit("tanh", g.b.emit(kind, one, **kinds[kind]))
+    return g.b.reshape(g.b.emit(f"{kind}_input", made, shape=(N, 1, 2, 2), **kinds[kind]), (N, 2, 2))
+
+
 def joined(g: Graph, x: Value) -> Value:
     """Parts of two values side by side, or a part among zeros."""
     ends: dict[str, Shape] = {"before": (0, 0, 1), "after": (0, 0, 0)}
@@ -207,7 +222,7 @@ def joined(g: Graph, x: Value) -> Value:
 WRITE: tuple[Callable[[Graph, Value], Value], ...] = (
     *(elementwise, elementwise, unary, unary, rooted, backward),
     *(reduced, reduced, reshaped, multiplied, multiplied, inner, normalised),
-    *(pooled, joined, convolved),
+    *(pooled, resampled, joined, convolved),
 )
 
 
@@ -220,7 +235,7 @@ def inputs_of(graph: Graph) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_the_gradient_of_a_random_graph_is_its_derivative(seed: int) -> None:
     """Along three random directions per leaf: a gradient in the wrong place, or transposed, has another product."""
     graph = Graph(seed)
@@ -248,5 +263,5 @@ def test_the_gradient_of_a_random_graph_is_its_derivative(seed: int) -> None:
 
 def test_random_graphs_hold_every_op_that_has_a_derivative() -> None:
     smooth = {k for k, op in OPS.items() if op.vjp and not isinstance(op.derivative(0), Without)}
-    kinds = {op.kind for seed in range(60) for op in Graph(seed).b.ops}
+    kinds = {op.kind for seed in range(SEEDS) for op in Graph(seed).b.ops}
     assert smooth - kinds == {"leaky_relu_input", "project"}

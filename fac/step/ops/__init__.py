@@ -10,6 +10,7 @@ from fac.step.ops.losses import LOSSES
 from fac.step.ops.norms import NORMS
 from fac.step.ops.parts import PARTS
 from fac.step.ops.pools import POOLS
+from fac.step.ops.resampling import RESAMPLING
 from fac.step.ops.shapes import SHAPES
 from fac.step.ops.softmax import SOFTMAX
 from fac.step.ops.units import UNITS
@@ -18,7 +19,7 @@ OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS, CONVOLUTION),
+        *(PARTS, POOLS, RESAMPLING, CONVOLUTION),
     )
     for definition in family
 }

@@ -24,8 +24,8 @@ WINDOW = frozenset({"kernel", "stride", "padding"})
 
 
 def places(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How many places a window takes along an axis; less than 1 if it does not fit."""
-    return (size + 2 * padding - kernel) // stride + 1
+    """How many places a window takes along an axis; less than 1 if it does not fit, or does not move."""
+    return (size + 2 * padding - kernel) // stride + 1 if stride > 0 else 0
 
 
 def window(op: Op) -> dict[str, Attribute]:
