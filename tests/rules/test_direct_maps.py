@@ -1,0 +1,207 @@
+"""Direct feedback in residual nets and into maps: each block learns from one projection of the output error, alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fac.build.trace import Trace
+from fac.build.transport import transport
+from fac.pipeline import load, lowered
+from fac.step.ir import Phase
+from fac.testing.evaluated import evaluated
+from fac.testing.nets import batch, conv2d, linear
+from fac.testing.nets import spec as written
+from tests.rules.nets import Array, Spec, State, gradients, moved, opened, perturbed
+
+Layers = tuple[Spec, ...]
+SHAPES: dict[str, tuple[int, ...]] = {"dense": (5,), "maps": (2, 6, 5)}
+
+
+def act(name: str) -> Spec:
+    return {"kind": "tanh", "name": name}
+
+
+NETS: dict[str, Layers] = {
+    "dense": (
+        linear("stem", 6),
+        act("a"),
+        {
+            "kind": "residual",
+            "name": "r1",
+            "body": (linear("c1", 4), act("a"), linear("c2", 6)),
+        },
+        act("b"),
+        {
+            "kind": "residual",
+            "name": "r2",
+            "body": (linear("c1", 4), act("a"), linear("c2", 3)),
+            "shortcut": (linear("short", 3),),
+        },
+        act("c"),
+        linear("head", 3),
+    ),
+    "maps": (
+        conv2d("stem", 3, 3, padding=1),
+        act("a"),
+        {"kind": "max_pool2d", "name": "pool", "kernel": 2},
+        {
+            "kind": "residual",
+            "name": "r1",
+            "body": (conv2d("c1", 2, 3, padding=1), act("a"), conv2d("c2", 3, 3, padding=1)),
+        },
+        act("b"),
+        {
+            "kind": "residual",
+            "name": "r2",
+            "body": (
+                conv2d("c1", 4, 3, stride=2, padding=1),
+                act("a"),
+                conv2d("c2", 4, (3, 1), padding=(1, 0)),
+            ),
+            "shortcut": (conv2d("short", 4, 1, stride=2),),
+        },
+        act("c"),
+        {"kind": "global_avg_pool", "name": "mean"},
+        linear("head", 3),
+    ),
+}
+BLOCKS: dict[str, dict[str, tuple[str, frozenset[str]]]] = {
+    "dense": {
+        "stem": ("a", frozenset({"stem"})),
+        "r1.c1": ("r1.a", frozenset({"r1.c1"})),
+        "r1.c2": ("r1.c2", frozenset({"r1.c2"})),
+        "r2.c1": ("r2.a", frozenset({"r2.c1"})),
+        "r2.c2": ("r2.c2", frozenset({"r2.c2"})),
+        "r2.short": ("r2.short", frozenset({"r2.short"})),
+    },
+    "maps": {
+        "stem": ("pool", frozenset({"stem"})),
+        "r1.c1": ("r1.a", frozenset({"r1.c1"})),
+        "r1.c2": ("r1.c2", frozenset({"r1.c2"})),
+        "r2.c1": ("r2.a", frozenset({"r2.c1"})),
+        "r2.c2": ("r2.c2", frozenset({"r2.c2"})),
+        "r2.short": ("r2.short", frozenset({"r2.short"})),
+    },
+}
+"""For each route that `dfa` writes where its error enters, and which layers learn from it."""
+DIRECT: dict[str, Spec] = {
+    "dfa": {"rule": "dfa"},
+    "direct_ldfa": {"rule": "direct_ldfa", "rank": 2, "learn": "fixed"},
+}
+
+EVERY = pytest.mark.parametrize("net", NETS)
+RULES = pytest.mark.parametrize("rule", DIRECT)
+
+
+def spec(net: str, feedback: Spec) -> Spec:
+    return written(NETS[net], feedback, {"rule": "sgd", "lr": 1.0}, SHAPES[net], train={"seed": 3})
+
+
+@EVERY
+@RULES
+def test_each_block_has_one_route_to_its_site(net: str, rule: str) -> None:
+    routes = lowered(load(spec(net, DIRECT[rule]))).routes
+    assert {route.node: route.site for route in routes} == {n: site for n, (site, _) in BLOCKS[net].items()}
+    assert len(routes) == len(BLOCKS[net])
+
+
+@EVERY
+@RULES
+def test_no_weight_carries_an_error_down(net: str, rule: str) -> None:
+    """Neither transposed nor as a kernel: what is left of the backward pass multiplies with feedback alone."""
+    made = load(spec(net, DIRECT[rule]))
+    assert transport(lowered(made)).layers(lowered(made)) == []
+    step = opened(spec(net, DIRECT[rule])).compiled.step
+    weights = {
+        value for value in step.inputs if value.name.endswith(".weight") and ".feedback." not in value.name
+    }
+    # Views of a weight are weights.
+    for op in step.ops:
+        if op.kind in ("reshape", "transpose") and op.operands[0] in weights:
+            weights.add(op.result)
+    down = [
+        op.kind for op in step.ops if op.origin.phase is Phase.ERROR and weights.intersection(op.operands)
+    ]
+    assert down == []
+    assert not any(op.kind == "conv2d_input" for op in step.ops)
+    exact = opened(spec(net, {"rule": "bp"})).compiled.step
+    assert any(op.kind in ("conv2d_input", "matmul") and op.origin.phase is Phase.ERROR for op in exact.ops)
+
+
+@EVERY
+@RULES
+def test_a_matrix_moves_its_block_and_no_other(net: str, rule: str) -> None:
+    """A site lies before the join, so that a projection neither goes round its block nor adds to another one."""
+    x, y = batch(5, SHAPES[net])
+    session = opened(spec(net, DIRECT[rule]))
+    before = gradients(session, x, y)
+    for node, (_, block) in BLOCKS[net].items():
+        for part in ("B",) if rule == "dfa" else ("P", "Q"):
+            session = opened(spec(net, DIRECT[rule]))
+            after = gradients(perturbed(session, f"{node}.feedback.{part}"), x, y)
+            assert {name.rpartition(".")[0] for name in moved(before, after)} == block
+
+
+@EVERY
+def test_the_error_at_each_site_is_b_e(net: str) -> None:
+    """Gradients are those of <H, e B^T> in the parameters of the block, H what its site makes: central differences."""
+    x, y = batch(4, SHAPES[net])
+    session = opened(spec(net, DIRECT["dfa"]))
+    state, found = session.state(), gradients(session, x, y)
+    z = session.forward(x)
+    e = (np.exp(z) / np.exp(z).sum(1, keepdims=True) - np.eye(z.shape[1])[y]) / len(x)
+    program = lowered(load(spec(net, DIRECT["dfa"])))
+    rng = np.random.default_rng(0)
+    for node, (site, block) in BLOCKS[net].items():
+        error = e @ state[f"{node}.feedback.B"].T
+
+        def product(at: Mapping[str, Array], site: str = site, error: Array = error) -> float:
+            trace = Trace(program, training=True)
+            made = evaluated(trace.b, trace.values[site], x, at)
+            return float(np.vdot(made.reshape(len(x), -1), error))
+
+        parameters = [t.name for n in program.nodes if n.name in block for t in n.tensors if t.trainable]
+        assert parameters
+        way: State = {name: rng.standard_normal(state[name].shape) for name in parameters}
+        eps = 1e-5
+        ahead, behind = (product(state | {n: state[n] + s * eps * way[n] for n in way}) for s in (1, -1))
+        slope = sum(float(np.vdot(found[name], way[name])) for name in way)
+        assert slope == pytest.approx((ahead - behind) / (2 * eps), rel=1e-7)
+
+
+@EVERY
+@RULES
+def test_the_scale_of_a_projection_knows_the_size_of_the_map(net: str, rule: str) -> None:
+    """Into C x H x W numbers from V: entries of variance 1 / (C H W V), so that |B e|^2 is |e|^2 / V on average."""
+    program = lowered(load(spec(net, DIRECT[rule])))
+    session = opened(spec(net, DIRECT[rule]))
+    state = session.state()
+    for route in program.routes:
+        size = int(np.prod(program.by_name[str(route.site)].shape or ()))
+        if rule == "dfa":
+            b = state[f"{route.node}.feedback.B"]
+            assert b.shape == (size, 3)
+        else:
+            b = state[f"{route.node}.feedback.Q"]
+            assert b.shape == (size, 2)
+        law: Any = route.tensors[-1].init
+        if rule == "dfa":
+            assert law == "launay"
+            assert np.square(b).mean() == pytest.approx(1 / (size * 3), rel=6 / np.sqrt(b.size))
+        else:
+            assert law.std == pytest.approx((size * 2) ** -0.5)
+
+
+@EVERY
+def test_shallow_computes_no_error_below_the_head(net: str) -> None:
+    session = opened(spec(net, {"rule": "shallow"}))
+    before = session.state()
+    session.step(*batch(5, SHAPES[net]))
+    parameters = {slot.name for slot in session.compiled.state if slot.parameter}
+    assert moved(before, session.state()) & parameters == {"head.weight", "head.bias"}
+    phases = {op.kind for op in session.compiled.step.ops if op.origin.phase is Phase.ERROR}
+    assert phases.isdisjoint({"matmul", "conv2d_input", "conv2d"})
