@@ -8,17 +8,19 @@ sample: that errors and learning rules read those is what they are for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from fac.build.functions import routed
 from fac.build.routing import constant
-from fac.program.program import Program, Route, Subspace
+from fac.program.program import Node, Program, Route, Subspace
 from fac.program.reading import drawn_from_weight
 from fac.step.builder import Builder
-from fac.step.ir import Phase, Value
-from fac.step.ops.contractions import CONTRACTIONS
+from fac.step.ir import Op, Phase, Value
+from fac.step.ops import OPS
 from fac.step.types import Batch
 
-PRODUCTS = frozenset(definition.name for definition in CONTRACTIONS)
+PRODUCTS = frozenset(definition.name for definition in OPS.values() if definition.channels is not None)
+"""Ops that connect all units of a channel, or all channels, with one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def transport(program: Program) -> Transport:
         owner = routing.owner.get(op)
         if owner is not None:
             feedback.add(id(owner))
-        elif program.by_name[op.origin.node].weighted or op.kind in PRODUCTS or any(map(_is_matrix, read)):
-            exact.add(op.origin.node)
+        elif (node := program.by_name[op.origin.node]).weighted or _connects(op, read, _units(program, node)):
+            exact.add(node.name)
     owners: tuple[Route | Subspace, ...] = (*program.routes, *program.subspaces)
     return Transport(
         tuple(node.name for node in program.nodes if node.name in exact),
@@ -80,6 +82,18 @@ def _of_weights(b: Builder, parameters: set[Value]) -> set[Value]:
     return found
 
 
-def _is_matrix(value: Value) -> bool:
-    """Whether it connects units. One number for each unit, as the gain of a normalisation, is no weight of synapses."""
-    return sum(dim != 1 for dim in value.type.shape) > 1
+def _connects(op: Op, weights: set[Value], units: int) -> bool:
+    """Whether an op takes an error from some units of a layer to others by these weights.
+
+    One number for each unit, as the gain of a normalisation, is no weight of synapses, be it kept as [C, H, W]: what
+    an error is multiplied with it makes is no larger than the layer.
+    """
+    if op.kind in PRODUCTS:
+        return True
+    matrix = any(sum(dim != 1 for dim in value.type.shape) > 1 for value in weights)
+    return matrix and prod(d.times if isinstance(d, Batch) else d for d in op.result.type.shape) > units
+
+
+def _units(program: Program, node: Node) -> int:
+    """How many numbers per sample a layer makes, or reads from one other: the larger of the two."""
+    return max(prod(shape) for shape in (node.shape or (), *program.shapes_read(node)))
