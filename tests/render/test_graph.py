@@ -62,12 +62,12 @@ def test_svg(name: str) -> None:
     compare(HERE / f"{name}.svg", render(program(name), "svg").decode())
 
 
-@pytest.mark.parametrize("name", ["ldfa", "mixed", "names"])
+@pytest.mark.parametrize("name", ["blocks", "ldfa", "mixed", "names"])
 def test_dot(name: str) -> None:
     compare(HERE / f"{name}.dot", render(program(name), "dot").decode())
 
 
-@pytest.mark.parametrize("name", ["ldfa", "mixed", "residual"])
+@pytest.mark.parametrize("name", ["blocks", "ldfa", "mixed", "residual"])
 def test_pictures_of_the_documentation(name: str) -> None:
     compare(IMAGES / f"{name}.svg", render(program(name), "svg").decode())
 

@@ -65,6 +65,23 @@ def residual(blocks: int) -> Layers:
     return [*layers, linear("logits", 10)]
 
 
+def block(kind: str, name: str, *body: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "body": body} | fields
+
+
+def blocks(times: int, *body: dict[str, Any]) -> Layers:
+    """Copies of a body, and a block with a layer beside it."""
+    down = block(
+        "residual", "down", linear("a", 8), {"kind": "relu"}, linear("b", 8), shortcut=(linear("p", 8),)
+    )
+    copies = block("repeat", "deep", *(body or (skipped("r"), {"kind": "relu"})), times=times)
+    return [linear("stem"), {"kind": "relu"}, copies, down, linear("logits", 10)]
+
+
+def skipped(name: str) -> dict[str, Any]:
+    return block("residual", name, linear("a"), {"kind": "relu"}, linear("b"))
+
+
 def two_groups() -> Layers:
     layers = [*residual(12)[:-1], linear("mid", 24), {"kind": "gelu", "name": "y0"}]
     for i in range(1, 9):
@@ -166,6 +183,13 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "50 residual blocks": lambda: made(residual(50), {"rule": "fa"}),
     "two groups": lambda: made(two_groups(), {"rule": "ldfa", "rank": 4}),
     "two groups, direct": lambda: made(two_groups(), [{"rule": "dfa"}]),
+    "blocks, bp": lambda: made(blocks(30)),
+    "blocks, ldfa": lambda: made(blocks(2), {"rule": "ldfa", "rank": 4}),
+    "blocks, dfa": lambda: made(blocks(7), {"rule": "dfa"}),
+    "blocks in blocks": lambda: made(
+        blocks(4, block("sequence", "a_long_name_" * 9, *[skipped(name) for name in "abcdefg"])),
+        {"rule": "fa"},
+    ),
     "fan": lambda: made(fan(12), {"rule": "fa"}),
     "wide fan": lambda: made(fan(60), {"rule": "dfa"}),
     "long names": lambda: made([linear("a_long_name_" * 20 + str(i)) for i in range(9)], {"rule": "fa"}),
@@ -400,6 +424,43 @@ def test_a_period_of_three_blocks_is_a_group() -> None:
     shown = folded(topology(made([*layers, linear("logits", 10)], {"rule": "fa"})))
     assert [(group.first, group.last, group.count) for group in shown.groups] == [(2, 10, 4)]
     assert words.calling(shown.stations[2]) == "b1, 4, …, 10.a"
+
+
+def frames(program: Program) -> list[str]:
+    shown = folded(topology(program))
+    return [
+        f"{words.group(group)}: {', '.join(map(words.title, shown.stations[group.first : group.last + 1]))}"
+        for group in shown.groups
+    ]
+
+
+@pytest.mark.parametrize("rule", ["bp", "fa", "dfa"])
+@pytest.mark.parametrize("times", [2, 30])
+def test_copies_of_a_block_are_a_group_with_its_name(rule: str, times: int) -> None:
+    program = made(blocks(times), {"rule": rule})
+    assert frames(program) == [f"deep ×{times}: r.a, r.b, r", "down: a, b, p, add"]
+    assert f'["deep ×{times}"]' in mermaid(program)
+
+
+def test_a_copy_that_differs_is_drawn_by_itself() -> None:
+    random = {"kind": "random"}
+    routes = (
+        {"to": "deep.*.r.a", "matrix": random},
+        {"to": "deep.3.r.b", "from": "logits", "matrix": random},
+    )
+    assert frames(made(blocks(9), {"routes": routes})) == [
+        "deep.0 … deep.2 ×3: r.a, r.b, r",
+        "deep.3: r.a, r.b, r",
+        "deep.4 … deep.8 ×5: r.a, r.b, r",
+        "down: a, b, p, add",
+    ]
+
+
+def test_no_fold_begins_in_a_copy() -> None:
+    """The layers before the block, those of its copies and those behind it are equal, and do not become one box."""
+    plain = block("repeat", "deep", linear("a"), {"kind": "relu"}, times=6)
+    program = made([*mlp(*[16] * 5)[:-1], plain, *[linear(f"top{i}") for i in range(5)]], {"rule": "dfa"})
+    assert sizes(program) == [("fc1", 5), ("deep.0.a", 6), ("top0", 4), ("top4", 1)]
 
 
 def test_layers_that_differ_in_their_routing_stay_apart() -> None:

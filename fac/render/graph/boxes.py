@@ -24,12 +24,12 @@ def boxes(grid: Grid) -> Iterator[Box]:
 
 
 def group_labels(grid: Grid) -> Iterator[Label]:
-    """How many times each group stands there."""
+    """What each group is called, and how many times it stands there."""
     for group in grid.topology.groups:
         frame = next(_frame(grid, group)).rect
-        number = Words(f"×{group.count}", TEXT, True)
-        room = Rect(frame.x + 4, frame.y + 2, words.width(number.text, TEXT, True), LINE)
-        yield Label(room, (number,), title=f"{group.count} times")
+        text = words.shortened(words.group(group), frame.width - 8, TEXT, True)
+        room = Rect(frame.x + 4, frame.y + 2, words.width(text, TEXT, True), LINE)
+        yield Label(room, (Words(text, TEXT, True),), title=_times(group))
 
 
 def _frame(grid: Grid, group: Group) -> Iterator[Box]:
@@ -40,7 +40,12 @@ def _frame(grid: Grid, group: Group) -> Iterator[Box]:
             opens = "l" * (first.station != group.first) + "r" * (last.station != group.last)
             x, y = first.x - first.left - FRAME, row.box - HEADER
             rect = Rect(x, y, last.x + last.right + FRAME - x, row.branches - y)
-            yield Box(rect, "group", title=f"{group.count} times", opens=opens)
+            yield Box(rect, "group", title=_times(group), opens=opens)
+
+
+def _times(group: Group) -> str:
+    times = f"{group.count} times" if group.count > 1 else ""
+    return ", ".join(filter(None, (group.name, times)))
 
 
 def _subspace(grid: Grid, reading: Reading) -> Box:

@@ -90,7 +90,7 @@ def columns(topology: Topology, wired: Wiring) -> list[Column]:
     for reading in topology.readings:
         read[reading.below].append(reading)
     marked = set(errors_at(topology))
-    first = {group.first: group.count for group in topology.groups}
+    first = {group.first: words.group(group) for group in topology.groups}
     found: list[Column] = []
     at: dict[Key, Column] = {}
     for number, station in enumerate(topology.stations):
@@ -101,7 +101,7 @@ def columns(topology: Topology, wired: Wiring) -> list[Column]:
     for reading in topology.readings:
         if reading.operator is not None:
             at[reading.below].branches["read", reading.name] = []
-    _join(wired, at, {index: words.width(f"×{times}", TEXT) for index, times in first.items()})
+    _join(wired, at, {index: words.width(text, TEXT) for index, text in first.items()})
     for group in topology.groups:
         at[group.first].opens = at[group.last].closes = True
     for number, station in enumerate(topology.stations):
@@ -112,7 +112,7 @@ def columns(topology: Topology, wired: Wiring) -> list[Column]:
 
 
 def _column(topology: Topology, index: int, station: Station) -> Column:
-    bold = Words(words.calling(station), NAME, True)
+    bold = Words(words.title(station), NAME, True)
     lines = [bold, *(Words(text, tone=_tone(text)) for text in words.facts(topology, station))]
     cut = tuple(_fitted(line, WIDEST_BOX - 20) for line in lines)
     widest = max(words.width(line.text, line.size, line.bold) for line in cut)

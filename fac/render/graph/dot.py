@@ -63,7 +63,7 @@ class _Graph:
         closed = {group.last for group in self.topology.groups}
         for index in range(len(self.topology.stations)):
             if index in opened:
-                label = _quoted(f"×{opened[index].count}")
+                label = _quoted(words.group(opened[index]))
                 self.lines.append(f"  subgraph cluster_{index} {{ label={label}; labelloc=t; style=dashed;")
             if self.beside[index] or any(g.first <= index <= g.last for g in self.topology.groups):
                 self.lines.append(f"  {{ rank=same; {'; '.join([f's{index}', *self.beside[index]])} }}")
@@ -86,7 +86,7 @@ class _Graph:
         return f'<table border="0" cellspacing="0" cellpadding="2">{top}{cells}</table>'
 
     def _station(self, index: int, station: Station) -> None:
-        text = [words.calling(station), *words.facts(self.topology, station)]
+        text = [words.title(station), *words.facts(self.topology, station)]
         look = (
             ', style="rounded,dashed"' if station.frozen else ', color="#b3261e"' if station.starved else ""
         )

@@ -2,23 +2,25 @@
 
 Stations are equal if their layers, shapes, links and operators are, where a link is told by how far it goes.
 A run of them is folded only if nothing but its ends is linked to the outside, sources of many layers aside: then
-the picture of one repetition is the picture of all.
+the picture of one repetition is the picture of all. Copies of a block are such runs, and no other run begins or ends
+in a copy.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 
 from fac.program.program import Node
+from fac.render.graph.frames import framed, paths
 from fac.render.graph.topology import Flowing, Group, Key, Link, Operator, Span, Station, Topology
 
 LONGEST = 12
 """Stations of a repetition: as many as stand in a line of a picture, or two."""
 FEWEST = 3
-"""Repetitions that are worth a fold: of two, both are drawn."""
+"""Repetitions that are worth a fold: of two, both are drawn, if they are no copies of a block."""
 FEW = 9
 """A network of so many stations is drawn as it is."""
 MANY = 48
@@ -32,10 +34,12 @@ def folded(topology: Topology, many: int = MANY) -> Topology:
         topology: the network, station by station.
         many: if more are left, stations are folded that differ in sizes, ranks and activations only.
     """
-    if len(topology.stations) - 2 <= FEW:
+    if len(topology.stations) - 2 <= FEW and not topology.program.blocks:
         return topology
     found = _Folding(topology, loose=False).result()
-    return found if len(found.stations) <= many else _Folding(topology, loose=True).result()
+    if len(found.stations) > many:
+        found = _Folding(topology, loose=True).result()
+    return framed(found) if topology.program.blocks else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class _Run:
     start: int
     period: int
     times: int
+    copies: tuple[str, ...] = ()
+    """What the repetitions are called, if they are copies of a block."""
+    name: str = ""
+    """What they are called together."""
 
     @property
     def end(self) -> int:
@@ -78,6 +86,9 @@ class _Folding:
         self.fans = {source for source, targets in fed.items() if len(targets) > 1}
         """Sources of several layers. What those have in common is the source, not the distance to it."""
         self.read = {reading.below for reading in topology.readings}
+        self.paths = paths(topology) if topology.program.blocks else [()] * len(topology.stations)
+        self.held = Counter(path[: i + 1] for path in self.paths for i in range(len(path)))
+        """How many stations each copy has."""
 
     def result(self) -> Topology:
         """The folded network."""
@@ -99,7 +110,7 @@ class _Folding:
                 place[i], run_at[i] = base + run.offset(i), run
             stations += (self._merged(run, offset) for offset in range(run.period))
             if run.period > 1:
-                groups.append(Group(base, len(stations) - 1, run.times))
+                groups.append(Group(base, len(stations) - 1, run.times, run.name))
             at = run.end
         return replace(
             self.topology,
@@ -119,17 +130,40 @@ class _Folding:
             next(unique) if (sign := self._sign(i)) is None else codes.setdefault(sign, len(codes))
             for i in range(len(self.topology.stations))
         ]
-        equal = {period: _equal(signs, period) for period in range(1, LONGEST + 1)}
+        apart = [codes.setdefault(pair, len(codes)) for pair in zip(signs, self.paths, strict=True)]
+        few = len(signs) - 2 <= FEW
+        equal = {} if few else {period: _equal(apart, period) for period in range(1, LONGEST + 1)}
         at = 0
         while at < len(signs):
-            best = _Run(at, 1, 1)
-            for period, lengths in equal.items():
-                run = _Run(at, period, lengths[at] // period + 1)
-                if run.saved > best.saved and (run := self._closed(run)).times >= FEWEST:
-                    best = max(best, run, key=lambda run: run.saved)
+            best = self._copies(at, signs)
+            if best.times == 1:
+                for period, lengths in equal.items():
+                    run = _Run(at, period, lengths[at] // period + 1)
+                    if run.saved > best.saved and (run := self._closed(run)).times >= FEWEST:
+                        best = max(best, run, key=lambda run: run.saved)
             if best.times > 1:
                 yield best
             at = best.end
+
+    def _copies(self, at: int, signs: Sequence[int]) -> _Run:
+        """The copies of a block that begin at a station, as far as they are equal; of several blocks the outermost."""
+        path = self.paths[at]
+        for level, (block, first) in enumerate(path):
+            if self.paths[at - 1][: level + 1] == path[: level + 1]:
+                continue  # the copy has begun already
+            period, *others = takewhile(bool, (self.held[*path[:level], (block, n)] for n in count(first)))
+            times = 1
+            for length in others:
+                start = at + times * period
+                if length != period or signs[start : start + period] != signs[at : at + period]:
+                    break
+                times += 1
+            run = self._closed(_Run(at, period, times), fewest=2)
+            if run.times > 1:
+                names = tuple(f"{block}.{first + n}" for n in range(run.times))
+                whole = first == 0 and run.times == 1 + len(others)
+                return replace(run, copies=names, name=block if whole else f"{names[0]} … {names[-1]}")
+        return _Run(at, 1, 1)
 
     def _sign(self, index: int) -> Hashable:
         """What makes stations equal; None if nothing equals this one."""
@@ -163,9 +197,9 @@ class _Folding:
     def _fanned(self, link: Link) -> bool:
         return link.direct and link.source in self.fans
 
-    def _closed(self, run: _Run) -> _Run:
+    def _closed(self, run: _Run, fewest: int = FEWEST) -> _Run:
         """As many of the repetitions as are linked in one way to the one before, and not to the outside."""
-        while run.times >= FEWEST:
+        while run.times >= fewest:
             stations = range(run.start, run.end)
             stray = next(
                 (i for i in stations if not all(self._fits(run, link) for link in self.linked[i])), None
@@ -207,7 +241,9 @@ class _Folding:
 
     def _merged(self, run: _Run, offset: int) -> Station:
         parts = self.topology.stations[run.start + offset : run.end : run.period]
-        return replace(parts[0], chains=tuple(part.chains[0] for part in parts), stacked=run.period == 1)
+        stacked = run.period == 1
+        chains = tuple(part.chains[0] for part in parts)
+        return replace(parts[0], chains=chains, stacked=stacked, within=() if stacked else run.copies)
 
     def _links(self, place: dict[Key, Key], run_at: dict[Key, _Run]) -> Iterator[Link]:
         merged: dict[Hashable, list[Link]] = {}

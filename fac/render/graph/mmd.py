@@ -76,7 +76,7 @@ class _Chart:
         last = {group.last for group in self.topology.groups}
         for index, station in enumerate(self.topology.stations):
             if index in inside:
-                self.lines.append(f'    subgraph g{index}["×{inside[index].count}"]')
+                self.lines.append(f'    subgraph g{index}["{_quoted(words.group(inside[index]))}"]')
             self._station(index, station)
             if index in last:
                 self.lines.append("    end")
@@ -86,7 +86,7 @@ class _Chart:
         self.lines.append("  end")
 
     def _station(self, index: int, station: Station) -> None:
-        text = [words.calling(station), *words.facts(self.topology, station)]
+        text = [words.title(station), *words.facts(self.topology, station)]
         open_, close = ("[", "]") if station.role == "layer" else ("([", "])")
         self.lines.append(f'    s{index}{open_}"{_joined(text)}"{close}')
         look = "frozen" if station.frozen else "starved" if station.starved else ""

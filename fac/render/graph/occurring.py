@@ -81,4 +81,7 @@ def _boxes(topology: Topology) -> Iterator[tuple[Sample, str]]:
         like = "layers that differ in sizes" if topology.mixed else "equal layers"
         yield "stack", f"×N: {like}, one behind the other"
     if topology.groups:
-        yield "group", "×N: the group, so many times"
+        named = any(group.name for group in topology.groups)
+        several = any(group.count > 1 for group in topology.groups)
+        word = "block" if named else "group"
+        yield "group", f"×N: the {word}, so many times" if several else "block of layers"

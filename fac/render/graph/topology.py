@@ -89,6 +89,8 @@ class Station:
     """A layer that should learn gets no error: the spec has a finding."""
     stacked: bool = False
     """Whether the repetitions follow one another directly."""
+    within: tuple[str, ...] = ()
+    """What the block in whose frame it stands is called, once for each repetition."""
 
     @property
     def head(self) -> Node:
@@ -115,11 +117,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Stations `first` to `last` stand for `count` repetitions, one behind the other."""
+    """Stations `first` to `last` are a block, or stand for `count` repetitions, one behind the other."""
 
     first: int
     last: int
     count: int
+    name: str = ""
+    """Of the block, or of the blocks that were folded; empty where the spec has no block."""
 
 
 @dataclass(frozen=True, slots=True)

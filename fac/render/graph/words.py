@@ -12,7 +12,7 @@ from unicodedata import combining, east_asian_width
 from fac.checks.places import has_weights
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node
-from fac.render.graph.topology import Flowing, Link, Operator, Reading, Span, Station, Topology
+from fac.render.graph.topology import Flowing, Group, Link, Operator, Reading, Span, Station, Topology
 
 NARROW = {
     **dict.fromkeys("'ijlIJ", 0.3),
@@ -97,6 +97,27 @@ def calling(station: Station) -> str:
     return named([head.name for head in heads], station.stacked)
 
 
+def title(station: Station) -> str:
+    """What a station is called within the frame that it stands in."""
+    if not station.within:
+        return calling(station)
+    names = dict.fromkeys(_relative(station, chain[0], i) for i, chain in enumerate(station.chains))
+    unnamed = station.head.layer.name is None and not has_weights(station.head)
+    return kind(station.head) if unnamed or "" in names else named(list(names))
+
+
+def _relative(station: Station, node: Node, repetition: int) -> str:
+    """A name without that of the frame; nothing for the layer that bears the name of the block."""
+    if not station.within:
+        return node.name
+    return node.name.removeprefix(station.within[repetition]).removeprefix(".")
+
+
+def group(of: Group) -> str:
+    """What stands over a frame: the name of a block, and how many times it stands there."""
+    return " ".join(filter(None, (of.name, f"×{of.count}" if of.count > 1 else "")))
+
+
 def place(topology: Topology, key: int | str) -> str:
     """The name of an end of a link."""
     return key if isinstance(key, str) else calling(topology.stations[key])
@@ -113,9 +134,8 @@ def facts(topology: Topology, station: Station) -> list[str]:
     if station.role == "loss":
         return [str(kind_of("fac.losses", spec.loss).name)]
     if station.role == "input":
-        return [shape(spec.input.shape), *_followers(station.chains, station.stacked)]
-    lines = [_sized(topology, station)]
-    lines += _followers([chain[1:] for chain in station.chains], station.stacked)
+        return [shape(spec.input.shape), *_followers(station, 0)]
+    lines = [_sized(topology, station), *_followers(station, 1)]
     if station.frozen:
         lines.append(FROZEN)
     if station.starved:
@@ -123,8 +143,9 @@ def facts(topology: Topology, station: Station) -> list[str]:
     return lines
 
 
-def _followers(chains: Sequence[Sequence[Node]], run: bool) -> list[str]:
-    """The layers behind the first of a station; with names where the spec gives some, for routes speak of them."""
+def _followers(station: Station, start: int) -> list[str]:
+    """The layers of a station from one on; with names where the spec gives some, for routes speak of them."""
+    chains = [chain[start:] for chain in station.chains]
     kinds = dict.fromkeys(tuple(map(kind, chain)) for chain in chains)
     if not any(kinds):
         return []
@@ -132,8 +153,9 @@ def _followers(chains: Sequence[Sequence[Node]], run: bool) -> list[str]:
         return [" / ".join(", ".join(chain) or "-" for chain in kinds)]
     words = []
     for word, nodes in zip(next(iter(kinds)), zip(*chains, strict=True), strict=True):
-        given = [node.name for node in nodes if node.layer.name is not None]
-        words.append(f"{word} {named(given, run)}" if len(given) == len(nodes) else word)
+        given = [_relative(station, node, i) for i, node in enumerate(nodes) if node.layer.name is not None]
+        names = list(dict.fromkeys(given))
+        words.append(f"{word} {named(names, station.stacked)}" if len(given) == len(nodes) else word)
     return [", ".join(words)]
 
 
@@ -142,7 +164,7 @@ def _sized(topology: Topology, station: Station) -> str:
     heads = [chain[0] for chain in station.chains]
     word = kind(heads[0])
     words = [f"{len(heads)} ×"] if station.stacked else []
-    words += [word] if word != calling(station) else []
+    words += [word] if word != title(station) else []
     if has_weights(heads[0]):
         words += [_sizes(_read(topology, head) for head in heads), "→"]
     words.append(_sizes(head.shape for head in heads))
