@@ -120,6 +120,34 @@ def cast(r: Run, x: Any) -> Any:
     return x.astype({"f": r.dtype, "i": np.int64, "b": np.bool_}[r["dtype"]])
 
 
+def standard(r: Run, x: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
+    """(x - mean) / sqrt(variance + eps), and that divisor's inverse."""
+    rate = 1 / np.sqrt(np.expand_dims(variance, r["axes"]) + r["eps"])
+    return (x - np.expand_dims(mean, r["axes"])) * rate, rate
+
+
+def normalize(r: Run, x: Array, scale: Array, shift: Array) -> Array:
+    """To mean 0 and variance 1, then scaled and shifted."""
+    result: Array = standard(r, x, x.mean(r["axes"]), x.var(r["axes"]))[0] * scale + shift
+    return result
+
+
+def normalize_input(r: Run, g: Array, x: Array, mean: Array, variance: Array, scale: Array) -> Array:
+    """(h - mean(h) - z mean(h z)) / sqrt(variance + eps), h = g scale."""
+    (z, rate), h, axes = standard(r, x, mean, variance), g * scale, r["axes"]
+    result: Array = rate * (h - h.mean(axes, keepdims=True) - z * (h * z).mean(axes, keepdims=True))
+    return result
+
+
+def normalize_scale(r: Run, g: Array, x: Array, mean: Array, variance: Array) -> Array:
+    """The sum of g z over the axes along which the scale was stretched."""
+    product: Array = g * standard(r, x, mean, variance)[0]
+    shape = (1,) * (product.ndim - len(r.shape)) + r.shape
+    axes = tuple(i for i, dim in enumerate(shape) if dim == 1)
+    result: Array = np.sum(product, axes).reshape(r.shape)
+    return result
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "constant": lambda r: r["value"],
     "cast": cast,
@@ -173,6 +201,10 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "max": lambda r, x: np.max(x, r["axes"], keepdims=r["keep"]),
     "max_abs": lambda r, x: np.abs(x).max(r["axes"], keepdims=r["keep"]),
     "norm": lambda r, *xs: norm(*xs, nonzero=r["nonzero"]),
+    "variance": lambda r, x: np.var(x, r["axes"]),
+    "normalize": normalize,
+    "normalize_input": normalize_input,
+    "normalize_scale": normalize_scale,
     "batch_size": lambda r: float(r.n),
     "reshape": lambda r, x: tensor(r, x).reshape(r.shape),
     "transpose": lambda r, x: tensor(r, x).transpose(r["axes"]),

@@ -458,6 +458,95 @@ def upsample2d_input(g: Tensor, shape: Sizes, factor: Sizes, mode: str) -> Tenso
     return result
 
 
+# -- normalisation -----------------------------------------------------------------------------------------------
+
+Axes = tuple[int, ...]
+
+
+def normalize(x: Tensor, scale: Tensor, shift: Tensor, axes: Axes, eps: float) -> Tensor:
+    """X brought to mean 0 and variance 1 over the axes, times scale, plus shift."""
+    if _is_batch_norm(x, scale.shape, axes):
+        result: Tensor = torch.native_batch_norm(
+            x, scale.reshape(-1), shift.reshape(-1), None, None, True, 0.0, eps
+        )[0]
+        return result
+    if _is_layer_norm(x, scale.shape, axes):
+        return F.layer_norm(x, scale.shape, scale, shift, eps)
+    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    return torch.addcmul(shift, (x - mean).mul_((variance + eps).rsqrt_()), scale)
+
+
+def normalize_input(
+    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, axes: Axes, eps: float
+) -> Tensor:
+    """The error of x, whose moments these are: (h - mean(h) - z mean(h z)) / sqrt(variance + eps), h = g scale."""
+    if _is_batch_norm(x, scale.shape, axes):
+        return _batch_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
+    if _is_layer_norm(x, scale.shape, axes):
+        return _layer_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
+    z, rate = _standard(x, mean, variance, axes, eps)
+    h = g * scale
+    along = (h * z).mean(axes, keepdim=True)
+    return h.sub_(h.mean(axes, keepdim=True)).sub_(z.mul_(along)).mul_(rate)
+
+
+def normalize_scale(
+    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, axes: Axes, eps: float, shape: tuple[int, ...]
+) -> Tensor:
+    """The gradient of a scale of that shape: the sum of g z."""
+    scale = g.new_empty(1).expand(shape)  # nobody reads its numbers
+    if _is_batch_norm(x, scale.shape, axes):
+        mask = [False, True, False]
+        return _batch_norm_backward(g, x, mean, variance, scale, eps, mask)[1].view(shape)
+    if _is_layer_norm(x, scale.shape, axes):
+        return _layer_norm_backward(g, x, mean, variance, scale, eps, [False, True, False])[1]
+    return _standard(x, mean, variance, axes, eps)[0].mul_(g).sum_to_size(shape)
+
+
+def _is_batch_norm(x: Tensor, scale: torch.Size, axes: Axes) -> bool:
+    """Whether the moments are over all axes but that of the channels, and the scale is one number for each of these."""
+    return axes == (0, *range(2, x.dim())) and scale == (x.shape[1], *(1,) * (x.dim() - 2))
+
+
+def _is_layer_norm(x: Tensor, scale: torch.Size, axes: Axes) -> bool:
+    """Whether the moments are over the last axes, and the scale has their sizes."""
+    return axes == tuple(range(axes[0], x.dim())) and scale == x.shape[axes[0] :]
+
+
+def _standard(x: Tensor, mean: Tensor, variance: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
+    """Z, and by what it was multiplied; the latter keeps the axes, as 1."""
+    kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+    rate = (variance + eps).rsqrt_().view(kept)
+    return (x - mean.view(kept)).mul_(rate), rate
+
+
+def _batch_norm_backward(
+    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, eps: float, mask: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    rate = (variance + eps).rsqrt_()
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward(
+        g, x, scale.reshape(-1), None, None, mean, rate, True, eps, mask
+    )
+    return found
+
+
+def _layer_norm_backward(
+    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, eps: float, mask: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    kept = (*mean.shape, *(1,) * scale.dim())
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_layer_norm_backward(
+        g.contiguous(),
+        x,
+        scale.shape,
+        mean.view(kept),
+        (variance + eps).rsqrt_().view(kept),
+        scale,
+        None,
+        mask,
+    )
+    return found
+
+
 # -- updates, in place -------------------------------------------------------------------------------------------
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fac.plugins import misuse
-from fac.program.kinds import Learned, Updated
-from fac.program.tensors import Tensor
+from fac.program.kinds import Learned, Made, State, Updated
+from fac.program.tensors import Role, Tensor
 from fac.step.ir import Value
 from fac.step.types import Type
 
@@ -30,6 +30,24 @@ def made(function: Callable[..., Any], value: object, type: Type, node: str, why
     if value.type != type:
         raise misuse(function, f"returns {value.type} where {type} is needed{why}", node)
     return value
+
+
+def moved(function: Callable[..., Any], found: Made, tensors: tuple[Tensor, ...], node: str) -> State:
+    """The next values of statistics, by the last part of their names.
+
+    Raises:
+        PluginError: one is of no statistic of the layer, or has another shape.
+    """
+    statistics = {tensor.part: tensor for tensor in tensors if tensor.role is Role.STATISTIC}
+    for part, value in found.state.items():
+        if part not in statistics:
+            named = ", ".join(f"`{known}`" for known in statistics)
+            raise misuse(
+                function, f"moves `{part}`, but what it may move is {named or 'nothing'}: see Role", node
+            )
+        tensor = statistics[part]
+        made(function, value, Type(tensor.shape), node, f", the shape of `{tensor.name}`")
+    return found.state
 
 
 def learned(

@@ -89,6 +89,7 @@ def routed(
         if gradient is not None:
             gradients[tensor.name] = gradient
     outputs: dict[str, Value] = {"loss": loss}
+    outputs |= {name: b.named(value, f"{name}.next") for name, value in trace.moved.items()}
     for name, learned in routing.learned():
         if learned.gradient:
             gradients[name] = b.named(learned.value, f"{name}.gradient")

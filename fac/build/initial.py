@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fac.build.threads import one_thread
-from fac.program.tensors import Masked, SvdFactor, Tensor
-from fac.spec.init import Density, Init, Normal, Uniform
+from fac.program.tensors import Masked, Start, SvdFactor, Tensor
+from fac.spec.init import Density, Normal, Uniform
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
     return (root * signs[:rank])[:, None] * vt[:rank], u[:, :rank] * (root * signs[:rank])
 
 
-def _draw(tensor: Tensor, init: Init | SvdFactor, seed: int) -> Array:
+def _draw(tensor: Tensor, init: Start, seed: int) -> Array:
     values = _entries(tensor, init, seed)
     if tensor.mask is None:
         return values
@@ -73,11 +73,13 @@ def _kept(mask: Masked, shape: tuple[int, ...], rng: np.random.Generator) -> NDA
     return order.argsort(axis=1 - mask.units) < mask.law.per_unit
 
 
-def _entries(tensor: Tensor, init: Init | SvdFactor, seed: int) -> Array:
+def _entries(tensor: Tensor, init: Start, seed: int) -> Array:
     shape, rng = tensor.shape, _generator(seed, tensor.name)
     match init:
         case "zeros":
             return np.zeros(shape)
+        case "ones":
+            return np.ones(shape)
         case "kaiming_uniform":
             return _uniform(rng, sqrt(6 / tensor.fan_in), shape)
         case "xavier_uniform":

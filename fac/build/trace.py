@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fac.build.contract import made
+from fac.build.contract import made, moved
 from fac.plugins import misuse
-from fac.program.kinds import Mode
+from fac.program.kinds import Made, Mode
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program
 from fac.program.tensors import Tensor
@@ -36,6 +36,8 @@ class Trace:
         self.values: dict[str, Value] = {INPUT: self.x}
         self.readers: dict[str, tuple[tuple[Op, int], ...]] = {}
         """For each weighted node which ops read its weight, or a view of it, and as which operand."""
+        self.moved: dict[str, Value] = {}
+        """What follows in training on the statistics of layers, by their full names."""
         self._step: Value | None = None
         for node in program.nodes:
             with self.b.at(node.name, Phase.FORWARD):
@@ -79,10 +81,16 @@ class Trace:
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)
         parameters = self.read(node.tensors)
-        mode = Mode(node.name, self.training, self.program.spec.train.seed, lambda: self.step)
+        training = self.training and node.trainable
+        mode = Mode(node.name, training, self.program.spec.train.seed, lambda: self.step)
         start = len(self.b.ops)
         inputs = [self.values[name] for name in node.inputs]
         value = kind.forward(self.b, node.layer, inputs, parameters, mode)
+        if isinstance(value, Made):
+            following = moved(kind.forward, value, node.tensors, node.name)
+            if training:
+                self.moved |= {f"{node.name}.{part}": found for part, found in following.items()}
+            value = value.value
         assert node.shape is not None
         made(kind.forward, value, Type((N, *node.shape)), node.name, ", the shape of `infer`")
         if value in inputs:

@@ -11,7 +11,7 @@ from pydantic import Field
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
 from fac.program.reading import needs_weight, ways
-from fac.program.tensors import Masked, Role, SvdFactor, Tensor
+from fac.program.tensors import Masked, Role, Start, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
 from fac.spec.init import Density, Init, Mask, PerUnit
 from fac.step.builder import Builder
@@ -44,7 +44,7 @@ def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
     return (Tensor(name, shape, init, ends.writes, ends.reads, Role.FEEDBACK, mask=mask),)
 
 
-def law(matrix: Random, ends: Ends) -> Init | SvdFactor:
+def law(matrix: Random, ends: Ends) -> Start:
     """The initial law of B, `like_forward` resolved to that of the forward weight."""
     if matrix.init is not None and matrix.init != "like_forward":
         return matrix.init

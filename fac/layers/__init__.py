@@ -1,5 +1,6 @@
 """The layers that ship. A family adds its kinds to this tuple, and nothing else in the package changes."""
 
+from fac.layers.batch_norm import BatchNorm
 from fac.layers.blocks import PARALLEL, REPEAT, RESIDUAL, SEQUENCE, Parallel, Repeat, Residual, Sequence
 from fac.layers.convolution import CONV2D, Conv2d
 from fac.layers.elementwise import (
@@ -18,6 +19,8 @@ from fac.layers.elementwise import (
 )
 from fac.layers.joins import JOINS, Add, Concat, Multiply
 from fac.layers.linear import LINEAR, Linear
+from fac.layers.noise import NOISE, AlphaDropout, DropPath
+from fac.layers.norms import NORMS, GroupNorm, LayerNorm, RmsNorm
 from fac.layers.pools import POOLS, AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from fac.layers.reductions import REDUCTIONS, Max, Mean
 from fac.layers.resizing import RESIZING, Pad, Upsample
@@ -29,16 +32,21 @@ __all__ = [
     "KINDS",
     "AdaptiveAvgPool2d",
     "Add",
+    "AlphaDropout",
     "AvgPool2d",
+    "BatchNorm",
     "Concat",
     "Conv2d",
+    "DropPath",
     "Dropout",
     "Elu",
     "Flatten",
     "Gelu",
     "GlobalAvgPool",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
+    "LayerNorm",
     "LeakyRelu",
     "Linear",
     "Max",
@@ -52,6 +60,7 @@ __all__ = [
     "Repeat",
     "Reshape",
     "Residual",
+    "RmsNorm",
     "Selu",
     "Sequence",
     "Sigmoid",
@@ -78,6 +87,8 @@ KINDS = (
     *REDUCTIONS,
     *SHAPES,
     *JOINS,
+    *NORMS,
+    *NOISE,
     SEQUENCE,
     RESIDUAL,
     REPEAT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import erf, sqrt, tanh
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -83,7 +83,7 @@ def leaky(layer: LeakyRelu) -> Curve:
     return Curve(lambda x: x if x > 0 else layer.slope * x)
 
 
-def dropped(layer: Dropout, facts: Facts | None) -> Traits:
+def dropped(layer: Any, facts: Facts | None) -> Traits:
     """One of its numbers in 1 / (1 - rate) is as many times as large, and none of the others is left."""
     larger = 1 / (1 - layer.rate)
     return Traits(zero=True, homogeneous=True, sign=True, value=larger, error=larger)

@@ -56,6 +56,7 @@ class Mode:
 
     node: str
     training: bool
+    """Whether the layer behaves as in training. A frozen one does not: it draws nothing, and moves no state."""
     seed: int
     number: Callable[[], Value]
     """Makes the number of the step an input of the function, when first called."""
@@ -64,6 +65,18 @@ class Mode:
     def step(self) -> Value | None:
         """INT scalar, the number of the step; None outside training. What asks for it draws random numbers."""
         return self.number() if self.training else None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a layer makes that also moves state: its output, and what follows on statistics.
+
+    A step moves them; a probe does not, and what is said outside training counts for nothing.
+    """
+
+    value: Value
+    state: State
+    """The next values, by the last part of their names, of tensors whose role is STATISTIC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class LayerKind(Kind):
     spec: type[Model]
     infer: Callable[[Any, str, Sequence[Shape]], Facts]
     """`infer(spec, node name, input shapes)`; raises ShapeError."""
-    forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value]
+    forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value | Made]
     curve: Callable[[Any], Curve] | None = None
     """`curve(spec)`: what it makes of a number, if it treats every number alike; everything else is read off it."""
     traits: Callable[[Any, Facts | None], Traits] | None = None

@@ -114,6 +114,10 @@ def _meant(kind: Any, name: str, facts: object) -> None:
         found = ", ".join(f"`{t.name}`" for t in facts.tensors)
         problem = f"calls its tensors {found}: each needs a name of its own such as `{name}.weight`"
         raise misuse(kind.infer, problem, name)
+    for tensor in facts.tensors:
+        if tensor.role is Role.STATISTIC and tensor.trainable:
+            problem = f"says that `{tensor.name}` is a statistic and trainable: updates move parameters alone"
+            raise misuse(kind.infer, problem, name)
     if facts.weight is None:
         return
     own = next((t for t in facts.tensors if t.name == facts.weight.name), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from fac.spec.init import Density, Init, PerUnit
 
@@ -12,6 +13,8 @@ class Role(StrEnum):
     """What a tensor is for."""
 
     PARAMETER = "parameter"
+    STATISTIC = "statistic"
+    """Moved by the forward pass of training, and by nothing else: such as an average that evaluation reads."""
     FEEDBACK = "feedback"
     OPTIMISER = "optimiser"
 
@@ -24,6 +27,11 @@ class SvdFactor:
     rank: int
     side: str
     """`P` (rank, m) or `Q` (k, rank)."""
+
+
+Start = Init | Literal["ones"] | SvdFactor
+"""How a tensor starts. The scale of a normalisation does so with ones, which no spec may ask for: all units of a layer
+with such a weight would be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Tensor:
 
     name: str
     shape: tuple[int, ...]
-    init: Init | SvdFactor
+    init: Start
     fan_in: int = 1
     fan_out: int = 1
     role: Role = Role.PARAMETER

@@ -132,6 +132,8 @@ class Lineage(Arrivals):
     def _update(self, tensor: Tensor) -> Update:
         if tensor.name not in self.outputs:
             return Update(tensor.name, (), self._still(tensor))
+        if tensor.role == Role.STATISTIC:
+            return Update(tensor.name, ("forward pass",))
         given, passed = self._given(tensor)
         chain: list[str] = []
         settings = None
@@ -183,7 +185,7 @@ class Lineage(Arrivals):
     def _given(self, tensor: Tensor) -> tuple[list[Value], list[Op]]:
         """What the update rule is given, and the ops from there to the tensor's next value."""
         passed: list[Op] = []
-        out = self.outputs.get(tensor.name)
+        out = None if tensor.role == Role.STATISTIC else self.outputs.get(tensor.name)
         leaves = [] if out is None else list(self._leaves([out], set(Phase) - MADE, passed))
         return [v for v in leaves if v in self.made], passed
 

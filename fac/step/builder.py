@@ -192,6 +192,10 @@ class Builder:
         """Mean over `axes`. Over none, x itself."""
         return self.emit("mean", x, axes=tuple(axes)) if axes else x
 
+    def variance(self, x: Value, axes: Sequence[int]) -> Value:
+        """Mean of (x - mean)^2 over `axes`: the biased one."""
+        return self.emit("variance", x, axes=tuple(axes))
+
     def dot(self, a: Value, b: Value) -> Value:
         """<a, b> = sum of all a*b: a scalar."""
         return self.emit("dot", a, b)

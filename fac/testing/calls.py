@@ -117,6 +117,33 @@ NEAREST: dict[str, Attribute] = {"factor": (2, 3), "mode": "nearest"}
 BILINEAR: dict[str, Attribute] = {"factor": (2, 3), "mode": "bilinear"}
 ENDS: dict[str, Attribute] = {"before": (0, 0, 1, 0), "after": (0, 1, 0, 2)}
 
+PLACES: tuple[tuple[Type, Type, tuple[int, ...], Type], ...] = (
+    (f(N, 3), f(3), (0,), f(3)),
+    (f(N, 2, 3), f(2, 1), (0, 2), f(2)),
+    (f(N, 2, 3), f(3), (2,), f(N, 2)),
+    (f(N, 2, 3), f(2, 1), (1,), f(N, 3)),
+    (f(N, 2, 3), f(2, 3), (1, 2), f(N)),
+    (f(N, 2, 2, 3), f(2, 2, 1), (2, 3), f(N, 2)),
+)
+"""What is normalised, its scale, over which axes, and the type of the moments: over the samples, in maps too; along the
+last axis, along the channels of a map, over a whole sample, in groups of channels."""
+EPS: dict[str, Attribute] = {"eps": 0.1}
+NORMALIZED = tuple(
+    call
+    for x, scale, axes, moment in PLACES
+    for call in (
+        Call("normalize", (x, scale, scale), x, {"axes": axes, **EPS}),
+        Call("normalize_input", (x, x, moment, moment, scale), x, {"axes": axes, **EPS}, positive=True),
+        Call(
+            "normalize_scale",
+            (x, x, moment, moment),
+            scale,
+            {"axes": axes, **EPS, "shape": scale.shape},
+            positive=True,
+        ),
+    )
+)
+
 CALLS = (
     Call("constant", (), f(), {"value": 1.5, "dtype": "f"}),
     Call("constant", (), i(), {"value": 7, "dtype": "i"}),
@@ -215,6 +242,9 @@ CALLS = (
     Call("max_abs", (f(N, 3),), f(), {"axes": (0, 1), "keep": False}),
     Call("norm", (f(N, 3),), f(), {"nonzero": True}),
     Call("norm", (f(N, 3), f(3)), f(), {"nonzero": False}),
+    Call("variance", (f(N, 3),), f(N), {"axes": (1,)}),
+    Call("variance", (f(N, 2, 3),), f(2), {"axes": (0, 2)}),
+    *NORMALIZED,
     Call("batch_size", (), f()),
     Call("reshape", (f(),), f(1, 1), {"shape": (1, 1)}),
     Call("reshape", (f(N, 2, 3),), f(N, 6), {"shape": (N, 6)}),

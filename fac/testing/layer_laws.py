@@ -11,7 +11,7 @@ import numpy as np
 
 from fac.backend import Array
 from fac.program.declared import traits_of
-from fac.program.kinds import LayerKind, Mode
+from fac.program.kinds import LayerKind, Made, Mode
 from fac.program.program import Node, Shape
 from fac.program.traits import Curve, Traits
 from fac.step.builder import Builder
@@ -70,7 +70,8 @@ class Alone:
         inputs = [b.mul(x, b.input(f"turn.{i}", Type(shape))) for i, shape in enumerate(self.shapes)]
         own = {t.part: b.input(t.name, Type(t.shape)) for t in self.facts.tensors}
         mode = Mode("it", True, 0, partial(b.constant, 3))
-        return inputs[0], self.kind.forward(b, self.layer, inputs, own, mode)
+        made = self.kind.forward(b, self.layer, inputs, own, mode)
+        return inputs[0], made.value if isinstance(made, Made) else made
 
     def _state(self, weights: float, others: float, turned: bool) -> dict[str, Array]:
         scaled = {
@@ -117,7 +118,8 @@ def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),
     """
     alone = Alone(kind, layer, shapes)
     x = alone.x
-    equal = near(alone.output(3 * x, others=0), 3 * alone.output(x, others=0))
+    others = 0 if alone.weight else 1
+    equal = near(alone.output(3 * x, others=others), 3 * alone.output(x, others=others))
     if alone.weight:
         equal = equal and near(alone.output(x, 3, 3), 3 * alone.output(x))
     return equal

@@ -22,6 +22,14 @@ def on_maps(*layers: Data) -> Layers:
     )
 
 
+NORMED: Layers = (
+    {"kind": "batch_norm", "name": "n1"},
+    {"kind": "flatten"},
+    linear("fc1", 8),
+    {"kind": "batch_norm", "name": "n2", "momentum": 0.3},
+    RELU,
+)
+"""Over the places of a map, and over the samples alone."""
 LAYERS: dict[str, Layers] = {
     "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
     **{kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("relu", "tanh", "sigmoid", "gelu")},
@@ -41,6 +49,26 @@ LAYERS: dict[str, Layers] = {
         linear("out", 3),
     ),
     "dropout": DROPOUT,
+    "alpha_dropout": (linear("fc1", 40), {"kind": "alpha_dropout", "rate": 0.2}, linear("out", 3)),
+    "drop_path": (linear("fc1", 6), RELU, {"kind": "drop_path", "rate": 0.4}, linear("out", 3)),
+    "batch_norm": (
+        *NORMED,
+        linear("fc2", 6),
+        {"kind": "batch_norm", "affine": False},
+        RELU,
+        linear("out", 3),
+    ),
+    "layer_norm": (
+        {"kind": "layer_norm", "name": "places", "axes": 0},
+        {"kind": "layer_norm", "axes": (0, 1, 2)},
+        {"kind": "flatten"},
+        linear("fc1", 6),
+        {"kind": "layer_norm", "bias": False},
+        RELU,
+        linear("out", 3),
+    ),
+    "group_norm": ({"kind": "group_norm", "groups": 2}, {"kind": "flatten"}, *mlp(8, 3)),
+    "rms_norm": ({"kind": "rms_norm", "axes": -1}, {"kind": "flatten"}, *mlp(8, 3)),
     "flatten": ({"kind": "flatten"}, *mlp(8, 6, 3)),
     "add": SKIP,
     "concat": (
@@ -82,7 +110,11 @@ LAYERS: dict[str, Layers] = {
         linear("head", 3),
     ),
 }
-SHAPES: dict[str, tuple[int, ...]] = {"flatten": (2, 4, 3), "conv2d": (2, 5, 4)}
+SHAPES: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("batch_norm", "flatten", "layer_norm", "rms_norm"), (2, 4, 3)),
+    "conv2d": (2, 5, 4),
+    "group_norm": (4, 3, 2),
+}
 """Of a sample, where it is not a vector of 5."""
 SIZES = (7, 7, 3, 1, 7)
 TAUGHT_BY = ("bp", "dfa", "ldfa_oja_kp")

@@ -161,10 +161,10 @@ from fac.spec.feedback import Matrix
 from fac.spec.layers import Layer
 
 
-class RmsNorm(Layer):
+class BySize(Layer):
     """x / sqrt(mean of x^2)."""
 
-    kind: Literal["rms_norm"] = "rms_norm"
+    kind: Literal["by_size"] = "by_size"
 
 
 def forward(b, layer, inputs, state, mode):
@@ -178,7 +178,7 @@ class Half(Matrix):
     kind: Literal["half"] = "half"
 
 
-KINDS = (LayerKind("rms_norm", RmsNorm, lambda layer, name, shapes: Facts(shapes[0]), forward),)
+KINDS = (LayerKind("by_size", BySize, lambda layer, name, shapes: Facts(shapes[0]), forward),)
 MATRICES = (MatrixKind("half", Half, lambda *_: (), lambda b, m, s, signals: b.mul(signals.error, 0.5)),)
 '''
 NORMALISED = """\
@@ -187,7 +187,7 @@ name: example
 input: {shape: [6]}
 layers:
   - {kind: linear, name: fc1, out: 8}
-  - {kind: rms_norm, name: norm}
+  - {kind: by_size, name: norm}
   - {kind: relu}
   - {kind: linear, name: fc2, out: 4}
   - {kind: relu}

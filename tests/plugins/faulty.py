@@ -64,7 +64,7 @@ def infer_says_a_list(layer: Any, name: str, inputs: Any) -> Facts:  # here
 
 
 def infer_calls_tensors_wrongly(layer: Any, name: str, inputs: Any) -> Facts:  # here
-    return Facts(inputs[0], (Tensor("scale", inputs[0], "ones"),))  # type: ignore[arg-type]
+    return Facts(inputs[0], (Tensor("scale", inputs[0], "ones"),))
 
 
 def infer_names_no_tensor(layer: Any, name: str, inputs: Any) -> Facts:  # here

@@ -26,7 +26,11 @@ FLOATS = [
     if type.dtype == DType.FLOAT and OPS[call.kind].derivative(k) is not STOP
 ]
 SMOOTH = [(call, k) for call, k in FLOATS if not isinstance(OPS[call.kind].derivative(k), Without)]
-UNWRITTEN = {("project", 1)}
+UNWRITTEN = {
+    ("project", 1),
+    *(("normalize_input", k) for k in (1, 2, 3, 4)),
+    *(("normalize_scale", k) for k in (1, 2, 3)),
+}
 """Where there is a derivative and reverse mode refuses to go, because nobody has needed it: the op says why."""
 
 STEP = 3e-6

@@ -219,10 +219,25 @@ def joined(g: Graph, x: Value) -> Value:
     return g.b.emit("concat", part, g.b.reshape(g.any((N, 4)), (N, 2, 2)), part, axis=2)
 
 
+def standardised(g: Graph, x: Value) -> Value:
+    """Over samples or along the last axis; the backward pass of that, too, as a function of the error."""
+    x, scale, axis = g.any((N, 4)), g.any((4,)), int(g.coin())
+    if g.coin():
+        return g.b.variance(x, (axis,))
+    how: dict[str, Any] = {"axes": (axis,), "eps": 0.3}
+    if g.coin():
+        return g.b.emit("normalize", x, scale, g.any((4,)), **how)
+    x = g.b.emit("tanh", g.b.mul(g.b.cast(g.b.iota((N, 4)), DType.FLOAT), 0.2))  # made of no leaf
+    given = g.any((N, 4)), x, g.b.mean(x, (axis,)), g.b.variance(x, (axis,))
+    if g.coin():
+        return g.b.emit("normalize_scale", *given, **how, shape=(4,))
+    return g.b.emit("normalize_input", *given, g.b.broadcast_to(g.b.constant(0.7), (4,)), **how)
+
+
 WRITE: tuple[Callable[[Graph, Value], Value], ...] = (
     *(elementwise, elementwise, unary, unary, rooted, backward),
     *(reduced, reduced, reshaped, multiplied, multiplied, inner, normalised),
-    *(pooled, resampled, joined, convolved),
+    *(pooled, resampled, joined, convolved, standardised),
 )
 
 

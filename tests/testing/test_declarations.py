@@ -37,6 +37,7 @@ LAYERS = tuple(kind for kind in kinds("fac.layers") if isinstance(kind, LayerKin
 SETTINGS: dict[str, dict[str, Any]] = {
     "linear": {"out": 3},
     "conv2d": {"out": 3, "kernel": 2, "padding": 1},
+    "group_norm": {"groups": 2},
     "low_rank": {"rank": 2},
     "dropout": {"rate": 0.5},
     "reshape": {"shape": (3, -1)},

@@ -15,6 +15,7 @@ from fac_torch.templates.convolution import CONVOLUTION
 from fac_torch.templates.elementwise import ELEMENTWISE
 from fac_torch.templates.losses import LOSSES
 from fac_torch.templates.maps import MAPS
+from fac_torch.templates.normalization import NORMALIZATION
 from fac_torch.templates.products import PRODUCTS
 from fac_torch.templates.shapes import SHAPES
 from fac_torch.templates.updates import UPDATES
@@ -23,6 +24,6 @@ __all__ = ["TEMPLATES", "Line", "Memory", "Template"]
 
 TEMPLATES: dict[str, Template] = {
     kind: template
-    for family in (ELEMENTWISE, PRODUCTS, CONVOLUTION, SHAPES, MAPS, LOSSES, UPDATES)
+    for family in (ELEMENTWISE, PRODUCTS, CONVOLUTION, SHAPES, MAPS, NORMALIZATION, LOSSES, UPDATES)
     for kind, template in family.items()
 }

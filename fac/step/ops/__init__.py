@@ -7,6 +7,7 @@ from fac.step.ops.convolution import CONVOLUTION
 from fac.step.ops.elementwise import ELEMENTWISE
 from fac.step.ops.integers import INTEGERS
 from fac.step.ops.losses import LOSSES
+from fac.step.ops.normalization import NORMALIZATION
 from fac.step.ops.norms import NORMS
 from fac.step.ops.parts import PARTS
 from fac.step.ops.pools import POOLS
@@ -19,7 +20,7 @@ OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS, RESAMPLING, CONVOLUTION),
+        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION),
     )
     for definition in family
 }

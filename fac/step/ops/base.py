@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Attribute, Op, Value
-from fac.step.types import DType, Type, TypeRuleError
+from fac.step.types import DType, Shape, Type, TypeRuleError
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -86,7 +86,12 @@ def floating(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 def unbroadcast(b: Builder, g: Value, like: Value) -> Value:
     """Sum g over the axes along which `like` was stretched to g's shape: the vjp of broadcasting."""
-    have, want = g.type.shape, like.type.shape
+    return summed_to(b, g, like.type.shape)
+
+
+def summed_to(b: Builder, g: Value, want: Shape) -> Value:
+    """Sum g over the axes along which a value of that shape was stretched to g's."""
+    have = g.type.shape
     if have == want:
         return g
     lead = len(have) - len(want)

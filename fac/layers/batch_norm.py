@@ -1,0 +1,97 @@
+"""Normalisation over the samples of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fac.layers.elementwise import infer as one_input
+from fac.program.kinds import Facts, LayerKind, Made, Mode, State
+from fac.program.program import Shape
+from fac.program.tensors import Role, Tensor
+from fac.program.traits import Traits
+from fac.spec.layers import ParametricLayer
+from fac.step.builder import Builder
+from fac.step.ir import Value
+from fac.step.types import Dim
+
+Eps = Annotated[float, Field(gt=0)]
+
+
+class BatchNorm(ParametricLayer):
+    """Each channel, the first axis of a sample, brought to mean 0 and variance 1 over a batch, then weight z + bias.
+
+    Training takes the moments of the batch, over all places of a map too, and moves the averages, `running_mean` and
+    `running_var` (of the unbiased variance), by which inference normalises; so does a frozen layer.
+    """
+
+    kind: Literal["batch_norm"] = "batch_norm"
+    eps: Eps = Field(
+        1e-5, description="Added to the variance, so that a channel that never changes divides by no 0."
+    )
+    momentum: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of the moments of the batch in the averages after a step."
+    )
+    affine: bool = Field(
+        True, description="Whether a weight, 1 at the start, and a bias, 0, are learned per channel."
+    )
+
+
+def infer(layer: BatchNorm, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[C, ...] -> [C, ...]."""
+    (channels, *_) = shape = one_input(layer, name, inputs).shape
+    learned = learned_per_channel(name, channels) if layer.affine else ()
+    averages = (
+        Tensor(f"{name}.running_mean", (channels,), "zeros", role=Role.STATISTIC, trainable=False),
+        Tensor(f"{name}.running_var", (channels,), "ones", role=Role.STATISTIC, trainable=False),
+    )
+    return Facts(shape, (*learned, *averages))
+
+
+def learned_per_channel(name: str, channels: int) -> tuple[Tensor, Tensor]:
+    """A weight of ones and a bias of zeros."""
+    return Tensor(f"{name}.weight", (channels,), "ones"), Tensor(f"{name}.bias", (channels,), "zeros")
+
+
+def forward(b: Builder, layer: BatchNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value | Made:
+    """By the moments of the batch and on with the averages in training, else by the averages."""
+    (x,) = inputs
+    _, channels, *places = x.type.shape
+    beside = (channels, *(1 for _ in places))
+    wide = {part: b.reshape(value, beside) for part, value in state.items()}
+    if not mode.training:
+        rate = b.div(wide.get("weight", 1.0), b.sqrt(b.add(wide["running_var"], layer.eps)))
+        z = b.mul(b.sub(x, wide["running_mean"]), rate)
+        return b.add(z, wide["bias"]) if layer.affine else z
+    axes = (0, *range(2, len(x.type.shape)))
+    scale, shift = affine(b, wide, beside)
+    y = b.emit("normalize", x, scale, shift, axes=axes, eps=layer.eps)
+    mean, variance = b.label(b.mean(x, axes), "mean"), b.label(b.variance(x, axes), "variance")
+    others = b.sub(b.count(tuple(x.type.shape[axis] for axis in axes)), 1.0)
+    unbiased = b.mul(variance, b.div(b.add(others, 1.0), b.maximum(others, 1.0)))
+    # Of one value there is no variance: it leaves the average where it is.
+    share = b.mul(b.minimum(others, 1.0), layer.momentum)
+    return Made(
+        y,
+        {
+            "running_mean": _average(b, state["running_mean"], mean, b.constant(layer.momentum)),
+            "running_var": _average(b, state["running_var"], unbiased, share),
+        },
+    )
+
+
+def affine(b: Builder, state: State, shape: tuple[Dim, ...]) -> tuple[Value, Value]:
+    """The weight and the bias that a normalisation ends with; 1 and 0 where it has none."""
+    return (
+        state.get("weight") or b.broadcast_to(b.constant(1.0), shape),
+        state.get("bias") or b.broadcast_to(b.constant(0.0), shape),
+    )
+
+
+def _average(b: Builder, before: Value, now: Value, share: Value) -> Value:
+    return b.add(b.mul(before, b.sub(1.0, share)), b.mul(now, share))
+
+
+BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=lambda *_: Traits(zero=True))

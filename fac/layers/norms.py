@@ -1,0 +1,166 @@
+"""Normalisation within a sample: over an axis, over groups of channels, or by the mean square alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from fac.layers.batch_norm import BATCH_NORM, Eps, affine, learned_per_channel
+from fac.layers.elementwise import infer as one_input
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.program import Shape
+from fac.program.tensors import Tensor
+from fac.program.traits import Traits
+from fac.spec.layers import ParametricLayer
+from fac.spec.train import Positive
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+Axes = int | tuple[int, ...]
+
+
+class LayerNorm(ParametricLayer):
+    """Each sample, or each token of it, brought to mean 0 and variance 1 over some axes, then weight z + bias."""
+
+    kind: Literal["layer_norm"] = "layer_norm"
+    axes: Axes | None = Field(
+        None,
+        description="Axes of a sample that share their moments: the last one of a vector or of tokens if left out; "
+        "of a map [C, H, W], 0 is each place over its channels, [0, 1, 2] all of it. The weight has their sizes.",
+    )
+    eps: Eps = Field(1e-5, description="Added to the variance.")
+    affine: bool = Field(True, description="Whether a weight, 1 at the start, is learned.")
+    bias: bool = Field(True, description="Whether a bias, 0 at the start, is learned beside the weight.")
+
+
+class RmsNorm(ParametricLayer):
+    """weight x / sqrt(mean of x^2 + eps), over the last axis or others; no mean is subtracted (arXiv 1910.07467)."""
+
+    kind: Literal["rms_norm"] = "rms_norm"
+    axes: Axes | None = Field(None, description="As of `layer_norm`.")
+    eps: Eps = Field(
+        1e-5, description="Added to the mean square. PyTorch takes the rounding error of the type here."
+    )
+    affine: bool = Field(True, description="Whether a weight, 1 at the start, is learned.")
+
+
+class GroupNorm(ParametricLayer):
+    """Each group of channels of a sample brought to mean 0 and variance 1, then weight z + bias of each channel.
+
+    One group is layer normalisation of the whole sample; as many groups as channels is instance normalisation.
+    """
+
+    kind: Literal["group_norm"] = "group_norm"
+    groups: Positive = Field(
+        description="Number of groups, each of so many channels in a row; it divides them."
+    )
+    eps: Eps = Field(1e-5, description="Added to the variance.")
+    affine: bool = Field(
+        True, description="Whether a weight, 1 at the start, and a bias, 0, are learned per channel."
+    )
+
+
+def axes_of(layer: LayerNorm | RmsNorm, name: str, shape: Shape) -> tuple[int, ...]:
+    """The axes of a sample that share their moments, in order.
+
+    Raises:
+        ShapeError: the sample has not those, or which ones are meant of a map.
+    """
+    if layer.axes is None:
+        if len(shape) > 2:
+            raise ShapeError(
+                f"`{name}` reads {list(shape)}, and does not say over which axes it normalises",
+                "add `axes: 0` for each place over its channels, or all axes for PyTorch's `normalized_shape`",
+            )
+        return (len(shape) - 1,)
+    wanted = (layer.axes,) if isinstance(layer.axes, int) else layer.axes
+    found = sorted(axis + len(shape) * (axis < 0) for axis in wanted)
+    if not found or len(set(found)) < len(found) or not 0 <= found[0] <= found[-1] < len(shape):
+        raise ShapeError(
+            f"`{name}` normalises over the axes {list(wanted)} of {list(shape)}",
+            f"name different axes from 0 to {len(shape) - 1}",
+            "axes",
+        )
+    return tuple(found)
+
+
+def infer_layer(layer: LayerNorm | RmsNorm, name: str, inputs: Sequence[Shape]) -> Facts:
+    """The shape that it reads; the weight has the sizes of the axes."""
+    shape = one_input(layer, name, inputs).shape
+    sizes = tuple(shape[axis] for axis in axes_of(layer, name, shape))
+    tensors = (Tensor(f"{name}.weight", sizes, "ones"), Tensor(f"{name}.bias", sizes, "zeros"))
+    count = layer.affine * (1 + (isinstance(layer, LayerNorm) and layer.bias))
+    return Facts(shape, tensors[:count])
+
+
+def layer_norm(b: Builder, layer: LayerNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """The op `normalize` over the axes."""
+    (x,) = inputs
+    shape, axes = _places(layer, mode, x)
+    wide = {part: b.reshape(value, shape) for part, value in state.items()}
+    return _normalized(b, x, affine(b, wide, shape), axes, layer.eps)
+
+
+def rms_norm(b: Builder, layer: RmsNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """X divided by the root of its mean square, times the weight."""
+    (x,) = inputs
+    shape, axes = _places(layer, mode, x)
+    square = b.mean(b.mul(x, x), axes)
+    kept = tuple(1 if i in axes else dim for i, dim in enumerate(x.type.shape))
+    z = b.div(x, b.reshape(b.sqrt(b.add(square, layer.eps)), kept))
+    return b.mul(z, b.reshape(state["weight"], shape)) if layer.affine else z
+
+
+def infer_group(layer: GroupNorm, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[C, ...] -> [C, ...]."""
+    (channels, *_) = shape = one_input(layer, name, inputs).shape
+    if channels % layer.groups:
+        raise ShapeError(
+            f"`{name}` has {layer.groups} groups, which do not divide {channels} channels",
+            "choose a divisor of the number of channels",
+            "groups",
+        )
+    return Facts(shape, learned_per_channel(name, channels) if layer.affine else ())
+
+
+def group_norm(b: Builder, layer: GroupNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """The op `normalize` on [N, groups, channels of each, ...]."""
+    (x,) = inputs
+    n, channels, *places = x.type.shape
+    assert isinstance(channels, int)
+    each = channels // layer.groups
+    grouped = b.reshape(x, (n, layer.groups, each, *places))
+    wide = (layer.groups, each, *(1 for _ in places))
+    scale = affine(b, {part: b.reshape(value, wide) for part, value in state.items()}, wide)
+    y = _normalized(b, grouped, scale, range(2, len(grouped.type.shape)), layer.eps)
+    return b.reshape(y, x.type.shape)
+
+
+def _places(layer: LayerNorm | RmsNorm, mode: Mode, x: Value) -> tuple[Shape, tuple[int, ...]]:
+    """The shape in which the weight broadcasts to a batch, and the axes of the batch."""
+    sample = tuple(dim for dim in x.type.shape[1:] if isinstance(dim, int))
+    axes = axes_of(layer, mode.node, sample)
+    wide = tuple(dim if axis in axes else 1 for axis, dim in enumerate(sample))[axes[0] :]
+    return wide, tuple(axis + 1 for axis in axes)
+
+
+def _normalized(b: Builder, x: Value, scale: tuple[Value, Value], axes: Sequence[int], eps: float) -> Value:
+    """The op, and beside it the moments that its derivative reads: a backend can make all three at once."""
+    axes = tuple(axes)
+    y = b.emit("normalize", x, *scale, axes=axes, eps=eps)
+    b.label(b.mean(x, axes), "mean")
+    b.label(b.variance(x, axes), "variance")
+    return y
+
+
+def traits(layer: object, facts: Facts | None) -> Traits:
+    """Zeros, which have no variance, stay zeros where there is no bias."""
+    return Traits(zero=True)
+
+
+LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=traits)
+RMS_NORM = LayerKind("rms_norm", RmsNorm, infer_layer, rms_norm, traits=traits)
+GROUP_NORM = LayerKind("group_norm", GroupNorm, infer_group, group_norm, traits=traits)
+NORMS = (BATCH_NORM, LAYER_NORM, GROUP_NORM, RMS_NORM)
