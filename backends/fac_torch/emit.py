@@ -13,10 +13,12 @@ from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch
 from fac_torch.aside import apart
+from fac_torch.maps import laid_out, maps
 from fac_torch.schedule import schedule
 from fac_torch.statements import Statement, pure, statements
 from fac_torch.storage import Layout, layout
 from fac_torch.templates import TEMPLATES, Line
+from fac_torch.together import together
 
 RESERVED = frozenset(
     {
@@ -72,6 +74,11 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     return header + imports + "\n\n".join(parts)
 
 
+_MAPPED = (
+    "# 'last': a map that has all channels of a pixel together in memory, as convolutions want it, whatever its shape\n"
+    "# says. So are MAPS of the state, and x.\n"
+)
+LAST = ", 'last'"
 _TASKS = "    between(S, t)                   # after each step\n"
 
 
@@ -105,10 +112,15 @@ class Emitter:
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
         lines = statements(function) if self.buffered else pure(function)
-        lines = [line for line in lines if line.result not in self.literals]
-        self.lines = schedule(apart(lines, _given_out(function))) if self.buffered else lines
+        given_out = _given_out(function)
+        lines = together([line for line in lines if line.result not in self.literals], given_out)
+        self.maps = frozenset[Value]()
+        if self.buffered:
+            self.maps = maps(lines)
+            lines = schedule(apart(laid_out(lines, self.maps), given_out))
+        self.lines = lines
         self.layout = (
-            layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, ())
+            layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, (), {}, {})
         )
         self.names = _names(function, self.lines)
         self.settings: dict[str, str] = {}
@@ -132,7 +144,9 @@ class Emitter:
             if here != group:
                 body.append(f"    # {here}")
                 group = here
-            body.append(f"    {self._text(line)}{_comment(line.result)}")
+            body.append(f"    {self._text(line)}{_comment(line.results)}")
+            if line in self.layout.dropped:
+                body.append(f"    del {', '.join(self.names[v] for v in self.layout.dropped[line])}")
         body.append(f"    return {self._returned()}")
         arguments = self._arguments()
         return (
@@ -143,22 +157,26 @@ class Emitter:
     def workspace(self) -> str:
         """The table of buffers, and the function that makes them."""
         rows = [
-            f"    {self.names[value]!r}: ({place.slot}, {_table_shape(value)}),"
+            f"    {self.names[value]!r}: ({place.slot}, {_table_shape(value)}{LAST if value in self.maps else ''}),"
             for value, place in self.layout.places.items()
         ]
+        given = [repr(v.name) for v in self.function.inputs if v in self.maps]
         tiled = tuple(line.updates[0].name for line in self.lines if line.kind.endswith("_outer"))
         like = self.state[0].name
         return (
             "# name: (slot, shape). Names that share a slot are never alive together.\n"
-            "BUFFERS = {\n"
+            + (_MAPPED if given else "")
+            + "BUFFERS = {\n"
             + "\n".join(rows)
             + "\n}\n"
+            + (f"MAPS = ({', '.join(given)},)\n" if given else "")
             + (f"TILED = {tiled!r}\n" if tiled else "")
             + "".join(f"{name} = {text}\n" for text, name in self.settings.items())
             + "\n\n"
             "def workspace(S, n):\n"
             '    """Buffers for batches of n samples, in the type and on the device of the state."""\n'
-            f"    B = kernels.buffers(BUFFERS, n, like=S[{like!r}])\n"
+            + ("    kernels.lay_out(S, MAPS)\n" if given else "")
+            + f"    B = kernels.buffers(BUFFERS, n, like=S[{like!r}])\n"
             + ("    B.tile = kernels.tile(S, TILED)\n" if tiled else "")
             + "    return B\n"
         )
@@ -173,9 +191,11 @@ class Emitter:
         name = self.names[line.result]
         if line.updates:
             text = f"{text[:-1]}, out={self.names[line.updates[0]]})"
+        elif line.result in self.layout.over:
+            text = f"{text[:-1]}, out={self.names[self.layout.over[line.result]]})"
         elif line.result in self.layout.places:
             text = f"{text[:-1]}, out=B.{name})"
-        return f"{name} = {text}"
+        return f"{', '.join(self.names[v] for v in line.results)} = {text}"
 
     def _argument(self, value: Value) -> str:
         return self.literals.get(value) or self.names[value]
@@ -205,7 +225,7 @@ DOCS = {
 
 
 def _given_out(function: Function) -> set[Value]:
-    """What a step makes beside new state."""
+    """What it makes beside new state."""
     state = {value.name for value in function.inputs}
     return {value for name, value in function.outputs if name not in state}
 
@@ -214,7 +234,7 @@ def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:
     """Python names: those of the IR with dots as underscores, unique."""
     names: dict[Value, str] = {}
     taken = set(RESERVED)
-    made = [*(op.result for op in function.ops), *(line.result for line in lines if line.result)]
+    made = [*(op.result for op in function.ops), *(v for line in lines for v in line.results)]
     for value in dict.fromkeys([*function.inputs, *made]):
         base = "t" if value.name == "step" else re.sub(r"\W", "_", value.name)
         # A layer may be called `2nd`, `class` or `__class__`.
@@ -237,10 +257,9 @@ def _settings(line: Statement) -> str:
     return repr(dict(line.attributes))
 
 
-def _comment(result: Value | None) -> str:
-    return (
-        "" if result is None or result.type.shape == () else f"  # [{', '.join(map(str, result.type.shape))}]"
-    )
+def _comment(results: tuple[Value, ...]) -> str:
+    shapes = [f"[{', '.join(map(str, v.type.shape))}]" for v in results if v.type.shape != ()]
+    return f"  # {', '.join(shapes)}" if shapes else ""
 
 
 def _table_shape(value: Value) -> str:

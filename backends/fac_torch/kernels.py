@@ -19,6 +19,8 @@ Sizes = tuple[int, ...]
 THIN = 32
 TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 """How much of a weight gradient exists at a time. On a CPU the piece stays in cache until the update reads it."""
+LAID_OUT = "cpu"
+"""Where maps lie with their channels last. What that is worth on a GPU depends on types and on the GPU's library."""
 
 
 # -- memory ------------------------------------------------------------------------------------------------------
@@ -52,24 +54,66 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
     return state
 
 
-def buffers(table: Mapping[str, tuple[int, tuple[int | str, ...]]], n: int, like: Tensor) -> SimpleNamespace:
+Row = tuple[int, tuple[int | str, ...]] | tuple[int, tuple[int | str, ...], str]
+
+
+def buffers(table: Mapping[str, Row], n: int, like: Tensor) -> SimpleNamespace:
     """The workspace of a step for batches of `n` samples.
 
     Args:
-        table: name -> (slot, shape); "N" in a shape stands for `n`, "3N" for three times that. Names that share a
-            slot are never alive together, and share its memory.
+        table: name -> (slot, shape), or (slot, shape, "last") for a map with its channels last; "N" in a shape stands
+            for `n`, "3N" for three times that. Names that share a slot are never alive together, and share its memory.
         n: samples per batch.
         like: gives the element type and the device.
     """
-    shapes = {name: tuple(_dim(d, n) for d in shape) for name, (_, shape) in table.items()}
+    shapes = {name: tuple(_dim(d, n) for d in shape) for name, (_, shape, *_) in table.items()}
     sizes: dict[int, int] = {}
-    for name, (slot, _) in table.items():
+    for name, (slot, *_) in table.items():
         sizes[slot] = max(sizes.get(slot, 0), _numel(shapes[name]))
     slots = {slot: torch.empty(size, dtype=like.dtype, device=like.device) for slot, size in sizes.items()}
     places = {
-        name: slots[slot][: _numel(shapes[name])].view(shapes[name]) for name, (slot, _) in table.items()
+        name: _shaped(slots[slot][: _numel(shapes[name])], shapes[name], bool(last))
+        for name, (slot, _, *last) in table.items()
     }
     return SimpleNamespace(**places, samples=n)
+
+
+def _shaped(flat: Tensor, shape: tuple[int, ...], last: bool) -> Tensor:
+    if not last or flat.device.type != LAID_OUT:
+        return flat.view(shape)
+    n, c, h, w = shape
+    return flat.view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def lay_out(tensors: dict[str, Tensor], names: Sequence[str]) -> None:
+    """Those of the tensors with their channels last in memory. What is so already stays the tensor that it is."""
+    for name in names:
+        if name in tensors:
+            tensors[name] = channels_last(tensors[name])
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """A map, or a kernel, with all channels of a pixel together in memory; on another device than a CPU as it is."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == LAID_OUT else x
+
+
+def as_map(rows: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
+    """[N, C H W] as a map with its channels last."""
+    x = rows.reshape(shape)
+    return channels_last(x) if out is None else out.copy_(x)
+
+
+def matmul_map(a: Tensor, b: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
+    """A [N, k] times b [C H W, k] as a map with its channels last: what moves in memory is b, not the result."""
+    n, c, h, w = shape
+    b = b.view(c, h * w, -1).transpose(0, 1).reshape(h * w * c, -1)
+    out = a.new_empty((n, h, w, c)).permute(0, 3, 1, 2) if out is None else out
+    pixels = out.permute(0, 2, 3, 1)
+    if pixels.is_contiguous():
+        torch.mm(a, b.T, out=pixels.view(n, -1))
+    else:
+        pixels.copy_(torch.mm(a, b.T).view(pixels.shape))
+    return out
 
 
 def check_batch(B: SimpleNamespace, x: Tensor) -> None:
@@ -223,10 +267,12 @@ Sides = tuple[int, int, int, int]
 """Top, bottom, left, right."""
 
 
-def conv2d(x: Tensor, w: Tensor, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> Tensor:
+def conv2d(
+    x: Tensor, w: Tensor, bias: Tensor | None, stride: Pair, padding: Sides, dilation: Pair, groups: int
+) -> Tensor:
     """The convolution of x [N, c, H, W] with w [m, c / groups, u, v]."""
     x, pads = _padded(x, padding)
-    return torch.conv2d(x, w, None, stride, pads, dilation, groups)
+    return torch.conv2d(x, w, bias, stride, pads, dilation, groups)
 
 
 def conv2d_input(
@@ -239,7 +285,7 @@ def conv2d_input(
     if found.shape[2:] == size:
         return found
     top, _, left, _ = padding
-    return found[:, :, top : top + size[0], left : left + size[1]].contiguous()
+    return channels_last(found[:, :, top : top + size[0], left : left + size[1]])
 
 
 def conv2d_weight(
@@ -248,7 +294,7 @@ def conv2d_weight(
     """The gradient of a kernel of that size. The error of the map is not computed."""
     w = y.new_empty(1).expand(y.shape[1], x.shape[1] // groups, *kernel)  # nobody reads its numbers
     x, pads = _padded(x, padding)
-    return _conv_backward(y, x, w, stride, pads, dilation, groups, [False, True, False])[1].contiguous()
+    return _conv_backward(y, x, w, stride, pads, dilation, groups, [False, True, False])[1]
 
 
 def unfold(x: Tensor, kernel: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> Tensor:
@@ -405,6 +451,22 @@ def max_pool2d_index(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) ->
     return F.max_pool2d(x, kernel, stride, padding, return_indices=True)[1]
 
 
+def max_pool2d_with_index(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> tuple[Tensor, Tensor]:
+    """The largest number of each window, and where it stands."""
+    found: tuple[Tensor, Tensor] = torch.ops.aten.max_pool2d_with_indices(x, kernel, stride, padding)
+    return found
+
+
+def max_pool2d_back(
+    g: Tensor, x: Tensor, at: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, out: Tensor | None = None
+) -> Tensor:
+    """The error of a map x: each number of g added where its window found its largest."""
+    result: Tensor = torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
+        g, x, kernel, stride, padding, (1, 1), False, at, grad_input=_room(x, out)
+    )
+    return result
+
+
 def pick(x: Tensor, at: Tensor, out: Tensor | None = None) -> Tensor:
     """Of a map [N, C, H, W] the numbers to which an index [N, C, h, w] points."""
     found = x.flatten(2).gather(2, at.flatten(2)).view(at.shape)
@@ -413,9 +475,8 @@ def pick(x: Tensor, at: Tensor, out: Tensor | None = None) -> Tensor:
 
 def unpick(g: Tensor, at: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
     """A map of zeros, to which each number of g is added where its index points."""
-    out = g.new_zeros(shape) if out is None else out.zero_()
-    out.view(*shape[:2], -1).scatter_add_(2, at.flatten(2), g.flatten(2))
-    return out
+    rows = g.new_zeros((*shape[:2], math.prod(shape[2:]))).scatter_add_(2, at.flatten(2), g.flatten(2))
+    return rows.view(shape) if out is None else out.copy_(rows.view(shape))
 
 
 def avg_pool2d(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
@@ -425,9 +486,20 @@ def avg_pool2d(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tenso
 
 def avg_pool2d_input(g: Tensor, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
     """Each error in equal parts to the numbers of its window."""
-    like = g.new_empty(shape)
+    like = _map_of(g, shape)
     result: Tensor = torch.ops.aten.avg_pool2d_backward(g, like, kernel, stride, padding, False, True, None)
     return result
+
+
+def _map_of(g: Tensor, shape: Sizes) -> Tensor:
+    """Room for a map that lies as g does."""
+    last = g.is_contiguous(memory_format=torch.channels_last) and not g.is_contiguous()
+    return torch.empty(
+        shape,
+        dtype=g.dtype,
+        device=g.device,
+        memory_format=torch.channels_last if last else torch.contiguous_format,
+    )
 
 
 def adaptive_avg_pool2d(x: Tensor, size: Sizes) -> Tensor:
@@ -438,7 +510,7 @@ def adaptive_avg_pool2d(x: Tensor, size: Sizes) -> Tensor:
 
 def adaptive_avg_pool2d_input(g: Tensor, shape: Sizes) -> Tensor:
     """Each error in equal parts to the numbers of its stretch."""
-    result: Tensor = torch.ops.aten._adaptive_avg_pool2d_backward(g, g.new_empty(shape))
+    result: Tensor = torch.ops.aten._adaptive_avg_pool2d_backward(g, _map_of(g, shape))
     return result
 
 
@@ -555,9 +627,9 @@ def sgd(
 ) -> None:
     """g += decay w; m = momentum m + g; w -= lr m, or lr (g + momentum m) with Nesterov."""
     momenta = [] if m is None else [m]
-    if FUSED_SGD is not None and _in_rows(w, *momenta):
+    if FUSED_SGD is not None and _alike(w, *momenta):
         FUSED_SGD(
-            [w], [g.contiguous()], momenta, weight_decay=weight_decay, momentum=momentum, lr=lr, dampening=0.0,
+            [w], [_as(w, g)], momenta, weight_decay=weight_decay, momentum=momentum, lr=lr, dampening=0.0,
             nesterov=nesterov, maximize=False, is_first_step=False,
         )  # fmt: skip
         return
@@ -584,10 +656,10 @@ def adam(
 ) -> None:  # fmt: skip
     """Adam, or AdamW if `decoupled`; `step` counts from 0."""
     fused = FUSED_ADAMW if decoupled else FUSED_ADAM
-    if fused is not None and _in_rows(w, mean, square):
+    if fused is not None and _alike(w, mean, square):
         t = torch.full((), float(step + 1), device=w.device)  # `tensor` would copy it from the host, and wait
         fused(
-            [w], [g.contiguous()], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2,
+            [w], [_as(w, g)], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2,
             weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False,
         )  # fmt: skip
         return
@@ -610,9 +682,15 @@ def adam_outer(
         adam(w[rows], mean[rows], square[rows], g, lr, step, beta1, beta2, eps, weight_decay, decoupled)
 
 
-def _in_rows(*state: Tensor) -> bool:
-    """Whether all lie row by row. Fused kernels go through memory, whatever strides say, and pair what they find."""
-    return all(tensor.is_contiguous() for tensor in state)
+def _alike(w: Tensor, *others: Tensor) -> bool:
+    """Whether all lie in memory without gaps, in one order. Fused kernels pair what they find there, unlike strides."""
+    last = w.dim() == 4 and w.is_contiguous(memory_format=torch.channels_last)
+    return (last or w.is_contiguous()) and all(other.stride() == w.stride() for other in others)
+
+
+def _as(w: Tensor, g: Tensor) -> Tensor:
+    """A gradient that lies as the parameter does."""
+    return g if g.stride() == w.stride() else torch.empty_like(w).copy_(g)
 
 
 def _tiles(w: Tensor, d: Tensor, h: Tensor, room: Tensor) -> Iterator[tuple[slice, Tensor]]:

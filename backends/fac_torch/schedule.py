@@ -42,7 +42,7 @@ def schedule(lines: list[Statement]) -> list[Statement]:
 
 def _dependencies(lines: list[Statement]) -> tuple[list[list[int]], list[int]]:
     """Which statements follow each one, and how many each one waits for."""
-    made = {line.result: i for i, line in enumerate(lines) if line.result is not None}
+    made = {value: i for i, line in enumerate(lines) for value in line.results}
     shares = roots(lines)
     readers: dict[Value, list[int]] = {}
     for i, line in enumerate(lines):
@@ -69,7 +69,7 @@ def _urgency(lines: list[Statement]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for i, line in enumerate(lines):
         if batch.intersection(line.operands) and line.result is not None:
-            batch.add(line.result)
+            batch.update(line.results)
         if line.origin.phase is Phase.GRADIENT:
             place.setdefault(line.origin.node, i)
         if line.updates:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fac.backend import Array, Compiled, Precision, Session
 from fac.diagnostics import FacError
+from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
 
 WORKSPACES = 2
@@ -35,6 +36,8 @@ class TorchSession(Session):
         self.tensors = {
             slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on) for slot in compiled.state
         }
+        self.maps: tuple[str, ...] = vars(module).get("MAPS", ())
+        kernels.lay_out(self.tensors, self.maps)
         self.large = any(tensor.numel() > SHARED for tensor in self.tensors.values())
         self.workspaces: dict[int, Any] = {}
 
@@ -46,7 +49,8 @@ class TorchSession(Session):
             if array.size:
                 setattr(placed, RANGE, (int(array.min()), int(array.max())))
             return placed
-        return torch.from_numpy(array.astype(self.precision)).to(self.on)
+        placed = torch.from_numpy(array.astype(self.precision)).to(self.on)
+        return kernels.channels_last(placed) if "x" in self.maps and placed.dim() == 4 else placed
 
     def is_placed(self, value: Any) -> bool:
         """A tensor here, of a type that `place` gives."""
@@ -61,7 +65,11 @@ class TorchSession(Session):
         wanted = torch.from_numpy(rows)
         if self.on.type == "cuda":
             wanted = wanted.pin_memory()
-        taken = placed.index_select(0, wanted.to(self.on, non_blocking=True))
+        wanted = wanted.to(self.on, non_blocking=True)
+        if placed.is_contiguous():
+            taken = placed.index_select(0, wanted)
+        else:  # a map with its channels last, which `index_select` would lay out anew
+            taken = placed.permute(0, 2, 3, 1).index_select(0, wanted).permute(0, 3, 1, 2)
         if hasattr(placed, RANGE):
             setattr(taken, RANGE, getattr(placed, RANGE))
         return taken
@@ -92,7 +100,7 @@ class TorchSession(Session):
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
         """Copies on the host."""
-        return {name: np.array(self.tensors[name].cpu().numpy()) for name in names}
+        return {name: np.array(self.tensors[name].cpu().numpy(), order="C") for name in names}
 
     def write(self, arrays: Mapping[str, Array]) -> None:
         """Into the tensors that are there: emitted code and buffers stay valid."""

@@ -20,6 +20,13 @@ class Statement:
     result: Value | None
     origin: Origin
     updates: tuple[Value, ...] = field(default=())
+    also: tuple[Value, ...] = field(default=())
+    """What a kernel makes beside its result."""
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """All that it makes."""
+        return self.also if self.result is None else (self.result, *self.also)
 
 
 def statements(function: Function) -> list[Statement]:
@@ -37,15 +44,15 @@ def statements(function: Function) -> list[Statement]:
         if name in state and state[name] not in done:
             origin = Origin(name.partition(".")[0], Phase.UPDATE)
             lines.append(Statement("copy", (state[name], value), {}, None, origin, (state[name],)))
-    lines = _outer(_drop_dead(lines, keep))
-    return _drop_dead(_addmm(lines), keep)
+    lines = _outer(drop_dead(lines, keep))
+    return drop_dead(_addmm(lines), keep)
 
 
 def pure(function: Function) -> list[Statement]:
     """A function that changes no state: one statement per op, biases folded into products."""
     lines = _hashed([_plain(op) for op in function.ops], function)
     keep = {value for _, value in function.outputs}
-    return _drop_dead(_addmm(_drop_dead(lines, keep)), keep)
+    return drop_dead(_addmm(drop_dead(lines, keep)), keep)
 
 
 def _plain(op: Op) -> Statement:
@@ -93,7 +100,7 @@ def _uses(lines: Iterable[Statement]) -> Counter[Value]:
 
 def _outer(lines: list[Statement]) -> list[Statement]:
     """Where a kernel is the only reader of a gradient d^T h, give it d and h: the gradient is never kept."""
-    uses, made = _uses(lines), {line.result: line for line in lines if line.result is not None}
+    uses, made = _uses(lines), {value: line for line in lines for value in line.results}
     found: list[Statement] = []
     for line in lines:
         position = len(line.updates)
@@ -115,7 +122,7 @@ def _is_outer(line: Statement) -> bool:
 
 def _addmm(lines: list[Statement]) -> list[Statement]:
     """A product whose one reader adds a vector to it becomes `addmm`."""
-    uses, made = _uses(lines), {line.result: line for line in lines if line.result is not None}
+    uses, made = _uses(lines), {value: line for line in lines for value in line.results}
     found: list[Statement] = []
     for line in lines:
         if line.kind == "add":
@@ -132,10 +139,11 @@ def _addmm(lines: list[Statement]) -> list[Statement]:
     return found
 
 
-def _drop_dead(lines: list[Statement], keep: set[Value]) -> list[Statement]:
+def drop_dead(lines: list[Statement], keep: set[Value]) -> list[Statement]:
+    """The statements without those whose results nobody reads, unless they are to be kept, or they move state."""
     live, kept = set(keep), list[Statement]()
     for line in reversed(lines):
-        if line.updates or line.result in live:
+        if line.updates or not live.isdisjoint(line.results):
             live.update(line.operands)
             kept.append(line)
     return kept[::-1]

@@ -26,6 +26,10 @@ class Layout:
 
     places: dict[Value, Place]
     slots: tuple[tuple[int, bool], ...]
+    over: dict[Value, Value]
+    """By value what torch allocated, and the value is written over: they have one type."""
+    dropped: dict[Statement, tuple[Value, ...]]
+    """By statement what torch allocated, or is a view of that, and nobody reads after it."""
 
 
 def size(value: Value) -> tuple[int, bool]:
@@ -47,25 +51,53 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
         for value in line.operands:
             root = shares.get(value, value)
             last[root] = max(last.get(root, 0), i)
+        for value in line.results:
+            last.setdefault(shares.get(value, value), i)
     shared = set(shares.values())
     slots: list[tuple[int, bool]] = []
     places: dict[Value, Place] = {}
+    owner: dict[Value, Value] = {}
     free: set[int] = set()
     dying: dict[int, list[Value]] = {}
     for value, i in last.items():
         dying.setdefault(i, []).append(value)
     for i, line in enumerate(lines):
-        result, over = line.result, None
+        result, taken = line.result, None
         memory = TEMPLATES[line.kind].memory
-        if result is not None and is_buffered(result) and not line.updates and memory.is_told:
-            ends = [v for v in line.operands if v in places and last[v] == i and v not in shared]
-            over = next((v for v in ends if memory is Memory.OVER and v.type == result.type), None)
-            slot = places[over].slot if over is not None else _slot(size(result), slots, free)
-            places[result] = Place(slot, result)
-            if result not in last:
-                dying.setdefault(i, []).append(result)
-        free |= {places[v].slot for v in dying.get(i, ()) if v in places and v is not over}
-    return Layout(places, tuple(slots))
+        if memory is Memory.FRESH:
+            owner |= {v: v for v in line.results if v.type.shape != ()}
+        elif result is not None and memory.is_told and is_buffered(result) and not line.updates:
+            ends = [
+                v for v in line.operands if last.get(v) == i and v not in shared and v.type == result.type
+            ]
+            over = [v for v in ends if v in places or v in owner] if memory is Memory.OVER else []
+            if over and over[0] in owner:
+                owner[result] = owner[over[0]]
+            else:
+                taken = over[0] if over else None
+                slot = places[taken].slot if taken is not None else _slot(size(result), slots, free)
+                places[result] = Place(slot, result)
+        free |= {places[v].slot for v in dying.get(i, ()) if v in places and v is not taken}
+    over_torch = {value: kept for value, kept in owner.items() if value is not kept}
+    return Layout(places, tuple(slots), over_torch, _dropped(lines, shares, owner, last))
+
+
+def _dropped(
+    lines: list[Statement], shares: dict[Value, Value], owner: dict[Value, Value], last: dict[Value, int]
+) -> dict[Statement, tuple[Value, ...]]:
+    """What is in memory that torch allocated can be given back when the last of all that share it has been read."""
+    names: dict[Value, list[Value]] = {}
+    for line in lines:
+        for value in line.results:
+            kept = owner.get(shares.get(value, value))
+            if kept is not None:
+                names.setdefault(kept, []).append(value)
+    found: dict[Statement, tuple[Value, ...]] = {}
+    for values in names.values():
+        end = max(last[shares.get(v, v)] for v in values)
+        if end < len(lines):
+            found[lines[end]] = (*found.get(lines[end], ()), *values)
+    return found
 
 
 def _slot(wanted: tuple[int, bool], slots: list[tuple[int, bool]], free: set[int]) -> int:

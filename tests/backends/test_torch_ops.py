@@ -135,7 +135,8 @@ def test_every_view_is_one_somewhere() -> None:
         state = {name: placed(value, "float64", "cpu") for name, value in draw(call).items()}
         if shares(called(call, state), state.get("a0")):
             viewed.add(call.kind)
-    assert viewed == {kind for kind, template in TEMPLATES.items() if template.memory is Memory.VIEW}
+    # `permute` is a transposed map: `test_torch_maps.py` looks at those.
+    assert viewed | {"permute"} == {k for k, template in TEMPLATES.items() if template.memory is Memory.VIEW}
 
 
 def test_every_op_has_a_template() -> None:
@@ -146,7 +147,8 @@ def test_every_op_has_a_template() -> None:
 def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
     """What is more than ops stands for several of them; whole steps test those."""
     more = {"addmm", "uniform_bits", "copy", "clone", "sgd", "sgd_outer", "adam", "adam_outer"}
-    assert set(TEMPLATES) - set(OPS) == more
+    maps = {"permute", "as_map", "matmul_map", "max_pool2d_with_index", "max_pool2d_back"}
+    assert set(TEMPLATES) - set(OPS) == more | maps
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -192,8 +194,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 LAYOUTS: dict[str, Any] = {
     "rows": lambda a: a.clone(),
-    "columns": lambda a: a.T.contiguous().T,
-    "every other": lambda a: torch.stack((a, a + 1), 2)[..., 0],
+    "columns": lambda a: a.transpose(0, 1).contiguous().transpose(0, 1),
+    "every other": lambda a: torch.stack((a, a + 1), -1)[..., 0],
+    "channels last": lambda a: a.contiguous(memory_format=torch.channels_last) if a.dim() == 4 else a.clone(),
 }
 """The same numbers, differently laid out in memory."""
 
@@ -201,15 +204,16 @@ LAYOUTS: dict[str, Any] = {
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "eager"])
 @pytest.mark.parametrize("where", ["parameter", "state", "gradient", "all"])
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2, 5)], ids=["matrix", "kernel"])
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_an_update_does_not_depend_on_how_arrays_lie_in_memory(
-    kind: str, layout: str, where: str, fused: bool, monkeypatch: pytest.MonkeyPatch
+    kind: str, shape: tuple[int, ...], layout: str, where: str, fused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not fused:
         for name in ("FUSED_SGD", "FUSED_ADAM", "FUSED_ADAMW"):
             monkeypatch.setattr(kernels, name, None)
     rng = np.random.default_rng(0)
-    given = [torch.from_numpy(rng.random((3, 4))) for _ in range(3 if kind == "sgd" else 4)]
+    given = [torch.from_numpy(rng.random(shape)) for _ in range(3 if kind == "sgd" else 4)]
     odd = {"parameter": {0}, "gradient": {len(given) - 1}, "all": set(range(len(given)))}.get(where, {1})
     rest = (0.1,) if kind == "sgd" else (0.1, 3)
     rows = [a.clone() for a in given]
@@ -218,3 +222,24 @@ def test_an_update_does_not_depend_on_how_arrays_lie_in_memory(
         getattr(kernels, kind)(*arrays, *rest, **SETTINGS[kind])
     for found, expected in zip(other, rows, strict=True):
         np.testing.assert_allclose(array_of(found), array_of(expected), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_kernels_with_their_channels_last_are_updated_by_the_fused_kernel(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a copy of the gradient, if that lies as they do: its memory is what the fused kernel gets."""
+    seen: list[int] = []
+
+    def fused(*lists: Any, **_: Any) -> None:
+        seen.append(lists[1][0].data_ptr())
+
+    monkeypatch.setattr(kernels, "FUSED_SGD", fused)
+    monkeypatch.setattr(kernels, "FUSED_ADAM", fused)
+    arrays = [
+        torch.rand(3, 4, 2, 5).contiguous(memory_format=torch.channels_last)
+        for _ in range(3 + (kind == "adam"))
+    ]
+    rest = (0.1,) if kind == "sgd" else (0.1, 3)
+    getattr(kernels, kind)(*arrays, *rest, **SETTINGS[kind])
+    assert seen == [arrays[-1].data_ptr()]

@@ -6,11 +6,14 @@ shape of the result. The second argument says where the result lives, once for t
 call has `out=` (the emitter writes it), `Memory.OVER` if that may be an operand (elementwise), `Memory.VIEW` if the
 result may be a view of the first operand; `Memory.FRESH`, the default, if torch allocates it. What takes more than a
 call of torch is a function of `kernels.py`: `kernel("name", "attribute", ...)`.
+
+`Order.LAST` says that the kernel wants maps with their channels last; `maps.py` finds out which values that makes so.
+A kernel with several results stands in `together.py`, its template here: the call makes a tuple in their order.
 """
 
 from __future__ import annotations
 
-from fac_torch.templates.base import Line, Memory, Template
+from fac_torch.templates.base import Line, Memory, Order, Template
 from fac_torch.templates.convolution import CONVOLUTION
 from fac_torch.templates.elementwise import ELEMENTWISE
 from fac_torch.templates.losses import LOSSES
@@ -20,7 +23,7 @@ from fac_torch.templates.products import PRODUCTS
 from fac_torch.templates.shapes import SHAPES
 from fac_torch.templates.updates import UPDATES
 
-__all__ = ["TEMPLATES", "Line", "Memory", "Template"]
+__all__ = ["TEMPLATES", "Line", "Memory", "Order", "Template"]
 
 TEMPLATES: dict[str, Template] = {
     kind: template

@@ -33,6 +33,17 @@ class Memory(Enum):
         return self in (Memory.OUT, Memory.OVER)
 
 
+class Order(Enum):
+    """How maps [N, C, H, W], and kernels like them, lie in memory around a statement. No number depends on it."""
+
+    ANY = "any"
+    """The statement does not care, or makes its result row by row."""
+    ALIKE = "alike"
+    """Operands and results are best laid out alike."""
+    LAST = "last"
+    """All channels of a pixel together: convolutions and pools are several times faster so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """What a template may ask: the statement, how operands are written, and which are plain Python numbers."""
@@ -69,6 +80,12 @@ class Template:
 
     text: Callable[[Line], str]
     memory: Memory = Memory.FRESH
+    order: Order = Order.ANY
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether operands should lie in memory as results do."""
+        return self.order is Order.ALIKE or self.memory is Memory.OVER
 
 
 def python_shape(shape: Shape) -> str:
@@ -77,11 +94,11 @@ def python_shape(shape: Shape) -> str:
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
 
-def kernel(name: str, *attributes: str, memory: Memory = Memory.OUT) -> Template:
+def kernel(name: str, *attributes: str, memory: Memory = Memory.OUT, order: Order = Order.ANY) -> Template:
     """A function of the kernels module, which takes the operands and the values of these attributes."""
 
     def text(line: Line) -> str:
         values = [repr(line[a]) for a in attributes]
         return f"kernels.{name}({', '.join([*line.arguments, *values])})"
 
-    return Template(text, memory)
+    return Template(text, memory, order)

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from fac_torch.templates.base import Line, Memory, Template, kernel
+from fac_torch.templates.base import Line, Memory, Order, Template, kernel
 
 WINDOW = ("stride", "padding", "dilation", "groups")
+
+
+def conv2d(line: Line) -> str:
+    """With a bias, if there is one; torch knows only the same padding on both sides."""
+    x, w, *bias = line.arguments
+    given = f"{x}, {w}, {bias[0] if bias else None}"
+    stride, padding, dilation, groups = (line[name] for name in WINDOW)
+    assert isinstance(padding, tuple)
+    top, bottom, left, right = padding
+    if (top, left) == (bottom, right):
+        return f"torch.conv2d({given}, {stride}, {(top, left)}, {dilation}, {groups})"
+    return f"kernels.conv2d({given}, {stride}, {padding}, {dilation}, {groups})"
 
 
 def fold(line: Line) -> str:
@@ -14,9 +26,9 @@ def fold(line: Line) -> str:
 
 
 CONVOLUTION: dict[str, Template] = {
-    "conv2d": kernel("conv2d", *WINDOW, memory=Memory.FRESH),
-    "conv2d_input": kernel("conv2d_input", "size", *WINDOW, memory=Memory.FRESH),
-    "conv2d_weight": kernel("conv2d_weight", "kernel", *WINDOW, memory=Memory.FRESH),
+    "conv2d": Template(conv2d, order=Order.LAST),
+    "conv2d_input": kernel("conv2d_input", "size", *WINDOW, memory=Memory.FRESH, order=Order.LAST),
+    "conv2d_weight": kernel("conv2d_weight", "kernel", *WINDOW, memory=Memory.FRESH, order=Order.LAST),
     "unfold": kernel("unfold", "kernel", *WINDOW, memory=Memory.FRESH),
     "fold": Template(fold),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fac_torch.templates.base import Line, Memory, Template, kernel
+from fac_torch.templates.base import Line, Memory, Order, Template, kernel
+
+WINDOW = ("kernel", "stride", "padding")
 
 
 def concat(line: Line) -> str:
@@ -22,22 +24,23 @@ def returned(name: str, *attributes: str) -> Template:
         values = [line.given, line.shape, *(repr(line[a]) for a in attributes)]
         return f"kernels.{name}({', '.join(values)})"
 
-    return Template(text)
+    return Template(text, order=Order.ALIKE)
 
 
-WINDOW = ("kernel", "stride", "padding")
 MAPS: dict[str, Template] = {
-    "concat": Template(concat, Memory.OUT),
-    "pad": kernel("pad", "before", "after"),
-    "crop": kernel("crop", "before", "after"),
-    "max_pool2d": Template(max_pool2d),
-    "max_pool2d_index": kernel("max_pool2d_index", *WINDOW, memory=Memory.FRESH),
+    "concat": Template(concat, Memory.OUT, Order.ALIKE),
+    "pad": kernel("pad", "before", "after", order=Order.ALIKE),
+    "crop": kernel("crop", "before", "after", order=Order.ALIKE),
+    "max_pool2d": Template(max_pool2d, order=Order.LAST),
+    "max_pool2d_index": kernel("max_pool2d_index", *WINDOW, memory=Memory.FRESH, order=Order.LAST),
+    "max_pool2d_with_index": kernel("max_pool2d_with_index", *WINDOW, memory=Memory.FRESH, order=Order.LAST),
+    "max_pool2d_back": kernel("max_pool2d_back", *WINDOW, order=Order.LAST),
     "pick": kernel("pick"),
-    "avg_pool2d": kernel("avg_pool2d", *WINDOW, memory=Memory.FRESH),
+    "avg_pool2d": kernel("avg_pool2d", *WINDOW, memory=Memory.FRESH, order=Order.ALIKE),
     "avg_pool2d_input": returned("avg_pool2d_input", *WINDOW),
-    "adaptive_avg_pool2d": kernel("adaptive_avg_pool2d", "size", memory=Memory.FRESH),
+    "adaptive_avg_pool2d": kernel("adaptive_avg_pool2d", "size", memory=Memory.FRESH, order=Order.ALIKE),
     "adaptive_avg_pool2d_input": returned("adaptive_avg_pool2d_input"),
-    "upsample2d": kernel("upsample2d", "factor", "mode", memory=Memory.FRESH),
+    "upsample2d": kernel("upsample2d", "factor", "mode", memory=Memory.FRESH, order=Order.ALIKE),
     "upsample2d_input": returned("upsample2d_input", "factor", "mode"),
     "unpick": Template(lambda line: f"kernels.unpick({line.given}, {line.shape})", Memory.OUT),
 }

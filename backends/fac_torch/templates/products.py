@@ -31,10 +31,18 @@ def bmm(line: Line) -> str:
     return f"torch.matmul({a}, {b})"
 
 
+def matmul_map(line: Line) -> str:
+    """A product whose rows are maps."""
+    a, b = line.arguments
+    b = turned(b, not line["tb"])  # [C H W, k]
+    return f"kernels.matmul_map({turned(a, line['ta'])}, {b}, {line.shape})"
+
+
 PRODUCTS: dict[str, Template] = {
     "matmul": Template(matmul, Memory.OUT),
     "addmm": Template(addmm, Memory.OUT),
     "bmm": Template(bmm, Memory.OUT),
+    "matmul_map": Template(matmul_map, Memory.OUT),
     "project": Template(
         lambda line: f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
     ),

@@ -45,6 +45,8 @@ SHAPES: dict[str, Template] = {
     ),
     "reshape": shaped("reshape"),
     "broadcast_to": shaped("expand"),
+    "as_map": Template(lambda line: f"kernels.as_map({line.arguments[0]}, {line.shape})", Memory.OUT),
+    "permute": Template(lambda line: f"{line.arguments[0]}.permute({line['axes']})", Memory.VIEW),
     # A copy, not a view: fused updates and `out=` kernels take what they are given for laid out row by row.
     "transpose": Template(
         lambda line: f"torch.permute_copy({line.arguments[0]}, {line['axes']})", Memory.OUT

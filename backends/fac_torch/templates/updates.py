@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fac_torch.templates.base import Line, Template
+from fac_torch.templates.base import Line, Order, Template
 
 
 def update(name: str) -> Template:
@@ -19,11 +19,11 @@ def update(name: str) -> Template:
         room = ["B.tile"] if outer else []
         return f"kernels.{name}({', '.join([*given[:tail], *room, *given[tail:], f'**{line.settings}'])})"
 
-    return Template(text)
+    return Template(text, order=Order.ALIKE)
 
 
 UPDATES: dict[str, Template] = {
     **{name: update(name) for name in ("sgd", "sgd_outer", "adam", "adam_outer")},
-    "clone": Template(lambda line: f"{line.arguments[0]}.clone()"),
-    "copy": Template(lambda line: f"{line.arguments[0]}.copy_({line.arguments[1]})"),
+    "clone": Template(lambda line: f"{line.arguments[0]}.clone()", order=Order.ALIKE),
+    "copy": Template(lambda line: f"{line.arguments[0]}.copy_({line.arguments[1]})", order=Order.ALIKE),
 }

@@ -1,0 +1,106 @@
+"""Statements that one kernel of torch computes together. In the IR an op has one result, and a bias is a sum."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from fac.step.ir import Value
+from fac.step.ops import OPS
+from fac_torch.statements import Statement, drop_dead
+from fac_torch.views import roots
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel with several results: those of statements of these kinds on the same operands, in this order."""
+
+    kind: str
+    makes: tuple[str, ...]
+    common: int
+    """How many operands, from the first on, they have in common; the first kind may have more."""
+
+
+TOGETHER = (Kernel("max_pool2d_with_index", ("max_pool2d", "max_pool2d_index"), 1),)
+
+
+def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
+    """The statements, with what a kernel makes in one go as one of them.
+
+    Args:
+        lines: each behind those that make its operands.
+        keep: what has to be made although no statement reads it.
+    """
+    lines = drop_dead(_pools_back(_biased(lines)), keep)
+    for kernel in TOGETHER:
+        lines = _merged(lines, kernel)
+    return lines
+
+
+def _merged(lines: list[Statement], kernel: Kernel) -> list[Statement]:
+    """One statement, where the first of them stood, for all that this kernel makes of the same operands."""
+    groups: dict[object, list[Statement]] = {}
+    made: dict[Value, int] = {}
+    for i, line in enumerate(lines):
+        made |= dict.fromkeys(line.results, i)
+        if line.kind in kernel.makes and line.result is not None:
+            groups.setdefault((line.operands[: kernel.common], _settings(line, kernel)), []).append(line)
+    found: dict[Statement, Statement | None] = {}
+    for group in groups.values():
+        by_kind = {line.kind: line for line in reversed(group)}
+        if by_kind.keys() != set(kernel.makes):
+            continue
+        first, *rest = (by_kind[kind] for kind in kernel.makes)
+        place = min(by_kind.values(), key=lambda line: made[line.results[0]])
+        # Whatever else it reads must be there: it might be made of one of the results.
+        if any(made.get(v, -1) >= made[place.results[0]] for v in first.operands):
+            continue
+        also = tuple(line.result for line in rest if line.result is not None)
+        attributes = {name: value for line in (*rest, first) for name, value in line.attributes.items()}
+        found |= dict.fromkeys(by_kind.values())
+        found[place] = replace(first, kind=kernel.kind, attributes=attributes, also=also)
+    merged = (found.get(line, line) for line in lines)
+    return [line for line in merged if line is not None]
+
+
+def _settings(line: Statement, kernel: Kernel) -> object:
+    """What has to be alike beside operands."""
+    names = frozenset.intersection(*(OPS[kind].attributes for kind in kernel.makes))
+    return tuple((name, line.attributes[name]) for name in sorted(names))
+
+
+def _biased(lines: list[Statement]) -> list[Statement]:
+    """A convolution whose one reader adds a number to each channel takes these numbers as its bias."""
+    uses = Counter(v for line in lines for v in line.operands)
+    made = {value: line for line in lines for value in line.results}
+    shares = roots(lines)
+
+    def biased(line: Statement) -> Statement:
+        if line.kind != "add":
+            return line
+        product, added = line.operands
+        convolution, bias = made.get(product), shares.get(added)
+        if convolution is None or bias is None or convolution.kind != "conv2d" or uses[product] != 1:
+            return line
+        (_, channels, *_), shape = product.type.shape, added.type.shape
+        if bias.type.shape != (channels,) or shape not in ((channels, 1, 1), (1, channels, 1, 1)):
+            return line
+        return replace(convolution, operands=(*convolution.operands, bias), result=line.result)
+
+    return [biased(line) for line in lines]
+
+
+def _pools_back(lines: list[Statement]) -> list[Statement]:
+    """An error that goes to where a pool found its numbers has a kernel of its own, which wants to see the map too."""
+    index = {line.result: line for line in lines if line.kind == "max_pool2d_index"}
+
+    def back(line: Statement) -> Statement:
+        pool = index.get(line.operands[1]) if line.kind == "unpick" else None
+        if pool is None or line.result is None or pool.operands[0].type != line.result.type:
+            return line
+        error, at = line.operands
+        return replace(
+            line, kind="max_pool2d_back", operands=(error, *pool.operands, at), attributes=pool.attributes
+        )
+
+    return [back(line) for line in lines]
