@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from fac.layers.inputs import Room, Size, both, by, channels, only
+from fac.layers.windows import Window, places, window
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
@@ -16,25 +17,21 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.ops.maps import map_of
-from fac.step.ops.pools import places
 
 
 class Pool(Layer):
     """A layer that moves a window over maps."""
 
-    kernel: Size = Field(description="Rows and columns of the window; one number stands for both.")
-    stride: Size | None = Field(
-        None, description="By how many rows and columns the window moves. Default: by its own size."
-    )
+    kernel: Size = Field(description="Height and width of the window.")
+    stride: Size | None = Field(None, description="By how much the window moves. Default: by its own size.")
     padding: Room = Field(
         0, description="Rows at the top and at the bottom, columns at the left and at the right."
     )
 
     @property
-    def window(self) -> dict[str, tuple[int, int]]:
-        """The attributes of its ops."""
-        stride = self.kernel if self.stride is None else self.stride
-        return {"kernel": both(self.kernel), "stride": both(stride), "padding": both(self.padding)}
+    def window(self) -> Window:
+        """Its settings along both axes."""
+        return window(self.kernel, self.kernel if self.stride is None else self.stride, self.padding)
 
 
 class MaxPool2d(Pool):
@@ -57,7 +54,7 @@ class AdaptiveAvgPool2d(Layer):
     """
 
     kind: Literal["adaptive_avg_pool2d"] = "adaptive_avg_pool2d"
-    out: Size = Field(description="Rows and columns of what it makes; one number stands for both.")
+    out: Size = Field(description="Height and width of what it makes.")
 
 
 class GlobalAvgPool(Layer):
@@ -69,34 +66,30 @@ class GlobalAvgPool(Layer):
 def infer_window(layer: Pool, name: str, inputs: Sequence[Shape]) -> Facts:
     """[C, H, W] -> [C, h, w], with h = (H + 2 padding - kernel) // stride + 1."""
     c, size = channels(name, inputs)
-    kernel, stride, padding = layer.window.values()
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+    moved = layer.window
+    rows, columns = (k // 2 for k in moved.kernel)
+    if moved.padding[0] > rows or moved.padding[2] > columns:
         raise ShapeError(
-            f"`{name}` pads its input by {by(padding)}, more than half of its window of {by(kernel)}: "
-            "a window would lie beside the map",
-            f"use a padding of at most {by([k // 2 for k in kernel])}",
+            f"`{name}` pads by {by(both(layer.padding))}, which is more than half of its kernel, {by(moved.kernel)}",
+            f"use a padding of at most {by((rows, columns))}",
             "padding",
         )
-    made = [places(*axis) for axis in zip(size, kernel, stride, padding, strict=True)]
-    if min(made) < 1:
-        room = [a + 2 * p for a, p in zip(size, padding, strict=True)]
-        padded = f", {by(room)} with its padding" if any(padding) else ""
-        raise ShapeError(
-            f"the window of `{name}` is {by(kernel)}, and its input {by(size)}{padded}",
-            f"use a window of at most {by(room)}",
-            "kernel",
-        )
-    return Facts((c, *made))
+    return Facts((c, *places(name, moved, size)))
+
+
+def attributes(layer: Pool) -> dict[str, tuple[int, int]]:
+    """Of its op."""
+    return {"kernel": layer.window.kernel, "stride": layer.window.stride, "padding": both(layer.padding)}
 
 
 def max_pool2d(b: Builder, layer: MaxPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """The op of that name."""
-    return b.emit("max_pool2d", *inputs, **layer.window)
+    return b.emit("max_pool2d", *inputs, **attributes(layer))
 
 
 def avg_pool2d(b: Builder, layer: AvgPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """The op of that name."""
-    return b.emit("avg_pool2d", *inputs, **layer.window)
+    return b.emit("avg_pool2d", *inputs, **attributes(layer))
 
 
 def infer_adaptive(layer: AdaptiveAvgPool2d, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -144,7 +137,7 @@ def global_avg_pool(
 
 def largest(layer: MaxPool2d, facts: Facts | None) -> Traits:
     """Each error goes to one number; where windows overlap, several may meet there."""
-    apart = all(s >= k for s, k in zip(layer.window["stride"], layer.window["kernel"], strict=True))
+    apart = all(s >= k for s, k in zip(layer.window.stride, layer.window.kernel, strict=True))
     return Traits(zero=True, homogeneous=True, sign=True, error=1.0 if apart else None)
 
 
@@ -156,7 +149,7 @@ def averaged(numbers: float | None) -> Traits:
 
 def windows(layer: AvgPool2d, facts: Facts | None) -> Traits:
     """Zeros make the means at the edges smaller than the others."""
-    return averaged(None if any(layer.window["padding"]) else prod(layer.window["kernel"]))
+    return averaged(None if any(layer.window.padding) else prod(layer.window.kernel))
 
 
 def cells(layer: AdaptiveAvgPool2d, facts: Facts | None) -> Traits:

@@ -31,7 +31,7 @@ class Upsample(Layer):
     """Maps whose height and width are multiplied."""
 
     kind: Literal["upsample"] = "upsample"
-    scale_factor: Size = Field(description="By what; one number stands for both.")
+    scale_factor: Size = Field(description="By what the height and the width are multiplied.")
     mode: Literal["nearest", "bilinear"] = Field(
         "nearest",
         description="`nearest` repeats numbers; `bilinear` goes straight from one to the next, as PyTorch does with "

@@ -87,6 +87,24 @@ def test_what_is_installed_says_the_truth(name: str) -> None:
     check_declarations(INSTALLED[name], settings(INSTALLED[name]), shapes(INSTALLED[name]))
 
 
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "max_pool2d": {"kernel": 3, "stride": 2},
+    "avg_pool2d": {"kernel": 3, "stride": 2, "padding": 1},
+    "adaptive_avg_pool2d": {"out": 5},
+    "upsample": {"scale_factor": 2, "mode": "bilinear"},
+}
+"""Settings at which a layer on maps says less: what it does depends on how alike neighbours are, or on the place."""
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_is_said_depends_on_the_settings(name: str) -> None:
+    kind = next(kind for kind in LAYERS if kind.name == name)
+    layer = kind.spec(**OTHERWISE[name])
+    check_declarations(kind, layer, ((2, 9, 8),))
+    assert declared(kind, layer, ((2, 9, 8),)).error is None
+    assert declared(kind, settings(kind), shapes(kind)).error is not None
+
+
 @pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.name)
 def test_no_layer_hides_that_it_is_homogeneous(kind: LayerKind) -> None:
     layer = settings(kind)
