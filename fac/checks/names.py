@@ -55,6 +55,13 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
         if subspace.of in program.subspace and subspace.of not in program.by_name:
             message = f"`{subspace.of}` is a subspace, and a subspace reads `loss` or a layer"
             yield UNKNOWN_NAME.at(path, message, help=f"write `of: {program.subspace[subspace.of].of}`")
+        elif (
+            subspace.of != LOSS
+            and subspace.of not in program.by_name
+            and (within := _inside(program, subspace.of))
+        ):
+            message, help = _hidden(subspace.of, within)
+            yield UNKNOWN_NAME.at(path, message, help=help)
         elif subspace.of != LOSS and subspace.of not in program.by_name:
             message = f"no error source is called `{subspace.of}`"
             known = LOSS, *program.by_name
@@ -142,13 +149,20 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             yield UNKNOWN_NAME.at(path, f"no layer is called `{route.node}`", help=help, fix=fix)
         if route.through:
             continue
-        if route.source not in sources:
+        if route.source not in sources and (within := _inside(program, route.source)):
+            message, help = _hidden(route.source, within)
+            yield UNKNOWN_NAME.at((*route.origin, "from"), message, help=help)
+        elif route.source not in sources:
             path, otherwise = (*route.origin, "from"), "an error source is `loss`, a layer or a subspace"
             help, fix = _mended(guess, path, route.source, sources, otherwise)
             yield UNKNOWN_NAME.at(path, f"no error source is called `{route.source}`", help=help, fix=fix)
         at = written(program.spec, route.origin).at
         if at is not None and program.meant(at) not in program.by_name:
             path = (*route.origin, "at")
+            if within := _inside(program, at):
+                message, help = _hidden(at, within)
+                yield UNKNOWN_NAME.at(path, message, help=help)
+                continue
             help, fix = _mended(guess, path, at, program.by_name, "the layers are {}")
             yield UNKNOWN_NAME.at(path, f"no layer is called `{at}`", help=help, fix=fix)
 
