@@ -18,11 +18,15 @@ from fac.testing.nets import spec as written
 from tests.rules.nets import Array, Spec, State, gradients, moved, opened, perturbed
 
 Layers = tuple[Spec, ...]
-SHAPES: dict[str, tuple[int, ...]] = {"dense": (5,), "maps": (2, 6, 5)}
+SHAPES: dict[str, tuple[int, ...]] = {"dense": (5,), "norms first": (5,), "maps": (2, 6, 5)}
 
 
 def act(name: str) -> Spec:
     return {"kind": "tanh", "name": name}
+
+
+def norm(name: str, kind: str = "batch_norm") -> Spec:
+    return {"kind": kind, "name": name}
 
 
 NETS: dict[str, Layers] = {
@@ -44,14 +48,32 @@ NETS: dict[str, Layers] = {
         act("c"),
         linear("head", 3),
     ),
+    "norms first": (
+        norm("n0"),
+        linear("stem", 6),
+        {
+            "kind": "residual",
+            "name": "r1",
+            "body": (norm("n", "layer_norm"), linear("c1", 4), act("a"), linear("c2", 6)),
+        },
+        norm("n1", "layer_norm"),
+        linear("head", 3),
+    ),
     "maps": (
-        conv2d("stem", 3, 3, padding=1),
+        conv2d("stem", 3, 3, padding=1, bias=False),
+        norm("n"),
         act("a"),
         {"kind": "max_pool2d", "name": "pool", "kernel": 2},
         {
             "kind": "residual",
             "name": "r1",
-            "body": (conv2d("c1", 2, 3, padding=1), act("a"), conv2d("c2", 3, 3, padding=1)),
+            "body": (
+                conv2d("c1", 2, 3, padding=1, bias=False),
+                norm("n1"),
+                act("a"),
+                conv2d("c2", 3, 3, padding=1, bias=False),
+                norm("n2"),
+            ),
         },
         act("b"),
         {
@@ -62,29 +84,37 @@ NETS: dict[str, Layers] = {
                 act("a"),
                 conv2d("c2", 4, (3, 1), padding=(1, 0)),
             ),
-            "shortcut": (conv2d("short", 4, 1, stride=2),),
+            "shortcut": (conv2d("short", 4, 1, stride=2, bias=False), norm("n")),
         },
         act("c"),
         {"kind": "global_avg_pool", "name": "mean"},
         linear("head", 3),
     ),
 }
-BLOCKS: dict[str, dict[str, tuple[str, frozenset[str]]]] = {
+BLOCKS: dict[str, dict[str, tuple[str, set[str]]]] = {
     "dense": {
-        "stem": ("a", frozenset({"stem"})),
-        "r1.c1": ("r1.a", frozenset({"r1.c1"})),
-        "r1.c2": ("r1.c2", frozenset({"r1.c2"})),
-        "r2.c1": ("r2.a", frozenset({"r2.c1"})),
-        "r2.c2": ("r2.c2", frozenset({"r2.c2"})),
-        "r2.short": ("r2.short", frozenset({"r2.short"})),
+        "stem": ("a", {"stem"}),
+        "r1.c1": ("r1.a", {"r1.c1"}),
+        "r1.c2": ("r1.c2", {"r1.c2"}),
+        "r2.c1": ("r2.a", {"r2.c1"}),
+        "r2.c2": ("r2.c2", {"r2.c2"}),
+        "r2.short": ("r2.short", {"r2.short"}),
+    },
+    "norms first": {
+        "n0": ("n0", {"n0"}),
+        "stem": ("stem", {"stem"}),
+        "r1.n": ("r1.n", {"r1.n"}),
+        "r1.c1": ("r1.a", {"r1.c1"}),
+        "r1.c2": ("r1.c2", {"r1.c2"}),
+        "n1": ("n1", {"n1"}),
     },
     "maps": {
-        "stem": ("pool", frozenset({"stem"})),
-        "r1.c1": ("r1.a", frozenset({"r1.c1"})),
-        "r1.c2": ("r1.c2", frozenset({"r1.c2"})),
-        "r2.c1": ("r2.a", frozenset({"r2.c1"})),
-        "r2.c2": ("r2.c2", frozenset({"r2.c2"})),
-        "r2.short": ("r2.short", frozenset({"r2.short"})),
+        "stem": ("pool", {"stem", "n"}),
+        "r1.c1": ("r1.a", {"r1.c1", "r1.n1"}),
+        "r1.c2": ("r1.n2", {"r1.c2", "r1.n2"}),
+        "r2.c1": ("r2.a", {"r2.c1"}),
+        "r2.c2": ("r2.c2", {"r2.c2"}),
+        "r2.short": ("r2.n", {"r2.short", "r2.n"}),
     },
 }
 """For each route that `dfa` writes where its error enters, and which layers learn from it."""
@@ -113,12 +143,12 @@ def test_each_block_has_one_route_to_its_site(net: str, rule: str) -> None:
 @RULES
 def test_no_weight_carries_an_error_down(net: str, rule: str) -> None:
     """Neither transposed nor as a kernel: what is left of the backward pass multiplies with feedback alone."""
-    made = load(spec(net, DIRECT[rule]))
-    assert transport(lowered(made)).layers(lowered(made)) == []
+    program = lowered(load(spec(net, DIRECT[rule])))
+    assert transport(program).layers(program) == []
     step = opened(spec(net, DIRECT[rule])).compiled.step
-    weights = {
-        value for value in step.inputs if value.name.endswith(".weight") and ".feedback." not in value.name
-    }
+    names = {node.weight.name for node in program.weighted if node.weight}
+    weights = {value for value in step.inputs if value.name in names}
+    assert len(weights) == len(names)
     # Views of a weight are weights.
     for op in step.ops:
         if op.kind in ("reshape", "transpose") and op.operands[0] in weights:
@@ -152,23 +182,25 @@ def test_the_error_at_each_site_is_b_e(net: str) -> None:
     x, y = batch(4, SHAPES[net])
     session = opened(spec(net, DIRECT["dfa"]))
     state, found = session.state(), gradients(session, x, y)
-    z = session.forward(x)
-    e = (np.exp(z) / np.exp(z).sum(1, keepdims=True) - np.eye(z.shape[1])[y]) / len(x)
     program = lowered(load(spec(net, DIRECT["dfa"])))
+
+    def made(name: str, at: Mapping[str, Array]) -> Array:
+        trace = Trace(program, training=True)
+        return evaluated(trace.b, trace.values[name], x, at).reshape(len(x), -1)
+
+    z = made("head", state)
+    e = (np.exp(z) / np.exp(z).sum(1, keepdims=True) - np.eye(z.shape[1])[y]) / len(x)
     rng = np.random.default_rng(0)
     for node, (site, block) in BLOCKS[net].items():
         error = e @ state[f"{node}.feedback.B"].T
-
-        def product(at: Mapping[str, Array], site: str = site, error: Array = error) -> float:
-            trace = Trace(program, training=True)
-            made = evaluated(trace.b, trace.values[site], x, at)
-            return float(np.vdot(made.reshape(len(x), -1), error))
 
         parameters = [t.name for n in program.nodes if n.name in block for t in n.tensors if t.trainable]
         assert parameters
         way: State = {name: rng.standard_normal(state[name].shape) for name in parameters}
         eps = 1e-5
-        ahead, behind = (product(state | {n: state[n] + s * eps * way[n] for n in way}) for s in (1, -1))
+        ahead, behind = (
+            np.vdot(made(site, state | {n: state[n] + s * eps * way[n] for n in way}), error) for s in (1, -1)
+        )
         slope = sum(float(np.vdot(found[name], way[name])) for name in way)
         assert slope == pytest.approx((ahead - behind) / (2 * eps), rel=1e-7)
 
