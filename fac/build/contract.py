@@ -42,9 +42,8 @@ def moved(function: Callable[..., Any], found: Made, tensors: tuple[Tensor, ...]
     for part, value in found.state.items():
         if part not in statistics:
             named = ", ".join(f"`{known}`" for known in statistics)
-            raise misuse(
-                function, f"moves `{part}`, but what it may move is {named or 'nothing'}: see Role", node
-            )
+            may = f"and may move {named or 'nothing'}: updates move parameters"
+            raise misuse(function, f"moves `{part}`, {may}", node)
         tensor = statistics[part]
         made(function, value, Type(tensor.shape), node, f", the shape of `{tensor.name}`")
     return found.state

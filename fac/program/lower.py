@@ -116,7 +116,7 @@ def _meant(kind: Any, name: str, facts: object) -> None:
         raise misuse(kind.infer, problem, name)
     for tensor in facts.tensors:
         if tensor.role is Role.STATISTIC and tensor.trainable:
-            problem = f"says that `{tensor.name}` is a statistic and trainable: updates move parameters alone"
+            problem = f"says that `{tensor.name}` is a statistic and trainable: updates move parameters"
             raise misuse(kind.infer, problem, name)
     if facts.weight is None:
         return

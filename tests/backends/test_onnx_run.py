@@ -47,6 +47,15 @@ SPECS: dict[str, tuple[dict[str, Any], Any]] = {
         ),
         "float32",
     ),
+    "running statistics": (
+        spec(
+            (linear("fc1", 8), {"kind": "batch_norm"}, RELU, linear("out", 3)),
+            {"rule": "fa"},
+            MOMENTUM,
+            train=TRAIN,
+        ),
+        "float32",
+    ),
     "refreshed feedback": (
         spec(mlp(8, 6, 3), REFRESHED, MOMENTUM | {"schedule": "cosine"}, train=TRAIN),
         "float32",

@@ -16,6 +16,7 @@ from fac.program.kinds import (
     Learned,
     LearningKind,
     LossKind,
+    Made,
     MatrixKind,
     ProbeKind,
     RuleKind,
@@ -130,6 +131,28 @@ def curve_overflows(layer: Any) -> Any:  # here
     return Curve(lambda x: exp(x) / (1 + exp(x)))
 
 
+def counted(layer: Any, name: str, inputs: Any) -> Facts:
+    """A parameter, and a statistic."""
+    statistic = Tensor(f"{name}.count", (2,), "zeros", role=Role.STATISTIC, trainable=False)
+    return Facts(inputs[0], (Tensor(f"{name}.scale", (2,), "ones"), statistic))
+
+
+def infer_trains_a_statistic(layer: Any, name: str, inputs: Any) -> Facts:  # here
+    return Facts(inputs[0], (Tensor(f"{name}.count", (2,), "zeros", role=Role.STATISTIC),))
+
+
+def forward_moves_a_parameter(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Made:  # here
+    return Made(inputs[0], {"scale": state["scale"]})
+
+
+def forward_moves_to_another_shape(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Made:  # here
+    return Made(inputs[0], {"count": b.sum(state["count"], (0,))})
+
+
+def forward_makes_nothing_and_moves(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Made:  # here
+    return Made(None, {})  # type: ignore[arg-type]
+
+
 def traits_are_words(layer: Any, facts: Any) -> Any:  # here
     return {"homogeneous"}
 
@@ -141,7 +164,10 @@ LAYERS: tuple[Any, ...] = (
     LayerKind("traits_are_words", model(Layer, "traits_are_words"), same, passed_on, traits=traits_are_words),
     *(LayerKind(f.__name__, model(Layer, f.__name__), f, passed_on) for f in (
         infer_raises, infer_returns_a_shape, infer_says_a_list, infer_calls_tensors_wrongly, infer_names_no_tensor,
-        infer_says_a_vector,
+        infer_says_a_vector, infer_trains_a_statistic,
+    )),
+    *(LayerKind(f.__name__, model(Layer, f.__name__), counted, f) for f in (
+        forward_moves_a_parameter, forward_moves_to_another_shape, forward_makes_nothing_and_moves,
     )),
     *(LayerKind(f.__name__, model(Layer, f.__name__), same, f) for f in (
         forward_does_not_fit, forward_knows_no_op, forward_returns_nothing, forward_returns_integers
