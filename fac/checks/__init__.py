@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fac.checks import (
@@ -141,17 +142,20 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
 
 
 def _of_first_copies(program: Program, found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """The findings, but of those that speak of one place in a block that is repeated only the first of each rule."""
+    """The findings, but of those that speak of one place in a block that is repeated only the first of each rule.
+
+    Its help says how many there are: the message is what findings are told apart by, whatever `times` is.
+    """
     owners: list[Node | Block] = [*program.nodes, *program.blocks]
     places = Counter((owner.origin, isinstance(owner, Block)) for owner in owners if owner.scope)
     repeated = {origin for (origin, _), times in places.items() if times > 1}
-    seen: set[tuple[Rule, Path]] = set()
+    alike: dict[object, list[Diagnostic]] = {}
     for finding in found:
-        if repeated and any(finding.path[:end] in repeated for end in range(len(finding.path) + 1)):
-            if (finding.rule, finding.path) in seen:
-                continue
-            seen.add((finding.rule, finding.path))
-        yield finding
+        inside = repeated and any(finding.path[:end] in repeated for end in range(len(finding.path) + 1))
+        alike.setdefault((finding.rule, finding.path) if inside else finding, []).append(finding)
+    for finding, *others in alike.values():
+        more = f"{len(others):,} more like it, in other copies of the block" if others else ""
+        yield replace(finding, help="; ".join(filter(None, (finding.help, more))))
 
 
 def _has_errors(found: Iterable[Diagnostic]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fac.diagnostics import Diagnostic, dotted
+from fac.pipeline import check
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from fac.testing.nets import spec
@@ -149,6 +150,87 @@ def test_what_is_wrong_in_a_repeated_block_is_said_once(times: int) -> None:
     layers = (linear("stem", 8), repeated(stay, RELU, RELU, times=times), OUT)
     found = places(f for f in diagnosed(layers) if f.rule.code in ("FAC215", "FAC216"))
     assert found == [("FAC216", "layers[1].body[0].init"), ("FAC215", "layers[1].body[2].kind")]
+
+
+@pytest.mark.parametrize("times", [1, 2, 1000])
+def test_how_often_a_finding_is_repeated_is_said(times: int) -> None:
+    layers = (linear("stem", 8), repeated(linear("fc1", 8), RELU, RELU, times=times), OUT)
+    (found,) = (f for f in diagnosed(layers) if f.rule.code == "FAC215")
+    assert found.message == "`deep.0.relu_2` changes nothing: the output of `deep.0.relu_1` is never negative"
+    remove = "remove `deep.0.relu_2`, or put another layer between the two"
+    more = f"; {times - 1} more like it, in other copies of the block" if times > 1 else ""
+    assert found.help == remove + more
+
+
+BODIES: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "no body": (
+        {"kind": "repeat", "times": 2},
+        "layers[0]",
+        "`repeat` needs `body`",
+        "`body` takes a list",
+    ),
+    "an empty body": (
+        {"kind": "sequence", "body": ()},
+        "layers[0].body",
+        "`body` needs at least 1 item, has 0",
+        "",
+    ),
+    "nothing": (
+        {"kind": "sequence", "body": None},
+        "layers[0].body",
+        "expected a list for `body`, found nothing",
+        "give `body` a value",
+    ),
+    "one layer": (
+        {"kind": "residual", "body": {"kind": "relu"}},
+        "layers[0].body",
+        "expected a list for `body`, found a mapping",
+        "write it in brackets: `[{...}]`",
+    ),
+    "an empty body in a body": (
+        {"kind": "sequence", "body": ({"kind": "residual", "body": ()},)},
+        "layers[0].body[0].body",
+        "`body` needs at least 1 item, has 0",
+        "",
+    ),
+    "one branch": (
+        {"kind": "parallel", "branches": ((RELU,),)},
+        "layers[0].branches",
+        "`branches` needs at least 2 items, has 1",
+        "",
+    ),
+    "an empty branch": (
+        {"kind": "parallel", "branches": ((RELU,), ())},
+        "layers[0].branches[1]",
+        "`branches[1]` needs at least 1 item, has 0",
+        "",
+    ),
+    "never": (
+        {"kind": "repeat", "times": 0, "body": (RELU,)},
+        "layers[0].times",
+        "`times` must be at least 1, is 0",
+        "",
+    ),
+    "too often": (
+        {"kind": "repeat", "times": 1_000_000, "body": (RELU,)},
+        "layers[0].times",
+        "`times` must be at most 10000, is 1000000",
+        "",
+    ),
+    "a kind that there is not": (
+        {"kind": "sequence", "body": ({"kind": "rleu"},)},
+        "layers[0].body[0].kind",
+        "no kind is called `rleu`",
+        "did you mean `relu`?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_body_that_is_none(case: str) -> None:
+    layer, path, message, help = BODIES[case]
+    (found,) = check(spec((layer, OUT), shape=(6,)))
+    assert (dotted(found.path), found.message, found.help) == (path, message, help)
 
 
 ROUTES: dict[str, tuple[str, str, str]] = {
