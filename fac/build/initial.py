@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fac.build.threads import one_thread
 from fac.program.tensors import Masked, Start, SvdFactor, Tensor
-from fac.spec.init import Density, Normal, Uniform
+from fac.spec.init import SCALED, Density, Normal, Uniform
 
 Array = NDArray[np.float64]
 
@@ -80,18 +80,18 @@ def _entries(tensor: Tensor, init: Start, seed: int) -> Array:
             return np.zeros(shape)
         case "ones":
             return np.ones(shape)
-        case "kaiming_uniform":
-            return _uniform(rng, sqrt(6 / tensor.fan_in), shape)
-        case "xavier_uniform":
-            return _uniform(rng, sqrt(6 / (tensor.fan_in + tensor.fan_out)), shape)
-        case "launay":
-            return rng.standard_normal(shape) / sqrt(tensor.fan_in * tensor.fan_out)
         case "orthogonal":
             return _orthonormal_rows(rng, shape)
         case Normal(std=std):
             return rng.standard_normal(shape) * std
         case Uniform(bound=bound):
             return _uniform(rng, bound, shape)
+        case str() if init in SCALED:
+            law = SCALED[init]
+            of = law.of(tensor.fan_in, tensor.fan_out)
+            if law.normal:
+                return rng.standard_normal(shape) / sqrt(of / law.parts)
+            return _uniform(rng, sqrt(3 * law.parts / of), shape)
     raise AssertionError(f"no law for {init}")
 
 

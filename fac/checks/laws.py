@@ -8,7 +8,7 @@ from math import cosh, exp, inf, log, log1p, prod, sinh, sqrt
 
 from fac.program.tensors import Tensor
 from fac.program.traits import Curve
-from fac.spec.init import Normal, Uniform
+from fac.spec.init import SCALED, Normal, Uniform
 
 HUGE = 1e300
 """Where squares stop growing: what lies above is out of all proportion anyway."""
@@ -46,18 +46,15 @@ def variance(tensor: Tensor) -> float | None:
     match tensor.init:
         case "zeros":
             return 0.0
-        case "kaiming_uniform":
-            return 2 / tensor.fan_in
-        case "xavier_uniform":
-            return 2 / (tensor.fan_in + tensor.fan_out)
-        case "launay":
-            return 1 / (tensor.fan_in * tensor.fan_out)
         case "orthogonal":
             return 1 / max(tensor.shape[0], prod(tensor.shape[1:]))
         case Normal(std=std):
             return min(std * std, HUGE)
         case Uniform(bound=bound):
             return min(bound * bound / 3, HUGE)
+        case str() if tensor.init in SCALED:
+            law = SCALED[tensor.init]
+            return law.parts / law.of(tensor.fan_in, tensor.fan_out)
     return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fac.spec.init import SCALED
+
 INTRODUCTION = """\
 # The spec
 
@@ -69,18 +71,17 @@ WRITTEN: Mapping[str, str] = {
 """How a spec writes what headings do not show."""
 
 INITIAL_LAWS = (
-    ("kaiming_uniform", "U(-b, b), b = sqrt(6 / fan_in)"),
-    ("xavier_uniform", "U(-b, b), b = sqrt(6 / (fan_in + fan_out))"),
-    ("launay", "N(0, 1) / sqrt(fan_in * fan_out)"),
+    *((name, law.formula) for name, law in SCALED.items()),
     ("orthogonal", "orthonormal rows, or orthonormal columns if there are more rows than columns"),
     ("zeros", "0"),
 )
 INITIAL = """\
 Under `init:`, `init_P:`, `init_Q:`
 
-A name, or a mapping with a `kind`. Of a linear layer fan_in is the number of its inputs and fan_out that of its units.
-Of a feedback matrix B fan_in is the number of values that it writes and fan_out that of those that it reads, as in the
-weight that it stands for; of P they are the values read and the rank, of Q the rank and the values written.
+A name, or a mapping with a `kind`. Of a linear layer fan_in is the number of its inputs and fan_out that of its units;
+of a convolution both are channels of one group times the places of the kernel. Of a feedback matrix B fan_in is the
+number of values that it writes and fan_out that of those that it reads, as in the weight that it stands for; of P they
+are the values read and the rank, of Q the rank and the values written.
 """
 SITE = """\
 A direct route feeds a layer at its *site*: the output of the last layer that is reached from it while each has a single

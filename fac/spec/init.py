@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
 from fac.spec.base import Model, by_key
 
-Named = Literal["kaiming_uniform", "xavier_uniform", "launay", "orthogonal", "zeros"]
+Named = Literal[
+    "kaiming_uniform",
+    "kaiming_normal",
+    "xavier_uniform",
+    "xavier_normal",
+    "lecun_normal",
+    "launay",
+    "orthogonal",
+    "zeros",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A law of independent entries with mean zero and the variance `parts / of(fan_in, fan_out)`."""
+
+    parts: int
+    of: Callable[[int, int], int]
+    normal: bool
+    formula: str
+    """Of the entries, for people."""
+
+
+SCALED: Mapping[str, Scaled] = {
+    # He et al. 2015, arXiv 1502.01852.
+    "kaiming_uniform": Scaled(2, lambda i, o: i, False, "U(-b, b), b = sqrt(6 / fan_in)"),
+    "kaiming_normal": Scaled(2, lambda i, o: i, True, "N(0, 1) * sqrt(2 / fan_in)"),
+    # Glorot and Bengio 2010.
+    "xavier_uniform": Scaled(2, lambda i, o: i + o, False, "U(-b, b), b = sqrt(6 / (fan_in + fan_out))"),
+    "xavier_normal": Scaled(2, lambda i, o: i + o, True, "N(0, 1) * sqrt(2 / (fan_in + fan_out))"),
+    # LeCun et al. 1998; Klambauer et al. 2017, arXiv 1706.02515, ask for it under selu.
+    "lecun_normal": Scaled(1, lambda i, o: i, True, "N(0, 1) / sqrt(fan_in)"),
+    # Launay et al. 2020, arXiv 2006.12878.
+    "launay": Scaled(1, lambda i, o: i * o, True, "N(0, 1) / sqrt(fan_in * fan_out)"),
+}
+"""Named laws that know the size of what they are drawn for."""
 
 
 class Normal(Model):

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import load
 
 from fac.backend import STEP, Array, Exporting, to_bytes
+from fac.spec.init import SCALED
 from fac.testing.case import Case, Subject, compare, refuses, require
 from fac.testing.nets import DROPOUT, NET, RELU, Data, batch, batches, linear, mlp, shaken, spec
 from fac.testing.rules import RULES, UPDATES
@@ -31,11 +32,9 @@ NORMATIVE: Data = {
 }
 X, Y = batch()
 LAWS: dict[str, Any] = {
-    "kaiming_uniform": "kaiming_uniform",
+    **{name: name for name in SCALED},
     "normal": {"kind": "normal", "std": 0.3},
-    "launay": "launay",
     "uniform": {"kind": "uniform", "bound": 0.3},
-    "xavier_uniform": "xavier_uniform",
     "zeros": "zeros",
 }
 """Of initial values, but for orthogonal ones."""

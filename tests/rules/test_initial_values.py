@@ -48,7 +48,14 @@ def test_uniform_laws(init: Any, bound: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("init", "std"), [("launay", 1 / sqrt(WIDE * NARROW)), ({"kind": "normal", "std": 0.2}, 0.2)]
+    ("init", "std"),
+    [
+        ("launay", 1 / sqrt(WIDE * NARROW)),
+        ("kaiming_normal", sqrt(2 / WIDE)),
+        ("xavier_normal", sqrt(2 / (WIDE + NARROW))),
+        ("lecun_normal", 1 / sqrt(WIDE)),
+        ({"kind": "normal", "std": 0.2}, 0.2),
+    ],
 )
 def test_normal_laws(init: Any, std: float) -> None:
     found = drawn(init)
