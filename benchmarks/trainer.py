@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import fac
-from benchmarks.accuracy import ROWS
+from benchmarks.accuracy_rows import DENSE
 from benchmarks.machine import machine, one_thread, quartiles, rounds, table
 from fac.training.dataset import Split
 from fac.training.logs import Listener
@@ -30,8 +30,8 @@ RULES = ("bp", "ldfa oja_kp")
 
 def overhead(rule: str, count: int) -> dict[str, Any]:
     """Milliseconds per step of both loops, and the overhead of each round."""
-    row = next(row for row in ROWS if row.name == rule)
-    spec = fac.load(row.spec(seed=0))
+    row = next(row for row in DENSE.rows if row.name == rule)
+    spec = fac.load(DENSE.spec(row, seed=0))
     session = fac.compile(spec, backend="torch", precision="float32").open(device="cpu")
     rng = np.random.default_rng(0)
     samples = STEPS * spec.train.batch
