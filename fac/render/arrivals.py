@@ -50,10 +50,12 @@ class Arrival:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The labels in order; a sum is one of them."""
-        if len(self.ways) == 1:
-            return (*self.ways[0].labels, self.ways[0].start)
-        return (*(self.common.labels if self.common else ()), " + ".join(f"({way})" for way in self.ways))
+        """The labels in order; a sum is one of them. Ways that say the same, inside of one layer, are one."""
+        common = self.common.labels if self.common else ()
+        told = {str(way): way for way in self.ways}
+        if len(told) == 1:
+            return (*common, *self.ways[0].labels, self.ways[0].start)
+        return (*common, " + ".join(f"({way})" for way in told))
 
 
 Part = tuple[Value, Node | None]
@@ -173,7 +175,7 @@ class Arrivals:
                 if owner not in passed[-1:]:
                     passed.append(owner)
                     labels.append(describe(owner))
-            elif label := self._label(op):
+            elif (label := self._label(op)) not in ("", *labels[-1:]):
                 labels.append(label)
             errors = self._errors(op)
             if not errors:  # an operator that reads the targets, say, and no error
@@ -281,6 +283,9 @@ class Arrivals:
         """What an op of a layer with weights, or around its routes, does to an error without reading state."""
         if op.kind == "reshape":
             return ""
+        node = self.program.by_name.get(op.origin.node)
+        if node is not None and op not in self.routing.sending:
+            return f"{kind_of('fac.layers', node.layer).name}'"
         factors = [
             self.made[v]["value"] for v in op.operands if v in self.made and self.made[v].kind == "constant"
         ]

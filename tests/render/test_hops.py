@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from fac.build.costs import cost
-from fac.layers import Add, Tanh
+from fac.layers import Add, Linear, Tanh
 from fac.layers.elementwise import TANH
 from fac.layers.joins import ADD
+from fac.layers.linear import LINEAR
 from fac.pipeline import load, lowered
 from fac.program import lower
 from fac.program.tensors import Tensor
@@ -135,3 +137,26 @@ def test_an_operator_is_told_of_a_layer_without_contraction_if_it_mixes_units(
     found = told(mlp(6, 3, activation=T), {"rule": "bp"})
     hop = "W^T (tanh_1)" if mixes else "tanh'"
     assert f"fc1.error x input <- {hop} <- tanh_1.error" in found["lines"][0]
+
+
+@pytest.mark.parametrize(
+    "written", ["x clamp(x + 3, 0, 6) / 6", "x sigmoid(x)", "2^x, straight through a step"]
+)
+def test_what_a_layer_with_weights_does_besides_is_one_word(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own activation, in however many ops; a factor of a route is told as such."""
+
+    def forward(b: Builder, *args: Any) -> Value:
+        made = LINEAR.forward(b, *args)
+        assert isinstance(made, Value)
+        return LAYERS[written](b, made)
+
+    plant(monkeypatch, Linear, replace(LINEAR, forward=forward))
+    routes = ({"through": "fc2", "matrix": {"kind": "random", "scale": 0.5}},)
+    lines = show.updates(Lineage(lowered(spec(mlp(6, 6, 3, activation=T), {"routes": routes})))).splitlines()
+    chains = {line.split()[0]: line.partition(" <- ")[2] for line in lines}
+    own = r"sgd <- fc2\.[\w.]*error x tanh_1 <- linear' <- (fc2\.error|tanh' <- W\^T \(out\.weight\) <- .*)"
+    assert re.fullmatch(own, chains["fc2.weight"])
+    assert "tanh' <- x 0.5 <- B (fc2.feedback, fixed) <- " in "\n".join(chains.values())
+    assert not any(op in line for line in lines for op in (" mul", " add ", "greater", " x 0.1"))
