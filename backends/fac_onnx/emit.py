@@ -49,7 +49,7 @@ class Emitter:
         self.casts: dict[tuple[str, int], str] = {}
         self.counts: dict[tuple[int, bool], str] = {}
         self.twins: dict[object, tuple[str, ...]] = {}
-        """All outputs of nodes that make the results of several ops, by what they are made of."""
+        """The outputs of nodes that make the results of several ops, by what they are made of."""
         self.outputs: list[str] = []
         self.copies: list[tuple[Value, str]] = []
         """Outputs that need a node of their own: another output's value, or an input."""

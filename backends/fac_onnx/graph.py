@@ -46,7 +46,7 @@ class Graph:
     taken: set[str] = field(default_factory=set)
     nodes: list[NodeProto] = field(default_factory=list)
     infos: dict[str, ValueInfoProto] = field(default_factory=dict)
-    constants: dict[tuple[int, bytes, int], TensorProto] = field(default_factory=dict)
+    constants: dict[tuple[int, bytes, tuple[int, ...]], TensorProto] = field(default_factory=dict)
     note: str = ""
     """For the `doc_string` of the nodes that are made now: viewers show it."""
 
@@ -81,7 +81,7 @@ class Graph:
     def constant(self, value: Any, dtype: int) -> str:
         """An initializer, named after what it holds."""
         array = np.asarray(value, NUMPY[dtype])
-        key = (dtype, array.tobytes(), array.ndim)
+        key = (dtype, array.tobytes(), array.shape)
         if key not in self.constants:
             numbers = [str(number) for number in array.ravel()]
             text = ",".join(numbers) if len(numbers) <= 8 else f"{numbers[0]}..{numbers[-1]}"

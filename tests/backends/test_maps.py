@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
+import fac
 from fac.backend import Array, Precision
 from fac.pipeline import find_backend
 from fac.plugins import kinds
@@ -20,7 +21,10 @@ from fac.step.ir import Value
 from fac.step.reverse import Edits, Reverse
 from fac.step.types import N, Type
 from fac.testing.case import Subject
+from fac.testing.nets import conv2d, linear, spec
 from fac.testing.ops import forward_alone
+from fac_onnx.artifact import OnnxArtifact
+from fac_onnx.graph import DOUBLE, Graph
 
 BACKENDS = ("reference", "torch", "onnx")
 Sizes = tuple[int, ...]
@@ -135,33 +139,27 @@ def alone(
     layer = layer_kind.spec.model_validate(settings | named)
     shapes = [x.shape[1:] for x in inputs]
     ends = np.cumsum([0, *map(prod, shapes)]).tolist()
-    subject = Subject(find_backend(backend), precision, "cpu")
+    b = Builder()
+    x = b.input("x", Type((N, ends[-1])))
+    parts = [
+        prepare(b, b.reshape(_part(b, x, first, last), (N, *shape)))
+        for first, last, shape in zip(ends, ends[1:], shapes, strict=False)
+    ]
+    y = layer_kind.forward(b, layer, parts, {}, Mode("it", True, 0, lambda: b.constant(3)))
+    made: Sizes = layer_kind.infer(layer, "it", shapes).shape
+    assert y.type.shape == (N, *made)
+    weights = np.arange(1.0, 1 + prod(made)).reshape(made)
+    total = b.sum(b.mul(y, b.input("w", Type(made))), range(len(y.type.shape)))
+    reverse = Reverse(b, total, Edits(), frozenset())
+    errors = [error for part in parts if (error := reverse.cotangent(part)) is not None]
+    assert len(errors) == len(parts)
+    out = b.emit("concat", b.rows(y), *map(b.rows, errors), axis=1)
+    sizes = (prod(made) + ends[-1],)
+    whole = forward_alone(b.finish("forward", {"output": out}), (ends[-1],), sizes, {"w": weights})
     rows = np.concatenate([x.reshape(len(x), -1) for x in inputs], 1)
-
-    def run(derivative: bool) -> Array:
-        b = Builder()
-        x = b.input("x", Type((N, ends[-1])))
-        parts = [
-            prepare(b, b.reshape(_part(b, x, first, last), (N, *shape)))
-            for first, last, shape in zip(ends, ends[1:], shapes, strict=False)
-        ]
-        y = layer_kind.forward(b, layer, parts, {}, Mode("it", True, 0, lambda: b.constant(3)))
-        made: tuple[int, ...] = layer_kind.infer(layer, "it", shapes).shape
-        assert y.type.shape == (N, *made)
-        state = {}
-        if derivative:
-            state["w"] = np.arange(1.0, 1 + prod(made)).reshape(made)
-            total = b.sum(b.mul(y, b.input("w", Type(made))), range(len(y.type.shape)))
-            reverse = Reverse(b, total, Edits(), frozenset())
-            errors = [error for part in parts if (error := reverse.cotangent(part)) is not None]
-            assert len(errors) == len(parts)
-            y = b.emit("concat", *map(b.rows, errors), axis=1) if len(errors) > 1 else b.rows(errors[0])
-            made = (ends[-1],)
-        whole = forward_alone(b.finish("forward", {"output": y}), (ends[-1],), made, state)
-        return subject.open_functions(whole).forward(rows)
-
-    gradients = run(True)
-    return run(False), [
+    found = Subject(find_backend(backend), precision, "cpu").open_functions(whole).forward(rows)
+    gradients = found[:, prod(made) :]
+    return found[:, : prod(made)].reshape(-1, *made), [
         gradients[:, first:last].reshape(-1, *shape)
         for first, last, shape in zip(ends, ends[1:], shapes, strict=False)
     ]
@@ -220,3 +218,22 @@ def test_nothing_that_is_padded_wins_and_nan_is_not_passed_over(backend: str, pr
     low = -np.inf
     np.testing.assert_array_equal(made[0, 0], [[low, 0, np.nan], [0, np.nan, 0], [low, low, low]])
     np.testing.assert_array_equal(error[0, 0], [[1, 0, 2, 3], [0, 5, 0, 6], [4, 0, 0, 0], [7, 8, 0, 9]])
+
+
+def test_a_step_of_onnx_finds_the_largest_numbers_and_where_they_stand_in_one_go() -> None:
+    data = spec(
+        (conv2d("c1", 2, 2), {"kind": "max_pool2d", "kernel": 2}, {"kind": "flatten"}, linear("out", 3)),
+        shape=(1, 5, 5),
+    )
+    made = fac.compile(data, backend="onnx")
+    assert isinstance(made, OnnxArtifact)
+    for function, outputs in ((made.compiled.step, 2), (made.compiled.forward, 1)):
+        (node,) = (node for node in made.made(function).graph.node if node.op_type == "MaxPool")
+        assert len(node.output) == outputs
+
+
+def test_two_constants_of_the_same_numbers_in_other_shapes_are_two() -> None:
+    """[2, 1] on one axis and [1, 2] on the other, both of ones."""
+    graph = Graph()
+    names = {graph.constant(np.ones(shape), DOUBLE) for shape in ((2, 1), (1, 2), (2,))}
+    assert len(names) == 3
