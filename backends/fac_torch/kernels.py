@@ -451,9 +451,18 @@ def max_pool2d_index(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) ->
     return F.max_pool2d(x, kernel, stride, padding, return_indices=True)[1]
 
 
-def max_pool2d_with_index(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> tuple[Tensor, Tensor]:
+def max_pool2d_with_index(
+    x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, out: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The largest number of each window, and where it stands."""
-    found: tuple[Tensor, Tensor] = torch.ops.aten.max_pool2d_with_indices(x, kernel, stride, padding)
+    pool = torch.ops.aten.max_pool2d_with_indices
+    found: tuple[Tensor, Tensor]
+    if out is None:
+        found = pool(x, kernel, stride, padding)
+    else:
+        found = pool.out(
+            x, kernel, stride, padding, out=out, indices=torch.empty_like(out, dtype=torch.int64)
+        )
     return found
 
 
@@ -535,24 +544,66 @@ def upsample2d_input(g: Tensor, shape: Sizes, factor: Sizes, mode: str) -> Tenso
 Axes = tuple[int, ...]
 
 
+def moments(x: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
+    """Mean and variance."""
+    variance, mean = torch.var_mean(x, axes, correction=0)
+    return mean, variance
+
+
 def normalize(x: Tensor, scale: Tensor, shift: Tensor, axes: Axes, eps: float) -> Tensor:
     """X brought to mean 0 and variance 1 over the axes, times scale, plus shift."""
-    if _is_batch_norm(x, scale.shape, axes):
-        result: Tensor = torch.native_batch_norm(
-            x, scale.reshape(-1), shift.reshape(-1), None, None, True, 0.0, eps
-        )[0]
-        return result
+    return normalize_moments(x, scale, shift, axes, eps)[0]
+
+
+def normalize_moments(
+    x: Tensor, scale: Tensor, shift: Tensor, axes: Axes, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See `normalize`; and the mean and the variance, which kernels find on the way."""
+    if is_batch_norm(x.shape, scale.shape, axes):
+        return batch_norm_moments(x, scale, shift, eps)
+    kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
     if _is_layer_norm(x, scale.shape, axes):
-        return F.layer_norm(x, scale.shape, scale, shift, eps)
+        y, mean, rate = torch.native_layer_norm(x, scale.shape, scale, shift, eps)
+        return y, mean.view(kept), _variance(rate, eps).view(kept)
     variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
-    return torch.addcmul(shift, (x - mean).mul_((variance + eps).rsqrt_()), scale)
+    y = torch.addcmul(shift, (x - mean).mul_((variance + eps).rsqrt_()), scale)
+    return y, mean.view(kept), variance.view(kept)
+
+
+def batch_norm_moments(
+    x: Tensor, scale: Tensor, shift: Tensor, eps: float, out: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`normalize_moments` over all axes but that of channels, which have a number of scale and of shift each."""
+    y = (
+        torch.empty_like(x) if out is None or out.stride() != x.stride() else out
+    )  # the kernel reads no strides
+    mean, rate = (x.new_empty(len(scale)) for _ in range(2))
+    torch.ops.aten.native_batch_norm.out(
+        x,
+        scale.reshape(-1),
+        shift.reshape(-1),
+        None,
+        None,
+        True,
+        0.0,
+        eps,
+        out=y,
+        save_mean=mean,
+        save_invstd=rate,
+    )
+    return y if out is None or y is out else out.copy_(y), mean, _variance(rate, eps)
+
+
+def _variance(rate: Tensor, eps: float) -> Tensor:
+    """Of which this is 1 / sqrt(variance + eps)."""
+    return rate.pow(-2).sub_(eps).clamp_min_(0)
 
 
 def normalize_input(
     g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, axes: Axes, eps: float
 ) -> Tensor:
     """The error of x, whose moments these are: (h - mean(h) - z mean(h z)) / sqrt(variance + eps), h = g scale."""
-    if _is_batch_norm(x, scale.shape, axes):
+    if is_batch_norm(x.shape, scale.shape, axes):
         return _batch_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
     if _is_layer_norm(x, scale.shape, axes):
         return _layer_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
@@ -567,7 +618,7 @@ def normalize_scale(
 ) -> Tensor:
     """The gradient of a scale of that shape: the sum of g z."""
     scale = g.new_empty(1).expand(shape)  # nobody reads its numbers
-    if _is_batch_norm(x, scale.shape, axes):
+    if is_batch_norm(x.shape, scale.shape, axes):
         mask = [False, True, False]
         return _batch_norm_backward(g, x, mean, variance, scale, eps, mask)[1].view(shape)
     if _is_layer_norm(x, scale.shape, axes):
@@ -575,9 +626,33 @@ def normalize_scale(
     return _standard(x, mean, variance, axes, eps)[0].mul_(g).sum_to_size(shape)
 
 
-def _is_batch_norm(x: Tensor, scale: torch.Size, axes: Axes) -> bool:
-    """Whether the moments are over all axes but that of the channels, and the scale is one number for each of these."""
-    return axes == (0, *range(2, x.dim())) and scale == (x.shape[1], *(1,) * (x.dim() - 2))
+def normalize_back(
+    g: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    axes: Axes,
+    eps: float,
+    shape: tuple[int, ...],
+) -> tuple[Tensor, Tensor]:
+    """The error of x, and the gradient of the scale: `normalize_input` and `normalize_scale`."""
+    if is_batch_norm(x.shape, scale.shape, axes):
+        made = _batch_norm_backward(g, x, mean, variance, scale, eps, [True, True, False])
+    elif _is_layer_norm(x, scale.shape, axes):
+        made = _layer_norm_backward(g, x, mean, variance, scale, eps, [True, True, False])
+    else:
+        error = normalize_input(g, x, mean, variance, scale, axes, eps)
+        return error, normalize_scale(g, x, mean, variance, axes, eps, shape)
+    return made[0], made[1].view(shape)
+
+
+def is_batch_norm(x: Sequence[object], scale: Sequence[object], axes: object) -> bool:
+    """Whether the moments are over all axes but that of the channels, and the scale is one number for each of these.
+
+    Of the shapes of both.
+    """
+    return axes == (0, *range(2, len(x))) and tuple(scale) == (x[1], *(1,) * (len(x) - 2))
 
 
 def _is_layer_norm(x: Tensor, scale: torch.Size, axes: Axes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac.step.ops import OPS
+from fac_torch.kernels import is_batch_norm
 from fac_torch.statements import Statement, drop_dead
 from fac_torch.views import roots
 
@@ -21,7 +22,13 @@ class Kernel:
     """How many operands, from the first on, they have in common; the first kind may have more."""
 
 
-TOGETHER = (Kernel("max_pool2d_with_index", ("max_pool2d", "max_pool2d_index"), 1),)
+TOGETHER = (
+    Kernel("max_pool2d_with_index", ("max_pool2d", "max_pool2d_index"), 1),
+    Kernel("normalize_moments", ("normalize", "mean", "variance"), 1),
+    Kernel("normalize_back", ("normalize_input", "normalize_scale"), 4),
+    Kernel("moments", ("mean", "variance"), 1),
+)
+"""In the order in which they are looked for."""
 
 
 def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
@@ -34,7 +41,7 @@ def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
     lines = drop_dead(_pools_back(_biased(lines)), keep)
     for kernel in TOGETHER:
         lines = _merged(lines, kernel)
-    return lines
+    return [_batch_norm(line) for line in lines]
 
 
 def _merged(lines: list[Statement], kernel: Kernel) -> list[Statement]:
@@ -67,6 +74,15 @@ def _settings(line: Statement, kernel: Kernel) -> object:
     """What has to be alike beside operands."""
     names = frozenset.intersection(*(OPS[kind].attributes for kind in kernel.makes))
     return tuple((name, line.attributes[name]) for name in sorted(names))
+
+
+def _batch_norm(line: Statement) -> Statement:
+    """A normalisation for which torch has a kernel that writes where it is told."""
+    if line.kind == "normalize_moments":
+        x, scale, _ = line.operands
+        if is_batch_norm(x.type.shape, scale.type.shape, line.attributes["axes"]):
+            return replace(line, kind="batch_norm_moments")
+    return line
 
 
 def _biased(lines: list[Statement]) -> list[Statement]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import product
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from fac.passes.common import share_common
 from fac.step.builder import Builder
 from fac.step.ir import Attribute, Function, Value
 from fac.step.types import Batch, N, Shape, Type
@@ -88,6 +90,22 @@ def pooled(b: Builder, x: Value) -> dict[str, Value]:
     }
 
 
+def normalized(b: Builder, x: Value) -> dict[str, Value]:
+    """A map by the moments of the batch, forwards and back."""
+    y = convolution(b, x)
+    over: dict[str, Attribute] = {"axes": (0, 2, 3), "eps": 0.1}
+    scale, shift = (b.reshape(b.input(name, Type((MADE,))), (MADE, 1, 1)) for name in ("scale", "shift"))
+    z = b.emit("normalize", y, scale, shift, **over)
+    mean, variance = b.mean(y, (0, 2, 3)), b.variance(y, (0, 2, 3))
+    back = b.emit("normalize_input", b.mul(z, z), y, mean, variance, scale, **over)
+    return {
+        "made": b.emit("conv2d_weight", back, x, kernel=KERNEL, **WINDOW),
+        "slope": b.emit("normalize_scale", b.mul(z, z), y, mean, variance, shape=(MADE, 1, 1), **over),
+        "mean": mean,
+        "variance": variance,
+    }
+
+
 def turned_state(b: Builder, x: Value) -> dict[str, Value]:
     """State is never viewed in another order: it may be written in place."""
     w = b.input("w", Type((2, 2, 2, 2)))
@@ -96,7 +114,7 @@ def turned_state(b: Builder, x: Value) -> dict[str, Value]:
 
 
 FUNCTIONS: tuple[Callable[[Builder, Value], dict[str, Value]], ...] = (
-    flattened, low_rank, direct, copied, pooled, turned_state,
+    flattened, low_rank, direct, copied, pooled, normalized, turned_state,
 )  # fmt: skip
 EACH = pytest.mark.parametrize("write", FUNCTIONS, ids=lambda write: write.__name__)
 
@@ -199,6 +217,35 @@ def test_a_pool_is_one_call_forwards_and_one_back() -> None:
     assert len(pools[0].results) == 2
 
 
+def test_a_normalisation_is_one_call_forwards_and_one_back() -> None:
+    function = share_common(function_of(normalized))
+    lines = Run(function, drawn(function)).emitter.lines
+    calls = [line for line in lines if line.kind.startswith(("norm", "batch", "mean", "var", "moments"))]
+    assert [(line.kind, len(line.results)) for line in calls] == [
+        ("batch_norm_moments", 3),
+        ("normalize_back", 2),
+    ]
+
+
+def test_a_kernel_with_several_results_reads_none_of_them() -> None:
+    """Here the scale is made of the mean of the same numbers, which therefore has to come first."""
+    b = Builder()
+    x = b.input("x", X)
+    mean = b.reshape(b.mean(x, (0, 2, 3)), (CHANNELS, 1, 1))
+    z = b.emit("normalize", x, mean, mean, axes=(0, 2, 3), eps=0.1)
+    outputs = {"made": b.add(z, b.reshape(b.variance(x, (0, 2, 3)), (CHANNELS, 1, 1)))}
+    b.inputs.append(Value("made", X))
+    function = b.finish("step", {"loss": b.sum(x, (0, 1, 2, 3)), **outputs})
+    inputs = drawn(function)
+    done = Run(function, inputs)
+    expected = run(function, inputs, np.dtype("float64"))["made"]
+    np.testing.assert_allclose(done.state["made"], expected, rtol=1e-12, atol=1e-12)
+    assert [line.kind for line in done.emitter.lines if line.kind in ("normalize", "moments")] == [
+        "moments",
+        "normalize",
+    ]
+
+
 def test_what_torch_allocated_is_written_over_and_given_back() -> None:
     done = Run(function_of(flattened), drawn(function_of(flattened)))
     product = next(line for line in done.text.splitlines() if "torch.conv2d" in line).split()[0]
@@ -222,3 +269,40 @@ def test_vectors_know_no_order() -> None:
     emitter = Emitter(b.finish("step", {"loss": b.sum(y, (0, 1, 2, 3)), "w": y}), buffered=True)
     assert emitter.maps == frozenset()
     assert "last" not in emitter.workspace()
+
+
+SHAPE, POOLED, WINDOWS = (3, 4, 5, 7), (3, 4, 2, 3), ((2, 2), (2, 2), (0, 0))
+SCALE = torch.arange(1.0, 5.0, dtype=torch.float64).view(4, 1, 1)
+KERNELS: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...], tuple[int, ...]]] = {
+    "max_pool2d_with_index": (
+        lambda x, **out: kernels.max_pool2d_with_index(x, *WINDOWS, **out)[0], (SHAPE,), POOLED,
+    ),
+    "max_pool2d_back": (
+        lambda g, x, **out: kernels.max_pool2d_back(g, x, kernels.max_pool2d_index(x, *WINDOWS), *WINDOWS, **out),
+        (POOLED, SHAPE), SHAPE,
+    ),
+    "batch_norm_moments": (
+        lambda x, **out: kernels.batch_norm_moments(x, SCALE, SCALE, 0.1, **out)[0], (SHAPE,), SHAPE,
+    ),
+    "as_map": (
+        lambda rows, **out: kernels.as_map(rows.flatten(1), SHAPE, **out), (SHAPE,), SHAPE,
+    ),
+    "matmul_map": (
+        lambda b, **out: kernels.matmul_map(SCALE[:3, 0], b.reshape(140, 1), SHAPE, **out), ((1, 4, 5, 7),), SHAPE,
+    ),
+}  # fmt: skip
+"""Calls that stand for several ops, the shapes of their maps and of their results. Those of ops are tested as such."""
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_numbers_of_kernels_do_not_depend_on_how_maps_lie(kernel: str) -> None:
+    call, shapes, made = KERNELS[kernel]
+    rng = np.random.default_rng(0)
+    given = [torch.from_numpy(rng.standard_normal(shape)) for shape in shapes]
+    expected = call(*given).numpy()
+    orders = (torch.contiguous_format, torch.channels_last)
+    for *order, last in product(*[orders] * (len(given) + 1)):
+        maps = [x.contiguous(memory_format=o) for x, o in zip(given, order, strict=True)]
+        out = torch.full(made, torch.nan, dtype=torch.float64).contiguous(memory_format=last)
+        for found in (call(*maps), call(*maps, out=out), out):
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-13, atol=1e-13)

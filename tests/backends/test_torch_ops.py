@@ -22,6 +22,7 @@ from fac_torch import BACKEND, kernels
 from fac_torch.emit import Emitter
 from fac_torch.statements import is_buffered
 from fac_torch.templates import TEMPLATES, Line, Memory
+from fac_torch.together import TOGETHER
 from tests.step.op_cases import SAMPLES, concrete, draw, function_of, x_of
 
 DEVICES = BACKEND.devices()
@@ -128,6 +129,25 @@ def test_the_result_lives_where_the_template_says(call: Call) -> None:
             np.testing.assert_array_equal(array_of(called(call, over, name)), array_of(expected))
 
 
+OF_MAPS = [c for c in WRITTEN if 4 in map(len, (c.result.shape, *(type.shape for type in c.operands)))]
+
+
+@pytest.mark.parametrize("call", OF_MAPS, ids=lambda call: call.id)
+def test_numbers_do_not_depend_on_how_maps_lie_in_memory(call: Call) -> None:
+    """Some kernels of torch go through the memory of what they are given, whatever its strides say, and say nothing."""
+    state = {name: placed(value, "float64", "cpu") for name, value in draw(call).items()}
+    expected = array_of(called(call, state))
+    maps = [name for name, value in state.items() if np.ndim(value) == 4]
+    told = TEMPLATES[call.kind].memory.is_told and is_buffered(Value("result", call.result))
+    for last in (*([name] for name in maps), maps, []):
+        mixed = state | {name: state[name].contiguous(memory_format=torch.channels_last) for name in last}
+        np.testing.assert_allclose(array_of(called(call, mixed)), expected, rtol=1e-13, atol=1e-13)
+        for layout in ("rows", "channels last") if told else ():
+            out = LAYOUTS[layout](torch.full(concrete(call.result.shape), torch.nan, dtype=torch.float64))
+            called(call, mixed | {"out": out}, "out")
+            np.testing.assert_allclose(array_of(out), expected, rtol=1e-13, atol=1e-13)
+
+
 def test_every_view_is_one_somewhere() -> None:
     """A result that never shares memory with its operand need not keep it alive."""
     viewed = set()
@@ -147,7 +167,9 @@ def test_every_op_has_a_template() -> None:
 def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
     """What is more than ops stands for several of them; whole steps test those."""
     more = {"addmm", "uniform_bits", "copy", "clone", "sgd", "sgd_outer", "adam", "adam_outer"}
-    maps = {"permute", "as_map", "matmul_map", "max_pool2d_with_index", "max_pool2d_back"}
+    maps = {"permute", "as_map", "matmul_map", "max_pool2d_back", "batch_norm_moments"} | {
+        kernel.kind for kernel in TOGETHER
+    }
     assert set(TEMPLATES) - set(OPS) == more | maps
 
 

@@ -33,7 +33,7 @@ MAPS: dict[str, Template] = {
     "crop": kernel("crop", "before", "after", order=Order.ALIKE),
     "max_pool2d": Template(max_pool2d, order=Order.LAST),
     "max_pool2d_index": kernel("max_pool2d_index", *WINDOW, memory=Memory.FRESH, order=Order.LAST),
-    "max_pool2d_with_index": kernel("max_pool2d_with_index", *WINDOW, memory=Memory.FRESH, order=Order.LAST),
+    "max_pool2d_with_index": kernel("max_pool2d_with_index", *WINDOW, order=Order.LAST),
     "max_pool2d_back": kernel("max_pool2d_back", *WINDOW, order=Order.LAST),
     "pick": kernel("pick"),
     "avg_pool2d": kernel("avg_pool2d", *WINDOW, memory=Memory.FRESH, order=Order.ALIKE),
