@@ -127,9 +127,10 @@ class _Zeros:
             return not node.trainable or ("value", node.inputs[0]) in zero or ("error", name) in zero
         if kind == "value":
             fed = ("weight", name) not in zero and any(("value", below) not in zero for below in node.inputs)
-            others = [tensor for tensor in node.tensors if tensor is not node.weight]
-            moves = bool(others) and node.trainable and ("error", name) not in zero
-            return traits_of(node).zero and not fed and not moves and all(map(_is_zero, others))
+            own = "" if node.weight is None else node.weight.name
+            biases = any(t.trainable and t.name != own and _is_zero(t) for t in node.tensors)
+            moves = biases and ("error", name) not in zero
+            return traits_of(node).zero and not fed and not moves
         return self._no_error(name)
 
     def _no_error(self, name: str) -> bool:

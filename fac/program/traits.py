@@ -25,7 +25,8 @@ class Traits:
     """What is known of a layer. What is left out is not known, and the checks keep silent about it."""
 
     zero: bool = False
-    """Whether it makes zeros of zeros; a layer with a weight also of a weight that is zero. Other tensors are zero."""
+    """Whether it makes zeros of zeros; a layer with a weight also of a weight that is zero. Of its other tensors those
+    are zero that start so, such as a bias; the rest, such as a gain, is any number."""
     homogeneous: bool = False
     """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
     where all but the weight that it contracts with are zero."""

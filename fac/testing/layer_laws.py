@@ -49,11 +49,18 @@ class Alone:
         """The name of its weight; empty if it has none."""
         return "" if self.facts.weight is None else self.facts.weight.name
 
-    def output(self, x: Array, weights: float = 1, others: float = 1, turned: bool = True) -> Array:
-        """What it makes of x, with its weight multiplied by `weights`, and its other tensors by `others`."""
+    def output(
+        self, x: Array, weights: float = 1, others: float = 1, turned: bool = True, biases: float = 1
+    ) -> Array:
+        """What it makes of x, with its weight multiplied by `weights`, and its other tensors by `others`.
+
+        Of these, those that start at zero are multiplied by `biases` as well.
+        """
         b = Builder()
         _, y = self._built(b)
-        return evaluated(b, y, x, self._state(weights, others, turned))
+        state = self._state(weights, others, turned)
+        start = {t.name for t in self.facts.tensors if t.init == "zeros" and t.name != self.weight}
+        return evaluated(b, y, x, {n: a * biases if n in start else a for n, a in state.items()})
 
     def error(self, x: Array, g: Array) -> Array:
         """What it passes to its first input of an error g [*shape], the same for each sample, at x."""
@@ -145,8 +152,8 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
     homogeneous = not traits.homogeneous or is_homogeneous(alone.kind, alone.layer, alone.shapes)
     require(homogeneous, f"`{name}` says that it is homogeneous, and is not")
     if traits.zero:
-        made = [alone.output(0 * x, others=0)]
-        made += [alone.output(x, weights=0, others=0)] if alone.weight else []
+        made = [alone.output(0 * x, biases=0)]
+        made += [alone.output(x, weights=0, biases=0)] if alone.weight else []
         require(not any(map(np.any, made)), f"`{name}` says that it makes zeros of zeros, and does not")
     if traits.sign:
         least = alone.output(np.abs(x), turned=False).min()

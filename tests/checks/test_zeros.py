@@ -79,6 +79,36 @@ NETWORKS: dict[str, tuple[Layers, Any]] = {
 }
 
 
+def maps(*hidden: dict[str, Any]) -> Layers:
+    """A kernel of zeros on small maps, what stands behind it, and the logits."""
+    kernel = {"kind": "conv2d", "name": "c1", "out": 3, "kernel": (1, 2), **ZEROS}
+    return (
+        {"kind": "reshape", "shape": (1, 2, 3)},
+        kernel,
+        *hidden,
+        {"kind": "flatten"},
+        linear("logits", 4),
+    )
+
+
+RELU, NORM, POOL = (
+    {"kind": "relu"},
+    {"kind": "batch_norm", "name": "n1"},
+    {"kind": "max_pool2d", "kernel": (1, 2)},
+)
+NETWORKS |= {
+    "a kernel behind a relu": (maps(POOL, RELU), {"rule": "bp"}),
+    "a kernel behind a norm and a relu": (maps(NORM, RELU, POOL), {"rule": "bp"}),
+    "a kernel behind a norm and a relu, fed directly": (maps(NORM, RELU), {"rule": "dfa"}),
+    "a kernel behind a norm and a tanh": (maps(NORM, {"kind": "tanh"}), {"rule": "dfa"}),
+    "a kernel behind a frozen norm": (maps(NORM | {"trainable": False}, RELU), {"rule": "bp"}),
+    "behind a layer norm and a relu": (
+        (linear("fc1", **ZEROS), {"kind": "layer_norm"}, RELU, linear("logits", 4)),
+        {"rule": "fa"},
+    ),
+}
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_reported_is_what_training_leaves_at_zero(name: str) -> None:
     layers, feedback = NETWORKS[name]
