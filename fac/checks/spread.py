@@ -19,7 +19,7 @@ from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program, Route
 from fac.program.reading import factors, ways
-from fac.program.tensors import SvdFactor, Tensor
+from fac.program.tensors import Role, SvdFactor, Tensor
 from fac.program.traits import Curve
 
 INPUT_SQUARE = 1.0
@@ -146,7 +146,8 @@ class Spread:
         for node in self.program.nodes:
             # What is read twice counts twice in the sum, four times in its square.
             read = [squares[name] * times**2 for name, times in Counter(node.inputs).items()]
-            curve, linear = curve_of(node.layer), traits_of(node).value is not None
+            curve, traits = curve_of(node.layer), traits_of(node)
+            linear = traits.value is not None or traits.unit is not None
             even[node.name] = self.drawn[node.name] is not None or (
                 (linear or (curve is not None and curve.odd)) and all(even[name] for name in node.inputs)
             )
@@ -158,8 +159,10 @@ class Spread:
         if gain is not None:
             return min(gain * read, HUGE)
         if curve is None:
-            factor = traits_of(node).value
-            return read if factor is None else read * factor
+            traits = traits_of(node)
+            if traits.unit is not None and not _by_averages(node):
+                return read / (read + traits.unit)
+            return read if traits.value is None else read * traits.value
         if curve.homogeneous:
             half, whole = _sides(curve)
             return read * (half if even else whole)
@@ -169,8 +172,11 @@ class Spread:
         """What a layer without weights does to an error that it passes to one of its inputs."""
         curve, below = curve_of(node.layer), node.inputs[0]
         if curve is None:
-            factor = traits_of(node).error
-            return exactly(factor) if factor else None
+            traits = traits_of(node)
+            if traits.unit is not None and not _by_averages(node):
+                # The variance is smaller than the mean square, by how much is for the samples to say.
+                return Range(-log(self.squares[below] + traits.unit), inf)
+            return exactly(traits.error) if traits.error else None
         if curve.homogeneous:
             half, whole = _sides(curve)
             return Range(log(half), log(half if self.even[below] else whole)) if half else None
@@ -182,6 +188,11 @@ def _drawn(node: Node) -> float | None:
     if node.weight is None or not traits_of(node).homogeneous:
         return None
     return min(wide(prod(node.weight.shape[1:])) * (variance(node.weight) or 0.0), HUGE)
+
+
+def _by_averages(node: Node) -> bool:
+    """Whether a layer acts as in evaluation, by statistics that say nothing of what it reads."""
+    return not node.trainable and any(tensor.role is Role.STATISTIC for tensor in node.tensors)
 
 
 def _sides(curve: Curve) -> tuple[float, float]:

@@ -94,4 +94,9 @@ def _average(b: Builder, before: Value, now: Value, share: Value) -> Value:
     return b.add(b.mul(before, b.sub(1.0, share)), b.mul(now, share))
 
 
-BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=lambda *_: Traits(zero=True))
+def traits(layer: BatchNorm, facts: Facts | None) -> Traits:
+    """Zeros, which have no variance, stay zeros where there is no bias."""
+    return Traits(zero=True, unit=layer.eps)
+
+
+BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=traits)

@@ -155,9 +155,9 @@ def _normalized(b: Builder, x: Value, scale: tuple[Value, Value], axes: Sequence
     return y
 
 
-def traits(layer: object, facts: Facts | None) -> Traits:
+def traits(layer: LayerNorm | GroupNorm | RmsNorm, facts: Facts | None) -> Traits:
     """Zeros, which have no variance, stay zeros where there is no bias."""
-    return Traits(zero=True)
+    return Traits(zero=True, unit=layer.eps)
 
 
 LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=traits)

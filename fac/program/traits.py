@@ -42,6 +42,10 @@ class Traits:
     error: float | None = None
     """The squared norm of the error that it passes to one of its inputs, as a multiple of that of its own."""
 
+    unit: float | None = None
+    """Of a normalisation: what it adds to the variance, or the mean square, by whose root it divides what it reads. So
+    it starts with numbers of mean square 1, whatever it reads."""
+
 
 UNKNOWN = Traits()
 

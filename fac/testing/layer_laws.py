@@ -62,6 +62,15 @@ class Alone:
         start = {t.name for t in self.facts.tensors if t.init == "zeros" and t.name != self.weight}
         return evaluated(b, y, x, {n: a * biases if n in start else a for n, a in state.items()})
 
+    def started(self) -> Alone:
+        """The layer with the gains and biases with which it starts."""
+        found = Alone(self.kind, self.layer, self.shapes)
+        start = {"ones": 1.0, "zeros": 0.0}
+        for tensor in self.facts.tensors:
+            if isinstance(tensor.init, str) and tensor.init in start:
+                found.state[tensor.name] = np.full(tensor.shape, start[tensor.init])
+        return found
+
     def error(self, x: Array, g: Array) -> Array:
         """What it passes to its first input of an error g [*shape], the same for each sample, at x."""
         b = Builder()
@@ -175,6 +184,11 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
         fits = weight.shape[1] == channels.shape[-1]
         # Of a map: at each place W times its channels.
         require(fits and near(made_of, channels @ weight.T), f"`{name}` says that it is W x + b, and is not")
+    if traits.unit is not None:
+        square = float(np.mean(alone.started().output(1e3 * x) ** 2))
+        require(
+            abs(square - 1) <= 1e-3, f"`{name}` says that it normalises, and its mean square is {square:.3g}"
+        )
     if traits.value is not None:
         require(
             near(alone.output(-x), -alone.output(x)) and near(alone.output(3 * x), 3 * alone.output(x)),

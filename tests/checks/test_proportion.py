@@ -82,7 +82,19 @@ def residual(blocks: int, width: int = WIDTH) -> Layers:
     return (*layers, linear("logits", 10))
 
 
+def kernels(*behind: dict[str, Any], depth: int = 2) -> Layers:
+    """Convolutions without padding, so that every error goes to all that a kernel reads."""
+    layers: list[dict[str, Any]] = [{"kind": "reshape", "shape": (4, 4, 4)}]
+    for i in range(1, depth + 1):
+        layers += [{"kind": "conv2d", "name": f"c{i}", "out": 48, "kernel": 2}, *behind, {"kind": "relu"}]
+    return (*layers, {"kind": "flatten"}, linear("logits", 10))
+
+
 EXACT: dict[str, tuple[Layers, Any]] = {
+    "kernels": (kernels(), {"rule": "bp"}),
+    "kernels, fa": (kernels(), {"rule": "fa", "scale": 0.5}),
+    "kernels, dfa": (kernels(), {"rule": "dfa"}),
+    "kernels, ldfa": (kernels(), {"rule": "ldfa", "rank": 9, "learn": "fixed"}),
     "relu": (net(), {"rule": "bp"}),
     "linear": (net(None), {"rule": "bp"}),
     "tanh": (net("tanh"), {"rule": "bp"}),
@@ -137,6 +149,26 @@ def test_the_estimate_is_what_networks_show(name: str) -> None:
         assert expected is not None
         assert expected.low == expected.high
         assert exp(expected.low / 2) == pytest.approx(size, rel=TOLERANCE), layer
+
+
+@pytest.mark.parametrize("norm", ["batch_norm", "layer_norm", "rms_norm"])
+@pytest.mark.parametrize("std", [1e-3, 30.0])
+def test_what_is_normalised_is_bounded_from_below(norm: str, std: float) -> None:
+    """By the mean square of what is read, which is never below its variance: small weights make large errors."""
+    axes = {} if norm == "batch_norm" else {"axes": (0, 1, 2)}
+    layers = kernels({"kind": norm} | axes)
+    layers = (layers[0], layers[1] | {"init": {"kind": "normal", "std": std}}, *layers[2:])
+    spread = Spread(lower(spec(layers, {"rule": "bp"})))
+    sizes = measured(spec(layers, {"rule": "bp"}))
+    for layer, size in sizes.items():
+        expected = spread.errors[layer]
+        assert expected is not None
+        assert size / 2 <= exp(expected.low / 2) <= size * (1 + TOLERANCE)
+    assert (sizes["c1"] > 100, sizes["c1"] < 0.1) == (std < 1, std > 1)
+    # A frozen one acts by its averages, which say nothing of what it reads.
+    still = tuple(layer | ({"trainable": False} if layer["kind"] == norm else {}) for layer in layers)
+    foretold = Spread(lower(spec(still, {"rule": "bp"}))).errors["c1"]
+    assert (foretold is None) == (norm == "batch_norm")
 
 
 @pytest.mark.parametrize("learn", ["oja_kp", "normative", "local"])

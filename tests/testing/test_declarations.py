@@ -125,6 +125,11 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         None,
         "says that it is homogeneous, and is not",
     ),
+    "sigmoid normalises": (
+        lambda: lying(SIGMOID, unit=0.0),
+        None,
+        "that it normalises, and its mean square is",
+    ),
     "sigmoid keeps zeros": (lambda: lying(SIGMOID, zero=True), None, "zeros of zeros, and does not"),
     "gelu keeps signs": (lambda: lying(negated(GELU), sign=True), None, "not negative so, and makes"),
     "relu is affine": (lambda: lying(RELU, affine=True), None, "is W x \\+ b, and is not"),
