@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -95,8 +96,9 @@ def _average(b: Builder, before: Value, now: Value, share: Value) -> Value:
 
 
 def traits(layer: BatchNorm, facts: Facts | None) -> Traits:
-    """Zeros, which have no variance, stay zeros where there is no bias."""
-    return Traits(zero=True, unit=layer.eps)
+    """Means over the places of a channel, of all samples."""
+    centred = None if facts is None else prod(facts.shape[1:])
+    return Traits(zero=True, unit=layer.eps, centred=centred, channels=True)
 
 
 BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=traits)

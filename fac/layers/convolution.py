@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fac.layers.bias import unused
 from fac.layers.inputs import Size, channels
 from fac.layers.windows import Padding, Window, places, window
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
@@ -102,4 +103,4 @@ def traits(layer: Conv2d, facts: Facts | None) -> Traits:
     return Traits(zero=True, homogeneous=True, affine=plain)
 
 
-CONV2D = LayerKind("conv2d", Conv2d, infer, forward, traits=traits)
+CONV2D = LayerKind("conv2d", Conv2d, infer, forward, traits=traits, unused=unused)

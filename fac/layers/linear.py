@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fac.layers.bias import unused
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
@@ -52,4 +53,4 @@ def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mo
 
 
 TRAITS = Traits(zero=True, homogeneous=True, affine=True)
-LINEAR = LayerKind("linear", Linear, infer, forward, traits=lambda *_: TRAITS)
+LINEAR = LayerKind("linear", Linear, infer, forward, traits=lambda *_: TRAITS, unused=unused)

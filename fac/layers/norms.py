@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 from pydantic import Field
@@ -155,12 +156,24 @@ def _normalized(b: Builder, x: Value, scale: tuple[Value, Value], axes: Sequence
     return y
 
 
-def traits(layer: LayerNorm | GroupNorm | RmsNorm, facts: Facts | None) -> Traits:
-    """Zeros, which have no variance, stay zeros where there is no bias."""
+def along_axes(layer: LayerNorm, facts: Facts | None) -> Traits:
+    """Means over the axes."""
+    shared = () if facts is None else [facts.shape[axis] for axis in axes_of(layer, "", facts.shape)]
+    return Traits(zero=True, unit=layer.eps, centred=prod(shared) if shared else None)
+
+
+def in_groups(layer: GroupNorm, facts: Facts | None) -> Traits:
+    """Means over the groups."""
+    centred = None if facts is None else prod(facts.shape) // layer.groups
+    return Traits(zero=True, unit=layer.eps, centred=centred)
+
+
+def by_size(layer: RmsNorm, facts: Facts | None) -> Traits:
+    """No means."""
     return Traits(zero=True, unit=layer.eps)
 
 
-LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=traits)
-RMS_NORM = LayerKind("rms_norm", RmsNorm, infer_layer, rms_norm, traits=traits)
-GROUP_NORM = LayerKind("group_norm", GroupNorm, infer_group, group_norm, traits=traits)
+LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=along_axes)
+RMS_NORM = LayerKind("rms_norm", RmsNorm, infer_layer, rms_norm, traits=by_size)
+GROUP_NORM = LayerKind("group_norm", GroupNorm, infer_group, group_norm, traits=in_groups)
 NORMS = (BATCH_NORM, LAYER_NORM, GROUP_NORM, RMS_NORM)

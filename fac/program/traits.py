@@ -41,7 +41,10 @@ class Traits:
     summed over its inputs."""
     error: float | None = None
     """The squared norm of the error that it passes to one of its inputs, as a multiple of that of its own."""
-
+    centred: int | None = None
+    """Of a layer that subtracts means of what it reads: over how many numbers of a sample each of them is."""
+    channels: bool = False
+    """Whether each of these means is that of one channel, the first axis of a sample, over all samples of a batch."""
     unit: float | None = None
     """Of a normalisation: what it adds to the variance, or the mean square, by whose root it divides what it reads. So
     it starts with numbers of mean square 1, whatever it reads."""

@@ -26,6 +26,8 @@ MANY = 4000
 """Samples over which a mean square is taken."""
 SAMPLED = 0.1
 """Relative, by how much such a mean may differ from what is expected: five deviations where half is dropped."""
+FELT = 1e-9
+"""Absolute: what is more than rounding."""
 SLOPES = 1e-6
 """Absolute: derivatives by differences of the fourth order."""
 
@@ -189,6 +191,8 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
         require(
             abs(square - 1) <= 1e-3, f"`{name}` says that it normalises, and its mean square is {square:.3g}"
         )
+    if traits.centred is not None:
+        _centred(name, traits, alone)
     if traits.value is not None:
         require(
             near(alone.output(-x), -alone.output(x)) and near(alone.output(3 * x), 3 * alone.output(x)),
@@ -202,6 +206,31 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
         g = alone.rng.standard_normal(facts.shape)
         found = np.sum(alone.error(many, g) ** 2) / (MANY * np.sum(g**2))
         _measured(name, "error", traits.error, float(found))
+
+
+def _centred(name: str, traits: Traits, alone: Alone) -> None:
+    """What shares a mean: a number that is moved moves all that are normalised with it, and no others."""
+    x = alone.x.copy()
+    before = alone.output(x)
+    x.flat[0] += 1
+    moved = np.abs(alone.output(x) - before) > FELT
+    assert traits.centred is not None
+    said = traits.centred * (SAMPLES if traits.channels else 1)
+    require(
+        moved.sum() == (0 if said == 1 else said),
+        f"`{name}` says that {said} numbers share a mean, and one moves {moved.sum()}",
+    )
+    everywhere = near(alone.output(alone.x + 3), before)
+    require(
+        everywhere, f"`{name}` says that it subtracts a mean, and 3 more in each number changes what it makes"
+    )
+    if traits.channels:
+        others = [*range(1, alone.x.ndim - 1)]
+        shift = np.expand_dims(alone.rng.standard_normal(alone.x.shape[1]), others)
+        require(
+            near(alone.output(alone.x + shift), before) and not moved[:, 1:].any(),
+            f"`{name}` says that its means are of channels, and they are not",
+        )
 
 
 def _measured(name: str, word: str, said: float, found: float) -> None:

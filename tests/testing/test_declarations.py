@@ -16,6 +16,7 @@ from fac.feedback.low_rank import LOW_RANK, LowRank
 from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
+from fac.layers.norms import LAYER_NORM, RMS_NORM
 from fac.losses.mse import MSE
 from fac.plugins import kinds
 from fac.program.kinds import BlockKind, Descent, Kind, LayerKind, Learned
@@ -54,6 +55,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.2},
 }
 SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "batch_norm": ((2, 3, 2),),
+    "group_norm": ((4, 3),),
     "flatten": ((2, 3),),
     "reshape": ((2, 3),),
     "add": ((6,), (6,)),
@@ -132,6 +135,17 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
     ),
     "sigmoid keeps zeros": (lambda: lying(SIGMOID, zero=True), None, "zeros of zeros, and does not"),
     "gelu keeps signs": (lambda: lying(negated(GELU), sign=True), None, "not negative so, and makes"),
+    "a layer norm has pairs": (
+        lambda: lying(LAYER_NORM, centred=2),
+        None,
+        "2 numbers share a mean, and one moves 6",
+    ),
+    "a layer norm has samples": (
+        lambda: lying(LAYER_NORM, centred=6, channels=True),
+        None,
+        "42 numbers share a mean",
+    ),
+    "an RMS norm subtracts": (lambda: lying(RMS_NORM, centred=6), None, "subtracts a mean, and 3 more"),
     "relu is affine": (lambda: lying(RELU, affine=True), None, "is W x \\+ b, and is not"),
     "relu is linear": (lambda: lying(RELU, value=0.5), None, "is linear, and is not"),
     "dropout keeps squares": (

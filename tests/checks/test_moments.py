@@ -1,0 +1,85 @@
+"""FAC329, and FAC314 of a bias in front of a normalisation, against what steps do."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fac
+from fac.pipeline import compiled, find_backend
+from fac.program.lower import lower
+from fac.spec.model import ModelSpec
+from fac.testing.case import Subject
+from fac.testing.nets import Data, Layers, batches, linear, spec
+from tests.checks.specs import found
+
+FLAT: Data = {"kind": "flatten"}
+NORMS: dict[str, tuple[Data, tuple[int, ...], int, bool]] = {
+    "samples": ({"kind": "batch_norm"}, (4,), 2, False),
+    "one sample": ({"kind": "batch_norm"}, (4,), 1, True),
+    "one sample, one place": ({"kind": "batch_norm"}, (4, 1, 1), 1, True),
+    "one sample, two places": ({"kind": "batch_norm"}, (4, 1, 2), 1, False),
+    "one sample, frozen": ({"kind": "batch_norm", "trainable": False}, (4,), 1, False),
+    "groups": ({"kind": "group_norm", "groups": 2}, (4,), 1, False),
+    "groups of one": ({"kind": "group_norm", "groups": 4}, (4,), 8, True),
+    "groups of one with places": ({"kind": "group_norm", "groups": 4}, (4, 3), 1, False),
+    "an axis": ({"kind": "layer_norm"}, (4,), 1, False),
+    "an axis of one": ({"kind": "layer_norm", "axes": 1}, (4, 1), 8, True),
+    "mean squares of one": ({"kind": "rms_norm", "axes": 1}, (4, 1), 8, False),
+}
+"""A norm, the shape of what it reads, the batch, and whether nothing is left."""
+
+
+def below(norm: Data, shape: tuple[int, ...]) -> Layers:
+    """A layer that learns only by what the norm lets past."""
+    return (
+        linear("fc1", prod(shape)),
+        {"kind": "reshape", "shape": shape},
+        {**norm, "name": "n1"},
+        FLAT,
+        linear("out", 3),
+    )
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_where_nothing_is_left_nothing_below_learns(name: str) -> None:
+    norm, shape, size, nothing = NORMS[name]
+    layers = below(norm, shape)
+    places = [("FAC329", "train.batch" if norm["kind"] == "batch_norm" else "layers[2].name")]
+    assert found(layers, train={"batch": size}) == (places if nothing else [])
+    # A spec with an error is taken by no command: its step is built past the checks.
+    program = lower(ModelSpec.model_validate(spec(layers, train={"batch": size})))
+    session = Subject(find_backend("reference"), "float64", "cpu").open_functions(compiled(program))
+    before = session.state()["fc1.weight"]
+    for x, y in batches(size, size):
+        session.step(x, y)
+    assert np.allclose(session.state()["fc1.weight"], before, rtol=0, atol=1e-14) == nothing
+
+
+BIASED: dict[str, tuple[Layers, bool]] = {
+    "batch norm": (({"kind": "batch_norm"},), True),
+    "frozen": (({"kind": "batch_norm", "trainable": False},), False),
+    "relu first": (({"kind": "relu"}, {"kind": "batch_norm"}), False),
+    "layer norm": (({"kind": "layer_norm"},), False),
+    "two readers": (({"kind": "batch_norm", "name": "n1"}, {"kind": "add", "from": ("n1", "fc1")}), False),
+    "nothing": (({"kind": "tanh"},), False),
+}
+
+
+@pytest.mark.parametrize("name", BIASED)
+def test_a_bias_that_is_subtracted_has_no_effect(name: str) -> None:
+    """It is told of where it is written out, and then changes no loss and is never moved."""
+    behind, idle = BIASED[name]
+    layers: Any = (linear("fc1", 4, bias=True), *behind, {"kind": "tanh"}, linear("out", 3))
+    assert found(layers) == ([("FAC314", "layers[0].bias")] if idle else [])
+    session = fac.compile(spec(layers), "reference", "float64").open()
+    x, y = batches(6)[0]
+    moved = session.state() | {"fc1.bias": np.linspace(-1, 2, 4)}
+    loss = session.probe(x, y)["loss"]
+    session.load_state(moved)
+    assert (abs(session.probe(x, y)["loss"] - loss) <= 1e-12) == idle
+    session.step(x, y)
+    assert np.allclose(session.state()["fc1.bias"], moved["fc1.bias"], rtol=0, atol=1e-12) == idle
