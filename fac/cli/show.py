@@ -81,7 +81,7 @@ def show(
         raise click.UsageError("--expand and --after print one text each: leave out other options")
     program = pipeline.lowered(spec, overrides)
     if expand:
-        pass_on(long_form.expanded(program))
+        pass_on(long_form.expanded(program, blocks=not every))
         return
     if after is not None:
         echo(render.step_after(program, after), nl=False)

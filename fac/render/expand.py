@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from fac.diagnostics import Path
+from fac.program.lower import lower
 from fac.program.program import INPUT, Program, Route, Subspace
 from fac.program.site import site_of
+from fac.render.blocks import Tree, globs
 from fac.render.yaml import dump
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
+from fac.spec.model import ModelSpec
 
 DISCRIMINATORS = ("kind", "rule", "source")
 """Fields that say which member of a union a mapping is. They are never left out."""
@@ -23,12 +30,12 @@ LEADING = (*DISCRIMINATORS, "name", "through", "to", "of", "from_")
 Written = Callable[[Model, str, FieldInfo], bool]
 
 
-def expanded(program: Program) -> str:
+def expanded(program: Program, blocks: bool = False) -> str:
     """YAML that lowers to the same program, with `feedback` as subspaces and routes. See `expanded_data`."""
-    return dump(expanded_data(program))
+    return dump(expanded_data(program, blocks))
 
 
-def expanded_data(program: Program) -> dict[str, Any]:
+def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
     """The long form as plain data.
 
     Globs and short-hands become one route per layer, layers that a short-hand freezes say `trainable: false`,
@@ -37,12 +44,43 @@ def expanded_data(program: Program) -> dict[str, Any]:
 
     Args:
         program: without findings of the severity `error`.
+        blocks: leave blocks as they are, and the routes to one layer of all copies one route, where that means the
+            same: a short-hand may freeze a layer in some copies only.
     """
+    if blocks and program.blocks:
+        layers = _plain(program.spec.layers, _as_written)
+        for node in program.nodes:
+            if node.tensors and not node.trainable:
+                layers = _frozen(layers, node.origin[1:])
+        data = _ordered(program, layers, _feedback(program, Tree(program).copies))
+        if _meaning(lower(ModelSpec.model_validate(data))) == _meaning(program):
+            return data
+    return _ordered(program, tuple(_layers(program)), _feedback(program))
+
+
+def _ordered(program: Program, layers: tuple[Any, ...], feedback: dict[str, Any]) -> dict[str, Any]:
     data = _plain(program.spec, _as_written)
-    data["layers"] = tuple(_layers(program))
-    data["feedback"] = _feedback(program)
+    data["layers"] = _plain(layers, _as_written)
+    data["feedback"] = feedback
     first = [key for key in ("fac", "name", "input", "layers", "loss", "feedback") if key in data]
     return {key: data[key] for key in (*first, *(key for key in data if key not in first))}
+
+
+def _frozen(value: Any, path: Path) -> Any:
+    """Plain data of layers in which the one at a path does not learn."""
+    if not path:
+        return value | {"trainable": False}
+    first, rest = path[0], path[1:]
+    if isinstance(value, Mapping):
+        return {key: _frozen(item, rest) if key == first else item for key, item in value.items()}
+    return tuple(_frozen(item, rest) if place == first else item for place, item in enumerate(value))
+
+
+def _meaning(program: Program) -> object:
+    """All that a program says, wherever it is written."""
+    nodes = [(node.name, node.inputs, node.trainable, node.tensors) for node in program.nodes]
+    routes = sorted((replace(route, origin=()) for route in program.routes), key=attrgetter("node"))
+    return nodes, routes, [replace(subspace, origin=()) for subspace in program.subspaces]
 
 
 def _layers(program: Program) -> Iterator[dict[str, Any]]:
@@ -61,10 +99,23 @@ def _layers(program: Program) -> Iterator[dict[str, Any]]:
         yield _plain(node.layer.model_copy(update=facts), _as_written)
 
 
-def _feedback(program: Program) -> dict[str, Any]:
+def _feedback(program: Program, copies: Mapping[str, int] = MappingProxyType({})) -> dict[str, Any]:
     subspaces = tuple(_plain(_subspace(s), _explicit) for s in program.subspaces)
-    routes = tuple(_plain(_route(program, route), _explicit) for route in program.routes)
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for number, route in enumerate(program.routes):
+        found = _plain(_route(program, route), _explicit)
+        alike.setdefault(repr({**found, _end(found): ""}) if copies else str(number), []).append(found)
+    routes = tuple(
+        {**same[0], _end(same[0]): name}
+        for same in alike.values()
+        for name in globs(copies, (found[_end(found)] for found in same))
+    )
     return ({"subspaces": subspaces} if subspaces else {}) | {"routes": routes}
+
+
+def _end(route: Mapping[str, Any]) -> str:
+    """The key that says at which layer a route stands."""
+    return "through" if "through" in route else "to"
 
 
 def _subspace(subspace: Subspace) -> SubspaceSpec:

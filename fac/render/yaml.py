@@ -24,12 +24,25 @@ def _block(data: Mapping[str, object], indent: str) -> Iterator[str]:
     for key, value in data.items():
         if _is_list_of_mappings(value):
             yield f"{indent}{_text(key)}:"
-            yield from (f"{indent}  - {_flow(item)}" for item in value)
-        elif isinstance(value, Mapping) and any(map(_is_list_of_mappings, value.values())):
+            for item in value:
+                yield from _item(item, f"{indent}  ")
+        elif _is_block(value):
             yield f"{indent}{_text(key)}:"
             yield from _block(value, f"{indent}  ")
         else:
             yield f"{indent}{_text(key)}: {_flow(value)}"
+
+
+def _item(item: object, indent: str) -> Iterator[str]:
+    if not _is_block(item):
+        yield f"{indent}- {_flow(item)}"
+        return
+    for number, line in enumerate(_block(item, f"{indent}  ")):
+        yield line if number else f"{indent}- {line.lstrip()}"
+
+
+def _is_block(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, Mapping) and any(map(_is_list_of_mappings, value.values()))
 
 
 def _is_list_of_mappings(value: object) -> TypeGuard[Sequence[object]]:

@@ -15,6 +15,7 @@ from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render import show
 from fac.render.blocks import Tree
+from fac.render.expand import expanded
 from fac.render.lineage import Lineage
 from fac.spec.model import ModelSpec
 from fac.testing.nets import RELU, Layers, linear, spec
@@ -212,3 +213,27 @@ def test_all_and_json_leave_nothing_out(tmp_path: Path) -> None:
         "inputs": ["relu_1"],
         "output": "deep.2.relu_1",
     }
+
+
+def test_the_long_form_leaves_blocks_and_has_one_route_for_all_copies() -> None:
+    text = expanded(made(deep(8, RESIDUAL, RELU), {"rule": "dfa"}), blocks=True)
+    _, _, routes = text.partition("feedback:\n")
+    matrix = "from: loss, matrix: {kind: random, init: launay, learn: {rule: fixed}}"
+    assert routes.splitlines()[:4] == [
+        "  routes:",
+        f"    - {{to: stem, {matrix}}}",
+        f"    - {{to: deep.*.r.fc1, {matrix}}}",
+        f"    - {{to: deep.*.r.fc2, {matrix}}}",
+    ]
+    assert "  - kind: repeat\n    name: deep\n    times: 8\n    body:\n      - kind: residual\n" in text
+    frozen = expanded(made(deep(8, RESIDUAL, RELU), {"rule": "shallow"}), blocks=True)
+    assert frozen.count("trainable: false") == 3
+
+
+def test_the_long_form_writes_blocks_out_where_a_short_hand_freezes_some_copies() -> None:
+    program = made(
+        deep(3, *PLAIN), ({"rule": "shallow", "nodes": "deep.1.*"}, {"rule": "fa", "nodes": "logits"})
+    )
+    text = expanded(program, blocks=True)
+    assert text == expanded(program)
+    assert "{kind: linear, name: deep.1.fc1, out: 6, trainable: false}" in text
