@@ -63,7 +63,7 @@ def transport(program: Program) -> Transport:
         owner = routing.owner.get(op)
         if owner is not None:
             feedback.add(id(owner))
-        elif (node := program.by_name[op.origin.node]).weighted or _connects(op, read, _units(program, node)):
+        elif (node := program.by_name[op.origin.node]).weighted or _connects(op, read, _units(node)):
             exact.add(node.name)
     owners: tuple[Route | Subspace, ...] = (*program.routes, *program.subspaces)
     return Transport(
@@ -94,6 +94,6 @@ def _connects(op: Op, weights: set[Value], units: int) -> bool:
     return matrix and prod(d.times if isinstance(d, Batch) else d for d in op.result.type.shape) > units
 
 
-def _units(program: Program, node: Node) -> int:
+def _units(node: Node) -> int:
     """How many numbers per sample a layer makes, or reads from one other: the larger of the two."""
-    return max(prod(shape) for shape in (node.shape or (), *program.shapes_read(node)))
+    return max(prod(shape) for shape in (node.shape or (), *node.reads))

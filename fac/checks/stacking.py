@@ -156,7 +156,7 @@ def dropout_on_output(program: Program) -> Iterator[Diagnostic]:
     layers, last = _behind_weights(program)
     for node in layers:
         # What is random and homogeneous multiplies by random numbers.
-        hides = traits_of(node).homogeneous and draws(node, program.shapes_read(node))
+        hides = traits_of(node).homogeneous and draws(node, node.reads)
         if hides and last is not None:
             yield DROPOUT_ON_OUTPUT.at(
                 head(node),

@@ -213,13 +213,6 @@ class Program:
         """The nodes that feedback can go through."""
         return tuple(node for node in self.nodes if node.weighted)
 
-    def shapes_read(self, node: Node) -> tuple[Shape, ...]:
-        """The shapes that a layer is given; [] where one is not known."""
-        return tuple(
-            self.spec.input.shape if name == INPUT else (self.by_name[name].shape or ())
-            for name in node.inputs
-        )
-
     @cached_property
     def weighted_names(self) -> Names:
         """Their names, for globs."""

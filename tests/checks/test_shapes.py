@@ -1,4 +1,4 @@
-"""What `fac check` says of layers that cannot read what they are given: the exact words, place and remedy."""
+"""Layers that cannot read what they are given, in exact words, with place and remedy; what is seen through others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fac
-from fac.testing.nets import linear, spec
+from fac.testing.nets import RELU, Data, conv2d, linear, spec
 
 MAP = {"kind": "reshape", "name": "map", "shape": (2, 3, 5)}
 CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -135,3 +135,25 @@ def test_what_a_layer_cannot_read_is_said(case: str) -> None:
     (found,) = (one for one in findings if one.rule.code == "FAC203")
     assert (found.message, found.help) == (message, help)
     assert found.path == ("layers", 1, field)
+
+
+POOL = {"kind": "max_pool2d", "kernel": 2}
+SEEN: dict[str, tuple[tuple[Data, ...], str, str]] = {
+    "what is never negative": (
+        (conv2d("c1", 4, 3), RELU, POOL, {"kind": "reshape", "shape": (4, -1)}, RELU),
+        "FAC215",
+        "`relu_2` changes nothing: the output of `relu_1` is never negative",
+    ),
+    "weights that stay zero": (
+        (conv2d("c1", 4, 3, init="zeros"), RELU, POOL, {"kind": "upsample", "scale_factor": 2}),
+        "FAC216",
+        "the weights of `c1` are zero and stay so: no error gets back through units that are all zero",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEEN)
+def test_checks_see_through_pools_and_shapes(case: str) -> None:
+    layers, code, message = SEEN[case]
+    found = fac.check(spec((*layers, {"kind": "flatten"}, linear("out", 3)), shape=(2, 9, 9)))
+    assert [(one.rule.code, one.message) for one in found] == [(code, message)]

@@ -62,7 +62,7 @@ def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:
 
 def _matters(network: Network, node: Node) -> bool:
     """Whether anything depends on the name of a layer: its state, its masks, or someone who wrote it."""
-    return bool(node.layer.name or node.tensors or draws(node, network.program.shapes_read(node)))
+    return bool(node.layer.name or node.tensors or draws(node, node.reads))
 
 
 def _changes(
@@ -82,8 +82,8 @@ def _changes(
     yield from own
     # What follows from another layer's shape is of interest where there are parameters, on either side.
     parametric = before.parametric or after.parametric
-    if parametric and one.program.shapes_read(before) != other.program.shapes_read(after):
-        yield Change("input", _flat(one.program.shapes_read(before)), _flat(other.program.shapes_read(after)))
+    if parametric and before.reads != after.reads:
+        yield Change("input", _flat(before.reads), _flat(after.reads))
     if before.shape != after.shape and (own or parametric) and not _says(own, before, after):
         yield Change("output", before.shape, after.shape)
     if before.parameters != after.parameters:
