@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import by_origin, head, short_hand, target, wired, written
+from fac.checks.places import by_origin, has_weights, head, short_hand, target, wired, written
 from fac.diagnostics import Diagnostic, Edit, Fix, Rule, Severity
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
@@ -126,16 +126,24 @@ def dead(flow: Flow, route: Route) -> str:
     if not route.through:
         if route.site is None or route.site in flow.needed:
             return ""
-        return f"to the output of `{route.site}`: no layer there or below learns"
+        return f"to the output of `{route.site}`: {_why(flow, route.site)}"
     node = flow.program.by_name.get(route.node)
-    if node is None or any(name in flow.needed and name not in flow.cut for name in node.inputs):
+    if node is None or not has_weights(node):
+        return ""
+    if any(name in flow.needed and name not in flow.cut for name in node.inputs):
         return ""
     below = node.inputs[0]
     if below in flow.needed:
         return f"from `{node.name}` to `{below}`: a `to` route cuts it there"
     if below == INPUT:
         return f"from `{node.name}` to the input: nothing there learns"
-    return f"from `{node.name}` to `{below}`: no layer there or below learns"
+    return f"from `{node.name}` to `{below}`: {_why(flow, below)}"
+
+
+def _why(flow: Flow, name: str) -> str:
+    if name in flow.program.needed:
+        return "`to` routes bring other errors to the layers there and below"
+    return "no layer there or below learns"
 
 
 def error_cycle(program: Program) -> Iterator[Diagnostic]:

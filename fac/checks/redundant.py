@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from fac.checks.places import short_hand, target, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.program.flow import thawed
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.spec.feedback import ShortHand
@@ -93,7 +92,7 @@ def rule_without_routes(program: Program) -> Iterator[Diagnostic]:
         if not kind.changes or base in routed:
             continue
         # Where frozen layers are the reason, the rule says what holds once they learn.
-        meant = kind.expand(section, thawed(program))
+        meant = kind.expand(section, program.thawed)
         if meant.routes or meant.frozen:
             continue
         yield RULE_WITHOUT_ROUTES.at(

@@ -15,7 +15,6 @@ from fac.feedback.normative import Normative
 from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
 from fac.feedback.random import unused as unused_mask
-from fac.program.flow import needed, thawed
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
 from fac.program.program import LOSS, Node, Program
@@ -90,8 +89,7 @@ class Shallow(ShortHand):
 
 def _layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
     """Each weighted node whose passed-on error somebody needs, because something below it learns."""
-    wanted = needed(program)
-    return (node for node in selected(program, rule.globs) if not wanted.isdisjoint(node.inputs))
+    return (node for node in selected(program, rule.globs) if not program.needed.isdisjoint(node.inputs))
 
 
 def _below_weights(rule: ShortHand, program: Program) -> Iterator[Node]:
@@ -167,7 +165,7 @@ def expand_shallow(rule: Shallow, program: Program) -> Expansion:
 
 def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
     """`nodes` that name only layers below which there is nothing to learn; frozen layers may learn one day."""
-    if selected(program, rule.globs) and not any(_layerwise(rule, thawed(program))):
+    if selected(program, rule.globs) and not any(_layerwise(rule, program.thawed)):
         yield _idle("where nobody needs the errors that these layers pass on: nothing below them can learn")
 
 

@@ -8,23 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import replace
 from functools import cached_property
 
 from fac.program.program import INPUT, Node, Program, Route
 
 MAX_WALKED = 500_000
 """Outputs that are looked at to tell which cycles there are. Takes a second."""
-
-
-def needed(program: Program) -> frozenset[str]:
-    """Outputs whose error backpropagation computes, so that a layer can learn: the network as it is without routes."""
-    return Flow(replace(program, routes=())).needed
-
-
-def thawed(program: Program) -> Program:
-    """The network with every layer learning: what a short-hand stands for once no layer is frozen any more."""
-    return replace(program, nodes=tuple(replace(node, trainable=True) for node in program.nodes))
 
 
 class Flow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from operator import itemgetter
@@ -227,6 +227,20 @@ class Program:
     def parametric_names(self) -> Names:
         """Their names, for globs."""
         return Names(node.name for node in self.parametric)
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """Nodes whose error somebody asks for if no route brings another one: they learn, or something below does."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if node.learns or not found.isdisjoint(node.inputs):
+                found.add(node.name)
+        return frozenset(found)
+
+    @cached_property
+    def thawed(self) -> Program:
+        """The same with every layer learning: what a short-hand stands for once none is frozen any more."""
+        return replace(self, nodes=tuple(replace(node, trainable=True) for node in self.nodes))
 
     @cached_property
     def crossing(self) -> frozenset[str]:
