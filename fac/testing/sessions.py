@@ -30,6 +30,8 @@ NORMATIVE: Data = {
         "write": {"rule": "normative"},
     }
 }
+NORM: Data = {"kind": "batch_norm", "name": "norm"}
+"""A layer whose state the forward pass of training moves."""
 X, Y = batch()
 LAWS: dict[str, Any] = {
     **{name: name for name in SCALED},
@@ -177,7 +179,7 @@ def wrong_batches(subject: Subject) -> None:
 
 def measuring(subject: Subject) -> None:
     """`evaluate`, `probe` and `forward` leave the state alone, repeat themselves, and agree with each other."""
-    session = subject.open(spec(DROPOUT, RULES["ldfa_oja_kp"]))
+    session = subject.open(spec((NORM, *DROPOUT), RULES["ldfa_oja_kp"]))
     session.step(X, Y)
     before = session.state()
     first, second = ((session.evaluate(X, Y), session.probe(X, Y), session.forward(X)) for _ in range(2))
@@ -242,11 +244,12 @@ def exported(subject: Subject) -> None:
     """For backends that export: the file, loaded anew, computes what the session does, for any batch size."""
     if not isinstance(subject.backend, Exporting):
         return
-    session = subject.open(SPEC)
+    artifact = subject.compile(spec((NORM, *NET)))
+    session = artifact.open(device=subject.device)
     session.step(X, Y)
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"network{subject.backend.exports}"
-        file = subject.compile(SPEC).export(session.state(), path, subject.device)
+        file = artifact.export(session.state(), path, subject.device)
         for x in (X, X[:1], np.repeat(X, 40, axis=0)):
             compare(
                 {"output": file.run(x)}, {"output": session.forward(x)}, TOLERANCE["step"][subject.precision]
@@ -263,11 +266,11 @@ def resumes() -> Iterator[Case]:
 
 
 def resumed(rule: str, law: Any, update: str, subject: Subject) -> None:
-    """Four steps are two, a file that is written and read, and two more: to the bit, masks of dropout included.
+    """Four steps are two, a file that is written and read, and two more: to the bit, masks and averages included.
 
     The products are wide enough that the last bits tell how the arrays lie in memory.
     """
-    wide = (linear("fc1", 40, init=law), RELU, {"kind": "dropout", "rate": 0.5})
+    wide = (linear("fc1", 40, init=law), NORM, RELU, {"kind": "dropout", "rate": 0.5})
     layers = (*wide, linear("fc2", 20, init=law), RELU, linear("out", 3, init=law))
     feedback = RULES[rule] | ({"init": law} if RULES[rule].get("rule") in ("fa", "dfa") else {})
     artifact = subject.compile(spec(layers, feedback, UPDATES[update], shape=(17,)))

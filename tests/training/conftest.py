@@ -27,6 +27,7 @@ def make_spec() -> Specs:
         )
         layers = [
             {"kind": "linear", "name": "fc1", "out": 12},
+            {"kind": "batch_norm", "name": "norm"},
             {"kind": "relu"},
             {"kind": "dropout", "rate": 0.2},
             {"kind": "linear", "name": "fc2", "out": 9},
