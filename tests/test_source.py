@@ -451,6 +451,19 @@ def test_override_is_the_place_of_what_it_wrote() -> None:
     assert document.place(AT(("train", "epochs"), "x", key=True)) == epochs
 
 
+def test_override_reaches_all_copies_and_not_one() -> None:
+    text = "layers:\n  - {kind: repeat, name: deep, times: 2, body: [{kind: linear, name: fc1, out: 4}]}\n"
+    changed = override(parse_text(text), ["layers.deep.fc1.out=8", "layers.deep.times=3"])
+    assert changed.data["layers"][0]["body"][0]["out"] == 8
+    assert changed.data["layers"][0]["times"] == 3
+    with pytest.raises(FacError) as caught:
+        override(parse_text(text), ["layers.deep.1.fc1.out=8"])
+    assert str(caught.value) == (
+        "`--set layers.deep.1.fc1.out=8`: all copies in `layers[0]` have one text, in which none has a number: "
+        "leave out `1`"
+    )
+
+
 def test_override_reaches_into_blocks() -> None:
     inner = "[{kind: linear, name: fc1, out: 4}, {kind: relu, name: times}]"
     block = f"{{kind: residual, name: res, body: [], shortcut: {inner}}}"

@@ -87,6 +87,11 @@ def _assigned(node: Any, parts: tuple[str, ...], value: object, at: Path, shown:
     if at[:1] == ("layers",) and rest and (field := _holder(node or {}, part)):
         child, path = _assigned((node or {})[field], parts, value, (*at, field), shown)
         return {**(node or {}), field: child}, path
+    if at[:1] == ("layers",) and rest and part.isdecimal() and any(map(_lists_layers, (node or {}).values())):
+        raise FacError(
+            f"`--set {shown}`: all copies in `{dotted(at)}` have one text, in which none has a number: "
+            f"leave out `{part}`"
+        )
     child, path = _assigned((node or {}).get(part), rest, value, (*at, part), shown)
     return {**(node or {}), part: child}, path
 
@@ -96,6 +101,10 @@ def _holder(layer: Mapping[str, Any], name: str) -> str | None:
     lists = ((key, value) for key, value in layer.items() if name not in layer and isinstance(value, tuple))
     named = ((key, item.get("name")) for key, items in lists for item in items if isinstance(item, Mapping))
     return next((key for key, own in named if own == name), None)
+
+
+def _lists_layers(value: object) -> bool:
+    return isinstance(value, tuple) and any(isinstance(item, Mapping) for item in value)
 
 
 def _item(items: tuple[Any, ...], part: str, at: Path, shown: str) -> int:
