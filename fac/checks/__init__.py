@@ -139,12 +139,12 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
         counted = costs.Costs(program)
         found += [finding for _, check in COMPILING for finding in check(program, counted)]
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
-    once = _of_first_copies(program, dict.fromkeys(found))
+    once = _of_first_copies(program, found)
     return tuple(sorted(once, key=lambda finding: _position(program.spec, finding.path)))
 
 
 def _of_first_copies(program: Program, found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """The findings, but of those that speak of one place in a block that is repeated only the first of each rule.
+    """Each finding once; of those that speak of one place in a block that is repeated only the first of each rule.
 
     Its help says how many there are: the message is what findings are told apart by, whatever `times` is.
     """
@@ -155,9 +155,12 @@ def _of_first_copies(program: Program, found: Iterable[Diagnostic]) -> Iterator[
     for finding in found:
         inside = repeated and any(finding.path[:end] in repeated for end in range(len(finding.path) + 1))
         alike.setdefault((finding.rule, finding.path) if inside else finding, []).append(finding)
-    for finding, *others in alike.values():
-        more = f"{len(others):,} more like it, in other copies of the block" if others else ""
-        yield replace(finding, help="; ".join(filter(None, (finding.help, more))))
+    for key, (finding, *others) in alike.items():
+        if others and key is not finding:
+            more = f"{len(others):,} more like it, in other copies of the block"
+            yield replace(finding, help="; ".join(filter(None, (finding.help, more))))
+        else:
+            yield finding
 
 
 def _has_errors(found: Iterable[Diagnostic]) -> bool:

@@ -162,6 +162,14 @@ def test_how_often_a_finding_is_repeated_is_said(times: int) -> None:
     assert found.help == remove + more
 
 
+def test_an_unknown_name_in_a_body_is_counted_once_for_each_copy() -> None:
+    """The layers above differ from copy to copy, and so may what is guessed; the nearest scope goes first."""
+    body = linear("fc1", 8), {"kind": "add", "from": ("input", "fcc1")}
+    (found,) = diagnosed((linear("fcx", 8), repeated(*body, times=3), OUT))
+    assert places((found,)) == [("FAC201", "layers[1].body[1].from[1]")]
+    assert found.help == "did you mean `fc1`?; 2 more like it, in other copies of the block"
+
+
 BODIES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "no body": (
         {"kind": "repeat", "times": 2},
