@@ -119,7 +119,7 @@ def compiled(program: Program) -> Compiled:
     from fac.spec.schedules import schedule_of
 
     made, train = functions(program), program.spec.train
-    shape = program.nodes[-1].shape
+    shape, loss = program.nodes[-1].shape, kind_of("fac.losses", program.spec.loss)
     assert shape is not None
     used = {value.name for value in made.forward.inputs}
     return Compiled(
@@ -133,7 +133,8 @@ def compiled(program: Program) -> Compiled:
         state=tuple(Slot(t.name, t.shape, t.name in used) for t in made.tensors),
         sample=program.spec.input.shape,
         output=shape,
-        classes=kind_of("fac.losses", program.spec.loss).classes,
+        classes=loss.classes,
+        within=loss.within,
         lr=program.spec.update.lr,
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),

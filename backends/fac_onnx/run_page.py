@@ -22,6 +22,7 @@ def run_page(compiled: Compiled, precision: str) -> str:
     c, recipe = compiled, compiled.recipe
     tasks = between(c.tasks)
     read = {value.name for value in c.step.inputs}
+    weighted = "weight" in dict(c.evaluate.outputs)
     return PAGE.substitute(
         # A spec is data: its name must not end the docstring that it stands in.
         title=json.dumps(c.name, ensure_ascii=False)[1:-1],
@@ -36,9 +37,11 @@ def run_page(compiled: Compiled, precision: str) -> str:
         batch=recipe.batch,
         seed=recipe.seed,
         factor="\n".join(f"    {line}" for line in recipe.factor),
-        check_y=LABELS if c.classes else TARGETS,
+        check_y=LABELS if c.classes else TARGETS + _within(c),
         y_type="np.int64" if c.classes else "FLOAT",
-        measured='["loss", "hits"]' if c.classes else '["loss"]',
+        measured=json.dumps([name for name in MEASURED if name in dict(c.evaluate.outputs)]),
+        count="found[-1]" if weighted else "(end - start)",
+        whole=f"[sums[-1] or 1, {'len(x), ' * c.classes}1]" if weighted else "len(x)",
         shown='["test loss", "accuracy"]' if c.classes else '["test loss"]',
         svd=SVD if tasks else "",
         epochs=recipe.epochs,
@@ -67,6 +70,17 @@ def _shape(sample: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, ('N', *sample)))}]"
 
 
+def _within(compiled: Compiled) -> str:
+    if compiled.within is None:
+        return ""
+    low, high = compiled.within
+    return f"""
+    if not {low!r} <= y.min() <= y.max() <= {high!r}:
+        raise SystemExit(f"y in `{{path}}` goes from {{y.min()}} to {{y.max()}}, not from {low!r} to {high!r}")"""
+
+
+MEASURED = ("loss", "hits", "weight")
+"""What `evaluate.onnx` may find, in the order that the page relies on: the weight is the last."""
 FEEDS = {
     "x": "x[rows]",
     "y": "y[rows]",
@@ -264,8 +278,8 @@ def evaluate(model, state, x, y):
         feeds = state | {"x": value(x[start:end]), "y": value(y[start:end])}
         feeds = {item.name: feeds[item.name] for item in model.get_inputs()}
         found = [float(v.numpy()) for v in model.run_with_ort_values($measured, feeds)]
-        sums += np.array([found[0] * (end - start), *found[1:]])  # the loss is a mean, hits are a sum
-    return "  ".join(map("{} {:.4f}".format, $shown, sums / len(x)))
+        sums += np.array([found[0] * $count, *found[1:]])  # the loss is a mean, hits are a sum
+    return "  ".join(map("{} {:.4f}".format, $shown, sums / $whole))
 $svd
 
 def arguments():

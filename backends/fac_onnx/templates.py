@@ -39,6 +39,11 @@ def constant(e: Emitter, op: Op) -> str:
     return e.name(op.result)
 
 
+def table(e: Emitter, op: Op) -> str:
+    """An initializer."""
+    return e.alias(op, e.graph.constant(op["values"], e.dtype(op.result)))
+
+
 def cast(e: Emitter, op: Op) -> str:
     """Another element type."""
     return e.node("Cast", e.operands(op), op, to=e.dtype(op.result))
@@ -152,6 +157,7 @@ def shift_right(e: Emitter, op: Op) -> str:
 
 TEMPLATES: dict[str, Template] = {
     "constant": constant,
+    "table": table,
     "cast": cast,
     "add": plain("Add"),
     "sub": plain("Sub"),

@@ -150,6 +150,7 @@ def normalize_scale(r: Run, g: Array, x: Array, mean: Array, variance: Array) ->
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "constant": lambda r: r["value"],
+    "table": lambda r: np.array(r["values"], r.dtype),
     "cast": cast,
     "add": lambda r, a, b: a + b,
     "sub": lambda r, a, b: a - b,

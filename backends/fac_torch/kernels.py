@@ -250,6 +250,18 @@ def hardswish_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     return result
 
 
+def log_softmax(z: Tensor, out: Tensor | None = None) -> Tensor:
+    """Along the last axis."""
+    result: Tensor = torch.ops.aten._log_softmax.out(z, -1, False, out=_room(z, out))
+    return result
+
+
+def table(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """The numbers as a tensor where `like` is: to a GPU from pinned memory, so that the host need not wait for it."""
+    made = torch.tensor(values, dtype=like.dtype)
+    return made if like.device.type == "cpu" else made.pin_memory().to(like.device, non_blocking=True)
+
+
 def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     """The mean of -log softmax(z)[y]. No label is ignored, as torch does with -100."""
     return F.cross_entropy(z, y, ignore_index=-(2**62))

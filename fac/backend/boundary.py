@@ -75,7 +75,7 @@ def check_y(compiled: Compiled, y: Any, n: int) -> Array:
     given = _array("y", y)
     if not compiled.classes:
         check_batch("y", given.shape, compiled.output, n)
-        return _numbers("y", given)
+        return _within(_numbers("y", given), compiled.within)
     classes = compiled.output[-1]
     if given.shape != (n,) or given.dtype.kind not in "iu":
         raise FacError(
@@ -85,6 +85,16 @@ def check_y(compiled: Compiled, y: Any, n: int) -> Array:
         bad = int(np.flatnonzero((given < 0) | (given >= classes))[0])
         raise FacError(f"label {given[bad]} of sample {bad} is not in 0..{classes - 1}")
     return given
+
+
+def _within(y: Array, bounds: tuple[float, float] | None) -> Array:
+    if bounds is not None:
+        low, high = bounds
+        wrong = ~((low <= y) & (y <= high))
+        if wrong.any():
+            place = np.unravel_index(int(wrong.argmax()), y.shape)
+            raise FacError(f"target {y[place]} of sample {place[0]} is not in [{low:g}, {high:g}]")
+    return y
 
 
 def check_batch(name: str, shape: Sequence[int], sample: tuple[int, ...], n: int | None = None) -> None:

@@ -81,6 +81,8 @@ class Compiled:
     """Shape of one sample of the network's output."""
     classes: bool
     """Whether y holds class labels, int64 [N], rather than targets [N, *output]."""
+    within: tuple[float, float] | None
+    """Between which numbers targets have to lie, both included."""
     lr: float
     """The learning rate of a step that is given none."""
     initial: Initial

@@ -52,7 +52,7 @@ class Session(ABC):
 
     @abstractmethod
     def run_evaluate(self, x: Any, y: Any) -> dict[str, float]:
-        """`loss` and, for classification, `hits`."""
+        """`loss`; for classification `hits`; `weight`, if the loss is the mean over something else than samples."""
 
     @abstractmethod
     def run_forward(self, x: Any) -> Array:
@@ -101,14 +101,14 @@ class Session(ABC):
     def evaluate(self, x: Any, y: Any) -> dict[str, float]:
         """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference."""
         x, y = self._batch(x, y)
-        total: dict[str, float] = {}
+        loss = weight = hits = 0.0
         for start in range(0, len(x), CHUNK):
             part = x[start : start + CHUNK], y[start : start + CHUNK]
             found = self.run_evaluate(*part)
-            total["loss"] = total.get("loss", 0.0) + found["loss"] * len(part[0]) / len(x)
-            if "hits" in found:
-                total["accuracy"] = total.get("accuracy", 0.0) + found["hits"] / len(x)
-        return total
+            counts = found.get("weight", len(part[0]))
+            loss, weight, hits = loss + found["loss"] * counts, weight + counts, hits + found.get("hits", 0.0)
+        total = {"loss": loss / (weight or 1.0)}
+        return total | {"accuracy": hits / len(x)} if self.compiled.classes else total
 
     def forward(self, x: Any) -> Array:
         """The network's output for x [N, *sample]."""

@@ -51,11 +51,10 @@ def build_forward(program: Program) -> Function:
 
 
 def build_evaluate(program: Program) -> Function:
-    """(x, y, parameters) -> loss, and hits for classification."""
+    """(x, y, parameters) -> loss; hits for classification; the weight of the samples, if that is not their number."""
     trace = Trace(program, training=False)
-    outputs = {"loss": trace.loss()}
-    hits = trace.hits()
-    return trace.b.finish("evaluate", outputs if hits is None else outputs | {"hits": hits})
+    outputs = {"loss": trace.loss(), "hits": trace.hits(), "weight": trace.weight()}
+    return trace.b.finish("evaluate", {name: value for name, value in outputs.items() if value is not None})
 
 
 def build_step(program: Program, *, counting: bool = False) -> tuple[Function, tuple[Tensor, ...]]:

@@ -69,9 +69,22 @@ class Trace:
             loss = kind.forward(self.b, self.program.spec.loss, self.output, y)
             return self.b.named(made(kind.forward, loss, SCALAR, "loss"), "loss")
 
+    def weight(self) -> Value | None:
+        """A scalar: what the loss is the mean over, if that is not the number of samples."""
+        kind = kind_of("fac.losses", self.program.spec.loss)
+        with self.b.at("loss", Phase.FORWARD):
+            weight = kind.weight(self.b, self.program.spec.loss, self.output, self._y)
+            return (
+                None if weight is None else self.b.named(made(kind.weight, weight, SCALAR, "loss"), "weight")
+            )
+
+    @property
+    def _y(self) -> Value:
+        return next(value for value in self.b.inputs if value.name == "y")
+
     def hits(self) -> Value | None:
         """INT -> FLOAT scalar: how many samples have their largest output at their label; None for regression."""
-        y = next(value for value in self.b.inputs if value.name == "y")
+        y = self._y
         if y.type.dtype != DType.INT:
             return None
         with self.b.at("loss", Phase.FORWARD):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from math import inf, prod
 
 from fac.checks.places import head
 from fac.diagnostics import Diagnostic, Path, Rule
@@ -63,6 +63,15 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             ("data", "source"),
             f"`{kind.name}` has {has}, which `{loss.name}` does not read",
             help=f"use other data, or a loss such as `{other}`",
+        )
+        return
+    low, high = loss.within or (-inf, inf)
+    least, most = facts.within or (low, high)
+    if not facts.classes and not low <= least <= most <= high:
+        yield DATA_MISFIT.at(
+            ("data", "source"),
+            f"`{kind.name}` has targets from {least:g} to {most:g}, and `{loss.name}` reads {low:g} to {high:g}",
+            help="use other data, or a loss such as `mse`",
         )
         return
     outputs = program.dim(program.output)

@@ -93,11 +93,11 @@ def empty_network(program: Program) -> Iterator[Diagnostic]:
 
 
 def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
-    """A loss over classes needs one number per class, and at least two classes.
+    """A loss over classes needs one number per class, and at least two classes; class weights are one for each.
 
     `cross_entropy` takes the last layer's output as one logit per class. With a single one, softmax is always 1,
-    and no error ever arises: the training runs, and nothing moves. Two classes are two logits; `mse` takes any
-    number.
+    and no error ever arises: the training runs, and nothing moves. Two classes are two logits, or one for `bce`,
+    which like `mse` takes any number.
 
     Bad:
 
@@ -111,12 +111,17 @@ def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
     """
     shape = program.nodes[-1].shape if program.nodes else None
     kind = kind_of("fac.losses", program.spec.loss)
-    if shape is None or not kind.classes or (len(shape) == 1 and shape[0] >= 2):
+    if shape is None:
+        return
+    if not kind.classes or (len(shape) == 1 and shape[0] >= 2):
+        fault = kind.misfit(program.spec.loss, shape)
+        if fault is not None:
+            yield LOSS_OUTPUT_MISMATCH.at(("loss", fault.field or "kind"), str(fault), help=fault.help)
         return
     flat = "end with a `linear` layer with" if len(shape) != 1 else "use"
     yield LOSS_OUTPUT_MISMATCH.at(
         ("loss", "kind"),
         f"`{kind.name}` needs a number for each of at least 2 classes, "
         f"and the output of `{program.output}` has shape {list(shape)}",
-        help=f"{flat} as many outputs as there are classes, or use `mse`",
+        help=f"{flat} as many outputs as there are classes, or use `bce`",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp, inf, log, prod
+from math import exp, inf, log, prod, tanh
 
 from fac.checks.laws import wide
 from fac.checks.places import has_weights, head, wired
@@ -18,6 +18,9 @@ LINEAR_ON_LINEAR = Rule("FAC212", "linear-on-linear", Severity.WARNING)
 ACTIVATION_BEFORE_LOSS = Rule("FAC213", "activation-before-loss", Severity.WARNING)
 DROPOUT_ON_OUTPUT = Rule("FAC214", "dropout-on-output", Severity.WARNING)
 REPEATED_ACTIVATION = Rule("FAC215", "repeated-activation", Severity.WARNING)
+
+FAINT = 0.005
+"""What is left of a probability of 0, or lacks one of 1, that nobody sees."""
 
 
 def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
@@ -72,12 +75,13 @@ def _narrow(program: Program, lower: Node, upper: Node) -> bool:
 
 
 def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
-    """The logits of a loss over classes pass through an activation first.
+    """The logits that a loss reads pass through an activation first.
 
     `cross_entropy` has its softmax inside and wants any number as a logit. After a `sigmoid` logits lie between 0
     and 1, after a `tanh` between -1 and 1: the probability of the right class stays bounded, and the loss has a floor
     that no training gets below (1.46 for 10 classes after a sigmoid, 0.80 after a tanh). After a `relu` all
     negative logits are equal, and a unit that is cut passes no error down, so a class can stop learning for good.
+    `bce` has its sigmoid inside: what bounds its logits on one side bounds its probabilities there.
 
     Bad, where the last layer makes the logits:
 
@@ -95,13 +99,18 @@ def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
           - {kind: linear, name: logits, out: 10}
     """
     loss = kind_of("fac.losses", program.spec.loss)
-    if not loss.classes:
+    if not loss.inside:
         return
     for node in _behind_weights(program)[0]:
         curve, (low, high) = curve_of(node.layer), traits_of(node).bounds
-        if not (high - low < inf or (curve is not None and curve.cuts_negative)):
+        least, most = sigmoid(low), sigmoid(high)
+        if not loss.classes:
+            if max(least, 1 - most) < FAINT:
+                continue
+            message = f"after `{node.name}` all probabilities lie between {least:.2g} and {most:.2g}"
+        elif not (high - low < inf or (curve is not None and curve.cuts_negative)):
             continue
-        if high == inf:
+        elif high == inf:
             message = f"`{node.name}` cuts off negative logits, and a class that is cut gets no error"
         else:
             # The best case: the right class at the upper bound, all others at the lower one.
@@ -112,9 +121,14 @@ def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
                 f"and the loss no value below {-log(most):.2f}"
             )
         yield ACTIVATION_BEFORE_LOSS.at(
-            head(node), message, help=f"remove `{node.name}`: `{loss.name}` has its softmax inside"
+            head(node), message, help=f"remove `{node.name}`: `{loss.name}` has its {loss.inside} inside"
         )
         return
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), of infinite numbers too."""
+    return (1 + tanh(x / 2)) / 2
 
 
 def _behind_weights(program: Program) -> tuple[list[Node], Node | None]:

@@ -109,7 +109,7 @@ def fitted_data(program: Program, name: str, base: Path, precision: Precision) -
     assert output is not None
     with logged():
         dataset = data.load(data.declared(spec.data, name), base, precision)
-    return fitted(dataset, spec.input.shape, output, kind_of("fac.losses", spec.loss).classes, precision)
+    return fitted(dataset, spec.input.shape, output, kind_of("fac.losses", spec.loss), precision)
 
 
 def write(path: Path, split: Split) -> int:

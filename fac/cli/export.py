@@ -88,7 +88,7 @@ def export(
     precision = precision or _precision(found) or backend.default_precision
     artifact = emit(program, backend, precision, document)
     oracle = emit(program, find_backend(ORACLE), "float64")
-    test = _test_data(program, found, base, artifact.compiled.classes, precision)
+    test = _test_data(program, found, base, precision)
     with staged(output) as place:
         exported = artifact.export(found.state, place, device)
         outcome = compared(exported.run, oracle.open(found.state), test)
@@ -216,11 +216,10 @@ def _precision(found: Checkpoint) -> Precision | None:
     return known if known in BOUND else None
 
 
-def _test_data(
-    program: Program, found: Checkpoint, base: Path | None, classes: bool, precision: Precision
-) -> Split:
+def _test_data(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Split:
     """The test split that the run was measured on, fitted to the network, in the precision of the file."""
     from fac.cli.progress import logged
+    from fac.program.lower import kind_of
     from fac.training import data
     from fac.training.dataset import fitted
     from fac.training.places import start
@@ -234,7 +233,9 @@ def _test_data(
     try:
         with logged():
             dataset = data.load(section, base or start(found), precision)
-        return fitted(dataset, program.spec.input.shape, shape, classes, precision).test
+        return fitted(
+            dataset, program.spec.input.shape, shape, kind_of("fac.losses", program.spec.loss), precision
+        ).test
     except FacError as error:
         raise FacError(
             f"nothing is exported without a check on the data of the training, and they cannot be had: {error}; "

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fac.layers.elementwise import dropped, infer
+from fac.layers.units import SELU_ALPHA, SELU_SCALE
 from fac.program.kinds import LayerKind, Mode, State
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
@@ -16,7 +17,7 @@ from fac.step.ir import Value
 from fac.step.random import bernoulli
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
-LOWEST = -1.7580993408473766
+LOWEST = -SELU_SCALE * SELU_ALPHA
 """The least value of `selu`, -scale * alpha, to which `alpha_dropout` drops (Klambauer et al., arXiv 1706.02515)."""
 
 

@@ -2,34 +2,129 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fac.program.kinds import LossKind
+from pydantic import Field
+
+from fac.program.kinds import LossKind, ShapeError
+from fac.program.program import Shape
 from fac.spec.layers import Loss
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.ops.losses import one_hot
+from fac.step.ops.norms import nonzero
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Weight = Annotated[float, Field(ge=0)]
+
 
 class CrossEntropy(Loss):
-    """-(1/N) sum_n log softmax(z_n)[y_n]; its error at the output is (softmax(z) - onehot(y)) / N."""
+    """-(1/N) sum_n log softmax(z_n)[y_n]; its error at the output is (softmax(z) - onehot(y)) / N.
+
+    With label smoothing a and class weights w, onehot(y) becomes q = w ((1 - a) onehot(y) + a / C), and the loss
+    -sum_n <q_n, log softmax(z_n)> / sum_n w[y_n], as PyTorch has it. Where sum_n w[y_n] is 0, nothing is
+    divided by it.
+    """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="What share of each label is spread evenly over all classes."
+    )
+    weight: tuple[Weight, ...] | None = Field(
+        None, description="How much each class counts. Default: all equally."
+    )
 
 
 def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value) -> Value:
     """A scalar from logits [N, C] and labels INT [N]."""
-    return b.emit("cross_entropy", output, y)
+    if not loss.label_smoothing and loss.weight is None:
+        return b.emit("cross_entropy", output, y)
+    classes = output.type.shape[-1]
+    assert isinstance(classes, int)
+    targets, smooth = one_hot(b, output, y), loss.label_smoothing
+    if smooth:
+        targets = b.add(b.mul(targets, 1 - smooth), smooth / classes)
+    if loss.weight is not None:
+        targets = b.mul(targets, b.table(loss.weight))
+    total = b.sum(b.mul(targets, b.emit("log_softmax", output)), (0, 1))
+    counted = weight(b, loss, output, y)
+    return b.neg(b.div(total, b.emit("batch_size") if counted is None else nonzero(b, counted)))
 
 
-def constant(y: NDArray[Any]) -> float:
-    """-sum_c p_c log p_c: the entropy of the class frequencies p, in nats, which logits log p have."""
+def weight(b: Builder, loss: CrossEntropy, output: Value, y: Value) -> Value | None:
+    """sum_n w[y_n]."""
+    if loss.weight is None:
+        return None
+    return b.sum(b.mul(one_hot(b, output, y), b.table(loss.weight)), (0, 1))
+
+
+def constant(loss: CrossEntropy, y: NDArray[Any], output: Shape) -> float:
+    """-<q, log(q / |q|_1)> / sum_n w[y_n], q the sum of all q_n: logits log q are the best that are one for all.
+
+    Without weights and smoothing, the entropy of the class frequencies, in nats.
+    """
     import numpy as np
 
-    p = np.unique(y, return_counts=True)[1] / len(y)
-    return float(-(p * np.log(p)).sum())
+    count, smooth, weights = _counted(loss, y, output)
+    q = weights * ((1 - smooth) * count + smooth * len(y) / len(count))
+    return _entropy(q) / float(np.dot(weights, count) or 1)
 
 
-CROSS_ENTROPY = LossKind("cross_entropy", CrossEntropy, True, forward, constant)
+def least(loss: CrossEntropy, y: NDArray[Any], output: Shape) -> float:
+    """The same of each sample alone, whose label smoothing has spread."""
+    import numpy as np
+
+    count, smooth, weights = _counted(loss, y, output)
+    if not smooth:
+        return 0.0
+    each = weights * ((1 - smooth) * np.eye(len(count)) + smooth / len(count))
+    rest = sum(float(n) * _entropy(q) for n, q in zip(count, each, strict=True))
+    return rest / float(np.dot(weights, count) or 1)
+
+
+def _counted(loss: CrossEntropy, y: NDArray[Any], output: Shape) -> tuple[NDArray[Any], float, NDArray[Any]]:
+    """How many samples each class has, the smoothing, and the weights."""
+    import numpy as np
+
+    count = np.bincount(y, minlength=output[-1]).astype(np.float64)
+    return count, loss.label_smoothing, np.array(loss.weight or (1.0,) * len(count))
+
+
+def _entropy(q: NDArray[Any]) -> float:
+    """-<q, log(q / |q|_1)>."""
+    import numpy as np
+
+    some = q[q > 0]
+    return float(-(some * np.log(some / some.sum())).sum())
+
+
+def misfit(loss: CrossEntropy, output: Shape) -> ShapeError | None:
+    """Weights that are not one for each class, or all zero."""
+    if loss.weight is None:
+        return None
+    if len(loss.weight) != output[-1]:
+        return ShapeError(
+            f"there are {len(loss.weight)} class weights, and the network has {output[-1]} outputs",
+            f"write {output[-1]} weights, one for each class",
+            "weight",
+        )
+    if not any(loss.weight):
+        return ShapeError(
+            "all class weights are 0, so nothing is learned", "give a class a weight above 0", "weight"
+        )
+    return None
+
+
+CROSS_ENTROPY = LossKind(
+    "cross_entropy",
+    CrossEntropy,
+    True,
+    forward,
+    constant,
+    least=least,
+    weight=weight,
+    misfit=misfit,
+    inside="softmax",
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from fac.program.kinds import LossKind
+from fac.program.program import Shape
 from fac.spec.layers import Loss
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -25,7 +26,7 @@ def forward(b: Builder, loss: Mse, output: Value, y: Value) -> Value:
     return b.mean(b.mul(residual, residual), range(len(output.type.shape)))
 
 
-def constant(y: NDArray[Any]) -> float:
+def constant(loss: Mse, y: NDArray[Any], output: Shape) -> float:
     """The variance of the targets over the samples, averaged over the outputs, which their mean as output has."""
     return float(y.var(axis=0, dtype="float64").mean())
 

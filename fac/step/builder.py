@@ -124,6 +124,10 @@ class Builder:
         dtype = DType.INT if isinstance(value, int) else DType.FLOAT
         return self.emit("constant", value=value, dtype=str(dtype))
 
+    def table(self, values: Iterable[float]) -> Value:
+        """A FLOAT vector of these numbers."""
+        return self.emit("table", values=tuple(map(float, values)))
+
     def cast(self, x: Value, dtype: DType) -> Value:
         """`x` in another element type; itself if it has that type."""
         return x if x.type.dtype == dtype else self.emit("cast", x, dtype=str(dtype))

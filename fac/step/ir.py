@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from fac.step.types import Shape, Type
 
-Attribute = bool | int | float | str | Shape
+Attribute = bool | int | float | str | Shape | tuple[float, ...]
 
 
 class Phase(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fac.step.ir import Attribute, Function, Op
-from fac.step.types import Type
 
 
 def to_text(function: Function) -> str:
@@ -24,5 +23,5 @@ def _line(op: Op) -> str:
 
 def _attribute(value: Attribute) -> str:
     if isinstance(value, tuple):
-        return str(Type(value))[1:]
+        return f"[{', '.join(map(str, value))}]"
     return repr(value) if isinstance(value, float) else str(value)

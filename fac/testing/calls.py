@@ -49,7 +49,8 @@ class Call:
 def _setting(name: str, value: Attribute) -> str:
     if value is True:
         return name
-    return f"{name}={str(Type(value))[1:] if isinstance(value, tuple) else value}"
+    text = f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else value
+    return f"{name}={text}"
 
 
 def concrete(shape: Shape, samples: int) -> tuple[int, ...]:
@@ -147,6 +148,7 @@ NORMALIZED = tuple(
 CALLS = (
     Call("constant", (), f(), {"value": 1.5, "dtype": "f"}),
     Call("constant", (), i(), {"value": 7, "dtype": "i"}),
+    Call("table", (), f(3), {"values": (0.5, -1.25, 3.0)}),
     Call("cast", (i(N),), f(N), {"dtype": "f"}),
     Call("cast", (f(N),), i(N), {"dtype": "i"}),
     Call("cast", (i(),), f(), {"dtype": "f"}),

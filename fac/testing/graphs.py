@@ -97,6 +97,7 @@ def functions(seed: int) -> Compiled:
         sample=(4,),
         output=(3,),
         classes=False,
+        within=None,
         lr=0.1,
         initial=starting_from(initial),
     )

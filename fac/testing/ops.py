@@ -80,6 +80,7 @@ def forward_alone(
         sample=sample,
         output=output,
         classes=False,
+        within=None,
         lr=0.1,
         initial=starting_from(kept),
     )

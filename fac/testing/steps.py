@@ -27,6 +27,14 @@ from fac.testing.nets import (
 from fac.testing.rules import RULES, UPDATES
 
 MOMENTUM = UPDATES["momentum"]
+LOSSES: dict[str, Data] = {
+    "cross_entropy, smoothed": {"kind": "cross_entropy", "label_smoothing": 0.1},
+    "cross_entropy, weighted": {"kind": "cross_entropy", "weight": (0.5, 2.0, 1.0), "label_smoothing": 0.2},
+    "huber": {"kind": "huber", "delta": 0.5},
+    "bce": {"kind": "bce"},
+    "bce, weighted": {"kind": "bce", "pos_weight": (0.5, 3.0, 1.0)},
+}
+"""Beside `cross_entropy` and `mse`, which every rule meets."""
 IDENTITY: Data = {
     "routes": (
         {"through": "fc2", "matrix": {"kind": "identity", "scale": 0.3}},
@@ -60,6 +68,12 @@ def cases() -> Iterator[Case]:
         data = spec(mlp(8, 6, 3, bias=False), feedback, UPDATES["adam"])
         yield steps(f"no bias x {rule}", data, batches(7, 7))
         yield steps(f"changing batch sizes x {rule}", spec(NET, feedback, MOMENTUM), batches(*SIZES))
+    for name, loss in LOSSES.items():
+        data = spec(NET, RULES["dfa"], MOMENTUM) | {"loss": loss}
+        given = batches(7, 7, 3, classes=3 if loss["kind"] == "cross_entropy" else None)
+        if loss["kind"] == "bce":
+            given = [(x, 1 / (1 + np.exp(-y))) for x, y in given]
+        yield steps(f"{name} x dfa", data, given)
     yield steps("identity", spec(mlp(6, 6, 3), IDENTITY, MOMENTUM), batches(7, 7, 3))
     yield steps("identity over a frozen layer", spec(FROZEN, PASSED, MOMENTUM), batches(*[7] * 20))
     for operator, feedback in MEASURED.items():

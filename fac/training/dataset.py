@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
+    from fac.program.kinds import LossKind
 
 D = TypeVar("D", bound=Data)
 
@@ -56,6 +57,8 @@ class Facts:
     """Whether y holds class labels."""
     train: int
     """Number of samples to train on."""
+    within: tuple[float, float] | None = None
+    """Between which numbers targets lie; None if only the data can tell."""
 
     def fit(self, shape: tuple[int, ...]) -> bool:
         """Whether samples fit an input of that shape, see `fits`."""
@@ -77,7 +80,7 @@ class DataKind(Generic[D]):
 
 
 def fitted(
-    dataset: Dataset, sample: tuple[int, ...], output: tuple[int, ...], classes: bool, precision: Precision
+    dataset: Dataset, sample: tuple[int, ...], output: tuple[int, ...], loss: LossKind, precision: Precision
 ) -> Dataset:
     """The data set with x of shape (n, *sample), checked for all that would fail late or silently.
 
@@ -85,7 +88,7 @@ def fitted(
         dataset: what a source loaded.
         sample: `input.shape` of the spec, without the batch.
         output: shape of the network's output, likewise.
-        classes: whether the loss reads class labels (cross-entropy) or targets of shape (n, *output).
+        loss: says whether y are class labels or targets of shape (n, *output), and between which numbers these lie.
         precision: of the floats, that of the session which reads them.
 
     Raises:
@@ -103,7 +106,11 @@ def fitted(
         if len(split.x) == 0:
             raise FacError(f"{place} is empty: give it at least one sample")
         x = _samples(split, sample, place, precision)
-        y = _labels(split, output[-1], place) if classes else _targets(split, output, place, precision)
+        y = (
+            _labels(split, output[-1], place)
+            if loss.classes
+            else _targets(split, output, loss, place, precision)
+        )
         splits.append(Split(x, y))
     return Dataset(dataset.name, *splits)
 
@@ -195,13 +202,15 @@ def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
     return y.astype(np.int64, copy=False)
 
 
-def _targets(split: Split, output: tuple[int, ...], place: str, precision: Precision) -> NDArray[Any]:
+def _targets(
+    split: Split, output: tuple[int, ...], loss: LossKind, place: str, precision: Precision
+) -> NDArray[Any]:
     y = split.y
     wanted = ", ".join(map(str, ("n", *output)))
     if y.dtype.kind != "f":
         raise FacError(
-            f"y in {place} holds {y.dtype} labels, but a loss such as `mse` needs float targets of shape "
-            f"({wanted}): give such targets, or write `loss: {{kind: cross_entropy}}`"
+            f"y in {place} holds {y.dtype} labels, but `{loss.name}` needs float targets of shape ({wanted}): "
+            "give such targets, or write `loss: {kind: cross_entropy}`"
         )
     if not fits(y.shape[1:], output):
         outputs = f"{output[0]} outputs" if len(output) == 1 else f"an output of shape {list(output)}"
@@ -209,7 +218,15 @@ def _targets(split: Split, output: tuple[int, ...], place: str, precision: Preci
             f"y in {place} has shape {list(y.shape)}, but the network has {outputs}: "
             f"give targets of shape ({wanted})"
         )
-    return _finite(y, "y", place, precision).reshape(-1, *output)
+    y = _finite(y, "y", place, precision)
+    low, high = loss.within or (-inf, inf)
+    if not low <= y.min() <= y.max() <= high:
+        position = int(((y < low) | (y > high)).argmax())
+        raise FacError(
+            f"target {y.flat[position]} of sample {position // (y.size // len(y))} in {place} is out of range: "
+            f"`{loss.name}` needs targets from {low:g} to {high:g}"
+        )
+    return y.reshape(-1, *output)
 
 
 def _finite(values: NDArray[Any], name: str, place: str, precision: Precision) -> NDArray[Any]:

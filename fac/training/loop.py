@@ -111,7 +111,9 @@ class _Training:
         self.began = perf_counter()
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
-        data = fitted(dataset, compiled.sample, compiled.output, compiled.classes, session.precision)
+        data = fitted(
+            dataset, compiled.sample, compiled.output, kind_of("fac.losses", spec.loss), session.precision
+        )
         self.family = Stepping(session, data.train, spec)
         self.test, self.test_split = self._placed(data.test), data.test
         self.split = data.train
@@ -256,6 +258,7 @@ class _Training:
             concerns=concerns(
                 self.family,
                 kind_of("fac.losses", self.spec.loss),
+                self.spec.loss,
                 self.test_split,
                 train_loss=last.train_loss,
                 test_loss=last.test_loss,

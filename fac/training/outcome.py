@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from fac.backend import Session
 from fac.program.kinds import LossKind
+from fac.program.program import Shape
+from fac.spec.layers import Loss
 from fac.training.dataset import Split
 from fac.training.stepping import Stepping
 
@@ -64,6 +66,8 @@ class _Level:
     accuracy: float | None
     constant: float | None
     """Loss of the best constant output; None if the kind of loss does not say."""
+    least: float
+    """Loss of the best output of all."""
     frequent: float | None
     """Share p of the most frequent class; None without classes."""
     error: float
@@ -71,14 +75,19 @@ class _Level:
 
     def chance(self, room: float = 0) -> bool:
         """Whether a constant output does as well, in all that is known."""
-        if (self.accuracy is None and self.constant is None) or self.frequent == 1 or self.constant == 0:
+        if (self.accuracy is None and self.constant is None) or self.frequent == 1 or self._nothing_to_learn:
             return False  # nothing is known, or all targets are one value and there is nothing to learn
         share = SHARE
         if self.accuracy is not None and self.frequent is not None:
             if self.accuracy > self.frequent + max(ERRORS * self.error, room * (1 - self.frequent)):
                 return False
             share = SHARE_OF_CLASSES if self.frequent <= 0.5 else SHARE
-        return self.constant is None or self.loss >= share * self.constant
+        return self.constant is None or self.loss - self.least >= share * (self.constant - self.least)
+
+    @property
+    def _nothing_to_learn(self) -> bool:
+        """Whether no output is better than a constant one, but for rounding."""
+        return self.constant is not None and self.constant - self.least <= 1e-9 * self.constant
 
     def above(self, loss: float) -> bool:
         """Whether the loss has risen above one that knows nothing."""
@@ -88,6 +97,7 @@ class _Level:
 def concerns(
     family: Stepping,
     kind: LossKind,
+    loss: Loss,
     test: Split,
     *,
     train_loss: float,
@@ -99,6 +109,7 @@ def concerns(
     Args:
         family: the training; its session's state is put aside and brought back if need be.
         kind: of the loss.
+        loss: its settings.
         test: the data that the figures are of.
         train_loss: mean over the last epoch; NaN, where the log is gone, has all training samples looked at.
         test_loss: now.
@@ -106,13 +117,18 @@ def concerns(
     """
     if not isfinite(test_loss):
         return (_overflow("test data", "test_loss", test_loss),)
-    on_test = _level(kind, {"loss": test_loss, "accuracy": test_accuracy}, test.y)
+    output = family.session.compiled.output
+
+    def level(found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
+        return _level(kind, loss, output, found, y)
+
+    on_test = level({"loss": test_loss, "accuracy": test_accuracy}, test.y)
     # the cheap questions first: few networks are not plainly better than a constant
-    quiet = train_loss <= RISEN * (_constant(kind, family.split.y) or 0)
+    quiet = train_loss <= RISEN * (_constant(kind, loss, output, family.split.y) or 0)
     if quiet and not on_test.chance() and not on_test.above(0):
         return ()
     session = family.session
-    on_train = _level(kind, session.evaluate(family.x, family.y), family.split.y)
+    on_train = level(session.evaluate(family.x, family.y), family.split.y)
     if not isfinite(on_train.loss):
         return (_overflow("training samples", "train_loss", on_train.loss),)
     found = []
@@ -125,16 +141,19 @@ def concerns(
     return tuple(found)
 
 
-def _level(kind: LossKind, found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
-    loss = found["loss"]
-    assert loss is not None
+def _level(
+    kind: LossKind, loss: Loss, output: Shape, found: Mapping[str, float | None], y: NDArray[Any]
+) -> _Level:
+    now = found["loss"]
+    assert now is not None
     frequent = float(np.bincount(y).max() / len(y)) if kind.classes else None
     error = 0.0 if frequent is None else (frequent * (1 - frequent) / len(y)) ** 0.5
-    return _Level(loss, found.get("accuracy"), _constant(kind, y), frequent, error)
+    constant, least = _constant(kind, loss, output, y), kind.least(loss, y, output)
+    return _Level(now, found.get("accuracy"), constant, least, frequent, error)
 
 
-def _constant(kind: LossKind, y: NDArray[Any]) -> float | None:
-    return None if kind.constant is None else kind.constant(y)
+def _constant(kind: LossKind, loss: Loss, output: Shape, y: NDArray[Any]) -> float | None:
+    return None if kind.constant is None else kind.constant(loss, y, output)
 
 
 def _score(kind: LossKind, train: NDArray[Any], test: NDArray[Any]) -> float | None:
@@ -176,7 +195,7 @@ def _chance(train: _Level, test: _Level, score: float | None) -> Concern:
         parts.append(f"loss {train.loss:.4g} on training samples, where that has {train.constant:.4g}")
     if test.accuracy is None or test.frequent is None or score is None:
         parts.append(f"test loss {test.loss:.4g}, where that has {test.constant:.4g}")
-        what = "the mean of the targets"
+        what = "the same for all samples"
     else:
         figures |= {
             "test_accuracy": test.accuracy,

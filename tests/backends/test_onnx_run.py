@@ -75,6 +75,12 @@ SPECS: dict[str, tuple[dict[str, Any], Any]] = {
         ),
         "float64",
     ),
+    "class weights": (
+        spec(mlp(8, 3), update=MOMENTUM, train=TRAIN)
+        | {"loss": {"kind": "cross_entropy", "weight": (0.2, 3.0, 1.0), "label_smoothing": 0.1}},
+        "float32",
+    ),
+    "yes or no": (spec(mlp(8, 3), update=MOMENTUM, loss="bce", train=TRAIN), "float32"),
     "images, layers that stay": (
         spec(
             ({"kind": "flatten"}, *mlp(8, 3)),
@@ -124,7 +130,8 @@ def data(name: str) -> Dataset:
     for n in (50, 2100):
         x = rng.standard_normal((n, *compiled.sample)).astype(np.float32)
         made = x.reshape(n, -1) @ np.random.default_rng(1).standard_normal((prod(compiled.sample), 3))
-        splits.append(Split(x, made.argmax(1) if compiled.classes else made.astype(np.float32)))
+        y = made if compiled.within is None else 1 / (1 + np.exp(-made))
+        splits.append(Split(x, made.argmax(1) if compiled.classes else y.astype(np.float32)))
     return Dataset("made", *splits)
 
 
@@ -295,6 +302,15 @@ def test_targets_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(
             SystemExit, match=r"y in `.*` (has to hold \[20, 3\]|holds numbers that are not finite)"
         ):
+            load(tmp_path / "bad.npz")
+
+
+def test_targets_out_of_range(tmp_path: Path) -> None:
+    written("yes or no", tmp_path)
+    load = runpy.run_path(str(tmp_path / "built" / "run.py"))["load_data"]
+    for y, said in ((np.full((20, 3), 1.5), "1.5 to 1.5"), (np.full((20, 3), -1), "-1 to -1")):
+        np.savez(tmp_path / "bad.npz", x=X, y=y)
+        with pytest.raises(SystemExit, match=rf"y in `.*` goes from {said}, not from 0.0 to 1.0"):
             load(tmp_path / "bad.npz")
 
 

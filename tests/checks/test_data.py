@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fac.diagnostics import FacError
-from fac.program.lower import lower
+from fac.program.lower import kind_of, lower
 from fac.spec.model import ModelSpec
 from fac.training.data import load
 from fac.training.data.digits import Digits
@@ -17,7 +17,7 @@ from tests.checks.specs import diagnosed, linear
 TEACHER = {"source": "teacher", "n": 128, "test": 8, "inputs": 6, "outputs": 4}
 CLASSES = TEACHER | {"task": "classification"}
 DIGITS = {"source": "digits"}
-CROSS, MSE = {"kind": "cross_entropy"}, {"kind": "mse"}
+CROSS, MSE, HUBER, BCE = ({"kind": kind} for kind in ("cross_entropy", "mse", "huber", "bce"))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,10 @@ CROSS, MSE = {"kind": "cross_entropy"}, {"kind": "mse"}
         (CLASSES, (6,), 5, CROSS, ()),
         (CLASSES, (6,), 2, CROSS, ("out",)),
         (CLASSES, (6,), 4, MSE, ("source",)),
+        (TEACHER, (6,), 4, HUBER, ()),
+        (CLASSES, (6,), 4, HUBER, ("source",)),
+        (CLASSES, (6,), 4, BCE, ("source",)),
+        (TEACHER, (6,), 4, BCE, ("source",)),
     ],
 )
 def test_it_is_what_the_training_refuses(
@@ -56,7 +60,7 @@ def test_it_is_what_the_training_refuses(
     assert lower(spec).nodes[-1].shape == (outputs,)
     dataset = load(spec.data)
     try:
-        fitted(dataset, shape, (outputs,), loss is CROSS, "float64")
+        fitted(dataset, shape, (outputs,), kind_of("fac.losses", spec.loss), "float64")
     except FacError:
         assert found
     else:

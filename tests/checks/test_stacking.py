@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, inf, log
 from typing import Any
 
 import pytest
@@ -55,6 +55,41 @@ def test_an_activation_before_the_loss(behind: list[dict[str, Any]]) -> None:
     assert found((*NET, {"kind": "gelu"}, *behind)) == []
 
 
+BOUNDED = {"tanh": (-1, 1), "sigmoid": (0, 1), "hardsigmoid": (0, 1), "softmax": (0, 1)}
+"""Those of the core, and between what; softmax is no curve, and says it by its traits."""
+BELOW = {
+    "relu": 0,
+    "softplus": 0,
+    "elu": -1,
+    "selu": -1.758,
+    "silu": -0.278,
+    "hardswish": -0.375,
+    "gelu": -0.17,
+}
+"""Those that are bounded from below alone, and by what."""
+
+
+@pytest.mark.parametrize("kind", [*BOUNDED, *BELOW, "leaky_relu"])
+def test_every_activation_before_the_loss(kind: str) -> None:
+    """What bounds a logit bounds its probability: on both sides for softmax, on either for the sigmoid of `bce`."""
+    layers, bce = (*NET, {"kind": kind}), {"kind": "bce"}
+    softmax = kind in BOUNDED or kind == "relu"  # which cuts, and so is no difference of logits any more
+    assert [code for code, _ in found(layers)] == ["FAC213"] * softmax
+    assert found(layers, loss={"kind": "mse"}) == found(layers, loss={"kind": "huber"}) == []
+    findings = diagnosed(layers, loss=bce)
+    assert [finding.rule.code for finding in findings] == ["FAC213"] * (kind != "leaky_relu")
+    if findings:
+        low, high = BOUNDED[kind] if kind in BOUNDED else (BELOW[kind], inf)
+        least, most = 1 / (1 + exp(-low)), 1 / (1 + exp(-high))
+        assert findings[0].message.endswith(f"all probabilities lie between {least:.2g} and {most:.2g}")
+        name = "relu_3" if kind == "relu" else f"{kind}_1"
+        assert findings[0].help == f"remove `{name}`: `bce` has its sigmoid inside"
+
+
+def test_bounds_that_nobody_sees_are_none() -> None:
+    assert found((*NET, {"kind": "elu", "alpha": 40.0}), loss={"kind": "bce"}) == []
+
+
 def test_an_activation_of_no_weights_has_another_finding() -> None:
     assert found((RELU,)) == [("FAC206", "layers")]
 
@@ -73,6 +108,13 @@ def test_dropout_on_the_output() -> None:
         ([RELU, {"kind": "tanh"}, RELU], []),
         ([{"kind": "leaky_relu"}, RELU], []),
         ([RELU, {"kind": "sigmoid"}], []),
+        ([{"kind": "softplus"}, {"kind": "elu"}], ["FAC215"]),
+        ([{"kind": "softmax"}, {"kind": "dropout"}, RELU], ["FAC215"]),
+        ([{"kind": "hardsigmoid"}, {"kind": "leaky_relu"}], ["FAC215"]),
+        ([RELU, {"kind": "selu"}], []),
+        ([RELU, {"kind": "silu"}], []),
+        ([{"kind": "silu"}, RELU], []),
+        ([{"kind": "hardswish"}, RELU], []),
     ],
 )
 def test_an_activation_that_has_nothing_to_do(between: list[dict[str, Any]], codes: list[str]) -> None:
@@ -85,5 +127,5 @@ def test_nothing_is_said_of_a_network_whose_names_are_wrong() -> None:
 
 
 def test_ordinary_networks_have_no_findings() -> None:
-    for act in ("relu", "leaky_relu", "tanh", "sigmoid", "gelu"):
+    for act in ("leaky_relu", "tanh", "sigmoid", "gelu", *BELOW, *BOUNDED):
         assert found(chain(16, 16, 16, act=act)) == []

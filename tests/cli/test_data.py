@@ -10,6 +10,7 @@ import pytest
 
 import fac
 from fac.backend import Precision
+from fac.program.lower import kind_of
 from fac.training import data
 from fac.training.dataset import Dataset, fitted
 
@@ -22,7 +23,7 @@ def loaded(path: Path, *overrides: str, precision: Precision = "float32") -> Dat
     compiled = fac.pipeline.compiled(fac.pipeline.lowered(path, overrides))
     assert spec.data is not None
     loaded = data.load(spec.data, path.parent)
-    return fitted(loaded, compiled.sample, compiled.output, compiled.classes, precision)
+    return fitted(loaded, compiled.sample, compiled.output, kind_of("fac.losses", spec.loss), precision)
 
 
 def assert_written(folder: Path, dataset: Dataset) -> None:

@@ -14,7 +14,7 @@ from fac.testing.calls import CALLS
 from fac.testing.layers import LAYERS
 from fac.testing.nets import NET, mlp, spec
 from fac.testing.rules import RULES, UPDATES
-from fac.testing.steps import IDENTITY
+from fac.testing.steps import IDENTITY, LOSSES
 from fac.testing.suite import CASES, FAMILIES
 
 ROUTED = [lowered(spec(NET, rule)) for rule in RULES.values()] + [lowered(spec(mlp(6, 6, 3), IDENTITY))]
@@ -67,8 +67,9 @@ def test_every_update() -> None:
 
 
 def test_every_loss() -> None:
-    """The grid of rules has one, the regressions the other."""
-    assert names("fac.losses") == {"cross_entropy", "mse"}
+    """The grid of rules has one, the regressions another, and the rest are written out."""
+    rest = {loss["kind"] for loss in LOSSES.values()}
+    assert names("fac.losses") == {"cross_entropy", "mse"} | rest
 
 
 def test_every_probe() -> None:

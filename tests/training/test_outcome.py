@@ -13,12 +13,14 @@ import fac
 from fac.backend import Session
 from fac.losses.cross_entropy import CROSS_ENTROPY
 from fac.losses.mse import MSE
+from fac.plugins import kinds as kinds_of
 from fac.program.kinds import LossKind
+from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.training.dataset import Dataset, Split, order
 from fac.training.logs import EpochRecord
 from fac.training.loop import Report, train
-from fac.training.outcome import RISEN, Concern, concerns
+from fac.training.outcome import RISEN, SHARE, Concern, concerns
 from fac.training.stepping import Stepping
 
 Opener = Callable[..., Session]
@@ -35,7 +37,10 @@ def constant_output(session: Session, output: np.ndarray[Any, Any]) -> Session:
 def judged(
     family: Stepping, kind: LossKind, test: Split, train_loss: float, test_loss: float, accuracy: float | None
 ) -> tuple[Concern, ...]:
-    return concerns(family, kind, test, train_loss=train_loss, test_loss=test_loss, test_accuracy=accuracy)
+    loss: Any = kind.spec()
+    return concerns(
+        family, kind, loss, test, train_loss=train_loss, test_loss=test_loss, test_accuracy=accuracy
+    )
 
 
 def linear(make_spec: Specs, out: int) -> ModelSpec:
@@ -66,18 +71,84 @@ def test_the_best_constant_output_has_the_loss_that_the_kind_of_loss_says(
     x = np.zeros((50, 6), np.float32)
     labels = rng.choice(4, 50, p=[0.5, 0.3, 0.15, 0.05])
     targets = rng.standard_normal((50, 4)).astype(np.float32) * [1, 2, 3, 4] + [5, 0, 0, -5]
-    best = np.log(np.bincount(labels, minlength=4) / 50)
-    for kind, loss, y, output in (
-        (CROSS_ENTROPY, "cross_entropy", labels, best),
-        (MSE, "mse", targets, targets.mean(0)),
-    ):
-        session = open_session(make_spec(loss={"kind": loss}))
-        assert kind.constant is not None
-        least = kind.constant(y)
+    grey = rng.uniform(0, 1, (50, 4)).astype(np.float32) ** [1, 2, 3, 9]
+    p, m = np.bincount(labels, minlength=4) / 50, grey.mean(0, dtype=np.float64)
+    w, yes = (0.5, 2.0, 3.0, 0.0), (2.0, 1.0, 0.5, 7.0)
+    smooth = {"label_smoothing": 0.2}
+    with np.errstate(divide="ignore"):
+        cases: list[tuple[dict[str, Any], Any, Any]] = [
+            ({"kind": "cross_entropy"}, labels, np.log(p)),
+            ({"kind": "cross_entropy", **smooth}, labels, np.log(0.8 * p + 0.05)),
+            (
+                {"kind": "cross_entropy", **smooth, "weight": w},
+                labels,
+                np.log(np.array(w) * (0.8 * p + 0.05)).clip(-50),
+            ),
+            ({"kind": "mse"}, targets, targets.mean(0)),
+            ({"kind": "bce"}, grey, np.log(m / (1 - m))),
+            ({"kind": "bce", "pos_weight": yes}, grey, np.log(np.array(yes) * m / (1 - m))),
+        ]
+    for loss, y, output in cases:
+        least = constant_of(loss, y)
+        session = open_session(make_spec(loss=loss))
         assert constant_output(session, output).evaluate(x, y)["loss"] == pytest.approx(least, rel=1e-6)
         for _ in range(5):
             other = output + 0.1 * rng.standard_normal(4)
             assert constant_output(session, other).evaluate(x, y)["loss"] > least
+
+
+def test_the_best_constant_of_a_huber_loss_is_where_its_gradient_vanishes(
+    make_spec: Specs, open_session: Opener
+) -> None:
+    """No closed form: the loss is convex, so that a gradient of nothing is the minimum. Bisected here per output."""
+    rng = np.random.default_rng(1)
+    x, y = np.zeros((51, 6)), rng.standard_cauchy((51, 4)) * [0.1, 1, 10, 100]
+    best = []
+    for column in y.T:
+        knots = np.sort(np.concatenate([column - 0.5, column + 0.5]))
+        pulls = np.array([np.clip(column - knot, -0.5, 0.5).sum() for knot in knots])
+        at = int(np.argmax(pulls <= 0))  # linear between two knots
+        share = pulls[at - 1] / (pulls[at - 1] - pulls[at])
+        best.append(knots[at - 1] + share * (knots[at] - knots[at - 1]))
+    loss = {"kind": "huber", "delta": 0.5}
+    session = constant_output(open_session(make_spec(loss=loss)), np.array(best))
+    assert session.evaluate(x, y)["loss"] == pytest.approx(constant_of(loss, y), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [{"kind": "bce", "pos_weight": 3.0}, {"kind": "bce"}], ids=str)
+def test_grey_targets_leave_a_rest_which_no_network_gets_below(
+    make_spec: Specs, dataset: Dataset, open_session: Opener, loss: dict[str, Any]
+) -> None:
+    """One that answers each sample as well as can be has the loss of a constant, nearly, and learned all there is."""
+    y = np.random.default_rng(3).uniform(0.45, 0.55, (60, 4)).astype(np.float32)
+    p = loss.get("pos_weight", 1.0)
+    z, data = np.log(p * y / (1 - y)), Split(dataset.train.x, y[:43])
+    best = (p * y * np.log1p(np.exp(-z)) + (1 - y) * np.log1p(np.exp(z)))[:43].mean()
+    spec = make_spec(loss=loss)
+    session = open_session(spec)
+    kind = kind_of("fac.losses", spec.loss)
+    constant = kind.constant(spec.loss, data.y, (4,))
+    assert best > SHARE * constant
+    assert kind.least(spec.loss, data.y, (4,)) == pytest.approx(best, rel=1e-6)
+    family = Stepping(session, data, spec)
+    figures = {"test_accuracy": None, "train_loss": 1e-9 + best}
+    assert concerns(family, kind, spec.loss, data, test_loss=best * (1 + 1e-6), **figures) == ()
+    (concern,) = concerns(family_at(family, np.log(p)), kind, spec.loss, data, test_loss=constant, **figures)
+    assert concern.kind == "chance"
+
+
+def family_at(family: Stepping, output: float) -> Stepping:
+    """With a network that answers one number."""
+    constant_output(family.session, np.full(4, output))
+    return family
+
+
+def constant_of(loss: dict[str, Any], y: Any) -> float:
+    """What the kind says of the loss."""
+    kind = next(k for k in kinds_of("fac.losses") if k.name == loss["kind"])
+    assert kind.constant is not None
+    found: float = kind.constant(kind.spec(**loss), y, (4,))
+    return found
 
 
 def test_a_classifier_at_chance_is_told_with_both_numbers(
@@ -114,7 +185,7 @@ def test_a_regression_at_the_mean_is_told_with_both_numbers(
     (concern,) = train(session, data, spec).concerns
     assert concern.kind == "chance"
     assert concern.figures["train_loss"] == pytest.approx(y[:43].var(0).mean(), rel=1e-5)
-    assert concern.message.startswith("no better than predicting the mean of the targets: loss ")
+    assert concern.message.startswith("no better than predicting the same for all samples: loss ")
     flat = Split(dataset.train.x, np.ones_like(y[:43]))
     report = train(constant_output(open_session(spec), np.ones(4)), Dataset("flat", flat, flat), spec)
     assert kinds(report) == [], "where all targets are one value there is nothing to learn"

@@ -52,6 +52,7 @@ SHAPES: dict[str, Template] = {
         lambda line: f"torch.permute_copy({line.arguments[0]}, {line['axes']})", Memory.OUT
     ),
     "iota": Template(iota),
+    "table": Template(lambda line: f"kernels.table({line['values']}, x)"),
     "argmax": Template(lambda line: f"torch.argmax({line.arguments[0]}, dim=-1)"),
     "uniform_bits": Template(
         lambda line: (

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from fac.step.ir import Attribute, Op, Value
 from fac.step.ops.base import Attributes, OpDef
 from fac.step.ops.maps import map_of, whole
+from fac.step.ops.shapes import shape_of
 from fac.step.types import Shape, Type, TypeRuleError, flat, numel
 
 if TYPE_CHECKING:
@@ -150,9 +151,7 @@ def fold(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     Raises:
         TypeRuleError: no such map unfolds to the operand.
     """
-    shape = attributes["shape"]
-    assert isinstance(shape, tuple)
-    x = Type(shape)
+    x = Type(shape_of(attributes))
     if unfold((x,), attributes) != operands[0]:
         raise TypeRuleError(f"{operands[0]} does not fold to {x}")
     return x

@@ -57,6 +57,30 @@ def constant(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return Type((), DType(str(attributes["dtype"])))
 
 
+def table(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """A vector of its values, at least one.
+
+    Raises:
+        TypeRuleError: there is none.
+    """
+    return Type((len(_values(attributes["values"])),))
+
+
+def finer_table(b: Builder, op: Op) -> Value:
+    """The sum of its values, each at its place."""
+    values = _values(op["values"])
+    places, total = b.iota((len(values),)), b.constant(0.0)
+    for place, value in enumerate(values):
+        total = b.add(total, b.mul(b.cast(b.equal(places, b.constant(place)), DType.FLOAT), value))
+    return total
+
+
+def _values(values: object) -> tuple[float, ...]:
+    if not isinstance(values, tuple) or not values or not all(isinstance(v, float) for v in values):
+        raise TypeRuleError(f"a table takes a tuple of floats, not {values}")
+    return values
+
+
 def cast(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """The same shape, another element type.
 
@@ -122,6 +146,8 @@ def erf_input(b: Builder, op: Op, g: Value) -> Value:
 
 ELEMENTWISE = (
     OpDef("constant", constant, attributes=frozenset({"value", "dtype"})),
+    # a vector of numbers that are known beforehand, such as one for each class
+    OpDef("table", table, attributes=frozenset({"values"}), finer=finer_table),
     OpDef("cast", cast, (DISCRETE,), frozenset({"dtype"})),
     OpDef(
         "add",

@@ -23,7 +23,7 @@ def shape_of(attributes: Attributes) -> Shape:
     """The target shape of a reshape or broadcast."""
     shape = attributes["shape"]
     assert isinstance(shape, tuple)
-    return shape
+    return tuple(dim for dim in shape if not isinstance(dim, float))
 
 
 def reduction(operands: tuple[Type, ...], attributes: Attributes) -> Type:

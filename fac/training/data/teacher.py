@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -83,6 +84,6 @@ KIND = DataKind(
     Teacher,
     load,
     facts=lambda data: Facts(
-        (data.inputs,), data.outputs, classes=data.task == "classification", train=data.n
+        (data.inputs,), data.outputs, classes=data.task == "classification", train=data.n, within=(-inf, inf)
     ),
 )
