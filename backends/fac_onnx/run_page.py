@@ -62,7 +62,8 @@ def between(tasks: tuple[HostTask, ...]) -> str:
         if task.kind != "svd":
             raise FacError(f"the onnx backend cannot write what `{task.kind}` does between steps")
         names = ", ".join(json.dumps(name) for name in (*task.reads, *task.writes))
-        due.setdefault(task.every, []).append(f"            set_svd_pair(here, {names})\n")
+        axis = f", axis={task.axis}" if task.axis else ""
+        due.setdefault(task.every, []).append(f"            set_svd_pair(here, {names}{axis})\n")
     return "".join(f"        if (step + 1) % {every} == 0:\n{''.join(lines)}" for every, lines in due.items())
 
 
@@ -100,10 +101,10 @@ TARGETS = """\
 
 SVD = '''
 
-def set_svd_pair(state, weight, p, q):
+def set_svd_pair(state, weight, p, q, axis=0):
     """Sets P [r, m] and Q [k, r] so that Q P is the best approximation of rank r to W^T, W as [m, k]."""
-    rank, m = state[p].shape()
-    u, s, vt = np.linalg.svd(state[weight].numpy().astype(np.float64).reshape(m, -1).T, full_matrices=False)
+    w, (rank, m) = state[weight].numpy().astype(np.float64), state[p].shape()
+    u, s, vt = np.linalg.svd(np.moveaxis(w, axis, 0).reshape(m, -1).T, full_matrices=False)
     # singular vectors are free in sign: the largest entry of each u is made positive
     signs = np.sign(np.take_along_axis(u, np.abs(u).argmax(0)[None], 0))[0]
     root = np.sqrt(s[:rank]) * signs[:rank]

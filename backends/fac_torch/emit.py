@@ -92,8 +92,11 @@ def between(tasks: tuple[HostTask, ...]) -> list[str]:
     for task in tasks:
         if task.kind != "svd":
             raise FacError(f"the torch backend cannot write what `{task.kind}` does between steps")
-        arrays = ", ".join(f"S[{name!r}]" for name in (*task.reads, *task.writes))
-        lines.append(f"    if (t + 1) % {task.every} == 0:\n        kernels.svd_pair({arrays})\n")
+        weight, p, q = (f"S[{name!r}]" for name in (*task.reads, *task.writes))
+        turned = f".movedim({task.axis}, 0)" if task.axis else ""
+        lines.append(
+            f"    if (t + 1) % {task.every} == 0:\n        kernels.svd_pair({weight}{turned}, {p}, {q})\n"
+        )
     doc = '    """What happens after step number t: feedback factors set anew from their weights."""\n'
     return ["@torch.inference_mode()\ndef between(S, t):\n" + doc + "".join(lines)] if lines else []
 

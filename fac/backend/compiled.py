@@ -39,6 +39,8 @@ class HostTask:
     writes: tuple[str, ...]
     run: Callable[[Mapping[str, Array]], Mapping[str, Array]]
     """From the state arrays named in `reads` to those named in `writes`."""
+    axis: int = 0
+    """Of the weight: which P reads. The other axes, in their order, are what Q writes."""
 
 
 class Initial(Protocol):

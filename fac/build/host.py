@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from fac.backend import Array, HostTask
-from fac.build.initial import svd_pair
+from fac.build.initial import matrix_of, svd_pair
 from fac.program.program import Program
 from fac.program.reading import refresh_of
+from fac.program.tensors import Tensor
 
 
 def tasks(program: Program) -> tuple[HostTask, ...]:
@@ -18,16 +19,13 @@ def tasks(program: Program) -> tuple[HostTask, ...]:
         every = refresh_of(route)
         if every is not None and route.ends is not None and route.ends.weight is not None:
             p, q = (f"{route.ends.prefix}.{side}" for side in "PQ")
-            weight = route.ends.weight.name
-            rank, reads = route.tensors[0].shape[0], route.ends.reads
-            run = partial(refreshed, weight, p, q, rank, reads)
-            found.append(HostTask("svd", every, (weight,), (p, q), run))
+            weight, rank = route.ends.weight, route.tensors[0].shape[0]
+            run = partial(refreshed, weight, p, q, rank)
+            found.append(HostTask("svd", every, (weight.name,), (p, q), run, weight.reads_axis))
     return tuple(found)
 
 
-def refreshed(
-    weight: str, p: str, q: str, rank: int, reads: int, state: Mapping[str, Array]
-) -> dict[str, Array]:
+def refreshed(weight: Tensor, p: str, q: str, rank: int, state: Mapping[str, Array]) -> dict[str, Array]:
     """P and Q from the truncated SVD of the weight as it is now, [reads, writes]."""
-    new_p, new_q = svd_pair(state[weight].reshape(reads, -1), rank)
+    new_p, new_q = svd_pair(matrix_of(state[weight.name], weight), rank)
     return {p: new_p, q: new_q}

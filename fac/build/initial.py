@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from math import prod, sqrt
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fac.build.threads import one_thread
-from fac.program.tensors import Masked, Start, SvdFactor, Tensor
-from fac.spec.init import SCALED, Density, Normal, Uniform
+from fac.program.tensors import Start, SvdFactor, Tensor
+from fac.spec.init import SCALED, Density, Normal, PerUnit, Uniform
 
 Array = NDArray[np.float64]
 
@@ -37,11 +38,21 @@ def draw(
                 state[tensor.name] = _draw(tensor, tensor.init, seed)
         for tensor in tensors:
             if tensor.name not in state and isinstance(tensor.init, SvdFactor):
-                # As the matrix [reads, writes], in whatever shape the layer keeps it: P reads, Q writes.
-                matrix = (tensor.shape[1], -1) if tensor.init.side == "P" else (-1, tensor.shape[0])
-                p, q = svd_pair(state[tensor.init.weight].reshape(matrix), tensor.init.rank)
+                weight = tensor.init.weight
+                p, q = svd_pair(matrix_of(state[weight.name], weight), tensor.init.rank)
                 state[tensor.name] = p if tensor.init.side == "P" else q
     return {tensor.name: np.ascontiguousarray(state[tensor.name]) for tensor in tensors}
+
+
+def matrix_of(array: NDArray[np.floating], tensor: Tensor) -> NDArray[np.floating]:
+    """A weight, or feedback in its place, as [reads, writes], in whatever shape it is kept."""
+    return _by_group(array.reshape(tensor.shape), tensor).reshape(tensor.reads, -1)
+
+
+def _by_group(array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    """[groups, reads of a group, ...]: a view of the array, if it lies row by row."""
+    first, *rest = tensor.shape
+    return np.moveaxis(array.reshape(tensor.groups, first // tensor.groups, *rest), tensor.reads_axis + 1, 1)
 
 
 def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
@@ -61,16 +72,18 @@ def _draw(tensor: Tensor, init: Start, seed: int) -> Array:
     if tensor.mask is None:
         return values
     # A stream of its own: what is kept has the values that it has without a mask.
-    return np.where(_kept(tensor.mask, tensor.shape, _generator(seed, f"{tensor.name}.mask")), values, 0.0)
+    return np.where(_kept(tensor, tensor.mask, _generator(seed, f"{tensor.name}.mask")), values, 0.0)
 
 
-def _kept(mask: Masked, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:
-    draws = rng.random(shape)
-    if isinstance(mask.law, Density):
-        return draws < mask.law.density
+def _kept(tensor: Tensor, mask: PerUnit | Density, rng: np.random.Generator) -> NDArray[np.bool_]:
+    draws = rng.random(tensor.shape)
+    if isinstance(mask, Density):
+        return draws < mask.density
     # The smallest of equal draws: every choice of so many is equally likely.
-    order = draws.argsort(axis=1 - mask.units, kind="stable")
-    return order.argsort(axis=1 - mask.units) < mask.law.per_unit
+    draws = _by_group(draws, tensor)
+    kept = np.empty(tensor.shape, np.bool_)
+    _by_group(kept, tensor)[...] = draws.argsort(axis=1, kind="stable").argsort(axis=1) < mask.per_unit
+    return kept
 
 
 def _entries(tensor: Tensor, init: Start, seed: int) -> Array:

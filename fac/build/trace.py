@@ -13,7 +13,7 @@ from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Phase, Value
-from fac.step.types import SCALAR, DType, N, Type
+from fac.step.types import SCALAR, DType, N, Type, flat
 
 VIEWS = frozenset({"reshape", "transpose"})
 """Ops by which a layer may bring its weight into the shape in which it multiplies."""
@@ -133,11 +133,11 @@ class Trace:
         if problem is not None:
             raise misuse(function, problem, name)
         assert node.weight is not None
-        if found.weight.type.shape != node.weight.shape:
-            said = list(node.weight.shape)
-            raise misuse(
-                function, f"multiplies with {found.weight.type}, where `infer` says the weight {said}", name
-            )
+        if not _is(found, node.weight):
+            said = f"the weight {list(node.weight.shape)}"
+            if node.weight.reads_axis or node.weight.groups > 1:
+                said += f", of which axis {node.weight.reads_axis} reads, in {node.weight.groups} groups"
+            raise misuse(function, f"multiplies with {found.weight.type}, where `infer` says {said}", name)
         return found
 
     def turns(self, name: str) -> bool:
@@ -157,3 +157,13 @@ class Trace:
             else:
                 found += [(op, place) for place, operand in enumerate(op.operands) if operand in views]
         return tuple(found)
+
+
+def _is(product: Contraction, weight: Tensor) -> bool:
+    """Whether the product reads what a layer says to be its weight."""
+    shape, axis = product.weight.type.shape, weight.reads_axis
+    return (
+        (product.reads_axis, product.groups) == (axis, weight.groups)
+        and shape[: axis + 1] == weight.shape[: axis + 1]
+        and flat(shape) == weight.size
+    )

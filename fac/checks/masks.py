@@ -8,9 +8,8 @@ from math import ceil, exp, inf, log, log1p
 from fac.checks.laws import wide
 from fac.checks.places import by_origin, matrix_of
 from fac.diagnostics import Diagnostic, Rule, Severity
-from fac.program.program import Program, Route
-from fac.program.tensors import Masked
-from fac.spec.init import PerUnit
+from fac.program.program import Ends, Program, Route
+from fac.spec.init import Density, PerUnit
 
 MASK_LEAVES_OUT = Rule("FAC327", "mask-leaves-out", Severity.WARNING)
 
@@ -48,18 +47,24 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
             )
 
 
-def _mask(route: Route) -> Masked:
+def _mask(route: Route) -> PerUnit | Density:
     return next(tensor.mask for tensor in route.tensors if tensor.mask)
 
 
 def _left_out(route: Route) -> tuple[float, float]:
     """How many components of the error reach no unit, and how many units get none of it; expected."""
     assert route.ends is not None
+    groups = _groups(route.ends)
     reads, writes = wide(route.ends.reads), wide(route.ends.writes)
-    law = _mask(route).law
+    law, own = _mask(route), reads / groups
     if isinstance(law, PerUnit):
-        return reads * _power(law.per_unit / reads, writes), 0.0
-    return reads * _power(law.density, writes), writes * _power(law.density, reads)
+        return reads * _power(law.per_unit / own, writes), 0.0
+    return reads * _power(law.density, writes), groups * writes * _power(law.density, own)
+
+
+def _groups(ends: Ends) -> int:
+    """How many groups of components there are, each with units of its own."""
+    return 1 if ends.weight is None else ends.weight.groups
 
 
 def _power(p: float, n: float) -> float:
@@ -74,7 +79,8 @@ def _told(route: Route, missed: float, idle: float) -> str:
         left = f"{_number(missed)} of the {route.ends.reads} components of the error"
         return f"with this mask, {left} are expected to reach none of the {units}"
     return (
-        f"with this mask, {_number(idle)} of the {route.ends.writes} {units} are expected to receive nothing"
+        f"with this mask, {_number(idle)} of the {route.ends.writes * _groups(route.ends)} {units} are expected to "
+        "receive nothing"
     )
 
 
@@ -84,8 +90,8 @@ def _number(expected: float) -> str:
 
 def _remedy(routes: list[Route]) -> str:
     """The smallest mask of the same kind that hardly ever leaves out anything, for all of the routes."""
-    ends = [(route.ends.reads, route.ends.writes) for route in routes if route.ends]
-    if isinstance(_mask(routes[0]).law, PerUnit):
+    ends = [(route.ends.reads // _groups(route.ends), route.ends.writes) for route in routes if route.ends]
+    if isinstance(_mask(routes[0]), PerUnit):
         least = max(ceil(reads * _kept(reads, writes)) for reads, writes in ends)
         enough, key = least < max(reads for reads, _ in ends), f"per_unit: {least}"
     else:

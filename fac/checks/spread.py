@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log, prod
+from math import inf, log
 
 from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
 from fac.program.declared import curve_of, traits_of
@@ -187,7 +187,7 @@ def _drawn(node: Node) -> float | None:
     """By what a weight that is drawn multiplies the squared norm of an error; None for a layer without one."""
     if node.weight is None or not traits_of(node).homogeneous:
         return None
-    return min(wide(prod(node.weight.shape[1:])) * (variance(node.weight) or 0.0), HUGE)
+    return min(wide(node.weight.fan_in) * (variance(node.weight) or 0.0), HUGE)
 
 
 def _by_averages(node: Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp, inf, log, prod, tanh
+from math import exp, inf, log, tanh
 
 from fac.checks.laws import wide
 from fac.checks.places import has_weights, head, wired
@@ -70,8 +70,8 @@ def _learning_linear(node: Node) -> bool:
 
 def _narrow(program: Program, lower: Node, upper: Node) -> bool:
     """Whether the lower layer is a bottleneck: then the pair is a weight of bounded rank."""
-    between, *below = weight_of(lower).shape
-    return between < min(prod(below), weight_of(upper).shape[0])
+    between, below = weight_of(lower).reads, weight_of(lower).writes
+    return between < min(below, weight_of(upper).reads)
 
 
 def activation_before_loss(program: Program) -> Iterator[Diagnostic]:

@@ -49,7 +49,7 @@ def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
     shapes = (matrix.rank, ends.reads), (ends.writes, matrix.rank)
     if matrix.init == "svd":
         assert ends.weight is not None
-        svd = [SvdFactor(ends.weight.name, matrix.rank, side) for side in "PQ"]
+        svd = [SvdFactor(ends.weight, matrix.rank, side) for side in "PQ"]
         return tuple(Tensor(n, s, f, role=Role.FEEDBACK) for n, s, f in zip(names, shapes, svd, strict=True))
     p = Tensor(names[0], shapes[0], matrix.init_P or "orthogonal", ends.reads, matrix.rank, Role.FEEDBACK)
     q = Tensor(
@@ -71,6 +71,13 @@ def spread(matrix: LowRank, ends: Ends) -> Normal:
 
 def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
     """Something that needs the forward weight on a route that has none, or a rule that cannot teach its factor."""
+    if ends.weight is not None and ends.weight.groups > 1:
+        return ShapeError(
+            f"a low rank over the {ends.reads} channels would mix the {ends.weight.groups} groups of the layer, "
+            "which do not mix",
+            "use `{kind: random, learn: {rule: kolen_pollack}}`, which keeps them apart",
+            "kind",
+        )
     needy = [("init", matrix.init == "svd"), ("refresh", matrix.refresh is not None)]
     needy += [
         (key, needs_weight(rule, part))

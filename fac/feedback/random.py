@@ -11,15 +11,16 @@ from pydantic import Field
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
 from fac.program.reading import needs_weight, ways
-from fac.program.tensors import Masked, Role, Start, Tensor
+from fac.program.tensors import Role, Start, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
 from fac.spec.init import Density, Init, Mask, PerUnit
 from fac.step.builder import Builder
+from fac.step.contraction import matrix_of
 from fac.step.ir import Value
 
 
 class Random(Matrix):
-    """F(d) = B d. Stored like the weight, [reads, writes], on a `through` route; [writes, reads] on a `to` route."""
+    """F(d) = B d. B has the shape of the weight on a `through` route, and is [writes, reads] on a `to` route."""
 
     kind: Literal["random"] = "random"
     init: Init | Literal["like_forward"] | None = Field(
@@ -37,11 +38,20 @@ class Random(Matrix):
 
 def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
     """B."""
-    through = ends.weight is not None
-    shape = (ends.writes, ends.reads) if ends.weight is None else ends.weight.shape
-    mask = None if matrix.mask is None else Masked(matrix.mask, units=1 if through else 0)
-    name, init = f"{ends.prefix}.B", law(matrix, ends)
-    return (Tensor(name, shape, init, ends.writes, ends.reads, Role.FEEDBACK, mask=mask),)
+    b = Tensor(
+        f"{ends.prefix}.B",
+        (ends.writes, ends.reads),
+        law(matrix, ends),
+        ends.writes,
+        ends.reads,
+        Role.FEEDBACK,
+        mask=matrix.mask,
+        reads_axis=1,
+    )
+    like = ends.weight
+    return (
+        b if like is None else replace(b, shape=like.shape, reads_axis=like.reads_axis, groups=like.groups),
+    )
 
 
 def law(matrix: Random, ends: Ends) -> Start:
@@ -71,11 +81,13 @@ def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
         return ShapeError(
             "a masked matrix cannot learn: a step would fill its zeros", "remove `mask` or `learn`", "mask"
         )
-    if isinstance(matrix.mask, PerUnit) and matrix.mask.per_unit > ends.reads:
+    most, of = ends.reads, f"{ends.reads} components"
+    if ends.weight is not None and ends.weight.groups > 1:
+        most //= ends.weight.groups
+        of += f" in {ends.weight.groups} groups"
+    if isinstance(matrix.mask, PerUnit) and matrix.mask.per_unit > most:
         return ShapeError(
-            f"`per_unit: {matrix.mask.per_unit}` of an error of {ends.reads} components",
-            f"use at most {ends.reads}",
-            "mask",
+            f"`per_unit: {matrix.mask.per_unit}` of an error of {of}", f"use at most {most}", "mask"
         )
     return None
 
@@ -94,19 +106,25 @@ def learn(b: Builder, matrix: Random, state: State, signals: Signals) -> Iterabl
     if signals.weight is None:
         yield replace(found, value=b.transpose(found.value, (1, 0)))
     else:
-        yield replace(found, value=b.reshape(found.value, state["B"].type.shape))
+        assert signals.way is not None
+        yield replace(found, value=signals.way.kept(b, found.value, state["B"].type.shape))
 
 
 def _facing(b: Builder, stored: Value, signals: Signals) -> Value:
     """B as [reads, writes]."""
     if signals.weight is None:
         return b.transpose(stored, (1, 0))
-    return b.reshape(stored, signals.weight.type.shape)
+    assert signals.way is not None
+    return signals.way.flat(b, stored)
 
 
 def whole(b: Builder, matrix: Random, ends: Ends, state: State, weight: Value | None) -> Value:
     """B, as a matrix."""
-    return state["B"] if weight is None else b.reshape(state["B"], weight.type.shape)
+    return (
+        state["B"]
+        if ends.weight is None
+        else matrix_of(b, state["B"], ends.weight.reads_axis, ends.weight.groups)
+    )
 
 
 def unused(matrix: Any, program: Program) -> Iterable[Unused]:

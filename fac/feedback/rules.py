@@ -120,6 +120,12 @@ def _pair(rule: Any) -> dict[str, Any]:
     return settings[rule.learn] | {"scale": rule.scale}
 
 
+def _of_groups(rule: Any) -> Random:
+    """A matrix of the weight's own shape, which is small where there are many groups."""
+    learn = Fixed() if rule.learn == "fixed" else KolenPollack()
+    return Random(learn=learn, scale=rule.scale)
+
+
 def expand_bp(rule: Backprop, program: Program) -> Expansion:
     """No routes."""
     return Expansion()
@@ -138,12 +144,18 @@ def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
 
 
 def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
-    """`through` each weighted node above something that learns, at rank min(rank, in, out)."""
+    """`through` each weighted node above something that learns, at rank min(rank, in, out).
+
+    Past groups of channels that do not mix, where a low rank would mix them, a full matrix.
+    """
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
     routes = []
     for node in _layerwise(rule, program):
         weight = node.weight
-        limit = rule.rank if weight is None else min(weight.shape[0], prod(weight.shape[1:]))
+        if weight is not None and weight.groups > 1:
+            routes.append(_through(node, _of_groups(rule)))
+            continue
+        limit = rule.rank if weight is None else min(weight.reads, weight.writes)
         routes.append(_through(node, LowRank(rank=min(rule.rank, limit), **settings)))
     return Expansion(tuple(routes))
 

@@ -2,7 +2,7 @@
 
 from fac.layers.batch_norm import BatchNorm
 from fac.layers.blocks import PARALLEL, REPEAT, RESIDUAL, SEQUENCE, Parallel, Repeat, Residual, Sequence
-from fac.layers.convolution import CONV2D, Conv2d
+from fac.layers.convolution import CONV1D, CONV2D, CONV_TRANSPOSE2D, Conv1d, Conv2d, ConvTranspose2d
 from fac.layers.elementwise import (
     DROPOUT,
     GELU,
@@ -36,7 +36,9 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm",
     "Concat",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "DropPath",
     "Dropout",
     "Elu",
@@ -74,6 +76,8 @@ __all__ = [
 KINDS = (
     LINEAR,
     CONV2D,
+    CONV1D,
+    CONV_TRANSPOSE2D,
     RELU,
     LEAKY_RELU,
     TANH,

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from fac.layers.bias import unused
-from fac.layers.inputs import Size, channels
+from fac.layers.inputs import Natural, Room, Size, both, by, channels, only
 from fac.layers.windows import Padding, Window, places, window
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
@@ -19,46 +19,146 @@ from fac.spec.init import Init
 from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
 from fac.step.builder import Builder
-from fac.step.ir import Value
+from fac.step.ir import Attribute, Value
 
 
-class Conv2d(WeightedLayer):
-    """A = X * W + b of maps, with X [N, in, H, W], W [out, in / groups, *kernel], b [out], as in PyTorch."""
+class Convolution(WeightedLayer):
+    """What convolutional layers have in common."""
 
-    kind: Literal["conv2d"] = "conv2d"
     out: Positive = Field(description="Number of channels.")
-    kernel: Size = Field(description="Height and width of the window.")
-    stride: Size = Field(1, description="By how much the window moves.")
+    kernel: Size = Field(description="Rows and columns of the window; one number stands for both.")
+    stride: Size = Field(1, description="By how many rows and columns the window moves.")
     padding: Padding = Field(
         0, description="Zeros on each side; `same` keeps the size, at a stride of 1; `valid` is 0."
     )
-    dilation: Size = Field(1, description="How far apart what the window shows lies.")
+    dilation: Size = Field(1, description="How far apart lies what the window shows; 1 is side by side.")
     groups: Positive = Field(
-        1, description="Groups of channels that do not mix; as many as there are channels is depthwise."
+        1, description="Groups of channels that do not mix; as many as channels are read is depthwise."
     )
     bias: bool = Field(True, description="Whether a bias, zero at the start, is added to each channel.")
     init: Init = Field(
         "kaiming_uniform",
-        description="Initial weights; the default is U(-b, b), b = sqrt(6/fan_in), fan_in = in / groups * height * "
-        "width of the window.",
+        description="Initial weights; the default is U(-b, b), b = sqrt(6/fan_in). fan_in is how many products each "
+        "result is a sum of.",
     )
+
+
+class Conv2d(Convolution):
+    """A = X * W + b of maps, with X [N, in, H, W], W [out, in / groups, *kernel], b [out], as in PyTorch."""
+
+    kind: Literal["conv2d"] = "conv2d"
 
     @property
     def window(self) -> Window:
         """Its settings along both axes."""
-        return window(self.kernel, self.stride, self.padding, self.dilation)
+        padding = self.padding if isinstance(self.padding, str) else both(self.padding)
+        return window(both(self.kernel), both(self.stride), padding, both(self.dilation))
 
 
-def infer(layer: Conv2d, name: str, inputs: Sequence[Shape]) -> Facts:
+class Conv1d(Convolution):
+    """A = X * W + b of sequences, with X [N, in, L], W [out, in / groups, kernel], b [out], as in PyTorch."""
+
+    kind: Literal["conv1d"] = "conv1d"
+    kernel: Positive = Field(description="Length of the window.")
+    stride: Positive = Field(1, description="By how much the window moves.")
+    padding: Natural | Literal["same", "valid"] = Field(
+        0, description="Zeros at each end; `same` keeps the length, at a stride of 1; `valid` is 0."
+    )
+    dilation: Positive = Field(1, description="How far apart lies what the window shows; 1 is side by side.")
+
+    @property
+    def window(self) -> Window:
+        """Its settings along the one axis."""
+        padding = self.padding if isinstance(self.padding, str) else (self.padding,)
+        return window((self.kernel,), (self.stride,), padding, (self.dilation,))
+
+
+class ConvTranspose2d(Convolution):
+    """A = what the derivative of a `conv2d` makes of X, + b: X [N, in, h, w], W [in, out / groups, *kernel], b [out].
+
+    Each number of X adds the kernel times itself to a window of A. H = (h - 1) stride - 2 padding + dilation
+    (kernel - 1) + output_padding + 1, as in PyTorch.
+    """
+
+    kind: Literal["conv_transpose2d"] = "conv_transpose2d"
+    stride: Size = Field(1, description="How many rows and columns lie from window to window.")
+    padding: Room = Field(0, description="Rows and columns that are cut off on each side of the result.")
+    output_padding: Room = Field(
+        0, description="Rows and columns more at the end of the result, fewer than the stride."
+    )
+
+    @property
+    def window(self) -> Window:
+        """Of the `conv2d`."""
+        return window(both(self.kernel), both(self.stride), both(self.padding), both(self.dilation))
+
+    def size(self, h: int, w: int) -> tuple[int, int]:
+        """(H, W)."""
+        moves, more = self.window, both(self.output_padding)
+        axes = zip((h, w), moves.stride, moves.extent, moves.sides, more, strict=True)
+        rows, columns = ((count - 1) * s + extent - sum(cut) + end for count, s, extent, cut, end in axes)
+        return rows, columns
+
+
+def infer_conv2d(layer: Conv2d, name: str, inputs: Sequence[Shape]) -> Facts:
     """[in, H, W] -> [out, h, w]."""
     c, size = channels(name, inputs)
-    shape = layer.out, *places(name, layer.window, size)
     weight, bias = parameters(name, layer, c, layer.window.kernel)
-    return Facts(shape, (weight, bias) if layer.bias else (weight,), weight)
+    return Facts((layer.out, *places(name, layer.window, size)), (weight, *bias), weight)
 
 
-def parameters(name: str, layer: Conv2d, c: int, kernel: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """W [out, in / groups, *kernel] and b [out].
+def infer_conv1d(layer: Conv1d, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[in, L] -> [out, l]."""
+    shape = only(name, inputs)
+    if len(shape) != 2:
+        example = [1, *shape] if len(shape) == 1 else "[channels, length]"
+        raise ShapeError(
+            f"`{name}` reads a sequence [channels, length], not {list(shape)}",
+            f"put a `reshape` layer before it, with `shape: {example}`",
+        )
+    weight, bias = parameters(name, layer, shape[0], layer.window.kernel)
+    return Facts((layer.out, *places(name, layer.window, shape[1:])), (weight, *bias), weight)
+
+
+def infer_conv_transpose2d(layer: ConvTranspose2d, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[in, h, w] -> [out, H, W]."""
+    c, (h, w) = channels(name, inputs)
+    groups_divide(name, layer, c)
+    stride, more = layer.window.stride, both(layer.output_padding)
+    if any(end >= s for end, s in zip(more, stride, strict=True)):
+        raise ShapeError(
+            f"`{name}` makes its output longer by {by(more)}, and windows lie {by(stride)} apart: what is added "
+            "would be a row without a window",
+            "use less than `stride`",
+            "output_padding",
+        )
+    size = layer.size(h, w)
+    if min(size) < 1:
+        raise ShapeError(f"`{name}` cuts off all that it makes", "use a smaller padding", "padding")
+    area, groups = prod(layer.window.kernel), layer.groups
+    fans = max(c // groups * area // prod(stride), 1), layer.out // groups * area
+    shape = c, layer.out // groups, *layer.window.kernel
+    weight = Tensor(f"{name}.weight", shape, layer.init, *fans, reads_axis=1, groups=groups)
+    bias = Tensor(f"{name}.bias", (layer.out,), "zeros", *fans)
+    return Facts((layer.out, *size), (weight, bias) if layer.bias else (weight,), weight)
+
+
+def parameters(name: str, layer: Convolution, c: int, kernel: Shape) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """W [out, in / groups, *kernel], and b [out] if there is one.
+
+    Raises:
+        ShapeError: see `groups_divide`.
+    """
+    groups_divide(name, layer, c)
+    shape = layer.out, c // layer.groups, *kernel
+    fans = prod(shape[1:]), layer.out // layer.groups * prod(kernel)
+    bias = Tensor(f"{name}.bias", (layer.out,), "zeros", *fans)
+    weight = Tensor(f"{name}.weight", shape, layer.init, *fans, groups=layer.groups)
+    return weight, (bias,) if layer.bias else ()
+
+
+def groups_divide(name: str, layer: Convolution, c: int) -> None:
+    """Refuse groups of unequal size.
 
     Raises:
         ShapeError: the groups do not divide the channels.
@@ -70,37 +170,63 @@ def parameters(name: str, layer: Conv2d, c: int, kernel: tuple[int, ...]) -> tup
                 "`groups` has to divide both `out` and the channels that are read",
                 "groups",
             )
-    shape = layer.out, c // layer.groups, *kernel
-    fan_in, fan_out = prod(shape[1:]), layer.out // layer.groups * prod(kernel)
-    return (
-        Tensor(f"{name}.weight", shape, layer.init, fan_in, fan_out),
-        Tensor(f"{name}.bias", (layer.out,), "zeros", fan_in, fan_out),
-    )
 
 
-def forward(b: Builder, layer: Conv2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+def settings(layer: Conv2d | Conv1d | ConvTranspose2d) -> dict[str, Attribute]:
+    """The attributes of its op."""
+    return layer.window.attributes() | {"groups": layer.groups}
+
+
+def biased(b: Builder, layer: Convolution, product: Value, state: State) -> Value:
+    """With the bias of each channel."""
+    if not layer.bias:
+        return product
+    return b.add(product, b.reshape(state["bias"], (layer.out, *(1 for _ in product.type.shape[2:]))))
+
+
+def conv2d(b: Builder, layer: Conv2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """X * W + b."""
-    moves = layer.window
-    product = b.emit(
-        "conv2d",
-        inputs[0],
-        state["weight"],
-        stride=moves.stride,
-        padding=moves.padding,
-        dilation=moves.dilation,
-        groups=layer.groups,
-    )
-    return b.add(product, b.reshape(state["bias"], (layer.out, 1, 1))) if layer.bias else product
+    return biased(b, layer, b.emit("conv2d", inputs[0], state["weight"], **settings(layer)), state)
 
 
-def traits(layer: Conv2d, facts: Facts | None) -> Traits:
-    """A window of one number that moves to each place multiplies each place by one matrix, as `linear` does."""
-    try:
-        moves = layer.window
-    except ShapeError:
-        return Traits(zero=True, homogeneous=True)
-    plain = moves == Window((1, 1), (1, 1), (0, 0, 0, 0), moves.dilation) and layer.groups == 1
+def conv1d(b: Builder, layer: Conv1d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """X * W + b, of maps of height 1."""
+    (x,), weight = inputs, state["weight"]
+    n, c, length = x.type.shape
+    m, own, k = weight.type.shape
+    rows, kernel = b.reshape(x, (n, c, 1, length)), b.reshape(weight, (m, own, 1, k))
+    product = b.emit("conv2d", rows, kernel, **settings(layer))
+    return biased(b, layer, b.reshape(product, (n, m, product.type.shape[3])), state)
+
+
+def conv_transpose2d(
+    b: Builder, layer: ConvTranspose2d, inputs: Sequence[Value], state: State, mode: Mode
+) -> Value:
+    """What a `conv2d` passes down of an error X, + b."""
+    (x,) = inputs
+    _, _, h, w = x.type.shape
+    assert isinstance(h, int)
+    assert isinstance(w, int)
+    product = b.emit("conv2d_input", x, state["weight"], size=layer.size(h, w), **settings(layer))
+    return biased(b, layer, product, state)
+
+
+def traits(layer: Conv2d | Conv1d, facts: Facts | None) -> Traits:
+    """A window of one number that moves to each place multiplies each with one matrix: two in a row are one."""
+    kernel, stride, padding = both(layer.kernel), both(layer.stride), layer.padding
+    bare = isinstance(padding, str) or both(padding) == (0, 0)
+    plain = kernel == stride == (1, 1) and bare and layer.groups == 1
     return Traits(zero=True, homogeneous=True, affine=plain)
 
 
-CONV2D = LayerKind("conv2d", Conv2d, infer, forward, traits=traits, unused=unused)
+TRANSPOSED = Traits(zero=True, homogeneous=True)
+CONV2D = LayerKind("conv2d", Conv2d, infer_conv2d, conv2d, traits=traits, unused=unused)
+CONV1D = LayerKind("conv1d", Conv1d, infer_conv1d, conv1d, traits=traits, unused=unused)
+CONV_TRANSPOSE2D = LayerKind(
+    "conv_transpose2d",
+    ConvTranspose2d,
+    infer_conv_transpose2d,
+    conv_transpose2d,
+    traits=lambda *_: TRANSPOSED,
+    unused=unused,
+)

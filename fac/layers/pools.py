@@ -15,7 +15,7 @@ from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
-from fac.step.ir import Value
+from fac.step.ir import Attribute, Value
 from fac.step.ops.maps import map_of
 
 
@@ -31,7 +31,8 @@ class Pool(Layer):
     @property
     def window(self) -> Window:
         """Its settings along both axes."""
-        return window(self.kernel, self.kernel if self.stride is None else self.stride, self.padding)
+        kernel = both(self.kernel)
+        return window(kernel, kernel if self.stride is None else both(self.stride), both(self.padding))
 
 
 class MaxPool2d(Pool):
@@ -77,7 +78,7 @@ def infer_window(layer: Pool, name: str, inputs: Sequence[Shape]) -> Facts:
     return Facts((c, *places(name, moved, size)))
 
 
-def attributes(layer: Pool) -> dict[str, tuple[int, int]]:
+def attributes(layer: Pool) -> dict[str, Attribute]:
     """Of its op."""
     return {"kernel": layer.window.kernel, "stride": layer.window.stride, "padding": both(layer.padding)}
 

@@ -1,80 +1,90 @@
-"""Windows that move over a map [channels, height, width]: their settings, and how many places they take."""
+"""Windows that move over maps [channels, height, width] or sequences [channels, length]: settings and places."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fac.layers.inputs import Natural, both, by
+from fac.layers.inputs import Natural, by
 from fac.program.kinds import ShapeError
+from fac.step.ir import Attribute
 
 Padding = Natural | tuple[Natural, Natural] | Literal["same", "valid"]
+Axes = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Settings along both axes."""
+    """Settings along each axis."""
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int]
-    """Top, bottom, left, right."""
-    dilation: tuple[int, int] = (1, 1)
+    kernel: Axes
+    stride: Axes
+    sides: tuple[tuple[int, int], ...]
+    """How many zeros stand before and behind the map."""
+    dilation: Axes
 
     @property
-    def extent(self) -> tuple[int, int]:
-        """The rows and columns that it spans."""
-        height, width = (d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
-        return height, width
+    def extent(self) -> Axes:
+        """How many rows and columns it spans."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @property
+    def padding(self) -> Axes:
+        """Before and behind, axis by axis."""
+        return tuple(zeros for sides in self.sides for zeros in sides)
+
+    def attributes(self) -> dict[str, Attribute]:
+        """Of the ops on maps, of which a sequence is one of height 1."""
+        lead = 2 - len(self.kernel)
+        return {
+            "stride": (1,) * lead + self.stride,
+            "padding": (0, 0) * lead + self.padding,
+            "dilation": (1,) * lead + self.dilation,
+        }
 
 
 def window(
-    kernel: int | tuple[int, int],
-    stride: int | tuple[int, int],
-    padding: int | tuple[int, int] | Literal["same", "valid"],
-    dilation: int | tuple[int, int] = 1,
+    kernel: Axes, stride: Axes, padding: Axes | Literal["same", "valid"], dilation: Axes | None = None
 ) -> Window:
-    """The settings of a layer along both axes. `same` adds what a stride of 1 needs to keep the size.
+    """The settings of a layer, axis by axis. `same` adds what a stride of 1 needs to keep the size.
 
-    Of an odd number of rows the one more is at the bottom, of columns at the right, as in PyTorch.
+    Of an odd number of zeros the one more stands behind the map, as in PyTorch.
 
     Raises:
         ShapeError: `same` with another stride.
     """
-    bare = Window(both(kernel), both(stride), (0, 0, 0, 0), both(dilation))
+    dilation = dilation or (1,) * len(kernel)
+    none = Window(kernel, stride, ((0, 0),) * len(kernel), dilation)
     if padding == "valid":
-        return bare
+        return none
     if padding != "same":
-        (rows, columns) = both(padding)
-        return Window(bare.kernel, bare.stride, (rows, rows, columns, columns), bare.dilation)
-    if bare.stride != (1, 1):
+        return Window(kernel, stride, tuple((zeros, zeros) for zeros in padding), dilation)
+    if any(step > 1 for step in stride):
         raise ShapeError(
-            f"`same` keeps the size of a map, which a stride of {by(bare.stride)} does not",
+            f"`same` keeps the size of what is read, which a stride of {by(stride)} does not",
             "write the padding as a number",
             "padding",
         )
-    height, width = (extent - 1 for extent in bare.extent)
-    sides = height // 2, height - height // 2, width // 2, width - width // 2
-    return Window(bare.kernel, bare.stride, sides, bare.dilation)
+    zeros = [extent - 1 for extent in none.extent]
+    return Window(kernel, stride, tuple((z // 2, z - z // 2) for z in zeros), dilation)
 
 
-def places(name: str, window: Window, size: tuple[int, int]) -> tuple[int, int]:
+def places(name: str, window: Window, size: Sequence[int]) -> Axes:
     """How many the window takes along each axis.
 
     Raises:
-        ShapeError: it is larger than the map.
+        ShapeError: it is larger than what it moves over.
     """
-    top, bottom, left, right = window.padding
-    room = size[0] + top + bottom, size[1] + left + right
-    extent = window.extent
-    if extent[0] > room[0] or extent[1] > room[1]:
+    extent, room = window.extent, [s + sum(zeros) for s, zeros in zip(size, window.sides, strict=True)]
+    if any(e > r for e, r in zip(extent, room, strict=True)):
+        what = "map" if len(size) > 1 else "sequence"
         spread = "" if extent == window.kernel else f", spread over {by(extent)}"
-        padded = "" if room == size else f", {by(room)} with its padding"
+        padded = "" if room == list(size) else f", {by(room)} with its padding"
         raise ShapeError(
-            f"the kernel of `{name}`, {by(window.kernel)}{spread}, is larger than the map that it reads, "
+            f"the kernel of `{name}`, {by(window.kernel)}{spread}, is larger than the {what} that it reads, "
             f"{by(size)}{padded}",
-            "use a smaller kernel or more padding, or shrink the map less before",
+            f"use a smaller kernel or more padding, or shrink the {what} less before",
             "kernel",
         )
-    h, w = ((r - e) // s + 1 for r, e, s in zip(room, extent, window.stride, strict=True))
-    return h, w
+    return tuple((r - e) // s + 1 for r, e, s in zip(room, extent, window.stride, strict=True))

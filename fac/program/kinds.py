@@ -44,8 +44,9 @@ class Facts:
     shape: Shape
     tensors: tuple[Tensor, ...] = ()
     weight: Tensor | None = None
-    """Which of the tensors the layer multiplies its input with, as [reads, ...]: its first axis makes the channels of
-    the output. Where the layer keeps it in another shape, the same tensor in the shape in which it is multiplied."""
+    """Which of the tensors the layer multiplies its input with: its axis `reads_axis`, mostly the first, makes the
+    channels of the output. Where the layer keeps it in another shape, the same tensor in the shape in which it is
+    multiplied; axes of 1 may be left out behind that one."""
     reads: tuple[Shape, ...] = ()
     """The shapes that it reads, for `traits`. Who infers need not say what it was told."""
 

@@ -276,7 +276,7 @@ def _ends(program: Program, route: Route, prefix: str) -> Ends | None:
         weight = node.weight
         if weight is None:
             return None
-        return Ends(prefix, weight.shape[0], prod(weight.shape[1:]), weight, node.places)
+        return Ends(prefix, weight.reads, weight.writes, weight, node.places)
     reads = program.dim(route.source) if node.parametric else None
     site = None if route.site is None else program.by_name[route.site]
     if reads is None or site is None or site.shape is None:

@@ -43,7 +43,7 @@ class Node:
     origin: Path
     tensors: tuple[Tensor, ...] = ()
     weight: Tensor | None = None
-    """What the layer multiplies its input with, [reads, ...]; None for a layer without weights."""
+    """What the layer multiplies its input with; None for a layer without weights."""
     reads: tuple[Shape, ...] = ()
     """The shapes that it reads, if all are known."""
     trainable: bool = True
@@ -66,7 +66,7 @@ class Node:
         """How often per sample a weighted node multiplies with its weight: once, or at each place of a map."""
         if self.weight is None or self.shape is None:
             return 1
-        return max(prod(self.shape) // self.weight.shape[0], 1)
+        return max(prod(self.shape) // self.weight.reads, 1)
 
     @property
     def parameters(self) -> int:

@@ -23,7 +23,7 @@ class Role(StrEnum):
 class SvdFactor:
     """A factor of the truncated SVD of a forward weight W [m, k]: W^T ~ Q P, balanced (`svd_pair`)."""
 
-    weight: str
+    weight: Tensor
     rank: int
     side: str
     """`P` (rank, m) or `Q` (k, rank)."""
@@ -35,17 +35,12 @@ with such a weight would be one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
-    """Which entries of a feedback matrix are kept: the others are zero from the start."""
-
-    law: PerUnit | Density
-    units: int
-    """The axis of the units that are fed; the other one is that of the error."""
-
-
-@dataclass(frozen=True, slots=True)
 class Tensor:
-    """One array of the state."""
+    """One array of the state.
+
+    A weight, or feedback in its place, is the matrix [reads, writes] of its axis `reads_axis`, which reads the error,
+    and of all others; with groups, of that axis of each group, one group behind the other.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -54,7 +49,11 @@ class Tensor:
     fan_out: int = 1
     role: Role = Role.PARAMETER
     trainable: bool = True
-    mask: Masked | None = None
+    mask: PerUnit | Density | None = None
+    """Which entries of feedback are kept, for each number that is fed; the others are zero from the start."""
+    reads_axis: int = 0
+    groups: int = 1
+    """Equal parts of the first axis that do not mix. An error of one group goes to that group alone."""
 
     @property
     def part(self) -> str:
@@ -75,8 +74,21 @@ class Tensor:
         """The share of entries that the mask keeps, expected."""
         if self.mask is None:
             return 1.0
-        law = self.mask.law
-        return law.density if isinstance(law, Density) else law.per_unit / self.shape[1 - self.mask.units]
+        return (
+            self.mask.density
+            if isinstance(self.mask, Density)
+            else self.mask.per_unit / (self.reads // self.groups)
+        )
+
+    @property
+    def reads(self) -> int:
+        """Rows of the matrix: numbers of the error that are read, at a place."""
+        return self.shape[self.reads_axis] * (self.groups if self.reads_axis else 1)
+
+    @property
+    def writes(self) -> int:
+        """Columns of the matrix: what each of them is sent to."""
+        return self.size // self.reads
 
     @property
     def size(self) -> int:

@@ -13,10 +13,7 @@ from typing import Any
 import numpy as np
 
 from fac.backend import Array, Precision, Session
-from fac.plugins import kinds
-from fac.spec.layers import WeightedLayer
 from fac.testing.case import Answers, Case, Subject, law
-from fac.testing.layers import LAYERS, SHAPES
 from fac.testing.nets import NET, SKIP, Batch, Data, Layers, batch, batches, linear, spec
 
 State = dict[str, Array]
@@ -41,7 +38,6 @@ FA, DFA, LDFA, DIRECT_LDFA = {"rule": "fa"}, {"rule": "dfa"}, pair("ldfa"), pair
 
 def cases() -> Iterator[Case]:
     """Routings that mean the same, then what a change of one matrix changes."""
-    weighted = {kind.name for kind in kinds("fac.layers") if issubclass(kind.spec, WeightedLayer)}
     yield from exact_feedback()
     yield from full_rank()
     for combine in ("replace", "add"):
@@ -50,9 +46,6 @@ def cases() -> Iterator[Case]:
             partial(update, spec(NET, direct(combine, 0.5, 0.5), UNIT), twice),
             partial(update, spec(NET, direct(combine, 1.0), UNIT), same),
         )
-    for kind, layers in LAYERS.items():
-        if kind in weighted:
-            yield from exact_past(kind, layers, SHAPES.get(kind, (5,)))
     yield law("clipped steps and oja see no size of errors", partial(sized, HUGE), partial(sized, LARGE))
     thin = {"fa": FA, "dfa": DFA, "ldfa": pair("ldfa", 2), "direct_ldfa": pair("direct_ldfa", 2)}
     for rule, feedback in thin.items():
@@ -79,46 +72,6 @@ def exact_feedback() -> Iterator[Case]:
     for rule, feedback in {"dfa": DFA, "direct_ldfa": DIRECT_LDFA}.items():
         routed = partial(update, spec(LINEAR, feedback, UNIT), partial(sending, products, False))
         yield law(f"{rule} with products of weights is bp x linear layers", routed, bp)
-
-
-def exact_past(name: str, layers: Layers, shape: tuple[int, ...] = (5,)) -> Iterator[Case]:
-    """F = W, and Q P = W^T however the factors learn, past each product of a network with weighted layers of a kind.
-
-    Args:
-        name: of the kind, for the names of the cases.
-        layers: of the network; their weights may be kept in any shape that is row by row that of [reads, writes].
-        shape: of a sample.
-    """
-    given = batches(7, 7, 3, shape=shape)
-    bp = partial(update, spec(layers, update=UNIT, shape=shape), same, given=given[:1])
-    full = partial(update, spec(layers, FA, UNIT, shape), sending_weights, given=given[:1])
-    yield law(f"fa with B = W is bp x {name}", full, bp)
-    for learn in ("fixed", "kolen_pollack", "oja_kp", "local", "normative"):
-        feedback = {"rule": "ldfa", "rank": 64, "learn": learn}
-        low = partial(update, spec(layers, feedback, UNIT, shape), sending_weights, given=given[:1])
-        yield law(f"ldfa with Q P = W^T is bp x {learn} x {name}", low, bp)
-    followed = spec(layers, FA | {"learn": {"rule": "kolen_pollack"}}, DECAY, shape)
-    yield law(
-        f"fa_kp with B = W stays bp x {name}",
-        partial(update, followed, sending_weights, given=given),
-        partial(update, spec(layers, update=DECAY, shape=shape), same, given=given),
-    )
-
-
-def sending_weights(state: State) -> State:
-    """Every `through` route sends d W: B is W, or one of P and Q is 1 and the other W^T."""
-    found = dict(state)
-    for name, array in state.items():
-        node, _, part = name.partition(".feedback.")
-        weight = state.get(f"{node}.weight", array)
-        if part == "B":
-            found[name] = weight.reshape(array.shape)
-        elif part == "P":
-            w = weight.reshape(array.shape[1], -1)
-            wide = array.shape[0] == len(w)
-            found[name] = np.eye(len(w)) if wide else w.T
-            found[f"{node}.feedback.Q"] = w.T if wide else np.eye(w.shape[1])
-    return found
 
 
 def full_rank() -> Iterator[Case]:

@@ -48,6 +48,34 @@ LAYERS: dict[str, Layers] = {
         {"kind": "flatten"},
         linear("out", 3),
     ),
+    "conv2d groups": (
+        conv2d("c1", 6, 3, padding=1, groups=2),
+        {"kind": "tanh"},
+        conv2d("c2", 12, (3, 2), groups=6, bias=False),
+        RELU,
+        {"kind": "flatten"},
+        linear("out", 3),
+    ),
+    "conv1d": (
+        {"kind": "conv1d", "name": "c1", "out": 6, "kernel": 3, "padding": "same", "dilation": 2},
+        {"kind": "tanh"},
+        {"kind": "conv1d", "name": "c2", "out": 4, "kernel": 3, "stride": 2, "groups": 2},
+        {"kind": "tanh"},
+        {"kind": "conv1d", "name": "c3", "out": 3, "kernel": 2},
+        RELU,
+        {"kind": "flatten"},
+        linear("out", 3),
+    ),
+    "conv_transpose2d": (
+        conv2d("c1", 6, 2, stride=2),
+        {"kind": "tanh"},
+        conv2d("t1", 4, 3, stride=(2, 1), padding=1, output_padding=(1, 0)) | {"kind": "conv_transpose2d"},
+        {"kind": "tanh"},
+        conv2d("t2", 2, (2, 3), groups=2) | {"kind": "conv_transpose2d"},
+        RELU,
+        {"kind": "flatten"},
+        linear("out", 3),
+    ),
     "dropout": DROPOUT,
     "alpha_dropout": (linear("fc1", 40), {"kind": "alpha_dropout", "rate": 0.2}, linear("out", 3)),
     "drop_path": (linear("fc1", 6), RELU, {"kind": "drop_path", "rate": 0.4}, linear("out", 3)),
@@ -110,10 +138,12 @@ LAYERS: dict[str, Layers] = {
         linear("head", 3),
     ),
 }
+"""By the kind of layer; a second word tells several networks of one kind apart."""
 SHAPES: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("batch_norm", "flatten", "layer_norm", "rms_norm"), (2, 4, 3)),
-    "conv2d": (2, 5, 4),
     "group_norm": (4, 3, 2),
+    **dict.fromkeys(("conv2d", "conv2d groups", "conv_transpose2d"), (2, 5, 4)),
+    "conv1d": (2, 9),
 }
 """Of a sample, where it is not a vector of 5."""
 SIZES = (7, 7, 3, 1, 7)

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, ...], str, str, str]] = {
         conv2d("c1", 4, 3, padding="same", stride=(2, 1)),
         (3, 5, 5),
         "padding",
-        "`same` keeps the size of a map, which a stride of 2 x 1 does not",
+        "`same` keeps the size of what is read, which a stride of 2 x 1 does not",
         "write the padding as a number",
     ),
     "a vector": (

@@ -17,9 +17,10 @@ from fac.step.contraction import Contraction, pretended, product
 from fac.step.ir import Value
 from fac.step.types import N, Type
 from fac.testing.case import Subject
-from fac.testing.laws import FA, UNIT, State, exact_past, same, update
+from fac.testing.laws import FA, UNIT, State, same, update
 from fac.testing.layers import LAYERS
 from fac.testing.nets import linear, spec
+from fac.testing.products import exact_past
 
 NAMES = [case.id for case in exact_past("vectors", LAYERS["linear"])]
 EVERYWHERE = pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
@@ -100,4 +101,4 @@ def test_the_first_axis_of_the_weight_has_to_make_the_channels() -> None:
     for wrong in (Contraction(other_axis, 0), Contraction(rows_are_channels, 1)):
         problem = wrong.misfit()
         assert problem is not None
-        assert "does not make the channels" in problem
+        assert "of the weight does not make the channels" in problem

@@ -42,11 +42,11 @@ def test_every_op() -> None:
 
 
 def test_every_layer() -> None:
-    assert set(LAYERS) == names("fac.layers")
+    assert {name.split()[0] for name in LAYERS} == names("fac.layers")
 
 
 def test_every_layer_stands_in_its_case() -> None:
-    assert all(kind in {layer["kind"] for layer in layers} for kind, layers in LAYERS.items())
+    assert all(name.split()[0] in {layer["kind"] for layer in layers} for name, layers in LAYERS.items())
 
 
 def test_every_rule() -> None:

@@ -50,9 +50,10 @@ class OpDef:
     """The names of its attributes: a call has to give each."""
     macs: Callable[[Op, int], int] | None = None
     """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
-    channels: int | None = None
-    """For products with a weight, linear in both operands: the axis of the result that the weight's first axis makes.
-    Through an op without one no error can be routed (`fac.step.contraction`)."""
+    channels: tuple[int, int] | None = None
+    """For products with a weight, linear in both operands: the axis of the result that holds channels, and the axis of
+    the weight that makes them, of each group if the op has an attribute `groups`. Through an op without them no error
+    can be routed (`fac.step.contraction`)."""
     finer: Finer | None = None
     """What a backend without a kernel for the op runs instead (`fac.passes.decompose`)."""
 

@@ -101,7 +101,7 @@ def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 CONTRACTIONS = (
-    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=1),
+    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=(1, 0)),
     OpDef("bmm", bmm, (bmm_left, bmm_right), frozenset({"ta", "tb"}), bmm_macs),
     # d P^+ P, for P whose rows may depend on each other; in probes only. P^+ P is symmetric.
     OpDef(

@@ -214,7 +214,7 @@ CONVOLUTION = (
         ),
         WINDOW,
         macs,
-        channels=1,
+        channels=(1, 0),
         finer=finer_conv2d,
     ),
     OpDef(
@@ -226,6 +226,7 @@ CONVOLUTION = (
         ),
         WINDOW | {"size"},
         macs,
+        channels=(1, 1),
         finer=finer_input,
     ),
     OpDef(

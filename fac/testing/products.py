@@ -1,0 +1,156 @@
+"""Laws of every kind of layer that multiplies with a weight, in networks of such layers, whatever the product is.
+
+They hold between answers of one backend, and name what is wrong where feedback is laid out, turned or summed otherwise
+than the weight that it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fac.backend import Array
+from fac.build.initial import matrix_of
+from fac.pipeline import lowered
+from fac.plugins import kinds
+from fac.program.kinds import Mode
+from fac.program.lower import kind_of
+from fac.program.program import Node, Program
+from fac.spec.layers import WeightedLayer
+from fac.step.builder import Builder
+from fac.step.types import N, Type
+from fac.testing.case import Answers, Case, Subject, law
+from fac.testing.evaluated import evaluated
+from fac.testing.laws import DECAY, DFA, FA, UNIT, Matrices, State, moved, same, sending, update
+from fac.testing.layers import LAYERS, SHAPES
+from fac.testing.nets import Data, Layers, batches, spec
+
+
+def cases() -> Iterator[Case]:
+    """For each network of weighted layers."""
+    weighted = {kind.name for kind in kinds("fac.layers") if issubclass(kind.spec, WeightedLayer)}
+    for name, layers in LAYERS.items():
+        if name.split()[0] in weighted:
+            shape = SHAPES.get(name, (5,))
+            yield from exact_past(name, layers, shape)
+            yield from in_a_chain(name, layers, shape)
+
+
+def exact_past(name: str, layers: Layers, shape: tuple[int, ...] = (5,)) -> Iterator[Case]:
+    """F = W, and Q P = W^T however the factors learn, past each product of a network.
+
+    Args:
+        name: of the network, for the names of the cases.
+        layers: of the network.
+        shape: of a sample.
+    """
+    given = batches(7, 7, 3, shape=shape)
+    send = partial(sending_weights, lowered(spec(layers, shape=shape)))
+    bp = partial(update, spec(layers, update=UNIT, shape=shape), same, given=given[:1])
+    full = partial(update, spec(layers, FA, UNIT, shape), send, given=given[:1])
+    yield law(f"fa with B = W is bp x {name}", full, bp)
+    for learn in ("fixed", "kolen_pollack", "oja_kp", "local", "normative"):
+        feedback = {"rule": "ldfa", "rank": 64, "learn": learn}
+        low = partial(update, spec(layers, feedback, UNIT, shape), send, given=given[:1])
+        yield law(f"ldfa with Q P = W^T is bp x {learn} x {name}", low, bp)
+    followed = spec(layers, FA | {"learn": {"rule": "kolen_pollack"}}, DECAY, shape)
+    yield law(
+        f"fa_kp with B = W stays bp x {name}",
+        partial(update, followed, send, given=given),
+        partial(update, spec(layers, update=DECAY, shape=shape), same, given=given),
+    )
+
+
+def sending_weights(program: Program, state: State) -> State:
+    """Every `through` route sends d W: B is W, or one of P and Q is 1 and the other W^T."""
+    found = dict(state)
+    for name, array in state.items():
+        node, _, part = name.partition(".feedback.")
+        weight = program.by_name[node].weight if part else None
+        if weight is None:
+            continue
+        if part == "B":
+            found[name] = state[weight.name].reshape(array.shape)
+        elif part == "P":
+            w = matrix_of(state[weight.name], weight)
+            wide = array.shape[0] == len(w)
+            found[name] = np.eye(len(w)) if wide else w.T.copy()
+            found[f"{node}.feedback.Q"] = w.T.copy() if wide else np.eye(w.shape[1])
+    return found
+
+
+def in_a_chain(name: str, layers: Layers, shape: tuple[int, ...]) -> Iterator[Case]:
+    """Of layers that each read the one before: who is fed by which matrix, and what a product of weights sends."""
+    feedback = {"fa": FA, "ldfa": {"rule": "ldfa", "rank": 2, "learn": "fixed"}, "dfa": DFA}
+    for rule, given in feedback.items():
+        data = spec(layers, given, UNIT, shape)
+        changed = partial(negated, data), partial(mirrored, data)
+        yield law(f"a matrix changes what it feeds and nothing else x {rule} x {name}", *changed)
+    straight = tuple(layer for layer in layers if "name" in layer or layer["kind"] == "flatten")
+    bp = spec(straight, update=UNIT, shape=shape)
+    jacobians = partial(sending, partial(sensitivities, lowered(bp)), False)
+    one = batches(7, shape=shape)
+    yield law(
+        f"dfa with products of weights is bp x {name}",
+        partial(update, spec(straight, DFA, UNIT, shape), jacobians, given=one),
+        partial(update, bp, same, given=one),
+    )
+
+
+def negated(data: Data, subject: Subject) -> Answers:
+    """The update with each feedback matrix negated in its turn."""
+    session = subject.open(data)
+    state, given = session.state(), batches(7, shape=data["input"]["shape"])
+    return {
+        f"-{matrix}: {name}": value
+        for matrix in state
+        if ".feedback." in matrix
+        for name, value in moved(session, state | {matrix: -state[matrix]}, given).items()
+    }
+
+
+def mirrored(data: Data, subject: Subject) -> Answers:
+    """What that has to be: the update of what the matrix feeds changes its sign, all else stays.
+
+    A `through` route feeds all layers below, a `to` route its own.
+    """
+    session = subject.open(data)
+    state, given = session.state(), batches(7, shape=data["input"]["shape"])
+    before = moved(session, state, given)
+    order = [node.name for node in lowered(data).weighted]
+    found: dict[str, Any] = {}
+    for matrix in state:
+        node, _, part = matrix.partition(".feedback.")
+        if part:
+            fed = [node] if data["feedback"]["rule"] == "dfa" else order[: order.index(node)]
+            found |= {f"-{matrix}: {n}": -v if n.rpartition(".")[0] in fed else v for n, v in before.items()}
+    return found
+
+
+def sensitivities(program: Program, state: State) -> Matrices:
+    """For each weighted layer but the last the derivative of the output in its own, if all layers are linear."""
+    found: Matrices = {}
+    behind: Array = np.eye(program.nodes[-1].shape[0])  # type: ignore[index]
+    for node in reversed(program.nodes):
+        if node.weighted and node.name != program.output:
+            found[node.name] = behind
+        behind = behind @ whole(node, state).T
+    return found
+
+
+def whole(node: Node, state: State) -> Array:
+    """A linear layer as a matrix [numbers that it reads, numbers that it makes], from what it makes of single ones."""
+    (shape,) = node.reads
+    size = int(np.prod(shape))
+    b = Builder()
+    x = b.input("x", Type((N, *shape)))
+    own = {t.part: b.input(t.name, Type(t.shape)) for t in node.tensors}
+    mode = Mode(node.name, False, 0, lambda: b.constant(0))
+    y = kind_of("fac.layers", node.layer).forward(b, node.layer, [x], own, mode)
+    ones = np.concatenate([np.zeros((1, size)), np.eye(size)]).reshape(-1, *shape)
+    made: Array = evaluated(b, y, ones, state).reshape(size + 1, -1)
+    difference: Array = made[1:] - made[0]
+    return difference
