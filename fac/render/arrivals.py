@@ -148,6 +148,11 @@ class Arrivals:
                 ways.append(self._way(part))
         return Arrival(way, tuple(ways))
 
+    def hands_down(self, error: Value) -> bool:
+        """Whether it is that of a layer without weights that learns from it, such as a normalisation, and no sum."""
+        node = self.program.by_name.get(layer_of(error.name))
+        return node is not None and node.parametric and not node.weighted and not self._is_sum(error)
+
     def _way(self, value: Value, node: Node | None = None) -> Way:
         """From an error that is no sum, or by way of the layer that hands it down, to a landmark, sum, or the loss."""
         labels: list[str] = []

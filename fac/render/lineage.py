@@ -80,7 +80,7 @@ class Lineage(Arrivals):
         A normalisation joins nothing where it only learns from the error, and its own row needs not to say so.
         """
         node = self.program.by_name.get(layer_of(error.name))
-        if node is None or node.weighted or (node.parametric and (own or not self._is_sum(error))):
+        if node is None or node.weighted or self.hands_down(error) or (own and node.parametric):
             return ()
         return (node.name,)
 

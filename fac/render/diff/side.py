@@ -15,7 +15,7 @@ from fac.program.tensors import Role, Tensor
 from fac.render.arrivals import Way, layer_of
 from fac.render.lineage import Lineage
 from fac.step.cost import Tally, count, peak_bytes
-from fac.step.ir import Function, Phase
+from fac.step.ir import Function, Phase, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,20 @@ class Side:
         errors = dict.fromkeys(error for t in node.tensors for error in self.lineage.arriving(t))
         found: dict[Source, None] = {}
         for error in errors:
-            arrival = self.lineage.arrival(error)
-            common = arrival.common
-            ways = (common,) if common is not None and common.operators else arrival.ways
-            found |= dict.fromkeys(self._source(way) for way in ways)
+            found |= dict.fromkeys(map(self._source, self._ways(error)))
         return tuple(sorted(found, key=lambda source: (source.name, source.by)))
+
+    def _ways(self, error: Value) -> Iterator[Way]:
+        """The ways on which an error arrives; on through layers that only learn from what they hand down exactly."""
+        stack = [error]
+        while stack:
+            arrival = self.lineage.arrival(stack.pop())
+            common = arrival.common
+            for way in (common,) if common is not None and common.operators else arrival.ways:
+                if way.value is not None and not way.operators and self.lineage.hands_down(way.value):
+                    stack.append(way.value)
+                else:
+                    yield way
 
     def _source(self, way: Way) -> Source:
         """What the nearest operator on the way reads, or where the way begins if it has none."""
