@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fac.build.costs import cost
+from fac.build.functions import all_tensors
 from fac.cli.show import COMMAND
 from fac.program.lower import lower
 from fac.program.program import Program
@@ -19,6 +22,7 @@ from fac.render.expand import expanded
 from fac.render.lineage import Lineage
 from fac.spec.model import ModelSpec
 from fac.testing.nets import RELU, Layers, linear, spec
+from tests.build.test_blocks import NETWORK, RULES
 
 RESIDUAL = {"kind": "residual", "name": "r", "body": (linear("fc1", 6), RELU, linear("fc2", 6))}
 PLAIN = (linear("fc1", 6), RELU)
@@ -237,3 +241,24 @@ def test_the_long_form_writes_blocks_out_where_a_short_hand_freezes_some_copies(
     text = expanded(program, blocks=True)
     assert text == expanded(program)
     assert "{kind: linear, name: deep.1.fc1, out: 6, trainable: false}" in text
+
+
+@settings(max_examples=25, deadline=None)
+@given(NETWORK, st.sampled_from(RULES))
+def test_nothing_is_lost(layers: Any, rule: Any) -> None:
+    """Each parameter has a line, if only that of its likeness in another copy, and the outermost rows add up."""
+    program = lower(ModelSpec.model_validate(spec(layers, rule)))
+    lines = table(program).splitlines()
+    header, rows = lines[0], [line for line in lines[1:-1] if line[1] != " "]
+    ends = header.index("params") + len("params")
+    sizes = [int(re.split(r"\D+", row[:ends].rstrip())[-1]) for row in rows if not row.startswith(" sgd (")]
+    assert sum(sizes) == sum(tensor.size for node in program.nodes for tensor in node.tensors)
+    tree = Tree(program)
+    told = show.updates(Lineage(program, tree.sums), tree).splitlines()
+    names = {line.split()[0] for line in told}
+
+    def alike(name: str) -> str:
+        return re.sub(r"\.\d+(?=\.|$)", ".*", name)
+
+    shown = set(map(alike, names))
+    assert {alike(tensor.name) for tensor in all_tensors(program)} <= shown

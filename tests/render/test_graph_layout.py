@@ -456,6 +456,16 @@ def test_a_copy_that_differs_is_drawn_by_itself() -> None:
     ]
 
 
+def test_folded_maps_show_the_first_and_the_last() -> None:
+    stages = [
+        {"kind": "conv2d", "name": f"c{i}", "out": 8 * i, "kernel": 1, "stride": 2} for i in range(1, 17)
+    ]
+    program = made(
+        [{"kind": "reshape", "shape": (1, 4, 4)}, *stages, {"kind": "flatten"}, linear("logits", 10)]
+    )
+    assert "15 × conv2d 8x2x2 … 120x1x1 → 16x1x1 … 128x1x1" in mermaid(program)
+
+
 def test_no_fold_begins_in_a_copy() -> None:
     """The layers before the block, those of its copies and those behind it are equal, and do not become one box."""
     plain = block("repeat", "deep", linear("a"), {"kind": "relu"}, times=6)

@@ -183,7 +183,10 @@ def _sizes(shapes: Iterable[tuple[int, ...] | None]) -> str:
     found = list(dict.fromkeys(shapes))
     if len(found) == 1:
         return shape(found[0])
-    sizes = [prod(s) for s in found if s is not None]
+    known = [s for s in found if s is not None]
+    if any(len(s) > 1 for s in known):  # more channels mostly have fewer places: how many numbers says little
+        return f"{shape(known[0])} … {shape(known[-1])}"
+    sizes = [prod(s) for s in known]
     return f"{min(sizes)}–{max(sizes)}" if sizes else "?"
 
 
