@@ -196,6 +196,22 @@ def test_targets_that_do_not_fit(backend: str) -> None:
 
 
 @BACKENDS
+def test_targets_out_of_range(backend: str) -> None:
+    session = artifact(backend, loss="bce").open()
+    before = session.state()
+    y = np.full((7, 3), 0.5)
+    y[0] = 0, 1, 0.25
+    for bad in (1.25, -0.5, np.nan):
+        y[4, 1] = bad
+        for call in (session.step, session.evaluate, session.probe):
+            with pytest.raises(FacError, match=rf"^target {bad} of sample 4 is not in \[0, 1\]$"):
+                call(X, y)
+    assert all((session.state()[name] == before[name]).all() for name in before)
+    y[4, 1] = 1
+    assert session.evaluate(X, y).keys() == {"loss"}
+
+
+@BACKENDS
 def test_lists_are_taken(backend: str) -> None:
     """And the default learning rate is the spec's."""
     first, second = artifact(backend).open(), artifact(backend).open()

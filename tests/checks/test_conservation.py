@@ -39,7 +39,10 @@ def test_where_everything_holds_nothing_is_said(act: str | None, rule: str) -> N
     assert not void(chain(8, 8, act=act), feedback={"rule": rule})
 
 
-@pytest.mark.parametrize("act", ["tanh", "sigmoid", "gelu"])
+@pytest.mark.parametrize(
+    "act",
+    ["tanh", "sigmoid", "gelu", "silu", "elu", "selu", "softplus", "hardsigmoid", "hardswish", "softmax"],
+)
 def test_activations_that_are_not_homogeneous(act: str) -> None:
     assert void(chain(8, 8, act=act)) == [
         f"`conservation` measures nothing at `fc1` and `fc2`: `{act}_1` and `{act}_2` are not positively homogeneous"

@@ -41,6 +41,9 @@ def still_zero(layers: Layers, feedback: Any) -> list[str]:
     return [f"layers[{names.index(name)}].init" for name in stuck]
 
 
+UNITS = ("silu", "elu", "selu", "softplus", "hardsigmoid", "hardswish", "softmax")
+"""Softmax stands in no net that is zero as a whole: it gives equal units equal errors of sum 0, which are no zeros to
+the check, and nothing moves."""
 NETWORKS: dict[str, tuple[Layers, Any]] = {
     "behind a relu": (chain(8, **ZEROS)[:2] + chain(8)[2:], {"rule": "bp"}),
     "behind a relu, fed directly": (chain(8, **ZEROS)[:2] + chain(8)[2:], {"rule": "dfa"}),
@@ -48,6 +51,8 @@ NETWORKS: dict[str, tuple[Layers, Any]] = {
     "behind a leaky relu": (chain(8, act="leaky_relu", **ZEROS)[:2] + chain(8)[2:], {"rule": "bp"}),
     "the last layer": ((*chain(8)[:2], linear("logits", 4, **ZEROS)), {"rule": "bp"}),
     "all, tanh": (chain(8, 8, act="tanh", **ZEROS), {"rule": "bp"}),
+    **{f"all, {act}": (chain(8, 8, act=act, **ZEROS), {"rule": "bp"}) for act in UNITS if act != "softmax"},
+    **{f"behind a {act}": (chain(8, act=act, **ZEROS)[:2] + chain(8)[2:], {"rule": "bp"}) for act in UNITS},
     "all, sigmoid": (chain(8, 8, act="sigmoid", **ZEROS), {"rule": "bp"}),
     "all, tanh, direct": (chain(8, 8, act="tanh", **ZEROS), {"rule": "dfa"}),
     "all, relu, direct": (chain(8, 8, **ZEROS), {"rule": "dfa"}),
