@@ -25,11 +25,24 @@ WEIGHT = "weight"
 READS, WRITES, RANK = 4, 3, 2
 """Of the small operator on which a way to learn is tried."""
 
-FACTORS = {"mul": 2, "matmul": 2, "div": 1, "pick": 1, "unpick": 1}
+FACTORS = {
+    **dict.fromkeys(("mul", "matmul", "bmm", "conv2d", "conv2d_input", "conv2d_weight"), 2),
+    **dict.fromkeys(("div", "pick", "unpick"), 1),
+}
 """Ops whose result is zero if one of their first operands is."""
 SUMS = {
     *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"),
-    *("concat", "pad", "crop", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "upsample2d"),
+    *(
+        "unfold",
+        "fold",
+        "concat",
+        "pad",
+        "crop",
+        "max_pool2d",
+        "avg_pool2d",
+        "adaptive_avg_pool2d",
+        "upsample2d",
+    ),
     *("avg_pool2d_input", "adaptive_avg_pool2d_input", "upsample2d_input"),
 }
 """Ops whose result is zero if all their operands are."""

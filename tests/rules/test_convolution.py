@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,16 @@ from fac.testing.nets import Data, batch, conv2d, linear, spec
 
 torch.set_num_threads(1)
 
+
+def transposed(name: str, out: int, kernel: int | tuple[int, int], **fields: Any) -> Data:
+    return conv2d(name, out, kernel, **fields) | {"kind": "conv_transpose2d"}
+
+
+def sequence(name: str, out: int, kernel: int, **fields: Any) -> Data:
+    return conv2d(name, out, kernel, **fields) | {"kind": "conv1d"}
+
+
+TWINS = {"conv2d": nn.Conv2d, "conv1d": nn.Conv1d, "conv_transpose2d": nn.ConvTranspose2d}
 CASES: dict[str, tuple[Data, tuple[int, ...]]] = {
     "odd sizes": (conv2d("c2", 5, 3), (4, 7, 5)),
     "a stride that leaves a rest": (conv2d("c2", 5, 3, stride=2, padding=1), (4, 6, 5)),
@@ -28,6 +39,15 @@ CASES: dict[str, tuple[Data, tuple[int, ...]]] = {
     "depthwise": (conv2d("c2", 8, 3, groups=4, stride=2), (4, 6, 6)),
     "one number": (conv2d("c2", 3, 1, bias=False), (4, 3, 2)),
     "one place": (conv2d("c2", 3, (3, 2)), (4, 3, 2)),
+    "transposed": (transposed("c2", 3, 3), (4, 3, 4)),
+    "transposed, wider apart than the kernel": (transposed("c2", 3, 2, stride=3), (4, 3, 2)),
+    "transposed, cut and longer": (
+        transposed("c2", 6, (3, 4), stride=(2, 3), padding=(1, 2), output_padding=(1, 2), dilation=(2, 1)),
+        (4, 4, 3),
+    ),
+    "transposed, in groups": (transposed("c2", 6, 3, stride=2, padding=1, groups=2, bias=False), (4, 4, 3)),
+    "sequences": (sequence("c2", 5, 3, stride=2, padding=1), (4, 8)),
+    "sequences, same": (sequence("c2", 4, 4, padding="same", dilation=2, groups=4), (4, 9)),
 }
 
 
@@ -36,15 +56,11 @@ class Twin(nn.Module):
 
     def __init__(self, layer: Data, shape: tuple[int, ...]) -> None:
         super().__init__()
-        settings = {
-            name: layer.get(name, default)
-            for name, default in (
-                *(("stride", 1), ("padding", 0), ("dilation", 1)),
-                *(("groups", 1), ("bias", True)),
-            )
+        given = {
+            name: value for name, value in layer.items() if name not in ("kind", "name", "out", "kernel")
         }
-        self.c1 = nn.Conv2d(shape[0], 4, 1)
-        self.c2 = nn.Conv2d(4, layer["out"], layer["kernel"], **settings)
+        self.c1 = TWINS["conv1d" if len(shape) == 2 else "conv2d"](shape[0], 4, 1)
+        self.c2 = TWINS[layer["kind"]](4, layer["out"], layer["kernel"], **given)
         width = self.c2(torch.zeros(1, 4, *shape[1:])).numel()
         self.out = nn.Linear(width, 3)
         self.double()
@@ -62,7 +78,7 @@ def test_a_step_is_that_of_autograd(case: str, backend: str, samples: int) -> No
     """Weights go into torch as they are, by their names; so do the steps that come back."""
     layer, shape = CASES[case]
     layers = (
-        conv2d("c1", 4, 1),
+        (sequence if len(shape) == 2 else conv2d)("c1", 4, 1),
         {"kind": "tanh"},
         layer,
         {"kind": "relu"},
