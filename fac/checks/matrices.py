@@ -113,7 +113,8 @@ def matrix_misfit(program: Program) -> Iterator[Diagnostic]:
     An identity needs two ends of one width. A `transpose`, an `init` from the forward weight and a rule that reads
     the forward weight need a `through` route, which has one: a `to` route jumps over several weights and stands for
     none of them. Each learning rule teaches certain matrices only, because its gradient has a certain shape: `oja`
-    teaches a P, `kolen_pollack` a B or a Q.
+    teaches a P, `kolen_pollack` a B or a Q. A low rank goes over all channels of a layer, and would mix those of
+    `groups`, which do not mix; there a full matrix has the shape of the kernel, and is small.
 
     Bad:
 
