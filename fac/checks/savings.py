@@ -126,6 +126,8 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
     outputs = program.dim("loss") or 0
     for routes in by_origin(program.routes).values():
         ranked = [(rank, route.ends) for route in routes if route.ends and (rank := _rank(route))]
+        if any(ends.weight is not None and ends.weight.reads_axis for _, ends in ranked):
+            continue  # a kernel that makes a map larger: P acts on that map, Q on the smaller one
         highest = max((rank for rank, _ in ranked), default=0)
         low = sum(ends.places * rank * (ends.reads + ends.writes) for rank, ends in ranked)
         full = sum(ends.places * ends.reads * ends.writes for _, ends in ranked)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, log, prod
 
 from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
 from fac.program.declared import curve_of, traits_of
@@ -136,6 +136,10 @@ class Spread:
             if not gain:
                 return None
             total += exactly(gain)
+        node = self.program.by_name[route.node]
+        if route.through and node.shape is not None:
+            # A kernel that makes a map larger stands at fewer places than there are errors.
+            total += exactly(wide(node.places * ends.reads) / wide(prod(node.shape)))
         return total
 
     # -- the forward pass ------------------------------------------------------------------------------------
@@ -185,9 +189,11 @@ class Spread:
 
 def _drawn(node: Node) -> float | None:
     """By what a weight that is drawn multiplies the squared norm of an error; None for a layer without one."""
-    if node.weight is None or not traits_of(node).homogeneous:
+    if node.weight is None or node.shape is None or not traits_of(node).homogeneous:
         return None
-    return min(wide(node.weight.fan_in) * (variance(node.weight) or 0.0), HUGE)
+    # How many products make a number of the output, on average, and so take its error down.
+    products = wide(node.places * node.weight.size) / wide(prod(node.shape))
+    return min(products * (variance(node.weight) or 0.0), HUGE)
 
 
 def _by_averages(node: Node) -> bool:

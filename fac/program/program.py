@@ -63,10 +63,14 @@ class Node:
 
     @property
     def places(self) -> int:
-        """How often per sample a weighted node multiplies with its weight: once, or at each place of a map."""
-        if self.weight is None or self.shape is None:
+        """How often per sample a weighted node multiplies with its weight: once, or at each place of a map.
+
+        That is the map that it makes; for a weight whose first axis is that of what is read, the map that it reads.
+        """
+        if self.weight is None or self.shape is None or not self.reads:
             return 1
-        return max(prod(self.shape) // self.weight.reads, 1)
+        whole = prod(self.reads[0]) if self.weight.reads_axis else prod(self.shape)
+        return max(whole // self.weight.shape[0], 1)
 
     @property
     def parameters(self) -> int:

@@ -82,11 +82,12 @@ def residual(blocks: int, width: int = WIDTH) -> Layers:
     return (*layers, linear("logits", 10))
 
 
-def kernels(*behind: dict[str, Any], depth: int = 2) -> Layers:
+def kernels(*behind: dict[str, Any], depth: int = 2, **fields: Any) -> Layers:
     """Convolutions without padding, so that every error goes to all that a kernel reads."""
     layers: list[dict[str, Any]] = [{"kind": "reshape", "shape": (4, 4, 4)}]
     for i in range(1, depth + 1):
-        layers += [{"kind": "conv2d", "name": f"c{i}", "out": 48, "kernel": 2}, *behind, {"kind": "relu"}]
+        kernel = {"kind": "conv2d", "name": f"c{i}", "out": 48, "kernel": 2} | fields
+        layers += [kernel, *behind, {"kind": "relu"}]
     return (*layers, {"kind": "flatten"}, linear("logits", 10))
 
 
@@ -94,6 +95,13 @@ EXACT: dict[str, tuple[Layers, Any]] = {
     "kernels": (kernels(), {"rule": "bp"}),
     "kernels, fa": (kernels(), {"rule": "fa", "scale": 0.5}),
     "kernels, dfa": (kernels(), {"rule": "dfa"}),
+    "kernels that enlarge": (kernels(kind="conv_transpose2d", stride=2), {"rule": "bp"}),
+    "kernels that enlarge, fa": (kernels(kind="conv_transpose2d", stride=2), {"rule": "fa"}),
+    "kernels that enlarge, ldfa": (
+        kernels(kind="conv_transpose2d", stride=2),
+        {"rule": "ldfa", "rank": 9, "learn": "fixed"},
+    ),
+    "groups": (kernels(groups=4), {"rule": "fa"}),
     "kernels, ldfa": (kernels(), {"rule": "ldfa", "rank": 9, "learn": "fixed"}),
     "relu": (net(), {"rule": "bp"}),
     "linear": (net(None), {"rule": "bp"}),
