@@ -237,3 +237,14 @@ def test_shallow_computes_no_error_below_the_head(net: str) -> None:
     assert moved(before, session.state()) & parameters == {"head.weight", "head.bias"}
     phases = {op.kind for op in session.compiled.step.ops if op.origin.phase is Phase.ERROR}
     assert phases.isdisjoint({"matmul", "conv2d_input", "conv2d"})
+
+
+@EVERY
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_every_backend_brings_the_same(net: str, backend: str) -> None:
+    x, y = batch(5, SHAPES[net])
+    for feedback in DIRECT.values():
+        found, expected = (gradients(opened(spec(net, feedback), of), x, y) for of in (backend, "reference"))
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-10, atol=1e-12, err_msg=name)
