@@ -235,6 +235,23 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_bit(backend: str) -> None:
     assert all(np.array_equal(second.state()[name], array) for name, array in whole.state().items())
 
 
+def test_weights_of_a_state_dict_go_in_and_out() -> None:
+    """As the documents say: of PyTorch's own state only a counter stays out, and PyTorch does without it."""
+    net, other = module(nn.BatchNorm2d(4)), module(nn.BatchNorm2d(4))
+    learned(net, batches(*RAGGED, shape=SHAPE))
+    tensors = net.state_dict().items()
+    weights = {name: w.numpy() for name, w in tensors if not name.endswith("num_batches_tracked")}
+    artifact = fac.compile(
+        spec(layers({"kind": "batch_norm"}), {"rule": "fa"}, UPDATE, SHAPE), "torch", "float64"
+    )
+    session = artifact.open(weights, derive=True)
+    other.load_state_dict({name: torch.from_numpy(session.state()[name]) for name in weights})
+    x, _ = batch(5, SHAPE)
+    found = other.eval()(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, net.eval()(torch.from_numpy(x)).detach().numpy(), rtol=1e-14)
+    np.testing.assert_allclose(session.forward(x), found, rtol=TOLERANCE, atol=TOLERANCE)
+
+
 def test_a_state_without_averages_is_not_taken() -> None:
     """The forward pass reads them: nothing can stand in their place."""
     session = opened(spec(VECTORS), "reference")
