@@ -167,7 +167,7 @@ class Tree:
         )
         routes = tuple(
             (
-                *map(relative.name, (node.name, route.source, route.site or "")),
+                *map(relative.name, (node.name, route.source, self._entry(route))),
                 route.matrix,
                 route.through,
                 route.add,
@@ -176,6 +176,10 @@ class Tree:
             for route in self._routes.get(node.name, ())
         )
         return layers, (others, routes)
+
+    def _entry(self, route: Route) -> str:
+        """Where an error enters, if that is not where it would anyway."""
+        return "" if route.site in (None, self.program.sites.get(route.node)) else str(route.site)
 
     @cached_property
     def _routes(self) -> Mapping[str, Sequence[Route]]:

@@ -120,6 +120,13 @@ def test_a_copy_that_differs_stands_by_itself(case: str) -> None:
     assert [row for row in rows if re.fullmatch(r"deep\.\d( \.\.\. deep\.\d)?", row)] == expected
 
 
+def test_where_errors_enter_by_default_is_no_difference() -> None:
+    """That of the last copy enters behind a layer that is no copy."""
+    *below, logits = deep(4, *PLAIN)
+    rows = listed(table(made((*below, {"kind": "tanh"}, logits), {"rule": "dfa"})))
+    assert rows == ["stem", "deep.0 ... deep.3", "deep.0.fc1", "logits"]
+
+
 def test_a_copy_of_another_shape_stands_by_itself() -> None:
     layers = (linear("stem", 8), RELU, repeat("deep", 4, *PLAIN), linear("logits", 4))
     rows = listed(table(made(layers, {"rule": "dfa"})))

@@ -442,6 +442,15 @@ def test_copies_of_a_block_are_a_group_with_its_name(rule: str, times: int) -> N
     assert f'["deep ×{times}"]' in mermaid(program)
 
 
+def test_a_frame_holds_the_layers_of_its_copies_and_no_others() -> None:
+    """An activation in front, or behind, of a copy stands in it or beside it, and not in the box of its neighbour."""
+    first = blocks(5, block("residual", "r", {"kind": "relu", "name": "pre"}, linear("a"), linear("b")))
+    assert frames(made(first)) == ["deep ×5: r.pre, r.a, r.b, r", "down: a, b, p, add"]
+    program = made([*blocks(5)[:-2], {"kind": "gelu"}, linear("logits", 10)])
+    shown = folded(topology(program))
+    assert [words.title(station) for station in shown.stations[2:-2]] == ["r.a", "r.b", "r", "gelu"]
+
+
 def test_a_copy_that_differs_is_drawn_by_itself() -> None:
     random = {"kind": "random"}
     routes = (

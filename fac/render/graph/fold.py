@@ -86,7 +86,11 @@ class _Folding:
         self.fans = {source for source, targets in fed.items() if len(targets) > 1}
         """Sources of several layers. What those have in common is the source, not the distance to it."""
         self.read = {reading.below for reading in topology.readings}
-        self.paths = paths(topology) if topology.program.blocks else [()] * len(topology.stations)
+        inside = paths(topology.program)
+        self.paths = [
+            inside.get(station.head.name, ()) if station.role == "layer" else ()
+            for station in topology.stations
+        ]
         self.held = Counter(path[: i + 1] for path in self.paths for i in range(len(path)))
         """How many stations each copy has."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from fac.program.program import Program
 from fac.render.blocks import Part, Tree
 from fac.render.graph.topology import Group, Topology
 
@@ -14,12 +15,9 @@ Path = tuple[tuple[str, int], ...]
 """The copies that a layer is in, the outermost first: blocks and numbers."""
 
 
-def paths(topology: Topology) -> list[Path]:
-    """For each station the copies that it is in."""
-    found = dict(_paths(Tree(topology.program).top.values(), ()))
-    return [
-        found.get(station.head.name, ()) if station.role == "layer" else () for station in topology.stations
-    ]
+def paths(program: Program) -> Mapping[str, Path]:
+    """For each layer the copies that it is in."""
+    return dict(_paths(Tree(program).top.values(), ())) if program.blocks else {}
 
 
 def _paths(parts: Iterable[Part], path: Path) -> Iterator[tuple[str, Path]]:

@@ -12,6 +12,7 @@ from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, LOSS, Node, Program, Route
 from fac.program.reading import made_from_weight
+from fac.render.graph.frames import paths
 from fac.render.graph.topology import Flowing, Key, Link, Operator, Reading, Station, Topology
 from fac.render.operators import learning, learning_rules, symbols
 from fac.spec.feedback import Learning
@@ -87,9 +88,13 @@ def _sound(program: Program) -> tuple[Program, list[str], list[Route]]:
 
 
 def _chains(program: Program) -> list[tuple[Node, ...]]:
-    """The layers of each station. A value that a route enters or an error that a source reads ends a chain."""
+    """The layers of each station.
+
+    A value that a route enters or an error that a source reads ends a chain, and so does the copy of a block.
+    """
     named = {route.source for route in program.routes if not route.through}
     named |= {subspace.of for subspace in program.subspaces}
+    copies = paths(program)
     entered = {route.site for route in program.routes if not route.through}
     chains: list[list[Node]] = [[]]
     ending: dict[str, list[Node]] = {INPUT: chains[0]}
@@ -102,6 +107,7 @@ def _chains(program: Program) -> list[tuple[Node, ...]]:
             and below not in entered
             and node.name not in named
             and not (below == INPUT and node.learns)
+            and copies.get(below, ()) == copies.get(node.name, ())
         )
         chain = ending.pop(below) if continues else []
         if not continues:
