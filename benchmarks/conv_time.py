@@ -45,7 +45,10 @@ RULES: dict[str, dict[str, Any]] = {
     "bp": {"rule": "bp"},
     "dfa": {"rule": "dfa"},
     "ldfa, rank 16": {"rule": "ldfa", "rank": 16},
+    "ldfa fixed, rank 16": {"rule": "ldfa", "rank": 16, "learn": "fixed"},
 }
+BY_ONNX = ("bp", "dfa", "ldfa, rank 16")
+"""Rules that are timed by onnxruntime too, for which there is no target."""
 EAGER = "eager, channels_last"
 TARGETS = {("bp", False): 1.0, ("dfa", False): 1.2, ("ldfa, rank 16", False): 1.2} | {
     ("bp", True): 1.0, ("dfa", True): 1.2, ("ldfa, rank 16", True): 1.1
@@ -160,6 +163,9 @@ def contenders(network: str, norm: bool) -> dict[str, Callable[[], object]]:
     for rule in RULES:
         one = session(spec(rule, NETWORKS[network], norm, SIDE), "torch", "float32")
         found[rule] = partial(one.step, one.place(x), one.place(y), TIMED_LR)
+    for rule in BY_ONNX:
+        one = session(spec(rule, NETWORKS[network], norm, SIDE), "onnx", "float32")
+        found[f"onnx {rule}"] = partial(one.step, one.place(x), one.place(y), TIMED_LR)
     eager = Eager(NETWORKS[network], norm, SIDE, torch.float32, TIMED_LR)
     laid_out = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
     found[EAGER] = partial(eager.step, laid_out, torch.from_numpy(y))
