@@ -8,9 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from fac.backend import Artifact, write_common
-from fac_torch import kernels
 from fac_torch.emit import source
 from fac_torch.session import TorchSession
+
+KERNELS = ("kernels.py", "map_kernels.py", "norm_kernels.py")
+"""What emitted code calls: torch and each other are all that these import."""
 
 
 class TorchArtifact(Artifact):
@@ -22,10 +24,12 @@ class TorchArtifact(Artifact):
         return source(self.compiled, self.precision)
 
     def write(self, directory: str | Path) -> None:
-        """`step.py`, the kernels module beside it, the initial state, a manifest. Needs torch alone to run."""
-        step = source(self.compiled, self.precision, kernels="import kernels")
-        text = Path(kernels.__file__).read_text(encoding="utf-8")
-        write_common(self, "torch", Path(directory), {"step.py": step, "kernels.py": text})
+        """`step.py`, the kernels beside it, the initial state, a manifest. Needs torch alone to run."""
+        files = {"step.py": source(self.compiled, self.precision, kernels="import kernels")}
+        for name in KERNELS:
+            text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+            files[name] = text.replace("from fac_torch.", "from ")
+        write_common(self, "torch", Path(directory), files)
 
     def module(self) -> ModuleType:
         """The source, executed. Registered with `linecache`, so that tracebacks and debuggers show it."""

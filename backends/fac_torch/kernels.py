@@ -1,6 +1,6 @@
 """What emitted torch code calls beside torch itself: fused optimisers, tiles, a few backward kernels, buffers.
 
-This file imports torch and nothing else, and travels with every written artifact.
+This file and the two that it gives out import torch and nothing else, and travel with every written artifact.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 
-Tensor = torch.Tensor
-Sizes = tuple[int, ...]
+# Emitted code calls all kernels by this module's name.
+from fac_torch.map_kernels import *  # noqa: F403
+from fac_torch.map_kernels import Tensor, room, shaped
+from fac_torch.norm_kernels import *  # noqa: F403
+
 THIN = 32
 TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 """How much of a weight gradient exists at a time. On a CPU the piece stays in cache until the update reads it."""
-LAID_OUT = "cpu"
-"""Where maps lie with their channels last. What that is worth on a GPU depends on types and on the GPU's library."""
 
 
 # -- memory ------------------------------------------------------------------------------------------------------
@@ -72,48 +73,10 @@ def buffers(table: Mapping[str, Row], n: int, like: Tensor) -> SimpleNamespace:
         sizes[slot] = max(sizes.get(slot, 0), _numel(shapes[name]))
     slots = {slot: torch.empty(size, dtype=like.dtype, device=like.device) for slot, size in sizes.items()}
     places = {
-        name: _shaped(slots[slot][: _numel(shapes[name])], shapes[name], bool(last))
+        name: shaped(slots[slot][: _numel(shapes[name])], shapes[name], bool(last))
         for name, (slot, _, *last) in table.items()
     }
     return SimpleNamespace(**places, samples=n)
-
-
-def _shaped(flat: Tensor, shape: tuple[int, ...], last: bool) -> Tensor:
-    if not last or flat.device.type != LAID_OUT:
-        return flat.view(shape)
-    n, c, h, w = shape
-    return flat.view(n, h, w, c).permute(0, 3, 1, 2)
-
-
-def lay_out(tensors: dict[str, Tensor], names: Sequence[str]) -> None:
-    """Those of the tensors with their channels last in memory. What is so already stays the tensor that it is."""
-    for name in names:
-        if name in tensors:
-            tensors[name] = channels_last(tensors[name])
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """A map, or a kernel, with all channels of a pixel together in memory; on another device than a CPU as it is."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == LAID_OUT else x
-
-
-def as_map(rows: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
-    """[N, C H W] as a map with its channels last."""
-    x = rows.reshape(shape)
-    return channels_last(x) if out is None else out.copy_(x)
-
-
-def matmul_map(a: Tensor, b: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
-    """A [N, k] times b [C H W, k] as a map with its channels last: what moves in memory is b, not the result."""
-    n, c, h, w = shape
-    b = b.view(c, h * w, -1).transpose(0, 1).reshape(h * w * c, -1)
-    out = a.new_empty((n, h, w, c)).permute(0, 3, 1, 2) if out is None else out
-    pixels = out.permute(0, 2, 3, 1)
-    if pixels.is_contiguous():
-        torch.mm(a, b.T, out=pixels.view(n, -1))
-    else:
-        pixels.copy_(torch.mm(a, b.T).view(pixels.shape))
-    return out
 
 
 def check_batch(B: SimpleNamespace, x: Tensor) -> None:
@@ -152,107 +115,103 @@ def _numel(shape: tuple[int, ...]) -> int:
 
 def relu_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (y > 0), y the output of relu."""
-    result: Tensor = torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=room(g, out))
     return result
 
 
 def leaky_relu_input(g: Tensor, y: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
     """G where y > 0, else slope * g; y the output of leaky_relu."""
-    result: Tensor = torch.ops.aten.leaky_relu_backward.grad_input(
-        g, y, slope, True, grad_input=_room(g, out)
-    )
+    result: Tensor = torch.ops.aten.leaky_relu_backward.grad_input(g, y, slope, True, grad_input=room(g, out))
     return result
 
 
 def tanh_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (1 - y^2), y the output of tanh."""
-    result: Tensor = torch.ops.aten.tanh_backward.grad_input(g, y, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.tanh_backward.grad_input(g, y, grad_input=room(g, out))
     return result
 
 
 def sigmoid_input(g: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """g * y * (1 - y), y the output of sigmoid."""
-    result: Tensor = torch.ops.aten.sigmoid_backward.grad_input(g, y, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.sigmoid_backward.grad_input(g, y, grad_input=room(g, out))
     return result
 
 
 def gelu_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (Phi(x) + x * phi(x)), x the input of gelu."""
-    result: Tensor = torch.ops.aten.gelu_backward.grad_input(g, x, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.gelu_backward.grad_input(g, x, grad_input=room(g, out))
     return result
 
 
 def leaky_relu(x: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
     """X where x > 0, else slope * x."""
-    result: Tensor = torch.ops.aten.leaky_relu.out(x, slope, out=_room(x, out))
+    result: Tensor = torch.ops.aten.leaky_relu.out(x, slope, out=room(x, out))
     return result
 
 
 def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     """x * Phi(x)."""
-    result: Tensor = torch.ops.aten.gelu.out(x, out=_room(x, out))
+    result: Tensor = torch.ops.aten.gelu.out(x, out=room(x, out))
     return result
 
 
 def silu(x: Tensor, out: Tensor | None = None) -> Tensor:
     """x * sigmoid(x)."""
-    result: Tensor = torch.ops.aten.silu.out(x, out=_room(x, out))
+    result: Tensor = torch.ops.aten.silu.out(x, out=room(x, out))
     return result
 
 
 def silu_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (s + x s (1 - s)), s = sigmoid(x)."""
-    result: Tensor = torch.ops.aten.silu_backward.grad_input(g, x, grad_input=_room(g, out))
+    result: Tensor = torch.ops.aten.silu_backward.grad_input(g, x, grad_input=room(g, out))
     return result
 
 
 def elu(x: Tensor, alpha: float, out: Tensor | None = None) -> Tensor:
     """X where x > 0, else alpha * (exp(x) - 1)."""
-    result: Tensor = torch.ops.aten.elu.out(x, alpha, out=_room(x, out))
+    result: Tensor = torch.ops.aten.elu.out(x, alpha, out=room(x, out))
     return result
 
 
 def elu_input(g: Tensor, x: Tensor, alpha: float, out: Tensor | None = None) -> Tensor:
     """G where x > 0, else g * alpha * exp(x)."""
-    result: Tensor = torch.ops.aten.elu_backward.grad_input(
-        g, alpha, 1, 1, False, x, grad_input=_room(g, out)
-    )
+    result: Tensor = torch.ops.aten.elu_backward.grad_input(g, alpha, 1, 1, False, x, grad_input=room(g, out))
     return result
 
 
 def softplus(x: Tensor, out: Tensor | None = None) -> Tensor:
     """log(1 + exp(x)); beyond 40 no digit of it differs from x, and torch need not take the exponential."""
-    result: Tensor = torch.ops.aten.softplus.out(x, 1, 40, out=_room(x, out))
+    result: Tensor = torch.ops.aten.softplus.out(x, 1, 40, out=room(x, out))
     return result
 
 
 def hardsigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
     """(x + 3) / 6, limited to [0, 1]."""
-    result: Tensor = torch.ops.aten.hardsigmoid.out(x, out=_room(x, out))
+    result: Tensor = torch.ops.aten.hardsigmoid.out(x, out=room(x, out))
     return result
 
 
 def hardsigmoid_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     """g / 6 where -3 < x < 3, else 0. Torch's own kernel rounds 1/6 to float32, in float64 too."""
-    out = torch.ops.aten.hardtanh_backward.grad_input(g, x, -3, 3, grad_input=_room(g, out))
+    out = torch.ops.aten.hardtanh_backward.grad_input(g, x, -3, 3, grad_input=room(g, out))
     return out.div_(6)
 
 
 def hardswish(x: Tensor, out: Tensor | None = None) -> Tensor:
     """x * hardsigmoid(x)."""
-    result: Tensor = torch.ops.aten.hardswish.out(x, out=_room(x, out))
+    result: Tensor = torch.ops.aten.hardswish.out(x, out=room(x, out))
     return result
 
 
 def hardswish_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     """g * (x / 3 + 1/2) where -3 < x < 3; 0 below, g above."""
-    result: Tensor = torch.ops.aten.hardswish_backward.out(g, x, out=_room(g, out))
+    result: Tensor = torch.ops.aten.hardswish_backward.out(g, x, out=room(g, out))
     return result
 
 
 def log_softmax(z: Tensor, out: Tensor | None = None) -> Tensor:
     """Along the last axis."""
-    result: Tensor = torch.ops.aten._log_softmax.out(z, -1, False, out=_room(z, out))
+    result: Tensor = torch.ops.aten._log_softmax.out(z, -1, False, out=room(z, out))
     return result
 
 
@@ -269,92 +228,9 @@ def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
 
 def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     """scale * (softmax(z) - onehot(y)) / N."""
-    out = torch.softmax(z, 1, out=_room(z, out))
+    out = torch.softmax(z, 1, out=room(z, out))
     out.scatter_add_(1, y[:, None], out.new_full((len(y), 1), -1.0)).div_(len(y))
     return out if isinstance(scale, float) and scale == 1.0 else out.mul_(scale)
-
-
-Pair = tuple[int, int]
-Sides = tuple[int, int, int, int]
-"""Top, bottom, left, right."""
-
-
-def conv2d(
-    x: Tensor, w: Tensor, bias: Tensor | None, stride: Pair, padding: Sides, dilation: Pair, groups: int
-) -> Tensor:
-    """The convolution of x [N, c, H, W] with w [m, c / groups, u, v]."""
-    x, pads = _padded(x, padding)
-    return torch.conv2d(x, w, bias, stride, pads, dilation, groups)
-
-
-def conv2d_input(
-    y: Tensor, w: Tensor, size: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
-) -> Tensor:
-    """The error that a convolution passes to a map of that size."""
-    x = y.new_empty(1).expand(len(y), w.shape[1] * groups, *size)  # nobody reads its numbers
-    x, pads = _padded(x, padding)
-    found = _conv_backward(y, x, w, stride, pads, dilation, groups, [True, False, False])[0]
-    if found.shape[2:] == size:
-        return found
-    top, _, left, _ = padding
-    return channels_last(found[:, :, top : top + size[0], left : left + size[1]])
-
-
-def conv2d_weight(
-    y: Tensor, x: Tensor, kernel: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
-) -> Tensor:
-    """The gradient of a kernel of that size. The error of the map is not computed."""
-    w = y.new_empty(1).expand(y.shape[1], x.shape[1] // groups, *kernel)  # nobody reads its numbers
-    x, pads = _padded(x, padding)
-    return _conv_backward(y, x, w, stride, pads, dilation, groups, [False, True, False])[1]
-
-
-def unfold(x: Tensor, kernel: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int) -> Tensor:
-    """For each place the numbers under the window, [groups, c / groups u v, N h w]."""
-    x, pads = _padded(x, padding)
-    shown = F.unfold(x, kernel, dilation, pads, stride)
-    return shown.transpose(0, 1).reshape(groups, shown.shape[1] // groups, -1)
-
-
-def fold(
-    columns: Tensor,
-    shape: tuple[int, ...],
-    kernel: Pair,
-    stride: Pair,
-    padding: Sides,
-    dilation: Pair,
-    groups: int,
-) -> Tensor:
-    """The transposed of `unfold`, to a map of that shape."""
-    n, c, height, width = shape
-    top, bottom, left, right = padding
-    shown = columns.reshape(c * kernel[0] * kernel[1], n, -1).transpose(0, 1)
-    x = F.fold(shown, (top + height + bottom, left + width + right), kernel, dilation, 0, stride)
-    return x[:, :, top : top + height, left : left + width].contiguous()
-
-
-def _padded(x: Tensor, padding: Sides) -> tuple[Tensor, Pair]:
-    """X, and how much padding kernels have to add: they know only the same on both sides."""
-    top, bottom, left, right = padding
-    if top == bottom and left == right:
-        return x, (top, left)
-    return F.pad(x, (left, right, top, bottom)), (0, 0)
-
-
-def _conv_backward(
-    y: Tensor,
-    x: Tensor,
-    w: Tensor,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    mask: list[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        y, x, w, None, stride, padding, dilation, False, (0, 0), groups, mask
-    )
-    return found
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -422,10 +298,6 @@ def _mix(x: Integer) -> Integer:
     return x
 
 
-def _room(like: Tensor, out: Tensor | None) -> Tensor:
-    return torch.empty_like(like) if out is None else out
-
-
 def svd_pair(w: Tensor, p: Tensor, q: Tensor) -> None:
     """Set P [r, m] and Q [k, r] so that Q P is the best rank-r approximation of W^T, W as [m, k]; balanced."""
     u, s, vt = torch.linalg.svd(w.double().reshape(p.shape[1], -1).T, full_matrices=False)
@@ -433,277 +305,6 @@ def svd_pair(w: Tensor, p: Tensor, q: Tensor) -> None:
     root = s[: len(p)].sqrt() * signs[: len(p)]
     p.copy_(root[:, None] * vt[: len(p)])
     q.copy_(u[:, : len(p)] * root)
-
-
-# -- maps --------------------------------------------------------------------------------------------------------
-
-
-def pad(x: Tensor, before: Sizes, after: Sizes, out: Tensor | None = None) -> Tensor:
-    """X with zeros before and behind it, so many along each axis."""
-    shape = [size + first + last for size, first, last in zip(x.shape, before, after, strict=True)]
-    out = x.new_zeros(shape) if out is None else out.zero_()
-    _without(out, before, after).copy_(x)
-    return out
-
-
-def crop(x: Tensor, before: Sizes, after: Sizes, out: Tensor | None = None) -> Tensor:
-    """A copy of X without its first and last rows, so many along each axis."""
-    kept = _without(x, before, after)
-    return kept.clone(memory_format=torch.contiguous_format) if out is None else out.copy_(kept)
-
-
-def _without(x: Tensor, before: Sizes, after: Sizes) -> Tensor:
-    for axis, (first, last) in enumerate(zip(before, after, strict=True)):
-        x = x.narrow(axis, first, x.shape[axis] - first - last)
-    return x
-
-
-def max_pool2d_index(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
-    """row * W + column of the first of the largest numbers of each window."""
-    return F.max_pool2d(x, kernel, stride, padding, return_indices=True)[1]
-
-
-def max_pool2d_with_index(
-    x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, out: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The largest number of each window, and where it stands."""
-    pool = torch.ops.aten.max_pool2d_with_indices
-    found: tuple[Tensor, Tensor]
-    if out is None:
-        found = pool(x, kernel, stride, padding)
-    else:
-        found = pool.out(
-            x, kernel, stride, padding, out=out, indices=torch.empty_like(out, dtype=torch.int64)
-        )
-    return found
-
-
-def max_pool2d_back(
-    g: Tensor, x: Tensor, at: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, out: Tensor | None = None
-) -> Tensor:
-    """The error of a map x: each number of g added where its window found its largest."""
-    result: Tensor = torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
-        g, x, kernel, stride, padding, (1, 1), False, at, grad_input=_room(x, out)
-    )
-    return result
-
-
-def pick(x: Tensor, at: Tensor, out: Tensor | None = None) -> Tensor:
-    """Of a map [N, C, H, W] the numbers to which an index [N, C, h, w] points."""
-    found = x.flatten(2).gather(2, at.flatten(2)).view(at.shape)
-    return found if out is None else out.copy_(found)
-
-
-def unpick(g: Tensor, at: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
-    """A map of zeros, to which each number of g is added where its index points."""
-    rows = g.new_zeros((*shape[:2], math.prod(shape[2:]))).scatter_add_(2, at.flatten(2), g.flatten(2))
-    return rows.view(shape) if out is None else out.copy_(rows.view(shape))
-
-
-def avg_pool2d(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
-    """The mean of each window; what is padded counts as zeros."""
-    return F.avg_pool2d(x, kernel, stride, padding)
-
-
-def avg_pool2d_input(g: Tensor, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
-    """Each error in equal parts to the numbers of its window."""
-    like = _map_of(g, shape)
-    result: Tensor = torch.ops.aten.avg_pool2d_backward(g, like, kernel, stride, padding, False, True, None)
-    return result
-
-
-def _map_of(g: Tensor, shape: Sizes) -> Tensor:
-    """Room for a map that lies as g does."""
-    last = g.is_contiguous(memory_format=torch.channels_last) and not g.is_contiguous()
-    return torch.empty(
-        shape,
-        dtype=g.dtype,
-        device=g.device,
-        memory_format=torch.channels_last if last else torch.contiguous_format,
-    )
-
-
-def adaptive_avg_pool2d(x: Tensor, size: Sizes) -> Tensor:
-    """The means of stretches of nearly equal size."""
-    result: Tensor = F.adaptive_avg_pool2d(x, (size[0], size[1]))
-    return result
-
-
-def adaptive_avg_pool2d_input(g: Tensor, shape: Sizes) -> Tensor:
-    """Each error in equal parts to the numbers of its stretch."""
-    result: Tensor = torch.ops.aten._adaptive_avg_pool2d_backward(g, _map_of(g, shape))
-    return result
-
-
-def upsample2d(x: Tensor, factor: Sizes, mode: str) -> Tensor:
-    """A map so many times as large; `mode` is `nearest` or `bilinear`."""
-    scale = tuple(map(float, factor))
-    return F.interpolate(x, scale_factor=scale, mode=mode, align_corners=None if mode == "nearest" else False)
-
-
-def upsample2d_input(g: Tensor, shape: Sizes, factor: Sizes, mode: str) -> Tensor:
-    """Each error to the numbers that had a part in it, by their weights."""
-    scale = tuple(map(float, factor))
-    if mode == "nearest":
-        result: Tensor = torch.ops.aten.upsample_nearest2d_backward(g, g.shape[2:], shape, *scale)
-    else:
-        result = torch.ops.aten.upsample_bilinear2d_backward(g, g.shape[2:], shape, False, *scale)
-    return result
-
-
-# -- normalisation -----------------------------------------------------------------------------------------------
-
-Axes = tuple[int, ...]
-
-
-def moments(x: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
-    """Mean and variance."""
-    variance, mean = torch.var_mean(x, axes, correction=0)
-    return mean, variance
-
-
-def normalize(x: Tensor, scale: Tensor, shift: Tensor, axes: Axes, eps: float) -> Tensor:
-    """X brought to mean 0 and variance 1 over the axes, times scale, plus shift."""
-    return normalize_moments(x, scale, shift, axes, eps)[0]
-
-
-def normalize_moments(
-    x: Tensor, scale: Tensor, shift: Tensor, axes: Axes, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """See `normalize`; and the mean and the variance, which kernels find on the way."""
-    if is_batch_norm(x.shape, scale.shape, axes):
-        return batch_norm_moments(x, scale, shift, eps)
-    kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
-    if _is_layer_norm(x, scale.shape, axes):
-        y, mean, rate = torch.native_layer_norm(x, scale.shape, scale, shift, eps)
-        return y, mean.view(kept), _variance(rate, eps).view(kept)
-    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
-    y = torch.addcmul(shift, (x - mean).mul_((variance + eps).rsqrt_()), scale)
-    return y, mean.view(kept), variance.view(kept)
-
-
-def batch_norm_moments(
-    x: Tensor, scale: Tensor, shift: Tensor, eps: float, out: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`normalize_moments` over all axes but that of channels, which have a number of scale and of shift each."""
-    y = (
-        torch.empty_like(x) if out is None or out.stride() != x.stride() else out
-    )  # the kernel reads no strides
-    mean, rate = (x.new_empty(len(scale)) for _ in range(2))
-    torch.ops.aten.native_batch_norm.out(
-        x,
-        scale.reshape(-1),
-        shift.reshape(-1),
-        None,
-        None,
-        True,
-        0.0,
-        eps,
-        out=y,
-        save_mean=mean,
-        save_invstd=rate,
-    )
-    return y if out is None or y is out else out.copy_(y), mean, _variance(rate, eps)
-
-
-def _variance(rate: Tensor, eps: float) -> Tensor:
-    """Of which this is 1 / sqrt(variance + eps)."""
-    return rate.pow(-2).sub_(eps).clamp_min_(0)
-
-
-def normalize_input(
-    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, axes: Axes, eps: float
-) -> Tensor:
-    """The error of x, whose moments these are: (h - mean(h) - z mean(h z)) / sqrt(variance + eps), h = g scale."""
-    if is_batch_norm(x.shape, scale.shape, axes):
-        return _batch_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
-    if _is_layer_norm(x, scale.shape, axes):
-        return _layer_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
-    z, rate = _standard(x, mean, variance, axes, eps)
-    h = g * scale
-    along = (h * z).mean(axes, keepdim=True)
-    return h.sub_(h.mean(axes, keepdim=True)).sub_(z.mul_(along)).mul_(rate)
-
-
-def normalize_scale(
-    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, axes: Axes, eps: float, shape: tuple[int, ...]
-) -> Tensor:
-    """The gradient of a scale of that shape: the sum of g z."""
-    scale = g.new_empty(1).expand(shape)  # nobody reads its numbers
-    if is_batch_norm(x.shape, scale.shape, axes):
-        mask = [False, True, False]
-        return _batch_norm_backward(g, x, mean, variance, scale, eps, mask)[1].view(shape)
-    if _is_layer_norm(x, scale.shape, axes):
-        return _layer_norm_backward(g, x, mean, variance, scale, eps, [False, True, False])[1]
-    return _standard(x, mean, variance, axes, eps)[0].mul_(g).sum_to_size(shape)
-
-
-def normalize_back(
-    g: Tensor,
-    x: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    scale: Tensor,
-    axes: Axes,
-    eps: float,
-    shape: tuple[int, ...],
-) -> tuple[Tensor, Tensor]:
-    """The error of x, and the gradient of the scale: `normalize_input` and `normalize_scale`."""
-    if is_batch_norm(x.shape, scale.shape, axes):
-        made = _batch_norm_backward(g, x, mean, variance, scale, eps, [True, True, False])
-    elif _is_layer_norm(x, scale.shape, axes):
-        made = _layer_norm_backward(g, x, mean, variance, scale, eps, [True, True, False])
-    else:
-        error = normalize_input(g, x, mean, variance, scale, axes, eps)
-        return error, normalize_scale(g, x, mean, variance, axes, eps, shape)
-    return made[0], made[1].view(shape)
-
-
-def is_batch_norm(x: Sequence[object], scale: Sequence[object], axes: object) -> bool:
-    """Whether the moments are over all axes but that of the channels, and the scale is one number for each of these.
-
-    Of the shapes of both.
-    """
-    return axes == (0, *range(2, len(x))) and tuple(scale) == (x[1], *(1,) * (len(x) - 2))
-
-
-def _is_layer_norm(x: Tensor, scale: torch.Size, axes: Axes) -> bool:
-    """Whether the moments are over the last axes, and the scale has their sizes."""
-    return axes == tuple(range(axes[0], x.dim())) and scale == x.shape[axes[0] :]
-
-
-def _standard(x: Tensor, mean: Tensor, variance: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
-    """Z, and by what it was multiplied; the latter keeps the axes, as 1."""
-    kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-    rate = (variance + eps).rsqrt_().view(kept)
-    return (x - mean.view(kept)).mul_(rate), rate
-
-
-def _batch_norm_backward(
-    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, eps: float, mask: list[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    rate = (variance + eps).rsqrt_()
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward(
-        g, x, scale.reshape(-1), None, None, mean, rate, True, eps, mask
-    )
-    return found
-
-
-def _layer_norm_backward(
-    g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, eps: float, mask: list[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    kept = (*mean.shape, *(1,) * scale.dim())
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_layer_norm_backward(
-        g.contiguous(),
-        x,
-        scale.shape,
-        mean.view(kept),
-        (variance + eps).rsqrt_().view(kept),
-        scale,
-        None,
-        mask,
-    )
-    return found
 
 
 # -- updates, in place -------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac.step.ops import OPS
-from fac_torch.kernels import is_batch_norm
+from fac_torch.norm_kernels import is_batch_norm
 from fac_torch.statements import Statement, drop_dead
 from fac_torch.views import roots
 

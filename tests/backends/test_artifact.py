@@ -17,7 +17,7 @@ from safetensors import safe_open
 import fac
 from fac.diagnostics import FacError
 from fac.pipeline import compile
-from fac.testing.nets import NET, RELU, batch, linear, spec
+from fac.testing.nets import NET, RELU, batch, conv2d, linear, spec
 from fac.testing.rules import RULES, UPDATES
 
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "torch"])
@@ -93,37 +93,55 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize(("rule", "update"), [("ldfa_oja_kp", "momentum"), ("subspace", "adamw")])
-def test_folder_runs_without_fac(rule: str, update: str, tmp_path: Path) -> None:
+DENSE = (linear("fc1", 8), RELU, {"kind": "dropout", "rate": 0.5}, linear("fc2", 6), RELU, linear("out", 3))
+MAPS = (
+    conv2d("c1", 5, 3, padding=1),
+    {"kind": "batch_norm", "name": "n1"},
+    RELU,
+    {"kind": "max_pool2d", "kernel": 2},
+    conv2d("c2", 4, (2, 3), bias=False),
+    RELU,
+    {"kind": "flatten"},
+    linear("out", 3),
+)
+MAP = np.random.default_rng(3).standard_normal((len(X), 2, 7, 9))
+
+
+@pytest.mark.parametrize(
+    ("layers", "x", "rule", "update"),
+    [
+        (DENSE, X, "ldfa_oja_kp", "momentum"),
+        (DENSE, X, "subspace", "adamw"),
+        (MAPS, MAP, "ldfa_oja_kp", "momentum"),
+        (MAPS, MAP, "dfa", "nesterov"),
+    ],
+    ids=["ldfa", "subspace", "maps, ldfa", "maps, dfa"],
+)
+def test_folder_runs_without_fac(layers: Any, x: Any, rule: str, update: str, tmp_path: Path) -> None:
     """A process of its own, in which importing fac is an error, makes the steps that the session makes."""
-    layers = (
-        linear("fc1", 8),
-        RELU,
-        {"kind": "dropout", "rate": 0.5},
-        linear("fc2", 6),
-        RELU,
-        linear("out", 3),
-    )
-    made = compile(spec(layers, RULES[rule], UPDATES[update]), backend="torch", precision="float64")
+    data = spec(layers, RULES[rule], UPDATES[update], shape=x.shape[1:])
+    made = compile(data, backend="torch", precision="float64")
     made.write(tmp_path)
-    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    np.savez(tmp_path / "data.npz", x=x, y=Y)
     (tmp_path / "main.py").write_text(textwrap.dedent(SCRIPT))
     ended = subprocess.run(
         [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     session = made.open(device="cpu")
-    losses = [float(session.step(X, Y, 0.05)["loss"]) for _ in range(3)]
+    losses = [float(session.step(x, Y, 0.05)["loss"]) for _ in range(3)]
     with np.load(tmp_path / "out.npz") as found:
         np.testing.assert_allclose(found["losses"], losses, rtol=1e-14)
-        np.testing.assert_allclose(found["probed"], list(session.probe(X, Y).values()), rtol=1e-12)
-        np.testing.assert_allclose(found["output"], session.forward(X), rtol=1e-13)
-        assert session.evaluate(X, Y) == pytest.approx(
-            {"loss": float(found["loss"]), "accuracy": float(found["hits"]) / len(X)}
+        np.testing.assert_allclose(
+            found["probed"], list(session.probe(x, Y).values()), rtol=1e-12, atol=1e-12
+        )
+        np.testing.assert_allclose(found["output"], session.forward(x), rtol=1e-12, atol=1e-13)
+        assert session.evaluate(x, Y) == pytest.approx(
+            {"loss": float(found["loss"]), "accuracy": float(found["hits"]) / len(x)}
         )
         for name, value in session.state().items():
             if name != "step":
-                np.testing.assert_allclose(found[name], value, rtol=1e-13, atol=1e-15)
+                np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-14)
 
 
 # -- state --------------------------------------------------------------------------------------------------------
