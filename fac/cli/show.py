@@ -73,6 +73,7 @@ def show(
         raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
     from fac.build.costs import cost as count
     from fac.render import expand as long_form
+    from fac.render import facts
     from fac.render import show as render
     from fac.render.blocks import Tree
     from fac.render.lineage import Lineage
@@ -90,7 +91,7 @@ def show(
     tree = Tree(program) if program.blocks and not (every or as_json) else None
     lineage = Lineage(program, tree.sums if tree else frozenset())
     if as_json:
-        echo(json_text(render.as_json(program, lineage, counted)))
+        echo(json_text(facts.as_json(program, lineage, counted)))
         return
     texts = [render.updates(lineage, tree)] if updates else []
     texts += [render.costs(counted, tree)] if cost else []

@@ -1,23 +1,22 @@
-"""What `fac show` prints: tables as text, and everything as one JSON object."""
+"""The tables that `fac show` prints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fac.build.costs import Cost, LayerCost, StepCost
+from fac.build.costs import Cost, LayerCost
 from fac.build.functions import all_tensors, build_step
-from fac.build.transport import Transport, transport
+from fac.build.transport import transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
-from fac.program.program import Block, Node, Program, Route, Subspace
-from fac.program.tensors import Role
-from fac.render.arrivals import Way, layer_of
+from fac.program.program import Node, Program
+from fac.render import facts
+from fac.render.arrivals import layer_of
 from fac.render.blocks import Head, Row, Run, Tree, calling, globs, kind
 from fac.render.columns import columns
 from fac.render.lineage import Lineage, Update
-from fac.render.operators import Owner, learning, symbols
 from fac.step.cost import Tally
 from fac.step.ir import Phase
 from fac.step.text import to_text
@@ -42,12 +41,12 @@ def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = N
     rows = _listed(tree, known, lambda run: _block_row(lineage, run))
     carrying = transport(program).layers(program)
     transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying) or "none"
-    facts = [
+    totals = [
         f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
         f"weight transport: {transporting}",
     ]
-    lines = (*_settings(program, lineage, tree), "     ".join(facts))
+    lines = (*_settings(program, lineage, tree), "     ".join(totals))
     return "".join((columns(HEADER, rows), *(f"\n {line}" for line in lines), "\n"))
 
 
@@ -100,12 +99,12 @@ def costs(cost: Cost, tree: Tree | None = None) -> str:
         if layer.total != Tally()
     }
     rows = [*_listed(tree, known, head), row("total", step.layers), row("backprop", backprop.layers)]
-    facts = [
+    totals = [
         f"backward multiply-adds: {number(step.backward_macs)}, backprop {number(backprop.backward_macs)}, "
         f"ratio {cost.backward_ratio:.3f}",
         f"peak memory: {binary(step.peak_bytes)}, backprop {binary(backprop.peak_bytes)}",
     ]
-    return "\n".join((columns(header, rows), *(f" {fact}" for fact in facts), ""))
+    return "\n".join((columns(header, rows), *(f" {total}" for total in totals), ""))
 
 
 def _listed(tree: Tree | None, known: Mapping[str, Sequence[Row]], head: Head) -> list[Row]:
@@ -131,32 +130,6 @@ def step_after(program: Program, name: str) -> str:
     return to_text(function)
 
 
-def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
-    """Everything that the tables say, as plain data."""
-    found = transport(program)
-    return {
-        "spec": program.spec.name,
-        "parameters": sum(node.parameters for node in program.nodes),
-        "layers": [_layer_data(program, lineage, node) for node in program.nodes],
-        "blocks": [_block_data(block) for block in program.blocks],
-        "subspaces": [_subspace_data(lineage, subspace) for subspace in program.subspaces],
-        "routes": [_route_data(lineage, route, found) for route in program.routes],
-        "weight_transport": found.layers(program),
-        "updates": [
-            {"name": u.name, "chain": list(u.chain), "still": u.still or None, "settings": u.settings}
-            for u in lineage.updates
-        ],
-        "errors": [{"name": u.name, "chain": list(u.chain)} for u in lineage.errors],
-        "cost": {
-            "batch": cost.batch,
-            "float_bytes": cost.float_bytes,
-            "backward_ratio": cost.backward_ratio,
-            "step": _step_data(cost.step),
-            "backprop": _step_data(cost.backprop),
-        },
-    }
-
-
 def number(value: int) -> str:
     """With commas between thousands."""
     return f"{value:,}"
@@ -175,15 +148,15 @@ def _chain(update: Update) -> str:
 
 
 def _row(program: Program, lineage: Lineage, node: Node) -> Row:
-    facts = _layer_data(program, lineage, node)
-    output = "x".join(map(str, facts["output"]))
+    found = facts.layer(program, lineage, node)
+    output = "x".join(map(str, found["output"]))
     return (
         node.name,
-        facts["kind"],
+        found["kind"],
         output,
-        str(facts["parameters"]),
-        *_arrived(facts["error"]),
-        facts["update"],
+        str(found["parameters"]),
+        *_arrived(found["error"]),
+        found["update"],
     )
 
 
@@ -195,7 +168,7 @@ def _block_row(lineage: Lineage, run: Run) -> Row:
     error = None if own is None else lineage.error(own.name)
     cells = ("", "", "")
     if own is not None and error is not None:
-        cells = _arrived([_arrival(lineage, *way) for way in lineage.ways(error, own.name)])
+        cells = _arrived([facts.arrival(lineage, *way) for way in lineage.ways(error, own.name)])
     return (calling(run), kind(run), "x".join(map(str, shape)), str(size), *cells, "")
 
 
@@ -234,105 +207,3 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
         names = globs(tree.copies, names) if tree else names
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{moves}: {', '.join(names[:SHOWN])}{more}"
-
-
-def _layer_data(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
-    assert node.shape is not None
-    found = [lineage.update[t.name] for t in node.tensors if t.role is Role.PARAMETER]
-    rules = (str(u.settings["rule"]) if u.settings else u.still for u in found)
-    errors = dict.fromkeys(error for tensor in node.tensors for error in lineage.arriving(tensor))
-    return {
-        "name": node.name,
-        "kind": kind_of("fac.layers", node.layer).name,
-        "inputs": list(node.inputs),
-        "output": list(node.shape),
-        "parameters": node.parameters,
-        "error": [_arrival(lineage, *way) for error in errors for way in lineage.ways(error)],
-        "update": ", ".join(dict.fromkeys(rules)) or "-",
-    }
-
-
-def _arrival(lineage: Lineage, way: Way, joins: tuple[str, ...]) -> dict[str, Any]:
-    """The operators that an error passed, the nearest first; `via` are the joins before it."""
-    exact = {"from": layer_of(way.start), "operator": "exact", "rank": None, "full_rank": None}
-    first, *above = [_hop(lineage, owner) for owner in way.operators] or [exact]
-    return first | {"via": list(joins), "above": above}
-
-
-def _hop(lineage: Lineage, owner: Owner) -> dict[str, Any]:
-    rank = full = None
-    match owner:
-        case Node():
-            source, operator = owner.name, "W^T"
-        case Subspace():
-            source, operator = owner.of, "P"
-        case Route():
-            source = f"{owner.source} ({'through' if owner.through else 'direct'})"
-            operator = symbols(owner)
-            if owner.tensors:
-                operator += ", learned" if _learned(lineage, owner) else ", fixed"
-            assert owner.ends is not None
-            rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
-            full = min(owner.ends.reads, owner.ends.writes)
-    return {"from": source, "operator": operator, "rank": rank, "full_rank": full if rank else None}
-
-
-def _learned(lineage: Lineage, owner: Route | Subspace) -> list[str]:
-    return [tensor.name for tensor in owner.tensors if tensor.name in lineage.outputs]
-
-
-def _block_data(block: Block) -> dict[str, Any]:
-    return {
-        "name": block.name,
-        "kind": kind_of("fac.layers", block.layer).name,
-        "inputs": list(block.inputs),
-        "output": block.output,
-    }
-
-
-def _subspace_data(lineage: Lineage, subspace: Subspace) -> dict[str, Any]:
-    return {
-        "name": subspace.name,
-        "of": subspace.of,
-        "rank": subspace.rank,
-        "state": [t.name for t in subspace.tensors],
-        "learned": _learned(lineage, subspace),
-    }
-
-
-def _route_data(lineage: Lineage, route: Route, found: Transport) -> dict[str, Any]:
-    assert route.ends is not None
-    kind = kind_of("fac.feedback", route.matrix)
-    return {
-        "node": route.node,
-        "direction": "through" if route.through else "to",
-        "from": route.source,
-        "at": route.site,
-        "combine": "add" if route.add else "replace",
-        "matrix": kind.name,
-        "operator": symbols(route),
-        "learning": learning(route.matrix),
-        "reads": route.ends.reads,
-        "writes": route.ends.writes,
-        "rank": kind.rank(route.matrix, route.ends),
-        "state": [t.name for t in route.tensors],
-        "learned": _learned(lineage, route),
-        "used": all(t.name in lineage.state for t in route.tensors),
-        "weight_transport": route in found.feedback,
-    }
-
-
-def _step_data(step: StepCost) -> dict[str, Any]:
-    def tally(value: Tally) -> dict[str, int]:
-        return {"macs": value.macs, "bytes": value.bytes, "feedback_words": value.words}
-
-    return {
-        **tally(step.total),
-        "backward_macs": step.backward_macs,
-        "peak_bytes": step.peak_bytes,
-        "layers": [
-            {"name": layer.name, **tally(layer.total)}
-            | {"phases": {str(phase): tally(value) for phase, value in layer.phases.items()}}
-            for layer in step.layers
-        ],
-    }

@@ -22,7 +22,7 @@ from fac.program.lower import lower
 from fac.program.program import Program
 from fac.program.reading import made_from_weight
 from fac.program.tensors import Tensor
-from fac.render import show
+from fac.render import facts, show
 from fac.render.diff import compare
 from fac.render.lineage import Lineage
 from fac.step.builder import Builder
@@ -64,7 +64,7 @@ def refused(feedback: Any, layers: Any = NET) -> tuple[list[str], set[str]]:
     program = lowered(spec(layers, feedback))
     found = transport(program).layers(program)
     lineage, counted = Lineage(program), cost(program, 2)
-    data = json.loads(json.dumps(show.as_json(program, lineage, counted)))
+    data = json.loads(json.dumps(facts.as_json(program, lineage, counted)))
     assert data["weight_transport"] == found
     assert f"weight transport: {', '.join(found) or 'none'}\n" in show.layers(program, lineage, counted)
     shallow = lowered(spec(layers, {"rule": "shallow"}))

@@ -16,7 +16,7 @@ from fac.build.functions import all_tensors
 from fac.cli.show import COMMAND
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render import show
+from fac.render import facts, show
 from fac.render.blocks import Tree
 from fac.render.expand import expanded
 from fac.render.lineage import Lineage
@@ -210,7 +210,7 @@ def test_all_and_json_leave_nothing_out(tmp_path: Path) -> None:
     path.write_text(program.spec.model_dump_json(by_alias=True, exclude_unset=True))
     shown = CliRunner().invoke(COMMAND, [str(path), "--all"]).output
     assert listed(shown) == [node.name for node in program.weighted]
-    data = show.as_json(program, Lineage(program), cost(program, 2))
+    data = facts.as_json(program, Lineage(program), cost(program, 2))
     assert [layer["name"] for layer in data["layers"]] == [node.name for node in program.nodes]
     assert data["blocks"][0] == {
         "name": "deep.0.r",

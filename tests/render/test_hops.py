@@ -18,7 +18,7 @@ from fac.layers.linear import LINEAR
 from fac.pipeline import load, lowered
 from fac.program import lower
 from fac.program.tensors import Tensor
-from fac.render import show
+from fac.render import facts, show
 from fac.render.lineage import Lineage
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -77,7 +77,7 @@ def told(net: tuple[Any, ...], feedback: Any) -> dict[str, Any]:
     """What `fac show` says of errors: the table but for its costs, `--updates`, and their parts of `--json`."""
     program = lowered(load(spec(net, feedback)))
     lineage, counted = Lineage(program), cost(program, 2)
-    data = json.loads(json.dumps(show.as_json(program, lineage, counted)))
+    data = json.loads(json.dumps(facts.as_json(program, lineage, counted)))
     return {
         "table": [line for line in show.layers(program, lineage, counted).splitlines() if "peak" not in line],
         "lines": show.updates(lineage).splitlines(),

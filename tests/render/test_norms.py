@@ -9,7 +9,7 @@ import pytest
 from fac.build.costs import cost
 from fac.pipeline import load, lowered
 from fac.program.program import Program
-from fac.render import show
+from fac.render import facts, show
 from fac.render.diff.side import Side, Source
 from fac.render.graph.read import topology
 from fac.render.graph.words import headline
@@ -38,7 +38,7 @@ def made(feedback: Any) -> Program:
 
 
 def layers(program: Program) -> dict[str, dict[str, Any]]:
-    found = show.as_json(program, Lineage(program), cost(program, 2))
+    found = facts.as_json(program, Lineage(program), cost(program, 2))
     assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"])
     return {layer["name"]: layer for layer in found["layers"]}
 

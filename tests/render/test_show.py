@@ -20,7 +20,7 @@ from fac.feedback.random import RANDOM, Random
 from fac.program.kinds import Learned, MatrixKind, Signals
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render import show
+from fac.render import facts, show
 from fac.render.lineage import Lineage
 from fac.render.operators import Owner
 from fac.spec.feedback import Matrix
@@ -195,7 +195,7 @@ def test_a_join_does_not_hide_the_routes_above_it() -> None:
     made = program({"routes": routes}, RESIDUAL)
     assert rows(made)["fc2"] == ["logits (through) via join", "B, fixed", "-", "sgd"]
     assert rows(made)["fc1"] == ["fc2 + logits (through) via join", "W^T + B, fixed", "- + -", "sgd"]
-    (arrival,) = show.as_json(made, lineage(made), cost(made, 2))["layers"][2]["error"]
+    (arrival,) = facts.as_json(made, lineage(made), cost(made, 2))["layers"][2]["error"]
     assert (arrival["from"], arrival["operator"], arrival["via"]) == (
         "logits (through)",
         "B, fixed",
@@ -231,7 +231,7 @@ def test_every_operator_on_the_way_is_told() -> None:
     layers = (*LAYERS[:2], {"kind": "linear", "name": "fc2", "out": 3, "trainable": False}, LAYERS[2])
     made = program({"rule": "fa"}, layers)
     assert rows(made)["fc1"][:2] == ["fc2 (through) <- logits (through)", "B, fixed <- B, fixed"]
-    error = show.as_json(made, lineage(made), cost(made, 2))["layers"][0]["error"]
+    error = facts.as_json(made, lineage(made), cost(made, 2))["layers"][0]["error"]
     assert [hop["from"] for hop in error[0]["above"]] == ["logits (through)"]
 
 
@@ -321,7 +321,7 @@ def test_settings_of_groups_are_told() -> None:
         " sgd (lr 0.2): logits.feedback.Q",
     ]
     told_settings = {
-        u["name"]: u["settings"] for u in show.as_json(made, lineage(made), cost(made, 2))["updates"]
+        u["name"]: u["settings"] for u in facts.as_json(made, lineage(made), cost(made, 2))["updates"]
     }
     assert told_settings["fc1.bias"] == {
         "rule": "sgd",
@@ -357,7 +357,7 @@ def test_feedback_that_no_error_needs_is_not_used() -> None:
     written = {"routes": ({"through": "logits", "matrix": {"kind": "random"}},)}
     made = program(written, (*frozen, LAYERS[2]))
     assert chains(made)["logits.feedback.B"] == "not used"
-    data = show.as_json(made, lineage(made), cost(made, 2))
+    data = facts.as_json(made, lineage(made), cost(made, 2))
     assert [route["used"] for route in data["routes"]] == [False]
     assert program({"rule": "fa"}, (*frozen, LAYERS[2])).routes == ()
 
@@ -400,7 +400,7 @@ def test_after_a_pass() -> None:
 
 def test_json() -> None:
     made = program({"rule": "ldfa", "rank": 1})
-    data = show.as_json(made, lineage(made), cost(made, 2))
+    data = facts.as_json(made, lineage(made), cost(made, 2))
     assert data["parameters"] == 23
     assert [layer["name"] for layer in data["layers"]] == ["fc1", "relu_1", "logits"]
     assert data["layers"][0]["error"] == [
