@@ -129,6 +129,22 @@ def test_dead_routes_and_weight_transport_are_those_of_the_step(spec: dict[str, 
         assert transported == ("FAC350" in codes(found))
 
 
+@settings(deadline=None, max_examples=200)
+@given(specs())
+def test_layerwise_rules_replace_what_backpropagation_crosses(spec: dict[str, Any]) -> None:
+    """As far as the loss is joined with a layer at all; elsewhere nobody computes anything."""
+    exact, _ = lowered(spec | {"feedback": {"rule": "bp"}, "constraints": {}})
+    alignment, _ = lowered(spec | {"feedback": {"rule": "fa"}, "constraints": {}})
+    trace, routing = routed(exact)
+    for node in exact.nodes:
+        if node.learns:
+            routing.reverse.cotangent(trace.values[node.name])
+    down = {v for op in trace.b.ops if op.origin.phase == Phase.ERROR for v in op.operands}
+    crossed = {n.name for n in exact.weighted if n.weight and trace.state[n.weight.name] in down}
+    reached = Flow(exact).reached
+    assert {route.node for route in alignment.routes if route.node in reached} == crossed
+
+
 def test_that_there_are_more_cycles_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last finding says so, and none does where all are found."""
     layers = chain(*[4] * 8)

@@ -15,6 +15,8 @@ from fac.program.lower import lower
 from fac.program.program import Program
 from fac.spec.model import ModelSpec
 from fac.step.ir import Phase
+from fac.testing.layers import LAYERS
+from fac.testing.layers import SHAPES as SAMPLES
 from fac.testing.nets import batch, linear
 from fac.testing.nets import spec as written
 from tests.rules.nets import Spec, gradients, opened, put
@@ -85,14 +87,26 @@ def test_below_frozen_layers_nobody_needs_an_error(names: tuple[str, ...], left:
     assert run_checks(made) == ()
 
 
+def replaces_all(layers: Layers, shape: tuple[int, ...]) -> None:
+    """Layer-wise routes stand where backpropagation crosses a weight, there alone; no rule leaves a transposed one."""
+    crossed = transport(program(layers, {"rule": "bp"}, shape)).exact
+    for rule, feedback in RULES.items():
+        made = program(layers, feedback, shape)
+        assert transport(made).exact == ()
+        if rule in ("fa", "ldfa"):
+            assert tuple(route.node for route in made.routes) == crossed
+
+
 @pytest.mark.parametrize("net", NETS)
-@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("still", [(), ("stem",), ("n0", "n", "n1"), ("c1", "c2"), ("short", "n2")])
-def test_no_short_hand_leaves_a_transposed_weight(net: str, rule: str, still: tuple[str, ...]) -> None:
-    """Whatever is frozen, and where `bp` leaves some."""
-    layers = frozen(NETS[net], *still)
-    assert transport(program(layers, RULES[rule], SHAPES[net])).exact == ()
-    assert transport(program(layers, {"rule": "bp"}, SHAPES[net])).exact
+def test_no_short_hand_leaves_a_transposed_weight(net: str, still: tuple[str, ...]) -> None:
+    """Whatever is frozen."""
+    replaces_all(frozen(NETS[net], *still), SHAPES[net])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_nor_beside_any_layer(name: str) -> None:
+    replaces_all(LAYERS[name], SAMPLES.get(name, (5,)))
 
 
 def test_what_is_frozen_below_costs_no_error() -> None:
