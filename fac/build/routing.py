@@ -71,13 +71,22 @@ class Routing:
             self.sending.update(b.ops[start:])
             return sent
 
+        return Injection(self._source(route), send, Origin(route.node, Phase.ERROR))
+
+    def _source(self, route: Route) -> Value:
+        """The value whose error the operator reads: what the product makes, or what the source of a `to` route names.
+
+        Behind the product a layer may do more, and that stays exact.
+        """
+        if route.through:
+            return self._way(route).op.result
         root = self.program.root(route.source)
         assert root is not None
-        return Injection(self.trace.values[root], send, Origin(route.node, Phase.ERROR))
+        return self.trace.values[root]
 
     def _send(self, b: Builder, index: int, route: Route, error: Value) -> Value:
         """F(error), in the shape of the value that receives it."""
-        signals = self.used[index] = self.signals(route, error)
+        signals = self.used[index] = self._signals(route, error)
         kind = kind_of("fac.feedback", route.matrix)
         assert signals.way is not None
         with self._owned(route):
@@ -93,8 +102,13 @@ class Routing:
         # Back from the rows that the pretended product reads (see `signals`).
         return b.reshape(sent, self.trace.values[route.site].type.shape)
 
-    def signals(self, route: Route, error: Value) -> Signals:
-        """What the operator of a route reads and may learn from, given the cotangent at its source.
+    def signals(self, route: Route) -> Signals | None:
+        """What the operator of a route reads and may learn from; None if no error arrives there."""
+        error = self.reverse.cotangent(self._source(route))
+        return None if error is None else self._signals(route, error)
+
+    def _signals(self, route: Route, error: Value) -> Signals:
+        """The same, given the error at `_source`.
 
         A `through` route goes past the product of its layer, a `to` route past a pretended one of the rows of its site.
         """

@@ -8,15 +8,13 @@ from fac.build.contract import made, moved
 from fac.plugins import misuse
 from fac.program.kinds import Made, Mode
 from fac.program.lower import kind_of
+from fac.program.products import contracted, readers
 from fac.program.program import INPUT, Node, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Phase, Value
-from fac.step.types import SCALAR, DType, N, Type, flat
-
-VIEWS = frozenset({"reshape", "transpose"})
-"""Ops by which a layer may bring its weight into the shape in which it multiplies."""
+from fac.step.types import SCALAR, DType, N, Type
 
 
 class Trace:
@@ -110,7 +108,7 @@ class Trace:
             # A value of its own: a route to this node must not cut the other readers of the node below.
             value = self.b.emit("reshape", value, shape=value.type.shape)
         if node.weight is not None:
-            self.readers[node.name] = self._reading(start, parameters[node.weight.part])
+            self.readers[node.name] = readers(self.b.ops[start:], parameters[node.weight.part])
             if not self.readers[node.name]:
                 raise misuse(kind.forward, f"does not read the weight `{node.weight.part}`", node.name)
         return self.b.named(value, node.name)
@@ -121,23 +119,11 @@ class Trace:
         Raises:
             PluginError: the layer reads its weight in another way than `infer` and the ops allow.
         """
-        node, (op, place), *more = self.program.by_name[name], *self.readers[name]
-        function = kind_of("fac.layers", node.layer).forward
-        if more:
-            kinds = " and ".join(f"`{other.kind}`" for other, _ in self.readers[name])
-            raise misuse(
-                function, f"reads the weight by {kinds}: a route through the layer replaces one product", name
-            )
-        found = Contraction(op, 1 - place)
-        problem = found.misfit()
-        if problem is not None:
-            raise misuse(function, problem, name)
+        node = self.program.by_name[name]
         assert node.weight is not None
-        if not _is(found, node.weight):
-            said = f"the weight {list(node.weight.shape)}"
-            if node.weight.reads_axis or node.weight.groups > 1:
-                said += f", of which axis {node.weight.reads_axis} reads, in {node.weight.groups} groups"
-            raise misuse(function, f"multiplies with {found.weight.type}, where `infer` says {said}", name)
+        found = contracted(self.readers[name], node.weight)
+        if isinstance(found, str):
+            raise misuse(kind_of("fac.layers", node.layer).forward, found, name)
         return found
 
     def turns(self, name: str) -> bool:
@@ -147,23 +133,3 @@ class Trace:
         while value in made and made[value].kind == "reshape":
             (value,) = made[value].operands
         return value in made
-
-    def _reading(self, start: int, weight: Value) -> tuple[tuple[Op, int], ...]:
-        """Views of a weight are the weight: what reads those does."""
-        views, found = {weight}, list[tuple[Op, int]]()
-        for op in self.b.ops[start:]:
-            if op.kind in VIEWS and op.operands[0] in views:
-                views.add(op.result)
-            else:
-                found += [(op, place) for place, operand in enumerate(op.operands) if operand in views]
-        return tuple(found)
-
-
-def _is(product: Contraction, weight: Tensor) -> bool:
-    """Whether the product reads what a layer says to be its weight."""
-    shape, axis = product.weight.type.shape, weight.reads_axis
-    return (
-        (product.reads_axis, product.groups) == (axis, weight.groups)
-        and shape[: axis + 1] == weight.shape[: axis + 1]
-        and flat(shape) == weight.size
-    )

@@ -15,6 +15,10 @@ CONSERVATION_VOIDED = Rule("FAC328", "conservation-voided", Severity.WARNING)
 
 CAUSES = {
     Why.NOT_HOMOGENEOUS: ("{} is not positively homogeneous", "{} are not positively homogeneous"),
+    Why.NO_PRODUCT: (
+        "{} reads its weight in another way than by one product",
+        "{} read their weights in another way than by one product",
+    ),
     Why.READ_TWICE: ("{} has several readers", "{} have several readers each"),
     Why.JOINED: ("{} joins several layers", "{} join several layers each"),
     Why.SEVERAL_ERRORS: ("several errors arrive at {}", "several errors arrive at each of {}"),
@@ -30,6 +34,7 @@ CAUSES = {
 
 HELPS = {
     Why.NOT_HOMOGENEOUS: "put `relu` or `leaky_relu` between layers with weights, or remove the probe",
+    Why.NO_PRODUCT: "it compares a layer with the weight past which its error comes; remove the probe, or the layer",
     Why.READ_TWICE: "it compares a layer with the only one that reads it; remove the probe if that is not meant",
     Why.JOINED: "it compares a layer with the only one that reads it; remove the probe if that is not meant",
     Why.SEVERAL_ERRORS: "keep one route there, or remove the probe",

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from fac.probes.scaled import defined, scaled
 from fac.program.kinds import ProbeKind, Sweeps, Unused
-from fac.program.program import Program, Route
+from fac.program.program import Program, Route, Subspace
+from fac.program.tensors import Tensor
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -22,17 +23,28 @@ class CapturedEnergy(Probe):
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
     """`PREFIX.P.captured_energy`, for low-rank routes and for subspaces."""
     program = sweeps.program
-    readings: list[tuple[str, str, Route | None]] = [
-        (r.source, t.name, r) for r in program.routes for t in r.tensors if t.name.endswith(".P")
+    readings: list[tuple[Route | Subspace, Tensor]] = [
+        (route, tensor)
+        for route in program.routes
+        for tensor in route.tensors
+        if tensor.part == "P" and route.source not in program.subspace
     ]
-    readings += [(s.of, t.name, None) for s in program.subspaces for t in s.tensors]
-    for source, name, route in readings:
-        root = program.root(source)
-        error = None if root is None or source in program.subspace else sweeps.routed(sweeps.values[root])
-        if error is not None:
-            with b.at(name.partition(".")[0], Phase.PROBE):
-                rows = b.rows(error) if route is None else sweeps.signals(route, error).error
-                yield f"{name}.captured_energy", captured(b, rows, sweeps.state[name])
+    readings += [(subspace, tensor) for subspace in program.subspaces for tensor in subspace.tensors]
+    for reader, tensor in readings:
+        with b.at(tensor.owner, Phase.PROBE):
+            rows = _rows(b, sweeps, reader)
+            if rows is not None:
+                yield f"{tensor.name}.captured_energy", captured(b, rows, sweeps.state[tensor.name])
+
+
+def _rows(b: Builder, sweeps: Sweeps, reader: Route | Subspace) -> Value | None:
+    """The error that a route or a subspace reads, [places, m]; None if none arrives."""
+    if isinstance(reader, Route):
+        signals = sweeps.signals(reader)
+        return None if signals is None else signals.error
+    root = sweeps.program.root(reader.of)
+    error = None if root is None else sweeps.routed(sweeps.values[root])
+    return None if error is None else b.rows(error)
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:

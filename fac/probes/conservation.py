@@ -79,15 +79,13 @@ def _matrix(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
 
 def _gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
     """What F would have for a gradient: G', or H^T e in the shape of the matrix of a direct route."""
-    route, program = balance.route, sweeps.program
+    route = balance.route
     if route is None or route.through:
         assert balance.above is not None
         return sweeps.routed(sweeps.contraction(balance.above.name).weight)
-    root = program.root(route.source)
-    error = None if root is None else sweeps.routed(sweeps.values[root])
-    if error is None:
+    signals = sweeps.signals(route)
+    if signals is None:
         return None
-    signals = sweeps.signals(route, error)
     return b.transpose(signals.taught(b, signals.error), (1, 0))
 
 

@@ -15,14 +15,15 @@ from enum import Enum, auto
 from fac.program.declared import traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program, Route
-from fac.program.reading import is_weight, learned, refresh_of, sends_weight
+from fac.program.reading import is_weight, learned, multiplies, refresh_of, sends_weight
 from fac.program.tensors import Tensor
 
 
 class Why(Enum):
-    """What keeps a law from a layer: the first five the balance, the others what would be conserved."""
+    """What keeps a law from a layer: the first six the balance, the others what would be conserved."""
 
     NOT_HOMOGENEOUS = auto()
+    NO_PRODUCT = auto()
     READ_TWICE = auto()
     JOINED = auto()
     SEVERAL_ERRORS = auto()
@@ -120,6 +121,8 @@ def _entry(
             curved.append(reader.name)
         if reader.weighted:
             above, arriving = reader, through.get(reader.name, ())
+            if not multiplies(reader):
+                faults.append(Reason(Why.NO_PRODUCT, (reader.name,)))
             break
         site = reader
     if len(arriving) > 1 or any(route.add for route in arriving):
@@ -140,6 +143,7 @@ def _reads_error(program: Program, route: Route, reader: Node) -> bool:
         and len(reader.inputs) == 1
         and source == reader.name
         and traits_of(reader).homogeneous
+        and multiplies(reader)
     )
 
 

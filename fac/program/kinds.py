@@ -358,8 +358,8 @@ class Sweeps:
     """The cotangent under backpropagation on the same forward values."""
     contraction: Callable[[str], Contraction]
     """The product of a weighted node with its weight."""
-    signals: Callable[[Route, Value], Signals]
-    """What the operator of a route reads and may learn from, given the cotangent at its source."""
+    signals: Callable[[Route], Signals | None]
+    """What the operator of a route reads and may learn from; None if no error arrives there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,16 @@ from math import prod
 
 from fac.program.kinds import LearningKind, MatrixKind, Mode, Signals
 from fac.program.lower import kind_of
+from fac.program.products import contracted, readers
 from fac.program.program import Node, Route, Shape
 from fac.program.tensors import SvdFactor, Tensor
 from fac.spec.feedback import Learning
 from fac.step.builder import Builder
-from fac.step.contraction import pretended, product
+from fac.step.contraction import Contraction, pretended, product
 from fac.step.ir import Op, Value
 from fac.step.types import DType, N, Type
 
-WEIGHT = "weight"
+WEIGHT, STEP = "weight", "step"
 READS, WRITES, RANK = 4, 3, 2
 """Of the small operator on which a way to learn is tried."""
 
@@ -200,19 +201,17 @@ def refresh_of(route: Route) -> int | None:
 
 def draws(node: Node, inputs: Iterable[Shape]) -> bool:
     """Whether a layer, given inputs of these shapes, asks for the number of the step, and so draws random numbers."""
-    b, asked = Builder(), list[Value]()
+    b = _forward(node, inputs)
+    return b is not None and any(value.name == STEP for value in b.inputs)
 
-    def step() -> Value:
-        asked.append(b.scalar("step", DType.INT) if not asked else asked[0])
-        return asked[0]
 
-    given = [b.input(f"input.{i}", Type((N, *shape))) for i, shape in enumerate(inputs)]
-    state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.tensors}
-    try:
-        kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, Mode(node.name, True, 0, step))
-    except Exception:
+def multiplies(node: Node) -> bool:
+    """Whether a weighted node reads its weight by one product alone, so that feedback can go through it."""
+    b = _forward(node, node.reads)
+    if b is None or node.weight is None:
         return False
-    return bool(asked)
+    weight = next(value for value in b.inputs if value.name == node.weight.name)
+    return isinstance(contracted(readers(b.ops, weight), node.weight), Contraction)
 
 
 def leaves(b: Builder, value: Value) -> frozenset[Value]:
@@ -254,6 +253,24 @@ def _sent(route: Route) -> _Sent | None:
         return _Sent(b, state, signals, kind.apply(b, route.matrix, state, signals))
     except Exception:
         return None
+
+
+def _forward(node: Node, inputs: Iterable[Shape]) -> Builder | None:
+    """What a layer writes in training, given inputs of these shapes; None if it cannot be built."""
+    b, step = Builder(), list[Value]()
+
+    def number() -> Value:
+        step.append(b.scalar(STEP, DType.INT) if not step else step[0])
+        return step[0]
+
+    given = [b.input(f"input.{i}", Type((N, *shape))) for i, shape in enumerate(inputs)]
+    state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.tensors}
+    mode = Mode(node.name, True, 0, number)
+    try:
+        kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, mode)
+    except Exception:
+        return None
+    return b
 
 
 def _vanishing(b: Builder, zeros: Iterable[Value]) -> set[Value]:

@@ -1,8 +1,8 @@
 """A product with a weight, and what feedback makes of it: the op's own derivatives, with another weight in its place.
 
-y = x * W is linear in both. With d the error at y, the derivative in x is a function of W and d alone: a route through
-the product puts F where W stands. The derivative in W is a function of x and d alone: from it F learns, or Q from P d.
-So whatever product can be differentiated can be routed, and no rule knows which it is.
+y = x * W is linear in both. With d the error at y, whatever a layer makes of y, the derivative in x is a function of W
+and d alone: a route through the product puts F where W stands. The derivative in W is a function of x and d alone: from
+it F learns, or Q from P d. So whatever product can be differentiated can be routed, and no rule knows which it is.
 
 Rules see a weight as the matrix [reads, writes] of the axis that makes the channels of y and of all others, and an
 error as rows [places, reads]: of the samples, or of the samples and whatever else the weight is applied to. Where
@@ -86,8 +86,8 @@ class Contraction:
         return b.reshape(self._shaped(b, matrix), shape)
 
     def rows(self, b: Builder, error: Value) -> Value:
-        """The error of the layer [N, ...] as [places, reads]."""
-        return self._rows(b, b.reshape(error, self.op.result.type.shape))
+        """The error at the result of the product, of its shape, as [places, reads]."""
+        return self._rows(b, error)
 
     def sent(self, b: Builder, rows: Value, matrix: Value) -> Value:
         """What [places, r] sends past [r, writes], of the type of x: for `rows` of y and W itself the error of x."""

@@ -12,11 +12,13 @@ import numpy as np
 from fac.backend import Array
 from fac.program.declared import traits_of
 from fac.program.kinds import LayerKind, Made, Mode
+from fac.program.products import contracted, readers
 from fac.program.program import Node, Shape
 from fac.program.traits import Curve, Traits
 from fac.step.builder import Builder
-from fac.step.ir import Value
-from fac.step.reverse import Edits, Reverse
+from fac.step.contraction import Contraction
+from fac.step.ir import Origin, Phase, Value
+from fac.step.reverse import Edits, Injection, Reverse
 from fac.step.types import N, Type
 from fac.testing.case import require
 from fac.testing.evaluated import evaluated, near
@@ -77,10 +79,48 @@ class Alone:
         """What it passes to its first input of an error g [*shape], the same for each sample, at x."""
         b = Builder()
         read, y = self._built(b)
+        return self._passed(b, read, y, x, g, Edits())
+
+    def _passed(self, b: Builder, read: Value, y: Value, x: Array, g: Array, edits: Edits) -> Array:
         passed = b.mul(y, b.input("g", Type(g.shape)))
-        sent = Reverse(b, b.sum(passed, range(len(passed.type.shape))), Edits(), frozenset()).cotangent(read)
+        sent = Reverse(b, b.sum(passed, range(len(passed.type.shape))), edits, frozenset()).cotangent(read)
         assert sent is not None, "no error comes back"
         return evaluated(b, sent, x, {**self._state(1, 1, True), "g": g})
+
+    def contraction(self, b: Builder) -> tuple[Contraction, Value, Value]:
+        """Its product with the weight, what it reads first, and what it makes.
+
+        Raises:
+            AssertionError: there is no one product.
+        """
+        x, y = self._built(b)
+        assert self.facts.weight is not None
+        weight = next(value for value in b.inputs if value.name == self.weight)
+        found = contracted(readers(b.ops, weight), self.facts.weight)
+        if not isinstance(found, Contraction):
+            raise AssertionError(
+                f"`{self.kind.name}` says that it multiplies with `{self.weight}`, and {found}"
+            )
+        return found, x, y
+
+    def matrix(self) -> Array:
+        """The weight [reads, writes] as it stands in the product."""
+        b = Builder()
+        found = self.contraction(b)[0].matrix(b)
+        wide = b.broadcast_to(found, (N, *found.type.shape))
+        whole: Array = evaluated(b, wide, self.x, self._state(1, 1, True))[0]
+        return whole
+
+    def routed(self, g: Array) -> Array:
+        """`error` at its own x, where a `through` route sends past W itself."""
+        b = Builder()
+        way, read, y = self.contraction(b)
+
+        def send(b: Builder, error: Value) -> Value:
+            return way.sent(b, way.rows(b, error), way.matrix(b))
+
+        injection = Injection(way.op.result, send, Origin("it", Phase.ERROR))
+        return self._passed(b, read, y, self.x, g, Edits({(way.op, way.place): (injection,)}))
 
     def _built(self, b: Builder) -> tuple[Value, Value]:
         """What it reads first, and what it makes."""
@@ -112,6 +152,10 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
     """
     require(kind.curve is None or kind.traits is None, f"`{kind.name}` has a curve, and traits beside it")
     alone = Alone(kind, layer, shapes)
+    if alone.weight:
+        g = alone.rng.standard_normal(alone.facts.shape)
+        exact = near(alone.routed(g), alone.error(alone.x, g))
+        require(exact, f"`{kind.name}` with feedback F = W passes on another error than by backpropagation")
     if kind.curve is not None:
         _curve(kind.name, kind.curve(layer), alone)
     elif kind.traits is not None:
@@ -180,8 +224,7 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
             f"`{name}` says that it stays between {low:.3g} and {high:.3g}, and does not",
         )
     if traits.affine:
-        weight, channels = alone.state.get(alone.weight, np.zeros((1, 0))), np.moveaxis(x, 1, -1)
-        weight = weight.reshape(len(weight), -1)
+        weight, channels = alone.matrix() if alone.weight else np.zeros((1, 0)), np.moveaxis(x, 1, -1)
         made_of = np.moveaxis(alone.output(x) - alone.output(0 * x), 1, -1)
         fits = weight.shape[1] == channels.shape[-1]
         # Of a map: at each place W times its channels.

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fac
+from fac.layers.convolution import CONV2D
 from fac.layers.linear import LINEAR, infer
 from fac.pipeline import find_backend
-from fac.program.kinds import Facts
+from fac.program.kinds import Facts, LayerKind
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended, product
 from fac.step.ir import Value
@@ -19,7 +21,7 @@ from fac.step.types import N, Type
 from fac.testing.case import Subject
 from fac.testing.laws import FA, UNIT, State, same, update
 from fac.testing.layers import LAYERS
-from fac.testing.nets import linear, spec
+from fac.testing.nets import RELU, batch, conv2d, linear, spec
 from fac.testing.products import exact_past
 
 NAMES = [case.id for case in exact_past("vectors", LAYERS["linear"])]
@@ -43,12 +45,25 @@ def kept(shape: Callable[..., tuple[int, ...]], view: Any) -> None:
     object.__setattr__(LINEAR, "forward", forward)
 
 
+def behind(kind: LayerKind, more: Callable[[Builder, Value], Value]) -> None:
+    """Layers of a kind do more with their product than to hand it on."""
+    forward = kind.forward
+
+    def whole(b: Builder, *given: Any) -> Value:
+        y = forward(b, *given)
+        assert isinstance(y, Value)
+        return more(b, y)
+
+    object.__setattr__(kind, "forward", whole)
+
+
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    before = LINEAR.infer, LINEAR.forward
+    before = [(kind, kind.infer, kind.forward) for kind in (LINEAR, CONV2D)]
     yield
-    for name, function in zip(("infer", "forward"), before, strict=True):
-        object.__setattr__(LINEAR, name, function)
+    for kind, inferred, forward in before:
+        object.__setattr__(kind, "infer", inferred)
+        object.__setattr__(kind, "forward", forward)
 
 
 @EVERYWHERE
@@ -77,6 +92,65 @@ def test_a_weight_that_is_kept_transposed_is_routed_as_the_matrix_that_it_is(
     expected = update(spec(layers, update=UNIT), same, subject)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-12)
+
+
+MORE: dict[str, Callable[[Builder, Value], Value]] = {
+    "a curve": lambda b, y: b.emit("tanh", y),
+    "a factor": lambda b, y: b.mul(y, 3.0),
+    "two readers": lambda b, y: b.mul(y, b.emit("sigmoid", y)),
+    "a mean beside it": lambda b, y: b.sub(y, b.reshape(b.mean(y, (1,)), (N, 1))),
+}
+
+
+@pytest.mark.parametrize("more", MORE)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_layer_does_behind_its_product_stays_exact(name: str, more: str) -> None:
+    """Operators read, and learn from, the error at the product, which is that of the layer in plain layers only."""
+    behind(LINEAR, MORE[more])
+    case = next(case for case in exact_past("vectors", LAYERS["linear"]) if case.id == name)
+    case.check(Subject(find_backend("reference"), "float64", "cpu"))
+
+
+@EVERYWHERE
+def test_a_layer_may_lay_its_product_out_anew(backend: str) -> None:
+    """Channels and rows of a map change places: as many of both, so that a mistake would fit."""
+    behind(CONV2D, lambda b, y: b.transpose(y, (0, 2, 1, 3)))
+    maps = [conv2d(name, 3, 3, padding=1) for name in ("c1", "c2")]
+    layers = (*maps, {"kind": "tanh"}, {"kind": "flatten"}, linear("out", 3))
+    for case in exact_past("turned maps", layers, (3, 3, 4)):
+        if "normative" not in case.id:  # which only differs in how it learns
+            case.check(Subject(find_backend(backend), "float64", "cpu"))
+
+
+@pytest.mark.parametrize("learn", ["fixed", "kolen_pollack"])
+def test_what_is_conserved_is_so_past_a_factor_behind_the_product(learn: str) -> None:
+    behind(LINEAR, MORE["a factor"])
+    layers = (linear("fc1", 8), RELU, linear("fc2", 6), RELU, linear("out", 3))
+    data = spec(layers, {"rule": "fa", "learn": {"rule": learn}}, UNIT | {"lr": 1e-6})
+    session = fac.compile(data, backend="reference").open()
+    before = session.probe(*batch(7))
+    session.step(*batch(7))
+    after = session.probe(*batch(7))
+    for node in ("fc1", "fc2"):
+        assert before[f"{node}.balance"] < 1e-12
+        # Of the second order in the rate: what is of the first would be 1e-6.
+        assert abs(after[f"{node}.conserved"] - before[f"{node}.conserved"]) < 1e-8
+
+
+def test_a_layer_without_one_product_learns_by_backpropagation_and_is_not_balanced() -> None:
+    """Though it is homogeneous, as it says: no probe that nobody asked for may refuse it."""
+
+    def forward(b: Builder, layer: Any, inputs: Any, state: Mapping[str, Value], mode: Any) -> Value:
+        y = b.matmul(inputs[0], state["weight"], tb=True)
+        return b.add(y, b.mul(b.sum(state["weight"], (1,)), 0.1))
+
+    object.__setattr__(LINEAR, "forward", forward)
+    layers = tuple(linear(name, 4, bias=False) for name in ("fc1", "fc2", "out"))
+    session = fac.compile(spec(layers, update=UNIT), backend="reference").open()
+    assert not any("balance" in name or "conserved" in name for name in session.probe(*batch(7, classes=4)))
+    found = fac.check(spec(layers, probes=({"kind": "conservation"},)))
+    (asked,) = (finding for finding in found if finding.rule.code == "FAC328")
+    assert "`fc2` and `out` read their weights in another way than by one product" in asked.message
 
 
 def test_a_direct_route_is_a_product_with_a_weight_that_there_is_not() -> None:

@@ -16,12 +16,15 @@ from fac.feedback.low_rank import LOW_RANK, LowRank
 from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
+from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
 from fac.losses.mse import MSE
 from fac.plugins import kinds
-from fac.program.kinds import BlockKind, Descent, Kind, LayerKind, Learned
+from fac.program.kinds import BlockKind, Descent, Facts, Kind, LayerKind, Learned
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
+from fac.step.builder import Builder
+from fac.step.ir import Value
 from fac.testing import check_declarations
 from fac.testing.layer_laws import declared, is_homogeneous
 from fac.updates.adam import ADAM
@@ -126,6 +129,10 @@ def negated(kind: LayerKind) -> LayerKind:
     return replace(kind, forward=lambda b, *given: b.neg(kind.forward(b, *given)))
 
 
+def added(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> Value:
+    return b.add(b.matmul(inputs[0], state["weight"], tb=True), b.sum(state["weight"], (1,)))
+
+
 LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
     "tanh is homogeneous": (
         lambda: lying(TANH, homogeneous=True),
@@ -158,6 +165,11 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         "`value` is 1, and it is about 1.98",
     ),
     "dropout keeps errors": (lambda: lying(DROPOUT, error=1.0), None, "`error` is 1, and it is about"),
+    "a weight that is not only multiplied with": (
+        lambda: replace(LINEAR, forward=added),
+        Linear(out=6),
+        "multiplies with `it.weight`, and reads the weight by `matmul` and `sum`",
+    ),
     "a curve of another layer": (
         lambda: replace(TANH, curve=SIGMOID.curve),
         None,
@@ -247,6 +259,24 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         "says that it keeps",
     ),
 }
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_weight_may_be_kept_in_another_shape_than_it_is_multiplied_in(turned: bool) -> None:
+    """As a vector, or with its axes the other way round; W x + b is meant of the one in the product."""
+
+    def infer(layer: Any, name: str, inputs: Any) -> Facts:
+        facts = LINEAR.infer(layer, name, inputs)
+        weight, *rest = facts.tensors
+        kept = replace(weight, shape=weight.shape[::-1] if turned else (weight.size,))
+        return replace(facts, tensors=(kept, *rest))
+
+    def forward(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:
+        w = state["weight"]
+        w = b.transpose(w, (1, 0)) if turned else b.reshape(w, (layer.out, inputs[0].type.shape[1]))
+        return LINEAR.forward(b, layer, inputs, {**state, "weight": w}, mode)
+
+    check_declarations(replace(LINEAR, infer=infer, forward=forward), Linear(out=4))
 
 
 @pytest.mark.parametrize("name", LIARS)
