@@ -117,7 +117,7 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
         path = "update", "groups", index, "match"
         if matched and moving.isdisjoint(matched):
             message = f"`{group.match}` matches only arrays that no update rule moves"
-            help = "remove the group; such arrays are frozen, `fixed`, or taught by `oja`, which has a `rate`"
+            help = "remove the group; such arrays are frozen, `fixed`, averages, or taught by `oja`, which has a `rate`"
             yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=_removal(path[:-1]))
         elif matched and later.issuperset(matched):
             message = f"later groups decide on every array that `{group.match}` matches"

@@ -18,5 +18,5 @@ def unused(layer: Layer, program: Program) -> Iterator[Unused]:
         readers = program.readers.get(node.name, ())
         if readers and all(reader.trainable and traits_of(reader).channels for reader in readers):
             why = f"in front of `{readers[0].name}`, which subtracts the mean of each channel"
-            yield Unused("bias", why, "write `bias: false`; the bias of the normalisation takes its place")
+            yield Unused("bias", why, "write `bias: false`")
             return

@@ -73,7 +73,7 @@ def axes_of(layer: LayerNorm | RmsNorm, name: str, shape: Shape) -> tuple[int, .
         if len(shape) > 2:
             raise ShapeError(
                 f"`{name}` reads {list(shape)}, and does not say over which axes it normalises",
-                "add `axes: 0` for each place over its channels, or all axes for PyTorch's `normalized_shape`",
+                f"add `axes: 0` for each place over its channels, or `axes: {[*range(len(shape))]}` for all of it",
             )
         return (len(shape) - 1,)
     wanted = (layer.axes,) if isinstance(layer.axes, int) else layer.axes

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import fac
+from fac.diagnostics import dotted
 from fac.pipeline import compiled, find_backend
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from fac.testing.case import Subject
 from fac.testing.nets import Data, Layers, batches, linear, spec
-from tests.checks.specs import found
+from tests.checks.specs import diagnosed, found
 
 FLAT: Data = {"kind": "flatten"}
 NORMS: dict[str, tuple[Data, tuple[int, ...], int, bool]] = {
@@ -57,6 +58,37 @@ def test_where_nothing_is_left_nothing_below_learns(name: str) -> None:
     for x, y in batches(size, size):
         session.step(x, y)
     assert np.allclose(session.state()["fc1.weight"], before, rtol=0, atol=1e-14) == nothing
+
+
+AXES = "normalises over the axes"
+MISFITS: dict[str, tuple[Data, str, str]] = {
+    "no axes of a map": ({"kind": "layer_norm"}, "does not say over which axes", "layers[0].kind"),
+    "no axes of a map, by size": ({"kind": "rms_norm"}, "does not say over which axes", "layers[0].kind"),
+    "an axis too many": ({"kind": "layer_norm", "axes": 3}, f"{AXES} [3] of [6, 4, 2]", "layers[0].axes"),
+    "an axis before the first": ({"kind": "rms_norm", "axes": -4}, f"{AXES} [-4] of", "layers[0].axes"),
+    "an axis twice": ({"kind": "layer_norm", "axes": (0, -3)}, f"{AXES} [0, -3] of", "layers[0].axes"),
+    "none of the axes": ({"kind": "layer_norm", "axes": ()}, f"{AXES} [] of", "layers[0].axes"),
+    "groups": (
+        {"kind": "group_norm", "groups": 4},
+        "4 groups, which do not divide 6 channels",
+        "layers[0].groups",
+    ),
+    "two layers": (
+        {"kind": "batch_norm", "from": ("input", "input")},
+        "reads one layer, not 2",
+        "layers[0].from",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_what_cannot_be_normalised_is_said(name: str) -> None:
+    norm, said, place = MISFITS[name]
+    layers = ({**norm, "name": "n1"}, FLAT, linear("out", 3))
+    (finding,) = diagnosed(layers, input={"shape": (6, 4, 2)})
+    assert (finding.rule.code, dotted(finding.path)) == ("FAC203", place)
+    assert said in finding.message
+    assert finding.help
 
 
 BIASED: dict[str, tuple[Layers, bool]] = {
