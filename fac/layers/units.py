@@ -15,7 +15,9 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
-Above0 = Annotated[float, Field(gt=0, le=1000)]
+Alpha = Annotated[float, Field(gt=0, le=1000)]
+Beta = Annotated[float, Field(ge=0.001, le=1000)]
+"""It divides: from some size on nothing of the result would be a number."""
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 """For which numbers of mean 0 and variance 1 keep both (arXiv 1706.02515, with the digits of PyTorch)."""
@@ -31,7 +33,7 @@ class Elu(Layer):
     """The number itself above zero, alpha * (exp(x) - 1) below."""
 
     kind: Literal["elu"] = "elu"
-    alpha: Above0 = Field(1.0, description="What it comes to far below zero, with its sign turned.")
+    alpha: Alpha = Field(1.0, description="What it comes to far below zero, with its sign turned.")
 
 
 class Selu(Layer):
@@ -44,7 +46,7 @@ class Softplus(Layer):
     """log(1 + exp(beta * x)) / beta, a smooth relu. It is exact for every x and so needs no `threshold`."""
 
     kind: Literal["softplus"] = "softplus"
-    beta: Above0 = Field(1.0, description="How sharply it bends at zero.")
+    beta: Beta = Field(1.0, description="How sharply it bends at zero.")
 
 
 class Hardsigmoid(Layer):

@@ -86,6 +86,19 @@ def test_every_activation_before_the_loss(kind: str) -> None:
         assert findings[0].help == f"remove `{name}`: `bce` has its sigmoid inside"
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *({"kind": "elu", "alpha": alpha} for alpha in (5e-324, 1000.0)),
+        *({"kind": "softplus", "beta": beta} for beta in (0.001, 1000.0)),
+    ],
+    ids=str,
+)
+def test_the_extremes_of_settings_have_curves(layer: dict[str, Any]) -> None:
+    codes = {code for code, _ in found((*NET[:3], layer, NET[4]))}
+    assert codes <= {"FAC325"}
+
+
 def test_bounds_that_nobody_sees_are_none() -> None:
     assert found((*NET, {"kind": "elu", "alpha": 40.0}), loss={"kind": "bce"}) == []
 
