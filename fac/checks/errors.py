@@ -59,7 +59,7 @@ def unreached_parameter(program: Program) -> Iterator[Diagnostic]:
 def dead_route(program: Program) -> Iterator[Diagnostic]:
     """Nobody needs the error that this route delivers.
 
-    A route is there so that a layer can learn: its error has to arrive at the output of a layer with weights that are
+    A route is there so that a layer can learn: its error has to arrive at the output of a layer whose parameters are
     trained, or above one. It does not where the first layer of the network passes an error on to the input, where
     the layer that is fed and all below it have `trainable: false`, and where a `to` route brings another error in
     the place of this one. Then the route is never computed, and its matrix never learns, so the file promises a

@@ -71,7 +71,7 @@ def unread_layer(program: Program) -> Iterator[Diagnostic]:
 def empty_network(program: Program) -> Iterator[Diagnostic]:
     """The network has no layers, or none that could learn.
 
-    A step that moves no parameter is no training. Layers learn if they have weights and are not frozen, by their
+    A step that moves no parameter is no training. Layers learn if they have parameters and are not frozen, by their
     own `trainable: false` or by a rule such as `shallow`.
 
     Bad:
