@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fac.layers.elementwise import infer as one_input
-from fac.program.kinds import Facts, LayerKind, Made, Mode, State
-from fac.program.program import Shape
+from fac.program.kinds import Facts, LayerKind, Made, Mode, State, Unused
+from fac.program.program import Program, Shape
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Traits
 from fac.spec.layers import ParametricLayer
@@ -101,4 +101,10 @@ def traits(layer: BatchNorm, facts: Facts | None) -> Traits:
     return Traits(zero=True, unit=layer.eps, centred=centred, channels=True)
 
 
-BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=traits)
+def unused(layer: BatchNorm, program: Program) -> Iterator[Unused]:
+    """How fast averages follow that stay where they are."""
+    if not layer.trainable:
+        yield Unused("momentum", "on averages that `trainable: false` keeps", "remove it")
+
+
+BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=traits, unused=unused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Literal
 
@@ -10,8 +10,8 @@ from pydantic import Field
 
 from fac.layers.batch_norm import BATCH_NORM, Eps, affine, learned_per_channel
 from fac.layers.elementwise import infer as one_input
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
-from fac.program.program import Shape
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State, Unused
+from fac.program.program import Program, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
 from fac.spec.layers import ParametricLayer
@@ -173,7 +173,14 @@ def by_size(layer: RmsNorm, facts: Facts | None) -> Traits:
     return Traits(zero=True, unit=layer.eps)
 
 
-LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=along_axes)
-RMS_NORM = LayerKind("rms_norm", RmsNorm, infer_layer, rms_norm, traits=by_size)
-GROUP_NORM = LayerKind("group_norm", GroupNorm, infer_group, group_norm, traits=in_groups)
+def unused(layer: LayerNorm | GroupNorm | RmsNorm, program: Program) -> Iterator[Unused]:
+    """What speaks of parameters that there are not."""
+    if not layer.affine:
+        yield Unused("bias", "beside `affine: false`", "remove it, or learn a weight, too")
+        yield Unused("trainable", "beside `affine: false`, which leaves nothing to train", "remove it")
+
+
+LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=along_axes, unused=unused)
+RMS_NORM = LayerKind("rms_norm", RmsNorm, infer_layer, rms_norm, traits=by_size, unused=unused)
+GROUP_NORM = LayerKind("group_norm", GroupNorm, infer_group, group_norm, traits=in_groups, unused=unused)
 NORMS = (BATCH_NORM, LAYER_NORM, GROUP_NORM, RMS_NORM)

@@ -144,6 +144,24 @@ def test_tokens(backend: str) -> None:
     compare(session, net)
 
 
+@BACKENDS
+@pytest.mark.parametrize("name", ["batch_norm", "layer_norm of maps", "layer_norm of places", "group_norm"])
+def test_a_large_mean_costs_few_digits(name: str, backend: str) -> None:
+    """In float32, numbers of deviation 1 around 1000. As mean(x^2) - mean(x)^2 the variance would be off by 0.06."""
+    norm: Data = {"kind": name.split()[0], "name": "n1", **NORMS[name][0]}
+    data = spec((norm, FLAT, linear("out", 3)), update={"rule": "sgd", "lr": 1.0}, shape=(4, 3, 2))
+    rng = np.random.default_rng(0)
+    x, y = (1000 + rng.standard_normal((64, 4, 3, 2))).astype(np.float32), rng.integers(0, 3, 64)
+    states = []
+    for where, precision in ((backend, "float32"), ("reference", "float64")):
+        session = fac.compile(data, where, precision).open()  # type: ignore[arg-type]
+        session.step(x.astype(precision), y)
+        states.append(session.state())
+    for part, array in states[1].items():
+        scale = max(1.0, np.abs(array).max())
+        assert np.abs(states[0][part] - array).max() <= 2e-4 * scale, part
+
+
 VECTORS = (linear("fc1", 6), {"kind": "batch_norm", "name": "n1"}, RELU, linear("out", 3))
 
 

@@ -60,6 +60,25 @@ def test_where_nothing_is_left_nothing_below_learns(name: str) -> None:
     assert np.allclose(session.state()["fc1.weight"], before, rtol=0, atol=1e-14) == nothing
 
 
+IDLE: dict[str, tuple[Data, list[str]]] = {
+    "a bias of no weight": ({"kind": "layer_norm", "affine": False, "bias": True}, ["bias"]),
+    "nothing to train": (
+        {"kind": "group_norm", "groups": 2, "affine": False, "trainable": True},
+        ["trainable"],
+    ),
+    "a weight to train": ({"kind": "rms_norm", "affine": True, "trainable": False}, []),
+    "averages that stay": ({"kind": "batch_norm", "trainable": False, "momentum": 0.2}, ["momentum"]),
+    "averages that move": ({"kind": "batch_norm", "affine": False, "momentum": 0.2, "trainable": True}, []),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_settings_of_what_is_not_there_are_told(name: str) -> None:
+    norm, fields = IDLE[name]
+    said = found((linear("fc1", 6), norm, {"kind": "tanh"}, linear("out", 3)))
+    assert said == [("FAC314", f"layers[1].{field}") for field in fields]
+
+
 AXES = "normalises over the axes"
 MISFITS: dict[str, tuple[Data, str, str]] = {
     "no axes of a map": ({"kind": "layer_norm"}, "does not say over which axes", "layers[0].kind"),
