@@ -41,7 +41,10 @@ LINEAR = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
 
 
 def resampled(e: Emitter, op: Op) -> str:
-    """A x B^T for each channel x, or A^T g B on the way back."""
+    """A x B^T for each channel x, or A^T g B on the way back.
+
+    The zeros of A and B are multiplied as well, so that what is not finite leaves NaN in all of its row and column.
+    """
     returns = op.kind.endswith(SUFFIX)
     n, c, size = map_of(op.operands[0].type)
     _, _, made = map_of(op.result.type)

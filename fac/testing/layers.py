@@ -114,7 +114,8 @@ LAYERS: dict[str, Layers] = {
     "pad": on_maps({"kind": "pad", "padding": (0, 2)}),
     "upsample": on_maps(
         {"kind": "upsample", "scale_factor": (1, 2)},
-        {"kind": "upsample", "scale_factor": 2, "mode": "bilinear"},
+        {"kind": "upsample", "scale_factor": (2, 1), "mode": "bilinear"},
+        {"kind": "max_pool2d", "kernel": 2},
     ),
     "permute": on_maps({"kind": "permute", "axes": (1, 2, 0)}),
     "mean": on_maps({"kind": "mean", "axes": "channels", "keep": True}),

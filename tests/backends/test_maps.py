@@ -207,6 +207,19 @@ def test_of_equal_numbers_the_first_of_a_window_gets_the_error(backend: str) -> 
     np.testing.assert_array_equal(error[0], error[1])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_along_axes_equal_numbers_share_the_error(backend: str) -> None:
+    """As torch has it for `amax`; a window gives it to one of them."""
+    x = np.array([[[[1.0, 3], [2, 2]], [[1, 0], [2, 2]], [[1, 3], [0, 2]]]])
+    made, (error,) = alone("max", {"axes": "channels", "keep": True}, (x,), backend)
+    np.testing.assert_array_equal(made, [[[[1, 3], [2, 2]]]])
+    leaf = torch.tensor(x, requires_grad=True)
+    weighted = leaf.amax(1, keepdim=True) * torch.tensor([[1.0, 2], [3, 4]])
+    (expected,) = torch.autograd.grad(weighted.sum(), leaf)
+    np.testing.assert_allclose(error, expected.numpy(), rtol=1e-15)
+    np.testing.assert_allclose(error[0, :, 1, 1], 4 / 3, rtol=1e-15)
+
+
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_nothing_that_is_padded_wins_and_nan_is_not_passed_over(backend: str, precision: Precision) -> None:

@@ -49,6 +49,44 @@ def fold(of: Mapping[str, Any], columns: Array) -> Array:
     return x[:, :, top : top + height, left : left + width]
 
 
+def crop(of: Mapping[str, Any], x: Array) -> Array:
+    """X without its ends."""
+    return x[
+        tuple(
+            slice(low, size - high)
+            for size, low, high in zip(x.shape, of["before"], of["after"], strict=True)
+        )
+    ]
+
+
+def max_pool2d_index(of: Mapping[str, Any], x: Array) -> Any:
+    """Where in the map the first of the largest numbers of each window stands."""
+    p, q = of["padding"]
+    sides = ((0, 0), (0, 0), (p, p), (q, q))
+    shown = windows({**of, "dilation": (1, 1)}, np.pad(x, sides, constant_values=-np.inf))
+    height, width = x.shape[2:]
+    places = np.pad(
+        np.arange(height * width, dtype=float).reshape(1, 1, height, width), sides, constant_values=-1
+    )
+    at = windows({**of, "dilation": (1, 1)}, places)
+    # Of what is padded nothing wins, not even where all of the map is -inf.
+    best = np.where((shown == shown.max((4, 5), keepdims=True)) & (at >= 0), at, np.inf)
+    return best.min((4, 5)).astype(np.int64)
+
+
+def pick(of: Mapping[str, Any], x: Array, at: Array) -> Any:
+    """The numbers of a map to which an index points."""
+    n, c, *_ = x.shape
+    return np.take_along_axis(x.reshape(n, c, -1), at.reshape(n, c, -1), 2).reshape(of["shape"])
+
+
+def unpick(of: Mapping[str, Any], g: Array, at: Array) -> Array:
+    """Each number of g added where its index points."""
+    n, c, height, width = of["shape"]
+    rows = np.arange(n * c)[:, None] * height * width + at.reshape(n * c, -1)
+    return np.bincount(rows.ravel(), g.ravel(), n * c * height * width).reshape(of["shape"])
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "constant": lambda of: of["value"],
     "cast": lambda of, x: np.asarray(x).astype(TYPES[of["dtype"]]),
@@ -73,6 +111,11 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "bmm": matmul,
     "unfold": unfold,
     "fold": fold,
+    "pad": lambda of, x: np.pad(x, tuple(zip(of["before"], of["after"], strict=True))),
+    "crop": crop,
+    "max_pool2d_index": max_pool2d_index,
+    "pick": pick,
+    "unpick": unpick,
     "project": lambda of, d, p: d @ np.linalg.pinv(p) @ p,
     "sum": lambda of, x: np.sum(x, of["axes"], keepdims=of["keep"]),
     "mean": lambda of, x: np.mean(x, of["axes"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fac.step.ir import Op, Value
+from fac.step.ir import Attribute, Op, Value
 from fac.step.ops.base import Attributes, OpDef, Vjp
 from fac.step.ops.maps import whole
 from fac.step.types import Batch, Dim, DType, Type, TypeRuleError
@@ -40,17 +40,29 @@ def axis_of(attributes: Attributes | Op) -> int:
     return axis
 
 
+def others(op: Op, place: int) -> dict[str, Attribute]:
+    """How much stands before and behind an operand of a `concat`."""
+    axis, rank = axis_of(op), len(op.result.type.shape)
+    sizes = [size for x in op.operands if isinstance(size := x.type.shape[axis], int)]
+    found = {"before": sum(sizes[:place]), "after": sum(sizes[place + 1 :])}
+    return {name: tuple(size if i == axis else 0 for i in range(rank)) for name, size in found.items()}
+
+
 def part(place: int) -> Vjp:
     """What of g stands where the operand did."""
 
     def vjp(b: Builder, op: Op, g: Value) -> Value:
-        axis = axis_of(op)
-        sizes = [size for x in op.operands if isinstance(size := x.type.shape[axis], int)]
-        before, after = ([0] * len(g.type.shape) for _ in range(2))
-        before[axis], after[axis] = sum(sizes[:place]), sum(sizes[place + 1 :])
-        return b.emit("crop", g, before=tuple(before), after=tuple(after))
+        return b.emit("crop", g, **others(op, place))
 
     return vjp
+
+
+def padded(b: Builder, op: Op) -> Value:
+    """Each operand among zeros where the others stand, added up."""
+    total, *rest = (b.emit("pad", x, **others(op, place)) for place, x in enumerate(op.operands))
+    for among in rest:
+        total = b.add(total, among)
+    return total
 
 
 def pad(operands: tuple[Type, ...], attributes: Attributes) -> Type:
@@ -98,7 +110,7 @@ def inverse(kind: str) -> Vjp:
 ENDS = frozenset({"before", "after"})
 
 PARTS = (
-    OpDef("concat", concat, part, frozenset({"axis"})),
+    OpDef("concat", concat, part, frozenset({"axis"}), finer=padded),
     OpDef("pad", pad, (inverse("crop"),), ENDS),
     OpDef("crop", crop, (inverse("pad"),), ENDS),
 )

@@ -15,7 +15,7 @@ from fac.step.ops.base import Attributes, OpDef, TypeRule
 from fac.step.ops.maps import map_of, whole
 from fac.step.ops.pools import WINDOW, places, pooled
 from fac.step.ops.shapes import shape_of
-from fac.step.types import Type, TypeRuleError
+from fac.step.types import DType, Type, TypeRuleError, flat
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -96,6 +96,51 @@ def upsampled(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return Type((n, c, h * tall, w * wide))
 
 
+def matrix(b: Builder, op: Op, axis: int, small: int, large: int) -> Value:
+    """A or B [small, large], as `weights` has it, made of comparisons: `small` and `large` are the sizes of y and x."""
+    i, j = b.iota((small, 1)), b.iota((large,))
+
+    def times(x: Value, factor: int, plus: int = 0) -> Value:
+        return b.add(b.mul(x, b.constant(factor)), b.constant(plus))
+
+    def between(low: Value, x: Value, high: Value) -> Value:
+        """FLOAT 1 where low < x < high."""
+        inside = (b.emit("less", low, x), b.emit("less", x, high))
+        return b.mul(*(b.cast(half, DType.FLOAT) for half in inside))
+
+    kind = op.kind.removesuffix(SUFFIX)
+    if kind == "avg_pool2d":
+        kernel, stride, padding = (whole(op, name)[axis] for name in ("kernel", "stride", "padding"))
+        inside = between(times(i, stride, -padding - 1), j, times(i, stride, kernel - padding))
+        return b.mul(inside, 1 / kernel)
+    if kind == "adaptive_avg_pool2d":
+        # floor(i large / small) <= j < ceil((i + 1) large / small), in whole numbers
+        above = b.cast(b.emit("less", times(i, large), times(j, small, small)), DType.FLOAT)
+        inside = b.mul(above, b.cast(b.emit("less", times(j, small), times(i, large, large)), DType.FLOAT))
+        return b.div(inside, b.sum(inside, (1,), keep=True))
+    factor = whole(op, "factor")[axis]
+    if op["mode"] == "nearest":
+        return between(times(j, factor, -1), i, times(j, factor, factor))
+    at = b.clamp(b.sub(b.div(b.add(b.cast(i, DType.FLOAT), 0.5), float(factor)), 0.5), 0.0, large - 1.0)
+    away = b.sub(at, b.cast(j, DType.FLOAT))
+    return b.maximum(b.sub(1.0, b.maximum(away, b.neg(away))), 0.0)
+
+
+def finer(b: Builder, op: Op) -> Value:
+    """The product with B, then that with A, or with their transposes on the way back."""
+    (x,) = op.operands
+    returns = op.kind.endswith(SUFFIX)
+    for axis in (1, 0):
+        n, c, kept, size = x.type.shape
+        made = op.result.type.shape[axis + 2]
+        assert isinstance(size, int)
+        assert isinstance(made, int)
+        ends = (size, made) if returns else (made, size)
+        rows = b.matmul(b.reshape(x, (flat((n, c, kept)), size)), matrix(b, op, axis, *ends), tb=not returns)
+        x = b.transpose(b.reshape(rows, (n, c, kept, made)), (0, 1, 3, 2))
+    return x
+
+
 def pair(kind: str, type: TypeRule, attributes: frozenset[str]) -> tuple[OpDef, OpDef]:
     """An op, and its derivative."""
 
@@ -113,8 +158,8 @@ def pair(kind: str, type: TypeRule, attributes: frozenset[str]) -> tuple[OpDef, 
         return b.emit(kind, h, **{name: op[name] for name in attributes})
 
     return (
-        OpDef(kind, type, (down,), attributes),
-        OpDef(kind + SUFFIX, back, (up,), attributes | {"shape"}),
+        OpDef(kind, type, (down,), attributes, finer=finer),
+        OpDef(kind + SUFFIX, back, (up,), attributes | {"shape"}, finer=finer),
     )
 
 
