@@ -183,6 +183,14 @@ class Program:
         return found
 
     @cached_property
+    def standing(self) -> Mapping[int, tuple[Node, ...]]:
+        """The nodes that a layer of the spec stands for, by its identity: several in a block that is repeated."""
+        found: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            found.setdefault(id(node.layer), []).append(node)
+        return {layer: tuple(nodes) for layer, nodes in found.items()}
+
+    @cached_property
     def readers(self) -> Mapping[str, tuple[Node, ...]]:
         """Which nodes read a node's output (or `input`)."""
         found: dict[str, list[Node]] = {}

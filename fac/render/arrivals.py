@@ -13,6 +13,7 @@ from functools import cached_property
 
 from fac.build.functions import routed
 from fac.build.routing import constant
+from fac.build.trace import VIEWS
 from fac.build.transport import transport
 from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
@@ -227,7 +228,7 @@ class Arrivals:
     @cached_property
     def _changing(self) -> frozenset[str]:
         """Layers without weights that do more to an error than lay it out anew."""
-        ops = (op for op in self.step.ops if op.kind != "reshape" and op not in self._adding)
+        ops = (op for op in self.step.ops if op.kind not in VIEWS and op not in self._adding)
         return frozenset(node.name for node in map(self._hop, ops) if node is not None)
 
     @cached_property
@@ -286,7 +287,7 @@ class Arrivals:
 
     def _label(self, op: Op) -> str:
         """What an op of a layer with weights, or around its routes, does to an error without reading state."""
-        if op.kind == "reshape":
+        if op.kind in VIEWS:
             return ""
         node = self.program.by_name.get(op.origin.node)
         if node is not None and op not in self.routing.sending:

@@ -126,6 +126,7 @@ def test_a_bias_that_is_subtracted_has_no_effect(name: str) -> None:
     behind, idle = BIASED[name]
     layers: Any = (linear("fc1", 4, bias=True), *behind, {"kind": "tanh"}, linear("out", 3))
     assert found(layers) == ([("FAC314", "layers[0].bias")] if idle else [])
+    assert not found((linear("fc1", 4, bias=False), *layers[1:]))
     session = fac.compile(spec(layers), "reference", "float64").open()
     x, y = batches(6)[0]
     moved = session.state() | {"fc1.bias": np.linspace(-1, 2, 4)}

@@ -126,6 +126,23 @@ def test_updates() -> None:
     )
 
 
+@pytest.mark.parametrize("feedback", [{"rule": "bp"}, {"rule": "ldfa", "rank": 1}])
+def test_an_error_of_maps_that_is_laid_out_as_rows_is_no_step_of_its_own(feedback: Any) -> None:
+    """Least of all one called `transpose`, which means another thing where feedback is spoken of."""
+    layers = [
+        {"kind": "reshape", "shape": [1, 2, 2]},
+        {"kind": "conv2d", "name": "c1", "out": 2, "kernel": 1},
+        {"kind": "relu"},
+        {"kind": "conv2d", "name": "c2", "out": 2, "kernel": 1},
+        {"kind": "permute", "axes": [1, 2, 0]},
+        {"kind": "flatten"},
+        {"kind": "linear", "name": "logits", "out": 2},
+    ]
+    made = program(feedback, layers)
+    past = "W^T (c2.weight)" if feedback["rule"] == "bp" else "Q P (c2.feedback, rank 1, oja / kolen_pollack)"
+    assert chains(made)["c1.weight"] == f"<- sgd <- c1.error x reshape_1 <- relu' <- {past} <- c2.error"
+
+
 def test_the_exact_error_shows_its_weight_transport() -> None:
     made = program({"rule": "bp"}, RESIDUAL)
     assert transport(made).layers(made) == ["fc2", "logits"]
