@@ -1,8 +1,8 @@
 """Test accuracy of every rule on Fashion-MNIST, in two fixed settings: a dense network and a convolutional one.
 
 The accuracy is that after the last epoch, mean and standard deviation over three seeds; `accuracy_rows` says the
-networks, the rules, and the bands that some of them must fall into. Batch 128, 5 epochs, cosine to zero per step, heavy
-ball 0.9; pixels standardised by one mean and deviation; float32.
+networks, the rules, and the bands that some of them must fall into. Batch 128, cosine to zero per step, heavy ball 0.9;
+pixels standardised by one mean and deviation; float32.
 
     python -m benchmarks.accuracy            # continues where results/accuracy.json ends
     python -m benchmarks.accuracy maps       # the convolutional network: results/accuracy_maps.json

@@ -44,6 +44,7 @@ class Study:
     shape: tuple[int, ...]
     """Of a sample."""
     layers: tuple[Plain, ...]
+    epochs: int
     rows: tuple[Row, ...]
     claims: tuple[tuple[str, str, str, str, float], ...]
     """(rule, rank, compared with, optimiser of both, most points by which its mean may fall short)."""
@@ -62,7 +63,7 @@ class Study:
             "feedback": row.feedback,
             "update": row.update,
             "data": {"source": "fashion_mnist"},
-            "train": {"epochs": 5, "batch": 128, "seed": seed},
+            "train": {"epochs": self.epochs, "batch": 128, "seed": seed},
         }
 
 
@@ -103,6 +104,7 @@ DENSE = Study(
     "accuracy",
     (784,),
     tuple(dense()),
+    5,
     (
         Row("bp", {"rule": "bp"}, sgd(0.05), (88.6, 89.6)),
         Row("bp", {"rule": "bp"}, adam(1e-3), (89.0, 89.8)),
@@ -141,6 +143,7 @@ MAPS = Study(
     "accuracy_maps",
     (1, 28, 28),
     tuple(maps()),
+    3,
     (
         Row("bp", {"rule": "bp"}, SGD),
         Row("fa", {"rule": "fa"}, SGD),
