@@ -11,9 +11,12 @@ import pytest
 import fac
 from fac.training.data import load
 from fac.training.loop import train
+from tests.architectures.modules import MODULES
 
 FOLDER = Path(__file__).parents[1] / "examples"
 SPECS = sorted(FOLDER.glob("*.fac.yaml"))
+SMALL = [path for path in SPECS if path.name.removesuffix(".fac.yaml") not in MODULES]
+"""But for networks that `tests.architectures` compiles, at reduced width."""
 NAMES = [path.name.removesuffix(".fac.yaml") for path in SPECS]
 
 
@@ -27,7 +30,7 @@ def test_an_example_is_clean(path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["reference", "torch"])
-@pytest.mark.parametrize("path", SPECS, ids=NAMES)
+@pytest.mark.parametrize("path", SMALL, ids=[path.name.removesuffix(".fac.yaml") for path in SMALL])
 def test_an_example_compiles(path: Path, backend: str, tmp_path: Path) -> None:
     fac.compile(path, backend).write(tmp_path / "built")
     manifest = json.loads((tmp_path / "built" / "manifest.json").read_text())
@@ -46,6 +49,14 @@ def test_the_first_line_names_the_schema(path: Path) -> None:
 @pytest.mark.parametrize(("path", "name"), list(zip(SPECS, NAMES, strict=True)), ids=NAMES)
 def test_a_spec_is_called_like_its_file(path: Path, name: str) -> None:
     assert fac.load(path).name == name.replace("_", "-")
+
+
+@pytest.mark.parametrize("path", SPECS, ids=NAMES)
+def test_an_example_is_a_page(path: Path) -> None:
+    """At most 60 lines of at most 120 characters."""
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 120
 
 
 def test_every_example_is_in_the_table() -> None:

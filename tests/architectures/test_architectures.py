@@ -1,0 +1,119 @@
+"""Networks that people train, as specs: their parameters counted, and a step of each against autograd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+from torch import nn
+
+import fac
+from fac.pipeline import lowered
+from tests.architectures.modules import MODULES
+
+FOLDER = Path(__file__).parents[2] / "examples"
+PUBLISHED = {"lenet5": 61_706, "resnet18": 11_173_962, "resnet20": 269_722, "deepcsi": 489_301}
+"""Parameters of the networks that others have counted."""
+N = 3
+LR = 0.1
+
+
+def plain(name: str) -> dict[str, Any]:
+    """A spec as data."""
+    found: dict[str, Any] = YAML(typ="safe").load(FOLDER / f"{name}.fac.yaml")
+    return found
+
+
+def reduced(value: Any, by: int, key: str = "") -> Any:
+    """A spec whose widths are divided; 1 and 10 are none. Without noise, which autograd would draw otherwise."""
+    if isinstance(value, dict):
+        return {k: reduced(v, by, k) for k, v in value.items()}
+    if isinstance(value, list):
+        kept = [
+            v for v in value if not (isinstance(v, dict) and v.get("kind") in ("alpha_dropout", "drop_path"))
+        ]
+        if key == "shape" and len(value) == 3:
+            return [reduced(value[0], by, "out"), *value[1:]]
+        if key == "padding" and len(value) == 6:  # of the channels alone
+            return [side // by for side in value]
+        return [reduced(v, by, key) for v in kept]
+    return value // by if key in ("out", "groups") and value not in (1, 10) else value
+
+
+def small(name: str) -> dict[str, Any]:
+    """The spec at reduced size, by backpropagation and plain gradient descent."""
+    _, by = MODULES[name]
+    spec = plain(name)
+    layers = reduced(spec["layers"], by)
+    return spec | {"layers": layers, "feedback": {"rule": "bp"}, "update": {"rule": "sgd", "lr": LR}}
+
+
+def batch(compiled: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """N samples and their targets."""
+    x = rng.normal(size=(N, *compiled.sample))
+    if compiled.classes:
+        return x, rng.integers(0, 10, N)
+    return x, rng.uniform(0.1, 0.9, (N, *compiled.output))
+
+
+def loss_of(spec: dict[str, Any], output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The loss that the spec names."""
+    kinds = {
+        "cross_entropy": lambda: nn.functional.cross_entropy(
+            output, y, label_smoothing=spec["loss"].get("label_smoothing", 0.0)
+        ),
+        "bce": lambda: nn.functional.binary_cross_entropy_with_logits(output, y),
+        "mse": lambda: nn.functional.mse_loss(output, y),
+    }
+    return kinds[spec["loss"]["kind"]]()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+def test_a_step_of_backpropagation_is_that_of_autograd(name: str, backend: str) -> None:
+    """To 1e-9 of the largest change; running statistics with it.
+
+    In float64, but for the one network with an op for which onnxruntime has no kernel in that precision.
+    """
+    spec = small(name)
+    single = (name, backend) == ("convnext", "onnx")
+    artifact = fac.compile(spec, backend, precision="float32" if single else "float64")
+    near, tolerance = (1e-6, 1e-4) if single else (1e-12, 1e-9)
+    session = artifact.open()
+    before = session.state()
+    program = lowered(fac.load(spec))
+    learned = [t.name for node in program.nodes for t in node.tensors if t.trainable]
+    module = MODULES[name][0](MODULES[name][1]).double().train()
+    parameters, buffers = list(module.parameters()), [b for b in module.buffers() if b.is_floating_point()]
+    moved = [key for key in before if key.endswith(("running_mean", "running_var"))]
+    with torch.no_grad():
+        for key, parameter in zip(learned, parameters, strict=True):
+            parameter.copy_(torch.from_numpy(before[key].copy()))
+    x, y = batch(artifact.compiled, np.random.default_rng(1))
+    loss = loss_of(spec, module(torch.from_numpy(x)), torch.from_numpy(y))
+    gradients = torch.autograd.grad(loss, parameters)
+    found = session.step(x, y)
+    after = session.state()
+    assert found["loss"] == pytest.approx(loss.item(), rel=near)
+    for key, gradient in zip(learned, gradients, strict=True):
+        expected = -LR * gradient.numpy()
+        size = max(np.abs(expected).max(), 1e-6)
+        np.testing.assert_allclose(
+            after[key] - before[key], expected, rtol=0, atol=tolerance * size, err_msg=key
+        )
+    for key, buffer in zip(moved, buffers, strict=True):
+        np.testing.assert_allclose(after[key], buffer.numpy(), rtol=1e-12, atol=1e-14, err_msg=key)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_the_parameters_are_as_many(name: str) -> None:
+    """As of the module, and as were published."""
+    program = lowered(fac.load(FOLDER / f"{name}.fac.yaml"))
+    count = sum(t.size for node in program.nodes for t in node.tensors if t.trainable)
+    with torch.device("meta"):
+        assert count == sum(p.numel() for p in MODULES[name][0](1).parameters())
+    assert count == PUBLISHED.get(name, count)
