@@ -104,14 +104,14 @@ def _ends(route: Route) -> Pair:
 
 
 def ambiguous_site(program: Program) -> Iterator[Diagnostic]:
-    """A `to` route leaves open on which side of an activation its error enters.
+    """A `to` route leaves open on which side of an activation, or of a normalisation, its error enters.
 
     A `to` route brings an error from elsewhere to a layer, its target. Normally it enters behind the activation that
     follows the target, and passes down through it, so that the weights learn by the error times the derivative of
     the activation, as in backpropagation. That place is the site of the target. Where several layers read the
     output of the target itself, there is no one way to follow: the error enters before the activation, at the
     target, and all that these readers would have sent is cut. That is seldom what is meant where one of them is an
-    activation. `at:` says it.
+    activation, or a normalisation, which learns nothing then. `at:` says it.
 
     Bad, where both `relu` and `add` read `fc1`:
 
@@ -144,9 +144,9 @@ def ambiguous_site(program: Program) -> Iterator[Diagnostic]:
 
     @cache
     def readers(name: str) -> tuple[str, str | None]:
-        """Several readers, and the first activation among them. A layer may have thousands of them, and of routes."""
+        """Several readers, and the first among them that belongs to the layer. Of both there may be thousands."""
         found = program.readers.get(name, ())
-        behind = (reader.name for reader in found if curve_of(reader.layer))
+        behind = (r.name for r in found if curve_of(r.layer) or (r.parametric and not r.weighted))
         return listed(reader.name for reader in found), next(behind, None) if len(found) > 1 else None
 
     explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]

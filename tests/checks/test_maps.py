@@ -173,3 +173,23 @@ def test_a_name_inside_of_a_block_is_explained(key: str, value: str) -> None:
     assert (finding.rule.code, dotted(finding.path)) == ("FAC201", f"feedback.routes[0].{key}")
     assert finding.message == "`inner` stands inside of a block, and is not known by this name outside"
     assert finding.help == "write `deep.inner`"
+
+
+def test_a_layer_that_its_norm_does_not_read_alone_has_two_sides() -> None:
+    """The norm then gets no error of the route, and the layer none of its derivative."""
+    layers = (
+        conv("c1"),
+        {"kind": "batch_norm", "name": "n1"},
+        {"kind": "add", "name": "join", "from": ("n1", "c1")},
+        *NET[1:],
+    )
+    (finding,) = (f for f in found(routes({"to": "c1"}), layers) if f.rule.code != "FAC503")
+    assert (finding.rule.code, dotted(finding.path)) == ("FAC324", "feedback.routes[0].to")
+    assert finding.help == "write `at: n1`, or `at: c1` if that is meant"
+
+
+def test_routes_to_a_layer_and_to_its_norm_meet() -> None:
+    layers = (conv("c1"), {"kind": "batch_norm", "name": "n1"}, *NET[1:])
+    (finding,) = found(routes({"to": "c1"}, {"to": "n1"}), layers)
+    assert (finding.rule.code, dotted(finding.path)) == ("FAC309", "feedback.routes[1].to")
+    assert finding.message == "2 `to` routes meet at the output of `a1`, and their errors add"
