@@ -60,22 +60,57 @@ class OneOf:
 
 
 def written(value: Any) -> Any:
-    """What a model says beyond its defaults, as JSON data: equal for two texts that mean the same.
+    """What a model says beyond its defaults, as JSON data.
 
-    A field that a later version adds, with a default, changes nothing here. The tags that tell kinds apart stay.
+    Equal for two texts of which one writes out what is the default of the other. A short form and the long one that
+    it stands for are two texts: `from: a` and `from: [a]`, a layer without a name and one that has that name. A
+    field that a later version adds, with a default, changes nothing here. The tags that tell kinds apart stay.
     """
     if isinstance(value, Model):
         fields = type(value).model_fields
         return {
             field.alias or name: written(getattr(value, name))
             for name, field in fields.items()
-            if _is_tag(field) or getattr(value, name) != field.get_default(call_default_factory=True)
+            if _is_tag(field) or not _at_default(value, name)
         }
     if isinstance(value, tuple | list):
         return [written(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): written(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        # Their own order differs from one process to the next.
+        return sorted((written(item) for item in value), key=repr)
     return to_jsonable_python(value)
+
+
+def dumped(value: Any, known: Any) -> Any:
+    """All that a model says, as JSON data, but for fields at their defaults of which other such data knows nothing.
+
+    Args:
+        value: the model, or a part of one.
+        known: what an earlier version dumped in that place.
+    """
+    if isinstance(value, Model) and isinstance(known, Mapping):
+        named = ((field.alias or name, name) for name, field in type(value).model_fields.items())
+        return {
+            alias: dumped(getattr(value, name), known.get(alias))
+            for alias, name in named
+            if alias in known or not _at_default(value, name)
+        }
+    if isinstance(value, tuple | list) and isinstance(known, list) and len(value) == len(known):
+        return [dumped(item, other) for item, other in zip(value, known, strict=True)]
+    if isinstance(value, set | frozenset) and isinstance(known, list):
+        return known if sorted(known, key=repr) == written(value) else written(value)
+    return to_jsonable_python(value, by_alias=True)
+
+
+def _at_default(model: Model, name: str) -> bool:
+    """Whether a field has its default: that of the kind, or what its factory makes of the fields before it."""
+    field, value = type(model).model_fields[name], getattr(model, name)
+    before = {other: getattr(model, other) for other in type(model).model_fields}
+    default = field.get_default(call_default_factory=True, validated_data=before)
+    # True is no number here: `1` and `true` are two texts.
+    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
 
 
 def _is_tag(field: FieldInfo) -> bool:

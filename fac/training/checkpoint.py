@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from fac.backend import FORMAT, STEP, Array, Compiled, to_bytes
 from fac.diagnostics import FacError
+from fac.spec.base import dumped
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
 
@@ -83,21 +84,25 @@ def load(path: Path) -> Checkpoint:
 def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) -> int | None:
     """Refuse to go on with another spec than the checkpoint was made with, unless it only trains longer.
 
+    All that was true then has to be so now, defaults too: the hash leaves those out, and a default may have changed.
+    A field that has come since is at its default.
+
     Returns:
         For how many epochs the run was meant, if the spec asks for more; else None.
 
     Raises:
         FacError: naming the first few differences.
     """
-    if checkpoint.about.get("spec_hash") == compiled.spec_hash:
-        return None
     theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
-    ours: Any = spec.model_dump(mode="json", by_alias=True)
+    if not theirs and checkpoint.about.get("spec_hash") == compiled.spec_hash:
+        return None
+    theirs.pop("$schema", None)  # for editors, as in the hash
+    ours: Any = dumped(spec.model_copy(update={"schema_": None}), theirs)
     if spec.data is not None and theirs.get("data"):
         aside = dict.fromkeys(places(type(spec.data)))
         theirs, ours = (found | {"data": found["data"] | aside} for found in (theirs, ours))
     if theirs == ours:
-        return None  # the hash of an earlier version counted where the data lie
+        return None
     before = (theirs.get("train") or {}).get("epochs", 0)
     if 0 < before < spec.train.epochs and theirs == ours | {"train": ours["train"] | {"epochs": before}}:
         return int(before)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
-from pydantic import ValidationError, create_model
+from pydantic import Field, ValidationError, create_model
 
 import fac
 from fac import feedback, layers, losses, updates
 from fac.pipeline import spec_hash
-from fac.spec.base import written
+from fac.spec.base import Model, dumped, written
 
 TEXT = {
     "fac": 1,
@@ -74,6 +76,28 @@ def test_a_field_that_a_later_version_adds_changes_no_hash() -> None:
     later = create_model("Linear", __base__=layers.Linear, groups=(int, 1))
     assert written(later(out=3)) == written(layers.Linear(out=3)) == {"kind": "linear", "out": 3}
     assert written(later(out=3, groups=2)) != written(layers.Linear(out=3))  # type: ignore[call-arg]
+
+
+class Odd(Model):
+    """What fields of plug-ins may be."""
+
+    kind: Literal["odd"] = "odd"
+    out: int = 3
+    hidden: int = Field(default_factory=lambda data: 2 * data["out"])
+    tags: frozenset[str] = frozenset()
+    on: float | bool = 1.0
+
+
+def test_fields_of_any_sort_have_one_hash() -> None:
+    """Defaults made of other fields, sets, in one order in every process, and truth that is no number."""
+    assert written(Odd(out=4, hidden=8)) == written(Odd(out=4)) == {"kind": "odd", "out": 4}
+    assert written(Odd(hidden=8)) == {"kind": "odd", "hidden": 8}
+    names = [f"tag{i}" for i in range(9)]
+    tagged = Odd(tags=frozenset(names[::-1]))
+    assert written(tagged)["tags"] == names
+    known = {"kind": "odd", "tags": names[::-1]}
+    assert dumped(tagged, known) == known
+    assert (written(Odd(on=True)), written(Odd(on=1.0))) == ({"kind": "odd", "on": True}, {"kind": "odd"})
 
 
 def test_kinds_without_settings_differ() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
 import time
@@ -65,6 +66,40 @@ def test_another_spec_is_refused_with_the_difference(
         checkpoint.require_spec(checkpoint.load(path), open_session(shorter).compiled, shorter)
     assert checkpoint.require_spec(checkpoint.load(path), session.compiled, spec) is None
     assert checkpoint.require_spec(checkpoint.load(path), open_session(longer).compiled, longer) == 3
+
+
+def told(change: Callable[[dict[str, Any]], object], session: Session, path: Path) -> checkpoint.Checkpoint:
+    """A checkpoint of the same hash, made when the spec had other fields or defaults."""
+    about = session.compiled.about
+    spec = json.loads(about["spec"])
+    change(spec)
+    checkpoint.save(path, session.state(), about | {"spec": json.dumps(spec)})
+    return checkpoint.load(path)
+
+
+def test_a_default_that_has_changed_since_is_refused(
+    make_spec: Callable[..., ModelSpec], open_session: Callable[..., Session], tmp_path: Path
+) -> None:
+    spec = make_spec()
+    session = open_session(spec)
+    found = told(lambda spec: spec["layers"][1].update(eps=1e-3), session, tmp_path / "state.safetensors")
+    with pytest.raises(FacError, match=r"`layers\[1\].eps` is 0.001 there and 1e-05 here"):
+        checkpoint.require_spec(found, session.compiled, spec)
+
+
+def test_a_field_that_has_come_since_makes_no_checkpoint_stale(
+    make_spec: Callable[..., ModelSpec], open_session: Callable[..., Session], tmp_path: Path
+) -> None:
+    """Nor one of a training that goes on for longer; but its value is not what was trained if it is no default."""
+    spec, longer = make_spec(), make_spec(train={"epochs": 4})
+    path = tmp_path / "state.safetensors"
+    found = told(lambda spec: [spec["layers"][0].pop("bias"), spec.pop("probes")], open_session(spec), path)
+    assert checkpoint.require_spec(found, open_session(spec).compiled, spec) is None
+    assert checkpoint.require_spec(found, open_session(longer).compiled, longer) == 3
+    layers = (spec.layers[0].model_copy(update={"bias": False}), *spec.layers[1:])
+    other = longer.model_copy(update={"layers": layers})
+    with pytest.raises(FacError, match=r"`layers\[0\].bias` is null there and false here"):
+        checkpoint.require_spec(found, open_session(other).compiled, other)
 
 
 def test_damaged_and_foreign_files(tmp_path: Path) -> None:
