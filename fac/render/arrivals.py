@@ -13,10 +13,10 @@ from functools import cached_property
 
 from fac.build.functions import routed
 from fac.build.routing import constant
-from fac.build.trace import VIEWS
 from fac.build.transport import transport
 from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
+from fac.program.products import VIEWS
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.render.operators import Owner, describe
