@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,8 +37,9 @@ from fac.checks import (
     twins,
     zeros,
 )
+from fac.checks.places import copies
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
-from fac.program.program import Block, Node, Program
+from fac.program.program import Program
 from fac.spec.base import Model
 
 if TYPE_CHECKING:
@@ -148,19 +149,25 @@ def _of_first_copies(program: Program, found: Iterable[Diagnostic]) -> Iterator[
 
     Its help says how many there are: the message is what findings are told apart by, whatever `times` is.
     """
-    owners: list[Node | Block] = [*program.nodes, *program.blocks]
-    places = Counter((owner.origin, isinstance(owner, Block)) for owner in owners if owner.scope)
-    repeated = {origin for (origin, _), times in places.items() if times > 1}
+    repeated = {origin for (origin, _), times in copies(program).items() if times > 1}
     alike: dict[object, list[Diagnostic]] = {}
     for finding in found:
         inside = repeated and any(finding.path[:end] in repeated for end in range(len(finding.path) + 1))
-        alike.setdefault((finding.rule, finding.path) if inside else finding, []).append(finding)
+        key: object = (finding.rule, finding.path, _layer(program, finding)) if inside else finding
+        alike.setdefault(key, []).append(finding)
     for key, (finding, *others) in alike.items():
         if others and key is not finding:
             more = f"{len(others):,} more like it, in other copies of the block"
             yield replace(finding, help="; ".join(filter(None, (finding.help, more))))
         else:
             yield finding
+
+
+def _layer(program: Program, finding: Diagnostic) -> str:
+    """Which of the layers that a block writes at one place of the text a finding speaks of, if it says so."""
+    named = (program.by_name.get(name) for name in re.findall(r"`([^`]+)`", finding.message))
+    here = (node for node in named if node is not None and node.origin == finding.path[: len(node.origin)])
+    return next((node.name.rpartition(".")[2] for node in here), "")
 
 
 def _has_errors(found: Iterable[Diagnostic]) -> bool:
@@ -171,9 +178,8 @@ def run_backend_checks(
     program: Program, compiled: Compiled, backend: Backend, precision: Precision
 ) -> tuple[Diagnostic, ...]:
     """What a backend cannot do with a compiled program that is already made of its ops."""
-    return tuple(
-        finding for _, check in FOR_BACKEND for finding in check(program, compiled, backend, precision)
-    )
+    found = (finding for _, check in FOR_BACKEND for finding in check(program, compiled, backend, precision))
+    return tuple(_of_first_copies(program, found))
 
 
 def _position(spec: Model, path: Path) -> tuple[int, ...]:

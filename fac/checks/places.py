@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from heapq import nlargest
@@ -27,6 +28,20 @@ COMPARED = 500
 def head(node: Node | Block) -> Path:
     """The word that stands for a layer: its name, or its kind if it was given none."""
     return (*node.origin, "name" if node.layer.name else "kind")
+
+
+def copies(program: Program) -> Counter[tuple[Path, str]]:
+    """How often what the text has in one place stands in the network, by `copy_of`. Blocks repeat it."""
+    owners: list[Node | Block] = [*program.nodes, *program.blocks]
+    return Counter(copy_of(owner) for owner in owners if owner.scope)
+
+
+def copy_of(owner: Node | Block) -> tuple[Path, str]:
+    """What is the same of all copies of a layer: its place, and the last part of its name.
+
+    A block may write several layers, which all stand in its own place.
+    """
+    return owner.origin, "" if isinstance(owner, Block) else owner.name.rpartition(".")[2]
 
 
 def has_weights(node: Node) -> bool:

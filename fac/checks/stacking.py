@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import exp, inf, log, tanh
 
 from fac.checks.laws import wide
-from fac.checks.places import has_weights, head, wired
-from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.checks.places import copies, copy_of, has_weights, head, wired
+from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.balance import weight_of
 from fac.program.declared import curve_of, traits_of
 from fac.program.lower import kind_of
@@ -184,6 +184,7 @@ def repeated_activation(program: Program) -> Iterator[Diagnostic]:
 
     `relu` and `leaky_relu` change negative numbers only, and the output of a `relu` or a `sigmoid` has none. Such a
     pair is left over when layers are copied or moved; it costs memory and hides the layer that was meant.
+    Nothing is said of a layer in a `repeat` that changes nothing in some copies only.
 
     Bad:
 
@@ -203,16 +204,24 @@ def repeated_activation(program: Program) -> Iterator[Diagnostic]:
     if not wired(program):
         return
     positive: dict[str, str] = {}
+    idle: dict[tuple[Path, str], list[tuple[Node, str]]] = {}
     for node in program.nodes:
         below = positive.get(node.inputs[0]) if len(node.inputs) == 1 else None
         curve = curve_of(node.layer)
         if curve is not None and curve.keeps_positive and below is not None:
+            idle.setdefault(copy_of(node), []).append((node, below))
+        if traits_of(node).bounds[0] >= 0:
+            positive[node.name] = node.name
+        elif below is not None and traits_of(node).sign:
+            positive[node.name] = below
+    times = copies(program)
+    for copy, nodes in idle.items():
+        # What a block repeats stands in the text once: it can go only if it is idle in every copy.
+        if len(nodes) < times[copy]:
+            continue
+        for node, below in nodes:
             yield REPEATED_ACTIVATION.at(
                 head(node),
                 f"`{node.name}` changes nothing: the output of `{below}` is never negative",
                 help=f"remove `{node.name}`, or put another layer between the two",
             )
-        if traits_of(node).bounds[0] >= 0:
-            positive[node.name] = node.name
-        elif below is not None and traits_of(node).sign:
-            positive[node.name] = below

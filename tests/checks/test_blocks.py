@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from fac.backend import Precision
 from fac.diagnostics import Diagnostic, dotted
+from fac.layers import Linear, Relu
+from fac.layers.blocks import SEQUENCE
 from fac.pipeline import check
+from fac.program.kinds import Inside
 from fac.program.lower import lower
+from fac.program.program import Node
 from fac.spec.model import ModelSpec
 from fac.testing.nets import spec
 from tests.checks.specs import RANDOM, diagnosed, linear
@@ -160,6 +165,55 @@ def test_how_often_a_finding_is_repeated_is_said(times: int) -> None:
     remove = "remove `deep.0.relu_2`, or put another layer between the two"
     more = f"; {times - 1} more like it, in other copies of the block" if times > 1 else ""
     assert found.help == remove + more
+
+
+def test_a_layer_is_idle_only_if_it_is_so_in_every_copy() -> None:
+    """The first copy reads a relu; without its own, the others would be one linear map."""
+    stem = linear("stem", 8), RELU
+    idle = [f for f in diagnosed((*stem, repeated(RELU, linear("fc1", 8)), OUT)) if f.rule.code == "FAC215"]
+    assert not idle
+    pair = [f for f in diagnosed((*stem, repeated(linear("fc1", 8)), OUT)) if f.rule.code == "FAC212"]
+    assert "`deep.1.fc1` reads `deep.0.fc1` with nothing between" in pair[0].message
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_what_a_backend_lacks_is_said_once(precision: Precision) -> None:
+    layers = (linear("stem", 8), repeated(linear("fc1", 8), {"kind": "gelu"}, times=4), OUT)
+    found = [f for f in check(spec(layers), backend="onnx", precision=precision) if f.rule.code == "FAC401"]
+    assert places(found) == ([("FAC401", "layers[1].body[1]")] if precision == "float64" else [])
+    assert all(f.help.endswith("; 3 more like it, in other copies of the block") for f in found)
+
+
+@pytest.fixture
+def _written_by_a_kind() -> Iterator[None]:
+    """A `sequence` stands for layers of its own, two of which never move."""
+
+    def expand(layer: Any, inside: Inside) -> Iterator[Node]:
+        last = inside.input
+        for each in (
+            Linear(name="q", out=8, init="zeros"),
+            Relu(name="r"),
+            Linear(name="p", out=8, init="zeros"),
+        ):
+            yield (node := inside.leaf(each, (last,)))
+            last = node.name
+
+    before = SEQUENCE.expand
+    object.__setattr__(SEQUENCE, "expand", expand)
+    yield
+    object.__setattr__(SEQUENCE, "expand", before)
+
+
+@pytest.mark.usefixtures("_written_by_a_kind")
+def test_layers_that_a_block_writes_in_one_place_are_told_apart() -> None:
+    """Two of one block are no copies of each other, be the block repeated or not."""
+    inner = {"kind": "sequence", "name": "b", "body": (RELU,)}
+    stem = linear("stem", 8), RELU
+    alone = [f for f in diagnosed((*stem, inner, RELU, OUT)) if f.rule.code == "FAC216"]
+    assert [f.message.split("`")[1] for f in alone] == ["b.q", "b.p"]
+    both = [f for f in diagnosed((*stem, repeated(inner, RELU), OUT)) if f.rule.code == "FAC216"]
+    assert [f.message.split("`")[1] for f in both] == ["deep.0.b.q", "deep.0.b.p"]
+    assert all(f.help.endswith("; 2 more like it, in other copies of the block") for f in both)
 
 
 def test_an_unknown_name_in_a_body_is_counted_once_for_each_copy() -> None:
