@@ -1,4 +1,4 @@
-"""Constant folding: arithmetic on scalars that are known, and factors and summands that change nothing."""
+"""Constant folding: arithmetic on scalars that are known, and factors, summands and views that change nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from fac.passes.rewrite import Replacement, rewrite
 from fac.step.ir import Function, Op, Value
+from fac.step.ops.maps import whole
 from fac.step.types import broadcast
 
 ARITHMETIC: dict[str, Callable[..., float]] = {
@@ -30,14 +31,17 @@ def fold_constants(function: Function) -> Function:
     """Fold what is known before the run.
 
     After this pass no scalar arithmetic has only constant operands; nothing is added to 0, multiplied by 1 or
-    reshaped to its own shape; and no operand of elementwise arithmetic is stretched where broadcasting does that.
+    reshaped to its own shape; no reshape shows a reshape, and no transpose a transpose; and no operand of elementwise
+    arithmetic is stretched where broadcasting does that.
     """
     known: dict[Value, float] = {}
     stretched: dict[Value, Value] = {}
+    views: dict[Value, Op] = {}
 
     def visit(op: Op) -> Replacement:
-        if op.kind == "reshape" and op.operands[0].type == op.result.type:
-            return op.operands[0]
+        if op.kind in ("reshape", "transpose"):
+            op = views[op.result] = at_once(op, views)
+            return op.operands[0] if changes_nothing(op) else op
         if op.kind == "broadcast_to":
             stretched[op.result] = op.operands[0]
         elif op.kind in NEUTRAL:
@@ -62,6 +66,24 @@ def fold_constants(function: Function) -> Function:
         return replace(op, kind="constant", operands=(), attributes=attributes)
 
     return rewrite(function, visit)
+
+
+def at_once(op: Op, views: Mapping[Value, Op]) -> Op:
+    """A view of a view as one: of what the other one shows."""
+    before = views.get(op.operands[0])
+    if before is None or before.kind != op.kind:
+        return op
+    if op.kind == "reshape":
+        return replace(op, operands=before.operands)
+    shown, order = whole(before, "axes"), whole(op, "axes")
+    return replace(op, operands=before.operands, attributes=(("axes", tuple(shown[axis] for axis in order)),))
+
+
+def changes_nothing(op: Op) -> bool:
+    """Whether a view shows its operand as it is."""
+    if op.kind == "reshape":
+        return op.operands[0].type == op.result.type
+    return whole(op, "axes") == tuple(range(len(op.result.type.shape)))
 
 
 def unstretched(op: Op, stretched: Mapping[Value, Value]) -> Op:

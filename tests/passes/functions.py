@@ -22,7 +22,14 @@ def foldable() -> Function:
     stretched = b.mul(b.broadcast_to(row, (N, 3)), same)
     # Nothing to fold: a zero that widens, a one on the wrong side, a scalar that is known at run time only.
     kept = b.div(1.0, b.add(b.broadcast_to(b.constant(0.0), (N, 3)), row))
-    return b.finish("foldable", {"y": b.mul(stretched, half), "z": b.mul(kept, b.mul(lr, 1.0))})
+    # Rows of channels and back; and what is turned and laid out again, but not back.
+    rows = b.reshape(b.transpose(b.reshape(x, (N, 3, 1)), (0, 2, 1)), (N, 3))
+    back = b.transpose(b.reshape(rows, (N, 1, 3)), (0, 2, 1))
+    again = b.transpose(b.transpose(back, (2, 0, 1)), (2, 0, 1))
+    return b.finish(
+        "foldable",
+        {"y": b.mul(stretched, half), "z": b.mul(kept, b.mul(lr, 1.0)), "back": back, "again": again},
+    )
 
 
 def turned() -> Function:

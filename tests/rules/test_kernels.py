@@ -17,6 +17,8 @@ import fac
 from fac.backend import Array
 from fac.build.initial import draw
 from fac.pipeline import compiled, lowered
+from fac.render.lineage import Lineage
+from fac.render.show import updates
 from fac.step.cost import count
 from fac.step.ir import Phase
 from fac.testing.layers import LAYERS, SHAPES
@@ -34,6 +36,7 @@ UP: tuple[Data, ...] = (
     linear("out", 3),
 )
 SHAPE = (2, 6, 5)
+KP: Data = {"kind": "random", "learn": {"rule": "kolen_pollack"}}
 
 
 def routed(node: str, **matrix: Any) -> Data:
@@ -152,3 +155,19 @@ def test_a_step_costs_what_its_convolutions_do() -> None:
     expected |= {("t1", phase): t1 for phase in (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT)}
     expected |= {("out", phase): out for phase in (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT)}
     assert found == expected
+
+
+def test_a_kernel_that_learns_as_the_weight_does_costs_nothing_more() -> None:
+    """Its gradient is the weight's own: rows of channels, and back, are the error as it was."""
+    data = spec(UP, {"routes": [{"through": "t1", "matrix": KP}]}, shape=SHAPE)
+    made = compiled(lowered(data)).step
+    found = {o.phase: tally.macs for o, tally in count(made, 5).items() if o.node == "t1" and tally.macs}
+    assert found.keys() == {Phase.FORWARD, Phase.ERROR, Phase.GRADIENT}
+
+
+def test_rows_of_channels_are_no_hop_of_an_error() -> None:
+    data = spec(UP, {"routes": [{"through": "t1", "matrix": KP}]}, shape=SHAPE)
+    lines = [" ".join(line.split()) for line in updates(Lineage(lowered(data))).splitlines()]
+    assert (
+        "c1.weight <- sgd <- c1.error x input <- tanh' <- B (t1.feedback, kolen_pollack) <- t1.error" in lines
+    )
