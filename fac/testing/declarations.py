@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from fac.backend import Array
-from fac.build.initial import draw
 from fac.program.kinds import (
     Kind,
     LayerKind,
@@ -28,15 +27,19 @@ from fac.program.lower import kind_of
 from fac.program.program import Ends, Shape
 from fac.program.tensors import Tensor
 from fac.spec.base import Model
+from fac.spec.feedback import Learning
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
 from fac.step.ir import Value
+from fac.step.reverse import Edits, Reverse
 from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
 from fac.testing.case import require
 from fac.testing.evaluated import evaluated, near
 from fac.testing.layer_laws import check_layer
 
-READS, WRITES = 5, 4
+READS, WRITES, OUTPUTS = 5, 4, 3
+DESCENTS, NEARLY = 100, 1e-3
+"""Steps down to the best constant output, and relative, how near they come."""
 THROUGH = Ends("it.feedback", READS, WRITES, Tensor("it.weight", (READS, WRITES), "launay", WRITES, READS))
 TO = Ends("it.feedback", READS, WRITES)
 
@@ -84,6 +87,42 @@ def _loss(kind: LossKind, loss: Any) -> None:
     require(
         of(not kind.classes) is None, f"`{kind.name}` says that its targets are {said}, and reads {other}"
     )
+    if kind.constant is not None:
+        _constant(kind, loss)
+
+
+def _constant(kind: LossKind, loss: Any) -> None:
+    """Descend to the best constant output, on the gradient of the loss."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 1, 2, 0, 0, 1, 0])
+    low, high = kind.within or (-2.0, 2.0)
+    y = np.eye(OUTPUTS)[labels] if kind.classes else rng.uniform(low, high, (len(labels), OUTPUTS))
+    b = Builder()
+    x, c = b.input("x", Type((N, OUTPUTS))), b.input("c", Type((OUTPUTS,)))
+    found = kind.forward(b, loss, b.broadcast_to(c, (N, OUTPUTS)), b.argmax(x) if kind.classes else x)
+    gradient = Reverse(b, found, Edits(), frozenset({c})).cotangent(c)
+    assert gradient is not None, "no error comes back"
+    both = b.emit("concat", b.reshape(found, (1,)), gradient, axis=0)
+    wide = b.broadcast_to(both, (N, OUTPUTS + 1))
+
+    def at(place: Array) -> Array:
+        made: Array = evaluated(b, wide, y, {"c": place})[0]
+        return made
+
+    place, rate = np.zeros(OUTPUTS), 1.0
+    here = at(place)
+    for _ in range(DESCENTS):
+        there = at(place - rate * here[1:])
+        if there[0] <= here[0]:
+            place, here, rate = place - rate * here[1:], there, 2 * rate
+        else:
+            rate /= 2
+    assert kind.constant is not None
+    told = kind.constant(loss, labels if kind.classes else y, (OUTPUTS,))
+    require(
+        abs(told - here[0]) <= NEARLY * max(abs(here[0]), NEARLY),
+        f"`{kind.name}` says that the best constant output has a loss of {told:.4g}, and it has {here[0]:.4g}",
+    )
 
 
 def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
@@ -91,7 +130,9 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
     if kind.misfit(matrix, ends) is not None:
         return
     tensors = kind.tensors(matrix, ends)
-    given = draw(tuple(t for t in (*tensors, ends.weight) if t is not None), 0)
+    rng = np.random.default_rng(0)
+    kept = tuple(t for t in (*tensors, ends.weight) if t is not None)
+    given = {tensor.name: rng.standard_normal(tensor.shape) for tensor in kept}
 
     def made(write: Callable[[Builder, Mapping[str, Value], Value, Value | None], Value]) -> Array:
         b = Builder()
@@ -111,7 +152,7 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         require(near(sent, said), f"`{kind.name}` multiplies with another matrix than its `matrix`")
     rank = kind.rank(matrix, ends)
     found = int(np.linalg.matrix_rank(sent, tol=1e-9))
-    require(rank is None or found <= rank, f"`{kind.name}` says that its rank is {rank}, and it is {found}")
+    require(rank is None or found == rank, f"`{kind.name}` says that its rank is {rank}, and it is {found}")
     _teaching(kind, matrix, ends, tensors)
 
 
@@ -119,16 +160,36 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
     b = Builder()
     state = {t.part: b.input(t.name, Type(t.shape)) for t in tensors}
     weight = None if ends.weight is None else b.input(ends.weight.name, Type(ends.weight.shape))
-    ways = _signals(ends, b.input("error", Type((N, ends.reads))), weight)
-    learned = {one.tensor: one.value.type.shape for one in kind.learn(b, matrix, state, ways)}
+    error = b.input("x", Type((N, ends.reads)))
+    receiver = b.matmul(error, b.input("receiver", Type((ends.reads, ends.writes))))
+    ways = _signals(ends, error, weight, receiver)
+    learned = {one.tensor: one for one in kind.learn(b, matrix, state, ways)}
+    found = {p: one.value.type.shape for p, one in learned.items()}
     shapes = {t.part: t.shape for t in tensors}
     require(
-        all(shapes.get(part) == shape for part, shape in learned.items()),
-        f"`{kind.name}` learns {learned}, and its matrices are {shapes}",
+        all(shapes.get(part) == shape for part, shape in found.items()),
+        f"`{kind.name}` learns {found}, and its matrices are {shapes}",
     )
-    said = {p for p, rule in kind.learning(matrix).items() if kind_of("fac.learning", rule).teaches}
-    idle = ", ".join(sorted(said - learned.keys()))
+    said = {p: rule for p, rule in kind.learning(matrix).items() if kind_of("fac.learning", rule).teaches}
+    idle = ", ".join(sorted(said.keys() - learned.keys()))
     require(not idle, f"`{kind.name}` says that a rule teaches {idle}, and nothing does")
+    fields = {name: getattr(matrix, name) for name in type(matrix).model_fields}
+    for name, rule in fields.items():
+        teaches = isinstance(rule, Learning) and kind_of("fac.learning", rule).teaches
+        told = any(rule is other for other in said.values())
+        require(
+            told or not teaches, f"`{kind.name}` has a rule in `{name}`, and does not say what it teaches"
+        )
+    rng, x = np.random.default_rng(0), np.random.default_rng(1).standard_normal((7, ends.reads))
+    given = {t.name: rng.standard_normal(t.shape) for t in tensors}
+    given |= {"receiver": rng.standard_normal((ends.reads, ends.writes))}
+    given |= {} if ends.weight is None else {ends.weight.name: rng.standard_normal(ends.weight.shape)}
+    for part, rule in said.items():
+        way = kind_of("fac.learning", rule)
+        teach = {"B": way.full, "P": way.read, "Q": way.write}.get(part)
+        own = None if teach is None else teach(b, rule, state, ways)
+        alike = own is not None and near(*(_alone(b, one.value, x, given) for one in (own, learned[part])))
+        require(alike, f"`{kind.name}` says that `{way.name}` teaches {part}, and another rule does")
     refreshes = ends.weight is not None and kind.refresh(matrix) is not None
     require(
         not refreshes or [t.name for t in tensors] == [f"{ends.prefix}.{side}" for side in "PQ"],
@@ -136,10 +197,15 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
     )
 
 
-def _signals(ends: Ends, error: Value, weight: Value | None) -> Signals:
-    """What an operator between those ends is given."""
-    # What is sent, and the shape of what is taught, depend on no number of it.
-    receiver = Value("receiver", Type((N, ends.writes)))
+def _alone(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) -> Array:
+    """A value that is not one of each sample."""
+    made: Array = evaluated(b, b.broadcast_to(value, (N, *value.type.shape)), x, state)[0]
+    return made
+
+
+def _signals(ends: Ends, error: Value, weight: Value | None, receiver: Value | None = None) -> Signals:
+    """What an operator between those ends is given. What is sent depends on no number of the receiver."""
+    receiver = receiver or Value("receiver", Type((N, ends.writes)))
     way = pretended(receiver, ends.reads) if weight is None else product(receiver, weight)
     return Signals(error, way, weight)
 
@@ -211,7 +277,11 @@ def _update(kind: UpdateKind, rule: Any) -> None:
     w, g, decay, descent = given["w"], given["g"], kind.decay(rule), kind.descent(rule)
     start = {name: array if name in "wg" else 0 * array for name, array in given.items()}
     first = made(start)
-    if decay:
+    if not decay:
+        left = made(start | {"g": 0 * g})["w"]
+        fact = near(left, w) or not near(left / w, left[0, 0] / w[0, 0] + 0 * w)
+        require(fact, f"`{kind.name}` says that its decay is 0, and it takes of the weight what goes with it")
+    else:
         ahead = descent.momentum if descent is not None and descent.nesterov else 0.0
         left = (1 - lr * (1 + ahead) * decay) * w
         fact = near(made(start | {"g": 0 * g})["w"], left)

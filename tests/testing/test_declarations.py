@@ -243,6 +243,36 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         Sgd(lr=0.1, momentum=0.9),
         "another step than its `descent`",
     ),
+    "a decay that is not told": (
+        lambda: replace(SGD, decay=lambda rule: 0.0, descent=lambda rule: None),
+        Sgd(lr=0.1, weight_decay=0.1),
+        "its decay is 0, and it takes of the weight",
+    ),
+    "a best constant that is better": (
+        lambda: replace(MSE, constant=lambda *_: 0.0),
+        None,
+        "best constant output has a loss of 0, and",
+    ),
+    "a curve that goes on where the layer does not": (
+        lambda: replace(RELU, forward=lambda b, layer, xs, *_: b.clamp(b.emit("relu", xs[0]), 0.0, 50.0)),
+        None,
+        "other large numbers than its curve",
+    ),
+    "learning that is not told": (
+        lambda: replace(LOW_RANK, learning=lambda matrix: {}),
+        LowRank(rank=2),
+        "has a rule in `read`, and does not say what it teaches",
+    ),
+    "rules that change places": (
+        lambda: replace(LOW_RANK, learning=lambda m: {"P": m.write, "Q": m.read}),
+        LowRank(rank=2),
+        "says that `kolen_pollack` teaches P, and another rule does",
+    ),
+    "a rank that it does not reach": (
+        lambda: replace(LOW_RANK, rank=lambda *_: 4),
+        LowRank(rank=2),
+        "its rank is 4, and it is 2",
+    ),
     "a decay that passes through moments": (
         lambda: replace(ADAM, decay=lambda rule: 0.5),
         None,
