@@ -372,7 +372,7 @@ def adam_outer(
 
 def _alike(w: Tensor, *others: Tensor) -> bool:
     """Whether all lie in memory without gaps, in one order. Fused kernels pair what they find there, unlike strides."""
-    last = w.dim() == 4 and w.is_contiguous(memory_format=torch.channels_last)
+    last = w.dim() > 2 and w.movedim(1, -1).is_contiguous()
     return (last or w.is_contiguous()) and all(other.stride() == w.stride() for other in others)
 
 

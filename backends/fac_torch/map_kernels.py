@@ -32,8 +32,8 @@ def shaped(flat: Tensor, shape: tuple[int, ...], last: bool) -> Tensor:
     """Memory as a tensor of this shape, with its channels last if so told."""
     if not last or flat.device.type != LAID_OUT:
         return flat.view(shape)
-    n, c, h, w = shape
-    return flat.view(n, h, w, c).permute(0, 3, 1, 2)
+    n, c, *places = shape
+    return flat.view(n, *places, c).movedim(-1, 1)
 
 
 def lay_out(tensors: dict[str, Tensor], names: Sequence[str]) -> None:
@@ -44,8 +44,8 @@ def lay_out(tensors: dict[str, Tensor], names: Sequence[str]) -> None:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """A map, or a kernel, with all channels of a pixel together in memory; on another device than a CPU as it is."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == LAID_OUT else x
+    """A map [N, C, ...], or a kernel, with the channels of a place together; on another device than a CPU as it is."""
+    return x.movedim(1, -1).contiguous().movedim(-1, 1) if x.device.type == LAID_OUT else x
 
 
 def as_map(rows: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
@@ -56,14 +56,14 @@ def as_map(rows: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> T
 
 def matmul_map(a: Tensor, b: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
     """A [N, k] times b [C H W, k] as a map with its channels last: what moves in memory is b, not the result."""
-    n, c, h, w = shape
-    b = b.view(c, h * w, -1).transpose(0, 1).reshape(h * w * c, -1)
-    out = a.new_empty((n, h, w, c)).permute(0, 3, 1, 2) if out is None else out
-    pixels = out.permute(0, 2, 3, 1)
-    if pixels.is_contiguous():
-        torch.mm(a, b.T, out=pixels.view(n, -1))
+    n, c, *places = shape
+    b = b.view(c, math.prod(places), -1).transpose(0, 1).reshape(math.prod(shape[1:]), -1)
+    out = a.new_empty((n, *places, c)).movedim(-1, 1) if out is None else out
+    rows = out.movedim(1, -1)
+    if rows.is_contiguous():
+        torch.mm(a, b.T, out=rows.view(n, -1))
     else:
-        pixels.copy_(torch.mm(a, b.T).view(pixels.shape))
+        rows.copy_(torch.mm(a, b.T).view(rows.shape))
     return out
 
 

@@ -50,7 +50,7 @@ class TorchSession(Session):
                 setattr(placed, RANGE, (int(array.min()), int(array.max())))
             return placed
         placed = torch.from_numpy(array.astype(self.precision)).to(self.on)
-        return kernels.channels_last(placed) if "x" in self.maps and placed.dim() == 4 else placed
+        return kernels.channels_last(placed) if "x" in self.maps and placed.dim() > 2 else placed
 
     def is_placed(self, value: Any) -> bool:
         """A tensor here, of a type that `place` gives."""
@@ -69,7 +69,7 @@ class TorchSession(Session):
         if placed.is_contiguous():
             taken = placed.index_select(0, wanted)
         else:  # a map with its channels last, which `index_select` would lay out anew
-            taken = placed.permute(0, 2, 3, 1).index_select(0, wanted).permute(0, 3, 1, 2)
+            taken = placed.movedim(1, -1).index_select(0, wanted).movedim(-1, 1)
         if hasattr(placed, RANGE):
             setattr(taken, RANGE, getattr(placed, RANGE))
         return taken

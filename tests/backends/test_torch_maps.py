@@ -106,6 +106,17 @@ def normalized(b: Builder, x: Value) -> dict[str, Value]:
     }
 
 
+def sequence(b: Builder, x: Value) -> dict[str, Value]:
+    """[N, C, L], convolved as a map of one row; the kernel is kept as a sequence too."""
+    w, line = b.input("w", Type((MADE, CHANNELS, 2))), b.reshape(x, (N, CHANNELS, 63))
+    z = b.input("z", Type((N, CHANNELS, 63)))
+    moves: dict[str, Attribute] = {"stride": (1, 1), "padding": (0, 0, 1, 0), "dilation": (1, 1), "groups": 1}
+    kernel, row = b.reshape(w, (MADE, CHANNELS, 1, 2)), b.reshape(b.mul(line, z), (N, CHANNELS, 1, 63))
+    y = b.emit("sigmoid", b.reshape(b.emit("conv2d", row, kernel, **moves), (N, MADE, 63)))
+    back = b.emit("conv2d_weight", b.reshape(b.mul(y, y), (N, MADE, 1, 63)), row, kernel=(1, 2), **moves)
+    return {"made": b.reshape(y, (N, MADE * 63)), "w": b.add(w, b.reshape(back, (MADE, CHANNELS, 2)))}
+
+
 def turned_state(b: Builder, x: Value) -> dict[str, Value]:
     """State is never viewed in another order: it may be written in place."""
     w = b.input("w", Type((2, 2, 2, 2)))
@@ -114,7 +125,7 @@ def turned_state(b: Builder, x: Value) -> dict[str, Value]:
 
 
 FUNCTIONS: tuple[Callable[[Builder, Value], dict[str, Value]], ...] = (
-    flattened, low_rank, direct, copied, pooled, normalized, turned_state,
+    flattened, low_rank, direct, copied, pooled, normalized, sequence, turned_state,
 )  # fmt: skip
 EACH = pytest.mark.parametrize("write", FUNCTIONS, ids=lambda write: write.__name__)
 
@@ -183,7 +194,7 @@ def test_maps_lie_as_the_flow_of_data_says(write: Any) -> None:
     maps = {name: tensor for name, tensor in done.seen.items() if name in names}
     assert maps
     for name, tensor in maps.items():
-        assert tensor.is_contiguous(memory_format=torch.channels_last), name
+        assert tensor.movedim(1, -1).is_contiguous(), name
 
 
 def test_rows_of_a_map_and_maps_of_rows_are_views() -> None:
@@ -252,6 +263,12 @@ def test_what_torch_allocated_is_written_over_and_given_back() -> None:
     activation = next(line for line in done.text.splitlines() if "torch.clamp_min" in line)
     assert f"out={product})" in activation
     assert f"del {product}, {activation.split()[0]}" in done.text
+
+
+def test_a_sequence_that_is_convolved_is_not_laid_out_at_every_layer() -> None:
+    """Once where it is made of rows; from there on the map of one row is a view of it, and the kernel of a kernel."""
+    text = Run(function_of(sequence), drawn(function_of(sequence))).text
+    assert text.count("as_map") == 1
 
 
 def test_state_stays_in_its_order_where_nothing_else_is_wanted() -> None:
