@@ -477,6 +477,26 @@ def test_override_reaches_into_blocks() -> None:
     assert override(document, ["layers.deep.times=9"]).data["layers"][0]["times"] == 9
 
 
+def test_override_reaches_branches_by_their_numbers() -> None:
+    layers = [[{"kind": "linear", "name": "fc1", "out": out}] for out in (4, 5)]
+    document = from_data({"layers": [{"kind": "parallel", "name": "wide", "branches": layers}]})
+    changed = override(document, ["layers.wide.1.fc1.out=8"])
+    assert [branch[0]["out"] for branch in changed.data["layers"][0]["branches"]] == [4, 8]
+    with pytest.raises(FacError, match=r"`layers\[0\].branches` has 2 items, the first is item 0"):
+        override(document, ["layers.wide.2.fc1.out=8"])
+
+
+def test_override_reaches_names_with_dots() -> None:
+    """Those of a network that is written out; the longest name counts."""
+    names = ("r", "r.1", "r.1.act")
+    document = from_data({"layers": [{"kind": "relu", "name": name} for name in names]})
+    changed = override(document, ["layers.r.1.act.kind=tanh", "layers.r.1.kind=gelu"])
+    assert [layer["kind"] for layer in changed.data["layers"]] == ["relu", "gelu", "tanh"]
+    inside = from_data({"layers": [{"kind": "sequence", "name": "b", "body": document.data["layers"]}]})
+    changed = override(inside, ["layers.b.r.1.act.kind=tanh"])
+    assert [layer["kind"] for layer in changed.data["layers"][0]["body"]] == ["relu", "relu", "tanh"]
+
+
 def test_an_override_of_a_whole_section_replaces_those_within() -> None:
     document = override(parse_text(SPEC), ["update.lr=3", "update={lr: 4}"])
     assert document.place(AT(("update", "lr"), "x")) == "--set update={lr: 4}"

@@ -89,7 +89,8 @@ def _moved(program: Program) -> list[list[Route]]:
     explicit = [r for r in program.routes if not r.through and short_hand(program, r) is None]
     for origin, routes in by_origin(explicit).items():
         known = [r for r in routes if r.node in program.by_name and has_parameters(program.by_name[r.node])]
-        if known and written(program.spec, origin).at in program.by_name:
+        at = written(program.spec, origin).at
+        if known and at is not None and program.meant(at) in program.by_name:
             moved.append(known)
     return moved
 

@@ -21,7 +21,8 @@ def override(document: Document, assignments: Iterable[str]) -> Document:
     """The document with `key=value` assignments applied, as `--set` takes them.
 
     `update.lr=0.01`, `layers.fc1.out=128`: items of a list are addressed by their `name` or by their index, a layer
-    inside of a block behind the name of the block: `layers.block.fc1.out=128`.
+    inside of a block behind the name of the block, `layers.block.fc1.out=128`, in a branch behind its number, too,
+    `layers.wide.0.fc1.out=128`.
     The value is read like the value of a key in a file. Mappings on the way are made where missing.
 
     Raises:
@@ -79,12 +80,12 @@ def _assigned(node: Any, parts: tuple[str, ...], value: object, at: Path, shown:
         return value, at
     part, rest = parts[0], parts[1:]
     if isinstance(node, tuple):
-        index = _item(node, part, at, shown)
-        child, path = _assigned(node[index], rest, value, (*at, index), shown)
+        index, taken = _item(node, parts, at, shown)
+        child, path = _assigned(node[index], parts[taken:], value, (*at, index), shown)
         return (*node[:index], child, *node[index + 1 :]), path
     if node is not None and not isinstance(node, Mapping):
         raise FacError(f"`--set {shown}`: `{dotted(at)}` is `{short(str(node))}`, which has no `{part}`")
-    if at[:1] == ("layers",) and rest and (field := _holder(node or {}, part)):
+    if at[:1] == ("layers",) and rest and (field := _holder(node or {}, parts)):
         child, path = _assigned((node or {})[field], parts, value, (*at, field), shown)
         return {**(node or {}), field: child}, path
     if at[:1] == ("layers",) and rest and part.isdecimal() and any(map(_lists_layers, (node or {}).values())):
@@ -96,24 +97,47 @@ def _assigned(node: Any, parts: tuple[str, ...], value: object, at: Path, shown:
     return {**(node or {}), part: child}, path
 
 
-def _holder(layer: Mapping[str, Any], name: str) -> str | None:
-    """The field of a block that lists a layer of that name; None if the name is one of a field, or of no layer."""
-    lists = ((key, value) for key, value in layer.items() if name not in layer and isinstance(value, tuple))
-    named = ((key, item.get("name")) for key, items in lists for item in items if isinstance(item, Mapping))
-    return next((key for key, own in named if own == name), None)
+def _holder(layer: Mapping[str, Any], parts: tuple[str, ...]) -> str | None:
+    """The field of a block that lists a layer of that name, or lists of layers of which a number means one.
+
+    None if the name is one of a field, or of no layer.
+    """
+    if parts[0] in layer:
+        return None
+    for key, items in layer.items():
+        if not isinstance(items, tuple):
+            continue
+        branches = bool(items) and all(isinstance(item, tuple) for item in items)
+        if _named(items, parts) or (branches and parts[0].isdecimal()):
+            return key
+    return None
+
+
+def _named(items: tuple[Any, ...], parts: tuple[str, ...]) -> tuple[int, int] | None:
+    """The item whose name is made of the first parts, and of how many; of several the longest name.
+
+    Names of layers may have dots in them, as in a network that is written out.
+    """
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
+    for taken in range(len(parts), 0, -1):
+        if (name := ".".join(parts[:taken])) in names:
+            return names.index(name), taken
+    return None
 
 
 def _lists_layers(value: object) -> bool:
     return isinstance(value, tuple) and any(isinstance(item, Mapping) for item in value)
 
 
-def _item(items: tuple[Any, ...], part: str, at: Path, shown: str) -> int:
-    names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
-    if part in names:
-        return names.index(part)
+def _item(items: tuple[Any, ...], parts: tuple[str, ...], at: Path, shown: str) -> tuple[int, int]:
+    """The item that is meant, and how many of the parts say so."""
+    part, found = parts[0], _named(items, parts)
+    if found is not None:
+        return found
+    names = [item.get("name") for item in items if isinstance(item, Mapping)]
     if re.fullmatch(r"\d{1,9}", part):
         if int(part) < len(items):
-            return int(part)
+            return int(part), 1
         raise FacError(f"`--set {shown}`: `{dotted(at)}` has {len(items)} items, the first is item 0")
     close = get_close_matches(part, [name for name in names if isinstance(name, str)], n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""

@@ -227,6 +227,13 @@ def test_a_glob_with_at_is_one_finding() -> None:
     assert found(feedback=above) == [("FAC313", "feedback.routes[0].at")]
 
 
+@pytest.mark.parametrize("at", ["i", "i.relu_1"])
+def test_a_block_at_which_an_error_enters_is_its_last_layer(at: str) -> None:
+    body = {"kind": "linear", "name": "a", "out": 8}, {"kind": "relu"}
+    layers = (*NET[:2], {"kind": "sequence", "name": "i", "body": body}, *NET[2:])
+    assert found(layers, feedback=routes({"to": "fc1", "at": at})) == [("FAC313", "feedback.routes[0].at")]
+
+
 def test_what_nobody_wrote_is_not_reported() -> None:
     """Defaults, and fields written with the value that says nothing."""
     assert found(update=SGD | {"nesterov": False}) == []
