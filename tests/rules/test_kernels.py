@@ -171,3 +171,34 @@ def test_rows_of_channels_are_no_hop_of_an_error() -> None:
     assert (
         "c1.weight <- sgd <- c1.error x input <- tanh' <- B (t1.feedback, kolen_pollack) <- t1.error" in lines
     )
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_weight_is_multiplied_as_often_as_its_node_says(name: str) -> None:
+    """Times its size that is what the product costs: what the checks say of costs before a step is built."""
+    program = lowered(spec(LAYERS[name], shape=SHAPES.get(name, (5,))))
+    found = {o.node: tally.macs for o, tally in count(compiled(program).forward, 1).items() if tally.macs}
+    assert found == {node.name: node.places * node.weight.size for node in program.weighted if node.weight}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        conv2d("c", 6, 3, stride=2),
+        conv2d("c", 6, (3, 2), groups=2, dilation=2),
+        conv2d("c", 6, 4, stride=2) | {"kind": "conv_transpose2d"},
+        conv2d("c", 6, (2, 4), stride=(1, 2), groups=2) | {"kind": "conv_transpose2d"},
+    ],
+    ids=["plain", "groups", "transposed", "transposed in groups"],
+)
+def test_fan_in_is_how_many_products_a_result_is_a_sum_of(layer: Data) -> None:
+    """Of ones; at the edges of a transposed convolution there are fewer."""
+    layers = (layer | {"bias": False},)
+    data = spec(layers, shape=(4, 9, 9), loss="mse")
+    session = fac.compile(data, backend="reference", precision="float64").open()
+    session.load_state(
+        {n: np.ones_like(array) if n != "step" else array for n, array in session.state().items()}
+    )
+    (node,) = lowered(data).weighted
+    assert node.weight is not None
+    assert session.forward(np.ones((1, 4, 9, 9))).max() == node.weight.fan_in
