@@ -202,3 +202,28 @@ def test_fan_in_is_how_many_products_a_result_is_a_sum_of(layer: Data) -> None:
     (node,) = lowered(data).weighted
     assert node.weight is not None
     assert session.forward(np.ones((1, 4, 9, 9))).max() == node.weight.fan_in
+
+
+@pytest.mark.parametrize("kind", ["conv2d", "conv_transpose2d"])
+def test_an_identity_past_a_kernel_of_one_number_is_a_kernel_of_ones_on_the_diagonal(kind: str) -> None:
+    """Channel by channel at each place: laid out otherwise, the errors would have the same shape."""
+    layers = (
+        conv2d("c1", 4, 2),
+        {"kind": "tanh"},
+        conv2d("c2", 4, 1) | {"kind": kind},
+        {"kind": "flatten"},
+        linear("out", 3),
+    )
+
+    def moved(**matrix: Any) -> Array:
+        data = spec(layers, {"routes": [{"through": "c2", "matrix": matrix}]}, shape=SHAPE)
+        session = fac.compile(data, backend="reference", precision="float64").open()
+        before = session.state()
+        ones = {"c2.feedback.B": np.eye(4).reshape(4, 4, 1, 1)} if matrix["kind"] == "random" else {}
+        session.load_state(before | ones)
+        session.step(*batch(7, SHAPE))
+        difference: Array = session.state()["c1.weight"] - before["c1.weight"]
+        return difference
+
+    np.testing.assert_allclose(moved(kind="identity"), moved(kind="random"), rtol=0, atol=1e-13)
+    assert np.abs(moved(kind="identity")).max() > 1e-3
