@@ -42,7 +42,9 @@ def statements(function: Function) -> list[Statement]:
     keep = {value for name, value in function.outputs if name not in state}
     for name, value in function.outputs:
         if name in state and state[name] not in done:
-            origin = Origin(name.partition(".")[0], Phase.UPDATE)
+            # State is called after its layer, or subspace: NODE.weight, NODE.feedback.P.
+            owner = name.partition(".feedback.")[0] if ".feedback." in name else name.rpartition(".")[0]
+            origin = Origin(owner, Phase.UPDATE)
             lines.append(Statement("copy", (state[name], value), {}, None, origin, (state[name],)))
     lines = _outer(drop_dead(lines, keep))
     return drop_dead(_addmm(lines), keep)

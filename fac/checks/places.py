@@ -65,6 +65,11 @@ def wired(program: Program) -> bool:
         if node.name in seen or not seen.issuperset(node.inputs):
             return False
         seen.add(node.name)
+    for block in program.blocks:
+        # The sum that ends a block, and what stands for one that could not be written out, have the block's name.
+        if block.name in seen and block.output != block.name:
+            return False
+        seen.add(block.name)
     return bool(program.nodes)
 
 

@@ -7,7 +7,7 @@ around it reads. Who reads a block reads its output.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,8 @@ class Writing:
     outputs: dict[str, str] = field(default_factory=dict)
     """For the full name of each layer and block that stands already the node to read."""
     blocks: list[Block] = field(default_factory=list)
-    nodes: int = 0
+    names: list[str] = field(default_factory=list)
+    """Of what stands already, in order."""
     inside: int = 0
     """How many layers and blocks stand inside of blocks."""
 
@@ -114,7 +115,7 @@ class Scope:
     def _block(
         self, kind: BlockKind, layer: Layer, name: str, reads: tuple[str, ...], origin: Path
     ) -> Iterator[Node]:
-        place, last, fault = self.writing.nodes, reads[0], None
+        place, last, fault = len(self.writing.names), reads[0], None
         inside = Scope(name, reads[0], origin, self, self.writing, layer.name)
         if self.name:
             self.writing.count(origin)
@@ -141,7 +142,7 @@ class Scope:
         """A node that others may read from now on."""
         if self.name:
             self.writing.count(node.origin)
-        self.writing.nodes += 1
+        self.writing.names.append(node.name)
         self.writing.shapes.setdefault(node.name, node.shape)
         self.writing.outputs.setdefault(node.name, node.name)
         return replace(node, scope=self.name)
@@ -169,21 +170,50 @@ def _nodes(kind: BlockKind, layer: Layer, inside: Scope) -> Iterator[Node]:
     """What a kind writes out.
 
     Raises:
-        PluginError: something else than nodes, or none.
+        PluginError: something else than nodes, none, or other ones than it made, each behind those that it reads.
     """
     found = kind.expand(layer, inside)
     if not isinstance(found, Iterator):
         raise misuse(
             kind.expand, f"returns {type(found).__name__} where an iterator of nodes is needed", inside.name
         )
-    some = False
+    names, begun = inside.writing.names, len(inside.writing.names)
+    made, given, seen, count = set[str](), dict[str, Node](), 0, 0
     for node in found:
         if not isinstance(node, Node):
             raise misuse(kind.expand, f"yields {type(node).__name__} where a node is needed", inside.name)
-        some = True
+        made.update(names[begun + seen :])
+        seen = len(names) - begun
+        problem = _misplaced(node, inside, made, given)
+        if problem is not None:
+            raise misuse(kind.expand, problem, inside.name)
+        given[node.name] = node
+        count += 1
         yield node
-    if not some:
+    if not given:
         raise misuse(kind.expand, "yields no layer", inside.name)
+    if len(names) - begun != count:
+        problem = f"makes {len(names) - begun} layers, and yields {count} of them"
+        raise misuse(kind.expand, problem, inside.name)
+
+
+def _misplaced(node: Node, inside: Scope, made: Set[str], given: Mapping[str, Node]) -> str | None:
+    """Why a node cannot follow those that a block has given so far, if it cannot."""
+    if node.name not in made:
+        return f"yields `{node.name}`, which it did not make by `inside`"
+    before, written = given.get(node.name), node.origin == inside.origin
+    if before is node or (before is not None and written):  # two of a spec that share a name are its mistake
+        return f"yields `{node.name}` twice"
+    if inside.name in given:
+        return (
+            f"yields `{node.name}` behind the layer that bears the block's own name, which has to be the last"
+        )
+    for read in node.inputs:
+        if read in made and read not in given and read != node.name:
+            return f"yields `{node.name}`, and has not yet yielded `{read}`, which that reads"
+        if written and read not in inside.writing.shapes:
+            return f"yields `{node.name}`, which reads `{read}`, and that there is not"
+    return None
 
 
 def _fault(error: ShapeError) -> Fault:

@@ -332,3 +332,12 @@ def test_every_node_of_a_copy_stands_where_the_text_has_it() -> None:
         ("deep.0.relu_1", ("layers", 0, "body", 1)),
     ]
     assert [node.origin for node in nodes[3:6]] == [node.origin for node in nodes[:3]]
+
+
+@pytest.mark.parametrize("kind", ["sequence", "residual"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_name_of_a_block_that_a_layer_has_is_the_only_finding(kind: str, place: int) -> None:
+    """A block without a name takes one, as a layer does."""
+    layers = [linear("stem", 8), RELU, {"kind": kind, "body": (linear("fc1", 8), RELU)}, OUT]
+    layers[2 + place : 2 + place] = [linear(f"{kind}_1", 8), RELU]
+    assert [code for code, _ in places(diagnosed(tuple(layers)))] == ["FAC202"]

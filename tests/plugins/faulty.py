@@ -23,6 +23,7 @@ from fac.program.kinds import (
     Updated,
     UpdateKind,
 )
+from fac.program.program import Node
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve
 from fac.spec.base import Model
@@ -196,9 +197,51 @@ def block_yields_nothing(layer: Any, inside: Any) -> Any:  # here
     yield from ()
 
 
+def block_yields_twice(layer: Any, inside: Any) -> Any:  # here
+    node = inside.leaf(Relu(name="a"), (inside.input,))
+    yield node
+    yield node
+
+
+def block_yields_one_of_two(layer: Any, inside: Any) -> Any:  # here
+    inside.leaf(Relu(name="a"), (inside.input,))
+    yield inside.leaf(Relu(name="b"), (inside.input,))
+
+
+def block_reads_ahead(layer: Any, inside: Any) -> Any:  # here
+    a = inside.leaf(Relu(name="a"), (inside.input,))
+    yield inside.leaf(Relu(name="b"), (a.name,))
+    yield a
+
+
+def block_reads_what_is_not(layer: Any, inside: Any) -> Any:  # here
+    yield inside.leaf(Relu(name="a"), ("nope",))
+
+
+def block_has_its_name_inside(layer: Any, inside: Any) -> Any:  # here
+    own = inside.leaf(Relu(), (inside.input,), own=True)
+    yield own
+    yield inside.leaf(Relu(name="b"), (own.name,))
+
+
+def block_makes_its_own(layer: Any, inside: Any) -> Any:  # here
+    yield Node("elsewhere", Relu(name="elsewhere"), (inside.input,), inside.shape(inside.input), ())
+
+
 LAYERS += tuple(
     BlockKind(f.__name__, model(Layer, f.__name__), f)
-    for f in (block_raises, block_returns_nothing, block_yields_a_layer, block_yields_nothing)
+    for f in (
+        block_raises,
+        block_returns_nothing,
+        block_yields_a_layer,
+        block_yields_nothing,
+        block_yields_twice,
+        block_yields_one_of_two,
+        block_reads_ahead,
+        block_reads_what_is_not,
+        block_has_its_name_inside,
+        block_makes_its_own,
+    )
 )
 
 
