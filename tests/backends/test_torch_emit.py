@@ -57,7 +57,7 @@ def test_what_is_written_for_a_layer_in_a_block_bears_its_full_name() -> None:
     """Also what only moves or measures its feedback: the name of a layer may have dots in it."""
     layers = ({"kind": "sequence", "name": "q", "body": mlp(6, 5, 4)}, RELU, linear("out", 3))
     compiled = compile(spec(layers, {"rule": "ldfa", "rank": 2}, MOMENTUM), backend="torch").compiled
-    known = {"q.fc1", "q.fc2", "q.out", "q.relu_1", "q.relu_2", "relu_1", "out", "loss", ""}
+    known = {"q.fc1", "q.fc2", "q.out", "q.relu_1", "q.relu_2", "relu_1", "out", "loss", "all", ""}
     for function in (compiled.step, compiled.probe):
         owners = {statement.origin.node for statement in statements(function)}
         assert known >= owners >= {"q.fc2", "q.out", "out"}
