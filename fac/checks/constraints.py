@@ -107,4 +107,4 @@ def _rank(route: Route) -> tuple[int, bool]:
     if route.ends is None:
         return 0, False
     rank: int | None = kind_of("fac.feedback", route.matrix).rank(route.matrix, route.ends)
-    return (min(route.ends.reads, route.ends.writes), False) if rank is None else (rank, True)
+    return (route.ends.most, False) if rank is None else (rank, True)

@@ -49,11 +49,7 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
             )
     for routes in by_origin(program.routes).values():
         tight = min(
-            (
-                (min(r.ends.reads, r.ends.writes), i)
-                for i, r in enumerate(routes)
-                if r.ends and _exceeds(r, r.ends)
-            ),
+            ((r.ends.most, i) for i, r in enumerate(routes) if r.ends and _exceeds(r, r.ends)),
             default=None,
         )
         if tight is None:
@@ -63,7 +59,7 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
         assert ends is not None
         path = matrix_of(program, route, "rank")
         # Of the layers of a glob the others may well have room for that rank.
-        alike = all(r.ends and min(r.ends.reads, r.ends.writes) == limit for r in routes)
+        alike = all(r.ends and r.ends.most == limit for r in routes)
         by_hand = short_hand(program, route) is None
         yield RANK_EXCEEDS_SOURCE.at(
             path,
@@ -81,7 +77,7 @@ def _rank(route: Route, ends: Ends) -> int | None:
 
 def _exceeds(route: Route, ends: Ends) -> bool:
     rank = _rank(route, ends)
-    return rank is not None and rank > min(ends.reads, ends.writes)
+    return rank is not None and rank > ends.most
 
 
 def _narrow(program: Program, route: Route, ends: Ends) -> str:

@@ -55,7 +55,7 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
             rank = kind_of("fac.feedback", route.matrix).rank(route.matrix, route.ends)
             # A layer that is narrower than the classes bounds the rank, and is not the fault of the matrix. Past a
             # kernel every place of the map has so many directions of its own.
-            most = min(wanted, route.ends.reads, route.ends.writes)
+            most = min(wanted, route.ends.most)
             if rank is not None and rank * route.ends.places < most:
                 low.setdefault(rank, []).append(route.node)
                 needed = max(needed, most)

@@ -130,7 +130,7 @@ class Spread:
             if isinstance(tensor.init, SvdFactor):
                 whole = self._weight(self.program.by_name[route.node])
                 # The largest singular values hold at least their share of the squared norm, at most all of it.
-                share = Range(log(tensor.init.rank / min(ends.reads, ends.writes)), 0.0)
+                share = Range(log(tensor.init.rank / ends.most), 0.0)
                 return None if whole is None else share + whole
             gain = wide(factor.writes) * (variance(tensor) or 0.0) * tensor.kept
             if not gain:

@@ -124,6 +124,12 @@ class Ends:
     places: int = 1
     """How often per sample: a kernel stands at each place of the map that it makes, a `to` route reads all at once."""
 
+    @property
+    def most(self) -> int:
+        """The largest rank that an operator between them can have, at a place: groups do not mix, and add theirs."""
+        groups = 1 if self.weight is None else self.weight.groups
+        return groups * min(self.reads // groups, self.writes)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -79,7 +79,7 @@ def _hop(lineage: Lineage, owner: Owner) -> dict[str, Any]:
                 operator += ", learned" if _learned(lineage, owner) else ", fixed"
             assert owner.ends is not None
             rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
-            full = min(owner.ends.reads, owner.ends.writes)
+            full = owner.ends.most
     return {"from": source, "operator": operator, "rank": rank, "full_rank": full if rank else None}
 
 

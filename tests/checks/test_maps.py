@@ -128,6 +128,24 @@ def test_past_a_kernel_a_rank_counts_at_every_place() -> None:
     assert [f.rule.code for f in found(routes({"through": "logits", "matrix": low(4)}))] == ["FAC316"]
 
 
+@pytest.mark.parametrize(("kernel", "groups"), [(3, 1), (3, 4), (3, 8), (1, 4)])
+def test_the_largest_rank_past_groups_is_that_of_all_of_them_side_by_side(kernel: int, groups: int) -> None:
+    """Of the matrix that takes the channels of an error to the numbers under the kernel, at one place."""
+    layers = (conv("c1"), *NET[1:2], conv("c2", 16, kernel=kernel, groups=groups), *NET[3:])
+    (ends,) = (route.ends for route in lower(_spec(layers, routes({"through": "c2"}))).routes)
+    assert ends is not None
+    blocks = np.random.default_rng(0).normal(size=(groups, 16 // groups, 8 // groups * kernel**2))
+    whole = np.zeros((16, 8 * kernel**2))
+    for block, (rows, columns) in zip(blocks, _side_by_side(whole, groups), strict=True):
+        whole[rows, columns] = block
+    assert ends.most == np.linalg.matrix_rank(whole)
+
+
+def _side_by_side(whole: np.ndarray[Any, Any], groups: int) -> list[tuple[slice, slice]]:
+    rows, columns = (size // groups for size in whole.shape)
+    return [(slice(g * rows, (g + 1) * rows), slice(g * columns, (g + 1) * columns)) for g in range(groups)]
+
+
 @pytest.mark.parametrize("matrix", [low(11, read={"rule": "fixed"}, write={"rule": "fixed"}), RANDOM])
 def test_the_cost_of_a_route_past_a_kernel_is_that_of_the_step(matrix: dict[str, Any]) -> None:
     """FAC504 says both numbers where a pair costs more than what it replaces."""

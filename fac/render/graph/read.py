@@ -194,7 +194,7 @@ def _operator(route: Route) -> Operator:
     rules = tuple(learning(route.matrix))
     rank = full = None
     if route.ends is not None:
-        full = min(route.ends.reads, route.ends.writes)
+        full = route.ends.most
         # An operator with matrices and without a rank of its own is a full matrix.
         # What a mask leaves of it is only known once it is drawn.
         whole = route.tensors and not any(tensor.mask for tensor in route.tensors)
