@@ -8,11 +8,15 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from math import inf, tanh
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fac.layers import LeakyRelu
+from fac.program.declared import curve_of
+from fac.program.traits import Curve
 from fac.testing import check_declarations
 from tests.checks.specs import SGD, Layers, chain, linear, routes
 
@@ -211,3 +215,19 @@ def test_what_it_declares_is_held_by_the_shipped_law(folder: Path, monkeypatch: 
         (outside.BENT, outside.Bent(slope=0.0)),
     ):
         check_declarations(kind, layer)
+
+
+def test_a_curve_belongs_to_its_settings() -> None:
+    steep, flat = (curve_of(LeakyRelu(slope=slope)) for slope in (0.5, 0.1))
+    assert steep is not None
+    assert flat is not None
+    assert (steep.f(-1.0), flat.f(-1.0)) == (-0.5, -0.1)
+    assert curve_of(LeakyRelu(slope=0.5, name="other")) is steep
+
+
+def test_what_is_read_off_a_curve() -> None:
+    assert (Curve(tanh).odd, Curve(tanh).bounds) == (True, (-1.0, 1.0))
+    relu = Curve(lambda x: max(x, 0.0))
+    assert (relu.odd, relu.bounds) == (False, (0.0, inf))
+    # What has not settled at a million is not known to stay anywhere.
+    assert Curve(lambda x: x / (abs(x) + 1e7)).bounds == (-inf, inf)

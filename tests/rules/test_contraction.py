@@ -13,7 +13,10 @@ import fac
 from fac.layers.convolution import CONV2D
 from fac.layers.linear import LINEAR, infer
 from fac.pipeline import find_backend
+from fac.plugins import PluginError
 from fac.program.kinds import Facts, LayerKind
+from fac.program.products import contracted
+from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended, product
 from fac.step.ir import Value
@@ -21,7 +24,7 @@ from fac.step.types import N, Type
 from fac.testing.case import Subject
 from fac.testing.laws import FA, UNIT, State, same, update
 from fac.testing.layers import LAYERS
-from fac.testing.nets import RELU, batch, conv2d, linear, spec
+from fac.testing.nets import RELU, batch, batches, conv2d, linear, spec
 from fac.testing.products import exact_past
 
 NAMES = [case.id for case in exact_past("vectors", LAYERS["linear"])]
@@ -176,3 +179,69 @@ def test_the_first_axis_of_the_weight_has_to_make_the_channels() -> None:
         problem = wrong.misfit()
         assert problem is not None
         assert "of the weight does not make the channels" in problem
+
+
+def test_the_weight_of_the_product_is_the_one_that_infer_says() -> None:
+    x, weight = Value("x", Type((N, 4))), Value("weight", Type((3, 4)))
+    op = product(x, weight).op
+    said = Tensor("it.weight", (3, 4), "launay", 4, 3)
+    assert contracted([(op, 1)], said) == Contraction(op, 0)
+    assert contracted([(op, 1)], replace(said, shape=(4, 3))) == (
+        "multiplies with f[3, 4], where `infer` says the weight [4, 3]"
+    )
+    assert contracted([(op, 1), (op, 1)], said) == (
+        "reads the weight by `matmul` and `matmul`: a route through the layer replaces one product"
+    )
+
+
+def test_factors_are_not_drawn_from_a_weight_that_is_kept_the_other_way_round() -> None:
+    kept(lambda out, k: (k, out), lambda b, w, shape: b.transpose(w, (1, 0)))
+    layers = (linear("fc1", 5), linear("fc2", 5))
+    local = spec(layers, {"rule": "ldfa", "rank": 2, "learn": "local"})
+    with pytest.raises(PluginError, match="transposes its weight: the SVD is that of a weight kept as"):
+        fac.compile(local, backend="reference")
+
+
+def test_factors_are_set_anew_from_a_weight_that_is_kept_as_a_vector() -> None:
+    """As from the matrix that it is: two networks, one of each sort, that are set anew twice."""
+    data = spec(LAYERS["linear"], {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 2}, UNIT)
+    plain = fac.compile(data, backend="reference").open()
+    start = plain.state()
+    kept(lambda out, k: (out * k,), lambda b, w, shape: b.reshape(w, shape))
+    flat = fac.compile(data, backend="reference").open()
+    flat.load_state({name: start[name].reshape(array.shape) for name, array in flat.state().items()})
+    for x, y in batches(7, 7, 7, 7, 7):
+        plain.step(x, y)
+        flat.step(x, y)
+    found = flat.state()
+    for name, array in plain.state().items():
+        np.testing.assert_allclose(found[name].reshape(array.shape), array, rtol=0, atol=1e-10)
+
+
+def test_a_weight_of_other_numbers_than_its_tensor_is_a_mistake_of_the_kind() -> None:
+    def inferred(layer: Any, name: str, inputs: Any) -> Facts:
+        facts = infer(layer, name, inputs)
+        assert facts.weight is not None
+        out, k = facts.weight.shape
+        return replace(facts, weight=replace(facts.weight, shape=(out, k + 1)))
+
+    object.__setattr__(LINEAR, "infer", inferred)
+    (found,) = (f for f in fac.check(spec((linear("fc1", 3),))) if f.rule.code == "FAC402")
+    assert "says the weight `fc1.weight` [3, 6], and the tensor [3, 5]: the same numbers" in found.message
+
+
+def test_what_an_operator_captures_is_of_the_rows_that_it_reads() -> None:
+    """At each place of a map: a P that is square loses nothing, and its rows share what there is."""
+    layers = (conv2d("c1", 2, 2), conv2d("c2", 3, 2), {"kind": "flatten"}, linear("out", 3))
+    data = spec(layers, {"rule": "ldfa", "rank": 3}, shape=(1, 4, 4), probes=({"kind": "captured_energy"},))
+    session = fac.compile(data, backend="reference").open()
+    whole = session.probe(*batch(7, (1, 4, 4)))
+    assert whole["c2.feedback.P.captured_energy"] == pytest.approx(1, rel=1e-12)
+    state = session.state()
+    each = [np.eye(3)[[i, i, i]] for i in range(3)]
+    shares = []
+    for p in each:
+        session.load_state(state | {"c2.feedback.P": p})
+        shares.append(session.probe(*batch(7, (1, 4, 4)))["c2.feedback.P.captured_energy"])
+    assert sum(shares) == pytest.approx(1, rel=1e-12)
+    assert min(shares) > 0

@@ -159,6 +159,7 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
     "an RMS norm subtracts": (lambda: lying(RMS_NORM, centred=6), None, "subtracts a mean, and 3 more"),
     "relu is affine": (lambda: lying(RELU, affine=True), None, "is W x \\+ b, and is not"),
     "relu is linear": (lambda: lying(RELU, value=0.5), None, "is linear, and is not"),
+    "tanh is linear": (lambda: lying(TANH, value=0.394), None, "is linear, and is not"),
     "dropout keeps squares": (
         lambda: lying(DROPOUT, value=1.0),
         None,
