@@ -75,6 +75,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
         first.setdefault(node.name, index)
     opened = {block.name: block.place for block in reversed(program.blocks)}
     guess, hidden = Guess(), cache(partial(_inside, program))  # copies of a block use the same words
+    parts = _parts(program)
     for index, reader in sorted(_named(program), key=itemgetter(0)):
         for place, (word, name) in enumerate(zip(reader.layer.reads, reader.inputs, strict=False)):
             # `input` inside of a block is what the block reads, and what is wrong with that is said there.
@@ -93,6 +94,9 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
                 message = f"`{reader.name}` reads `{later}`, which comes later"
                 help = f"a layer reads layers above it: move `{reader.name}` below `{later}`"
                 yield UNKNOWN_NAME.at(path, message, help=help)
+            elif last := next((parts[n] for n in _full(word, reader.scope) if n in parts), None):
+                message = f"`{word}` is a part of a block, and no layer"
+                yield UNKNOWN_NAME.at(path, message, help=f"its last layer is `{last}`")
             elif within := hidden(word):
                 message, help = _hidden(word, within)
                 yield UNKNOWN_NAME.at(path, message, help=help)
@@ -122,6 +126,17 @@ def _inside(program: Program, name: str) -> str | None:
     return next((node.name for node in program.nodes if node.name.endswith(f".{name}")), None)
 
 
+def _parts(program: Program) -> dict[str, str]:
+    """For each part of a block, such as one of its copies, `deep.0`, its last layer."""
+    found: dict[str, str] = {}
+    for node in program.nodes:
+        scope = node.scope
+        while scope:
+            found[scope] = node.name
+            scope = scope.rpartition(".")[0]
+    return found
+
+
 def _hidden(name: str, within: str) -> tuple[str, str]:
     """Message and help for the name of a layer inside of a block."""
     return f"`{name}` stands inside of a block, and is not known by this name outside", f"write `{within}`"
@@ -131,7 +146,7 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
     weighted = [node.name for node in program.nodes if has_weights(node)]
     parametric = [node.name for node in program.nodes if has_parameters(node)]
     sources = dict.fromkeys((LOSS, *program.subspace, *program.by_name))
-    guess = Guess()
+    guess, parts = Guess(), _parts(program)
     for route in program.routes:
         if short_hand(program, route) is not None:
             continue
@@ -140,6 +155,12 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             inside = [name for name in known if name.startswith(f"{route.node}.")]
             help = f"name a layer inside: {listed(inside, 'or')}" if inside else ""
             yield UNKNOWN_NAME.at(target(route), f"`{route.node}` is a block, and no layer", help=help)
+        elif route.node not in program.by_name and route.node in parts:
+            inside = [name for name in known if name.startswith(f"{route.node}.")]
+            help = f"name a layer inside: {listed(inside, 'or')}" if inside else ""
+            yield UNKNOWN_NAME.at(
+                target(route), f"`{route.node}` is a part of a block, and no layer", help=help
+            )
         elif route.node not in program.by_name and (within := _inside(program, route.node)):
             message, help = _hidden(route.node, within)
             yield UNKNOWN_NAME.at(target(route), message, help=help)
@@ -152,6 +173,9 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
         if route.source not in sources and (within := _inside(program, route.source)):
             message, help = _hidden(route.source, within)
             yield UNKNOWN_NAME.at((*route.origin, "from"), message, help=help)
+        elif route.source not in sources and (last := parts.get(route.source)):
+            message = f"`{route.source}` is a part of a block, and no layer"
+            yield UNKNOWN_NAME.at((*route.origin, "from"), message, help=f"its last layer is `{last}`")
         elif route.source not in sources:
             path, otherwise = (*route.origin, "from"), "an error source is `loss`, a layer or a subspace"
             help, fix = _mended(guess, path, route.source, sources, otherwise)

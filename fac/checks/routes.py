@@ -41,6 +41,8 @@ def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
         # A layer whose shape is unknown is not in the program's list, and has a finding of its own.
         if known and not Names(known).matching(missed.glob):
             help, fix = guess.mended(missed.path, missed.glob, known, f"the layers with {what} are {{}}")
+            if Names(known).matching(inside := f"{missed.glob}.*"):
+                help = f"for the layers inside of `{missed.glob}` write `{inside}`"
             # What a glob should have matched is seldom one layer.
             fix = None if is_glob(missed.glob) else fix
             message = f"no layer with {what} matches `{missed.glob}`"

@@ -35,7 +35,10 @@ class Residual(Layer):
 
 
 class Repeat(Layer):
-    """The same layers several times, one behind the other, each with parameters of its own: `NAME.0.fc1`, ..."""
+    """The same layers several times, one behind the other, each with parameters of its own: `NAME.0.fc1`, ...
+
+    In the body `fc1` is the layer of the same copy, and `0.fc1` that of the first.
+    """
 
     kind: Literal["repeat"] = "repeat"
     times: Annotated[int, Field(ge=1, le=10_000)] = Field(description="How many times.")

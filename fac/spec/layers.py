@@ -16,7 +16,8 @@ class Layer(Model):
     from_: str | tuple[str, ...] | None = Field(
         None,
         alias="from",
-        description="Which layers it reads; `input` is the data. Default: the layer before.",
+        description="Which layers it reads; `input` is the data, in a block what that reads. "
+        "Default: the layer before.",
     )
 
     @property

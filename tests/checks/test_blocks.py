@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fac.backend import Precision
+from fac.checks.places import copies
 from fac.diagnostics import Diagnostic, dotted
 from fac.layers import Linear, Relu
 from fac.layers.blocks import SEQUENCE
@@ -341,3 +342,33 @@ def test_the_name_of_a_block_that_a_layer_has_is_the_only_finding(kind: str, pla
     layers = [linear("stem", 8), RELU, {"kind": kind, "body": (linear("fc1", 8), RELU)}, OUT]
     layers[2 + place : 2 + place] = [linear(f"{kind}_1", 8), RELU]
     assert [code for code, _ in places(diagnosed(tuple(layers)))] == ["FAC202"]
+
+
+def test_copies_of_a_block_are_no_layers_and_their_layers_have_names() -> None:
+    deep = linear("stem", 8), RELU, repeated(linear("fc1", 8), RELU), OUT
+    (target,) = diagnosed(deep, feedback={"routes": ({"to": "deep.1", "matrix": RANDOM},)})
+    assert (target.message, target.help) == (
+        "`deep.1` is a part of a block, and no layer",
+        "name a layer inside: `deep.1.fc1`",
+    )
+    (source,) = diagnosed(deep, feedback={"routes": ({"to": "stem", "from": "deep.0", "matrix": RANDOM},)})
+    assert (source.message, source.help) == (
+        "`deep.0` is a part of a block, and no layer",
+        "its last layer is `deep.0.relu_1`",
+    )
+    (read,) = diagnosed((*deep[:3], linear("beside", 8, **{"from": "deep.0"}), OUT))
+    assert (read.message, read.help) == (source.message, source.help)
+    (glob,) = diagnosed(deep, feedback={"rule": "fa", "nodes": "deep"})
+    assert (glob.rule.code, glob.help) == ("FAC209", "for the layers inside of `deep` write `deep.*`")
+    # Inside, a layer of another copy goes by its number.
+    named = repeated(linear("fc1", 8), {"kind": "add", "from": ("fc1", "0.fc1")})
+    assert not diagnosed((linear("stem", 8), RELU, named, OUT))
+
+
+def test_blocks_that_stand_once_are_no_copies() -> None:
+    """Nor is the sum that ends a block a copy of it."""
+    inner = {"kind": "residual", "name": "res", "body": (linear("fc1", 8), RELU)}
+    layers = linear("stem", 8), block(inner), repeated(inner, times=3), OUT
+    counts = copies(lower(ModelSpec.model_validate(spec(layers))))
+    assert {times for (origin, _), times in counts.items() if origin[:2] == ("layers", 1)} == {1}
+    assert {times for (origin, _), times in counts.items() if origin[:2] == ("layers", 2)} == {3}
