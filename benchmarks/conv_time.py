@@ -212,9 +212,9 @@ def main() -> None:
             times = rounds(contenders(network, norm), given.rounds)
             results["milliseconds"][name] = {k: [round(1000 * v, 3) for v in vs] for k, vs in times.items()}
             print(f"{name}\n\n{table(head, rows(times, norm))}\n", flush=True)
+            RESULTS.parent.mkdir(exist_ok=True)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results["machine"]))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -216,9 +216,10 @@ def log_softmax(z: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def table(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """The numbers as a tensor where `like` is: to a GPU from pinned memory, so that the host need not wait for it."""
-    made = torch.tensor(values, dtype=like.dtype)
-    return made if like.device.type == "cpu" else made.pin_memory().to(like.device, non_blocking=True)
+    """The numbers as a tensor where `like` is. A GPU fills in each: it would have to wait for a copy from the host."""
+    if like.device.type == "cpu":
+        return torch.tensor(values, dtype=like.dtype)
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
