@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from fac.program.kinds import Facts, LayerKind, Made, Mode, State, Unused
 from fac.program.program import Program, Shape
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Traits
+from fac.spec.base import FOLLOWS
 from fac.spec.layers import ParametricLayer
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -29,6 +30,12 @@ class BatchNorm(ParametricLayer):
     """
 
     kind: Literal["batch_norm"] = "batch_norm"
+    other_kinds: ClassVar = {"bn": "", "batchnormalization": ""}
+    other_keys: ClassVar = {
+        "num_features": FOLLOWS,
+        "epsilon": "eps",
+        "track_running_stats": "leave it out: the averages are always kept",
+    }
     eps: Eps = Field(
         1e-5, description="Added to the variance, so that a channel that never changes divides by no 0."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,24 +17,33 @@ Layers = tuple[Annotated[Layer, OneOf("fac.layers")], ...]
 Body = Annotated[Layers, Field(min_length=1)]
 
 
-class Sequence(Layer):
+class Block(Layer):
+    """What blocks have in common: they hold layers, and have no parameters of their own."""
+
+    other_keys: ClassVar = {
+        "trainable": "write it at each layer with parameters in the block: a block has none of its own"
+    }
+
+
+class Sequence(Block):
     """Layers under one name, each of which reads the one before."""
 
     kind: Literal["sequence"] = "sequence"
     body: Body = Field(description="The layers; `input` is what the block reads.")
 
 
-class Residual(Layer):
+class Residual(Block):
     """body(x) + shortcut(x), x what the block reads. Its name is that of the sum."""
 
     kind: Literal["residual"] = "residual"
+    other_kinds: ClassVar = {"identity": "leave it out: a `residual` without a `shortcut` adds what it reads"}
     body: Body = Field(
         description="Layers, each of which reads the one before; `input` is what the block reads."
     )
     shortcut: Layers = Field((), description="Layers beside them. Default: none, so that x itself is added.")
 
 
-class Repeat(Layer):
+class Repeat(Block):
     """The same layers several times, one behind the other, each with parameters of its own: `NAME.0.fc1`, ...
 
     In the body `fc1` is the layer of the same copy, and `0.fc1` that of the first.
@@ -47,7 +56,7 @@ class Repeat(Layer):
     )
 
 
-class Parallel(Layer):
+class Parallel(Block):
     """The sum of branches that all read what the block reads: `NAME.0.fc1`, `NAME.1.fc1`, ..."""
 
     kind: Literal["parallel"] = "parallel"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
+from fac.spec.base import FOLLOWS
 from fac.spec.init import Init
 from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
@@ -24,6 +25,17 @@ from fac.step.ir import Attribute, Value
 
 class Convolution(WeightedLayer):
     """What convolutional layers have in common."""
+
+    other_keys: ClassVar = {
+        "filters": "out",
+        "out_channels": "out",
+        "in_channels": FOLLOWS,
+        "kernel_size": "kernel",
+        "strides": "stride",
+        "dilation_rate": "dilation",
+        "use_bias": "bias",
+        "padding_mode": "leave it out: what is padded is zeros",
+    }
 
     out: Positive = Field(description="Number of channels.")
     kernel: Size = Field(description="Rows and columns of the window; one number stands for both.")
@@ -81,6 +93,7 @@ class ConvTranspose2d(Convolution):
     """
 
     kind: Literal["conv_transpose2d"] = "conv_transpose2d"
+    other_kinds: ClassVar = {"conv2dtranspose": "", "deconv": "", "deconv2d": ""}
     stride: Size = Field(1, description="How many rows and columns lie from window to window.")
     padding: Room = Field(0, description="Rows and columns that are cut off on each side of the result.")
     output_padding: Room = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import erf, sqrt, tanh
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class LeakyRelu(Layer):
     """max(x, 0) + slope * min(x, 0)."""
 
     kind: Literal["leaky_relu"] = "leaky_relu"
+    other_keys: ClassVar = {"negative_slope": "slope"}
     slope: Annotated[float, Field(gt=0, lt=1)] = Field(0.01, description="Derivative below zero.")
 
 
@@ -53,6 +54,7 @@ class Dropout(Layer):
     """In training each number is kept with probability 1 - rate and divided by it; else nothing happens."""
 
     kind: Literal["dropout"] = "dropout"
+    other_keys: ClassVar = {"p": "rate"}
     rate: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="Probability of being dropped.")
 
 

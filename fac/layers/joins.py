@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,12 +20,15 @@ class Add(Layer):
     """The sum of the layers named in `from`."""
 
     kind: Literal["add"] = "add"
+    other_kinds: ClassVar = {"sum": "", "plus": ""}
 
 
 class Concat(Layer):
     """The layers named in `from` one behind the other, such as the channels of two maps."""
 
     kind: Literal["concat"] = "concat"
+    other_kinds: ClassVar = {"cat": ""}
+    other_keys: ClassVar = {"dim": "write `axis`, which is counted without the batch"}
     axis: int = Field(0, description="Axis of a sample, from 0, the channels of a map, or from -1 backwards.")
 
 
@@ -37,6 +40,7 @@ class Multiply(Layer):
     """
 
     kind: Literal["multiply"] = "multiply"
+    other_kinds: ClassVar = {"mul": "", "product": ""}
 
 
 def several(layer: Layer, name: str, verb: str, inputs: Sequence[Shape]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
+from fac.spec.base import FOLLOWS
 from fac.spec.init import Init
 from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
@@ -23,6 +24,8 @@ class Linear(WeightedLayer):
     """A = H W^T + b, with H [N, in], W [out, in], b [out]."""
 
     kind: Literal["linear"] = "linear"
+    other_kinds: ClassVar = {"dense": "", "fc": "", "fullyconnected": ""}
+    other_keys: ClassVar = {"units": "out", "out_features": "out", "in_features": FOLLOWS, "use_bias": "bias"}
     out: Positive = Field(description="Number of units.")
     bias: bool = Field(True, description="Whether a bias, zero at the start, is added.")
     init: Init = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class AlphaDropout(Layer):
     """Dropout behind `selu`: numbers drop to its least value, and mean 0 and variance 1 are restored."""
 
     kind: Literal["alpha_dropout"] = "alpha_dropout"
+    other_keys: ClassVar = {"p": "rate"}
     rate: Rate = Field(0.5, description="Probability of being dropped.")
 
 
@@ -35,6 +36,8 @@ class DropPath(Layer):
     """
 
     kind: Literal["drop_path"] = "drop_path"
+    other_kinds: ClassVar = {"stochasticdepth": ""}
+    other_keys: ClassVar = {"p": "rate", "drop_prob": "rate"}
     rate: Rate = Field(0.1, description="Probability that a sample is dropped.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State, Unused
 from fac.program.program import Program, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
+from fac.spec.base import FOLLOWS
 from fac.spec.layers import ParametricLayer
 from fac.spec.train import Positive
 from fac.step.builder import Builder
@@ -26,6 +27,14 @@ class LayerNorm(ParametricLayer):
     """Each sample, or each token of it, brought to mean 0 and variance 1 over some axes, then weight z + bias."""
 
     kind: Literal["layer_norm"] = "layer_norm"
+    other_kinds: ClassVar = {"ln": "", "layernormalization": ""}
+    other_keys: ClassVar = {
+        "normalized_shape": FOLLOWS,
+        "axis": "write `axes`, which are counted without the batch",
+        "dim": "write `axes`, which are counted without the batch",
+        "epsilon": "eps",
+        "elementwise_affine": "affine",
+    }
     axes: Axes | None = Field(
         None,
         description="Axes of a sample that share their moments: the last one of a vector or of tokens if left out; "
@@ -40,6 +49,7 @@ class RmsNorm(ParametricLayer):
     """weight x / sqrt(mean of x^2 + eps), over the last axis or others; no mean is subtracted (arXiv 1910.07467)."""
 
     kind: Literal["rms_norm"] = "rms_norm"
+    other_keys: ClassVar = LayerNorm.other_keys
     axes: Axes | None = Field(None, description="As of `layer_norm`.")
     eps: Eps = Field(
         1e-5, description="Added to the mean square. PyTorch takes the rounding error of the type here."
@@ -54,6 +64,8 @@ class GroupNorm(ParametricLayer):
     """
 
     kind: Literal["group_norm"] = "group_norm"
+    other_kinds: ClassVar = {"instancenorm": "write `kind: group_norm`, with as many `groups` as channels"}
+    other_keys: ClassVar = {"num_groups": "groups", "num_channels": FOLLOWS, "epsilon": "eps"}
     groups: Positive = Field(
         description="Number of groups, each of so many channels in a row; it divides them."
     )

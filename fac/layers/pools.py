@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,13 @@ from fac.step.ops.maps import map_of
 
 class Pool(Layer):
     """A layer that moves a window over maps."""
+
+    other_keys: ClassVar = {
+        "kernel_size": "kernel",
+        "pool_size": "kernel",
+        "strides": "stride",
+        "ceil_mode": "leave it out: a window that does not fit is none; to keep one, put a `pad` layer before",
+    }
 
     kernel: Size = Field(description="Height and width of the window.")
     stride: Size | None = Field(None, description="By how much the window moves. Default: by its own size.")
@@ -39,12 +46,14 @@ class MaxPool2d(Pool):
     """The largest number of each window. What is padded never wins; of equal numbers the first does, row by row."""
 
     kind: Literal["max_pool2d"] = "max_pool2d"
+    other_kinds: ClassVar = {"maxpooling2d": "", "maxpooling": ""}
 
 
 class AvgPool2d(Pool):
     """The mean of each window. What is padded counts as zeros, as PyTorch has it by default."""
 
     kind: Literal["avg_pool2d"] = "avg_pool2d"
+    other_kinds: ClassVar = {"averagepooling2d": "", "averagepooling": ""}
 
 
 class AdaptiveAvgPool2d(Layer):
@@ -55,6 +64,7 @@ class AdaptiveAvgPool2d(Layer):
     """
 
     kind: Literal["adaptive_avg_pool2d"] = "adaptive_avg_pool2d"
+    other_keys: ClassVar = {"output_size": "out"}
     out: Size = Field(description="Height and width of what it makes.")
 
 
@@ -62,6 +72,7 @@ class GlobalAvgPool(Layer):
     """The mean of each channel over all of its places: [C, H, W] becomes [C]."""
 
     kind: Literal["global_avg_pool"] = "global_avg_pool"
+    other_kinds: ClassVar = {"globalaveragepooling2d": "", "gap": ""}
 
 
 def infer_window(layer: Pool, name: str, inputs: Sequence[Shape]) -> Facts:

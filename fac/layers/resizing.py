@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,12 @@ class Upsample(Layer):
     """Maps whose height and width are multiplied."""
 
     kind: Literal["upsample"] = "upsample"
+    other_kinds: ClassVar = {"interpolate": "", "upsampling2d": "", "resize": ""}
+    other_keys: ClassVar = {
+        "scale": "scale_factor",
+        "size": "write `scale_factor`, by which height and width are multiplied",
+        "interpolation": "mode",
+    }
     scale_factor: Size = Field(description="By what the height and the width are multiplied.")
     mode: Literal["nearest", "bilinear"] = Field(
         "nearest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ class Softmax(Layer):
     """exp(x) / sum of exp(x) along one axis of a sample."""
 
     kind: Literal["softmax"] = "softmax"
+    other_keys: ClassVar = {"dim": "write `axis`, which is counted without the batch"}
     axis: int = Field(
         -1, description="Axis of a sample, from 0, or from -1 backwards; the batch is not counted."
     )

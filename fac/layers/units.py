@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import exp, expm1, log1p, tanh
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ class Silu(Layer):
     """x * sigmoid(x), also called swish."""
 
     kind: Literal["silu"] = "silu"
+    other_kinds: ClassVar = {"swish": ""}
 
 
 class Elu(Layer):

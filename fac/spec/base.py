@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, create_model
 from pydantic.fields import FieldInfo
@@ -23,6 +23,16 @@ class Model(BaseModel):
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", populate_by_name=True, defer_build=True
     )
+
+    other_keys: ClassVar[Mapping[str, str]] = {}
+    """What other tools call its keys, in lower case: the key here, or where that would not mean the same, what to do.
+    The tables of base classes count too."""
+    other_kinds: ClassVar[Mapping[str, str]] = {}
+    """What other tools call the kind, in lower case and without `_`: what to do, or nothing where it means the same."""
+
+
+FOLLOWS = "leave it out: it follows from what the layer reads"
+"""Of a key that other tools need and that shapes decide here, see `Model.other_keys`."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class Schema:
     definitions: dict[str, Any]
     optional: bool = False
     """Whether it stands at a key that may be left out."""
+    model: type[pydantic.BaseModel] | None = None
+    """Whose fields these are."""
 
     @classmethod
     def of(cls, model: type[pydantic.BaseModel]) -> Schema:
@@ -118,6 +120,18 @@ class Schema:
         """The keys of a model, as a spec writes them."""
         return [_alias(name, field) for name, field in self.node["fields"].items()]
 
+    def other_keys(self) -> dict[str, str]:
+        """`Model.other_keys` of a model and its bases."""
+        bases = reversed(self.model.__mro__) if self.model else ()
+        return {word: meant for base in bases for word, meant in vars(base).get("other_keys", {}).items()}
+
+    def other_kinds(self) -> dict[str, tuple[str, str]]:
+        """`Model.other_kinds` of the members of a union: the tag of the member, and what to do."""
+        tags = self.kinds()[1] if self.type == "tagged-union" else []
+        members = zip(tags, self.choices(), strict=False)
+        tables = ((tag, getattr(member.model, "other_kinds", {})) for tag, member in members)
+        return {word: (tag, remedy) for tag, table in tables for word, remedy in table.items()}
+
     def required(self) -> list[str]:
         """The keys of a model that have no default."""
         if self.type != "model-fields":
@@ -172,9 +186,10 @@ class Schema:
 
     def _at(self, node: Mapping[str, Any]) -> Schema:
         """The node below wrappers and references."""
-        optional = False
+        optional, model = False, None
         while True:
             optional |= node["type"] == "default"
+            model = node["cls"] if node["type"] == "model" else model
             if node["type"] == "definitions":
                 self.definitions.update({d["ref"]: d for d in node["definitions"]})
                 node = node["schema"]
@@ -185,7 +200,7 @@ class Schema:
             elif node["type"] in _INNER:
                 node = node[_INNER[node["type"]]]
             else:
-                return Schema(node, self.definitions, optional)
+                return Schema(node, self.definitions, optional, model)
 
 
 def _alias(name: str, field: Mapping[str, Any]) -> str:

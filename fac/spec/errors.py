@@ -8,6 +8,7 @@ schema knows what would have been right: the fields of a model, the tags of a un
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pydantic
@@ -71,11 +72,14 @@ def translate(
     Union members that the value was never meant for are left out, and a misspelt key beside the key that is
     missing for it is one finding.
     """
-    errors = [
+    return first(_descend(_errors(error), Schema.of(model), data, ()))
+
+
+def _errors(error: pydantic.ValidationError) -> list[_Error]:
+    return [
         _Error(e["type"], e["loc"], e["msg"], e.get("ctx", {}))
         for e in error.errors(include_url=False, include_input=False)
     ]
-    return first(_descend(errors, Schema.of(model), data, ()))
 
 
 def _descend(
@@ -150,11 +154,10 @@ def _model(
                 yield _wrong_tag(str(part), data[part], *meant, path)
                 continue
             unused = [k for k in known if k not in data]
-            close = words.field(str(part), missing, unused)
-            fix = mending.respelt((*path, part), str(part), close, unused, key=True)
+            close, help, fix = _meant_field((*path, part), schema, data, missing, unused)
             if close in missing:
                 missing.remove(close)
-            help = f"did you mean `{close}`?" if close else words.one_of("its fields are", known)
+            help = help or words.one_of("its fields are", known)
             message = f"`{part}` is not a field of {owner}"
             yield UNKNOWN_KEY.at((*path, part), message, help=help, key=True, fix=fix)
     for name in missing:
@@ -167,6 +170,45 @@ def _model(
             yield from _descend(rest, schema.child(part), data[part], (*path, part))
         elif rest:
             yield from _descend(rest, schema.child(part), None, path)
+
+
+def _meant_field(
+    path: Path, schema: Schema, data: Any, missing: list[str], unused: list[str]
+) -> tuple[str, str, Fix | None]:
+    """(field, help, fix) of a key that is none of a model; the field is the one that was most likely meant."""
+    word = str(path[-1])
+    other = schema.other_keys().get(word.lower(), "")
+    if other and other not in schema.field_names():
+        return "", other, None
+    close = other if other in unused else words.field(word, missing, unused)
+    if not close:
+        return "", "", None
+    if close == other:
+        fix: Fix | None = mending.renamed(path, word, close, key=True)
+    else:
+        fix = mending.respelt(path, word, close, unused, key=True)
+    if fix and not _takes(schema, data, path, close):
+        fix = None
+    return close, f"did you mean `{close}`?", fix
+
+
+def _takes(schema: Schema, data: Mapping[str, Any], path: Path, key: str) -> bool:
+    """Whether the value of a key would do at another one, if need be mended. A section may have mistakes of its own."""
+    word = str(path[-1])
+    value, forms = data[word], schema.child(key).forms()
+    if isinstance(value, Mapping):
+        return bool(forms & {"dict", "model-fields", "tagged-union"})
+    if isinstance(value, tuple | list) and any(isinstance(item, Mapping) for item in value):
+        return bool(forms & {"list", "tuple"})
+    if schema.model is None:
+        return True
+    try:
+        schema.model.model_validate({key if k == word else k: v for k, v in data.items()})
+    except pydantic.ValidationError as error:
+        wrong = [e for e in _errors(error) if e.loc[:1] == (key,)]
+        inside = [_Error(e.type, e.loc[1:], e.message, e.context) for e in wrong]
+        return all(found.fix for found in _descend(inside, schema.child(key), value, path))
+    return True
 
 
 def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) -> Diagnostic:
@@ -182,7 +224,7 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
         help = f"did you mean `{close}`?" if close else ""
         return MISSING_KEY.at(path, f"expected a mapping with {words.either(leading)}", help=help)
     if key in data:
-        return _unknown_kind(data[key], tags, key, (*path, key))
+        return _unknown_kind(data[key], tags, key, (*path, key), schema.other_kinds())
     wrong = next((k for k in data if _other_tag(k, data, [(key, tags)])), None)
     if wrong is not None:
         return _wrong_tag(wrong, data[wrong], key, tags, path)
@@ -211,14 +253,24 @@ def _wrong_tag(word: str, value: str, key: str, tags: list[str], path: Path) -> 
     return UNKNOWN_KEY.at(place, f"`{word}` is not a field here", help=help, key=True, fix=fix)
 
 
-def _unknown_kind(value: object, tags: list[str], key: str, path: Path) -> Diagnostic:
-    close = words.close(value, tags) if isinstance(value, str) else ""
+def _unknown_kind(
+    value: object,
+    tags: list[str],
+    key: str,
+    path: Path,
+    others: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> Diagnostic:
+    """A kind that there is not. `others` are the words of other tools, see `Schema.other_kinds`."""
+    other, instead = others.get(words.plain(value), ("", "")) if isinstance(value, str) else ("", "")
+    close = other or (words.close(value, tags) if isinstance(value, str) else "")
     among = f"`{key}` is one of" if key in _TAGS else "there are"
-    help = f"did you mean `{close}`?" if close else words.one_of(among, tags)
+    help = instead or (f"did you mean `{close}`?" if close else words.one_of(among, tags))
     message = (
         f"no {key} is called `{value}`" if isinstance(value, str) else words.found(f"expected a {key}", value)
     )
-    fix = mending.respelt(path, value, close, tags) if isinstance(value, str) else None
+    fix = None
+    if isinstance(value, str) and not instead:
+        fix = mending.renamed(path, value, other) if other else mending.respelt(path, value, close, tags)
     return UNKNOWN_KIND.at(path, message, help=help, fix=fix)
 
 

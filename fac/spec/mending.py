@@ -9,10 +9,7 @@ from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 from fac.diagnostics import Edit, Fix, Path
-from fac.spec.words import OTHER_WORDS
-
-CLOSE = 0.65
-"""How alike two words are, by difflib, that are one word misspelt."""
+from fac.spec.words import CLOSE, plain
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 """A number in JSON, which means the same in every YAML."""
@@ -20,16 +17,17 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 def respelt(path: Path, word: str, meant: str, known: Iterable[str], *, key: bool = False) -> Fix | None:
     """The fix of a word, or of a key, that is not among the known ones; None if another could be meant as well."""
-    if not meant or not sure(word, meant, list(known)):
-        return None
+    return renamed(path, word, meant, key=key) if meant and sure(word, meant, list(known)) else None
+
+
+def renamed(path: Path, word: str, meant: str, *, key: bool = False) -> Fix:
+    """The fix of a word, or of a key, that is known to mean another."""
     return Fix(f"replace `{word}` by `{meant}`", (Edit(path, json.dumps(meant, ensure_ascii=False), key),))
 
 
 def sure(word: str, meant: str, known: list[str]) -> bool:
     """Whether no other of the known words could be meant."""
-    if word == meant or OTHER_WORDS.get(word.lower()) == meant:
-        return True
-    if [name for name in known if name.lower() == word.lower()] == [meant]:
+    if word == meant or [name for name in known if plain(name) == plain(word)] == [meant]:
         return True
     # `fc3` is no slip for `fc1`: numbers tell layers apart.
     if re.findall(r"\d+", word) != re.findall(r"\d+", meant):

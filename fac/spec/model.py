@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -30,6 +30,8 @@ def _printable(text: str) -> str:
 
 class ModelSpec(Model):
     """A network, the routing of its errors, and how it is trained."""
+
+    other_keys: ClassVar = {"optimizer": "update", "optimiser": "update"}
 
     schema_: str | None = Field(
         None, alias="$schema", description="The JSON Schema, for editors of JSON files."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class Clip(Model):
 
 class Rule(Model):
     """What every update rule has."""
+
+    other_keys: ClassVar = {"learning_rate": "lr", "step_size": "lr"}
 
     lr: Annotated[float, Field(gt=0)] = Field(description="Learning rate.")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
 from fac.diagnostics import Path, dotted
 
-OTHER_WORDS = {"optimizer": "update", "optimiser": "update", "learning_rate": "lr", "step_size": "lr"}
-"""What other tools call a field."""
+CLOSE = 0.65
+"""How alike two words are, by difflib, that are one word misspelt."""
 
 
 def found(expected: str, value: object) -> str:
@@ -56,34 +57,49 @@ def count(words: str, n: int, unit: str) -> str:
 
 def field(word: str, missing: list[str], unused: list[str]) -> str:
     """The field that was most likely meant, one that is missing before one that may be left out; or nothing."""
-    other = OTHER_WORDS.get(word.lower(), "")
-    if other in unused:
-        return other
     around = _contained(word, missing) or _contained(word, unused)
     return around or close(word, missing) or close(word, unused)
 
 
 def close(word: str, known: Sequence[str]) -> str:
-    """The known word that was most likely meant, or nothing. Case does not count.
+    """The known word that was most likely meant, or nothing. Case and `_` do not count, nor do numbers that one lacks.
 
-    Whole words within words (`data` and `dataset`) say more than how many letters differ.
+    Whole words within words (`data` and `dataset`) say more than how many letters differ. Numbers that differ tell
+    words apart: `conv3d` is no `conv2d`.
     """
     return _close(word, tuple(known))
 
 
 @lru_cache(maxsize=1024)
 def _close(word: str, known: tuple[str, ...]) -> str:
+    stem, number = _numbered(word)
+    numbered = {k: _numbered(k) for k in known}
+    if same := [k for k in known if numbered[k][0] == stem]:
+        nearest = min(same, key=lambda k: (numbered[k][1] != number, numbered[k][1] != ""))
+        return nearest if "" in (number, numbered[nearest][1]) or number == numbered[nearest][1] else ""
+    known = tuple(k for k in known if not number or numbered[k][1] in ("", number))
     if within := _contained(word, known):
         return within
-    lowered = {k.lower(): k for k in reversed(known)}
-    matches = get_close_matches(word.lower(), list(lowered), n=1)
-    return next((lowered[m] for m in matches), "")
+    plainly = {plain(k): k for k in reversed(known)}
+    matches = get_close_matches(plain(word), list(plainly), n=1, cutoff=CLOSE)
+    return next((plainly[m] for m in matches), "")
+
+
+def plain(word: str) -> str:
+    """Without what tools write differently: case, `_` and `-`."""
+    return re.sub(r"[_-]", "", word.lower())
+
+
+def _numbered(word: str) -> tuple[str, str]:
+    """The plain word without the number at its end, and that: (`maxpool`, `2d`)."""
+    number = re.search(r"\d+d?$", plain(word))
+    return (plain(word)[: number.start()], number[0]) if number else (plain(word), "")
 
 
 def _contained(word: str, known: Sequence[str]) -> str:
     """The known word that holds the word or is held by it; of several the one nearest in length. Or nothing."""
-    word = word.lower()
-    found = [k for k in known if min(len(word), len(k)) > 2 and (word in k.lower() or k.lower() in word)]
+    word = plain(word)
+    found = [k for k in known if min(len(word), len(k)) > 2 and (word in plain(k) or plain(k) in word)]
     return min(found, key=lambda k: abs(len(k) - len(word)), default="")
 
 

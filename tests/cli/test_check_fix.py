@@ -39,6 +39,9 @@ update: {rule: sgd, lr: 0.1}
 SLIPS = {
     "key": ("out: 8", "uot: 8", "out: 8", "FAC103"),
     "key of another tool": ("lr: 0.1", "learning_rate: 0.1", "lr: 0.1", "FAC103"),
+    "key of another tool, within": ("out: 8", "out_features: 8", "out: 8", "FAC103"),
+    "kind of another tool": ("kind: relu", "kind: LeakyReLU", "kind: leaky_relu", "FAC105"),
+    "kind of another name": ("- kind: linear", "- kind: Dense", "- kind: linear", "FAC105"),
     "key in quotes": ("out: 4", '"outt": 4', '"out": 4', "FAC103"),
     "key of the kind": ("- {kind: relu}", "- {knid: relu}", "- {kind: relu}", "FAC103"),
     "key of the kind elsewhere": ("- {kind: relu}", "- {type: relu}", "- {kind: relu}", "FAC103"),
@@ -62,6 +65,8 @@ KEPT = {
     "no number in JSON": ("out: 8", "out: '0x8'"),
     "a glob": ("to: fc1", 'to: "fcc*"'),
     "text for a list": ("shape: [6]", "shape: 6"),
+    "a value that would not do there": ("out: 8", "out: 8, biass: zeros"),
+    "a number that would not do there": ("out: 8", "out_features: 0"),
     "two keys for one": ("out: 8", "uot: 8, ou: 8"),
 }
 """What would be right, and what is written that could mean more than that."""
@@ -99,7 +104,7 @@ def test_a_slip_is_mended(good: str, bad: str, mended: str, code: str) -> None:
     broken = TEMPLATE.replace(good, bad, 1)
     Path("net.fac.yaml").write_text(broken)
     assert codes("net.fac.yaml") == [code]
-    assert fixed(broken) == broken.replace(bad, mended)
+    assert fixed(broken) == broken.replace(bad, mended, 1)
     assert codes("net.fac.yaml") == []
 
 

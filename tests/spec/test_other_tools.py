@@ -1,0 +1,141 @@
+"""What PyTorch and Keras call layers and their keys: what is said instead, and where nothing near is meant."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import pytest
+
+from fac import plugins
+from fac.layers import KINDS
+from fac.pipeline import parse
+from fac.source import from_data
+from fac.spec import words
+from fac.spec.base import Model
+from fac.spec.core_schema import Schema
+
+LISTED = "`kind` is one of `linear`, "
+FOLLOWS = "leave it out: it follows from what the layer reads"
+CONV = {"kind": "conv2d", "out": 4, "kernel": 3}
+NAMES = {
+    "MaxPool2d": "max_pool2d",
+    "maxpool": "max_pool2d",
+    "MaxPooling2D": "max_pool2d",
+    "leakyrelu": "leaky_relu",
+    "LeakyReLU": "leaky_relu",
+    "BatchNorm": "batch_norm",
+    "batchnorm2d": "batch_norm",
+    "BatchNormalization": "batch_norm",
+    "bn": "batch_norm",
+    "Conv2d": "conv2d",
+    "Conv1D": "conv1d",
+    "conv": "conv2d",
+    "ConvTranspose2d": "conv_transpose2d",
+    "Conv2DTranspose": "conv_transpose2d",
+    "dense": "linear",
+    "Linear": "linear",
+    "fc": "linear",
+    "globalavgpool": "global_avg_pool",
+    "AdaptiveAvgPool2d": "adaptive_avg_pool2d",
+    "layernorm": "layer_norm",
+    "interpolate": "upsample",
+    "sum": "add",
+    "cat": "concat",
+    "linaer": "linear",
+}
+NOTHING = ("attention", "conv3d", "MaxPool3d", "recurrent", "lstm", "embedding")
+
+
+def helps(**layer: object) -> list[str]:
+    """What is said of a spec of one layer."""
+    data: dict[str, Any] = {
+        "fac": 1,
+        "name": "x",
+        "input": {"shape": (4, 8, 8)},
+        "layers": (layer,),
+        "loss": {"kind": "mse"},
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    return [finding.help for finding in parse(from_data(data))[1]]
+
+
+@pytest.mark.parametrize(("word", "kind"), NAMES.items(), ids=NAMES)
+def test_a_kind_under_the_name_of_another_tool(word: str, kind: str) -> None:
+    assert helps(kind=word) == [f"did you mean `{kind}`?"]
+
+
+@pytest.mark.parametrize("word", NOTHING)
+def test_no_kind_is_better_than_a_wrong_one(word: str) -> None:
+    (help,) = helps(kind=word)
+    assert help.startswith(LISTED)
+
+
+KEYS: dict[str, tuple[dict[str, object], str]] = {
+    "out_channels": ({"kind": "conv2d", "out_channels": 4, "kernel": 3}, "did you mean `out`?"),
+    "filters": ({"kind": "conv2d", "filters": 4, "kernel": 3}, "did you mean `out`?"),
+    "kernel_size": ({"kind": "conv2d", "out": 4, "kernel_size": 3}, "did you mean `kernel`?"),
+    "in_channels": ({**CONV, "in_channels": 4}, FOLLOWS),
+    "padding_mode": ({**CONV, "padding_mode": "zeros"}, "leave it out: what is padded is zeros"),
+    "out_features": ({"kind": "linear", "out_features": 4}, "did you mean `out`?"),
+    "units": ({"kind": "linear", "units": 4}, "did you mean `out`?"),
+    "in_features": ({"kind": "linear", "out": 4, "in_features": 4}, FOLLOWS),
+    "num_features": ({"kind": "batch_norm", "num_features": 4}, FOLLOWS),
+    "normalized_shape": ({"kind": "layer_norm", "normalized_shape": (4,)}, FOLLOWS),
+    "p": ({"kind": "dropout", "p": 0.5}, "did you mean `rate`?"),
+    "dim of concat": (
+        {"kind": "concat", "dim": 1},
+        "write `axis`, which is counted without the batch",
+    ),
+    "dim of layer_norm": (
+        {"kind": "layer_norm", "dim": 1},
+        "write `axes`, which are counted without the batch",
+    ),
+    "ceil_mode": (
+        {"kind": "max_pool2d", "kernel": 2, "ceil_mode": True},
+        "leave it out: a window that does not fit is none; to keep one, put a `pad` layer before",
+    ),
+    "identity": (
+        {"kind": "residual", "body": (CONV,), "shortcut": ({"kind": "identity"},)},
+        "leave it out: a `residual` without a `shortcut` adds what it reads",
+    ),
+    "trainable of a block": (
+        {"kind": "residual", "body": (CONV,), "trainable": False},
+        "write it at each layer with parameters in the block: a block has none of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layer", "help"), KEYS.values(), ids=KEYS)
+def test_a_key_of_another_tool(layer: dict[str, object], help: str) -> None:
+    assert helps(**layer) == [help]
+
+
+def test_words_of_other_tools_mean_what_they_say() -> None:
+    """Each leads to a key that there is, or is a sentence; none is a word of the format itself, nor of two kinds."""
+    seen: set[str] = set()
+    for kind in plugins.kinds("fac.layers"):
+        schema = Schema.of(kind.spec)
+        fields = schema.field_names()
+        for word, meant in schema.other_keys().items():
+            assert word not in fields, (kind.name, word)
+            assert meant in fields or " " in meant, (kind.name, word)
+        for word in kind.spec.other_kinds:
+            assert word == words.plain(word)
+            assert word not in seen | {words.plain(known.name) for known in KINDS}, (kind.name, word)
+            seen.add(word)
+
+
+class Base(Model):
+    other_keys: ClassVar = {"first": "a", "second": "a"}
+    a: int = 0
+    b: int = 0
+
+
+class Derived(Base):
+    other_keys: ClassVar = {"second": "b"}
+    kind: Literal["derived"] = "derived"
+
+
+def test_the_words_of_a_base_count_too() -> None:
+    Derived.model_rebuild()
+    assert Schema.of(Derived).other_keys() == {"first": "a", "second": "b"}
