@@ -13,8 +13,10 @@ what it makes of an error e to the value H.
                 c = 1/2 |B|^2,    q = |gB|^2          F = B by `kolen_pollack`, direct or not
                 c = 1/2 |Q|^2,    q = |gQ|^2          Q by `kolen_pollack`, be P fixed or by `oja` or `local`
 
-A fixed direct matrix has a <F, W'> only where it brings the error of the layer above, as at the last hidden layer. The
-`scale` of an operator multiplies c and q. The last line needs nothing of P, as <F, J> = <Q, gQ> for the P of the step.
+Of kernels, F, W' and G' are the matrices [channels made, all else], whatever the order of axes in which those are kept.
+A fixed direct matrix has a <F, W'> only where it brings the error of the layer above, as at the last hidden layer, and
+is as large as W': not of a map, each place of which has rows of its own in F and none in a kernel. The `scale` of an
+operator multiplies c and q. The last line needs nothing of P, as <F, J> = <Q, gQ> for the P of the step.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def _sides(b: Builder, sweeps: Sweeps, balance: Balance) -> tuple[list[Value], V
     matrix, gradient = _matrix(b, sweeps, balance), _gradient(b, sweeps, balance)
     if not left or matrix is None or gradient is None:
         return None
-    return left, b.dot(b.reshape(matrix, gradient.type.shape), gradient)
+    return left, b.dot(matrix, gradient)
 
 
 def _matrix(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
@@ -78,11 +80,13 @@ def _matrix(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
 
 
 def _gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
-    """What F would have for a gradient: G', or H^T e in the shape of the matrix of a direct route."""
+    """What F would have for a gradient, laid out as F: G' [reads, writes], or H^T e [writes, reads]."""
     route = balance.route
     if route is None or route.through:
         assert balance.above is not None
-        return sweeps.routed(sweeps.contraction(balance.above.name).weight)
+        product = sweeps.contraction(balance.above.name)
+        gradient = sweeps.routed(product.weight)
+        return None if gradient is None else product.flat(b, gradient)
     signals = sweeps.signals(route)
     if signals is None:
         return None

@@ -136,13 +136,18 @@ def _entry(
 
 
 def _reads_error(program: Program, route: Route, reader: Node) -> bool:
-    """Whether a direct route brings what a `through` route at the reader would: the last hidden layer of DFA."""
+    """Whether a direct route brings what a `through` route at the reader would: the last hidden layer of DFA.
+
+    Of a map it does not: a kernel is one matrix for all places, a direct route has rows and columns for each of them.
+    """
     source = None if route.source in program.subspace else program.root(route.source)
+    ends, weight = route.ends, reader.weight
     return (
-        reader.weighted
-        and len(reader.inputs) == 1
+        ends is not None
+        and weight is not None
         and source == reader.name
-        and traits_of(reader).homogeneous
+        and traits_of(reader).affine
+        and (ends.reads, ends.writes) == (weight.reads, weight.writes)
         and multiplies(reader)
     )
 
