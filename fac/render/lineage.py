@@ -89,7 +89,11 @@ class Lineage(Arrivals):
         node = self.program.by_name.get(layer_of(way.start))
         # The error at a join may be that of a layer below it, too: then its row tells it, once an operator is passed.
         alike = node is not None and (node.weighted or bool(way.operators))
-        return node is None or (alike and way.value in self._learned_from)
+        return node is None or (alike and way.value is not None and self.learns_from(way.value))
+
+    def learns_from(self, error: Value) -> bool:
+        """Whether it is the error that some layer learns from."""
+        return error in self._learned_from
 
     @cached_property
     def _learned_from(self) -> frozenset[Value]:

@@ -10,7 +10,7 @@ from fac.build.costs import cost
 from fac.pipeline import load, lowered
 from fac.program.program import Program
 from fac.render import facts, show
-from fac.render.diff.side import Side, Source
+from fac.render.diff.side import Hop, Side
 from fac.render.graph.read import topology
 from fac.render.graph.words import headline
 from fac.render.lineage import Lineage
@@ -89,4 +89,4 @@ def test_a_comparison_sees_through_norms_as_the_table_does(feedback: Any) -> Non
     by = "to" if feedback is DIRECT else "exact"
     for node in side.program.parametric:
         source = FROM[feedback["rule"]][node.name]
-        assert side.sources(node) == (Source(source, "exact" if node.name == "out" else by),)
+        assert side.sources(node) == ((Hop(source, "exact" if node.name == "out" else by),),)

@@ -10,7 +10,7 @@ from fac.program.site import site_of
 from fac.render.diff.align import GONE, Alignment
 from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject, Transport
 from fac.render.diff.models import described, differing, laws
-from fac.render.diff.side import Side, Source
+from fac.render.diff.side import Hop, Side, Source
 
 RoutePairs = list[tuple[Route | None, Route | None]]
 SubspacePairs = Sequence[tuple[Subspace, Subspace]]
@@ -43,24 +43,33 @@ def transport(old: Side, new: Side, alignment: Alignment) -> Transport:
 
 
 def errors(old: Side, new: Side, alignment: Alignment, renamed: Renamed) -> Iterator[Item]:
-    """Layers that learn from other errors than before."""
+    """Layers that learn from other errors than before, and joins that these name and whose errors are others."""
     for node in alignment.removed:
         if sources := old.sources(node):
             yield Item(Subject.of(layer=node.name), None, (Change("error", _listed(sources), ()),))
     before = {after.name: node for node, after in alignment.pairs}
+    named = {*map(alignment.called, old.unopened), *new.unopened}
     for node in new.program.nodes:
         if node.name not in before:
             if sources := new.sources(node):
                 yield Item(None, Subject.of(layer=node.name), (Change("error", (), _listed(sources)),))
             continue
-        was, now = old.sources(before[node.name]), new.sources(node)
-        if Counter(Source(renamed(s.name), s.by) for s in was) != Counter(now):
+        known = before[node.name]
+        was, now = old.sources(known), new.sources(node)
+        if node.name in named and not (was or now):
+            was, now = old.passing(known.name), new.passing(node.name)
+        if Counter(tuple(Hop(renamed(hop.name), hop.by) for hop in s) for s in was) != Counter(now):
             change = Change("error", _listed(was), _listed(now))
-            yield Item(Subject.of(layer=before[node.name].name), Subject.of(layer=node.name), (change,))
+            yield Item(Subject.of(layer=known.name), Subject.of(layer=node.name), (change,))
 
 
 def _listed(sources: Iterable[Source]) -> tuple[Plain, ...]:
-    return tuple({"from": source.name, "by": source.by} for source in sources)
+    return tuple(_way(source) for source in sources)
+
+
+def _way(source: Source) -> Plain:
+    first, *above = ({"from": hop.name, "by": hop.by} for hop in source)
+    return {**first, "above": tuple(above)} if above else first
 
 
 def trainable(alignment: Alignment) -> Iterator[Item]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,13 +19,18 @@ from fac.step.ir import Function, Phase, Value
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where an error comes from that a layer learns from."""
+class Hop:
+    """What an error passed last: the error that was read there, and how it was carried."""
 
     name: str
     """`loss`, a layer, or a subspace."""
     by: str
     """`exact`, or the kind of route that brings it: `through` or `to`."""
+
+
+Source = tuple[Hop, ...]
+"""A way on which an error comes to a layer that learns from it, the nearest hop first. Others are those at layers
+that do not learn."""
 
 
 class Side:
@@ -67,41 +72,53 @@ class Side:
     # -- errors ----------------------------------------------------------------------------------------------
 
     def sources(self, node: Node) -> tuple[Source, ...]:
-        """The errors that a layer learns from, by name; none if it does not learn."""
+        """The ways of the errors that a layer learns from; none if it does not learn."""
         if not node.trainable:
             return ()
         errors = dict.fromkeys(error for t in node.tensors for error in self.lineage.arriving(t))
-        found: dict[Source, None] = {}
-        for error in errors:
-            found |= dict.fromkeys(map(self._source, self._ways(error)))
-        return tuple(sorted(found, key=lambda source: (source.name, source.by)))
+        return self._listed(node.name, errors)
 
-    def _ways(self, error: Value) -> Iterator[Way]:
-        """The ways on which an error arrives; on through layers that only learn from what they hand down exactly."""
-        stack = [error]
-        while stack:
-            arrival = self.lineage.arrival(stack.pop())
-            common = arrival.common
-            for way in (common,) if common is not None and common.operators else arrival.ways:
-                if way.value is not None and not way.operators and self.lineage.hands_down(way.value):
-                    stack.append(way.value)
-                else:
-                    yield way
+    def passing(self, name: str) -> tuple[Source, ...]:
+        """What the error of a layer is made of that `sources` names although it does not learn."""
+        error = self.lineage.error(name)
+        return self._listed(name, () if error is None else (error,))
+
+    @cached_property
+    def unopened(self) -> tuple[str, ...]:
+        """Layers that do not learn, and that `sources` names because more ways meet there than a line has room for."""
+        found: dict[str, None] = {}
+        errors = [
+            (node.name, e)
+            for node in self.program.parametric
+            for t in node.tensors
+            for e in self.lineage.arriving(t)
+        ]
+        for name, error in errors:
+            for way, _ in self.lineage.ways(error, name):
+                start = layer_of(way.start)
+                if way.value is not None and not self.lineage.learns_from(way.value) and start not in found:
+                    found[start] = None
+                    errors.append((start, way.value))
+        return tuple(found)
+
+    def _listed(self, name: str, errors: Iterable[Value]) -> tuple[Source, ...]:
+        found = [self._source(way) for error in errors for way, _ in self.lineage.ways(error, name)]
+        return tuple(sorted(found, key=lambda source: [(hop.name, hop.by) for hop in source]))
 
     def _source(self, way: Way) -> Source:
-        """What the nearest operator on the way reads, or where the way begins if it has none."""
-        match way.operators[0] if way.operators else None:
-            case Node(name=name):
-                return Source(name, "exact")
-            case Subspace(name=name):
-                return Source(name, "to")
-            case Route() as route:
-                return (
-                    Source(route.source, "through")
-                    if route.through
-                    else Source(self._called(route.source), "to")
-                )
-        return Source(layer_of(way.start), "exact")
+        """The operators on a way, or where it begins if it has none."""
+        hops: list[Hop] = []
+        for owner in way.operators:
+            match owner:
+                case Node(name=name):
+                    hops.append(Hop(name, "exact"))
+                case Subspace(name=name) if Hop(name, "to") not in hops[-1:]:  # else its route has named it
+                    hops.append(Hop(name, "to"))
+                case Route(source=name, through=True):
+                    hops.append(Hop(name, "through"))
+                case Route(source=name):
+                    hops.append(Hop(self._called(name), "to"))
+        return tuple(hops) or (Hop(layer_of(way.start), "exact"),)
 
     # -- costs -----------------------------------------------------------------------------------------------
 

@@ -94,7 +94,9 @@ def named(field: str, of: Plain) -> str:
 
 def _source(of: Plain) -> str:
     assert isinstance(of, Mapping)
-    return f"{value(of['from'])} ({BY[str(of['by'])]})"
+    above = of.get("above", ())
+    assert isinstance(above, tuple)
+    return " <- ".join((f"{value(of['from'])} ({BY[str(of['by'])]})", *map(_source, above)))
 
 
 def _shapes(of: tuple[Plain, ...]) -> str:
