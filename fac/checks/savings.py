@@ -64,8 +64,22 @@ def direct_route_costs_more(program: Program) -> Iterator[Diagnostic]:
                     target(routes[0]),
                     f"this route costs {cost} multiply-adds per sample and spares "
                     f"{spared if spared else 'none'}",
-                    help="remove it, or read a narrower source, such as `loss` or a subspace, if cost is what matters",
+                    help=_remedy(program, routes[0], cost, spared),
                 )
+
+
+def _remedy(program: Program, route: Route, cost: int, spared: int) -> str:
+    """What makes the route cost no more than it spares: its cost is proportional to its rank, or to its source."""
+    remove = "remove it if cost is what matters"
+    rank, ends = _rank(route), route.ends
+    assert ends is not None
+    fits = spared * (rank or ends.reads) // cost
+    if not fits:
+        return remove
+    if rank:
+        return f"use a rank of at most {fits}, or {remove}"
+    loss = "`loss` or " * ((program.dim("loss") or 0) <= fits)
+    return f"read a narrower source, such as {loss}a subspace of rank at most {fits}, or {remove}"
 
 
 def _spared(flow: Flow, route: Route) -> int | None:

@@ -90,8 +90,36 @@ def test_the_figures_of_a_direct_route() -> None:
     layers = chain(32, 16, classes=40)
     (finding,) = diagnosed(layers, feedback=routes({"to": "fc1"}))
     assert finding.message == "this route costs 1280 multiply-adds per sample and spares 512"
+    assert finding.help is not None
+    assert "`loss`" not in finding.help  # that is what it reads
     difference = error_macs(layers, routes({"to": "fc1"})) - error_macs(layers, {"rule": "bp"})
     assert difference == 1280 - 512
+
+
+REMOVE = "remove it if cost is what matters"
+NARROWER = "read a narrower source, such as"
+
+
+@pytest.mark.parametrize(
+    ("classes", "route", "remedy"),
+    [
+        (40, {}, f"{NARROWER} a subspace of rank at most 16, or {REMOVE}"),
+        (10, {"from": "fc3"}, f"{NARROWER} `loss` or a subspace of rank at most 16, or {REMOVE}"),
+        (17, {"from": "fc3"}, f"{NARROWER} a subspace of rank at most 16, or {REMOVE}"),
+        (40, {"matrix": low_rank(20)}, f"use a rank of at most 7, or {REMOVE}"),
+    ],
+)
+def test_the_remedy_of_a_direct_route_is_one(classes: int, route: dict[str, Any], remedy: str) -> None:
+    """It names no source that is as wide as the one that is read, and what it names costs no more than is spared."""
+    layers = chain(32, 16, 24, classes=classes) if "from" in route else chain(32, 16, classes=classes)
+    (finding,) = (
+        d for d in diagnosed(layers, feedback=routes({"to": "fc1"} | route)) if d.rule.code == "FAC503"
+    )
+    assert finding.help == remedy
+    if "matrix" in route:
+        for rank, more in ((7, 0), (8, 1)):
+            lower = routes({"to": "fc1", "matrix": low_rank(rank)})
+            assert codes(layers, feedback=lower).count("FAC503") == more
 
 
 def test_below_a_join_a_direct_route_spares_nothing() -> None:
@@ -104,6 +132,7 @@ def test_below_a_join_a_direct_route_spares_nothing() -> None:
     )
     (finding,) = diagnosed(layers, feedback=routes({"to": "fc2"}))
     assert finding.message == "this route costs 160 multiply-adds per sample and spares none"
+    assert finding.help == REMOVE
     assert error_macs(layers, routes({"to": "fc2"})) - error_macs(layers, {"rule": "bp"}) == 160
 
 
