@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 import fac
 from fac import source
 from fac.diagnostics import FacError
-from fac.pipeline import parse
+from fac.pipeline import lowered, parse
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render.graph import FORMATS, mermaid, render
@@ -31,6 +32,7 @@ from fac.render.graph.picture import Words
 from fac.render.graph.read import topology
 from fac.render.graph.topology import Operator
 from fac.render.graph.words import facts, named, shortened, width
+from fac.testing.nets import spec as written
 
 SPACE = "{http://www.w3.org/2000/svg}"
 HERE = Path(__file__).parent / "graph"
@@ -208,6 +210,33 @@ def test_words_are_cut_in_the_middle() -> None:
     assert shortened("fc1", 90, 12) == "fc1"
     assert shortened(long, 3, 12) == "…"
     assert width("层", 12) > width("a", 12)
+
+
+def test_words_are_cut_between_the_parts_of_names() -> None:
+    """So that no half of a word is read as a name; a word that is longer than the room is cut all the same."""
+    long = "from δ of encoder.stages.block.projection"
+    assert shortened(long, 250, 12) == "from δ of encoder…block.projection"
+    assert shortened(long, 200, 12) == "from δ of …projection"
+    assert shortened("abcdefghijklmnopqrstuvwxyz", 100, 12) == "abcdef…vwxyz"
+
+
+def test_layers_of_copies_are_written_with_the_numbers_of_the_copies() -> None:
+    assert named(["s.0.b.fc", "s.1.b.fc", "s.2.b.fc"], run=True) == "s.0…2.b.fc"
+    assert named(["s.0.b.fc", "s.1.b.fc", "s.2.b.fc"]) == "s.0…2.b.fc"
+    assert named(["s.0.b.fc", "s.2.b.fc"], run=True) == "s.0.b.fc … s.2.b.fc"
+
+
+@pytest.mark.parametrize("kind", ["concat", "add", "multiply"])
+def test_two_layers_of_one_kind_are_told_apart(kind: str) -> None:
+    """Each is called by its own name, wherever lines lead to it; where there is one, its kind is enough."""
+    layers: list[dict[str, Any]] = [{"kind": "linear", "name": "a", "out": 4}]
+    for name in ("b", "c"):
+        layers += [{"kind": "linear", "name": name, "out": 4}, {"kind": kind, "from": ("a", name)}]
+    layers.append({"kind": "linear", "name": "logits", "out": 3})
+    text = mermaid(lowered(written(tuple(layers))))
+    assert f'"{kind}_1<br/>' in text
+    assert f'"{kind}_2<br/>' in text
+    assert f'["{kind}<br/>' in mermaid(lowered(written(tuple(layers[:3] + layers[-1:]))))
 
 
 def test_names_with_gaps_between_them_are_not_written_as_a_run() -> None:

@@ -429,7 +429,8 @@ def test_a_period_of_three_blocks_is_a_group() -> None:
 def frames(program: Program) -> list[str]:
     shown = folded(topology(program))
     return [
-        f"{words.group(group)}: {', '.join(map(words.title, shown.stations[group.first : group.last + 1]))}"
+        f"{words.group(group)}: "
+        + ", ".join(words.title(shown, station) for station in shown.stations[group.first : group.last + 1])
         for group in shown.groups
     ]
 
@@ -438,17 +439,17 @@ def frames(program: Program) -> list[str]:
 @pytest.mark.parametrize("times", [2, 30])
 def test_copies_of_a_block_are_a_group_with_its_name(rule: str, times: int) -> None:
     program = made(blocks(times), {"rule": rule})
-    assert frames(program) == [f"deep ×{times}: r.a, r.b, r", "down: a, b, p, add"]
+    assert frames(program) == [f"deep ×{times}: r.a, r.b, add", "down: a, b, p, add"]
     assert f'["deep ×{times}"]' in mermaid(program)
 
 
 def test_a_frame_holds_the_layers_of_its_copies_and_no_others() -> None:
     """An activation in front, or behind, of a copy stands in it or beside it, and not in the box of its neighbour."""
     first = blocks(5, block("residual", "r", {"kind": "relu", "name": "pre"}, linear("a"), linear("b")))
-    assert frames(made(first)) == ["deep ×5: r.pre, r.a, r.b, r", "down: a, b, p, add"]
+    assert frames(made(first)) == ["deep ×5: r.pre, r.a, r.b, add", "down: a, b, p, add"]
     program = made([*blocks(5)[:-2], {"kind": "gelu"}, linear("logits", 10)])
     shown = folded(topology(program))
-    assert [words.title(station) for station in shown.stations[2:-2]] == ["r.a", "r.b", "r", "gelu"]
+    assert [words.title(shown, station) for station in shown.stations[2:-2]] == ["r.a", "r.b", "add", "gelu"]
 
 
 def test_a_copy_that_differs_is_drawn_by_itself() -> None:
@@ -458,9 +459,9 @@ def test_a_copy_that_differs_is_drawn_by_itself() -> None:
         {"to": "deep.3.r.b", "from": "logits", "matrix": random},
     )
     assert frames(made(blocks(9), {"routes": routes})) == [
-        "deep.0 … deep.2 ×3: r.a, r.b, r",
-        "deep.3: r.a, r.b, r",
-        "deep.4 … deep.8 ×5: r.a, r.b, r",
+        "deep.0 … deep.2 ×3: r.a, r.b, add",
+        "deep.3: r.a, r.b, add",
+        "deep.4 … deep.8 ×5: r.a, r.b, add",
         "down: a, b, p, add",
     ]
 

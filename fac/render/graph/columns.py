@@ -112,7 +112,7 @@ def columns(topology: Topology, wired: Wiring) -> list[Column]:
 
 
 def _column(topology: Topology, index: int, station: Station) -> Column:
-    bold = Words(words.title(station), NAME, True)
+    bold = Words(words.title(topology, station), NAME, True)
     lines = [bold, *(Words(text, tone=_tone(text)) for text in words.facts(topology, station))]
     cut = tuple(_fitted(line, WIDEST_BOX - 20) for line in lines)
     widest = max(words.width(line.text, line.size, line.bold) for line in cut)

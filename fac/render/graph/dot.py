@@ -86,7 +86,7 @@ class _Graph:
         return f'<table border="0" cellspacing="0" cellpadding="2">{top}{cells}</table>'
 
     def _station(self, index: int, station: Station) -> None:
-        text = [words.title(station), *words.facts(self.topology, station)]
+        text = [words.title(self.topology, station), *words.facts(self.topology, station)]
         look = (
             ', style="rounded,dashed"' if station.frozen else ', color="#b3261e"' if station.starved else ""
         )

@@ -10,7 +10,7 @@ from fac.render.graph.nets import Net, Wiring
 from fac.render.graph.picture import TIP
 from fac.render.graph.topology import Key, Topology
 
-MARGIN, WIDEST = 70.0, 190.0
+MARGIN, WIDEST = 70.0, 220.0
 """Beside a row that goes on in another one."""
 APART = 14.0
 """Between words in a margin and a box."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import count, takewhile
 
 from fac.program.program import Node
+from fac.render.graph import words
 from fac.render.graph.frames import framed, paths
 from fac.render.graph.topology import Flowing, Group, Key, Link, Operator, Span, Station, Topology
 
@@ -35,11 +36,11 @@ def folded(topology: Topology, many: int = MANY) -> Topology:
         many: if more are left, stations are folded that differ in sizes, ranks and activations only.
     """
     if len(topology.stations) - 2 <= FEW and not topology.program.blocks:
-        return topology
+        return words.told_apart(topology)
     found = _Folding(topology, loose=False).result()
     if len(found.stations) > many:
         found = _Folding(topology, loose=True).result()
-    return framed(found) if topology.program.blocks else found
+    return words.told_apart(framed(found) if topology.program.blocks else found)
 
 
 @dataclass(frozen=True, slots=True)

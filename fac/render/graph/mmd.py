@@ -86,7 +86,7 @@ class _Chart:
         self.lines.append("  end")
 
     def _station(self, index: int, station: Station) -> None:
-        text = [words.title(station), *words.facts(self.topology, station)]
+        text = [words.title(self.topology, station), *words.facts(self.topology, station)]
         open_, close = ("[", "]") if station.role == "layer" else ("([", "])")
         self.lines.append(f'    s{index}{open_}"{_joined(text)}"{close}')
         look = "frozen" if station.frozen else "starved" if station.starved else ""

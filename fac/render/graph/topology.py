@@ -91,6 +91,8 @@ class Station:
     """Whether the repetitions follow one another directly."""
     within: tuple[str, ...] = ()
     """What the block in whose frame it stands is called, once for each repetition."""
+    alike: bool = False
+    """Whether another station would be called the same, if each were by its kind."""
 
     @property
     def head(self) -> Node:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from os.path import commonprefix
@@ -31,6 +33,8 @@ BOLD = 1.1
 MISSING = "no such source"
 STARVED = "no error arrives"
 FROZEN = "frozen"
+BREAKS = " ._…"
+"""Where names are cut, if they have to be."""
 LISTED = 12
 """How many layers a tooltip names."""
 
@@ -55,10 +59,18 @@ def shortened(text: str, room: float, size: float, bold: bool = False) -> str:
     # Names can be of any length, and no glyph is so slim that more of them would fit.
     most = min(most, int(room / (0.3 * size)) + 1)
     for keep in range(most, 1, -1):
-        cut = f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
-        if width(cut, size, bold) <= room:
-            return cut
+        before, after = text[: keep - keep // 2], text[len(text) - keep // 2 :]
+        if width(f"{before}…{after}", size, bold) <= room:
+            return f"{_whole(before, text).rstrip('.')}…{_whole(after[::-1], text[::-1])[::-1].lstrip('.')}"
     return "…"
+
+
+def _whole(start: str, text: str) -> str:
+    """The start of a text without the part of a word at its end, if half of it or more is left."""
+    if text[len(start)] in BREAKS or start[-1] in BREAKS:
+        return start
+    kept = max(start.rfind(c) for c in BREAKS) + 1
+    return start[:kept] if 2 * kept >= len(start) else start
 
 
 def named(names: Sequence[str], run: bool = False) -> str:
@@ -67,12 +79,16 @@ def named(names: Sequence[str], run: bool = False) -> str:
     Args:
         names: one or more.
         run: whether no other layer stands between the first and the last: `fc2 … fc9`. If names have gaps between
-            them, that would say more than there is: they are written `fc2, 9, …, 142`.
+            them, that would say more than there is: they are written `fc2, 9, …, 142`. Layers of copies of a block
+            are written `block.0…9.fc`.
     """
     if len(names) == 1:
         return names[0]
-    before, numbers, after = ("", [], "") if run else _numbers(names)
-    if run or (numbers and all(int(b) - int(a) == 1 for a, b in pairwise(numbers))):
+    before, numbers, after = _numbers(names)
+    next_to = bool(numbers) and all(int(b) - int(a) == 1 for a, b in pairwise(numbers))
+    if next_to and before.endswith("."):  # copies of a block
+        return f"{before}{numbers[0]}…{numbers[-1]}{after}"
+    if run or next_to:
         return f"{names[0]} … {names[-1]}"
     few = numbers or names
     few = [few[0], few[1], *(["…"] if len(few) > 3 else []), *few[2:][-1:]]
@@ -92,18 +108,34 @@ def calling(station: Station) -> str:
     if station.role != "layer":
         return station.role
     heads = [chain[0] for chain in station.chains]
-    if station.head.layer.name is None and not has_weights(station.head):
+    if _by_kind(station):
         return kind(station.head)
     return named([head.name for head in heads], station.stacked)
 
 
-def title(station: Station) -> str:
-    """What a station is called within the frame that it stands in."""
+def _by_kind(station: Station) -> bool:
+    """Whether a station is called by its kind: nobody named it, and no other one would be called the same."""
+    return station.head.layer.name is None and not has_weights(station.head) and not station.alike
+
+
+def told_apart(topology: Topology) -> Topology:
+    """The topology with those stations marked that would be called the same by their kinds."""
+    layers = [station for station in topology.stations if station.role == "layer"]
+    times = Counter(kind(station.head) for station in layers if _by_kind(station))
+    stations = (
+        replace(s, alike=s.role == "layer" and _by_kind(s) and times[kind(s.head)] > 1)
+        for s in topology.stations
+    )
+    return replace(topology, stations=tuple(stations)) if max(times.values(), default=0) > 1 else topology
+
+
+def title(topology: Topology, station: Station) -> str:
+    """What a station is called within the frame that it stands in; what makes the output of a block, by its kind."""
     if not station.within:
         return calling(station)
     names = dict.fromkeys(_relative(station, chain[0], i) for i, chain in enumerate(station.chains))
-    unnamed = station.head.layer.name is None and not has_weights(station.head)
-    return kind(station.head) if unnamed or "" in names else named(list(names))
+    block = station.head.name in topology.program.outputs
+    return kind(station.head) if _by_kind(station) or block else named(list(names))
 
 
 def _relative(station: Station, node: Node, repetition: int) -> str:
@@ -164,7 +196,7 @@ def _sized(topology: Topology, station: Station) -> str:
     heads = [chain[0] for chain in station.chains]
     word = kind(heads[0])
     words = [f"{len(heads)} ×"] if station.stacked else []
-    words += [word] if word != title(station) else []
+    words += [word] if word != title(topology, station) else []
     if has_weights(heads[0]):
         words += [_sizes(_read(topology, head) for head in heads), "→"]
     words.append(_sizes(head.shape for head in heads))
