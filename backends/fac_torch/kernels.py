@@ -151,6 +151,8 @@ def leaky_relu(x: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
 
 def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     """x * Phi(x)."""
+    if out is not None and out.stride() != x.stride():  # in float32 the kernel would leave it as it was
+        return out.copy_(F.gelu(x))
     result: Tensor = torch.ops.aten.gelu.out(x, out=room(x, out))
     return result
 
@@ -211,7 +213,9 @@ def hardswish_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
 
 def log_softmax(z: Tensor, out: Tensor | None = None) -> Tensor:
     """Along the last axis."""
-    result: Tensor = torch.ops.aten._log_softmax.out(z, -1, False, out=room(z, out))
+    if out is not None and not (z.is_contiguous() and out.is_contiguous()):  # the kernel goes by no strides
+        return out.copy_(F.log_softmax(z, -1))
+    result: Tensor = torch.ops.aten._log_softmax.out(z.contiguous(), -1, False, out=room(z, out))
     return result
 
 

@@ -43,9 +43,8 @@ def batch_norm_moments(
     x: Tensor, scale: Tensor, shift: Tensor, eps: float, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`normalize_moments` over all axes but that of channels, which have a number of scale and of shift each."""
-    y = (
-        torch.empty_like(x) if out is None or out.stride() != x.stride() else out
-    )  # the kernel reads no strides
+    x = _ordered(x)
+    y = torch.empty_like(x) if out is None or out.stride() != x.stride() else out
     mean, rate = (x.new_empty(len(scale)) for _ in range(2))
     torch.ops.aten.native_batch_norm.out(
         x,
@@ -61,6 +60,13 @@ def batch_norm_moments(
         save_invstd=rate,
     )
     return y if out is None or y is out else out.copy_(y), mean, _variance(rate, eps)
+
+
+def _ordered(x: Tensor) -> Tensor:
+    """X row by row, or a map with its channels last. The kernels of batch norms take all else for one of these."""
+    if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
+        return x
+    return x.contiguous()
 
 
 def _variance(rate: Tensor, eps: float) -> Tensor:
@@ -139,7 +145,9 @@ def _standard(x: Tensor, mean: Tensor, variance: Tensor, axes: Axes, eps: float)
 def _batch_norm_backward(
     g: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, eps: float, mask: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    rate = (variance + eps).rsqrt_()
+    rate, x = (variance + eps).rsqrt_(), _ordered(x)
+    if g.stride() != x.stride():  # which the kernel takes for granted
+        g = torch.empty_like(x).copy_(g)
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward(
         g, x, scale.reshape(-1), None, None, mean, rate, True, eps, mask
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -146,6 +148,77 @@ def test_numbers_do_not_depend_on_how_maps_lie_in_memory(call: Call) -> None:
             out = LAYOUTS[layout](torch.full(concrete(call.result.shape), torch.nan, dtype=torch.float64))
             called(call, mixed | {"out": out}, "out")
             np.testing.assert_allclose(array_of(out), expected, rtol=1e-13, atol=1e-13)
+
+
+ORDERS = {
+    "rows": (0, 1, 2, 3),
+    "channels last": (0, 2, 3, 1),
+    "samples last": (1, 2, 3, 0),
+    "another": (2, 0, 3, 1),
+}
+"""In which order the axes of a map follow each other in memory, the slowest first."""
+
+
+def lying(tensor: Any, order: tuple[int, ...]) -> Any:
+    """The same numbers, in another place and that order; of a sequence as of a map one place high."""
+    axes = [axis for axis in order if axis < tensor.dim()]
+    back = [axes.index(axis) for axis in range(tensor.dim())]
+    return torch.empty([tensor.shape[axis] for axis in axes], dtype=tensor.dtype).permute(back).copy_(tensor)
+
+
+def elementwise() -> list[Call]:
+    """The calls whose operands and result are alike, once for each kind and its settings."""
+
+    def is_one(call: Call) -> bool:
+        alike = set(call.operands) == {call.result} and call.result.dtype == DType.FLOAT
+        return alike and len(call.result.shape) > 1 and TEMPLATES[call.kind].memory is Memory.OVER
+
+    return list({(c.kind, tuple(c.attributes.items())): c for c in filter(is_one, WRITTEN)}.values())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("call", elementwise(), ids=lambda call: call.id)
+def test_numbers_do_not_depend_on_the_order_of_each_operand_and_of_the_result(call: Call, dtype: str) -> None:
+    """In float32 torch has other kernels for some of these, which do not say where they leave `out` as it was."""
+    for shape in ((N, 3, 4, 2), (N, 1, 4, 4), (N, 5, 4)):
+        type = Type(shape)
+        wider = replace(call, operands=(type,) * len(call.operands), result=type)
+        state = {name: placed(value, dtype, "cpu") for name, value in draw(wider).items()}
+        expected = array_of(called(wider, state))
+        for orders in product(ORDERS.values(), repeat=min(len(state), 2)):
+            mixed = {name: lying(value, orders[k % 2]) for k, (name, value) in enumerate(state.items())}
+            for order in ORDERS.values():
+                out = lying(torch.full(expected.shape, torch.nan, dtype=state["a0"].dtype), order)
+                called(wider, mixed | {"out": out}, "out")
+                np.testing.assert_allclose(array_of(out), expected, rtol=2e-6, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(5, 4, 3, 2), (1, 4, 3, 2), (5, 4, 6), (1, 4, 6), (3, 4, 1, 5), (6, 4)])
+def test_a_batch_norm_does_not_depend_on_the_order_of_anything_in_memory(
+    shape: tuple[int, ...], dtype: str
+) -> None:
+    """Against sums by hand. `native_batch_norm` takes maps in neither of two orders for maps in one of them."""
+    rng = np.random.default_rng(0)
+    x, g = (placed(rng.normal(size=shape) + 1, dtype, "cpu") for _ in range(2))
+    axes, sizes = (0, *range(2, len(shape))), (shape[1], *(1,) * (len(shape) - 2))
+    scale, shift = (placed(rng.normal(size=sizes), dtype, "cpu") for _ in range(2))
+    mean, variance = x.mean(axes), x.var(axes, correction=0)
+    rate = (variance + 1e-3).rsqrt().view(sizes)
+    z = (x - mean.view(sizes)) * rate
+    h = g * scale
+    error = (h - h.mean(axes, True) - z * (h * z).mean(axes, True)) * rate
+    rtol, atol = TOLERANCE[dtype], 20 * TOLERANCE[dtype]
+    for a, b in product(ORDERS.values(), repeat=2):
+        made = kernels.normalize_moments(lying(x, a), scale, shift, axes, 1e-3)
+        for got, expected in zip(made, (z * scale + shift, mean, variance), strict=True):
+            np.testing.assert_allclose(array_of(got), array_of(expected), rtol, atol)
+        out = lying(torch.full(shape, torch.nan, dtype=x.dtype), b)
+        kernels.batch_norm_moments(lying(x, a), scale, shift, 1e-3, out=out)
+        np.testing.assert_allclose(array_of(out), array_of(z * scale + shift), rtol, atol)
+        back = kernels.normalize_back(lying(g, a), lying(x, b), mean, variance, scale, axes, 1e-3, sizes)
+        for got, expected in zip(back, (error, (g * z).sum(axes).view(sizes)), strict=True):
+            np.testing.assert_allclose(array_of(got), array_of(expected), rtol, atol)
 
 
 def test_every_view_is_one_somewhere() -> None:
