@@ -116,7 +116,7 @@ class OnnxSession(HostSession):
     def _run(self, function: Function, inputs: Mapping[str, Array]) -> list[Array]:
         """The outputs of a function that moves no state."""
         feeds = {v.name: self.buffers[v.name] for v in function.inputs if v.name in self.buffers}
-        given = {name: np.ascontiguousarray(a) for name, a in inputs.items()}
+        given = {name: np.asarray(a, order="C") for name, a in inputs.items()}
         feeds |= {v.name: _shared(given[v.name]) for v in function.inputs if v.name in given}
         names = [name for name, _ in function.outputs]
         runner = self._runner(function)

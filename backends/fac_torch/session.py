@@ -43,7 +43,7 @@ class TorchSession(Session):
 
     def place(self, array: Array) -> torch.Tensor:
         """On the device; floats in the session's precision, integers as int64."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         if array.dtype.kind in "iub":
             placed = torch.from_numpy(array.astype(np.int64)).to(self.on)
             if array.size:

@@ -41,7 +41,7 @@ def draw(
                 weight = tensor.init.weight
                 p, q = svd_pair(matrix_of(state[weight.name], weight), tensor.init.rank)
                 state[tensor.name] = p if tensor.init.side == "P" else q
-    return {tensor.name: np.ascontiguousarray(state[tensor.name]) for tensor in tensors}
+    return {tensor.name: np.asarray(state[tensor.name], order="C") for tensor in tensors}
 
 
 def matrix_of(array: NDArray[np.floating], tensor: Tensor) -> NDArray[np.floating]:

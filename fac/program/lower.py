@@ -37,7 +37,9 @@ def kind_of(group: str, spec: Model) -> Any:
 
 @cache
 def _kind(group: str, model: type[Model]) -> Any:
-    return next(kind for kind in plugins.kinds(group) if issubclass(model, kind.spec))
+    # The nearest one: the model of a plug-in may be made from that of another kind.
+    by_spec = {kind.spec: kind for kind in plugins.kinds(group)}
+    return next(by_spec[base] for base in model.__mro__ if base in by_spec)
 
 
 def lower(spec: ModelSpec) -> Program:

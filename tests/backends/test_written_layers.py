@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from fac import pipeline
+from fac import pipeline, plugins
 from fac.layers import Relu
 from fac.layers.elementwise import RELU
 from fac.program import lower
+from fac.program.kinds import Facts, Made
+from fac.program.tensors import Role, Tensor
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.testing.nets import batch, mlp, spec
@@ -92,3 +94,38 @@ def gradients(state: dict[str, Any], known: Known, x: Any, y: Any) -> dict[str, 
     loss = torch.nn.functional.cross_entropy(value, torch.tensor(y))
     found = torch.autograd.grad(loss, list(leaves.values()))
     return {name: gradient.numpy() for name, gradient in zip(leaves, found, strict=True)}
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+def test_a_layer_may_count_in_a_scalar(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """State of no axes stays so: from the first value on, through steps, out of a session and into another."""
+
+    def forward(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> Made:
+        return Made(inputs[0], {"count": b.add(state["count"], 1.0)} if mode.training else {})
+
+    def infer(layer: Any, name: str, shapes: Any) -> Facts:
+        return Facts(shapes[0], (Tensor(f"{name}.count", (), "zeros", role=Role.STATISTIC, trainable=False),))
+
+    counting, found = replace(RELU, forward=forward, infer=infer), lower._kind
+    monkeypatch.setattr(lower, "_kind", lambda g, model: counting if model is Relu else found(g, model))
+    artifact = pipeline.compile(spec(mlp(7, 5, 4), {"rule": "bp"}), backend, "float64")
+    session = artifact.open()
+    for _ in range(3):
+        session.step(*batch())
+    resumed = artifact.open(session.state())
+    resumed.step(*batch())
+    assert [s.state()["relu_1.count"].shape for s in (session, resumed)] == [(), ()]
+    assert [float(s.state()["relu_1.count"]) for s in (session, resumed)] == [3, 4]
+
+
+def test_a_model_made_from_that_of_another_kind_is_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loud(Relu):
+        """A kind of its own."""
+
+    class Quiet(Relu):
+        """None."""
+
+    loud = replace(RELU, spec=Loud)
+    monkeypatch.setattr(plugins, "kinds", lambda group: (RELU, loud))
+    uncached = lower._kind.__wrapped__
+    assert [uncached("fac.layers", model) for model in (Relu, Loud, Quiet)] == [RELU, loud, RELU]
