@@ -33,8 +33,8 @@ class LowRank(Matrix):
     write: AnyLearning = Field(KolenPollack(), description="How Q changes.")
     init: Literal["random", "svd"] = Field(
         "random",
-        description="`random`: P with orthonormal rows, Q normal with the spread of the forward weight. `svd`: the "
-        "truncated singular value decomposition of the forward weight.",
+        description="`random`: P with orthonormal rows, Q normal with the spread that the forward weight has by "
+        "default. `svd`: the truncated singular value decomposition of the forward weight.",
     )
     init_P: Init | None = Field(None, description="Initial P, if not orthonormal.")
     init_Q: Init | None = Field(None, description="Initial Q, if not as `init` says.")
@@ -61,11 +61,11 @@ def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
 def spread(matrix: LowRank, ends: Ends) -> Normal:
     """N(0, std^2) for Q.
 
-    On a `through` route std is that of the default forward weight, sqrt(2 / writes). On a `to` route it is
+    On a `through` route std is that of a forward weight by default, sqrt(2 / fan_in). On a `to` route it is
     1 / sqrt(writes * rank), so that Q P has the Frobenius norm of a `launay` matrix.
     """
     return Normal(
-        std=sqrt(2 / ends.writes) if ends.weight is not None else 1 / sqrt(ends.writes * matrix.rank)
+        std=1 / sqrt(ends.writes * matrix.rank) if ends.weight is None else sqrt(2 / ends.weight.fan_in)
     )
 
 

@@ -49,9 +49,10 @@ def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
         reads_axis=1,
     )
     like = ends.weight
-    return (
-        b if like is None else replace(b, shape=like.shape, reads_axis=like.reads_axis, groups=like.groups),
-    )
+    if like is None:
+        return (b,)
+    # All that makes one draw as large as another: fans count channels and strides, which a matrix does not show.
+    return (replace(like, name=b.name, init=b.init, role=b.role, trainable=True, mask=b.mask),)
 
 
 def law(matrix: Random, ends: Ends) -> Start:

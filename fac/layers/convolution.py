@@ -51,7 +51,7 @@ class Convolution(WeightedLayer):
     init: Init = Field(
         "kaiming_uniform",
         description="Initial weights; the default is U(-b, b), b = sqrt(6/fan_in). fan_in is how many products each "
-        "result is a sum of.",
+        "result is a sum of, on average.",
     )
 
 
@@ -149,7 +149,8 @@ def infer_conv_transpose2d(layer: ConvTranspose2d, name: str, inputs: Sequence[S
     if min(size) < 1:
         raise ShapeError(f"`{name}` cuts off all that it makes", "use a smaller padding", "padding")
     area, groups = prod(layer.window.kernel), layer.groups
-    fans = max(c // groups * area // prod(stride), 1), layer.out // groups * area
+    # Windows lie a stride apart, so that on average so many fewer of them meet in a number. A float has to hold it.
+    fans = min(c // groups * area, 10**300) / prod(stride), layer.out // groups * area
     shape = c, layer.out // groups, *layer.window.kernel
     weight = Tensor(f"{name}.weight", shape, layer.init, *fans, reads_axis=1, groups=groups)
     bias = Tensor(f"{name}.bias", (layer.out,), "zeros", *fans)

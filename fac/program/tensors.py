@@ -45,8 +45,10 @@ class Tensor:
     name: str
     shape: tuple[int, ...]
     init: Start
-    fan_in: int = 1
-    fan_out: int = 1
+    fan_in: float = 1
+    """Of a weight: how many products each number that it makes is a sum of, on average. Laws read it, also those of
+    feedback that is drawn like the weight."""
+    fan_out: float = 1
     role: Role = Role.PARAMETER
     trainable: bool = True
     mask: PerUnit | Density | None = None

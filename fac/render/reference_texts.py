@@ -79,9 +79,10 @@ INITIAL = """\
 Under `init:`, `init_P:`, `init_Q:`
 
 A name, or a mapping with a `kind`. Of a linear layer fan_in is the number of its inputs and fan_out that of its units;
-of a convolution both are channels of one group times the places of the kernel. Of a feedback matrix B fan_in is the
-number of values that it writes and fan_out that of those that it reads, as in the weight that it stands for; of P they
-are the values read and the rank, of Q the rank and the values written.
+of a convolution both are channels of one group times the places of the kernel; `conv_transpose2d` divides fan_in by its
+stride along both axes. A feedback matrix B has those of the weight that it stands for; on a `to` route fan_in is the
+number of values that it writes and fan_out that of those that it reads. Of P they are the values read and the rank, of
+Q the rank and the values written.
 """
 SITE = """\
 A direct route feeds a layer at its *site*: the output of the last layer that is reached from it while each has a single

@@ -27,7 +27,7 @@ class Scaled:
     """A law of independent entries with mean zero and the variance `parts / of(fan_in, fan_out)`."""
 
     parts: int
-    of: Callable[[int, int], int]
+    of: Callable[[float, float], float]
     normal: bool
     formula: str
     """Of the entries, for people."""

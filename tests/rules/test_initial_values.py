@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from math import sqrt
 from textwrap import dedent
 from typing import Any
@@ -13,11 +14,17 @@ import numpy as np
 import pytest
 
 from fac.build import threads
-from fac.pipeline import compile
+from fac.checks.laws import variance
+from fac.pipeline import compile, lowered
+from fac.spec.init import SCALED
+from fac.testing import nets
+from fac.testing.layers import LAYERS, SHAPES
+from fac.testing.nets import Layers, conv2d
 from tests.rules.nets import Array, Spec, State, dense, spec
 
 WIDE = 300
 NARROW = 200
+FA: Spec = {"rule": "fa"}
 
 
 def initial(layers: tuple[Spec, ...], feedback: Spec, seed: int = 0, inputs: int = WIDE) -> State:
@@ -96,6 +103,51 @@ def test_the_pair_of_a_low_rank_route() -> None:
     p, q = state["fc2.feedback.P"], state["fc2.feedback.Q"]
     np.testing.assert_allclose(p @ p.T, np.eye(50), atol=1e-13, rtol=0)
     assert q.std() == pytest.approx(sqrt(2 / WIDE), rel=4 / sqrt(2 * q.size))
+
+
+@pytest.mark.parametrize("init", SCALED)
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind.startswith(("linear", "conv"))])
+def test_what_is_drawn_like_a_weight_has_its_spread_whatever_multiplies(kind: str, init: str) -> None:
+    """By every law the same of B; of Q that of the default law, past every kernel that has a low rank."""
+    layers = tuple(
+        layer | {"init": init} if layer["kind"].startswith(("linear", "conv")) else layer
+        for layer in LAYERS[kind]
+    )
+    shape = SHAPES.get(kind, (5,))
+    matrices = {route.node: route.tensors[0] for route in lowered(nets.spec(layers, FA, shape=shape)).routes}
+    thin = lowered(nets.spec(layers, {"rule": "ldfa", "rank": 1}, shape=shape))
+    assert matrices
+    for node in thin.weighted:
+        if node.name in matrices:
+            assert node.weight is not None
+            assert variance(matrices[node.name]) == variance(node.weight)
+    for route in thin.routes:
+        weight = thin.by_name[route.node].weight
+        assert weight is not None
+        q = next((tensor for tensor in route.tensors if tensor.part == "Q"), None)
+        assert (q is None) == (weight.groups > 1)
+        if q is not None:
+            assert variance(q) == pytest.approx(variance(replace(weight, init="kaiming_normal")), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups"), [(2, 2, 1), (3, 2, 1), (4, 2, 2), (2, 1, 1), (2, 3, 1)]
+)
+def test_weight_and_feedback_of_a_transposed_convolution_at_any_stride(
+    kernel: int, stride: int, groups: int
+) -> None:
+    """Entries within 5 sigma of what the law says. So W doubles mean squares, for the half that `relu` leaves."""
+    fields = {"groups": groups, "init": "kaiming_normal"}
+    layers: Layers = (
+        conv2d("c1", 32, 1),
+        conv2d("up", 32, kernel, stride=stride, **fields) | {"kind": "conv_transpose2d"},
+    )
+    data = nets.spec(layers, FA, shape=(1, 4, 4), loss="mse")
+    state = compile(data, "reference", precision="float64").open().state()
+    for name in ("up.weight", "up.feedback.B"):
+        entries = state[name]
+        std = sqrt(2 / (32 / groups * (kernel / stride) ** 2))
+        assert entries.std() == pytest.approx(std, rel=5 / sqrt(2 * entries.size)), name
 
 
 def test_direct_matrices_have_the_spread_of_launay() -> None:
