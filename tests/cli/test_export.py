@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors.numpy import load_file
 
 from fac import pipeline
 from fac.backend import Array, Artifact, Compiled, Exported, Precision
-from fac.cli.export import BOUND, compared
+from fac.cli.export import BOUND, compared, rounding
 from fac.training import checkpoint
 from fac.training.dataset import Split
 from fac_onnx import parameters
@@ -262,6 +263,70 @@ def test_a_file_that_deviates_is_not_there(
         assert ("; `--precision float64` rounds less" in err) == (precision == "float32")
         assert Path("model.onnx").read_text() == "the one before"
     assert sorted(os.listdir()) == ["model.onnx", "run", "small.fac.yaml"], "nothing is left beside it"
+
+
+def cancelling(folder: Path) -> None:
+    """Make a network of the run whose sums cancel: outputs of the order of 10, of terms of the order of 1000.
+
+    Rounding in float32 shows in the fourth digit, and more than `BOUND` allows.
+    """
+    path = folder / "state.safetensors"
+    found, rng = checkpoint.load(path), np.random.default_rng(0)
+    state, (m, k) = dict(found.state), found.state["logits.weight"].shape
+    half = rng.standard_normal((m, k // 2))
+    state["fc1.bias"] = np.full(k, 1e4)
+    state["logits.weight"] = np.concatenate([half, -half], 1)
+    checkpoint.save(path, state, found.about)
+
+
+def test_what_rounding_does_to_numpy_is_explained_and_a_wrong_weight_is_not(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both deviate by more than a share of the outputs; one weight that is off by a thousandth still stands out."""
+    folder = trained(run, spec, "--backend", "reference")
+    cancelling(folder)
+    export = ("export", folder, "-o", "model.onnx", "--precision", "float32", "--device", "cpu", "--json")
+    status, out, err = run(*export)
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert BOUND["float32"] * found["largest_output"] < found["max_deviation"] <= found["bound"]
+    honest = OnnxArtifact.write_inference
+
+    def off(artifact: Any, state: Mapping[str, Array], *rest: Any) -> Exported:
+        weight = state["logits.weight"].copy()
+        weight[0, 0] *= 1 + 1e-3
+        return honest(artifact, {**state, "logits.weight": weight}, *rest)
+
+    monkeypatch.setattr(OnnxArtifact, "write_inference", off)
+    os.unlink("model.onnx")
+    status, out, err = run(*export[:-1])
+    assert (status, out) == (2, "")
+    said = re.fullmatch(
+        r"fac: `model.onnx` is not written: .* by up to (\S+) where they reach (\S+), and rounding in "
+        r"float32 explains at most (\S+); `--precision float64` rounds less\n",
+        err,
+    )
+    assert said is not None
+    deviation, largest, explained = (float(figure) for figure in said.groups())
+    assert explained == pytest.approx(found["bound"], rel=0.05)
+    assert largest == pytest.approx(found["largest_output"], rel=0.01)
+    assert deviation > 3 * explained
+    assert not os.path.exists("model.onnx")
+
+
+def test_rounding_goes_with_the_spacing_of_numbers() -> None:
+    """Four times what NumPy's float32 is off by, and 2^29 times less of it in float64. Overflow explains nothing."""
+    split: Any = Split(np.zeros((3, 2)), np.zeros((3, 2)))
+
+    def session(off: float) -> Any:
+        return SimpleNamespace(compiled=SimpleNamespace(classes=None), forward=lambda x: x + off)
+
+    def found(off: float, precision: Precision) -> float:
+        return rounding(session(off), session(0.0), split, precision)
+
+    assert found(0.25, "float32") == 1.0
+    assert found(0.25, "float64") == 2.0**-29
+    assert found(float("inf"), "float32") == found(float("nan"), "float32") == 0.0
 
 
 def test_every_part_counts(monkeypatch: pytest.MonkeyPatch) -> None:
