@@ -41,7 +41,8 @@ def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
     lines = drop_dead(_pools_back(_biased(lines)), keep)
     for kernel in TOGETHER:
         lines = _merged(lines, kernel)
-    return [_batch_norm(line) for line in lines]
+    shares = roots(lines)
+    return drop_dead([_batch_norm(line, shares) for line in lines], keep)
 
 
 def _merged(lines: list[Statement], kernel: Kernel) -> list[Statement]:
@@ -76,12 +77,14 @@ def _settings(line: Statement, kernel: Kernel) -> object:
     return tuple((name, line.attributes[name]) for name in sorted(names))
 
 
-def _batch_norm(line: Statement) -> Statement:
-    """A normalisation for which torch has a kernel that writes where it is told."""
+def _batch_norm(line: Statement, shares: dict[Value, Value]) -> Statement:
+    """A normalisation for which torch has a kernel that writes where it is told, and takes numbers in a row."""
     if line.kind == "normalize_moments":
-        x, scale, _ = line.operands
-        if is_batch_norm(x.type.shape, scale.type.shape, line.attributes["axes"]):
-            return replace(line, kind="batch_norm_moments")
+        x, *parts = line.operands
+        if is_batch_norm(x.type.shape, parts[0].type.shape, line.attributes["axes"]):
+            rows = (shares.get(part, part) for part in parts)
+            flat = (row if len(row.type.shape) == 1 else part for row, part in zip(rows, parts, strict=True))
+            return replace(line, kind="batch_norm_moments", operands=(x, *flat))
     return line
 
 

@@ -68,26 +68,38 @@ def forward(b: Builder, layer: BatchNorm, inputs: Sequence[Value], state: State,
     (x,) = inputs
     _, channels, *places = x.type.shape
     beside = (channels, *(1 for _ in places))
-    wide = {part: b.reshape(value, beside) for part, value in state.items()}
     if not mode.training:
-        rate = b.div(wide.get("weight", 1.0), b.sqrt(b.add(wide["running_var"], layer.eps)))
-        z = b.mul(b.sub(x, wide["running_mean"]), rate)
-        return b.add(z, wide["bias"]) if layer.affine else z
+        rate = b.div(state.get("weight", 1.0), b.sqrt(b.add(state["running_var"], layer.eps)))
+        z = b.mul(b.sub(x, b.reshape(state["running_mean"], beside)), b.reshape(rate, beside))
+        return b.add(z, b.reshape(state["bias"], beside)) if layer.affine else z
     axes = (0, *range(2, len(x.type.shape)))
-    scale, shift = affine(b, wide, beside)
+    scale, shift = affine(b, {part: b.reshape(value, beside) for part, value in state.items()}, beside)
     y = b.emit("normalize", x, scale, shift, axes=axes, eps=layer.eps)
     mean, variance = b.label(b.mean(x, axes), "mean"), b.label(b.variance(x, axes), "variance")
-    others = b.sub(b.count(tuple(x.type.shape[axis] for axis in axes)), 1.0)
-    unbiased = b.mul(variance, b.div(b.add(others, 1.0), b.maximum(others, 1.0)))
-    # Of one value there is no variance: it leaves the average where it is.
-    share = b.mul(b.minimum(others, 1.0), layer.momentum)
+    unbiasing, share, kept = _shares(b, b.count(tuple(x.type.shape[axis] for axis in axes)), layer.momentum)
+    unbiased = b.mul(variance, unbiasing)
+    by_mean = b.constant(layer.momentum)
     return Made(
         y,
         {
-            "running_mean": _average(b, state["running_mean"], mean, b.constant(layer.momentum)),
-            "running_var": _average(b, state["running_var"], unbiased, share),
+            "running_mean": _average(b, state["running_mean"], mean, by_mean, b.sub(1.0, by_mean)),
+            "running_var": _average(b, state["running_var"], unbiased, share, kept),
         },
     )
+
+
+def _shares(b: Builder, values: Value, momentum: float) -> tuple[Value, Value, Value]:
+    """What makes the variance of so many values unbiased, its share in the average, and what is kept of that.
+
+    Their names are of no layer: norms of equally many values share them.
+    """
+    b.named(values, "norm_values")
+    others = b.named(b.sub(values, 1.0), "norm_others")
+    unbiasing = b.div(values, b.named(b.maximum(others, 1.0), "norm_divisor"))
+    # Of one value there is no variance: it leaves the average where it is.
+    share = b.mul(b.named(b.minimum(others, 1.0), "norm_varies"), momentum)
+    named = b.named(unbiasing, "norm_unbiasing"), b.named(share, "norm_share")
+    return *named, b.named(b.sub(1.0, share), "norm_kept")
 
 
 def affine(b: Builder, state: State, shape: tuple[Dim, ...]) -> tuple[Value, Value]:
@@ -98,8 +110,8 @@ def affine(b: Builder, state: State, shape: tuple[Dim, ...]) -> tuple[Value, Val
     )
 
 
-def _average(b: Builder, before: Value, now: Value, share: Value) -> Value:
-    return b.add(b.mul(before, b.sub(1.0, share)), b.mul(now, share))
+def _average(b: Builder, before: Value, now: Value, share: Value, kept: Value) -> Value:
+    return b.add(b.mul(before, kept), b.mul(now, share))
 
 
 def traits(layer: BatchNorm, facts: Facts | None) -> Traits:

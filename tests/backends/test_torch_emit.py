@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from fac.pipeline import compile
-from fac.testing.nets import NET, RELU, Data, batch, linear, mlp, spec
+from fac.testing.nets import NET, RELU, Data, batch, conv2d, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES
 from fac_torch import emit
 from fac_torch.emit import Emitter
@@ -88,6 +88,36 @@ def test_every_line_computes_what_it_is_called() -> None:
         targets = [target for line in step.body if isinstance(line, ast.Assign) for target in line.targets]
         assigned = [target.id for target in targets if isinstance(target, ast.Name)]
         assert len(assigned) == len(set(assigned))
+
+
+def test_norms_are_written_without_detours() -> None:
+    """Numbers of the batch are made once, under names of no layer, and none is undone; views are few."""
+    layers = (
+        *(conv2d("c1", 4, 3), {"kind": "batch_norm", "name": "n1"}, RELU),
+        *(conv2d("c2", 4, 3, padding=1), {"kind": "batch_norm", "name": "n2"}, RELU),
+        *({"kind": "flatten"}, linear("out", 3)),
+    )
+    text = source(spec(layers, shape=(2, 10, 10)))
+    lines = [line for line in function_in(text, "step").body if isinstance(line, ast.Assign)]
+    numbers = {
+        ast.unparse(line.targets[0]): ast.unparse(line.value)
+        for line in lines
+        if isinstance(line.value, ast.BinOp) or ast.unparse(line.value).startswith(("max(", "min("))
+    }
+    assert numbers == {
+        "norm_values": "n * 64.0",
+        "norm_others": "norm_values - 1.0",
+        "norm_divisor": "max(norm_others, 1.0)",
+        "norm_unbiasing": "norm_values / norm_divisor",
+        "norm_varies": "min(norm_others, 1.0)",
+        "norm_share": "norm_varies * 0.1",
+        "norm_kept": "1.0 - norm_share",
+    }
+    for name, views in (("step", 2), ("forward", 3)):
+        found = ast.unparse(function_in(text, name)).splitlines()
+        assert [sum(f"{n}_" in line and "reshape(" in line for line in found) for n in ("n1", "n2")] == [
+            views
+        ] * 2
 
 
 @pytest.mark.parametrize("rule", ["dfa", "direct_ldfa_fixed"])
