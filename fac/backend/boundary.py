@@ -12,6 +12,9 @@ from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.partial_state import require_parameters, require_whole
 from fac.diagnostics import FacError
 
+COUNTS = ".num_batches_tracked"
+"""How names of a `state_dict` end that PyTorch keeps beside the averages of a batch normalisation."""
+
 
 def check_state(
     compiled: Compiled, state: Mapping[str, Any], precision: Precision, whole: bool = True
@@ -45,6 +48,8 @@ def check_state(
         needed = [slot.name for slot in compiled.state if whole or slot.parameter]
         problems += [f"`{name}` is missing" for name in needed if name not in state]
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        if any(name.endswith(COUNTS) and name not in wanted for name in state):
+            more += f": leave out `*{COUNTS}`, which PyTorch counts and nothing here reads"
         raise FacError(
             f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fac.checks import (
     allowed,
+    channels,
     conservation,
     constraints,
     costs,
@@ -67,6 +68,7 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (rates.WEIGHT_DECAY_ERASES, rates.weight_decay_erases),
     (rates.ADAM_BETAS_SWAPPED, rates.adam_betas_swapped),
     (data.DATA_MISFIT, data.data_misfit),
+    (channels.CHANNELS_LAST, channels.channels_last),
     (moments.NOTHING_LEFT, moments.normalises_single_numbers),
     (matrices.RANK_EXCEEDS_SOURCE, matrices.rank_exceeds_source),
     (errors.UNREACHED_PARAMETER, errors.unreached_parameter),

@@ -48,7 +48,9 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             f"a sample of `{kind.name}` has {values} values, and the input takes {room}"
             if values != room
             else f"a sample of `{kind.name}` has shape {list(facts.sample)}, and the input {list(spec.input.shape)}",
-            help=f"use `{list(facts.sample)}`{flat}",
+            help=f"leave the batch out: `{list(spec.input.shape[1:])}`"
+            if len(spec.input.shape) > 2 and facts.fit(spec.input.shape[1:])
+            else f"use `{list(facts.sample)}`{flat}",
         )
     if spec.train.batch > facts.train:
         yield DATA_MISFIT.at(

@@ -9,7 +9,7 @@ from itertools import chain
 from operator import itemgetter
 
 from fac.checks.places import Guess, has_parameters, has_weights, head, listed, short_hand, target, written
-from fac.diagnostics import Diagnostic, Fix, Path, Rule
+from fac.diagnostics import Diagnostic, Fix, Path, Rule, dotted
 from fac.program.globs import is_glob
 from fac.program.program import INPUT, LOSS, Block, Node, Program
 
@@ -18,6 +18,8 @@ DUPLICATE_NAME = Rule("FAC202", "duplicate-name")
 RESERVED_NAME = Rule("FAC204", "reserved-name")
 
 RESERVED = (INPUT, LOSS, "targets", "step", "x", "y", "lr")
+_NUMBER = re.compile(r"\.\d+(?=\.)")
+"""Of a copy or a branch of a block, in a name."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -137,6 +139,15 @@ def _parts(program: Program) -> dict[str, str]:
     return found
 
 
+def _copied(program: Program) -> dict[str, str]:
+    """The first layer of each name that would be, had copies and branches of blocks no numbers."""
+    found: dict[str, str] = {}
+    for name in program.by_name:
+        if (bare := _NUMBER.sub("", name)) != name:
+            found.setdefault(bare, name)
+    return found
+
+
 def _hidden(name: str, within: str) -> tuple[str, str]:
     """Message and help for the name of a layer inside of a block."""
     return f"`{name}` stands inside of a block, and is not known by this name outside", f"write `{within}`"
@@ -146,7 +157,7 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
     weighted = [node.name for node in program.nodes if has_weights(node)]
     parametric = [node.name for node in program.nodes if has_parameters(node)]
     sources = dict.fromkeys((LOSS, *program.subspace, *program.by_name))
-    guess, parts = Guess(), _parts(program)
+    guess, parts, copied = Guess(), _parts(program), cache(partial(_copied, program))
     for route in program.routes:
         if short_hand(program, route) is not None:
             continue
@@ -163,6 +174,10 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             )
         elif route.node not in program.by_name and (within := _inside(program, route.node)):
             message, help = _hidden(route.node, within)
+            yield UNKNOWN_NAME.at(target(route), message, help=help)
+        elif route.node not in program.by_name and (one := copied().get(route.node)):
+            message = f"`{route.node}` stands in parts of a block, which have numbers"
+            help = f"write `{_NUMBER.sub('.*', one)}` for all of them, or `{one}` for one"
             yield UNKNOWN_NAME.at(target(route), message, help=help)
         elif route.node not in program.by_name:
             path, otherwise = target(route), f"the layers with {what} are {{}}" if known else ""
@@ -225,7 +240,7 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
     """
     taken: dict[str, str] = {}
     origins: dict[str, Path] = {}
-    for index, node in sorted(_named(program), key=itemgetter(0)):
+    for _, node in sorted(_named(program), key=itemgetter(0)):
         # The sum that ends a block has the block's name.
         if node.name in taken and origins[node.name] != node.origin:
             message = f"{taken[node.name]} is already called `{node.name}`"
@@ -234,7 +249,9 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
                 message += ", which this layer is called, too, because it has no name of its own"
                 help = "give this layer a `name`"
             yield DUPLICATE_NAME.at(head(node), message, help=help)
-        taken.setdefault(node.name, f"layer {index + 1}" if isinstance(node, Node) else "a block")
+        # Layers of the file can be counted; those inside of blocks are called by their place in it.
+        place = f"layer {int(node.origin[1]) + 1}" if len(node.origin) == 2 else f"`{dotted(node.origin)}`"
+        taken.setdefault(node.name, place if isinstance(node, Node) else "a block")
         origins.setdefault(node.name, node.origin)
     spaces: set[str] = set()
     for subspace in program.subspaces:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isqrt, prod
 
 from fac.checks.places import head, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
-from fac.program.lower import kind_of
-from fac.program.program import Program
+from fac.program.lower import kind_of, reading
+from fac.program.program import INPUT, Node, Program, Shape
 
 SHAPE_MISMATCH = Rule("FAC203", "shape-mismatch")
 UNREAD_LAYER = Rule("FAC205", "unread-layer", Severity.WARNING)
@@ -36,7 +37,28 @@ def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
     for node in program.nodes:
         if node.fault is not None and not node.fault.plugin:
             path = (*node.origin, node.fault.field or "kind")
-            yield SHAPE_MISMATCH.at(path, node.fault.message, help=node.fault.help)
+            yield SHAPE_MISMATCH.at(path, node.fault.message, help=_input(program, node) or node.fault.help)
+
+
+def _input(program: Program, node: Node) -> str:
+    """What to write for `input.shape`, if that is what a layer cannot read and it could do so with another one."""
+    shape = program.spec.input.shape
+    if node.inputs != (INPUT,):
+        return ""
+    others: list[Shape] = []
+    why = ""
+    if len(shape) > 3:
+        others, why = [shape[1:]], ", which has no batch"
+    elif len(shape) < 3:
+        others = [(1, *shape)]
+        side = isqrt(prod(shape))
+        # Numbers in a row may be those of a square image.
+        others += [(1, side, side)] if len(shape) == 1 and side**2 == shape[0] else []
+    # Any axis will do for layers without a kernel, which is no reason to declare one.
+    fits = next(
+        (o for o in others if (weight := reading(node, (o,)).weight) and len(weight.shape) > len(o)), None
+    )
+    return f"write `input: {{shape: {list(fits)}}}`{why}" if fits else ""
 
 
 def unread_layer(program: Program) -> Iterator[Diagnostic]:

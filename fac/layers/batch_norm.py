@@ -26,7 +26,9 @@ class BatchNorm(ParametricLayer):
     """Each channel, the first axis of a sample, brought to mean 0 and variance 1 over a batch, then weight z + bias.
 
     Training takes the moments of the batch, over all places of a map too, and moves the averages, `running_mean` and
-    `running_var` (of the unbiased variance), by which inference normalises; so does a frozen layer.
+    `running_var` (of the unbiased variance), by which inference normalises. A frozen layer normalises by these too, and
+    they stay where they are: 0 and 1 if it is frozen from the start, so that nothing is normalised, unless weights are
+    given.
     """
 
     kind: Literal["batch_norm"] = "batch_norm"
@@ -121,8 +123,10 @@ def traits(layer: BatchNorm, facts: Facts | None) -> Traits:
 
 
 def unused(layer: BatchNorm, program: Program) -> Iterator[Unused]:
-    """How fast averages follow that stay where they are."""
+    """How fast averages follow that stay where they are; and all of it, where these are those of the start."""
     if not layer.trainable:
+        why = "on what it reads: frozen from the start, its averages stay 0 and 1, unless the state is given weights"
+        yield Unused("kind", why, "let it learn, or use `layer_norm` or `group_norm`, which keep no averages")
         yield Unused("momentum", "on averages that `trainable: false` keeps", "remove it")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from fac.layers.joins import Add
 from fac.program.kinds import BlockKind, Inside, ShapeError
-from fac.program.program import Node
+from fac.program.program import Node, Shape
 from fac.spec.base import OneOf
 from fac.spec.layers import Layer
 
@@ -75,7 +76,9 @@ def residual(layer: Residual, inside: Inside) -> Iterator[Node]:
     body = yield from inside.chain(layer.body, inside.input, "body")
     beside = yield from inside.chain(layer.shortcut, inside.input, "shortcut")
     short = f"its shortcut, `{beside}`," if layer.shortcut else f"what it reads, `{beside}`,"
-    yield _sum(inside, {f"the body of `{inside.name}`, `{body}`,": body, short: beside}, "body")
+    ends = {f"the body of `{inside.name}`, `{body}`,": body, short: beside}
+    help = "" if layer.shortcut else _projection(inside.shape(beside), inside.shape(body))
+    yield _sum(inside, ends, "body", help)
 
 
 def repeat(layer: Repeat, inside: Inside) -> Iterator[Node]:
@@ -94,14 +97,28 @@ def parallel(layer: Parallel, inside: Inside) -> Iterator[Node]:
     yield _sum(inside, ends, "branches")
 
 
-def _sum(inside: Inside, ends: Mapping[str, str], field: str) -> Node:
+def _projection(given: Shape | None, made: Shape | None) -> str:
+    """The shortcut of one layer that makes one shape of another, if that is known and there is one."""
+    if given is None or made is None or len(given) != len(made):
+        return ""
+    if len(made) == 1:
+        return f"add `shortcut: [{{kind: linear, out: {made[0]}}}]`"
+    stride = [ceil(size / less) for size, less in zip(given[1:], made[1:], strict=True)]
+    sizes = tuple((size - 1) // step + 1 for size, step in zip(given[1:], stride, strict=True))
+    if len(made) != 3 or sizes != made[1:]:
+        return ""
+    moves = "" if stride == [1, 1] else f"stride: {stride[0] if stride[0] == stride[1] else stride}, "
+    return f"add `shortcut: [{{kind: conv2d, kernel: 1, {moves}out: {made[0]}}}]`"
+
+
+def _sum(inside: Inside, ends: Mapping[str, str], field: str, help: str = "") -> Node:
     """The sum of branches, given by their words; `field` is where the block writes the first."""
     (first, shape), *others = ((words, inside.shape(end)) for words, end in ends.items())
     misfit = next(
         (
             ShapeError(
                 f"{first} makes {list(shape)}, and {words} {list(other)}: only equal shapes can be added",
-                "make the shapes equal",
+                help or "make the shapes equal",
                 field,
             )
             for words, other in others

@@ -98,6 +98,14 @@ def _node(
     return node if trainable else _frozen(node)
 
 
+def reading(node: Node, shapes: Sequence[Shape]) -> Node:
+    """The node if it read these shapes."""
+    kind = kind_of("fac.layers", node.layer)
+    return _node(
+        kind, node.layer, node.name, node.inputs, dict(zip(node.inputs, shapes, strict=True)), node.origin
+    )
+
+
 def _meant(kind: Any, name: str, facts: object) -> None:
     """Refuse what is no description of a layer.
 

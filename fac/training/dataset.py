@@ -32,7 +32,7 @@ class Split:
     x: NDArray[Any]
     """(n, *sample shape), floats or integers."""
     y: NDArray[Any]
-    """(n,) integer class labels, or (n, outputs) float targets of a regression."""
+    """(n,) integer class labels, or (n, *output) targets, for a loss with bounds integers or truth values too."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,7 +187,8 @@ def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
     y = split.y
     if y.dtype.kind not in "iu" or y.ndim != 1:
         # (n,) floats have become (n, 1): the file may say otherwise
-        found = "floats" if y.dtype.kind == "f" else f"shape {list(y.shape)} of {y.dtype}"
+        shape = "" if y.ndim == 1 else f"shape {list(y.shape)} of "
+        found = "floats" if y.dtype.kind == "f" else f"{shape}{y.dtype}"
         raise FacError(
             f"y in {place} holds {found}, but the loss needs integer labels of shape (n,): give such labels, or a "
             "loss on targets such as `mse`"
@@ -207,10 +208,12 @@ def _targets(
 ) -> NDArray[Any]:
     y = split.y
     wanted = ", ".join(map(str, ("n", *output)))
-    if y.dtype.kind != "f":
+    # In bounds, as 0 and 1 are, integers and truth values can be nothing but targets, if there are enough of them.
+    if y.dtype.kind != "f" and (loss.within is None or (y.ndim == 1 and not fits((), output))):
+        labels = y.ndim == 1 and y.dtype.kind != "b"
         raise FacError(
-            f"y in {place} holds {y.dtype} labels, but `{loss.name}` needs float targets of shape ({wanted}): "
-            "give such targets, or write `loss: {kind: cross_entropy}`"
+            f"y in {place} holds {y.dtype}{' labels' * labels}, but `{loss.name}` needs float targets of shape "
+            f"({wanted}): give such targets{', or write `loss: {kind: cross_entropy}`' * labels}"
         )
     if not fits(y.shape[1:], output):
         outputs = f"{output[0]} outputs" if len(output) == 1 else f"an output of shape {list(output)}"

@@ -180,6 +180,18 @@ def test_many_differences_are_cut_short(backend: str) -> None:
         artifact(backend).open({"nothing": np.zeros(1)})
 
 
+def test_what_pytorch_counts_beside_averages_is_named() -> None:
+    layers = ({"kind": "linear", "name": "fc1", "out": 3}, {"kind": "batch_norm", "name": "n1"})
+    session = compile(spec(layers), "reference").open()
+    state = session.state() | {"n1.num_batches_tracked": np.array(7)}
+    message = (
+        r"`n1.num_batches_tracked` is unknown: "
+        r"leave out `\*.num_batches_tracked`, which PyTorch counts and nothing here reads$"
+    )
+    with pytest.raises(FacError, match=message):
+        session.load_state(state)
+
+
 # -- batches ------------------------------------------------------------------------------------------------------
 
 

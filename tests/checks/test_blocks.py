@@ -16,9 +16,10 @@ from fac.pipeline import check
 from fac.program.kinds import Inside
 from fac.program.lower import lower
 from fac.program.program import Node
+from fac.source import parse_text
 from fac.spec.model import ModelSpec
 from fac.testing.nets import spec
-from tests.checks.specs import RANDOM, diagnosed, linear
+from tests.checks.specs import RANDOM, diagnosed, found, linear, routes
 
 RELU: dict[str, Any] = {"kind": "relu"}
 OUT = linear("logits", 4)
@@ -112,7 +113,9 @@ def test_a_name_in_two_scopes_is_two_names_and_in_one_a_finding(kind: str) -> No
     assert diagnosed((one, linear("fc1", 6), RELU, other, OUT)) == ()
     twice = block(linear("fc1", 6), RELU, linear("fc1", 6), kind=kind)
     found = diagnosed((twice, OUT))
-    assert [f.message for f in found if f.rule.code == "FAC202"] == ["layer 1 is already called `block.fc1`"]
+    assert [f.message for f in found if f.rule.code == "FAC202"] == [
+        "`layers[0].body[0]` is already called `block.fc1`"
+    ]
     assert ("FAC202", "layers[0].body[2].name") in places(found)
     found = diagnosed((one, RELU, one, OUT))
     expected = "a block is already called `block`"
@@ -372,3 +375,62 @@ def test_blocks_that_stand_once_are_no_copies() -> None:
     counts = copies(lower(ModelSpec.model_validate(spec(layers))))
     assert {times for (origin, _), times in counts.items() if origin[:2] == ("layers", 1)} == {1}
     assert {times for (origin, _), times in counts.items() if origin[:2] == ("layers", 2)} == {3}
+
+
+SHORTCUTS: dict[str, tuple[tuple[int, ...], dict[str, Any], str]] = {
+    "channels": ((4, 8, 8), {"padding": 1}, "add `shortcut: [{kind: conv2d, kernel: 1, out: 6}]`"),
+    "channels and places": (
+        (4, 9, 9),
+        {"padding": 1, "stride": 2},
+        "add `shortcut: [{kind: conv2d, kernel: 1, stride: 2, out: 6}]`",
+    ),
+    "unequal sides": (
+        (4, 9, 8),
+        {"padding": 1, "stride": (1, 2)},
+        "add `shortcut: [{kind: conv2d, kernel: 1, stride: [1, 2], out: 6}]`",
+    ),
+    "no stride makes it": ((4, 8, 8), {}, "make the shapes equal"),
+}
+
+
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_the_shortcut_that_would_fit_is_said_and_fits(name: str) -> None:
+    shape, settings, help = SHORTCUTS[name]
+    block: dict[str, Any] = {
+        "kind": "residual",
+        "name": "r",
+        "body": ({"kind": "conv2d", "name": "a", "out": 6, "kernel": 3, **settings},),
+    }
+    rest: Any = ({"kind": "flatten"}, linear("out", 4))
+    (finding,) = diagnosed((block, *rest), input={"shape": shape})
+    assert (finding.rule.code, finding.help) == ("FAC203", help)
+    if "shortcut" in help:
+        written = parse_text(help.removeprefix("add `").removesuffix("`")).data
+        assert not found(({**block, **written}, *rest), input={"shape": shape})
+
+
+def test_the_shortcut_of_vectors() -> None:
+    block = {"kind": "residual", "name": "r", "body": (linear("a", 5),)}
+    (finding,) = diagnosed((block, linear("out", 4)))
+    assert finding.help == "add `shortcut: [{kind: linear, out: 5}]`"
+    shortcut = ({"kind": "linear", "out": 5},)
+    assert not found(({**block, "shortcut": shortcut}, linear("out", 4)))
+    (finding,) = diagnosed(({**block, "shortcut": ({"kind": "linear", "out": 7},)}, linear("out", 4)))
+    assert finding.help == "make the shapes equal"
+
+
+def test_a_name_without_the_numbers_of_copies_means_the_glob() -> None:
+    block = {"kind": "repeat", "name": "st", "times": 3, "body": (linear("a", 6), {"kind": "relu"})}
+    layers: Any = (block, linear("out", 4))
+    told = diagnosed(layers, feedback=routes({"through": "st.a"}))
+    (finding,) = (f for f in told if f.rule.code == "FAC201")
+    assert finding.message == "`st.a` stands in parts of a block, which have numbers"
+    assert finding.help == "write `st.*.a` for all of them, or `st.0.a` for one"
+    assert "FAC201" not in {code for code, _ in found(layers, feedback=routes({"through": "st.*.a"}))}
+
+
+def test_two_layers_of_one_name_inside_of_a_block_are_told_by_their_place() -> None:
+    block = {"kind": "residual", "name": "r", "body": (linear("a", 6), linear("a", 6))}
+    told = diagnosed(({"kind": "relu"}, block, linear("out", 4)))
+    (finding,) = (f for f in told if f.rule.code == "FAC202")
+    assert finding.message == "`layers[1].body[0]` is already called `r.a`"

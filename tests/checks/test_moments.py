@@ -50,7 +50,8 @@ def test_where_nothing_is_left_nothing_below_learns(name: str) -> None:
     norm, shape, size, nothing = NORMS[name]
     layers = below(norm, shape)
     places = [("FAC329", "train.batch" if norm["kind"] == "batch_norm" else "layers[2].name")]
-    assert found(layers, train={"batch": size}) == (places if nothing else [])
+    places = places if nothing else [("FAC314", "layers[2].kind")] * ("trainable" in norm)
+    assert found(layers, train={"batch": size}) == places
     # A spec with an error is taken by no command: its step is built past the checks.
     program = lower(ModelSpec.model_validate(spec(layers, train={"batch": size})))
     session = Subject(find_backend("reference"), "float64", "cpu").open_functions(compiled(program))
@@ -67,7 +68,7 @@ IDLE: dict[str, tuple[Data, list[str]]] = {
         ["trainable"],
     ),
     "a weight to train": ({"kind": "rms_norm", "affine": True, "trainable": False}, []),
-    "averages that stay": ({"kind": "batch_norm", "trainable": False, "momentum": 0.2}, ["momentum"]),
+    "averages that stay": ({"kind": "batch_norm", "trainable": False, "momentum": 0.2}, ["kind", "momentum"]),
     "averages that move": ({"kind": "batch_norm", "affine": False, "momentum": 0.2, "trainable": True}, []),
 }
 
@@ -77,6 +78,30 @@ def test_settings_of_what_is_not_there_are_told(name: str) -> None:
     norm, fields = IDLE[name]
     said = found((linear("fc1", 6), norm, {"kind": "tanh"}, linear("out", 3)))
     assert said == [("FAC314", f"layers[1].{field}") for field in fields]
+
+
+def test_a_batch_norm_that_is_frozen_from_the_start_does_nothing() -> None:
+    """Up to its `eps`, until it is given averages."""
+    norm = {"kind": "batch_norm", "name": "n1", "trainable": False, "eps": 1e-12}
+    layers: Any = (linear("fc1", 4), norm, {"kind": "tanh"}, linear("out", 3))
+    (finding,) = diagnosed(layers)
+    assert (finding.rule.code, dotted(finding.path), finding.fix) == ("FAC314", "layers[1].kind", None)
+    assert finding.message == (
+        "`batch_norm` has no effect on what it reads: frozen from the start, its averages stay 0 and 1, unless the "
+        "state is given weights"
+    )
+    assert finding.help == "let it learn, or use `layer_norm` or `group_norm`, which keep no averages"
+    session, without = (
+        fac.compile(spec(shorter), "reference", "float64").open()
+        for shorter in (layers, (layers[0], *layers[2:]))
+    )
+    x, y = batches(6)[0]
+    assert np.allclose(session.forward(x), without.forward(x), rtol=0, atol=1e-10)
+    session.step(x, y)
+    without.step(x, y)
+    assert np.allclose(session.forward(x), without.forward(x), rtol=0, atol=1e-10)
+    session.load_state(session.state() | {"n1.running_var": np.full(4, 4.0)})
+    assert not np.allclose(session.forward(x), without.forward(x), rtol=0, atol=1e-3)
 
 
 AXES = "normalises over the axes"
@@ -125,8 +150,9 @@ def test_a_bias_that_is_subtracted_has_no_effect(name: str) -> None:
     """It is told of where it is written out, and then changes no loss and is never moved."""
     behind, idle = BIASED[name]
     layers: Any = (linear("fc1", 4, bias=True), *behind, {"kind": "tanh"}, linear("out", 3))
-    assert found(layers) == ([("FAC314", "layers[0].bias")] if idle else [])
-    assert not found((linear("fc1", 4, bias=False), *layers[1:]))
+    frozen = [("FAC314", "layers[1].kind")] * ("trainable" in behind[0])
+    assert found(layers) == ([("FAC314", "layers[0].bias")] if idle else frozen)
+    assert found((linear("fc1", 4, bias=False), *layers[1:])) == frozen
     session = fac.compile(spec(layers), "reference", "float64").open()
     x, y = batches(6)[0]
     moved = session.state() | {"fc1.bias": np.linspace(-1, 2, 4)}

@@ -190,6 +190,74 @@ def test_targets_are_finite() -> None:
         fitted(with_test(samples(), y), (6,), (3,), MSE, "float32")
 
 
+MASKS = np.arange(4 * 6).reshape(4, 1, 2, 3) % 3 == 0
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int64"])
+def test_masks_of_integers_and_truth_values_are_targets_from_0_to_1(kind: str) -> None:
+    for y, output in ((MASKS, (1, 2, 3)), (MASKS[:, 0], (1, 2, 3)), (MASKS[:, 0, 0, 0], (1,))):
+        data = fitted(with_test(samples(), y.astype(kind)), (6,), output, BCE, "float32")
+        assert data.test.y.dtype == np.float32
+        assert np.array_equal(data.test.y, y.reshape(4, *output).astype(np.float32))
+
+
+BYTES = MASKS.astype(np.uint8) * 255
+
+
+@pytest.mark.parametrize(
+    ("y", "loss", "output", "message"),
+    [
+        (
+            BYTES,
+            BCE,
+            (1, 2, 3),
+            "target 255.0 of sample 0 in the `train` split of `toy` is out of range: `bce` needs targets from 0 to 1",
+        ),
+        (
+            BYTES,
+            MSE,
+            (1, 2, 3),
+            "y in the `train` split of `toy` holds uint8, but `mse` needs float targets of shape (n, 1, 2, 3): "
+            "give such targets",
+        ),
+        (
+            MASKS[:, 0, 0, 0],
+            MSE,
+            (1,),
+            "y in the `train` split of `toy` holds bool, but `mse` needs float targets of shape (n, 1): "
+            "give such targets",
+        ),
+        (
+            LABELS.astype(np.uint8),
+            BCE,
+            (3,),
+            "y in the `train` split of `toy` holds uint8 labels, but `bce` needs float targets of shape (n, 3): "
+            "give such targets, or write `loss: {kind: cross_entropy}`",
+        ),
+        (
+            MASKS,
+            CROSS_ENTROPY,
+            (3,),
+            "y in the `train` split of `toy` holds shape [4, 1, 2, 3] of bool, but the loss needs integer labels of "
+            "shape (n,): give such labels, or a loss on targets such as `mse`",
+        ),
+        (
+            LABELS > 0,
+            CROSS_ENTROPY,
+            (3,),
+            "y in the `train` split of `toy` holds bool, but the loss needs integer labels of shape (n,): "
+            "give such labels, or a loss on targets such as `mse`",
+        ),
+    ],
+)
+def test_what_no_loss_reads_that_way_is_called_what_it_is(
+    y: Array, loss: Any, output: tuple[int, ...], message: str
+) -> None:
+    data = Dataset("toy", Split(samples(), y), Split(samples(), y))
+    with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
+        fitted(data, (6,), output, loss, "float32")
+
+
 @pytest.mark.parametrize("value", [-0.25, 1.5])
 def test_targets_lie_where_the_loss_reads_them(value: float) -> None:
     y = TARGETS / 11  # both ends are allowed

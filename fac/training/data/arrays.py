@@ -31,15 +31,20 @@ class Arrays(Data):
     test: Annotated[str, Place()] = Field(
         description="`.npz` file of the test split; relative to the folder of the spec."
     )
-    x: str = Field(default="x", description="Key of the samples in both files, shape (n, …).")
+    x: str = Field(
+        default="x",
+        description="Key of the samples in both files, shape (n, …). They are taken as they are: bytes of images are "
+        "numbers from 0 to 255, which nothing scales.",
+    )
     y: str = Field(
         default="y",
-        description="Key of the class labels (integers, shape (n,)) or targets (floats, shape (n, outputs)).",
+        description="Key of the class labels (integers, shape (n,)) or targets (floats, shape (n, *output)); for a "
+        "loss on targets from 0 to 1 these may be integers or truth values.",
     )
 
 
 def load(data: Arrays, base: Path, precision: Precision) -> Dataset:
-    """Samples in the precision, integer y as int64 labels, float y as targets, (n,) standing for (n, 1).
+    """Samples in the precision, y as integers or truth values, or as float targets, (n,) standing for (n, 1).
 
     Raises:
         FacError: a file is missing or is no npz, a key is missing, or an array does not hold plain numbers.
@@ -66,8 +71,8 @@ def _split(data: Arrays, part: Literal["train", "test"], base: Path, precision: 
         raise FacError(f"{place} cannot be read: {error}") from error
     with np.errstate(over="ignore"):  # an overflow becomes inf, which `fitted` reports with its place
         x = x.astype(precision, copy=False)
-        if y.dtype.kind in "iu":
-            return Split(x, y.astype(np.int64, copy=False))
+        if y.dtype.kind in "iub":
+            return Split(x, y)
         y = y.astype(precision, copy=False)
     return Split(x, y[:, None] if y.ndim == 1 else y)
 
@@ -82,10 +87,10 @@ def _array(stored: Mapping[str, NDArray[Any]], key: str, place: str) -> NDArray[
     except ValueError as error:
         # what NumPy raises for object arrays, which only unpickling could read
         raise FacError(f"array `{key}` in {place} cannot be read as plain numbers: {error}") from error
-    if array.dtype.kind not in "iuf" or array.ndim == 0:
+    if array.dtype.kind not in "iufb" or array.ndim == 0:
         raise FacError(
             f"array `{key}` in {place} has shape {list(array.shape)} of {array.dtype}: "
-            "give integers or floats with one row for each sample"
+            "give numbers with one row for each sample"
         )
     return array
 

@@ -27,8 +27,15 @@ def test_labels(tmp_path: Path) -> None:
     data = load(SPEC, tmp_path, "float32")
     assert data.test.x.dtype == np.float32
     np.testing.assert_array_equal(data.test.x, [[0, 1, 2], [3, 4, 5]])
-    assert data.test.y.dtype == np.int64
+    assert data.test.y.dtype == np.uint8
     np.testing.assert_array_equal(data.test.y, [1, 0])
+
+
+def test_truth_values_stay_what_they_are(tmp_path: Path) -> None:
+    write(tmp_path, x=np.zeros((2, 3), bool), y=np.array([True, False]))
+    data = load(SPEC, tmp_path, "float32")
+    assert [data.test.x.dtype.name, data.test.y.dtype.name] == ["float32", "bool"]
+    np.testing.assert_array_equal(data.test.y, [True, False])
 
 
 def test_targets_in_one_column(tmp_path: Path) -> None:
@@ -82,12 +89,12 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("y", [np.array(["a"]), np.array([1j]), np.array([True]), np.array(1)])
+@pytest.mark.parametrize("y", [np.array(["a"]), np.array([1j]), np.array(1)])
 def test_what_is_no_row_of_numbers(tmp_path: Path, y: Any) -> None:
     write(tmp_path, x=np.ones((1, 1)), y=y)
     expected = (
         f"array `y` in `train.npz` (`data.train`) has shape {list(y.shape)} of {y.dtype}: "
-        "give integers or floats with one row for each sample"
+        "give numbers with one row for each sample"
     )
     assert message(tmp_path) == expected
 

@@ -1,0 +1,78 @@
+"""FAC221: images whose channels come last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fac.checks.places import listed
+from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.lower import reading
+from fac.program.program import INPUT, Node, Program, Shape
+
+CHANNELS_LAST = Rule("FAC221", "channels-last", Severity.WARNING)
+
+FEW = (1, 3, 4)
+"""How many channels images have: grey, colours, and colours with a mask or with infrared."""
+LARGER = 4
+"""How many times so long the other axes are, at least."""
+ASPECT = 2
+"""How many times so long one side of an image is as the other, at most."""
+
+
+def channels_last(program: Program) -> Iterator[Diagnostic]:
+    """The samples look like images with their channels last, and the first layer takes the first axis for channels.
+
+    Here maps are [channels, height, width], as in PyTorch; Keras and most image files have [height, width, channels].
+    A kernel moves over the two axes behind the first. Over [28, 28, 1] that is one column of 28 numbers with a
+    channel for each row of the image: it trains, and learns little. Grey images stored as 28 x 28 fill [1, 28, 28]
+    as they are. Colours have to be moved: `x.transpose(0, 3, 1, 2)` before they are stored, or a `permute` layer that
+    comes first. A map that is meant so, such as 64 sensors with 100 values each, is told from an image by its sides.
+
+    Bad:
+
+        input: {shape: [28, 28, 1]}
+        layers:
+          - {kind: conv2d, name: conv, out: 8, kernel: 3, padding: same}
+          - {kind: relu}
+          - {kind: global_avg_pool}
+          - {kind: linear, name: logits, out: 10}
+
+    Good:
+
+        input: {shape: [1, 28, 28]}
+        layers:
+          - {kind: conv2d, name: conv, out: 8, kernel: 3, padding: same}
+          - {kind: relu}
+          - {kind: global_avg_pool}
+          - {kind: linear, name: logits, out: 10}
+    """
+    shape = program.spec.input.shape
+    if not _image(shape):
+        return
+    turned = (shape[2], *shape[:2])
+    convolving = [n.name for n in program.nodes if n.inputs == (INPUT,) and _convolves(n, turned)]
+    if convolving:
+        takes = "takes" if len(convolving) == 1 else "take"
+        move = ""
+        if shape[2] > 1:
+            move = ", and store samples so; or put a `permute` layer first, with `axes: [2, 0, 1]`"
+        yield CHANNELS_LAST.at(
+            ("input", "shape"),
+            f"{list(shape)} looks like an image with its channels last, and {listed(convolving)} {takes} the first "
+            f"axis for channels, {shape[0]} of them",
+            help=f"write `shape: {list(turned)}`{move}",
+        )
+
+
+def _image(shape: Shape) -> bool:
+    """Whether it is [height, width, channels], by its looks."""
+    if len(shape) != 3 or shape[2] not in FEW:
+        return False
+    short, long = sorted(shape[:2])
+    return LARGER * shape[2] <= short and long <= ASPECT * short
+
+
+def _convolves(node: Node, shape: Shape) -> bool:
+    """Whether a layer would move a kernel over such a map, whatever it makes of the one that it is given."""
+    weight = reading(node, (shape,)).weight
+    return weight is not None and len(weight.shape) > len(shape)
