@@ -13,7 +13,7 @@ from fac import plugins
 from fac.diagnostics import FacError, Path, dotted
 from fac.plugins import PluginError, misuse
 from fac.program.globs import Names, is_glob
-from fac.program.kinds import Facts, ShapeError
+from fac.program.kinds import BlockKind, Facts, ShapeError
 from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
 from fac.program.scopes import Scope
 from fac.program.site import site_of
@@ -99,11 +99,11 @@ def _node(
 
 
 def reading(node: Node, shapes: Sequence[Shape]) -> Node:
-    """The node if it read these shapes."""
-    kind = kind_of("fac.layers", node.layer)
-    return _node(
-        kind, node.layer, node.name, node.inputs, dict(zip(node.inputs, shapes, strict=True)), node.origin
-    )
+    """The node if it read these shapes. A block that nothing came of stays what it is."""
+    kind, known = kind_of("fac.layers", node.layer), dict(zip(node.inputs, shapes, strict=True))
+    if isinstance(kind, BlockKind):
+        return node
+    return _node(kind, node.layer, node.name, node.inputs, known, node.origin)
 
 
 def _meant(kind: Any, name: str, facts: object) -> None:

@@ -87,3 +87,9 @@ def test_channels_last_are_told_beside_a_kernel_that_does_not_fit() -> None:
         ("FAC203", "layers[0].kernel"),
     ]
     assert told[0].help == "write `shape: [1, 28, 28]`"
+
+
+def test_a_block_that_cannot_be_written_out_has_no_entrance() -> None:
+    """What it cannot read is said, and nothing else is asked of it."""
+    block = {"kind": "residual", "name": "r", "from": ("input", "input"), "body": ({"kind": "relu"},)}
+    assert found((block, linear("out", 3)), input={"shape": (28, 28, 1)}) == [("FAC203", "layers[0].from")]
