@@ -156,6 +156,6 @@ MAPS = Study(
         Row("ldfa oja_kp", shares(4), SGD),
         Row("kolen_pollack", {"rule": "fa", "learn": {"rule": "kolen_pollack"}}, SGD),
     ),
-    (("ldfa oja_kp", "10", "bp", "sgd 0.05", 1.0),),
+    (("ldfa oja_kp", "8, 16, 10", "bp", "sgd 0.05", 1.0),),
 )
 STUDIES = {"dense": DENSE, "maps": MAPS}
