@@ -103,9 +103,9 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, ...], str, str, str]] = {
     ),
     "a vector": (
         conv2d("c1", 4, 3),
-        (25,),
+        (24,),
         "kind",
-        "`c1` reads a map [channels, height, width], not [25]",
+        "`c1` reads a map [channels, height, width], not [24]",
         "put a `reshape` layer before it, with `shape: [channels, height, width]`",
     ),
 }
