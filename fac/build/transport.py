@@ -7,11 +7,12 @@ sample: that errors and learning rules read those is what they are for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from fac.build.functions import routed
-from fac.build.routing import constant
+from fac.build.routing import Routing, constant
 from fac.program.program import Node, Program, Route, Subspace
 from fac.program.reading import drawn_from_weight
 from fac.step.builder import Builder
@@ -45,7 +46,12 @@ def transport(program: Program) -> Transport:
         program: without findings of the severity `error`.
     """
     routing, outputs, _ = routed(program)
-    trace = routing.trace
+    return transport_of(routing, outputs)
+
+
+def transport_of(routing: Routing, outputs: Mapping[str, Value]) -> Transport:
+    """See `transport`, of a step that is built already (`routed`)."""
+    trace, program = routing.trace, routing.program
     parameters = {
         trace.state[t.name] for node in program.nodes for t in node.tensors if t.name in trace.state
     }

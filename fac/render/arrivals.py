@@ -13,7 +13,7 @@ from functools import cached_property
 
 from fac.build.functions import routed
 from fac.build.routing import constant
-from fac.build.transport import transport
+from fac.build.transport import Transport, transport_of
 from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
 from fac.program.products import VIEWS
@@ -236,7 +236,12 @@ class Arrivals:
         """Those of them that mix units by a matrix of their own, though no feedback can go through it."""
         if not any(node.tensors for node in self.program.nodes if not node.weighted):
             return frozenset()
-        return frozenset(transport(self.program).exact)
+        return frozenset(self.transport.exact)
+
+    @cached_property
+    def transport(self) -> Transport:
+        """What of the step depends on forward weights."""
+        return transport_of(self.routing, self.outputs)
 
     @cached_property
     def _error(self) -> Mapping[str, Value]:

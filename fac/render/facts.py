@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fac.build.costs import Cost, StepCost
-from fac.build.transport import Transport, transport
+from fac.build.transport import Transport
 from fac.program.lower import kind_of
 from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role
@@ -17,7 +17,7 @@ from fac.step.cost import Tally
 
 def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
     """Everything that the tables say, as plain data."""
-    found = transport(program)
+    found = lineage.transport
     return {
         "spec": program.spec.name,
         "parameters": sum(node.parameters for node in program.nodes),

@@ -7,7 +7,6 @@ from typing import Any
 
 from fac.build.costs import Cost, LayerCost
 from fac.build.functions import all_tensors, build_step
-from fac.build.transport import transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
@@ -39,7 +38,7 @@ def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = N
     """
     known = {node.name: [_row(program, lineage, node)] for node in program.parametric}
     rows = _listed(tree, known, lambda run: _block_row(lineage, run))
-    carrying = transport(program).layers(program)
+    carrying = lineage.transport.layers(program)
     transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying) or "none"
     totals = [
         f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",

@@ -8,7 +8,6 @@ from functools import cached_property
 
 from fac.build.costs import backprop, backprop_cost, optimised_step
 from fac.build.functions import all_tensors
-from fac.build.transport import transport
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.program.tensors import Role, Tensor
@@ -67,7 +66,7 @@ class Side:
     @cached_property
     def transporting(self) -> tuple[str, ...]:
         """Layers whose forward weight an error depends on."""
-        return tuple(transport(self.program).layers(self.program))
+        return tuple(self.lineage.transport.layers(self.program))
 
     # -- errors ----------------------------------------------------------------------------------------------
 
