@@ -39,17 +39,21 @@ def macs(op: Op, n: int) -> int:
 
 
 def left(b: Builder, op: Op, g: Value) -> Value:
-    """Y = op(A) op(B): dA = g op(B)^T, or its transpose where A is read transposed."""
+    """Y = op(A) op(B): dA = g op(B)^T, or its transpose where A is read transposed; of many, matrix by matrix."""
     _, other = op.operands
     ta, tb = bool(op["ta"]), bool(op["tb"])
-    return b.matmul(other, g, ta=tb, tb=True) if ta else b.matmul(g, other, tb=not tb)
+    if ta:
+        return b.emit(op.kind, other, g, ta=tb, tb=True)
+    return b.emit(op.kind, g, other, ta=False, tb=not tb)
 
 
 def right(b: Builder, op: Op, g: Value) -> Value:
-    """Y = op(A) op(B): dB = op(A)^T g, or its transpose where B is read transposed."""
+    """Y = op(A) op(B): dB = op(A)^T g, or its transpose where B is read transposed; of many, matrix by matrix."""
     other, _ = op.operands
     ta, tb = bool(op["ta"]), bool(op["tb"])
-    return b.matmul(g, other, ta=True, tb=ta) if tb else b.matmul(other, g, ta=not ta)
+    if tb:
+        return b.emit(op.kind, g, other, ta=True, tb=ta)
+    return b.emit(op.kind, other, g, ta=not ta, tb=False)
 
 
 def bmm(operands: tuple[Type, ...], attributes: Attributes) -> Type:
@@ -72,20 +76,6 @@ def bmm_macs(op: Op, n: int) -> int:
     return numel((*op.result.type.shape, inner), n)
 
 
-def bmm_left(b: Builder, op: Op, g: Value) -> Value:
-    """As `left`, matrix by matrix."""
-    _, other = op.operands
-    ta, tb = bool(op["ta"]), bool(op["tb"])
-    return b.bmm(other, g, ta=tb, tb=True) if ta else b.bmm(g, other, tb=not tb)
-
-
-def bmm_right(b: Builder, op: Op, g: Value) -> Value:
-    """As `right`, matrix by matrix."""
-    other, _ = op.operands
-    ta, tb = bool(op["ta"]), bool(op["tb"])
-    return b.bmm(g, other, ta=True, tb=ta) if tb else b.bmm(other, g, ta=not ta)
-
-
 def dot(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     """A scalar from two tensors of one shape."""
     if operands[0] != operands[1] or operands[0].dtype != DType.FLOAT:
@@ -102,7 +92,7 @@ def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 CONTRACTIONS = (
     OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=(1, 0)),
-    OpDef("bmm", bmm, (bmm_left, bmm_right), frozenset({"ta", "tb"}), bmm_macs),
+    OpDef("bmm", bmm, (left, right), frozenset({"ta", "tb"}), bmm_macs),
     # d P^+ P, for P whose rows may depend on each other; in probes only. P^+ P is symmetric.
     OpDef(
         "project",
