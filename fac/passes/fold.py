@@ -10,6 +10,7 @@ from dataclasses import replace
 from fac.passes.rewrite import Replacement, rewrite
 from fac.step.ir import Function, Op, Value
 from fac.step.ops.maps import whole
+from fac.step.ops.shapes import VIEWS
 from fac.step.types import broadcast
 
 ARITHMETIC: dict[str, Callable[..., float]] = {
@@ -39,7 +40,7 @@ def fold_constants(function: Function) -> Function:
     views: dict[Value, Op] = {}
 
     def visit(op: Op) -> Replacement:
-        if op.kind in ("reshape", "transpose"):
+        if op.kind in VIEWS:
             op = views[op.result] = at_once(op, views)
             return op.operands[0] if changes_nothing(op) else op
         if op.kind == "broadcast_to":

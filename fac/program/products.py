@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from fac.program.tensors import Tensor
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Value
+from fac.step.ops.shapes import VIEWS
 from fac.step.types import flat
-
-VIEWS = frozenset({"reshape", "transpose"})
-"""Ops by which a layer may bring its weight into the shape in which it multiplies."""
 
 
 def readers(ops: Iterable[Op], weight: Value) -> tuple[tuple[Op, int], ...]:

@@ -20,6 +20,7 @@ from fac.spec.feedback import Learning
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended, product
 from fac.step.ir import Op, Value
+from fac.step.ops.shapes import VIEWS
 from fac.step.types import DType, N, Type
 
 WEIGHT, STEP = "weight", "step"
@@ -169,7 +170,7 @@ def factors(route: Route) -> tuple[Factor, ...] | None:
 
 def _shown(value: Value, made: Mapping[Value, Op]) -> Value:
     """What a view shows: the same numbers turned or in another shape."""
-    while value in made and made[value].kind in ("transpose", "reshape"):
+    while value in made and made[value].kind in VIEWS:
         value = made[value].operands[0]
     return value
 

@@ -16,12 +16,12 @@ from fac.build.routing import constant
 from fac.build.transport import Transport, transport_of
 from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
-from fac.program.products import VIEWS
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.render.operators import Owner, describe
 from fac.step.cost import state_inputs
 from fac.step.ir import Op, Phase, Value
+from fac.step.ops.shapes import VIEWS
 
 LOSS_ERROR = "loss error"
 

@@ -11,6 +11,9 @@ from fac.step.types import DType, Shape, Type, TypeRuleError, broadcast, flat
 if TYPE_CHECKING:
     from fac.step.builder import Builder
 
+VIEWS = frozenset({"reshape", "transpose"})
+"""Ops that lay all numbers of their operand out anew and leave each as it is."""
+
 
 def axes_of(attributes: Attributes) -> tuple[int, ...]:
     """The axes of a reduction."""
