@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fac.backend import Array, Precision, Session
+from fac.pipeline import lowered
 from fac.testing.case import Answers, Case, Subject, law
 from fac.testing.nets import NET, SKIP, Batch, Data, Layers, batch, batches, linear, spec
 
@@ -181,31 +182,33 @@ def sized(size: Mapping[Precision, float], subject: Subject) -> Answers:
 
 # -- other feedback -------------------------------------------------------------------------------------------------
 
-BELOW = {"out": ("fc1", "fc2"), "fc2": ("fc1",)}
-"""Layers of NET whose error comes through that layer."""
-
 
 def negated(data: Data, subject: Subject) -> Answers:
     """The update with each feedback matrix negated in its turn."""
     session = subject.open(data)
-    state = session.state()
-    found: dict[str, Any] = {}
-    for matrix in feedback_of(state):
-        changed = moved(session, state | {matrix: -state[matrix]})
-        found |= {f"-{matrix}: {name}": value for name, value in changed.items()}
-    return found
+    state, given = session.state(), batches(7, shape=data["input"]["shape"])
+    return {
+        f"-{matrix}: {name}": value
+        for matrix in feedback_of(state)
+        for name, value in moved(session, state | {matrix: -state[matrix]}, given).items()
+    }
 
 
 def mirrored(data: Data, subject: Subject) -> Answers:
-    """What that has to be: the update of layers that the matrix feeds changes its sign, the others stay."""
+    """What that has to be: the update of what the matrix feeds changes its sign, all else stays.
+
+    A `through` route feeds all layers below, in networks in which each reads the one before; a `to` route its own.
+    """
     session = subject.open(data)
-    state = session.state()
-    before = moved(session, state)
+    state, given = session.state(), batches(7, shape=data["input"]["shape"])
+    before = moved(session, state, given)
+    order = [node.name for node in lowered(data).weighted]
     found: dict[str, Any] = {}
     for matrix in feedback_of(state):
-        node = matrix.split(".")[0]
-        fed = (node,) if data["feedback"]["rule"] in ("dfa", "direct_ldfa") else BELOW[node]
-        found |= {f"-{matrix}: {n}": -v if n.split(".")[0] in fed else v for n, v in before.items()}
+        node = matrix.partition(".feedback.")[0]
+        direct = data["feedback"]["rule"] in ("dfa", "direct_ldfa")
+        fed = [node] if direct else order[: order.index(node)]
+        found |= {f"-{matrix}: {n}": -v if n.rpartition(".")[0] in fed else v for n, v in before.items()}
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -22,11 +21,11 @@ from fac.program.program import Node, Program
 from fac.spec.layers import WeightedLayer
 from fac.step.builder import Builder
 from fac.step.types import N, Type
-from fac.testing.case import Answers, Case, Subject, law
+from fac.testing.case import Case, law
 from fac.testing.evaluated import evaluated
-from fac.testing.laws import DECAY, DFA, FA, UNIT, Matrices, State, moved, same, sending, update
+from fac.testing.laws import DECAY, DFA, FA, UNIT, Matrices, State, mirrored, negated, same, sending, update
 from fac.testing.layers import LAYERS, SHAPES
-from fac.testing.nets import Data, Layers, batches, spec
+from fac.testing.nets import Layers, batches, spec
 
 
 def cases() -> Iterator[Case]:
@@ -98,36 +97,6 @@ def in_a_chain(name: str, layers: Layers, shape: tuple[int, ...]) -> Iterator[Ca
         partial(update, spec(straight, DFA, UNIT, shape), jacobians, given=one),
         partial(update, bp, same, given=one),
     )
-
-
-def negated(data: Data, subject: Subject) -> Answers:
-    """The update with each feedback matrix negated in its turn."""
-    session = subject.open(data)
-    state, given = session.state(), batches(7, shape=data["input"]["shape"])
-    return {
-        f"-{matrix}: {name}": value
-        for matrix in state
-        if ".feedback." in matrix
-        for name, value in moved(session, state | {matrix: -state[matrix]}, given).items()
-    }
-
-
-def mirrored(data: Data, subject: Subject) -> Answers:
-    """What that has to be: the update of what the matrix feeds changes its sign, all else stays.
-
-    A `through` route feeds all layers below, a `to` route its own.
-    """
-    session = subject.open(data)
-    state, given = session.state(), batches(7, shape=data["input"]["shape"])
-    before = moved(session, state, given)
-    order = [node.name for node in lowered(data).weighted]
-    found: dict[str, Any] = {}
-    for matrix in state:
-        node, _, part = matrix.partition(".feedback.")
-        if part:
-            fed = [node] if data["feedback"]["rule"] == "dfa" else order[: order.index(node)]
-            found |= {f"-{matrix}: {n}": -v if n.rpartition(".")[0] in fed else v for n, v in before.items()}
-    return found
 
 
 def sensitivities(program: Program, state: State) -> Matrices:
