@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 import fac
+from benchmarks.eager import EagerTraining, deviation
 from benchmarks.line_times import line_times
 from benchmarks.machine import machine, one_thread, quartiles, ratio, rounds, table
 from fac.backend import Precision, Session
@@ -84,7 +85,7 @@ def session(text: dict[str, Any], backend: str, precision: Precision) -> Session
     return fac.compile(text, backend=backend, precision=precision).open(device="cpu")
 
 
-class Eager:
+class Eager(EagerTraining):
     """The same network in the way that a torch user writes it."""
 
     def __init__(
@@ -109,13 +110,6 @@ class Eager:
         self.net = net.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=lr, momentum=MOMENTUM, fused=True)
 
-    def step(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """One step of backpropagation."""
-        self.optimiser.zero_grad()
-        loss: torch.Tensor = nn.functional.cross_entropy(self.net(x), y)
-        torch.autograd.backward(loss)
-        self.optimiser.step()
-
     def state(self) -> dict[str, Any]:
         """Under the names of fac, which are those of torch."""
         return {k: v.detach().numpy() for k, v in self.net.state_dict().items() if v.is_floating_point()}
@@ -136,24 +130,15 @@ def check(rule: str, norm: bool) -> float:
     channels, side, size = (6, None, 5, 7, None), 8, 5
     x, y = batch(side, "float64", size)
     ours = session(spec(rule, channels, norm, side), "torch", "float64")
-    eager = Eager(channels, norm, side, torch.float64, LR)
-    start = {**ours.state(), **eager.state()} if rule == "bp" else ours.state()
-    ours.load_state(start)
+    step = partial(ours.step, x, y)
     if rule == "bp":
-        for _ in range(CHECKED_STEPS):
-            eager.step(torch.from_numpy(x).contiguous(memory_format=torch.channels_last), torch.from_numpy(y))
-        expected = eager.state()
-    else:
-        reference = session(spec(rule, channels, norm, side), "reference", "float64")
-        for _ in range(CHECKED_STEPS):
-            reference.step(x, y)
-        expected = reference.state()
-    for _ in range(CHECKED_STEPS):
-        ours.step(x, y)
-    found = ours.state()
-    errors = [np.abs(found[k] - v).max() / (np.abs(v).max() + 1e-30) for k, v in expected.items()]
-    assert max(errors) < TOLERANCE, f"{rule}: {max(errors):.1e}"
-    return float(max(errors))
+        eager = Eager(channels, norm, side, torch.float64, LR)
+        ours.load_state({**ours.state(), **eager.state()})
+        laid_out = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
+        other = partial(eager.step, laid_out, torch.from_numpy(y))
+        return deviation(rule, step, ours, other, eager, CHECKED_STEPS, TOLERANCE)
+    reference = session(spec(rule, channels, norm, side), "reference", "float64")
+    return deviation(rule, step, ours, partial(reference.step, x, y), reference, CHECKED_STEPS, TOLERANCE)
 
 
 def contenders(network: str, norm: bool) -> dict[str, Callable[[], object]]:

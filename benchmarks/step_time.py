@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 import fac
+from benchmarks.eager import EagerTraining, deviation
 from benchmarks.machine import machine, one_thread, quartiles, ratio, rounds, table
 from fac.backend import Precision, Session
 from fac_torch.device import float32_products
@@ -62,7 +63,7 @@ def session(rule: str, width: int, backend: str, precision: Precision) -> Sessio
 Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
-class Eager:
+class Eager(EagerTraining):
     """The same network in the way that a torch user writes it."""
 
     def __init__(self, state: dict[str, Any], dtype: torch.dtype, optimiser: Optimiser | None = None) -> None:
@@ -80,13 +81,6 @@ class Eager:
         self.names = names
         optimiser = optimiser or partial(torch.optim.SGD, lr=LR, momentum=MOMENTUM)
         self.optimiser = optimiser(self.net.parameters())
-
-    def step(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """One step of backpropagation."""
-        self.optimiser.zero_grad()
-        loss: torch.Tensor = nn.functional.cross_entropy(self.net(x), y)
-        torch.autograd.backward(loss)
-        self.optimiser.step()
 
     def state(self) -> dict[str, Any]:
         """Weights and biases under the names of fac."""
@@ -109,23 +103,13 @@ def check(rule: str) -> float:
     """
     x, y = batch("float64")
     ours = session(rule, CHECKED_WIDTH, "torch", "float64")
-    start = ours.state()
+    step = partial(ours.step, x, y)
     if rule == "bp":
-        eager = Eager(start, torch.float64)
-        for _ in range(CHECKED_STEPS):
-            eager.step(torch.from_numpy(x), torch.from_numpy(y))
-        expected = eager.state()
-    else:
-        reference = session(rule, CHECKED_WIDTH, "reference", "float64")
-        for _ in range(CHECKED_STEPS):
-            reference.step(x, y)
-        expected = reference.state()
-    for _ in range(CHECKED_STEPS):
-        ours.step(x, y)
-    found = ours.state()
-    errors = [np.abs(found[k] - v).max() / (np.abs(v).max() + 1e-30) for k, v in expected.items()]
-    assert max(errors) < TOLERANCE, f"{rule}: {max(errors):.1e}"
-    return float(max(errors))
+        eager = Eager(ours.state(), torch.float64)
+        other = partial(eager.step, torch.from_numpy(x), torch.from_numpy(y))
+        return deviation(rule, step, ours, other, eager, CHECKED_STEPS, TOLERANCE)
+    reference = session(rule, CHECKED_WIDTH, "reference", "float64")
+    return deviation(rule, step, ours, partial(reference.step, x, y), reference, CHECKED_STEPS, TOLERANCE)
 
 
 def repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
