@@ -33,7 +33,7 @@ class ParametricLayer(Layer):
 
 
 class WeightedLayer(ParametricLayer):
-    """A layer that multiplies with a weight: the only kind that feedback can go through or to."""
+    """A layer that multiplies with a weight: the only kind that feedback can go through."""
 
 
 class Loss(Model):
