@@ -40,7 +40,7 @@ def run_page(compiled: Compiled, precision: str) -> str:
         check_y=LABELS if c.classes else TARGETS + _within(c),
         y_type="np.int64" if c.classes else "FLOAT",
         measured=json.dumps([name for name in MEASURED if name in dict(c.evaluate.outputs)]),
-        count="found[-1]" if weighted else "(end - start)",
+        count="(found[-1] or 1)" if weighted else "(end - start)",
         whole=f"[sums[-1] or 1, {'len(x), ' * c.classes}1]" if weighted else "len(x)",
         shown='["test loss", "accuracy"]' if c.classes else '["test loss"]',
         svd=SVD if tasks else "",

@@ -52,7 +52,10 @@ class Session(ABC):
 
     @abstractmethod
     def run_evaluate(self, x: Any, y: Any) -> dict[str, float]:
-        """`loss`; for classification `hits`; `weight`, if the loss is the mean over something else than samples."""
+        """`loss`; for classification `hits`; `weight`, if the loss is the mean over something else than samples.
+
+        Where `weight` is 0, the loss is divided by 1 instead.
+        """
 
     @abstractmethod
     def run_forward(self, x: Any) -> Array:
@@ -106,7 +109,9 @@ class Session(ABC):
             part = x[start : start + CHUNK], y[start : start + CHUNK]
             found = self.run_evaluate(*part)
             counts = found.get("weight", len(part[0]))
-            loss, weight, hits = loss + found["loss"] * counts, weight + counts, hits + found.get("hits", 0.0)
+            # where nothing counts, the loss is a sum that was divided by nothing
+            loss += found["loss"] * (counts or 1.0)
+            weight, hits = weight + counts, hits + found.get("hits", 0.0)
         total = {"loss": loss / (weight or 1.0)}
         return total | {"accuracy": hits / len(x)} if self.compiled.classes else total
 

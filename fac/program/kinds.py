@@ -183,7 +183,8 @@ class LossKind(Kind):
     """Likewise, of the best output that there is: targets that say two things at once leave a rest."""
     weight: Callable[[Builder, Any, Value, Value], Value | None] = lambda *_: None
     """`weight(builder, spec, output, y)`: the scalar that the loss is the mean over, where that is not the number of
-    samples: so means over parts of the data become the mean over all of it."""
+    samples: so means over parts of the data become the mean over all of it. Where it is 0, the loss is what would have
+    been divided by it: label smoothing gives a loss to samples whose own class weighs nothing."""
     misfit: Callable[[Any, Shape], ShapeError | None] = lambda *_: None
     """Why the loss cannot read an output of this shape, if it cannot."""
     within: tuple[float, float] | None = None
