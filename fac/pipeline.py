@@ -86,7 +86,10 @@ def check(
     spec, findings = (path, ()) if isinstance(path, ModelSpec) else parse(_document(path, overrides))
     if spec is None:
         return findings
-    program = replace(lower(spec), policy=policy)
+    try:
+        program = replace(lower(spec), policy=policy)
+    except SpecError as error:
+        return error.diagnostics
     found = run_checks(program)
     if backend is None or _errors(found):
         return found
@@ -102,11 +105,27 @@ def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
         SpecError: the spec has findings of severity `error`.
     """
     document = None if isinstance(path, ModelSpec) else _document(path, overrides)
-    program = lower(path if isinstance(path, ModelSpec) else load(document or path))
+    program = resolved(path if isinstance(path, ModelSpec) else load(document or path), document)
     errors = _errors(run_checks(program))
     if errors:
         raise _refused(document or source.from_data({}), errors)
     return program
+
+
+def resolved(spec: ModelSpec, document: Document | None = None) -> Program:
+    """The network-level program of a spec, whatever checks would find in it.
+
+    Args:
+        spec: any.
+        document: where it comes from, for the places in messages.
+
+    Raises:
+        SpecError: it stands for more than can be written out.
+    """
+    try:
+        return lower(spec)
+    except SpecError as error:
+        raise _refused(document or source.from_data({}), error.diagnostics) from None
 
 
 def compiled(program: Program) -> Compiled:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from fac import diagnostics
-from fac.diagnostics import FacError, Severity
+from fac.diagnostics import Severity, SpecError, dotted
+from fac.layers.blocks import REPEAT
 from fac.lint import run
 from fac.lint.fix import fix
 from fac.lint.run import lint, linted
 from fac.lint.settings import Settings
-from fac.program import lower
+from fac.pipeline import load
+from fac.program import bounds
+from fac.program.lower import lower
+from fac.program.scopes import Scope
 from fac.render.findings import Checked, Report, render
 from fac.source import comments, edits, parse_text
 from tests.fuzz.families import FAMILIES, HEAD, NET, SGD, TAIL, grown
@@ -22,22 +26,112 @@ def checked(text: str) -> list[tuple[str, str]]:
 
 
 def test_more_routes_than_there_may_be() -> None:
-    with pytest.raises(FacError) as caught:
-        checked(grown(FAMILIES["all_globs"], 60_000))
-    assert str(caught.value).startswith("with `feedback.routes[")
-    assert str(caught.value).endswith("the spec stands for more than 20,000 routes: name fewer layers")
+    (found,) = lint(parse_text(grown(FAMILIES["all_globs"], 60_000)), Settings())
+    assert (found.rule.code, found.path[:2]) == ("FAC111", ("feedback", "routes"))
+    assert found.message == "up to here the spec stands for more than 20,000 routes"
+    assert found.help == "name fewer layers"
 
 
-def test_more_layers_than_blocks_may_stand_for() -> None:
-    deep = "{kind: relu}"
-    for _ in range(4):
-        deep = f"{{kind: repeat, times: 10000, body: [{deep}]}}"
-    with pytest.raises(FacError) as caught:
-        checked(f"{HEAD}layers: [{deep}]\n{TAIL}{SGD}")
-    assert str(caught.value) == (
-        "with `layers[0].body[0].body[0].body[0].body[0]` the blocks of the spec stand for more than 20,000 layers: "
-        "repeat less often"
-    )
+RELU = "{kind: relu}"
+
+
+def repeat(times: int, *body: str) -> str:
+    return f"{{kind: repeat, times: {times}, body: [{', '.join(body)}]}}"
+
+
+def residual(*body: str) -> str:
+    return f"{{kind: residual, body: [{', '.join(body)}]}}"
+
+
+def wrapped(times: int, layer: str) -> str:
+    return layer if not times else f"{{kind: sequence, body: [{wrapped(times - 1, layer)}]}}"
+
+
+BLOCKS: dict[str, tuple[tuple[str, ...], str, str, str]] = {
+    "one": ((repeat(10_000, RELU, RELU, RELU),), "layers[0].times", "30,000 layers", "`times: 6666`"),
+    "inside of another": (
+        (repeat(3, repeat(10_000, RELU, RELU, RELU)),),
+        "layers[0].body[0].times",
+        "30,000 layers",
+        "`times: 6666`",
+    ),
+    "around another": (
+        (repeat(3, RELU, repeat(10_000, RELU)),),
+        "layers[0].times",
+        "30,003 layers",
+        "`times: 1`",
+    ),
+    "many small ones": (
+        (repeat(10, repeat(10, repeat(10, repeat(10, repeat(10, RELU))))),),
+        "layers[0].times",
+        "100,000 layers",
+        "`times: 2`",
+    ),
+    "behind another": (
+        (repeat(10_000, RELU), RELU, repeat(100, RELU), repeat(10_000, RELU)),
+        "layers[3].times",
+        "20,100 layers",
+        "`times: 9900`",
+    ),
+    "with sums": (
+        (repeat(7_000, residual(RELU, RELU)),),
+        "layers[0].times",
+        "21,000 layers",
+        "`times: 6666`",
+    ),
+    "without a `times`": (
+        (repeat(9_000, RELU), residual(repeat(9_000, RELU), repeat(5_000, RELU))),
+        "layers[1].kind",
+        "23,001 layers",
+        "repeat less often",
+    ),
+    "blocks of few layers": (
+        (repeat(5_000, wrapped(5, RELU)),),
+        "layers[0].times",
+        "25,000 blocks",
+        "`times: 4000`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_more_layers_than_blocks_may_stand_for(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One finding, at the block that goes beyond, before any layer is written out."""
+    monkeypatch.setattr(Scope, "chain", None)
+    layers, path, size, help = BLOCKS[case]
+    text = f"{HEAD}layers:\n" + "".join(f"  - {layer}\n" for layer in layers) + TAIL + SGD
+    (found,) = lint(parse_text(text), Settings())
+    assert (found.rule.code, dotted(found.path)) == ("FAC111", path)
+    assert f" for {size}, and 20,000 are the most" in found.message
+    assert help in found.help
+
+
+@pytest.mark.parametrize("times", [10, 6666])
+def test_as_many_layers_as_blocks_may_stand_for(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the help says is really the most, here and at a smaller bound."""
+    monkeypatch.setattr(bounds, "MAX_LAYERS", 3 * times + 2)
+    for more, beyond in ((0, False), (1, True)):
+        layers = f"layers: [{repeat(times + more, residual(RELU, RELU))}]\n"
+        spec = load(parse_text(HEAD + layers + TAIL + SGD))
+        if beyond:
+            with pytest.raises(SpecError, match=rf"write `times: {times}` or less"):
+                lower(spec)
+        else:
+            assert len(lower(spec).nodes) == 3 * times
+
+
+def test_a_block_that_says_less_than_it_writes_is_bounded_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "MAX_LAYERS", 10)
+    before = REPEAT.times
+    object.__setattr__(REPEAT, "times", None)
+    try:
+        (found,) = lint(parse_text(f"{HEAD}layers: [{repeat(4, RELU, RELU, RELU)}]\n{TAIL}{SGD}"), Settings())
+    finally:
+        object.__setattr__(REPEAT, "times", before)
+    assert (found.rule.code, dotted(found.path)) == ("FAC111", "layers[0].body[1].kind")
+    assert found.message == "with this layer the blocks stand for more than 10 layers"
 
 
 def test_one_block_is_repeated_too_often() -> None:
@@ -53,19 +147,18 @@ def test_one_block_is_repeated_too_often() -> None:
 
 
 def test_a_large_network_may_have_more_routes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower, "MAX_ROUTES", 2)
+    monkeypatch.setattr(bounds, "MAX_ROUTES", 2)
     rules = "feedback: [{rule: fa}, {rule: fa}, {rule: fa}]\n"
     assert {code for code, _ in checked(HEAD + NET + TAIL + rules + SGD)} == {"FAC306"}
 
 
 def test_more_globs_of_parameters_than_can_be_matched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower, "MAX_MATCHES", 20)
+    monkeypatch.setattr(bounds, "MAX_MATCHES", 20)
     globs = ", ".join(f"{{match: '*.{name}'}}" for name in ("weight", "bias", "[w]*", "[b]*"))
     update = f"update: {{rule: sgd, lr: 0.1, groups: [{globs}]}}\n"
-    with pytest.raises(FacError) as caught:
-        checked(HEAD + NET + TAIL + update)
-    message = "`update.groups` has too many globs for the parameters of 5 layers: write fewer"
-    assert str(caught.value) == message
+    (found,) = lint(parse_text(HEAD + NET + TAIL + update), Settings())
+    assert (found.rule.code, dotted(found.path)) == ("FAC111", "update.groups[3].match")
+    assert found.message == "up to here there are too many globs for the parameters of 5 layers"
     # Names, and globs of few parameters, are no work.
     few = ", ".join(f"{{match: '{name}'}}" for name in ("fc1.weight", "fc1.*", "fc2.*", "logits.*"))
     checked(HEAD + NET + TAIL + f"update: {{rule: sgd, lr: 0.1, groups: [{few}]}}\n")

@@ -11,6 +11,7 @@ from fac import source
 from fac.checks import BUILDING, CHECKS, COMPILING, ESTIMATES, FOR_BACKEND
 from fac.checks.text import TEXT
 from fac.diagnostics import Rule
+from fac.program.bounds import TOO_LARGE
 from fac.spec import errors
 
 _LABEL = re.compile(r"(Bad|Good)(?:, ((?:[^`:]|`[^`]*`)+))?:")
@@ -86,7 +87,7 @@ update: {rule: sgd, lr: 0.1}
 
 def pages() -> tuple[Page, ...]:
     """All pages, by code. A check has its help in its docstring, a rule of the text stages in `TEXT`."""
-    found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES)]
+    found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES, TOO_LARGE)]
     checks = (*CHECKS, *BUILDING, *ESTIMATES, *COMPILING, *FOR_BACKEND)
     found += [Page(rule, getdoc(check) or "") for rule, check in checks]
     return tuple(sorted(found, key=lambda page: page.rule.code))

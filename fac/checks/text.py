@@ -163,4 +163,25 @@ Bad:
 Good:
 
     name: example  # the network of last year""",
+    "FAC111": """\
+The spec stands for more than can be checked in seconds.
+
+A short text can stand for any number of layers and routes: blocks repeat each other, globs and short-hands name
+whatever there is. Blocks may stand for 20,000 layers, globs and short-hands for 20,000 routes, or three for each layer
+where those are more. What goes beyond is refused before it is written out, so nothing else is said of the spec.
+
+Bad:
+
+    layers:
+      - kind: repeat
+        times: 3000
+        body:
+          - {kind: repeat, times: 10, body: [{kind: relu}]}
+      - {kind: linear, name: logits, out: 10}
+
+Good:
+
+    layers:
+      - {kind: repeat, times: 30, body: [{kind: linear, out: 20}, {kind: relu}]}
+      - {kind: linear, name: logits, out: 10}""",
 }

@@ -50,14 +50,16 @@ def write_summary(report: Report) -> None:
 
 
 def _drawn(document: Document) -> str | None:
-    from fac.pipeline import parse
-    from fac.program.lower import lower
+    from fac.pipeline import SpecError, parse, resolved
     from fac.render.graph import mermaid
 
     spec, _ = parse(document)
     if spec is None or len(spec.layers) > DRAWN:
         return None
-    program = lower(spec)  # blocks are more layers than the spec writes
+    try:
+        program = resolved(spec, document)  # blocks are more layers than the spec writes
+    except SpecError:
+        return None
     return None if len(program.nodes) > DRAWN else mermaid(program)
 
 

@@ -114,7 +114,6 @@ def draw(
     from fac.checks import run_checks
     from fac.cli.output import is_spec, write
     from fac.diagnostics import Severity
-    from fac.program.lower import lower
     from fac.render import graph
     from fac.render.findings.full import full
 
@@ -122,7 +121,7 @@ def draw(
     if output != STDOUT and is_spec(output, (spec,)):
         raise FacError(f"a picture would be written over `{output}`, which is a spec")
     document = source.override(source.read(spec), overrides)
-    program = lower(pipeline.load(document))
+    program = pipeline.resolved(pipeline.load(document), document)
     errors = tuple(d for d in run_checks(program) if d.rule.severity is Severity.ERROR)
     picture = graph.render(program, kind, bare=bare, light=light)
     if errors:

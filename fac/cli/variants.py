@@ -12,8 +12,8 @@ from typing import Any
 from fac import plugins
 from fac.checks.settings import group_matches_nothing
 from fac.diagnostics import FacError
-from fac.pipeline import load
-from fac.program.lower import kind_of, lower
+from fac.pipeline import load, resolved
+from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.render.expand import expanded_data
 from fac.source import Document
@@ -183,7 +183,7 @@ def _variant(document: Document, rule: str, rank: int | None, title: str) -> Var
 
 def _fitting_groups(other: Document) -> Document:
     """Without settings of the update for feedback matrices of the spec that the other feedback does not have."""
-    idle = {finding.path[2] for finding in group_matches_nothing(lower(load(other)))}
+    idle = {finding.path[2] for finding in group_matches_nothing(resolved(load(other), other))}
     if not idle:
         return other
     update, place = other.data["update"], ("update", "groups")

@@ -130,6 +130,6 @@ def _sum(inside: Inside, ends: Mapping[str, str], field: str, help: str = "") ->
 
 
 SEQUENCE = BlockKind("sequence", Sequence, sequence)
-RESIDUAL = BlockKind("residual", Residual, residual)
-REPEAT = BlockKind("repeat", Repeat, repeat)
-PARALLEL = BlockKind("parallel", Parallel, parallel)
+RESIDUAL = BlockKind("residual", Residual, residual, own=lambda _: 1)
+REPEAT = BlockKind("repeat", Repeat, repeat, times="times")
+PARALLEL = BlockKind("parallel", Parallel, parallel, own=lambda _: 1)

@@ -12,6 +12,7 @@ from fac.checks.places import listed
 from fac.diagnostics import MAX_FINDINGS, Diagnostic, Severity, Span, first
 from fac.lint.selection import READING, codes
 from fac.lint.settings import Settings
+from fac.program.bounds import TOO_LARGE
 from fac.source import Document
 from fac.source.comments import UNUSED_IGNORE, Ignore, ignores, may_ask
 from fac.spec import errors
@@ -131,6 +132,7 @@ def _ran(found: Iterable[Diagnostic], for_backend: bool) -> frozenset[str]:
     stages = [
         [rule.code for rule in source.RULES if rule is not UNUSED_IGNORE],
         [rule.code for rule in errors.RULES],
+        [TOO_LARGE.code],
         [rule.code for rule, _ in CHECKS],
         [rule.code for rule, _ in BUILDING],
         [rule.code for rule, _ in (*ESTIMATES, *COMPILING, *(FOR_BACKEND if for_backend else ()))],

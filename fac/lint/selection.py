@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from fac.diagnostics import FacError
+from fac.program.bounds import TOO_LARGE
 from fac.source import RULES
 from fac.source.comments import INVALID_IGNORE, UNUSED_IGNORE, nearest
 from fac.spec import errors
 
 EVERY = ("FAC",)
 READING = frozenset(
-    rule.code for rule in (*RULES, *errors.RULES) if rule not in (UNUSED_IGNORE, INVALID_IGNORE)
+    rule.code for rule in (*RULES, *errors.RULES, TOO_LARGE) if rule not in (UNUSED_IGNORE, INVALID_IGNORE)
 )
 """What keeps a spec from being read. Nothing else is known of it then, so nothing may ask to overlook that."""
 

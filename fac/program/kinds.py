@@ -164,6 +164,11 @@ class BlockKind(Kind):
     expand: Callable[[Any, Inside], Iterator[Node]]
     """`expand(spec, inside)` yields the layers in an order in which each stands behind those that it reads. The last
     one is the block's output. Raises ShapeError."""
+    times: str | None = None
+    """The field that says how often it writes out the layers that it holds, if one does. With `own` that bounds a spec
+    before anything of it is written out."""
+    own: Callable[[Any], int] = lambda _: 0
+    """How many layers it writes beside those that it holds, each time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 from fac import plugins
-from fac.diagnostics import FacError, Path, dotted
+from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
+from fac.program import bounds
 from fac.program.globs import Names, is_glob
 from fac.program.kinds import BlockKind, Facts, ShapeError
 from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
@@ -23,11 +25,6 @@ from fac.spec.feedback import Routing, ShortHand, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.spec.layers import Layer, ParametricLayer
 from fac.spec.model import ModelSpec
-
-MAX_ROUTES = 20_000
-"""For how many routes the globs and short-hands of a spec may stand; in a large network three for each layer."""
-MAX_MATCHES = 3_000_000
-"""How many times a layer may be asked whether a glob, or a short-hand, means it. Takes a second."""
 
 
 def kind_of(group: str, spec: Model) -> Any:
@@ -46,9 +43,11 @@ def lower(spec: ModelSpec) -> Program:
     """Resolve names, shapes, sites and short-hands.
 
     Raises:
-        FacError: it stands for more layers or routes than memory holds, or takes too long to resolve.
+        SpecError: it stands for more layers or routes than memory holds, or takes too long to resolve (FAC111).
     """
-    top = Scope.top(spec.input.shape, partial(kind_of, "fac.layers"), _node)
+    kind_of_layer = partial(kind_of, "fac.layers")
+    bounds.few_layers(spec.layers, kind_of_layer)
+    top = Scope.top(spec.input.shape, kind_of_layer, node_of)
     nodes = tuple(top.chain(spec.layers, INPUT, "layers"))
     network = Program(spec, nodes, blocks=tuple(top.writing.blocks))
     written = _Written(network)
@@ -74,7 +73,7 @@ def lower(spec: ModelSpec) -> Program:
 # -- the network -------------------------------------------------------------------------------------------------
 
 
-def _node(
+def node_of(
     kind: Any,
     layer: Layer,
     name: str,
@@ -82,6 +81,7 @@ def _node(
     shapes: Mapping[str, Shape | None],
     origin: Path,
 ) -> Node:
+    """The node of a layer that is no block; without a shape where that of an input is unknown, or where it misfits."""
     trainable = not isinstance(layer, ParametricLayer) or layer.trainable
     node = Node(name, layer, inputs, None, origin, trainable=trainable)
     known = [shape for shape in map(shapes.get, inputs) if shape is not None]
@@ -103,7 +103,7 @@ def reading(node: Node, shapes: Sequence[Shape]) -> Node:
     kind, known = kind_of("fac.layers", node.layer), dict(zip(node.inputs, shapes, strict=True))
     if isinstance(kind, BlockKind):
         return node
-    return _node(kind, node.layer, node.name, node.inputs, known, node.origin)
+    return node_of(kind, node.layer, node.name, node.inputs, known, node.origin)
 
 
 def _meant(kind: Any, name: str, facts: object) -> None:
@@ -163,7 +163,7 @@ class _Written:
     @property
     def most(self) -> int:
         """How many routes there may be."""
-        return max(MAX_ROUTES, 3 * len(self.program.nodes))
+        return max(bounds.MAX_ROUTES, 3 * len(self.program.nodes))
 
     def expand(self, section: ShortHand, origin: Path) -> None:
         """Add what a short-hand stands for."""
@@ -201,28 +201,29 @@ class _Written:
         for route in routes:
             self.routes.append(_route(self.program, route, origin))
             if len(self.routes) > self.most:
-                raise FacError(
-                    f"with `{dotted(origin)}` the spec stands for more than {self.most:,} routes: name fewer layers"
-                )
+                message = f"up to here the spec stands for more than {self.most:,} routes"
+                raise bounds.too_large(origin, message, "name fewer layers")
 
     def _count(self, globs: int, origin: Path) -> None:
         self.matches += globs * len(self.program.nodes)
-        if self.matches > MAX_MATCHES:
-            raise FacError(
-                f"with `{dotted(origin)}` the globs and short-hands are too many for {len(self.program.nodes):,} "
-                "layers: write fewer"
+        if self.matches > bounds.MAX_MATCHES:
+            message = (
+                f"up to here there are too many globs and short-hands for {len(self.program.nodes):,} layers"
             )
+            raise bounds.too_large(origin, message, "write fewer")
 
 
 def _few_groups(program: Program) -> None:
     """Refuse what would take too long to match, before anybody does."""
     matches = 0
-    for glob in dict.fromkeys(group.match for group in program.spec.update.groups):
+    first = {group.match: i for i, group in reversed(tuple(enumerate(program.spec.update.groups)))}
+    for glob, index in sorted(first.items(), key=itemgetter(1)):
         matches += program.array_names.near(glob)
-        if matches > MAX_MATCHES:
-            raise FacError(
-                f"`update.groups` has too many globs for the parameters of {len(program.nodes):,} layers: write fewer"
+        if matches > bounds.MAX_MATCHES:
+            message = (
+                f"up to here there are too many globs for the parameters of {len(program.nodes):,} layers"
             )
+            raise bounds.too_large(("update", "groups", index, "match"), message, "write fewer")
 
 
 def selected(program: Program, globs: Sequence[str], *, direct: bool = False) -> list[Node]:

@@ -11,14 +11,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Se
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fac.diagnostics import FacError, Path, dotted
+from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
+from fac.program import bounds
 from fac.program.kinds import BlockKind, ShapeError
 from fac.program.program import INPUT, Block, Fault, Node, Shape
 from fac.spec.layers import Layer
-
-MAX_LAYERS = 20_000
-"""For how many layers the blocks of a spec may stand. So many are checked in seconds."""
 
 Make = Callable[[Any, Layer, str, tuple[str, ...], Mapping[str, Shape | None], Path], Node]
 """`make(kind, layer, name, inputs, shapes, origin)`: the node of a layer that is no block."""
@@ -37,21 +35,19 @@ class Writing:
     blocks: list[Block] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """Of what stands already, in order."""
-    inside: int = 0
+    inside: Counter[str] = field(default_factory=Counter)
     """How many layers and blocks stand inside of blocks."""
 
-    def count(self, origin: Path) -> None:
-        """One more inside of a block.
+    def count(self, what: str, origin: Path) -> None:
+        """One more inside of a block. Kinds that say what they stand for are bounded before: `bounds.few_layers`.
 
         Raises:
-            FacError: there are too many.
+            SpecError: there are too many.
         """
-        self.inside += 1
-        if self.inside > MAX_LAYERS:
-            raise FacError(
-                f"with `{dotted(origin)}` the blocks of the spec stand for more than {MAX_LAYERS:,} layers: "
-                "repeat less often"
-            )
+        self.inside[what] += 1
+        if self.inside[what] > bounds.MAX_LAYERS:
+            message = f"with this layer the blocks stand for more than {bounds.MAX_LAYERS:,} {what}"
+            raise bounds.too_large((*origin, "kind"), message, "repeat less often")
 
 
 @dataclass
@@ -118,7 +114,7 @@ class Scope:
         place, last, fault = len(self.writing.names), reads[0], None
         inside = Scope(name, reads[0], origin, self, self.writing, layer.name)
         if self.name:
-            self.writing.count(origin)
+            self.writing.count("blocks", origin)
         try:
             if len(reads) > 1:
                 problem = f"`{name}` reads one layer, not {len(reads)}"
@@ -141,7 +137,7 @@ class Scope:
     def _stands(self, node: Node) -> Node:
         """A node that others may read from now on."""
         if self.name:
-            self.writing.count(node.origin)
+            self.writing.count("layers", node.origin)
         self.writing.names.append(node.name)
         self.writing.shapes.setdefault(node.name, node.shape)
         self.writing.outputs.setdefault(node.name, node.name)

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from fac.backend import Array
+from fac.program.bounds import size_of
 from fac.program.kinds import (
+    BlockKind,
     Kind,
     LayerKind,
     LearningKind,
@@ -23,11 +25,13 @@ from fac.program.kinds import (
     Signals,
     UpdateKind,
 )
-from fac.program.lower import kind_of
-from fac.program.program import Ends, Shape
+from fac.program.lower import kind_of, node_of
+from fac.program.program import INPUT, Ends, Shape
+from fac.program.scopes import Scope
 from fac.program.tensors import Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import Learning
+from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
 from fac.step.ir import Value
@@ -45,7 +49,7 @@ TO = Ends("it.feedback", READS, WRITES)
 
 
 def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[Shape] = ((6,),)) -> None:
-    """Hold what a kind says of itself against what it does. Rules, blocks and probes declare nothing.
+    """Hold what a kind says of itself against what it does. Rules and probes declare nothing.
 
     Args:
         kind: of any family.
@@ -58,6 +62,8 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
     match kind:
         case LayerKind():
             check_layer(kind, spec or kind.spec(), shapes)
+        case BlockKind():
+            _block(kind, spec or kind.spec(), shapes[0])
         case LossKind():
             _loss(kind, spec or kind.spec())
         case MatrixKind():
@@ -67,6 +73,17 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
             _learning(kind, spec or kind.spec())
         case UpdateKind():
             _update(kind, spec or kind.spec())
+
+
+def _block(kind: BlockKind, layer: Any, shape: Shape) -> None:
+    """It writes out as many layers as bound it before."""
+
+    def kinds(other: Layer) -> Any:
+        return kind if other is layer else kind_of("fac.layers", other)
+
+    said = size_of(layer, kind, kinds, ("layers", 0)).layers
+    made = len(list(Scope.top(shape, kinds, node_of).chain((layer,), INPUT, "layers")))
+    require(said == made, f"`{kind.name}` says that it stands for {said} layers, and writes {made}")
 
 
 def _loss(kind: LossKind, loss: Any) -> None:

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fac
-from fac.diagnostics import FacError
 from fac.pipeline import compiled, lowered
-from fac.program import scopes
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render.expand import expanded
@@ -201,19 +199,3 @@ def test_a_block_knows_how_many_layers_come_before_it() -> None:
     program = lowered(spec(layers))
     assert {block.name: block.place for block in program.blocks} == {"r.0.b": 1, "r.1.b": 3, "r": 1}
     assert program.nodes[3].name == "r.1.b.a"
-
-
-@pytest.mark.parametrize(("times", "fits"), [(5, True), (6, False)])
-def test_layers_and_blocks_inside_of_blocks_are_counted(
-    times: int, fits: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scopes, "MAX_LAYERS", 10)
-    inner = {"kind": "sequence", "body": ({"kind": "relu"},)}
-    data = spec(({"kind": "repeat", "times": times, "body": (inner,)}, linear("out", 3)))
-    if fits:
-        assert len(lowered(data).nodes) == 6
-    else:
-        with pytest.raises(
-            FacError, match=r"`layers\[0\].body\[0\].*` the blocks of the spec stand for more than 10"
-        ):
-            lowered(data)

@@ -15,12 +15,13 @@ from fac.feedback.local import LOCAL
 from fac.feedback.low_rank import LOW_RANK, LowRank
 from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
+from fac.layers.blocks import REPEAT, RESIDUAL
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
 from fac.losses.mse import MSE
 from fac.plugins import kinds
-from fac.program.kinds import BlockKind, Descent, Facts, Kind, LayerKind, Learned
+from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
 from fac.step.builder import Builder
@@ -31,14 +32,15 @@ from fac.updates.adam import ADAM
 from fac.updates.sgd import SGD, Sgd
 
 GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates")
-INSTALLED = {
-    f"{group}/{kind.name}": kind
-    for group in GROUPS
-    for kind in kinds(group)
-    if not isinstance(kind, BlockKind)  # it declares nothing
-}
+INSTALLED = {f"{group}/{kind.name}": kind for group in GROUPS for kind in kinds(group)}
 LAYERS = tuple(kind for kind in kinds("fac.layers") if isinstance(kind, LayerKind))
+INNER = {"kind": "residual", "body": ({"kind": "relu"}, {"kind": "linear", "out": 6})}
+"""Two layers and their sum."""
 SETTINGS: dict[str, dict[str, Any]] = {
+    "sequence": {"body": ({"kind": "relu"}, INNER)},
+    "residual": {"body": (INNER,), "shortcut": (INNER, {"kind": "relu"})},
+    "repeat": {"body": (INNER, {"kind": "repeat", "times": 2, "body": (INNER,)}), "times": 3},
+    "parallel": {"branches": ((INNER,), ({"kind": "relu"},), ({"kind": "tanh"},))},
     "linear": {"out": 3},
     "conv2d": {"out": 3, "kernel": 2, "padding": 1},
     "group_norm": {"groups": 2},
@@ -134,6 +136,16 @@ def added(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> Value:
 
 
 LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
+    "residual without its sum": (
+        lambda: replace(RESIDUAL, own=lambda _: 0),
+        None,
+        r"says that it stands for 7 layers, and writes 8",
+    ),
+    "repeat, once": (
+        lambda: replace(REPEAT, times=None),
+        None,
+        r"says that it stands for 9 layers, and writes 27",
+    ),
     "tanh is homogeneous": (
         lambda: lying(TANH, homogeneous=True),
         None,
