@@ -13,6 +13,7 @@ from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch
 from fac_torch.aside import apart
+from fac_torch.cheaper import cheaper
 from fac_torch.maps import laid_out, maps
 from fac_torch.schedule import schedule
 from fac_torch.statements import Statement, pure, statements
@@ -114,7 +115,7 @@ class Emitter:
         self.host = host_scalars(function)
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
-        lines = statements(function) if self.buffered else pure(function)
+        lines = statements(cheaper(function)) if self.buffered else pure(function)
         given_out = _given_out(function)
         lines = together([line for line in lines if line.result not in self.literals], given_out)
         self.maps = frozenset[Value]()
