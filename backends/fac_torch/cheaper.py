@@ -48,7 +48,7 @@ def _cheaper(
     """The ops that make the result of this one: itself, mostly."""
     if op.kind in SLOPES and reads[op.operands[0]] == 1:
         yield from _before_the_pool(op, made, pools)
-    elif op.kind == "sum" and _made_by("unpick", op.operands[0], made) and set(_axes(op)) >= SPREAD:
+    elif op.kind == "sum" and _made_by("unpick", op.operands[0], made) and _axes(op) >= SPREAD:
         # Each number went to some place of its channel, so the sum over places is that of the numbers.
         yield replace(op, operands=made[op.operands[0]].operands[:1])
     elif op.kind == "conv2d_weight":
@@ -118,7 +118,7 @@ def _made_by(kind: str, value: Value, made: dict[Value, Op]) -> bool:
     return value in made and made[value].kind == kind
 
 
-def _axes(op: Op) -> tuple[int, ...]:
+def _axes(op: Op) -> set[object]:
     axes = op["axes"]
     assert isinstance(axes, tuple)
-    return tuple(int(axis) for axis in axes)
+    return set(axes)
