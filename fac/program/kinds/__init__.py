@@ -1,0 +1,37 @@
+"""What a plug-in declares. The core's own kinds are declared in the same way, in the folder of their family.
+
+What a kind reads, and so whether it transports weights or draws random numbers, is no declaration:
+`fac.program.reading` finds it. What is declared here and cannot be found so, `fac.testing.declarations` holds.
+"""
+
+from fac.program.kinds.base import Kind, ShapeError, State, Unused
+from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixKind, RuleKind, Signals
+from fac.program.kinds.layers import BlockKind, Facts, Inside, LayerKind, Made, Mode
+from fac.program.kinds.losses import LossKind
+from fac.program.kinds.probes import ProbeKind, Sweeps
+from fac.program.kinds.updates import Descent, Updated, UpdateKind
+
+__all__ = [
+    "BlockKind",
+    "Descent",
+    "Expansion",
+    "Facts",
+    "Inside",
+    "Kind",
+    "LayerKind",
+    "Learned",
+    "LearningKind",
+    "LossKind",
+    "Made",
+    "MatrixKind",
+    "Mode",
+    "ProbeKind",
+    "RuleKind",
+    "ShapeError",
+    "Signals",
+    "State",
+    "Sweeps",
+    "Unused",
+    "UpdateKind",
+    "Updated",
+]

@@ -1,0 +1,132 @@
+"""Feedback operators, ways to learn, and the short-hands for sets of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fac.program.kinds.base import Kind, ShapeError, State
+from fac.program.program import Ends, Program
+from fac.program.tensors import Tensor
+from fac.spec.base import Model
+from fac.spec.feedback import Learning, ThroughRoute, ToRoute
+from fac.spec.feedback import Subspace as SubspaceSpec
+from fac.step.builder import Builder
+from fac.step.contraction import Contraction
+from fac.step.ir import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What a feedback operator reads and may learn from. All are values from before the step.
+
+    Rules see rows and matrices, and leave it to the product past which the operator goes what becomes of them.
+    """
+
+    error: Value
+    """What the operator reads, [places, reads]."""
+    way: Contraction | None
+    """The product of a layer, on a `through` route; on a `to` route the one that the operator stands for, of the value
+    that is fed, as rows, and a weight that there is not. None where a subspace learns, which sends nothing."""
+    weight: Value | None
+    """The forward weight [reads, writes] that a `through` route replaces."""
+
+    def sent(self, b: Builder, rows: Value, matrix: Value) -> Value:
+        """What rows [places, r] send past a matrix [r, writes]: for `error` and `weight`, backpropagation."""
+        return self._way.sent(b, rows, matrix)
+
+    def taught(self, b: Builder, rows: Value) -> Value:
+        """[r, writes]: the gradient of a matrix past which [places, r] is sent; for `error` that of the weight."""
+        return self._way.taught(b, rows)
+
+    def answer(self, b: Builder, matrix: Value) -> Value:
+        """[places, r]: the forward product of what is fed with a matrix [r, writes]."""
+        return self._way.answer(b, matrix)
+
+    @property
+    def _way(self) -> Contraction:
+        if self.way is None:
+            raise ValueError("the basis of a subspace sends nothing and feeds nothing")
+        return self.way
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a learning rule says of one matrix: a pseudo-gradient for the update rule, or its next value."""
+
+    tensor: str
+    value: Value
+    gradient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixKind(Kind):
+    """A feedback operator: its state, what it makes of an error, and how it learns."""
+
+    name: str
+    spec: type[Model]
+    tensors: Callable[[Any, Ends], tuple[Tensor, ...]]
+    apply: Callable[[Builder, Any, State, Signals], Value]
+    """`apply(builder, spec, state, signals)`: what `signals.sent` makes of the error, without `scale`."""
+    learn: Callable[[Builder, Any, State, Signals], Iterable[Learned]] = lambda *_: ()
+    misfit: Callable[[Any, Ends], ShapeError | None] = lambda *_: None
+    """Why the operator cannot connect these ends, if it cannot."""
+    rank: Callable[[Any, Ends], int | None] = lambda *_: None
+    """The rank that the spec writes out, if it does."""
+    refresh: Callable[[Any], int | None] = lambda _: None
+    """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
+    learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}
+    """The rule of the spec that teaches each tensor, by the last part of its name."""
+    matrix: Callable[[Builder, Any, Ends, State, Value | None], Value] | None = None
+    """`matrix(builder, spec, ends, state, weight)`: the operator whole, without `scale`, for probes.
+
+    [reads, writes], as the weight, on a `through` route; [writes, reads] on a `to` route.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class LearningKind(Kind):
+    """How one matrix, or one factor of a low-rank pair, learns. None where the rule has nothing to say."""
+
+    name: str
+    spec: type[Model]
+    full: Callable[[Builder, Any, State, Signals], Learned] | None = None
+    """A full matrix B, here [reads, writes] on every route."""
+    read: Callable[[Builder, Any, State, Signals], Learned] | None = None
+    """P of a low-rank pair, or of a subspace."""
+    write: Callable[[Builder, Any, State, Signals], Learned] | None = None
+    """Q of a low-rank pair."""
+    follows: bool = False
+    """Whether the matrix takes the step of the forward weight, so that the weight has to take it, too."""
+
+    tracks: bool = False
+    """Whether P and Q descend |W^T - Q P|^2 / 2, W the forward weight."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether there is anything that the rule changes."""
+        return any((self.full, self.read, self.write))
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The routes that a short-hand stands for, written in the spec's own vocabulary."""
+
+    routes: tuple[ThroughRoute | ToRoute, ...] = ()
+    subspaces: tuple[SubspaceSpec, ...] = ()
+    frozen: tuple[str, ...] = ()
+    """Layers that the rule does not train."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleKind(Kind):
+    """A short-hand for a set of routes."""
+
+    name: str
+    spec: type[Model]
+    expand: Callable[[Any, Program], Expansion]
+    changes: bool = False
+    """Whether it is meant to change something: FAC323 reports where it gives no layer a route, and freezes none."""
+    direct: bool = False
+    """Whether its `nodes` are layers with parameters, to which it brings errors; if not, those with weights."""

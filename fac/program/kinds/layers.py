@@ -1,0 +1,129 @@
+"""Layers, and blocks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fac.program.kinds.base import Kind, ShapeError, State
+from fac.program.program import Node, Shape
+from fac.program.tensors import Tensor
+from fac.program.traits import Curve, Traits
+from fac.spec.base import Model
+from fac.spec.layers import Layer
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a layer makes of the shapes that it reads."""
+
+    shape: Shape
+    tensors: tuple[Tensor, ...] = ()
+    weight: Tensor | None = None
+    """Which of the tensors the layer multiplies its input with: its axis `reads_axis`, mostly the first, makes the
+    channels of the output. Where the layer keeps it in another shape, the same tensor in the shape in which it is
+    multiplied; axes of 1 may be left out behind that one."""
+    reads: tuple[Shape, ...] = ()
+    """The shapes that it reads, for `traits`. Who infers need not say what it was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a forward pass is run."""
+
+    node: str
+    training: bool
+    """Whether the layer behaves as in training. A frozen one does not: it draws nothing, and moves no state."""
+    seed: int
+    number: Callable[[], Value]
+    """Makes the number of the step an input of the function, when first called."""
+
+    @property
+    def step(self) -> Value | None:
+        """INT scalar, the number of the step; None outside training. What asks for it draws random numbers."""
+        return self.number() if self.training else None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a layer makes that also moves state: its output, and what follows on statistics.
+
+    A step moves them; a probe does not, and what is said outside training counts for nothing.
+    """
+
+    value: Value
+    state: State
+    """The next values, by the last part of their names, of tensors whose role is STATISTIC."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind(Kind):
+    """A layer: shapes first, then a forward function. It has no backward code."""
+
+    name: str
+    spec: type[Model]
+    infer: Callable[[Any, str, Sequence[Shape]], Facts]
+    """`infer(spec, node name, input shapes)`; raises ShapeError."""
+    forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value | Made]
+    curve: Callable[[Any], Curve] | None = None
+    """`curve(spec)`: what it makes of a number, if it treats every number alike; everything else is read off it."""
+    traits: Callable[[Any, Facts | None], Traits] | None = None
+    """`traits(spec, facts)`: what is known of any other layer; facts are None where its shape is not known."""
+
+
+class Inside(Protocol):
+    """Where the layers of a block go while it is written out."""
+
+    name: str
+    """Of the block, in full."""
+    input: str
+    """The layer that the block reads."""
+
+    def shape(self, name: str) -> Shape | None:
+        """The shape of what a layer makes that stands already; None if it is unknown."""
+
+    def chain(
+        self, layers: Sequence[Layer], start: str, *key: str | int, scope: str = ""
+    ) -> Generator[Node, None, str]:
+        """Layers that the spec writes, each of which reads the one before; to be used with `yield from`.
+
+        Args:
+            layers: in their order.
+            start: what the first of them reads, which `input` means to all of them.
+            key: where they stand in the block: its field, and an index if the field holds several lists.
+            scope: a name for these layers together, so that others may have the same names: `block.SCOPE.fc1`.
+
+        Returns:
+            The name of the last one's output; `start` if there are none.
+        """
+
+    def leaf(
+        self, layer: Layer, inputs: Sequence[str], own: bool = False, misfit: ShapeError | None = None
+    ) -> Node:
+        """A layer that the spec does not write, to be yielded.
+
+        Args:
+            layer: without `from`.
+            inputs: the layers that it reads, as `chain`, `input` and other nodes are called.
+            own: whether it bears the block's own name.
+            misfit: why it cannot read these, if the block knows better words for that than the layer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class BlockKind(Kind):
+    """A short-hand for layers. They are written out when a spec is lowered; nothing behind that knows blocks."""
+
+    name: str
+    spec: type[Model]
+    expand: Callable[[Any, Inside], Iterator[Node]]
+    """`expand(spec, inside)` yields the layers in an order in which each stands behind those that it reads. The last
+    one is the block's output. Raises ShapeError."""
+    times: str | None = None
+    """The field that says how often it writes out the layers that it holds, if one does. With `own` that bounds a spec
+    before anything of it is written out."""
+    own: Callable[[Any], int] = lambda _: 0
+    """How many layers it writes beside those that it holds, each time."""

@@ -1,0 +1,43 @@
+"""Probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fac.program.kinds.base import Kind
+from fac.program.kinds.feedback import Signals
+from fac.program.program import Program, Route
+from fac.spec.base import Model
+from fac.step.builder import Builder
+from fac.step.contraction import Contraction
+from fac.step.ir import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeps:
+    """What a probe may look at: one forward pass, and two backward sweeps over it."""
+
+    program: Program
+    values: Mapping[str, Value]
+    """Outputs of nodes by name."""
+    state: Mapping[str, Value]
+    """State tensors by full name."""
+    routed: Callable[[Value], Value | None]
+    """The cotangent under the routing that is trained."""
+    true: Callable[[Value], Value | None]
+    """The cotangent under backpropagation on the same forward values."""
+    contraction: Callable[[str], Contraction]
+    """The product of a weighted node with its weight."""
+    signals: Callable[[Route], Signals | None]
+    """What the operator of a route reads and may learn from; None if no error arrives there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeKind(Kind):
+    """A measurement: named scalars from one batch. NaN stands for what is undefined there, and stops nothing."""
+
+    name: str
+    spec: type[Model]
+    build: Callable[[Builder, Any, Sweeps], Iterable[tuple[str, Value]]]

@@ -1,0 +1,48 @@
+"""Update rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fac.program.kinds.base import Kind, State
+from fac.spec.base import Model
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The next value of a parameter and of its optimiser state."""
+
+    parameter: Value
+    slots: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """m = momentum m + g, then w -= lr m, or lr (g + momentum m) in Nesterov's form; g is the gradient + decay w."""
+
+    momentum: float
+    nesterov: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKind(Kind):
+    """How a parameter moves once its gradient is known."""
+
+    name: str
+    spec: type[Model]
+    slots: Callable[[Any], tuple[str, ...]]
+    """Names of the optimiser state kept per parameter, each of the parameter's shape."""
+    apply: Callable[[Builder, Any, Value, Value, State, Value, Value], Updated]
+    """`apply(builder, spec, parameter, gradient, slots, lr, step)`."""
+    descent: Callable[[Any], Descent | None] = lambda _: None
+    """How its step is linear in the gradients, if it is."""
+    decay: Callable[[Any], float] = lambda _: 0.0
+    """How much of a weight is added to its gradient, or taken from it beside the gradient: at a rate lr the first step
+    leaves 1 - lr decay of it, less in Nesterov's form. What passes through moments is no such decay."""
+    moments: tuple[str, str] | None = None
+    """The fields that say how slowly the mean of gradients forgets, and that of their squares, which divides it; the
+    two are the first slots."""
