@@ -69,6 +69,7 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (rates.ADAM_BETAS_SWAPPED, rates.adam_betas_swapped),
     (data.DATA_MISFIT, data.data_misfit),
     (channels.CHANNELS_LAST, channels.channels_last),
+    (channels.CHANNELS_ELSEWHERE, channels.channels_elsewhere),
     (moments.NOTHING_LEFT, moments.normalises_single_numbers),
     (matrices.RANK_EXCEEDS_SOURCE, matrices.rank_exceeds_source),
     (errors.UNREACHED_PARAMETER, errors.unreached_parameter),

@@ -1,15 +1,17 @@
-"""FAC221: images whose channels come last."""
+"""FAC221, FAC222: channels that do not lie where a layer looks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import listed
+from fac.checks.places import head, listed
 from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.program.layout import UNKNOWN, taken
 from fac.program.lower import reading
 from fac.program.program import INPUT, Node, Program, Shape
 
 CHANNELS_LAST = Rule("FAC221", "channels-last", Severity.WARNING)
+CHANNELS_ELSEWHERE = Rule("FAC222", "channels-elsewhere", Severity.WARNING)
 
 FEW = (1, 3, 4)
 """How many channels images have: grey, colours, and colours with a mask or with infrared."""
@@ -62,6 +64,66 @@ def channels_last(program: Program) -> Iterator[Diagnostic]:
             f"axis for channels, {shape[0]} of them",
             help=f"write `shape: {list(turned)}`{move}",
         )
+
+
+def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
+    """A layer takes one axis for channels, and the channels of what it reads lie along another one.
+
+    A kernel, a pool or a batch norm takes the first axis of [C, H, W] for channels, `linear` the last one of tokens
+    [T, d]. So a `linear` layer that reads a map acts on each of its rows alone: mostly a `flatten` was forgotten.
+    A `conv1d` that reads tokens moves along their channels. Both train, and learn little. Where it is meant, as by
+    layers that mix tokens, a `permute` layer says so.
+
+    Bad:
+
+        input: {shape: [1, 28, 28]}
+        layers:
+          - {kind: conv2d, name: conv, out: 8, kernel: 3, padding: same}
+          - {kind: relu}
+          - {kind: linear, name: fc, out: 32}
+          - {kind: relu}
+          - {kind: flatten}
+          - {kind: linear, name: logits, out: 10}
+
+    Good:
+
+        input: {shape: [1, 28, 28]}
+        layers:
+          - {kind: conv2d, name: conv, out: 8, kernel: 3, padding: same}
+          - {kind: relu}
+          - {kind: flatten}
+          - {kind: linear, name: fc, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+    """
+    for node in program.nodes:
+        layout, axis = program.layouts.get(node.inputs[0], UNKNOWN), taken(node)
+        if axis is None or layout.channels in (None, axis) or (node.weighted and layout.ordered):
+            continue
+        shape = node.reads[0]
+        flatten = "a `flatten` layer before it, or " if axis else ""
+        yield CHANNELS_ELSEWHERE.at(
+            head(node),
+            f"`{node.name}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they lie along the "
+            f"{_th(layout.channels, shape)} one",
+            help=f"put {flatten}a `permute` layer with `axes: {_moved(len(shape), layout.channels, axis)}` before it",
+        )
+
+
+def _th(axis: int, shape: Shape) -> str:
+    return (
+        "last"
+        if axis == len(shape) - 1
+        else ("first", "second", "third")[axis]
+        if axis < 3
+        else f"{axis + 1}th"
+    )
+
+
+def _moved(rank: int, start: int, end: int) -> list[int]:
+    """The axes in the order in which one of them stands where another one did."""
+    axes = [axis for axis in range(rank) if axis != start]
+    return [*axes[:end], start, *axes[end:]]
 
 
 def _image(shape: Shape) -> bool:

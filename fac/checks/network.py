@@ -23,14 +23,19 @@ def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
     shapes has no arrays, no cost and no feedback matrices. What lies above a layer without a shape has none either,
     and is not reported again.
 
-    Bad, where a sample is an image:
-
-        input: {shape: [4, 5]}
-
-    Good:
+    Bad:
 
         input: {shape: [4, 5]}
         layers:
+          - {kind: conv2d, name: conv, out: 8, kernel: 3}
+          - {kind: flatten}
+          - {kind: linear, name: logits, out: 10}
+
+    Good:
+
+        input: {shape: [1, 4, 5]}
+        layers:
+          - {kind: conv2d, name: conv, out: 8, kernel: 3}
           - {kind: flatten}
           - {kind: linear, name: logits, out: 10}
     """
@@ -140,7 +145,9 @@ def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
         if fault is not None:
             yield LOSS_OUTPUT_MISMATCH.at(("loss", fault.field or "kind"), str(fault), help=fault.help)
         return
-    flat = "end with a `linear` layer with" if len(shape) != 1 else "use"
+    flat = "use"
+    if len(shape) > 1:
+        flat = "`linear` acts on the last axis alone: `flatten` what the last one reads, and end with"
     yield LOSS_OUTPUT_MISMATCH.at(
         ("loss", "kind"),
         f"`{kind.name}` needs a number for each of at least 2 classes, "

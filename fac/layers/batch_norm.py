@@ -57,7 +57,7 @@ def infer(layer: BatchNorm, name: str, inputs: Sequence[Shape]) -> Facts:
         Tensor(f"{name}.running_mean", (channels,), "zeros", role=Role.STATISTIC, trainable=False),
         Tensor(f"{name}.running_var", (channels,), "ones", role=Role.STATISTIC, trainable=False),
     )
-    return Facts(shape, (*learned, *averages))
+    return Facts(shape, (*learned, *averages), channels=0)
 
 
 def learned_per_channel(name: str, channels: int) -> tuple[Tensor, Tensor]:

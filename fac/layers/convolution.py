@@ -117,7 +117,7 @@ def infer_conv2d(layer: Conv2d, name: str, inputs: Sequence[Shape]) -> Facts:
     """[in, H, W] -> [out, h, w]."""
     c, size = channels(name, inputs)
     weight, bias = parameters(name, layer, c, layer.window.kernel)
-    return Facts((layer.out, *places(name, layer.window, size)), (weight, *bias), weight)
+    return Facts((layer.out, *places(name, layer.window, size)), (weight, *bias), weight, channels=0)
 
 
 def infer_conv1d(layer: Conv1d, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -130,7 +130,7 @@ def infer_conv1d(layer: Conv1d, name: str, inputs: Sequence[Shape]) -> Facts:
             f"put a `reshape` layer before it, with `shape: {example}`",
         )
     weight, bias = parameters(name, layer, shape[0], layer.window.kernel)
-    return Facts((layer.out, *places(name, layer.window, shape[1:])), (weight, *bias), weight)
+    return Facts((layer.out, *places(name, layer.window, shape[1:])), (weight, *bias), weight, channels=0)
 
 
 def infer_conv_transpose2d(layer: ConvTranspose2d, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -154,7 +154,7 @@ def infer_conv_transpose2d(layer: ConvTranspose2d, name: str, inputs: Sequence[S
     shape = c, layer.out // groups, *layer.window.kernel
     weight = Tensor(f"{name}.weight", shape, layer.init, *fans, reads_axis=1, groups=groups)
     bias = Tensor(f"{name}.bias", (layer.out,), "zeros", *fans)
-    return Facts((layer.out, *size), (weight, bias) if layer.bias else (weight,), weight)
+    return Facts((layer.out, *size), (weight, bias) if layer.bias else (weight,), weight, channels=0)
 
 
 def parameters(name: str, layer: Convolution, c: int, kernel: Shape) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -127,7 +127,7 @@ def infer_multiply(layer: Multiply, name: str, inputs: Sequence[Shape]) -> Facts
                     "make them equal along it, or one of them 1; axes are counted from the first one on",
                     "from",
                 )
-    return Facts(made)
+    return Facts(made, axes=tuple(range(len(made))))
 
 
 def _widened(shapes: Sequence[Shape]) -> list[Shape]:

@@ -1,4 +1,4 @@
-"""Fully connected layers."""
+"""Fully connected layers: of a vector, or of each of many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.bias import unused
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -18,10 +18,15 @@ from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.types import flat
 
 
 class Linear(WeightedLayer):
-    """A = H W^T + b, with H [N, in], W [out, in], b [out]."""
+    """A = H W^T + b, with H [N, ..., in], W [out, in], b [out].
+
+    It acts on the last axis alone: of tokens [T, in] it makes [T, out], token by token. A map [C, H, W] has its
+    channels first: `flatten` it, or `permute` them to the end.
+    """
 
     kind: Literal["linear"] = "linear"
     other_kinds: ClassVar = {"dense": "", "fc": "", "fullyconnected": ""}
@@ -34,25 +39,25 @@ class Linear(WeightedLayer):
 
 
 def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
-    """[in] -> [out]."""
-    if len(inputs) != 1 or len(inputs[0]) != 1:
+    """[..., in] -> [..., out]."""
+    if len(inputs) != 1:
         got = " and ".join(str(list(shape)) for shape in inputs)
         raise ShapeError(
-            f"`{name}` is linear and reads one vector per sample, not {got}",
-            "put a `flatten` layer before it"
-            if len(inputs) == 1
-            else "join the inputs with an `add` layer first",
+            f"`{name}` is linear and reads one layer, not {got}", "join the inputs with an `add` layer first"
         )
-    k = inputs[0][0]
+    *places, k = inputs[0]
     weight = Tensor(f"{name}.weight", (layer.out, k), layer.init, fan_in=k, fan_out=layer.out)
     bias = Tensor(f"{name}.bias", (layer.out,), "zeros", fan_in=k, fan_out=layer.out)
-    return Facts((layer.out,), (weight, bias) if layer.bias else (weight,), weight)
+    return Facts((*places, layer.out), (weight, bias) if layer.bias else (weight,), weight, channels=LAST)
 
 
 def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
-    """H W^T + b."""
-    product = b.matmul(inputs[0], state["weight"], tb=True)
-    return b.add(product, state["bias"]) if layer.bias else product
+    """H W^T + b, one product for all samples and places."""
+    (x,) = inputs
+    *places, k = x.type.shape
+    product = b.matmul(b.reshape(x, (flat(tuple(places)), k)), state["weight"], tb=True)
+    y = b.add(product, state["bias"]) if layer.bias else product
+    return b.reshape(y, (*places, layer.out))
 
 
 TRAITS = Traits(zero=True, homogeneous=True, affine=True)

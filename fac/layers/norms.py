@@ -135,7 +135,7 @@ def infer_group(layer: GroupNorm, name: str, inputs: Sequence[Shape]) -> Facts:
             "choose a divisor of the number of channels",
             "groups",
         )
-    return Facts(shape, learned_per_channel(name, channels) if layer.affine else ())
+    return Facts(shape, learned_per_channel(name, channels) if layer.affine else (), channels=0)
 
 
 def group_norm(b: Builder, layer: GroupNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

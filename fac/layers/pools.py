@@ -86,7 +86,7 @@ def infer_window(layer: Pool, name: str, inputs: Sequence[Shape]) -> Facts:
             f"use a padding of at most {by((rows, columns))}",
             "padding",
         )
-    return Facts((c, *places(name, moved, size)))
+    return Facts((c, *places(name, moved, size)), channels=0)
 
 
 def attributes(layer: Pool) -> dict[str, Attribute]:
@@ -107,7 +107,7 @@ def avg_pool2d(b: Builder, layer: AvgPool2d, inputs: Sequence[Value], state: Sta
 def infer_adaptive(layer: AdaptiveAvgPool2d, name: str, inputs: Sequence[Shape]) -> Facts:
     """[C, H, W] -> [C, *out]."""
     c, _ = channels(name, inputs)
-    return Facts((c, *both(layer.out)))
+    return Facts((c, *both(layer.out)), channels=0)
 
 
 def adaptive(
@@ -136,7 +136,7 @@ def infer_global(layer: GlobalAvgPool, name: str, inputs: Sequence[Shape]) -> Fa
             f"`{name}` reads {list(shape)}: there is nothing behind the channels to average over",
             "take it out, or put it before the layer that flattens the map",
         )
-    return Facts(shape[:1])
+    return Facts(shape[:1], channels=0, axes=(0,))
 
 
 def global_avg_pool(

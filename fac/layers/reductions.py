@@ -52,10 +52,12 @@ def infer(layer: Reduction, name: str, inputs: Sequence[Shape]) -> Facts:
             f"name some of the axes {list(range(len(shape)))}, each once",
             "axes",
         )
-    kept = tuple(1 if i in axes else size for i, size in enumerate(shape) if layer.keep or i not in axes)
+    kept = tuple(i for i in range(len(shape)) if layer.keep or i not in axes)
     if not kept:
         raise ShapeError(f"`{name}` leaves no axis of {list(shape)}", "write `keep: true`", "axes")
-    return Facts(kept)
+    # By `spatial` the first axis is taken for channels.
+    channels = 0 if layer.axes == "spatial" else None
+    return Facts(tuple(1 if i in axes else shape[i] for i in kept), channels=channels, axes=kept)
 
 
 def _axes(layer: Reduction, rank: int) -> tuple[int | None, ...]:

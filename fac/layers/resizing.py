@@ -82,7 +82,9 @@ def pad(b: Builder, layer: Pad, inputs: Sequence[Value], state: State, mode: Mod
 def infer_upsample(layer: Upsample, name: str, inputs: Sequence[Shape]) -> Facts:
     """[C, H, W] -> [C, H * rows, W * columns]."""
     c, size = channels(name, inputs)
-    return Facts((c, *(a * factor for a, factor in zip(size, both(layer.scale_factor), strict=True))))
+    return Facts(
+        (c, *(a * factor for a, factor in zip(size, both(layer.scale_factor), strict=True))), channels=0
+    )
 
 
 def upsample(b: Builder, layer: Upsample, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

@@ -68,7 +68,14 @@ def infer_reshape(layer: Reshape, name: str, inputs: Sequence[Shape]) -> Facts:
             "write sizes that multiply to as many",
             "shape",
         )
-    return Facts(tuple(left if size < 0 else size for size in shape))
+    made = tuple(left if size < 0 else size for size in shape)
+    return Facts(made, axes=_same(given, made))
+
+
+def _same(given: Shape, made: Shape) -> tuple[int | None, ...]:
+    """Which axes stay what they are: those with as many numbers before them, or behind them, and of one size."""
+    before = {(prod(given[:i]), size): i for i, size in enumerate(given)}
+    return tuple(before.get((prod(made[:i]), size)) for i, size in enumerate(made))
 
 
 def reshape(b: Builder, layer: Reshape, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
@@ -87,7 +94,7 @@ def infer_permute(layer: Permute, name: str, inputs: Sequence[Shape]) -> Facts:
             "write each of them once",
             "axes",
         )
-    return Facts(tuple(shape[axis] for axis in axes))
+    return Facts(tuple(shape[axis] for axis in axes), axes=tuple(axis % len(shape) for axis in axes))
 
 
 def permute(b: Builder, layer: Permute, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

@@ -94,8 +94,23 @@ def node_of(
         return replace(node, fault=Fault(str(error), error.help, error.field))
     except PluginError as error:
         return replace(node, fault=Fault(error.fact, error.help, plugin=True))
-    node = replace(node, shape=facts.shape, tensors=facts.tensors, weight=facts.weight, reads=tuple(known))
+    node = replace(
+        node,
+        shape=facts.shape,
+        tensors=facts.tensors,
+        weight=facts.weight,
+        reads=tuple(known),
+        channels=None if facts.channels is None else facts.channels % len(facts.shape),
+        axes=_axes(facts, known),
+    )
     return node if trainable else _frozen(node)
+
+
+def _axes(facts: Facts, read: Sequence[Shape]) -> tuple[int | None, ...] | None:
+    """Of what it reads first, for each axis of its output; the same ones, if nothing is said and there are as many."""
+    if facts.axes is not None or not read or len(read[0]) != len(facts.shape):
+        return facts.axes
+    return tuple(range(len(facts.shape)))
 
 
 def reading(node: Node, shapes: Sequence[Shape]) -> Node:
@@ -119,6 +134,9 @@ def _meant(kind: Any, name: str, facts: object) -> None:
             raise misuse(
                 kind.infer, f"says the shape {shape!r} of `{what}`: a tuple of sizes is needed", name
             )
+    if facts.channels is not None and not -len(facts.shape) <= facts.channels < len(facts.shape):
+        problem = f"says that channels lie along axis {facts.channels} of {list(facts.shape)}"
+        raise misuse(kind.infer, f"{problem}: there is no such axis", name)
     named = [f"{name}.{t.part}" for t in facts.tensors]
     if [t.name for t in facts.tensors] != named or len(set(named)) < len(named):
         found = ", ".join(f"`{t.name}`" for t in facts.tensors)

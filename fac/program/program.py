@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from fac.diagnostics import Path
 from fac.program.globs import Names
+from fac.program.layout import Layout, layouts, of_samples
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
@@ -46,6 +47,10 @@ class Node:
     """What the layer multiplies its input with; None for a layer without weights."""
     reads: tuple[Shape, ...] = ()
     """The shapes that it reads, if all are known."""
+    channels: int | None = None
+    """The axis of its output that holds the channels that it makes; None if it makes none."""
+    axes: tuple[int | None, ...] | None = None
+    """For each axis of its output the axis of what it reads first; None where nobody knows."""
     trainable: bool = True
     fault: Fault | None = None
     scope: str = ""
@@ -220,6 +225,11 @@ class Program:
             site = found.get(name, name)
             found.update(dict.fromkeys(way, site))
         return found
+
+    @cached_property
+    def layouts(self) -> Mapping[str, Layout]:
+        """Along which axes channels lie, of inputs and of what nodes make."""
+        return layouts(self.nodes, {INPUT: of_samples(self.spec.input.shape)})
 
     @property
     def output(self) -> str:

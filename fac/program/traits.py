@@ -35,7 +35,8 @@ class Traits:
     bounds: tuple[float, float] = (-inf, inf)
     """Between which numbers it stays, whatever it reads; infinite where it does not."""
     affine: bool = False
-    """Whether it is W x + b of a vector x, with a weight W [out, in]: two such layers in a row are one."""
+    """Whether it is W x + b of a vector x, or of each of many, with a weight W [out, in]: two such layers in a row are
+    one."""
     value: float | None = None
     """Of a layer without weights that is linear in what it reads: its mean square as a multiple of what it reads,
     summed over its inputs."""

@@ -197,17 +197,20 @@ def negated(data: Data, subject: Subject) -> Answers:
 def mirrored(data: Data, subject: Subject) -> Answers:
     """What that has to be: the update of what the matrix feeds changes its sign, all else stays.
 
-    A `through` route feeds all layers below, in networks in which each reads the one before; a `to` route its own.
+    A `through` route feeds all layers below, in networks in which each reads the one before; a `to` route its own, and
+    a normalisation behind it.
     """
     session = subject.open(data)
     state, given = session.state(), batches(7, shape=data["input"]["shape"])
     before = moved(session, state, given)
-    order = [node.name for node in lowered(data).weighted]
+    program = lowered(data)
+    order = [node.name for node in program.parametric]
     found: dict[str, Any] = {}
     for matrix in feedback_of(state):
         node = matrix.partition(".feedback.")[0]
         direct = data["feedback"]["rule"] in ("dfa", "direct_ldfa")
-        fed = [node] if direct else order[: order.index(node)]
+        at_site = [name for name in order if program.sites[name] == program.sites[node]]
+        fed = at_site if direct else order[: order.index(node)]
         found |= {f"-{matrix}: {n}": -v if n.rpartition(".")[0] in fed else v for n, v in before.items()}
     return found
 

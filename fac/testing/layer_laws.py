@@ -227,10 +227,11 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
             f"`{name}` says that it stays between {low:.3g} and {high:.3g}, and does not",
         )
     if traits.affine:
-        weight, channels = alone.matrix() if alone.weight else np.zeros((1, 0)), np.moveaxis(x, 1, -1)
-        made_of = np.moveaxis(alone.output(x) - alone.output(0 * x), 1, -1)
+        axis = 1 if facts.channels is None else facts.channels % len(facts.shape) + 1
+        weight, channels = alone.matrix() if alone.weight else np.zeros((1, 0)), np.moveaxis(x, axis, -1)
+        made_of = np.moveaxis(alone.output(x) - alone.output(0 * x), axis, -1)
         fits = weight.shape[1] == channels.shape[-1]
-        # Of a map: at each place W times its channels.
+        # Of a map or of tokens: at each place W times its channels.
         require(fits and near(made_of, channels @ weight.T), f"`{name}` says that it is W x + b, and is not")
     if traits.unit is not None:
         square = float(np.mean(alone.started().output(1e3 * x) ** 2))

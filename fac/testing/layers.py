@@ -32,6 +32,14 @@ NORMED: Layers = (
 """Over the places of a map, and over the samples alone."""
 LAYERS: dict[str, Layers] = {
     "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
+    "linear tokens": (
+        linear("fc1", 6),
+        {"kind": "layer_norm"},
+        {"kind": "tanh"},
+        linear("fc2", 4, bias=False),
+        {"kind": "mean", "name": "mean", "axes": (0,)},
+        linear("out", 3),
+    ),
     **{kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("relu", "tanh", "sigmoid", "gelu")},
     "leaky_relu": mlp(8, 6, 3, activation={"kind": "leaky_relu", "slope": 0.2}),
     **{
@@ -145,6 +153,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "group_norm": (4, 3, 2),
     **dict.fromkeys(("conv2d", "conv2d groups", "conv_transpose2d"), (2, 5, 4)),
     "conv1d": (2, 9),
+    "linear tokens": (4, 5),
 }
 """Of a sample, where it is not a vector of 5."""
 SIZES = (7, 7, 3, 1, 7)

@@ -100,14 +100,13 @@ def in_a_chain(name: str, layers: Layers, shape: tuple[int, ...]) -> Iterator[Ca
 
 
 def sensitivities(program: Program, state: State) -> Matrices:
-    """For each weighted layer but the last the derivative of the output in its own, if all layers are linear."""
-    found: Matrices = {}
+    """For each weighted layer but the last the derivative of the output at its site, if all layers are linear."""
+    at: Matrices = {}
     behind: Array = np.eye(program.nodes[-1].shape[0])  # type: ignore[index]
     for node in reversed(program.nodes):
-        if node.weighted and node.name != program.output:
-            found[node.name] = behind
+        at[node.name] = behind
         behind = behind @ whole(node, state).T
-    return found
+    return {n.name: at[program.sites[n.name]] for n in program.weighted if n.name != program.output}
 
 
 def whole(node: Node, state: State) -> Array:

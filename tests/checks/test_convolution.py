@@ -121,9 +121,13 @@ def test_what_a_convolution_cannot_read_is_said(case: str) -> None:
 
 
 def test_a_linear_layer_that_reads_a_map_is_told_to_flatten_it() -> None:
-    (found,) = fac.check(spec((conv2d("c1", 4, 3), linear("out", 3)), shape=(2, 5, 5)))
-    assert found.message == "`out` is linear and reads one vector per sample, not [4, 3, 3]"
-    assert found.help == "put a `flatten` layer before it"
+    elsewhere, output = fac.check(spec((conv2d("c1", 4, 3), linear("out", 3)), shape=(2, 5, 5)))
+    assert (
+        elsewhere.message
+        == "`out` takes the last axis of [4, 3, 3] for channels, and they lie along the first one"
+    )
+    assert elsewhere.help.startswith("put a `flatten` layer before it")
+    assert "`linear` acts on the last axis alone" in output.help
 
 
 LAYERS = (

@@ -28,7 +28,6 @@ ENTRANCES: dict[str, tuple[tuple[int, ...], dict[str, Any], str]] = {
         "put a `reshape` layer before it, with `shape: [channels, height, width]`",
     ),
     "a sequence": ((100,), SEQUENCE, "write `input: {shape: [1, 100]}`"),
-    "an image before `linear`": ((28, 28), linear("fc1"), "put a `flatten` layer before it"),
     "one layer later": (
         (28, 28),
         {**CONV, "from": "before"},

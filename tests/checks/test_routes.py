@@ -58,7 +58,9 @@ def test_a_rule_with_nodes_has_another_finding() -> None:
 
 
 def test_a_network_without_shapes_is_not_judged() -> None:
-    assert found(feedback={"rule": "dfa"}, input={"shape": (2, 3)}) == [("FAC203", "layers[0].kind")]
+    conv = {"kind": "conv2d", "name": "c1", "out": 4, "kernel": 3}
+    data = {"feedback": {"rule": "dfa"}, "input": {"shape": (2, 3)}}
+    assert found((conv, linear("out", 3)), **data) == [("FAC203", "layers[0].kind")]
 
 
 def branched(*behind: dict[str, Any]) -> Layers:

@@ -6,12 +6,13 @@ What a kind reads, and so whether it transports weights or draws random numbers,
 
 from fac.program.kinds.base import Kind, ShapeError, State, Unused
 from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixKind, RuleKind, Signals
-from fac.program.kinds.layers import BlockKind, Facts, Inside, LayerKind, Made, Mode
+from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
 from fac.program.kinds.losses import LossKind
 from fac.program.kinds.probes import ProbeKind, Sweeps
 from fac.program.kinds.updates import Descent, Updated, UpdateKind
 
 __all__ = [
+    "LAST",
     "BlockKind",
     "Descent",
     "Expansion",

@@ -15,6 +15,9 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
+LAST = -1
+"""The axis of the channels of tokens [T, d]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -28,6 +31,12 @@ class Facts:
     multiplied; axes of 1 may be left out behind that one."""
     reads: tuple[Shape, ...] = ()
     """The shapes that it reads, for `traits`. Who infers need not say what it was told."""
+    channels: int | None = None
+    """The axis of the output that holds channels, if the layer makes them, from 0, or from -1 backwards: `LAST` of
+    tokens [T, d], 0 of a map [C, H, W]. None if they stay along the axis on which they are; see `axes`."""
+    axes: tuple[int | None, ...] | None = None
+    """For each axis of the output the axis of what it reads first, None for one that is made of several or of none.
+    Left out, they are the same ones if there are as many, and else nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

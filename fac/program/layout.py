@@ -1,0 +1,63 @@
+"""Which axis of a value holds its channels: said by the layers that take one for them, followed through all others.
+
+A kernel takes the first axis of [C, H, W] for channels, `linear` the last one of [T, d]. Nothing is read off the number
+of axes: [C, L] and [T, d] have two each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fac.program.program import Node, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Of the value that a layer makes."""
+
+    channels: int | None = None
+    """The axis of a sample that holds the channels; None if nobody knows, or if there is no such axis."""
+    made: bool = True
+    """Whether a layer made them, or else an input is taken to have them there."""
+    ordered: bool = False
+    """Whether the axes were laid out anew since a layer last took one for channels, by a `permute` or a `reshape`: then
+    who multiplies along another one means it, as a layer that mixes tokens does."""
+
+
+UNKNOWN = Layout()
+
+
+def of_samples(shape: Shape) -> Layout:
+    """Of an input: of a vector its one axis, of a map [channels, height, width] the first; of two axes nobody knows."""
+    return UNKNOWN if len(shape) == 2 else Layout(0, made=False)
+
+
+def layouts(nodes: Iterable[Node], inputs: Mapping[str, Layout]) -> Mapping[str, Layout]:
+    """By name, of the inputs too."""
+    found = dict(inputs)
+    for node in nodes:
+        read = [found.get(name, UNKNOWN) for name in node.inputs]
+        known = next((layout for layout in read if layout.channels is not None), UNKNOWN)
+        found.setdefault(node.name, _made(node, known))
+    return found
+
+
+def _made(node: Node, read: Layout) -> Layout:
+    axes = node.axes or ()
+    kept = axes.index(read.channels) if read.channels is not None and read.channels in axes else None
+    if node.channels is not None and kept in (None, node.channels):
+        return Layout(node.channels)
+    # What takes another axis for channels than that which holds them mixes places, and they stay where they are.
+    anew = None in axes or list(axes) != sorted(axis or 0 for axis in axes)
+    # Who lays an input out anew knows better where its channels are.
+    if kept is None or (anew and not read.made):
+        return UNKNOWN
+    return Layout(kept, read.made, read.ordered or anew)
+
+
+def taken(node: Node) -> int | None:
+    """Which axis of what it reads first a layer takes for channels."""
+    return None if node.channels is None or node.axes is None else node.axes[node.channels]
