@@ -155,6 +155,18 @@ def shift_right(e: Emitter, op: Op) -> str:
     return e.node("Cast", [shifted], op, to=INT64)
 
 
+def scatter(e: Emitter, op: Op) -> str:
+    """`ScatterND` into rows of zeros, which adds up in the order of the places."""
+    (g, index), (rows, width) = e.operands(op), op.result.type.shape
+    places = op.operands[1].type.shape
+    empty = e.part(
+        "Expand", [e.scalar(0.0, op), e.target(op, (rows, width))], op, "empty", e.float, (rows, width)
+    )
+    to = e.graph.constant([*(-1 if isinstance(dim, Batch) else dim for dim in places), 1], INT64)
+    at = e.part("Reshape", [index, to], op, "at", INT64, (*places, 1))
+    return e.node("ScatterND", [empty, at, g], op, reduction="add")
+
+
 TEMPLATES: dict[str, Template] = {
     "constant": constant,
     "table": table,
@@ -173,6 +185,7 @@ TEMPLATES: dict[str, Template] = {
     "exp": plain("Exp"),
     "log": plain("Log"),
     "erf": erf,
+    **{name: plain(name.capitalize()) for name in ("sin", "cos")},
     "clamp": clamp,
     "relu": plain("Relu"),
     "relu_input": relu_input,
@@ -213,6 +226,8 @@ TEMPLATES: dict[str, Template] = {
     "max_pool2d_index": max_pool2d_index,
     "pick": pick,
     "unpick": unpick,
+    "gather": plain("Gather", axis=0),
+    "scatter": scatter,
     "avg_pool2d": avg_pool2d,
     "adaptive_avg_pool2d": resampled,
     "upsample2d": upsample2d,

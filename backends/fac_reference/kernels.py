@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fac.step.ir import Op
 from fac.step.types import Batch, Shape
-from fac_reference import convolution
+from fac_reference import attention, convolution
 from fac_reference.parts import crop, pad
 from fac_reference.pools import max_pool2d, max_pool2d_index, pick, resampled, spread, unpick
 
@@ -148,6 +148,13 @@ def normalize_scale(r: Run, g: Array, x: Array, mean: Array, variance: Array) ->
     return result
 
 
+def scatter(g: Array, index: Array, rows: int) -> Array:
+    """[rows, d]: in each row the sum of those of g that have its number, one behind the other."""
+    found = np.zeros((rows, g.shape[-1]), g.dtype)
+    np.add.at(found, index, g)
+    return found
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "constant": lambda r: r["value"],
     "table": lambda r: np.array(r["values"], r.dtype),
@@ -167,6 +174,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "exp": lambda r, x: np.exp(x),
     "log": lambda r, x: np.log(x),
     "erf": lambda r, x: erf(x),
+    "sin": lambda r, x: np.sin(x),
+    "cos": lambda r, x: np.cos(x),
     "stop_gradient": lambda r, x: x,
     "relu": lambda r, x: np.maximum(x, 0),
     "relu_input": lambda r, g, y: g * (y > 0),
@@ -225,6 +234,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "max_pool2d_index": max_pool2d_index,
     "pick": pick,
     "unpick": unpick,
+    "gather": lambda r, table, index: table[index],
+    "scatter": lambda r, g, index: scatter(g, index, r["rows"]),
+    **attention.KERNELS,
     **dict.fromkeys(("avg_pool2d", "adaptive_avg_pool2d", "upsample2d"), resampled),
     **dict.fromkeys(("avg_pool2d_input", "adaptive_avg_pool2d_input", "upsample2d_input"), spread),
 }

@@ -1,6 +1,6 @@
 """What emitted torch code calls beside torch itself: fused optimisers, tiles, a few backward kernels, buffers.
 
-This file and the two that it gives out import torch and nothing else, and travel with every written artifact.
+This file and the three that it gives out import torch and nothing else, and travel with every written artifact.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 # Emitted code calls all kernels by this module's name.
+from fac_torch.attention_kernels import *  # noqa: F403
 from fac_torch.map_kernels import *  # noqa: F403
 from fac_torch.map_kernels import Tensor, room, shaped
 from fac_torch.norm_kernels import *  # noqa: F403

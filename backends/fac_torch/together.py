@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac.step.ops import OPS
+from fac_torch.looking import looking
 from fac_torch.norm_kernels import is_batch_norm
 from fac_torch.statements import Statement, drop_dead
 from fac_torch.views import roots
@@ -38,7 +39,7 @@ def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
         lines: each behind those that make its operands.
         keep: what has to be made although no statement reads it.
     """
-    lines = drop_dead(_pools_back(_biased(lines)), keep)
+    lines = drop_dead(looking(_pools_back(_biased(lines))), keep)
     for kernel in TOGETHER:
         lines = _merged(lines, kernel)
     shares = roots(lines)

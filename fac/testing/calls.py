@@ -109,6 +109,31 @@ def there_and_back(kind: str, x: Type, y: Type, settings: dict[str, Attribute]) 
     return Call(kind, (x,), y, settings), Call(f"{kind}_input", (y,), x, settings | {"shape": x.shape})
 
 
+def attended(
+    heads: int,
+    kv_heads: int,
+    width: int,
+    value: int,
+    *,
+    queries: int = 3,
+    keys: int = 3,
+    causal: bool = False,
+    masked: bool = False,
+) -> tuple[Call, ...]:
+    """Attention, and its derivatives. About half of what may be looked at is hidden by a mask."""
+    settings: dict[str, Attribute] = {"heads": heads, "kv_heads": kv_heads, "causal": causal}
+    made = f(N, queries, heads * value)
+    given = (f(N, queries, heads * width), f(N, keys, kv_heads * width), f(N, keys, kv_heads * value))
+    seen = (f(N, keys),) if masked else ()
+    return (
+        Call("attend", (*given, *seen), made, settings),
+        *(
+            Call(f"attend_{name}", (made, *given, *seen), type, settings)
+            for name, type in zip(("query", "key", "value"), given, strict=True)
+        ),
+    )
+
+
 KEEP: dict[str, Attribute] = {"axes": (0,), "keep": True}
 LOGITS = (f(N, 3), i(N))
 SQUARES: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}
@@ -180,7 +205,7 @@ CALLS = (
     *(Call(kind, (f(N, 3),), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
     *(
         Call(kind, (f(*shape),), f(*shape), positive=kind == "log")
-        for kind in ("exp", "log", "erf")
+        for kind in ("exp", "log", "erf", "sin", "cos")
         for shape in ((N, 3), ())
     ),
     Call("stop_gradient", (f(N, 3),), f(N, 3)),
@@ -284,4 +309,10 @@ CALLS = (
     ),
     Call("pick", (f(N, 2, 3, 2), i(N, 2, 2, 2)), f(N, 2, 2, 2)),
     Call("unpick", (f(N, 2, 2, 2), i(N, 2, 2, 2)), f(N, 2, 3, 2), {"shape": (N, 2, 3, 2)}),
+    Call("gather", (f(3, 2), i(N, 4)), f(N, 4, 2)),
+    Call("gather", (f(3, 2), i(N)), f(N, 2)),
+    Call("scatter", (f(N, 4, 2), i(N, 4)), f(3, 2), {"rows": 3}),
+    *attended(4, 4, 3, 2),
+    *attended(2, 1, 3, 2, queries=5, keys=5, causal=True, masked=True),
+    *attended(4, 2, 2, 3, keys=5, masked=True),
 )

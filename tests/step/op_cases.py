@@ -29,6 +29,16 @@ NO_MAPS: tuple[Refused, ...] = (
 UNITS = ("silu", "elu", "hardsigmoid", "hardswish")
 INPUTS = tuple(f"{kind}_input" for kind in ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", *UNITS))
 
+NO_ATTENTION: tuple[Refused, ...] = (
+    (f(N, 3, 8), f(N, 3, 8)),
+    (f(N, 3, 8), f(N, 3, 8), f(N, 4, 8)),
+    (f(N, 3, 8), f(N, 3, 9), f(N, 3, 8)),
+    (f(3, N, 8), f(N, 3, 8), f(N, 3, 8)),
+    (f(N, 3, 8), f(N, 3, 8), f(N, 3, 8), f(N, 4)),
+    (i(N, 3, 8), i(N, 3, 8), i(N, 3, 8)),
+)
+"""Too few; other numbers of keys and values; widths that heads do not divide; no batch in front; another mask."""
+
 REFUSED: dict[str, tuple[Refused, ...]] = {
     **dict.fromkeys(ELEMENTWISE, UNEQUAL),
     **dict.fromkeys(("add", "sub", "mul", "maximum", "minimum"), (*UNEQUAL, (b(N), b(N)))),
@@ -49,7 +59,7 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "max": ((b(N, 3),),),
     **dict.fromkeys(("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "softplus", *UNITS), NO_FLOATS),
     "softmax": ((f(N),), (i(N, 3),)),
-    **dict.fromkeys(("sqrt", "clamp", "exp", "log", "erf"), NO_FLOATS),
+    **dict.fromkeys(("sqrt", "clamp", "exp", "log", "erf", "sin", "cos"), NO_FLOATS),
     "log_softmax": ((f(),), *NO_FLOATS),
     "neg": ((b(N),),),
     "argmax": ((f(),),),
@@ -77,6 +87,13 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
         (f(N, 3, 2, 2), i(N, 3, 2, 2)),
         (f(N, 2, 2), i(N, 2, 2)),
         (f(N, 2, 2, 2), f(N, 2, 2, 2)),
+    ),
+    "gather": ((f(3), i(N)), (f(N, 3), i(N)), (f(3, 2), f(N)), (f(3, 2), i()), (i(3, 2), i(N))),
+    "scatter": ((f(N, 2), i(3)), (f(N, 2), f(N)), (f(2), i()), (i(N, 2), i(N))),
+    "attend": NO_ATTENTION,
+    **dict.fromkeys(
+        ("attend_query", "attend_key", "attend_value"),
+        (*((f(N, 3, 8), *given) for given in NO_ATTENTION), (f(N, 3, 7), *(f(N, 3, 8),) * 3)),
     ),
     "cross_entropy": WRONG_LABELS,
     "cross_entropy_input": (*((f(), *labels) for labels in WRONG_LABELS), (f(N), f(N, 3), i(N))),

@@ -30,6 +30,9 @@ UNWRITTEN = {
     ("project", 1),
     *(("normalize_input", k) for k in (1, 2, 3, 4)),
     *(("normalize_scale", k) for k in (1, 2, 3)),
+    *(("attend_query", k) for k in (0, 1, 2, 3)),
+    *(("attend_key", k) for k in (0, 1, 2, 3)),
+    *(("attend_value", k) for k in (0, 1, 2)),
 }
 """Where there is a derivative and reverse mode refuses to go, because nobody has needed it: the op says why."""
 

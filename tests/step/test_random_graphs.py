@@ -93,7 +93,20 @@ def _broadcast(x: Value, y: Value) -> bool:
 
 def unary(g: Graph, x: Value) -> Value:
     """Of one value."""
-    kinds = ["neg", "exp", "erf", "relu", "tanh", "sigmoid", "gelu", "leaky_relu", "clamp", "elu"]
+    kinds = [
+        "neg",
+        "exp",
+        "erf",
+        "sin",
+        "cos",
+        "relu",
+        "tanh",
+        "sigmoid",
+        "gelu",
+        "leaky_relu",
+        "clamp",
+        "elu",
+    ]
     kind = str(g.rng.choice([*kinds, "silu", "softplus", "hardsigmoid", "hardswish"]))
     settings: dict[str, dict[str, Any]] = {
         "leaky_relu": {"slope": 0.2},
@@ -234,10 +247,23 @@ def standardised(g: Graph, x: Value) -> Value:
     return g.b.emit("normalize_input", *given, g.b.broadcast_to(g.b.constant(0.7), (4,)), **how)
 
 
+def attended(g: Graph, x: Value) -> Value:
+    """Two tokens that look at each other, or the second at both."""
+    q, k, v = (g.any((N, 2, 2)) for _ in range(3))
+    return g.b.emit("attend", q, k, v, heads=2, kv_heads=2, causal=g.coin())
+
+
+def looked_up(g: Graph, x: Value) -> Value:
+    """Rows of a matrix by the labels, and sums of rows."""
+    if g.coin():
+        return g.b.emit("gather", g.any((4, 4)), g.labels)
+    return g.b.mul(g.b.emit("scatter", g.any((N, 4)), g.labels, rows=4), 0.2)
+
+
 WRITE: tuple[Callable[[Graph, Value], Value], ...] = (
     *(elementwise, elementwise, unary, unary, rooted, backward),
     *(reduced, reduced, reshaped, multiplied, multiplied, inner, normalised),
-    *(pooled, resampled, joined, convolved, standardised),
+    *(pooled, resampled, joined, convolved, standardised, attended, looked_up),
 )
 
 

@@ -13,6 +13,7 @@ A kernel with several results stands in `together.py`, its template here: the ca
 
 from __future__ import annotations
 
+from fac_torch.templates.attention import ATTENTION
 from fac_torch.templates.base import Line, Memory, Order, Template
 from fac_torch.templates.convolution import CONVOLUTION
 from fac_torch.templates.elementwise import ELEMENTWISE
@@ -27,6 +28,16 @@ __all__ = ["TEMPLATES", "Line", "Memory", "Order", "Template"]
 
 TEMPLATES: dict[str, Template] = {
     kind: template
-    for family in (ELEMENTWISE, PRODUCTS, CONVOLUTION, SHAPES, MAPS, NORMALIZATION, LOSSES, UPDATES)
+    for family in (
+        ELEMENTWISE,
+        PRODUCTS,
+        CONVOLUTION,
+        SHAPES,
+        MAPS,
+        NORMALIZATION,
+        ATTENTION,
+        LOSSES,
+        UPDATES,
+    )
     for kind, template in family.items()
 }

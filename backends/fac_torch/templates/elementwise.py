@@ -60,7 +60,7 @@ ELEMENTWISE: dict[str, Template] = {
     **dict.fromkeys(("maximum", "minimum"), Template(extremum, Memory.OVER)),
     "equal": operator("=="),
     "less": operator("<"),
-    **{name: unary(name) for name in ("neg", "sqrt", "exp", "log", "erf")},
+    **{name: unary(name) for name in ("neg", "sqrt", "exp", "log", "erf", "sin", "cos")},
     "clamp": Template(
         lambda line: f"torch.clamp({line.arguments[0]}, {line['low']}, {line['high']})", Memory.OVER
     ),

@@ -44,7 +44,7 @@ class OpDef:
 
     name: str
     type: TypeRule
-    vjp: tuple[Vjp | Without, ...] | Callable[[int], Vjp] = ()
+    vjp: tuple[Vjp | Without, ...] | Callable[[int], Vjp | Without] = ()
     """One entry per operand, so that its length is their number; a function of the place where there may be any."""
     attributes: frozenset[str] = frozenset()
     """The names of its attributes: a call has to give each."""

@@ -194,6 +194,8 @@ ELEMENTWISE = (
     OpDef("exp", floating, (lambda b, op, g: b.mul(g, op.result),)),
     OpDef("log", floating, (lambda b, op, g: b.div(g, op.operands[0]),)),
     OpDef("erf", floating, (erf_input,)),
+    OpDef("sin", floating, (lambda b, op, g: b.mul(g, b.emit("cos", op.operands[0])),)),
+    OpDef("cos", floating, (lambda b, op, g: b.neg(b.mul(g, b.emit("sin", op.operands[0]))),)),
     # The operand itself. It is there for reverse mode alone: a backend gets a reshape that passes then drop.
     OpDef(
         "stop_gradient",
