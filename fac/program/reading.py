@@ -29,7 +29,7 @@ READS, WRITES, RANK = 4, 3, 2
 
 FACTORS = {
     **dict.fromkeys(("mul", "matmul", "bmm", "conv2d", "conv2d_input", "conv2d_weight"), 2),
-    **dict.fromkeys(("div", "pick", "unpick"), 1),
+    **dict.fromkeys(("div", "pick", "unpick", "gather", "scatter"), 1),
 }
 """Ops whose result is zero if one of their first operands is."""
 SUMS = {

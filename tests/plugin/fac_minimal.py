@@ -104,6 +104,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "clamp": lambda of, x: np.clip(x, of["low"], of["high"]),
     "exp": lambda of, x: np.exp(x),
     "log": lambda of, x: np.log(x),
+    "sin": lambda of, x: np.sin(x),
+    "cos": lambda of, x: np.cos(x),
     "relu": lambda of, x: np.maximum(x, 0.0),
     "tanh": lambda of, x: np.tanh(x),
     "sigmoid": lambda of, x: 1 / (1 + np.exp(-x)),
