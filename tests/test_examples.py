@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import fac
+from fac.pipeline import lowered
+from fac.program.lower import kind_of
 from fac.training.data import load
 from fac.training.loop import train
 from tests.architectures.modules import MODULES
@@ -27,6 +29,19 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", SPECS, ids=NAMES)
 def test_an_example_is_clean(path: Path) -> None:
     assert fac.check(path) == ()
+
+
+@pytest.mark.parametrize("path", SPECS, ids=NAMES)
+def test_no_bias_of_an_example_is_for_nothing(path: Path) -> None:
+    """In front of a norm none is learned, not by default either, which no finding of `fac check` speaks of."""
+    program = lowered(path)
+    idle = [
+        node.name
+        for node in program.nodes
+        for found in kind_of("fac.layers", node.layer).unused(node.layer, program)
+        if found.field == "bias"
+    ]
+    assert idle == []
 
 
 @pytest.mark.parametrize("backend", ["reference", "torch"])

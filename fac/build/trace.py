@@ -92,7 +92,7 @@ class Trace:
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)
         parameters = self.read(node.tensors)
-        training = self.training and node.trainable
+        training = self.training and not node.still
         mode = Mode(node.name, training, self.program.spec.train.seed, lambda: self.step)
         start = len(self.b.ops)
         inputs = [self.values[name] for name in node.inputs]

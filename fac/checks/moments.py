@@ -18,7 +18,7 @@ def normalises_single_numbers(program: Program) -> Iterator[Diagnostic]:
     Batch normalisation of vectors, or of maps with a single place, takes the mean of each channel over the batch: of
     one sample that is the sample. A group, or an axis, of one number is as bad in every batch. The output is the bias
     then, whatever comes in; no error gets past, and the layers below never learn. PyTorch stops at the first such
-    batch. A frozen layer normalises by its averages, and has no such trouble.
+    batch. A layer that normalises by its averages in training, too, has no such trouble.
 
     The trainer makes no smaller batches: what is left over of the data takes part in other epochs. In a loop of your
     own, a batch of one sample leaves the average of variances where it is, and teaches the layers below nothing.
@@ -43,7 +43,7 @@ def normalises_single_numbers(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 1502.03167.
     """
-    alone = [node for node in program.nodes if node.trainable and traits_of(node).centred == 1]
+    alone = [node for node in program.nodes if traits_of(node).centred == 1 and not node.by_averages]
     samples = [node for node in alone if traits_of(node).channels]
     if samples and program.spec.train.batch == 1:
         verb = "subtracts" if len(samples) == 1 else "subtract"

@@ -19,7 +19,7 @@ from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import INPUT, Node, Program, Route
 from fac.program.reading import factors, ways
-from fac.program.tensors import Role, SvdFactor, Tensor
+from fac.program.tensors import SvdFactor, Tensor
 from fac.program.traits import Curve
 
 INPUT_SQUARE = 1.0
@@ -164,7 +164,7 @@ class Spread:
             return min(gain * read, HUGE)
         if curve is None:
             traits = traits_of(node)
-            if traits.unit is not None and not _by_averages(node):
+            if traits.unit is not None and not node.by_averages:
                 return read / (read + traits.unit)
             return read if traits.value is None else read * traits.value
         if curve.homogeneous:
@@ -177,7 +177,7 @@ class Spread:
         curve, below = curve_of(node.layer), node.inputs[0]
         if curve is None:
             traits = traits_of(node)
-            if traits.unit is not None and not _by_averages(node):
+            if traits.unit is not None and not node.by_averages:
                 # The variance is smaller than the mean square, by how much is for the samples to say.
                 return Range(-log(self.squares[below] + traits.unit), inf)
             return exactly(traits.error) if traits.error else None
@@ -194,11 +194,6 @@ def _drawn(node: Node) -> float | None:
     # How many products make a number of the output, on average, and so take its error down.
     products = wide(node.places * node.weight.size) / wide(prod(node.shape))
     return min(products * (variance(node.weight) or 0.0), HUGE)
-
-
-def _by_averages(node: Node) -> bool:
-    """Whether a layer acts as in evaluation, by statistics that say nothing of what it reads."""
-    return not node.trainable and any(tensor.role is Role.STATISTIC for tensor in node.tensors)
 
 
 def _sides(curve: Curve) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -26,9 +26,9 @@ class BatchNorm(ParametricLayer):
     """Each channel, the first axis of a sample, brought to mean 0 and variance 1 over a batch, then weight z + bias.
 
     Training takes the moments of the batch, over all places of a map too, and moves the averages, `running_mean` and
-    `running_var` (of the unbiased variance), by which inference normalises. A frozen layer normalises by these too, and
-    they stay where they are: 0 and 1 if it is frozen from the start, so that nothing is normalised, unless weights are
-    given.
+    `running_var` (of the unbiased variance), by which inference normalises. With `trainable: false` training normalises
+    by these too, and they stay where they are: 0 and 1, so that nothing is normalised, unless weights are given. A rule
+    that freezes the weight and the bias, as `shallow` does, leaves the moments of the batch.
     """
 
     kind: Literal["batch_norm"] = "batch_norm"
@@ -47,6 +47,21 @@ class BatchNorm(ParametricLayer):
     affine: bool = Field(
         True, description="Whether a weight, 1 at the start, and a bias, 0, are learned per channel."
     )
+    moments: Literal["batch", "averages"] | None = Field(
+        None,
+        description="By which moments training normalises: those of the batch, with averages that follow, or the "
+        "averages, which then stay. Default: `batch`, and `averages` with `trainable: false`.",
+    )
+
+    @property
+    def still(self) -> bool:
+        """Whether training normalises by the averages."""
+        return self.moments == "averages" if self.moments else not self.trainable
+
+    def frozen(self) -> Self:
+        """By the same moments: features that nothing trains have to be normalised all the more."""
+        moments = "averages" if self.still else "batch"
+        return self.model_copy(update={"trainable": False, "moments": moments})
 
 
 def infer(layer: BatchNorm, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -124,10 +139,13 @@ def traits(layer: BatchNorm, facts: Facts | None) -> Traits:
 
 def unused(layer: BatchNorm, program: Program) -> Iterator[Unused]:
     """How fast averages follow that stay where they are; and all of it, where these are those of the start."""
-    if not layer.trainable:
-        why = "on what it reads: frozen from the start, its averages stay 0 and 1, unless the state is given weights"
-        yield Unused("kind", why, "let it learn, or use `layer_norm` or `group_norm`, which keep no averages")
-        yield Unused("momentum", "on averages that `trainable: false` keeps", "remove it")
+    if layer.still:
+        what = "beyond its weight and bias" if layer.affine and layer.trainable else "on what it reads"
+        why = "its averages stay where they start, 0 and 1, unless the state is given weights"
+        yield Unused("kind", f"{what}: {why}", "write `moments: batch`, or use `layer_norm` or `group_norm`")
+        yield Unused("momentum", "on averages that stay", "remove it")
+    if layer.moments and not layer.affine:
+        yield Unused("trainable", "beside `affine: false`, which leaves nothing to train", "remove it")
 
 
 BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=traits, unused=unused)

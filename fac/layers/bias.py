@@ -24,7 +24,7 @@ def unused(layer: Biased, program: Program) -> Iterator[Unused]:
         readers = program.readers.get(node.name, ())
         if node.name == program.output or not readers:
             continue
-        if all(reader.trainable and traits_of(reader).channels for reader in readers):
+        if all(traits_of(reader).channels and not reader.by_averages for reader in readers):
             why = f"in front of `{readers[0].name}`, which subtracts the mean of each channel"
             yield Unused("bias", why, "write `bias: false`")
             return

@@ -83,6 +83,19 @@ class Node:
         return sum(tensor.size for tensor in self.tensors if tensor.role is Role.PARAMETER)
 
     @property
+    def still(self) -> bool:
+        """Whether it acts in training as in evaluation."""
+        layer = self.layer
+        if not isinstance(layer, ParametricLayer):
+            return False
+        return (layer.frozen() if layer.trainable and not self.trainable else layer).still
+
+    @property
+    def by_averages(self) -> bool:
+        """Whether training reads statistics where a layer of its kind takes those of the batch."""
+        return self.still and any(tensor.role is Role.STATISTIC for tensor in self.tensors)
+
+    @property
     def learns(self) -> bool:
         """Whether it has parameters that should move, be its shape known or not."""
         unknown = self.shape is None and isinstance(self.layer, ParametricLayer)

@@ -12,13 +12,14 @@ from pydantic.fields import FieldInfo
 
 from fac.diagnostics import Path
 from fac.program.lower import lower
-from fac.program.program import INPUT, Program, Route, Subspace
+from fac.program.program import INPUT, Node, Program, Route, Subspace
 from fac.program.site import site_of
 from fac.render.blocks import Tree, globs
 from fac.render.yaml import dump
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
+from fac.spec.layers import ParametricLayer
 from fac.spec.model import ModelSpec
 
 DISCRIMINATORS = ("kind", "rule", "source")
@@ -38,7 +39,7 @@ def expanded(program: Program, blocks: bool = False) -> str:
 def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
     """The long form as plain data.
 
-    Globs and short-hands become one route per layer, layers that a short-hand freezes say `trainable: false`,
+    Globs and short-hands become one route per layer, layers that a short-hand freezes say so,
     layers that a route names have a name, and blocks are the layers that they stand for. All else is as the spec
     has it.
 
@@ -51,7 +52,7 @@ def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
         layers = _plain(program.spec.layers, _as_written)
         for node in program.nodes:
             if node.tensors and not node.trainable:
-                layers = _frozen(layers, node.origin[1:])
+                layers = _frozen(layers, node.origin[1:], _staying(node))
         data = _ordered(program, layers, _feedback(program, Tree(program).copies))
         if _meaning(lower(ModelSpec.model_validate(data))) == _meaning(program):
             return data
@@ -66,19 +67,30 @@ def _ordered(program: Program, layers: tuple[Any, ...], feedback: dict[str, Any]
     return {key: data[key] for key in (*first, *(key for key in data if key not in first))}
 
 
-def _frozen(value: Any, path: Path) -> Any:
-    """Plain data of layers in which the one at a path does not learn."""
+def _frozen(value: Any, path: Path, facts: Mapping[str, Any]) -> Any:
+    """Plain data of layers in which the one at a path does not learn, as the facts say."""
     if not path:
-        return value | {"trainable": False}
+        return {**value, **facts}
     first, rest = path[0], path[1:]
     if isinstance(value, Mapping):
-        return {key: _frozen(item, rest) if key == first else item for key, item in value.items()}
-    return tuple(_frozen(item, rest) if place == first else item for place, item in enumerate(value))
+        return {key: _frozen(item, rest, facts) if key == first else item for key, item in value.items()}
+    return tuple(_frozen(item, rest, facts) if place == first else item for place, item in enumerate(value))
+
+
+def _staying(node: Node) -> dict[str, Any]:
+    """What a layer says that does not learn, beyond what it says anyway."""
+    layer = node.layer
+    if node.trainable or not isinstance(layer, ParametricLayer) or not layer.trainable:
+        return {}
+    said = layer.frozen()
+    return {name: getattr(said, name) for name in said.model_fields_set - layer.model_fields_set} | {
+        "trainable": False
+    }
 
 
 def _meaning(program: Program) -> object:
     """All that a program says, wherever it is written."""
-    nodes = [(node.name, node.inputs, node.trainable, node.tensors) for node in program.nodes]
+    nodes = [(node.name, node.inputs, node.trainable, node.still, node.tensors) for node in program.nodes]
     routes = sorted((replace(route, origin=()) for route in program.routes), key=attrgetter("node"))
     return nodes, routes, [replace(subspace, origin=()) for subspace in program.subspaces]
 
@@ -94,7 +106,7 @@ def _layers(program: Program) -> Iterator[dict[str, Any]]:
             only = node.inputs[0] if len(node.inputs) == 1 else None
             if node.layer.from_ is not None or only != previous:
                 facts["from_"] = only or node.inputs
-        facts |= {} if node.trainable else {"trainable": False}
+        facts |= _staying(node)
         previous = node.name
         yield _plain(node.layer.model_copy(update=facts), _as_written)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from fac.spec.base import Model
@@ -30,6 +32,15 @@ class ParametricLayer(Layer):
     """A layer with parameters, such as the scale of a normalisation."""
 
     trainable: bool = Field(True, description="False keeps the parameters at their initial values.")
+
+    @property
+    def still(self) -> bool:
+        """Whether it acts in training as in evaluation: it draws nothing, and moves no state."""
+        return not self.trainable
+
+    def frozen(self) -> Self:
+        """The layer that a rule makes of it which freezes its parameters."""
+        return self.model_copy(update={"trainable": False})
 
 
 class WeightedLayer(ParametricLayer):

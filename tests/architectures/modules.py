@@ -108,10 +108,7 @@ class UNet(nn.Module):
 
 def double(reads: int, out: int) -> nn.Sequential:
     """Two convolutions with their norms."""
-    return nn.Sequential(
-        nn.Conv2d(reads, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(),
-        nn.Conv2d(out, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(),
-    )  # fmt: skip
+    return nn.Sequential(*normed(reads, out, 3), nn.ReLU(), *normed(out, out, 3), nn.ReLU())
 
 
 def normed(reads: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:

@@ -197,28 +197,57 @@ def test_a_single_place_of_a_map_is_as_a_vector(backend: str) -> None:
         np.testing.assert_allclose(map_.state()[name], array, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
+STILL: dict[str, Data] = {
+    "trainable: false": {"trainable": False},
+    "moments: averages": {"moments": "averages"},
+    "both, without weights": {"trainable": False, "affine": False},
+}
+
+
 @BACKENDS
-@pytest.mark.parametrize("frozen", ["trainable: false", "shallow"])
-def test_a_frozen_one_acts_as_in_evaluation(frozen: str, backend: str) -> None:
-    """It normalises by its averages, moves nothing, and lets the error of what it makes through exactly."""
-    net = module(nn.BatchNorm2d(4))
-    norm: Data = {"kind": "batch_norm"} | ({"trainable": False} if frozen != "shallow" else {})
-    feedback = {"rule": "shallow"} if frozen == "shallow" else None
-    session = opened(spec(layers(norm), feedback, UPDATE, SHAPE), backend)
+@pytest.mark.parametrize("still", STILL)
+def test_by_its_averages_it_acts_as_in_evaluation(still: str, backend: str) -> None:
+    """It moves no average, and lets the error of what it makes through exactly; its weight may learn all the same."""
+    settings = STILL[still]
+    affine = settings.get("affine", True)
+    net = module(nn.BatchNorm2d(4, affine=affine))
+    session = opened(spec(layers({"kind": "batch_norm", **settings}), None, UPDATE, SHAPE), backend)
     rng = np.random.default_rng(3)
-    parts = {"weight": rng.uniform(0.5, 2, 4), "bias": rng.normal(size=4), "running_mean": rng.normal(size=4)}
-    known = {f"n1.{k}": v for k, v in parts.items()} | {"n1.running_var": rng.uniform(0.5, 2, 4)}
-    session.load_state(session.state() | known)
+    known = {"n1.running_mean": rng.normal(size=4), "n1.running_var": rng.uniform(0.5, 2, 4)}
+    own = {"n1.weight": rng.uniform(0.5, 2, 4), "n1.bias": rng.normal(size=4)} if affine else {}
+    session.load_state(session.state() | known | own)
     given(session, net)
-    for name in ("n1",) if frozen != "shallow" else ("c1", "n1", "fc1", "n2"):
-        net.get_submodule(name).eval().requires_grad_(False)
+    net.get_submodule("n1").eval().requires_grad_(settings.get("trainable", True))
     some = batches(*RAGGED, shape=SHAPE)
     losses = [float(session.step(x, y)["loss"]) for x, y in some]
     np.testing.assert_allclose(losses, learned(net, some), rtol=TOLERANCE)
     after, expected = session.state(), net.state_dict()
     for name in (k for k in expected if not k.endswith("num_batches_tracked")):
         np.testing.assert_allclose(after[name], expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
-    assert all(np.array_equal(after[name], array) for name, array in known.items())
+    stay = known | (own if "trainable" in settings else {})
+    assert all(np.array_equal(after[name], array) for name, array in stay.items())
+
+
+@BACKENDS
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_rule_that_freezes_it_leaves_the_moments_of_the_batch(affine: bool, backend: str) -> None:
+    """As in torch, where parameters that ask for no gradient change nothing of how a norm acts; with weights or not."""
+    norm: Data = {"kind": "batch_norm", "affine": affine}
+    net = module(nn.BatchNorm2d(4, affine=affine))
+    data = spec(layers(norm), {"rule": "shallow"}, UPDATE, SHAPE)
+    session = opened(data, backend)
+    given(session, net)
+    for name in ("c1", "n1", "fc1", "n2"):
+        net.get_submodule(name).requires_grad_(False)
+    some = batches(*RAGGED, shape=SHAPE)
+    losses = [float(session.step(x, y)["loss"]) for x, y in some]
+    np.testing.assert_allclose(losses, learned(net, some), rtol=TOLERANCE)
+    after, expected = session.state(), net.state_dict()
+    for name in (k for k in expected if not k.endswith("num_batches_tracked")):
+        np.testing.assert_allclose(after[name], expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+    x, _ = batch(9, SHAPE, seed=99)
+    output = net.eval()(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(session.forward(x), output, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @BACKENDS

@@ -96,6 +96,12 @@ def told(found: Difference) -> str:
     return text(found).rpartition("\n\n")[0]
 
 
+NORMS: tuple[Data, ...] = (
+    {"kind": "linear", "name": "fc1", "out": 6},
+    {"kind": "batch_norm"},
+    {"kind": "batch_norm", "trainable": False},
+    {"kind": "linear", "name": "out", "out": 4},
+)
 SPECS: dict[str, Data] = {
     "bp": data(),
     "fa": data(feedback={"rule": "fa"}),
@@ -103,6 +109,7 @@ SPECS: dict[str, Data] = {
     "ldfa": data(feedback={"rule": "ldfa", "rank": 3}),
     "direct_ldfa": data(SKIP, {"rule": "direct_ldfa", "rank": 2}),
     "shallow": data(feedback={"rule": "shallow"}),
+    "shallow norms": data(NORMS, {"rule": "shallow"}),
     "long": data(
         feedback={"subspaces": (TASK,), "routes": (*ROUTES, LEARNED)}, update=SGD | {"groups": GROUPS}
     ),
@@ -129,6 +136,16 @@ def test_an_example_and_its_long_form_mean_the_same(path: Path) -> None:
 
 SPELLINGS: dict[str, tuple[Data, Data]] = {
     "name of the spec": ({}, {"name": "other"}),
+    "moments": (
+        {"layers": ({"kind": "batch_norm", "trainable": False}, NORMS[1], *CHAIN)},
+        {
+            "layers": (
+                {"kind": "batch_norm", "trainable": False, "moments": "averages"},
+                NORMS[1] | {"moments": "batch"},
+                *CHAIN,
+            )
+        },
+    ),
     "default": ({}, {"train": {"batch": 4, "epochs": 5}}),
     "schedule": (
         {"update": SGD | {"schedule": "cosine"}},

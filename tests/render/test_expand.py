@@ -16,6 +16,7 @@ from fac.program.program import Program
 from fac.render.expand import expanded
 from fac.render.yaml import dump
 from fac.source import parse_text
+from fac.spec.layers import ParametricLayer
 from fac.step.text import to_text
 
 CHAIN = (
@@ -36,7 +37,19 @@ SKIP = (
     {"kind": "gelu"},
     {"kind": "linear", "name": "logits", "out": 4},
 )
-NETWORKS = {"chain": CHAIN, "skip": SKIP}
+NORMS = (
+    {"kind": "linear", "name": "stem", "out": 6},
+    {"kind": "batch_norm"},
+    {"kind": "relu"},
+    {"kind": "linear", "out": 6},
+    {"kind": "batch_norm", "trainable": False},
+    {"kind": "batch_norm", "moments": "averages"},
+    {"kind": "batch_norm", "affine": False},
+    {"kind": "tanh"},
+    {"kind": "linear", "name": "logits", "out": 4},
+)
+"""What a short-hand freezes normalises by the same moments."""
+NETWORKS = {"chain": CHAIN, "skip": SKIP, "norms": NORMS}
 RULES: dict[str, Any] = {
     "bp": {"rule": "bp"},
     "fa": {"rule": "fa"},
@@ -100,7 +113,8 @@ def bare(program: Program) -> Any:
 
 
 def replace_layer(layer: Any) -> Any:
-    """A layer without its name and `trainable`, which stand on the node."""
+    """A layer without its name and `trainable`, which stand on the node, and with what follows from it."""
+    layer = layer.frozen() if isinstance(layer, ParametricLayer) else layer
     return layer.model_copy(update={"name": None, "trainable": True})
 
 
@@ -152,6 +166,13 @@ def test_frozen_layers_and_layers_that_routes_name_say_so() -> None:
     lines = expanded(lower(fac.load(text("chain", "shallow")))).splitlines()
     assert "  - {kind: linear, name: stem, out: 7, trainable: false}" in lines
     assert "feedback: {routes: []}" in lines
+    lines = expanded(lower(fac.load(text("norms", "shallow")))).splitlines()
+    assert [line for line in lines if "batch_norm" in line] == [
+        "  - {kind: batch_norm, trainable: false, moments: batch}",
+        "  - {kind: batch_norm, trainable: false}",
+        "  - {kind: batch_norm, trainable: false, moments: averages}",
+        "  - {kind: batch_norm, affine: false}",
+    ]
     lines = expanded(lower(fac.load(text("chain", "dfa")))).splitlines()
     assert "  - {kind: linear, name: linear_2, out: 6, init: {kind: normal, std: 0.1}}" in lines
     assert (

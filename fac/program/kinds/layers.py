@@ -45,7 +45,7 @@ class Mode:
 
     node: str
     training: bool
-    """Whether the layer behaves as in training. A frozen one does not: it draws nothing, and moves no state."""
+    """Whether the layer behaves as in training. One that is `still` does not: it draws nothing, and moves no state."""
     seed: int
     number: Callable[[], Value]
     """Makes the number of the step an input of the function, when first called."""

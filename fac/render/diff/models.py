@@ -14,7 +14,7 @@ from fac.render.diff.difference import Change, Plain
 from fac.spec.base import Model
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.feedback import Learning, Matrix
-from fac.spec.layers import Layer, Loss
+from fac.spec.layers import Layer, Loss, ParametricLayer
 from fac.spec.train import Probe
 from fac.spec.updates import Rule
 
@@ -98,7 +98,7 @@ def differing(
             continue
         before, after = (
             _default(field) if name in names else getattr(model, name)
-            for model, names in zip((old, new), idle, strict=True)
+            for model, names in zip(map(_spelled, (old, new)), idle, strict=True)
         )
         path = field.alias or name
         if isinstance(before, Model) and isinstance(after, Model):
@@ -106,6 +106,11 @@ def differing(
         elif plain(before) != plain(after):
             shown = (described(v) if isinstance(v, Model) else plain(v) for v in (before, after))
             yield Change(prefix + path, *shown)
+
+
+def _spelled(model: Model) -> Model:
+    """With what follows from being frozen or not said outright, as a long form has it."""
+    return model.frozen() if isinstance(model, ParametricLayer) else model
 
 
 def laws(old: Model, new: Model, before: Sequence[Tensor], after: Sequence[Tensor]) -> Iterator[Change]:
