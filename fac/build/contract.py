@@ -32,21 +32,27 @@ def made(function: Callable[..., Any], value: object, type: Type, node: str, why
     return value
 
 
-def moved(function: Callable[..., Any], found: Made, tensors: tuple[Tensor, ...], node: str) -> State:
-    """The next values of statistics, by the last part of their names.
+def moved(function: Callable[..., Any], found: Value | Made, tensors: tuple[Tensor, ...], node: str) -> State:
+    """What follows in training on all statistics of a layer, by the last part of their names.
 
     Raises:
-        PluginError: one is of no statistic of the layer, or has another shape.
+        PluginError: one stays without a next value, one is no statistic of the layer, or has another shape.
     """
+    state = found.state if isinstance(found, Made) else {}
     statistics = {tensor.part: tensor for tensor in tensors if tensor.role is Role.STATISTIC}
-    for part, value in found.state.items():
+    for part, value in state.items():
         if part not in statistics:
             named = ", ".join(f"`{known}`" for known in statistics)
             may = f"and may move {named or 'nothing'}: updates move parameters"
             raise misuse(function, f"moves `{part}`, {may}", node)
         tensor = statistics[part]
         made(function, value, Type(tensor.shape), node, f", the shape of `{tensor.name}`")
-    return found.state
+    for part in statistics:
+        if part not in state:
+            raise misuse(
+                function, f"does not move `{part}` in training, which `infer` says is a statistic", node
+            )
+    return state
 
 
 def learned(

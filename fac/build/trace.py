@@ -8,7 +8,7 @@ from fac.build.contract import made, moved
 from fac.plugins import misuse
 from fac.program.kinds import Made, Mode
 from fac.program.lower import kind_of
-from fac.program.products import contracted, readers
+from fac.program.products import contracted, leading, readers
 from fac.program.program import INPUT, Node, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
@@ -33,7 +33,7 @@ class Trace:
         self.state: dict[str, Value] = {}
         self.values: dict[str, Value] = {INPUT: self.x}
         self.readers: dict[str, tuple[tuple[Op, int], ...]] = {}
-        """For each weighted node which ops read its weight, or a view of it, and as which operand."""
+        """For each weighted node which ops of its output read its weight, or a view of it, and as which operand."""
         self.moved: dict[str, Value] = {}
         """What follows in training on the statistics of layers, by their full names."""
         self._step: Value | None = None
@@ -96,21 +96,23 @@ class Trace:
         mode = Mode(node.name, training, self.program.spec.train.seed, lambda: self.step)
         start = len(self.b.ops)
         inputs = [self.values[name] for name in node.inputs]
-        value = kind.forward(self.b, node.layer, inputs, parameters, mode)
-        if isinstance(value, Made):
-            following = moved(kind.forward, value, node.tensors, node.name)
-            if training:
-                self.moved |= {f"{node.name}.{part}": found for part, found in following.items()}
-            value = value.value
+        said = kind.forward(self.b, node.layer, inputs, parameters, mode)
+        value = said.value if isinstance(said, Made) else said
         assert node.shape is not None
         made(kind.forward, value, Type((N, *node.shape)), node.name, ", the shape of `infer`")
+        if training:
+            following = moved(kind.forward, said, node.tensors, node.name)
+            self.moved |= {f"{node.name}.{part}": found for part, found in following.items()}
         if value in inputs:
             # A value of its own: a route to this node must not cut the other readers of the node below.
             value = self.b.emit("reshape", value, shape=value.type.shape)
         if node.weight is not None:
-            self.readers[node.name] = readers(self.b.ops[start:], parameters[node.weight.part])
+            own = leading(self.b.ops[start:], value)
+            self.readers[node.name] = readers(own, parameters[node.weight.part])
             if not self.readers[node.name]:
-                raise misuse(kind.forward, f"does not read the weight `{node.weight.part}`", node.name)
+                raise misuse(
+                    kind.forward, f"makes its output without the weight `{node.weight.part}`", node.name
+                )
         return self.b.named(value, node.name)
 
     def contraction(self, name: str) -> Contraction:

@@ -7,14 +7,14 @@ sample: that errors and learning rules read those is what they are for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from fac.build.functions import routed
 from fac.build.routing import Routing, constant
 from fac.program.program import Node, Program, Route, Subspace
-from fac.program.reading import drawn_from_weight
+from fac.program.reading import drawn_from_weight, leaves
 from fac.step.builder import Builder
 from fac.step.ir import Op, Phase, Value
 from fac.step.ops import OPS
@@ -55,27 +55,67 @@ def transport_of(routing: Routing, outputs: Mapping[str, Value]) -> Transport:
     parameters = {
         trace.state[t.name] for node in program.nodes for t in node.tensors if t.name in trace.state
     }
-    ops, live = trace.b.ops, set(outputs.values())
-    for op in reversed(ops):
-        if op.result in live:
-            live.update(op.operands)
-    weights = _of_weights(trace.b, parameters)
     exact: set[str] = set()
     feedback = {id(r) for r in (program.routes[i] for i in routing.used) if drawn_from_weight(r)}
-    for op in ops:
-        read = weights.intersection(op.operands)
-        if not read or op.result not in live or op.origin.phase not in (Phase.ERROR, Phase.LEARN):
-            continue
+    for op, read in crossed(trace.b, outputs.values(), parameters):
         owner = routing.owner.get(op)
         if owner is not None:
             feedback.add(id(owner))
-        elif (node := program.by_name[op.origin.node]).weighted or _connects(op, read, _units(node)):
+        elif (node := program.by_name[op.origin.node]).weighted or connects(op, read, units(node)):
             exact.add(node.name)
     owners: tuple[Route | Subspace, ...] = (*program.routes, *program.subspaces)
     return Transport(
         tuple(node.name for node in program.nodes if node.name in exact),
         tuple(owner for owner in owners if id(owner) in feedback),
     )
+
+
+def unnamed(routing: Routing, outputs: Mapping[str, Value]) -> Mapping[str, tuple[str, ...]]:
+    """By layer, in the order of the network, what connects units on the way of exact errors and is not its weight.
+
+    No route can replace that, whatever it names: only `Facts.weight` says which product a layer is made of.
+
+    Args:
+        routing: of a step that is built (`routed`).
+        outputs: of that step.
+    """
+    trace, program = routing.trace, routing.program
+    tensors = {
+        trace.state[t.name]: t.name
+        for node in program.nodes
+        for t in node.tensors
+        if t.name in trace.state and (node.weight is None or t.name != node.weight.name)
+    }
+    found: dict[str, set[Value]] = {}
+    for op, read in crossed(trace.b, outputs.values(), set(tensors)):
+        if op not in routing.owner and connects(op, read, units(program.by_name[op.origin.node])):
+            found.setdefault(op.origin.node, set()).update(*(leaves(trace.b, value) for value in read))
+    return {
+        node.name: tuple(name for value, name in tensors.items() if value in found[node.name])
+        for node in program.nodes
+        if node.name in found
+    }
+
+
+def crossed(
+    b: Builder, outputs: Iterable[Value], parameters: set[Value]
+) -> Iterator[tuple[Op, frozenset[Value]]]:
+    """The ops of the backward pass and of feedback learning that read what is made of parameters, and what they read.
+
+    Args:
+        b: holds the ops.
+        outputs: what the function gives; what does not lead there counts for nothing.
+        parameters: inputs.
+    """
+    live = set(outputs)
+    for op in reversed(b.ops):
+        if op.result in live:
+            live.update(op.operands)
+    weights = _of_weights(b, parameters)
+    for op in b.ops:
+        read = weights.intersection(op.operands)
+        if read and op.result in live and op.origin.phase in (Phase.ERROR, Phase.LEARN):
+            yield op, frozenset(read)
 
 
 def _of_weights(b: Builder, parameters: set[Value]) -> set[Value]:
@@ -88,7 +128,7 @@ def _of_weights(b: Builder, parameters: set[Value]) -> set[Value]:
     return found
 
 
-def _connects(op: Op, weights: set[Value], units: int) -> bool:
+def connects(op: Op, weights: Iterable[Value], units: int) -> bool:
     """Whether an op takes an error from some units of a layer to others by these weights.
 
     One number for each unit, as the gain of a normalisation, is no weight of synapses, be it kept as [C, H, W]: what
@@ -100,6 +140,6 @@ def _connects(op: Op, weights: set[Value], units: int) -> bool:
     return matrix and prod(d.times if isinstance(d, Batch) else d for d in op.result.type.shape) > units
 
 
-def _units(node: Node) -> int:
+def units(node: Node) -> int:
     """How many numbers per sample a layer makes, or reads from one other: the larger of the two."""
     return max(prod(shape) for shape in (node.shape or (), *node.reads))

@@ -46,7 +46,7 @@ def copy_of(owner: Node | Block) -> tuple[Path, str]:
 
 def has_weights(node: Node) -> bool:
     """Whether the layer is of a kind with weights, be its shape known or not."""
-    return isinstance(node.layer, WeightedLayer)
+    return node.weighted or (node.shape is None and isinstance(node.layer, WeightedLayer))
 
 
 def has_parameters(node: Node) -> bool:

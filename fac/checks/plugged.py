@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec.base import Model
+from fac.spec.feedback import ShortHand
 
 NO_DERIVATIVE = Rule("FAC220", "no-derivative")
 PLUGIN_FAILS = Rule("FAC402", "plugin-fails")
@@ -51,23 +52,47 @@ class Built:
             named.update(plugins.foreign("fac.probes").values())
         return tuple(sorted(named))
 
-    @cached_property
+    @property
     def failure(self) -> Failure | None:
         """Why they cannot be built, if so."""
+        return self._outcome[0]
+
+    @property
+    def unnamed(self) -> Mapping[str, tuple[str, ...]]:
+        """What the layers multiply errors with that feedback should replace, and cannot; see `fac.build.transport`.
+
+        Empty where no feedback is asked for: backpropagation goes exactly past everything.
+        """
+        return self._outcome[1]
+
+    @cached_property
+    def _outcome(self) -> tuple[Failure | None, Mapping[str, tuple[str, ...]]]:
         if not (self.sound and self.plugins) or any(node.fault for node in self.program.nodes):
-            return None
-        from fac.build.functions import build_evaluate, build_forward, build_probe, build_step
+            return None, {}
+        from fac.build.functions import build_evaluate, build_forward, build_probe, routed
+        from fac.build.transport import unnamed
         from fac.step.verify import verify  # also finds values that a kind kept from another build
 
         measuring = False
         try:
-            for build in (build_forward, build_evaluate, lambda program: build_step(program)[0]):
+            for build in (build_forward, build_evaluate):
                 verify(build(self.program))
+            routing, outputs, _ = routed(self.program)
+            verify(routing.trace.b.finish("step", outputs))
+            found = unnamed(routing, outputs) if self._feeds_back else {}
             measuring = True
             verify(build_probe(self.program))
         except Exception as error:  # whatever a kind leads to that is not the core's
-            return Failure(error, measuring)
-        return None
+            return Failure(error, measuring), {}
+        return None, found
+
+    @property
+    def _feeds_back(self) -> bool:
+        """Whether errors are meant to go another way than backpropagation's."""
+        written = self.program.spec.feedback
+        sections = written if isinstance(written, tuple) else (written,)
+        rules = (kind_of("fac.rules", section) for section in sections if isinstance(section, ShortHand))
+        return bool(self.program.routes) or any(rule.changes for rule in rules)
 
 
 def no_derivative(program: Program, built: Built) -> Iterator[Diagnostic]:
@@ -117,6 +142,9 @@ def plugin_fails(program: Program, built: Built) -> Iterator[Diagnostic]:
     an operation that does not take what it is given, an output of another shape than `infer` says, an update of
     another shape than its parameter. The message names the plug-in, the kind, the function and its line.
 
+    So is a layer that multiplies with a matrix that it does not name as its weight: with any feedback but that of
+    backpropagation, the error would go past it by the transposed matrix, and no route could say otherwise.
+
     Bad, where `narrow` gives another shape than its `infer` says:
 
         layers:
@@ -148,6 +176,16 @@ def plugin_fails(program: Program, built: Built) -> Iterator[Diagnostic]:
             (),
             f"nothing can be built with the parts of {listed(built.plugins)}: {plugins.told(error)}",
             help="mend the plug-in, or tell its authors",
+        )
+    for name, tensors in built.unnamed.items():
+        node = program.by_name[name]
+        problem = f"multiplies with {listed(tensors)}, and does not name it as the weight"
+        found = plugins.misuse(kind_of("fac.layers", node.layer).forward, problem, name)
+        yield PLUGIN_FAILS.at(
+            (*node.origin, "kind"),
+            f"an error passes `{name}` exactly, whatever feedback is declared: {found.fact}",
+            help="name it in `Facts.weight`; where there are several, make a block of layers with one weight each: "
+            + found.help,
         )
 
 

@@ -8,7 +8,7 @@ from fac.program.tensors import Tensor
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Value
 from fac.step.ops.shapes import VIEWS
-from fac.step.types import flat
+from fac.step.types import Batch, flat
 
 
 def readers(ops: Iterable[Op], weight: Value) -> tuple[tuple[Op, int], ...]:
@@ -20,6 +20,16 @@ def readers(ops: Iterable[Op], weight: Value) -> tuple[tuple[Op, int], ...]:
         else:
             found += [(op, place) for place, operand in enumerate(op.operands) if operand in views]
     return tuple(found)
+
+
+def leading(ops: Sequence[Op], value: Value) -> tuple[Op, ...]:
+    """Those of the ops that a value is made by."""
+    made, found = {value}, list[Op]()
+    for op in reversed(ops):
+        if op.result in made:
+            made.update(op.operands)
+            found.append(op)
+    return tuple(reversed(found))
 
 
 def contracted(read: Sequence[tuple[Op, int]], weight: Tensor) -> Contraction | str:
@@ -35,6 +45,8 @@ def contracted(read: Sequence[tuple[Op, int]], weight: Tensor) -> Contraction | 
     ((op, place),) = read
     found = Contraction(op, 1 - place)
     problem = found.misfit()
+    if problem is None and not any(isinstance(dim, Batch) for dim in found.x.type.shape):
+        return f"multiplies the weight with {found.x.type}, which is the same for all samples: no error passes there"
     if problem is None and not _is(found, weight):
         said = f"the weight {list(weight.shape)}"
         if weight.reads_axis or weight.groups > 1:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from fac.program.kinds import LearningKind, MatrixKind, Mode, Signals
+from fac.program.kinds import LearningKind, Made, MatrixKind, Mode, Signals
 from fac.program.lower import kind_of
-from fac.program.products import contracted, readers
+from fac.program.products import contracted, leading, readers
 from fac.program.program import Node, Route, Shape
 from fac.program.tensors import SvdFactor, Tensor
 from fac.spec.feedback import Learning
@@ -202,17 +202,18 @@ def refresh_of(route: Route) -> int | None:
 
 def draws(node: Node, inputs: Iterable[Shape]) -> bool:
     """Whether a layer, given inputs of these shapes, asks for the number of the step, and so draws random numbers."""
-    b = _forward(node, inputs)
-    return b is not None and any(value.name == STEP for value in b.inputs)
+    built = _forward(node, inputs)
+    return built is not None and any(value.name == STEP for value in built[0].inputs)
 
 
 def multiplies(node: Node) -> bool:
     """Whether a weighted node reads its weight by one product alone, so that feedback can go through it."""
-    b = _forward(node, node.reads)
-    if b is None or node.weight is None:
+    built = _forward(node, node.reads)
+    if built is None or node.weight is None:
         return False
+    b, output = built
     weight = next(value for value in b.inputs if value.name == node.weight.name)
-    return isinstance(contracted(readers(b.ops, weight), node.weight), Contraction)
+    return isinstance(contracted(readers(leading(b.ops, output), weight), node.weight), Contraction)
 
 
 def leaves(b: Builder, value: Value) -> frozenset[Value]:
@@ -256,8 +257,8 @@ def _sent(route: Route) -> _Sent | None:
         return None
 
 
-def _forward(node: Node, inputs: Iterable[Shape]) -> Builder | None:
-    """What a layer writes in training, given inputs of these shapes; None if it cannot be built."""
+def _forward(node: Node, inputs: Iterable[Shape]) -> tuple[Builder, Value] | None:
+    """What a layer writes in training, given inputs of these shapes, and its output; None if it cannot be built."""
     b, step = Builder(), list[Value]()
 
     def number() -> Value:
@@ -268,10 +269,10 @@ def _forward(node: Node, inputs: Iterable[Shape]) -> Builder | None:
     state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.tensors}
     mode = Mode(node.name, True, 0, number)
     try:
-        kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, mode)
+        made = kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, mode)
     except Exception:
         return None
-    return b
+    return b, made.value if isinstance(made, Made) else made
 
 
 def _vanishing(b: Builder, zeros: Iterable[Value]) -> set[Value]:

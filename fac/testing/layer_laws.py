@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fac.backend import Array
 from fac.program.declared import traits_of
-from fac.program.kinds import LayerKind, Made, Mode
-from fac.program.products import contracted, readers
-from fac.program.program import Node, Shape
+from fac.program.kinds import LayerKind
+from fac.program.program import Shape
 from fac.program.traits import Curve, Traits
-from fac.step.builder import Builder
-from fac.step.contraction import Contraction
-from fac.step.ir import Origin, Phase, Value
-from fac.step.reverse import Edits, Injection, Reverse
-from fac.step.types import N, Type
+from fac.testing.alone import SAMPLES, Alone, node
 from fac.testing.case import require
-from fac.testing.evaluated import evaluated, near
+from fac.testing.evaluated import near
+from fac.testing.tensor_laws import check_tensors
 
-SAMPLES = 7
 MANY = 4000
 """Samples over which a mean square is taken."""
 SAMPLED = 0.1
@@ -34,128 +26,15 @@ SLOPES = 1e-6
 """Absolute: derivatives by differences of the fourth order."""
 
 
-class Alone:
-    """A layer of its own, run by the reference, in training.
-
-    Of several inputs all are the first one, with the sign of every other number turned in those that follow: so one
-    factor scales all, and their products vanish in the mean.
-    """
-
-    def __init__(self, kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
-        self.kind, self.layer, self.shapes = kind, layer, shapes
-        self.facts = replace(kind.infer(layer, "it", list(shapes)), reads=tuple(shapes))
-        self.rng = np.random.default_rng(0)
-        self.x: Array = self.rng.standard_normal((SAMPLES, *shapes[0]))
-        self.state: dict[str, Array] = {t.name: self.rng.standard_normal(t.shape) for t in self.facts.tensors}
-
-    @property
-    def weight(self) -> str:
-        """The name of its weight; empty if it has none."""
-        return "" if self.facts.weight is None else self.facts.weight.name
-
-    def output(
-        self, x: Array, weights: float = 1, others: float = 1, turned: bool = True, biases: float = 1
-    ) -> Array:
-        """What it makes of x, with its weight multiplied by `weights`, and its other tensors by `others`.
-
-        Of these, those that start at zero are multiplied by `biases` as well.
-        """
-        b = Builder()
-        _, y = self._built(b)
-        state = self._state(weights, others, turned)
-        start = {t.name for t in self.facts.tensors if t.init == "zeros" and t.name != self.weight}
-        return evaluated(b, y, x, {n: a * biases if n in start else a for n, a in state.items()})
-
-    def started(self) -> Alone:
-        """The layer with the gains and biases with which it starts."""
-        found = Alone(self.kind, self.layer, self.shapes)
-        start = {"ones": 1.0, "zeros": 0.0}
-        for tensor in self.facts.tensors:
-            if isinstance(tensor.init, str) and tensor.init in start:
-                found.state[tensor.name] = np.full(tensor.shape, start[tensor.init])
-        return found
-
-    def error(self, x: Array, g: Array) -> Array:
-        """What it passes to its first input of an error g [*shape], the same for each sample, at x."""
-        b = Builder()
-        read, y = self._built(b)
-        return self._passed(b, read, y, x, g, Edits())
-
-    def _passed(self, b: Builder, read: Value, y: Value, x: Array, g: Array, edits: Edits) -> Array:
-        passed = b.mul(y, b.input("g", Type(g.shape)))
-        sent = Reverse(b, b.sum(passed, range(len(passed.type.shape))), edits, frozenset()).cotangent(read)
-        assert sent is not None, "no error comes back"
-        return evaluated(b, sent, x, {**self._state(1, 1, True), "g": g})
-
-    def contraction(self, b: Builder) -> tuple[Contraction, Value, Value]:
-        """Its product with the weight, what it reads first, and what it makes.
-
-        Raises:
-            AssertionError: there is no one product.
-        """
-        x, y = self._built(b)
-        assert self.facts.weight is not None
-        weight = next(value for value in b.inputs if value.name == self.weight)
-        found = contracted(readers(b.ops, weight), self.facts.weight)
-        if not isinstance(found, Contraction):
-            raise AssertionError(
-                f"`{self.kind.name}` says that it multiplies with `{self.weight}`, and {found}"
-            )
-        return found, x, y
-
-    def matrix(self) -> Array:
-        """The weight [reads, writes] as it stands in the product."""
-        b = Builder()
-        found = self.contraction(b)[0].matrix(b)
-        wide = b.broadcast_to(found, (N, *found.type.shape))
-        whole: Array = evaluated(b, wide, self.x, self._state(1, 1, True))[0]
-        return whole
-
-    def routed(self, g: Array) -> Array:
-        """`error` at its own x, where a `through` route sends past W itself."""
-        b = Builder()
-        way, read, y = self.contraction(b)
-
-        def send(b: Builder, error: Value) -> Value:
-            return way.sent(b, way.rows(b, error), way.matrix(b))
-
-        injection = Injection(way.op.result, send, Origin("it", Phase.ERROR))
-        return self._passed(b, read, y, self.x, g, Edits({(way.op, way.place): (injection,)}))
-
-    def _built(self, b: Builder) -> tuple[Value, Value]:
-        """What it reads first, and what it makes."""
-        x = b.input("x", Type((N, *self.shapes[0])))
-        inputs = [b.mul(x, b.input(f"turn.{i}", Type(shape))) for i, shape in enumerate(self.shapes)]
-        own = {t.part: b.input(t.name, Type(t.shape)) for t in self.facts.tensors}
-        mode = Mode("it", True, 0, partial(b.constant, 3))
-        made = self.kind.forward(b, self.layer, inputs, own, mode)
-        return inputs[0], made.value if isinstance(made, Made) else made
-
-    def _state(self, weights: float, others: float, turned: bool) -> dict[str, Array]:
-        scaled = {
-            name: array * (weights if name == self.weight else others) for name, array in self.state.items()
-        }
-        turns = {
-            f"turn.{i}": np.where(np.arange(np.prod(shape)) % 2 * bool(i and turned), -1.0, 1.0).reshape(
-                shape
-            )
-            for i, shape in enumerate(self.shapes)
-        }
-        return scaled | turns
-
-
 def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
-    """Hold the curve or the traits of a layer against the layer. See `fac.testing.check_declarations`.
+    """Hold what a layer says against the layer: of its tensors, and by its curve or traits. See `check_declarations`.
 
     Raises:
         AssertionError: something that it says does not hold.
     """
     require(kind.curve is None or kind.traits is None, f"`{kind.name}` has a curve, and traits beside it")
     alone = Alone(kind, layer, shapes)
-    if alone.weight:
-        g = alone.rng.standard_normal(alone.facts.shape)
-        exact = near(alone.routed(g), alone.error(alone.x, g))
-        require(exact, f"`{kind.name}` with feedback F = W passes on another error than by backpropagation")
+    check_tensors(alone)
     if kind.curve is not None:
         _curve(kind.name, kind.curve(layer), alone)
     elif kind.traits is not None:
@@ -164,10 +43,7 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
 
 def declared(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> Traits:
     """What a kind says of itself, be it by a curve or by traits."""
-    facts = kind.infer(layer, "it", list(shapes))
-    return traits_of(
-        Node("it", layer, ("input",), facts.shape, (), facts.tensors, facts.weight, tuple(shapes))
-    )
+    return traits_of(node(kind, layer, shapes))
 
 
 def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> bool:

@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 
 from fac import plugins
+from fac.build.transport import transport
 from fac.feedback.random import RANDOM as MATRIX
 from fac.layers.elementwise import RELU
 from fac.losses.mse import MSE
+from fac.pipeline import load
 from fac.program import lower
-from fac.program.kinds import Signals, Updated
+from fac.program.kinds import Facts, Made, Signals, Updated
+from fac.program.tensors import Role, Tensor
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.types import DType
+from fac.testing.nets import spec
 from fac.updates.sgd import SGD
 from tests.checks.specs import NET, Layers, diagnosed, found, linear, routes
 
@@ -135,7 +139,7 @@ def test_specs_without_plugins_are_not_built(monkeypatch: pytest.MonkeyPatch) ->
     def build(program: Any) -> Any:
         raise AssertionError("built")
 
-    monkeypatch.setattr("fac.build.functions.build_step", build)
+    monkeypatch.setattr("fac.build.functions.routed", build)
     assert found(NET) == []
     monkeypatch.setattr(plugins, "foreign", lambda group: {RELU.spec: "planted 1.0"})
     assert found(NET) == [("FAC402", "")]
@@ -152,3 +156,33 @@ def test_a_value_that_a_plugin_kept_from_another_build_is_found(plant: Callable[
     (finding,) = diagnosed(NET, **UNMEASURED)
     assert finding.rule.code == "FAC402"
     assert "before it is defined" in finding.message
+
+
+@pytest.mark.parametrize("role", [Role.PARAMETER, Role.STATISTIC])
+def test_a_matrix_that_is_named_as_the_weight_is_replaced(
+    role: Role, plant: Callable[[Any, Any], None]
+) -> None:
+    """As the remedy says. `relu` becomes M x, M learned or moved; not named, it is told of, and named, no more."""
+    named = False
+
+    def infer(layer: Any, name: str, inputs: Any) -> Facts:
+        ((n,),) = inputs
+        m = Tensor(f"{name}.m", (n, n), "kaiming_uniform", n, n, role, trainable=role is Role.PARAMETER)
+        return Facts((n,), (m,), m if named else None)
+
+    def forward(b: Builder, layer: Any, xs: Any, state: Any, mode: Any) -> Value | Made:
+        y = b.matmul(xs[0], state["m"], tb=True)
+        moves = mode.training and role is Role.STATISTIC
+        return Made(y, {"m": b.matmul(xs[0], xs[0], ta=True)}) if moves else y
+
+    plant(RELU, replace(RELU, infer=infer, forward=forward, curve=None))
+    told = diagnosed(NET, feedback={"rule": "fa"}, **UNMEASURED)
+    assert [(d.rule.code, d.path) for d in told] == [
+        ("FAC402", ("layers", 1, "kind")),
+        ("FAC402", ("layers", 3, "kind")),
+    ]
+    named = True
+    assert found(NET, feedback={"rule": "fa"}, **UNMEASURED) == []
+    program = lower.lower(load(spec(NET, {"rule": "fa"})))
+    assert transport(program).exact == ()
+    assert {route.node for route in program.routes} == {"relu_1", "fc2", "relu_2", "logits"}

@@ -124,6 +124,45 @@ def forward_reads_no_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: A
     return inputs[0]
 
 
+def matrices(layer: Any, name: str, inputs: Any) -> Facts:
+    """A matrix that is no weight, beside a weight or not, as the kind is called."""
+    facts = weight(layer, name, inputs)
+    gate = Tensor(f"{name}.gate", (6, 6), "kaiming_uniform", 6, 6)
+    named = layer.kind != "forward_names_no_weight"
+    return Facts(inputs[0], (*facts.tensors, gate) if named else (gate,), facts.weight if named else None)
+
+
+def forward_names_no_weight(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return b.matmul(inputs[0], state["gate"], tb=True)
+
+
+def forward_multiplies_twice(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    gate = b.emit("sigmoid", b.matmul(inputs[0], state["gate"], tb=True))
+    return b.mul(gate, b.matmul(inputs[0], state["weight"], tb=True))
+
+
+def forward_drops_the_product(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    b.matmul(inputs[0], state["weight"], tb=True)
+    return b.matmul(inputs[0], state["gate"], tb=True)
+
+
+def forward_multiplies_weights(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return b.matmul(inputs[0], b.matmul(state["gate"], state["weight"], tb=True))
+
+
+def averaged(layer: Any, name: str, inputs: Any) -> Facts:
+    """A matrix that is a statistic."""
+    return Facts(inputs[0], (Tensor(f"{name}.mean", (6, 6), "zeros", role=Role.STATISTIC, trainable=False),))
+
+
+def forward_reads_a_statistic(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return Made(b.matmul(inputs[0], state["mean"]), {"mean": b.matmul(inputs[0], inputs[0], ta=True)})
+
+
+def forward_moves_nothing(b: Any, layer: Any, inputs: Any, state: Any, mode: Any) -> Any:  # here
+    return inputs[0]
+
+
 def curve_is_a_function(layer: Any) -> Any:  # here
     return tanh
 
@@ -169,7 +208,16 @@ LAYERS: tuple[Any, ...] = (
     )),
     *(LayerKind(f.__name__, model(Layer, f.__name__), counted, f) for f in (
         forward_moves_a_parameter, forward_moves_to_another_shape, forward_makes_nothing_and_moves,
+        forward_moves_nothing,
     )),
+    *(LayerKind(f.__name__, model(WeightedLayer, f.__name__), matrices, f) for f in (
+        forward_names_no_weight, forward_multiplies_twice, forward_drops_the_product,
+        forward_multiplies_weights,
+    )),
+    LayerKind(
+        "forward_reads_a_statistic", model(Layer, "forward_reads_a_statistic"), averaged,
+        forward_reads_a_statistic,
+    ),
     *(LayerKind(f.__name__, model(Layer, f.__name__), same, f) for f in (
         forward_does_not_fit, forward_knows_no_op, forward_returns_nothing, forward_returns_integers
     )),

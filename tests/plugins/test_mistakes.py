@@ -48,6 +48,12 @@ def through(kind: str, said: str, operator: Any = None) -> tuple[str, Mistake]:
     return kind, mistake._replace(sections=mistake.sections | {"feedback": routes})
 
 
+def crossed(kind: str, said: str) -> tuple[str, Mistake]:
+    """As `layer`, where feedback goes through every weight."""
+    kind, mistake = layer(kind, said)
+    return kind, mistake._replace(sections=mistake.sections | {"feedback": {"rule": "fa"}})
+
+
 def matrix(kind: str, said: str) -> tuple[str, Mistake]:
     """A feedback operator under `out`."""
     routes = {"routes": ({"through": "out", "matrix": {"kind": kind}},)}
@@ -83,7 +89,7 @@ MISTAKES = dict(
             "infer_says_a_vector",
             "says the weight `act.weight` [36], and the tensor [36]: the same numbers as [reads, ...] are needed",
         ),
-        layer("forward_reads_no_weight", "does not read the weight `weight`"),
+        layer("forward_reads_no_weight", "makes its output without the weight `weight`"),
         through(
             "forward_scales_the_weight",
             "reads the weight by `mul`: a route through the layer has to find a product with it",
@@ -100,6 +106,23 @@ MISTAKES = dict(
             "forward_turns_the_weight",
             "transposes its weight: the SVD is that of a weight kept as [reads, ...]",
             {"kind": "low_rank", "rank": 2, "init": "svd"},
+        ),
+        layer("forward_drops_the_product", "makes its output without the weight `weight`"),
+        layer(
+            "forward_moves_nothing", "does not move `count` in training, which `infer` says is a statistic"
+        ),
+        crossed(
+            "forward_names_no_weight",
+            "multiplies with `act.gate`, and does not name it as the weight",
+        ),
+        crossed("forward_multiplies_twice", "multiplies with `act.gate`, and does not name it as the weight"),
+        crossed(
+            "forward_reads_a_statistic",
+            "multiplies with `act.mean`, and does not name it as the weight",
+        ),
+        through(
+            "forward_multiplies_weights",
+            "multiplies the weight with f[6, 6], which is the same for all samples: no error passes there",
         ),
         layer("block_raises", "fails with KeyError: 'shape'"),
         layer("block_returns_nothing", "returns NoneType where an iterator of nodes is needed"),
@@ -228,7 +251,16 @@ def test_a_mistake_is_one_finding_that_names_the_plug_in_and_the_line(
     assert row["code"] == "FAC402"
     assert row["path"] == mistake.place
     assert f"`{name}`, from the plug-in `faulty 1.2`, {mistake.said}" in row["message"]
-    assert row["help"] == f"mend the plug-in at faulty.py:{line_of(name)}, or tell its authors"
+    assert row["help"].endswith(f"mend the plug-in at faulty.py:{line_of(name)}, or tell its authors")
+
+
+@pytest.mark.parametrize("feedback", [{"rule": "bp"}, {"rule": "shallow"}])
+def test_where_no_error_is_meant_to_be_replaced_a_layer_may_multiply_as_it_likes(
+    feedback: dict[str, Any], fac: Installed
+) -> None:
+    sections = MISTAKES["forward_multiplies_twice"].sections | {"feedback": feedback}
+    fac.write("exact", sections)
+    assert json.loads(fac("check", "--json", "exact.fac.json").stdout)["findings"] == []
 
 
 @pytest.mark.parametrize("name", UNCHECKED)

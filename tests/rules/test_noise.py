@@ -10,7 +10,7 @@ import pytest
 
 import fac
 from fac.layers.noise import ALPHA_DROPOUT, DROP_PATH, AlphaDropout, DropPath
-from fac.testing.layer_laws import Alone
+from fac.testing.alone import Alone
 from fac.testing.nets import Data, batch, linear, spec
 
 SHAPE = (3, 4)

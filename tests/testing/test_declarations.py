@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import exp
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -21,11 +21,14 @@ from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
 from fac.losses.mse import MSE
 from fac.plugins import kinds
-from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned
+from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned, Made
+from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
+from fac.spec.layers import Layer, ParametricLayer, WeightedLayer
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.types import DType, N
 from fac.testing import check_declarations
 from fac.testing.layer_laws import declared, is_homogeneous
 from fac.updates.adam import ADAM
@@ -123,6 +126,24 @@ def test_no_layer_hides_that_it_is_homogeneous(kind: LayerKind) -> None:
     assert is_homogeneous(kind, layer, shapes(kind)) == declared(kind, layer, shapes(kind)).homogeneous
 
 
+class Plain(ParametricLayer):
+    """A layer of these tests, whose kind says what it is."""
+
+    kind: Literal["it"] = "it"
+
+
+class Weighted(WeightedLayer):
+    """The same with a weight."""
+
+    kind: Literal["it"] = "it"
+
+
+class Bare(Layer):
+    """The same without parameters."""
+
+    kind: Literal["it"] = "it"
+
+
 def lying(kind: LayerKind, **traits: Any) -> LayerKind:
     return replace(kind, curve=None, traits=lambda *_: Traits(**traits))
 
@@ -133,6 +154,56 @@ def negated(kind: LayerKind) -> LayerKind:
 
 def added(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> Value:
     return b.add(b.matmul(inputs[0], state["weight"], tb=True), b.sum(state["weight"], (1,)))
+
+
+def with_tensors(**roles: Role) -> Any:
+    """An `infer` of square matrices; the first parameter of the name `weight` is the weight."""
+
+    def infer(layer: Any, name: str, inputs: Any) -> Facts:
+        ((n,),) = inputs
+        found = tuple(
+            Tensor(f"{name}.{part}", (n, n), "kaiming_uniform", n, n, role, role is not Role.STATISTIC)
+            for part, role in roles.items()
+        )
+        return Facts((n,), found, next((t for t in found if t.part == "weight"), None))
+
+    return infer
+
+
+def past(part: str) -> Any:
+    return lambda b, layer, xs, state, mode: b.matmul(xs[0], state[part], tb=True)
+
+
+def gated(b: Builder, layer: Any, xs: Any, state: Any, mode: Any) -> Value:
+    """s(V x) W x."""
+    return b.mul(
+        b.emit("sigmoid", past("gate")(b, layer, xs, state, mode)), past("weight")(b, 0, xs, state, 0)
+    )
+
+
+def stretched(b: Builder, layer: Any, xs: Any, state: Any, mode: Any) -> Value:
+    """W x as a sum of products of numbers, which no op of the step says to be one."""
+    (x,) = xs
+    n = x.type.shape[-1]
+    return b.sum(b.mul(b.reshape(x, (N, 1, n)), state["gate"]), (2,))
+
+
+def mean(b: Builder, xs: Any) -> Value:
+    return b.matmul(xs[0], xs[0], ta=True)
+
+
+def moving(forward: Any, always: bool = False) -> Any:
+    """A layer that hands on what it reads, and moves what `forward(b, xs, state)` says; outside training, if always."""
+
+    def made(b: Builder, layer: Any, xs: Any, state: Any, mode: Any) -> Any:
+        return Made(xs[0], forward(b, xs, state)) if mode.training or always else xs[0]
+
+    return made
+
+
+def layer_of(forward: Any, **roles: Role) -> Callable[[], Kind]:
+    model = Weighted if "weight" in roles else Plain
+    return lambda: LayerKind("it", model, with_tensors(**roles), forward)
 
 
 LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
@@ -182,6 +253,130 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         lambda: replace(LINEAR, forward=added),
         Linear(out=6),
         "multiplies with `it.weight`, and reads the weight by `matmul` and `sum`",
+    ),
+    "a matrix that is no weight": (
+        layer_of(past("gate"), gate=Role.PARAMETER),
+        None,
+        "multiplies with `it.gate`, and does not name it as the weight",
+    ),
+    "a matrix beside the weight": (
+        layer_of(gated, weight=Role.PARAMETER, gate=Role.PARAMETER),
+        None,
+        "multiplies with `it.gate`, and does not name it",
+    ),
+    "a matrix that no product says": (
+        layer_of(stretched, gate=Role.PARAMETER),
+        None,
+        "multiplies with `it.gate`, and does not name it",
+    ),
+    "a statistic as a matrix": (
+        layer_of(
+            lambda b, layer, xs, state, mode: Made(
+                past("gate")(b, layer, xs, state, mode), {"gate": mean(b, xs)}
+            ),
+            gate=Role.STATISTIC,
+        ),
+        None,
+        "multiplies with `it.gate`, and does not name it",
+    ),
+    "a weight that is not multiplied with": (
+        layer_of(lambda b, layer, xs, state, mode: xs[0], weight=Role.PARAMETER),
+        None,
+        "says that it multiplies with `it.weight`, and reads the weight by nothing",
+    ),
+    "a weight whose product is dropped": (
+        layer_of(
+            lambda b, layer, xs, state, mode: (past("weight")(b, layer, xs, state, mode), xs[0])[1],
+            weight=Role.PARAMETER,
+        ),
+        None,
+        "says that it multiplies with `it.weight`, and reads the weight by nothing",
+    ),
+    "a weight that multiplies another": (
+        layer_of(
+            lambda b, layer, xs, state, mode: b.matmul(
+                xs[0], b.matmul(state["gate"], state["weight"], tb=True)
+            ),
+            weight=Role.PARAMETER,
+            gate=Role.PARAMETER,
+        ),
+        None,
+        "which is the same for all samples",
+    ),
+    "a statistic that is not moved": (
+        layer_of(lambda b, layer, xs, state, mode: xs[0], mean=Role.STATISTIC),
+        None,
+        "`forward` of the layer `it`, .*does not move `mean` in training.*: mend the plug-in at .*test_declarations",
+    ),
+    "one of two statistics that is not moved": (
+        layer_of(moving(lambda b, xs, state: {"mean": mean(b, xs)}), mean=Role.STATISTIC, var=Role.STATISTIC),
+        None,
+        "does not move `var` in training",
+    ),
+    "a statistic that stays where it is": (
+        layer_of(moving(lambda b, xs, state: {"mean": b.add(state["mean"], 0.0)}), mean=Role.STATISTIC),
+        None,
+        "says that `mean` is a statistic, and leaves it where it is",
+    ),
+    "a statistic that there is not": (
+        layer_of(moving(lambda b, xs, state: {"mean": mean(b, xs), "var": mean(b, xs)}), mean=Role.STATISTIC),
+        None,
+        "moves `var`, and may move `mean`: updates move parameters",
+    ),
+    "a parameter that is moved": (
+        layer_of(moving(lambda b, xs, state: {"gain": mean(b, xs)}), gain=Role.PARAMETER),
+        None,
+        "moves `gain`, and may move nothing: updates move parameters",
+    ),
+    "a statistic of another shape": (
+        layer_of(moving(lambda b, xs, state: {"mean": b.mean(xs[0], (0,))}), mean=Role.STATISTIC),
+        None,
+        r"returns f\[6\] where f\[6, 6\] is needed, the shape of `it.mean`",
+    ),
+    "a statistic of each sample": (
+        layer_of(moving(lambda b, xs, state: {"mean": xs[0]}), mean=Role.STATISTIC),
+        None,
+        r"returns f\[N, 6\] where f\[6, 6\] is needed",
+    ),
+    "a statistic of integers": (
+        layer_of(moving(lambda b, xs, state: {"mean": b.cast(mean(b, xs), DType.INT)}), mean=Role.STATISTIC),
+        None,
+        r"returns i\[6, 6\] where f\[6, 6\] is needed",
+    ),
+    "a statistic that moves in evaluation": (
+        layer_of(moving(lambda b, xs, state: {"mean": mean(b, xs)}, always=True), mean=Role.STATISTIC),
+        None,
+        r"moves \['mean'\] where `mode.training` is false: frozen, and in evaluation",
+    ),
+    "another shape than it infers": (
+        layer_of(lambda b, layer, xs, state, mode: b.sum(xs[0], (1,))),
+        None,
+        r"returns f\[N\] where f\[N, 6\] is needed, the shape of `infer`",
+    ),
+    "another shape in evaluation": (
+        layer_of(lambda b, layer, xs, state, mode: xs[0] if mode.training else b.sum(xs[0], (1,))),
+        None,
+        r"returns f\[N\] where f\[N, 6\] is needed, the shape of `infer`",
+    ),
+    "a weight of a model that is not weighted": (
+        lambda: LayerKind("it", Plain, with_tensors(weight=Role.PARAMETER), past("weight")),
+        None,
+        "has the weight `it.weight`, and its model is no WeightedLayer",
+    ),
+    "a weighted model without a weight": (
+        lambda: LayerKind("it", Weighted, with_tensors(), moving(lambda b, xs, state: {})),
+        None,
+        "is a WeightedLayer, and `infer` names no weight",
+    ),
+    "parameters that nobody can freeze": (
+        lambda: LayerKind("it", Bare, with_tensors(gate=Role.PARAMETER), past("gate")),
+        None,
+        "its model is no ParametricLayer: nobody could freeze it",
+    ),
+    "a weight that is none of its tensors": (
+        lambda: replace(LINEAR, infer=lambda *given: replace(LINEAR.infer(*given), tensors=())),
+        Linear(out=6),
+        "says the weight `it.weight`, which is none of its tensors",
     ),
     "a curve of another layer": (
         lambda: replace(TANH, curve=SIGMOID.curve),
@@ -302,6 +497,34 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         "says that it keeps",
     ),
 }
+
+
+HONEST: dict[str, Callable[[], Kind]] = {
+    "a matrix named as the weight": layer_of(past("weight"), weight=Role.PARAMETER),
+    "one number for each unit": lambda: LayerKind(
+        "it",
+        Plain,
+        lambda layer, name, inputs: Facts(inputs[0], (Tensor(f"{name}.gain", inputs[0], "ones"),)),
+        lambda b, layer, xs, state, mode: b.mul(xs[0], state["gain"]),
+    ),
+    "a matrix past which no error is sent": layer_of(
+        lambda b, layer, xs, state, mode: b.add(
+            xs[0], past("code")(b, layer, [b.stop_gradient(xs[0])], state, mode)
+        ),
+        code=Role.PARAMETER,
+    ),
+    "a fixed matrix that is no tensor": layer_of(
+        lambda b, layer, xs, state, mode: b.matmul(xs[0], b.reshape(b.table((0.0, 1.0) * 18), (6, 6)))
+    ),
+    "a statistic that is moved in training": layer_of(
+        moving(lambda b, xs, state: {"mean": mean(b, xs)}), mean=Role.STATISTIC
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_who_says_the_truth_is_believed(name: str) -> None:
+    check_declarations(HONEST[name]())
 
 
 @pytest.mark.parametrize("turned", [False, True])
