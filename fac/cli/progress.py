@@ -138,6 +138,9 @@ def opening(plan: Plan) -> str:
         return f"all {plan.epochs} epochs are done already"
     epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
     size = f"{epochs} of {plan.steps_per_epoch} steps, {plan.samples_per_step} samples each"
+    if plan.left_over:
+        others = ", others each time," if plan.epochs > 1 else ""
+        size += f"; an epoch leaves out {plan.left_over}{others} that fill no batch"
     return f"resuming after step {plan.done} of {size}" if plan.done else f"training {size}"
 
 

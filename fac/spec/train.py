@@ -15,7 +15,11 @@ class Train(Model):
     """The training run."""
 
     epochs: Positive = Field(5, description="Passes over the training set.")
-    batch: Positive = Field(128, description="Samples per step; a last partial batch is dropped.")
+    batch: Positive = Field(
+        128,
+        description="Samples per step. What fills no batch at the end of an epoch takes no part in it: others in each, "
+        "because each has an order of its own.",
+    )
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Of initial values, dropout masks and the order of the data."
     )

@@ -22,6 +22,8 @@ class Plan:
     samples_per_step: int
     done: int
     """Steps that were made before: more than 0 if the training resumes."""
+    left_over: int
+    """Samples that fill no batch at the end of an epoch, and take no part in it: others in each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ class Stepping:
     @property
     def plan(self) -> Plan:
         """What is ahead."""
-        return Plan(self.epochs, self.steps_per_epoch, self.batch, self.session.steps)
+        left = self.samples % self.batch
+        return Plan(self.epochs, self.steps_per_epoch, self.batch, self.session.steps, left)
 
     @property
     def done(self) -> int:

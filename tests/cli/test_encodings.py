@@ -138,7 +138,7 @@ def test_a_bar_of_progress(encoding: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
     any_encoding()
     with shown(err=True, label="η") as listener:
-        listener.began(Plan(1, 10, 32, 0))
+        listener.began(Plan(1, 10, 32, 0, 0))
         listener.moved(Progress(1, 5, 0.5, 1.0))
         listener.said("learns η")
     assert b"learns \\u03b7" in raw.getvalue()

@@ -22,13 +22,15 @@ from fac.training.dataset import Dataset
 
 Run = Callable[..., tuple[int, str, str]]
 REFERENCE = ("--backend", "reference")
+LEFT = "; an epoch leaves out 56, others each time, that fill no batch"
+"""Of the 1,400 training samples of `digits`."""
 
 
 def test_trains_and_says_where_it_went(run: Run, spec: Path, tmp_path: Path) -> None:
     status, out, err = run("train", spec, *REFERENCE)
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "training 2 epochs of 21 steps, 64 samples each"
+    assert lines[0] == "training 2 epochs of 21 steps, 64 samples each" + LEFT
     assert lines[1].startswith("epoch 1/2  loss ")
     assert "  acc " in lines[1]
     assert "  align fc1 " in lines[1]
@@ -224,7 +226,7 @@ def test_a_run_can_be_trained_longer(run: Run, spec: Path, tmp_path: Path) -> No
         "training for 4 epochs instead of 2: from here on the learning rate is that of a cosine over 4 epochs, "
         "so the result is not that of 4 epochs in one go\n"
     )
-    assert out.splitlines()[0] == "resuming after step 42 of 4 epochs of 21 steps, 64 samples each"
+    assert out.splitlines()[0] == "resuming after step 42 of 4 epochs of 21 steps, 64 samples each" + LEFT
     assert log.read_text().startswith(before)
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
     assert "epochs: 4" in (tmp_path / "a" / "spec.fac.yaml").read_text()

@@ -66,7 +66,7 @@ def test_steps_see_the_declared_batches_and_learning_rates(
 def test_report_and_listener(spec: ModelSpec, dataset: Dataset, open_session: Opener) -> None:
     session, recorder = open_session(spec), Recorder()
     report = train(session, dataset, spec, listener=recorder)
-    assert recorder.heard[0] == Plan(epochs=3, steps_per_epoch=5, samples_per_step=8, done=0)
+    assert recorder.heard[0] == Plan(epochs=3, steps_per_epoch=5, samples_per_step=8, done=0, left_over=3)
     assert [h for h in recorder.heard if isinstance(h, EpochRecord)] == list(report.history)
     assert [(h.epoch, h.step) for h in recorder.heard if isinstance(h, Progress)] == [(1, 5), (2, 5), (3, 5)]
     assert (report.epochs, report.steps, session.steps) == (3, 15, 15)
