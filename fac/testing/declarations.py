@@ -35,37 +35,36 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
 from fac.step.ir import Value
-from fac.step.reverse import Edits, Reverse
-from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
+from fac.step.types import DType, N, Type
 from fac.testing.case import require
 from fac.testing.evaluated import evaluated, near
 from fac.testing.layer_laws import check_layer
+from fac.testing.loss_laws import check_loss
 
-READS, WRITES, OUTPUTS = 5, 4, 3
-DESCENTS, NEARLY = 100, 1e-3
-"""Steps down to the best constant output, and relative, how near they come."""
+READS, WRITES = 5, 4
 THROUGH = Ends("it.feedback", READS, WRITES, Tensor("it.weight", (READS, WRITES), "launay", WRITES, READS))
 TO = Ends("it.feedback", READS, WRITES)
 
 
-def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[Shape] = ((6,),)) -> None:
+def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[Shape] = ()) -> None:
     """Hold what a kind says of itself against what it does. Rules and probes declare nothing.
 
     Args:
         kind: of any family.
         spec: its settings; not needed if all have defaults.
-        shapes: of the samples that a layer reads, one for each input.
+        shapes: of the samples that a layer reads, one for each input, by default one vector of 6 numbers; or of the
+            output that a loss reads, by default 3 numbers.
 
     Raises:
         AssertionError: something that it says does not hold.
     """
     match kind:
         case LayerKind():
-            check_layer(kind, spec or kind.spec(), shapes)
+            check_layer(kind, spec or kind.spec(), shapes or ((6,),))
         case BlockKind():
-            _block(kind, spec or kind.spec(), shapes[0])
+            _block(kind, spec or kind.spec(), *shapes or ((6,),))
         case LossKind():
-            _loss(kind, spec or kind.spec())
+            check_loss(kind, spec or kind.spec(), *shapes or ((3,),))
         case MatrixKind():
             for ends in (THROUGH, TO):
                 _operator(kind, spec or kind.spec(), ends)
@@ -84,62 +83,6 @@ def _block(kind: BlockKind, layer: Any, shape: Shape) -> None:
     said = size_of(layer, kind, kinds, ("layers", 0)).layers
     made = len(list(Scope.top(shape, kinds, node_of).chain((layer,), INPUT, "layers")))
     require(said == made, f"`{kind.name}` says that it stands for {said} layers, and writes {made}")
-
-
-def _loss(kind: LossKind, loss: Any) -> None:
-    """A scalar of targets of the type that it says, and of no others."""
-
-    def of(classes: bool) -> Value | None:
-        b = Builder()
-        y = Type((N,), DType.INT) if classes else Type((N, 3))
-        try:
-            return kind.forward(b, loss, b.input("output", Type((N, 3))), b.input("y", y))
-        except TypeRuleError:
-            return None
-
-    value, words = of(kind.classes), ("class labels", "numbers")
-    said, other = words if kind.classes else words[::-1]
-    require(value is not None, f"`{kind.name}` says that its targets are {said}, and cannot read them")
-    require(value is None or value.type == SCALAR, f"`{kind.name}` is no scalar")
-    require(
-        of(not kind.classes) is None, f"`{kind.name}` says that its targets are {said}, and reads {other}"
-    )
-    if kind.constant is not None:
-        _constant(kind, loss)
-
-
-def _constant(kind: LossKind, loss: Any) -> None:
-    """Descend to the best constant output, on the gradient of the loss."""
-    rng = np.random.default_rng(0)
-    labels = np.array([0, 1, 2, 0, 0, 1, 0])
-    low, high = kind.within or (-2.0, 2.0)
-    y = np.eye(OUTPUTS)[labels] if kind.classes else rng.uniform(low, high, (len(labels), OUTPUTS))
-    b = Builder()
-    x, c = b.input("x", Type((N, OUTPUTS))), b.input("c", Type((OUTPUTS,)))
-    found = kind.forward(b, loss, b.broadcast_to(c, (N, OUTPUTS)), b.argmax(x) if kind.classes else x)
-    gradient = Reverse(b, found, Edits(), frozenset({c})).cotangent(c)
-    assert gradient is not None, "no error comes back"
-    both = b.emit("concat", b.reshape(found, (1,)), gradient, axis=0)
-    wide = b.broadcast_to(both, (N, OUTPUTS + 1))
-
-    def at(place: Array) -> Array:
-        made: Array = evaluated(b, wide, y, {"c": place})[0]
-        return made
-
-    place, rate = np.zeros(OUTPUTS), 1.0
-    here = at(place)
-    for _ in range(DESCENTS):
-        there = at(place - rate * here[1:])
-        if there[0] <= here[0]:
-            place, here, rate = place - rate * here[1:], there, 2 * rate
-        else:
-            rate /= 2
-    assert kind.constant is not None
-    told = kind.constant(loss, labels if kind.classes else y, (OUTPUTS,))
-    require(
-        abs(told - here[0]) <= NEARLY * max(abs(here[0]), NEARLY),
-        f"`{kind.name}` says that the best constant output has a loss of {told:.4g}, and it has {here[0]:.4g}",
-    )
 
 
 def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:

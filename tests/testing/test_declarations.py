@@ -19,9 +19,12 @@ from fac.layers.blocks import REPEAT, RESIDUAL
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
-from fac.losses.mse import MSE
-from fac.plugins import kinds
-from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned, Made
+from fac.losses.bce import BCE, Bce
+from fac.losses.cross_entropy import CROSS_ENTROPY, CrossEntropy
+from fac.losses.huber import HUBER, Huber
+from fac.losses.mse import MSE, Mse
+from fac.plugins import Refusal, kinds
+from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned, LossKind, Made, ShapeError
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
@@ -94,7 +97,7 @@ def settings(kind: Any) -> Model:
 
 
 def shapes(kind: Any) -> tuple[tuple[int, ...], ...]:
-    return SHAPES.get(kind.name, ((6,),))
+    return SHAPES.get(kind.name, () if isinstance(kind, LossKind) else ((6,),))
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -456,6 +459,89 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         Sgd(lr=0.1, weight_decay=0.1),
         "its decay is 0, and it takes of the weight",
     ),
+    "a loss that is a sum": (
+        lambda: replace(
+            MSE, forward=lambda b, loss, z, y: b.mul(MSE.forward(b, loss, z, y), b.emit("batch_size"))
+        ),
+        None,
+        "`mse` is no mean over samples",
+    ),
+    "a mean over weights that are not told": (
+        lambda: replace(CROSS_ENTROPY, weight=lambda *_: None),
+        CrossEntropy(weight=(1.0, 2.0, 3.0)),
+        "`cross_entropy` is no mean over samples",
+    ),
+    "a mean over other weights": (
+        lambda: replace(MSE, weight=lambda b, loss, z, y: b.sum(b.mul(y, y), (0, 1))),
+        None,
+        "is no mean over its `weight`",
+    ),
+    "weights of samples that are not added up": (
+        lambda: replace(MSE, weight=lambda b, loss, z, y: b.sum(y, (1,))),
+        None,
+        "the weight of `mse` is no scalar",
+    ),
+    "a rest that is not told": (
+        lambda: replace(CROSS_ENTROPY, least=lambda *_: 0.0),
+        CrossEntropy(label_smoothing=0.2),
+        "the best output has a loss of 0, and it has 0",
+    ),
+    "a rest that there is not": (
+        lambda: replace(MSE, least=lambda *_: 0.1),
+        None,
+        "the best output has a loss of 0.1, and it has",
+    ),
+    "targets without bounds": (
+        lambda: replace(BCE, within=None),
+        None,
+        "says that the best output has a loss of",
+    ),
+    "bounds that are too wide": (
+        lambda: replace(BCE, within=(-1.0, 1.0)),
+        None,
+        "says that the best output has a loss of",
+    ),
+    "bounds the other way round": (lambda: replace(MSE, within=(1.0, 0.0)), None, "targets lie within"),
+    "bounds of labels": (lambda: replace(CROSS_ENTROPY, within=(0.0, 2.0)), None, "labels have no bounds"),
+    "a softmax that is not inside": (
+        lambda: replace(MSE, within=(0.0, 1.0), inside="sigmoid"),
+        None,
+        "applies `sigmoid`, and behind one its loss still falls to",
+    ),
+    "what is inside is no layer": (
+        lambda: replace(CROSS_ENTROPY, inside="logits"),
+        None,
+        "applies `logits`, which is no layer",
+    ),
+    "a loss that reads no such output": (
+        lambda: replace(MSE, misfit=lambda loss, shape: ShapeError("too few")),
+        None,
+        r"cannot read an output of \[3\]: too few",
+    ),
+    "a misfit that is not told": (
+        lambda: replace(CROSS_ENTROPY, misfit=lambda *_: None),
+        CrossEntropy(weight=(1.0, 2.0, 3.0)),
+        r"says that it can read an output of \[2\], and fails with TypeRuleError",
+    ),
+    "a misfit of a field that there is not": (
+        lambda: replace(
+            BCE, misfit=lambda loss, shape: ShapeError("no", field="wide") if len(shape) > 1 else None
+        ),
+        None,
+        "says that `wide` misfits: there is no such field",
+    ),
+    "a misfit of another sort": (
+        lambda: replace(MSE, misfit=lambda loss, shape: Refusal("no") if len(shape) > 1 else None),  # type: ignore[arg-type,return-value]
+        None,
+        "says a misfit by Refusal",
+    ),
+    "a loss that gives no error back": (
+        lambda: replace(
+            MSE, forward=lambda b, loss, z, y: MSE.forward(b, loss, b.stop_gradient(z), y), constant=None
+        ),
+        None,
+        "gives no error back",
+    ),
     "a best constant that is better": (
         lambda: replace(MSE, constant=lambda *_: 0.0),
         None,
@@ -497,6 +583,24 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         "says that it keeps",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "shape"),
+    [
+        (CROSS_ENTROPY, CrossEntropy(label_smoothing=0.2, weight=(0.0, 2.0, 0.5)), (3,)),
+        (CROSS_ENTROPY, CrossEntropy(weight=(1.0, 2.0)), (2,)),
+        (BCE, Bce(pos_weight=(0.5, 3.0, 1.0)), (3,)),
+        (BCE, Bce(pos_weight=2.0), (2, 2)),
+        (HUBER, Huber(delta=0.3), (1,)),
+        (MSE, Mse(), (2, 3)),
+    ],
+    ids=lambda value: "" if isinstance(value, LossKind) else str(value),
+)
+def test_losses_say_the_truth_of_other_settings_and_shapes(
+    kind: LossKind, loss: Model, shape: tuple[int, ...]
+) -> None:
+    check_declarations(kind, loss, (shape,))
 
 
 HONEST: dict[str, Callable[[], Kind]] = {
