@@ -36,6 +36,7 @@ from fac.checks import (
     stacking,
     teaching,
     twins,
+    unknown,
     zeros,
 )
 from fac.checks.places import copies
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
 Check = Callable[[Program], Iterator[Diagnostic]]
 
 CHECKS: tuple[tuple[Rule, Check], ...] = (
-    (names.UNKNOWN_NAME, names.unknown_name),
+    (unknown.UNKNOWN_NAME, unknown.unknown_name),
     (names.DUPLICATE_NAME, names.duplicate_name),
+    (names.NAME_OF_TWO_SCOPES, names.name_of_two_scopes),
     (network.SHAPE_MISMATCH, network.shape_mismatch),
     (names.RESERVED_NAME, names.reserved_name),
     (network.UNREAD_LAYER, network.unread_layer),

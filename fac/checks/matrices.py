@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import by_origin, matrix_of, short_hand
+from fac.checks.errors import dead
+from fac.checks.places import by_origin, matrix_of, short_hand, wired
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Ends, Program, Route
 from fac.program.reading import WEIGHT, lessons, ways
@@ -47,26 +49,36 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
                 help=f"use a rank of at most {dim}",
                 fix=rewritten(path, str(dim)),
             )
+    flow = Flow(program) if wired(program) else None
     for routes in by_origin(program.routes).values():
+        idle = [flow is not None and bool(dead(flow, route)) for route in routes]
         tight = min(
-            ((r.ends.most, i) for i, r in enumerate(routes) if r.ends and _exceeds(r, r.ends)),
+            ((idle[i], r.ends.most, i) for i, r in enumerate(routes) if r.ends and _exceeds(r, r.ends)),
             default=None,
         )
         if tight is None:
             continue
-        limit, route = tight[0], routes[tight[1]]
+        unneeded, limit, route = tight[0], tight[1], routes[tight[2]]
         ends = route.ends
         assert ends is not None
         path = matrix_of(program, route, "rank")
         # Of the layers of a glob the others may well have room for that rank.
         alike = all(r.ends and r.ends.most == limit for r in routes)
         by_hand = short_hand(program, route) is None
+        help = f"use a rank of at most {limit}"
+        if unneeded and by_hand:
+            # A lower rank would mend what should not be there, at the cost of the other layers of a glob.
+            what = "remove the route" if len(routes) == 1 else f"leave out `{route.node}`"
+            help = (
+                f"{what}: nobody needs the error that is {'passed on' if route.through else 'brought'} there"
+            )
+        elif by_hand and not alike:
+            help += f", or write a route of its own for `{route.node}`"
         yield RANK_EXCEEDS_SOURCE.at(
             path,
             f"rank {_rank(route, ends)} exceeds the {limit} {_narrow(program, route, ends)}",
-            help=f"use a rank of at most {limit}"
-            + (f", or write a route of its own for `{route.node}`" if by_hand and not alike else ""),
-            fix=rewritten(path, str(limit)) if by_hand and alike else None,
+            help=help,
+            fix=rewritten(path, str(limit)) if by_hand and alike and not unneeded else None,
         )
 
 

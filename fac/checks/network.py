@@ -147,7 +147,7 @@ def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
         return
     flat = "use"
     if len(shape) > 1:
-        flat = "`linear` acts on the last axis alone: `flatten` what the last one reads, and end with"
+        flat = "end with `global_avg_pool` or `flatten`, and then a `linear` layer with"
     yield LOSS_OUTPUT_MISMATCH.at(
         ("loss", "kind"),
         f"`{kind.name}` needs a number for each of at least 2 classes, "

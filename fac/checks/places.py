@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from os.path import commonprefix
 from typing import Any, TypeVar
 
 from fac.diagnostics import Fix, Path
+from fac.program.globs import is_glob
 from fac.program.program import INPUT, Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
@@ -18,6 +20,8 @@ from fac.spec.layers import ParametricLayer, WeightedLayer
 from fac.spec.mending import respelt
 from fac.spec.updates import Setting
 
+_NUMBER = re.compile(r"\.\d+(?=\.)")
+"""Of a copy or a branch of a block, in a name."""
 Written = TypeVar("Written", bound=Route | Subspace)
 SHOWN = 8
 """How many names a help text lists."""
@@ -181,12 +185,31 @@ class Guess:
     def mended(
         self, path: Path, word: str, known: Iterable[str], otherwise: str = ""
     ) -> tuple[str, Fix | None]:
-        """The help for the `word` at a path, and the fix if it is surely a slip."""
+        """The help for the `word` at a path, and the fix if it is surely a slip. To a glob globs are near."""
         self.left -= 1
         if self.left < 0:
             return "", None
-        names = list(known)
+        names = list(dict.fromkeys(map(of_copies, known))) if is_glob(word) else list(known)
         near = nearest(word, names)
         if not near:
             return otherwise.format(listed(names)), None
         return f"did you mean `{near[0]}`?", respelt(path, word, near[0], near)
+
+
+def named(program: Program) -> Iterator[tuple[int, Node | Block]]:
+    """Layers and blocks, each with the number of layers above it; a block before the layers inside."""
+    yield from ((block.place, block) for block in program.blocks)
+    yield from enumerate(program.nodes)
+
+
+def full_names(name: str, scope: str) -> Iterator[str]:
+    """What a name could mean in a scope, and in those around it."""
+    while scope:
+        yield f"{scope}.{name}"
+        scope = scope.rpartition(".")[0]
+    yield name
+
+
+def of_copies(name: str, number: str = ".*") -> str:
+    """The glob of a name in all copies and branches of blocks: `deep.*.fc1`."""
+    return _NUMBER.sub(number, name)

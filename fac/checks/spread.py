@@ -164,7 +164,9 @@ class Spread:
             return min(gain * read, HUGE)
         if curve is None:
             traits = traits_of(node)
-            if traits.unit is not None and not node.by_averages:
+            if node.by_averages:
+                return read if traits.averages is None else read * traits.averages
+            if traits.unit is not None:
                 return read / (read + traits.unit)
             return read if traits.value is None else read * traits.value
         if curve.homogeneous:
@@ -177,6 +179,8 @@ class Spread:
         curve, below = curve_of(node.layer), node.inputs[0]
         if curve is None:
             traits = traits_of(node)
+            if node.by_averages and traits.averages is not None:
+                return exactly(traits.averages)
             if traits.unit is not None and not node.by_averages:
                 # The variance is smaller than the mean square, by how much is for the samples to say.
                 return Range(-log(self.squares[below] + traits.unit), inf)

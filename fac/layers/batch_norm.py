@@ -134,7 +134,8 @@ def _average(b: Builder, before: Value, now: Value, share: Value, kept: Value) -
 def traits(layer: BatchNorm, facts: Facts | None) -> Traits:
     """Means over the places of a channel, of all samples."""
     centred = None if facts is None else prod(facts.shape[1:])
-    return Traits(zero=True, unit=layer.eps, centred=centred, channels=True)
+    averages = 1 / (1 + layer.eps)  # that of variances starts at 1
+    return Traits(zero=True, unit=layer.eps, centred=centred, channels=True, averages=averages)
 
 
 def unused(layer: BatchNorm, program: Program) -> Iterator[Unused]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fac.layers.joins import Add
+from fac.layers.joins import Add, joined
 from fac.program.kinds import BlockKind, Inside, ShapeError
 from fac.program.program import Node, Shape
 from fac.spec.base import OneOf
@@ -94,7 +94,8 @@ def parallel(layer: Parallel, inside: Inside) -> Iterator[Node]:
     for index, branch in enumerate(layer.branches):
         end = yield from inside.chain(branch, inside.input, "branches", index, scope=str(index))
         ends[f"branch {index} of `{inside.name}`, `{end}`,"] = end
-    yield _sum(inside, ends, "branches")
+    shapes = [shape for end in ends.values() if (shape := inside.shape(end)) is not None]
+    yield _sum(inside, ends, "branches", joined(shapes, "write the branches out and join them"))
 
 
 def _projection(given: Shape | None, made: Shape | None) -> str:

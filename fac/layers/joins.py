@@ -57,6 +57,20 @@ def several(layer: Layer, name: str, verb: str, inputs: Sequence[Shape]) -> None
         )
 
 
+def joined(shapes: Sequence[Shape], how: str) -> str:
+    """The help for shapes that cannot be added: where they differ along one axis only, they can stand side by side."""
+    axes = {
+        axis
+        for shape in shapes
+        for axis, (one, other) in enumerate(zip(shape, shapes[0], strict=False))
+        if one != other
+    }
+    if len(axes) != 1 or len({len(shape) for shape in shapes}) != 1:
+        return "make the shapes equal"
+    (axis,) = axes
+    return f"make the shapes equal, or {how} with `concat`" + (f" and `axis: {axis}`" if axis else "")
+
+
 def infer_add(layer: Add, name: str, inputs: Sequence[Shape]) -> Facts:
     """Equal shapes."""
     several(layer, name, "adds", inputs)
@@ -65,7 +79,7 @@ def infer_add(layer: Add, name: str, inputs: Sequence[Shape]) -> Facts:
             first = branches(layer, inputs)[0]
             raise ShapeError(
                 f"`{name}` adds tensors of different shapes: {first} and {words}",
-                "make the shapes equal",
+                joined(inputs, "join them"),
                 "from",
             )
     return Facts(inputs[0])

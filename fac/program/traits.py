@@ -49,6 +49,9 @@ class Traits:
     unit: float | None = None
     """Of a normalisation: what it adds to the variance, or the mean square, by whose root it divides what it reads. So
     it starts with numbers of mean square 1, whatever it reads."""
+    averages: float | None = None
+    """Of a layer that may act by averages in training, too: what these, as they start, multiply each square by, be it
+    of a number that it reads or of an error that it passes."""
 
 
 UNKNOWN = Traits()

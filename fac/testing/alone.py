@@ -29,14 +29,16 @@ IT = "it"
 
 
 class Alone:
-    """A layer of its own, run by the reference, in training.
+    """A layer of its own, run by the reference, in training if nothing else is said.
 
     Of several inputs all are the first one, with the sign of every other number turned in those that follow: so one
     factor scales all, and their products vanish in the mean.
     """
 
-    def __init__(self, kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
-        self.kind, self.layer, self.shapes = named(kind), layer, shapes
+    def __init__(
+        self, kind: LayerKind, layer: Any, shapes: Sequence[Shape], *, training: bool = True
+    ) -> None:
+        self.kind, self.layer, self.shapes, self.training = named(kind), layer, shapes, training
         self.facts = replace(kind.infer(layer, IT, list(shapes)), reads=tuple(shapes))
         self.rng = np.random.default_rng(0)
         self.x: Array = self.rng.standard_normal((SAMPLES, *shapes[0]))
@@ -60,9 +62,9 @@ class Alone:
         start = {t.name for t in self.facts.tensors if t.init == "zeros" and t.name != self.weight}
         return evaluated(b, y, x, {n: a * biases if n in start else a for n, a in state.items()})
 
-    def started(self) -> Alone:
-        """The layer with the gains and biases with which it starts."""
-        found = Alone(self.kind, self.layer, self.shapes)
+    def started(self, *, training: bool = True) -> Alone:
+        """The layer with the gains, biases and averages with which it starts."""
+        found = Alone(self.kind, self.layer, self.shapes, training=training)
         start = {"ones": 1.0, "zeros": 0.0}
         for tensor in self.facts.tensors:
             if isinstance(tensor.init, str) and tensor.init in start:
@@ -115,7 +117,7 @@ class Alone:
 
     def built(self, b: Builder) -> tuple[Value, Value]:
         """What it reads first, and what it makes."""
-        read, found = self.said(b)
+        read, found = self.said(b, self.training)
         return read, found.value if isinstance(found, Made) else found
 
     def said(self, b: Builder, training: bool = True) -> tuple[Value, Value | Made]:

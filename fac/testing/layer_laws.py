@@ -114,6 +114,8 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
         require(
             abs(square - 1) <= 1e-3, f"`{name}` says that it normalises, and its mean square is {square:.3g}"
         )
+    if traits.averages is not None:
+        _averages(name, traits.averages, alone.started(training=False))
     if traits.centred is not None:
         _centred(name, traits, alone)
     if traits.value is not None:
@@ -129,6 +131,17 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
         g = alone.rng.standard_normal(facts.shape)
         found = np.sum(alone.error(many, g) ** 2) / (MANY * np.sum(g**2))
         _measured(name, "error", traits.error, float(found))
+
+
+def _averages(name: str, said: float, alone: Alone) -> None:
+    """By averages as they start: the same factor for what is read and for errors, small or large."""
+    g = alone.rng.standard_normal(alone.facts.shape)
+    for x in (1e-2 * alone.x, 1e2 * alone.x):
+        made, sent = alone.output(x) ** 2, alone.error(x, g) ** 2
+        require(
+            near(made, said * x**2) and near(sent, said * np.broadcast_to(g**2, sent.shape)),
+            f"`{name}` says that its first averages multiply squares by {said:.6g}, and they do not",
+        )
 
 
 def _centred(name: str, traits: Traits, alone: Alone) -> None:

@@ -122,6 +122,74 @@ def test_a_name_in_two_scopes_is_two_names_and_in_one_a_finding(kind: str) -> No
     assert next(f.message for f in found if f.rule.code == "FAC202") == expected
 
 
+def reads(name: str, *others: str) -> dict[str, Any]:
+    """A relu of a layer, or the sum of several."""
+    return {"kind": "add", "from": (name, *others)} if others else {"kind": "relu", "from": name}
+
+
+FC1 = linear("fc1", 6)
+SCOPES: dict[str, tuple[tuple[dict[str, Any], ...], str, str]] = {
+    "read before it is made": (
+        (FC1, block(reads("fc1"), FC1), OUT),
+        "layers[1].body[0].from",
+        "`fc1` means `fc1` of layer 1 here, and not yet `block.fc1` of `layers[1].body[1]`, which comes later",
+    ),
+    "one of several": (
+        (FC1, RELU, block(reads("input", "fc1"), FC1), OUT),
+        "layers[2].body[0].from[1]",
+        "`fc1` means `fc1` of layer 1 here, and not yet `block.fc1` of `layers[2].body[1]`, which comes later",
+    ),
+    "by the layer of that name": (
+        (FC1, block(linear("fc1", 6, **{"from": "fc1"}), RELU), OUT),
+        "layers[1].body[0].from",
+        "`fc1` means `fc1` of layer 1 here, and not `block.fc1`, the reader itself",
+    ),
+    "inside of the block of that name": (
+        (FC1, block(block(reads("fc1"), RELU) | {"name": "fc1"}), OUT),
+        "layers[1].body[0].body[0].from",
+        "`fc1` means `fc1` of layer 1 here, and not `block.fc1` of `layers[1].body[0]`, the block around",
+    ),
+    "inside of a residual of that name": (
+        (FC1, RELU, block(block(linear("a", 6), reads("fc1", "a"), kind="residual") | {"name": "fc1"}), OUT),
+        "layers[2].body[0].body[1].from[0]",
+        "`fc1` means `fc1` of layer 1 here, and not `block.fc1` of `layers[2].body[0]`, the block around",
+    ),
+    "from two scopes away, in copies": (
+        (FC1, repeated(block(reads("fc1"), RELU), FC1, RELU), OUT),
+        "layers[1].body[0].body[0].from",
+        "`fc1` means `fc1` of layer 1 here, and not yet `deep.0.fc1` of `layers[1].body[1]`, which comes later",
+    ),
+    "a block of that name": (
+        (block(FC1, RELU), block(reads("block"), block(FC1)) | {"name": "other"}, OUT),
+        "layers[1].body[0].from",
+        "`block` means `block` of layer 1 here, and not yet `other.block` of `layers[1].body[1]`, which comes later",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SCOPES)
+def test_a_name_that_means_a_layer_outside_although_one_inside_has_it(case: str) -> None:
+    layers, path, message = SCOPES[case]
+    (found,) = (f for f in diagnosed(layers) if f.rule.code == "FAC223")
+    assert (dotted(found.path), found.message) == (path, message)
+    assert found.help.startswith("give one of the two another name")
+
+
+def test_a_name_that_means_what_it_seems_to_mean_is_no_finding() -> None:
+    """Behind the inner layer, in the other block, in the network, and where nothing inside has the name."""
+    inner = block(FC1, RELU, reads("fc1"))
+    for layers in (
+        (FC1, RELU, inner, OUT),
+        (FC1, inner, reads("fc1"), OUT),
+        (FC1, block(RELU, reads("input", "fc1")), OUT),
+        (FC1, repeated(FC1, RELU, reads("fc1")), OUT),
+        (block(FC1), block(FC1, block(RELU, reads("input", "fc1"))) | {"name": "other"}, OUT),
+        (FC1, block(block(RELU) | {"name": "fc1"}, reads("input", "fc1")), OUT),
+        (FC1, block(block(RELU, kind="residual") | {"name": "fc1"}, reads("input", "fc1")), OUT),
+    ):
+        assert not [f for f in diagnosed(layers) if f.rule.code in ("FAC201", "FAC223")]
+
+
 @pytest.mark.parametrize("name", ["input", "loss", "a b"])
 def test_a_name_inside_that_means_something_else(name: str) -> None:
     assert ("FAC204", "layers[0].body[0].name") in places(diagnosed((block(linear(name, 8), RELU), OUT)))

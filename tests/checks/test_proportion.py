@@ -176,10 +176,27 @@ def test_what_is_normalised_is_bounded_from_below(norm: str, std: float) -> None
         assert expected is not None
         assert size / 2 <= exp(expected.low / 2) <= size * (1 + TOLERANCE)
     assert (sizes["c1"] > 100, sizes["c1"] < 0.1) == (std < 1, std > 1)
-    # A frozen one acts by its averages, which say nothing of what it reads.
-    still = tuple(layer | ({"trainable": False} if layer["kind"] == norm else {}) for layer in layers)
-    foretold = Spread(lower(spec(still, {"rule": "bp"}))).errors["c1"]
-    assert (foretold is None) == (norm == "batch_norm")
+
+
+@pytest.mark.parametrize("std", [0.02, 0.3, 2.0])
+@pytest.mark.parametrize("act", ["relu", "tanh"])
+def test_a_frozen_norm_passes_errors_by_its_first_averages(std: float, act: str) -> None:
+    """They say nothing of what it reads: what is small or large stays so."""
+    norm = {"kind": "batch_norm", "trainable": False, "eps": 0.5}
+    start, *rest = chain(*[WIDTH] * 4, act=act, classes=10, init={"kind": "normal", "std": std})
+    layers: Layers = (
+        start,
+        *(each for layer in rest for each in ((norm, layer) if layer["kind"] == act else (layer,))),
+    )
+    of = spec(layers, {"rule": "bp"})
+    foretold, sizes = Spread(lower(of)).errors, measured(of)
+    for layer, size in sizes.items():
+        expected = foretold[layer]
+        assert expected is not None
+        assert expected.low == expected.high
+        assert exp(expected.low / 2) == pytest.approx(size, rel=TOLERANCE), layer
+    codes = [finding.rule.code for finding in diagnosed(layers, input={"shape": (INPUTS,)})]
+    assert ("FAC325" in codes) == (sizes["fc1"] > 1e3 or sizes["fc1"] < 1e-3)
 
 
 @pytest.mark.parametrize("learn", ["oja_kp", "normative", "local"])

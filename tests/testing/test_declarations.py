@@ -15,6 +15,7 @@ from fac.feedback.local import LOCAL
 from fac.feedback.low_rank import LOW_RANK, LowRank
 from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
+from fac.layers.batch_norm import BATCH_NORM
 from fac.layers.blocks import REPEAT, RESIDUAL
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
@@ -210,6 +211,11 @@ def layer_of(forward: Any, **roles: Role) -> Callable[[], Kind]:
 
 
 LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
+    "averages": (
+        lambda: replace(BATCH_NORM, traits=lambda layer, facts: Traits(averages=1.0)),
+        None,
+        "says that its first averages multiply squares by 1, and they do not",
+    ),
     "residual without its sum": (
         lambda: replace(RESIDUAL, own=lambda _: 0),
         None,
