@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from fac.build.contract import learned, made
 from fac.build.trace import Trace
 from fac.plugins import misuse
+from fac.program.ends import rows
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
 from fac.program.program import Route, Subspace
@@ -16,6 +17,7 @@ from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
+from fac.step.types import Batch
 
 
 class Routing:
@@ -97,10 +99,7 @@ class Routing:
                 sent = b.emit("reshape", sent, shape=sent.type.shape)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
-        if route.site is None:
-            return sent
-        # Back from the rows that the pretended product reads (see `signals`).
-        return b.reshape(sent, self.trace.values[route.site].type.shape)
+        return sent if route.site is None else _laid_out(b, sent, route, self.trace.values[route.site])
 
     def signals(self, route: Route) -> Signals | None:
         """What the operator of a route reads and may learn from; None if no error arrives there."""
@@ -110,24 +109,30 @@ class Routing:
     def _signals(self, route: Route, error: Value) -> Signals:
         """The same, given the error at `_source`.
 
-        A `through` route goes past the product of its layer, a `to` route past a pretended one of the rows of its site.
+        A `through` route goes past the product of its layer, a `to` route past a pretended one: of its site, of each of
+        its tokens, or of their mean (see `fac.program.ends`).
         """
         b = self.trace.b
         if route.site is None:
             way = self._way(route)
             return Signals(way.rows(b, error), way, way.matrix(b))
         assert route.ends is not None
-        read = self._read(b, route.source, error)
-        return Signals(read, pretended(b.rows(self.trace.values[route.site]), route.ends.reads), None)
+        ends, site = route.ends, self.trace.values[route.site]
+        if ends.copies > 1:
+            fed = b.mean(site, range(1, len(site.type.shape) - 1))
+        else:
+            fed = b.reshape(site, (Batch(ends.places), ends.writes))
+        read = b.reshape(self._read(b, route.source, error), (Batch(ends.places), ends.reads))
+        return Signals(read, pretended(fed, ends.reads), None)
 
     def _read(self, b: Builder, source: str, error: Value) -> Value:
-        """The error as rows; projected if the source is a subspace."""
+        """The error; if the source is a subspace, its rows, projected: those of each token, if there are tokens."""
         subspace = self.program.subspace.get(source)
         if subspace is None:
-            return b.rows(error)
+            return error
         if source not in self.read:
-            rows = self.subspace_errors[source] = b.rows(error)
-            s = b.matmul(rows, self.trace.read(subspace.tensors)["P"], tb=True)
+            error = self.subspace_errors[source] = b.reshape(error, rows(self.program, subspace.of))
+            s = b.matmul(error, self.trace.read(subspace.tensors)["P"], tb=True)
             self.read[source] = b.named(s, f"{source}.read")
         return self.read[source]
 
@@ -156,6 +161,16 @@ class Routing:
         start = len(ops)
         yield
         self.owner.update(dict.fromkeys(ops[start:], owner))
+
+
+def _laid_out(b: Builder, sent: Value, route: Route, site: Value) -> Value:
+    """What the pretended product sends, in the shape of the site: to the mean of tokens each of them is a part."""
+    assert route.ends is not None
+    shape, copies = site.type.shape, route.ends.copies
+    if copies == 1:
+        return b.reshape(sent, shape)
+    part = b.mul(sent, 1 / copies)
+    return b.broadcast_to(b.reshape(part, (shape[0], *(1 for _ in shape[2:]), shape[-1])), shape)
 
 
 def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from fac import plugins
 from fac.checks.places import by_origin, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
+from fac.program.ends import ends_of
 from fac.program.kinds import Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -48,6 +50,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     """
     yield from _fields(program)
     yield from _scales(program)
+    yield from _shares(program)
     yield from _settings(program)
     yield from _replaced_decay(program)
     yield from _probes(program)
@@ -94,6 +97,22 @@ def _scales(program: Program) -> Iterator[Diagnostic]:
             "so nothing learns from it",
             help="use another scale, or freeze the layers that should not learn with `trainable: false`",
         )
+
+
+def _shares(program: Program) -> Iterator[Diagnostic]:
+    """`share: false` where no tokens would share a matrix anyway."""
+    for routes in by_origin(r for r in program.routes if not r.share).values():
+        shared = (r.ends and ends_of(program, replace(r, share=True), r.ends.prefix) for r in routes)
+        if all(ends is not None and ends == r.ends for ends, r in zip(shared, routes, strict=True)):
+            path: Path = (*routes[0].origin, "share")
+            yield SETTING_WITHOUT_EFFECT.at(
+                path,
+                f"`share` has no effect on the feedback of {listed(r.node for r in routes)}: no tokens share a matrix "
+                "there",
+                help="remove it",
+                key=True,
+                fix=_removal(path),
+            )
 
 
 def _settings(program: Program) -> Iterator[Diagnostic]:

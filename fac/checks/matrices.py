@@ -40,7 +40,7 @@ def rank_exceeds_source(program: Program) -> Iterator[Diagnostic]:
     See arXiv 2502.20580.
     """
     for subspace in program.subspaces:
-        dim = program.dim(subspace.of)
+        dim = program.width(subspace.of)
         if dim is not None and subspace.rank > dim:
             path = (*subspace.origin, "rank")
             yield RANK_EXCEEDS_SOURCE.at(
@@ -93,7 +93,7 @@ def _exceeds(route: Route, ends: Ends) -> bool:
 
 
 def _narrow(program: Program, route: Route, ends: Ends) -> str:
-    if ends.places > 1:
+    if route.through and ends.places > 1:
         each = f"channels of the error at `{route.node}`"
         return (
             each

@@ -39,7 +39,7 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
     classes = shape[0]
     wanted = classes - 1
     for subspace in program.subspaces:
-        dim = program.dim(subspace.of)
+        dim = program.width(subspace.of)
         if dim is not None and subspace.rank < min(wanted, dim):
             yield RANK_BELOW_CLASSES.at(
                 (*subspace.origin, "rank"),

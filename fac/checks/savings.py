@@ -78,7 +78,7 @@ def _remedy(program: Program, route: Route, cost: int, spared: int) -> str:
         return remove
     if rank:
         return f"use a rank of at most {fits}, or {remove}"
-    loss = "`loss` or " * ((program.dim("loss") or 0) <= fits)
+    loss = "`loss` or " * ((program.width("loss") or 0) <= fits)
     return f"read a narrower source, such as {loss}a subspace of rank at most {fits}, or {remove}"
 
 
@@ -137,7 +137,7 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 2502.20580.
     """
-    outputs = program.dim("loss") or 0
+    outputs = program.width("loss") or 0
     for routes in by_origin(program.routes).values():
         ranked = [(rank, route.ends) for route in routes if route.ends and (rank := _rank(route))]
         if any(ends.weight is not None and ends.weight.reads_axis for _, ends in ranked):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,9 +14,10 @@ from fac.feedback.normative import Normative
 from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
 from fac.feedback.random import unused as unused_mask
+from fac.program.ends import ends_of
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
-from fac.program.program import LOSS, Node, Program
+from fac.program.program import LOSS, Node, Program, Route
 from fac.program.site import site_of
 from fac.spec.feedback import AnyLearning, Fixed, Matrix, ShortHand, ThroughRoute, ToRoute
 from fac.spec.init import Init, Mask
@@ -161,12 +161,13 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
 
 
 def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
-    """From the loss `to` each site below a weight, at rank min(rank, outputs, units)."""
+    """From the loss `to` each site below a weight, at rank min(rank, outputs, units), of one token where they share."""
     routes = []
     for node in _direct(rule, program):
-        site = program.by_name[site_of(program, node.name) or node.name]
-        limit = min(program.dim(LOSS) or rule.rank, prod(site.shape or (rule.rank,)))
-        routes.append(_to(node, LowRank(rank=min(rule.rank, limit), **_pair(rule))))
+        matrix = LowRank(rank=rule.rank, **_pair(rule))
+        ends = ends_of(program, Route(node.name, False, LOSS, matrix, (), site_of(program, node.name)), "")
+        limit = rule.rank if ends is None else ends.most
+        routes.append(_to(node, matrix.model_copy(update={"rank": min(rule.rank, limit)})))
     return Expansion(tuple(routes))
 
 

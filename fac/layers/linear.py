@@ -45,6 +45,8 @@ def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
         raise ShapeError(
             f"`{name}` is linear and reads one layer, not {got}", "join the inputs with an `add` layer first"
         )
+    if not inputs[0]:
+        raise ShapeError(f"`{name}` is linear and reads a vector, not []", "put a `flatten` layer before it")
     *places, k = inputs[0]
     weight = Tensor(f"{name}.weight", (layer.out, k), layer.init, fan_in=k, fan_out=layer.out)
     bias = Tensor(f"{name}.bias", (layer.out,), "zeros", fan_in=k, fan_out=layer.out)

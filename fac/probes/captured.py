@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from fac.probes.scaled import defined, scaled
+from fac.program.ends import rows
 from fac.program.kinds import ProbeKind, Sweeps, Unused
 from fac.program.program import Program, Route, Subspace
 from fac.program.tensors import Tensor
@@ -44,7 +45,7 @@ def _rows(b: Builder, sweeps: Sweeps, reader: Route | Subspace) -> Value | None:
         return None if signals is None else signals.error
     root = sweeps.program.root(reader.of)
     error = None if root is None else sweeps.routed(sweeps.values[root])
-    return None if error is None else b.rows(error)
+    return None if error is None else b.reshape(error, rows(sweeps.program, reader.of))
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:

@@ -61,3 +61,8 @@ def _made(node: Node, read: Layout) -> Layout:
 def taken(node: Node) -> int | None:
     """Which axis of what it reads first a layer takes for channels."""
     return None if node.channels is None or node.axes is None else node.axes[node.channels]
+
+
+def loses(node: Node, found: Mapping[str, Layout]) -> bool:
+    """Whether it lays the channels of all places side by side in one row, as `flatten` does."""
+    return found.get(node.inputs[0], UNKNOWN).channels is not None and found.get(node.name, UNKNOWN).channels is None

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from math import prod
 from operator import itemgetter
 from typing import Any
 
@@ -14,9 +13,10 @@ from fac import plugins
 from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
 from fac.program import bounds
+from fac.program.ends import ends_of
 from fac.program.globs import Names, is_glob
 from fac.program.kinds import BlockKind, Facts, ShapeError
-from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
+from fac.program.program import INPUT, Fault, Node, Program, Route, Shape, Subspace, Unmatched
 from fac.program.scopes import Scope
 from fac.program.site import site_of
 from fac.program.tensors import Role, Tensor
@@ -264,7 +264,7 @@ def _nameable(program: Program, direct: bool) -> Names:
 
 def _subspace(program: Program, spec: SubspaceSpec, origin: Path) -> Subspace:
     subspace = Subspace(spec.name, program.meant(spec.of), spec.rank, spec.basis, origin)
-    dim = program.dim(subspace.of)
+    dim = program.width(subspace.of)
     if dim is None:
         return subspace
     p = Tensor(f"{spec.name}.feedback.P", (spec.rank, dim), "orthogonal", dim, spec.rank, Role.FEEDBACK)
@@ -276,7 +276,8 @@ def _route(program: Program, spec: ThroughRoute | ToRoute, origin: Path) -> Rout
         return Route(spec.through, True, spec.through, spec.matrix, origin)
     at = program.meant(spec.at) if spec.at else None
     site = at if at in program.by_name else None if at else site_of(program, spec.to)
-    return Route(spec.to, False, program.meant(spec.from_), spec.matrix, origin, site, spec.combine == "add")
+    source, add = program.meant(spec.from_), spec.combine == "add"
+    return Route(spec.to, False, source, spec.matrix, origin, site, add, spec.share)
 
 
 def _named(program: Program) -> tuple[Route, ...]:
@@ -287,7 +288,7 @@ def _named(program: Program) -> tuple[Route, ...]:
         prefix = f"{route.node}.feedback"
         if counts[route.node] > 1:
             prefix += f".{counts[route.node]}"
-        ends = _ends(program, route, prefix)
+        ends = ends_of(program, route, prefix)
         if ends is None:
             routes.append(route)
             continue
@@ -295,19 +296,3 @@ def _named(program: Program) -> tuple[Route, ...]:
         tensors = () if kind.misfit(route.matrix, ends) else kind.tensors(route.matrix, ends)
         routes.append(replace(route, ends=ends, tensors=tensors))
     return tuple(routes)
-
-
-def _ends(program: Program, route: Route, prefix: str) -> Ends | None:
-    node = program.by_name.get(route.node)
-    if node is None or node.shape is None:
-        return None
-    if route.through:
-        weight = node.weight
-        if weight is None:
-            return None
-        return Ends(prefix, weight.reads, weight.writes, weight, node.places)
-    reads = program.dim(route.source) if node.parametric else None
-    site = None if route.site is None else program.by_name[route.site]
-    if reads is None or site is None or site.shape is None:
-        return None
-    return Ends(prefix, reads, prod(site.shape))

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from fac.diagnostics import Path
 from fac.program.globs import Names
-from fac.program.layout import Layout, layouts, of_samples
+from fac.program.layout import Layout, layouts, loses, of_samples
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
@@ -131,7 +131,10 @@ class Subspace:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What a feedback operator connects: it reads `reads` numbers and writes `writes`, at each of `places`."""
+    """What a feedback operator connects: it reads `reads` numbers and writes `writes`, at each of `places`.
+
+    See `fac.program.ends`.
+    """
 
     prefix: str
     """Of the names of its state: `fc1.feedback`."""
@@ -140,7 +143,10 @@ class Ends:
     weight: Tensor | None = None
     """The forward weight [reads, writes] that a `through` route replaces; None on a `to` route."""
     places: int = 1
-    """How often per sample: a kernel stands at each place of the map that it makes, a `to` route reads all at once."""
+    """How often per sample: a kernel stands at each place of the map that it makes, a weight at each token. A `to`
+    route between tokens goes from each to the same one; any other reads all at once."""
+    copies: int = 1
+    """On a `to` route from a vector to tokens how many these are: each gets an equal part of what it writes."""
 
     @property
     def most(self) -> int:
@@ -161,6 +167,8 @@ class Route:
     site: str | None = None
     """On a `to` route, the node whose output receives; None if the name dangles."""
     add: bool = False
+    share: bool = True
+    """Whether tokens share one matrix where they can."""
     ends: Ends | None = None
     """None where a shape or a name is unknown."""
     tensors: tuple[Tensor, ...] = ()
@@ -318,9 +326,42 @@ class Program:
     def dim(self, source: str) -> int | None:
         """Numbers per sample of an error source; None if the name dangles or the shape is unknown."""
         if source in self.subspace:
-            return self.subspace[source].rank
+            return self.subspace[source].rank * prod(self.tokens(source))
         node = self.by_name.get(self.output if source == LOSS else source)
         return None if node is None or node.shape is None else prod(node.shape)
+
+    def width(self, source: str) -> int | None:
+        """As `dim`, of each token: what a subspace reads, and a matrix that tokens share."""
+        dim = self.dim(source)
+        return None if dim is None else dim // prod(self.tokens(source))
+
+    def tokens(self, source: str) -> Shape:
+        """The axes in front of the channels of an error source, if these come last: [T] of [T, d], none of others."""
+        root = self.root(source)
+        shape = None if root is None else self.by_name[root].shape
+        if root is None or shape is None or self.layouts[root].channels != len(shape) - 1:
+            return ()
+        return shape[:-1]
+
+    def apart(self, source: str) -> frozenset[str]:
+        """Nodes from which some way to an error source goes through a layer that lays tokens side by side."""
+        root = self.root(source)
+        if root not in self._apart:
+            self._apart[root] = self._behind(root)
+        return self._apart[root]
+
+    @cached_property
+    def _apart(self) -> dict[str | None, frozenset[str]]:
+        return {}
+
+    def _behind(self, root: str | None) -> frozenset[str]:
+        leading, found = {root}, set[str]()
+        for node in reversed(self.nodes):
+            if node.name in leading:
+                leading.update(node.inputs)
+                if node.name in found or loses(node, self.layouts):
+                    found.update(node.inputs)
+        return frozenset(found)
 
     def root(self, source: str) -> str | None:
         """The node whose error a source reads, subspaces resolved; None if a name dangles."""

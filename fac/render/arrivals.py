@@ -101,7 +101,7 @@ class Arrivals:
             node = self._hop(op)
             for index, value in enumerate(self._errors(op)):
                 if op.origin.phase == Phase.GRADIENT:
-                    found.add(value)
+                    found.add(self._whole(value))
                 elif op in self._adding or op.origin.phase != Phase.ERROR:
                     continue
                 elif node is None:
@@ -256,6 +256,15 @@ class Arrivals:
     def _is_error(self, value: Value) -> bool:
         return value in self._carried
 
+    def _whole(self, value: Value) -> Value:
+        """What a layer laid out in rows for its product; other values are what they are."""
+        names = self.program.by_name
+        while (op := self.made.get(value)) is not None and op.kind == "reshape":
+            if value.name in names or layer_of(value.name) in names:
+                break
+            (value,) = op.operands
+        return value
+
     @cached_property
     def _carried(self) -> frozenset[Value]:
         """Errors: what is made of the loss error, or by an operator. The factors of a derivative are none."""
@@ -300,7 +309,9 @@ class Arrivals:
         factors = [
             self.made[v]["value"] for v in op.operands if v in self.made and self.made[v].kind == "constant"
         ]
-        return f"x {factors[0]}" if op.kind == "mul" and factors else op.kind
+        if op.kind == "broadcast_to":  # to all tokens, which the operator says
+            return ""
+        return f"x {factors[0]:.4g}" if op.kind == "mul" and factors else op.kind
 
 
 def layer_of(start: str) -> str:

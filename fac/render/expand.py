@@ -139,7 +139,7 @@ def _route(program: Program, route: Route) -> ThroughRoute | ToRoute:
         return ThroughRoute(through=route.node, matrix=route.matrix)
     ends = {"to": route.node, "from": route.source, "at": _at(program, route)}
     combine = "add" if route.add else "replace"
-    return ToRoute.model_validate(ends | {"matrix": route.matrix, "combine": combine})
+    return ToRoute.model_validate(ends | {"matrix": route.matrix, "combine": combine, "share": route.share})
 
 
 def _at(program: Program, route: Route) -> str | None:

@@ -120,6 +120,8 @@ def _route_data(lineage: Lineage, route: Route, found: Transport) -> dict[str, A
         "learning": learning(route.matrix),
         "reads": route.ends.reads,
         "writes": route.ends.writes,
+        "places": route.ends.places,
+        "copies": route.ends.copies,
         "rank": kind.rank(route.matrix, route.ends),
         "state": [t.name for t in route.tensors],
         "learned": _learned(lineage, route),

@@ -131,7 +131,7 @@ class Lineage(Arrivals):
     def arriving(self, tensor: Tensor) -> list[Value]:
         """The errors that a parameter's gradient is made of; none if it has no gradient."""
         gradients = self._given(tensor)[0]
-        return [value for value in self._leaves(gradients, {Phase.GRADIENT}) if self._is_error(value)]
+        return [self._whole(v) for v in self._leaves(gradients, {Phase.GRADIENT}) if self._is_error(v)]
 
     def _update(self, tensor: Tensor) -> Update:
         if tensor.name not in self.outputs:
@@ -241,6 +241,7 @@ class Lineage(Arrivals):
         return str(kind.name) if rule is None else rule_name(rule)
 
     def _shown(self, value: Value) -> str:
+        value = self._whole(value)
         return "input" if value.name == "x" and value in self.step.inputs else value.name
 
 

@@ -24,7 +24,9 @@ def describe(owner: Owner) -> str:
     rules = " / ".join(learning(owner.matrix))
     if owner.tensors and not rules:
         rules = "learned" if learned(owner) else "fixed"
-    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), rules]
+    tokens = 0 if owner.through else max(owner.ends.places, owner.ends.copies)
+    shared = f"shared by {tokens} tokens" if tokens > 1 else ""
+    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), rules, shared]
     return f"{symbols(owner)} ({', '.join(filter(None, facts))})"
 
 

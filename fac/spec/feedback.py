@@ -57,6 +57,11 @@ class ToRoute(Model):
     combine: Literal["replace", "add"] = Field(
         "replace", description="`add` keeps, and pays for, what arrives from the layers above."
     )
+    share: bool = Field(
+        True,
+        description="Whether the tokens of a site share one matrix: from tokens, token by token; from a vector, to "
+        "each an equal part of what it makes. Else the matrix has rows, and from tokens columns, for each token.",
+    )
 
 
 Route = Annotated[

@@ -17,7 +17,7 @@ from fac.step.builder import Builder
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.ops import OPS
 from fac.step.ops.base import Without
-from fac.step.types import Dim, N, Shape, Type, TypeRuleError, flat
+from fac.step.types import Dim, Shape, Type, TypeRuleError, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,14 @@ class Contraction:
 
 
 def product(x: Value, weight: Value) -> Contraction:
-    """x W^T of x [N, writes] and W [reads, writes], without an op in any function: for operators that stand alone."""
-    y = Value("product", Type((N, weight.type.shape[0])))
+    """x W^T of x [places, writes] and W [reads, writes], an op of no function: for operators that stand alone."""
+    y = Value("product", Type((x.type.shape[0], weight.type.shape[0])))
     op = Op("matmul", (x, weight), (("ta", False), ("tb", True)), y, Origin("", Phase.FORWARD))
     return Contraction(op, 0)
 
 
 def pretended(x: Value, reads: int) -> Contraction:
-    """What an operator that leads straight to x [N, writes] stands for: a product with a weight that there is not.
+    """What an operator that leads straight to x [places, writes] stands for: a product with a weight that there is not.
 
     It sends, teaches and answers as any other does; nothing of that reads the weight.
     """

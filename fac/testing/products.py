@@ -17,7 +17,7 @@ from fac.pipeline import lowered
 from fac.plugins import kinds
 from fac.program.kinds import Mode
 from fac.program.lower import kind_of
-from fac.program.program import Node, Program
+from fac.program.program import Ends, Node, Program
 from fac.spec.layers import WeightedLayer
 from fac.step.builder import Builder
 from fac.step.types import N, Type
@@ -89,24 +89,35 @@ def in_a_chain(name: str, layers: Layers, shape: tuple[int, ...]) -> Iterator[Ca
         changed = partial(negated, data), partial(mirrored, data)
         yield law(f"a matrix changes what it feeds and nothing else x {rule} x {name}", *changed)
     straight = tuple(layer for layer in layers if "name" in layer or layer["kind"] == "flatten")
-    bp = spec(straight, update=UNIT, shape=shape)
-    jacobians = partial(sending, partial(sensitivities, lowered(bp)), False)
+    bp, dfa = (spec(straight, feedback, UNIT, shape) for feedback in (None, DFA))
+    jacobians = partial(sending, partial(sensitivities, lowered(dfa)), False)
     one = batches(7, shape=shape)
     yield law(
         f"dfa with products of weights is bp x {name}",
-        partial(update, spec(straight, DFA, UNIT, shape), jacobians, given=one),
+        partial(update, dfa, jacobians, given=one),
         partial(update, bp, same, given=one),
     )
 
 
 def sensitivities(program: Program, state: State) -> Matrices:
-    """For each weighted layer but the last the derivative of the output at its site, if all layers are linear."""
+    """For each direct route from the loss the derivative of the output at its site, if all layers are linear.
+
+    Tokens that share a matrix have the same one: each of them for its own output, or all of them for that of a mean.
+    """
     at: Matrices = {}
-    behind: Array = np.eye(program.nodes[-1].shape[0])  # type: ignore[index]
+    behind: Array = np.eye(int(np.prod(program.nodes[-1].shape or ())))
     for node in reversed(program.nodes):
         at[node.name] = behind
         behind = behind @ whole(node, state).T
-    return {n.name: at[program.sites[n.name]] for n in program.weighted if n.name != program.output}
+    return {route.node: _shared(at[str(route.site)], route.ends) for route in program.routes if route.ends}
+
+
+def _shared(whole: Array, ends: Ends) -> Array:
+    """Of the derivative [outputs, numbers at the site] what the tokens of the site share, [reads, writes]."""
+    if ends.copies > 1:
+        return np.asarray(whole.reshape(ends.reads, ends.copies, ends.writes).sum(axis=1))
+    shared: Array = whole.reshape(ends.places, ends.reads, ends.places, ends.writes)[0, :, 0]
+    return shared
 
 
 def whole(node: Node, state: State) -> Array:

@@ -141,6 +141,8 @@ def _facts(program: Program, route: Route) -> Iterator[tuple[str, Plain]]:
         yield "at", at
     if route.add:
         yield "combine", "add"
+    if not route.share:
+        yield "share", False
     yield "matrix", described(route.matrix)
 
 
@@ -157,6 +159,8 @@ def _changes(old: Program, new: Program, before: Route, after: Route, renamed: R
         yield Change("at", was, now)
     if before.add != after.add:
         yield Change("combine", *("add" if add else "replace" for add in (before.add, after.add)))
+    if before.share != after.share:
+        yield Change("share", before.share, after.share)
     yield from differing(before.matrix, after.matrix, (old, new), whole="matrix")
     yield from laws(before.matrix, after.matrix, before.tensors, after.tensors)
 

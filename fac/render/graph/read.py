@@ -182,7 +182,7 @@ def _readings(program: Program, place: dict[str, int], loss: int, links: Iterabl
         if subspace is None or root is None:
             yield Reading(name, loss, None, subspace)
             continue
-        dim = program.dim(subspace.of)
+        dim = program.width(subspace.of)
         rank = subspace.rank, subspace.rank
         rule = str(kind_of("fac.learning", subspace.basis).name)
         operator = Operator("subspace", "P", (rule,), rank, None if dim is None else (dim, dim))

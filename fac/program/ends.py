@@ -1,0 +1,67 @@
+"""What a feedback operator connects: of a product its weight, else the numbers of a source and those of a site.
+
+Between tokens a direct operator acts token by token, and from a vector it brings each token an equal part of one
+result: what a product does that is the same for all of them, and what the mean over tokens passes down. So with
+B = W^T either is backpropagation, no token's error reaches another token, and how many there are changes no matrix.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from fac.program.layout import UNKNOWN, taken
+from fac.program.program import Ends, Node, Program, Route
+from fac.step.types import Batch
+
+
+def ends_of(program: Program, route: Route, prefix: str) -> Ends | None:
+    """The ends of a route; None if a name or a shape is unknown.
+
+    Args:
+        program: with its subspaces.
+        route: of which the ends are not known yet.
+        prefix: of the names of its state.
+    """
+    node = program.by_name.get(route.node)
+    if node is None or node.shape is None:
+        return None
+    if route.through:
+        weight = node.weight
+        return None if weight is None else Ends(prefix, weight.reads, weight.writes, weight, node.places)
+    site = None if route.site is None else program.by_name[route.site]
+    reads = program.dim(route.source) if node.parametric else None
+    if reads is None or site is None or site.shape is None:
+        return None
+    tokens, given = prod(program.tokens(site.name)), program.tokens(route.source)
+    if route.share and tokens > 1 and not _mixes(program, node):
+        channels = site.shape[-1]
+        if given == program.tokens(site.name):
+            return Ends(prefix, reads // tokens, channels, places=tokens)
+        if _vector(program, route.source) and site.name not in program.apart(route.source):
+            return Ends(prefix, reads, channels, copies=tokens)
+    return Ends(prefix, reads, prod(site.shape))
+
+
+def rows(program: Program, source: str) -> tuple[Batch, int]:
+    """The shape of an error as rows: of samples, or of their tokens.
+
+    Args:
+        program: whose shapes are known.
+        source: `loss` or a node.
+    """
+    width = program.width(source)
+    assert width is not None
+    return Batch(prod(program.tokens(source))), width
+
+
+def _vector(program: Program, source: str) -> bool:
+    """Whether the error has no axis of places."""
+    shape = program.by_name[program.root(source) or ""].shape
+    return shape is not None and (len(shape) == 1 or (source in program.subspace and not program.tokens(source)))
+
+
+def _mixes(program: Program, node: Node) -> bool:
+    """Whether a layer multiplies along tokens, so that each of them has rows of its own in the weight."""
+    channels, axis = program.layouts.get(node.inputs[0], UNKNOWN).channels, taken(node)
+    return node.weighted and None not in (channels, axis) and channels != axis
+
