@@ -14,6 +14,7 @@ from fac.feedback.normative import Normative
 from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
 from fac.feedback.random import unused as unused_mask
+from fac.program.declared import traits_of
 from fac.program.ends import ends_of
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
@@ -61,7 +62,10 @@ class LowRankShortHand(ShortHand):
 
 
 class Ldfa(LowRankShortHand):
-    """Low-dimensional feedback alignment, layer by layer (Hanut and Kadmon 2025, arXiv 2502.20580)."""
+    """Low-dimensional feedback alignment, layer by layer (Hanut and Kadmon 2025, arXiv 2502.20580).
+
+    Past a layer that makes queries, keys and values as one it has three times the rank: `rank` for each of them.
+    """
 
     rule: Literal["ldfa"] = "ldfa"
     learn: Literal["fixed", "kolen_pollack", "oja_kp", "local", "normative"] = Field(
@@ -126,6 +130,14 @@ def _of_groups(rule: Any) -> Random:
     return Random(learn=learn, scale=rule.scale)
 
 
+def _parts(node: Node, program: Program) -> int:
+    """How many layers a weighted node stands for: what it makes may be read in parts, as queries, keys and values are.
+
+    A rank past it is meant for each of them, as if they were written apart.
+    """
+    return max((traits_of(reader).parts for reader in program.readers.get(node.name, ())), default=1)
+
+
 def expand_bp(rule: Backprop, program: Program) -> Expansion:
     """No routes."""
     return Expansion()
@@ -146,7 +158,8 @@ def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
 def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
     """`through` each weighted node above something that learns, at rank min(rank, in, out).
 
-    Past groups of channels that do not mix, where a low rank would mix them, a full matrix.
+    The rank counts for each part of what a layer makes, see `_parts`. Past groups of channels that do not mix, where a
+    low rank would mix them, a full matrix.
     """
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
     routes = []
@@ -155,8 +168,9 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
         if weight is not None and weight.groups > 1:
             routes.append(_through(node, _of_groups(rule)))
             continue
-        limit = rule.rank if weight is None else min(weight.reads, weight.writes)
-        routes.append(_through(node, LowRank(rank=min(rule.rank, limit), **settings)))
+        rank = rule.rank * _parts(node, program)
+        limit = rank if weight is None else min(weight.reads, weight.writes)
+        routes.append(_through(node, LowRank(rank=min(rank, limit), **settings)))
     return Expansion(tuple(routes))
 
 

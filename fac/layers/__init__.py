@@ -1,5 +1,7 @@
 """The layers that ship. A family adds its kinds to this tuple, and nothing else in the package changes."""
 
+from fac.layers.attend import ATTEND, Attend
+from fac.layers.attention import ATTENTION, Attention
 from fac.layers.batch_norm import BatchNorm
 from fac.layers.blocks import PARALLEL, REPEAT, RESIDUAL, SEQUENCE, Parallel, Repeat, Residual, Sequence
 from fac.layers.convolution import CONV1D, CONV2D, CONV_TRANSPOSE2D, Conv1d, Conv2d, ConvTranspose2d
@@ -19,13 +21,16 @@ from fac.layers.elementwise import (
 )
 from fac.layers.joins import JOINS, Add, Concat, Multiply
 from fac.layers.linear import LINEAR, Linear
+from fac.layers.mlp import MLP, Mlp
 from fac.layers.noise import NOISE, AlphaDropout, DropPath
 from fac.layers.norms import NORMS, GroupNorm, LayerNorm, RmsNorm
 from fac.layers.pools import POOLS, AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from fac.layers.reductions import REDUCTIONS, Max, Mean
 from fac.layers.resizing import RESIZING, Pad, Upsample
+from fac.layers.rotation import ROTARY, Rotary
 from fac.layers.shapes import SHAPES, Flatten, Permute, Reshape
 from fac.layers.softmax import SOFTMAX, Softmax
+from fac.layers.tokens import TOKENS, ClassToken, PatchEmbed, PositionalEmbedding, Select
 from fac.layers.units import UNITS, Elu, Hardsigmoid, Hardswish, Selu, Silu, Softplus
 
 __all__ = [
@@ -33,8 +38,11 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "Add",
     "AlphaDropout",
+    "Attend",
+    "Attention",
     "AvgPool2d",
     "BatchNorm",
+    "ClassToken",
     "Concat",
     "Conv1d",
     "Conv2d",
@@ -54,15 +62,20 @@ __all__ = [
     "Max",
     "MaxPool2d",
     "Mean",
+    "Mlp",
     "Multiply",
     "Pad",
     "Parallel",
+    "PatchEmbed",
     "Permute",
+    "PositionalEmbedding",
     "Relu",
     "Repeat",
     "Reshape",
     "Residual",
     "RmsNorm",
+    "Rotary",
+    "Select",
     "Selu",
     "Sequence",
     "Sigmoid",
@@ -93,6 +106,11 @@ KINDS = (
     *JOINS,
     *NORMS,
     *NOISE,
+    *TOKENS,
+    ROTARY,
+    ATTEND,
+    ATTENTION,
+    MLP,
     SEQUENCE,
     RESIDUAL,
     REPEAT,

@@ -59,6 +59,36 @@ def channels(name: str, inputs: Sequence[Shape]) -> tuple[int, tuple[int, int]]:
     return c, (size[0], size[1])
 
 
+def tokens(name: str, inputs: Sequence[Shape]) -> tuple[int, int]:
+    """(T, d) of the one input, which is tokens.
+
+    Raises:
+        ShapeError: it is none, or there are several.
+    """
+    shape = only(name, inputs)
+    if len(shape) != 2:
+        raise ShapeError(
+            f"`{name}` reads tokens [number, channels], not {list(shape)}",
+            "put a `patch_embed` layer before it, which makes tokens of a map" if len(shape) == 3 else "",
+        )
+    return shape[0], shape[1]
+
+
+def divided(name: str, channels: int, parts: int, field: str, what: str = "heads") -> int:
+    """How many channels each of so many equal parts has.
+
+    Raises:
+        ShapeError: they do not divide them.
+    """
+    if channels % parts:
+        raise ShapeError(
+            f"`{name}` has {parts} {what}, which do not divide {channels} channels",
+            "choose a divisor of the number of channels",
+            field,
+        )
+    return channels // parts
+
+
 def counted(axis: int, rank: int) -> int | None:
     """The number, from 0, of an axis of a sample that may be counted from its end; None if there is none."""
     return axis % rank if -rank <= axis < rank else None

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from fac.layers.batch_norm import BATCH_NORM, Eps, affine, learned_per_channel
 from fac.layers.elementwise import infer as one_input
+from fac.layers.inputs import divided
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State, Unused
 from fac.program.program import Program, Shape
 from fac.program.tensors import Tensor
@@ -129,12 +130,7 @@ def rms_norm(b: Builder, layer: RmsNorm, inputs: Sequence[Value], state: State, 
 def infer_group(layer: GroupNorm, name: str, inputs: Sequence[Shape]) -> Facts:
     """[C, ...] -> [C, ...]."""
     (channels, *_) = shape = one_input(layer, name, inputs).shape
-    if channels % layer.groups:
-        raise ShapeError(
-            f"`{name}` has {layer.groups} groups, which do not divide {channels} channels",
-            "choose a divisor of the number of channels",
-            "groups",
-        )
+    divided(name, channels, layer.groups, "groups", "groups")
     return Facts(shape, learned_per_channel(name, channels) if layer.affine else (), channels=0)
 
 

@@ -57,11 +57,12 @@ def rows(program: Program, source: str) -> tuple[Batch, int]:
 def _vector(program: Program, source: str) -> bool:
     """Whether the error has no axis of places."""
     shape = program.by_name[program.root(source) or ""].shape
-    return shape is not None and (len(shape) == 1 or (source in program.subspace and not program.tokens(source)))
+    return shape is not None and (
+        len(shape) == 1 or (source in program.subspace and not program.tokens(source))
+    )
 
 
 def _mixes(program: Program, node: Node) -> bool:
     """Whether a layer multiplies along tokens, so that each of them has rows of its own in the weight."""
     channels, axis = program.layouts.get(node.inputs[0], UNKNOWN).channels, taken(node)
     return node.weighted and None not in (channels, axis) and channels != axis
-

@@ -65,4 +65,7 @@ def taken(node: Node) -> int | None:
 
 def loses(node: Node, found: Mapping[str, Layout]) -> bool:
     """Whether it lays the channels of all places side by side in one row, as `flatten` does."""
-    return found.get(node.inputs[0], UNKNOWN).channels is not None and found.get(node.name, UNKNOWN).channels is None
+    return (
+        found.get(node.inputs[0], UNKNOWN).channels is not None
+        and found.get(node.name, UNKNOWN).channels is None
+    )

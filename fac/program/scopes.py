@@ -61,6 +61,8 @@ class Scope:
     writing: Writing
     given: str | None = None
     """What the spec calls the block."""
+    inputs: tuple[str, ...] = ()
+    """See `Inside`."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -112,11 +114,11 @@ class Scope:
         self, kind: BlockKind, layer: Layer, name: str, reads: tuple[str, ...], origin: Path
     ) -> Iterator[Node]:
         place, last, fault = len(self.writing.names), reads[0], None
-        inside = Scope(name, reads[0], origin, self, self.writing, layer.name)
+        inside = Scope(name, reads[0], origin, self, self.writing, layer.name, reads)
         if self.name:
             self.writing.count("blocks", origin)
         try:
-            if len(reads) > 1:
+            if len(reads) > 1 and not kind.several:
                 problem = f"`{name}` reads one layer, not {len(reads)}"
                 raise ShapeError(problem, "join them with an `add` layer first", "from")
             for node in _nodes(kind, layer, inside):

@@ -44,6 +44,9 @@ class Traits:
     """The squared norm of the error that it passes to one of its inputs, as a multiple of that of its own."""
     centred: int | None = None
     """Of a layer that subtracts means of what it reads: over how many numbers of a sample each of them is."""
+    parts: int = 1
+    """Of a layer that reads as one, along the channels of tokens, what it can read as several layers of equal width:
+    how many. A low rank past the layer that makes them is meant for each."""
     channels: bool = False
     """Whether each of these means is that of one channel, the first axis of a sample, over all samples of a batch."""
     unit: float | None = None

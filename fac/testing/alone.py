@@ -62,6 +62,14 @@ class Alone:
         start = {t.name for t in self.facts.tensors if t.init == "zeros" and t.name != self.weight}
         return evaluated(b, y, x, {n: a * biases if n in start else a for n, a in state.items()})
 
+    def made_of(self, inputs: Sequence[Array]) -> Array:
+        """What it makes of a sample of several inputs that have nothing to do with each other."""
+        b = Builder()
+        _, y = self.built(b)
+        own = {f"turn.{i}": array for i, array in enumerate(inputs)}
+        found: Array = evaluated(b, y, np.ones((1, *self.shapes[0])), own | self.state)[0]
+        return found
+
     def started(self, *, training: bool = True) -> Alone:
         """The layer with the gains, biases and averages with which it starts."""
         found = Alone(self.kind, self.layer, self.shapes, training=training)

@@ -109,6 +109,8 @@ def _traits(name: str, traits: Traits, alone: Alone) -> None:
         fits = weight.shape[1] == channels.shape[-1]
         # Of a map or of tokens: at each place W times its channels.
         require(fits and near(made_of, channels @ weight.T), f"`{name}` says that it is W x + b, and is not")
+    if traits.parts > 1:
+        _parts(name, traits.parts, alone)
     if traits.unit is not None:
         square = float(np.mean(alone.started().output(1e3 * x) ** 2))
         require(
@@ -167,6 +169,16 @@ def _centred(name: str, traits: Traits, alone: Alone) -> None:
             near(alone.output(alone.x + shift), before) and not moved[:, 1:].any(),
             f"`{name}` says that its means are of channels, and they are not",
         )
+
+
+def _parts(name: str, parts: int, alone: Alone) -> None:
+    """What reads several things as one makes the same of them apart."""
+    *places, width = alone.shapes[0]
+    apart = Alone(alone.kind, alone.layer, [(*places, width // parts)] * parts)
+    require(
+        near(apart.made_of(np.split(alone.x[0], parts, -1)), alone.output(alone.x)[0]),
+        f"`{name}` says that it reads {parts} parts, and makes something else of them",
+    )
 
 
 def _measured(name: str, word: str, said: float, found: float) -> None:

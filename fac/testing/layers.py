@@ -22,6 +22,11 @@ def on_maps(*layers: Data) -> Layers:
     )
 
 
+def on_tokens(*layers: Data) -> Layers:
+    """Layers that make tokens, below one that learns and reads their mean."""
+    return (*layers, {"kind": "mean", "name": "mean", "axes": (0,)}, linear("out", 3))
+
+
 NORMED: Layers = (
     {"kind": "batch_norm", "name": "n1"},
     {"kind": "flatten"},
@@ -135,6 +140,66 @@ LAYERS: dict[str, Layers] = {
         {"kind": "max", "name": "places", "from": "map", "axes": "channels", "keep": True},
         {"kind": "multiply", "from": ("map", "channels", "places")},
     ),
+    "attend": on_tokens(
+        linear("fc1", 12), {"kind": "attend", "heads": 4, "kv_heads": 1, "causal": True, "rotary": 50.0}
+    ),
+    "attend three": on_tokens(
+        linear("q", 8),
+        linear("k", 4, **{"from": "input"}),
+        linear("v", 4, **{"from": "input"}),
+        {"kind": "attend", "heads": 4, "kv_heads": 2, "from": ("q", "k", "v")},
+    ),
+    "attention": on_tokens(
+        {"kind": "positional_embedding", "name": "place", "length": 6},
+        {
+            "kind": "residual",
+            "name": "mix",
+            "body": ({"kind": "layer_norm"}, {"kind": "attention", "name": "look", "heads": 5}),
+        },
+        {
+            "kind": "residual",
+            "name": "feed",
+            "body": (
+                {"kind": "layer_norm"},
+                {"kind": "mlp", "name": "mlp", "ratio": 1.2, "activation": (RELU,)},
+            ),
+        },
+    ),
+    "attention cross": on_tokens(
+        {"kind": "rotary", "name": "places"},
+        linear("fc1", 4),
+        linear("memory", 6, **{"from": "input"}),
+        {
+            "kind": "attention",
+            "name": "look",
+            "heads": 4,
+            "kv_heads": 2,
+            "from": ("fc1", "memory"),
+            "bias": False,
+        },
+    ),
+    "positional_embedding": on_tokens({"kind": "positional_embedding"}, linear("fc1", 6), {"kind": "tanh"}),
+    "positional_embedding fixed": on_tokens(
+        linear("fc1", 6), {"kind": "positional_embedding", "sinusoidal": True}, {"kind": "tanh"}
+    ),
+    "rotary": on_tokens(linear("fc1", 12), {"kind": "rotary", "heads": 3, "base": 20.0}, {"kind": "tanh"}),
+    "patch_embed": on_tokens(
+        {"kind": "patch_embed", "name": "patches", "out": 6, "patch": (2, 1)}, {"kind": "tanh"}
+    ),
+    "class_token": (
+        {"kind": "class_token"},
+        linear("fc1", 6),
+        {"kind": "tanh"},
+        {"kind": "select", "index": -5},
+        linear("out", 3),
+    ),
+    "select": (
+        linear("fc1", 6),
+        {"kind": "tanh"},
+        {"kind": "select", "axis": -1, "index": 2},
+        linear("out", 3),
+    ),
+    "mlp": on_tokens({"kind": "mlp", "name": "mlp", "ratio": 1.6, "out": 6, "activation": (RELU,)}),
     "sequence": ({"kind": "sequence", "name": "body", "body": mlp(8, 6, 4)}, linear("head", 3)),
     "residual": (
         {"kind": "residual", "name": "block", "body": mlp(8, 6), "shortcut": (linear("skip", 6),)},
@@ -148,12 +213,26 @@ LAYERS: dict[str, Layers] = {
     ),
 }
 """By the kind of layer; a second word tells several networks of one kind apart."""
+TOKENS = (
+    *(
+        "linear tokens",
+        "attend",
+        "attend three",
+        "attention",
+        "positional_embedding",
+        "positional_embedding fixed",
+    ),
+    *("class_token", "select", "mlp"),
+)
+"""Networks that read tokens."""
 SHAPES: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("batch_norm", "flatten", "layer_norm", "rms_norm"), (2, 4, 3)),
     "group_norm": (4, 3, 2),
     **dict.fromkeys(("conv2d", "conv2d groups", "conv_transpose2d"), (2, 5, 4)),
     "conv1d": (2, 9),
-    "linear tokens": (4, 5),
+    **dict.fromkeys(TOKENS, (4, 5)),
+    **dict.fromkeys(("rotary", "attention cross"), (4, 6)),
+    "patch_embed": (2, 4, 3),
 }
 """Of a sample, where it is not a vector of 5."""
 SIZES = (7, 7, 3, 1, 7)

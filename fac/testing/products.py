@@ -36,6 +36,8 @@ def cases() -> Iterator[Case]:
             shape = SHAPES.get(name, (5,))
             yield from exact_past(name, layers, shape)
             yield from in_a_chain(name, layers, shape)
+    for name in ("attention", "attention cross"):
+        yield from exact_past(name, LAYERS[name], SHAPES[name])
 
 
 def exact_past(name: str, layers: Layers, shape: tuple[int, ...] = (5,)) -> Iterator[Case]:

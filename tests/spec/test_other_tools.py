@@ -43,7 +43,7 @@ NAMES = {
     "cat": "concat",
     "linaer": "linear",
 }
-NOTHING = ("attention", "conv3d", "MaxPool3d", "recurrent", "lstm", "embedding")
+NOTHING = ("conv3d", "MaxPool3d", "recurrent", "lstm")
 
 
 def helps(**layer: object) -> list[str]:

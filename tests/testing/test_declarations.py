@@ -65,6 +65,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "permute": {"axes": (1, 0)},
     "mean": {"axes": "spatial"},
     "max": {"axes": "channels"},
+    "attend": {"heads": 2},
+    "attention": {"heads": 2},
+    "patch_embed": {"patch": 2, "out": 3},
     "max_pool2d": {"kernel": (3, 2), "padding": 1},
     "sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.2},
 }
@@ -88,6 +91,13 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "mean": ((60, 4),),
     "max": ((5, 2),),
     "global_avg_pool": ((3, 5, 2),),
+    "positional_embedding": ((3, 4),),
+    "class_token": ((3, 4),),
+    "select": ((3, 4),),
+    "rotary": ((3, 4),),
+    "attend": ((3, 12),),
+    "attention": ((3, 4),),
+    "patch_embed": ((2, 4, 4),),
 }
 """Of the samples that a layer reads, where it is not one vector of 6."""
 

@@ -89,7 +89,9 @@ class Inside(Protocol):
     name: str
     """Of the block, in full."""
     input: str
-    """The layer that the block reads."""
+    """The layer that the block reads; the first, if it may read several."""
+    inputs: tuple[str, ...]
+    """All that it reads."""
 
     def shape(self, name: str) -> Shape | None:
         """The shape of what a layer makes that stands already; None if it is unknown."""
@@ -131,6 +133,8 @@ class BlockKind(Kind):
     expand: Callable[[Any, Inside], Iterator[Node]]
     """`expand(spec, inside)` yields the layers in an order in which each stands behind those that it reads. The last
     one is the block's output. Raises ShapeError."""
+    several: bool = False
+    """Whether it may read several layers, `inside.inputs`. Its `expand` then says how many."""
     times: str | None = None
     """The field that says how often it writes out the layers that it holds, if one does. With `own` that bounds a spec
     before anything of it is written out."""

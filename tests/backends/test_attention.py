@@ -1,0 +1,183 @@
+"""Attention against PyTorch's own, in float64: `MultiheadAttention` with its weights, and grouped queries."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import fac
+from fac_torch import attention_kernels, kernels
+
+N, T, D, MEMORY, HEADS = 3, 5, 12, 6, 3
+M = TypeVar("M", bound=nn.Module)
+BACKENDS = ("reference", "torch", "onnx")
+TOLERANCE = 1e-10
+LR = 0.5
+
+
+def spec(*layers: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Tokens [T, D], whose sum of squared distances to targets is minimised by plain descent."""
+    return {
+        "fac": 1,
+        "name": "tokens",
+        "input": {"shape": (T, D)},
+        "layers": layers,
+        "loss": {"kind": "mse"},
+        "feedback": {"rule": "bp"},
+        "update": {"rule": "sgd", "lr": LR},
+    } | fields
+
+
+def moved(data: dict[str, Any], backend: str, x: Any, y: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """What a network makes, its state, and the gradient of each parameter, read off a step."""
+    session = fac.compile(data, backend, precision="float64").open()
+    before, made = session.state(), session.forward(x)
+    session.step(x, y)
+    after = session.state()
+    return made, before, {k: (v - after[k]) / LR for k, v in before.items() if k != "step"}
+
+
+def samples() -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((N, T, D)), rng.standard_normal((N, T, D))
+
+
+def loaded(module: M, state: dict[str, Any]) -> M:
+    """The module with these parameters, as they are."""
+    given = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+    module.double().load_state_dict(given, strict=True)
+    return module
+
+
+def names(state: dict[str, Any], fused: bool) -> dict[str, Any]:
+    """The parameters of the block `attn` as those of a MultiheadAttention."""
+    found = {
+        "out_proj.weight": state["attn.proj.weight"],
+        "out_proj.bias": state["attn.proj.bias"],
+    }
+    if fused:
+        return found | {"in_proj_weight": state["attn.qkv.weight"], "in_proj_bias": state["attn.qkv.bias"]}
+    found |= {f"{part}_proj_weight": state[f"attn.{part}.weight"] for part in "qkv"}
+    return found | {"in_proj_bias": np.concatenate([state[f"attn.{part}.bias"] for part in "qkv"])}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("causal", [False, True], ids=["all", "causal"])
+@pytest.mark.parametrize("memory", [None, MEMORY], ids=["self", "cross"])
+def test_it_is_multihead_attention(backend: str, causal: bool, memory: int | None) -> None:
+    """Outputs, the gradients of the parameters, and the error that arrives below, by the gradient of `fc`."""
+    attention = {"kind": "attention", "name": "attn", "heads": HEADS, "causal": causal}
+    layers: tuple[dict[str, Any], ...] = ({"kind": "linear", "name": "fc", "out": D},)
+    if memory:
+        seen = {"kind": "linear", "name": "memory", "out": memory, "from": "input"}
+        layers += (seen, attention | {"from": ("fc", "memory")})
+    else:
+        layers += (attention,)
+    x, y = samples()
+    made, state, gradients = moved(spec(*layers), backend, x, y)
+    own = nn.MultiheadAttention(D, HEADS, batch_first=True, kdim=memory, vdim=memory)
+    module = loaded(own, names(state, fused=not memory))
+    below = loaded(nn.Linear(D, D), {"weight": state["fc.weight"], "bias": state["fc.bias"]})
+    parameters = {**dict(module.named_parameters()), "fc.weight": below.weight}
+    h = below(torch.from_numpy(x))
+    key = h
+    if memory:
+        other = loaded(nn.Linear(D, memory), {"weight": state["memory.weight"], "bias": state["memory.bias"]})
+        parameters["memory.weight"] = other.weight
+        key = other(torch.from_numpy(x))
+    later = torch.ones(T, T, dtype=torch.bool).triu(1) if causal else None
+    output, _ = module(h, key, key, attn_mask=later, need_weights=False)
+    np.testing.assert_allclose(made, output.detach().numpy(), rtol=0, atol=TOLERANCE)
+    loss = F.mse_loss(output, torch.from_numpy(y))
+    expected = torch.autograd.grad(loss, list(parameters.values()))
+    found = names(gradients, fused=not memory) | gradients
+    for name, gradient in zip(parameters, expected, strict=True):
+        np.testing.assert_allclose(found[name], gradient.numpy(), rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+def rotated(x: Tensor, base: float) -> Tensor:
+    """[N, heads, T, d]: channels i and i + d / 2 as a complex number, turned."""
+    half = x.shape[3] // 2
+    pairs = torch.complex(x[..., :half], x[..., half:])
+    speed = base ** -(torch.arange(half, dtype=torch.float64) / half)
+    angle = torch.arange(x.shape[2], dtype=torch.float64)[:, None] * speed
+    turned = pairs * torch.polar(torch.ones_like(angle), angle)
+    return torch.cat([turned.real, turned.imag], -1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("rotary", [None, 30.0])
+def test_grouped_queries_are_those_of_scaled_dot_product_attention(
+    backend: str, rotary: float | None
+) -> None:
+    """6 heads of queries on 2 of keys; `fused` says nothing of the numbers."""
+    settings = {"heads": 6, "kv_heads": 2, "causal": True, "bias": False, "rotary": rotary}
+    x, y = samples()
+    for fused in (True, False):
+        attention = {"kind": "attention", "name": "attn", "fused": fused, **settings}
+        made, state, gradients = moved(spec(attention), backend, x, y)
+        given = torch.from_numpy(x)
+        if fused:
+            whole = torch.from_numpy(state["attn.qkv.weight"])
+            weights = [w.clone().requires_grad_() for w in torch.tensor_split(whole, [D, D + D // 3])]
+        else:
+            weights = [torch.from_numpy(state[f"attn.{p}.weight"].copy()).requires_grad_() for p in "qkv"]
+        q, k, v = ((given @ w.T).reshape(N, T, -1, 2).transpose(1, 2) for w in weights)
+        if rotary:
+            q, k = rotated(q, rotary), rotated(k, rotary)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        output = out.transpose(1, 2).flatten(2) @ torch.from_numpy(state["attn.proj.weight"]).T
+        np.testing.assert_allclose(made, output.detach().numpy(), rtol=0, atol=TOLERANCE)
+        parts = torch.autograd.grad(F.mse_loss(output, torch.from_numpy(y)), weights)
+        found = (
+            np.split(gradients["attn.qkv.weight"], [D, D + D // 3])
+            if fused
+            else [gradients[f"attn.{p}.weight"] for p in "qkv"]
+        )
+        for one, gradient in zip(found, parts, strict=True):
+            np.testing.assert_allclose(one, gradient.numpy(), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_causal_attention_makes_of_a_token_knows_nothing_of_later_ones(backend: str) -> None:
+    """To the bit, but for what `Gemm` makes of other rows beside it."""
+    attention = {"kind": "attention", "name": "attn", "heads": HEADS, "causal": True}
+    session = fac.compile(spec(attention, attention | {"name": "again"}), backend, precision="float64").open()
+    x, other = samples()
+    for t in range(T - 1):
+        changed = np.concatenate([x[:, : t + 1], other[:, t + 1 :]], 1)
+        found, expected = session.forward(changed), session.forward(x)
+        np.testing.assert_allclose(found[:, : t + 1], expected[:, : t + 1], rtol=0, atol=1e-14)
+        assert np.abs(found - expected)[:, t + 1 :].max() > 1e-3
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_products_written_out_make_what_the_fused_kernel_makes(
+    masked: bool, causal: bool, dtype: torch.dtype, monkeypatch: Any
+) -> None:
+    """The other kernel is for other devices, and for a torch that has lost the first."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v, g = (torch.randn(N, T, w, generator=generator, dtype=dtype) for w in (12, 6, 6, 12))
+    mask = (torch.rand(N, T, generator=generator) < 0.5).to(dtype) if masked else None
+    if mask is not None:
+        mask[0] = 0  # nobody sees anything
+
+    def answers() -> list[Tensor]:
+        made = kernels.attend_with_logsum(q, k, v, mask, 4, 2, causal)
+        return [made[0], *kernels.attend_back(g, q, k, v, mask, *made, 4, 2, causal)]
+
+    assert attention_kernels.FUSED, "else the two are one"
+    fused = answers()
+    monkeypatch.setattr(attention_kernels, "FUSED", False)
+    near = 1e-13 if dtype == torch.float64 else 2e-6
+    for one, other in zip(fused, answers(), strict=True):
+        assert one.is_contiguous()
+        torch.testing.assert_close(one, other, rtol=0, atol=near)
+        assert not masked or not one[0].any()
