@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fac_onnx.artifact import OnnxArtifact
 
 Buffers = dict[str, ort.OrtValue]
+NO_ROOM = ("bad_alloc", "Failed to allocate")
+"""What onnxruntime says where memory ends."""
 
 
 class OnnxSession(HostSession):
@@ -34,11 +36,12 @@ class OnnxSession(HostSession):
         self.artifact = artifact
         self.runners: dict[str, ort.InferenceSession] = {}
         moved = {name for name, _ in compiled.step.outputs}
-        first = {slot.name: self._room(slot.shape) for slot in compiled.state}
-        second = {
-            slot.name: self._room(slot.shape) if slot.name in moved else first[slot.name]
-            for slot in compiled.state
-        }
+        with running():
+            first = {slot.name: self._room(slot.shape) for slot in compiled.state}
+            second = {
+                slot.name: self._room(slot.shape) if slot.name in moved else first[slot.name]
+                for slot in compiled.state
+            }
         self.buffers = first
         """Where the state is now."""
         self.others = second
@@ -140,7 +143,12 @@ def running() -> Iterator[None]:
         with denormals_as_zero():
             yield
     except Exception as error:  # its exceptions share no base class but this one
-        raise FacError(f"onnxruntime could not run: {first_line(error)}") from error
+        why = first_line(error)
+        if any(word in why for word in NO_ROOM):
+            raise FacError(
+                f"memory ran out in onnxruntime ({why}): use a smaller batch, narrower layers or lower ranks"
+            ) from error
+        raise FacError(f"onnxruntime could not run: {why}") from error
 
 
 def _shared(array: Array) -> ort.OrtValue:

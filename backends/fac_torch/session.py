@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
@@ -20,6 +21,8 @@ WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
 RANGE = "fac_range"
 """Attribute of placed whole numbers: their least and their largest, known from the host."""
+NO_ROOM = "can't allocate memory"
+"""What torch says on a CPU; on a GPU it raises an exception of its own."""
 
 
 class TorchSession(Session):
@@ -33,24 +36,27 @@ class TorchSession(Session):
         self.module = module
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.matmul = matmul_precision(self.on.type) if precision == "float32" else "highest"
-        self.tensors = {
-            slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on) for slot in compiled.state
-        }
         self.maps: tuple[str, ...] = vars(module).get("MAPS", ())
-        kernels.lay_out(self.tensors, self.maps)
+        with told(self.device):
+            self.tensors = {
+                slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on)
+                for slot in compiled.state
+            }
+            kernels.lay_out(self.tensors, self.maps)
         self.large = any(tensor.numel() > SHARED for tensor in self.tensors.values())
         self.workspaces: dict[int, Any] = {}
 
     def place(self, array: Array) -> torch.Tensor:
         """On the device; floats in the session's precision, integers as int64."""
         array = np.asarray(array, order="C")
-        if array.dtype.kind in "iub":
-            placed = torch.from_numpy(array.astype(np.int64)).to(self.on)
-            if array.size:
-                setattr(placed, RANGE, (int(array.min()), int(array.max())))
-            return placed
-        placed = torch.from_numpy(array.astype(self.precision)).to(self.on)
-        return kernels.channels_last(placed) if "x" in self.maps and placed.dim() > 2 else placed
+        with told(self.device):
+            if array.dtype.kind in "iub":
+                placed = torch.from_numpy(array.astype(np.int64)).to(self.on)
+                if array.size:
+                    setattr(placed, RANGE, (int(array.min()), int(array.max())))
+                return placed
+            placed = torch.from_numpy(array.astype(self.precision)).to(self.on)
+            return kernels.channels_last(placed) if "x" in self.maps and placed.dim() > 2 else placed
 
     def is_placed(self, value: Any) -> bool:
         """A tensor here, of a type that `place` gives."""
@@ -76,25 +82,25 @@ class TorchSession(Session):
 
     def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
         """The loss stays on the device until somebody reads it."""
-        with self._arithmetic(), labels():
+        with self._arithmetic(), told(self.device):
             loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
         return loss
 
     def run_evaluate(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
         """Loss and hits."""
-        with self._arithmetic(), labels():
+        with self._arithmetic(), told(self.device):
             found = self.module.evaluate(self.tensors, x, y)
         return {name: float(value) for name, value in found.items()}
 
     def run_forward(self, x: torch.Tensor) -> Array:
         """The output."""
-        with self._arithmetic():
+        with self._arithmetic(), told(self.device):
             output: torch.Tensor = self.module.forward(self.tensors, x)
         return output.cpu().numpy()
 
     def run_probe(self, x: torch.Tensor, y: torch.Tensor, step: int) -> dict[str, float]:
         """The measurements."""
-        with self._arithmetic(), labels():
+        with self._arithmetic(), told(self.device):
             found = self.module.probe(self.tensors, x, y, step)
         return {name: float(value) for name, value in found.items()}
 
@@ -138,13 +144,21 @@ class TorchSession(Session):
 
 
 @contextmanager
-def labels() -> Iterator[None]:
-    """Says what torch means where a label is no class: the loss finds out before anything has moved.
+def told(device: str) -> Iterator[None]:
+    """Says what torch means where a label is no class, which the loss finds before anything has moved, or memory ends.
 
     Raises:
-        FacError: a label is out of range.
+        FacError: a label is out of range, or there is no room.
     """
     try:
         yield
     except IndexError as error:
         raise FacError(f"a label does not fit the network: {error}") from error
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or NO_ROOM in str(error):
+            size = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))
+            asked = f", of which torch asked for {size[1]} more" if size else ""
+            raise FacError(
+                f"the memory of `{device}` ran out{asked}: use a smaller batch, narrower layers or lower ranks"
+            ) from error
+        raise

@@ -13,6 +13,7 @@ import numpy as np
 
 from fac.backend.boundary import check_state
 from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.backend.memory import require_memory
 from fac.backend.session import Session
 from fac.backend.state_file import to_bytes
 from fac.diagnostics import FacError
@@ -66,8 +67,12 @@ class Artifact(ABC):
             derive: whether a state of parameters alone will do, see `Session.load_state`.
 
         Raises:
-            FacError: the device is not there, the state belongs to another spec, or it is not whole.
+            FacError: the device is not there, the state belongs to another spec, it is not whole, or it does not fit
+                into memory.
         """
+        shapes = {slot.name: slot.shape for slot in self.compiled.state}
+        drawn = "float64" if state is None else self.precision
+        require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(drawn).itemsize)
         session = self.new_session(device)
         session.load_state(self.compiled.initial() if state is None else state, derive=derive)
         return session

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.backend.memory import require_memory
 from fac.build.threads import one_thread
 from fac.program.tensors import Start, SvdFactor, Tensor
 from fac.spec.init import SCALED, Density, Normal, PerUnit, Uniform
@@ -30,7 +31,13 @@ def draw(
         tensors: a factor of an SVD needs its weight among them.
         seed: of the run; equal seeds and names give equal values in every spec.
         given: values that are known already, by name. They stay, and factors of an SVD are those of given weights.
+
+    Raises:
+        FacError: they do not fit into memory.
     """
+    require_memory(
+        "the initial state", {tensor.name: tensor.shape for tensor in tensors}, np.float64().itemsize
+    )
     state = {name: np.asarray(array, np.float64) for name, array in given.items()}
     with one_thread():
         for tensor in tensors:

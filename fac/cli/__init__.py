@@ -79,6 +79,13 @@ def main() -> None:
     except FacError as error:
         tell(error)
         sys.exit(2)
+    except MemoryError as error:
+        about = f": {error}" if str(error) else ""
+        tell(
+            f"memory ran out{about}; `fac show SPEC --cost` says what a step takes: use narrower layers, lower "
+            "ranks or a smaller `train.batch`"
+        )
+        sys.exit(2)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: nothing is wrong, and nobody is left to tell.
         _drop_output()
