@@ -207,6 +207,46 @@ def convnext(by: int) -> nn.Module:
     )  # fmt: skip
 
 
+class Transposed(nn.Module):
+    """[N, d, T] as [N, T, d], or the other way round."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A view."""
+        return x.transpose(1, 2)
+
+
+class MixTokens(nn.Module):
+    """Layers along the tokens of [N, T, d]."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Token by token they would be along d."""
+        mixed: Tensor = self.layers(x.transpose(1, 2)).transpose(1, 2)
+        return mixed
+
+
+def mixer(by: int) -> nn.Module:
+    """Tolstikhin et al. 2021, eight blocks; for 32×32."""
+    width, tokens = 128 // by, 64
+
+    def block() -> list[nn.Module]:
+        along = nn.Linear(tokens, 64 // by), nn.GELU(), nn.Linear(64 // by, tokens)
+        each = nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        return [
+            Residual(nn.Sequential(nn.LayerNorm(width), MixTokens(*along))),
+            Residual(nn.Sequential(nn.LayerNorm(width), *each)),
+        ]
+
+    return nn.Sequential(
+        nn.Conv2d(3, width, 4, 4), nn.Flatten(2), Transposed(),
+        *(layer for _ in range(8) for layer in block()),
+        nn.LayerNorm(width), Transposed(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, 10),
+    )  # fmt: skip
+
+
 def autoencoder(by: int) -> nn.Module:
     """For 28×28."""
     a, b, code = 16 // by, 32 // by, 32 // by
@@ -238,5 +278,6 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "unet": (UNet, 8),
     "autoencoder": (autoencoder, 8),
     "deepcsi": (deepcsi, 8),
+    "mixer": (mixer, 1),
 }
 """Modules by the names of the examples, each with the divisor of its widths at which tests run it."""
