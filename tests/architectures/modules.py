@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from tests.architectures.transformers import ViT
+
 
 class Residual(nn.Module):
     """body(x) + shortcut(x)."""
@@ -279,5 +281,6 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "autoencoder": (autoencoder, 8),
     "deepcsi": (deepcsi, 8),
     "mixer": (mixer, 1),
+    "vit": (ViT, 16),
 }
 """Modules by the names of the examples, each with the divisor of its widths at which tests run it."""
