@@ -94,7 +94,7 @@ def routed(
             gradients[name] = b.named(learned.value, f"{name}.gradient")
         else:
             outputs[name] = b.named(learned.value, f"{name}.next")
-    tensors = all_tensors(program)
+    tensors = program.arrays
     by_name = {tensor.name: tensor for tensor in tensors}
     slots: list[Tensor] = []
     lr = b.scalar("lr")
@@ -121,7 +121,7 @@ def build_probe(program: Program) -> Function:
     loss = trace.loss()
     routing = Routing(trace, loss)
     true = Reverse(trace.b, loss, Edits(), frozenset(trace.state.values()), prefix="true.")
-    state = {t.name: v for t in all_tensors(program) for v in trace.read((t,)).values()}
+    state = {t.name: v for t in program.arrays for v in trace.read((t,)).values()}
     sweeps = Sweeps(
         program,
         trace.values,
@@ -147,10 +147,3 @@ def _probes(program: Program) -> Iterable[tuple[ProbeKind, Any]]:
 def _trainable(program: Program) -> list[Tensor]:
     """Parameters that move, those nearest to the loss first: the order in which errors arrive."""
     return [t for node in reversed(program.nodes) for t in node.tensors if t.trainable]
-
-
-def all_tensors(program: Program) -> tuple[Tensor, ...]:
-    """Parameters and feedback matrices, in the order of the spec."""
-    tensors = [t for node in program.nodes for t in node.tensors]
-    tensors += [t for route in program.routes for t in route.tensors]
-    return (*tensors, *(t for subspace in program.subspaces for t in subspace.tensors))

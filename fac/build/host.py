@@ -13,9 +13,10 @@ from fac.program.tensors import Tensor
 
 
 def tasks(program: Program) -> tuple[HostTask, ...]:
-    """One task per route whose factors are set anew from the SVD of its weight."""
+    """One task for each pair of factors that is set anew from the SVD of its weight."""
     found: list[HostTask] = []
-    for route in program.routes:
+    once = {route.ends.prefix: route for route in reversed(program.routes) if route.ends is not None}
+    for route in reversed(once.values()):
         every = refresh_of(route)
         if every is not None and route.ends is not None and route.ends.weight is not None:
             p, q = (f"{route.ends.prefix}.{side}" for side in "PQ")

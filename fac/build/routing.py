@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from fac.build.contract import learned, made
+from fac.build.joining import Said, joined
 from fac.build.trace import Trace
 from fac.plugins import misuse
 from fac.program.ends import rows
@@ -139,20 +141,58 @@ class Routing:
     def learned(self) -> Iterator[tuple[str, Learned]]:
         """(full name of the matrix, what its rule says), for routes and subspaces that the sweep used."""
         b = self.trace.b
+        together: dict[str, list[int]] = {}
         for index in reversed(self.used):
-            route = self.program.routes[index]
-            kind = kind_of("fac.feedback", route.matrix)
+            ends = self.program.routes[index].ends
+            assert ends is not None
+            together.setdefault(ends.prefix, []).append(index)
+        for indices in together.values():
+            said: dict[str, list[Said]] = {}
+            for route, node, signals in self._teaching(indices):
+                kind = kind_of("fac.feedback", route.matrix)
+                with b.at(node, Phase.LEARN), self._owned(route):
+                    for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
+                        tensor, found = learned(kind.learn, one, route.tensors, node)
+                        said.setdefault(tensor.name, []).append(Said(signals.error, found))
+            route = self.program.routes[indices[-1]]
             with b.at(route.node, Phase.LEARN), self._owned(route):
-                found = tuple(
-                    learned(kind.learn, one, route.tensors, route.node)
-                    for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), self.used[index])
-                )
-            yield from ((tensor.name, said) for tensor, said in found)
+                for name, told in said.items():
+                    yield name, joined(b, self.trace.state[name], self._sampled(told))
         for name, error in self.subspace_errors.items():
             subspace = self.program.subspace[name]
             with b.at(name, Phase.LEARN), self._owned(subspace):
                 basis = tuple(_basis(b, subspace, self.trace, error))
             yield from basis
+
+    def _teaching(self, indices: Sequence[int]) -> Iterator[tuple[Route, str, Signals]]:
+        """What a matrix learns from, and at which layers: what its routes read.
+
+        One in the place of a weight that several layers share learns at all those from which the weight learns, with a
+        route or without: so it can take the step that the weight takes, and any rule sees the same as the weight.
+        """
+        own = {self.program.routes[index].node: index for index in indices}
+        route = self.program.routes[indices[0]]
+        owner = self.program.by_name[route.node].owner
+        if not route.through or owner not in self.program.sharing:
+            yield from ((self.program.routes[i], node, self.used[i]) for node, i in own.items())
+            return
+        weight = None if route.ends is None else route.ends.weight
+        for node in reversed(self.program.sharing[owner]):
+            if weight is None or node.weight is None or node.weight.name != weight.name:
+                continue
+            if not node.trainable and weight.trainable:
+                continue
+            if node.name in own:
+                index = own[node.name]
+                yield self.program.routes[index], node.name, self.used[index]
+            elif (signals := self.signals(replace(route, node=node.name))) is not None:
+                yield route, node.name, signals
+
+    def _sampled(self, said: Sequence[Said]) -> Sequence[Said]:
+        """What is said of samples; what is made of none is the same at all layers, and is said once."""
+        b = self.trace.b
+        once = len(said) > 1 and said[0].learned.value in constant(b.inputs, b.ops)
+        return said[:1] if once else said
 
     @contextmanager
     def _owned(self, owner: Route | Subspace) -> Iterator[None]:

@@ -91,7 +91,7 @@ class Trace:
 
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)
-        parameters = self.read(node.tensors)
+        parameters = self._shown(node)
         training = self.training and not node.still
         mode = Mode(node.name, training, self.program.spec.train.seed, lambda: self.step)
         start = len(self.b.ops)
@@ -101,8 +101,9 @@ class Trace:
         assert node.shape is not None
         made(kind.forward, value, Type((N, *node.shape)), node.name, ", the shape of `infer`")
         if training:
-            following = moved(kind.forward, said, node.tensors, node.name)
-            self.moved |= {f"{node.name}.{part}": found for part, found in following.items()}
+            following = moved(kind.forward, said, node.state, node.name)
+            names = {tensor.part: tensor.name for tensor in node.state}
+            self.moved |= {names[part]: found for part, found in following.items()}
         if value in inputs:
             # A value of its own: a route to this node must not cut the other readers of the node below.
             value = self.b.emit("reshape", value, shape=value.type.shape)
@@ -114,6 +115,19 @@ class Trace:
                     kind.forward, f"makes its output without the weight `{node.weight.part}`", node.name
                 )
         return self.b.named(value, node.name)
+
+    def _shown(self, node: Node) -> Mapping[str, Value]:
+        """What a layer reads of state: of what several share, statistics as those below left them.
+
+        To what still learns elsewhere, a layer that is frozen hands no gradient.
+        """
+        found = dict(self.read(node.state))
+        for tensor in node.state:
+            if tensor.name in self.moved:
+                found[tensor.part] = self.moved[tensor.name]
+            elif tensor.trainable and not node.trainable:
+                found[tensor.part] = self.b.stop_gradient(found[tensor.part])
+        return found
 
     def contraction(self, name: str) -> Contraction:
         """The product of a weighted node with its weight.
@@ -132,6 +146,6 @@ class Trace:
         """Whether a weighted node multiplies with its weight in another order than that in which it is kept."""
         made = {op.result: op for op in self.b.ops}
         value = self.contraction(name).weight
-        while value in made and made[value].kind == "reshape":
+        while value in made and made[value].kind in ("reshape", "stop_gradient"):
             (value,) = made[value].operands
         return value in made

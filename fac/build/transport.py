@@ -15,6 +15,7 @@ from fac.build.functions import routed
 from fac.build.routing import Routing, constant
 from fac.program.program import Node, Program, Route, Subspace
 from fac.program.reading import drawn_from_weight, leaves
+from fac.program.tensors import Role
 from fac.step.builder import Builder
 from fac.step.ir import Op, Phase, Value
 from fac.step.ops import OPS
@@ -80,11 +81,11 @@ def unnamed(routing: Routing, outputs: Mapping[str, Value]) -> Mapping[str, tupl
         outputs: of that step.
     """
     trace, program = routing.trace, routing.program
+    weights = {node.weight.name for node in program.weighted if node.weight is not None}
     tensors = {
         trace.state[t.name]: t.name
-        for node in program.nodes
-        for t in node.tensors
-        if t.name in trace.state and (node.weight is None or t.name != node.weight.name)
+        for t in program.arrays
+        if t.role is not Role.FEEDBACK and t.name in trace.state and t.name not in weights
     }
     found: dict[str, set[Value]] = {}
     for op, read in crossed(trace.b, outputs.values(), set(tensors)):

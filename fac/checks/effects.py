@@ -49,6 +49,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
         update: {rule: sgd, lr: 0.1, momentum: 0.9, nesterov: true}
     """
     yield from _fields(program)
+    yield from _starts(program)
     yield from _scales(program)
     yield from _shares(program)
     yield from _settings(program)
@@ -76,6 +77,21 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
                     key=not is_kind,
                     fix=_removal(path if is_kind else place) if _may_go(found, path) else None,
                 )
+
+
+def _starts(program: Program) -> Iterator[Diagnostic]:
+    """A law for a weight that belongs to another layer, and starts as that says."""
+    for node in program.nodes:
+        shares = node.weight is not None and node.weight.name in {tensor.name for tensor in node.shared}
+        own = getattr(node.layer, "tie", None) is not None and "init" in node.layer.model_fields_set
+        if shares and own:
+            yield SETTING_WITHOUT_EFFECT.at(
+                (*node.origin, "init"),
+                f"`init` has no effect beside `tie`: the weight starts as `{node.owner}` says",
+                help="remove it",
+                key=True,
+                fix=_removal((*node.origin, "init")),
+            )
 
 
 def _may_go(found: Unused, path: Path) -> bool:

@@ -31,9 +31,7 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
     """
     if any(node.shape is None for node in program.nodes):
         return
-    names = [t.name for node in program.nodes for t in node.tensors]
-    names += [t.name for route in program.routes for t in route.tensors]
-    names += [t.name for subspace in program.subspaces for t in subspace.tensors]
+    names = [tensor.name for tensor in program.arrays]
     known, guess = program.array_names, Guess()
     for index, group in enumerate(program.spec.update.groups):
         if known.matching(group.match):

@@ -128,7 +128,7 @@ class _Zeros:
         if kind == "value":
             fed = ("weight", name) not in zero and any(("value", below) not in zero for below in node.inputs)
             own = "" if node.weight is None else node.weight.name
-            biases = any(t.trainable and t.name != own and _is_zero(t) for t in node.tensors)
+            biases = any(t.trainable and t.name != own and _is_zero(t) for t in node.state)
             moves = biases and ("error", name) not in zero
             return traits_of(node).zero and not fed and not moves
         return self._no_error(name)

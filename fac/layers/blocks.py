@@ -45,7 +45,9 @@ class Residual(Block):
 
 
 class Repeat(Block):
-    """The same layers several times, one behind the other, each with parameters of its own: `NAME.0.fc1`, ...
+    """The same layers several times, one behind the other: `NAME.0.fc1`, `NAME.1.fc1`, ...
+
+    Each has parameters of its own, or with `tie` all have those of the first: recurrence, unrolled.
 
     In the body `fc1` is the layer of the same copy, and `0.fc1` that of the first.
     """
@@ -54,6 +56,10 @@ class Repeat(Block):
     times: Annotated[int, Field(ge=1, le=10_000)] = Field(description="How many times.")
     body: Body = Field(
         description="Layers, each of which reads the one before; `input` is what the copy reads."
+    )
+    tie: bool = Field(
+        False,
+        description="Whether all copies share the parameters of the first, which learn from all of them.",
     )
 
 
@@ -85,7 +91,8 @@ def repeat(layer: Repeat, inside: Inside) -> Iterator[Node]:
     """Copies."""
     last = inside.input
     for index in range(layer.times):
-        last = yield from inside.chain(layer.body, last, "body", scope=str(index))
+        first = "0" if layer.tie and index else None
+        last = yield from inside.chain(layer.body, last, "body", scope=str(index), tie=first)
 
 
 def parallel(layer: Parallel, inside: Inside) -> Iterator[Node]:

@@ -19,13 +19,14 @@ class Alignment(Probe):
 
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
-    """Named scalars, each also without `NODE.` for all layers stacked.
+    """Named scalars, each also without `NODE.` for all layers stacked. A gradient that several share is told once.
 
     `NODE.error.cosine`: mean over samples; `NODE.error.matrix_cosine`: over the whole batch as one matrix;
     `NODE.gradient.cosine`: of the weight's gradient.
     """
     errors: list[Pair] = []
     gradients: list[Pair] = []
+    told: set[str] = set()
     for node in sweeps.program.weighted:
         error = _both(sweeps, sweeps.values[node.name]) if node.trainable else None
         if error is None:
@@ -33,10 +34,13 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
         errors.append(error)
         with b.at(node.name, Phase.PROBE):
             yield from _errors(b, f"{node.name}.", [error])
-            gradient = _both(sweeps, sweeps.state[node.weight.name]) if node.weight else None
+            if node.weight is None or node.weight.name in told:
+                continue
+            told.add(node.weight.name)
+            gradient = _both(sweeps, sweeps.state[node.weight.name])
             if gradient is not None:
                 gradients.append(gradient)
-                yield f"{node.name}.gradient.cosine", cosine(b, [gradient])
+                yield f"{node.owner}.gradient.cosine", cosine(b, [gradient])
     with b.at("all", Phase.PROBE):
         if errors:
             yield from _errors(b, "", errors)

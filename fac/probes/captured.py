@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from fac.probes.scaled import defined, scaled
 from fac.program.ends import rows
 from fac.program.kinds import ProbeKind, Sweeps, Unused
 from fac.program.program import Program, Route, Subspace
-from fac.program.tensors import Tensor
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -22,20 +21,20 @@ class CapturedEnergy(Probe):
 
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
-    """`PREFIX.P.captured_energy`, for low-rank routes and for subspaces."""
+    """`PREFIX.P.captured_energy`, for low-rank routes and for subspaces; of all errors that a P reads together."""
     program = sweeps.program
-    readings: list[tuple[Route | Subspace, Tensor]] = [
-        (route, tensor)
-        for route in program.routes
-        for tensor in route.tensors
-        if tensor.part == "P" and route.source not in program.subspace
-    ]
-    readings += [(subspace, tensor) for subspace in program.subspaces for tensor in subspace.tensors]
-    for reader, tensor in readings:
-        with b.at(tensor.owner, Phase.PROBE):
-            rows = _rows(b, sweeps, reader)
-            if rows is not None:
-                yield f"{tensor.name}.captured_energy", captured(b, rows, sweeps.state[tensor.name])
+    readings: dict[str, list[Route | Subspace]] = {}
+    for route in program.routes:
+        for tensor in route.tensors:
+            if tensor.part == "P" and route.source not in program.subspace:
+                readings.setdefault(tensor.name, []).append(route)
+    readings |= {tensor.name: [subspace] for subspace in program.subspaces for tensor in subspace.tensors}
+    for name, readers in readings.items():
+        reader = readers[0]
+        with b.at(reader.node if isinstance(reader, Route) else reader.name, Phase.PROBE):
+            rows = [found for one in readers if (found := _rows(b, sweeps, one)) is not None]
+            if rows:
+                yield f"{name}.captured_energy", captured(b, rows, sweeps.state[name])
 
 
 def _rows(b: Builder, sweeps: Sweeps, reader: Route | Subspace) -> Value | None:
@@ -59,13 +58,19 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
         yield Unused("kind", "where no route or subspace reads errors through a P", "remove it")
 
 
-def captured(b: Builder, error: Value, p: Value) -> Value:
+def captured(b: Builder, errors: Sequence[Value], p: Value) -> Value:
     """The share of |d|^2, d [places, m], in the row space of P [r, m], in [0, 1]. Scaling its rows changes no space."""
-    d, basis = scaled(b, [error]), scaled(b, [p], (1,))
-    (rows,) = d.values
-    held = b.label(b.emit("project", rows, *basis.values), "held")
-    share = b.div(b.dot(held, held), b.maximum(b.dot(rows, rows), 1.0))
+    d, basis = scaled(b, errors), scaled(b, [p], (1,))
+    held = [b.label(b.emit("project", rows, *basis.values), "held") for rows in d.values]
+    share = b.div(_squares(b, held), b.maximum(_squares(b, d.values), 1.0))
     return defined(b, b.minimum(share, 1.0), d.seen)
+
+
+def _squares(b: Builder, values: Sequence[Value]) -> Value:
+    first, *others = (b.dot(value, value) for value in values)
+    for other in others:
+        first = b.add(first, other)
+    return first
 
 
 CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build, unused=unused)

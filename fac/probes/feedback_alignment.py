@@ -23,13 +23,15 @@ class FeedbackAlignment(Probe):
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
     """`PREFIX.cosine` and `PREFIX.norm_ratio`, PREFIX as in the names of the route's state."""
+    told: set[str] = set()
     for route in sweeps.program.routes:
-        if route.ends is None or route.ends.weight is None or not route.tensors:
+        if route.ends is None or route.ends.weight is None or not route.tensors or route.ends.prefix in told:
             continue
         with b.at(route.node, Phase.PROBE):
             used = used_matrix(b, sweeps, route)
             if used is None:
                 continue
+            told.add(route.ends.prefix)
             weight = sweeps.contraction(route.node).matrix(b)
             yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
             yield f"{route.ends.prefix}.norm_ratio", norm_ratio(b, used, weight)

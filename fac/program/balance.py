@@ -20,7 +20,7 @@ from fac.program.tensors import Tensor
 
 
 class Why(Enum):
-    """What keeps a law from a layer: the first six the balance, the others what would be conserved."""
+    """What keeps a law from a layer: the first seven the balance, the others what would be conserved."""
 
     NOT_HOMOGENEOUS = auto()
     NO_PRODUCT = auto()
@@ -28,6 +28,7 @@ class Why(Enum):
     JOINED = auto()
     SEVERAL_ERRORS = auto()
     UNKNOWN_MATRIX = auto()
+    SHARED = auto()
     DIRECT = auto()
     MOVES = auto()
     FROZEN = auto()
@@ -129,6 +130,10 @@ def _entry(
         faults.append(Reason(Why.SEVERAL_ERRORS, (site.name,)))
     if curved:
         faults.append(Reason(Why.NOT_HOMOGENEOUS, tuple(curved)))
+    # Their gradients are sums over layers, and the two sides are those of one.
+    shared = [n.name for n in (node, above) if n is not None and n.owner in program.sharing]
+    if shared:
+        faults.append(Reason(Why.SHARED, tuple(shared)))
     unknown = [kind.name for r in arriving if (kind := kind_of("fac.feedback", r.matrix)).matrix is None]
     if unknown:
         faults.append(Reason(Why.UNKNOWN_MATRIX, tuple(unknown)))

@@ -49,7 +49,7 @@ def traits_of(node: Node) -> Traits:
     declare = _declaration(node.layer, "traits")
     if declare is None:
         return UNKNOWN
-    facts = None if node.shape is None else Facts(node.shape, node.tensors, node.weight, node.reads)
+    facts = None if node.shape is None else Facts(node.shape, node.state, node.weight, node.reads)
     traits = declare(node.layer, facts)
     if not isinstance(traits, Traits):
         raise misuse(declare, f"returns {type(traits).__name__} where Traits are needed", node.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -16,10 +15,11 @@ from fac.program import bounds
 from fac.program.ends import ends_of
 from fac.program.globs import Names, is_glob
 from fac.program.kinds import BlockKind, Facts, ShapeError
-from fac.program.program import INPUT, Fault, Node, Program, Route, Shape, Subspace, Unmatched
+from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
 from fac.program.scopes import Scope
 from fac.program.site import site_of
 from fac.program.tensors import Role, Tensor
+from fac.program.ties import settled, tied
 from fac.spec.base import Model
 from fac.spec.feedback import Routing, ShortHand, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
@@ -48,7 +48,7 @@ def lower(spec: ModelSpec) -> Program:
     kind_of_layer = partial(kind_of, "fac.layers")
     bounds.few_layers(spec.layers, kind_of_layer)
     top = Scope.top(spec.input.shape, kind_of_layer, node_of)
-    nodes = tuple(top.chain(spec.layers, INPUT, "layers"))
+    nodes = tied(tuple(top.chain(spec.layers, INPUT, "layers")), kind_of_layer)
     network = Program(spec, nodes, blocks=tuple(top.writing.blocks))
     written = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
@@ -60,7 +60,7 @@ def lower(spec: ModelSpec) -> Program:
             written.take(section, base)
     program = replace(
         network,
-        nodes=tuple(_frozen(node) if node.name in written.frozen else node for node in network.nodes),
+        nodes=settled(network.nodes, written.frozen),
         subspaces=tuple(written.subspaces),
         routes=tuple(written.routes),
         unmatched=tuple(written.unmatched),
@@ -94,7 +94,7 @@ def node_of(
         return replace(node, fault=Fault(str(error), error.help, error.field))
     except PluginError as error:
         return replace(node, fault=Fault(error.fact, error.help, plugin=True))
-    node = replace(
+    return replace(
         node,
         shape=facts.shape,
         tensors=facts.tensors,
@@ -103,7 +103,6 @@ def node_of(
         channels=None if facts.channels is None else facts.channels % len(facts.shape),
         axes=_axes(facts, known),
     )
-    return node if trainable else _frozen(node)
 
 
 def _axes(facts: Facts, read: Sequence[Shape]) -> tuple[int | None, ...] | None:
@@ -156,12 +155,6 @@ def _meant(kind: Any, name: str, facts: object) -> None:
             f"says the weight `{own.name}` {list(facts.weight.shape)}, and the tensor {list(own.shape)}: "
         )
         raise misuse(kind.infer, f"{problem}the same numbers as [reads, ...] are needed", name)
-
-
-def _frozen(node: Node) -> Node:
-    tensors = tuple(replace(t, trainable=False) for t in node.tensors)
-    weight = None if node.weight is None else replace(node.weight, trainable=False)
-    return replace(node, trainable=False, tensors=tensors, weight=weight)
 
 
 # -- the routing -------------------------------------------------------------------------------------------------
@@ -280,18 +273,52 @@ def _route(program: Program, spec: ThroughRoute | ToRoute, origin: Path) -> Rout
     return Route(spec.to, False, source, spec.matrix, origin, site, add, spec.share)
 
 
+@dataclass
+class _Prefixes:
+    """What the state of routes is called: after the layer whose parameters those of its node are.
+
+    A second route there counts on, `fc1.feedback.2.B`, but for those of layers that share their parameters: routes that
+    say the same at several of them are one matrix.
+    """
+
+    program: Program
+    known: dict[str, list[tuple[object, set[str]]]] = field(default_factory=dict)
+    """For each such layer what its routes say, and at which nodes."""
+
+    def of(self, route: Route, ends: Ends | None) -> str:
+        """The prefix of a route, the ends of which have none yet."""
+        owner = self._owner(route.node)
+        said = (
+            route.through,
+            self._owner(route.source),
+            route.matrix,
+            ends and replace(ends, prefix="", places=1, copies=1),
+        )
+        routes = self.known.setdefault(owner, [])
+        number = next(
+            (i for i, (s, nodes) in enumerate(routes) if s == said and route.node not in nodes), None
+        )
+        if number is None:
+            number = len(routes)
+            routes.append((said, set()))
+        routes[number][1].add(route.node)
+        return f"{owner}.feedback.{number + 1}" if number else f"{owner}.feedback"
+
+    def _owner(self, name: str) -> str:
+        node = self.program.by_name.get(name)
+        return name if node is None else node.owner
+
+
 def _named(program: Program) -> tuple[Route, ...]:
-    """Give each route its ends and its state. A second route at one node counts on: `fc1.feedback.2.B`."""
-    counts, routes = Counter[str](), list[Route]()
+    """Give each route its ends and its state."""
+    prefixes, routes = _Prefixes(program), list[Route]()
     for route in program.routes:
-        counts[route.node] += 1
-        prefix = f"{route.node}.feedback"
-        if counts[route.node] > 1:
-            prefix += f".{counts[route.node]}"
-        ends = ends_of(program, route, prefix)
+        ends = ends_of(program, route, "")
+        prefix = prefixes.of(route, ends)
         if ends is None:
             routes.append(route)
             continue
+        ends = replace(ends, prefix=prefix)
         kind = kind_of("fac.feedback", route.matrix)
         tensors = () if kind.misfit(route.matrix, ends) else kind.tensors(route.matrix, ends)
         routes.append(replace(route, ends=ends, tensors=tensors))

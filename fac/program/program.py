@@ -51,6 +51,10 @@ class Node:
     """The axis of its output that holds the channels that it makes; None if it makes none."""
     axes: tuple[int | None, ...] | None = None
     """For each axis of its output the axis of what it reads first; None where nobody knows."""
+    tie: str | None = None
+    """The layer whose parameters it is meant to share."""
+    shared: tuple[Tensor, ...] = ()
+    """Those of them that it does share: they belong to the other, and are none of `tensors`."""
     trainable: bool = True
     fault: Fault | None = None
     scope: str = ""
@@ -62,9 +66,19 @@ class Node:
         return self.weight is not None
 
     @property
+    def state(self) -> tuple[Tensor, ...]:
+        """All that it reads of state, its own or another's."""
+        return (*self.tensors, *self.shared)
+
+    @property
+    def owner(self) -> str:
+        """The layer that its parameters belong to."""
+        return self.tie if self.tie is not None and self.shared else self.name
+
+    @property
     def parametric(self) -> bool:
         """Whether it has parameters, so that feedback can be brought to it."""
-        return any(tensor.role is Role.PARAMETER for tensor in self.tensors)
+        return any(tensor.role is Role.PARAMETER for tensor in self.state)
 
     @property
     def places(self) -> int:
@@ -79,7 +93,7 @@ class Node:
 
     @property
     def parameters(self) -> int:
-        """How many numbers it has that may learn."""
+        """How many numbers it has that may learn, without those that belong to another layer."""
         return sum(tensor.size for tensor in self.tensors if tensor.role is Role.PARAMETER)
 
     @property
@@ -93,7 +107,7 @@ class Node:
     @property
     def by_averages(self) -> bool:
         """Whether training reads statistics where a layer of its kind takes those of the batch."""
-        return self.still and any(tensor.role is Role.STATISTIC for tensor in self.tensors)
+        return self.still and any(tensor.role is Role.STATISTIC for tensor in self.state)
 
     @property
     def learns(self) -> bool:
@@ -304,10 +318,28 @@ class Program:
         return frozenset(found)
 
     @cached_property
+    def sharing(self) -> Mapping[str, tuple[Node, ...]]:
+        """For each layer whose parameters others share all layers that have them, in order, itself among them."""
+        found: dict[str, list[Node]] = {node.owner: [] for node in self.nodes if node.shared}
+        for node in self.nodes if found else ():
+            if node.owner in found:
+                found[node.owner].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    @cached_property
+    def arrays(self) -> tuple[Tensor, ...]:
+        """Parameters and feedback matrices in the order of the spec, each once, whoever shares it."""
+        owners: tuple[Node | Route | Subspace, ...] = (*self.nodes, *self.routes, *self.subspaces)
+        found: dict[str, Tensor] = {}
+        for owner in owners:
+            for tensor in owner.tensors:
+                found.setdefault(tensor.name, tensor)
+        return tuple(found.values())
+
+    @cached_property
     def array_names(self) -> Names:
         """The names of all arrays, for globs: of layers, of feedback matrices, and of subspaces."""
-        owners: tuple[Node | Route | Subspace, ...] = (*self.nodes, *self.routes, *self.subspaces)
-        return Names(tensor.name for owner in owners for tensor in owner.tensors)
+        return Names(tensor.name for tensor in self.arrays)
 
     @cached_property
     def grouped(self) -> Mapping[str, int]:

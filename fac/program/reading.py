@@ -266,7 +266,7 @@ def _forward(node: Node, inputs: Iterable[Shape]) -> tuple[Builder, Value] | Non
         return step[0]
 
     given = [b.input(f"input.{i}", Type((N, *shape))) for i, shape in enumerate(inputs)]
-    state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.tensors}
+    state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.state}
     mode = Mode(node.name, True, 0, number)
     try:
         made = kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, mode)

@@ -16,7 +16,7 @@ from fac.plugins import PluginError, misuse
 from fac.program import bounds
 from fac.program.kinds import BlockKind, ShapeError
 from fac.program.program import INPUT, Block, Fault, Node, Shape
-from fac.spec.layers import Layer
+from fac.spec.layers import Layer, ParametricLayer
 
 Make = Callable[[Any, Layer, str, tuple[str, ...], Mapping[str, Shape | None], Path], Node]
 """`make(kind, layer, name, inputs, shapes, origin)`: the node of a layer that is no block."""
@@ -35,6 +35,8 @@ class Writing:
     blocks: list[Block] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """Of what stands already, in order."""
+    ties: dict[str, str] = field(default_factory=dict)
+    """For each layer that stands already and shares the parameters of another one the name of that."""
     inside: Counter[str] = field(default_factory=Counter)
     """How many layers and blocks stand inside of blocks."""
 
@@ -63,6 +65,8 @@ class Scope:
     """What the spec calls the block."""
     inputs: tuple[str, ...] = ()
     """See `Inside`."""
+    twin: tuple[str, str] | None = None
+    """A scope around this one, or itself, and another one whose layers of equal names own the parameters of these."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -75,13 +79,22 @@ class Scope:
         return self.writing.shapes.get(name)
 
     def chain(
-        self, layers: Sequence[Layer], start: str, *key: str | int, scope: str = ""
+        self,
+        layers: Sequence[Layer],
+        start: str,
+        *key: str | int,
+        scope: str = "",
+        tie: str | None = None,
     ) -> Generator[Node, None, str]:
         """See `Inside`."""
         within = self._full(scope) if scope else self.name
-        around = self if scope else self.around
         own = replace(
-            self, name=within, input=start, around=around, counts=Counter() if scope else self.counts
+            self,
+            name=within,
+            input=start,
+            around=self if scope else self.around,
+            counts=Counter() if scope else self.counts,
+            twin=(within, self._full(tie)) if tie else self.twin,
         )
         previous = start
         for index, layer in enumerate(layers):
@@ -92,7 +105,8 @@ class Scope:
             if isinstance(kind, BlockKind):
                 yield from own._block(kind, layer, name, reads, origin)
             else:
-                yield own._stands(self.writing.make(kind, layer, name, reads, self.writing.shapes, origin))
+                node = self.writing.make(kind, layer, name, reads, self.writing.shapes, origin)
+                yield own._stands(own._tied(node))
             previous = self.writing.outputs[name]
         return previous
 
@@ -105,6 +119,7 @@ class Scope:
             layer = layer.model_copy(update={"name": self.given})
         name = self.name if own else self._called(kind.name, layer.name)
         node = self.writing.make(kind, layer, name, tuple(inputs), self.writing.shapes, self.origin)
+        node = self._tied(node)
         if misfit is not None:
             node = replace(node, shape=None, tensors=(), weight=None, fault=_fault(misfit))
         # A sum that bears the name of its block stands where the block does.
@@ -114,7 +129,7 @@ class Scope:
         self, kind: BlockKind, layer: Layer, name: str, reads: tuple[str, ...], origin: Path
     ) -> Iterator[Node]:
         place, last, fault = len(self.writing.names), reads[0], None
-        inside = Scope(name, reads[0], origin, self, self.writing, layer.name, reads)
+        inside = Scope(name, reads[0], origin, self, self.writing, layer.name, reads, self.twin)
         if self.name:
             self.writing.count("blocks", origin)
         try:
@@ -145,6 +160,20 @@ class Scope:
         self.writing.outputs.setdefault(node.name, node.name)
         return replace(node, scope=self.name)
 
+    def _tied(self, node: Node) -> Node:
+        """The node with the name of the layer that it shares parameters with, if it is meant to share any."""
+        word, owner = getattr(node.layer, "tie", None), None
+        if self.twin is not None and (node.tensors or isinstance(node.layer, ParametricLayer)):
+            own, first = self.twin
+            twin = first + node.name.removeprefix(own)
+            owner = self.writing.ties.get(twin, twin)
+        elif word is not None:
+            owner = next((name for name in self._meant(word) if name in self.writing.outputs), word)
+        if owner is None:
+            return node
+        self.writing.ties.setdefault(node.name, owner)
+        return replace(node, tie=owner)
+
     def _called(self, kind: str, name: str | None) -> str:
         self.counts[kind] += 1
         return self._full(name or f"{kind}_{self.counts[kind]}")
@@ -156,12 +185,14 @@ class Scope:
         """The node that a layer in this scope means by a name; the name itself if there is none."""
         if name == INPUT:
             return self.input
+        return next((o for n in self._meant(name) if (o := self.writing.outputs.get(n)) is not None), name)
+
+    def _meant(self, name: str) -> Iterator[str]:
+        """What a name could mean in this scope and in those around it, in full."""
         scope: Scope | None = self
         while scope is not None:
-            if (found := self.writing.outputs.get(scope._full(name))) is not None:
-                return found
+            yield scope._full(name)
             scope = scope.around
-        return name
 
 
 def _nodes(kind: BlockKind, layer: Layer, inside: Scope) -> Iterator[Node]:

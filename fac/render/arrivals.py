@@ -280,9 +280,19 @@ class Arrivals:
         """Whose matrix an op reads, or whose operator it is: one without matrices, or made of the weight."""
         name = next((self._read[v] for v in op.operands if v in self._read), "")
         owner, route = self.owner.get(name), self.routes.get(op)
+        if isinstance(owner, Node | Route):
+            owner = self._at(op, owner)
         if route is None or isinstance(owner, Route | Subspace):
             return owner
         return route if owner is not None or not route.tensors else None
+
+    def _at(self, op: Op, owner: Node | Route) -> Owner:
+        """Which of those that share an array stands where the op was written."""
+        if isinstance(owner, Route):
+            route = self.routes.get(op)
+            return route if route is not None and owner.tensors == route.tensors else owner
+        node = self.program.by_name.get(op.origin.node)
+        return node if node is not None and node.owner == owner.name else owner
 
     @cached_property
     def _constant(self) -> frozenset[Value]:

@@ -199,11 +199,15 @@ class _Relative:
         own = {node.name for node in nodes}
         read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in own)
         self.read = {name: f"<{place}>" for place, name in enumerate(read)}
+        self.owners = {node.owner for node in nodes if node.shared}
+        """Layers whose parameters it shares: those are the same for all copies, however far away."""
 
     def name(self, name: str) -> str:
         """A name by its place among what the copy reads, or by how many copies away it stands."""
         if name in self.read:
             return self.read[name]
+        if self.owners and any(name == owner or name.startswith(f"{owner}.") for owner in self.owners):
+            return name
         index, dot, rest = name.removeprefix(self.block).partition(".")
         if not name.startswith(self.block) or not index.isdecimal():
             return name

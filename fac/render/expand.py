@@ -51,7 +51,7 @@ def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
     if blocks and program.blocks:
         layers = _plain(program.spec.layers, _as_written)
         for node in program.nodes:
-            if node.tensors and not node.trainable:
+            if node.state and not node.trainable:
                 layers = _frozen(layers, node.origin[1:], _staying(node))
         data = _ordered(program, layers, _feedback(program, Tree(program).copies))
         if _meaning(lower(ModelSpec.model_validate(data))) == _meaning(program):
@@ -90,13 +90,14 @@ def _staying(node: Node) -> dict[str, Any]:
 
 def _meaning(program: Program) -> object:
     """All that a program says, wherever it is written."""
-    nodes = [(node.name, node.inputs, node.trainable, node.still, node.tensors) for node in program.nodes]
+    nodes = [(n.name, n.inputs, n.trainable, n.still, n.tensors, n.shared) for n in program.nodes]
     routes = sorted((replace(route, origin=()) for route in program.routes), key=attrgetter("node"))
     return nodes, routes, [replace(subspace, origin=()) for subspace in program.subspaces]
 
 
 def _layers(program: Program) -> Iterator[dict[str, Any]]:
     named = {end for route in program.routes for end in (route.node, route.source, _at(program, route))}
+    named |= {name for owner, nodes in program.sharing.items() for name in (owner, *(n.name for n in nodes))}
     named |= {subspace.of for subspace in program.subspaces}
     previous = INPUT
     for node in program.nodes:
@@ -107,6 +108,7 @@ def _layers(program: Program) -> Iterator[dict[str, Any]]:
             if node.layer.from_ is not None or only != previous:
                 facts["from_"] = only or node.inputs
         facts |= _staying(node)
+        facts |= {"tie": node.tie} if node.shared else {}
         previous = node.name
         yield _plain(node.layer.model_copy(update=facts), _as_written)
 

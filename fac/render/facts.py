@@ -44,16 +44,16 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
 def layer(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
     """One layer: shapes, sizes, and the errors that it learns from."""
     assert node.shape is not None
-    found = [lineage.update[t.name] for t in node.tensors if t.role is Role.PARAMETER]
+    found = [lineage.update[t.name] for t in node.state if t.role is Role.PARAMETER]
     rules = (str(u.settings["rule"]) if u.settings else u.still for u in found)
-    errors = dict.fromkeys(error for tensor in node.tensors for error in lineage.arriving(tensor))
     return {
         "name": node.name,
         "kind": kind_of("fac.layers", node.layer).name,
         "inputs": list(node.inputs),
         "output": list(node.shape),
         "parameters": node.parameters,
-        "error": [arrival(lineage, *way) for error in errors for way in lineage.ways(error)],
+        "shares": node.owner if node.shared else None,
+        "error": [arrival(lineage, *way) for error in lineage.teaching(node) for way in lineage.ways(error)],
         "update": ", ".join(dict.fromkeys(rules)) or "-",
     }
 

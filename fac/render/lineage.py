@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fac.build.functions import all_tensors
 from fac.build.updating import Plan, plan
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Route, Subspace
+from fac.program.program import LOSS, Node, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.render.arrivals import LOSS_ERROR, Arrivals, Way, layer_of
 from fac.render.operators import rule_name
@@ -106,7 +105,7 @@ class Lineage(Arrivals):
     @cached_property
     def updates(self) -> tuple[Update, ...]:
         """One for each weight, bias and feedback matrix, in the order of the spec."""
-        return tuple(map(self._update, all_tensors(self.program)))
+        return tuple(map(self._update, self.program.arrays))
 
     @cached_property
     def update(self) -> Mapping[str, Update]:
@@ -116,9 +115,11 @@ class Lineage(Arrivals):
     @cached_property
     def errors(self) -> tuple[Update, ...]:
         """The landmarks that `updates` refers to without saying where they come from."""
-        tensors = all_tensors(self.program)
-        told = {e for t in tensors if t.role == Role.PARAMETER for e in self.arriving(t)}
-        queue = [*told, *(e for t in tensors for e in self._taught_by(t) if e is not None)]
+        tensors = self.program.arrays
+        learned = [t for t in tensors if t.role == Role.PARAMETER]
+        told = {e for t in learned if not self._shared(t) for e in self.arriving(t)}
+        queue = [e for t in learned for e in self.arriving(t)]
+        queue += [e for t in tensors for e in self._taught_by(t) if e is not None]
         seen: set[Value] = set()
         while queue:
             value = queue.pop()
@@ -128,10 +129,38 @@ class Lineage(Arrivals):
         untold = seen - {error for error in told if layer_of(error.name) not in self.sums}
         return tuple(Update(v.name, self.arrival(v).chain) for v in self.made if v in untold)
 
-    def arriving(self, tensor: Tensor) -> list[Value]:
-        """The errors that a parameter's gradient is made of; none if it has no gradient."""
-        gradients = self._given(tensor)[0]
-        return [self._whole(v) for v in self._leaves(gradients, {Phase.GRADIENT}) if self._is_error(v)]
+    def arriving(self, tensor: Tensor, node: str | None = None) -> list[Value]:
+        """The errors that a parameter's gradient is made of; none if it has no gradient.
+
+        Those that arrive at one layer, if a `node` is named: others may share the parameter.
+        """
+        return [self._whole(v) for v in self._taught_with(tensor, node) if self._is_error(v)]
+
+    def teaching(self, node: Node) -> list[Value]:
+        """The errors that a layer learns from: of parameters that it shares those that arrive here."""
+        at = node.name if node.owner in self.program.sharing else None
+        return list(dict.fromkeys(error for tensor in node.state for error in self.arriving(tensor, at)))
+
+    def _taught_with(self, tensor: Tensor, node: str | None = None) -> list[Value]:
+        """Errors and inputs that a parameter's gradient is made of, at one layer or at all."""
+        if tensor.name not in self._gradients:
+            passed: list[Op] = []
+            leaves = list(self._leaves(self._given(tensor)[0], {Phase.GRADIENT}, passed))
+            read: dict[str, set[Value]] = {}
+            for op in passed:
+                read.setdefault(op.origin.node, set()).update(op.operands)
+            self._gradients[tensor.name] = leaves, read
+        leaves, read = self._gradients[tensor.name]
+        return leaves if node is None else [value for value in leaves if value in read.get(node, ())]
+
+    @cached_property
+    def _gradients(self) -> dict[str, tuple[list[Value], dict[str, set[Value]]]]:
+        """For each parameter that was asked for what its gradient is made of, and what of that which layer read."""
+        return {}
+
+    def _shared(self, tensor: Tensor) -> tuple[str, ...]:
+        """The layers that share an array; none if it belongs to one alone."""
+        return tuple(node.name for node in self.program.sharing.get(tensor.owner, ()))
 
     def _update(self, tensor: Tensor) -> Update:
         if tensor.name not in self.outputs:
@@ -147,8 +176,12 @@ class Lineage(Arrivals):
         if any(op.kind == "clamp" or op.origin.node == "clip" for op in passed):
             chain.append("clip")
         if tensor.role == Role.FEEDBACK:
-            chain += (self._learning(tensor), " x ".join(self._sources(tensor)))
+            chain += (self._learning(tensor), self._made_of(tensor))
             return Update(tensor.name, tuple(chain), settings=settings)
+        if shared := self._shared(tensor):
+            taught = (self._taught_with(tensor, node) for node in shared)
+            terms = [" x ".join(self._first_errors(values)) for values in taught if values]
+            return Update(tensor.name, (*chain, f"sum of {_listed(terms)}"), settings=settings)
         errors = self.arriving(tensor)
         others = [self._shown(v) for v in self._leaves(given, {Phase.GRADIENT}) if not self._is_error(v)]
         made = " x ".join((*(e.name for e in errors), *others))
@@ -160,6 +193,11 @@ class Lineage(Arrivals):
             for label in self.arrival(error).chain
         )
         return Update(tensor.name, tuple(chain), settings=settings)
+
+    def _first_errors(self, values: Sequence[Value]) -> list[str]:
+        """The names of errors, then those of what they meet."""
+        errors = [self._whole(value).name for value in values if self._is_error(value)]
+        return [*errors, *(self._shown(value) for value in values if not self._is_error(value))]
 
     def moves(self, tensor: Tensor) -> str:
         """The update rule of a tensor, and what sets it apart from the one of the spec: `sgd (lr 0.05)`.
@@ -218,12 +256,20 @@ class Lineage(Arrivals):
         errors = filter(self._is_error, self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT}))
         return list(dict.fromkeys(map(self._landmark, errors)))
 
-    def _sources(self, tensor: Tensor) -> list[str]:
+    def _made_of(self, tensor: Tensor) -> str:
+        """What a feedback matrix learns from. Of one that several layers share the errors and inputs add up."""
+        errors, others = self._sources(tensor)
+        if not self._shared(tensor) or max(len(errors), len(others)) < 2:
+            return " x ".join((*errors, *others))
+        sums = [f"({_listed(names)})" if len(names) > 1 else names[0] for names in (errors, others) if names]
+        return " x ".join(sums) if len(sums) > 1 else _listed(errors or others)
+
+    def _sources(self, tensor: Tensor) -> tuple[list[str], list[str]]:
         leaves = self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT})
         own = self.owner[tensor.name]
         others = [v for v in leaves if not self._is_error(v) and self.owner.get(v.name) is not own]
         errors = [LOSS_ERROR if error is None else error.name for error in self._taught_by(tensor)]
-        return [*errors, *dict.fromkeys(map(self._shown, others))]
+        return errors, list(dict.fromkeys(map(self._shown, others)))
 
     def _landmark(self, value: Value) -> Value | None:
         """The error that a value such as s = P d is read from."""
@@ -243,6 +289,13 @@ class Lineage(Arrivals):
     def _shown(self, value: Value) -> str:
         value = self._whole(value)
         return "input" if value.name == "x" and value in self.step.inputs else value.name
+
+
+def _listed(terms: Sequence[str]) -> str:
+    """A sum of many terms by the first and the last of them."""
+    if len(terms) <= OPENED:
+        return " + ".join(terms)
+    return f"{terms[0]} + ... + {terms[-1]} ({len(terms)} terms)"
 
 
 def _number(value: object) -> str:

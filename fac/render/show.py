@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fac.build.costs import Cost, LayerCost
-from fac.build.functions import all_tensors, build_step
+from fac.build.functions import build_step
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
@@ -56,8 +56,8 @@ def updates(lineage: Lineage, tree: Tree | None = None) -> str:
     """
     found = [(u.name, _chain(u)) for u in (*lineage.updates, *lineage.errors)]
     if tree is not None:
-        owners = {tensor.name: node.name for node in tree.program.nodes for tensor in node.tensors}
-        owners |= {tensor.name: route.node for route in tree.program.routes for tensor in route.tensors}
+        nodes = tree.program.by_name
+        owners = {tensor.name: tensor.owner for tensor in tree.program.arrays if tensor.owner in nodes}
         sums = {layer_of(name): (name, chain) for name, chain in found if layer_of(name) in tree.sums}
         known: dict[str, list[Row]] = {}
         for row in found:
@@ -153,10 +153,15 @@ def _row(program: Program, lineage: Lineage, node: Node) -> Row:
         node.name,
         found["kind"],
         output,
-        str(found["parameters"]),
+        _size(found["parameters"], found["shares"]),
         *_arrived(found["error"]),
         found["update"],
     )
+
+
+def _size(parameters: int, shares: str | None) -> str:
+    """How many parameters a layer has, and whose it shares: `= fc1`, or `5 = fc1` for one with some of its own."""
+    return f"{parameters or ''} = {shares}".lstrip() if shares else str(parameters)
 
 
 def _block_row(lineage: Lineage, run: Run) -> Row:
@@ -198,7 +203,7 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
     """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`."""
     usual = kind_of("fac.updates", program.spec.update).name
     found: dict[str, list[str]] = {}
-    for tensor in filter(lineage.moved, all_tensors(program)):
+    for tensor in filter(lineage.moved, program.arrays):
         moves = lineage.moves(tensor)
         if moves != usual:
             found.setdefault(moves, []).append(tensor.name)

@@ -31,7 +31,16 @@ class Layer(Model):
 class ParametricLayer(Layer):
     """A layer with parameters, such as the scale of a normalisation."""
 
-    trainable: bool = Field(True, description="False keeps the parameters at their initial values.")
+    trainable: bool = Field(
+        True,
+        description="False keeps the parameters at their initial values. Those that layers share by `tie` learn from "
+        "the layers that are trainable.",
+    )
+    tie: str | None = Field(
+        None,
+        description="A layer above of the same kind whose parameters this one shares, those that both have: they learn "
+        "from both.",
+    )
 
     @property
     def still(self) -> bool:

@@ -128,7 +128,7 @@ def whole(node: Node, state: State) -> Array:
     size = int(np.prod(shape))
     b = Builder()
     x = b.input("x", Type((N, *shape)))
-    own = {t.part: b.input(t.name, Type(t.shape)) for t in node.tensors}
+    own = {t.part: b.input(t.name, Type(t.shape)) for t in node.state}
     mode = Mode(node.name, False, 0, lambda: b.constant(0))
     y = kind_of("fac.layers", node.layer).forward(b, node.layer, [x], own, mode)
     ones = np.concatenate([np.zeros((1, size)), np.eye(size)]).reshape(-1, *shape)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from fac.build.costs import cost
-from fac.build.functions import all_tensors
 from fac.build.initial import draw
 from fac.checks.teaching import _top_singular_value
 from fac.diagnostics import Diagnostic, dotted
@@ -167,7 +166,7 @@ def test_the_largest_singular_value_of_a_kernel_is_that_of_its_matrix() -> None:
     feedback = {"rule": "ldfa", "rank": 4, "learn": "normative", "nodes": "c2"}
     program = lower(_spec((conv("c1", 24), *NET[1:2], conv("c2", 40), *NET[3:]), feedback))
     expected = _top_singular_value(program.routes[0])
-    weight = draw(all_tensors(program), 0)["c2.weight"]
+    weight = draw(program.arrays, 0)["c2.weight"]
     assert weight.shape == (40, 24, 3, 3)
     assert np.linalg.svd(weight.reshape(40, -1), compute_uv=False)[0] == pytest.approx(expected, rel=0.05)
 

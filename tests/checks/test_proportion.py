@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fac.build.functions import all_tensors
 from fac.build.initial import draw
 from fac.build.routing import Routing
 from fac.build.trace import Trace
@@ -52,7 +51,7 @@ def measured(of: ModelSpec) -> dict[str, float]:
     sums = dict.fromkeys(wanted, 0.0)
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
-        known: dict[str, Any] = draw(all_tensors(program), seed) | {
+        known: dict[str, Any] = draw(program.arrays, seed) | {
             "x": rng.standard_normal((BATCH, INPUTS)),
             "y": rng.integers(0, 10, BATCH),
             "step": 0,

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fac.build.costs import cost
-from fac.build.functions import all_tensors
 from fac.cli.show import COMMAND
 from fac.program.lower import lower
 from fac.program.program import Program
@@ -268,4 +267,4 @@ def test_nothing_is_lost(layers: Any, rule: Any) -> None:
         return re.sub(r"\.\d+(?=\.|$)", ".*", name)
 
     shown = set(map(alike, names))
-    assert {alike(tensor.name) for tensor in all_tensors(program)} <= shown
+    assert {alike(tensor.name) for tensor in program.arrays} <= shown

@@ -17,7 +17,6 @@ from markdown_it import MarkdownIt
 import fac
 from fac import pipeline, source
 from fac.build.costs import optimised_step
-from fac.build.functions import all_tensors
 from fac.checks import run_checks
 from fac.diagnostics import Severity
 from fac.plugins import kinds
@@ -278,7 +277,7 @@ def base(name: str) -> Base:
 
 
 def state(lowered: Program) -> object:
-    return [(t.name, t.shape, t.init, t.trainable) for t in all_tensors(lowered)]
+    return [(t.name, t.shape, t.init, t.trainable) for t in lowered.arrays]
 
 
 FIELDS = ("ldfa", "long", "long skip")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fac
-from fac.build.functions import all_tensors, functions
+from fac.build.functions import functions
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render.expand import expanded
@@ -107,7 +107,7 @@ def bare(program: Program) -> Any:
         [replace(node, layer=replace_layer(node.layer), origin=()) for node in program.nodes],
         [replace(route, origin=()) for route in program.routes],
         [replace(subspace, origin=()) for subspace in program.subspaces],
-        all_tensors(program),
+        program.arrays,
         program.spec.model_copy(update={"feedback": None, "layers": ()}),
     )
 

@@ -97,7 +97,12 @@ class Inside(Protocol):
         """The shape of what a layer makes that stands already; None if it is unknown."""
 
     def chain(
-        self, layers: Sequence[Layer], start: str, *key: str | int, scope: str = ""
+        self,
+        layers: Sequence[Layer],
+        start: str,
+        *key: str | int,
+        scope: str = "",
+        tie: str | None = None,
     ) -> Generator[Node, None, str]:
         """Layers that the spec writes, each of which reads the one before; to be used with `yield from`.
 
@@ -106,6 +111,7 @@ class Inside(Protocol):
             start: what the first of them reads, which `input` means to all of them.
             key: where they stand in the block: its field, and an index if the field holds several lists.
             scope: a name for these layers together, so that others may have the same names: `block.SCOPE.fc1`.
+            tie: the `scope` of the same layers, written before, whose parameters these share.
 
         Returns:
             The name of the last one's output; `start` if there are none.

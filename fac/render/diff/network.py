@@ -10,7 +10,7 @@ from fac.render.diff.align import Alignment
 from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject
 from fac.render.diff.models import described, differing, laws
 
-ELSEWHERE = ("name", "from_", "trainable")
+ELSEWHERE = ("name", "from_", "trainable", "tie")
 """Fields of a layer that are no setting of its kind."""
 
 
@@ -62,7 +62,7 @@ def _facts(network: Network, node: Node) -> Iterator[tuple[str, Plain]]:
 
 def _matters(network: Network, node: Node) -> bool:
     """Whether anything depends on the name of a layer: its state, its masks, or someone who wrote it."""
-    return bool(node.layer.name or node.tensors or draws(node, node.reads))
+    return bool(node.layer.name or node.state or draws(node, node.reads))
 
 
 def _changes(
@@ -80,6 +80,9 @@ def _changes(
         *laws(before.layer, after.layer, before.tensors, after.tensors),
     ]
     yield from own
+    shared = (before.tie if before.shared else None), (after.tie if after.shared else None)
+    if (shared[0] and alignment.called(shared[0])) != shared[1]:
+        yield Change("tie", *shared)
     # What follows from another layer's shape is of interest where there are parameters, on either side.
     parametric = before.parametric or after.parametric
     if parametric and before.reads != after.reads:

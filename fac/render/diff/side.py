@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fac.build.costs import backprop, backprop_cost, optimised_step
-from fac.build.functions import all_tensors
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.program.tensors import Role, Tensor
@@ -61,7 +60,7 @@ class Side:
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """Parameters and feedback matrices."""
-        return all_tensors(self.program)
+        return self.program.arrays
 
     @cached_property
     def transporting(self) -> tuple[str, ...]:
@@ -74,8 +73,7 @@ class Side:
         """The ways of the errors that a layer learns from; none if it does not learn."""
         if not node.trainable:
             return ()
-        errors = dict.fromkeys(error for t in node.tensors for error in self.lineage.arriving(t))
-        return self._listed(node.name, errors)
+        return self._listed(node.name, self.lineage.teaching(node))
 
     def passing(self, name: str) -> tuple[Source, ...]:
         """What the error of a layer is made of that `sources` names although it does not learn."""

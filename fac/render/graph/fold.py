@@ -184,7 +184,7 @@ class _Folding:
         if self.loose:
             return type(node.layer)
         unnamed = node.layer.model_copy(update={"name": None, "from_": None})
-        return unnamed, node.shape, tuple(tensor.shape for tensor in node.tensors)
+        return unnamed, node.shape, tuple(tensor.shape for tensor in node.state)
 
     def _link_sign(self, index: int, link: Link) -> Hashable:
         """None for a link that its other end answers for: an error is passed by the station above."""

@@ -102,7 +102,7 @@ class Station:
     @property
     def frozen(self) -> bool:
         """Whether it has weights that keep their initial values."""
-        return any(not node.trainable and bool(node.tensors) for chain in self.chains[:1] for node in chain)
+        return any(not node.trainable and bool(node.state) for chain in self.chains[:1] for node in chain)
 
 
 @dataclass(frozen=True, slots=True)

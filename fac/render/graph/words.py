@@ -168,11 +168,22 @@ def facts(topology: Topology, station: Station) -> list[str]:
     if station.role == "input":
         return [shape(spec.input.shape), *_followers(station, 0)]
     lines = [_sized(topology, station), *_followers(station, 1)]
+    lines += _shares(station)
     if station.frozen:
         lines.append(FROZEN)
     if station.starved:
         lines.append(STARVED)
     return lines
+
+
+def _shares(station: Station) -> list[str]:
+    """Whose parameters the layers of a station share."""
+    nodes = [node for chain in station.chains for node in chain]
+    owners = list(dict.fromkeys(node.owner for node in nodes if node.shared))
+    if not owners:
+        return []
+    own = {node.name for node in nodes}
+    return ["shared parameters"] if own.issuperset(owners) else [f"parameters of {named(owners)}"]
 
 
 def _followers(station: Station, start: int) -> list[str]:
