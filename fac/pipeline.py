@@ -134,12 +134,10 @@ def compiled(program: Program) -> Compiled:
     from fac.build.functions import functions
     from fac.build.host import tasks
     from fac.build.initial import draw
-    from fac.program.lower import kind_of
+    from fac.program.feeds import feeds
     from fac.spec.schedules import schedule_of
 
     made, train = functions(program), program.spec.train
-    shape, loss = program.nodes[-1].shape, kind_of("fac.losses", program.spec.loss)
-    assert shape is not None
     used = {value.name for value in made.forward.inputs}
     return Compiled(
         name=program.spec.name,
@@ -150,10 +148,7 @@ def compiled(program: Program) -> Compiled:
         step=made.step,
         probe=made.probe,
         state=tuple(Slot(t.name, t.shape, t.name in used) for t in made.tensors),
-        sample=program.spec.input.shape,
-        output=shape,
-        classes=loss.classes,
-        within=loss.within,
+        feeds=feeds(program),
         lr=program.spec.update.lr,
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from fac_onnx.session import OnnxSession
 
 
-ARGUMENTS = ("x", "y", "lr", "step")
-"""What a function reads beside the state."""
+SCALARS = ("lr", "step")
+"""What a function reads beside the batch and the state."""
 
 
 class OnnxArtifact(Artifact):
@@ -35,8 +35,8 @@ class OnnxArtifact(Artifact):
     def made(self, function: Function) -> ModelProto:
         """One checked model: batch and scalars first, then the state in its own order, at either end."""
         c = self.compiled
-        state = [slot.name for slot in c.state]
-        place = {name: i for i, name in enumerate([*ARGUMENTS, *state])}
+        feeds, state = [feed.name for feed in c.feeds], [slot.name for slot in c.state]
+        place = {name: i for i, name in enumerate([*feeds, *SCALARS, *state])}
         function = replace(
             function,
             inputs=tuple(sorted(function.inputs, key=lambda v: place[v.name])),
@@ -89,9 +89,11 @@ class OnnxArtifact(Artifact):
         checker.check_model(path)
         runner = session(str(path), device)
 
-        def run(x: Array) -> Array:
+        def run(batch: Mapping[str, Array]) -> Array:
             output: Array
-            (output,) = runner.run(None, {"x": np.ascontiguousarray(x, self.precision)})
+            types = {f.name: np.int64 if f.classes else self.precision for f in self.compiled.inputs}
+            given = {name: np.ascontiguousarray(batch[name], kind) for name, kind in types.items()}
+            (output,) = runner.run(None, given)
             return output
 
         return Exported(run, runtime(runner))

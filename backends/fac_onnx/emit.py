@@ -7,6 +7,7 @@ from typing import Any
 
 from onnx import ModelProto, checker, helper, shape_inference
 
+from fac.step.feed import fed
 from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch, Dim, DType, Shape, numel
@@ -169,7 +170,8 @@ class Emitter:
                 factor = self.graph.constant(times, INT64)
                 node, inputs, extra = "Mul", [self.samples(vector=vector), factor], {}
             elif vector:
-                node, inputs, extra = "Shape", ["x"], {"start": 0, "end": 1}
+                batch = next(v for v in self.function.inputs if fed(v))
+                node, inputs, extra = "Shape", [self.names[batch]], {"start": 0, "end": 1}
             else:
                 axis = self.graph.constant([0], INT64)
                 node, inputs, extra = "Squeeze", [self.samples(vector=True), axis], {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from string import Template
 
-from fac.backend import Compiled, HostTask
+from fac.backend import Compiled, Feed, HostTask
 from fac.diagnostics import FacError
 
 
@@ -22,31 +22,29 @@ def run_page(compiled: Compiled, precision: str) -> str:
     c, recipe = compiled, compiled.recipe
     tasks = between(c.tasks)
     read = {value.name for value in c.step.inputs}
-    weighted = "weight" in dict(c.evaluate.outputs)
+    weighted, counted = ("weight" in dict(c.evaluate.outputs), "hits" in dict(c.evaluate.outputs))
     return PAGE.substitute(
         # A spec is data: its name must not end the docstring that it stands in.
         title=json.dumps(c.name, ensure_ascii=False)[1:-1],
         version=c.version,
         spec_hash=c.spec_hash,
         precision=precision,
-        x=_shape(c.sample),
-        y=f"[N], whole numbers from 0 to {c.output[-1] - 1}" if c.classes else _shape(c.output),
-        sample=c.sample,
-        output_name="CLASSES" if c.classes else "OUTPUT",
-        output=c.output[-1] if c.classes else c.output,
+        held=" and ".join(f"{feed.name} {_said(feed)}" for feed in c.feeds),
+        rows="\n".join(map(_row, c.feeds)),
+        names=" and ".join(f"`{feed.name}`" for feed in c.feeds),
         batch=recipe.batch,
         seed=recipe.seed,
         factor="\n".join(f"    {line}" for line in recipe.factor),
-        check_y=LABELS if c.classes else TARGETS + _within(c),
-        y_type="np.int64" if c.classes else "FLOAT",
         measured=json.dumps([name for name in MEASURED if name in dict(c.evaluate.outputs)]),
         count="(found[-1] or 1)" if weighted else "(end - start)",
-        whole=f"[sums[-1] or 1, {'len(x), ' * c.classes}1]" if weighted else "len(x)",
-        shown='["test loss", "accuracy"]' if c.classes else '["test loss"]',
+        whole=f"[sums[-1] or 1, {'n, ' * counted}1]" if weighted else "n",
+        shown='["test loss", "accuracy"]' if counted else '["test loss"]',
         svd=SVD if tasks else "",
         epochs=recipe.epochs,
         lr=c.lr,
-        feeds="\n".join(f'        binding.bind_cpu_input("{k}", {v})' for k, v in FEEDS.items() if k in read),
+        feeds="\n".join(
+            f'        binding.bind_cpu_input("{k}", {v})' for k, v in SCALARS.items() if k in read
+        ),
         between=tasks,
     )
 
@@ -67,37 +65,25 @@ def between(tasks: tuple[HostTask, ...]) -> str:
     return "".join(f"        if (step + 1) % {every} == 0:\n{''.join(lines)}" for every, lines in due.items())
 
 
-def _shape(sample: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, ('N', *sample)))}]"
+def _said(feed: Feed) -> str:
+    """One array of a batch, for who reads the page."""
+    shape = f"[{', '.join(map(str, ('N', *feed.shape)))}]"
+    return shape if feed.classes is None else f"{shape}, whole numbers from 0 to {feed.classes - 1}"
 
 
-def _within(compiled: Compiled) -> str:
-    if compiled.within is None:
-        return ""
-    low, high = compiled.within
-    return f"""
-    if not {low!r} <= y.min() <= y.max() <= {high!r}:
-        raise SystemExit(f"y in `{{path}}` goes from {{y.min()}} to {{y.max()}}, not from {low!r} to {high!r}")"""
+def _row(feed: Feed) -> str:
+    """The same, for the program."""
+    kind, bounds = ("FLOAT", feed.within) if feed.classes is None else ("np.int64", (0, feed.classes - 1))
+    return f"    {json.dumps(feed.name)}: ({feed.shape!r}, {kind}, {bounds!r}),"
 
 
 MEASURED = ("loss", "hits", "weight")
 """What `evaluate.onnx` may find, in the order that the page relies on: the weight is the last."""
-FEEDS = {
-    "x": "x[rows]",
-    "y": "y[rows]",
+SCALARS = {
     "lr": "np.array(args.lr * factor(step, steps_per_epoch, args.epochs), FLOAT)",
     "step": "np.array(step)",
 }
-"""What a step may read beside the state."""
-
-LABELS = """\
-    if y.dtype.kind not in "iu" or y.shape != (len(x),):
-        raise SystemExit(f"y in `{path}` has to hold {len(x)} whole numbers, not {y.dtype} {list(y.shape)}")
-    if y.min() < 0 or y.max() >= CLASSES:
-        raise SystemExit(f"y in `{path}` goes from {y.min()} to {y.max()}, not from 0 to {CLASSES - 1}")"""
-TARGETS = """\
-    if y.dtype.kind not in "iuf" or y.shape != (len(x), *OUTPUT):
-        raise SystemExit(f"y in `{path}` has to hold {[len(x), *OUTPUT]}, not {y.dtype} {list(y.shape)}")"""
+"""What a step may read beside the batch and the state."""
 
 SVD = '''
 
@@ -115,7 +101,8 @@ def set_svd_pair(state, weight, p, q, axis=0):
 PAGE = Template('''\
 """Trains and evaluates a network with onnxruntime and NumPy alone: python run.py TRAIN.npz TEST.npz
 
-Both files hold x $x and y $y; `fac data --precision $precision` writes them.
+Both files hold $held;
+`fac data --precision $precision` writes them.
 The order of the samples, the learning rates and the numbers are those of `fac train --backend onnx`, and
 what it writes is a checkpoint of fac, too.
 
@@ -137,8 +124,10 @@ import numpy as np
 import onnxruntime as ort
 
 SPEC = "$spec_hash"
-FLOAT, SAMPLE, $output_name = np.$precision, $sample, $output
-BATCH, SEED = $batch, $seed
+FLOAT, BATCH, SEED = np.$precision, $batch, $seed
+FEEDS = {  # of one sample: its shape; its type, and between which numbers it lies
+$rows
+}
 CHUNK = 2048  # samples at a time in evaluation, so that memory does not grow with the data
 TYPES = {"F32": np.float32, "F64": np.float64, "F16": np.float16, "I64": np.int64}  # in safetensors
 HERE = Path(__file__).parent
@@ -157,21 +146,33 @@ def order(epoch, n):
 
 
 def load_data(path):
-    """(x, y), checked, because most that does not fit would train all the same."""
+    """{name: array}, checked, because most that does not fit would train all the same."""
     try:
         with np.load(path) as file:
-            x, y = file["x"], file["y"]
+            data = {name: file[name] for name in FEEDS}
     except Exception as error:  # a damaged file raises one of half a dozen kinds
-        raise SystemExit(f"`{path}` is no npz file with arrays `x` and `y`: {error}") from error
-    if x.dtype.kind not in "iuf" or x.shape[1:] != SAMPLE or x.size == 0:
-        raise SystemExit(f"x in `{path}` has to hold $x, not {x.dtype} {list(x.shape)}")
-$check_y
-    with np.errstate(over="ignore"):
-        x, y = x.astype(FLOAT), y.astype($y_type)
-    for name, array in {"x": x, "y": y}.items():
-        if not np.isfinite(array).all():
+        raise SystemExit(f"`{path}` is no npz file with arrays $names: {error}") from error
+    n = None
+    for name, (shape, kind, bounds) in FEEDS.items():
+        array, whole = data[name], kind is np.int64
+        fits = array.dtype.kind in ("iu" if whole else "iuf") and array.size and array.shape[1:] == shape
+        if not fits or len(array) != (n or len(array)):
+            held = ("whole numbers " * whole) + f"[{', '.join(map(str, (n or 'N', *shape)))}]"
+            raise SystemExit(f"{name} in `{path}` has to hold {held}, not {array.dtype} {list(array.shape)}")
+        if bounds and not bounds[0] <= array.min() <= array.max() <= bounds[1]:
+            found, allowed = f"{array.min()} to {array.max()}", f"{bounds[0]} to {bounds[1]}"
+            raise SystemExit(f"{name} in `{path}` goes from {found}, not from {allowed}")
+        with np.errstate(over="ignore"):
+            data[name] = array.astype(kind)
+        if not np.isfinite(data[name]).all():
             raise SystemExit(f"{name} in `{path}` holds numbers that are not finite in $precision")
-    return x, y
+        n = len(array)
+    return data
+
+
+def samples(data):
+    """How many there are."""
+    return len(next(iter(data.values())))
 
 
 def load_state(path):
@@ -271,12 +272,12 @@ def bind(model, here, there, moved, loss):
     return binding
 
 
-def evaluate(model, state, x, y):
+def evaluate(model, state, data):
     """Means over all samples, with layers as in inference, as text."""
-    sums = 0.0
-    for start in range(0, len(x), CHUNK):
-        end = min(start + CHUNK, len(x))
-        feeds = state | {"x": value(x[start:end]), "y": value(y[start:end])}
+    sums, n = 0.0, samples(data)
+    for start in range(0, n, CHUNK):
+        end = min(start + CHUNK, n)
+        feeds = state | {name: value(array[start:end]) for name, array in data.items()}
         feeds = {item.name: feeds[item.name] for item in model.get_inputs()}
         found = [float(v.numpy()) for v in model.run_with_ort_values($measured, feeds)]
         sums += np.array([found[0] * $count, *found[1:]])  # the loss is a mean, hits are a sum
@@ -310,10 +311,11 @@ def main():
     args = arguments()
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
     about, state = starting_state(args.state)
-    (x, y), test = load_data(args.train), load_data(args.test)
-    first, steps_per_epoch = int(state.get("step", 0)), len(x) // BATCH  # a last partial batch is dropped
+    data, test = load_data(args.train), load_data(args.test)
+    first, n = int(state.get("step", 0)), samples(data)
+    steps_per_epoch = n // BATCH  # a last partial batch is dropped
     if steps_per_epoch == 0:
-        raise SystemExit(f"a batch has {BATCH} samples, but `{args.train}` only {len(x)}")
+        raise SystemExit(f"a batch has {BATCH} samples, but `{args.train}` only {n}")
     last = steps_per_epoch * args.epochs
 
     # The state lies in two sets of buffers, which a step reads and writes in turn. An output in the memory of
@@ -329,8 +331,10 @@ def main():
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if position == 0 or step == first:
-            samples, losses = order(epoch, len(x)), []
-        rows = samples[position * BATCH : (position + 1) * BATCH]
+            shuffled, losses = order(epoch, n), []
+        rows = shuffled[position * BATCH : (position + 1) * BATCH]
+        for name, array in data.items():
+            binding.bind_cpu_input(name, array[rows])
 $feeds
         model.run_with_iobinding(binding)
         here, there, binding, other = there, here, other, binding
@@ -344,10 +348,10 @@ $between\
         if stopped:
             raise SystemExit(f"stopped after step {step + 1}: go on with `--state {args.out}`")
         if position + 1 == steps_per_epoch:
-            mean, tested = sum(losses) / len(losses), evaluate(tester, here, *test)
+            mean, tested = sum(losses) / len(losses), evaluate(tester, here, test)
             print(f"epoch {epoch + 1}/{args.epochs}  train loss {mean:.4f}  {tested}", flush=True)
     done = f"the state is in `{args.out}`"
-    print(done if first < last else f"nothing to train after {first} steps  {evaluate(tester, here, *test)}")
+    print(done if first < last else f"nothing to train after {first} steps  {evaluate(tester, here, test)}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fac.backend import Array, HostSession, denormals_as_zero
+from fac.backend import Array, Arrays, HostSession, denormals_as_zero
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.device import first_line, session
@@ -50,9 +50,9 @@ class OnnxSession(HostSession):
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
 
-    def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
+    def run_step(self, batch: Arrays, lr: float, step: int) -> float:
         """Bind the batch, run, and let the sets change places."""
-        given = self._arguments(x, y, lr, step)
+        given = self._arguments(batch, lr, step)
         for value in self.compiled.step.inputs:
             if value.name in given:
                 self.binding.bind_ortvalue_input(value.name, given[value.name])
@@ -63,24 +63,24 @@ class OnnxSession(HostSession):
         self.buffers, self.others = self.others, self.buffers
         return float(self.loss)
 
-    def _arguments(self, x: Array, y: Array, lr: float, step: int) -> Buffers:
+    def _arguments(self, batch: Arrays, lr: float, step: int) -> Buffers:
         """What is bound anew at each step: on a device other than the CPU, binding is what copies it there."""
         scalars = {"lr": np.array(lr, self.precision), "step": np.array(step, np.int64)}
-        arrays = {"x": np.ascontiguousarray(x), "y": np.ascontiguousarray(y), **scalars}
-        return {name: _shared(array) for name, array in arrays.items()}
+        arrays = {name: np.ascontiguousarray(array) for name, array in batch.items()}
+        return {name: _shared(array) for name, array in {**arrays, **scalars}.items()}
 
-    def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
+    def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Loss and hits."""
-        return self._scalars(self.compiled.evaluate, {"x": x, "y": y})
+        return self._scalars(self.compiled.evaluate, batch)
 
-    def run_forward(self, x: Array) -> Array:
+    def run_forward(self, batch: Arrays) -> Array:
         """The output."""
-        (found,) = self._run(self.compiled.forward, {"x": x})
+        (found,) = self._run(self.compiled.forward, batch)
         return found
 
-    def run_probe(self, x: Array, y: Array, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
         """The measurements."""
-        return self._scalars(self.compiled.probe, {"x": x, "y": y, "step": np.array(step, np.int64)})
+        return self._scalars(self.compiled.probe, {**batch, "step": np.array(step, np.int64)})
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
         """Copies on the host: what `numpy()` gives on a CPU is a view that the next steps overwrite."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.step.feed import fed
 from fac.step.ir import Function, Op, Value
 from fac_reference.kernels import KERNELS, Run, is_number
 
@@ -32,7 +33,7 @@ def run(
     take on the type of the arrays that they meet, so `1 - beta ** t` is not rounded to float32.
     """
     values: dict[Value, Any] = {value: inputs[value.name] for value in function.inputs}
-    n = len(inputs["x"])
+    n = next(len(inputs[value.name]) for value in function.inputs if fed(value))
     with np.errstate(all="ignore"):
         for op in function.ops:
             operands = [values[v] for v in op.operands]

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Artifact, Compiled, HostSession, Precision, denormals_as_zero, write_common
+from fac.backend import (
+    Array,
+    Arrays,
+    Artifact,
+    Compiled,
+    HostSession,
+    Precision,
+    denormals_as_zero,
+    write_common,
+)
 from fac.diagnostics import FacError
 from fac.step.ir import Function, Op
 from fac.step.text import to_text
@@ -40,35 +49,35 @@ class ReferenceSession(HostSession):
         self.dtype: np.dtype[Any] = np.dtype(precision)
         self.arrays: dict[str, Array] = {}
 
-    def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
+    def run_step(self, batch: Arrays, lr: float, step: int) -> float:
         """Interpret the step and keep what it returns."""
-        found = self._run(self.compiled.step, {"x": x, "y": y, "lr": lr, "step": step})
+        found = self._run(self.compiled.step, {**batch, "lr": lr, "step": step})
         loss = float(found.pop("loss"))
         self.arrays |= {name: as_array(value, self.dtype) for name, value in found.items()}
         return loss
 
-    def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
+    def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Interpret `evaluate`."""
-        found = self._run(self.compiled.evaluate, {"x": x, "y": y})
+        found = self._run(self.compiled.evaluate, batch)
         return {name: float(value) for name, value in found.items()}
 
-    def run_forward(self, x: Array) -> Array:
+    def run_forward(self, batch: Arrays) -> Array:
         """Interpret `forward`."""
-        return np.asarray(self._run(self.compiled.forward, {"x": x})["output"])
+        return np.asarray(self._run(self.compiled.forward, batch)["output"])
 
-    def run_probe(self, x: Array, y: Array, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
         """Interpret `probe`."""
-        found = self._run(self.compiled.probe, {"x": x, "y": y, "step": step})
+        found = self._run(self.compiled.probe, {**batch, "step": step})
         return {name: float(value) for name, value in found.items()}
 
-    def trace(self, x: Array, y: Array) -> Iterator[tuple[str, Array]]:
+    def trace(self, batch: Arrays) -> Iterator[tuple[str, Array]]:
         """(node, result) for every op of one step that is then forgotten: what looks for the first NaN reads this."""
         found: list[tuple[str, Array]] = []
 
         def observe(op: Op, result: Any) -> None:
             found.append((op.origin.node, np.asarray(result)))
 
-        inputs = {"x": x, "y": y, "lr": self.compiled.lr, "step": self.steps}
+        inputs = {**batch, "lr": self.compiled.lr, "step": self.steps}
         with denormals_as_zero():
             run(self.compiled.step, self._inputs(self.compiled.step, inputs), self.dtype, observe)
         return iter(found)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from fac.backend import Compiled, HostTask
 from fac.diagnostics import FacError
+from fac.step.feed import fed
 from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars
-from fac.step.types import Batch
+from fac.step.types import Batch, DType
 from fac_torch.aside import apart
 from fac_torch.cheaper import cheaper
 from fac_torch.maps import laid_out, maps
@@ -51,6 +52,8 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         precision: for the header; the tensors decide what is computed.
         kernels: the import line of the kernels module.
     """
+    step = Emitter(compiled.step, buffered=True)
+    called = f"step({step.arguments()})"
     # A spec is data: its name must not end the docstring that it stands in.
     title = json.dumps(compiled.name, ensure_ascii=False)[1:-1]
     header = (
@@ -60,13 +63,12 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         "    torch.set_flush_denormal(True)  # as in a session, before anything else: errors near 0 cost no time\n"
         "    S = kernels.load_state('state.safetensors')\n"
         "    B = workspace(S, n)\n"
-        "    loss = step(S, B, x, y, lr, t)  # t counts from 0, lr is yours to schedule;\n"
-        "                                    # x in the type of S, labels int64\n"
+        f"    loss = {called}  # t counts from 0, lr is yours to schedule;\n"
+        f"           {' ' * len(called)}  # {_types(compiled)}\n"
         f"{_TASKS if compiled.tasks else ''}"
         '"""\n\n'
     )
     imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
-    step = Emitter(compiled.step, buffered=True)
     step_source = step.source()
     rest = [
         Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate, compiled.probe)
@@ -75,9 +77,17 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     return header + imports + "\n\n".join(parts)
 
 
+def _types(compiled: Compiled) -> str:
+    """What the arrays of a batch hold."""
+    whole = [feed.name for feed in compiled.inputs if feed.classes is not None]
+    real = [feed.name for feed in compiled.inputs if feed.classes is None]
+    said = [f"{', '.join(real)} in the type of S"] if real else []
+    return ", ".join([*said, *whole, "labels int64"])
+
+
 _MAPPED = (
     "# 'last': a map that has all channels of a pixel together in memory, as convolutions want it, whatever its shape\n"
-    "# says. So are MAPS of the state, and x.\n"
+    "# says. So are MAPS of the state, and {batch}.\n"
 )
 LAST = ", 'last'"
 _TASKS = "    between(S, t)                   # after each step\n"
@@ -111,7 +121,8 @@ class Emitter:
 
     def __post_init__(self) -> None:
         function = self.function
-        self.state = [v for v in function.inputs if v.name not in ("x", "y", "lr", "step")]
+        self.batch = [v for v in function.inputs if fed(v)]
+        self.state = [v for v in function.inputs if not fed(v) and v.name not in ("lr", "step")]
         self.host = host_scalars(function)
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
@@ -127,6 +138,8 @@ class Emitter:
             layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, (), {}, {})
         )
         self.names = _names(function, self.lines)
+        floats = (v for v in (*self.batch, *self.state) if v.type.dtype is DType.FLOAT)
+        self.like = self.names[next(floats, self.batch[0])]
         self.settings: dict[str, str] = {}
         taken = set(self.names.values())
         for line in self.lines:
@@ -139,9 +152,9 @@ class Emitter:
         lines = self.lines
         body: list[str] = [f"    {self.names[v]} = S[{v.name!r}]" for v in self.state]
         if self.buffered:
-            body.append("    kernels.check_batch(B, x)")
+            body.append(f"    kernels.check_batch(B, {self.names[self.batch[0]]})")
         if any(re.search(r"\bn\b", text) for text in (*map(self._text, lines), self._returned())):
-            body.append("    n = len(x)")
+            body.append(f"    n = len({self.names[self.batch[0]]})")
         group = ""
         for line in lines:
             here = "forward" if line.origin.phase is Phase.FORWARD else line.origin.node
@@ -152,7 +165,7 @@ class Emitter:
             if line in self.layout.dropped:
                 body.append(f"    del {', '.join(self.names[v] for v in self.layout.dropped[line])}")
         body.append(f"    return {self._returned()}")
-        arguments = self._arguments()
+        arguments = self.arguments()
         return (
             f"@torch.inference_mode()\ndef {self.function.name}({arguments}):\n"
             f'    """{DOCS[self.function.name]}"""\n' + "\n".join(body) + "\n"
@@ -169,7 +182,7 @@ class Emitter:
         like = self.state[0].name
         return (
             "# name: (slot, shape). Names that share a slot are never alive together.\n"
-            + (_MAPPED if given else "")
+            + (_MAPPED.format(batch=", ".join(self.names[v] for v in self.batch[:1])) if given else "")
             + "BUFFERS = {\n"
             + "\n".join(rows)
             + "\n}\n"
@@ -189,7 +202,7 @@ class Emitter:
         arguments = tuple(self._argument(v) for v in line.operands)
         host = tuple(v in self.host for v in line.operands)
         settings = self.settings[_settings(line)] if line.kind in OPTIMISERS else ""
-        text = TEMPLATES[line.kind].text(Line(line, arguments, host, settings))
+        text = TEMPLATES[line.kind].text(Line(line, arguments, host, settings, self.like))
         if line.result is None:
             return text
         name = self.names[line.result]
@@ -204,13 +217,12 @@ class Emitter:
     def _argument(self, value: Value) -> str:
         return self.literals.get(value) or self.names[value]
 
-    def _arguments(self) -> str:
-        given = [v.name for v in self.function.inputs if v.name in ("x", "y", "lr", "step")]
+    def arguments(self) -> str:
+        """Of the function: state, workspace, batch, numbers."""
+        batch = [self.names[v] for v in self.batch]
         if self.function.name == "step":
-            return "S, B, x, y, lr, t"
-        if self.function.name == "probe":
-            return "S, x, y, t"
-        return ", ".join(["S", *given])
+            return ", ".join(["S", "B", *batch, "lr", "t"])
+        return ", ".join(["S", *batch, *(["t"] if self.function.name == "probe" else [])])
 
     def _returned(self) -> str:
         if self.function.name in ("step", "forward"):

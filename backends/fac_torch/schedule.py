@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
+from fac.step.feed import fed
 from fac.step.ir import Phase, Value
 from fac_torch.aside import keep_old_values
 from fac_torch.statements import Statement, is_buffered
@@ -64,7 +65,8 @@ def _urgency(lines: list[Statement]) -> list[tuple[int, int]]:
 
     What a matrix learns from weights alone could run at any time: it goes where its layer's gradients are made.
     """
-    batch: set[Value] = {v for line in lines for v in line.operands if v.name in ("x", "y")}
+    made = {v for line in lines for v in line.results}
+    batch: set[Value] = {v for line in lines for v in line.operands if v not in made and fed(v)}
     place: dict[str, int] = {}
     found: list[tuple[int, int]] = []
     for i, line in enumerate(lines):

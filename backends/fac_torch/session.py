@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fac.backend import Array, Compiled, Precision, Session
+from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, samples
 from fac.diagnostics import FacError
 from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
@@ -37,6 +37,8 @@ class TorchSession(Session):
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.matmul = matmul_precision(self.on.type) if precision == "float32" else "highest"
         self.maps: tuple[str, ...] = vars(module).get("MAPS", ())
+        self.mapped = {torch.Size(feed.shape) for feed in compiled.feeds if feed.name in self.maps}
+        """Shapes of samples that should lie in memory with their channels last."""
         with told(self.device):
             self.tensors = {
                 slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on)
@@ -56,7 +58,7 @@ class TorchSession(Session):
                     setattr(placed, RANGE, (int(array.min()), int(array.max())))
                 return placed
             placed = torch.from_numpy(array.astype(self.precision)).to(self.on)
-            return kernels.channels_last(placed) if "x" in self.maps and placed.dim() > 2 else placed
+            return kernels.channels_last(placed) if placed.shape[1:] in self.mapped else placed
 
     def is_placed(self, value: Any) -> bool:
         """A tensor here, of a type that `place` gives."""
@@ -80,28 +82,30 @@ class TorchSession(Session):
             setattr(taken, RANGE, getattr(placed, RANGE))
         return taken
 
-    def run_step(self, x: torch.Tensor, y: torch.Tensor, lr: float, step: int) -> torch.Tensor:
+    def run_step(self, batch: Arrays, lr: float, step: int) -> torch.Tensor:
         """The loss stays on the device until somebody reads it."""
         with self._arithmetic(), told(self.device):
-            loss: torch.Tensor = self.module.step(self.tensors, self._workspace(len(x)), x, y, lr, step)
+            loss: torch.Tensor = self.module.step(
+                self.tensors, self._workspace(samples(batch)), *batch.values(), lr, step
+            )
         return loss
 
-    def run_evaluate(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
+    def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Loss and hits."""
         with self._arithmetic(), told(self.device):
-            found = self.module.evaluate(self.tensors, x, y)
+            found = self.module.evaluate(self.tensors, *batch.values())
         return {name: float(value) for name, value in found.items()}
 
-    def run_forward(self, x: torch.Tensor) -> Array:
+    def run_forward(self, batch: Arrays) -> Array:
         """The output."""
         with self._arithmetic(), told(self.device):
-            output: torch.Tensor = self.module.forward(self.tensors, x)
+            output: torch.Tensor = self.module.forward(self.tensors, *batch.values())
         return output.cpu().numpy()
 
-    def run_probe(self, x: torch.Tensor, y: torch.Tensor, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
         """The measurements."""
         with self._arithmetic(), told(self.device):
-            found = self.module.probe(self.tensors, x, y, step)
+            found = self.module.probe(self.tensors, *batch.values(), step)
         return {name: float(value) for name, value in found.items()}
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
@@ -113,23 +117,28 @@ class TorchSession(Session):
         for name, array in arrays.items():
             self.tensors[name].copy_(torch.from_numpy(np.array(array, self.precision)))
 
-    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Also looks at labels that go to a GPU.
+    def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
+        """Also looks at whole numbers that a kernel would read beyond its arrays with.
 
         On a CPU the loss refuses a label that is no class (`labels`). A kernel on a GPU can only abort, after which the
         process cannot use the device any more. What `place` and `take` gave was looked at on the host; for other
         tensors the host waits.
 
         Raises:
-            FacError: a label is out of range.
+            FacError: a number is out of range.
         """
-        x, y = super()._batch(x, y)
-        if self.on.type == "cuda" and self.compiled.classes:
-            low, high = getattr(y, RANGE, None) or (int(v) for v in y.aminmax())
-            classes = self.compiled.output[-1]
-            if low < 0 or high >= classes:
-                raise FacError(f"labels go from {low} to {high}, where 0 to {classes - 1} fit the network")
-        return x, y
+        batch = super()._batch(feeds, x, y)
+        for feed in feeds:
+            if feed.classes is not None and (feed.loss is None or self.on.type == "cuda"):
+                value = batch[feed.name]
+                low, high = getattr(value, RANGE, None) or (int(v) for v in value.aminmax())
+                if low < 0 or high >= feed.classes:
+                    word = feed.name if feed.loss is None else "labels"
+                    fit = f"0 to {feed.classes - 1} fit the network"
+                    raise FacError(
+                        f"{word} {'goes' if feed.loss is None else 'go'} from {low} to {high}, where {fit}"
+                    )
+        return batch
 
     def _arithmetic(self) -> AbstractContextManager[None]:
         return arithmetic(self.on.type, self.matmul, self.large)

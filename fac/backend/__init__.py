@@ -17,20 +17,23 @@ from fac.backend.artifact import (
 from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Initial, Precision, Recipe, Slot
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
-from fac.backend.session import Session
+from fac.backend.session import Arrays, Session, samples
 from fac.backend.state_file import FORMAT, to_bytes
+from fac.step.feed import Feed
 
 __all__ = [
     "FORMAT",
     "PRECISIONS",
     "STEP",
     "Array",
+    "Arrays",
     "Artifact",
     "Backend",
     "Compiled",
     "Content",
     "Exported",
     "Exporting",
+    "Feed",
     "HostSession",
     "HostTask",
     "Initial",
@@ -40,6 +43,7 @@ __all__ = [
     "Session",
     "Slot",
     "denormals_as_zero",
+    "samples",
     "to_bytes",
     "write_common",
     "write_files",

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from fac.backend.boundary import check_state
+from fac.backend.boundary import check_feed, check_state, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.memory import require_memory
 from fac.backend.session import Session
@@ -22,15 +22,15 @@ Content = str | bytes | Callable[[BinaryIO], object]
 """Of a file: text, bytes, or what writes it, for more than should lie in memory twice."""
 
 Parameters = Literal["constants", "inputs"]
-"""How a file of the forward pass has the parameters: in it, or as inputs beside x."""
+"""How a file of the forward pass has the parameters: in it, or as inputs beside what the network reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
     """An inference file, read anew by what runs such files."""
 
-    run: Callable[[Array], Array]
-    """From x [N, *sample] to the network's output."""
+    run: Callable[[Any], Array]
+    """From what `Session.forward` takes to the network's output; a backend is given arrays by the names of feeds."""
     runtime: str
     """What runs it and where, as it says itself: `onnxruntime 1.31.1 (CPUExecutionProvider)`."""
 
@@ -90,7 +90,14 @@ class Artifact(ABC):
                 or the file cannot be written.
         """
         found = check_state(self.compiled, state, self.precision, whole=False)
-        return self.write_inference(*found, Path(path), device)
+        file = self.write_inference(*found, Path(path), device)
+        feeds = self.compiled.inputs
+
+        def run(x: Any) -> Array:
+            batch = named(self.compiled, feeds, x)
+            return file.run({feed.name: check_feed(feed, batch[feed.name]) for feed in feeds})
+
+        return Exported(run, file.runtime)
 
     def write_inference(
         self, state: Mapping[str, Array], step: int, path: Path, device: str | None
@@ -162,8 +169,7 @@ def write_common(
         "spec_hash": c.spec_hash,
         "fac_version": c.version,
         "precision": artifact.precision,
-        "x": ["N", *c.sample],
-        "y": ["N"] if c.classes else ["N", *c.output],
+        **{feed.name: ["N", *feed.shape] for feed in c.feeds},
         "lr": c.lr,
         "state": {slot.name: list(slot.shape) for slot in c.state},
         "files": [*files, "state.safetensors", "manifest.json"],

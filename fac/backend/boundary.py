@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.partial_state import require_parameters, require_whole
 from fac.diagnostics import FacError
+from fac.step.feed import Feed
 
 COUNTS = ".num_batches_tracked"
 """How names of a `state_dict` end that PyTorch keeps beside the averages of a batch normalisation."""
@@ -60,74 +62,117 @@ def check_state(
     return arrays, int(steps)
 
 
-def check_x(compiled: Compiled, x: Any) -> Array:
-    """X as an array of samples; whole numbers become floats.
+def named(compiled: Compiled, feeds: Sequence[Feed], x: Any, y: Any = None) -> Mapping[str, Any]:
+    """The arrays of a batch by the names of its feeds.
+
+    Args:
+        compiled: the spec.
+        feeds: what is needed of it: all, or what the network reads.
+        x: a mapping from names to arrays; or the one array that the network reads.
+        y: the one target, if x is no mapping.
 
     Raises:
-        FacError: it does not have the spec's input shape, or holds no real numbers.
+        FacError: one is missing, or is none of the spec; or there are several, and no names.
     """
-    samples = _array("x", x)
-    check_batch("x", samples.shape, compiled.sample)
-    return _numbers("x", samples)
+    needed = [feed.name for feed in feeds]
+    if not isinstance(x, Mapping):
+        short = (x,) if y is None else (x, y)
+        if len(compiled.inputs) != 1 or len(compiled.targets) != 1:
+            raise FacError(
+                f"`{compiled.name}` is fed with {_all(needed)}: give a mapping from these names to arrays"
+            )
+        if len(short) < len(needed):
+            raise FacError(f"the batch lacks y: `{compiled.name}` is fed with {_all(needed)}")
+        return dict(zip(needed, short, strict=False))
+    if y is not None:
+        raise FacError("y is given beside a mapping: put it into the mapping, under its name")
+    known = [feed.name for feed in compiled.feeds]
+    for name in x:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise FacError(f"the batch has `{name}`, and `{compiled.name}` is fed with {_all(known)}{hint}")
+    missing = [name for name in needed if name not in x]
+    if missing:
+        raise FacError(f"the batch lacks {_all(missing)}: `{compiled.name}` is fed with {_all(needed)}")
+    return {name: x[name] for name in needed}
 
 
-def check_y(compiled: Compiled, y: Any, n: int) -> Array:
-    """Y as an array of labels or targets for `n` samples.
+def _all(names: Sequence[str]) -> str:
+    """`a`, `b` and `c`."""
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
+    """An array of a batch, checked; where real numbers belong, whole ones become floats.
+
+    Args:
+        feed: says what it holds.
+        value: the array.
+        n: the number of samples; any but none if not given.
 
     Raises:
-        FacError: labels that are not whole numbers in range, or targets of another shape.
+        FacError: it has another shape, holds no such numbers, or one that is out of range.
     """
-    given = _array("y", y)
-    if not compiled.classes:
-        check_batch("y", given.shape, compiled.output, n)
-        return _within(_numbers("y", given), compiled.within)
-    classes = compiled.output[-1]
-    if given.shape != (n,) or given.dtype.kind not in "iu":
+    given = _array(feed.name, value)
+    if feed.classes is None:
+        check_batch(feed, given.shape, n)
+        return _within(_numbers(feed.name, given), feed)
+    whole = given.dtype.kind in "iu"
+    if feed.loss is not None and (not whole or given.shape != (n or len(given), *feed.shape)):
         raise FacError(
-            f"y has to hold {n} whole-number labels, not {given.dtype} of shape {list(given.shape)}"
+            f"{feed.name} has to hold {n} whole-number labels, not {given.dtype} of shape {list(given.shape)}"
         )
-    if given.min() < 0 or given.max() >= classes:
-        bad = int(np.flatnonzero((given < 0) | (given >= classes))[0])
-        raise FacError(f"label {given[bad]} of sample {bad} is not in 0..{classes - 1}")
+    check_batch(feed, given.shape, n)
+    if not whole:
+        raise FacError(
+            f"{feed.name} has to hold whole numbers from 0 to {feed.classes - 1}, not {given.dtype}"
+        )
+    wrong = (given < 0) | (given >= feed.classes)
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), given.shape)
+        word = "label" if feed.loss is not None else feed.name
+        raise FacError(f"{word} {given[place]} of sample {place[0]} is not in 0..{feed.classes - 1}")
     return given
 
 
-def _within(y: Array, bounds: tuple[float, float] | None) -> Array:
-    if bounds is not None:
-        low, high = bounds
-        wrong = ~((low <= y) & (y <= high))
+def _within(given: Array, feed: Feed) -> Array:
+    if feed.within is not None:
+        low, high = feed.within
+        wrong = ~((low <= given) & (given <= high))
         if wrong.any():
-            place = np.unravel_index(int(wrong.argmax()), y.shape)
-            raise FacError(f"target {y[place]} of sample {place[0]} is not in [{low:g}, {high:g}]")
-    return y
+            place = np.unravel_index(int(wrong.argmax()), given.shape)
+            word = "target" if feed.loss is not None else feed.name
+            raise FacError(f"{word} {given[place]} of sample {place[0]} is not in [{low:g}, {high:g}]")
+    return given
 
 
-def check_batch(name: str, shape: Sequence[int], sample: tuple[int, ...], n: int | None = None) -> None:
+def check_batch(feed: Feed, shape: Sequence[int], n: int | None = None) -> None:
     """A batch of `n` samples, or of any number but none.
 
     Raises:
         FacError: it has another shape.
     """
-    if tuple(shape[1:]) != sample or not shape or shape[0] == 0 or shape[0] != (n or shape[0]):
-        wanted = ", ".join(map(str, (n or "N", *sample)))
-        asks = "`input.shape` asks for" if name == "x" else "the loss asks for"
-        raise FacError(f"{name} has shape {list(shape)}, but {asks} [{wanted}]{'' if n else ', N > 0'}")
+    if tuple(shape[1:]) != feed.shape or not shape or shape[0] == 0 or shape[0] != (n or shape[0]):
+        wanted = ", ".join(map(str, (n or "N", *feed.shape)))
+        asks = "the loss" if feed.loss is not None else f"`{feed.origin}.shape`"
+        raise FacError(
+            f"{feed.name} has shape {list(shape)}, but {asks} asks for [{wanted}]{'' if n else ', N > 0'}"
+        )
 
 
-def check_placed(
-    compiled: Compiled, name: str, placed: Any, precision: Precision, n: int | None = None
-) -> None:
-    """What `place` gave, read as x, or as y for `n` samples.
+def check_placed(feed: Feed, placed: Any, precision: Precision, n: int | None = None) -> None:
+    """What `place` gave, as an array of a batch of `n` samples.
 
     Raises:
         FacError: it has another shape, or holds integers where numbers belong or the other way round.
     """
-    labels = name == "y" and compiled.classes
-    check_batch(name, placed.shape, compiled.sample if name == "x" else () if labels else compiled.output, n)
-    wanted = "int64" if labels else precision
+    check_batch(feed, placed.shape, n)
+    wanted = precision if feed.classes is None else "int64"
     if _named(placed.dtype) != wanted:
         raise FacError(
-            f"{name} was placed as {placed.dtype}, where {wanted} belongs: place an array of such numbers"
+            f"{feed.name} was placed as {placed.dtype}, where {wanted} belongs: place an array of such numbers"
         )
 
 

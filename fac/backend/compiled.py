@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
+from fac.step.feed import Feed
 from fac.step.ir import Function
 
 Array = NDArray[Any]
@@ -77,14 +78,8 @@ class Compiled:
     step: Function
     probe: Function
     state: tuple[Slot, ...]
-    sample: tuple[int, ...]
-    """Shape of one sample of x."""
-    output: tuple[int, ...]
-    """Shape of one sample of the network's output."""
-    classes: bool
-    """Whether y holds class labels, int64 [N], rather than targets [N, *output]."""
-    within: tuple[float, float] | None
-    """Between which numbers targets have to lie, both included."""
+    feeds: tuple[Feed, ...]
+    """The arrays of a batch: what the network reads, then the targets of its loss."""
     lr: float
     """The learning rate of a step that is given none."""
     initial: Initial
@@ -92,6 +87,22 @@ class Compiled:
     recipe: Recipe = Recipe()
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
+
+    @property
+    def inputs(self) -> tuple[Feed, ...]:
+        """What the network reads."""
+        return tuple(feed for feed in self.feeds if feed.loss is None)
+
+    @property
+    def targets(self) -> tuple[Feed, ...]:
+        """What the loss reads beside the output."""
+        return tuple(feed for feed in self.feeds if feed.loss is not None)
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Shape of one sample of the network's output."""
+        (_, value), *_ = self.forward.outputs
+        return tuple(dim for dim in value.type.shape[1:] if isinstance(dim, int))
 
     @property
     def about(self) -> dict[str, str]:

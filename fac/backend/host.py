@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.boundary import check_y
+from fac.backend.boundary import check_feed
 from fac.backend.compiled import Array
 from fac.backend.session import Session
+from fac.step.feed import Feed
 
 
 class Placed(np.ndarray[Any, np.dtype[Any]]):
@@ -34,10 +36,10 @@ class HostSession(Session):
         taken: Array = placed[rows]
         return taken
 
-    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Also looks at labels that were placed, where a framework would do so, or read beyond its arrays."""
-        placed = self.is_placed(y)
-        x, y = super()._batch(x, y)
-        if placed:
-            check_y(self.compiled, y, len(x))
-        return x, y
+    def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
+        """Also looks at the numbers that were placed, where a framework would do so, or read beyond its arrays."""
+        found = super()._batch(feeds, x, y)
+        for feed in feeds:
+            if feed.classes is not None or feed.within is not None:
+                check_feed(feed, found[feed.name])
+        return found

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.boundary import check_placed, check_state, check_x, check_y
+from fac.backend.boundary import check_feed, check_placed, check_state, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.partial_state import completed
 from fac.diagnostics import FacError
+from fac.step.feed import Feed
 
+Arrays = Mapping[str, Any]
+"""Of a batch: placed arrays by the names of the feeds, in their order, of one number of samples."""
 CHUNK = 2048
 """Samples at a time where no state changes, so that memory does not grow with the data."""
 
@@ -44,25 +47,25 @@ class Session(ABC):
         """Some rows of a placed array, as a placed array."""
 
     @abstractmethod
-    def run_step(self, x: Any, y: Any, lr: float, step: int) -> Any:
+    def run_step(self, batch: Arrays, lr: float, step: int) -> Any:
         """One call of the step function on placed arrays: moves the state, returns the loss.
 
         float() of the loss may be asked for many steps later, so later steps must not overwrite it.
         """
 
     @abstractmethod
-    def run_evaluate(self, x: Any, y: Any) -> dict[str, float]:
+    def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """`loss`; for classification `hits`; `weight`, if the loss is the mean over something else than samples.
 
         Where `weight` is 0, the loss is divided by 1 instead.
         """
 
     @abstractmethod
-    def run_forward(self, x: Any) -> Array:
-        """The network's output."""
+    def run_forward(self, batch: Arrays) -> Array:
+        """The network's output. The batch has what the network reads."""
 
     @abstractmethod
-    def run_probe(self, x: Any, y: Any, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
         """The measurements by name."""
 
     @abstractmethod
@@ -75,25 +78,26 @@ class Session(ABC):
 
     # -- what everybody calls --------------------------------------------------------------------------------
 
-    def step(self, x: Any, y: Any, lr: float | None = None) -> dict[str, Any]:
+    def step(self, x: Any, y: Any = None, lr: float | None = None) -> dict[str, Any]:
         """One training step.
 
         Args:
-            x: [N, *sample], an array or the result of `place` or `take`.
-            y: labels [N] or targets [N, *output], likewise.
+            x: the batch: for each name in `compiled.feeds` its array [N, *shape], or the result of `place` or `take`.
+                Of a network with one input this may be the input itself.
+            y: the target, if x is the input; labels [N] or targets [N, *output].
             lr: the learning rate; the spec's own, without schedule, by default.
 
         Returns:
             `{"loss": ...}`, the loss before the update. It may live on the device until float() reads it.
 
         Raises:
-            FacError: x or y do not fit the spec, or the learning rate is not finite.
+            FacError: the batch does not fit the spec, or the learning rate is not finite.
         """
-        x, y = self._batch(x, y)
+        batch = self._batch(self.compiled.feeds, x, y)
         rate = self.compiled.lr if lr is None else lr
         if not isfinite(rate):
             raise FacError(f"the learning rate is {rate}, which would leave no parameter finite")
-        loss = self.run_step(x, y, rate, self.steps)
+        loss = self.run_step(batch, rate, self.steps)
         self.steps += 1
         for task in self.compiled.tasks:
             if self.steps % task.every == 0:
@@ -101,30 +105,28 @@ class Session(ABC):
                 self.write({name: np.asarray(array, order="C") for name, array in found.items()})
         return {"loss": loss}
 
-    def evaluate(self, x: Any, y: Any) -> dict[str, float]:
-        """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference."""
-        x, y = self._batch(x, y)
-        loss = weight = hits = 0.0
-        for start in range(0, len(x), CHUNK):
-            part = x[start : start + CHUNK], y[start : start + CHUNK]
-            found = self.run_evaluate(*part)
-            counts = found.get("weight", len(part[0]))
+    def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
+        """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference; batches as in `step`."""
+        batch = self._batch(self.compiled.feeds, x, y)
+        loss = weight = 0.0
+        hits: float | None = None
+        for part in _parts(batch):
+            found = self.run_evaluate(part)
+            counts = found.get("weight", samples(part))
             # where nothing counts, the loss is a sum that was divided by nothing
-            loss += found["loss"] * (counts or 1.0)
-            weight, hits = weight + counts, hits + found.get("hits", 0.0)
+            loss, weight = loss + found["loss"] * (counts or 1.0), weight + counts
+            hits = (hits or 0.0) + found["hits"] if "hits" in found else None
         total = {"loss": loss / (weight or 1.0)}
-        return total | {"accuracy": hits / len(x)} if self.compiled.classes else total
+        return total if hits is None else total | {"accuracy": hits / samples(batch)}
 
     def forward(self, x: Any) -> Array:
-        """The network's output for x [N, *sample]."""
-        x = self._samples(x)
-        parts = [self.run_forward(x[start : start + CHUNK]) for start in range(0, len(x), CHUNK)]
-        return np.concatenate(parts)
+        """The network's output, for the batch of `step`; what the network does not read may be missing."""
+        parts = _parts(self._batch(self.compiled.inputs, x, None))
+        return np.concatenate([self.run_forward(part) for part in parts])
 
-    def probe(self, x: Any, y: Any) -> dict[str, float]:
-        """What the spec's probes measure on this batch; changes nothing."""
-        x, y = self._batch(x, y)
-        return self.run_probe(x, y, self.steps)
+    def probe(self, x: Any, y: Any = None) -> dict[str, float]:
+        """What the spec's probes measure on this batch, given as in `step`; changes nothing."""
+        return self.run_probe(self._batch(self.compiled.feeds, x, y), self.steps)
 
     def state(self) -> dict[str, Array]:
         """Copies of all state arrays by name, and the number of steps under `step`."""
@@ -149,15 +151,26 @@ class Session(ABC):
         self.write(arrays)
         self.steps, self.derived = steps, derived
 
-    def _samples(self, x: Any) -> Any:
-        if not self.is_placed(x):
-            return self.place(check_x(self.compiled, x))
-        check_placed(self.compiled, "x", x, self.precision)
-        return x
+    def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
+        """What was given, on the device, as these feeds. The first says how many samples there are."""
+        given, found, n = named(self.compiled, feeds, x, y), dict[str, Any](), None
+        for feed in feeds:
+            value = given[feed.name]
+            if self.is_placed(value):
+                check_placed(feed, value, self.precision, n)
+            else:
+                value = self.place(check_feed(feed, value, n))
+            n = len(value)
+            found[feed.name] = value
+        return found
 
-    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
-        x = self._samples(x)
-        if not self.is_placed(y):
-            return x, self.place(check_y(self.compiled, y, len(x)))
-        check_placed(self.compiled, "y", y, self.precision, len(x))
-        return x, y
+
+def samples(batch: Arrays) -> int:
+    """How many a batch has."""
+    return len(next(iter(batch.values())))
+
+
+def _parts(batch: Arrays) -> Iterator[Arrays]:
+    """The samples of a batch, `CHUNK` at a time."""
+    for start in range(0, samples(batch), CHUNK):
+        yield {name: array[start : start + CHUNK] for name, array in batch.items()}

@@ -17,6 +17,7 @@ from fac.program.program import Route, Subspace
 from fac.program.reading import drawn_from_weight
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended
+from fac.step.feed import fed
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
 from fac.step.types import Batch
@@ -218,7 +219,7 @@ def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
 
     Their cotangents are gradients, and what they do to an error is weight transport.
     """
-    found = {value for value in inputs if value.name not in ("x", "y")}
+    found = {value for value in inputs if not fed(value)}
     for op in ops:
         if found.issuperset(op.operands):
             found.add(op.result)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from fac.build.contract import made, moved
 from fac.plugins import misuse
+from fac.program.feeds import inputs, targets
 from fac.program.kinds import Made, Mode
 from fac.program.lower import kind_of
 from fac.program.products import contracted, leading, readers
-from fac.program.program import INPUT, Node, Program
+from fac.program.program import Node, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
@@ -29,9 +30,12 @@ class Trace:
         """
         self.program, self.training = program, training
         self.b = Builder()
-        self.x = self.b.input("x", Type((N, *program.spec.input.shape)))
         self.state: dict[str, Value] = {}
-        self.values: dict[str, Value] = {INPUT: self.x}
+        self.values: dict[str, Value] = {
+            name: self.b.input(feed.name, feed.type) for name, feed in inputs(program).items()
+        }
+        self.targets: dict[str, Value] = {}
+        """What the loss reads beside the output, by the names of the feeds; none before `loss` is asked for."""
         self.readers: dict[str, tuple[tuple[Op, int], ...]] = {}
         """For each weighted node which ops of its output read its weight, or a view of it, and as which operand."""
         self.moved: dict[str, Value] = {}
@@ -59,12 +63,11 @@ class Trace:
         return found
 
     def loss(self) -> Value:
-        """The loss of the output against the input `y`, which is made here."""
+        """The loss of the output against its target, an input that is made here."""
         kind = kind_of("fac.losses", self.program.spec.loss)
-        shape = self.output.type.shape
-        y = self.b.input("y", Type(shape[:1], DType.INT) if kind.classes else Type(shape))
+        self.targets = {feed.name: self.b.input(feed.name, feed.type) for feed in targets(self.program)}
         with self.b.at("loss", Phase.FORWARD):
-            loss = kind.forward(self.b, self.program.spec.loss, self.output, y)
+            loss = kind.forward(self.b, self.program.spec.loss, self.output, self._y)
             return self.b.named(made(kind.forward, loss, SCALAR, "loss"), "loss")
 
     def weight(self) -> Value | None:
@@ -78,7 +81,8 @@ class Trace:
 
     @property
     def _y(self) -> Value:
-        return next(value for value in self.b.inputs if value.name == "y")
+        (y,) = self.targets.values()
+        return y
 
     def hits(self) -> Value | None:
         """INT -> FLOAT scalar: how many samples have their largest output at their label; None for regression."""

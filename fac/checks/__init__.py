@@ -38,6 +38,7 @@ from fac.checks import (
     ties,
     twins,
     unknown,
+    whole,
     zeros,
 )
 from fac.checks.places import copies
@@ -58,6 +59,7 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (ties.TIE_MISFIT, ties.tie_misfit),
     (ties.FROZEN_PARAMETERS_LEARN, ties.frozen_parameters_learn),
     (names.RESERVED_NAME, names.reserved_name),
+    (whole.WRONG_NUMBERS, whole.wrong_numbers),
     (network.UNREAD_LAYER, network.unread_layer),
     (network.EMPTY_NETWORK, network.empty_network),
     (network.LOSS_OUTPUT_MISMATCH, network.loss_output_mismatch),

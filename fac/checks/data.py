@@ -52,6 +52,19 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             if len(spec.input.shape) > 2 and facts.fit(spec.input.shape[1:])
             else f"use `{list(facts.sample)}`{flat}",
         )
+    if (spec.input.classes is None) != (facts.whole is None):
+        yield DATA_MISFIT.at(
+            ("input", "shape" if facts.whole else "classes"),
+            f"`{kind.name}` holds {'whole' if facts.whole else 'real'} numbers, "
+            f"and the input takes {'real' if facts.whole else 'whole'} ones",
+            help=f"write `classes: {facts.whole}` beside it" if facts.whole else "leave `classes` out",
+        )
+    elif facts.whole is not None and facts.whole > (spec.input.classes or 0):
+        yield DATA_MISFIT.at(
+            ("input", "classes"),
+            f"`{kind.name}` holds the whole numbers from 0 to {facts.whole - 1}",
+            help=f"write `classes: {facts.whole}`",
+        )
     if spec.train.batch > facts.train:
         yield DATA_MISFIT.at(
             ("train", "batch"),

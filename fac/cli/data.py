@@ -37,10 +37,11 @@ MARK = b"written by fac data"
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precision, as_json: bool) -> None:
-    """Write what SPEC trains on to a folder: `train.npz` and `test.npz`, each with arrays `x` and `y`.
+    """Write what SPEC trains on to a folder: `train.npz` and `test.npz`, each with all that the network is fed with.
 
-    The trainer sees the same numbers in that precision. The `run.py` of `fac compile --backend onnx` reads these
-    files, and so does a spec with `data: {source: arrays, train: A.npz, test: B.npz}`.
+    That is `x` and `y`, if the spec gives its inputs no names. The trainer sees the same numbers in that precision. The
+    `run.py` of `fac compile --backend onnx` reads these files, and so does a spec with
+    `data: {source: arrays, train: A.npz, test: B.npz}`.
     """
     from fac import source
     from fac.pipeline import lowered
@@ -52,21 +53,23 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precis
     base = Path() if spec == "-" else Path(spec).parent
     dataset = fitted_data(program, document.name, base, precision)
     pairs = zip(FILES, (dataset.train, dataset.test), strict=True)
-    rows = {name: {"bytes": write(output / name, split), **described(split)} for name, split in pairs}
+    rows: dict[str, Any] = {
+        name: {"bytes": write(output / name, split), "arrays": described(split)} for name, split in pairs
+    }
     if as_json:
         found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
         echo(json_text(found))
         return
     echo(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
     for name, row in rows.items():
-        arrays = ", ".join(f"{key} {list(row[key]['shape'])} {row[key]['dtype']}" for key in ("x", "y"))
+        kept = (f"{key} {list(of['shape'])} {of['dtype']}" for key, of in row["arrays"].items())
+        arrays = ", ".join(kept)
         echo(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
 
 
 def described(split: Split) -> dict[str, Any]:
-    """Shape and type of both arrays."""
-    arrays = {"x": split.x, "y": split.y}
-    return {name: {"shape": array.shape, "dtype": str(array.dtype)} for name, array in arrays.items()}
+    """Shape and type of each array."""
+    return {name: {"shape": a.shape, "dtype": str(a.dtype)} for name, a in split.arrays.items()}
 
 
 def require_replaceable(path: Path) -> None:
@@ -101,15 +104,13 @@ def fitted_data(program: Program, name: str, base: Path, precision: Precision) -
         FacError: there are none, they cannot be read, or they do not fit the network.
     """
     from fac.cli.progress import logged
-    from fac.program.lower import kind_of
+    from fac.program.feeds import feeds
     from fac.training import data
     from fac.training.dataset import fitted
 
-    spec, output = program.spec, program.nodes[-1].shape
-    assert output is not None
     with logged():
-        dataset = data.load(data.declared(spec.data, name), base, precision)
-    return fitted(dataset, spec.input.shape, output, kind_of("fac.losses", spec.loss), precision)
+        dataset = data.load(data.declared(program.spec.data, name), base, precision)
+    return fitted(dataset, feeds(program), precision)
 
 
 def write(path: Path, split: Split) -> int:
@@ -128,7 +129,7 @@ def write(path: Path, split: Split) -> int:
         raise unwritable(path.parent, error) from error
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.comment = MARK
-        for name, array in (("x", split.x), ("y", split.y)):
+        for name, array in split.arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
                 write_array(part, array, allow_pickle=False)
     return path.stat().st_size

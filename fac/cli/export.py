@@ -21,7 +21,7 @@ from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
-    from fac.backend import Array, Exporting, Precision, Session
+    from fac.backend import Array, Arrays, Exporting, Precision, Session
     from fac.program.program import Program
     from fac.source import Document
     from fac.training.checkpoint import Checkpoint
@@ -128,11 +128,11 @@ def export(
     echo(_text(outcome, bound, exported.runtime))
 
 
-def compared(run: Callable[[Array], Array], oracle: Session, split: Split) -> Outcome:
+def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> Outcome:
     """Both on the same samples, a part at a time.
 
     Args:
-        run: from x [N, *sample] to outputs [N, *output].
+        run: from a batch to outputs [N, *output].
         oracle: of the same network.
         split: data that fit it.
     """
@@ -141,19 +141,21 @@ def compared(run: Callable[[Array], Array], oracle: Session, split: Split) -> Ou
     from fac.backend.session import CHUNK
 
     deviations, sizes, agree, hits, expected = [], [], 0, 0, 0
-    for start in range(0, len(split.x), CHUNK):
-        x, y = split.x[start : start + CHUNK], split.y[start : start + CHUNK]
-        z, wanted = run(x), oracle.forward(x)
+    labels = next((feed.name for feed in oracle.compiled.targets if feed.classes is not None), None)
+    for start in range(0, len(split), CHUNK):
+        batch = {name: array[start : start + CHUNK] for name, array in split.arrays.items()}
+        z, wanted = run(batch), oracle.forward(batch)
         deviations.append(np.abs(z - wanted).max())
         sizes.append(np.abs(wanted).max())
-        if oracle.compiled.classes:
+        if labels is not None:
+            y = batch[labels]
             agree += int((z.argmax(-1) == wanted.argmax(-1)).sum())
             hits += int((z.argmax(-1) == y).sum())
             expected += int((wanted.argmax(-1) == y).sum())
-    n = len(split.x)
+    n = len(split)
     # NumPy's maximum keeps a NaN, Python's may lose it
     outcome = Outcome(n, float(np.max(deviations)), float(np.max(sizes)))
-    if not oracle.compiled.classes:
+    if labels is None:
         return outcome
     return Outcome(n, outcome.deviation, outcome.largest, agree, hits / n, expected / n)
 
@@ -250,13 +252,12 @@ def _precision(found: Checkpoint) -> Precision | None:
 def _test_data(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Split:
     """The test split that the run was measured on, fitted to the network, in the precision of the file."""
     from fac.cli.progress import logged
-    from fac.program.lower import kind_of
+    from fac.program.feeds import feeds
     from fac.training import data
     from fac.training.dataset import fitted
     from fac.training.places import start
 
-    section, shape = program.spec.data, program.nodes[-1].shape
-    assert shape is not None
+    section = program.spec.data
     if section is None:
         raise FacError(
             f"the spec in `{found.place}` says nothing about data, so there is nothing to check on"
@@ -264,9 +265,7 @@ def _test_data(program: Program, found: Checkpoint, base: Path | None, precision
     try:
         with logged():
             dataset = data.load(section, base or start(found), precision)
-        return fitted(
-            dataset, program.spec.input.shape, shape, kind_of("fac.losses", program.spec.loss), precision
-        ).test
+        return fitted(dataset, feeds(program), precision).test
     except FacError as error:
         raise FacError(
             f"nothing is exported without a check on the data of the training, and they cannot be had: {error}; "

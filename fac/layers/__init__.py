@@ -24,6 +24,7 @@ from fac.layers.linear import LINEAR, Linear
 from fac.layers.mlp import MLP, Mlp
 from fac.layers.noise import NOISE, AlphaDropout, DropPath
 from fac.layers.norms import NORMS, GroupNorm, LayerNorm, RmsNorm
+from fac.layers.one_hot import ONE_HOT, OneHot
 from fac.layers.pools import POOLS, AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from fac.layers.reductions import REDUCTIONS, Max, Mean
 from fac.layers.resizing import RESIZING, Pad, Upsample
@@ -64,6 +65,7 @@ __all__ = [
     "Mean",
     "Mlp",
     "Multiply",
+    "OneHot",
     "Pad",
     "Parallel",
     "PatchEmbed",
@@ -103,6 +105,7 @@ KINDS = (
     *RESIZING,
     *REDUCTIONS,
     *SHAPES,
+    ONE_HOT,
     *JOINS,
     *NORMS,
     *NOISE,

@@ -265,11 +265,12 @@ def _forward(node: Node, inputs: Iterable[Shape]) -> tuple[Builder, Value] | Non
         step.append(b.scalar(STEP, DType.INT) if not step else step[0])
         return step[0]
 
-    given = [b.input(f"input.{i}", Type((N, *shape))) for i, shape in enumerate(inputs)]
     state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.state}
     mode = Mode(node.name, True, 0, number)
+    kind = kind_of("fac.layers", node.layer)
     try:
-        made = kind_of("fac.layers", node.layer).forward(b, node.layer, given, state, mode)
+        given = [b.input(f"input.{i}", Type((N, *shape), kind.dtype)) for i, shape in enumerate(inputs)]
+        made = kind.forward(b, node.layer, given, state, mode)
     except Exception:
         return None
     return b, made.value if isinstance(made, Made) else made

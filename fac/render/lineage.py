@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fac.build.updating import Plan, plan
+from fac.program.feeds import inputs
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Node, Route, Subspace
 from fac.program.tensors import Role, Tensor
@@ -286,9 +287,15 @@ class Lineage(Arrivals):
         rule = kind.learning(owner.matrix).get(tensor.part)
         return str(kind.name) if rule is None else rule_name(rule)
 
+    @cached_property
+    def fed(self) -> Mapping[Value, str]:
+        """What the layers call the inputs of the step that are arrays of a batch."""
+        called = {feed.name: name for name, feed in inputs(self.program).items()}
+        return {value: called[value.name] for value in self.step.inputs if value.name in called}
+
     def _shown(self, value: Value) -> str:
         value = self._whole(value)
-        return "input" if value.name == "x" and value in self.step.inputs else value.name
+        return self.fed.get(value, value.name)
 
 
 def _listed(terms: Sequence[str]) -> str:

@@ -19,6 +19,11 @@ class Input(Model):
     """What one sample looks like."""
 
     shape: tuple[Positive, ...] = Field(description="Shape of one sample, without the batch.")
+    classes: Positive | None = Field(
+        None,
+        description="It holds whole numbers from 0 to one less than this, such as the numbers of words; left out, real "
+        "numbers.",
+    )
 
 
 def _printable(text: str) -> str:

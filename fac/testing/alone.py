@@ -41,7 +41,9 @@ class Alone:
         self.kind, self.layer, self.shapes, self.training = named(kind), layer, shapes, training
         self.facts = replace(kind.infer(layer, IT, list(shapes)), reads=tuple(shapes))
         self.rng = np.random.default_rng(0)
-        self.x: Array = self.rng.standard_normal((SAMPLES, *shapes[0]))
+        size = (SAMPLES, *shapes[0])
+        whole = None if kind.classes is None else getattr(layer, kind.classes)
+        self.x: Array = self.rng.standard_normal(size) if whole is None else self.rng.integers(0, whole, size)
         self.state: dict[str, Array] = {t.name: self.rng.standard_normal(t.shape) for t in self.facts.tensors}
 
     @property
@@ -134,8 +136,10 @@ class Alone:
         Raises:
             PluginError: it returns something else.
         """
-        x = b.input("x", Type((N, *self.shapes[0])))
-        inputs = [b.mul(x, b.input(f"turn.{i}", Type(shape))) for i, shape in enumerate(self.shapes)]
+        x = b.input("x", Type((N, *self.shapes[0]), self.kind.dtype))
+        inputs = [x]
+        if self.kind.classes is None:
+            inputs = [b.mul(x, b.input(f"turn.{i}", Type(shape))) for i, shape in enumerate(self.shapes)]
         own = {t.part: b.input(t.name, Type(t.shape)) for t in self.facts.tensors}
         mode = Mode(IT, training, 0, partial(b.constant, 3))
         found = self.kind.forward(b, self.layer, inputs, own, mode)

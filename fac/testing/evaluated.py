@@ -22,7 +22,8 @@ def evaluated(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) ->
 
     used = {v.name: np.asarray(state[v.name], np.float64) for v in b.inputs if v.name != "x"}
     output = tuple(dim for dim in value.type.shape[1:] if isinstance(dim, int))
-    made = forward_alone(b.finish("forward", {"output": value}), x.shape[1:], output, used)
+    classes = None if x.dtype.kind == "f" else int(x.max()) + 1
+    made = forward_alone(b.finish("forward", {"output": value}), x.shape[1:], output, used, classes)
     return Subject(find_backend("reference"), "float64", "cpu").open_functions(made).forward(x)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Compiled, Slot
+from fac.backend import Compiled, Feed, Slot
 from fac.passes import optimise
 from fac.program.kinds import UpdateKind
 from fac.step.builder import Builder
@@ -94,10 +94,7 @@ def functions(seed: int) -> Compiled:
         step=step.finish("step", {"loss": step.number(), **step.moved(rules)}),
         probe=probe.finish("probe", {f"n{k}": probe.number() for k in range(3)}),
         state=tuple(Slot(name, shape, name in parameters) for name, shape in shapes.items()),
-        sample=(4,),
-        output=(3,),
-        classes=False,
-        within=None,
+        feeds=(Feed("x", (4,)), Feed("y", (3,), "none")),
         lr=0.1,
         initial=starting_from(initial),
     )

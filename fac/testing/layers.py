@@ -130,6 +130,7 @@ LAYERS: dict[str, Layers] = {
         {"kind": "upsample", "scale_factor": (2, 1), "mode": "bilinear"},
         {"kind": "max_pool2d", "kernel": 2},
     ),
+    "one_hot": ({"kind": "one_hot", "num_classes": 4}, {"kind": "flatten"}, *mlp(8, 6, 3)),
     "permute": on_maps({"kind": "permute", "axes": (1, 2, 0)}),
     "mean": on_maps({"kind": "mean", "axes": "channels", "keep": True}),
     "max": on_maps({"kind": "max", "axes": "spatial"}),
@@ -235,6 +236,8 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "patch_embed": (2, 4, 3),
 }
 """Of a sample, where it is not a vector of 5."""
+WHOLE = {"one_hot": 4}
+"""How many whole numbers the input has, where it has those."""
 SIZES = (7, 7, 3, 1, 7)
 TAUGHT_BY = ("bp", "dfa", "ldfa_oja_kp")
 
@@ -247,10 +250,11 @@ def cases() -> Iterator[Case]:
 
 def run(kind: str, subject: Subject) -> Answers:
     """All that a session says, for each rule."""
-    shape = SHAPES.get(kind, (5,))
+    shape, whole = SHAPES.get(kind, (5,)), WHOLE.get(kind)
     found: dict[str, Any] = {}
     for rule in TAUGHT_BY:
         data = spec(LAYERS[kind], RULES[rule], UPDATES["momentum"], shape)
-        made = answers(subject.open(data), batches(*SIZES, shape=shape))
+        data["input"] |= {} if whole is None else {"classes": whole}
+        made = answers(subject.open(data), batches(*SIZES, shape=shape, whole=whole))
         found |= {f"{rule}: {name}": value for name, value in made.items()}
     return found

@@ -75,11 +75,16 @@ def spec(
 
 
 def batch(
-    n: int = 7, shape: tuple[int, ...] = (5,), classes: int | None = 3, out: int = 3, seed: int = 0
+    n: int = 7,
+    shape: tuple[int, ...] = (5,),
+    classes: int | None = 3,
+    out: int = 3,
+    seed: int = 0,
+    whole: int | None = None,
 ) -> Batch:
-    """Standard normal samples, and labels, or targets of width `out` if `classes` is None."""
+    """Standard normal samples, or whole numbers below `whole`; labels, or targets of width `out` if without classes."""
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal((n, *shape))
+    x = rng.standard_normal((n, *shape)) if whole is None else rng.integers(0, whole, (n, *shape))
     return x, rng.standard_normal((n, out)) if classes is None else rng.integers(0, classes, n)
 
 

@@ -7,7 +7,7 @@ state; scalars are both, one after the other, because backends treat numbers tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from math import prod
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Compiled, Initial, Slot
+from fac.backend import Array, Compiled, Feed, Initial, Slot
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import Batch, DType, N, Shape, Type
@@ -63,11 +63,18 @@ def only(call: Call, tensors: set[int]) -> Compiled:
 
 
 def forward_alone(
-    forward: Function, sample: tuple[int, ...], output: tuple[int, ...], state: Mapping[str, Array]
+    forward: Function,
+    sample: tuple[int, ...],
+    output: tuple[int, ...],
+    state: Mapping[str, Array],
+    classes: int | None = None,
 ) -> Compiled:
     """A forward pass that reads `state`, beside functions that move one number, the `weight`."""
-    kept = {"weight": np.ones(1), **state}
-    evaluate, step, probe = (plain(name, sample, output) for name in ("evaluate", "step", "probe"))
+    kept, feeds = (
+        {"weight": np.ones(1), **state},
+        (Feed("x", sample, classes=classes), Feed("y", output, "none")),
+    )
+    evaluate, step, probe = (plain(name, feeds) for name in ("evaluate", "step", "probe"))
     return Compiled(
         name="alone",
         spec_hash="0" * 16,
@@ -77,10 +84,7 @@ def forward_alone(
         step=step,
         probe=probe,
         state=tuple(Slot(name, array.shape, name in state) for name, array in kept.items()),
-        sample=sample,
-        output=output,
-        classes=False,
-        within=None,
+        feeds=feeds,
         lr=0.1,
         initial=starting_from(kept),
     )
@@ -184,11 +188,11 @@ def selection(call: Call, k: int) -> Array:
     return np.eye(own, shape_of_x(call)[0], start).T
 
 
-def plain(name: str, sample: tuple[int, ...], output: tuple[int, ...]) -> Function:
+def plain(name: str, feeds: Sequence[Feed]) -> Function:
     """The loss is the one weight, which a step multiplies by lr."""
     b = Builder()
-    for data, shape in (("x", sample), ("y", output)):
-        b.input(data, Type((N, *shape)))
+    for feed in feeds:
+        b.input(feed.name, feed.type)
     weight = b.input("weight", Type((1,)))
     loss = {"loss": b.sum(weight, (0,))}
     return b.finish(name, loss | {"weight": b.mul(weight, b.scalar("lr"))} if name == "step" else loss)

@@ -6,7 +6,7 @@ checking must stay quick and free of NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from pathlib import Path
@@ -20,19 +20,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
-    from fac.program.kinds import LossKind
+    from fac.step.feed import Feed
 
 D = TypeVar("D", bound=Data)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Split:
     """The samples of one purpose, n of them."""
 
-    x: NDArray[Any]
-    """(n, *sample shape), floats or integers."""
-    y: NDArray[Any]
-    """(n,) integer class labels, or (n, *output) targets, for a loss with bounds integers or truth values too."""
+    def __init__(
+        self, x: NDArray[Any] | None = None, y: NDArray[Any] | None = None, **others: NDArray[Any]
+    ) -> None:
+        """Arrays by the names of the feeds.
+
+        Args:
+            x: (n, *sample shape), floats or integers, for a network with one input.
+            y: (n,) integer class labels, or (n, *output) targets, for a loss with bounds integers or truth values too.
+            others: what else the network and its losses are fed with, likewise.
+        """
+        given = {"x": x, "y": y, **others}
+        self.arrays: Mapping[str, NDArray[Any]] = {k: a for k, a in given.items() if a is not None}
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """The array of that name."""
+        return self.arrays["x"]
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """The array of that name."""
+        return self.arrays["y"]
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(next(iter(self.arrays.values())))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,6 +80,8 @@ class Facts:
     """Number of samples to train on."""
     within: tuple[float, float] | None = None
     """Between which numbers targets lie; None if only the data can tell."""
+    whole: int | None = None
+    """Whole numbers below this are what x holds; None if it holds real ones."""
 
     def fit(self, shape: tuple[int, ...]) -> bool:
         """Whether samples fit an input of that shape, see `fits`."""
@@ -79,40 +102,55 @@ class DataKind(Generic[D]):
     """For `fac check`, which reads no data; None if only the data can tell."""
 
 
-def fitted(
-    dataset: Dataset, sample: tuple[int, ...], output: tuple[int, ...], loss: LossKind, precision: Precision
-) -> Dataset:
-    """The data set with x of shape (n, *sample), checked for all that would fail late or silently.
+def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dataset:
+    """The data set with arrays of shape (n, *feed shape), checked for all that would fail late or silently.
 
     Args:
         dataset: what a source loaded.
-        sample: `input.shape` of the spec, without the batch.
-        output: shape of the network's output, likewise.
-        loss: says whether y are class labels or targets of shape (n, *output), and between which numbers these lie.
+        feeds: what a batch is made of, as `Compiled.feeds`.
         precision: of the floats, that of the session which reads them.
 
     Raises:
-        FacError: a split is empty, x and y differ in length, samples do not fit `sample` (see `fits`), a number is
-            not finite, or y is not what the loss reads.
+        FacError: an array is missing, or nothing reads it; a split is empty, arrays differ in length, samples do not
+            fit their shape (see `fits`), a number is not finite, or targets are not what the loss reads.
 
     """
     splits = []
     for part, split in (("train", dataset.train), ("test", dataset.test)):
         place = f"the `{part}` split of `{dataset.name}`"
-        if len(split.x) != len(split.y):
-            raise FacError(
-                f"{place} has {len(split.x)} samples in x but {len(split.y)} in y: give each x exactly one y"
-            )
-        if len(split.x) == 0:
+        _require_names(split, [feed.name for feed in feeds], place)
+        first, *others = (feed.name for feed in feeds)
+        n = len(split.arrays[first])
+        for name in others:
+            if len(split.arrays[name]) != n:
+                raise FacError(
+                    f"{place} has {n} samples in {first} but {len(split.arrays[name])} in {name}: "
+                    f"give each {first} exactly one {name}"
+                )
+        if n == 0:
             raise FacError(f"{place} is empty: give it at least one sample")
-        x = _samples(split, sample, place, precision)
-        y = (
-            _labels(split, output[-1], place)
-            if loss.classes
-            else _targets(split, output, loss, place, precision)
+        splits.append(
+            Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
         )
-        splits.append(Split(x, y))
     return Dataset(dataset.name, *splits)
+
+
+def _require_names(split: Split, names: Sequence[str], place: str) -> None:
+    missing = [name for name in names if name not in split.arrays]
+    unread = [name for name in split.arrays if name not in names]
+    if missing or unread:
+        has, reads = (" and ".join(f"`{name}`" for name in of) for of in (split.arrays, names))
+        raise FacError(
+            f"{place} has the arrays {has}, and the network is fed with {reads}: name each by its feed"
+        )
+
+
+def _fitted(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
+    if feed.loss is None:
+        return _samples(feed, array, place, precision)
+    if feed.classes is None:
+        return _targets(feed, array, place, precision)
+    return _labels(feed, array, place)
 
 
 def fits(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -150,7 +188,7 @@ def fingerprint(split: Split, precision: Precision) -> str:
     import numpy as np
 
     digest = hashlib.blake2b(digest_size=16)
-    for array in (split.x, split.y):
+    for array in split.arrays.values():
         if array.dtype.kind == "f":
             array = array.astype(precision, copy=False)
         digest.update(f"{array.dtype.str} {array.shape};".encode())
@@ -171,27 +209,48 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return np.argsort(words, kind="stable").astype(np.int64, copy=False)
 
 
-def _samples(split: Split, shape: tuple[int, ...], place: str, precision: Precision) -> NDArray[Any]:
-    stored = split.x.shape[1:]
-    if not fits(stored, shape):
+def _samples(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
+    stored = array.shape[1:]
+    if not fits(stored, feed.shape):
         raise FacError(
-            f"samples in {place} have shape {list(stored)}, but `input.shape` is {list(shape)}: "
-            f"{remedy(stored, shape)}"
+            f"samples in {place} have shape {list(stored)}, but `{feed.origin}.shape` is {list(feed.shape)}: "
+            f"{remedy(stored, feed.shape)}"
         )
-    return _finite(split.x, "x", place, precision).reshape(-1, *shape)
+    if feed.classes is not None:
+        return _whole(feed, array, place).reshape(-1, *feed.shape)
+    return _finite(array, feed.name, place, precision).reshape(-1, *feed.shape)
 
 
-def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
+def _whole(feed: Feed, array: NDArray[Any], place: str) -> NDArray[np.int64]:
+    """Whole numbers that `classes` of an input allows."""
     import numpy as np
 
-    y = split.y
+    if array.dtype.kind not in "iu":
+        raise FacError(
+            f"{feed.name} in {place} holds {array.dtype}, but `{feed.origin}.classes` asks for whole numbers: "
+            "give integers, or leave `classes` out"
+        )
+    wrong = (array < 0) | (array >= feed.classes)
+    if wrong.any():
+        at = np.unravel_index(int(wrong.argmax()), array.shape)
+        raise FacError(
+            f"{feed.name} {array[at]} of sample {at[0]} in {place} is out of range: "
+            f"`{feed.origin}.classes` allows 0 to {(feed.classes or 0) - 1}"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def _labels(feed: Feed, y: NDArray[Any], place: str) -> NDArray[np.int64]:
+    import numpy as np
+
+    outputs = feed.classes or 0
     if y.dtype.kind not in "iu" or y.ndim != 1:
         # (n,) floats have become (n, 1): the file may say otherwise
         shape = "" if y.ndim == 1 else f"shape {list(y.shape)} of "
         found = "floats" if y.dtype.kind == "f" else f"{shape}{y.dtype}"
         raise FacError(
-            f"y in {place} holds {found}, but the loss needs integer labels of shape (n,): give such labels, or a "
-            "loss on targets such as `mse`"
+            f"{feed.name} in {place} holds {found}, but the loss needs integer labels of shape (n,): give such labels, "
+            "or a loss on targets such as `mse`"
         )
     wrong = (y < 0) | (y >= outputs)
     if wrong.any():
@@ -203,31 +262,29 @@ def _labels(split: Split, outputs: int, place: str) -> NDArray[np.int64]:
     return y.astype(np.int64, copy=False)
 
 
-def _targets(
-    split: Split, output: tuple[int, ...], loss: LossKind, place: str, precision: Precision
-) -> NDArray[Any]:
-    y = split.y
+def _targets(feed: Feed, y: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
+    output = feed.shape
     wanted = ", ".join(map(str, ("n", *output)))
     # In bounds, as 0 and 1 are, integers and truth values can be nothing but targets, if there are enough of them.
-    if y.dtype.kind != "f" and (loss.within is None or (y.ndim == 1 and not fits((), output))):
+    if y.dtype.kind != "f" and (feed.within is None or (y.ndim == 1 and not fits((), output))):
         labels = y.ndim == 1 and y.dtype.kind != "b"
         raise FacError(
-            f"y in {place} holds {y.dtype}{' labels' * labels}, but `{loss.name}` needs float targets of shape "
-            f"({wanted}): give such targets{', or write `loss: {kind: cross_entropy}`' * labels}"
+            f"{feed.name} in {place} holds {y.dtype}{' labels' * labels}, but `{feed.loss}` needs float targets of "
+            f"shape ({wanted}): give such targets{', or write `loss: {kind: cross_entropy}`' * labels}"
         )
     if not fits(y.shape[1:], output):
         outputs = f"{output[0]} outputs" if len(output) == 1 else f"an output of shape {list(output)}"
         raise FacError(
-            f"y in {place} has shape {list(y.shape)}, but the network has {outputs}: "
+            f"{feed.name} in {place} has shape {list(y.shape)}, but the network has {outputs}: "
             f"give targets of shape ({wanted})"
         )
-    y = _finite(y, "y", place, precision)
-    low, high = loss.within or (-inf, inf)
+    y = _finite(y, feed.name, place, precision)
+    low, high = feed.within or (-inf, inf)
     if not low <= y.min() <= y.max() <= high:
         position = int(((y < low) | (y > high)).argmax())
         raise FacError(
             f"target {y.flat[position]} of sample {position // (y.size // len(y))} in {place} is out of range: "
-            f"`{loss.name}` needs targets from {low:g} to {high:g}"
+            f"`{feed.loss}` needs targets from {low:g} to {high:g}"
         )
     return y.reshape(-1, *output)
 

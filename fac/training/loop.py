@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from math import nan
 from statistics import median
 from time import perf_counter
-from typing import Any
 
-from fac.backend import Array, Precision, Session
+from fac.backend import Array, Arrays, Precision, Session
 from fac.diagnostics import FacError
 from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
@@ -111,9 +110,7 @@ class _Training:
         self.began = perf_counter()
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
-        data = fitted(
-            dataset, compiled.sample, compiled.output, kind_of("fac.losses", spec.loss), session.precision
-        )
+        data = fitted(dataset, compiled.feeds, session.precision)
         self.family = Stepping(session, data.train, spec)
         self.test, self.test_split = self._placed(data.test), data.test
         self.split = data.train
@@ -123,7 +120,7 @@ class _Training:
 
     def run(self, since: Checkpoint | None) -> Report:
         if self.out or since:
-            self.about |= {SAMPLES: str(len(self.split.x))}
+            self.about |= {SAMPLES: str(len(self.split))}
             known = ("float32", self.session.precision)
             self.about |= {key: fingerprint(self.split, p) for key, p in DATA.items() if p in known}
         if since:
@@ -196,7 +193,7 @@ class _Training:
 
     def _record(self, lr: float, train_loss: float, seconds: float, step_ms: float) -> EpochRecord:
         """The last epoch, with the state as it is now."""
-        found = self.session.evaluate(*self.test)
+        found = self.session.evaluate(self.test)
         return EpochRecord(
             epoch=self.family.done,
             step=self.session.steps,
@@ -235,11 +232,11 @@ class _Training:
     def _probes(self) -> dict[str, float]:
         if all(name == "loss" for name, _ in self.session.compiled.probe.outputs):
             return {}
-        found = self.session.probe(*self.family.fixed())
+        found = self.session.probe(self.family.fixed())
         return {name: value for name, value in found.items() if name != "loss"}
 
-    def _placed(self, split: Split) -> tuple[Any, Any]:
-        return self.session.place(split.x), self.session.place(split.y)
+    def _placed(self, split: Split) -> Arrays:
+        return {name: self.session.place(array) for name, array in split.arrays.items()}
 
     def _report(self, history: list[EpochRecord]) -> Report:
         if not history or history[-1].epoch != self.family.done:

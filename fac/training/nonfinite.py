@@ -95,5 +95,6 @@ def _traced(stepping: Stepping, before: State, step: int) -> str | None:
         return None  # not installed: the arrays of the state still tell the layer
     session: Any = artifact.open(before)
     rows = stepping.rows(step)
-    x, y = session.place(stepping.split.x[rows]), session.place(stepping.split.y[rows])
-    return next((node for node, array in session.trace(x, y) if node and not np.isfinite(array).all()), None)
+    batch = {name: session.place(array[rows]) for name, array in stepping.split.arrays.items()}
+    found = ((node, array) for node, array in session.trace(batch) if node)
+    return next((node for node, array in found if not np.isfinite(array).all()), None)

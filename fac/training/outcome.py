@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend import Session
+from fac.backend import Arrays, Session
 from fac.program.kinds import LossKind
 from fac.program.program import Shape
 from fac.spec.layers import Loss
@@ -122,22 +122,24 @@ def concerns(
     def level(found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
         return _level(kind, loss, output, found, y)
 
-    on_test = level({"loss": test_loss, "accuracy": test_accuracy}, test.y)
+    (target,) = (feed.name for feed in family.session.compiled.targets)
+    tested, trained = test.arrays[target], family.split.arrays[target]
+    on_test = level({"loss": test_loss, "accuracy": test_accuracy}, tested)
     # the cheap questions first: few networks are not plainly better than a constant
-    quiet = train_loss <= RISEN * (_constant(kind, loss, output, family.split.y) or 0)
+    quiet = train_loss <= RISEN * (_constant(kind, loss, output, trained) or 0)
     if quiet and not on_test.chance() and not on_test.above(0):
         return ()
     session = family.session
-    on_train = level(session.evaluate(family.x, family.y), family.split.y)
+    on_train = level(session.evaluate(family.data), trained)
     if not isfinite(on_train.loss):
         return (_overflow("training samples", "train_loss", on_train.loss),)
     found = []
     if on_train.above(0):
-        untrained = _untrained(session, family.x, family.y)
+        untrained = _untrained(session, family.data)
         if on_train.above(untrained):
             found.append(_risen(on_train, on_test, untrained))
     if on_train.chance(ROOM) and on_test.chance():
-        found.append(_chance(on_train, on_test, _score(kind, family.split.y, test.y)))
+        found.append(_chance(on_train, on_test, _score(kind, trained, tested)))
     return tuple(found)
 
 
@@ -166,12 +168,12 @@ def _overflow(where: str, figure: str, loss: float) -> Concern:
     return Concern("overflow", message, {figure: loss})
 
 
-def _untrained(session: Session, x: Any, y: Any) -> float:
+def _untrained(session: Session, data: Arrays) -> float:
     """The loss with the initial values of the spec."""
     state = session.state()
     try:
         session.load_state(session.compiled.initial())
-        return session.evaluate(x, y)["loss"]
+        return session.evaluate(data)["loss"]
     finally:
         session.load_state(state)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend import Session
+from fac.backend import Arrays, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.spec.schedules import schedule_of
@@ -60,7 +60,7 @@ class Stepping:
         Raises:
             FacError: the batch is larger than the training set.
         """
-        self.session, self.split, self.samples = session, split, len(split.x)
+        self.session, self.split, self.samples = session, split, len(split)
         self.batch, self.epochs, self.seed = spec.train.batch, spec.train.epochs, spec.train.seed
         self.steps_per_epoch = self.samples // self.batch
         if not self.steps_per_epoch:
@@ -69,7 +69,7 @@ class Stepping:
                 f"write `batch: {self.samples}` or less"
             )
         self.lr, self.schedule = spec.update.lr, schedule_of(spec.update.schedule)
-        self.x, self.y = session.place(split.x), session.place(split.y)
+        self.data = {name: session.place(array) for name, array in split.arrays.items()}
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     @property
@@ -94,24 +94,24 @@ class Stepping:
             self._order = epoch, order(self.seed, epoch, self.samples)
         return self._order[1][position * self.batch : (position + 1) * self.batch]
 
-    def taken(self, step: int) -> tuple[Any, Any]:
-        """(x, y) of a step, on the device."""
+    def taken(self, step: int) -> Arrays:
+        """The batch of a step, on the device."""
         return self.placed(self.rows(step))
 
-    def placed(self, rows: NDArray[np.int64]) -> tuple[Any, Any]:
-        """(x, y) of some samples, on the device."""
-        return self.session.take(self.x, rows), self.session.take(self.y, rows)
+    def placed(self, rows: NDArray[np.int64]) -> Arrays:
+        """Some samples, on the device."""
+        return {name: self.session.take(array, rows) for name, array in self.data.items()}
 
-    def fixed(self) -> tuple[Any, Any]:
+    def fixed(self) -> Arrays:
         """A batch that is the same after every pass: the first one of the training."""
         return self.taken(0)
 
     def once(self) -> Any:
         """One step; returns its loss, which may live on the device."""
         step = self.session.steps
-        x, y = self.taken(step)
+        batch = self.taken(step)
         try:
-            return self.session.step(x, y, self.rate(step))["loss"]
+            return self.session.step(batch, lr=self.rate(step))["loss"]
         except np.linalg.LinAlgError as error:
             # a host task met a matrix that had ceased to be finite before its loss was read
             raise NonFiniteError(step) from error

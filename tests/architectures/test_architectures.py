@@ -54,10 +54,11 @@ def small(name: str) -> dict[str, Any]:
 
 def batch(compiled: Any, rng: np.random.Generator) -> tuple[Any, Any]:
     """N samples and their targets."""
-    x = rng.normal(size=(N, *compiled.sample))
-    if compiled.classes:
+    read, target = compiled.feeds
+    x = rng.normal(size=(N, *read.shape))
+    if target.classes is not None:
         return x, rng.integers(0, 10, N)
-    return x, rng.uniform(0.1, 0.9, (N, *compiled.output))
+    return x, rng.uniform(0.1, 0.9, (N, *target.shape))
 
 
 def loss_of(spec: dict[str, Any], output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -253,7 +253,7 @@ def test_lists_are_taken(backend: str) -> None:
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (X, None, "y has to hold 7 whole-number labels, not object"),
+        (X, None, "the batch lacks y: `demo` is fed with `x` and `y`"),
         (X + 1j, Y, "`x` holds complex128, not real numbers"),
         (X.astype(object), Y, "`x` holds object, not real numbers"),
         (

@@ -155,7 +155,7 @@ def test_a_call_that_fails_puts_it_back(backend: str) -> None:
     session = compile(spec((linear("fc1", 4), linear("out", 3))), backend).open(device="cpu")
     x, _ = batch()
     with pytest.raises((FacError, RuntimeError, ValueError)):
-        session.run_forward(session.place(x[:, :4]))
+        session.run_forward({"x": session.place(x[:, :4])})
     assert computes_denormals()
 
 

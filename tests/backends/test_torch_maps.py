@@ -14,6 +14,7 @@ import torch
 
 from fac.passes.common import share_common
 from fac.step.builder import Builder
+from fac.step.feed import fed
 from fac.step.ir import Attribute, Function, Value
 from fac.step.types import Batch, N, Shape, Type
 from fac_reference.interpreter import run
@@ -137,6 +138,7 @@ def function_of(write: Callable[[Builder, Value], dict[str, Value]]) -> Function
     outputs = write(b, x)
     given = {value.name for value in b.inputs}
     b.inputs += [Value(name, value.type) for name, value in outputs.items() if name not in given]
+    b.input("kept", Type((1,)))  # the workspace takes its type from the state
     return b.finish("step", {"loss": b.sum(x, (0, 1, 2, 3)), **outputs})
 
 
@@ -161,11 +163,12 @@ class Run:
         tensors = {name: torch.from_numpy(a.copy()) for name, a in inputs.items()}
         x = kernels.channels_last(tensors.pop("x"))
         workspace = module.workspace(tensors, SAMPLES)
+        batch = [{**tensors, "x": x}[value.name] for value in function.inputs if fed(value)]
         self.seen: dict[str, torch.Tensor] = {}
         before = sys.gettrace()
         sys.settrace(lambda frame, *_: self._trace if frame.f_code.co_filename == "<maps>" else None)
         try:
-            module.step(tensors, workspace, x, None, 0.1, 0)
+            module.step(tensors, workspace, *batch, 0.1, 0)
         finally:
             sys.settrace(before)
         self.state = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -245,7 +248,7 @@ def test_a_kernel_with_several_results_reads_none_of_them() -> None:
     mean = b.reshape(b.mean(x, (0, 2, 3)), (CHANNELS, 1, 1))
     z = b.emit("normalize", x, mean, mean, axes=(0, 2, 3), eps=0.1)
     outputs = {"made": b.add(z, b.reshape(b.variance(x, (0, 2, 3)), (CHANNELS, 1, 1)))}
-    b.inputs.append(Value("made", X))
+    b.inputs += [Value("made", X), Value("kept", Type((1,)))]
     function = b.finish("step", {"loss": b.sum(x, (0, 1, 2, 3)), **outputs})
     inputs = drawn(function)
     done = Run(function, inputs)
@@ -283,6 +286,7 @@ def test_vectors_know_no_order() -> None:
     b = Builder()
     x = b.input("x", X)
     y = b.mul(x, b.input("w", X))
+    b.input("kept", Type((1,)))
     emitter = Emitter(b.finish("step", {"loss": b.sum(y, (0, 1, 2, 3)), "w": y}), buffered=True)
     assert emitter.maps == frozenset()
     assert "last" not in emitter.workspace()

@@ -14,6 +14,7 @@ import torch
 
 from fac.passes.decompose import decompose
 from fac.step.builder import Builder
+from fac.step.feed import fed
 from fac.step.ir import Function, Value
 from fac.step.ops import OPS
 from fac.step.random import bernoulli, uniform_bits
@@ -40,9 +41,15 @@ def emitted(function: Function, buffered: bool) -> Any:
     if buffered:
         text += "\n\n" + emitter.workspace()
     exec(compile(text, "<one op>", "exec"), module.__dict__)
-    if not buffered:
-        return lambda state, x: module.forward(state, x)
-    return lambda state, x: module.step(state, module.workspace(state, len(x)), x, None, 0.1, 0)
+    names = [value.name for value in function.inputs if fed(value)]
+
+    def called(state: Any, x: Any) -> Any:
+        batch = [{**state, "x": x}[name] for name in names]
+        if not buffered:
+            return module.forward(state, *batch)
+        return module.step(state, module.workspace(state, len(x)), *batch, 0.1, 0)
+
+    return called
 
 
 def placed(value: Any, dtype: str, device: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fac.step.ir import Origin, Phase, Value
-from fac.step.types import Type
+from fac.step.types import N, Type
 from fac_torch.schedule import schedule
 from fac_torch.statements import Statement
 
@@ -29,7 +29,7 @@ def kinds(lines: list[Statement]) -> list[str]:
     return [entry.kind for entry in lines]
 
 
-W, M, G, X = value("w"), value("m"), value("g"), value("x")
+W, M, G, X = value("w"), value("m"), value("g"), Value("x", Type((N, 2)))
 
 
 def test_an_update_waits_for_every_reader_of_the_old_value() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fac.diagnostics import FacError
-from fac.program.lower import kind_of, lower
+from fac.program.feeds import feeds
+from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from fac.training.data import load
 from fac.training.data.digits import Digits
@@ -60,7 +61,7 @@ def test_it_is_what_the_training_refuses(
     assert lower(spec).nodes[-1].shape == (outputs,)
     dataset = load(spec.data)
     try:
-        fitted(dataset, shape, (outputs,), kind_of("fac.losses", spec.loss), "float64")
+        fitted(dataset, feeds(lower(spec)), "float64")
     except FacError:
         assert found
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fac.backend import Arrays
 from fac.diagnostics import FacError
 from fac.training.loop import train
 
@@ -122,9 +123,9 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[]
         def wrapped(session: Any, dataset: Any, spec: Any, **more: Any) -> Any:
             run_step = session.run_step
 
-            def step(x: Any, y: Any, lr: float, number: int) -> Any:
+            def step(batch: Arrays, lr: float, number: int) -> Any:
                 broken = spec.train.seed == bad_seed and number == at
-                return act() if broken else run_step(x, y, lr, number)
+                return act() if broken else run_step(batch, lr, number)
 
             session.run_step = step
             return train(session, dataset, spec, **more)

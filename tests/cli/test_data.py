@@ -10,7 +10,6 @@ import pytest
 
 import fac
 from fac.backend import Precision
-from fac.program.lower import kind_of
 from fac.training import data
 from fac.training.dataset import Dataset, fitted
 
@@ -23,7 +22,7 @@ def loaded(path: Path, *overrides: str, precision: Precision = "float32") -> Dat
     compiled = fac.pipeline.compiled(fac.pipeline.lowered(path, overrides))
     assert spec.data is not None
     loaded = data.load(spec.data, path.parent)
-    return fitted(loaded, compiled.sample, compiled.output, kind_of("fac.losses", spec.loss), precision)
+    return fitted(loaded, compiled.feeds, precision)
 
 
 def assert_written(folder: Path, dataset: Dataset) -> None:
@@ -63,8 +62,10 @@ def test_fitted_to_the_network(run: Run, spec: Path, tmp_path: Path) -> None:
     assert found["files"] == {
         name: {
             "bytes": sizes[name],
-            "x": {"shape": [n, 3, 4], "dtype": "float32"},
-            "y": {"shape": [n, 10], "dtype": "float32"},
+            "arrays": {
+                "x": {"shape": [n, 3, 4], "dtype": "float32"},
+                "y": {"shape": [n, 10], "dtype": "float32"},
+            },
         }
         for name, n in (("train.npz", 30), ("test.npz", 10))
     }

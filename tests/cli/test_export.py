@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from fac import pipeline
-from fac.backend import Array, Artifact, Compiled, Exported, Precision
+from fac.backend import Array, Arrays, Artifact, Compiled, Exported, Precision
 from fac.cli.export import BOUND, compared, rounding
 from fac.training import checkpoint
 from fac.training.dataset import Split
@@ -319,7 +319,7 @@ def test_rounding_goes_with_the_spacing_of_numbers() -> None:
     split: Any = Split(np.zeros((3, 2)), np.zeros((3, 2)))
 
     def session(off: float) -> Any:
-        return SimpleNamespace(compiled=SimpleNamespace(classes=None), forward=lambda x: x + off)
+        return SimpleNamespace(compiled=SimpleNamespace(targets=()), forward=lambda batch: batch["x"] + off)
 
     def found(off: float, precision: Precision) -> float:
         return rounding(session(off), session(0.0), split, precision)
@@ -346,9 +346,9 @@ def test_every_part_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     split = Split(x, z.argmax(1))
     for row in (0, 2047, 2048, 4999):
 
-        def wrong(part: Array, row: int = row) -> Array:
+        def wrong(part: Arrays, row: int = row) -> Array:
             found = session.forward(part)
-            at = np.flatnonzero((part == x[row]).all(1))
+            at = np.flatnonzero((part["x"] == x[row]).all(1))
             found[at, found[at].argmin(1)] += 100
             return found
 

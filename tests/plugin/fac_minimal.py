@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Artifact, Compiled, HostSession, Precision, write_common
+from fac.backend import Array, Arrays, Artifact, Compiled, HostSession, Precision, write_common
 from fac.diagnostics import FacError
+from fac.step.feed import fed
 from fac.step.ir import Function
 from fac.step.text import to_text
 from fac.step.types import Batch
@@ -136,7 +137,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
 
 def run(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
     """The outputs by name, from the inputs by name."""
-    n = len(given["x"])
+    n = next(len(given[value.name]) for value in function.inputs if fed(value))
     values = {value: given[value.name] for value in function.inputs}
     with np.errstate(all="ignore"):
         for op in function.ops:
@@ -153,24 +154,24 @@ class MinimalSession(HostSession):
         super().__init__(compiled, precision, "cpu")
         self.arrays: dict[str, Array] = {}
 
-    def run_step(self, x: Array, y: Array, lr: float, step: int) -> float:
+    def run_step(self, batch: Arrays, lr: float, step: int) -> float:
         """Whatever the step gives back but the loss is state."""
-        found = self._run(self.compiled.step, x=x, y=y, lr=lr, step=step)
+        found = self._run(self.compiled.step, {**batch, "lr": lr, "step": step})
         loss = float(found.pop("loss"))
         self.write(found)
         return loss
 
-    def run_evaluate(self, x: Array, y: Array) -> dict[str, float]:
+    def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Numbers by name."""
-        return {name: float(value) for name, value in self._run(self.compiled.evaluate, x=x, y=y).items()}
+        return {name: float(value) for name, value in self._run(self.compiled.evaluate, batch).items()}
 
-    def run_forward(self, x: Array) -> Array:
+    def run_forward(self, batch: Arrays) -> Array:
         """The output in the session's precision."""
-        return np.array(self._run(self.compiled.forward, x=x)["output"], self.precision)
+        return np.array(self._run(self.compiled.forward, batch)["output"], self.precision)
 
-    def run_probe(self, x: Array, y: Array, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
         """Numbers by name."""
-        found = self._run(self.compiled.probe, x=x, y=y, step=step)
+        found = self._run(self.compiled.probe, {**batch, "step": step})
         return {name: float(value) for name, value in found.items()}
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
@@ -181,8 +182,8 @@ class MinimalSession(HostSession):
         """Copies in the session's precision."""
         self.arrays |= {name: np.array(array, self.precision) for name, array in arrays.items()}
 
-    def _run(self, function: Function, **given: Any) -> dict[str, Any]:
-        named = self.arrays | {k: np.asarray(v) if k in ("x", "y") else v for k, v in given.items()}
+    def _run(self, function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
+        named = self.arrays | {k: np.asarray(v) if self.is_placed(v) else v for k, v in given.items()}
         doubles = {k: np.float64(v) if np.asarray(v).dtype.kind == "f" else v for k, v in named.items()}
         return run(function, doubles)
 

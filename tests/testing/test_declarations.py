@@ -63,6 +63,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pad": {"padding": (0, 2)},
     "upsample": {"scale_factor": (3, 2)},
     "permute": {"axes": (1, 0)},
+    "one_hot": {"num_classes": 3},
     "mean": {"axes": "spatial"},
     "max": {"axes": "channels"},
     "attend": {"heads": 2},

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fac.backend import Precision
+from fac.backend import Feed, Precision
 from fac.diagnostics import FacError
 from fac.losses.bce import BCE
 from fac.losses.cross_entropy import CROSS_ENTROPY
 from fac.losses.mse import MSE
+from fac.program.kinds import LossKind
 from fac.training.dataset import Dataset, Split, fitted, order
 
 Array = NDArray[Any]
@@ -27,6 +28,20 @@ def with_test(x: Array, y: Array) -> Dataset:
     """A data set whose training split is in order."""
     good = np.zeros((4, *y.shape[1:]), y.dtype)
     return Dataset("toy", Split(samples(), good), Split(x, y))
+
+
+def asked(sample: tuple[int, ...], output: tuple[int, ...], loss: LossKind) -> tuple[Feed, Feed]:
+    """What a network with one input is fed with."""
+    if loss.classes:
+        return Feed("x", sample), Feed("y", output[:-1], loss.name, output[-1])
+    return Feed("x", sample), Feed("y", output, loss.name, within=loss.within)
+
+
+def fit(
+    data: Dataset, sample: tuple[int, ...], output: tuple[int, ...], loss: LossKind, precision: Precision
+) -> Dataset:
+    """The data as such a network reads them."""
+    return fitted(data, asked(sample, output, loss), precision)
 
 
 LABELS = np.array([0, 1, 2, 1])
@@ -63,13 +78,13 @@ def test_no_sample_is_scrambled(stored: tuple[int, ...], wanted: tuple[int, ...]
         flat or np.squeeze(x.reshape(3, *wanted)).shape == np.squeeze(x).shape
     )
     if kept:
-        taken = fitted(data, wanted, (3,), CROSS_ENTROPY, "float32").test.x
+        taken = fit(data, wanted, (3,), CROSS_ENTROPY, "float32").test.x
         assert taken.shape == (3, *wanted)
         np.testing.assert_array_equal(taken.ravel(), x.ravel())
     else:
         message = re.escape(f"have shape {list(stored)}, but `input.shape` is {list(wanted)}")
         with pytest.raises(FacError, match=message):
-            fitted(data, wanted, (3,), CROSS_ENTROPY, "float32")
+            fit(data, wanted, (3,), CROSS_ENTROPY, "float32")
 
 
 def test_channels_last_are_told_how_to_become_first() -> None:
@@ -79,9 +94,9 @@ def test_channels_last_are_told_how_to_become_first() -> None:
         "are in another order, store `x.transpose(0, 3, 1, 2)`; else write `input: {shape: [8, 8, 3]}` or `[192]`"
     )
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(Dataset("toy", Split(x, y), Split(x, y)), (3, 8, 8), (3,), CROSS_ENTROPY, "float32")
+        fit(Dataset("toy", Split(x, y), Split(x, y)), (3, 8, 8), (3,), CROSS_ENTROPY, "float32")
     turned = x.transpose(0, 3, 1, 2)
-    taken = fitted(
+    taken = fit(
         Dataset("toy", Split(turned, y), Split(turned, y)), (3, 8, 8), (3,), CROSS_ENTROPY, "float32"
     ).train.x
     assert taken[2, 1, 4, 7] == x[2, 4, 7, 1]
@@ -90,11 +105,11 @@ def test_channels_last_are_told_how_to_become_first() -> None:
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_floats_have_the_precision_of_the_run_and_labels_are_int64(precision: Precision) -> None:
     third = samples().astype(np.float64) / 3
-    data = fitted(with_test(third, LABELS.astype(np.uint8)), (6,), (3,), CROSS_ENTROPY, precision)
+    data = fit(with_test(third, LABELS.astype(np.uint8)), (6,), (3,), CROSS_ENTROPY, precision)
     assert data.test.x.dtype == precision
     np.testing.assert_array_equal(data.test.x, third.reshape(4, 6).astype(precision))
     assert data.test.y.dtype == np.int64
-    targets = fitted(with_test(samples(), TARGETS.astype(np.float64) / 3), (6,), (3,), MSE, precision)
+    targets = fit(with_test(samples(), TARGETS.astype(np.float64) / 3), (6,), (3,), MSE, precision)
     np.testing.assert_array_equal(targets.test.y, (TARGETS.astype(np.float64) / 3).astype(precision))
     assert targets.test.y.dtype == precision
 
@@ -148,13 +163,13 @@ def broken(value: float) -> Array:
 )
 def test_classes_are_checked(x: Array, y: Array, message: str) -> None:
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(x, y), (6,), (3,), CROSS_ENTROPY, "float32")
+        fit(with_test(x, y), (6,), (3,), CROSS_ENTROPY, "float32")
 
 
 @pytest.mark.parametrize("y", [LABELS.astype(np.float32), LABELS[:, None], LABELS > 0])
 def test_labels_are_a_row_of_integers(y: Array) -> None:
     with pytest.raises(FacError, match=r"but the loss needs integer labels of shape"):
-        fitted(with_test(samples(), y), (6,), (3,), CROSS_ENTROPY, "float32")
+        fit(with_test(samples(), y), (6,), (3,), CROSS_ENTROPY, "float32")
 
 
 def test_samples_must_fill_the_input() -> None:
@@ -163,7 +178,7 @@ def test_samples_must_fill_the_input() -> None:
         "write `input: {shape: [2, 3]}` or `[6]`"
     )
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(samples(), LABELS), (5,), (3,), CROSS_ENTROPY, "float32")
+        fit(with_test(samples(), LABELS), (5,), (3,), CROSS_ENTROPY, "float32")
 
 
 def test_mse_refuses_labels() -> None:
@@ -172,7 +187,7 @@ def test_mse_refuses_labels() -> None:
         "of shape (n, 3): give such targets, or write `loss: {kind: cross_entropy}`"
     )
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(samples(), LABELS), (6,), (3,), MSE, "float32")
+        fit(with_test(samples(), LABELS), (6,), (3,), MSE, "float32")
 
 
 @pytest.mark.parametrize("y", [TARGETS[:, :2], TARGETS[:, 0]])
@@ -180,14 +195,14 @@ def test_targets_have_one_column_for_each_output(y: Array) -> None:
     with pytest.raises(
         FacError, match=r"has shape \[4.*\], but the network has 3 outputs: give targets of shape"
     ):
-        fitted(with_test(samples(), y), (6,), (3,), MSE, "float32")
+        fit(with_test(samples(), y), (6,), (3,), MSE, "float32")
 
 
 def test_targets_are_finite() -> None:
     y = TARGETS.copy()
     y[3, 1] = np.nan
     with pytest.raises(FacError, match=r"^y of sample 3 in the `test` split of `toy` holds nan"):
-        fitted(with_test(samples(), y), (6,), (3,), MSE, "float32")
+        fit(with_test(samples(), y), (6,), (3,), MSE, "float32")
 
 
 MASKS = np.arange(4 * 6).reshape(4, 1, 2, 3) % 3 == 0
@@ -196,7 +211,7 @@ MASKS = np.arange(4 * 6).reshape(4, 1, 2, 3) % 3 == 0
 @pytest.mark.parametrize("kind", ["bool", "uint8", "int64"])
 def test_masks_of_integers_and_truth_values_are_targets_from_0_to_1(kind: str) -> None:
     for y, output in ((MASKS, (1, 2, 3)), (MASKS[:, 0], (1, 2, 3)), (MASKS[:, 0, 0, 0], (1,))):
-        data = fitted(with_test(samples(), y.astype(kind)), (6,), output, BCE, "float32")
+        data = fit(with_test(samples(), y.astype(kind)), (6,), output, BCE, "float32")
         assert data.test.y.dtype == np.float32
         assert np.array_equal(data.test.y, y.reshape(4, *output).astype(np.float32))
 
@@ -255,19 +270,19 @@ def test_what_no_loss_reads_that_way_is_called_what_it_is(
 ) -> None:
     data = Dataset("toy", Split(samples(), y), Split(samples(), y))
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(data, (6,), output, loss, "float32")
+        fit(data, (6,), output, loss, "float32")
 
 
 @pytest.mark.parametrize("value", [-0.25, 1.5])
 def test_targets_lie_where_the_loss_reads_them(value: float) -> None:
     y = TARGETS / 11  # both ends are allowed
-    fitted(with_test(samples(), y), (6,), (3,), BCE, "float32")
+    fit(with_test(samples(), y), (6,), (3,), BCE, "float32")
     y[2, 1] = value
     place = "sample 2 in the `test` split of `toy`"
     message = f"target {value} of {place} is out of range: `bce` needs targets from 0 to 1"
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
-        fitted(with_test(samples(), y), (6,), (3,), BCE, "float32")
-    fitted(with_test(samples(), y), (6,), (3,), MSE, "float32")
+        fit(with_test(samples(), y), (6,), (3,), BCE, "float32")
+    fit(with_test(samples(), y), (6,), (3,), MSE, "float32")
 
 
 def test_order_is_a_permutation_pinned_for_good() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fac.backend import Session
+from fac.backend import Arrays, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint
@@ -86,8 +86,8 @@ def test_training_loss_is_the_mean_over_the_epoch(
     session = open_session(spec)
     step = session.step
 
-    def spied(*args: Any) -> dict[str, Any]:
-        found = step(*args)
+    def spied(batch: Arrays, lr: float) -> dict[str, Any]:
+        found = step(batch, lr=lr)
         losses.append(found["loss"])
         return found
 
@@ -296,7 +296,7 @@ def test_regression_has_no_accuracy(make_spec: Callable[..., ModelSpec], open_se
 
 
 def changed(dataset: Dataset, **arrays: Any) -> Dataset:
-    return replace(dataset, train=replace(dataset.train, **arrays))
+    return replace(dataset, train=Split(**{**dataset.train.arrays, **arrays}))
 
 
 def test_bad_data_never_reach_a_step(spec: ModelSpec, dataset: Dataset, open_session: Opener) -> None:

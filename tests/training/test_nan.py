@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fac.backend import Session
+from fac.backend import Arrays, Session
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint, loop
 from fac.training.dataset import Dataset
@@ -22,8 +22,8 @@ def poisoned(session: Session, at: int, name: str, monkeypatch: pytest.MonkeyPat
     """Step number `at` (from 0) leaves a NaN in a state array, as a defective update would."""
     run = session.run_step
 
-    def poison(x: Any, y: Any, lr: float, step: int) -> Any:
-        loss = run(x, y, lr, step)
+    def poison(batch: Arrays, lr: float, step: int) -> Any:
+        loss = run(batch, lr, step)
         if step == at:
             array = session.read((name,))[name]
             array.flat[0] = np.nan

@@ -301,8 +301,8 @@ def test_random_labels_that_are_learned_by_heart_are_no_concern(
     rng = np.random.default_rng(3)
     data = replace(
         dataset,
-        train=replace(dataset.train, y=rng.integers(0, 4, 43)),
-        test=replace(dataset.test, y=rng.integers(0, 4, 17)),
+        train=Split(dataset.train.x, rng.integers(0, 4, 43)),
+        test=Split(dataset.test.x, rng.integers(0, 4, 17)),
     )
     spec = make_spec(
         feedback={"rule": "bp"},

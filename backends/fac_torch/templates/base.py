@@ -53,6 +53,8 @@ class Line:
     host: tuple[bool, ...]
     settings: str = ""
     """The name of the dictionary of the statement's attributes, for optimiser kernels."""
+    like: str = "x"
+    """A tensor on the session's device, of its floats."""
 
     def __getitem__(self, attribute: str) -> object:
         return self.statement.attributes[attribute]

@@ -51,7 +51,7 @@ def cast(line: Line) -> str:
     """Another element type: the session's floats, int64 or bool."""
     if line.host[0]:
         return f"{ {'f': 'float', 'i': 'int', 'b': 'bool'}[str(line['dtype'])] }({line.arguments[0]})"
-    target = {"f": "x.dtype", "i": "torch.int64", "b": "torch.bool"}[str(line["dtype"])]
+    target = {"f": f"{line.like}.dtype", "i": "torch.int64", "b": "torch.bool"}[str(line["dtype"])]
     return f"{line.arguments[0]}.to({target})"
 
 

@@ -20,7 +20,7 @@ def shaped(method: str) -> Template:
 
     def text(line: Line) -> str:
         if line.host[0]:
-            return f"x.new_full({line.shape}, {line.arguments[0]})"
+            return f"{line.like}.new_full({line.shape}, {line.arguments[0]})"
         return f"{line.arguments[0]}.{method}({line.shape})"
 
     return Template(text, Memory.VIEW)
@@ -29,8 +29,8 @@ def shaped(method: str) -> Template:
 def iota(line: Line) -> str:
     """0, 1, 2, ... in row-major order."""
     if len(line.result.type.shape) == 1:
-        return f"torch.arange({line.shape[1:-2]}, device=x.device)"
-    return f"torch.arange(math.prod({line.shape}), device=x.device).view({line.shape})"
+        return f"torch.arange({line.shape[1:-2]}, device={line.like}.device)"
+    return f"torch.arange(math.prod({line.shape}), device={line.like}.device).view({line.shape})"
 
 
 SHAPES: dict[str, Template] = {
@@ -52,11 +52,12 @@ SHAPES: dict[str, Template] = {
         lambda line: f"torch.permute_copy({line.arguments[0]}, {line['axes']})", Memory.OUT
     ),
     "iota": Template(iota),
-    "table": Template(lambda line: f"kernels.table({line['values']}, x)"),
+    "table": Template(lambda line: f"kernels.table({line['values']}, {line.like})"),
     "argmax": Template(lambda line: f"torch.argmax({line.arguments[0]}, dim=-1)"),
     "uniform_bits": Template(
         lambda line: (
-            f"kernels.uniform_bits({line.shape}, {line.given}, {line['first']}, {line['second']}, x.device)"
+            f"kernels.uniform_bits({line.shape}, {line.given}, {line['first']}, {line['second']}, "
+            f"{line.like}.device)"
         )
     ),
 }

@@ -14,6 +14,7 @@ from fac.spec.base import Model
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.types import DType
 
 LAST = -1
 """The axis of the channels of tokens [T, d]."""
@@ -81,6 +82,14 @@ class LayerKind(Kind):
     """`curve(spec)`: what it makes of a number, if it treats every number alike; everything else is read off it."""
     traits: Callable[[Any, Facts | None], Traits] | None = None
     """`traits(spec, facts)`: what is known of any other layer; facts are None where its shape is not known."""
+    classes: str | None = None
+    """The field that says how many whole numbers it tells apart, 0, 1, ..., if it reads those, INT, and no real ones.
+    Only an input of the network holds them."""
+
+    @property
+    def dtype(self) -> DType:
+        """Of what it reads."""
+        return DType.FLOAT if self.classes is None else DType.INT
 
 
 class Inside(Protocol):
