@@ -6,6 +6,8 @@ This file travels with every written artifact, as `kernels.py` does, which gives
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -31,9 +33,9 @@ def attend_with_logsum(
     """The same, and the log of the sum of exp over the keys, [N, heads, T], which its derivative reads."""
     look = _Look(q, k, v, mask, heads, kv_heads, causal)
     if look.fused:
-        made, logsum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            look.q, look.k, look.v, 0.0, look.by_place, attn_mask=look.bias
-        )
+        forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        with _small_products():
+            made, logsum = forward(look.q, look.k, look.v, 0.0, look.by_place, attn_mask=look.bias)
     else:
         z = look.products()
         logsum = z.logsumexp(3)
@@ -57,9 +59,10 @@ def attend_back(
     look = _Look(q, k, v, mask, heads, kv_heads, causal)
     g, made = look.seeing(_apart(g, heads)), _apart(made, heads)
     if look.fused:
-        found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            g, look.q, look.k, look.v, made, logsum, 0.0, look.by_place, attn_mask=look.bias
-        )
+        backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+        given = g, look.q, look.k, look.v, made, logsum
+        with _small_products():
+            found = backward(*given, 0.0, look.by_place, attn_mask=look.bias)
     else:
         shares = look.shares(look.products(), logsum)
         error = torch.matmul(g, look.v.mT)
@@ -95,6 +98,17 @@ def scatter(g: Tensor, index: Tensor, rows: int) -> Tensor:
     """[rows, d]: in each row the sum of those of g that have its number, in an order that is always the same."""
     result: Tensor = torch.ops.aten.embedding_dense_backward(g, index, rows, -1, False)
     return result
+
+
+@contextmanager
+def _small_products() -> Iterator[None]:
+    """The setting at which the fused kernel multiplies its tiles fast: at `medium` it takes four times as long."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class _Look:

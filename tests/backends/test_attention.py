@@ -181,3 +181,25 @@ def test_products_written_out_make_what_the_fused_kernel_makes(
         assert one.is_contiguous()
         torch.testing.assert_close(one, other, rtol=0, atol=near)
         assert not masked or not one[0].any()
+
+
+def test_the_fused_kernel_multiplies_in_full_and_puts_the_setting_back(monkeypatch: Any) -> None:
+    """A session on AMD computes at `medium`, at which this one kernel is four times slower."""
+    seen: list[str] = []
+    real = torch.set_float32_matmul_precision
+
+    def spied(mode: str) -> None:
+        seen.append(mode)
+        real(mode)
+
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", spied)
+    q = torch.ones(N, T, D)
+    with torch.inference_mode():
+        real("medium")
+        try:
+            made = kernels.attend_with_logsum(q, q, q, None, HEADS, HEADS, False)
+            kernels.attend_back(q, q, q, q, None, *made, HEADS, HEADS, False)
+            assert torch.get_float32_matmul_precision() == "medium"
+        finally:
+            real("highest")
+    assert seen == ["highest", "medium"] * 2
