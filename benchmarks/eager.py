@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fac.backend import Session
+from fac_torch.device import float32_products
 
 
 class EagerTraining(ABC):
@@ -29,6 +30,12 @@ class EagerTraining(ABC):
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Parameters under the names of fac."""
+
+
+def flagged(eager: EagerTraining, tensors: tuple[torch.Tensor, torch.Tensor], flags: str) -> None:
+    """An eager step under a setting of `torch.set_float32_matmul_precision`."""
+    with float32_products(flags):
+        eager.step(*tensors)
 
 
 def deviation(

@@ -23,11 +23,12 @@ import torch
 
 import fac
 from benchmarks import onnx_cost
+from benchmarks.eager import flagged
 from benchmarks.machine import machine, one_thread, quartiles, ratio, ratios, rounds, table
 from benchmarks.onnx_bare import PingPong
 from benchmarks.onnx_hand import hand_made
 from benchmarks.onnx_spec import LR, MOMENTUM, RULES, UPDATES, mlp
-from benchmarks.step_time import DEFAULT, SAME, Eager, Optimiser, batch, flagged, repeated
+from benchmarks.step_time import DEFAULT, SAME, Eager, Optimiser, batch, repeated
 from fac.backend import Session
 from fac_onnx.artifact import OnnxArtifact
 

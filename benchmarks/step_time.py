@@ -23,10 +23,9 @@ import torch
 from torch import nn
 
 import fac
-from benchmarks.eager import EagerTraining, deviation
+from benchmarks.eager import EagerTraining, deviation, flagged
 from benchmarks.machine import machine, one_thread, quartiles, ratio, rounds, table
 from fac.backend import Precision, Session
-from fac_torch.device import float32_products
 
 RESULTS = Path(__file__).parent / "results" / "step_time.json"
 BATCH, LR, TIMED_LR, MOMENTUM = 128, 0.05, 0.0, 0.9
@@ -140,12 +139,6 @@ def measure(width: int, count: int) -> tuple[dict[str, list[float]], str]:
     turns = {name: repeated(call, steps) for name, call in contenders.items()}
     seconds = rounds(turns, count)
     return {name: [1000 * s / steps for s in values] for name, values in seconds.items()}, mode
-
-
-def flagged(eager: Eager, tensors: tuple[torch.Tensor, torch.Tensor], flags: str) -> None:
-    """An eager step under a setting of `torch.set_float32_matmul_precision`."""
-    with float32_products(flags):
-        eager.step(*tensors)
 
 
 def rows(times: dict[str, list[float]], width: int) -> list[tuple[object, ...]]:
