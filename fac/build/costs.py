@@ -67,18 +67,20 @@ class Cost:
         return self.step.backward_macs / self.backprop.backward_macs
 
 
-def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> Cost:
+def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Function | None = None) -> Cost:
     """Count the step after all passes.
 
     Args:
         program: without findings of the severity `error`.
         batch: samples per step.
         float_bytes: of one element of the precision that is trained in.
+        built: its step before any pass, by who has it already.
     """
+    step = optimised_step(program) if built is None else optimise(built)
     return Cost(
         batch,
         float_bytes,
-        step_cost(program, batch, float_bytes),
+        _counted(program, step, batch, float_bytes),
         backprop_cost(program, batch, float_bytes),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log, prod
 
 from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance, wide
@@ -46,7 +46,9 @@ class Spread:
         self.program, self.flow = program, Flow(program)
         self.through = {route.node: route for route in program.routes if route.through}
         self.drawn = {node.name: _drawn(node) for node in program.nodes}
-        self.operators = {id(route): self._operator(route) for route in program.routes}
+        alike = {self._key(route): route for route in program.routes}
+        gains = {key: self._operator(route) for key, route in alike.items()}
+        self.operators = {id(route): gains[self._key(route)] for route in program.routes}
         self.squares, self.even = self._forward()
         self.errors: dict[str, Range | None] = {}
         for name in self._in_order():
@@ -104,6 +106,19 @@ class Spread:
         """W^T d."""
         gain = self.drawn[node.name]
         return exactly(gain) if gain else None
+
+    def _key(self, route: Route) -> object:
+        """What `_operator` depends on: thousands of copies of a block have a few operators."""
+        node, ends = self.program.by_name[route.node], route.ends
+        weight = None if ends is None else ends.weight
+        return (
+            id(route.matrix),
+            route.source if route.source in self.program.subspace else None,
+            route.through,
+            ends and replace(ends, prefix="", weight=None),
+            weight and (id(weight.init), weight.shape, weight.fan_in, weight.fan_out, weight.groups),
+            (self.drawn[node.name], node.places, node.shape, weight and weight.reads_axis),
+        )
 
     def _operator(self, route: Route) -> Range | None:
         """A feedback matrix, the subspace that it may read, and its scale."""

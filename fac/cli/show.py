@@ -87,15 +87,17 @@ def show(
     if after is not None:
         echo(render.step_after(program, after), nl=False)
         return
-    counted = count(program, batch or program.spec.train.batch)
     tree = Tree(program) if program.blocks and not (every or as_json) else None
     lineage = Lineage(program, tree.sums if tree else frozenset())
-    if as_json:
-        echo(json_text(facts.as_json(program, lineage, counted)))
-        return
     texts = [render.updates(lineage, tree)] if updates else []
-    texts += [render.costs(counted, tree)] if cost else []
-    echo("\n".join(texts or [render.layers(program, lineage, counted, tree)]), nl=False)
+    if cost or as_json or not texts:
+        counted = count(program, batch or program.spec.train.batch, built=lineage.built)
+        if as_json:
+            echo(json_text(facts.as_json(program, lineage, counted)))
+            return
+        texts += [render.costs(counted, tree)] if cost else []
+        texts = texts or [render.layers(program, lineage, counted, tree)]
+    echo("\n".join(texts), nl=False)
 
 
 def draw(

@@ -24,7 +24,9 @@ from fac.step.ir import Value
 class LowRank(Matrix):
     """F(d) = Q (P d): P [rank, reads] reads the error, Q [writes, rank] writes it.
 
-    The two thin products stay apart: forming Q P would throw away the saving that the rank buys.
+    The two thin products stay apart: forming Q P would throw away the saving that the rank buys. Past the kernel of a
+    `conv2d` they act at each place of the map: P [rank, out], Q [in * rows * columns of the kernel, rank]. On a `to`
+    route into a map [C, H, W], Q is [C * H * W, rank].
     """
 
     kind: Literal["low_rank"] = "low_rank"

@@ -20,7 +20,10 @@ from fac.step.ir import Value
 
 
 class Random(Matrix):
-    """F(d) = B d. B has the shape of the weight on a `through` route, and is [writes, reads] on a `to` route."""
+    """F(d) = B d. B has the shape of the weight on a `through` route, and is [writes, reads] on a `to` route.
+
+    So at a `conv2d` it is [out, in / groups, *kernel]. On a `to` route into a map [C, H, W], writes is C * H * W.
+    """
 
     kind: Literal["random"] = "random"
     init: Init | Literal["like_forward"] | None = Field(

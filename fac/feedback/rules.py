@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import Field
@@ -162,7 +163,7 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
     low rank would mix them, a full matrix.
     """
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
-    routes = []
+    routes, pair = [], cache(lambda rank: LowRank(rank=rank, **settings))
     for node in _layerwise(rule, program):
         weight = node.weight
         if weight is not None and weight.groups > 1:
@@ -170,18 +171,18 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
             continue
         rank = rule.rank * _parts(node, program)
         limit = rank if weight is None else min(weight.reads, weight.writes)
-        routes.append(_through(node, LowRank(rank=min(rank, limit), **settings)))
+        routes.append(_through(node, pair(min(rank, limit))))
     return Expansion(tuple(routes))
 
 
 def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
     """From the loss `to` each site below a weight, at rank min(rank, outputs, units), of one token where they share."""
-    routes = []
+    routes, pair = [], cache(lambda rank: LowRank(rank=rank, **_pair(rule)))
     for node in _direct(rule, program):
-        matrix = LowRank(rank=rule.rank, **_pair(rule))
+        matrix = pair(rule.rank)
         ends = ends_of(program, Route(node.name, False, LOSS, matrix, (), site_of(program, node.name)), "")
         limit = rule.rank if ends is None else ends.most
-        routes.append(_to(node, matrix.model_copy(update={"rank": min(rule.rank, limit)})))
+        routes.append(_to(node, pair(min(rule.rank, limit))))
     return Expansion(tuple(routes))
 
 

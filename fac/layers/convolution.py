@@ -56,7 +56,11 @@ class Convolution(WeightedLayer):
 
 
 class Conv2d(Convolution):
-    """A = X * W + b of maps, with X [N, in, H, W], W [out, in / groups, *kernel], b [out], as in PyTorch."""
+    """A = X * W + b of maps, with X [N, in, H, W], W [out, in / groups, *kernel], b [out], as in PyTorch.
+
+    Of H rows it makes floor((H + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, and so of columns; with
+    `padding: same` H.
+    """
 
     kind: Literal["conv2d"] = "conv2d"
 

@@ -43,14 +43,20 @@ class Pool(Layer):
 
 
 class MaxPool2d(Pool):
-    """The largest number of each window. What is padded never wins; of equal numbers the first does, row by row."""
+    """The largest number of each window. What is padded never wins; of equal numbers the first does, row by row.
+
+    Of H rows it makes floor((H + 2 padding - kernel) / stride) + 1, and so of columns.
+    """
 
     kind: Literal["max_pool2d"] = "max_pool2d"
     other_kinds: ClassVar = {"maxpooling2d": "", "maxpooling": ""}
 
 
 class AvgPool2d(Pool):
-    """The mean of each window. What is padded counts as zeros, as PyTorch has it by default."""
+    """The mean of each window. What is padded counts as zeros, as PyTorch has it by default.
+
+    Of H rows it makes floor((H + 2 padding - kernel) / stride) + 1, and so of columns.
+    """
 
     kind: Literal["avg_pool2d"] = "avg_pool2d"
     other_kinds: ClassVar = {"averagepooling2d": "", "averagepooling": ""}

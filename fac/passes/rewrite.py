@@ -21,7 +21,9 @@ def rewrite(function: Function, visit: Callable[[Op], Replacement]) -> Function:
     ops: list[Op] = []
     for op in function.ops:
         operands = tuple(map(now, op.operands))
-        found = visit(op if operands == op.operands else replace(op, operands=operands))
+        found = visit(
+            op if operands == op.operands else Op(op.kind, operands, op.attributes, op.result, op.origin)
+        )
         if isinstance(found, Value):
             standing[op.result] = found
         else:

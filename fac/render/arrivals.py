@@ -75,7 +75,9 @@ class Arrivals:
         """
         self.sums = sums
         routing, outputs, _ = routed(program)
-        self.program, self.step = program, drop_dead(routing.trace.b.finish("step", outputs))
+        self.built = routing.trace.b.finish("step", outputs)
+        """The step before any pass."""
+        self.program, self.step = program, drop_dead(self.built)
         self.routing, step = routing, self.step
         exact = {id(route) for route in program.routes if is_weight(route)}
         self.routes = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +19,7 @@ OPENED = 4
 """Into how many ways a join of errors is opened in the table; beyond, the join is named, and `--updates` goes on."""
 MADE = frozenset({Phase.GRADIENT, Phase.LEARN, Phase.ERROR})
 """Phases that make what an update rule is given."""
+UPDATING = frozenset(Phase) - MADE
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +228,19 @@ class Lineage(Arrivals):
 
     def _given(self, tensor: Tensor) -> tuple[list[Value], list[Op]]:
         """What the update rule is given, and the ops from there to the tensor's next value."""
-        passed: list[Op] = []
-        out = None if tensor.role == Role.STATISTIC else self.outputs.get(tensor.name)
-        leaves = [] if out is None else list(self._leaves([out], set(Phase) - MADE, passed))
-        return [v for v in leaves if v in self.made], passed
+        if tensor.name not in self._known:
+            passed: list[Op] = []
+            out = None if tensor.role == Role.STATISTIC else self.outputs.get(tensor.name)
+            leaves = [] if out is None else list(self._leaves([out], UPDATING, passed))
+            self._known[tensor.name] = [v for v in leaves if v in self.made], passed
+        return self._known[tensor.name]
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[list[Value], list[Op]]]:
+        return {}
 
     def _leaves(
-        self, start: Iterable[Value], inside: set[Phase], passed: list[Op] | None = None
+        self, start: Iterable[Value], inside: Set[Phase], passed: list[Op] | None = None
     ) -> Iterator[Value]:
         """Tensors that the ops of some phases are given, going back from `start`."""
         stack, seen = list(start), set[Value]()

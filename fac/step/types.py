@@ -76,6 +76,8 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     Raises:
         TypeRuleError: two dimensions differ and neither is 1.
     """
+    if a == b:
+        return a
     width = max(len(a), len(b))
     out: list[Dim] = []
     for x, y in zip((1,) * (width - len(a)) + a, (1,) * (width - len(b)) + b, strict=True):
