@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, checker
 
-from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
+from fac.backend import Array, Artifact, Content, Exported, Parameters, held, write_common, write_files
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.emit import NEXT, model
@@ -64,7 +64,7 @@ class OnnxArtifact(Artifact):
         require_utf8(directory)
         drawn = c.initial()
         # one after the other, so that a large state is not held twice
-        state = {name: np.asarray(drawn.pop(name), self.precision, order="C") for name in list(drawn)}
+        state = {name: held(name, drawn.pop(name), self.precision, copy=False) for name in list(drawn)}
         if self.parameters == "constants":
             files = closed(self.made(c.forward), state, "forward.onnx")
         else:

@@ -14,6 +14,7 @@ from fac.backend.artifact import (
     write_common,
     write_files,
 )
+from fac.backend.boundary import held
 from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Initial, Precision, Recipe, Slot
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
@@ -43,6 +44,7 @@ __all__ = [
     "Session",
     "Slot",
     "denormals_as_zero",
+    "held",
     "samples",
     "to_bytes",
     "write_common",

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from fac.backend.boundary import check_feed, check_state, named
+from fac.backend.boundary import check_feed, check_state, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.memory import require_memory
 from fac.backend.session import Session
@@ -160,7 +160,7 @@ def write_common(
         state: the initial one, if it has been drawn already.
 
     Raises:
-        FacError: the folder cannot be written.
+        FacError: the folder cannot be written, or the precision does not reach an initial value.
     """
     c = artifact.compiled
     manifest = {
@@ -175,7 +175,7 @@ def write_common(
         "files": [*files, "state.safetensors", "manifest.json"],
     }
     given = c.initial() if state is None else state
-    arrays = {name: np.asarray(a, artifact.precision) for name, a in given.items()}
+    arrays = {name: held(name, a, artifact.precision, copy=False) for name, a in given.items()}
     arrays[STEP] = np.array(0, np.int64)
     last: dict[str, Content] = {
         "state.safetensors": to_bytes(

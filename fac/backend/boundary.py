@@ -13,6 +13,7 @@ from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.partial_state import require_parameters, require_whole
 from fac.diagnostics import FacError
 from fac.step.feed import Feed
+from fac.step.shapes import fits
 
 COUNTS = ".num_batches_tracked"
 """How names of a `state_dict` end that PyTorch keeps beside the averages of a batch normalisation."""
@@ -44,7 +45,7 @@ def check_state(
         array = _array(name, state[name])
         if array.shape != wanted[name]:
             problems.append(f"`{name}` is {list(array.shape)}, not {list(wanted[name])}")
-        arrays[name] = _numbers(name, array).astype(precision, order="C")
+        arrays[name] = held(name, _numbers(name, array), precision)
     if problems:
         # What is there and wrong says more than what is missing, and what can be derived is not missed.
         needed = [slot.name for slot in compiled.state if whole or slot.parameter]
@@ -60,6 +61,31 @@ def check_state(
     if steps.shape != () or steps.dtype.kind not in "iu" or not 0 <= steps < 2**63:
         raise FacError(f"`{STEP}` of the state has to be a whole number, not {steps}")
     return arrays, int(steps)
+
+
+def held(name: str, array: Array, precision: Precision, *, copy: bool = True) -> Array:
+    """Numbers in a precision, row by row. What is not finite stays so.
+
+    Args:
+        name: for the message.
+        array: of floats.
+        precision: that they get.
+        copy: even where nothing changes.
+
+    Raises:
+        FacError: one is finite, and too large for the precision.
+    """
+    with np.errstate(over="ignore"):
+        found = array.astype(precision, order="C", copy=copy)
+    if found.dtype.itemsize < array.dtype.itemsize:
+        lost = np.isinf(found) & np.isfinite(array)
+        if lost.any():
+            place = tuple(map(int, np.unravel_index(int(lost.argmax()), array.shape)))
+            raise FacError(
+                f"`{name}` holds {array[place]:.3g} at {list(place)}, more than the {np.finfo(precision).max:.3g} that "
+                f"{precision} reaches: use float64, or numbers of another size"
+            )
+    return found
 
 
 def named(compiled: Compiled, feeds: Sequence[Feed], x: Any, y: Any = None) -> Mapping[str, Any]:
@@ -157,9 +183,11 @@ def check_batch(feed: Feed, shape: Sequence[int], n: int | None = None) -> None:
     if tuple(shape[1:]) != feed.shape or not shape or shape[0] == 0 or shape[0] != (n or shape[0]):
         wanted = ", ".join(map(str, (n or "N", *feed.shape)))
         asks = "the loss" if feed.loss is not None else f"`{feed.origin}.shape`"
-        raise FacError(
-            f"{feed.name} has shape {list(shape)}, but {asks} asks for [{wanted}]{'' if n else ', N > 0'}"
-        )
+        said = f"{feed.name} has shape {list(shape)}, but {asks} asks for [{wanted}]{'' if n else ', N > 0'}"
+        if shape and 0 < shape[0] == (n or shape[0]) and fits(tuple(shape[1:]), feed.shape):
+            sizes = ", ".join(map(str, (-1, *feed.shape)))
+            said += f": give `{feed.name}.reshape({sizes})`, which keeps each number's place"
+        raise FacError(said)
 
 
 def check_placed(feed: Feed, placed: Any, precision: Precision, n: int | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.boundary import check_feed, check_placed, check_state, named
+from fac.backend.boundary import check_feed, check_placed, check_state, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.partial_state import completed
 from fac.diagnostics import FacError
@@ -159,7 +159,10 @@ class Session(ABC):
             if self.is_placed(value):
                 check_placed(feed, value, self.precision, n)
             else:
-                value = self.place(check_feed(feed, value, n))
+                checked = check_feed(feed, value, n)
+                if feed.classes is None:
+                    checked = held(feed.name, checked, self.precision, copy=False)
+                value = self.place(checked)
             n = len(value)
             found[feed.name] = value
         return found

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fac.diagnostics import FacError
 from fac.spec.data import Data
+from fac.step.shapes import fits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,15 +154,21 @@ def _fitted(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -
     return _labels(feed, array, place)
 
 
-def fits(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether samples of one shape can be given another without moving a value to other coordinates.
+def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
+    """What is said of a data set whose numbers are read in another shape, see `fits`; empty if none are.
 
-    They can if one of the two is flat, so that it says nothing of coordinates, or if they differ in axes of length 1
-    alone, as grey images of (28, 28) and (1, 28, 28) do. Channels last do not become channels first that way.
+    Args:
+        dataset: as a source loaded it.
+        feeds: what the network is fed with.
     """
-    if len(stored) <= 1 or len(wanted) <= 1:
-        return prod(stored) == prod(wanted)
-    return [d for d in stored if d != 1] == [d for d in wanted if d != 1]
+    told = []
+    for feed in feeds:
+        shapes = {split.arrays[feed.name].shape[1:] for split in (dataset.train, dataset.test)} - {feed.shape}
+        told += [
+            f"{feed.name} of shape {list(stored)} is read as {list(feed.shape)}, row by row"
+            for stored in sorted(shapes)
+        ]
+    return "; ".join(told)
 
 
 def remedy(stored: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -17,7 +17,7 @@ from fac.diagnostics import FacError
 from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.training.checkpoint import Checkpoint
-from fac.training.dataset import Dataset, Split, fingerprint, fitted
+from fac.training.dataset import Dataset, Split, fingerprint, fitted, read_anew
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
@@ -111,6 +111,9 @@ class _Training:
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
         data = fitted(dataset, compiled.feeds, session.precision)
+        anew = read_anew(dataset, compiled.feeds)
+        if anew:
+            self.listener.said(anew)
         self.family = Stepping(session, data.train, spec)
         self.test, self.test_split = self._placed(data.test), data.test
         self.split = data.train

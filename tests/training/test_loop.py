@@ -79,6 +79,17 @@ def test_report_and_listener(spec: ModelSpec, dataset: Dataset, open_session: Op
     assert "loss" not in report.history[0].probes
 
 
+def test_data_that_are_read_in_another_shape_are_told(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener
+) -> None:
+    """Once; and nothing is said of data that have the shape of the input."""
+    for shape, expected in (((6,), []), ((1, 2, 3), ["x of shape [1, 2, 3] is read as [6], row by row"])):
+        splits = (Split(part.x.reshape(-1, *shape), part.y) for part in (dataset.train, dataset.test))
+        recorder = Recorder()
+        train(open_session(spec), Dataset("made up", *splits), spec, listener=recorder)
+        assert [text for text in recorder.heard if isinstance(text, str)] == expected
+
+
 def test_training_loss_is_the_mean_over_the_epoch(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
