@@ -18,11 +18,12 @@ FROZEN_PARAMETERS_LEARN = Rule("FAC226", "frozen-parameters-learn", Severity.WAR
 def tie_misfit(program: Program) -> Iterator[Diagnostic]:
     """A layer cannot share the parameters of the layer that its `tie` names.
 
-    `tie` names a layer above, of the same kind and of equal shapes, that has parameters of its own. The two then have
-    one array for each parameter that both have by the same name; it is called after the layer that is named, starts as
-    that says, and learns from both. A layer that itself shares what belongs to a third is not named: the third is. A
-    block has no parameters: its layers go by their full names, such as `tower.fc1`. In a `repeat` with `tie: true` each
-    layer of a copy shares those of the first copy, so the body has to make the shape that it reads.
+    `tie` names a layer above, of the same kind and of equal shapes, that has parameters of its own; a `linear` head may
+    name an `embedding`, too. The two then have one array for each parameter that both have by the same name; it
+    is called after the layer that is named, starts as that says, and learns from both. A layer that itself shares what
+    belongs to a third is not named: the third is. A block has no parameters: its layers go by their full names, such as
+    `tower.fc1`. In a `repeat` with `tie: true` each layer of a copy shares those of the first copy, so the body has to
+    make the shape that it reads.
 
     Bad:
 

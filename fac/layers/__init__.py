@@ -19,6 +19,7 @@ from fac.layers.elementwise import (
     Sigmoid,
     Tanh,
 )
+from fac.layers.embedding import EMBEDDING, Embedding
 from fac.layers.joins import JOINS, Add, Concat, Multiply
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.mlp import MLP, Mlp
@@ -51,6 +52,7 @@ __all__ = [
     "DropPath",
     "Dropout",
     "Elu",
+    "Embedding",
     "Flatten",
     "Gelu",
     "GlobalAvgPool",
@@ -106,6 +108,7 @@ KINDS = (
     *REDUCTIONS,
     *SHAPES,
     ONE_HOT,
+    EMBEDDING,
     *JOINS,
     *NORMS,
     *NOISE,

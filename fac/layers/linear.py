@@ -63,4 +63,12 @@ def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mo
 
 
 TRAITS = Traits(zero=True, homogeneous=True, affine=True)
-LINEAR = LayerKind("linear", Linear, infer, forward, traits=lambda *_: TRAITS, unused=unused)
+LINEAR = LayerKind(
+    "linear",
+    Linear,
+    infer,
+    forward,
+    traits=lambda *_: TRAITS,
+    ties=frozenset({"embedding"}),
+    unused=unused,
+)

@@ -39,7 +39,8 @@ def misfit(node: Node, owner: Node, kind_of: Any) -> ShapeError | None:
     Nothing is wrong where a shape is unknown.
     """
     kind, other = kind_of(node.layer), kind_of(owner.layer)
-    if kind.name != other.name and isinstance(owner.layer, ParametricLayer):
+    able = kind.name == other.name or other.name in getattr(kind, "ties", ())
+    if not able and isinstance(owner.layer, ParametricLayer):
         return ShapeError(
             f"`{node.name}` is `{kind.name}` and cannot share what `{owner.name}` has, which is `{other.name}`",
             "name a layer of the same kind",

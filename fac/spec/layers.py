@@ -38,8 +38,8 @@ class ParametricLayer(Layer):
     )
     tie: str | None = Field(
         None,
-        description="A layer above of the same kind whose parameters this one shares, those that both have: they learn "
-        "from both.",
+        description="A layer above of the same kind, or of `linear` an `embedding`, whose parameters this one shares, "
+        "those that both have: they learn from both.",
     )
 
     @property

@@ -54,6 +54,8 @@ def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),
         layer: its settings.
         shapes: of the samples that it reads; where there are several, of one size.
     """
+    if kind.classes is not None:  # three times the number of a word is another word
+        return False
     alone = Alone(kind, layer, shapes)
     x = alone.x
     others = 0 if alone.weight else 1

@@ -130,6 +130,17 @@ LAYERS: dict[str, Layers] = {
         {"kind": "upsample", "scale_factor": (2, 1), "mode": "bilinear"},
         {"kind": "max_pool2d", "kernel": 2},
     ),
+    "embedding": (
+        {"kind": "embedding", "name": "words", "num_embeddings": 6, "out": 4, "padding_idx": 2},
+        *on_tokens(linear("fc1", 6), {"kind": "tanh"}),
+    ),
+    "embedding tied": (
+        {"kind": "embedding", "name": "words", "num_embeddings": 4, "out": 6},
+        {"kind": "positional_embedding", "name": "places"},
+        {"kind": "attention", "name": "look", "heads": 3, "causal": True},
+        {"kind": "mean", "name": "mean", "axes": (0,)},
+        linear("out", 4, tie="words"),
+    ),
     "one_hot": ({"kind": "one_hot", "num_classes": 4}, {"kind": "flatten"}, *mlp(8, 6, 3)),
     "permute": on_maps({"kind": "permute", "axes": (1, 2, 0)}),
     "mean": on_maps({"kind": "mean", "axes": "channels", "keep": True}),
@@ -236,7 +247,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "patch_embed": (2, 4, 3),
 }
 """Of a sample, where it is not a vector of 5."""
-WHOLE = {"one_hot": 4}
+WHOLE = {"one_hot": 4, "embedding": 5, "embedding tied": 4}
 """How many whole numbers the input has, where it has those."""
 SIZES = (7, 7, 3, 1, 7)
 TAUGHT_BY = ("bp", "dfa", "ldfa_oja_kp")

@@ -145,3 +145,19 @@ def test_what_has_no_table_has_no_length() -> None:
     place = {"kind": "positional_embedding", "name": "place", "sinusoidal": True, "length": 9}
     (found,) = diagnosed((linear("fc1", 6), place, *HEAD), input={"shape": (5, 6)})
     assert (found.rule.code, dotted(found.path)) == ("FAC314", "layers[1].length")
+
+
+def test_a_number_behind_the_last_row() -> None:
+    words = {"kind": "embedding", "name": "words", "num_embeddings": 9, "out": 4}
+    (found,) = diagnosed((words, *HEAD), input={"shape": (5,), "classes": 10})
+    assert (found.rule.code, dotted(found.path)) == ("FAC240", "layers[0].num_embeddings")
+    assert found.message == "`words` reads the numbers from 0 to 8, and `input` goes up to 9"
+    assert found.help == "write `num_embeddings: 10`, or `input.classes: 9`"
+
+
+def test_padding_by_a_number_that_there_is_not() -> None:
+    words = {"kind": "embedding", "name": "words", "num_embeddings": 9, "out": 4, "padding_idx": 9}
+    (found,) = diagnosed((words, *HEAD), input={"shape": (5,), "classes": 9})
+    assert dotted(found.path) == "layers[0].padding_idx"
+    assert found.message == "`words` has 9 rows, and pads with number 9"
+    assert found.help == "use a number up to 8"

@@ -67,6 +67,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "mean": {"axes": "spatial"},
     "max": {"axes": "channels"},
     "attend": {"heads": 2},
+    "embedding": {"num_embeddings": 5, "out": 3, "padding_idx": 1},
     "attention": {"heads": 2},
     "patch_embed": {"patch": 2, "out": 3},
     "max_pool2d": {"kernel": (3, 2), "padding": 1},

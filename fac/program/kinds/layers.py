@@ -86,6 +86,9 @@ class LayerKind(Kind):
     """The field that says how many whole numbers it tells apart, 0, 1, ..., if it reads those, INT, and no real ones.
     Only an input of the network holds them."""
 
+    ties: frozenset[str] = frozenset()
+    """Other kinds of layers whose parameters it can share by `tie`, where names and shapes are equal."""
+
     @property
     def dtype(self) -> DType:
         """Of what it reads."""
