@@ -9,7 +9,16 @@ import os
 import subprocess
 import sys
 
-ORDER = ("check_speed", "compile_time", "trainer", "step_time", "conv_time", "token_time", "onnx_step", "accuracy")
+ORDER = (
+    "check_speed",
+    "compile_time",
+    "trainer",
+    "step_time",
+    "conv_time",
+    "token_time",
+    "onnx_step",
+    "accuracy",
+)
 """Those that measure time first: they want the machine cool and idle."""
 
 

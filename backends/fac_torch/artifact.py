@@ -11,7 +11,13 @@ from fac.backend import Artifact, write_common
 from fac_torch.emit import source
 from fac_torch.session import TorchSession
 
-KERNELS = ("kernels.py", "map_kernels.py", "norm_kernels.py", "attention_kernels.py")
+KERNELS = (
+    "kernels.py",
+    "activation_kernels.py",
+    "map_kernels.py",
+    "norm_kernels.py",
+    "attention_kernels.py",
+)
 """What emitted code calls: torch and each other are all that these import."""
 
 
