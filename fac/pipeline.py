@@ -191,7 +191,11 @@ def compile(
 
 
 def emit(
-    program: Program, backend: Backend, precision: Precision | None = None, document: Document | None = None
+    program: Program,
+    backend: Backend,
+    precision: Precision | None = None,
+    document: Document | None = None,
+    made: Compiled | None = None,
 ) -> Artifact:
     """Lower a program without errors to a backend.
 
@@ -200,13 +204,14 @@ def emit(
         backend: an installed one.
         precision: the backend's own default if not given.
         document: where the program comes from, for the places in messages.
+        made: what `compiled` makes of the program, for who lowers it to several backends.
 
     Raises:
         FacError: what the backend runs with is not installed.
         SpecError: the backend cannot run a layer.
     """
     precision = precision or backend.default_precision
-    fitted, findings = _fitted(program, backend, precision)
+    fitted, findings = _fitted(program, backend, precision, made)
     if findings:
         raise _refused(document or source.from_data({}), findings)
     return backend.emit(fitted, precision)
@@ -247,14 +252,14 @@ def _errors(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def _fitted(
-    program: Program, backend: Backend, precision: Precision
+    program: Program, backend: Backend, precision: Precision, made: Compiled | None = None
 ) -> tuple[Compiled, tuple[Diagnostic, ...]]:
     """The compiled program in ops that the backend has, and what it cannot do."""
     from fac.build.fit import fit
     from fac.checks import run_backend_checks
 
-    made = fit(compiled(program), backend.ops(precision))
-    return made, run_backend_checks(program, made, backend, precision)
+    fitted = fit(made or compiled(program), backend.ops(precision))
+    return fitted, run_backend_checks(program, fitted, backend, precision)
 
 
 def _document(path: SpecLike, overrides: Iterable[str]) -> Document:

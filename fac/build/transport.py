@@ -62,8 +62,11 @@ def transport_of(routing: Routing, outputs: Mapping[str, Value]) -> Transport:
         owner = routing.owner.get(op)
         if owner is not None:
             feedback.add(id(owner))
-        elif (node := program.by_name[op.origin.node]).weighted or connects(op, read, units(node)):
-            exact.add(node.name)
+        else:
+            node = program.by_name[op.origin.node]
+            own = node.weight is not None and trace.state[node.weight.name] in read
+            if own or connects(op, read, units(node)):
+                exact.add(node.name)
     owners: tuple[Route | Subspace, ...] = (*program.routes, *program.subspaces)
     return Transport(
         tuple(node.name for node in program.nodes if node.name in exact),

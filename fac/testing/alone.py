@@ -16,6 +16,7 @@ from fac.program.kinds import LayerKind, Made, Mode
 from fac.program.lower import node_of
 from fac.program.products import contracted, leading, readers
 from fac.program.program import Node, Shape
+from fac.program.tensors import Role, Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Origin, Phase, Value
@@ -44,7 +45,7 @@ class Alone:
         size = (SAMPLES, *shapes[0])
         whole = None if kind.classes is None else getattr(layer, kind.classes)
         self.x: Array = self.rng.standard_normal(size) if whole is None else self.rng.integers(0, whole, size)
-        self.state: dict[str, Array] = {t.name: self.rng.standard_normal(t.shape) for t in self.facts.tensors}
+        self.state: dict[str, Array] = {t.name: self._drawn(t) for t in self.facts.tensors}
 
     @property
     def weight(self) -> str:
@@ -152,6 +153,12 @@ class Alone:
         wide = b.broadcast_to(value, (N, *value.type.shape))
         found: Array = evaluated(b, wide, x, self._state(1, 1, True))[0]
         return found
+
+    def _drawn(self, tensor: Tensor) -> Array:
+        """Of either sign, but for statistics that start with ones: those follow sizes."""
+        found: Array = self.rng.standard_normal(tensor.shape)
+        sizes = tensor.role is Role.STATISTIC and tensor.init == "ones"
+        return 0.5 + np.abs(found) if sizes else found
 
     def _state(self, weights: float, others: float, turned: bool) -> dict[str, Array]:
         scaled = {

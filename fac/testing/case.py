@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,13 @@ import numpy as np
 from fac.backend import Array, Artifact, Backend, Compiled, Precision, Session
 from fac.build.fit import fit
 from fac.diagnostics import FacError
-from fac.pipeline import emit, find_backend, lowered
+from fac.pipeline import compiled, emit, find_backend, lowered
+from fac.plugins import FAMILIES, kinds
+from fac.program.program import Program
 from fac.testing.tolerance import TOLERANCE, Family
+
+KEPT = 32
+"""So many specs are kept as they were built: a case asks for the same ones in each precision, and of the reference."""
 
 Answers = Mapping[str, Any]
 """Numbers and arrays by what they are, such as `loss of step 3` or `state fc1.weight`."""
@@ -37,7 +43,9 @@ class Subject:
         Raises:
             SpecError: the backend has no kernel for something that the spec needs.
         """
-        return emit(lowered(spec), self.backend, self.precision)
+        ops = self.backend.ops(self.precision)
+        program, made = _fitted(json.dumps(spec, sort_keys=True), _known(), ops)
+        return emit(program, self.backend, self.precision, made=made)
 
     def open(self, spec: Mapping[str, Any], state: Mapping[str, Array] | None = None) -> Session:
         """A session on the subject's device."""
@@ -55,6 +63,26 @@ class Subject:
         if missing:
             raise Refusal(f"the backend has no {', '.join(sorted(missing))} in {self.precision}")
         return self.backend.emit(made, self.precision).open(device=self.device)
+
+
+def _known() -> tuple[Any, ...]:
+    """What all kinds are made of, now: tests give them other functions, and a kind would not keep the old ones."""
+    each = (kind for group in FAMILIES for kind in kinds(group))
+    return tuple(getattr(kind, field.name) for kind in each for field in fields(kind))
+
+
+@lru_cache(KEPT)
+def _fitted(text: str, known: tuple[Any, ...], ops: frozenset[str]) -> tuple[Program, Compiled]:
+    """The same for all backends with these ops."""
+    program, made = _made(text, known)
+    return program, fit(made, ops)
+
+
+@lru_cache(KEPT)
+def _made(text: str, known: tuple[Any, ...]) -> tuple[Program, Compiled]:
+    """What every backend is given of a spec, in either precision. Of other kinds, `known`, it is another."""
+    program = lowered(json.loads(text))
+    return program, compiled(program)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

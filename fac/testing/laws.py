@@ -91,8 +91,13 @@ def full_rank() -> Iterator[Case]:
 
 def update(data: Data, edit: Edit, subject: Subject, given: Sequence[Batch] = ONE) -> Answers:
     """What a step, or several, add to each parameter."""
-    session = subject.open(data)
+    session = stepping(data, subject)
     return moved(session, edit(away_from_zero(session.state())), given)
+
+
+def stepping(data: Data, subject: Subject) -> Session:
+    """A session of which nothing is asked but steps: measurements are many ops, and other cases compare them."""
+    return subject.open({**data, "probes": ()})
 
 
 def moved(session: Session, state: State, given: Sequence[Batch] = ONE) -> dict[str, Any]:
@@ -185,7 +190,7 @@ def sized(size: Mapping[Precision, float], subject: Subject) -> Answers:
 
 def negated(data: Data, subject: Subject) -> Answers:
     """The update with each feedback matrix negated in its turn."""
-    session = subject.open(data)
+    session = stepping(data, subject)
     state, given = session.state(), batches(7, shape=data["input"]["shape"])
     return {
         f"-{matrix}: {name}": value
@@ -200,7 +205,7 @@ def mirrored(data: Data, subject: Subject) -> Answers:
     A `through` route feeds all layers below, in networks in which each reads the one before; a `to` route its own, and
     a normalisation behind it.
     """
-    session = subject.open(data)
+    session = stepping(data, subject)
     state, given = session.state(), batches(7, shape=data["input"]["shape"])
     before = moved(session, state, given)
     program = lowered(data)

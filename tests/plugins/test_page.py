@@ -8,8 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from fac.testing.nets import linear, spec
 
@@ -44,19 +43,62 @@ print(worst)
 """
 
 
+WEIGHTS = """
+import json
+import numpy as np
+import my_weights
+from fac import pipeline
+from fac.build.transport import transport
+from fac.testing import check_declarations
+
+check_declarations(my_weights.KINDS[0], my_weights.Levelled(out=4))
+check_declarations(my_weights.KINDS[1], my_weights.Gated(out=4))
+data = json.load(open("net.fac.json"))
+assert transport(pipeline.lowered(data)).exact == ()
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((7, 5)), rng.integers(0, 3, 7)
+routed = pipeline.compile(data, "reference", "float64").open()
+start = routed.state()
+sent = {n: start[n.replace("feedback.B", "weight")] for n in start if n.endswith("feedback.B")}
+assert sorted(sent) == ["g.gate.feedback.B", "g.value.feedback.B", "out.feedback.B"]
+routed.load_state(start | sent)
+exact = pipeline.compile({**data, "feedback": {"rule": "bp"}}, "reference", "float64").open()
+exact.load_state({name: start[name] for name in exact.state()})
+z = (x @ start["fc1.weight"].T + start["fc1.bias"]) @ start["g.value.weight"].T
+for session in (routed, exact):
+    session.step(x, y)
+found = routed.state()
+worst = max(np.abs(found[name] - array).max() for name, array in exact.state().items())
+print(max(worst, np.abs(found["g.value.square"] - (0.9 + 0.1 * (z * z).mean(0))).max()))
+"""
+
+
 def test_the_layer_of_the_page(tmp_path: Path) -> None:
     """A step of plain SGD at rate 1 is the gradient; differences of the loss say whether it is the true one."""
-    (code,) = re.findall(r"```python\n(\"\"\"my_layers\.py.*?)```", PAGE, re.DOTALL)
-    (point,) = re.findall(r'```toml\n\[project\.entry-points\."(.*?)"\]\n(.*?) = "(.*?)"\n```', PAGE)
-    (tmp_path / "my_layers.py").write_text(code, "utf-8")
-    about = tmp_path / "my_layers-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-layers\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[{point[0]}]\n{point[1]} = {point[2]}\n")
     layers = (linear("fc1", 6), {"kind": "hard_swish"}, linear("out", 3))
-    (tmp_path / "net.fac.json").write_text(json.dumps(spec(layers)))
+    assert ran(tmp_path, "my_layers", CODE, spec(layers)) < 1e-8
+
+
+def test_the_weights_of_the_page(tmp_path: Path) -> None:
+    """Feedback goes through every weight, and W in its place is backpropagation; what is moved, is by the formula."""
+    layers = (linear("fc1", 6), {"kind": "gated", "name": "g", "out": 4}, linear("out", 3))
+    assert ran(tmp_path, "my_weights", WEIGHTS, spec(layers, {"rule": "fa"})) < 1e-12
+
+
+def ran(tmp_path: Path, name: str, code: str, data: dict[str, Any]) -> float:
+    """What the code prints where a module of the page is installed, and `net.fac.json` is data without findings."""
+    (module,) = re.findall(rf"```python\n(\"\"\"{name}\.py.*?)```", PAGE, re.DOTALL)
+    (point,) = re.findall(r'```toml\n\[project\.entry-points\."(.*?)"\]\n(.*?) = "(.*?)"\n```', PAGE)
+    (tmp_path / f"{name}.py").write_text(module, "utf-8")
+    about = tmp_path / f"{name}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        f"[{point[0]}]\n{point[1]} = {point[2].replace('my_layers', name)}\n"
+    )
+    (tmp_path / "net.fac.json").write_text(json.dumps(data))
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
-    for command in (["-m", "fac", "check", "net.fac.json"], ["-c", CODE]):
+    for command in (["-m", "fac", "check", "net.fac.json"], ["-c", code]):
         ended = subprocess.run(
             [sys.executable, *command],
             cwd=tmp_path,
@@ -66,4 +108,4 @@ def test_the_layer_of_the_page(tmp_path: Path) -> None:
             check=False,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert np.float64(ended.stdout) < 1e-8
+    return float(ended.stdout)

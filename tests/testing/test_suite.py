@@ -47,7 +47,7 @@ def test_backpropagation_in_disguise_breaks_the_law_that_feedback_matters() -> N
     """And what a matrix feeds, and that steps are clipped, but no other: otherwise backpropagation is right."""
     broken = ("other feedback", "changes what it feeds", "clipped")
     expected = {id for id in LAWS if any(words in id for words in broken)}
-    assert len(expected) == 20
+    assert all(any(words in id for id in LAWS) for words in broken)
     assert failing(LAWS, Fake(backpropagation)) == expected
 
 
