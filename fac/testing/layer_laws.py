@@ -14,6 +14,7 @@ from fac.program.traits import Curve, Traits
 from fac.testing.alone import SAMPLES, Alone, node
 from fac.testing.case import require
 from fac.testing.evaluated import near
+from fac.testing.layout_laws import check_layout
 from fac.testing.tensor_laws import check_tensors
 
 MANY = 4000
@@ -27,7 +28,9 @@ SLOPES = 1e-6
 
 
 def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
-    """Hold what a layer says against the layer: of its tensors, and by its curve or traits. See `check_declarations`.
+    """Hold what a layer says against the layer: of its tensors and axes, and by its curve or traits.
+
+    See `check_declarations`.
 
     Raises:
         AssertionError: something that it says does not hold.
@@ -35,6 +38,7 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
     require(kind.curve is None or kind.traits is None, f"`{kind.name}` has a curve, and traits beside it")
     alone = Alone(kind, layer, shapes)
     check_tensors(alone)
+    check_layout(Alone(kind, layer, shapes))
     if kind.curve is not None:
         _curve(kind.name, kind.curve(layer), alone)
     elif kind.traits is not None:

@@ -69,6 +69,10 @@ def infer_calls_tensors_wrongly(layer: Any, name: str, inputs: Any) -> Facts:  #
     return Facts(inputs[0], (Tensor("scale", inputs[0], "ones"),))
 
 
+def infer_says_an_axis(layer: Any, name: str, inputs: Any) -> Facts:  # here
+    return Facts(inputs[0], channels=1)
+
+
 def infer_names_no_tensor(layer: Any, name: str, inputs: Any) -> Facts:  # here
     return Facts(inputs[0], (), Tensor(f"{name}.weight", (6, 6), "kaiming_uniform"))
 
@@ -203,7 +207,8 @@ LAYERS: tuple[Any, ...] = (
     )),
     LayerKind("traits_are_words", model(Layer, "traits_are_words"), same, passed_on, traits=traits_are_words),
     *(LayerKind(f.__name__, model(Layer, f.__name__), f, passed_on) for f in (
-        infer_raises, infer_returns_a_shape, infer_says_a_list, infer_calls_tensors_wrongly, infer_names_no_tensor,
+        infer_raises, infer_returns_a_shape, infer_says_a_list, infer_says_an_axis, infer_calls_tensors_wrongly,
+        infer_names_no_tensor,
         infer_says_a_vector, infer_trains_a_statistic,
     )),
     *(LayerKind(f.__name__, model(Layer, f.__name__), counted, f) for f in (

@@ -76,6 +76,7 @@ MISTAKES = dict(
         layer("infer_returns_a_shape", "returns tuple where Facts are needed"),
         layer("infer_says_a_list", "says the shape [6] of `act`: a tuple of sizes is needed"),
         layer("infer_calls_tensors_wrongly", "calls its tensors `scale`: each needs a name of its own"),
+        layer("infer_says_an_axis", "says that channels lie along axis 1 of [6]: there is no such axis"),
         layer("infer_names_no_tensor", "says the weight `act.weight`, which is none of its tensors"),
         layer("infer_trains_a_statistic", "says that `act.count` is a statistic and trainable: updates move"),
         layer("forward_moves_a_parameter", "moves `scale`, and may move `count`: updates move parameters"),

@@ -44,6 +44,15 @@ def tokens(layers: Any, *routes: Spec, loss: str = "mse", shape: Any = (T, IN), 
     )
 
 
+TOKEN = {"kind": "class_token", "name": "token"}
+CLASS = (
+    linear("fc1", 6),
+    TANH,
+    TOKEN,
+    linear("fc2", 6),
+    {"kind": "select", "axis": 0, "index": 0},
+    linear("out", 3),
+)
 S: Spec = {"subspaces": ({"name": "s", "of": "loss", "rank": 2},)}
 ENDS: dict[str, tuple[Any, Spec, Spec, tuple[int, int, int, int]]] = {
     "tokens to tokens": (EACH, {"to": "fc1"}, {}, (3, 6, T, 1)),
@@ -55,6 +64,9 @@ ENDS: dict[str, tuple[Any, Spec, Spec, tuple[int, int, int, int]]] = {
     "a subspace of tokens": (EACH, {"to": "fc1", "from": "s"}, S, (2, 6, T, 1)),
     "a subspace by name": (EACH, {"to": "fc1", "from": "s", "share": False}, S, (2 * T, 6 * T, 1, 1)),
     "a subspace of a vector": (POOLED, {"to": "fc1", "from": "s"}, S, (2, 6, 1, T)),
+    "to a class token": (CLASS, {"to": "fc1"}, {}, (3, 6, 1, T + 1)),
+    "below a class token": (CLASS, {"to": "fc1", "at": "act"}, {}, (3, 6, 1, T)),
+    "to fewer tokens": (CLASS, {"to": "fc1", "at": "act", "from": "fc2"}, {}, (6 * (T + 1), 6 * T, 1, 1)),
     "below a row of all tokens": ((*EACH[:4], FLAT, linear("out", 3)), {"to": "fc1"}, {}, (3, 6 * T, 1, 1)),
     "who mixes tokens": (MIXER, {"to": "mix.down"}, {}, (3, 6 * T, 1, 1)),
     "channels by channels": (MIXER, {"to": "mix.up"}, {}, (3, 6 * 8, 1, 1)),

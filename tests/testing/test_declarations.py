@@ -20,6 +20,8 @@ from fac.layers.blocks import REPEAT, RESIDUAL
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
+from fac.layers.reductions import MEAN
+from fac.layers.shapes import PERMUTE
 from fac.losses.bce import BCE, Bce
 from fac.losses.cross_entropy import CROSS_ENTROPY, CrossEntropy
 from fac.losses.huber import HUBER, Huber
@@ -673,3 +675,29 @@ def test_a_liar_is_caught(name: str) -> None:
     made: Any = liar()
     with pytest.raises(AssertionError, match=message):
         check_declarations(made, spec or settings(made))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "said", "message"),
+    [
+        (LINEAR, (4, 5), {"channels": 0}, "makes the channels along axis 0 of its output, and it does not"),
+        (
+            PERMUTE,
+            (4, 4),
+            {"axes": (0, 1)},
+            "says that axis 0 of its output is axis 0 of its input, and it is not",
+        ),
+        (
+            MEAN,
+            (4, 4, 4),
+            {"axes": (1,)},
+            "says that axis 0 of its output is axis 1 of its input, and it is not",
+        ),
+    ],
+    ids=["channels", "an order", "a mean"],
+)
+def test_what_is_said_of_axes_is_held(kind: LayerKind, shape: Any, said: Any, message: str) -> None:
+    check_declarations(kind, settings(kind), (shape,))
+    lying = replace(kind, infer=lambda *given: replace(kind.infer(*given), **said))
+    with pytest.raises(AssertionError, match=message):
+        check_declarations(lying, settings(kind), (shape,))
