@@ -111,10 +111,10 @@ class _Training:
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
         data = fitted(dataset, compiled.feeds, session.precision)
+        self.family = Stepping(session, data.train, spec)
         anew = read_anew(dataset, compiled.feeds)
         if anew:
             self.listener.said(anew)
-        self.family = Stepping(session, data.train, spec)
         self.test, self.test_split = self._placed(data.test), data.test
         self.split = data.train
         self.about = compiled.about
