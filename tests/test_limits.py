@@ -6,7 +6,7 @@ import pytest
 
 from fac import diagnostics
 from fac.diagnostics import Severity, SpecError, dotted
-from fac.layers.blocks import REPEAT
+from fac.layers.repeat import REPEAT
 from fac.lint import run
 from fac.lint.fix import fix
 from fac.lint.run import lint, linted

@@ -217,11 +217,13 @@ def _laid_out(b: Builder, sent: Value, route: Route, site: Value) -> Value:
 def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
     """Values that are made of no sample: weights, or what was reshaped or scaled of them. They have no error.
 
+    What was stretched to one for each sample is one of each: its errors differ.
+
     Their cotangents are gradients, and what they do to an error is weight transport.
     """
     found = {value for value in inputs if not fed(value)}
     for op in ops:
-        if found.issuperset(op.operands):
+        if found.issuperset(op.operands) and not any(isinstance(dim, Batch) for dim in op.result.type.shape):
             found.add(op.result)
     return frozenset(found)
 

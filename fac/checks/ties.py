@@ -101,11 +101,10 @@ def frozen_parameters_learn(program: Program) -> Iterator[Diagnostic]:
 
 
 def _repeat(program: Program, node: Node) -> Path:
-    """Where the innermost block around a layer says that its copies share their parameters."""
-    around = (
-        b for b in program.blocks if node.name.startswith(f"{b.name}.") and getattr(b.layer, "tie", False)
-    )
-    return (*max((block.origin for block in around), key=len), "tie")
+    """Where the innermost block around a layer says that its copies share their parameters; the layer if none does."""
+    around = (b for b in program.blocks if node.name.startswith(f"{b.name}."))
+    saying = [b.origin for b in around if getattr(b.layer, "tie", False)]
+    return (*max(saying, key=len), "tie") if saying else (*node.origin, "kind")
 
 
 def _unknown(program: Program, node: Node, above: dict[str, Node], path: Path, guess: Guess) -> Diagnostic:

@@ -3,7 +3,7 @@
 from fac.layers.attend import ATTEND, Attend
 from fac.layers.attention import ATTENTION, Attention
 from fac.layers.batch_norm import BatchNorm
-from fac.layers.blocks import PARALLEL, REPEAT, RESIDUAL, SEQUENCE, Parallel, Repeat, Residual, Sequence
+from fac.layers.blocks import PARALLEL, RESIDUAL, SEQUENCE, Parallel, Residual, Sequence
 from fac.layers.convolution import CONV1D, CONV2D, CONV_TRANSPOSE2D, Conv1d, Conv2d, ConvTranspose2d
 from fac.layers.elementwise import (
     DROPOUT,
@@ -20,14 +20,16 @@ from fac.layers.elementwise import (
     Tanh,
 )
 from fac.layers.embedding import EMBEDDING, Embedding
-from fac.layers.joins import JOINS, Add, Concat, Multiply
+from fac.layers.joins import JOINS, Add, Concat, Multiply, Stack
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.mlp import MLP, Mlp
 from fac.layers.noise import NOISE, AlphaDropout, DropPath
 from fac.layers.norms import NORMS, GroupNorm, LayerNorm, RmsNorm
 from fac.layers.one_hot import ONE_HOT, OneHot
 from fac.layers.pools import POOLS, AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from fac.layers.recurrence import RECURRENT, Gru, GruGates, Rnn, Zeros
 from fac.layers.reductions import REDUCTIONS, Max, Mean
+from fac.layers.repeat import REPEAT, Repeat
 from fac.layers.resizing import RESIZING, Pad, Upsample
 from fac.layers.rotation import ROTARY, Rotary
 from fac.layers.shapes import SHAPES, Flatten, Permute, Reshape
@@ -57,6 +59,8 @@ __all__ = [
     "Gelu",
     "GlobalAvgPool",
     "GroupNorm",
+    "Gru",
+    "GruGates",
     "Hardsigmoid",
     "Hardswish",
     "LayerNorm",
@@ -78,6 +82,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "RmsNorm",
+    "Rnn",
     "Rotary",
     "Select",
     "Selu",
@@ -86,8 +91,10 @@ __all__ = [
     "Silu",
     "Softmax",
     "Softplus",
+    "Stack",
     "Tanh",
     "Upsample",
+    "Zeros",
 ]
 
 KINDS = (
@@ -117,6 +124,7 @@ KINDS = (
     ATTEND,
     ATTENTION,
     MLP,
+    *RECURRENT,
     SEQUENCE,
     RESIDUAL,
     REPEAT,

@@ -22,7 +22,7 @@ class Block(Layer):
     """What blocks have in common: they hold layers, and have no parameters of their own."""
 
     other_keys: ClassVar = {
-        "trainable": "write it at each layer with parameters in the block: a block has none of its own"
+        "trainable": "write it at each layer with parameters in the block: a block has none of its own",
     }
 
 
@@ -42,25 +42,6 @@ class Residual(Block):
         description="Layers, each of which reads the one before; `input` is what the block reads."
     )
     shortcut: Layers = Field((), description="Layers beside them. Default: none, so that x itself is added.")
-
-
-class Repeat(Block):
-    """The same layers several times, one behind the other: `NAME.0.fc1`, `NAME.1.fc1`, ...
-
-    Each has parameters of its own, or with `tie` all have those of the first: recurrence, unrolled.
-
-    In the body `fc1` is the layer of the same copy, and `0.fc1` that of the first.
-    """
-
-    kind: Literal["repeat"] = "repeat"
-    times: Annotated[int, Field(ge=1, le=10_000)] = Field(description="How many times.")
-    body: Body = Field(
-        description="Layers, each of which reads the one before; `input` is what the copy reads."
-    )
-    tie: bool = Field(
-        False,
-        description="Whether all copies share the parameters of the first, which learn from all of them.",
-    )
 
 
 class Parallel(Block):
@@ -85,14 +66,6 @@ def residual(layer: Residual, inside: Inside) -> Iterator[Node]:
     ends = {f"the body of `{inside.name}`, `{body}`,": body, short: beside}
     help = "" if layer.shortcut else _projection(inside.shape(beside), inside.shape(body))
     yield _sum(inside, ends, "body", help)
-
-
-def repeat(layer: Repeat, inside: Inside) -> Iterator[Node]:
-    """Copies."""
-    last = inside.input
-    for index in range(layer.times):
-        first = "0" if layer.tie and index else None
-        last = yield from inside.chain(layer.body, last, "body", scope=str(index), tie=first)
 
 
 def parallel(layer: Parallel, inside: Inside) -> Iterator[Node]:
@@ -139,5 +112,4 @@ def _sum(inside: Inside, ends: Mapping[str, str], field: str, help: str = "") ->
 
 SEQUENCE = BlockKind("sequence", Sequence, sequence)
 RESIDUAL = BlockKind("residual", Residual, residual, own=lambda _: 1)
-REPEAT = BlockKind("repeat", Repeat, repeat, times="times")
 PARALLEL = BlockKind("parallel", Parallel, parallel, own=lambda _: 1)

@@ -32,6 +32,12 @@ class Concat(Layer):
     axis: int = Field(0, description="Axis of a sample, from 0, the channels of a map, or from -1 backwards.")
 
 
+class Stack(Layer):
+    """The layers named in `from`, all of one shape [...], as one sequence [number of them, ...]."""
+
+    kind: Literal["stack"] = "stack"
+
+
 class Multiply(Layer):
     """The product of the layers named in `from`, number by number.
 
@@ -126,6 +132,25 @@ def concat(b: Builder, layer: Concat, inputs: Sequence[Value], state: State, mod
     return b.emit("concat", *inputs, axis=layer.axis % (len(inputs[0].type.shape) - 1) + 1)
 
 
+def infer_stack(layer: Stack, name: str, inputs: Sequence[Shape]) -> Facts:
+    """[...] -> [number of inputs, ...]."""
+    words = branches(layer, inputs)
+    for one, shape in zip(words, inputs, strict=True):
+        if shape != inputs[0]:
+            raise ShapeError(
+                f"`{name}` stacks tensors of different shapes: {words[0]} and {one}",
+                "make the shapes equal",
+                "from",
+            )
+    return Facts((len(inputs), *inputs[0]), axes=(None, *range(len(inputs[0]))))
+
+
+def stack(b: Builder, layer: Stack, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """Each with one more axis behind that of the batch, along which they stand side by side."""
+    given = [b.reshape(x, (x.type.shape[0], 1, *x.type.shape[1:])) for x in inputs]
+    return b.emit("concat", *given, axis=1) if len(given) > 1 else given[0]
+
+
 def infer_multiply(layer: Multiply, name: str, inputs: Sequence[Shape]) -> Facts:
     """Shapes that are equal where both have an axis that is not 1."""
     several(layer, name, "multiplies", inputs)
@@ -159,7 +184,7 @@ def multiply(b: Builder, layer: Multiply, inputs: Sequence[Value], state: State,
     return first
 
 
-def side_by_side(layer: Concat, facts: Facts | None) -> Traits:
+def side_by_side(layer: Concat | Stack, facts: Facts | None) -> Traits:
     """Each of several inputs of one size has an equal part."""
     alike = facts is not None and len(set(facts.reads)) == 1
     part = 1 / len(facts.reads) if facts is not None and alike else None
@@ -171,4 +196,5 @@ PRODUCT = Traits(zero=True, sign=True)
 ADD = LayerKind("add", Add, infer_add, add, traits=lambda *_: SUM)
 CONCAT = LayerKind("concat", Concat, infer_concat, concat, traits=side_by_side)
 MULTIPLY = LayerKind("multiply", Multiply, infer_multiply, multiply, traits=lambda *_: PRODUCT)
-JOINS = (ADD, MULTIPLY, CONCAT)
+STACK = LayerKind("stack", Stack, infer_stack, stack, traits=side_by_side)
+JOINS = (ADD, MULTIPLY, CONCAT, STACK)

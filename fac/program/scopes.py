@@ -87,15 +87,7 @@ class Scope:
         tie: str | None = None,
     ) -> Generator[Node, None, str]:
         """See `Inside`."""
-        within = self._full(scope) if scope else self.name
-        own = replace(
-            self,
-            name=within,
-            input=start,
-            around=self if scope else self.around,
-            counts=Counter() if scope else self.counts,
-            twin=(within, self._full(tie)) if tie else self.twin,
-        )
+        own = replace(self._part(scope, tie), input=start)
         previous = start
         for index, layer in enumerate(layers):
             kind = self.writing.kind_of(layer)
@@ -110,10 +102,24 @@ class Scope:
             previous = self.writing.outputs[name]
         return previous
 
+    def above(self, word: str) -> str | None:
+        """See `Inside`."""
+        assert self.around is not None, "the network reads nothing"
+        name = self.around._resolved(word)
+        return name if name in self.writing.shapes else None
+
     def leaf(
-        self, layer: Layer, inputs: Sequence[str], own: bool = False, misfit: ShapeError | None = None
+        self,
+        layer: Layer,
+        inputs: Sequence[str],
+        own: bool = False,
+        misfit: ShapeError | None = None,
+        scope: str = "",
+        tie: str | None = None,
     ) -> Node:
         """See `Inside`."""
+        if scope:
+            return self._part(scope, tie).leaf(layer, inputs, misfit=misfit)
         kind = self.writing.kind_of(layer)
         if own:
             layer = layer.model_copy(update={"name": self.given})
@@ -124,6 +130,14 @@ class Scope:
             node = replace(node, shape=None, tensors=(), weight=None, fault=_fault(misfit))
         # A sum that bears the name of its block stands where the block does.
         return (self.around or self)._stands(node) if own else self._stands(node)
+
+    def _part(self, scope: str, tie: str | None) -> Scope:
+        """The scope of some of its layers together; itself if that has no name."""
+        if not scope:
+            return self
+        name = self._full(scope)
+        twin = (name, self._full(tie)) if tie else self.twin
+        return replace(self, name=name, around=self, counts=Counter(), twin=twin)
 
     def _block(
         self, kind: BlockKind, layer: Layer, name: str, reads: tuple[str, ...], origin: Path

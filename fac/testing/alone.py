@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,11 @@ class Alone:
         x = b.input("x", Type((N, *self.shapes[0]), self.kind.dtype))
         inputs = [x]
         if self.kind.classes is None:
-            inputs = [b.mul(x, b.input(f"turn.{i}", Type(shape))) for i, shape in enumerate(self.shapes)]
+            given = (
+                (_first(b, x, shape), b.input(f"turn.{i}", Type(shape)))
+                for i, shape in enumerate(self.shapes)
+            )
+            inputs = [b.mul(one, turn) for one, turn in given]
         own = {t.part: b.input(t.name, Type(t.shape)) for t in self.facts.tensors}
         mode = Mode(IT, training, 0, partial(b.constant, 3))
         found = self.kind.forward(b, self.layer, inputs, own, mode)
@@ -171,6 +176,16 @@ class Alone:
             for i, shape in enumerate(self.shapes)
         }
         return scaled | turns
+
+
+def _first(b: Builder, x: Value, shape: Shape) -> Value:
+    """The first numbers of each sample, as many as a smaller input has."""
+    if x.type.shape[1:] == shape:
+        return x
+    rows = b.rows(x)
+    (_, width), size = rows.type.shape, prod(shape)
+    assert isinstance(width, int)
+    return b.reshape(b.emit("crop", rows, before=(0, 0), after=(0, width - size)), (N, *shape))
 
 
 def named(kind: LayerKind) -> LayerKind:

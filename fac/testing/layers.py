@@ -35,6 +35,12 @@ NORMED: Layers = (
     RELU,
 )
 """Over the places of a map, and over the samples alone."""
+STEP: Layers = (
+    linear("hh", 6),
+    {"kind": "add", "name": "sum", "from": ("hh", "token")},
+    {"kind": "tanh"},
+)
+"""Of a recurrent layer, as the body of a `repeat`."""
 LAYERS: dict[str, Layers] = {
     "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
     "linear tokens": (
@@ -211,6 +217,38 @@ LAYERS: dict[str, Layers] = {
         {"kind": "select", "axis": -1, "index": 2},
         linear("out", 3),
     ),
+    "stack": (
+        linear("fc1", 6),
+        {"kind": "tanh", "name": "t1"},
+        linear("fc2", 6, tie="fc1", **{"from": "input"}),
+        {"kind": "stack", "name": "both", "from": ("t1", "fc2")},
+        {"kind": "mean", "axes": (0,)},
+        linear("out", 3),
+    ),
+    "zeros": (
+        linear("fc1", 6),
+        {"kind": "zeros", "name": "start", "shape": (6,)},
+        {
+            "kind": "repeat",
+            "name": "loop",
+            "times": 4,
+            "tie": True,
+            "steps": "fc1",
+            "gather": True,
+            "body": STEP,
+        },
+        {"kind": "mean", "axes": (0,)},
+        linear("out", 3),
+    ),
+    "rnn": ({"kind": "rnn", "name": "state", "out": 6}, linear("out", 3)),
+    "gru": on_tokens(linear("fc1", 6), {"kind": "gru", "name": "state", "out": 4, "gather": True}),
+    "gru_gates": (
+        linear("given", 12),
+        linear("own", 12, **{"from": "input"}),
+        linear("state", 4, **{"from": "input"}),
+        {"kind": "gru_gates", "name": "next", "from": ("given", "own", "state")},
+        linear("out", 3),
+    ),
     "mlp": on_tokens({"kind": "mlp", "name": "mlp", "ratio": 1.6, "out": 6, "activation": (RELU,)}),
     "sequence": ({"kind": "sequence", "name": "body", "body": mlp(8, 6, 4)}, linear("head", 3)),
     "residual": (
@@ -235,6 +273,7 @@ TOKENS = (
         "positional_embedding fixed",
     ),
     *("class_token", "select", "mlp"),
+    *("zeros", "rnn", "gru"),
 )
 """Networks that read tokens."""
 SHAPES: dict[str, tuple[int, ...]] = {

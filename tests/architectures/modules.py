@@ -5,7 +5,7 @@ Each takes a divisor of its widths; parameters stand in the order in which the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -269,6 +269,27 @@ def deepcsi(by: int) -> nn.Module:
     return nn.Sequential(*layers, Attention(), nn.Flatten(), *head, nn.Linear(64 // by, 10))
 
 
+class Rows(nn.Module):
+    """A GRU over the rows of an 8×8 image."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(8, 64 // by, batch_first=True)
+        self.head = nn.Linear(64 // by, 10)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """What inputs say before what the state says."""
+        own = dict(self.gru.named_parameters())
+        yield from (own[f"{name}_l0"] for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh"))
+        yield from self.head.parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """By the state after the last row."""
+        _, state = self.gru(x.reshape(-1, 8, 8))
+        logits: Tensor = self.head(state[0])
+        return logits
+
+
 MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "lenet5": (lenet5, 2),
     "vgg8": (vgg8, 16),
@@ -282,5 +303,6 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "deepcsi": (deepcsi, 8),
     "mixer": (mixer, 1),
     "vit": (ViT, 16),
+    "gru": (Rows, 4),
 }
 """Modules by the names of the examples, each with the divisor of its widths at which tests run it."""

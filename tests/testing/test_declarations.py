@@ -16,11 +16,12 @@ from fac.feedback.low_rank import LOW_RANK, LowRank
 from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
 from fac.layers.batch_norm import BATCH_NORM
-from fac.layers.blocks import REPEAT, RESIDUAL
+from fac.layers.blocks import RESIDUAL
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
 from fac.layers.reductions import MEAN
+from fac.layers.repeat import REPEAT
 from fac.layers.shapes import PERMUTE
 from fac.losses.bce import BCE, Bce
 from fac.losses.cross_entropy import CROSS_ENTROPY, CrossEntropy
@@ -51,6 +52,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "repeat": {"body": (INNER, {"kind": "repeat", "times": 2, "body": (INNER,)}), "times": 3},
     "parallel": {"branches": ((INNER,), ({"kind": "relu"},), ({"kind": "tanh"},))},
     "linear": {"out": 3},
+    "zeros": {"shape": (3,)},
+    "rnn": {"out": 3},
+    "gru": {"out": 3},
     "conv2d": {"out": 3, "kernel": 2, "padding": 1},
     "group_norm": {"groups": 2},
     "conv1d": {"out": 3, "kernel": 1},
@@ -97,6 +101,11 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "global_avg_pool": ((3, 5, 2),),
     "positional_embedding": ((3, 4),),
     "class_token": ((3, 4),),
+    "stack": ((60, 4), (60, 4)),
+    "rnn": ((3, 4),),
+    "gru": ((3, 4),),
+    "zeros": ((5,),),
+    "gru_gates": ((12,), (12,), (4,)),
     "select": ((3, 4),),
     "rotary": ((3, 4),),
     "attend": ((3, 12),),

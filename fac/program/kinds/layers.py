@@ -129,8 +129,17 @@ class Inside(Protocol):
             The name of the last one's output; `start` if there are none.
         """
 
+    def above(self, word: str) -> str | None:
+        """The layer above the block that a word in one of its keys means; None if there is none."""
+
     def leaf(
-        self, layer: Layer, inputs: Sequence[str], own: bool = False, misfit: ShapeError | None = None
+        self,
+        layer: Layer,
+        inputs: Sequence[str],
+        own: bool = False,
+        misfit: ShapeError | None = None,
+        scope: str = "",
+        tie: str | None = None,
     ) -> Node:
         """A layer that the spec does not write, to be yielded.
 
@@ -139,6 +148,8 @@ class Inside(Protocol):
             inputs: the layers that it reads, as `chain`, `input` and other nodes are called.
             own: whether it bears the block's own name.
             misfit: why it cannot read these, if the block knows better words for that than the layer.
+            scope: see `chain`; then it has to have a name.
+            tie: see `chain`.
         """
 
 
@@ -158,3 +169,5 @@ class BlockKind(Kind):
     before anything of it is written out."""
     own: Callable[[Any], int] = lambda _: 0
     """How many layers it writes beside those that it holds, each time."""
+    unrolled: bool = False
+    """Whether it writes more, as many as what it reads is long: those are counted while they are written out."""
