@@ -6,6 +6,8 @@ linear head. The baseline is what a torch user writes: modules, autograd, `torch
 setting of float32 products that a session of fac uses, and under torch's own.
 
 * `mlp`: in each block a residual of layer norm, linear 768, GELU, linear 384.
+* `transformer`: before that a residual of layer norm and attention with 8 heads, a block of a vision transformer. Eager
+  torch has `torch.nn.MultiheadAttention`, which calls `scaled_dot_product_attention`.
 
 Before it is timed, every contender is checked in float64: backprop against autograd, the other rules against the NumPy
 reference. While it is timed the learning rate is 0, as in `step_time`.
@@ -60,9 +62,10 @@ class Size:
     width: int = 384
     wide: int = 768
     depth: int = 2
+    heads: int = 8
 
 
-SMALL = Size(5, 4, 8, 12)
+SMALL = Size(5, 4, 8, 12, heads=2)
 """For checks."""
 
 
@@ -77,6 +80,19 @@ class Residual(nn.Module):
         """The sum."""
         total: Tensor = x + self.body(x)
         return total
+
+
+class SelfAttention(nn.Module):
+    """Of PyTorch."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, d]."""
+        found: Tensor = self.attention(x, x, x, need_weights=False)[0]
+        return found
 
 
 class MeanOfTokens(nn.Module):
@@ -103,7 +119,18 @@ def mlp(size: Size) -> tuple[list[dict[str, Any]], Callable[[], list[nn.Module]]
     return [{"kind": "residual", "name": "mlp", "body": body}], modules
 
 
-NETWORKS = {"mlp": mlp}
+def transformer(size: Size) -> tuple[list[dict[str, Any]], Callable[[], list[nn.Module]]]:
+    """Attention before that."""
+    feed, others = mlp(size)
+    body = [{"kind": "layer_norm"}, {"kind": "attention", "name": "attn", "heads": size.heads}]
+
+    def modules() -> list[nn.Module]:
+        return [Residual(nn.LayerNorm(size.width), SelfAttention(size.width, size.heads)), *others()]
+
+    return [{"kind": "residual", "name": "mix", "body": body}, *feed], modules
+
+
+NETWORKS = {"mlp": mlp, "transformer": transformer}
 
 
 def spec(rule: str, network: str, size: Size) -> dict[str, Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from fac.build.functions import routed
 from fac.build.transport import transport
 from fac.checks import run_checks
 from fac.diagnostics import dotted
 from fac.feedback.low_rank import LowRank
-from fac.pipeline import load, lowered
+from fac.pipeline import compiled, load, lowered
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.testing.nets import Layers, linear, spec
+from fac_reference.interpreter import run
 
 T, D = 4, 12
 WEIGHTS = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
@@ -90,3 +93,38 @@ def test_it_is_clean() -> None:
     for rule in ("bp", "fa", "dfa", "shallow"):
         found = run_checks(lower(load(spec(transformer(), {"rule": rule}, shape=(T, D)))))
         assert [(d.rule.code, dotted(d.path)) for d in found] == []
+
+
+def causal(rule: dict[str, Any]) -> Program:
+    """A vector of targets for each token, of what it and those before it say."""
+    layers = (*transformer(causal=True)[:3], linear("head", 3))
+    return lowered(load(spec(layers, rule, shape=(T, D), loss="mse")))
+
+
+def arriving(found: Program, names: list[str], x: Any, y: Any) -> dict[str, Any]:
+    """The errors at these layers, of a step from initial values."""
+    routing, _, _ = routed(found)
+    errors = {name: routing.reverse.cotangent(routing.trace.values[name]) for name in names}
+    function = routing.trace.b.finish("step", {name: error for name, error in errors.items() if error})
+    given = {"x": x, "y": y, "lr": 0.1, "step": 0, **compiled(found).initial()}
+    return run(function, {value.name: given[value.name] for value in function.inputs}, np.dtype("float64"))
+
+
+@pytest.mark.parametrize("rule", ["dfa", "direct_ldfa"])
+@pytest.mark.parametrize("t", range(T - 1))
+def test_what_a_causal_net_is_told_of_a_token_knows_nothing_of_later_ones(rule: str, t: int) -> None:
+    """Direct errors go to the token that they are of; those of backpropagation come back through attention, too."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((7, T, D)), rng.standard_normal((7, T, 3))
+    other = [np.concatenate([a[:, : t + 1], rng.standard_normal(a[:, t + 1 :].shape)], 1) for a in (x, y)]
+    settings = {"rank": 2} if rule == "direct_ldfa" else {}
+    direct, exact = causal({"rule": rule, **settings}), causal({"rule": "bp"})
+    sites = [str(route.site) for route in direct.routes]
+    assert len(sites) == 14
+    one, two = arriving(direct, sites, x, y), arriving(direct, sites, *other)
+    for name in sites:
+        before, after = one[name], two[name]
+        np.testing.assert_allclose(before[:, : t + 1], after[:, : t + 1], rtol=0, atol=1e-15, err_msg=name)
+        assert np.abs(before - after)[:, t + 1 :].max() > 1e-4, name
+    (before,), (after,) = (arriving(exact, ["place"], *given).values() for given in ((x, y), other))
+    assert np.abs(before - after)[:, : t + 1].max() > 1e-4
