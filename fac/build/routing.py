@@ -15,12 +15,13 @@ from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
 from fac.program.program import Route, Subspace
 from fac.program.reading import drawn_from_weight
+from fac.program.tensors import Tensor
 from fac.step.builder import Builder
-from fac.step.contraction import Contraction, pretended
+from fac.step.contraction import Contraction, pretended, product
 from fac.step.feed import fed
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.reverse import Edits, Injection, Reverse
-from fac.step.types import Batch
+from fac.step.types import Batch, flat
 
 
 class Routing:
@@ -150,10 +151,11 @@ class Routing:
         for indices in together.values():
             said: dict[str, list[Said]] = {}
             for route, node, signals in self._teaching(indices):
-                kind = kind_of("fac.feedback", route.matrix)
-                with b.at(node, Phase.LEARN), self._owned(route):
-                    for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
-                        tensor, found = learned(kind.learn, one, route.tensors, node)
+                for tensor, found in self._taught(route, node, signals):
+                    said.setdefault(tensor.name, []).append(Said(signals.error, found))
+            for route, node, signals in self._looked_up(indices):
+                for tensor, found in self._taught(route, node, signals):
+                    if found.gradient:
                         said.setdefault(tensor.name, []).append(Said(signals.error, found))
             route = self.program.routes[indices[-1]]
             with b.at(route.node, Phase.LEARN), self._owned(route):
@@ -188,6 +190,45 @@ class Routing:
                 yield self.program.routes[index], node.name, self.used[index]
             elif (signals := self.signals(replace(route, node=node.name))) is not None:
                 yield route, node.name, signals
+
+    def _taught(self, route: Route, node: str, signals: Signals) -> Iterator[tuple[Tensor, Learned]]:
+        """What the operator of a route learns of signals at a layer."""
+        b, kind = self.trace.b, kind_of("fac.feedback", route.matrix)
+        with b.at(node, Phase.LEARN), self._owned(route):
+            for one in kind.learn(b, route.matrix, self.trace.read(route.tensors), signals):
+                yield learned(kind.learn, one, route.tensors, node)
+
+    def _looked_up(self, indices: Sequence[int]) -> Iterator[tuple[Route, str, Signals]]:
+        """The same at layers that look up rows of the weight: products with it of vectors that are 1 in one place.
+
+        The sides are the other way round there: that vector stands where errors do, and the error where inputs do. So
+        gradients are those of the weight; no error is read, and rules that go by errors alone have nothing to say.
+        """
+        b, route = self.trace.b, self.program.routes[indices[0]]
+        weight = None if route.ends is None else route.ends.weight
+        if weight is None or not route.through:
+            return
+        looking = {
+            n.name
+            for n in self.program.sharing.get(self.program.by_name[route.node].owner, ())
+            if not n.weighted
+        }
+        table = self.trace.state[weight.name]
+        ops = [op for op in b.ops if op.origin.node in looking and op.origin.phase == Phase.FORWARD]
+        for op in ops:
+            if op.kind == "gather" and op.operands[0] is table:
+                error = self.reverse.cotangent(op.result)
+                if error is not None:
+                    yield route, op.origin.node, self._lookup(op, error, table)
+
+    def _lookup(self, op: Op, error: Value, table: Value) -> Signals:
+        b, (count, width) = self.trace.b, table.type.shape
+        assert isinstance(count, int)
+        with b.at(op.origin.node, Phase.LEARN):
+            named = b.emit("gather", b.eye(count), op.operands[1])
+            *places, _ = named.type.shape
+            of = b.reshape(error, (flat(tuple(places)), width))
+            return Signals(b.reshape(named, (flat(tuple(places)), count)), product(of, table), table)
 
     def _sampled(self, said: Sequence[Said]) -> Sequence[Said]:
         """What is said of samples; what is made of none is the same at all layers, and is said once."""

@@ -323,6 +323,50 @@ def test_routes_that_say_different_things_have_matrices_of_their_own() -> None:
     }
 
 
+READER: Layers = (
+    {"kind": "embedding", "name": "rows", "num_embeddings": 9, "out": 5},
+    linear("fc", 5),
+    TANH,
+    {"kind": "mean", "axes": (0,)},
+    linear("head", 9, tie="rows"),
+)
+"""A head that shares the table of an embedding, and has a bias of its own."""
+
+
+def reading(feedback: Any, update: Data) -> Data:
+    return spec(READER, feedback, update) | {"input": {"shape": (4,), "classes": 9}}
+
+
+def numbers(*sizes: int) -> Any:
+    rng = np.random.default_rng(2)
+    return [(rng.integers(0, 9, (n, 4)), rng.integers(0, 9, n)) for n in sizes]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_feedback_past_a_head_learns_from_the_embedding_too(backend: str) -> None:
+    """Kolen-Pollack from F = W stays backpropagation; Q takes the image of the whole gradient, P sees errors alone."""
+    given = numbers(7, 3, 7)
+    bp = opened(reading(None, DECAY), backend)
+    state = start(bp)
+    expected = after(bp, state, given)
+    assert {name for name in state if name.endswith(".weight")} == {"rows.weight", "fc.weight"}
+    routed = opened(reading({"rule": "fa", "learn": {"rule": "kolen_pollack"}}, DECAY), backend)
+    found = after(routed, exact(start(routed), False), given)
+    for name, value in expected.items():
+        assert distance(found[name], value) < 1e-12, name
+    low = opened(reading({"rule": "ldfa", "rank": 3}, UNIT), backend)
+    state = start(low)
+    found = after(low, state, given[:1])
+    p, gradient = state["rows.feedback.P"], state["rows.weight"] - found["rows.weight"]
+    assert distance(state["rows.feedback.Q"] - found["rows.feedback.Q"], (p @ gradient).T) < 1e-12
+    low.load_state(state)
+    x, y = given[0]
+    z = low.forward(x)
+    d = (np.exp(z) / np.exp(z).sum(1, keepdims=True) - np.eye(9)[y]) / len(y)
+    s = d @ p.T
+    assert distance(found["rows.feedback.P"], p + (s.T @ d - s.T @ s @ p) / (d**2).sum()) < 1e-12
+
+
 # -- frozen --------------------------------------------------------------------------------------------------------
 
 
