@@ -203,3 +203,36 @@ def test_the_fused_kernel_multiplies_in_full_and_puts_the_setting_back(monkeypat
         finally:
             real("highest")
     assert seen == ["highest", "medium"] * 2
+
+
+def test_a_step_makes_the_derivatives_together() -> None:
+    """One kernel for each attention, which reads what the forward one has kept."""
+    attention = {"kind": "attention", "name": "attn", "heads": HEADS}
+    source = fac.compile(spec(attention, attention | {"name": "again"}), "torch").source  # type: ignore[attr-defined]
+    step = source[source.index("def step") : source.index("def forward")]
+    calls = [
+        line.split("kernels.")[1].split("(")[0] for line in step.splitlines() if "kernels.attend" in line
+    ]
+    assert calls == ["attend_with_logsum"] * 2 + ["attend_back"] * 2
+
+
+@pytest.mark.parametrize("learns", ["q", "k", "v", "qv"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_step_that_needs_some_of_the_derivatives(learns: str, mixed: bool) -> None:
+    """As the reference has it; where two attentions look with the same queries, each has its own errors."""
+    parts = [
+        {"kind": "linear", "name": name, "out": D, "from": "input", "trainable": name in learns}
+        for name in "qkv"
+    ]
+    look = {"kind": "attend", "heads": HEADS, "from": ("q", "k", "v")}
+    ends = ({"kind": "tanh"}, {"kind": "add", "from": ("two", "tanh_1")}) if mixed else ()
+    layers = (*parts, look | {"name": "two", "causal": True}, look | {"name": "one"}, *ends)
+    layers = layers if mixed else (*layers[:3], layers[4])
+    x, y = samples()
+    (_, _, found), (_, _, expected) = (
+        moved(spec(*layers), backend, x, y) for backend in ("torch", "reference")
+    )
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=0, atol=1e-13, err_msg=name)
+        # What is added to all keys changes no shares: the gradient of its bias is rounding.
+        assert gradient.any() == (name[0] in learns) or name == "k.bias"
