@@ -7,7 +7,20 @@ from functools import partial
 from typing import Any
 
 from fac.testing.case import Answers, Case, Subject, agreement
-from fac.testing.nets import DROPOUT, RELU, SKIP, Data, Layers, answers, batches, conv2d, linear, mlp, spec
+from fac.testing.nets import (
+    DROPOUT,
+    RELU,
+    SGD,
+    SKIP,
+    Data,
+    Layers,
+    answers,
+    batches,
+    conv2d,
+    linear,
+    mlp,
+    spec,
+)
 from fac.testing.rules import RULES, UPDATES
 
 
@@ -298,13 +311,17 @@ def cases() -> Iterator[Case]:
         yield agreement("layer", kind, partial(run, kind))
 
 
+def network(name: str, feedback: Any = None, update: Data = SGD) -> Data:
+    """One of `LAYERS` as a whole spec, with the input that it reads."""
+    data = spec(LAYERS[name], feedback, update, SHAPES.get(name, (5,)))
+    return data | {"input": data["input"] | ({"classes": WHOLE[name]} if name in WHOLE else {})}
+
+
 def run(kind: str, subject: Subject) -> Answers:
     """All that a session says, for each rule."""
-    shape, whole = SHAPES.get(kind, (5,)), WHOLE.get(kind)
+    given = batches(*SIZES, shape=SHAPES.get(kind, (5,)), whole=WHOLE.get(kind))
     found: dict[str, Any] = {}
     for rule in TAUGHT_BY:
-        data = spec(LAYERS[kind], RULES[rule], UPDATES["momentum"], shape)
-        data["input"] |= {} if whole is None else {"classes": whole}
-        made = answers(subject.open(data), batches(*SIZES, shape=shape, whole=whole))
+        made = answers(subject.open(network(kind, RULES[rule], UPDATES["momentum"])), given)
         found |= {f"{rule}: {name}": value for name, value in made.items()}
     return found

@@ -57,7 +57,8 @@ def test_an_unknown_source_hides_what_follows_from_it() -> None:
 
 def test_a_layer_without_shape_hides_what_follows_from_it() -> None:
     groups = {"rule": "sgd", "lr": 0.1, "groups": ({"match": "fc1.weight"},)}
-    assert found(input={"shape": (2, 3)}, update=groups, feedback={"rule": "fa", "nodes": "fc2"}) == [
+    layers = ({"kind": "conv2d", "name": "fc1", "out": 4, "kernel": 3}, *NET[1:])
+    assert found(layers, update=groups, feedback={"rule": "fa", "nodes": "fc2"}) == [
         ("FAC203", "layers[0].kind")
     ]
 

@@ -127,7 +127,7 @@ def test_a_linear_layer_that_reads_a_map_is_told_to_flatten_it() -> None:
         == "`out` takes the last axis of [4, 3, 3] for channels, and they lie along the first one"
     )
     assert elsewhere.help.startswith("put a `flatten` layer before it")
-    assert "`linear` acts on the last axis alone" in output.help
+    assert output.help.startswith("end with `global_avg_pool` or `flatten`, and then a `linear` layer")
 
 
 LAYERS = (

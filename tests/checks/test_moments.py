@@ -87,10 +87,10 @@ def test_a_batch_norm_that_is_frozen_from_the_start_does_nothing() -> None:
     (finding,) = diagnosed(layers)
     assert (finding.rule.code, dotted(finding.path), finding.fix) == ("FAC314", "layers[1].kind", None)
     assert finding.message == (
-        "`batch_norm` has no effect on what it reads: frozen from the start, its averages stay 0 and 1, unless the "
-        "state is given weights"
+        "`batch_norm` has no effect on what it reads: its averages stay where they start, 0 and 1, unless the state "
+        "is given weights"
     )
-    assert finding.help == "let it learn, or use `layer_norm` or `group_norm`, which keep no averages"
+    assert finding.help == "write `moments: batch`, or use `layer_norm` or `group_norm`"
     session, without = (
         fac.compile(spec(shorter), "reference", "float64").open()
         for shorter in (layers, (layers[0], *layers[2:]))

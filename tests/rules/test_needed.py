@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,7 @@ from fac.program.lower import lower
 from fac.program.program import Program
 from fac.spec.model import ModelSpec
 from fac.step.ir import Phase
-from fac.testing.layers import LAYERS
-from fac.testing.layers import SHAPES as SAMPLES
+from fac.testing.layers import LAYERS, network
 from fac.testing.nets import batch, linear
 from fac.testing.nets import spec as written
 from tests.rules.nets import Spec, gradients, opened, put
@@ -90,11 +91,14 @@ def test_below_frozen_layers_nobody_needs_an_error(names: tuple[str, ...], left:
     assert [f.path for f in run_checks(made)] == [("layers", index, "kind") for index in still]
 
 
-def replaces_all(layers: Layers, shape: tuple[int, ...]) -> None:
-    """Layer-wise routes stand where backpropagation crosses a weight, there alone; no rule leaves a transposed one."""
-    crossed = transport(program(layers, {"rule": "bp"}, shape)).exact
+def replaces_all(write: Callable[[Spec], Spec]) -> None:
+    """Layer-wise routes stand where backpropagation crosses a weight, there alone; no rule leaves a transposed one.
+
+    `write` makes the spec of a network from its feedback.
+    """
+    crossed = transport(lowered(load(write({"rule": "bp"})))).exact
     for rule, feedback in RULES.items():
-        made = program(layers, feedback, shape)
+        made = lowered(load(write(feedback)))
         assert transport(made).exact == ()
         if rule in ("fa", "ldfa"):
             assert tuple(route.node for route in made.routes) == crossed
@@ -104,12 +108,12 @@ def replaces_all(layers: Layers, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("still", [(), ("stem",), ("n0", "n", "n1"), ("c1", "c2"), ("short", "n2")])
 def test_no_short_hand_leaves_a_transposed_weight(net: str, still: tuple[str, ...]) -> None:
     """Whatever is frozen."""
-    replaces_all(frozen(NETS[net], *still), SHAPES[net])
+    replaces_all(partial(written, frozen(NETS[net], *still), shape=SHAPES[net]))
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_nor_beside_any_layer(name: str) -> None:
-    replaces_all(LAYERS[name], SAMPLES.get(name, (5,)))
+    replaces_all(partial(network, name))
 
 
 def test_what_is_frozen_below_costs_no_error() -> None:
