@@ -88,7 +88,7 @@ def show(
         echo(render.step_after(program, after), nl=False)
         return
     tree = Tree(program) if program.blocks and not (every or as_json) else None
-    lineage = Lineage(program, tree.sums if tree else frozenset())
+    lineage = Lineage(program, tree.landmarks if tree else frozenset())
     texts = [render.updates(lineage, tree)] if updates else []
     if cost or as_json or not texts:
         counted = count(program, batch or program.spec.train.batch, built=lineage.built)

@@ -7,7 +7,7 @@ reads to the error of what it makes, with however many ops it is written and how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,8 @@ from fac.step.ir import Op, Phase, Value
 from fac.step.ops.shapes import VIEWS
 
 LOSS_ERROR = "loss error"
+OPENED = 4
+"""How many terms of a sum are told, and into how many ways a join of errors is opened in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Arrival:
         told = {str(way): way for way in self.ways}
         if len(told) == 1:
             return (*common, *self.ways[0].labels, self.ways[0].start)
-        return (*common, " + ".join(f"({way})" for way in told))
+        ways = [f"({way})" for way in told]
+        return (*common, listed(ways, "ways"))
 
 
 Part = tuple[Value, Node | None]
@@ -324,6 +327,13 @@ class Arrivals:
         if op.kind == "broadcast_to":  # to all tokens, which the operator says
             return ""
         return f"x {factors[0]:.4g}" if op.kind == "mul" and factors else op.kind
+
+
+def listed(terms: Sequence[str], what: str = "terms") -> str:
+    """A sum; of many terms the first and the last."""
+    if len(terms) <= OPENED:
+        return " + ".join(terms)
+    return f"{terms[0]} + ... + {terms[-1]} ({len(terms)} {what})"
 
 
 def layer_of(start: str) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count, takewhile
 
 from fac.program.lower import kind_of
 from fac.program.program import Block, Node, Program, Route
@@ -43,6 +44,12 @@ class Part:
         return bool(self.parts) and list(self.parts) == [f"{self.name}.{i}" for i in range(len(self.parts))]
 
     @property
+    def copied(self) -> tuple[Part, ...]:
+        """Those of its parts that are copies: layers for all of them may stand before and behind."""
+        named = (self.parts.get(f"{self.name}.{index}") for index in count())
+        return tuple(part for part in takewhile(bool, named) if part is not None)
+
+    @property
     def nodes(self) -> Iterator[Node]:
         """All layers in it, in their order."""
         for part in self.parts.values():
@@ -70,6 +77,24 @@ class Tree:
         """The layers that bear the name of a block."""
         return frozenset(node.name for node in self.program.nodes if node.name in self.blocks)
 
+    @cached_property
+    def states(self) -> Mapping[str, Node]:
+        """Of copies that share their parameters, as the steps of a recurrent layer, what each hands on to several."""
+        found: dict[str, Node] = {}
+        for block in self.program.blocks:
+            copies = () if (part := self._opened(block.name)) is None else part.copied
+            for copy in copies:
+                last = next(reversed(list(copy.nodes)))
+                shares = any(node.owner in self.program.sharing for node in copy.nodes)
+                if shares and not last.parametric and len(self.program.readers.get(last.name, ())) > 1:
+                    found[copy.name] = last
+        return found
+
+    @property
+    def landmarks(self) -> frozenset[str]:
+        """The layers without weights whose errors have lines of their own."""
+        return self.sums | {node.name for node in self.states.values()}
+
     def rows(self, rows: Rows, head: Head) -> Iterator[Row]:
         """Rows of a table: under the head of each block and of each run of copies the rows of its layers.
 
@@ -81,7 +106,7 @@ class Tree:
 
     def runs(self, block: Part, rows: Rows, head: Head) -> list[Run]:
         """The copies of a block, equal ones together."""
-        copies = list(block.parts.values())
+        copies = list(block.copied)
         found: list[list[Part]] = []
         before: tuple[Hashable, Hashable] = (None, None)
         for copy in copies:
@@ -102,8 +127,9 @@ class Tree:
 
     @property
     def copies(self) -> Mapping[str, int]:
-        """How many copies they have."""
-        return {name: len(part.parts) for name, part in self.repeated.items()}
+        """How many copies blocks have, those inside of others first."""
+        found = ((block.name, self._opened(block.name)) for block in self.program.blocks)
+        return {name: len(part.copied) for name, part in found if part and len(part.copied) > 1}
 
     def alike(self, copies: Iterable[Part]) -> tuple[bool, bool]:
         """Whether copies have equal layers, and whether all else that the spec says of them is equal, too."""
@@ -119,9 +145,15 @@ class Tree:
         parts = self.top if around is None else around.parts
         return parts.setdefault(scope, Part(scope, block))
 
-    def _rows(self, parts: Iterable[Part], rows: Rows, head: Head, indent: str) -> Iterator[Row]:
+    def _rows(
+        self, parts: Iterable[Part], rows: Rows, head: Head, indent: str, around: Part | None = None
+    ) -> Iterator[Row]:
+        copied = () if around is None else around.copied
         for part in parts:
-            if not part.parts:
+            if around is not None and part in copied:
+                if part is copied[0]:
+                    yield from self._copies(around, rows, head, indent)
+            elif not part.parts:
                 yield from (_indented(row, indent) for row in rows.get(part.name, ()))
             elif part.copies and part.own is None:
                 yield from self._copies(part, rows, head, indent)
@@ -146,16 +178,23 @@ class Tree:
     def _inside(self, part: Part, rows: Rows, head: Head, indent: str) -> list[Row]:
         parts = part.parts.values()
         inside = (
-            self._copies(part, rows, head, indent) if part.copies else self._rows(parts, rows, head, indent)
+            self._copies(part, rows, head, indent)
+            if part.copies
+            else self._rows(parts, rows, head, indent, part)
         )
         return [*inside, *(_indented(row, indent) for row in rows.get(part.name, ()))]
 
     def _made(self, copy: Part, relative: _Relative) -> tuple[Hashable, Hashable]:
         """The layers of a copy, and what else the spec says of them."""
         nodes = list(copy.nodes)
+        block = self.blocks.get(copy.name.rpartition(".")[0])
+        # What a block writes of its own in each copy differs by the number of the copy alone, as in what it selects.
+        written = None if block is None else block.origin
         layers = tuple(
             (
-                node.layer.model_copy(update={"name": None, "from_": None}),
+                type(node.layer)
+                if node.origin == written
+                else node.layer.model_copy(update={"name": None, "from_": None}),
                 node.shape,
                 tuple(map(relative.name, node.inputs)),
             )

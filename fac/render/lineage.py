@@ -11,12 +11,10 @@ from fac.program.feeds import inputs
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Node, Route, Subspace
 from fac.program.tensors import Role, Tensor
-from fac.render.arrivals import LOSS_ERROR, Arrivals, Way, layer_of
+from fac.render.arrivals import LOSS_ERROR, OPENED, Arrivals, Way, layer_of, listed
 from fac.render.operators import rule_name
 from fac.step.ir import Op, Phase, Value
 
-OPENED = 4
-"""Into how many ways a join of errors is opened in the table; beyond, the join is named, and `--updates` goes on."""
 MADE = frozenset({Phase.GRADIENT, Phase.LEARN, Phase.ERROR})
 """Phases that make what an update rule is given."""
 UPDATING = frozenset(Phase) - MADE
@@ -183,7 +181,7 @@ class Lineage(Arrivals):
         if shared := self._shared(tensor):
             taught = (self._taught_with(tensor, node) for node in shared)
             terms = [" x ".join(self._first_errors(values)) for values in taught if values]
-            return Update(tensor.name, (*chain, f"sum of {_listed(terms)}"), settings=settings)
+            return Update(tensor.name, (*chain, f"sum of {listed(terms)}"), settings=settings)
         errors = self.arriving(tensor)
         others = [self._shown(v) for v in self._leaves(given, {Phase.GRADIENT}) if not self._is_error(v)]
         made = " x ".join((*(e.name for e in errors), *others))
@@ -269,8 +267,8 @@ class Lineage(Arrivals):
         errors, others = self._sources(tensor)
         if not self._shared(tensor) or max(len(errors), len(others)) < 2:
             return " x ".join((*errors, *others))
-        sums = [f"({_listed(names)})" if len(names) > 1 else names[0] for names in (errors, others) if names]
-        return " x ".join(sums) if len(sums) > 1 else _listed(errors or others)
+        sums = [f"({listed(names)})" if len(names) > 1 else names[0] for names in (errors, others) if names]
+        return " x ".join(sums) if len(sums) > 1 else listed(errors or others)
 
     def _sources(self, tensor: Tensor) -> tuple[list[str], list[str]]:
         leaves = self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT})
@@ -303,13 +301,6 @@ class Lineage(Arrivals):
     def _shown(self, value: Value) -> str:
         value = self._whole(value)
         return self.fed.get(value, value.name)
-
-
-def _listed(terms: Sequence[str]) -> str:
-    """A sum of many terms by the first and the last of them."""
-    if len(terms) <= OPENED:
-        return " + ".join(terms)
-    return f"{terms[0]} + ... + {terms[-1]} ({len(terms)} terms)"
 
 
 def _number(value: object) -> str:

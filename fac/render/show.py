@@ -37,7 +37,8 @@ def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = N
         tree: of the program, where layers shall stand under their blocks; without it they stand one by one.
     """
     known = {node.name: [_row(program, lineage, node)] for node in program.parametric}
-    rows = _listed(tree, known, lambda run: _block_row(lineage, run))
+    states = tree.states if tree else {}
+    rows = _listed(tree, known, lambda run: _block_row(lineage, run, states))
     carrying = lineage.transport.layers(program)
     transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying) or "none"
     totals = [
@@ -164,11 +165,11 @@ def _size(parameters: int, shares: str | None) -> str:
     return f"{parameters or ''} = {shares}".lstrip() if shares else str(parameters)
 
 
-def _block_row(lineage: Lineage, run: Run) -> Row:
-    """Over the layers of a block or of a run of copies: their parameters in all, and the error of a sum."""
+def _block_row(lineage: Lineage, run: Run, states: Mapping[str, Node]) -> Row:
+    """Over the layers of a block or of a run of copies: their parameters in all, and the error of a sum or a state."""
     shape = next(reversed(list(run[0].nodes))).shape or ()
     size = sum(node.parameters for part in run for node in part.nodes)
-    own = run[0].own
+    own = run[0].own or states.get(run[0].name)
     error = None if own is None else lineage.error(own.name)
     cells = ("", "", "")
     if own is not None and error is not None:
@@ -180,7 +181,10 @@ def _arrived(error: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
     """What errors come from, through which operators, and of what rank."""
 
     def joined(word: Callable[[dict[str, Any]], str]) -> str:
-        return " + ".join(" <- ".join(_short(map(word, (a, *a["above"])))) for a in error) or "-"
+        ways = [" <- ".join(_short(map(word, (a, *a["above"])))) for a in error]
+        if len(ways) > SHOWN:
+            return ways[0] if len(set(ways)) == 1 else f"{ways[0]} + ... + {ways[-1]} ({len(ways)} ways)"
+        return " + ".join(ways) or "-"
 
     return (
         joined(_from),

@@ -10,6 +10,7 @@ from fac.render import facts
 from fac.render.blocks import Tree
 from fac.render.diff import compare
 from fac.render.expand import expanded_data
+from fac.render.graph.fold import folded
 from fac.render.graph.read import topology
 from fac.render.graph.words import facts as words
 from fac.render.lineage import Lineage
@@ -32,6 +33,9 @@ LOOP: Layers = (
     {"kind": "repeat", "name": "loop", "times": 12, "tie": True, "body": (linear("fc", 5), TANH)},
     linear("out", 3),
 )
+
+
+GRU: Layers = ({"kind": "gru", "name": "r", "out": 5}, linear("out", 3))
 
 
 def told(layers: Layers, rule: str = "fa") -> tuple[Program, Lineage]:
@@ -119,3 +123,38 @@ def test_a_difference_tells_ties_once_and_follows_names() -> None:
     assert not [change for change in told_between(CHAIN, renamed) if change[0] == "tie"]
     apart = (LOOP[0], {**LOOP[1], "tie": False}, LOOP[2])
     assert ("tie", "loop.0.fc", None) in told_between(LOOP, apart)
+
+
+def test_the_steps_of_a_recurrent_layer_are_told_once_and_its_state_has_a_line() -> None:
+    """Beside what stands before them; a step's head tells the error of the state that it hands on."""
+    program = lowered(spec(GRU, {"rule": "fa"}, shape=(9, 4)))
+    tree = Tree(program)
+    lineage = Lineage(program, tree.landmarks)
+    table = layers(program, lineage, cost(program, 8), tree)
+    rows = {line.split()[0]: line for line in table.splitlines() if line.strip()}
+    assert "r.1 ... r.6" in table
+    assert "r.2.gates + r.2.hh (through)" in rows["r.1"]
+    assert "r.0.gates + ... + r.8.gates (9 ways)" in rows["r.ih"]
+    assert [name for name in rows if name.startswith("r.")] == [
+        "r.ih",
+        *("r.0", "r.0.hh", "r.1", "r.1.hh"),
+        *("r.7", "r.7.hh", "r.8.hh"),
+    ]
+    chains = (row.split(maxsplit=1) for row in updates(lineage, tree).splitlines())
+    told_of = {name: chain for name, *chain in chains}
+    assert told_of["r.1.gates.error"] == [
+        "<- (gru_gates' <- r.2.gates.error) + (B (r.0.hh.feedback, fixed) <- r.2.hh.error)"
+    ]
+    assert "r.2.gates.error" not in told_of
+
+
+def test_a_picture_folds_the_steps_of_a_recurrent_layer() -> None:
+    """The first one, and the others as one; what all of them read stands before them once."""
+    program = lowered(spec(GRU, {"rule": "fa"}, shape=(9, 4)))
+    picture = folded(topology(program))
+    names = [
+        [chain[0].name for chain in station.chains] for station in picture.stations if station.role == "layer"
+    ]
+    steps = [[f"r.{t}.{part}" for t in range(1, 9)] for part in ("token", "hh", "gates")]
+    assert names == [["r.ih"], ["r.start"], ["r.0.token"], ["r.0.hh"], ["r.0.gates"], *steps, ["out"]]
+    assert [(group.name, group.count) for group in picture.groups] == [("r.0", 1), ("r.1 … r.8", 8)]

@@ -15,7 +15,7 @@ from itertools import count, takewhile
 
 from fac.program.program import Node
 from fac.render.graph import words
-from fac.render.graph.frames import framed, paths
+from fac.render.graph.frames import Path, framed, paths
 from fac.render.graph.topology import Flowing, Group, Key, Link, Operator, Span, Station, Topology
 
 LONGEST = 12
@@ -88,12 +88,40 @@ class _Folding:
         """Sources of several layers. What those have in common is the source, not the distance to it."""
         self.read = {reading.below for reading in topology.readings}
         inside = paths(topology.program)
+        self.written = {block.origin for block in topology.program.blocks}
         self.paths = [
             inside.get(station.head.name, ()) if station.role == "layer" else ()
             for station in topology.stations
         ]
         self.held = Counter(path[: i + 1] for path in self.paths for i in range(len(path)))
         """How many stations each copy has."""
+        self.common = frozenset(self._common())
+
+    def _common(self) -> Iterator[Link]:
+        """Links between a station outside of a block and the same one in each of its copies, as what steps read has.
+
+        What those have in common is the station, not the distance to it.
+        """
+        numbers: dict[Hashable, set[int]] = defaultdict(set)
+        first: dict[Hashable, int] = {}
+        for index, path in enumerate(self.paths):
+            for level, (block, number) in enumerate(path):
+                numbers[path[:level], block].add(number)
+                first.setdefault((path[:level], block, number), index)
+        found: dict[tuple[Path, str, Hashable], list[tuple[int, Link]]] = defaultdict(list)
+        for link in self.topology.links:
+            for inner, outer in ((link.source, link.target), (link.target, link.source)):
+                if not isinstance(inner, int) or not isinstance(outer, int):
+                    continue
+                for level, (block, number) in enumerate(self.paths[inner]):
+                    around = self.paths[inner][:level]
+                    if all(other != block for other, _ in self.paths[outer]):
+                        offset = inner - first[around, block, number]
+                        key = offset, outer, inner == link.source, link.flowing
+                        found[around, block, key].append((number, link))
+        for (around, block, _), links in found.items():
+            if len(links) > 1 and {number for number, _ in links} == numbers[around, block]:
+                yield from (link for _, link in links)
 
     def result(self) -> Topology:
         """The folded network."""
@@ -183,6 +211,10 @@ class _Folding:
     def _kind(self, node: Node) -> Hashable:
         if self.loose:
             return type(node.layer)
+        if (
+            node.origin in self.written
+        ):  # by a block in each of its copies, in which the number of the copy differs
+            return type(node.layer), node.shape, tuple(tensor.shape for tensor in node.state)
         unnamed = node.layer.model_copy(update={"name": None, "from_": None})
         return unnamed, node.shape, tuple(tensor.shape for tensor in node.state)
 
@@ -192,7 +224,8 @@ class _Folding:
         if answers != index:
             return None
         other = link.target if _passed(link) else link.source
-        far = other - index if isinstance(other, int) and not self._fanned(link) else other
+        fanned = self._fanned(link) or link in self.common
+        far = other - index if isinstance(other, int) and not fanned else other
         matrices = () if self.loose else tuple(route.matrix for route in link.routes)
         return link.flowing, far, self._fanned(link), self._likeness(link.operator), matrices
 
@@ -216,7 +249,12 @@ class _Folding:
 
     def _fits(self, run: _Run, link: Link) -> bool:
         source, target = link.source, link.target
-        if self._fanned(link) or not isinstance(source, int) or not isinstance(target, int):
+        if (
+            self._fanned(link)
+            or link in self.common
+            or not isinstance(source, int)
+            or not isinstance(target, int)
+        ):
             return True
         low, high = sorted((source, target))
         if link.direct and source == low:

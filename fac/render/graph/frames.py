@@ -24,8 +24,9 @@ def _paths(parts: Iterable[Part], path: Path) -> Iterator[tuple[str, Path]]:
     for part in parts:
         if part.own is not None:
             yield part.own.name, path
-        for number, inner in enumerate(part.parts.values()):
-            further = (*path, (part.name, number)) if part.copies else path
+        numbers = {copy.name: number for number, copy in enumerate(part.copied)}
+        for inner in part.parts.values():
+            further = (*path, (part.name, numbers[inner.name])) if inner.name in numbers else path
             yield from _paths(inner.parts.values() or (inner,), further)
 
 
