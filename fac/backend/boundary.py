@@ -144,7 +144,7 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
     given = _array(feed.name, value)
     if feed.classes is None:
         check_batch(feed, given.shape, n)
-        return _within(_numbers(feed.name, given), feed)
+        return _mask(_within(_numbers(feed.name, given), feed), feed)
     whole = given.dtype.kind in "iu"
     if feed.loss is not None and (not whole or given.shape != (n or len(given), *feed.shape)):
         raise FacError(
@@ -171,6 +171,14 @@ def _within(given: Array, feed: Feed) -> Array:
             place = np.unravel_index(int(wrong.argmax()), given.shape)
             word = "target" if feed.loss is not None else feed.name
             raise FacError(f"{word} {given[place]} of sample {place[0]} is not in [{low:g}, {high:g}]")
+    return given
+
+
+def _mask(given: Array, feed: Feed) -> Array:
+    wrong = (given != 0) & (given != 1) if feed.mask else np.False_
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), given.shape)
+        raise FacError(f"{feed.name} is a mask of 0 and 1, and has {given[place]} in sample {place[0]}")
     return given
 
 

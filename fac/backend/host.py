@@ -40,6 +40,6 @@ class HostSession(Session):
         """Also looks at the numbers that were placed, where a framework would do so, or read beyond its arrays."""
         found = super()._batch(feeds, x, y)
         for feed in feeds:
-            if feed.classes is not None or feed.within is not None:
+            if feed.classes is not None or feed.within is not None or feed.mask:
                 check_feed(feed, found[feed.name])
         return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import head, listed
+from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.layout import UNKNOWN, taken
 from fac.program.lower import reading
-from fac.program.program import INPUT, Node, Program, Shape
+from fac.program.program import Node, Program, Shape
 
 CHANNELS_LAST = Rule("FAC221", "channels-last", Severity.WARNING)
 CHANNELS_ELSEWHERE = Rule("FAC222", "channels-elsewhere", Severity.WARNING)
@@ -48,22 +48,22 @@ def channels_last(program: Program) -> Iterator[Diagnostic]:
           - {kind: global_avg_pool}
           - {kind: linear, name: logits, out: 10}
     """
-    shape = program.spec.input.shape
-    if not _image(shape):
-        return
-    turned = (shape[2], *shape[:2])
-    convolving = [n.name for n in program.nodes if n.inputs == (INPUT,) and _convolves(n, turned)]
-    if convolving:
-        takes = "takes" if len(convolving) == 1 else "take"
-        move = ""
-        if shape[2] > 1:
-            move = ", and store samples so; or put a `permute` layer first, with `axes: [2, 0, 1]`"
-        yield CHANNELS_LAST.at(
-            ("input", "shape"),
-            f"{list(shape)} looks like an image with its channels last, and {listed(convolving)} {takes} the first "
-            f"axis for channels, {shape[0]} of them",
-            help=f"write `shape: {list(turned)}`{move}",
-        )
+    for name, of in program.inputs.items():
+        if not _image(shape := of.shape):
+            continue
+        turned = (shape[2], *shape[:2])
+        convolving = [n.name for n in program.nodes if n.inputs == (name,) and _convolves(n, turned)]
+        if convolving:
+            takes = "takes" if len(convolving) == 1 else "take"
+            move = ""
+            if shape[2] > 1:
+                move = ", and store samples so; or put a `permute` layer first, with `axes: [2, 0, 1]`"
+            yield CHANNELS_LAST.at(
+                (*at_input(program, name), "shape"),
+                f"{list(shape)} looks like an image with its channels last, and {listed(convolving)} {takes} the first "
+                f"axis for channels, {shape[0]} of them",
+                help=f"write `shape: {list(turned)}`{move}",
+            )
 
 
 def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf, prod
 
-from fac.checks.places import head
+from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -40,28 +40,37 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
     facts = kind.facts(spec.data)
     if facts is None:
         return
-    values, room = prod(facts.sample), prod(spec.input.shape)
-    if not facts.fit(spec.input.shape):
+    if len(program.inputs) != 1:
+        yield DATA_MISFIT.at(
+            ("data", "source"),
+            f"`{kind.name}` has one array of samples, and the network reads {listed([*program.inputs], 'and')}",
+            help="use data that have an array for each, such as `arrays`",
+        )
+        return
+    (name, read), *_ = program.inputs.items()
+    at = at_input(program, name)
+    values, room = prod(facts.sample), prod(read.shape)
+    if not facts.fit(read.shape):
         flat = f" or `[{values}]`" if len(facts.sample) > 1 else ""
         yield DATA_MISFIT.at(
-            ("input", "shape"),
+            (*at, "shape"),
             f"a sample of `{kind.name}` has {values} values, and the input takes {room}"
             if values != room
-            else f"a sample of `{kind.name}` has shape {list(facts.sample)}, and the input {list(spec.input.shape)}",
-            help=f"leave the batch out: `{list(spec.input.shape[1:])}`"
-            if len(spec.input.shape) > 2 and facts.fit(spec.input.shape[1:])
+            else f"a sample of `{kind.name}` has shape {list(facts.sample)}, and the input {list(read.shape)}",
+            help=f"leave the batch out: `{list(read.shape[1:])}`"
+            if len(read.shape) > 2 and facts.fit(read.shape[1:])
             else f"use `{list(facts.sample)}`{flat}",
         )
-    if (spec.input.classes is None) != (facts.whole is None):
+    if (read.classes is None) != (facts.whole is None):
         yield DATA_MISFIT.at(
-            ("input", "shape" if facts.whole else "classes"),
+            (*at, "shape" if facts.whole else "classes"),
             f"`{kind.name}` holds {'whole' if facts.whole else 'real'} numbers, "
             f"and the input takes {'real' if facts.whole else 'whole'} ones",
             help=f"write `classes: {facts.whole}` beside it" if facts.whole else "leave `classes` out",
         )
-    elif facts.whole is not None and facts.whole > (spec.input.classes or 0):
+    elif facts.whole is not None and facts.whole > (read.classes or 0):
         yield DATA_MISFIT.at(
-            ("input", "classes"),
+            (*at, "classes"),
             f"`{kind.name}` holds the whole numbers from 0 to {facts.whole - 1}",
             help=f"write `classes: {facts.whole}`",
         )

@@ -8,7 +8,7 @@ from fac.checks.places import by_origin, has_weights, head, short_hand, target, 
 from fac.diagnostics import Diagnostic, Edit, Fix, Rule, Severity
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
-from fac.program.program import INPUT, LOSS, Program, Route
+from fac.program.program import LOSS, Program, Route
 
 UNREACHED_PARAMETER = Rule("FAC302", "unreached-parameter")
 DEAD_ROUTE = Rule("FAC303", "dead-route", Severity.WARNING)
@@ -135,7 +135,7 @@ def dead(flow: Flow, route: Route) -> str:
     below = node.inputs[0]
     if below in flow.needed:
         return f"from `{node.name}` to `{below}`: a `to` route cuts it there"
-    if below == INPUT:
+    if below in flow.program.inputs:
         return f"from `{node.name}` to the input: nothing there learns"
     return f"from `{node.name}` to `{below}`: {_why(flow, below)}"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
-from fac.checks.places import full_names, head, listed, named
+from fac.checks.places import at_input, full_names, head, listed, named, read
 from fac.diagnostics import Diagnostic, Path, Rule, Severity, dotted
 from fac.program.program import INPUT, LOSS, Block, Node, Program
 
@@ -40,8 +40,8 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
           - {kind: relu}
           - {kind: linear, name: fc2, out: 10}
     """
-    taken: dict[str, str] = {}
-    origins: dict[str, Path] = {}
+    taken = {name: "an input" for name in program.inputs if name != INPUT}
+    origins: dict[str, Path] = {name: at_input(program, name) for name in taken}
     for _, node in sorted(named(program), key=itemgetter(0)):
         # The sum that ends a block has the block's name.
         if node.name in taken and origins[node.name] != node.origin:
@@ -56,7 +56,8 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
     spaces: set[str] = set()
     for subspace in program.subspaces:
         if subspace.name in spaces or subspace.name in taken:
-            owner = "a layer" if subspace.name in taken else "a subspace"
+            owner = "an input" if subspace.name in program.inputs else "a layer"
+            owner = owner if subspace.name in taken else "a subspace"
             yield DUPLICATE_NAME.at(
                 (*subspace.origin, "name"),
                 f"{owner} is already called `{subspace.name}`",
@@ -108,7 +109,7 @@ def name_of_two_scopes(program: Program) -> Iterator[Diagnostic]:
     for index, owner in sorted(named(program), key=itemgetter(0)):
         owners.setdefault(owner.name, (index, owner))
     for index, reader in named(program):
-        for place, word in enumerate(reader.layer.reads if reader.scope else ()):
+        for path, word, _ in read(reader) if reader.scope else ():
             if word == INPUT:
                 continue
             meant = [owners[name] for name in full_names(word, reader.scope) if name in owners]
@@ -116,9 +117,8 @@ def name_of_two_scopes(program: Program) -> Iterator[Diagnostic]:
             if not own:  # the innermost is meant, or none
                 continue
             (_, inner), (_, outer) = meant[0], meant[own]
-            path: Path = (*reader.origin, "from")
             yield NAME_OF_TWO_SCOPES.at(
-                path if isinstance(reader.layer.from_, str) else (*path, place),
+                path,
                 f"`{word}` means {_called(outer)} here, and {_not(inner, reader)}",
                 help="give one of the two another name",
             )
@@ -164,22 +164,23 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
     given = (n for _, n in named(program) if n.layer.name is not None)
     names = [(n.name, n.name[len(n.scope) + 1 if n.scope else 0 :], head(n)) for n in given]
     names += [(s.name, s.name, (*s.origin, "name")) for s in program.subspaces]
+    inputs = {at_input(program, name): name for name in program.inputs if program.spec.inputs is not None}
+    names += [(name, name, path) for path, name in inputs.items()]
     arrays = {t.name: node.name for node in program.nodes for t in node.tensors}
     arrays |= {t.name: route.node for route in program.routes for t in route.tensors}
     arrays |= {t.name: subspace.name for subspace in program.subspaces for t in subspace.tensors}
     lengths = sorted({len(array) for array in arrays}, reverse=True)
     for name, own, path in dict.fromkeys(names):
-        if own in RESERVED:
-            yield RESERVED_NAME.at(
-                path, f"`{own}` is a reserved name", help=f"choose a name other than {listed(RESERVED)}"
-            )
+        if own in RESERVED and not (own == "x" and path in inputs):
+            message, help = f"`{own}` is a reserved name", f"choose a name other than {listed(RESERVED)}"
+            yield RESERVED_NAME.at(path, message, help=help, key=path in inputs)
         elif not _NAME.fullmatch(own):
             shown = f"`{own}`" if own else "an empty text"
             help = "use letters, digits, `_` and `-`, with `.` between parts"
-            yield RESERVED_NAME.at(path, f"{shown} cannot be a name", help=help)
+            yield RESERVED_NAME.at(path, f"{shown} cannot be a name", help=help, key=path in inputs)
         elif array := next((a for a in _beginnings(name, lengths) if a in arrays), None):
             message = f"`{name}` collides with the array `{array}` of `{arrays[array]}`"
-            yield RESERVED_NAME.at(path, message, help="choose another name")
+            yield RESERVED_NAME.at(path, message, help="choose another name", key=path in inputs)
 
 
 def _beginnings(name: str, lengths: Sequence[int]) -> Iterator[str]:

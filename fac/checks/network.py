@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isqrt, prod
 
-from fac.checks.places import head, wired
-from fac.diagnostics import Diagnostic, Rule, Severity
+from fac.checks.places import at_input, head, wired
+from fac.diagnostics import Diagnostic, Rule, Severity, dotted
 from fac.program.lower import kind_of, reading
-from fac.program.program import INPUT, Node, Program, Shape
+from fac.program.program import Node, Program, Shape
 
 SHAPE_MISMATCH = Rule("FAC203", "shape-mismatch")
 UNREAD_LAYER = Rule("FAC205", "unread-layer", Severity.WARNING)
@@ -47,9 +47,9 @@ def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
 
 def _input(program: Program, node: Node) -> str:
     """What to write for `input.shape`, if that is what a layer cannot read and it could do so with another one."""
-    shape = program.spec.input.shape
-    if node.inputs != (INPUT,):
+    if len(node.inputs) != 1 or node.inputs[0] not in program.inputs:
         return ""
+    shape = program.inputs[node.inputs[0]].shape
     others: list[Shape] = []
     why = ""
     if len(shape) > 3:
@@ -63,7 +63,8 @@ def _input(program: Program, node: Node) -> str:
     fits = next(
         (o for o in others if (weight := reading(node, (o,)).weight) and len(weight.shape) > len(o)), None
     )
-    return f"write `input: {{shape: {list(fits)}}}`{why}" if fits else ""
+    section = dotted(at_input(program, node.inputs[0]))
+    return f"write `{section}: {{shape: {list(fits)}}}`{why}" if fits else ""
 
 
 def unread_layer(program: Program) -> Iterator[Diagnostic]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from fac.diagnostics import Fix, Path
 from fac.program.globs import is_glob
-from fac.program.program import INPUT, Block, Node, Program, Route, Subspace
+from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import ShortHand
@@ -58,13 +58,30 @@ def has_parameters(node: Node) -> bool:
     return node.parametric or (node.shape is None and isinstance(node.layer, ParametricLayer))
 
 
+def read(reader: Node | Block) -> Iterator[tuple[Path, str, str]]:
+    """(place, word, name) of all that a layer names to read: by which word, and what that means in full."""
+    layer, beside = reader.layer, reader.layer.beside
+    one = isinstance(layer.from_, str)
+    for place, (word, name) in enumerate(zip(layer.reads, reader.inputs, strict=False)):
+        yield (*reader.origin, "from", *(() if one else (place,))), word, name
+    for (key, word), name in zip(
+        beside.items(), reader.inputs[len(reader.inputs) - len(beside) :], strict=False
+    ):
+        yield (*reader.origin, key), word, name
+
+
+def at_input(program: Program, name: str) -> Path:
+    """Where the spec says what an input is."""
+    return ("input",) if program.spec.inputs is None else ("inputs", name)
+
+
 def wired(program: Program) -> bool:
     """Whether every layer reads layers above it and names are unique.
 
     If not, that is reported, and what follows from it would only hide the cause: checks of the graph keep
     silent.
     """
-    seen = {INPUT}
+    seen = set(program.inputs)
     for node in program.nodes:
         if node.name in seen or not seen.issuperset(node.inputs):
             return False

@@ -17,7 +17,7 @@ from fac.checks.laws import HUGE, Range, exactly, mean_square, rounded, variance
 from fac.program.declared import curve_of, traits_of
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
-from fac.program.program import INPUT, Node, Program, Route
+from fac.program.program import Node, Program, Route
 from fac.program.reading import factors, ways
 from fac.program.tensors import SvdFactor, Tensor
 from fac.program.traits import Curve
@@ -163,7 +163,8 @@ class Spread:
 
     def _forward(self) -> tuple[dict[str, float], dict[str, bool]]:
         """The mean square of each output, and whether positive and negative numbers are equally likely in it."""
-        squares, even = {INPUT: INPUT_SQUARE}, {INPUT: False}
+        squares = dict.fromkeys(self.program.inputs, INPUT_SQUARE)
+        even = dict.fromkeys(self.program.inputs, False)
         for node in self.program.nodes:
             # What is read twice counts twice in the sum, four times in its square.
             read = [squares[name] * times**2 for name, times in Counter(node.inputs).items()]

@@ -15,6 +15,7 @@ from fac.checks.places import (
     listed,
     named,
     of_copies,
+    read,
     short_hand,
     target,
     written,
@@ -82,12 +83,10 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
     guess, hidden = Guess(), cache(partial(_inside, program))  # copies of a block use the same words
     parts = _parts(program)
     for index, reader in sorted(named(program), key=itemgetter(0)):
-        for place, (word, name) in enumerate(zip(reader.layer.reads, reader.inputs, strict=False)):
+        for path, word, name in read(reader):
             # `input` inside of a block is what the block reads, and what is wrong with that is said there.
-            if word == INPUT or first.get(name, index) < index:
+            if word == INPUT or name in program.inputs or first.get(name, index) < index:
                 continue
-            path: Path = (*reader.origin, "from")
-            path = path if isinstance(reader.layer.from_, str) else (*path, place)
             later = next((n for n in full_names(word, reader.scope) if n in first or n in opened), None)
             if later == reader.name and opened.get(later, first.get(later)) == index:
                 message = f"`{later}` reads itself"
@@ -107,7 +106,8 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
                 yield UNKNOWN_NAME.at(path, message, help=help)
             else:
                 above = (_short(other, reader.scope) for other, at in first.items() if at < index)
-                help, fix = _mended(guess, path, word, chain([INPUT], above), "the layers above are {}")
+                known = chain(dict.fromkeys((INPUT, *program.inputs)), above)
+                help, fix = _mended(guess, path, word, known, "the layers above are {}")
                 yield UNKNOWN_NAME.at(path, f"no layer is called `{word}`", help=help, fix=fix)
 
 

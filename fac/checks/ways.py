@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from fac.checks.places import SHOWN, has_weights
-from fac.program.program import INPUT, Program
+from fac.program.program import Program
 
 BLOCK = 8192
 """How many layers one number stands for. Bounds the memory: there are two numbers for each layer."""
@@ -55,7 +55,7 @@ def between(program: Program, pairs: Iterable[Pair]) -> Mapping[Pair, Between]:
 
 def _below(program: Program, bit: Mapping[str, int]) -> dict[str, int]:
     """Of the layers that have a bit, those from which a way leads up to each layer, and itself."""
-    found = {INPUT: 0}
+    found = dict.fromkeys(program.inputs, 0)
     for node in program.nodes:
         own = bit.get(node.name, 0)
         for name in dict.fromkeys(node.inputs):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import head, wired
-from fac.diagnostics import Diagnostic, Path, Rule
+from fac.checks.places import head, read, wired
+from fac.diagnostics import Diagnostic, Rule
 from fac.plugins import kinds
 from fac.program.feeds import inputs
 from fac.program.lower import kind_of
@@ -39,14 +39,15 @@ def wrong_numbers(program: Program) -> Iterator[Diagnostic]:
     fed = inputs(program)
     for node in program.nodes:
         field = getattr(kind_of("fac.layers", node.layer), "classes", None)
-        for place, name in enumerate(node.inputs):
+        named = {name: path for path, _, name in read(node)}
+        for name in dict.fromkeys(node.inputs):
             feed = fed.get(name)
             if field is not None:
                 yield from _reading(node, field, name, feed)
             elif feed is not None and feed.classes is not None:
                 able = " or ".join(f"`{kind.name}`" for kind in kinds("fac.layers") if _reads_whole(kind))
                 yield WRONG_NUMBERS.at(
-                    _source(node, place),
+                    named.get(name, head(node)),
                     f"`{node.name}` computes with real numbers, and `{name}` holds whole ones",
                     help=f"read it with a layer of the kind {able}, or leave `{feed.origin}.classes` out",
                 )
@@ -77,11 +78,3 @@ def _reading(node: Node, field: str, name: str, feed: Feed | None) -> Iterator[D
 
 def _reads_whole(kind: object) -> bool:
     return getattr(kind, "classes", None) is not None
-
-
-def _source(node: Node, place: int) -> Path:
-    """Where a layer names what it reads; its head if it reads what stands before it."""
-    if not node.layer.reads:
-        return head(node)
-    path: Path = (*node.origin, "from")
-    return path if isinstance(node.layer.from_, str) else (*path, place)

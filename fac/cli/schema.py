@@ -34,6 +34,8 @@ def schema() -> dict[str, Any]:
             # The word that chooses a kind stands for all of it: an editor shows there what the kind is.
             if "const" in field and "description" in model:
                 field.setdefault("description", model["description"])
+    # Either may say it; where both do, `fac check` knows better words.
+    found["anyOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:fac:spec:v1",

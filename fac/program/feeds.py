@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fac.program.lower import kind_of
-from fac.program.program import INPUT, Program
+from fac.program.program import Program
 from fac.step.feed import Feed
 
 
 def inputs(program: Program) -> Mapping[str, Feed]:
     """What the network reads, by what its layers call it."""
-    return {INPUT: Feed("x", program.spec.input.shape, classes=program.spec.input.classes)}
+    if program.spec.inputs is None:
+        return {
+            name: Feed("x", of.shape, classes=of.classes, mask=of.mask) for name, of in program.inputs.items()
+        }
+    return {
+        name: Feed(name, of.shape, classes=of.classes, mask=of.mask, origin=f"inputs.{name}")
+        for name, of in program.inputs.items()
+    }
 
 
 def targets(program: Program) -> tuple[Feed, ...]:

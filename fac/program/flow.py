@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cached_property
 
-from fac.program.program import INPUT, Node, Program, Route
+from fac.program.program import Node, Program, Route
 
 MAX_WALKED = 500_000
 """Outputs that are looked at to tell which cycles there are. Takes a second."""
@@ -21,7 +21,7 @@ class Flow:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.order = {name: i for i, name in enumerate((INPUT, *program.by_name))}
+        self.order = {name: i for i, name in enumerate((*program.inputs, *program.by_name))}
         self.brought: dict[str, list[Route]] = defaultdict(list)
         """`to` routes by site. Those with a dangling site are left out."""
         for route in program.routes:

@@ -15,7 +15,7 @@ from fac.program import bounds
 from fac.program.ends import ends_of
 from fac.program.globs import Names, is_glob
 from fac.program.kinds import BlockKind, Facts, ShapeError
-from fac.program.program import INPUT, Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
+from fac.program.program import Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
 from fac.program.scopes import Scope
 from fac.program.site import site_of
 from fac.program.tensors import Role, Tensor
@@ -47,8 +47,11 @@ def lower(spec: ModelSpec) -> Program:
     """
     kind_of_layer = partial(kind_of, "fac.layers")
     bounds.few_layers(spec.layers, kind_of_layer)
-    top = Scope.top(spec.input.shape, kind_of_layer, node_of)
-    nodes = tied(tuple(top.chain(spec.layers, INPUT, "layers")), kind_of_layer)
+    network = Program(spec, ())
+    top = Scope.top(
+        {name: of.shape for name, of in network.inputs.items()}, network.start, kind_of_layer, node_of
+    )
+    nodes = tied(tuple(top.chain(spec.layers, top.input, "layers")), kind_of_layer)
     network = Program(spec, nodes, blocks=tuple(top.writing.blocks))
     written = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)

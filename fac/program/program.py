@@ -15,7 +15,7 @@ from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
 from fac.spec.layers import Layer, ParametricLayer
-from fac.spec.model import ModelSpec
+from fac.spec.model import Input, ModelSpec
 
 INPUT = "input"
 LOSS = "loss"
@@ -212,6 +212,22 @@ class Program:
     """What is written out in `nodes` already: for messages, and for names that mean the output of a block."""
 
     @cached_property
+    def inputs(self) -> Mapping[str, Input]:
+        """What the network reads, by what its layers call it."""
+        if self.spec.inputs is not None:
+            return self.spec.inputs
+        return {} if self.spec.input is None else {INPUT: self.spec.input}
+
+    @cached_property
+    def start(self) -> str:
+        """What `input` means, and the first layer reads by itself: the one input that is no mask.
+
+        If there are several that is `input`, as nothing is called then.
+        """
+        found = [name for name, of in self.inputs.items() if not of.mask]
+        return found[0] if len(found) == 1 else INPUT
+
+    @cached_property
     def outputs(self) -> Mapping[str, str]:
         """For the name of each block the node that makes its output; of two that share a name the first."""
         return {block.name: block.output for block in reversed(self.blocks)}
@@ -264,12 +280,12 @@ class Program:
     @cached_property
     def layouts(self) -> Mapping[str, Layout]:
         """Along which axes channels lie, of inputs and of what nodes make."""
-        return layouts(self.nodes, {INPUT: of_samples(self.spec.input.shape)})
+        return layouts(self.nodes, {name: of_samples(of.shape) for name, of in self.inputs.items()})
 
     @property
     def output(self) -> str:
         """The node whose output the loss reads; `input` if there are no nodes."""
-        return self.nodes[-1].name if self.nodes else INPUT
+        return self.nodes[-1].name if self.nodes else self.start
 
     @cached_property
     def weighted(self) -> tuple[Node, ...]:

@@ -65,14 +65,19 @@ class Scope:
     """What the spec calls the block."""
     inputs: tuple[str, ...] = ()
     """See `Inside`."""
+    beside: tuple[str, ...] = ()
+    """See `Inside`."""
     twin: tuple[str, str] | None = None
     """A scope around this one, or itself, and another one whose layers of equal names own the parameters of these."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def top(cls, shape: Shape, kind_of: Callable[[Layer], Any], make: Make) -> Scope:
-        """The scope of the network that reads samples of a shape."""
-        return cls("", INPUT, (), None, Writing(kind_of, make, {INPUT: shape}))
+    def top(
+        cls, shapes: Mapping[str, Shape], start: str, kind_of: Callable[[Layer], Any], make: Make
+    ) -> Scope:
+        """The scope of the network that reads samples of these shapes, by their names; `input` means `start`."""
+        outputs = {name: name for name in shapes}
+        return cls("", start, (), None, Writing(kind_of, make, dict(shapes), outputs))
 
     def shape(self, name: str) -> Shape | None:
         """See `Inside`."""
@@ -93,11 +98,12 @@ class Scope:
             kind = self.writing.kind_of(layer)
             name = own._called(kind.name, layer.name)
             reads = tuple(map(own._resolved, layer.reads)) or (previous,)
+            beside = tuple(map(own._resolved, layer.beside.values()))
             origin: Path = (*self.origin, *key, index)
             if isinstance(kind, BlockKind):
-                yield from own._block(kind, layer, name, reads, origin)
+                yield from own._block(kind, layer, name, reads, beside, origin)
             else:
-                node = self.writing.make(kind, layer, name, reads, self.writing.shapes, origin)
+                node = self.writing.make(kind, layer, name, (*reads, *beside), self.writing.shapes, origin)
                 yield own._stands(own._tied(node))
             previous = self.writing.outputs[name]
         return previous
@@ -140,10 +146,16 @@ class Scope:
         return replace(self, name=name, around=self, counts=Counter(), twin=twin)
 
     def _block(
-        self, kind: BlockKind, layer: Layer, name: str, reads: tuple[str, ...], origin: Path
+        self,
+        kind: BlockKind,
+        layer: Layer,
+        name: str,
+        reads: tuple[str, ...],
+        beside: tuple[str, ...],
+        origin: Path,
     ) -> Iterator[Node]:
         place, last, fault = len(self.writing.names), reads[0], None
-        inside = Scope(name, reads[0], origin, self, self.writing, layer.name, reads, self.twin)
+        inside = Scope(name, reads[0], origin, self, self.writing, layer.name, reads, beside, self.twin)
         if self.name:
             self.writing.count("blocks", origin)
         try:
@@ -163,7 +175,7 @@ class Scope:
             yield self._stands(Node(name, layer, inputs, None, origin, fault=fault))
             last = name
         self.writing.outputs.setdefault(name, last)
-        self.writing.blocks.append(Block(name, layer, reads, last, origin, place, self.name))
+        self.writing.blocks.append(Block(name, layer, (*reads, *beside), last, origin, place, self.name))
 
     def _stands(self, node: Node) -> Node:
         """A node that others may read from now on."""

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from fac.diagnostics import Path
 from fac.program.lower import lower
-from fac.program.program import INPUT, Node, Program, Route, Subspace
+from fac.program.program import Node, Program, Route, Subspace
 from fac.program.site import site_of
 from fac.render.blocks import Tree, globs
 from fac.render.yaml import dump
@@ -63,7 +63,7 @@ def _ordered(program: Program, layers: tuple[Any, ...], feedback: dict[str, Any]
     data = _plain(program.spec, _as_written)
     data["layers"] = _plain(layers, _as_written)
     data["feedback"] = feedback
-    first = [key for key in ("fac", "name", "input", "layers", "loss", "feedback") if key in data]
+    first = [key for key in ("fac", "name", "input", "inputs", "layers", "loss", "feedback") if key in data]
     return {key: data[key] for key in (*first, *(key for key in data if key not in first))}
 
 
@@ -99,14 +99,16 @@ def _layers(program: Program) -> Iterator[dict[str, Any]]:
     named = {end for route in program.routes for end in (route.node, route.source, _at(program, route))}
     named |= {name for owner, nodes in program.sharing.items() for name in (owner, *(n.name for n in nodes))}
     named |= {subspace.of for subspace in program.subspaces}
-    previous = INPUT
+    previous = program.start
     for node in program.nodes:
         # Names inside of blocks are relative, and a layer's number of its kind counts in its own scope.
         facts: dict[str, object] = {"name": node.name} if program.blocks or node.name in named else {}
         if program.blocks:
-            only = node.inputs[0] if len(node.inputs) == 1 else None
-            if node.layer.from_ is not None or only != previous:
-                facts["from_"] = only or node.inputs
+            beside = node.layer.beside
+            read = node.inputs[: len(node.inputs) - len(beside)]
+            if node.layer.from_ is not None or read != (previous,):
+                facts["from_"] = read[0] if len(read) == 1 else read
+            facts |= dict(zip(beside, node.inputs[len(read) :], strict=True))
         facts |= _staying(node)
         facts |= {"tie": node.tie} if node.shared else {}
         previous = node.name
@@ -165,9 +167,11 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _plain(value: Any, written: Written) -> Any:
-    """Models as dicts by alias, of those fields that are `written`; tuples item by item."""
+    """Models as dicts by alias, of those fields that are `written`; tuples and mappings item by item."""
     if isinstance(value, tuple):
         return tuple(_plain(item, written) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item, written) for key, item in value.items()}
     if not isinstance(value, Model):
         return value
     fields: Mapping[str, FieldInfo] = type(value).model_fields

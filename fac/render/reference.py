@@ -204,6 +204,9 @@ def _plain(schema: Mapping[str, Any], models: Mapping[str, Any], many: bool) -> 
         return _fixed(schema["prefixItems"], models, several=True)
     if schema.get("type") == "array":
         return f"lists of {' or '.join(_plain(item, models, many=True) for item in _forms(schema['items']))}"
+    if isinstance(values := schema.get("additionalProperties"), Mapping):
+        them = " or ".join(_plain(value, models, many=True) for value in _forms(values))
+        return f"{'mappings' if many else 'mapping'} of names to {them}"
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:

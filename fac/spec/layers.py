@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 from pydantic import Field
 
 from fac.spec.base import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """`mask: Annotated[str | None, Named(mask=True)]`: a layer or an input, which is read after those of `from`."""
+
+    mask: bool = False
+    """Whether it has to be a mask, which only an input can be."""
 
 
 class Layer(Model):
@@ -21,6 +31,17 @@ class Layer(Model):
         description="Which layers it reads; `input` is the data, in a block what that reads. "
         "Default: the layer before.",
     )
+
+    @property
+    def beside(self) -> Mapping[str, str]:
+        """What it reads beside that, by the fields that name it, see `Named`."""
+        return {name: value for name in self.named() if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def named(cls) -> Mapping[str, Named]:
+        """The fields that name what it reads beside `from`, and what they say of it."""
+        marked = ((name, mark) for name, field in cls.model_fields.items() for mark in field.metadata)
+        return {name: mark for name, mark in marked if isinstance(mark, Named)}
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from fac.spec.base import Model, OneOf
 from fac.spec.constraints import Constraints
@@ -24,6 +26,16 @@ class Input(Model):
         description="It holds whole numbers from 0 to one less than this, such as the numbers of words; left out, real "
         "numbers.",
     )
+    mask: bool = Field(
+        False,
+        description="It says which places of another input count: 1 where they do, 0 where not. See `mask` of layers.",
+    )
+
+    @model_validator(mode="after")
+    def _one_sort(self) -> Input:
+        if self.mask and self.classes is not None:
+            raise ValueError("a mask holds 0 and 1, and has no `classes`")
+        return self
 
 
 def _printable(text: str) -> str:
@@ -31,6 +43,13 @@ def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("the name of a spec is one line of printable text")
     return text
+
+
+def _some_input(value: Input | None, info: ValidationInfo) -> Input | None:
+    """A network reads something."""
+    if value is None and info.data.get("inputs", True) is None:
+        raise PydanticCustomError("missing", "neither `input` nor `inputs`")
+    return value
 
 
 class ModelSpec(Model):
@@ -45,7 +64,16 @@ class ModelSpec(Model):
     name: Annotated[str, AfterValidator(_printable)] = Field(
         description="Name of the experiment; output folders and headers carry it."
     )
-    input: Input = Field(description="The data that the first layer reads.")
+    inputs: Annotated[Mapping[str, Input], Field(min_length=1)] | None = Field(
+        None,
+        description="Several inputs, or one with a name: what layers call it, and the arrays of the data. Instead of "
+        "`input`.",
+    )
+    input: Annotated[Input | None, AfterValidator(_some_input)] = Field(
+        None,
+        validate_default=True,
+        description="The data that the first layer reads; needed, unless there are `inputs`.",
+    )
     layers: tuple[Annotated[Layer, OneOf("fac.layers")], ...] = Field(
         description="The network; the last layer is its output."
     )

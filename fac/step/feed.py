@@ -22,6 +22,8 @@ class Feed:
     """Whole numbers from 0 to classes - 1, INT; None for real numbers, FLOAT."""
     within: tuple[float, float] | None = None
     """Between which numbers it has to lie, both included."""
+    mask: bool = False
+    """Whether it says which places of another one count: 1 where they do, 0 where not."""
     origin: str = "input"
     """Where the spec asks for it, for messages."""
 

@@ -81,7 +81,7 @@ def _block(kind: BlockKind, layer: Any, shape: Shape) -> None:
         return kind if other is layer else kind_of("fac.layers", other)
 
     said = size_of(layer, kind, kinds, ("layers", 0)).layers
-    made = len(list(Scope.top(shape, kinds, node_of).chain((layer,), INPUT, "layers")))
+    made = len(list(Scope.top({INPUT: shape}, INPUT, kinds, node_of).chain((layer,), INPUT, "layers")))
     told = said <= made if kind.unrolled else said == made
     require(told, f"`{kind.name}` says that it stands for {said} layers, and writes {made}")
 

@@ -119,6 +119,7 @@ def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dat
     splits = []
     for part, split in (("train", dataset.train), ("test", dataset.test)):
         place = f"the `{part}` split of `{dataset.name}`"
+        split = _named(split, feeds)
         _require_names(split, [feed.name for feed in feeds], place)
         first, *others = (feed.name for feed in feeds)
         n = len(split.arrays[first])
@@ -134,6 +135,18 @@ def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dat
             Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
         )
     return Dataset(dataset.name, *splits)
+
+
+def _named(split: Split, feeds: Sequence[Feed]) -> Split:
+    """What a source calls x is the one input of the network, whatever that is called, and y is its one target."""
+    found = dict(split.arrays)
+    for short, of in (
+        ("x", [f for f in feeds if f.loss is None]),
+        ("y", [f for f in feeds if f.loss is not None]),
+    ):
+        if len(of) == 1 and short in found and of[0].name not in found:
+            found[of[0].name] = found.pop(short)
+    return Split(**found)
 
 
 def _require_names(split: Split, names: Sequence[str], place: str) -> None:
@@ -225,7 +238,20 @@ def _samples(feed: Feed, array: NDArray[Any], place: str, precision: Precision) 
         )
     if feed.classes is not None:
         return _whole(feed, array, place).reshape(-1, *feed.shape)
-    return _finite(array, feed.name, place, precision).reshape(-1, *feed.shape)
+    numbers = _finite(array, feed.name, place, precision).reshape(-1, *feed.shape)
+    return _mask(feed, numbers, place) if feed.mask else numbers
+
+
+def _mask(feed: Feed, numbers: NDArray[Any], place: str) -> NDArray[Any]:
+    """Zeros and ones."""
+    wrong = (numbers != 0) & (numbers != 1)
+    if wrong.any():
+        position = int(wrong.argmax())
+        raise FacError(
+            f"{feed.name} of sample {position // prod(feed.shape)} in {place} holds {numbers.flat[position]}: "
+            "a mask holds 0 and 1 only"
+        )
+    return numbers
 
 
 def _whole(feed: Feed, array: NDArray[Any], place: str) -> NDArray[np.int64]:

@@ -88,7 +88,10 @@ def whole(example: Example) -> str:
     """The example in the place of the sections that it names."""
     if example.where == "as the whole file":
         return example.spec
-    return "".join((sections(BASE) | sections(example.spec)).values())
+    own = sections(example.spec)
+    if "inputs" in own:  # another form of `input`
+        own["input"] = own.pop("inputs")
+    return "".join((sections(BASE) | own).values())
 
 
 def checked(example: Example, code: str, home: Path, *arguments: str) -> str:

@@ -25,6 +25,8 @@ class Alignment:
     added: tuple[Node, ...]
     moved: frozenset[str]
     """New names of those that stand in another order."""
+    fixed: frozenset[str] = frozenset({INPUT, LOSS})
+    """What has its name in both specs, and is no layer: inputs, and the loss."""
 
     @cached_property
     def layers(self) -> Mapping[str, str]:
@@ -33,7 +35,7 @@ class Alignment:
 
     def called(self, name: str) -> str:
         """What the new spec calls an old layer, `input` or `loss`; a name that nothing has if it is gone."""
-        return name if name in (INPUT, LOSS) else self.layers.get(name, f"{GONE}{name}")
+        return name if name in self.fixed else self.layers.get(name, f"{GONE}{name}")
 
 
 def align(old: Program, new: Program) -> Alignment:
@@ -51,6 +53,7 @@ def align(old: Program, new: Program) -> Alignment:
         tuple(node for i, node in enumerate(old.nodes) if i not in matched),
         tuple(node for j, node in enumerate(new.nodes) if j not in taken),
         frozenset(new.nodes[j].name for _, j in moved),
+        frozenset({INPUT, LOSS, *(old.inputs.keys() & new.inputs.keys())}),
     )
 
 

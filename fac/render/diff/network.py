@@ -19,7 +19,7 @@ class Network:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        names = (INPUT, *(node.name for node in program.nodes))
+        names = (program.start, *(node.name for node in program.nodes))
         self.before = dict(zip(names[1:], names, strict=False))
         """What stands before each layer."""
 
@@ -103,10 +103,15 @@ def _flat(shapes: tuple[Plain, ...]) -> Plain:
 
 
 def network(old: Program, new: Program) -> Iterator[Item]:
-    """The input and the loss."""
-    if old.spec.input.shape != new.spec.input.shape:
-        subject = Subject.of(section="input")
-        yield Item(subject, subject, (Change("shape", old.spec.input.shape, new.spec.input.shape),))
+    """The inputs and the loss."""
+    for name in dict.fromkeys((*old.inputs, *new.inputs)):
+        subject = Subject.of(section=name if name == INPUT else f"inputs.{name}")
+        before, after = old.inputs.get(name), new.inputs.get(name)
+        if before is None or after is None:
+            fact = Change("shape", before.shape if before else None, after.shape if after else None)
+            yield Item(subject if before else None, subject if after else None, (fact,))
+        elif found := tuple(differing(before, after, (old, new))):
+            yield Item(subject, subject, found)
     changes = tuple(differing(old.spec.loss, new.spec.loss, (old, new)))
     if changes:
         subject = Subject.of(section="loss")

@@ -135,6 +135,6 @@ class Side:
 def backprop_macs(sides: tuple[Side, Side], batches: tuple[int, int]) -> tuple[int, int]:
     """What the backward pass of backpropagation would cost on the network of each. Equal ones are counted once."""
     programs = tuple(backprop(side.program) for side in sides)
-    asked = [(p.spec.input, p.nodes, p.spec.loss, b) for p, b in zip(programs, batches, strict=True)]
+    asked = [(p.inputs, p.nodes, p.spec.loss, b) for p, b in zip(programs, batches, strict=True)]
     old = backprop_cost(programs[0], batches[0]).backward_macs
     return old, old if asked[0] == asked[1] else backprop_cost(programs[1], batches[1]).backward_macs

@@ -10,7 +10,7 @@ from fac.checks.errors import dead
 from fac.checks.places import has_parameters, has_weights
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
-from fac.program.program import INPUT, LOSS, Node, Program, Route
+from fac.program.program import LOSS, Node, Program, Route
 from fac.program.reading import made_from_weight
 from fac.render.graph.frames import paths
 from fac.render.graph.topology import Flowing, Key, Link, Operator, Reading, Station, Topology
@@ -28,11 +28,12 @@ def topology(program: Program) -> Topology:
     alive = flow.needed & flow.reached_from(str(route.site) for route in circles)
     chains = _chains(sound)
     stations = (
-        Station((chains[0],), "input"),
-        *(_station(chain, alive) for chain in chains[1:]),
+        *(Station((chain,), "input", input=name) for name, chain in zip(sound.inputs, chains, strict=False)),
+        *(_station(chain, alive) for chain in chains[len(sound.inputs) :]),
         Station((), "loss"),
     )
-    place = {node.name: i for i, chain in enumerate(chains) for node in chain} | {INPUT: 0}
+    place = {node.name: i for i, chain in enumerate(chains) for node in chain}
+    place |= {name: i for i, name in enumerate(sound.inputs)}
     links = [*_values(sound, stations, place), *_errors(sound, flow, alive, stations, place)]
     drawn = {id(route) for link in links for route in link.routes}
     pruned = [route for route in sound.routes if id(route) not in drawn]
@@ -59,7 +60,7 @@ def _sound(program: Program) -> tuple[Program, list[str], list[Route]]:
     """The program with unique names that read what stands above them, and what had to be left out for it."""
     nodes: list[Node] = []
     notes: list[str] = []
-    seen = {INPUT}
+    seen = set(program.inputs)
     for node in program.nodes:
         if node.name in seen:
             notes.append(f"a second layer is called `{node.name}`")
@@ -96,8 +97,8 @@ def _chains(program: Program) -> list[tuple[Node, ...]]:
     named |= {subspace.of for subspace in program.subspaces}
     copies = paths(program)
     entered = {route.site for route in program.routes if not route.through}
-    chains: list[list[Node]] = [[]]
-    ending: dict[str, list[Node]] = {INPUT: chains[0]}
+    chains: list[list[Node]] = [[] for _ in program.inputs]
+    ending: dict[str, list[Node]] = dict(zip(program.inputs, chains, strict=True))
     for node in program.nodes:
         below = node.inputs[0] if len(node.inputs) == 1 else ""
         continues = (
@@ -106,7 +107,7 @@ def _chains(program: Program) -> list[tuple[Node, ...]]:
             and len(program.readers.get(below, ())) == 1
             and below not in entered
             and node.name not in named
-            and not (below == INPUT and node.learns)
+            and not (below in program.inputs and node.learns)
             and copies.get(below, ()) == copies.get(node.name, ())
         )
         chain = ending.pop(below) if continues else []

@@ -83,6 +83,8 @@ class Station:
     """The layers in it, once for each repetition that was folded into it. Empty at the loss."""
     role: str = "layer"
     """`input`, `layer` or `loss`."""
+    input: str = ""
+    """What the layers call it, if it is one."""
     error: bool = False
     learns: bool = False
     starved: bool = False

@@ -13,8 +13,9 @@ from unicodedata import combining, east_asian_width
 
 from fac.checks.places import has_weights
 from fac.program.lower import kind_of
-from fac.program.program import INPUT, Node
+from fac.program.program import Node
 from fac.render.graph.topology import Flowing, Group, Link, Operator, Reading, Span, Station, Topology
+from fac.spec.model import Input
 
 NARROW = {
     **dict.fromkeys("'ijlIJ", 0.3),
@@ -106,7 +107,7 @@ def _numbers(names: Sequence[str]) -> tuple[str, list[str], str]:
 def calling(station: Station) -> str:
     """What a station is called: after its first layer, which is told by its kind if nobody named it."""
     if station.role != "layer":
-        return station.role
+        return station.input or station.role
     heads = [chain[0] for chain in station.chains]
     if _by_kind(station):
         return kind(station.head)
@@ -166,7 +167,7 @@ def facts(topology: Topology, station: Station) -> list[str]:
     if station.role == "loss":
         return [str(kind_of("fac.losses", spec.loss).name)]
     if station.role == "input":
-        return [shape(spec.input.shape), *_followers(station, 0)]
+        return [_fed(topology.program.inputs[station.input]), *_followers(station, 0)]
     lines = [_sized(topology, station), *_followers(station, 1)]
     lines += _shares(station)
     if station.frozen:
@@ -174,6 +175,12 @@ def facts(topology: Topology, station: Station) -> list[str]:
     if station.starved:
         lines.append(STARVED)
     return lines
+
+
+def _fed(of: Input) -> str:
+    """The shape of an input, and what it holds if not real numbers."""
+    held = "mask" if of.mask else f"of {of.classes}" if of.classes else ""
+    return " ".join(filter(None, (shape(of.shape), held)))
 
 
 def _shares(station: Station) -> list[str]:
@@ -216,8 +223,8 @@ def _sized(topology: Topology, station: Station) -> str:
 
 def _read(topology: Topology, node: Node) -> tuple[int, ...] | None:
     name = node.inputs[0] if node.inputs else ""
-    if name == INPUT:
-        return topology.program.spec.input.shape
+    if name in topology.program.inputs:
+        return topology.program.inputs[name].shape
     found = topology.program.by_name.get(name)
     return None if found is None else found.shape
 

@@ -1,0 +1,110 @@
+"""What is wrong with inputs, and where each finding points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fac.diagnostics import dotted
+from fac.pipeline import check
+from fac.program.lower import lower
+from fac.spec.model import ModelSpec
+from tests.checks.specs import SGD, linear
+
+TWO = {"left": {"shape": (6,)}, "right": {"shape": (6,)}}
+WORDS = {"words": {"shape": (5,), "classes": 7}, "kept": {"shape": (5,), "mask": True}}
+JOINED = ({"kind": "concat", "from": ("left", "right")}, linear("logits", 3))
+VECTORS = {"kind": "one_hot", "name": "vectors", "num_classes": 7}
+
+
+def base(layers: Any, **sections: Any) -> dict[str, Any]:
+    return {
+        "fac": 1,
+        "name": "example",
+        "layers": layers,
+        "loss": {"kind": "cross_entropy"},
+        "update": SGD,
+        **sections,
+    }
+
+
+def told(layers: Any, **sections: Any) -> list[tuple[str, str, str]]:
+    """(code, place, message) of every finding."""
+    return [(d.rule.code, dotted(d.path), d.message) for d in check(base(layers, **sections))]
+
+
+def pooled(mask: str) -> tuple[dict[str, Any], ...]:
+    return (VECTORS, {"kind": "mean", "axes": (0,), "mask": mask}, linear("logits", 3))
+
+
+@pytest.mark.parametrize(
+    ("layers", "inputs"),
+    [
+        (JOINED, TWO),
+        (pooled("kept"), WORDS),
+        ((linear("logits", 3),), {"x": {"shape": (6,)}}),
+        ((linear("fc1", 4), linear("fc2", 4, **{"from": "input"}), {"kind": "add", "from": ("fc1", "fc2")},
+          {"kind": "relu"}, linear("logits", 3)), {"one": {"shape": (6,)}}),
+        (({"kind": "sequence", "body": ({"kind": "concat", "from": ("input", "right")},), "from": "left"},
+          linear("logits", 3)), TWO),
+    ],
+    ids=["joined", "masked", "the input is called x", "`input` is the only one", "from inside of a block"],
+)  # fmt: skip
+def test_what_is_sound(layers: Any, inputs: Any) -> None:
+    assert told(layers, inputs=inputs) == []
+
+
+def test_both_forms() -> None:
+    assert told(JOINED, input={"shape": (6,)}, inputs=TWO) == [
+        ("FAC241", "inputs", "the spec has `input`, and `inputs` beside it")
+    ]
+
+
+def test_neither_form() -> None:
+    assert told(JOINED) == [("FAC104", "", "the spec needs `input`")]
+
+
+def test_a_mask_has_no_classes() -> None:
+    found = told(JOINED, inputs=TWO | {"m": {"shape": (6,), "mask": True, "classes": 2}})
+    assert found == [("FAC102", "inputs.m", "a mask holds 0 and 1, and has no `classes`")]
+
+
+def test_names() -> None:
+    """An input and a layer cannot share one, and inputs are named like layers, but that one may be `x`."""
+    clash = told((linear("left", 4, **{"from": "right"}), *JOINED), inputs=TWO)
+    assert ("FAC202", "layers[0].name", "an input is already called `left`") in clash
+    layers = (linear("logits", 3, **{"from": "y"}),)
+    assert ("FAC204", "inputs.y", "`y` is a reserved name") in told(layers, inputs={"y": {"shape": (6,)}})
+    layers = (linear("logits", 3, **{"from": "a b"}),)
+    assert ("FAC204", "inputs.a b", "`a b` cannot be a name") in told(layers, inputs={"a b": {"shape": (6,)}})
+    found = told((linear("logits", 3, **{"from": "lfet"}),), inputs=TWO)
+    assert ("FAC201", "layers[0].from", "no layer is called `lfet`") in found
+
+
+def test_masks() -> None:
+    """One of another shape, one that is none, one that is not there."""
+    wide = WORDS | {"kept": {"shape": (4,), "mask": True}}
+    message = "`mean_1` goes along axes of [5], and its mask `kept` has shape [4]"
+    assert told(pooled("kept"), inputs=wide) == [("FAC203", "layers[1].mask", message)]
+    assert ("FAC243", "layers[1].mask", "`words` is no mask") in told(pooled("words"), inputs=WORDS)
+    assert ("FAC201", "layers[1].mask", "no layer is called `kpet`") in told(pooled("kpet"), inputs=WORDS)
+
+
+def test_data_with_one_array_for_a_network_with_two() -> None:
+    found = told(JOINED, inputs=TWO, data={"source": "digits"})
+    message = "`digits` has one array of samples, and the network reads `left` and `right`"
+    assert ("FAC219", "data.source", message) in found
+
+
+def test_digits_are_no_whole_numbers() -> None:
+    layers = ({"kind": "one_hot", "num_classes": 17}, {"kind": "flatten"}, linear("logits", 10))
+    found = told(layers, input={"shape": (64,), "classes": 17}, data={"source": "digits"})
+    assert found == [
+        ("FAC219", "input.classes", "`digits` holds real numbers, and the input takes whole ones")
+    ]
+
+
+def test_the_first_layer_reads_the_one_that_is_no_mask() -> None:
+    program = lower(ModelSpec.model_validate(base(pooled("kept"), inputs=WORDS)))
+    assert [node.inputs for node in program.nodes] == [("words",), ("vectors", "kept"), ("mean_1",)]
