@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fac.checks.places import by_origin, has_weights, matrix_of, short_hand, target
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.balance import weight_of
 from fac.program.declared import traits_of
+from fac.program.ends import ends_of
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
@@ -73,6 +75,8 @@ def _remedy(program: Program, route: Route, cost: int, spared: int) -> str:
     remove = "remove it if cost is what matters"
     rank, ends = _rank(route), route.ends
     assert ends is not None
+    if ends_of(program, replace(route, share=True), ends.prefix) != ends:
+        return f"remove `share: false`, so that tokens share a matrix, or {remove}"
     fits = spared * (rank or ends.reads) // cost
     if not fits:
         return remove

@@ -37,7 +37,7 @@ def ends_of(program: Program, route: Route, prefix: str) -> Ends | None:
         channels = site.shape[-1]
         if given == program.tokens(site.name):
             return Ends(prefix, reads // tokens, channels, places=tokens)
-        if _vector(program, route.source) and site.name not in program.apart(route.source):
+        if _vector(program, route.source) and not program.apart(site.name, route.source):
             return Ends(prefix, reads, channels, copies=tokens)
     return Ends(prefix, reads, prod(site.shape))
 

@@ -6,7 +6,8 @@ of axes: [C, L] and [T, d] have two each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,21 @@ def taken(node: Node) -> int | None:
     return None if node.channels is None or node.axes is None else node.axes[node.channels]
 
 
-def loses(node: Node, found: Mapping[str, Layout]) -> bool:
-    """Whether it lays the channels of all places side by side in one row, as `flatten` does."""
-    return (
-        found.get(node.inputs[0], UNKNOWN).channels is not None
-        and found.get(node.name, UNKNOWN).channels is None
-    )
+def losing(nodes: Sequence[Node], found: Mapping[str, Layout]) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Layers that lay the channels of all places side by side in one row, as `flatten` does.
+
+    Those that each node leads to, and those that it is or that lead to it, as bits.
+    """
+    up, down, own = defaultdict[str, int](int), dict[str, int](), dict[str, int]()
+    count = 0
+    for node in nodes:
+        read, made = (found.get(name, UNKNOWN).channels for name in (node.inputs[0], node.name))
+        lost = read is not None and made is None
+        own[node.name] = down[node.name] = lost << count
+        count += lost
+        for name in node.inputs:
+            down[node.name] |= down.get(name, 0)
+    for node in reversed(nodes):
+        for name in node.inputs:
+            up[name] |= up[node.name] | own[node.name]
+    return up, down

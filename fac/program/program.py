@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from fac.diagnostics import Path
 from fac.program.globs import Names
-from fac.program.layout import Layout, layouts, loses, of_samples
+from fac.program.layout import Layout, layouts, losing, of_samples
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
@@ -391,25 +391,14 @@ class Program:
             return ()
         return shape[:-1]
 
-    def apart(self, source: str) -> frozenset[str]:
-        """Nodes from which some way to an error source goes through a layer that lays tokens side by side."""
-        root = self.root(source)
-        if root not in self._apart:
-            self._apart[root] = self._behind(root)
-        return self._apart[root]
+    def apart(self, site: str, source: str) -> bool:
+        """Whether some way from a node to an error source goes through a layer that lays tokens side by side."""
+        up, down = self._losing
+        return bool(up.get(site, 0) & down.get(self.root(source) or "", 0))
 
     @cached_property
-    def _apart(self) -> dict[str | None, frozenset[str]]:
-        return {}
-
-    def _behind(self, root: str | None) -> frozenset[str]:
-        leading, found = {root}, set[str]()
-        for node in reversed(self.nodes):
-            if node.name in leading:
-                leading.update(node.inputs)
-                if node.name in found or loses(node, self.layouts):
-                    found.update(node.inputs)
-        return frozenset(found)
+    def _losing(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        return losing(self.nodes, self.layouts)
 
     def root(self, source: str) -> str | None:
         """The node whose error a source reads, subspaces resolved; None if a name dangles."""

@@ -172,6 +172,12 @@ def test_what_is_said_of_routes_among_tokens() -> None:
         assert found == ([(code, place)] if code else []), case
 
 
+def test_who_pays_for_matrices_of_tokens_is_told_what_is_cheaper() -> None:
+    (finding,) = fac.check(tokens(EACH, {"to": "fc1", "share": False}))
+    assert finding.message.startswith(f"this route costs {3 * T * 6 * T} multiply-adds per sample")
+    assert finding.help.startswith("remove `share: false`, so that tokens share a matrix")
+
+
 def test_the_long_form_says_what_tokens_do_not_share() -> None:
     data = tokens(EACH, {"to": "fc1", "share": False}, {"to": "fc2"})
     written = expanded_data(lowered(data))["feedback"]["routes"]
