@@ -30,10 +30,9 @@ def normalize_moments(
     """See `normalize`; and the mean and the variance, which kernels find on the way."""
     if is_batch_norm(x.shape, scale.shape, axes):
         return batch_norm_moments(x, scale, shift, eps)
+    if is_layer_norm(x.shape, scale.shape, axes):
+        return layer_norm_moments(x, scale, shift, eps)
     kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
-    if _is_layer_norm(x, scale.shape, axes):
-        y, mean, rate = torch.native_layer_norm(x, scale.shape, scale, shift, eps)
-        return y, mean.view(kept), _variance(rate, eps).view(kept)
     variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
     y = torch.addcmul(shift, (x - mean).mul_((variance + eps).rsqrt_()), scale)
     return y, mean.view(kept), variance.view(kept)
@@ -62,6 +61,19 @@ def batch_norm_moments(
     return y if out is None or y is out else out.copy_(y), mean, _variance(rate, eps)
 
 
+def layer_norm_moments(
+    x: Tensor, scale: Tensor, shift: Tensor, eps: float, out: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`normalize_moments` over the last axes, all of whose numbers have their own scale and shift.
+
+    The kernel of torch has no room of its own to write to. What it allocates is given back at once, and so memory that
+    it has had before: kept until the backward pass, it is new in each step, and its pages are ten times as dear.
+    """
+    kept = x.shape[: x.dim() - scale.dim()]
+    y, mean, rate = torch.native_layer_norm(x, scale.shape, scale, shift, eps)
+    return y if out is None else out.copy_(y), mean.view(kept), _variance(rate, eps).view(kept)
+
+
 def _ordered(x: Tensor) -> Tensor:
     """X row by row, or a map with its channels last. The kernels of batch norms take all else for one of these."""
     if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
@@ -80,7 +92,7 @@ def normalize_input(
     """The error of x, whose moments these are: (h - mean(h) - z mean(h z)) / sqrt(variance + eps), h = g scale."""
     if is_batch_norm(x.shape, scale.shape, axes):
         return _batch_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
-    if _is_layer_norm(x, scale.shape, axes):
+    if is_layer_norm(x.shape, scale.shape, axes):
         return _layer_norm_backward(g, x, mean, variance, scale, eps, [True, False, False])[0]
     z, rate = _standard(x, mean, variance, axes, eps)
     h = g * scale
@@ -96,7 +108,7 @@ def normalize_scale(
     if is_batch_norm(x.shape, scale.shape, axes):
         mask = [False, True, False]
         return _batch_norm_backward(g, x, mean, variance, scale, eps, mask)[1].view(shape)
-    if _is_layer_norm(x, scale.shape, axes):
+    if is_layer_norm(x.shape, scale.shape, axes):
         return _layer_norm_backward(g, x, mean, variance, scale, eps, [False, True, False])[1]
     return _standard(x, mean, variance, axes, eps)[0].mul_(g).sum_to_size(shape)
 
@@ -114,7 +126,7 @@ def normalize_back(
     """The error of x, and the gradient of the scale: `normalize_input` and `normalize_scale`."""
     if is_batch_norm(x.shape, scale.shape, axes):
         made = _batch_norm_backward(g, x, mean, variance, scale, eps, [True, True, False])
-    elif _is_layer_norm(x, scale.shape, axes):
+    elif is_layer_norm(x.shape, scale.shape, axes):
         made = _layer_norm_backward(g, x, mean, variance, scale, eps, [True, True, False])
     else:
         error = normalize_input(g, x, mean, variance, scale, axes, eps)
@@ -130,9 +142,11 @@ def is_batch_norm(x: Sequence[object], scale: Sequence[object], axes: object) ->
     return axes == (0, *range(2, len(x))) and tuple(scale) == (x[1], *(1,) * (len(x) - 2))
 
 
-def _is_layer_norm(x: Tensor, scale: torch.Size, axes: Axes) -> bool:
-    """Whether the moments are over the last axes, and the scale has their sizes."""
-    return axes == tuple(range(axes[0], x.dim())) and scale == x.shape[axes[0] :]
+def is_layer_norm(x: Sequence[object], scale: Sequence[object], axes: object) -> bool:
+    """Whether the moments are over the last axes, and the scale has their sizes. Of the shapes of both."""
+    return axes == tuple(range(len(x) - len(scale), len(x))) and tuple(scale) == tuple(
+        x[len(x) - len(scale) :]
+    )
 
 
 def _standard(x: Tensor, mean: Tensor, variance: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:

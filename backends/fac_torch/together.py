@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fac.step.ir import Value
 from fac.step.ops import OPS
 from fac_torch.looking import looking
-from fac_torch.norm_kernels import is_batch_norm
+from fac_torch.norm_kernels import is_batch_norm, is_layer_norm
 from fac_torch.statements import Statement, drop_dead
 from fac_torch.views import roots
 
@@ -43,7 +43,7 @@ def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
     for kernel in TOGETHER:
         lines = _merged(lines, kernel)
     shares = roots(lines)
-    return drop_dead([_batch_norm(line, shares) for line in lines], keep)
+    return drop_dead([_placed(line, shares) for line in lines], keep)
 
 
 def _merged(lines: list[Statement], kernel: Kernel) -> list[Statement]:
@@ -78,10 +78,12 @@ def _settings(line: Statement, kernel: Kernel) -> object:
     return tuple((name, line.attributes[name]) for name in sorted(names))
 
 
-def _batch_norm(line: Statement, shares: dict[Value, Value]) -> Statement:
-    """A normalisation for which torch has a kernel that writes where it is told, and takes numbers in a row."""
+def _placed(line: Statement, shares: dict[Value, Value]) -> Statement:
+    """A normalisation that a kernel of torch writes where it is told; that of batches takes numbers in a row."""
     if line.kind == "normalize_moments":
         x, *parts = line.operands
+        if is_layer_norm(x.type.shape, parts[0].type.shape, line.attributes["axes"]):
+            return replace(line, kind="layer_norm_moments")
         if is_batch_norm(x.type.shape, parts[0].type.shape, line.attributes["axes"]):
             rows = (shares.get(part, part) for part in parts)
             flat = (row if len(row.type.shape) == 1 else part for row, part in zip(rows, parts, strict=True))

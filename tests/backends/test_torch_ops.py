@@ -228,6 +228,28 @@ def test_a_batch_norm_does_not_depend_on_the_order_of_anything_in_memory(
             np.testing.assert_allclose(array_of(got), array_of(expected), rtol, atol)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("axes", [(1,), (2,), (1, 2)])
+def test_a_layer_norm_is_written_where_it_is_told(axes: tuple[int, ...], dtype: str) -> None:
+    """Whatever lies there before, and in whatever order it lies; with the moments of what it reads."""
+    rng = np.random.default_rng(0)
+    shape = (3, 4) if axes == (1,) else (3, 4, 5)
+    x = placed(rng.normal(size=shape) + 1, dtype, "cpu")
+    sizes = tuple(shape[axis] for axis in axes)
+    scale, shift = (placed(rng.normal(size=sizes), dtype, "cpu") for _ in range(2))
+    mean, variance = x.mean(axes), x.var(axes, correction=0)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    expected = (x - mean.view(kept)) * (variance + 1e-3).rsqrt().view(kept) * scale + shift
+    room = torch.full(shape, torch.nan, dtype=x.dtype)
+    for out in (None, room, room.clone().mT.contiguous().mT):
+        made = kernels.layer_norm_moments(x, scale, shift, 1e-3, out=out)
+        assert out is None or made[0] is out
+        for got, wanted in zip(made, (expected, mean, variance), strict=True):
+            np.testing.assert_allclose(
+                array_of(got), array_of(wanted), TOLERANCE[dtype], 20 * TOLERANCE[dtype]
+            )
+
+
 def test_every_view_is_one_somewhere() -> None:
     """A result that never shares memory with its operand need not keep it alive."""
     viewed = set()
@@ -250,7 +272,7 @@ def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
     maps = {"permute", "as_map", "matmul_map", "max_pool2d_back", "batch_norm_moments"} | {
         kernel.kind for kernel in TOGETHER
     }
-    tokens = {"attend_with_logsum", "attend_back"}
+    tokens = {"attend_with_logsum", "attend_back", "layer_norm_moments"}
     assert set(TEMPLATES) - set(OPS) == more | maps | tokens
 
 

@@ -18,6 +18,7 @@ NORMALIZATION: dict[str, Template] = {
     "normalize": normalization("normalize", "eps"),
     "normalize_moments": normalization("normalize_moments", "eps"),
     "batch_norm_moments": kernel("batch_norm_moments", "eps", order=Order.ALIKE),
+    "layer_norm_moments": kernel("layer_norm_moments", "eps", order=Order.ALIKE),
     "normalize_input": normalization("normalize_input", "eps"),
     "normalize_scale": normalization("normalize_scale", "eps", "shape"),
     "normalize_back": normalization("normalize_back", "eps", "shape"),
