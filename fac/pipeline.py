@@ -29,7 +29,7 @@ from fac.spec.errors import translate
 from fac.spec.model import ModelSpec
 
 if TYPE_CHECKING:
-    from fac.backend import Artifact, Backend, Compiled, Precision
+    from fac.backend import Artifact, Backend, Compiled, Precision, Term
 
 SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Document | ModelSpec
 
@@ -149,6 +149,7 @@ def compiled(program: Program) -> Compiled:
         probe=made.probe,
         state=tuple(Slot(t.name, t.shape, t.name in used) for t in made.tensors),
         feeds=feeds(program),
+        losses=terms(program),
         lr=program.spec.update.lr,
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
@@ -157,6 +158,16 @@ def compiled(program: Program) -> Compiled:
         ),
         spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
     )
+
+
+def terms(program: Program) -> tuple[Term, ...]:
+    """The losses. The factor on a single one is in what an evaluation finds of it already."""
+    from fac.backend import Term
+
+    losses = program.losses
+    if len(losses) == 1:
+        return (Term(losses[0].target),)
+    return tuple(Term(objective.target, objective.name, objective.scale) for objective in losses)
 
 
 def compile(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from string import Template
 
-from fac.backend import Compiled, Feed, HostTask
+from fac.backend import Compiled, Feed, HostTask, Term
 from fac.diagnostics import FacError
 
 
@@ -22,7 +23,6 @@ def run_page(compiled: Compiled, precision: str) -> str:
     c, recipe = compiled, compiled.recipe
     tasks = between(c.tasks)
     read = {value.name for value in c.step.inputs}
-    weighted, counted = ("weight" in dict(c.evaluate.outputs), "hits" in dict(c.evaluate.outputs))
     return PAGE.substitute(
         # A spec is data: its name must not end the docstring that it stands in.
         title=json.dumps(c.name, ensure_ascii=False)[1:-1],
@@ -35,10 +35,10 @@ def run_page(compiled: Compiled, precision: str) -> str:
         batch=recipe.batch,
         seed=recipe.seed,
         factor="\n".join(f"    {line}" for line in recipe.factor),
-        measured=json.dumps([name for name in MEASURED if name in dict(c.evaluate.outputs)]),
-        count="(found[-1] or 1)" if weighted else "(end - start)",
-        whole=f"[sums[-1] or 1, {'n, ' * counted}1]" if weighted else "n",
-        shown='["test loss", "accuracy"]' if counted else '["test loss"]',
+        losses=", ".join(_loss(term, c) for term in c.losses)
+        if len(c.losses) == 1
+        else "".join(f"\n    {_loss(term, c)}," for term in c.losses) + "\n",
+        each=_each(c),
         svd=SVD if tasks else "",
         epochs=recipe.epochs,
         lr=c.lr,
@@ -68,17 +68,37 @@ def between(tasks: tuple[HostTask, ...]) -> str:
 def _said(feed: Feed) -> str:
     """One array of a batch, for who reads the page."""
     shape = f"[{', '.join(map(str, ('N', *feed.shape)))}]"
-    return shape if feed.classes is None else f"{shape}, whole numbers from 0 to {feed.classes - 1}"
+    also = "" if feed.ignored is None else f", or {feed.ignored}, which does not count"
+    return shape if feed.classes is None else f"{shape}, whole numbers from 0 to {feed.classes - 1}{also}"
 
 
 def _row(feed: Feed) -> str:
     """The same, for the program."""
     kind, bounds = ("FLOAT", feed.within) if feed.classes is None else ("np.int64", (0, feed.classes - 1))
-    return f"    {json.dumps(feed.name)}: ({feed.shape!r}, {kind}, {bounds!r}),"
+    return f"    {json.dumps(feed.name)}: ({feed.shape!r}, {kind}, {bounds!r}, {feed.ignored!r}),"
 
 
-MEASURED = ("loss", "hits", "weight")
-"""What `evaluate.onnx` may find, in the order that the page relies on: the weight is the last."""
+def _each(compiled: Compiled) -> str:
+    """What is shown beside the sum of all losses, as lines of the program."""
+    rated = any(term.of("hits") in dict(compiled.evaluate.outputs) for term in compiled.losses)
+    lines = []
+    if len(compiled.losses) > 1:
+        lines.append('        shown[of + "loss"] = loss / (weight or 1)\n')
+    if rated:
+        lines.append('        shown |= {of + "accuracy": hits / (kept or 1)} if LOSSES[of][1] else {}\n')
+    if not lines:
+        return ""
+    read = f"{'loss, weight' if len(compiled.losses) > 1 else '_, _'}, {'hits, kept' if rated else '*_'}"
+    return "".join([f"    for of, ({read}) in sums.items():\n", *lines])
+
+
+def _loss(term: Term, compiled: Compiled) -> str:
+    """One loss, for the program."""
+    feed = next(feed for feed in compiled.feeds if feed.name == term.target)
+    labels = prod(feed.shape) if term.of("hits") in dict(compiled.evaluate.outputs) else 0
+    return f"{json.dumps(term.of(''))}: ({term.scale!r}, {labels})"
+
+
 SCALARS = {
     "lr": "np.array(args.lr * factor(step, steps_per_epoch, args.epochs), FLOAT)",
     "step": "np.array(step)",
@@ -125,9 +145,10 @@ import onnxruntime as ort
 
 SPEC = "$spec_hash"
 FLOAT, BATCH, SEED = np.$precision, $batch, $seed
-FEEDS = {  # of one sample: its shape; its type, and between which numbers it lies
+FEEDS = {  # of one sample: its shape; its type, between which numbers it lies, the one that counts not
 $rows
 }
+LOSSES = {$losses}  # the factor in the sum that is minimised, and how many labels a sample has
 CHUNK = 2048  # samples at a time in evaluation, so that memory does not grow with the data
 TYPES = {"F32": np.float32, "F64": np.float64, "F16": np.float16, "I64": np.int64}  # in safetensors
 HERE = Path(__file__).parent
@@ -153,13 +174,14 @@ def load_data(path):
     except Exception as error:  # a damaged file raises one of half a dozen kinds
         raise SystemExit(f"`{path}` is no npz file with arrays $names: {error}") from error
     n = None
-    for name, (shape, kind, bounds) in FEEDS.items():
+    for name, (shape, kind, bounds, ignored) in FEEDS.items():
         array, whole = data[name], kind is np.int64
         fits = array.dtype.kind in ("iu" if whole else "iuf") and array.size and array.shape[1:] == shape
         if not fits or len(array) != (n or len(array)):
             held = ("whole numbers " * whole) + f"[{', '.join(map(str, (n or 'N', *shape)))}]"
             raise SystemExit(f"{name} in `{path}` has to hold {held}, not {array.dtype} {list(array.shape)}")
-        if bounds and not bounds[0] <= array.min() <= array.max() <= bounds[1]:
+        known = np.where(array == ignored, 0, array)
+        if bounds and not bounds[0] <= known.min() <= known.max() <= bounds[1]:
             found, allowed = f"{array.min()} to {array.max()}", f"{bounds[0]} to {bounds[1]}"
             raise SystemExit(f"{name} in `{path}` goes from {found}, not from {allowed}")
         with np.errstate(over="ignore"):
@@ -274,14 +296,21 @@ def bind(model, here, there, moved, loss):
 
 def evaluate(model, state, data):
     """Means over all samples, with layers as in inference, as text."""
-    sums, n = 0.0, samples(data)
+    sums, n, names = {}, samples(data), [item.name for item in model.get_outputs()]
     for start in range(0, n, CHUNK):
         end = min(start + CHUNK, n)
         feeds = state | {name: value(array[start:end]) for name, array in data.items()}
         feeds = {item.name: feeds[item.name] for item in model.get_inputs()}
-        found = [float(v.numpy()) for v in model.run_with_ort_values($measured, feeds)]
-        sums += np.array([found[0] * $count, *found[1:]])  # the loss is a mean, hits are a sum
-    return "  ".join(map("{} {:.4f}".format, $shown, sums / $whole))
+        made = model.run_with_ort_values(names, feeds)
+        found = {name: float(number.numpy()) for name, number in zip(names, made, strict=True)}
+        for of, (_, labels) in LOSSES.items():  # a loss is a mean over its weight, hits are a sum
+            weight = found.get(of + "weight", end - start)
+            parts = [found[of + "loss"] * (weight or 1), weight]
+            parts += [found.get(of + "hits", 0), found.get(of + "kept", labels * (end - start))]
+            sums[of] = np.add(parts, sums.get(of, 0.0))
+    shown = {"test loss": sum(LOSSES[of][0] * loss / (w or 1) for of, (loss, w, *_) in sums.items())}
+$each\
+    return "  ".join(f"{name} {number:.4f}" for name, number in shown.items())
 $svd
 
 def arguments():

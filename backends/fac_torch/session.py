@@ -129,7 +129,11 @@ class TorchSession(Session):
         """
         batch = super()._batch(feeds, x, y)
         for feed in feeds:
-            if feed.classes is not None and (feed.loss is None or self.on.type == "cuda"):
+            if (
+                feed.classes is not None
+                and (feed.loss is None or self.on.type == "cuda")
+                and feed.ignored is None
+            ):
                 value = batch[feed.name]
                 low, high = getattr(value, RANGE, None) or (int(v) for v in value.aminmax())
                 if low < 0 or high >= feed.classes:

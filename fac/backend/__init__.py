@@ -15,7 +15,18 @@ from fac.backend.artifact import (
     write_files,
 )
 from fac.backend.boundary import held
-from fac.backend.compiled import PRECISIONS, STEP, Array, Compiled, HostTask, Initial, Precision, Recipe, Slot
+from fac.backend.compiled import (
+    PRECISIONS,
+    STEP,
+    Array,
+    Compiled,
+    HostTask,
+    Initial,
+    Precision,
+    Recipe,
+    Slot,
+    Term,
+)
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
 from fac.backend.session import Arrays, Session, samples
@@ -43,6 +54,7 @@ __all__ = [
     "Recipe",
     "Session",
     "Slot",
+    "Term",
     "denormals_as_zero",
     "held",
     "samples",

@@ -147,8 +147,9 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
         return _mask(_within(_numbers(feed.name, given), feed), feed)
     whole = given.dtype.kind in "iu"
     if feed.loss is not None and (not whole or given.shape != (n or len(given), *feed.shape)):
+        many = " x ".join(map(str, (n or len(given), *feed.shape)))
         raise FacError(
-            f"{feed.name} has to hold {n} whole-number labels, not {given.dtype} of shape {list(given.shape)}"
+            f"{feed.name} has to hold {many} whole-number labels, not {given.dtype} of shape {list(given.shape)}"
         )
     check_batch(feed, given.shape, n)
     if not whole:
@@ -156,10 +157,16 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
             f"{feed.name} has to hold whole numbers from 0 to {feed.classes - 1}, not {given.dtype}"
         )
     wrong = (given < 0) | (given >= feed.classes)
+    if feed.ignored is not None:
+        wrong &= given != feed.ignored
     if wrong.any():
         place = np.unravel_index(int(wrong.argmax()), given.shape)
         word = "label" if feed.loss is not None else feed.name
-        raise FacError(f"{word} {given[place]} of sample {place[0]} is not in 0..{feed.classes - 1}")
+        at = f" at {list(map(int, place[1:]))}" * (len(place) > 1)
+        also = f", nor {feed.ignored}, which is ignored" * (feed.ignored is not None)
+        raise FacError(
+            f"{word} {given[place]} of sample {place[0]}{at} is not in 0..{feed.classes - 1}{also}"
+        )
     return given
 
 

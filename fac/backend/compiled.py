@@ -67,6 +67,22 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """One loss, as a part of what is minimised."""
+
+    target: str = "y"
+    """The name of the feed that it reads."""
+    name: str = ""
+    """What results call it; empty if it is the only one."""
+    scale: float = 1.0
+    """The factor on what an evaluation finds of it, in the sum of all."""
+
+    def of(self, measure: str) -> str:
+        """What an evaluation calls a measure of it: `loss`, `hits`, `kept` or `weight`."""
+        return f"{self.name}.{measure}" if self.name else measure
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A spec after all stages that do not depend on a backend. Plain data: no YAML, no pydantic."""
 
@@ -85,6 +101,8 @@ class Compiled:
     initial: Initial
     tasks: tuple[HostTask, ...] = ()
     recipe: Recipe = Recipe()
+    losses: tuple[Term, ...] = (Term(),)
+    """The first is that of the network's output."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fac.backend.boundary import check_feed, check_placed, check_state, held, named
-from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.backend.compiled import STEP, Array, Compiled, Precision, Term
 from fac.backend.partial_state import completed
 from fac.diagnostics import FacError
 from fac.step.feed import Feed
@@ -55,9 +55,10 @@ class Session(ABC):
 
     @abstractmethod
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
-        """`loss`; for classification `hits`; `weight`, if the loss is the mean over something else than samples.
+        """`loss`; `hits` for classification, `kept` and `weight` if they are not the number of labels, and of samples.
 
-        Where `weight` is 0, the loss is divided by 1 instead.
+        Hits are a sum over the labels that count, and the loss is the mean over what `weight` says; where that is 0,
+        the loss is divided by 1 instead. Of several losses all that for each, with its name in front: `aux.loss`.
         """
 
     @abstractmethod
@@ -106,18 +107,34 @@ class Session(ABC):
         return {"loss": loss}
 
     def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
-        """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference; batches as in `step`."""
+        """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference; batches as in `step`.
+
+        Means are over all samples, of several places over all that count. Of several losses there is the sum, the
+        accuracy of the first, and both of each by its name: `aux.loss`, `aux.accuracy`.
+        """
         batch = self._batch(self.compiled.feeds, x, y)
-        loss = weight = 0.0
-        hits: float | None = None
-        for part in _parts(batch):
-            found = self.run_evaluate(part)
-            counts = found.get("weight", samples(part))
+        parts = [(samples(part), self.run_evaluate(part)) for part in _parts(batch)]
+        means = [self._mean(term, parts) for term in self.compiled.losses]
+        if len(means) == 1:
+            return means[0]
+        total = {"loss": sum(t.scale * m["loss"] for t, m in zip(self.compiled.losses, means, strict=True))}
+        total |= {name: value for name, value in means[0].items() if name != "loss"}
+        for term, mean in zip(self.compiled.losses, means, strict=True):
+            total |= {term.of(name): value for name, value in mean.items()}
+        return total
+
+    def _mean(self, term: Term, parts: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
+        """What evaluations of parts of the data, of so many samples, come to for one loss."""
+        places = next(prod(feed.shape) for feed in self.compiled.feeds if feed.name == term.target)
+        loss = weight = hits = kept = 0.0
+        for n, found in parts:
+            counts = found.get(term.of("weight"), n)
             # where nothing counts, the loss is a sum that was divided by nothing
-            loss, weight = loss + found["loss"] * (counts or 1.0), weight + counts
-            hits = (hits or 0.0) + found["hits"] if "hits" in found else None
-        total = {"loss": loss / (weight or 1.0)}
-        return total if hits is None else total | {"accuracy": hits / samples(batch)}
+            loss, weight = loss + found[term.of("loss")] * (counts or 1.0), weight + counts
+            hits += found.get(term.of("hits"), 0.0)
+            kept += found.get(term.of("kept"), n * places)
+        mean = {"loss": loss / (weight or 1.0)}
+        return mean | {"accuracy": hits / (kept or 1.0)} if term.of("hits") in parts[0][1] else mean
 
     def forward(self, x: Any) -> Array:
         """The network's output, for the batch of `step`; what the network does not read may be missing."""

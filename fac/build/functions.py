@@ -51,10 +51,12 @@ def build_forward(program: Program) -> Function:
 
 
 def build_evaluate(program: Program) -> Function:
-    """(x, y, parameters) -> loss; hits for classification; the weight of the samples, if that is not their number."""
+    """(x, y, parameters) -> loss; hits for classification, and of how many labels; what the loss is the mean over.
+
+    The last two where they are not the number of samples, or of their places. Of several losses all of it for each.
+    """
     trace = Trace(program, training=False)
-    outputs = {"loss": trace.loss(), "hits": trace.hits(), "weight": trace.weight()}
-    return trace.b.finish("evaluate", {name: value for name, value in outputs.items() if value is not None})
+    return trace.b.finish("evaluate", trace.measured())
 
 
 def build_step(program: Program, *, counting: bool = False) -> tuple[Function, tuple[Tensor, ...]]:

@@ -53,8 +53,12 @@ class Routing:
             to.setdefault(site, []).append(injection)
             if not route.add:
                 cut.add(site)
+        tapped = {trace.heads[name] for name in self.program.tapped}
         edits = Edits(
-            {k: tuple(v) for k, v in through.items()}, {k: tuple(v) for k, v in to.items()}, frozenset(cut)
+            {k: tuple(v) for k, v in through.items()},
+            {k: tuple(v) for k, v in to.items()},
+            frozenset(cut),
+            frozenset(op for op in trace.b.ops if op.result in tapped),
         )
         self.reverse = Reverse(trace.b, loss, edits, constant(trace.b.inputs, trace.b.ops), counting=counting)
 
@@ -88,7 +92,7 @@ class Routing:
             return self._way(route).op.result
         root = self.program.root(route.source)
         assert root is not None
-        return self.trace.values[root]
+        return self.trace.heads.get(root) or self.trace.values[root]
 
     def _send(self, b: Builder, index: int, route: Route, error: Value) -> Value:
         """F(error), in the shape of the value that receives it."""

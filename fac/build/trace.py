@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from fac.build.contract import made, moved
 from fac.plugins import misuse
@@ -10,12 +12,27 @@ from fac.program.feeds import inputs, targets
 from fac.program.kinds import Made, Mode
 from fac.program.lower import kind_of
 from fac.program.products import contracted, leading, readers
-from fac.program.program import Node, Program
+from fac.program.program import LOSS, Node, Objective, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Phase, Value
-from fac.step.types import SCALAR, DType, N, Type
+from fac.step.types import SCALAR, DType, N, Type, flat
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Judged:
+    """What a loss reads of an output and of a target, and which of it counts: see `LossKind.forward`."""
+
+    objective: Objective
+    output: Value
+    y: Value
+    kept: Value | None
+
+    @property
+    def read(self) -> tuple[Value, ...]:
+        """The arguments of the loss."""
+        return (self.output, self.y) if self.kept is None else (self.output, self.y, self.kept)
 
 
 class Trace:
@@ -34,17 +51,27 @@ class Trace:
         self.values: dict[str, Value] = {
             name: self.b.input(feed.name, feed.type) for name, feed in inputs(program).items()
         }
-        self.targets: dict[str, Value] = {}
-        """What the loss reads beside the output, by the names of the feeds; none before `loss` is asked for."""
         self.readers: dict[str, tuple[tuple[Op, int], ...]] = {}
         """For each weighted node which ops of its output read its weight, or a view of it, and as which operand."""
         self.moved: dict[str, Value] = {}
         """What follows in training on the statistics of layers, by their full names."""
+        self.targets: dict[str, Value] = {}
+        """What losses read beside outputs, by name; none before a loss is asked for."""
+        self._parts: dict[str, Value] = {}
         self._step: Value | None = None
         for node in program.nodes:
             with self.b.at(node.name, Phase.FORWARD):
                 self.values[node.name] = self._forward(node)
+        self.heads = {name: self._head(name) for name in program.heads}
+        """What losses read; where others read it too, or feed it errors, a value whose error is theirs alone."""
         self.output = self.values[program.output]
+
+    def _head(self, name: str) -> Value:
+        value = self.values[name]
+        if name not in self.program.tapped:
+            return value
+        with self.b.at(LOSS, Phase.FORWARD):
+            return self.b.named(self.b.emit("reshape", value, shape=value.type.shape), f"{name}.judged")
 
     @property
     def step(self) -> Value:
@@ -63,35 +90,97 @@ class Trace:
         return found
 
     def loss(self) -> Value:
-        """The loss of the output against its target, an input that is made here."""
-        kind = kind_of("fac.losses", self.program.spec.loss)
-        self.targets = {feed.name: self.b.input(feed.name, feed.type) for feed in targets(self.program)}
-        with self.b.at("loss", Phase.FORWARD):
-            loss = kind.forward(self.b, self.program.spec.loss, self.output, self._y)
-            return self.b.named(made(kind.forward, loss, SCALAR, "loss"), "loss")
+        """What is minimised: the loss, or the sum of several, against targets, which become inputs here."""
+        with self.b.at(LOSS, Phase.FORWARD):
+            total = None
+            for judged in self._judged:
+                value, scale = self._part(judged), judged.objective.scale
+                part = value if scale == 1 else self.b.mul(value, scale)
+                total = part if total is None else self.b.add(total, part)
+            assert total is not None
+            return self.b.named(total, LOSS)
 
-    def weight(self) -> Value | None:
-        """A scalar: what the loss is the mean over, if that is not the number of samples."""
-        kind = kind_of("fac.losses", self.program.spec.loss)
-        with self.b.at("loss", Phase.FORWARD):
-            weight = kind.weight(self.b, self.program.spec.loss, self.output, self._y)
-            return (
-                None if weight is None else self.b.named(made(kind.weight, weight, SCALAR, "loss"), "weight")
-            )
+    def parts(self) -> Mapping[str, Value]:
+        """Each loss by its name, without the factor on it in the sum; a single one under no name."""
+        return {self.called(judged.objective): self._part(judged) for judged in self._judged}
 
-    @property
-    def _y(self) -> Value:
-        (y,) = self.targets.values()
-        return y
+    def _part(self, judged: Judged) -> Value:
+        name = self.called(judged.objective)
+        if name not in self._parts:
+            kind, loss = kind_of("fac.losses", judged.objective.loss), judged.objective.loss
+            with self.b.at(LOSS, Phase.FORWARD):
+                value = kind.forward(self.b, loss, *judged.read)
+                made(kind.forward, value, SCALAR, LOSS)
+                self._parts[name] = self.b.named(value, f"{name}.loss" if name else LOSS)
+        return self._parts[name]
 
-    def hits(self) -> Value | None:
-        """INT -> FLOAT scalar: how many samples have their largest output at their label; None for regression."""
-        y = self._y
-        if y.type.dtype != DType.INT:
+    def called(self, objective: Objective) -> str:
+        """What results call a loss; nothing if it is the only one."""
+        return objective.name if len(self.program.losses) > 1 else ""
+
+    def measured(self) -> Mapping[str, Value]:
+        """What an evaluation finds of each loss, see `Session.run_evaluate`."""
+        found: dict[str, Value] = {}
+        for judged in self._judged:
+            name, loss = self.called(judged.objective), judged.objective
+            value = self._part(judged)
+            if not name and loss.scale != 1:
+                value = self.loss()
+            prefix = f"{name}." * bool(name)
+            weight = self._weight(judged)
+            values = {"loss": value, "hits": self._hits(judged), "kept": self._kept(judged), "weight": weight}
+            for part, measure in values.items():
+                if measure is not None:
+                    found[prefix + part] = self.b.named(measure, prefix + part)
+        return found
+
+    def _weight(self, judged: Judged) -> Value | None:
+        """A scalar: what the loss is the mean over, if that is not the number of samples, or of their places."""
+        loss = judged.objective.loss
+        kind = kind_of("fac.losses", loss)
+        with self.b.at(LOSS, Phase.FORWARD):
+            weight = kind.weight(self.b, loss, *judged.read)
+            return None if weight is None else made(kind.weight, weight, SCALAR, LOSS)
+
+    def _hits(self, judged: Judged) -> Value | None:
+        """FLOAT scalar: how many labels that count stand where the output is largest; None for regression."""
+        if judged.y.type.dtype != DType.INT:
             return None
-        with self.b.at("loss", Phase.FORWARD):
-            same = self.b.cast(self.b.equal(self.b.argmax(self.output), y), DType.FLOAT)
-            return self.b.named(self.b.sum(same, (0,)), "hits")
+        with self.b.at(LOSS, Phase.FORWARD):
+            same = self.b.cast(self.b.equal(self.b.argmax(judged.output), judged.y), DType.FLOAT)
+            same = same if judged.kept is None else self.b.mul(same, judged.kept)
+            return self.b.sum(same, (0,))
+
+    def _kept(self, judged: Judged) -> Value | None:
+        """FLOAT scalar: how many labels count; None if all do, and for regression."""
+        if judged.y.type.dtype != DType.INT or judged.kept is None:
+            return None
+        with self.b.at(LOSS, Phase.FORWARD):
+            return self.b.sum(judged.kept, (0,))
+
+    @cached_property
+    def _judged(self) -> tuple[Judged, ...]:
+        """What each loss reads. Targets become inputs here."""
+        self.targets = {feed.name: self.b.input(feed.name, feed.type) for feed in targets(self.program)}
+        with self.b.at(LOSS, Phase.FORWARD):
+            return tuple(self._judge(objective) for objective in self.program.losses)
+
+    def _judge(self, objective: Objective) -> Judged:
+        kind, b = kind_of("fac.losses", objective.loss), self.b
+        output, y = self.heads[objective.of], self.targets[objective.target]
+        if not kind.classes:
+            return Judged(objective, output, y, None)
+        axis = self.program.class_axis(objective.of)
+        assert axis is not None
+        places = (a for a in range(len(output.type.shape)) if a != axis + 1)
+        output = b.transpose(output, (*places, axis + 1))
+        shape, rows = output.type.shape, flat(y.type.shape)
+        output, y = b.reshape(output, (rows, shape[-1])), b.reshape(y, (rows,))
+        label = kind.ignored(objective.loss)
+        if label is None:
+            return Judged(objective, output, y, None)
+        dropped = b.cast(b.equal(y, b.constant(label)), DType.FLOAT)
+        return Judged(objective, output, y, b.sub(1.0, dropped))
 
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf, prod
+from typing import TYPE_CHECKING
 
 from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
-from fac.program.program import Program
+from fac.program.program import TARGET, Node, Objective, Program
+
+if TYPE_CHECKING:
+    from fac.training.dataset import Facts
 
 DATA_MISFIT = Rule("FAC219", "data-misfit")
 
@@ -80,12 +84,25 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             f"a batch has {spec.train.batch} samples, and `{kind.name}` {facts.train} to train on",
             help=f"use a batch of at most {facts.train}",
         )
-    loss = kind_of("fac.losses", spec.loss)
+    for objective in program.losses:
+        yield from _targets(program, objective, kind.name, facts)
+
+
+def _targets(program: Program, objective: Objective, source: str, facts: Facts) -> Iterator[Diagnostic]:
+    """Targets that a loss does not read, or not of so many classes."""
+    loss = kind_of("fac.losses", objective.loss)
+    if objective.target != TARGET:
+        yield DATA_MISFIT.at(
+            (*objective.origin, "target"),
+            f"`{source}` has targets under one name, `{TARGET}`, and none called `{objective.target}`",
+            help=f"read `{TARGET}`, or use `arrays`, which may have several",
+        )
+        return
     if loss.classes != facts.classes:
         has, other = ("class labels", "cross_entropy") if facts.classes else ("targets", "mse")
         yield DATA_MISFIT.at(
             ("data", "source"),
-            f"`{kind.name}` has {has}, which `{loss.name}` does not read",
+            f"`{source}` has {has}, which `{loss.name}` does not read",
             help=f"use other data, or a loss such as `{other}`",
         )
         return
@@ -94,27 +111,39 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
     if not facts.classes and not low <= least <= most <= high:
         yield DATA_MISFIT.at(
             ("data", "source"),
-            f"`{kind.name}` has targets from {least:g} to {most:g}, and `{loss.name}` reads {low:g} to {high:g}",
+            f"`{source}` has targets from {least:g} to {most:g}, and `{loss.name}` reads {low:g} to {high:g}",
             help="use other data, or a loss such as `mse`",
         )
         return
-    outputs = program.dim(program.output)
-    if outputs is not None and (facts.outputs > outputs if facts.classes else facts.outputs != outputs):
+    node = program.by_name.get(objective.of)
+    if node is None or node.shape is None:
+        return
+    outputs = program.classes(objective.of) if facts.classes else prod(node.shape)
+    if outputs is None:
+        return
+    if facts.classes and len(node.shape) > 1:
         yield DATA_MISFIT.at(
-            _width(program),
-            f"`{kind.name}` has {facts.outputs} {'classes' if facts.classes else 'targets'}, "
-            f"and the network {outputs} outputs",
+            ("data", "source"),
+            f"`{source}` has one label for each sample, and the output of `{objective.of}` has shape "
+            f"{list(node.shape)}, with a label at each place",
+            help="end with `global_avg_pool` or `flatten`, and then a `linear` layer; or use other data",
+        )
+    elif facts.outputs > outputs if facts.classes else facts.outputs != outputs:
+        yield DATA_MISFIT.at(
+            _width(program, node),
+            f"`{source}` has {facts.outputs} {'classes' if facts.classes else 'targets'}, "
+            f"and {'the network' if len(program.heads) == 1 else f'`{objective.of}`'} {outputs} outputs",
             help=f"end with {facts.outputs} outputs",
         )
 
 
-def _width(program: Program) -> Path:
+def _width(program: Program, output: Node) -> Path:
     """Where the number of outputs is written: below the output there may be an activation, or a dropout."""
-    node = program.nodes[-1]
+    node = output
     while (
         "out" not in type(node.layer).model_fields
         and len(node.inputs) == 1
         and node.inputs[0] in program.by_name
     ):
         node = program.by_name[node.inputs[0]]
-    return (*node.origin, "out") if "out" in type(node.layer).model_fields else head(program.nodes[-1])
+    return (*node.origin, "out") if "out" in type(node.layer).model_fields else head(output)

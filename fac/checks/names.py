@@ -8,23 +8,23 @@ from operator import itemgetter
 
 from fac.checks.places import at_input, full_names, head, listed, named, read
 from fac.diagnostics import Diagnostic, Path, Rule, Severity, dotted
-from fac.program.program import INPUT, LOSS, Block, Node, Program
+from fac.program.program import INPUT, LOSS, TARGET, Block, Node, Program
 
 DUPLICATE_NAME = Rule("FAC202", "duplicate-name")
 RESERVED_NAME = Rule("FAC204", "reserved-name")
 NAME_OF_TWO_SCOPES = Rule("FAC223", "name-of-two-scopes", Severity.WARNING)
 
-RESERVED = (INPUT, LOSS, "targets", "step", "x", "y", "lr")
+RESERVED = (INPUT, LOSS, "targets", "step", "x", TARGET, "lr")
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 def duplicate_name(program: Program) -> Iterator[Diagnostic]:
-    """Two layers, two subspaces, or a layer and a subspace have one name.
+    """Two layers, two subspaces, two losses, or a layer and a subspace have one name.
 
     Routes, `from:`, `--set` and the arrays of the state go by name, so a second owner would take the routes of the
     first or overwrite its arrays in a checkpoint. Layers of two blocks may share a name, for in full they are
     `a.fc1` and `b.fc1`. A layer without a name of its own takes one: the second `relu` is
-    called `relu_2`, and no other layer can be.
+    called `relu_2`, and no other layer can be. Results call losses by name: two of one layer need names of their own.
 
     Bad:
 
@@ -64,6 +64,18 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
                 help="choose another name",
             )
         spaces.add(subspace.name)
+    results: set[str] = set()
+    for objective in program.losses:
+        if objective.name in results:
+            written = "name" in objective.loss.model_fields_set
+            yield DUPLICATE_NAME.at(
+                (*objective.origin, "name") if written else objective.origin,
+                f"another loss is already called `{objective.name}`",
+                help="choose another name"
+                if written
+                else "give this one a `name`: results are reported by it",
+            )
+        results.add(objective.name)
 
 
 def _place(owner: Node | Block) -> str:
@@ -166,6 +178,11 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
     names += [(s.name, s.name, (*s.origin, "name")) for s in program.subspaces]
     inputs = {at_input(program, name): name for name in program.inputs if program.spec.inputs is not None}
     names += [(name, name, path) for path, name in inputs.items()]
+    for objective in program.losses:
+        said = objective.loss.model_fields_set
+        names += [(objective.name, objective.name, (*objective.origin, "name"))] * ("name" in said)
+        if "target" in said and objective.target != TARGET:
+            names.append((objective.target, objective.target, (*objective.origin, "target")))
     arrays = {t.name: node.name for node in program.nodes for t in node.tensors}
     arrays |= {t.name: route.node for route in program.routes for t in route.tensors}
     arrays |= {t.name: subspace.name for subspace in program.subspaces for t in subspace.tensors}

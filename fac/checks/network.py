@@ -8,7 +8,7 @@ from math import isqrt, prod
 from fac.checks.places import at_input, head, wired
 from fac.diagnostics import Diagnostic, Rule, Severity, dotted
 from fac.program.lower import kind_of, reading
-from fac.program.program import Node, Program, Shape
+from fac.program.program import Node, Objective, Program, Shape
 
 SHAPE_MISMATCH = Rule("FAC203", "shape-mismatch")
 UNREAD_LAYER = Rule("FAC205", "unread-layer", Severity.WARNING)
@@ -70,9 +70,9 @@ def _input(program: Program, node: Node) -> str:
 def unread_layer(program: Program) -> Iterator[Diagnostic]:
     """No layer reads the output of this one, and the loss does not either.
 
-    The loss reads the last layer. Any other layer that nobody reads is computed for nothing, and mostly it was
-    meant to be read: the next layer reads another one by its `from:`. A layer whose parameters should learn is an
-    error in this place, FAC302.
+    The loss reads the last layer, `losses` those that they name. Any other layer that nobody reads is computed for
+    nothing, and mostly it was meant to be read: the next layer reads another one by its `from:`. A layer whose
+    parameters should learn is an error in this place, FAC302.
 
     Bad:
 
@@ -90,9 +90,9 @@ def unread_layer(program: Program) -> Iterator[Diagnostic]:
     """
     if not wired(program):
         return
-    for node in program.nodes[:-1]:
-        if node.name not in program.readers and not node.learns:
-            message = f"no layer reads `{node.name}`"
+    for node in program.nodes:
+        if node.name not in program.readers and node.name not in program.heads and not node.learns:
+            message = f"no layer{' and no loss' * (len(program.losses) > 1)} reads `{node.name}`"
             yield UNREAD_LAYER.at(head(node), message, help=f"name it in a `from:`, or remove `{node.name}`")
 
 
@@ -125,7 +125,8 @@ def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
 
     `cross_entropy` takes the last layer's output as one logit per class. With a single one, softmax is always 1,
     and no error ever arises: the training runs, and nothing moves. Two classes are two logits, or one for `bce`,
-    which like `mse` takes any number.
+    which like `mse` takes any number. Of several places, tokens [T, C] or a map [C, H, W], each has a label, and the
+    classes lie along the axis of the channels.
 
     Bad:
 
@@ -137,21 +138,58 @@ def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
         layers:
           - {kind: linear, name: logits, out: 2}
     """
-    shape = program.nodes[-1].shape if program.nodes else None
-    kind = kind_of("fac.losses", program.spec.loss)
+    for objective in program.losses:
+        yield from _misfit(program, objective)
+    yield from _shared_targets(program)
+
+
+def _misfit(program: Program, objective: Objective) -> Iterator[Diagnostic]:
+    """A loss that cannot read the output of its layer."""
+    node = program.by_name.get(objective.of)
+    kind, shape = kind_of("fac.losses", objective.loss), None if node is None else node.shape
     if shape is None:
         return
-    if not kind.classes or (len(shape) == 1 and shape[0] >= 2):
-        fault = kind.misfit(program.spec.loss, shape)
+    axis, rows = program.class_axis(objective.of), shape
+    if kind.classes:
+        rows = (1,) if axis is None else (shape[axis],)
+    if not kind.classes or rows[0] >= 2:
+        fault = kind.misfit(objective.loss, rows)
         if fault is not None:
-            yield LOSS_OUTPUT_MISMATCH.at(("loss", fault.field or "kind"), str(fault), help=fault.help)
+            path = (*objective.origin, fault.field or "kind")
+            yield LOSS_OUTPUT_MISMATCH.at(path, str(fault), help=fault.help)
         return
-    flat = "use"
-    if len(shape) > 1:
-        flat = "end with `global_avg_pool` or `flatten`, and then a `linear` layer with"
-    yield LOSS_OUTPUT_MISMATCH.at(
-        ("loss", "kind"),
-        f"`{kind.name}` needs a number for each of at least 2 classes, "
-        f"and the output of `{program.output}` has shape {list(shape)}",
-        help=f"{flat} as many outputs as there are classes, or use `bce`",
-    )
+    message = f"`{kind.name}` needs a number for each of at least 2 classes, and "
+    if axis is None and shape:
+        message += f"along which axis of {list(shape)} the output of `{objective.of}` has them is not known"
+        help = "let a layer make them that has channels: `linear` along the last axis, a convolution along the first"
+    else:
+        message += f"the output of `{objective.of}` has shape {list(shape)}"
+        flat = "end with a `linear` layer with" if len(shape) != 1 else "use"
+        help = f"{flat} as many outputs as there are classes, or use `bce`"
+    path = (*objective.origin, "kind")
+    yield LOSS_OUTPUT_MISMATCH.at(path, message, help=help)
+
+
+def _shared_targets(program: Program) -> Iterator[Diagnostic]:
+    """Losses that would read two things under one name."""
+    first: dict[str, tuple[Objective, str]] = {}
+    for objective in program.losses:
+        node = program.by_name.get(objective.of)
+        if node is None or node.shape is None:
+            continue
+        kind, axis = kind_of("fac.losses", objective.loss), program.class_axis(objective.of)
+        if kind.classes:
+            if axis is None:
+                continue
+            places = [size for place, size in enumerate(node.shape) if place != axis]
+            read = f"labels of {node.shape[axis]} classes" + (f" at {places} places" if places else "")
+        else:
+            read = f"numbers of shape {list(node.shape)}"
+        other, known = first.setdefault(objective.target, (objective, read))
+        if known != read:
+            yield LOSS_OUTPUT_MISMATCH.at(
+                (*objective.origin, "target" if "target" in objective.loss.model_fields_set else "kind"),
+                f"`{objective.name}` reads {read}, and `{other.name}` {known}, both from the target "
+                f"`{objective.target}`",
+                help="give one of the two another `target`",
+            )

@@ -76,7 +76,7 @@ def at_input(program: Program, name: str) -> Path:
 
 
 def wired(program: Program) -> bool:
-    """Whether every layer reads layers above it and names are unique.
+    """Whether every layer reads layers above it, losses read layers that there are, and names are unique.
 
     If not, that is reported, and what follows from it would only hide the cause: checks of the graph keep
     silent.
@@ -91,7 +91,7 @@ def wired(program: Program) -> bool:
         if block.name in seen and block.output != block.name:
             return False
         seen.add(block.name)
-    return bool(program.nodes)
+    return bool(program.nodes) and seen.issuperset(program.heads)
 
 
 def written_models(value: object, path: Path = ()) -> Iterator[tuple[Path, Model]]:

@@ -10,8 +10,7 @@ from fac import plugins
 from fac.checks.places import listed, written_models
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
-from fac.program.program import Program
-from fac.spec.base import Model
+from fac.program.program import LOSS, Program
 from fac.spec.feedback import ShortHand
 
 NO_DERIVATIVE = Rule("FAC220", "no-derivative")
@@ -192,8 +191,12 @@ def plugin_fails(program: Program, built: Built) -> Iterator[Diagnostic]:
 def _declared(program: Program, name: str) -> tuple[str, Path]:
     """Who declared the kind of a node, or of the loss, and its place in the spec."""
     node = program.by_name.get(name)
-    model: Model = program.spec.loss if node is None else node.layer
-    group = "fac.losses" if node is None else "fac.layers"
-    path: Path = (*node.origin, "kind") if node else ("loss", "kind") if name == "loss" else ()
-    plugin = plugins.foreign(group).get(kind_of(group, model).spec)
+    if node is None:
+        foreign = plugins.foreign("fac.losses")
+        made = [(o, foreign.get(kind_of("fac.losses", o.loss).spec)) for o in program.losses]
+        objective, plugin = next((one for one in made if one[1] is not None), made[0])
+        path: Path = (*objective.origin, "kind") if name == LOSS else ()
+    else:
+        plugin = plugins.foreign("fac.layers").get(kind_of("fac.layers", node.layer).spec)
+        path = (*node.origin, "kind")
     return ("the core" if plugin is None else f"the plug-in `{plugin}`"), path

@@ -94,7 +94,7 @@ def _corrected(square: float, gain: float) -> float:
 def _steps(spread: Spread, name: str, bound: Bound) -> Iterator[tuple[Hop, float]]:
     """The way by which most of an error comes, from `name` up: each matrix, with the activations just below it."""
     below = 0.0
-    while name != spread.program.output or name in spread.flow.cut:
+    while name not in spread.of_losses:
         ways = [hop for hop in spread.hops(name) if hop is not None]
         hop = max(ways, key=lambda hop: bound((spread.errors[hop.above] or Range(0.0, 0.0)) + hop.gain))
         below += bound(hop.gain)

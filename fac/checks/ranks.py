@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fac.checks.places import by_origin, listed, matrix_of
 from fac.diagnostics import Diagnostic, Rule, Severity
@@ -33,39 +33,57 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 2502.20580.
     """
-    shape = program.nodes[-1].shape if program.nodes else None
-    if not kind_of("fac.losses", program.spec.loss).classes or shape is None or len(shape) != 1:
-        return
-    classes = shape[0]
-    wanted = classes - 1
+    classes = _classes(program)
     for subspace in program.subspaces:
-        dim = program.width(subspace.of)
-        if dim is not None and subspace.rank < min(wanted, dim):
+        dim, above = program.width(subspace.of), _above(program, subspace.of, True, classes)
+        if dim is not None and above and subspace.rank < min(above - 1, dim):
             yield RANK_BELOW_CLASSES.at(
                 (*subspace.origin, "rank"),
-                _message(subspace.rank, f"the subspace `{subspace.name}`", classes),
-                help=_help(min(wanted, dim)),
+                _message(subspace.rank, f"the subspace `{subspace.name}`", above),
+                help=_help(min(above - 1, dim)),
             )
     for routes in by_origin(program.routes).values():
         low: dict[int, list[str]] = {}
-        needed = 0
+        needed = most_classes = 0
         for route in routes:
-            if route.ends is None:
+            above = _above(program, route.source, not route.through, classes)
+            if route.ends is None or not above:
                 continue
             rank = kind_of("fac.feedback", route.matrix).rank(route.matrix, route.ends)
             # A layer that is narrower than the classes bounds the rank, and is not the fault of the matrix. Past a
             # kernel every place of the map has so many directions of its own.
-            most = min(wanted, route.ends.most)
+            most = min(above - 1, route.ends.most)
             if rank is not None and rank * route.ends.places < most:
                 low.setdefault(rank, []).append(route.node)
-                needed = max(needed, most)
+                needed, most_classes = max(needed, most), max(most_classes, above)
         if low:
             rank = min(low)
             yield RANK_BELOW_CLASSES.at(
                 matrix_of(program, routes[0], "rank"),
-                _message(rank, f"the feedback of {listed(low[rank])}", classes),
+                _message(rank, f"the feedback of {listed(low[rank])}", most_classes),
                 help=_help(needed),
             )
+
+
+def _classes(program: Program) -> dict[str, int]:
+    """How many classes the error of each head is of, where that is known."""
+    found: dict[str, int] = {}
+    for objective in program.losses:
+        node = program.by_name.get(objective.of)
+        shape = None if node is None else node.shape
+        if shape is not None and len(shape) == 1 and kind_of("fac.losses", objective.loss).classes:
+            found[objective.of] = shape[0]
+    return found
+
+
+def _above(program: Program, source: str, direct: bool, classes: Mapping[str, int]) -> int:
+    """The classes of the head above a source that has most; 0 if it has none, or errors of another kind arrive too.
+
+    What is read directly at a head is the error of that head alone.
+    """
+    root = program.root(source) or ""
+    heads = frozenset((root,)) if direct and root in program.heads else program.leading.get(root, frozenset())
+    return max((classes[head] for head in heads), default=0) if heads <= classes.keys() else 0
 
 
 def _message(rank: int, what: str, classes: int) -> str:

@@ -230,6 +230,9 @@ def several_routes_at_one_value(program: Program) -> Iterator[Diagnostic]:
         hands = [short_hand(program, route) for route in routes]
         if len(routes) == 1 or all(r.add for r in routes) or all(hand is not None for hand in hands):
             continue
+        roots = {program.root(route.source) for route in routes}
+        if len(roots) == len(routes) and roots <= set(program.heads):
+            continue  # one from each head, whose errors add in backpropagation too
         explicit = next(r for r, hand in zip(reversed(routes), reversed(hands), strict=True) if hand is None)
         message = f"{len(routes)} `to` routes meet at the output of `{site}`, and their errors add"
         if any(r.add for r in routes) and not all(r.add for r in routes):

@@ -93,8 +93,9 @@ def _sums(program: Program) -> Mapping[str, tuple[_Term, ...]]:
         many: dict[object, _Term] = {}
         for route in flow.brought.get(node.name, ()):
             many[id(route)] = _Term(route.source, route)
-        if node.name == program.output and node.name not in flow.cut:
-            many[LOSS] = _Term(LOSS, None)
+        if node.name in program.heads and (node.name not in flow.cut or node.name in program.tapped):
+            source = LOSS if len(program.heads) == 1 else node.name
+            many[LOSS, node.name] = _Term(source, None)
         for reader in flow.passing(node.name):
             if has_weights(reader):
                 if reader.name in flow.reached:

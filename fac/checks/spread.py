@@ -50,6 +50,7 @@ class Spread:
         gains = {key: self._operator(route) for key, route in alike.items()}
         self.operators = {id(route): gains[self._key(route)] for route in program.routes}
         self.squares, self.even = self._forward()
+        self.of_losses = _of_losses(program)
         self.errors: dict[str, Range | None] = {}
         for name in self._in_order():
             self.errors[name] = self._error(name)
@@ -77,14 +78,20 @@ class Spread:
     # -- errors ----------------------------------------------------------------------------------------------
 
     def _error(self, name: str) -> Range | None:
-        total = Range(0.0, 0.0) if name == self.program.output and name not in self.flow.cut else None
+        total = self.of_losses.get(name)
         for hop in self.hops(name):
-            above = None if hop is None else self.errors.get(hop.above)
+            above = None if hop is None else self._above(hop)
             if hop is None or above is None:
                 return None
             part = above + hop.gain
             total = part if total is None else total.joined(part)
         return total
+
+    def _above(self, hop: Hop) -> Range | None:
+        """The error that a hop starts from: of a head that others feed too, a route reads what its losses say."""
+        if hop.route is not None and not hop.route.through and hop.above in self.program.tapped:
+            return self.of_losses[hop.above]
+        return self.errors.get(hop.above)
 
     def _in_order(self) -> Iterator[str]:
         """Every output after those whose errors its own is made of; an explicit stack, because networks are deep."""
@@ -207,6 +214,14 @@ class Spread:
             half, whole = _sides(curve)
             return Range(log(half), log(half if self.even[below] else whole)) if half else None
         return exactly(mean_square(curve, True, rounded(self.squares[below])))
+
+
+def _of_losses(program: Program) -> dict[str, Range]:
+    """The squared norm of the error that losses make at each head, beside that of a loss with a factor of 1."""
+    found: dict[str, float] = {}
+    for objective in program.losses:
+        found[objective.of] = found.get(objective.of, 0.0) + objective.scale**2
+    return {name: exactly(square) for name, square in found.items()}
 
 
 def _drawn(node: Node) -> float | None:

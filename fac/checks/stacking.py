@@ -11,7 +11,7 @@ from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.balance import weight_of
 from fac.program.declared import curve_of, traits_of
 from fac.program.lower import kind_of
-from fac.program.program import Node, Program
+from fac.program.program import Node, Objective, Program
 from fac.program.reading import draws
 
 LINEAR_ON_LINEAR = Rule("FAC212", "linear-on-linear", Severity.WARNING)
@@ -98,10 +98,15 @@ def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
           - {kind: relu}
           - {kind: linear, name: logits, out: 10}
     """
-    loss = kind_of("fac.losses", program.spec.loss)
+    for objective in program.losses:
+        yield from _squeezed(program, objective)
+
+
+def _squeezed(program: Program, objective: Objective) -> Iterator[Diagnostic]:
+    loss = kind_of("fac.losses", objective.loss)
     if not loss.inside:
         return
-    for node in _behind_weights(program)[0]:
+    for node in _behind_weights(program, objective.of)[0]:
         curve, (low, high) = curve_of(node.layer), traits_of(node).bounds
         least, most = sigmoid(low), sigmoid(high)
         if not loss.classes:
@@ -114,7 +119,7 @@ def activation_before_loss(program: Program) -> Iterator[Diagnostic]:
             message = f"`{node.name}` cuts off negative logits, and a class that is cut gets no error"
         else:
             # The best case: the right class at the upper bound, all others at the lower one.
-            others = wide((program.dim("loss") or 2) - 1)
+            others = wide((program.classes(objective.of) or 2) - 1)
             most = 1 / (1 + others * exp(low - high))
             message = (
                 f"after `{node.name}` no class gets a probability above {most:.2g}, "
@@ -131,13 +136,13 @@ def sigmoid(x: float) -> float:
     return (1 + tanh(x / 2)) / 2
 
 
-def _behind_weights(program: Program) -> tuple[list[Node], Node | None]:
-    """The layers between the last one with weights and the loss, from the output down, and that layer.
+def _behind_weights(program: Program, output: str) -> tuple[list[Node], Node | None]:
+    """The layers between the last one with weights and a loss, from the output that it reads down, and that layer.
 
     None, if there are joins between, or no weights at all: then what stands last is no after-thought.
     """
     found: dict[str, Node] = {}
-    node = program.by_name.get(program.output)
+    node = program.by_name.get(output)
     while node is not None and node.name not in found and not has_weights(node) and len(node.inputs) == 1:
         found[node.name] = node
         node = program.by_name.get(node.inputs[0])
@@ -167,16 +172,17 @@ def dropout_on_output(program: Program) -> Iterator[Diagnostic]:
           - {kind: dropout, rate: 0.2}
           - {kind: linear, name: logits, out: 10}
     """
-    layers, last = _behind_weights(program)
-    for node in layers:
-        # What is random and homogeneous multiplies by random numbers.
-        hides = traits_of(node).homogeneous and draws(node, node.reads)
-        if hides and last is not None:
-            yield DROPOUT_ON_OUTPUT.at(
-                head(node),
-                f"`{node.name}` drops numbers of the output that the loss reads",
-                help=f"move it below `{last.name}`, or remove it",
-            )
+    for output in program.heads:
+        layers, last = _behind_weights(program, output)
+        for node in layers:
+            # What is random and homogeneous multiplies by random numbers.
+            hides = traits_of(node).homogeneous and draws(node, node.reads)
+            if hides and last is not None:
+                yield DROPOUT_ON_OUTPUT.at(
+                    head(node),
+                    f"`{node.name}` drops numbers of the output that the loss reads",
+                    help=f"move it below `{last.name}`, or remove it",
+                )
 
 
 def repeated_activation(program: Program) -> Iterator[Diagnostic]:

@@ -28,7 +28,7 @@ UNKNOWN_NAME = Rule("FAC201", "unknown-name")
 
 
 def unknown_name(program: Program) -> Iterator[Diagnostic]:
-    """A layer, an error source or a subspace is named that does not exist.
+    """A layer, an error source or a subspace is named that does not exist, by a layer, a loss or a route.
 
     Layers can be read by layers below them in the file only, so that the network has no loops. A layer without a
     name of its own is called by its kind and a number: the second `relu` is `relu_2`. Such a name moves to another
@@ -55,6 +55,7 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
     """
     yield from _reads(program)
     yield from _routes(program)
+    yield from _losses(program)
     guess = Guess()
     for subspace in program.subspaces:
         path = (*subspace.origin, "of")
@@ -73,6 +74,20 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
             known = LOSS, *program.by_name
             help, fix = _mended(guess, path, subspace.of, known, "a subspace reads `loss` or a layer")
             yield UNKNOWN_NAME.at(path, message, help=help, fix=fix)
+
+
+def _losses(program: Program) -> Iterator[Diagnostic]:
+    guess = Guess()
+    for objective in program.losses:
+        if objective.of in program.by_name or not program.nodes:
+            continue
+        path = (*objective.origin, "of")
+        if within := _inside(program, objective.of):
+            message, help = _hidden(objective.of, within)
+            yield UNKNOWN_NAME.at(path, message, help=help)
+            continue
+        help, fix = _mended(guess, path, objective.of, program.by_name, "the layers are {}")
+        yield UNKNOWN_NAME.at(path, f"no layer is called `{objective.of}`", help=help, fix=fix)
 
 
 def _reads(program: Program) -> Iterator[Diagnostic]:

@@ -137,9 +137,10 @@ class _Zeros:
         """Whether everything that would bring an error to the output of `name` brings zeros."""
         for route in self.flow.brought.get(name, ()):
             root = self.program.root(route.source)
-            if not _stays_zero(route) and (root is None or ("error", root) not in self.zero):
+            own = root is None or root in self.program.tapped
+            if not _stays_zero(route) and (own or ("error", root) not in self.zero):
                 return False
-        if name == self.program.output and name not in self.flow.cut:
+        if name in self.program.heads:
             return False
         return all(self._passes_nothing(reader, name) for reader in self.flow.passing(name))
 

@@ -185,7 +185,7 @@ class _Trainer:
                     variant,
                     program.spec.name,
                     ranks_of(program),
-                    kind_of("fac.losses", program.spec.loss).classes,
+                    kind_of("fac.losses", program.losses[0].loss).classes,
                     backward_ratio(program),
                 )
                 for seed in self.seeds:

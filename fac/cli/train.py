@@ -307,12 +307,24 @@ def summary(job: Job, session: Session, report: Report | DivergedError, path: Pa
     }
     for name in ("test_accuracy", "test_loss", "train_loss", "seconds", "step_ms"):
         found[name] = getattr(ended, name, None)
+    if ended is not None and ended.history[-1].losses:
+        found["losses"] = dict(ended.history[-1].losses)
     return found | {
         "parameters": parameters(session.compiled),
         "out": str(path),
         "problem": None if ended else str(report),
         "warnings": [concern.flat() for concern in ended.concerns] if ended else [],
     }
+
+
+def _each(losses: Mapping[str, float]) -> Iterator[str]:
+    """What the sum is made of, if it is one."""
+    for name, loss in losses.items():
+        if name.endswith(".loss"):
+            of = name.removesuffix(".loss")
+            accuracy = losses.get(f"{of}.accuracy")
+            rate = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} %"
+            yield f"  {of}: test loss {loss:.4g}{rate}"
 
 
 def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
@@ -325,6 +337,7 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
         speed += f", {report.step_ms:.2f} ms per step"
     lines = (
         f"`{job.spec.name}` on {where}: {result}; {speed}",
+        *_each(report.history[-1].losses),
         *(f"warning: {concern.message}" for concern in report.concerns),
         f"state, log and spec are in `{path}`",
     )

@@ -103,14 +103,20 @@ def _below_weights(rule: ShortHand, program: Program) -> Iterator[Node]:
     return (node for node in named if node.name in program.crossing)
 
 
-def _direct(rule: ShortHand, program: Program) -> Iterator[Node]:
-    """The first of those at each site: one projection serves a layer and the norm behind it."""
+def _direct(rule: ShortHand, program: Program) -> Iterator[tuple[Node, Node, str]]:
+    """The first of those at each site, one projection serves a layer and the norm behind it; the site; and a source.
+
+    That is the loss, or of several heads each to which some way leads from there. What a loss says of the value at the
+    site itself arrives without a route.
+    """
     fed = set[str]()
     for node in _below_weights(rule, program):
         site = site_of(program, node.name) or node.name
         if site not in fed:
             fed.add(site)
-            yield node
+            heads = program.heads if len(program.heads) > 1 else ()
+            above = [head for head in heads if head in program.leading[site] and head != site]
+            yield from ((node, program.by_name[site], source) for source in above or (LOSS,))
 
 
 def _pair(rule: Any) -> dict[str, Any]:
@@ -151,9 +157,9 @@ def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
 
 
 def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
-    """From the loss `to` each site below a weight."""
+    """From the loss, or from each head above it, `to` each site below a weight."""
     matrix = Random(init=rule.init, learn=rule.learn, mask=rule.mask, scale=rule.scale)
-    return Expansion(tuple(_to(node, matrix) for node in _direct(rule, program)))
+    return Expansion(tuple(_to(node, source, matrix) for node, _, source in _direct(rule, program)))
 
 
 def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
@@ -176,13 +182,13 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
 
 
 def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
-    """From the loss `to` each site below a weight, at rank min(rank, outputs, units), of one token where they share."""
+    """As `expand_dfa`, at rank min(rank, outputs, units), of one token where they share."""
     routes, pair = [], cache(lambda rank: LowRank(rank=rank, **_pair(rule)))
-    for node in _direct(rule, program):
+    for node, site, source in _direct(rule, program):
         matrix = pair(rule.rank)
-        ends = ends_of(program, Route(node.name, False, LOSS, matrix, (), site_of(program, node.name)), "")
+        ends = ends_of(program, Route(node.name, False, source, matrix, (), site.name), "")
         limit = rule.rank if ends is None else ends.most
-        routes.append(_to(node, pair(min(rule.rank, limit))))
+        routes.append(_to(node, source, pair(min(rule.rank, limit))))
     return Expansion(tuple(routes))
 
 
@@ -238,8 +244,8 @@ def _through(node: Node, matrix: Matrix) -> ThroughRoute:
     return ThroughRoute(through=node.name, matrix=matrix)
 
 
-def _to(node: Node, matrix: Matrix) -> ToRoute:
-    return ToRoute(to=node.name, matrix=matrix)
+def _to(node: Node, source: str, matrix: Matrix) -> ToRoute:
+    return ToRoute(to=node.name, from_=source, matrix=matrix)
 
 
 BP = RuleKind("bp", Backprop, expand_bp)

@@ -22,7 +22,7 @@ def unused(layer: Biased, program: Program) -> Iterator[Unused]:
     """A number for each channel has no effect where all that read the layer take the mean of each channel out."""
     for node in program.standing.get(id(layer), ()) if layer.bias else ():
         readers = program.readers.get(node.name, ())
-        if node.name == program.output or not readers:
+        if node.name in program.heads or not readers:
             continue
         if all(traits_of(reader).channels and not reader.by_averages for reader in readers):
             why = f"in front of `{readers[0].name}`, which subtracts the mean of each channel"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from fac.losses.means import counted, mean
 from fac.program.kinds import LossKind, ShapeError
 from fac.program.program import Shape
 from fac.spec.layers import Loss
@@ -31,17 +32,16 @@ class Bce(Loss):
     )
 
 
-def forward(b: Builder, loss: Bce, output: Value, y: Value) -> Value:
+def forward(b: Builder, loss: Bce, output: Value, y: Value, kept: Value | None = None) -> Value:
     """A scalar from logits and targets of one shape.
 
     -log(1 - s(z)) is softplus(z), and -log s(z) is softplus(-z), which differs by z: neither overflows.
     """
-    axes = range(len(output.type.shape))
     if loss.pos_weight == 1:
-        return b.mean(b.sub(b.emit("softplus", output), b.mul(output, y)), axes)
+        return mean(b, b.sub(b.emit("softplus", output), b.mul(output, y)), kept)
     p = loss.pos_weight
     yes = b.mul(b.mul(y, b.table(p) if isinstance(p, tuple) else p), b.emit("softplus", b.neg(output)))
-    return b.mean(b.add(yes, b.mul(b.sub(1.0, y), b.emit("softplus", output))), axes)
+    return mean(b, b.add(yes, b.mul(b.sub(1.0, y), b.emit("softplus", output))), kept)
 
 
 def constant(loss: Bce, y: NDArray[Any], output: Shape) -> float:
@@ -81,5 +81,15 @@ def misfit(loss: Bce, output: Shape) -> ShapeError | None:
 
 
 BCE = LossKind(
-    "bce", Bce, False, forward, constant, least=least, misfit=misfit, within=(0.0, 1.0), inside="sigmoid"
+    "bce",
+    Bce,
+    False,
+    forward,
+    constant,
+    least=least,
+    weight=counted,
+    masks=True,
+    misfit=misfit,
+    within=(0.0, 1.0),
+    inside="sigmoid",
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fac.program.kinds import LossKind, ShapeError
 from fac.program.program import Shape
 from fac.spec.layers import Loss
 from fac.step.builder import Builder
 from fac.step.ir import Value
-from fac.step.ops.losses import one_hot
+from fac.step.ops.losses import many, one_hot
 from fac.step.ops.norms import nonzero
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ Weight = Annotated[float, Field(ge=0)]
 class CrossEntropy(Loss):
     """-(1/N) sum_n log softmax(z_n)[y_n]; its error at the output is (softmax(z) - onehot(y)) / N.
 
-    With label smoothing a and class weights w, onehot(y) becomes q = w ((1 - a) onehot(y) + a / C), and the loss
-    -sum_n <q_n, log softmax(z_n)> / sum_n w[y_n], as PyTorch has it. Where sum_n w[y_n] is 0, nothing is
-    divided by it.
+    n goes over all samples, or over all places of all samples where the output has several: tokens [T, C] have labels
+    [T]. With label smoothing a and class weights w, onehot(y) becomes q = w ((1 - a) onehot(y) + a / C), and the loss
+    -sum_n <q_n, log softmax(z_n)> / sum_n w[y_n], as PyTorch has it. Places whose label is `ignore_index` are left out
+    of both sums. Where the divisor is 0, nothing is divided by it: of a batch of which nothing counts, loss and error
+    are 0.
     """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -35,11 +37,23 @@ class CrossEntropy(Loss):
     weight: tuple[Weight, ...] | None = Field(
         None, description="How much each class counts. Default: all equally."
     )
+    ignore_index: int | None = Field(
+        None, description="The label of what does not count, such as padding: a class, or none, as -100 is."
+    )
+
+    @field_validator("weight", mode="before")
+    @classmethod
+    def _a_list(cls, weight: Any) -> Any:
+        if isinstance(weight, int | float):
+            raise ValueError(
+                "`weight` is a list with a number for each class; the factor on one of several losses is `scale`"
+            )
+        return weight
 
 
-def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value) -> Value:
+def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value | None = None) -> Value:
     """A scalar from logits [N, C] and labels INT [N]."""
-    if not loss.label_smoothing and loss.weight is None:
+    if not loss.label_smoothing and loss.weight is None and kept is None:
         return b.emit("cross_entropy", output, y)
     classes = output.type.shape[-1]
     assert isinstance(classes, int)
@@ -48,16 +62,23 @@ def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value) -> Value:
         targets = b.add(b.mul(targets, 1 - smooth), smooth / classes)
     if loss.weight is not None:
         targets = b.mul(targets, b.table(loss.weight))
+    if kept is not None:
+        targets = b.mul(targets, b.reshape(kept, (*kept.type.shape, 1)))
     total = b.sum(b.mul(targets, b.emit("log_softmax", output)), (0, 1))
-    counted = weight(b, loss, output, y)
-    return b.neg(b.div(total, b.emit("batch_size") if counted is None else nonzero(b, counted)))
+    counted = weight(b, loss, output, y, kept)
+    return b.neg(b.div(total, many(b, output) if counted is None else nonzero(b, counted)))
 
 
-def weight(b: Builder, loss: CrossEntropy, output: Value, y: Value) -> Value | None:
-    """sum_n w[y_n]."""
+def weight(
+    b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value | None = None
+) -> Value | None:
+    """sum_n w[y_n], of those that are kept."""
     if loss.weight is None:
-        return None
-    return b.sum(b.mul(one_hot(b, output, y), b.table(loss.weight)), (0, 1))
+        return None if kept is None else b.sum(kept, (0,))
+    counts = b.mul(one_hot(b, output, y), b.table(loss.weight))
+    if kept is not None:
+        counts = b.mul(counts, b.reshape(kept, (*kept.type.shape, 1)))
+    return b.sum(counts, (0, 1))
 
 
 def constant(loss: CrossEntropy, y: NDArray[Any], output: Shape) -> float:
@@ -126,5 +147,7 @@ CROSS_ENTROPY = LossKind(
     least=least,
     weight=weight,
     misfit=misfit,
+    masks=True,
+    ignored=lambda loss: loss.ignore_index,
     inside="softmax",
 )

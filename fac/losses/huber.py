@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from fac.losses.means import counted, mean
 from fac.program.kinds import LossKind
 from fac.program.program import Shape
 from fac.spec.layers import Loss
@@ -29,12 +30,12 @@ class Huber(Loss):
     delta: Annotated[float, Field(gt=0)] = Field(1.0, description="From which residual on it is absolute.")
 
 
-def forward(b: Builder, loss: Huber, output: Value, y: Value) -> Value:
+def forward(b: Builder, loss: Huber, output: Value, y: Value, kept: Value | None = None) -> Value:
     """A scalar from outputs and targets of one shape: c (r - c / 2), c the limited residual, is both branches."""
     residual = b.sub(output, y)
     limited = b.clamp(residual, -loss.delta, loss.delta)
     halves = b.mul(limited, b.sub(residual, b.mul(limited, 0.5)))
-    return b.mean(halves, range(len(output.type.shape)))
+    return mean(b, halves, kept)
 
 
 def constant(loss: Huber, y: NDArray[Any], output: Shape) -> float:
@@ -52,4 +53,4 @@ def constant(loss: Huber, y: NDArray[Any], output: Shape) -> float:
     return float((limited * (residual - limited / 2)).mean())
 
 
-HUBER = LossKind("huber", Huber, False, forward, constant)
+HUBER = LossKind("huber", Huber, False, forward, constant, weight=counted, masks=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from fac.losses.means import counted, mean
 from fac.program.kinds import LossKind
 from fac.program.program import Shape
 from fac.spec.layers import Loss
@@ -20,10 +21,10 @@ class Mse(Loss):
     kind: Literal["mse"] = "mse"
 
 
-def forward(b: Builder, loss: Mse, output: Value, y: Value) -> Value:
-    """A scalar from outputs and targets, both [N, C]."""
+def forward(b: Builder, loss: Mse, output: Value, y: Value, kept: Value | None = None) -> Value:
+    """A scalar from outputs and targets of one shape."""
     residual = b.sub(output, y)
-    return b.mean(b.mul(residual, residual), range(len(output.type.shape)))
+    return mean(b, b.mul(residual, residual), kept)
 
 
 def constant(loss: Mse, y: NDArray[Any], output: Shape) -> float:
@@ -31,4 +32,4 @@ def constant(loss: Mse, y: NDArray[Any], output: Shape) -> float:
     return float(y.var(axis=0, dtype="float64").mean())
 
 
-MSE = LossKind("mse", Mse, False, forward, constant)
+MSE = LossKind("mse", Mse, False, forward, constant, weight=counted, masks=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fac.diagnostics import dotted
 from fac.program.lower import kind_of
-from fac.program.program import Program
+from fac.program.program import Objective, Program
 from fac.step.feed import Feed
 
 
@@ -22,13 +23,23 @@ def inputs(program: Program) -> Mapping[str, Feed]:
 
 
 def targets(program: Program) -> tuple[Feed, ...]:
-    """What the loss reads beside the output, whose shape is known."""
-    loss = kind_of("fac.losses", program.spec.loss)
-    shape = program.nodes[-1].shape
+    """What losses read beside outputs, whose shapes are known; those that several share once."""
+    found: dict[str, Feed] = {}
+    for objective in program.losses:
+        found.setdefault(objective.target, _target(program, objective))
+    return tuple(found.values())
+
+
+def _target(program: Program, objective: Objective) -> Feed:
+    loss, shape = kind_of("fac.losses", objective.loss), program.by_name[objective.of].shape
     assert shape is not None
-    if loss.classes:
-        return (Feed("y", shape[:-1], loss.name, shape[-1], origin="loss"),)
-    return (Feed("y", shape, loss.name, within=loss.within, origin="loss"),)
+    name, origin = objective.target, dotted(objective.origin)
+    if not loss.classes:
+        return Feed(name, shape, loss.name, within=loss.within, origin=origin)
+    axis = program.class_axis(objective.of)
+    assert axis is not None
+    places, ignored = (*shape[:axis], *shape[axis + 1 :]), loss.ignored(objective.loss)
+    return Feed(name, places, loss.name, shape[axis], ignored=ignored, origin=origin)
 
 
 def feeds(program: Program) -> tuple[Feed, ...]:

@@ -17,7 +17,11 @@ MAX_WALKED = 500_000
 
 
 class Flow:
-    """Who makes whose error. For programs that are `wired`."""
+    """Who makes whose error. For programs that are `wired`.
+
+    What a loss says of the value that it reads stays where a route cuts, and is what the name of such a layer means as
+    a source: it is made of no other error.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -39,7 +43,7 @@ class Flow:
         yield from (reader.name for reader in self.passing(name))
         for route in self.brought.get(name, ()):
             root = self.program.root(route.source)
-            if root is not None:
+            if root is not None and root not in self.program.tapped:
                 yield root
 
     @cached_property
@@ -58,13 +62,11 @@ class Flow:
         for name in self.order:
             for maker in self.makers(name):
                 receivers[maker].append(name)
+        own = (None, *self.program.tapped)
         starts = [
-            s
-            for s, routes in self.brought.items()
-            if any(self.program.root(r.source) is None for r in routes)
+            s for s, routes in self.brought.items() if any(self.program.root(r.source) in own for r in routes)
         ]
-        if self.program.output not in self.cut:
-            starts.append(self.program.output)
+        starts += (head for head in self.program.heads if head in self.program.by_name)
         return _closure((*starts, *more), lambda name: receivers[name])
 
     @cached_property
@@ -124,7 +126,9 @@ class Flow:
             (route, root)
             for routes in self.brought.values()
             for route in routes
-            if (root := self.program.root(route.source)) and self.order[root] <= self.order[str(route.site)]
+            if (root := self.program.root(route.source))
+            and root not in self.program.tapped
+            and self.order[root] <= self.order[str(route.site)]
         ]
 
     @cached_property

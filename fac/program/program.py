@@ -14,11 +14,13 @@ from fac.program.layout import Layout, layouts, losing, of_samples
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
-from fac.spec.layers import Layer, ParametricLayer
+from fac.spec.layers import Head, Layer, Loss, ParametricLayer
 from fac.spec.model import Input, ModelSpec
 
 INPUT = "input"
 LOSS = "loss"
+TARGET = "y"
+"""What targets are called unless a loss says otherwise."""
 Shape = tuple[int, ...]
 
 
@@ -129,6 +131,20 @@ class Block:
     place: int
     """How many nodes come before it."""
     scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One loss, and how much of it is in the sum that is minimised."""
+
+    loss: Loss
+    of: str
+    """The node whose output it reads; a name that dangles stays as it was written."""
+    origin: Path
+    target: str = TARGET
+    scale: float = 1.0
+    name: str = LOSS
+    """How results call it, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +281,13 @@ class Program:
     def sites(self) -> Mapping[str, str]:
         """For each node the value at which a `to` route to it enters: see `fac.program.site`."""
         found: dict[str, str] = {}
+        heads = frozenset(self.heads)
         for name in reversed(list(self.by_name)):
             way: dict[str, None] = {}
             while name not in found and name not in way:
                 way[name] = None
                 readers = self.readers.get(name, ())
-                if len(readers) != 1 or readers[0].weighted or len(readers[0].inputs) != 1:
+                if len(readers) != 1 or readers[0].weighted or len(readers[0].inputs) != 1 or name in heads:
                     break
                 name = readers[0].name
             site = found.get(name, name)
@@ -282,10 +299,47 @@ class Program:
         """Along which axes channels lie, of inputs and of what nodes make."""
         return layouts(self.nodes, {name: of_samples(of.shape) for name, of in self.inputs.items()})
 
+    @cached_property
+    def losses(self) -> tuple[Objective, ...]:
+        """What is minimised the sum of; one, unless the spec writes several."""
+        last = self.nodes[-1].name if self.nodes else self.start
+        if self.spec.loss is not None:
+            return (Objective(self.spec.loss, last, ("loss",)),)
+        found: list[Objective] = []
+        for index, loss in enumerate(self.spec.losses or ()):
+            assert isinstance(loss, Head)
+            of = last if loss.of is None else self.meant(loss.of)
+            name = loss.name or loss.of or last
+            found.append(Objective(loss, of, ("losses", index), loss.target, loss.scale, name))
+        return tuple(found)
+
+    @cached_property
+    def heads(self) -> tuple[str, ...]:
+        """The nodes whose outputs losses read, in the order of the losses."""
+        return tuple(dict.fromkeys(objective.of for objective in self.losses))
+
     @property
     def output(self) -> str:
-        """The node whose output the loss reads; `input` if there are no nodes."""
-        return self.nodes[-1].name if self.nodes else self.start
+        """The node whose output the first loss reads: what the network answers; `input` if there are no nodes."""
+        return self.losses[0].of
+
+    def class_axis(self, head: str) -> int | None:
+        """Along which axis of a head's output a loss over classes finds them; None if nobody knows."""
+        node, layout = self.by_name.get(head), self.layouts.get(head)
+        if node is None or node.shape is None or layout is None:
+            return None
+        return 0 if len(node.shape) == 1 else layout.channels
+
+    def classes(self, head: str) -> int | None:
+        """How many classes a loss over such finds at a head; None if nobody knows."""
+        node, axis = self.by_name.get(head), self.class_axis(head)
+        return None if node is None or node.shape is None or axis is None else node.shape[axis]
+
+    @cached_property
+    def tapped(self) -> frozenset[str]:
+        """Heads at which errors of others arrive too: layers read them, or a route feeds them."""
+        fed = {r.site for r in self.routes if not r.through and self.root(r.source) != r.site}
+        return frozenset(head for head in self.heads if self.readers.get(head) or head in fed)
 
     @cached_property
     def weighted(self) -> tuple[Node, ...]:
@@ -323,8 +377,8 @@ class Program:
 
     @cached_property
     def crossing(self) -> frozenset[str]:
-        """Nodes from whose output some way to the loss crosses a weight; the loss reaches the others exactly."""
-        leading, found = {self.output}, set[str]()
+        """Nodes from whose output some way to a loss crosses a weight; losses reach the others exactly."""
+        leading, found = set(self.heads), set[str]()
         for node in reversed(self.nodes):
             above = [reader for reader in self.readers.get(node.name, ()) if reader.name in leading]
             if above:
@@ -351,6 +405,16 @@ class Program:
             for tensor in owner.tensors:
                 found.setdefault(tensor.name, tensor)
         return tuple(found.values())
+
+    @cached_property
+    def leading(self) -> Mapping[str, frozenset[str]]:
+        """For each node the heads to which some way leads from its output, itself among them if it is one."""
+        found: dict[str, frozenset[str]] = {}
+        for node in reversed(self.nodes):
+            own = {node.name} & set(self.heads)
+            above = (found.get(reader.name, frozenset()) for reader in self.readers.get(node.name, ()))
+            found[node.name] = frozenset(own).union(*above)
+        return found
 
     @cached_property
     def array_names(self) -> Names:

@@ -20,7 +20,7 @@ from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.render.operators import Owner, describe
 from fac.step.cost import state_inputs
-from fac.step.ir import Op, Phase, Value
+from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.ops.shapes import VIEWS
 
 LOSS_ERROR = "loss error"
@@ -168,7 +168,7 @@ class Arrivals:
             op, hop = self.made[value], node
             if hop is None:
                 if op.origin.node == LOSS:
-                    return Way(tuple(labels), tuple(passed), LOSS_ERROR, None)
+                    return Way(tuple(labels), tuple(passed), self.loss_error(value), None)
                 if begun and (value in self.landmarks or self._is_sum(value)):
                     return Way(tuple(labels), tuple(passed), value.name, value)
                 hop = self._hop(op)
@@ -193,6 +193,23 @@ class Arrivals:
                 read = ", ".join(v.name for v in op.operands if v not in self._constant)
                 return Way(tuple(labels), tuple(passed), read, None)
             value = errors[0]
+
+    def loss_error(self, value: Value) -> str:
+        """What an error is called that losses make: with the head that they read, if there are several."""
+        head = self._at_head.get(value)
+        return LOSS_ERROR if head is None or len(self.program.heads) == 1 else f"{LOSS_ERROR} at {head}"
+
+    @cached_property
+    def _at_head(self) -> Mapping[Value, str]:
+        """The errors that losses make of what they read, by themselves and as parts of those at the layers."""
+        memo, heads = self.routing.reverse.memo, self.routing.trace.heads
+        found = {error: name for name, value in heads.items() if (error := memo.get(value)) is not None}
+        for op in self.step.ops:
+            if op.origin == Origin(LOSS, Phase.ERROR):
+                of = next((found[value] for value in op.operands if value in found), None)
+                if of is not None:
+                    found[op.result] = of
+        return found
 
     def _is_sum(self, value: Value) -> bool:
         op = self.made.get(value)
@@ -338,4 +355,4 @@ def listed(terms: Sequence[str], what: str = "terms") -> str:
 
 def layer_of(start: str) -> str:
     """The layer, subspace or `loss` whose error a way begins with."""
-    return LOSS if start == LOSS_ERROR else start.removesuffix(".error")
+    return LOSS if start.startswith(LOSS_ERROR) else start.removesuffix(".error")

@@ -11,7 +11,7 @@ from fac.program.feeds import inputs
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Node, Route, Subspace
 from fac.program.tensors import Role, Tensor
-from fac.render.arrivals import LOSS_ERROR, OPENED, Arrivals, Way, layer_of, listed
+from fac.render.arrivals import OPENED, Arrivals, Way, layer_of, listed
 from fac.render.operators import rule_name
 from fac.step.ir import Op, Phase, Value
 
@@ -271,11 +271,18 @@ class Lineage(Arrivals):
         return " x ".join(sums) if len(sums) > 1 else listed(errors or others)
 
     def _sources(self, tensor: Tensor) -> tuple[list[str], list[str]]:
-        leaves = self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT})
+        leaves = list(self._leaves(self._given(tensor)[0], {Phase.LEARN, Phase.GRADIENT}))
         own = self.owner[tensor.name]
         others = [v for v in leaves if not self._is_error(v) and self.owner.get(v.name) is not own]
-        errors = [LOSS_ERROR if error is None else error.name for error in self._taught_by(tensor)]
-        return errors, list(dict.fromkeys(map(self._shown, others)))
+        errors = dict.fromkeys(map(self._called, filter(self._is_error, leaves)))
+        return list(errors), list(dict.fromkeys(map(self._shown, others)))
+
+    def _called(self, error: Value) -> str:
+        """The name of its landmark, or of the loss."""
+        landmark = self._landmark(error)
+        if landmark is not None:
+            return landmark.name
+        return self.loss_error(error) if self.made[error].origin.node == LOSS else self._way(error).start
 
     def _landmark(self, value: Value) -> Value | None:
         """The error that a value such as s = P d is read from."""

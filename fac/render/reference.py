@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from fac import plugins
 from fac.render import reference_texts as texts
-from fac.spec import constraints, feedback, init, schedules, train, updates
+from fac.spec import constraints, feedback, init, layers, schedules, train, updates
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import Input, ModelSpec
 
@@ -35,6 +35,7 @@ FAMILIES = (
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The whole spec", ModelSpec),
     ("`input:`", Input),
+    ("An item of `losses:`, beside the settings of its kind", layers.Head),
     ("`feedback:` written out", feedback.Routing),
     ("A subspace", feedback.Subspace),
     ("A `through` route", feedback.ThroughRoute),
@@ -247,7 +248,7 @@ def _family(kinds: set[str], many: bool) -> str:
         return _link("initial law", "Initial laws")
     for title, _, group, word in FAMILIES:
         if kinds == {kind.name for kind in plugins.kinds(group)}:
-            return _link(word + "s" * many, title)
+            return _link(word + ("es" if word.endswith("s") else "s") * many, title)
     return ", ".join(f"`{name}`" for name in sorted(kinds))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -79,3 +79,14 @@ class WeightedLayer(ParametricLayer):
 
 class Loss(Model):
     """What is minimised. The kinds stand in `fac.losses`."""
+
+
+class Head(Model):
+    """What is said of each loss where there are several: their sum is minimised."""
+
+    other_keys: ClassVar = {"weight": "scale", "loss_weight": "scale", "lambda": "scale", "layer": "of"}
+
+    of: str | None = Field(None, description="The layer whose output it reads. Default: the last one.")
+    scale: Annotated[float, Field(gt=0)] = Field(1.0, description="Factor on it in the sum.")
+    target: str = Field("y", description="The name of the targets that it reads; losses may share them.")
+    name: str | None = Field(None, description="How results call it. Default: as the layer that it reads.")

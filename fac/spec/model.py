@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fac.spec.base import Model, OneOf
 from fac.spec.constraints import Constraints
 from fac.spec.data import Data
 from fac.spec.feedback import Feedback, Routing
-from fac.spec.layers import Layer, Loss
+from fac.spec.layers import Head, Layer, Loss
 from fac.spec.train import Positive, Probe, Train
 from fac.spec.updates import AnyUpdate
 
@@ -77,7 +77,14 @@ class ModelSpec(Model):
     layers: tuple[Annotated[Layer, OneOf("fac.layers")], ...] = Field(
         description="The network; the last layer is its output."
     )
-    loss: Annotated[Loss, OneOf("fac.losses")] = Field(description="What is minimised.")
+    losses: (
+        Annotated[tuple[Annotated[Loss, OneOf("fac.losses", mixin=Head)], ...], Field(min_length=1)] | None
+    ) = Field(
+        None, description="Several losses, of any layers, instead of `loss`. The first is that of the output."
+    )
+    loss: Annotated[Loss, OneOf("fac.losses")] | None = Field(
+        None, description="What is minimised: a loss of the last layer's output.", validate_default=True
+    )
     feedback: Feedback = Field(
         default_factory=Routing, description="Which error reaches which layer, through what."
     )
@@ -88,3 +95,25 @@ class ModelSpec(Model):
         None, description="What to measure at the end of each epoch. Default: everything that applies."
     )
     constraints: Constraints = Field(Constraints(), description="What must hold of this spec.")
+
+    @property
+    def minimised(self) -> tuple[Loss, ...]:
+        """Every loss, the one of the output first."""
+        return self.losses or (() if self.loss is None else (self.loss,))
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _one(cls, loss: Any) -> Any:
+        if isinstance(loss, tuple | list):
+            raise ValueError("`loss` is a single one: several are written under `losses`")
+        return loss
+
+    @field_validator("loss")
+    @classmethod
+    def _one_of_both(cls, loss: Loss | None, info: ValidationInfo) -> Loss | None:
+        losses = info.data.get("losses", ())
+        if loss is None and losses is None:
+            raise PydanticCustomError("missing", "Field required")
+        if loss is not None and losses is not None:
+            raise ValueError("`losses` says what is minimised: move this one there, or remove one of the two")
+        return loss

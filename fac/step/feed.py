@@ -24,6 +24,8 @@ class Feed:
     """Between which numbers it has to lie, both included."""
     mask: bool = False
     """Whether it says which places of another one count: 1 where they do, 0 where not."""
+    ignored: int | None = None
+    """The label of what does not count, which need not be one of the classes."""
     origin: str = "input"
     """Where the spec asks for it, for messages."""
 

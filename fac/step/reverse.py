@@ -56,6 +56,8 @@ class Edits:
     """What arrives at a value besides or instead of the exact sum."""
     cut: frozenset[Value] = frozenset()
     """Values whose exact sum is not computed."""
+    kept: frozenset[Op] = frozenset()
+    """Readers whose terms stay where a value is cut."""
 
 
 class NoDerivativeError(FacError):
@@ -131,12 +133,13 @@ class Reverse:
         return self.memo[value]
 
     def _exact(self, value: Value) -> Sequence[tuple[Op, int]]:
-        if value in self.edits.cut:
-            return ()
+        cut = value in self.edits.cut
         return [
             (op, i)
             for op, i in self.readers.get(value, ())
-            if (op, i) not in self.edits.through and not self._leaves_out(OPS[op.kind].derivative(i))
+            if (not cut or op in self.edits.kept)
+            and (op, i) not in self.edits.through
+            and not self._leaves_out(OPS[op.kind].derivative(i))
         ]
 
     def _leaves_out(self, vjp: Vjp | Without) -> bool:

@@ -277,20 +277,28 @@ def _labels(feed: Feed, y: NDArray[Any], place: str) -> NDArray[np.int64]:
     import numpy as np
 
     outputs = feed.classes or 0
-    if y.dtype.kind not in "iu" or y.ndim != 1:
+    if y.dtype.kind not in "iu" or y.shape[1:] != feed.shape:
         # (n,) floats have become (n, 1): the file may say otherwise
-        shape = "" if y.ndim == 1 else f"shape {list(y.shape)} of "
+        shape = "" if y.shape[1:] == feed.shape else f"shape {list(y.shape)} of "
         found = "floats" if y.dtype.kind == "f" else f"{shape}{y.dtype}"
+        wanted = ", ".join(map(str, ("n", *feed.shape))) + "," * (not feed.shape)
         raise FacError(
-            f"{feed.name} in {place} holds {found}, but the loss needs integer labels of shape (n,): give such labels, "
-            "or a loss on targets such as `mse`"
+            f"{feed.name} in {place} holds {found}, but the loss needs integer labels of shape ({wanted}): give such "
+            "labels, or a loss on targets such as `mse`"
         )
-    wrong = (y < 0) | (y >= outputs)
+    kept = np.full(y.shape, True) if feed.ignored is None else y != feed.ignored
+    wrong = kept & ((y < 0) | (y >= outputs))
     if wrong.any():
-        index = int(wrong.argmax())
+        at = np.unravel_index(int(wrong.argmax()), y.shape)
+        also = "" if feed.ignored is None else f", or {feed.ignored}, which does not count"
         raise FacError(
-            f"label {y[index]} of sample {index} in {place} is out of range: "
-            f"the network has {outputs} outputs, so labels must be 0 to {outputs - 1}"
+            f"label {y[at]} of sample {at[0]} in {place} is out of range: "
+            f"the network has {outputs} outputs, so labels must be 0 to {outputs - 1}{also}"
+        )
+    if not kept.any():
+        raise FacError(
+            f"{feed.name} in {place} holds nothing but {feed.ignored}, which `ignore_index` leaves out: "
+            "give labels that count"
         )
     return y.astype(np.int64, copy=False)
 

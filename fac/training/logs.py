@@ -60,10 +60,13 @@ class EpochRecord:
     """Median wall time of a step."""
     probes: Mapping[str, float] = field(default_factory=dict)
     """Measurements at the end of the epoch, on one fixed batch of training samples; NaN where one is undefined."""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """Where there are several, the loss and the accuracy of each on the test data: `aux.loss`, `aux.accuracy`."""
 
     def flat(self) -> dict[str, Any]:
         """Fields and probes side by side, so that a table reads them."""
-        return {name: getattr(self, name) for name in _FIELDS} | dict(self.probes)
+        losses = {TEST + name: value for name, value in self.losses.items()}
+        return {name: getattr(self, name) for name in _FIELDS} | losses | dict(self.probes)
 
     def to_json(self) -> str:
         """One JSON object; numbers that are not finite become null."""
@@ -82,9 +85,14 @@ class EpochRecord:
         own = {name: found.pop(name) for name in _FIELDS}
         for name in ("train_loss", "test_loss"):
             own[name] = float("nan") if own[name] is None else own[name]
-        return cls(**own, probes={name: float("nan") if v is None else v for name, v in found.items()})
+        numbers = {name: float("nan") if v is None else v for name, v in found.items()}
+        losses = {name.removeprefix(TEST): v for name, v in numbers.items() if name.startswith(TEST)}
+        probes = {name: v for name, v in numbers.items() if not name.startswith(TEST)}
+        return cls(**own, probes=probes, losses=losses)
 
 
+TEST = "test."
+"""In front of what a line says of one of several losses."""
 _FIELDS = ("epoch", "step", "lr", "train_loss", "test_loss", "test_accuracy", "seconds", "step_ms")
 
 

@@ -197,6 +197,7 @@ class _Training:
     def _record(self, lr: float, train_loss: float, seconds: float, step_ms: float) -> EpochRecord:
         """The last epoch, with the state as it is now."""
         found = self.session.evaluate(self.test)
+        losses = {name: value for name, value in found.items() if name not in ("loss", "accuracy")}
         return EpochRecord(
             epoch=self.family.done,
             step=self.session.steps,
@@ -207,6 +208,7 @@ class _Training:
             seconds=seconds,
             step_ms=step_ms,
             probes=self._probes(),
+            losses=losses,
         )
 
     def _pass(self, carried: float, before: Sequence[EpochRecord]) -> Pass:
@@ -257,11 +259,12 @@ class _Training:
             history=tuple(history),
             concerns=concerns(
                 self.family,
-                kind_of("fac.losses", self.spec.loss),
-                self.spec.loss,
+                kind_of("fac.losses", self.spec.minimised[0]),
+                self.spec.minimised[0],
                 self.test_split,
                 train_loss=last.train_loss,
                 test_loss=last.test_loss,
                 test_accuracy=last.test_accuracy,
+                losses=last.losses,
             ),
         )

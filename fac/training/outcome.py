@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend import Arrays, Session
+from fac.backend import Arrays, Session, Term
 from fac.program.kinds import LossKind
 from fac.program.program import Shape
 from fac.spec.layers import Loss
@@ -103,8 +104,9 @@ def concerns(
     train_loss: float,
     test_loss: float,
     test_accuracy: float | None,
+    losses: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[Concern, ...]:
-    """What is wrong with the network as it is now; nothing, as a rule.
+    """What is wrong with the network as it is now; nothing, as a rule. Of several losses the first is judged.
 
     Args:
         family: the training; its session's state is put aside and brought back if need be.
@@ -114,28 +116,34 @@ def concerns(
         train_loss: mean over the last epoch; NaN, where the log is gone, has all training samples looked at.
         test_loss: now.
         test_accuracy: now, in [0, 1]; None if the loss does not classify.
+        losses: the test loss of each by name, if there are several: the other figures are those of their sum.
     """
     if not isfinite(test_loss):
         return (_overflow("test data", "test_loss", test_loss),)
-    output = family.session.compiled.output
+    compiled = family.session.compiled
+    term = compiled.losses[0]
+    if term.name:
+        train_loss, test_loss = nan, losses[term.of("loss")]
+    feed = next(feed for feed in compiled.feeds if feed.name == term.target)
+    output = compiled.output if feed.classes is None else (feed.classes,)
 
     def level(found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
         return _level(kind, loss, output, found, y)
 
-    (target,) = (feed.name for feed in family.session.compiled.targets)
-    tested, trained = test.arrays[target], family.split.arrays[target]
+    tested, trained = (_counted(kind, loss, split.arrays[feed.name]) for split in (test, family.split))
     on_test = level({"loss": test_loss, "accuracy": test_accuracy}, tested)
     # the cheap questions first: few networks are not plainly better than a constant
     quiet = train_loss <= RISEN * (_constant(kind, loss, output, trained) or 0)
     if quiet and not on_test.chance() and not on_test.above(0):
         return ()
     session = family.session
-    on_train = level(session.evaluate(family.data), trained)
+    found_now = session.evaluate(family.data)
+    on_train = level(found_now | {"loss": found_now[term.of("loss")]}, trained)
     if not isfinite(on_train.loss):
         return (_overflow("training samples", "train_loss", on_train.loss),)
     found = []
     if on_train.above(0):
-        untrained = _untrained(session, family.data)
+        untrained = _untrained(session, family.data, term)
         if on_train.above(untrained):
             found.append(_risen(on_train, on_test, untrained))
     if on_train.chance(ROOM) and on_test.chance():
@@ -154,6 +162,14 @@ def _level(
     return _Level(now, found.get("accuracy"), constant, least, frequent, error)
 
 
+def _counted(kind: LossKind, loss: Loss, y: NDArray[Any]) -> NDArray[Any]:
+    """Targets as they are; of labels those that count, of all places, in one row."""
+    if not kind.classes:
+        return y
+    label, rows = kind.ignored(loss), y.ravel()
+    return rows if label is None else rows[rows != label]
+
+
 def _constant(kind: LossKind, loss: Loss, output: Shape, y: NDArray[Any]) -> float | None:
     return None if kind.constant is None else kind.constant(loss, y, output)
 
@@ -168,12 +184,12 @@ def _overflow(where: str, figure: str, loss: float) -> Concern:
     return Concern("overflow", message, {figure: loss})
 
 
-def _untrained(session: Session, data: Arrays) -> float:
+def _untrained(session: Session, data: Arrays, term: Term) -> float:
     """The loss with the initial values of the spec."""
     state = session.state()
     try:
         session.load_state(session.compiled.initial())
-        return session.evaluate(data)["loss"]
+        return session.evaluate(data)[term.of("loss")]
     finally:
         session.load_state(state)
 

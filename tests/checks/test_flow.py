@@ -25,7 +25,7 @@ WIDTH = 4
 
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """Networks of equal width with skips and unread branches; routes between any two places."""
+    """Networks of equal width with skips and unread branches, and losses of some; routes between any two places."""
     names = ["n0"]
     layers: list[dict[str, Any]] = [
         {"kind": "linear", "name": "n0", "out": WIDTH, "trainable": draw(st.booleans())}
@@ -40,13 +40,19 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
             layer["from"] = (layer["from"], draw(st.sampled_from(names)))
         layers.append(layer)
         names.append(layer["name"])
+    heads = draw(
+        st.just((names[-1],)) | st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)
+    )
+    losses: dict[str, Any] = {"losses": tuple({"kind": "mse", "of": head} for head in heads)}
+    if heads == (names[-1],):
+        losses = {"loss": {"kind": "cross_entropy"}}
     weighted = st.sampled_from([layer["name"] for layer in layers if layer["kind"] == "linear"])
     routes: list[dict[str, Any]] = []
     for _ in range(draw(st.integers(0, 4))):
         if draw(st.booleans()):
             routes.append({"through": draw(weighted)})
         else:
-            source = draw(st.sampled_from(["loss", *names]))
+            source = draw(st.sampled_from(["loss"] * (len(heads) == 1) + names))
             combine = draw(st.sampled_from(["replace", "add"]))
             routes.append({"to": draw(weighted), "from": source, "combine": combine})
             if draw(st.booleans()):
@@ -57,7 +63,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "name": "random",
         "input": {"shape": (WIDTH,)},
         "layers": tuple(layers),
-        "loss": {"kind": "cross_entropy"},
+        **losses,
         "feedback": {"routes": tuple(route | {"matrix": matrix} for route in routes)},
         "update": {"rule": "sgd", "lr": 0.1},
         "constraints": {"no_weight_transport": True},

@@ -88,10 +88,12 @@ def whole(example: Example) -> str:
     """The example in the place of the sections that it names."""
     if example.where == "as the whole file":
         return example.spec
-    own = sections(example.spec)
+    base, own = sections(BASE), sections(example.spec)
     if "inputs" in own:  # another form of `input`
         own["input"] = own.pop("inputs")
-    return "".join((sections(BASE) | own).values())
+    if "losses" in own:
+        del base["loss"]
+    return "".join((base | own).values())
 
 
 def checked(example: Example, code: str, home: Path, *arguments: str) -> str:

@@ -101,7 +101,7 @@ def test_skips(made: tuple[list[dict[str, Any]], list[dict[str, Any]]], limit: i
 def terms(of: Program, flow: Flow, name: str) -> set[tuple[str, str, bool]]:
     """The errors that the one at an output is a sum of, and whether a route makes them."""
     found = {("to", str(id(route)), True) for route in flow.brought.get(name, ())}
-    if name == of.output and name not in flow.cut:
+    if name == of.output and (name not in flow.cut or name in of.tapped):
         found.add(("loss", "", False))
     for reader in flow.passing(name):
         if not has_weights(reader):

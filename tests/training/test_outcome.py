@@ -126,14 +126,16 @@ def test_grey_targets_leave_a_rest_which_no_network_gets_below(
     best = (p * y * np.log1p(np.exp(-z)) + (1 - y) * np.log1p(np.exp(z)))[:43].mean()
     spec = make_spec(loss=loss)
     session = open_session(spec)
-    kind = kind_of("fac.losses", spec.loss)
-    constant = kind.constant(spec.loss, data.y, (4,))
+    kind = kind_of("fac.losses", spec.minimised[0])
+    constant = kind.constant(spec.minimised[0], data.y, (4,))
     assert best > SHARE * constant
-    assert kind.least(spec.loss, data.y, (4,)) == pytest.approx(best, rel=1e-6)
+    assert kind.least(spec.minimised[0], data.y, (4,)) == pytest.approx(best, rel=1e-6)
     family = Stepping(session, data, spec)
     figures = {"test_accuracy": None, "train_loss": 1e-9 + best}
-    assert concerns(family, kind, spec.loss, data, test_loss=best * (1 + 1e-6), **figures) == ()
-    (concern,) = concerns(family_at(family, np.log(p)), kind, spec.loss, data, test_loss=constant, **figures)
+    assert concerns(family, kind, spec.minimised[0], data, test_loss=best * (1 + 1e-6), **figures) == ()
+    (concern,) = concerns(
+        family_at(family, np.log(p)), kind, spec.minimised[0], data, test_loss=constant, **figures
+    )
     assert concern.kind == "chance"
 
 

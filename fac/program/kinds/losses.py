@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from fac.program.kinds.base import Kind, ShapeError
 from fac.program.program import Shape
 from fac.spec.base import Model
-from fac.step.builder import Builder
 from fac.step.ir import Value
 
 if TYPE_CHECKING:
@@ -24,20 +23,27 @@ class LossKind(Kind):
     spec: type[Model]
     classes: bool
     """Whether targets are class labels INT [N] rather than FLOAT of the output's shape."""
-    forward: Callable[[Builder, Any, Value, Value], Value]
+    forward: Callable[..., Value]
+    """`forward(builder, spec, output, y)`. A loss over classes reads rows, output [N, C] and y [N]: samples, or all
+    places of all samples. Where not all of them count, a loss that `masks` is given a fifth argument, FLOAT [N], 1 for
+    what counts and 0 for the rest, and reads rows whatever it is over."""
     constant: Callable[[Any, NDArray[Any], Shape], float] | None = None
     """`constant(spec, y, output shape)`: the loss of the best output that is the same for all samples, which a network
-    that learned something of x beats. y is [n] labels or [n, *output] targets. None: not known, and to judge a training
-    takes two evaluations of all training samples."""
+    that learned something of x beats. y is [n] labels that count, of rows of C numbers, or [n, *output] targets. None:
+    not known, and to judge a training takes two evaluations of all training samples."""
     least: Callable[[Any, NDArray[Any], Shape], float] = lambda *_: 0.0
     """Likewise, of the best output that there is: targets that say two things at once leave a rest."""
-    weight: Callable[[Builder, Any, Value, Value], Value | None] = lambda *_: None
-    """`weight(builder, spec, output, y)`: the scalar that the loss is the mean over, where that is not the number of
-    samples: so means over parts of the data become the mean over all of it. Where it is 0, the loss is what would have
-    been divided by it: label smoothing gives a loss to samples whose own class weighs nothing."""
+    weight: Callable[..., Value | None] = lambda *_: None
+    """The scalar, of the same arguments, that the loss is the mean over, where that is not the number of rows: so
+    means over parts of the data become the mean over all of it. Where it is 0, the loss is what would have been
+    divided by it: label smoothing gives a loss to samples whose own class weighs nothing."""
     misfit: Callable[[Any, Shape], ShapeError | None] = lambda *_: None
-    """Why the loss cannot read an output of this shape, if it cannot."""
+    """Why the loss cannot read an output of this shape, if it cannot; over classes, rows of this shape."""
     within: tuple[float, float] | None = None
     """Between which numbers targets have to lie, both included."""
+    masks: bool = False
+    """Whether it can leave rows out."""
+    ignored: Callable[[Any], int | None] = lambda _: None
+    """The label of rows that it leaves out, which need not be a class."""
     inside: str = ""
     """What the loss applies to the output itself, so that the network must not: `softmax`, `sigmoid`."""

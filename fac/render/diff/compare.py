@@ -37,7 +37,7 @@ def compare(old: Program, new: Program, batch: int | None = None) -> Difference:
         "subspaces": routing.subspaces(before, after, subspaces, alignment),
         "trainable": routing.trainable(alignment),
         "layers": network.layers(old, new, alignment),
-        "network": network.network(old, new),
+        "network": network.network(old, new, alignment),
         "update": training.update(before, after, tensors),
         "training": training.training(old, new),
         "probes": training.probes(old, new),

@@ -8,6 +8,7 @@ from fac.program.program import INPUT, Node, Program
 from fac.program.reading import draws
 from fac.render.diff.align import Alignment
 from fac.render.diff.difference import OTHER_STATE, Change, Item, Plain, Subject
+from fac.render.diff.losses import losses
 from fac.render.diff.models import described, differing, laws
 
 ELSEWHERE = ("name", "from_", "trainable", "tie")
@@ -102,8 +103,8 @@ def _flat(shapes: tuple[Plain, ...]) -> Plain:
     return shapes[0] if len(shapes) == 1 else shapes
 
 
-def network(old: Program, new: Program) -> Iterator[Item]:
-    """The inputs and the loss."""
+def network(old: Program, new: Program, alignment: Alignment) -> Iterator[Item]:
+    """The inputs and the losses."""
     for name in dict.fromkeys((*old.inputs, *new.inputs)):
         subject = Subject.of(section=name if name == INPUT else f"inputs.{name}")
         before, after = old.inputs.get(name), new.inputs.get(name)
@@ -112,7 +113,4 @@ def network(old: Program, new: Program) -> Iterator[Item]:
             yield Item(subject if before else None, subject if after else None, (fact,))
         elif found := tuple(differing(before, after, (old, new))):
             yield Item(subject, subject, found)
-    changes = tuple(differing(old.spec.loss, new.spec.loss, (old, new)))
-    if changes:
-        subject = Subject.of(section="loss")
-        yield Item(subject, subject, changes)
+    yield from losses(old, new, alignment)

@@ -55,7 +55,8 @@ class Side:
 
     def _called(self, source: str) -> str:
         """A source by one of its names: the error of the output is that of the loss."""
-        return LOSS if source == self.program.output and source not in self.program.subspace else source
+        alone = len(self.program.heads) == 1 and source not in self.program.subspace
+        return LOSS if alone and source == self.program.output else source
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -135,6 +136,6 @@ class Side:
 def backprop_macs(sides: tuple[Side, Side], batches: tuple[int, int]) -> tuple[int, int]:
     """What the backward pass of backpropagation would cost on the network of each. Equal ones are counted once."""
     programs = tuple(backprop(side.program) for side in sides)
-    asked = [(p.inputs, p.nodes, p.spec.loss, b) for p, b in zip(programs, batches, strict=True)]
+    asked = [(p.inputs, p.nodes, p.losses, b) for p, b in zip(programs, batches, strict=True)]
     old = backprop_cost(programs[0], batches[0]).backward_macs
     return old, old if asked[0] == asked[1] else backprop_cost(programs[1], batches[1]).backward_macs

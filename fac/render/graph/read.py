@@ -94,7 +94,7 @@ def _chains(program: Program) -> list[tuple[Node, ...]]:
     A value that a route enters or an error that a source reads ends a chain, and so does the copy of a block.
     """
     named = {route.source for route in program.routes if not route.through}
-    named |= {subspace.of for subspace in program.subspaces}
+    named |= {subspace.of for subspace in program.subspaces} | set(program.heads)
     copies = paths(program)
     entered = {route.site for route in program.routes if not route.through}
     chains: list[list[Node]] = [[] for _ in program.inputs]
@@ -129,7 +129,9 @@ def _values(program: Program, stations: tuple[Station, ...], place: dict[str, in
         if station.role == "layer":
             for name in dict.fromkeys(station.head.inputs):
                 yield Link(place[name], index, Flowing.VALUE)
-    yield Link(place[program.output], len(stations) - 1, Flowing.VALUE)
+    for name in program.heads:
+        if name in place:
+            yield Link(place[name], len(stations) - 1, Flowing.VALUE)
 
 
 # -- the errors --------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def _errors(
         if not station.error:
             continue
         top = station.chains[0][-1].name
-        if top == program.output and top not in flow.cut:
+        if top in program.heads:
             yield Link(len(stations) - 1, index, Flowing.EXACT)
         for reader in flow.passing(top):
             if reader.name not in alive:
@@ -169,11 +171,11 @@ def _source(
 ) -> Key | None:
     """Where the error of a `to` route comes from; None if no error is there."""
     root = program.root(route.source)
-    if root is not None and root not in alive and root != program.output:
+    if root is not None and root not in alive and root not in program.heads:
         return None
     if route.source in program.subspace or root is None:
         return route.source
-    return loss if route.source == LOSS else place[root]
+    return loss if route.source == LOSS or root in program.tapped else place[root]
 
 
 def _readings(program: Program, place: dict[str, int], loss: int, links: Iterable[Link]) -> Iterator[Reading]:

@@ -165,7 +165,7 @@ def facts(topology: Topology, station: Station) -> list[str]:
     """The lines under the name of a station."""
     spec = topology.program.spec
     if station.role == "loss":
-        return [str(kind_of("fac.losses", spec.loss).name)]
+        return list(dict.fromkeys(str(kind_of("fac.losses", loss).name) for loss in spec.minimised))
     if station.role == "input":
         return [_fed(topology.program.inputs[station.input]), *_followers(station, 0)]
     lines = [_sized(topology, station), *_followers(station, 1)]

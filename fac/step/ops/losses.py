@@ -1,4 +1,7 @@
-"""Softmax cross-entropy, coarse because frameworks have one stable kernel for it."""
+"""Softmax cross-entropy, coarse because frameworks have one stable kernel for it.
+
+N rows: samples, or all places of all samples, so that the mean is that over places.
+"""
 
 from __future__ import annotations
 
@@ -32,24 +35,30 @@ def gradient(operands: tuple[Type, ...], attributes: Attributes) -> Type:
     return _logits(operands)
 
 
+def many(b: Builder, z: Value) -> Value:
+    """How many rows there are: samples, or all places of all samples."""
+    rows = z.type.shape[:1]
+    return b.emit("batch_size") if rows == (N,) else b.count(rows)
+
+
 def one_hot(b: Builder, z: Value, y: Value) -> Value:
-    """FLOAT [N, C]: 1 at the label."""
+    """FLOAT [N, C]: 1 at the label, nowhere if it is no class."""
     classes = b.emit("iota", shape=z.type.shape[1:])
-    return b.cast(b.emit("equal", b.reshape(y, (N, 1)), classes), DType.FLOAT)
+    return b.cast(b.emit("equal", b.reshape(y, (*y.type.shape, 1)), classes), DType.FLOAT)
 
 
 def finer_loss(b: Builder, op: Op) -> Value:
     """-<onehot(y), log softmax(z)> / N."""
     z, y = op.operands
     total = b.sum(b.mul(one_hot(b, z, y), b.emit("log_softmax", z)), (0, 1))
-    return b.neg(b.div(total, b.emit("batch_size")))
+    return b.neg(b.div(total, many(b, z)))
 
 
 def finer_gradient(b: Builder, op: Op) -> Value:
     """As `gradient` says. The logarithm of the softmax is what the loss needs too."""
     g, z, y = op.operands
     error = b.sub(b.emit("exp", b.emit("log_softmax", z)), one_hot(b, z, y))
-    return b.mul(error, b.div(g, b.emit("batch_size")))
+    return b.mul(error, b.div(g, many(b, z)))
 
 
 def finer_log_softmax(b: Builder, op: Op) -> Value:
@@ -87,7 +96,7 @@ def curvature(b: Builder, op: Op, h: Value) -> Value:
     g, z, _ = op.operands
     p = b.emit("exp", b.emit("log_softmax", z))
     ph = b.mul(p, h)
-    return b.mul(b.sub(ph, b.mul(p, _row_sum(b, ph))), b.div(g, b.emit("batch_size")))
+    return b.mul(b.sub(ph, b.mul(p, _row_sum(b, ph))), b.div(g, many(b, z)))
 
 
 def _row_sum(b: Builder, x: Value) -> Value:
