@@ -13,7 +13,7 @@ from fac.plugins import misuse
 from fac.program.ends import rows
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
-from fac.program.program import Route, Subspace
+from fac.program.program import Ends, Route, Subspace
 from fac.program.reading import drawn_from_weight
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
@@ -107,7 +107,25 @@ class Routing:
                 sent = b.emit("reshape", sent, shape=sent.type.shape)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
-        return sent if route.site is None else _laid_out(b, sent, route, self.trace.values[route.site])
+        if route.site is None:
+            return sent
+        assert route.ends is not None
+        site = self.trace.values[route.site]
+        if route.ends.copies == 1:
+            return b.reshape(sent, site.type.shape)
+        n, *tokens, channels = site.type.shape
+        wide = b.reshape(sent, (n, *(1 for _ in tokens), channels))
+        return b.broadcast_to(b.mul(wide, self._part(route.ends, site)), site.type.shape)
+
+    def _part(self, ends: Ends, site: Value) -> Value:
+        """How large a part each token has in what goes to all: of those that count, if a mask says which do."""
+        b = self.trace.b
+        if ends.mask is None:
+            return b.constant(1 / ends.copies)
+        mask = self.trace.values[ends.mask]
+        axes = range(1, len(mask.type.shape))
+        part = b.div(mask, b.maximum(b.sum(mask, axes, keep=True), 1.0))
+        return b.reshape(part, (*site.type.shape[:-1], 1))
 
     def signals(self, route: Route) -> Signals | None:
         """What the operator of a route reads and may learn from; None if no error arrives there."""
@@ -127,7 +145,8 @@ class Routing:
         assert route.ends is not None
         ends, site = route.ends, self.trace.values[route.site]
         if ends.copies > 1:
-            fed = b.mean(site, range(1, len(site.type.shape) - 1))
+            places = range(1, len(site.type.shape) - 1)
+            fed = b.sum(b.mul(site, self._part(ends, site)), places) if ends.mask else b.mean(site, places)
         else:
             fed = b.reshape(site, (Batch(ends.places), ends.writes))
         read = b.reshape(self._read(b, route.source, error), (Batch(ends.places), ends.reads))
@@ -247,16 +266,6 @@ class Routing:
         start = len(ops)
         yield
         self.owner.update(dict.fromkeys(ops[start:], owner))
-
-
-def _laid_out(b: Builder, sent: Value, route: Route, site: Value) -> Value:
-    """What the pretended product sends, in the shape of the site: to the mean of tokens each of them is a part."""
-    assert route.ends is not None
-    shape, copies = site.type.shape, route.ends.copies
-    if copies == 1:
-        return b.reshape(sent, shape)
-    part = b.mul(sent, 1 / copies)
-    return b.broadcast_to(b.reshape(part, (shape[0], *(1 for _ in shape[2:]), shape[-1])), shape)
 
 
 def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:

@@ -1,8 +1,9 @@
 """What a feedback operator connects: of a product its weight, else the numbers of a source and those of a site.
 
 Between tokens a direct operator acts token by token, and from a vector it brings each token an equal part of one
-result: what a product does that is the same for all of them, and what the mean over tokens passes down. So with
-B = W^T either is backpropagation, no token's error reaches another token, and how many there are changes no matrix.
+result: what a product does that is the same for all of them, and what the mean over tokens passes down, by the mask of
+that mean if it has one. So with B = W^T either is backpropagation, no token's error reaches another, and how many there
+are changes no matrix.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def ends_of(program: Program, route: Route, prefix: str) -> Ends | None:
         if given == program.tokens(site.name):
             return Ends(prefix, reads // tokens, channels, places=tokens)
         if _vector(program, route.source) and not program.apart(site.name, route.source):
-            return Ends(prefix, reads, channels, copies=tokens)
+            return Ends(prefix, reads, channels, copies=tokens, mask=program.mask(site.name, route.source))
     return Ends(prefix, reads, prod(site.shape))
 
 

@@ -7,7 +7,7 @@ of axes: [C, L] and [T, d] have two each.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,21 +64,38 @@ def taken(node: Node) -> int | None:
     return None if node.channels is None or node.axes is None else node.axes[node.channels]
 
 
-def losing(nodes: Sequence[Node], found: Mapping[str, Layout]) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """Layers that lay the channels of all places side by side in one row, as `flatten` does.
+def loses(node: Node, found: Mapping[str, Layout]) -> bool:
+    """Whether it lays the channels of all places side by side in one row, as `flatten` does."""
+    read, made = (found.get(name, UNKNOWN).channels for name in (node.inputs[0], node.name))
+    return read is not None and made is None
 
-    Those that each node leads to, and those that it is or that lead to it, as bits.
-    """
-    up, down, own = defaultdict[str, int](int), dict[str, int](), dict[str, int]()
-    count = 0
-    for node in nodes:
-        read, made = (found.get(name, UNKNOWN).channels for name in (node.inputs[0], node.name))
-        lost = read is not None and made is None
-        own[node.name] = down[node.name] = lost << count
-        count += lost
-        for name in node.inputs:
-            down[node.name] |= down.get(name, 0)
-    for node in reversed(nodes):
-        for name in node.inputs:
-            up[name] |= up[node.name] | own[node.name]
-    return up, down
+
+def pools(node: Node, found: Mapping[str, Layout]) -> bool:
+    """Whether it makes one vector of all tokens, channel by channel, as their mean is."""
+    read, made = (found.get(name, UNKNOWN).channels for name in (node.inputs[0], node.name))
+    shape = node.reads[0] if node.reads else ()
+    return len(shape) > 1 and read == len(shape) - 1 and made == 0 and len(node.shape or ()) == 1
+
+
+class Between:
+    """Which of some nodes lie on the ways between two, found in two walks for all pairs."""
+
+    def __init__(self, nodes: Sequence[Node], marked: Callable[[Node], bool]) -> None:
+        """One bit for each node that is marked."""
+        self.marked: list[Node] = []
+        self._up, self._down = defaultdict[str, int](int), dict[str, int]()
+        own: dict[str, int] = {}
+        for node in nodes:
+            own[node.name] = marked(node) << len(self.marked)
+            self.marked += [node] if own[node.name] else []
+            self._down[node.name] = own[node.name]
+            for name in node.inputs:
+                self._down[node.name] |= self._down.get(name, 0)
+        for node in reversed(nodes):
+            for name in node.inputs:
+                self._up[name] |= self._up[node.name] | own[node.name]
+
+    def of(self, low: str, high: str) -> Iterator[Node]:
+        """Those on some way from a node to one above it, which counts itself."""
+        bits = self._up.get(low, 0) & self._down.get(high, 0)
+        return (node for place, node in enumerate(self.marked) if bits >> place & 1)

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from fac.diagnostics import Path
 from fac.program.globs import Names
-from fac.program.layout import Layout, layouts, losing, of_samples
+from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samples, pools
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import Learning, Matrix
@@ -177,6 +177,8 @@ class Ends:
     route between tokens goes from each to the same one; any other reads all at once."""
     copies: int = 1
     """On a `to` route from a vector to tokens how many these are: each gets an equal part of what it writes."""
+    mask: str | None = None
+    """The input that says which of these count, if not all do: the others get nothing."""
 
     @property
     def most(self) -> int:
@@ -297,7 +299,11 @@ class Program:
     @cached_property
     def layouts(self) -> Mapping[str, Layout]:
         """Along which axes channels lie, of inputs and of what nodes make."""
-        return layouts(self.nodes, {name: of_samples(of.shape) for name, of in self.inputs.items()})
+        found = {
+            name: UNKNOWN if of.mask or of.classes else of_samples(of.shape)
+            for name, of in self.inputs.items()
+        }
+        return layouts(self.nodes, found)
 
     @cached_property
     def losses(self) -> tuple[Objective, ...]:
@@ -457,12 +463,23 @@ class Program:
 
     def apart(self, site: str, source: str) -> bool:
         """Whether some way from a node to an error source goes through a layer that lays tokens side by side."""
-        up, down = self._losing
-        return bool(up.get(site, 0) & down.get(self.root(source) or "", 0))
+        return any(self._losing.of(site, self.root(source) or ""))
+
+    def mask(self, site: str, source: str) -> str | None:
+        """The mask of tokens by which every layer pools them that lies between; None if there is no such one."""
+        found = set[str | None]()
+        for node in self._pooling.of(site, self.root(source) or ""):
+            masks = (name for name in node.inputs if name in self.inputs and self.inputs[name].mask)
+            found.add(next((name for name in masks if self.inputs[name].shape == self.tokens(site)), None))
+        return found.pop() if len(found) == 1 else None
 
     @cached_property
-    def _losing(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        return losing(self.nodes, self.layouts)
+    def _losing(self) -> Between:
+        return Between(self.nodes, lambda node: loses(node, self.layouts))
+
+    @cached_property
+    def _pooling(self) -> Between:
+        return Between(self.nodes, lambda node: pools(node, self.layouts))
 
     def root(self, source: str) -> str | None:
         """The node whose error a source reads, subspaces resolved; None if a name dangles."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from fac.pipeline import lowered
 from fac.testing.case import Case, law
-from fac.testing.laws import DECAY, DFA, DIRECT_LDFA, UNIT, Matrices, State, same, sending, update
+from fac.testing.laws import DECAY, DFA, DIRECT_LDFA, UNIT, Matrices, State, products, same, sending, update
 from fac.testing.nets import Data, Layers, linear, spec
 from fac.testing.products import sensitivities
 
@@ -39,6 +39,7 @@ def cases() -> Iterator[Case]:
         send = partial(sending, partial(sensitivities, lowered(data)), False)
         routed = partial(update, data, send, given=_batches(layers, 7))
         yield law(f"a matrix with rows for each of the tokens is bp x {name}", routed, bp)
+    yield from masked()
     for name, layers in LEARNED.items():
         given = _batches(layers, 7, 3, 7)
         bp = partial(update, _spec(layers, None, DECAY), same, given=given)
@@ -46,6 +47,38 @@ def cases() -> Iterator[Case]:
             data = _spec(layers, {"routes": (_to("fc1", matrix, at="act"),)}, DECAY)
             routed = partial(update, data, partial(sending, _above, False), given=given)
             yield law(f"a direct {kind} that follows W stays bp x {name}", routed, bp)
+
+
+def masked() -> Iterator[Case]:
+    """Below a mean of those tokens that a mask counts; of one sample it counts none."""
+    rng = np.random.default_rng(0)
+    mask = rng.integers(0, 2, (7, T)).astype(float)
+    mask[0], mask[1] = 0, 1
+    given = [({"x": rng.standard_normal((7, T, IN)), "m": mask, "y": rng.integers(0, OUT, 7)}, None)]
+    first = linear("fc1", 6, **{"from": "x"})
+    mean = MEAN | {"mask": "m", "from": "fc2"}
+    deep = (first, linear("fc2", 4), mean, linear("out", OUT))
+    bp, dfa = (partial(_masked, deep, feedback, UNIT) for feedback in (None, DFA))
+    send = partial(sending, products, False)
+    yield law(
+        "dfa with products of weights is bp x a masked mean",
+        partial(update, dfa(), send, given=given),
+        partial(update, bp(), same, given=given),
+    )
+    layers = (first, {"kind": "tanh", "name": "act"}, mean | {"from": "act"}, linear("out", OUT))
+    for kind, matrix in FOLLOWING.items():
+        data = _masked(layers, {"routes": (_to("fc1", matrix, at="act"),)}, DECAY)
+        yield law(
+            f"a direct {kind} that follows W stays bp x a masked mean",
+            partial(update, data, partial(sending, _above, False), given=given * 3),
+            partial(update, _masked(layers, None, DECAY), same, given=given * 3),
+        )
+
+
+def _masked(layers: Layers, feedback: Data | None, rule: Data) -> Data:
+    data = spec(layers, feedback, rule)
+    inputs = {"x": {"shape": (T, IN)}, "m": {"shape": (T,), "mask": True}}
+    return {key: value for key, value in data.items() if key != "input"} | {"inputs": inputs}
 
 
 def _to(node: str, matrix: Data | None = None, **fields: Any) -> Data:

@@ -117,6 +117,28 @@ def test_the_tokens_of_a_mean_get_equal_parts() -> None:
     assert distance(*found) <= 1e-14
 
 
+@pytest.mark.parametrize(("second", "mask"), [("m", "m"), (None, None), ("other", None)])
+def test_tokens_that_a_mask_leaves_out_get_no_part(second: str | None, mask: str | None) -> None:
+    """If all that pools the tokens leaves out the same ones."""
+    pool: Spec = {"kind": "mean", "axes": (0,), "from": "act"}
+    layers = (
+        linear("fc1", 6) | {"from": "x"},
+        TANH,
+        pool | {"name": "one", "mask": "m"},
+        pool | {"name": "two"} | ({"mask": second} if second else {}),
+        {"kind": "add", "from": ("one", "two")},
+        linear("out", 3),
+    )
+    data = tokens(layers, {"to": "fc1"})
+    of_places = {"shape": (T,), "mask": True}
+    data["inputs"] = {"x": data.pop("input"), "m": of_places, "other": of_places}
+    if second != "other":
+        del data["inputs"]["other"]
+    (route,) = lowered(data).routes
+    assert route.ends is not None
+    assert (route.ends.copies, route.ends.mask) == (T, mask)
+
+
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("source", ["loss", "s"])
 def test_no_token_learns_from_the_error_of_another(source: str, share: bool) -> None:
