@@ -143,6 +143,9 @@ def dead(flow: Flow, route: Route) -> str:
 def _why(flow: Flow, name: str) -> str:
     if name in flow.program.needed:
         return "`to` routes bring other errors to the layers there and below"
+    node = flow.program.by_name.get(name)
+    if node is not None and node.stops:
+        return "it passes none on"
     return "no layer there or below learns"
 
 

@@ -93,7 +93,7 @@ class Gru(Recurrent):
 
 def infer_zeros(layer: Zeros, name: str, inputs: Sequence[Shape]) -> Facts:
     """Anything -> the shape that is asked for."""
-    return Facts(layer.shape)
+    return Facts(layer.shape, axes=(None,) * len(layer.shape), stops=True)
 
 
 def zeros(b: Builder, layer: Zeros, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

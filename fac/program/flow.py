@@ -36,7 +36,8 @@ class Flow:
 
     def passing(self, name: str) -> tuple[Node, ...]:
         """The readers whose error is passed down to `name`."""
-        return () if name in self.cut else self.program.readers.get(name, ())
+        readers = () if name in self.cut else self.program.readers.get(name, ())
+        return tuple(reader for reader in readers if not reader.stops)
 
     def makers(self, name: str) -> Iterator[str]:
         """The outputs whose errors the error at `name` is made of."""

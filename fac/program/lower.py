@@ -105,6 +105,7 @@ def node_of(
         reads=tuple(known),
         channels=None if facts.channels is None else facts.channels % len(facts.shape),
         axes=_axes(facts, known),
+        stops=facts.stops,
     )
 
 

@@ -53,6 +53,8 @@ class Node:
     """The axis of its output that holds the channels that it makes; None if it makes none."""
     axes: tuple[int | None, ...] | None = None
     """For each axis of its output the axis of what it reads first; None where nobody knows."""
+    stops: bool = False
+    """Whether no error goes back to what it reads."""
     tie: str | None = None
     """The layer whose parameters it is meant to share."""
     shared: tuple[Tensor, ...] = ()
@@ -289,7 +291,9 @@ class Program:
             while name not in found and name not in way:
                 way[name] = None
                 readers = self.readers.get(name, ())
-                if len(readers) != 1 or readers[0].weighted or len(readers[0].inputs) != 1 or name in heads:
+                if len(readers) != 1 or len(readers[0].inputs) != 1 or name in heads:
+                    break
+                if readers[0].weighted or readers[0].stops:
                     break
                 name = readers[0].name
             site = found.get(name, name)
@@ -372,7 +376,7 @@ class Program:
         """Nodes whose error somebody asks for if no route brings another one: they learn, or something below does."""
         found: set[str] = set()
         for node in self.nodes:
-            if node.learns or not found.isdisjoint(node.inputs):
+            if node.learns or not (node.stops or found.isdisjoint(node.inputs)):
                 found.add(node.name)
         return frozenset(found)
 
@@ -386,7 +390,8 @@ class Program:
         """Nodes from whose output some way to a loss crosses a weight; losses reach the others exactly."""
         leading, found = set(self.heads), set[str]()
         for node in reversed(self.nodes):
-            above = [reader for reader in self.readers.get(node.name, ()) if reader.name in leading]
+            readers = self.readers.get(node.name, ())
+            above = [reader for reader in readers if reader.name in leading and not reader.stops]
             if above:
                 leading.add(node.name)
             if any(reader.weighted or reader.name in found for reader in above):

@@ -89,6 +89,14 @@ class Alone:
         read, y = self.built(b)
         return self._passed(b, read, y, x, g, Edits())
 
+    @property
+    def passes(self) -> bool:
+        """Whether an error at what it makes comes back to one of its inputs."""
+        b = Builder()
+        read, y = self.built(b)
+        total = b.sum(y, range(len(y.type.shape)))
+        return Reverse(b, total, Edits(), frozenset()).cotangent(read) is not None
+
     def _passed(self, b: Builder, read: Value, y: Value, x: Array, g: Array, edits: Edits) -> Array:
         passed = b.mul(y, b.input("g", Type(g.shape)))
         sent = Reverse(b, b.sum(passed, range(len(passed.type.shape))), edits, frozenset()).cotangent(read)

@@ -39,6 +39,8 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
     alone = Alone(kind, layer, shapes)
     check_tensors(alone)
     check_layout(Alone(kind, layer, shapes))
+    if kind.classes is None:
+        _stops(Alone(kind, layer, shapes))
     if kind.curve is not None:
         _curve(kind.name, kind.curve(layer), alone)
     elif kind.traits is not None:
@@ -67,6 +69,18 @@ def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),
     if alone.weight:
         equal = equal and near(alone.output(x, 3, 3), 3 * alone.output(x))
     return equal
+
+
+def _stops(alone: Alone) -> None:
+    name, goes = alone.kind.name, alone.passes
+    require(
+        goes or alone.facts.stops,
+        f"`{name}` passes no error to what it reads, and does not say that it stops it",
+    )
+    require(
+        not (goes and alone.facts.stops),
+        f"`{name}` says that it stops errors, and passes them to what it reads",
+    )
 
 
 def _curve(name: str, curve: Curve, alone: Alone) -> None:

@@ -25,17 +25,22 @@ WIDTH = 4
 
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """Networks of equal width with skips and unread branches, and losses of some; routes between any two places."""
+    """Networks of equal width with skips, unread branches, layers that stop errors, and losses of some layers.
+
+    Routes go between any two places.
+    """
     names = ["n0"]
     layers: list[dict[str, Any]] = [
         {"kind": "linear", "name": "n0", "out": WIDTH, "trainable": draw(st.booleans())}
     ]
     for index in range(1, draw(st.integers(2, 7))):
-        kind = draw(st.sampled_from(["linear", "linear", "relu", "add"]))
+        kind = draw(st.sampled_from(["linear", "linear", "relu", "add", "zeros"]))
         below = st.sampled_from(["input", *names]) if draw(st.booleans()) else st.just(names[-1])
         layer: dict[str, Any] = {"kind": kind, "name": f"n{index}", "from": draw(below)}
         if kind == "linear":
             layer |= {"out": WIDTH, "trainable": draw(st.booleans())}
+        if kind == "zeros":
+            layer |= {"shape": (WIDTH,)}
         if kind == "add":
             layer["from"] = (layer["from"], draw(st.sampled_from(names)))
         layers.append(layer)

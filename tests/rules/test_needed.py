@@ -116,6 +116,16 @@ def test_nor_beside_any_layer(name: str) -> None:
     replaces_all(partial(network, name))
 
 
+def test_a_first_state_of_zeros_needs_no_error() -> None:
+    """No route of a rule sends one there, and a route that is written for it is told of."""
+    made = lowered(load(network("gru", {"rule": "fa"})))
+    assert "state.0.hh" not in {route.node for route in made.routes}
+    route = {"routes": ({"through": "state.0.hh", "matrix": {"kind": "random"}},)}
+    (finding,) = run_checks(lower(load(network("gru", route))))
+    assert (finding.rule.code, dotted(finding.path)) == ("FAC303", "feedback.routes[0].through")
+    assert finding.message.endswith("from `state.0.hh` to `state.start`: it passes none on")
+
+
 def test_what_is_frozen_below_costs_no_error() -> None:
     """A norm below a frozen body is frozen by `shallow` as well: nothing is sent down to it."""
     made = program(NETS["maps"], {"rule": "shallow"}, SHAPES["maps"])

@@ -20,6 +20,7 @@ from fac.layers.blocks import RESIDUAL
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
+from fac.layers.recurrence import ZEROS
 from fac.layers.reductions import MEAN
 from fac.layers.repeat import REPEAT
 from fac.layers.shapes import PERMUTE
@@ -702,10 +703,19 @@ def test_a_liar_is_caught(name: str) -> None:
             {"axes": (1,)},
             "says that axis 0 of its output is axis 1 of its input, and it is not",
         ),
+        (RELU, (6,), {"stops": True}, "says that it stops errors, and passes them to what it reads"),
+        (
+            ZEROS,
+            (6,),
+            {"stops": False},
+            "passes no error to what it reads, and does not say that it stops it",
+        ),
     ],
-    ids=["channels", "an order", "a mean"],
+    ids=["channels", "an order", "a mean", "a stop", "no stop"],
 )
-def test_what_is_said_of_axes_is_held(kind: LayerKind, shape: Any, said: Any, message: str) -> None:
+def test_what_is_said_of_axes_and_errors_is_held(
+    kind: LayerKind, shape: Any, said: Any, message: str
+) -> None:
     check_declarations(kind, settings(kind), (shape,))
     lying = replace(kind, infer=lambda *given: replace(kind.infer(*given), **said))
     with pytest.raises(AssertionError, match=message):

@@ -38,6 +38,8 @@ class Facts:
     axes: tuple[int | None, ...] | None = None
     """For each axis of the output the axis of what it reads first, None for one that is made of several or of none.
     Left out, they are the same ones if there are as many, and else nobody knows."""
+    stops: bool = False
+    """Whether no error goes back to what it reads, because what it makes has no derivative there."""
 
 
 @dataclass(frozen=True, slots=True)
