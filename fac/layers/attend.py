@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from fac.layers.rotation import Base, paired, turned
 from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
-from fac.spec.layers import Layer
+from fac.spec.layers import Layer, Named
 from fac.spec.train import Positive
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -31,6 +31,12 @@ class Heads(Layer):
     rotary: Base | None = Field(
         None,
         description="Turn queries and keys by their places, as the layer `rotary` with this base does; 10000.",
+    )
+
+    mask: Annotated[str | None, Named(mask=True)] = Field(
+        None,
+        description="An input with `mask: true`, of the shape of the tokens that are looked at: where it is 0, nobody "
+        "looks. Who may look at none reads zeros.",
     )
 
     @property
@@ -54,13 +60,21 @@ class Attend(Heads):
 def infer(layer: Attend, name: str, inputs: Sequence[Shape]) -> Facts:
     """[T, (heads + 2 kv_heads) d], or [T, heads d], [S, kv_heads d] and [S, kv_heads e] -> [T, heads e]."""
     shared(layer, name)
-    if len(inputs) not in (1, 3):
+    read, mask = (inputs[:-1], inputs[-1]) if layer.mask else (inputs, None)
+    if len(read) not in (1, 3):
         raise ShapeError(
-            f"`{name}` reads queries, keys and values, as one layer or as three, not {len(inputs)}",
+            f"`{name}` reads queries, keys and values, as one layer or as three, not {len(read)}",
             "name them: `from: [q, k, v]`",
             "from",
         )
-    shapes = [tokens(name, [shape]) for shape in inputs]
+    shapes = [tokens(name, [shape]) for shape in read]
+    seen = shapes[-1][0]
+    if mask is not None and mask != (seen,):
+        raise ShapeError(
+            f"`{name}` looks at {seen} tokens, and its mask `{layer.mask}` has shape {list(mask)}",
+            f"a mask has one number for each token: declare it with `shape: [{seen}]`",
+            "mask",
+        )
     if len(shapes) == 1:
         ((t, packed),) = shapes
         width = divided(
@@ -114,10 +128,11 @@ def even(layer: Heads, name: str, width: int) -> None:
 
 def attend(b: Builder, layer: Attend, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """The op of that name, on parts of the one input or on the three."""
-    q, k, v = inputs if len(inputs) == 3 else _parts(b, layer, inputs[0])
+    read, mask = (inputs[:-1], inputs[-1:]) if layer.mask else (inputs, ())
+    q, k, v = read if len(read) == 3 else _parts(b, layer, read[0])
     if layer.rotary is not None:
         q, k = turned(b, q, layer.heads, layer.rotary), turned(b, k, layer.groups, layer.rotary)
-    return b.emit("attend", q, k, v, heads=layer.heads, kv_heads=layer.groups, causal=layer.causal)
+    return b.emit("attend", q, k, v, *mask, heads=layer.heads, kv_heads=layer.groups, causal=layer.causal)
 
 
 def _parts(b: Builder, layer: Attend, packed: Value) -> Iterator[Value]:
@@ -133,7 +148,7 @@ def _parts(b: Builder, layer: Attend, packed: Value) -> Iterator[Value]:
 
 def traits(layer: Attend, facts: Facts | None) -> Traits:
     """Means of values, by shares of which nothing more is known."""
-    packed = facts is not None and len(facts.reads) == 1
+    packed = facts is not None and len(facts.reads) - bool(layer.mask) == 1
     return Traits(zero=True, sign=True, parts=3 if packed else 1)
 
 

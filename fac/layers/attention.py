@@ -74,10 +74,11 @@ def attention(layer: Attention, inside: Inside) -> Iterator[Node]:
     for part, (out, read) in parts.items():
         yield (node := inside.leaf(_projection(layer, part, out), (read,)))
         given.append(node.name)
-    core = Attend(
-        name="attend", heads=layer.heads, kv_heads=layer.kv_heads, causal=layer.causal, rotary=layer.rotary
+    own = layer.model_dump(include=set(Heads.model_fields) - {"name", "from_", "mask"}, exclude_unset=True)
+    core = (
+        Attend(name="attend", mask=inside.beside[0], **own) if inside.beside else Attend(name="attend", **own)
     )
-    yield (node := inside.leaf(core, given))
+    yield (node := inside.leaf(core, (*given, *inside.beside)))
     yield inside.leaf(_projection(layer, "proj", width), (node.name,))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from torch import nn
 
 import fac
+from fac.backend import Feed
 from fac.pipeline import lowered
 from tests.architectures.modules import MODULES
 
@@ -31,7 +33,8 @@ def plain(name: str) -> dict[str, Any]:
 def reduced(value: Any, by: int, key: str = "") -> Any:
     """A spec whose widths are divided; 1 and 10 are none. Without noise, which autograd would draw otherwise."""
     if isinstance(value, dict):
-        return {k: reduced(v, by, k) for k, v in value.items()}
+        kept_as = ("out",) if "tie" in value else ()  # as many as what it shares has
+        return {k: v if k in kept_as else reduced(v, by, k) for k, v in value.items()}
     if isinstance(value, list):
         kept = [
             v for v in value if not (isinstance(v, dict) and v.get("kind") in ("alpha_dropout", "drop_path"))
@@ -52,20 +55,26 @@ def small(name: str) -> dict[str, Any]:
     return spec | {"layers": layers, "feedback": {"rule": "bp"}, "update": {"rule": "sgd", "lr": LR}}
 
 
-def batch(compiled: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-    """N samples and their targets."""
-    read, target = compiled.feeds
-    x = rng.normal(size=(N, *read.shape))
-    if target.classes is not None:
-        return x, rng.integers(0, 10, N)
-    return x, rng.uniform(0.1, 0.9, (N, *target.shape))
+def batch(feeds: Sequence[Feed], rng: np.random.Generator) -> dict[str, Any]:
+    """N samples and their targets. Of each sample some places count, the first among them."""
+    found: dict[str, Any] = {}
+    for feed in feeds:
+        shape = (N, *feed.shape)
+        if feed.mask:
+            found[feed.name] = (rng.random(shape) < 0.6).astype(float)
+            found[feed.name][:, 0] = 1
+        elif feed.classes is not None:
+            found[feed.name] = rng.integers(0, feed.classes, shape)
+        else:
+            found[feed.name] = rng.normal(size=shape) if feed.loss is None else rng.uniform(0.1, 0.9, shape)
+    return found
 
 
 def loss_of(spec: dict[str, Any], output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """The loss that the spec names."""
     kinds = {
         "cross_entropy": lambda: nn.functional.cross_entropy(
-            output, y, label_smoothing=spec["loss"].get("label_smoothing", 0.0)
+            output.flatten(0, -2), y.flatten(), label_smoothing=spec["loss"].get("label_smoothing", 0.0)
         ),
         "bce": lambda: nn.functional.binary_cross_entropy_with_logits(output, y),
         "mse": lambda: nn.functional.mse_loss(output, y),
@@ -108,10 +117,11 @@ def test_a_step_of_backpropagation_is_that_of_autograd(name: str, backend: str) 
     with torch.no_grad():
         for key, parameter in zip(learned, parameters, strict=True):
             parameter.copy_(torch.from_numpy(before[key].copy()))
-    x, y = batch(artifact.compiled, np.random.default_rng(1))
-    loss = loss_of(spec, module(torch.from_numpy(x)), torch.from_numpy(y))
+    given = batch(artifact.compiled.feeds, np.random.default_rng(1))
+    *read, y = (torch.from_numpy(array) for array in given.values())
+    loss = loss_of(spec, module(*read), y)
     gradients = torch.autograd.grad(loss, parameters)
-    found = session.step(x, y)
+    found = session.step(given)
     after = session.state()
     assert found["loss"] == pytest.approx(loss.item(), rel=1e-12)
     for key, gradient in zip(learned, gradients, strict=True):

@@ -13,11 +13,12 @@ class Look(nn.Module):
         super().__init__()
         self.attention, self.causal = nn.MultiheadAttention(width, heads, batch_first=True), causal
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, T, d]; of a causal one each token looks at itself and those before it."""
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """[N, T, d]; of a causal one each token looks at itself and those before it, and nobody at what is hidden."""
         t = x.shape[1]
         later = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
-        found: Tensor = self.attention(x, x, x, attn_mask=later, need_weights=False)[0]
+        settings = {"attn_mask": later, "key_padding_mask": hidden, "need_weights": False}
+        found: Tensor = self.attention(x, x, x, **settings)[0]
         return found
 
 
@@ -26,15 +27,15 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, ratio: int, causal: bool = False) -> None:
         super().__init__()
-        self.mix = nn.Sequential(nn.LayerNorm(width), Look(width, heads, causal))
+        self.norm, self.look = nn.LayerNorm(width), Look(width, heads, causal)
         wide = ratio * width
         self.feed = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(), nn.Linear(wide, width)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """[N, T, d]."""
-        x = x + self.mix(x)
+        x = x + self.look(self.norm(x), hidden)
         total: Tensor = x + self.feed(x)
         return total
 
@@ -66,4 +67,48 @@ class ViT(nn.Module):
         """[N, 1, 28, 28] -> [N, 10]."""
         tokens = self.places(self.patches(x).flatten(2).transpose(1, 2))
         found: Tensor = self.head(self.norm(self.blocks(tokens)).mean(1))
+        return found
+
+
+class Transformer(nn.Module):
+    """Characters, four causal blocks, and the embedding once more as the head."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        width = 192 // by
+        self.characters, self.places = nn.Embedding(256, width), Places(128, width)
+        self.blocks = nn.Sequential(*(Block(width, 6, 4, causal=True) for _ in range(4)))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """[N, T] -> [N, T, 256]."""
+        tokens = self.places(self.characters(text))
+        found: Tensor = self.norm(self.blocks(tokens)) @ self.characters.weight.T
+        return found
+
+
+def waves(length: int, width: int) -> Tensor:
+    """Vaswani et al. 2017: sin and cos of t / 10000^(2 i / width) in channels 2 i and 2 i + 1."""
+    channel = torch.arange(width, dtype=torch.float64)
+    angle = torch.arange(length)[:, None] / 10000 ** (2 * (channel // 2) / width)
+    return torch.where(channel % 2 == 0, angle.sin(), angle.cos())
+
+
+class Encoder(nn.Module):
+    """Characters, four blocks in which nobody looks at what is padded, and the mean of the others."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        width = 128 // by
+        self.characters = nn.Embedding(96, width)
+        self.blocks = nn.ModuleList(Block(width, 4, 4) for _ in range(4))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 10)
+
+    def forward(self, text: Tensor, written: Tensor) -> Tensor:
+        """[N, T] and [N, T] -> [N, 10]."""
+        x = self.characters(text) + waves(text.shape[1], self.norm.normalized_shape[0])
+        for block in self.blocks:
+            x = block(x, written == 0)
+        shown = written[:, :, None]
+        found: Tensor = self.head((self.norm(x) * shown).sum(1) / shown.sum(1))
         return found

@@ -236,3 +236,36 @@ def test_a_step_that_needs_some_of_the_derivatives(learns: str, mixed: bool) -> 
         np.testing.assert_allclose(found[name], gradient, rtol=0, atol=1e-13, err_msg=name)
         # What is added to all keys changes no shares: the gradient of its bias is rounding.
         assert gradient.any() == (name[0] in learns) or name == "k.bias"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_nobody_looks_at_what_is_masked(backend: str, causal: bool) -> None:
+    """As PyTorch has it by `key_padding_mask`; and who sees nothing reads zeros, where PyTorch says NaN."""
+    attention = {"kind": "attention", "name": "attn", "heads": HEADS, "causal": causal, "mask": "shown"}
+    inputs = {"tokens": {"shape": (T, D)}, "shown": {"shape": (T,), "mask": True}}
+    data = spec({"kind": "linear", "name": "fc", "out": D}, attention) | {"inputs": inputs}
+    del data["input"]
+    session = fac.compile(data, backend, precision="float64").open()
+    state = session.state()
+    x, y = samples()
+    shown = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 1, 1], [1, 0, 0, 0, 0]], float)
+    module = loaded(nn.MultiheadAttention(D, HEADS, batch_first=True), names(state, fused=True))
+    below = loaded(nn.Linear(D, D), {"weight": state["fc.weight"], "bias": state["fc.bias"]})
+    h = below(torch.from_numpy(x))
+    later = torch.ones(T, T, dtype=torch.bool).triu(1) if causal else None
+    hidden = torch.from_numpy(shown == 0)
+    output, _ = module(h, h, h, attn_mask=later, key_padding_mask=hidden, need_weights=False)
+    made = session.forward({"tokens": x, "shown": shown})
+    np.testing.assert_allclose(made, output.detach().numpy(), rtol=0, atol=TOLERANCE)
+    loss = F.mse_loss(output, torch.from_numpy(y))
+    expected = torch.autograd.grad(loss, [module.in_proj_weight, below.weight])
+    session.step({"tokens": x, "shown": shown, "y": y})
+    after = session.state()
+    for name, gradient in zip(("attn.qkv.weight", "fc.weight"), expected, strict=True):
+        found = (state[name] - after[name]) / LR
+        np.testing.assert_allclose(found, gradient.numpy(), rtol=0, atol=TOLERANCE, err_msg=name)
+    nothing = session.forward({"tokens": x, "shown": 0 * shown})
+    np.testing.assert_allclose(nothing - session.state()["attn.proj.bias"], 0, rtol=0, atol=1e-15)
+    session.step({"tokens": x, "shown": 0 * shown, "y": y})
+    assert all(np.isfinite(array).all() for array in session.state().values())

@@ -161,3 +161,14 @@ def test_padding_by_a_number_that_there_is_not() -> None:
     assert dotted(found.path) == "layers[0].padding_idx"
     assert found.message == "`words` has 9 rows, and pads with number 9"
     assert found.help == "use a number up to 8"
+
+
+@pytest.mark.parametrize("kind", ["attention", "attend"])
+def test_a_mask_of_other_tokens(kind: str) -> None:
+    look = {"kind": kind, "name": "look", "heads": 2, "mask": "shown"}
+    inputs = {"tokens": {"shape": (5, 6)}, "shown": {"shape": (4,), "mask": True}}
+    (found,) = diagnosed((look, *HEAD), input=None, inputs=inputs)
+    of = "look.attend" if kind == "attention" else "look"
+    assert (found.rule.code, dotted(found.path)) == ("FAC203", "layers[0].mask")
+    assert found.message == f"`{of}` looks at 5 tokens, and its mask `shown` has shape [4]"
+    assert found.help == "a mask has one number for each token: declare it with `shape: [5]`"

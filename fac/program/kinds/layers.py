@@ -106,6 +106,8 @@ class Inside(Protocol):
     """The layer that the block reads; the first, if it may read several."""
     inputs: tuple[str, ...]
     """All that it reads."""
+    beside: tuple[str, ...]
+    """What the block reads beside these, by the fields of its spec that name it (`fac.spec.layers.Named`)."""
 
     def shape(self, name: str) -> Shape | None:
         """The shape of what a layer makes that stands already; None if it is unknown."""
