@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac.step.ops import OPS
+from fac_torch.joining import joined
 from fac_torch.looking import looking
 from fac_torch.norm_kernels import is_batch_norm, is_layer_norm
 from fac_torch.statements import Statement, drop_dead
@@ -39,7 +40,7 @@ def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
         lines: each behind those that make its operands.
         keep: what has to be made although no statement reads it.
     """
-    lines = drop_dead(looking(_pools_back(_biased(lines))), keep)
+    lines = drop_dead(looking(_pools_back(_biased(joined(lines, keep)))), keep)
     for kernel in TOGETHER:
         lines = _merged(lines, kernel)
     shares = roots(lines)

@@ -214,6 +214,8 @@ def test_a_step_makes_the_derivatives_together() -> None:
         line.split("kernels.")[1].split("(")[0] for line in step.splitlines() if "kernels.attend" in line
     ]
     assert calls == ["attend_with_logsum"] * 2 + ["attend_back"] * 2
+    # The error of queries, keys and values is not a sum of each among zeros.
+    assert (step.count("torch.cat("), step.count("kernels.pad(")) == (2, 0)
 
 
 @pytest.mark.parametrize("learns", ["q", "k", "v", "qv"])
