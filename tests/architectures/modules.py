@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from tests.architectures.transformers import Encoder, ViT
+from tests.architectures.transformers import Encoder, Transformer, ViT
 
 
 class Residual(nn.Module):
@@ -303,6 +303,7 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "deepcsi": (deepcsi, 8),
     "mixer": (mixer, 1),
     "vit": (ViT, 16),
+    "transformer": (Transformer, 16),
     "encoder": (Encoder, 8),
     "gru": (Rows, 4),
 }
