@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.feeds import inputs
 from fac.program.lower import kind_of
 from fac.program.program import TARGET, Node, Objective, Program
+from fac.step.feed import Feed, matched
 
 if TYPE_CHECKING:
     from fac.training.dataset import Facts
@@ -42,14 +44,8 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
         return
     kind = kind_of("fac.data", spec.data)
     facts = kind.facts(spec.data)
-    if facts is None:
-        return
-    if len(program.inputs) != 1:
-        yield DATA_MISFIT.at(
-            ("data", "source"),
-            f"`{kind.name}` has one array of samples, and the network reads {listed([*program.inputs], 'and')}",
-            help="use data that have an array for each, such as `arrays`",
-        )
+    yield from _named(program, kind, facts)
+    if facts is None or len(program.inputs) != 1:
         return
     (name, read), *_ = program.inputs.items()
     at = at_input(program, name)
@@ -134,6 +130,25 @@ def _targets(program: Program, objective: Objective, source: str, facts: Facts) 
             f"`{source}` has {facts.outputs} {'classes' if facts.classes else 'targets'}, "
             f"and {'the network' if len(program.heads) == 1 else f'`{objective.of}`'} {outputs} outputs",
             help=f"end with {facts.outputs} outputs",
+        )
+
+
+def _named(program: Program, kind: Any, facts: Facts | None) -> Iterator[Diagnostic]:
+    """Whether the arrays of the data are called as the inputs and the targets of the network.
+
+    Of a source whose samples are known the targets are told of below, at the losses that read them.
+    """
+    data, given = program.spec.data, kind.arrays(program.spec.data)
+    targets = dict.fromkeys(objective.target for objective in program.losses)
+    fed = [*inputs(program).values(), *(Feed(target, (), "loss") for target in targets)]
+    found = matched(given, fed)
+    missing = [feed.name for feed in fed if feed.name not in found and (facts is None or feed.loss is None)]
+    if data is not None and (missing or (facts is None and len(found) < len(given))):
+        wanted = [feed.name for feed in fed]
+        yield DATA_MISFIT.at(
+            ("data", "names" if "names" in data.model_fields_set else "source"),
+            f"`{kind.name}` has the arrays {listed(given)}, and the network is fed with {listed(wanted)}",
+            help=f"use `arrays`, with `names: [{', '.join(wanted)}]`",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fac.step.ir import Value
@@ -38,3 +39,13 @@ class Feed:
 def fed(value: Value) -> bool:
     """Whether an input of a function is an array of a batch: it has an axis of samples, which no state has."""
     return value.type.shape[:1] == (N,)
+
+
+def matched(names: Collection[str], feeds: Sequence[Feed]) -> dict[str, str]:
+    """For each feed that has an array the name of that: its own, or `x` for the only input, `y` for the only target."""
+    found = {feed.name: feed.name for feed in feeds if feed.name in names}
+    for short, target in (("x", False), ("y", True)):
+        alike = [feed.name for feed in feeds if (feed.loss is not None) == target]
+        if len(alike) == 1 and short in names:
+            found.setdefault(alike[0], short)
+    return found

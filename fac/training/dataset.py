@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fac.diagnostics import FacError
 from fac.spec.data import Data
+from fac.step.feed import Feed, matched
 from fac.step.shapes import fits
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
-    from fac.step.feed import Feed
 
 D = TypeVar("D", bound=Data)
 
@@ -30,7 +30,7 @@ class Split:
     """The samples of one purpose, n of them."""
 
     def __init__(
-        self, x: NDArray[Any] | None = None, y: NDArray[Any] | None = None, **others: NDArray[Any]
+        self, x: NDArray[Any] | None = None, y: NDArray[Any] | None = None, /, **others: NDArray[Any]
     ) -> None:
         """Arrays by the names of the feeds.
 
@@ -39,8 +39,8 @@ class Split:
             y: (n,) integer class labels, or (n, *output) targets, for a loss with bounds integers or truth values too.
             others: what else the network and its losses are fed with, likewise.
         """
-        given = {"x": x, "y": y, **others}
-        self.arrays: Mapping[str, NDArray[Any]] = {k: a for k, a in given.items() if a is not None}
+        given = {name: array for name, array in (("x", x), ("y", y)) if array is not None}
+        self.arrays: Mapping[str, NDArray[Any]] = given | others
 
     @property
     def x(self) -> NDArray[Any]:
@@ -101,6 +101,8 @@ class DataKind(Generic[D]):
     precision of the third: what is less exact would stay so in a run of float64, and more takes memory for nothing."""
     facts: Callable[[D], Facts | None] = lambda _: None
     """For `fac check`, which reads no data; None if only the data can tell."""
+    arrays: Callable[[D], tuple[str, ...]] = lambda _: ("x", "y")
+    """How the arrays of a split are called, see `fac.step.feed.matched`."""
 
 
 def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dataset:
@@ -119,8 +121,8 @@ def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dat
     splits = []
     for part, split in (("train", dataset.train), ("test", dataset.test)):
         place = f"the `{part}` split of `{dataset.name}`"
+        _require_names(split, feeds, place)
         split = _named(split, feeds)
-        _require_names(split, [feed.name for feed in feeds], place)
         first, *others = (feed.name for feed in feeds)
         n = len(split.arrays[first])
         for name in others:
@@ -138,22 +140,15 @@ def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dat
 
 
 def _named(split: Split, feeds: Sequence[Feed]) -> Split:
-    """What a source calls x is the one input of the network, whatever that is called, and y is its one target."""
-    found = dict(split.arrays)
-    for short, of in (
-        ("x", [f for f in feeds if f.loss is None]),
-        ("y", [f for f in feeds if f.loss is not None]),
-    ):
-        if len(of) == 1 and short in found and of[0].name not in found:
-            found[of[0].name] = found.pop(short)
-    return Split(**found)
+    """The arrays by the names of the feeds, as far as there are some, see `matched`."""
+    return Split(**{feed: split.arrays[name] for feed, name in matched(split.arrays, feeds).items()})
 
 
-def _require_names(split: Split, names: Sequence[str], place: str) -> None:
-    missing = [name for name in names if name not in split.arrays]
-    unread = [name for name in split.arrays if name not in names]
-    if missing or unread:
-        has, reads = (" and ".join(f"`{name}`" for name in of) for of in (split.arrays, names))
+def _require_names(split: Split, feeds: Sequence[Feed], place: str) -> None:
+    found = matched(split.arrays, feeds)
+    if len(found) < len(feeds) or len(found) < len(split.arrays):
+        names = split.arrays, (feed.name for feed in feeds)
+        has, reads = (" and ".join(f"`{name}`" for name in of) for of in names)
         raise FacError(
             f"{place} has the arrays {has}, and the network is fed with {reads}: name each by its feed"
         )
@@ -176,7 +171,8 @@ def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
     """
     told = []
     for feed in feeds:
-        shapes = {split.arrays[feed.name].shape[1:] for split in (dataset.train, dataset.test)} - {feed.shape}
+        splits = (_named(split, feeds) for split in (dataset.train, dataset.test))
+        shapes = {split.arrays[feed.name].shape[1:] for split in splits} - {feed.shape}
         told += [
             f"{feed.name} of shape {list(stored)} is read as {list(feed.shape)}, row by row"
             for stored in sorted(shapes)

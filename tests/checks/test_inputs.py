@@ -93,8 +93,14 @@ def test_masks() -> None:
 
 def test_data_with_one_array_for_a_network_with_two() -> None:
     found = told(JOINED, inputs=TWO, data={"source": "digits"})
-    message = "`digits` has one array of samples, and the network reads `left` and `right`"
-    assert ("FAC219", "data.source", message) in found
+    message = "`digits` has the arrays `x` and `y`, and the network is fed with `left`, `right` and `y`"
+    assert found == [("FAC219", "data.source", message)]
+    files = {"source": "arrays", "train": "a.npz", "test": "b.npz"}
+    assert told(JOINED, inputs=TWO, data=files | {"names": ("y", "left", "right")}) == []
+    message = "`arrays` has the arrays `left` and `y`, and the network is fed with `left`, `right` and `y`"
+    found = told(JOINED, inputs=TWO, data=files | {"names": ("left", "y")})
+    assert found == [("FAC219", "data.names", message)]
+    assert told((linear("logits", 3),), inputs={"image": {"shape": (6,)}}, data=files) == []
 
 
 def test_digits_are_no_whole_numbers() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Arrays(Data):
-    """Two `.npz` files with samples x, batch first, and labels or targets y."""
+    """Two `.npz` files with samples x, batch first, and labels or targets y; or with arrays for several inputs."""
 
     source: Literal["arrays"] = Field(default="arrays", description="Arrays in `.npz` files.")
     train: Annotated[str, Place()] = Field(
@@ -41,10 +41,15 @@ class Arrays(Data):
         description="Key of the class labels (integers, shape (n,)) or targets (floats, shape (n, *output)); for a "
         "loss on targets from 0 to 1 these may be integers or truth values.",
     )
+    names: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Keys of all arrays, for a network with `inputs`: each has the name of the input or target that it "
+        "is for. Instead of `x` and `y`.",
+    )
 
 
 def load(data: Arrays, base: Path, precision: Precision) -> Dataset:
-    """Samples in the precision, y as integers or truth values, or as float targets, (n,) standing for (n, 1).
+    """Floats in the precision, integers and truth values as they are; targets (n,) stand for (n, 1).
 
     Raises:
         FacError: a file is missing or is no npz, a key is missing, or an array does not hold plain numbers.
@@ -66,11 +71,13 @@ def _split(data: Arrays, part: Literal["train", "test"], base: Path, precision: 
         if not zipfile.is_zipfile(path):
             raise FacError(f"{place} is not an npz file: write it with `numpy.savez`")
         with np.load(path, allow_pickle=False) as stored:
+            if data.names is not None:
+                return Split(**{key: _array(stored, key, place) for key in data.names})
             x, y = (_array(stored, key, place) for key in (data.x, data.y))
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FacError(f"{place} cannot be read: {error}") from error
     with np.errstate(over="ignore"):  # an overflow becomes inf, which `fitted` reports with its place
-        x = x.astype(precision, copy=False)
+        x = x.astype(precision, copy=False) if x.dtype.kind == "f" else x
         if y.dtype.kind in "iub":
             return Split(x, y)
         y = y.astype(precision, copy=False)
@@ -95,4 +102,4 @@ def _array(stored: Mapping[str, NDArray[Any]], key: str, place: str) -> NDArray[
     return array
 
 
-KIND = DataKind("arrays", Arrays, load)
+KIND = DataKind("arrays", Arrays, load, arrays=lambda data: data.names or ("x", "y"))
