@@ -63,8 +63,8 @@ def test_numbers_that_are_none_of_the_input(backend: str) -> None:
     far = np.where(np.arange(N)[:, None] == 3, WORDS, X)
     for x, message in (
         (X.astype(float), r"^x has to hold whole numbers from 0 to 5, not float64$"),
-        (far, r"^x 6 of sample 3 is not in 0\.\.5$"),
-        (-X - 1, r"^x -\d of sample 0 is not in 0\.\.5$"),
+        (far, r"^x 6 of sample 3 at \[0\] is not in 0\.\.5$"),
+        (-X - 1, r"^x -\d of sample 0 at \[0\] is not in 0\.\.5$"),
         (X[:, :3], r"^x has shape \[7, 3\], but `input.shape` asks for \[N, 4\], N > 0$"),
         (session.place(X.astype(float)), r"^x was placed as \S*float64, where int64 belongs"),
         (session.place(far), r"^x .*6.* 0.*5"),

@@ -149,7 +149,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no class": (
         {"word": BATCH["word"] + 3 * (np.arange(N) == 4)[:, None] + 3 * (np.arange(N) == 4)[:, None]},
-        "word {} of sample 4 is not in 0..5",
+        "word {} of sample 4 at [0] is not in 0..5",
     ),
     "real numbers": (
         {"word": BATCH["word"] * 1.0},
