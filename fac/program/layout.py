@@ -24,8 +24,8 @@ class Layout:
     made: bool = True
     """Whether a layer made them, or else an input is taken to have them there."""
     ordered: bool = False
-    """Whether the axes were laid out anew since a layer last took one for channels, by a `permute` or a `reshape`: then
-    who multiplies along another one means it, as a layer that mixes tokens does."""
+    """Whether the axes were laid out anew since a layer last took that one for channels, by a `permute` or a `reshape`,
+    or another layer took another one: then who multiplies along another one means it, as a layer that mixes tokens."""
 
 
 UNKNOWN = Layout()
@@ -56,7 +56,8 @@ def _made(node: Node, read: Layout) -> Layout:
     # Who lays an input out anew knows better where its channels are.
     if kept is None or (anew and not read.made):
         return UNKNOWN
-    return Layout(kept, read.made, read.ordered or anew)
+    # Who mixes places has been told so, and who goes on along the same axis is not told again.
+    return Layout(kept, read.made, read.ordered or anew or node.channels is not None)
 
 
 def taken(node: Node) -> int | None:

@@ -92,3 +92,15 @@ def test_a_block_that_cannot_be_written_out_has_no_entrance() -> None:
     """What it cannot read is said, and nothing else is asked of it."""
     block = {"kind": "residual", "name": "r", "from": ("input", "input"), "body": ({"kind": "relu"},)}
     assert found((block, linear("out", 3)), input={"shape": (28, 28, 1)}) == [("FAC203", "layers[0].from")]
+
+
+def test_who_forgot_to_flatten_an_image_is_told_once() -> None:
+    """By the first layer that takes its rows for channels; layers behind it go on along them."""
+    layers = (linear("fc1", 8), {"kind": "relu"}, linear("fc2", 10))
+    elsewhere, output = diagnosed(layers, input={"shape": (1, 8, 8)})
+    assert (elsewhere.rule.code, dotted(elsewhere.path)) == ("FAC222", "layers[0].name")
+    assert elsewhere.help.startswith("put a `flatten` layer before it")
+    assert (output.rule.code, output.help.split(" with as")[0]) == (
+        "FAC207",
+        "end with `flatten`, and then a `linear` layer",
+    )
