@@ -16,6 +16,8 @@ from fac.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SPEC = "spec.fac.yaml"
+TEXT = "letters/spec.yaml"
+"""Of a network that tells the next byte, here of itself."""
 BRIEF = ("--set", "train.epochs=1")
 
 FAC = """
@@ -60,6 +62,10 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
     (("train", SPEC, "--backend", "onnx", "--out", "run", *BRIEF),),
     (("export", "run", "-o", "model.onnx"), ("train", "--resume", "run", "--set", "train.epochs=2")),
     (
+        ("train", TEXT, "--backend", "onnx", "--out", "text"),
+        ("sample", "text", "--length", "3", "--backend", "onnx"),
+    ),
+    (
         ("compile", SPEC, "--backend", "torch"),
         ("compare", SPEC, "--rules", "bp,ldfa", "--seeds", "1", "--backend", "torch", *BRIEF),
         ("compare", SPEC, "--rules", "ldfa", "--seeds", "1", "--backend", "reference", *BRIEF),
@@ -92,6 +98,14 @@ def left(folder: Path) -> list[str]:
 def test_no_command_opens_a_socket_or_leaves_a_file_elsewhere(tmp_path: Path) -> None:
     commands = [line[0] for lines in PROCESSES if not isinstance(lines, str) for line in lines]
     assert set(commands) == set(COMMANDS)
+    text = tmp_path / "work" / TEXT
+    text.parent.mkdir(parents=True)
+    text.write_text(
+        "fac: 1\nname: letters\ninput: {shape: [6], classes: 256}\n"
+        "layers: [{kind: embedding, num_embeddings: 256, out: 256}]\n"
+        "loss: {kind: cross_entropy}\nfeedback: {rule: bp}\nupdate: {rule: sgd, lr: 0.1}\n"
+        "data: {source: text, path: spec.yaml, length: 6}\ntrain: {epochs: 1, batch: 2}\n"
+    )
     for lines in PROCESSES:
         code, arguments = (lines, ()) if isinstance(lines, str) else (FAC, (json.dumps(lines),))
         ended = ran(tmp_path, code, *arguments)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Path, Rule
-from fac.program.feeds import inputs
+from fac.program.feeds import inputs, target
 from fac.program.lower import kind_of
 from fac.program.program import TARGET, Node, Objective, Program
 from fac.step.feed import Feed, matched
@@ -74,7 +74,7 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             f"`{kind.name}` holds the whole numbers from 0 to {facts.whole - 1}",
             help=f"write `classes: {facts.whole}`",
         )
-    if spec.train.batch > facts.train:
+    if facts.train is not None and spec.train.batch > facts.train:
         yield DATA_MISFIT.at(
             ("train", "batch"),
             f"a batch has {spec.train.batch} samples, and `{kind.name}` {facts.train} to train on",
@@ -117,12 +117,14 @@ def _targets(program: Program, objective: Objective, source: str, facts: Facts) 
     outputs = program.classes(objective.of) if facts.classes else prod(node.shape)
     if outputs is None:
         return
-    if facts.classes and len(node.shape) > 1:
+    if facts.classes and (places := target(program, objective).shape) != facts.places:
         yield DATA_MISFIT.at(
             ("data", "source"),
-            f"`{source}` has one label for each sample, and the output of `{objective.of}` has shape "
-            f"{list(node.shape)}, with a label at each place",
-            help="end with `global_avg_pool` or `flatten`, and then a `linear` layer; or use other data",
+            f"`{source}` has {_labels(facts.places)}, and the output of `{objective.of}`, {list(node.shape)}, takes "
+            f"{_labels(places)}",
+            help="use other data"
+            if facts.places
+            else "end with `global_avg_pool` or `flatten`, and then a `linear` layer; or use other data",
         )
     elif facts.outputs > outputs if facts.classes else facts.outputs != outputs:
         yield DATA_MISFIT.at(
@@ -150,6 +152,10 @@ def _named(program: Program, kind: Any, facts: Facts | None) -> Iterator[Diagnos
             f"`{kind.name}` has the arrays {listed(given)}, and the network is fed with {listed(wanted)}",
             help=f"use `arrays`, with `names: [{', '.join(wanted)}]`",
         )
+
+
+def _labels(places: tuple[int, ...]) -> str:
+    return f"labels {list(places)} of each sample" if places else "one label for each sample"
 
 
 def _width(program: Program, output: Node) -> Path:

@@ -24,6 +24,7 @@ COMMANDS = (
     "compile",
     "train",
     "export",
+    "sample",
     "compare",
     "backends",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,7 +22,6 @@ from fac.render.json_text import json_text
 if TYPE_CHECKING:
     from fac.backend import Array, Arrays, Exporting, Precision, Session
     from fac.program.program import Program
-    from fac.source import Document
     from fac.training.checkpoint import Checkpoint
     from fac.training.dataset import Split
 
@@ -86,7 +84,7 @@ def export(
 
     backend = _backend(output)
     found = checkpoints.load(checkpoint / STATE if checkpoint.is_dir() else checkpoint)
-    document = _document(found)
+    document = found.document()
     program = lowered(document)
     precision = precision or _precision(found) or backend.default_precision
     artifact = emit(program, backend, precision, document)
@@ -233,16 +231,6 @@ def _backend(output: Path) -> Exporting:
             return backend
     endings = " or ".join(f"`{backend.exports}`" for backend in able)
     raise FacError(f"no backend writes a file like `{output}`: give `-o` a name that ends in {endings}")
-
-
-def _document(found: Checkpoint) -> Document:
-    """The spec that a checkpoint carries; messages call it by the checkpoint's name."""
-    from fac import source
-
-    try:
-        return source.from_data(json.loads(found.about["spec"]), str(found.place))
-    except (KeyError, ValueError) as error:
-        raise FacError(f"`{found.place}` holds no spec: export a checkpoint of `fac train`") from error
 
 
 def _precision(found: Checkpoint) -> Precision | None:

@@ -26,11 +26,12 @@ def targets(program: Program) -> tuple[Feed, ...]:
     """What losses read beside outputs, whose shapes are known; those that several share once."""
     found: dict[str, Feed] = {}
     for objective in program.losses:
-        found.setdefault(objective.target, _target(program, objective))
+        found.setdefault(objective.target, target(program, objective))
     return tuple(found.values())
 
 
-def _target(program: Program, objective: Objective) -> Feed:
+def target(program: Program, objective: Objective) -> Feed:
+    """What one loss reads beside its output, whose shape is known."""
     loss, shape = kind_of("fac.losses", objective.loss), program.by_name[objective.of].shape
     assert shape is not None
     name, origin = objective.target, dotted(objective.origin)

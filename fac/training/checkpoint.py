@@ -16,8 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from fac import source
 from fac.backend import FORMAT, STEP, Array, Compiled, to_bytes
 from fac.diagnostics import FacError
+from fac.source import Document
 from fac.spec.base import dumped
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
@@ -41,6 +43,17 @@ class Checkpoint:
     def step(self) -> int:
         """How many steps led to this state."""
         return int(self.state[STEP])
+
+    def document(self) -> Document:
+        """The spec that it carries; messages call it by the checkpoint's name.
+
+        Raises:
+            FacError: there is none.
+        """
+        try:
+            return source.from_data(json.loads(self.about["spec"]), str(self.place))
+        except (KeyError, ValueError) as error:
+            raise FacError(f"`{self.place}` holds no spec: name a checkpoint of `fac train`") from error
 
 
 def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) -> None:

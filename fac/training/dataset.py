@@ -77,12 +77,14 @@ class Facts:
     """Number of classes, or of targets of each sample."""
     classes: bool
     """Whether y holds class labels."""
-    train: int
-    """Number of samples to train on."""
+    train: int | None
+    """Number of samples to train on; None if only the data can tell."""
     within: tuple[float, float] | None = None
     """Between which numbers targets lie; None if only the data can tell."""
     whole: int | None = None
     """Whole numbers below this are what x holds; None if it holds real ones."""
+    places: tuple[int, ...] = ()
+    """Shape of the labels of one sample: none of one label, [T] of one for each token."""
 
     def fit(self, shape: tuple[int, ...]) -> bool:
         """Whether samples fit an input of that shape, see `fits`."""

@@ -160,7 +160,7 @@ def test_checkpoints_that_contradict_themselves(run: Run, folder: Path) -> None:
     for spec in ({}, {"spec": "no json"}):
         checkpoint.save(Path("other"), state, {k: v for k, v in about.items() if k != "spec"} | spec)
         status, _, err = run("export", "other", "-o", "model.onnx")
-        assert (status, err) == (2, "fac: `other` holds no spec: export a checkpoint of `fac train`\n")
+        assert (status, err) == (2, "fac: `other` holds no spec: name a checkpoint of `fac train`\n")
     without = json.loads(about["spec"]) | {"data": None}
     checkpoint.save(Path("other"), state, about | {"spec": json.dumps(without)})
     status, _, err = run("export", "other", "-o", "model.onnx")

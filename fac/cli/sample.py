@@ -1,0 +1,77 @@
+"""`fac sample`: text from a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fac.cli.backends import not_empty
+from fac.cli.output import echo
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Precision
+
+PLAIN = frozenset("\n\t")
+"""What a text may hold beside what can be printed."""
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--prompt", default="\n", help="The text to go on with. Default: a line end.")
+@click.option(
+    "--length", type=click.IntRange(min=1), default=400, show_default=True, help="How many bytes to write."
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.8,
+    show_default=True,
+    help="Below 1 likely bytes become likelier; at 0 the likeliest is taken.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
+@click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
+@click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
+def sample(
+    run: Path,
+    prompt: str,
+    length: int,
+    temperature: float,
+    seed: int,
+    backend: str | None,
+    device: str | None,
+) -> None:
+    """Print text as the network of RUN goes on with it, the folder of a run or its state.
+
+    The network is one that was trained on `data: {source: text}`. The prompt stands first. Bytes that are no text, or
+    that would steer a terminal, are shown as �.
+    """
+    from fac.cli.backends import chosen
+    from fac.pipeline import emit, lowered
+    from fac.training import checkpoint as checkpoints
+    from fac.training.folder import STATE
+    from fac.training.sampling import continued
+
+    given = prompt.encode("utf-8", "surrogateescape")
+    if not given:
+        raise FacError("`--prompt` is empty: a network goes on with at least one byte")
+    found = checkpoints.load(run / STATE if run.is_dir() else run)
+    program = lowered(found.document())
+    engine = chosen(backend)
+    precision: Precision = engine.default_precision
+    session = emit(program, engine, precision).open(found.state, device)
+    made = bytes(continued(session, given, length, temperature, seed))
+    echo(shown(given + made))
+
+
+def shown(text: bytes) -> str:
+    """As a terminal may have it."""
+    return "".join(
+        c if c.isprintable() or c in PLAIN else "\N{REPLACEMENT CHARACTER}"
+        for c in text.decode("utf-8", "replace")
+    )
+
+
+COMMAND = sample
