@@ -42,8 +42,8 @@ def overhead(rule: str, count: int) -> dict[str, Any]:
 
     def bare() -> None:
         session.load_state(start)
-        for step, (x, y) in enumerate(taken):
-            session.step(x, y, family.lr)
+        for step, batch in enumerate(taken):
+            session.step(batch, lr=family.lr)
             assert session.steps == step + 1
 
     def trainer() -> None:

@@ -290,6 +290,22 @@ class Rows(nn.Module):
         return logits
 
 
+class Siamese(nn.Module):
+    """One tower for two images."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(
+            nn.Linear(784, 128 // by), nn.ReLU(), nn.Linear(128 // by, 64 // by), nn.Tanh()
+        )
+        self.same = nn.Linear(64 // by, 1)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """By the product of what it makes of the two."""
+        logit: Tensor = self.same(self.tower(first) * self.tower(second))
+        return logit
+
+
 MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "lenet5": (lenet5, 2),
     "vgg8": (vgg8, 16),
@@ -306,5 +322,6 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "transformer": (Transformer, 16),
     "encoder": (Encoder, 8),
     "gru": (Rows, 4),
+    "siamese": (Siamese, 1),
 }
 """Modules by the names of the examples, each with the divisor of its widths at which tests run it."""
