@@ -83,9 +83,10 @@ def _each(compiled: Compiled) -> str:
     rated = any(term.of("hits") in dict(compiled.evaluate.outputs) for term in compiled.losses)
     lines = []
     if len(compiled.losses) > 1:
-        lines.append('        shown[of + "loss"] = loss / (weight or 1)\n')
+        lines.append('        shown[of.replace(":", ".") + "loss"] = loss / (weight or 1)\n')
     if rated:
-        lines.append('        shown |= {of + "accuracy": hits / (kept or 1)} if LOSSES[of][1] else {}\n')
+        name = 'of.replace(":", ".") + "accuracy"' if len(compiled.losses) > 1 else '"accuracy"'
+        lines.append(f"        shown |= {{{name}: hits / (kept or 1)}} if LOSSES[of][1] else {{}}\n")
     if not lines:
         return ""
     read = f"{'loss, weight' if len(compiled.losses) > 1 else '_, _'}, {'hits, kept' if rated else '*_'}"

@@ -78,8 +78,15 @@ class Term:
     """The factor on what an evaluation finds of it, in the sum of all."""
 
     def of(self, measure: str) -> str:
-        """What an evaluation calls a measure of it: `loss`, `hits`, `kept` or `weight`."""
-        return f"{self.name}.{measure}" if self.name else measure
+        """What the function `evaluate` calls a measure of it: `loss`, `hits`, `kept` or `weight`.
+
+        Not as arrays are called: `aux.weight` is one of the layer `aux`.
+        """
+        return f"{self.name}:{measure}" if self.name else measure
+
+    def told(self, mean: str) -> str:
+        """What results call a mean of it: `loss` or `accuracy`, of several losses `aux.loss`."""
+        return f"{self.name}.{mean}" if self.name else mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Session(ABC):
         """`loss`; `hits` for classification, `kept` and `weight` if they are not the number of labels, and of samples.
 
         Hits are a sum over the labels that count, and the loss is the mean over what `weight` says; where that is 0,
-        the loss is divided by 1 instead. Of several losses all that for each, with its name in front: `aux.loss`.
+        the loss is divided by 1 instead. Of several losses all that for each, with its name in front: `aux:loss`.
         """
 
     @abstractmethod
@@ -120,7 +120,7 @@ class Session(ABC):
         total = {"loss": sum(t.scale * m["loss"] for t, m in zip(self.compiled.losses, means, strict=True))}
         total |= {name: value for name, value in means[0].items() if name != "loss"}
         for term, mean in zip(self.compiled.losses, means, strict=True):
-            total |= {term.of(name): value for name, value in mean.items()}
+            total |= {term.told(name): value for name, value in mean.items()}
         return total
 
     def _mean(self, term: Term, parts: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:

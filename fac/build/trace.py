@@ -126,7 +126,7 @@ class Trace:
             value = self._part(judged)
             if not name and loss.scale != 1:
                 value = self.loss()
-            prefix = f"{name}." * bool(name)
+            prefix = f"{name}:" * bool(name)
             weight = self._weight(judged)
             values = {"loss": value, "hits": self._hits(judged), "kept": self._kept(judged), "weight": weight}
             for part, measure in values.items():

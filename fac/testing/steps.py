@@ -16,6 +16,7 @@ from fac.testing.nets import (
     SKIP,
     Batch,
     Data,
+    Layers,
     answers,
     batch,
     batches,
@@ -55,8 +56,46 @@ LATE = (2**31 + 3, 2**32 - 1)
 """Numbers of steps beyond 31 bits."""
 NEXT_TO_1 = {"rule": "sgd", "lr": 0.05, "momentum": 1 - 1e-10, "nesterov": True}
 """A factor that float32 rounds to 1."""
+HEADS: Layers = (
+    linear("fc1", 8),
+    {"kind": "tanh", "name": "act"},
+    linear("fc2", 6),
+    {"kind": "tanh"},
+    linear("out", 3),
+    linear("aux", 3, **{"from": "act"}),
+)
+PADDING = -100
+"""The label of tokens that do not count."""
 SIZES = (8, 8, 3, 1, 8, 20, 3)
 """More sizes than a session may keep buffers for, and back again."""
+
+
+def heads(feedback: Data) -> Data:
+    """A network with a head on its first layer beside the last one."""
+    losses = (
+        {"kind": "cross_entropy", "of": "out"},
+        {"kind": "cross_entropy", "of": "aux", "scale": 0.3, "label_smoothing": 0.1},
+    )
+    data = spec(HEADS, feedback, MOMENTUM) | {"losses": losses}
+    return {key: value for key, value in data.items() if key != "loss"}
+
+
+def padded() -> Data:
+    """A layer that acts on tokens, with a label for each."""
+    loss = {"kind": "cross_entropy", "ignore_index": PADDING, "weight": (0.5, 2.0, 1.0)}
+    return spec(mlp(8, 3), RULES["dfa"], MOMENTUM, shape=(4, 5)) | {"loss": loss}
+
+
+def tokens() -> list[Batch]:
+    """Sequences of unequal length, one of them empty."""
+    given = batches(7, 7, 3, shape=(4, 5))
+    lengths = np.array([4, 2, 0, 3, 1, 4, 2])
+    rng = np.random.default_rng(2)
+    found = []
+    for x, y in given:
+        labels = rng.integers(0, 3, (len(y), 4))
+        found.append((x, np.where(np.arange(4) < lengths[: len(y), None], labels, PADDING)))
+    return found
 
 
 def cases() -> Iterator[Case]:
@@ -74,6 +113,9 @@ def cases() -> Iterator[Case]:
         if loss["kind"] == "bce":
             given = [(x, 1 / (1 + np.exp(-y))) for x, y in given]
         yield steps(f"{name} x dfa", data, given)
+    for rule in ("bp", "dfa"):
+        yield steps(f"two losses x {rule}", heads(RULES[rule]), batches(7, 7, 3))
+    yield steps("tokens of which some do not count", padded(), tokens())
     yield steps("identity", spec(mlp(6, 6, 3), IDENTITY, MOMENTUM), batches(7, 7, 3))
     yield steps("identity over a frozen layer", spec(FROZEN, PASSED, MOMENTUM), batches(*[7] * 20))
     for operator, feedback in MEASURED.items():

@@ -123,7 +123,7 @@ def concerns(
     compiled = family.session.compiled
     term = compiled.losses[0]
     if term.name:
-        train_loss, test_loss = nan, losses[term.of("loss")]
+        train_loss, test_loss = nan, losses[term.told("loss")]
     feed = next(feed for feed in compiled.feeds if feed.name == term.target)
     output = compiled.output if feed.classes is None else (feed.classes,)
 
@@ -138,7 +138,7 @@ def concerns(
         return ()
     session = family.session
     found_now = session.evaluate(family.data)
-    on_train = level(found_now | {"loss": found_now[term.of("loss")]}, trained)
+    on_train = level(found_now | {"loss": found_now[term.told("loss")]}, trained)
     if not isfinite(on_train.loss):
         return (_overflow("training samples", "train_loss", on_train.loss),)
     found = []
@@ -189,7 +189,7 @@ def _untrained(session: Session, data: Arrays, term: Term) -> float:
     state = session.state()
     try:
         session.load_state(session.compiled.initial())
-        return session.evaluate(data)[term.of("loss")]
+        return session.evaluate(data)[term.told("loss")]
     finally:
         session.load_state(state)
 

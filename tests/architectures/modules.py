@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from tests.architectures.heads import Auxiliary
 from tests.architectures.transformers import Encoder, Transformer, ViT
 
 
@@ -323,5 +324,6 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "encoder": (Encoder, 8),
     "gru": (Rows, 4),
     "siamese": (Siamese, 1),
+    "auxiliary": (Auxiliary, 8),
 }
 """Modules by the names of the examples, each with the divisor of its widths at which tests run it."""

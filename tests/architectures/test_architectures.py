@@ -70,16 +70,26 @@ def batch(feeds: Sequence[Feed], rng: np.random.Generator) -> dict[str, Any]:
     return found
 
 
-def loss_of(spec: dict[str, Any], output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The loss that the spec names."""
+def loss_of(spec: dict[str, Any], output: Any, y: torch.Tensor) -> torch.Tensor:
+    """The loss that the spec names, or the sum of several, of the outputs in their order."""
+    if "losses" in spec:
+        parts = [
+            loss.get("scale", 1.0) * one(loss, z, y) for loss, z in zip(spec["losses"], output, strict=True)
+        ]
+        return torch.stack(parts).sum()
+    return one(spec["loss"], output, y)
+
+
+def one(loss: dict[str, Any], output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """A single loss."""
     kinds = {
         "cross_entropy": lambda: nn.functional.cross_entropy(
-            output.flatten(0, -2), y.flatten(), label_smoothing=spec["loss"].get("label_smoothing", 0.0)
+            output.flatten(0, -2), y.flatten(), label_smoothing=loss.get("label_smoothing", 0.0)
         ),
         "bce": lambda: nn.functional.binary_cross_entropy_with_logits(output, y),
         "mse": lambda: nn.functional.mse_loss(output, y),
     }
-    return kinds[spec["loss"]["kind"]]()
+    return kinds[loss["kind"]]()
 
 
 def without_erf(value: Any) -> Any:
