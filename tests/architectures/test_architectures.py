@@ -150,3 +150,19 @@ def test_the_parameters_are_as_many(name: str) -> None:
     with torch.device("meta"):
         assert count == sum(p.numel() for p in MODULES[name][0](1).parameters())
     assert count == PUBLISHED.get(name, count)
+
+
+@pytest.mark.parametrize("name", ["vit", "transformer"])
+def test_steps_by_onnxruntime_are_those_of_torch(name: str) -> None:
+    """In float32, by the rule of the example, to 1e-5 of the largest change."""
+    spec = small(name) | {"feedback": {"rule": "ldfa", "rank": 2}}
+    sessions = [fac.compile(spec, backend, precision="float32").open() for backend in ("torch", "onnx")]
+    given = batch(sessions[0].compiled.feeds, np.random.default_rng(1))
+    before = sessions[0].state()
+    losses = [session.step(given)["loss"] for session in sessions]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    one, two = (session.state() for session in sessions)
+    assert set(one) == set(two)
+    for key, array in one.items():
+        size = max(np.abs(array - before[key]).max(), 1e-6)
+        np.testing.assert_allclose(two[key], array, rtol=0, atol=1e-5 * size + 1e-7, err_msg=key)
