@@ -164,7 +164,9 @@ def _misfit(program: Program, objective: Objective) -> Iterator[Diagnostic]:
         help = "let a layer make them that has channels: `linear` along the last axis, a convolution along the first"
     else:
         message += f"the output of `{objective.of}` has shape {list(shape)}"
-        flat = "end with `flatten`, and then a `linear` layer with" if len(shape) > 1 else "use"
+        flat = "use"
+        if len(shape) > 1:
+            flat = "end with `global_avg_pool` or `flatten`, and then a `linear` layer with"
         help = f"{flat} as many outputs as there are classes, or use `bce`"
     path = (*objective.origin, "kind")
     yield LOSS_OUTPUT_MISMATCH.at(path, message, help=help)

@@ -102,5 +102,5 @@ def test_who_forgot_to_flatten_an_image_is_told_once() -> None:
     assert elsewhere.help.startswith("put a `flatten` layer before it")
     assert (output.rule.code, output.help.split(" with as")[0]) == (
         "FAC207",
-        "end with `flatten`, and then a `linear` layer",
+        "end with `global_avg_pool` or `flatten`, and then a `linear` layer",
     )

@@ -64,8 +64,9 @@ def test_branches_of_unequal_channels_can_stand_side_by_side() -> None:
 
 
 def test_a_map_can_end_in_two_ways() -> None:
-    """FAC207."""
-    ((place, _, help),) = told((conv("a"),), "FAC207")
+    """FAC207; of two channels or more it may be meant, as a label for each pixel."""
+    assert not told((conv("a"),), "FAC207")
+    ((place, _, help),) = told((conv("a", 1),), "FAC207")
     assert place == "loss.kind"
     assert help == (
         "end with `global_avg_pool` or `flatten`, and then a `linear` layer with as many outputs as there are "
