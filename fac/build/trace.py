@@ -168,19 +168,26 @@ class Trace:
     def _judge(self, objective: Objective) -> Judged:
         kind, b = kind_of("fac.losses", objective.loss), self.b
         output, y = self.heads[objective.of], self.targets[objective.target]
-        if not kind.classes:
+        if not kind.classes and objective.mask is None:
             return Judged(objective, output, y, None)
+        output = self._rows(objective, output)
+        y = b.reshape(y, output.type.shape[:1]) if kind.classes else self._rows(objective, y)
+        kept = None
+        if (label := kind.ignored(objective.loss)) is not None:
+            kept = b.sub(1.0, b.cast(b.equal(y, b.constant(label)), DType.FLOAT))
+        if objective.mask is not None:
+            mask = b.reshape(self.values[objective.mask], output.type.shape[:1])
+            kept = mask if kept is None else b.mul(kept, mask)
+        return Judged(objective, output, y, kept)
+
+    def _rows(self, objective: Objective, value: Value) -> Value:
+        """A value like the output that a loss reads, as one row of channels for each place of each sample."""
         axis = self.program.class_axis(objective.of)
         assert axis is not None
-        places = (a for a in range(len(output.type.shape)) if a != axis + 1)
-        output = b.transpose(output, (*places, axis + 1))
-        shape, rows = output.type.shape, flat(y.type.shape)
-        output, y = b.reshape(output, (rows, shape[-1])), b.reshape(y, (rows,))
-        label = kind.ignored(objective.loss)
-        if label is None:
-            return Judged(objective, output, y, None)
-        dropped = b.cast(b.equal(y, b.constant(label)), DType.FLOAT)
-        return Judged(objective, output, y, b.sub(1.0, dropped))
+        places = (a for a in range(len(value.type.shape)) if a != axis + 1)
+        value = self.b.transpose(value, (*places, axis + 1))
+        *shape, channels = value.type.shape
+        return self.b.reshape(value, (flat(tuple(shape)), channels))
 
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)

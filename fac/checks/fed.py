@@ -61,7 +61,7 @@ def which_input(program: Program) -> Iterator[Diagnostic]:
 
 
 def no_mask(program: Program) -> Iterator[Diagnostic]:
-    """A layer takes for a mask what is none.
+    """A layer, or a loss, takes for a mask what is none.
 
     A mask is an input of zeros and ones, which says where the places of another input end, or which of them count. Its
     numbers are checked wherever a batch comes in. What a layer makes is no mask.
@@ -99,6 +99,15 @@ def no_mask(program: Program) -> Iterator[Diagnostic]:
             else:
                 continue
             yield NO_MASK.at(path, message, help=help)
+    for objective in program.losses:
+        mask = objective.mask
+        if mask is None or mask in masks or mask not in {*program.inputs, *program.by_name}:
+            continue
+        message, help = f"`{mask}` is no mask", f"write `mask: true` beside the shape of `{mask}`"
+        if mask in program.by_name:
+            message = f"`{mask}` is a layer, and a mask is an input"
+            help = f"name one of {listed(masks, 'or')}" if masks else "add an input with `mask: true`"
+        yield NO_MASK.at((*objective.origin, "mask"), message, help=help)
 
 
 def unread_input(program: Program) -> Iterator[Diagnostic]:
@@ -125,8 +134,9 @@ def unread_input(program: Program) -> Iterator[Diagnostic]:
           - {kind: linear, name: logits, out: 10}
     """
     if program.nodes and wired(program):
+        masks = {objective.mask for objective in program.losses}
         for name in program.inputs:
-            if name not in program.readers:
+            if name not in program.readers and name not in masks:
                 message = f"no layer reads `{name}`"
                 help = (
                     "name it in a `from:`, or remove it"

@@ -140,6 +140,7 @@ def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:
     """
     for objective in program.losses:
         yield from _misfit(program, objective)
+        yield from _masked(program, objective)
     yield from _shared_targets(program)
 
 
@@ -170,6 +171,29 @@ def _misfit(program: Program, objective: Objective) -> Iterator[Diagnostic]:
         help = f"{flat} as many outputs as there are classes, or use `bce`"
     path = (*objective.origin, "kind")
     yield LOSS_OUTPUT_MISMATCH.at(path, message, help=help)
+
+
+def _masked(program: Program, objective: Objective) -> Iterator[Diagnostic]:
+    """A mask of other places than the loss goes over, or of a loss that cannot leave any out."""
+    mask, node = program.inputs.get(objective.mask or ""), program.by_name.get(objective.of)
+    if mask is None or not mask.mask or node is None or node.shape is None:
+        return
+    kind, axis = kind_of("fac.losses", objective.loss), program.class_axis(objective.of)
+    path = (*objective.origin, "mask")
+    if not kind.masks:
+        yield LOSS_OUTPUT_MISMATCH.at(path, f"`{kind.name}` leaves nothing out", help="remove the mask")
+        return
+    places = None if axis is None else (*node.shape[:axis], *node.shape[axis + 1 :])
+    if mask.shape != places:
+        known = "of which nobody knows the channels" if places is None else f"with the places {list(places)}"
+        yield LOSS_OUTPUT_MISMATCH.at(
+            path,
+            f"the mask `{objective.mask}` has shape {list(mask.shape)}, and the output of `{objective.of}` shape "
+            f"{list(node.shape)}, {known}",
+            help="let a layer with channels make the output"
+            if places is None
+            else "give it the shape of the places",
+        )
 
 
 def _shared_targets(program: Program) -> Iterator[Diagnostic]:

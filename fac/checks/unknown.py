@@ -79,6 +79,10 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
 def _losses(program: Program) -> Iterator[Diagnostic]:
     guess = Guess()
     for objective in program.losses:
+        if objective.mask is not None and objective.mask not in {*program.inputs, *program.by_name}:
+            path = (*objective.origin, "mask")
+            help, fix = _mended(guess, path, objective.mask, program.inputs, "the inputs are {}")
+            yield UNKNOWN_NAME.at(path, f"no input is called `{objective.mask}`", help=help, fix=fix)
         if objective.of in program.by_name or not program.nodes:
             continue
         path = (*objective.origin, "of")

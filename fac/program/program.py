@@ -148,6 +148,11 @@ class Objective:
     name: str = LOSS
     """How results call it, where there are several."""
 
+    @property
+    def mask(self) -> str | None:
+        """The input that says which places count, if not all do."""
+        return self.loss.mask
+
 
 @dataclass(frozen=True, slots=True)
 class Subspace:

@@ -80,6 +80,11 @@ class WeightedLayer(ParametricLayer):
 class Loss(Model):
     """What is minimised. The kinds stand in `fac.losses`."""
 
+    mask: str | None = Field(
+        None,
+        description="An input with `mask: true` that says which places count, such as the tokens of a text.",
+    )
+
 
 class Head(Model):
     """What is said of each loss where there are several: their sum is minimised."""

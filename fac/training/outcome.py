@@ -130,7 +130,7 @@ def concerns(
     def level(found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
         return _level(kind, loss, output, found, y)
 
-    tested, trained = (_counted(kind, loss, split.arrays[feed.name]) for split in (test, family.split))
+    tested, trained = (_counted(kind, loss, split, feed.name) for split in (test, family.split))
     on_test = level({"loss": test_loss, "accuracy": test_accuracy}, tested)
     # the cheap questions first: few networks are not plainly better than a constant
     quiet = train_loss <= RISEN * (_constant(kind, loss, output, trained) or 0)
@@ -162,16 +162,23 @@ def _level(
     return _Level(now, found.get("accuracy"), constant, least, frequent, error)
 
 
-def _counted(kind: LossKind, loss: Loss, y: NDArray[Any]) -> NDArray[Any]:
+def _counted(kind: LossKind, loss: Loss, split: Split, target: str) -> NDArray[Any]:
     """Targets as they are; of labels those that count, of all places, in one row."""
+    y = split.arrays[target]
     if not kind.classes:
         return y
     label, rows = kind.ignored(loss), y.ravel()
-    return rows if label is None else rows[rows != label]
+    kept = np.full(rows.shape, True) if label is None else rows != label
+    if loss.mask is not None:
+        kept &= split.arrays[loss.mask].ravel() == 1
+    counted: NDArray[Any] = rows[kept]
+    return counted
 
 
 def _constant(kind: LossKind, loss: Loss, output: Shape, y: NDArray[Any]) -> float | None:
-    return None if kind.constant is None else kind.constant(loss, y, output)
+    # which of numbers count is not known here
+    masked = loss.mask is not None and not kind.classes
+    return None if kind.constant is None or masked else kind.constant(loss, y, output)
 
 
 def _score(kind: LossKind, train: NDArray[Any], test: NDArray[Any]) -> float | None:
