@@ -147,7 +147,7 @@ class Arrivals:
             if node is not None:
                 ways.append(self._way(part, node))
             elif part in self.landmarks:
-                ways.append(Way((), (), part.name, part))
+                ways.append(Way((), (), self.name_of(part), part))
             elif self._is_sum(part):
                 stack += self._parts(part)[::-1]
             else:
@@ -156,7 +156,7 @@ class Arrivals:
 
     def hands_down(self, error: Value) -> bool:
         """Whether it is that of a layer without weights that learns from it, such as a normalisation, and no sum."""
-        node = self.program.by_name.get(layer_of(error.name))
+        node = self.program.by_name.get(layer_of(self.name_of(error)))
         return node is not None and node.parametric and not node.weighted and not self._is_sum(error)
 
     def _way(self, value: Value, node: Node | None = None) -> Way:
@@ -170,7 +170,7 @@ class Arrivals:
                 if op.origin.node == LOSS:
                     return Way(tuple(labels), tuple(passed), self.loss_error(value), None)
                 if begun and (value in self.landmarks or self._is_sum(value)):
-                    return Way(tuple(labels), tuple(passed), value.name, value)
+                    return Way(tuple(labels), tuple(passed), self.name_of(value), value)
                 hop = self._hop(op)
             begun = True
             if hop is not None:
@@ -272,6 +272,18 @@ class Arrivals:
         found = {name: memo.get(value) for name, value in values.items()}
         return {name: error for name, error in found.items() if error is not None and error in self.made}
 
+    def name_of(self, error: Value) -> str:
+        """Its name: that of a layer's error, if it is one, and not of a value inside of the layer above."""
+        if layer_of(error.name) in self._error:
+            return error.name
+        below = self._below.get(error)
+        return error.name if below is None else f"{below}.error"
+
+    @cached_property
+    def _below(self) -> Mapping[Value, str]:
+        """For each error of what a layer makes the layer; of several the nearest to the loss."""
+        return {error: name for name, error in self._error.items()}
+
     def _errors(self, op: Op) -> list[Value]:
         return [value for value in op.operands if self._is_error(value)]
 
@@ -282,7 +294,7 @@ class Arrivals:
         """What a layer laid out in rows for its product; other values are what they are."""
         names = self.program.by_name
         while (op := self.made.get(value)) is not None and op.kind == "reshape":
-            if value.name in names or layer_of(value.name) in names:
+            if value.name in names or layer_of(self.name_of(value)) in names:
                 break
             (value,) = op.operands
         return value

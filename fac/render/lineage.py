@@ -48,11 +48,13 @@ class Lineage(Arrivals):
         Each goes on to the loss, to a layer that learns, or to one of `sums`: other joins and frozen layers have no
         error of their own to tell. `node` is the layer of whose error they are told.
         """
-        if layer_of(error.name) in self.sums - {node}:
-            return [(Way((), (), error.name, error), ())]
+        if layer_of(self.name_of(error)) in self.sums - {node}:
+            return [(Way((), (), self.name_of(error), error), ())]
         found: list[tuple[Way, tuple[str, ...]]] = []
         seen: set[tuple[tuple[int, ...], Value | None]] = set()
-        queue: list[tuple[Way, Value, tuple[str, ...]]] = [(Way((), (), error.name, error), error, ())]
+        queue: list[tuple[Way, Value, tuple[str, ...]]] = [
+            (Way((), (), self.name_of(error), error), error, ())
+        ]
         while queue:
             whole, value, joins = queue.pop(0)
             arrival = self.arrival(value)
@@ -78,7 +80,7 @@ class Lineage(Arrivals):
 
         A normalisation joins nothing where it only learns from the error, and its own row needs not to say so.
         """
-        node = self.program.by_name.get(layer_of(error.name))
+        node = self.program.by_name.get(layer_of(self.name_of(error)))
         if node is None or node.weighted or self.hands_down(error) or (own and node.parametric):
             return ()
         return (node.name,)
@@ -126,8 +128,8 @@ class Lineage(Arrivals):
             if value not in seen:
                 seen.add(value)
                 queue += [way.value for way in self.arrival(value).ways if way.value is not None]
-        untold = seen - {error for error in told if layer_of(error.name) not in self.sums}
-        return tuple(Update(v.name, self.arrival(v).chain) for v in self.made if v in untold)
+        untold = seen - {error for error in told if layer_of(self.name_of(error)) not in self.sums}
+        return tuple(Update(self.name_of(v), self.arrival(v).chain) for v in self.made if v in untold)
 
     def arriving(self, tensor: Tensor, node: str | None = None) -> list[Value]:
         """The errors that a parameter's gradient is made of; none if it has no gradient.
@@ -184,19 +186,19 @@ class Lineage(Arrivals):
             return Update(tensor.name, (*chain, f"sum of {listed(terms)}"), settings=settings)
         errors = self.arriving(tensor)
         others = [self._shown(v) for v in self._leaves(given, {Phase.GRADIENT}) if not self._is_error(v)]
-        made = " x ".join((*(e.name for e in errors), *others))
+        made = " x ".join((*map(self.name_of, errors), *others))
         chain.append(made if others else f"sum of {made}")
         chain += (
             label
             for error in errors
-            if layer_of(error.name) not in self.sums
+            if layer_of(self.name_of(error)) not in self.sums
             for label in self.arrival(error).chain
         )
         return Update(tensor.name, tuple(chain), settings=settings)
 
     def _first_errors(self, values: Sequence[Value]) -> list[str]:
         """The names of errors, then those of what they meet."""
-        errors = [self._whole(value).name for value in values if self._is_error(value)]
+        errors = [self.name_of(self._whole(value)) for value in values if self._is_error(value)]
         return [*errors, *(self._shown(value) for value in values if not self._is_error(value))]
 
     def moves(self, tensor: Tensor) -> str:
@@ -281,7 +283,7 @@ class Lineage(Arrivals):
         """The name of its landmark, or of the loss."""
         landmark = self._landmark(error)
         if landmark is not None:
-            return landmark.name
+            return self.name_of(landmark)
         return self.loss_error(error) if self.made[error].origin.node == LOSS else self._way(error).start
 
     def _landmark(self, value: Value) -> Value | None:

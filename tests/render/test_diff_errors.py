@@ -153,3 +153,19 @@ def test_where_a_line_stops_another_one_goes_on(kind: str) -> None:
     for change, by in ((found["stop"].old, "exact"), (found["stop"].new, "through")):
         assert change == tuple({"from": f"w{i}", "by": by if i == 3 else "exact"} for i in range(4))
     assert not compare(old, old).sections["errors"]
+
+
+def test_what_begins_inside_a_layer_is_told_of_the_layer_below() -> None:
+    """By averages a norm is `x - mean` first, whose error is that at `x`: it has the name of a layer."""
+    layers = (
+        linear("a", 4),
+        {"kind": "layer_norm", "name": "m"},
+        {"kind": "batch_norm", "name": "n", "moments": "averages"},
+        linear("out", 3),
+    )
+    old, new = (lowered(spec(layers, update={"rule": "sgd", "lr": lr})) for lr in (0.1, 0.2))
+    assert not compare(old, new).sections["errors"]
+    assert cells(old)["a"][:1] == cells(old)["m"][:1] == ["out"]
+    lines = [" <- ".join(update.chain) for update in Lineage(old).updates]
+    assert lines[0] == "sgd <- a.error x input <- layer_norm' <- m.error"
+    assert lines[2].startswith("sgd <- m.error x ")
