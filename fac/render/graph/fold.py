@@ -15,7 +15,8 @@ from itertools import count, takewhile
 
 from fac.program.program import Node
 from fac.render.graph import words
-from fac.render.graph.frames import Path, framed, paths
+from fac.render.graph.common import common
+from fac.render.graph.frames import framed, paths
 from fac.render.graph.topology import Flowing, Group, Key, Link, Operator, Span, Station, Topology
 
 LONGEST = 12
@@ -95,33 +96,7 @@ class _Folding:
         ]
         self.held = Counter(path[: i + 1] for path in self.paths for i in range(len(path)))
         """How many stations each copy has."""
-        self.common = frozenset(self._common())
-
-    def _common(self) -> Iterator[Link]:
-        """Links between a station outside of a block and the same one in each of its copies, as what steps read has.
-
-        What those have in common is the station, not the distance to it.
-        """
-        numbers: dict[Hashable, set[int]] = defaultdict(set)
-        first: dict[Hashable, int] = {}
-        for index, path in enumerate(self.paths):
-            for level, (block, number) in enumerate(path):
-                numbers[path[:level], block].add(number)
-                first.setdefault((path[:level], block, number), index)
-        found: dict[tuple[Path, str, Hashable], list[tuple[int, Link]]] = defaultdict(list)
-        for link in self.topology.links:
-            for inner, outer in ((link.source, link.target), (link.target, link.source)):
-                if not isinstance(inner, int) or not isinstance(outer, int):
-                    continue
-                for level, (block, number) in enumerate(self.paths[inner]):
-                    around = self.paths[inner][:level]
-                    if all(other != block for other, _ in self.paths[outer]):
-                        offset = inner - first[around, block, number]
-                        key = offset, outer, inner == link.source, link.flowing
-                        found[around, block, key].append((number, link))
-        for (around, block, _), links in found.items():
-            if len(links) > 1 and {number for number, _ in links} == numbers[around, block]:
-                yield from (link for _, link in links)
+        self.common = frozenset(common(topology.links, self.paths))
 
     def result(self) -> Topology:
         """The folded network."""
