@@ -46,10 +46,12 @@ def _whole(line: Statement, made: Mapping[Value, Statement], uses: Counter[Value
 
 def _parts(line: Statement, made: Mapping[Value, Statement], uses: Counter[Value]) -> Iterator[Statement]:
     """What a sum is made of, through sums that nobody else reads."""
-    for value in line.operands:
+    stack = [*reversed(line.operands)]  # as long as a sequence, and no limit
+    while stack:
+        value = stack.pop()
         part = made.get(value)
         if part is not None and part.kind == "add" and uses[value] == 1:
-            yield from _parts(part, made, uses)
+            stack += reversed(part.operands)
         else:
             yield part or replace(line, kind="given")
 
