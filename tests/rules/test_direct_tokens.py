@@ -14,6 +14,7 @@ import fac
 from fac.build.costs import cost
 from fac.diagnostics import dotted
 from fac.pipeline import lowered
+from fac.render.diff import Change, compare
 from fac.render.expand import expanded_data
 from fac.step.ir import Phase
 from fac.testing.nets import conv2d, linear, spec
@@ -206,3 +207,10 @@ def test_the_long_form_says_what_tokens_do_not_share() -> None:
     assert [route.get("share") for route in written] == [False, None]
     again = lowered(expanded_data(lowered(data)))
     assert [r.tensors for r in again.routes] == [r.tensors for r in lowered(data).routes]
+
+
+def test_two_specs_that_share_otherwise_differ() -> None:
+    old, new = (lowered(tokens(EACH, {"to": "fc1", "share": share})) for share in (True, False))
+    (item,) = compare(old, new).sections["routes"]
+    assert item.changes[0] == Change("share", True, False)
+    assert compare(old, old).same
