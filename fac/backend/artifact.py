@@ -169,7 +169,7 @@ def write_common(
         "spec_hash": c.spec_hash,
         "fac_version": c.version,
         "precision": artifact.precision,
-        **{feed.name: ["N", *feed.shape] for feed in c.feeds},
+        "feeds": {feed.name: ["N", *feed.shape] for feed in c.feeds},
         "lr": c.lr,
         "state": {slot.name: list(slot.shape) for slot in c.state},
         "files": [*files, "state.safetensors", "manifest.json"],

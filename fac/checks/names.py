@@ -15,6 +15,8 @@ RESERVED_NAME = Rule("FAC204", "reserved-name")
 NAME_OF_TWO_SCOPES = Rule("FAC223", "name-of-two-scopes", Severity.WARNING)
 
 RESERVED = (INPUT, LOSS, "targets", "step", "x", TARGET, "lr")
+OUTPUTS = ("output", "hits", "weight")
+"""Of compiled functions, beside the loss: what they are fed with cannot be called so."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -53,6 +55,14 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
             yield DUPLICATE_NAME.at(head(node), message, help=help)
         taken.setdefault(node.name, _place(node) if isinstance(node, Node) else "a block")
         origins.setdefault(node.name, node.origin)
+    for objective in program.losses:
+        if objective.target in taken and "target" in objective.loss.model_fields_set:
+            owner = "an input" if objective.target in program.inputs else "a layer"
+            yield DUPLICATE_NAME.at(
+                (*objective.origin, "target"),
+                f"{owner} is already called `{objective.target}`",
+                help="choose another name for the targets",
+            )
     spaces: set[str] = set()
     for subspace in program.subspaces:
         if subspace.name in spaces or subspace.name in taken:
@@ -159,7 +169,8 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
     """A name means something else already, or cannot be part of the names of arrays.
 
     `input`, `loss`, `targets`, `step`, `x`, `y` and `lr` are inputs of the compiled step or sources of errors: a
-    route `from: loss` could mean two things. Names become parts of array names such as `fc1.weight`, and of
+    route `from: loss` could mean two things. What a network is fed with cannot be called like what its functions
+    return, `output`, `hits` or `weight`, either. Names become parts of array names such as `fc1.weight`, and of
     variables in emitted code: letters, digits, `_` and `-` are allowed, with `.` between parts. A layer cannot be
     called like an array of another layer, because a checkpoint could not hold both.
 
@@ -187,13 +198,15 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
     arrays |= {t.name: route.node for route in program.routes for t in route.tensors}
     arrays |= {t.name: subspace.name for subspace in program.subspaces for t in subspace.tensors}
     lengths = sorted({len(array) for array in arrays}, reverse=True)
+    fed = {*inputs, *((*objective.origin, "target") for objective in program.losses)}
     for name, own, path in dict.fromkeys(names):
-        if own in RESERVED and not (own == "x" and path in inputs):
-            message, help = f"`{own}` is a reserved name", f"choose a name other than {listed(RESERVED)}"
+        reserved = (*RESERVED, *OUTPUTS) if path in fed else RESERVED
+        if own in reserved and not (own == "x" and path in inputs):
+            message, help = f"`{own}` is a reserved name", f"choose a name other than {listed(reserved)}"
             yield RESERVED_NAME.at(path, message, help=help, key=path in inputs)
-        elif not _NAME.fullmatch(own):
+        elif not _NAME.fullmatch(own) or (path in fed and "." in own):
             shown = f"`{own}`" if own else "an empty text"
-            help = "use letters, digits, `_` and `-`, with `.` between parts"
+            help = "use letters, digits, `_` and `-`" + ("" if path in fed else ", with `.` between parts")
             yield RESERVED_NAME.at(path, f"{shown} cannot be a name", help=help, key=path in inputs)
         elif array := next((a for a in _beginnings(name, lengths) if a in arrays), None):
             message = f"`{name}` collides with the array `{array}` of `{arrays[array]}`"

@@ -36,7 +36,7 @@ def test_written_folder(backend: str, tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["backend"] == backend
     assert (manifest["name"], manifest["precision"], manifest["lr"]) == ("demo", "float64", 0.05)
-    assert (manifest["x"], manifest["y"]) == (["N", 5], ["N"])
+    assert manifest["feeds"] == {"x": ["N", 5], "y": ["N"]}
     assert manifest["spec_hash"] == made.compiled.spec_hash
     assert sorted(manifest["files"]) == sorted(path.name for path in folder.iterdir())
     assert manifest["state"]["out.feedback.P"] == [2, 3]
@@ -61,7 +61,7 @@ def test_folder_that_cannot_be_written(backend: str, tmp_path: Path) -> None:
 
 def test_regression_says_so_in_the_manifest(tmp_path: Path) -> None:
     artifact("reference", loss="mse").write(tmp_path)
-    assert json.loads((tmp_path / "manifest.json").read_text())["y"] == ["N", 3]
+    assert json.loads((tmp_path / "manifest.json").read_text())["feeds"]["y"] == ["N", 3]
 
 
 SCRIPT = """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,3 +196,27 @@ def test_a_batch_without_names_or_without_an_input(backend: str) -> None:
     with pytest.raises(FacError) as caught:
         session.forward(lacking)
     assert str(caught.value) == "the batch lacks `word`: `three` is fed with `tokens`, `word` and `my-mask`"
+
+
+def test_a_written_step_is_called_with_them(tmp_path: Path) -> None:
+    """By torch alone, in the order of the spec, under names that Python has."""
+    made = artifact("torch")
+    made.write(tmp_path)
+    source = (tmp_path / "step.py").read_text()
+    assert "loss = step(S, B, tokens, word, my_mask, y, lr, t)" in source
+    assert "# tokens, my-mask in the type of S, word, labels int64" in source
+    session = started("torch")
+    script = (
+        "import torch, numpy, step, kernels\n"
+        "S = {k: torch.from_numpy(a) for k, a in numpy.load('state.npz').items()}\n"
+        "given = [torch.from_numpy(a) for a in numpy.load('batch.npz').values()]\n"
+        "print(float(step.step(S, step.workspace(S, len(given[0])), *given, 0.1, 0)))\n"
+    )
+    state: dict[str, Any] = {name: a for name, a in session.state().items() if a.ndim}
+    batch: dict[str, Any] = dict(BATCH)
+    np.savez(tmp_path / "state.npz", **state)
+    np.savez(tmp_path / "batch.npz", **batch)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert float(ended.stdout) == pytest.approx(float(session.step(BATCH)["loss"]), rel=1e-14)

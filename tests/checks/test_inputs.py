@@ -78,8 +78,19 @@ def test_names() -> None:
     assert ("FAC204", "inputs.y", "`y` is a reserved name") in told(layers, inputs={"y": {"shape": (6,)}})
     layers = (linear("logits", 3, **{"from": "a b"}),)
     assert ("FAC204", "inputs.a b", "`a b` cannot be a name") in told(layers, inputs={"a b": {"shape": (6,)}})
+    for name in ("output", "hits", "weight", "a.b"):
+        found = told((linear("logits", 3),), inputs={name: {"shape": (6,)}})
+        assert [(code, place) for code, place, _ in found] == [("FAC204", f"inputs.{name}")], name
     found = told((linear("logits", 3, **{"from": "lfet"}),), inputs=TWO)
     assert ("FAC201", "layers[0].from", "no layer is called `lfet`") in found
+
+
+@pytest.mark.parametrize(("target", "owner"), [("left", "an input"), ("logits", "a layer")])
+def test_targets_are_called_like_nothing_else(target: str, owner: str) -> None:
+    spec = base(JOINED, inputs=TWO, losses=({"kind": "mse", "of": "logits", "target": target},))
+    del spec["loss"]
+    found = [(d.rule.code, dotted(d.path), d.message) for d in check(spec)]
+    assert found == [("FAC202", "losses[0].target", f"{owner} is already called `{target}`")]
 
 
 def test_masks() -> None:
