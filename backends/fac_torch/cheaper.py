@@ -60,7 +60,7 @@ def _cheaper(
 def _before_the_pool(op: Op, made: dict[Value, Op], pools: dict[object, Value]) -> Iterator[Op]:
     """A slope at the numbers that a max pool chose, which are its result, before they go to their places.
 
-    Elsewhere the error is zero, whatever the slope is.
+    Elsewhere the error is zero, whatever the slope is, if it is finite: a map that is not has lost its training anyway.
     """
     error, output = op.operands
     spread = made.get(error)

@@ -16,7 +16,7 @@ from fac_reference.interpreter import run
 from fac_torch.cheaper import cheaper
 from fac_torch.statements import drop_dead, statements
 
-CHANNELS, SIDE, MADE, RANK = 3, 6, 4, 2
+CHANNELS, SIDE, READ, MADE, RANK = 3, 6, 2, 4, 2
 APART: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}
 OVERLAPPING: dict[str, Attribute] = {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 0)}
 WINDOW: dict[str, Attribute] = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
@@ -39,19 +39,21 @@ def pooled(curve: str, window: dict[str, Attribute], seen: bool = False) -> Func
     return b.finish("f", made | ({"spread": spread} if seen else {}))
 
 
-def learned(whole: bool, groups: int = 1) -> Function:
-    """The gradient of Q of a convolution, beside that of its kernel or without it."""
+def learned(whole: bool = True, groups: int = 1, other: bool = False) -> Function:
+    """The gradient of Q past a convolution, behind that of its kernel, or of another kernel that reads x."""
     b = Builder()
-    x, error = b.input("x", Type((N, CHANNELS, SIDE, SIDE))), b.input("error", Type((N, MADE, SIDE, SIDE)))
+    x = b.input("x", Type((N, READ, SIDE, SIDE)))
+    error, beside = (b.input(name, Type((N, MADE, SIDE, SIDE))) for name in ("error", "beside"))
     p = b.input("p", Type((RANK, MADE)))
+    gradients = {"w": weight_gradient(b, error, x, groups)} if whole else {}
+    gradients |= {"v": weight_gradient(b, beside, x, groups)} if other else {}
     rows = b.reshape(b.transpose(error, (0, 2, 3, 1)), (Batch(SIDE * SIDE), MADE))
     seen = b.reshape(b.matmul(rows, p, tb=True), (N, SIDE, SIDE, RANK))
-    gradient = {"w": weight_gradient(b, error, x)} if whole else {}
-    return b.finish("f", gradient | {"q": weight_gradient(b, b.transpose(seen, (0, 3, 1, 2)), x)})
+    return b.finish("f", gradients | {"q": weight_gradient(b, b.transpose(seen, (0, 3, 1, 2)), x, groups)})
 
 
-def weight_gradient(b: Builder, error: Value, x: Value) -> Value:
-    return b.emit("conv2d_weight", error, x, kernel=(3, 3), **WINDOW)
+def weight_gradient(b: Builder, error: Value, x: Value, groups: int) -> Value:
+    return b.emit("conv2d_weight", error, x, kernel=(3, 3), **{**WINDOW, "groups": groups})
 
 
 def same(function: Function) -> Counter[str]:
@@ -74,7 +76,9 @@ def test_a_slope_is_taken_where_the_pool_chose(curve: str, window: dict[str, Att
     found = cheaper(pooled(curve, window))
     slope = next(op for op in found.ops if op.kind == f"{curve}_input")
     summed = next(op for op in found.ops if op.kind == "sum")
-    assert slope.result.type == slope.operands[1].type == summed.operands[0].type, "small maps"
+    chosen = next(op.result.type for op in found.ops if op.kind == "max_pool2d")
+    assert slope.result.type == slope.operands[1].type == summed.operands[0].type == chosen
+    assert chosen.shape != (N, CHANNELS, SIDE, SIDE)
     assert same(pooled(curve, window))["unpick"] == 1
 
 
@@ -85,9 +89,44 @@ def test_an_error_that_somebody_else_reads_is_made_as_it_is_written() -> None:
     same(pooled("relu", APART, seen=True))
 
 
+def test_numbers_that_another_window_or_another_map_chose_are_not_taken() -> None:
+    """Of two pools of one map, and of a pool of another map, the numbers have the same shape."""
+    b = Builder()
+    x, z = (b.input(name, Type((N, CHANNELS, SIDE, SIDE))) for name in ("x", "z"))
+    y = b.emit("relu", x)
+    made = {}
+    for name, window in (("wide", APART), ("narrow", {**APART, "kernel": (1, 1)})):
+        chosen = b.emit("max_pool2d", y, **window)
+        for of in (y, z):
+            error = b.emit(
+                "unpick", b.mul(chosen, 3.0), b.emit("max_pool2d_index", of, **window), shape=y.type.shape
+            )
+            made[f"{name}.{of.name}"] = b.emit("relu_input", error, y)
+    found = same(b.finish("f", made))
+    assert found["max_pool2d"] == 2
+
+
+@pytest.mark.parametrize("axes", [(0,), (2,), (0, 1), (1, 2, 3)])
+def test_a_sum_along_other_axes_tells_places_apart(axes: tuple[int, ...]) -> None:
+    b = Builder()
+    y = b.input("x", Type((N, CHANNELS, SIDE, SIDE)))
+    index = b.emit("max_pool2d_index", y, **APART)
+    spread = b.emit("unpick", b.emit("max_pool2d", y, **APART), index, shape=y.type.shape)
+    assert same(b.finish("f", {"sum": b.sum(spread, axes)}))["sum"] == 1
+
+
 def test_what_a_projected_error_teaches_a_kernel_is_projected_from_the_whole() -> None:
-    assert same(learned(whole=True))["conv2d_weight"] == 1
+    assert same(learned())["conv2d_weight"] == 1
     assert same(learned(whole=False))["conv2d_weight"] == 1, "there is no whole, and none is made"
+
+
+def test_the_gradient_of_another_kernel_that_reads_the_map_is_not_the_whole() -> None:
+    assert same(learned(other=True))["conv2d_weight"] == 2
+    assert same(learned(whole=False, other=True))["conv2d_weight"] == 2
+
+
+def test_groups_do_not_mix() -> None:
+    assert same(learned(groups=2))["conv2d_weight"] == 2
 
 
 def test_a_step_learns_q_of_a_convolution_without_another_convolution() -> None:
