@@ -18,6 +18,12 @@ def losses(old: Program, new: Program, alignment: Alignment) -> Iterator[Item]:
     after = {o.name: o for o in new.losses}
     if len(before) == len(after) == 1:
         before = dict(zip(after, before.values(), strict=True))
+    # One that has another name now is the one of the same layer, if there is no doubt.
+    for name, objective in list(before.items()):
+        of = alignment.called(objective.of)
+        others = [n for n, o in after.items() if o.of == of and n not in before]
+        if name not in after and len(others) == 1:
+            before[others[0]] = before.pop(name)
     for name, objective in after.items():
         if name not in before:
             yield Item(None, _subject(new, objective), tuple(_whole(objective, added=True)))
