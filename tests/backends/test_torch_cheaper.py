@@ -94,9 +94,11 @@ def test_numbers_that_another_window_or_another_map_chose_are_not_taken() -> Non
     b = Builder()
     x, z = (b.input(name, Type((N, CHANNELS, SIDE, SIDE))) for name in ("x", "z"))
     y = b.emit("relu", x)
-    made = {}
-    for name, window in (("wide", APART), ("narrow", {**APART, "kernel": (1, 1)})):
-        chosen = b.emit("max_pool2d", y, **window)
+    made: dict[str, Value] = {}
+    windows = {"wide": APART, "narrow": {**APART, "kernel": (1, 1)}}
+    pools = {name: b.emit("max_pool2d", y, **window) for name, window in windows.items()}
+    for name, window in windows.items():
+        chosen = pools[name]
         for of in (y, z):
             error = b.emit(
                 "unpick", b.mul(chosen, 3.0), b.emit("max_pool2d_index", of, **window), shape=y.type.shape
