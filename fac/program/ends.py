@@ -57,7 +57,8 @@ def rows(program: Program, source: str) -> tuple[Batch, int]:
 
 def _vector(program: Program, source: str) -> bool:
     """Whether the error has no axis of places."""
-    shape = program.by_name[program.root(source) or ""].shape
+    root = program.root(source)
+    shape = None if root is None else program.by_name[root].shape
     return shape is not None and (
         len(shape) == 1 or (source in program.subspace and not program.tokens(source))
     )

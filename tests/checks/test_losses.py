@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fac.pipeline import check
-from tests.checks.specs import NET, diagnosed
+from tests.checks.specs import NET, diagnosed, routes
 
 SPEC: dict[str, Any] = {
     "fac": 1,
@@ -77,3 +77,11 @@ def test_settings_out_of_range(loss: Any, place: tuple[str | int, ...], said: st
 def test_losses_on_targets_take_any_output(kind: str) -> None:
     assert diagnosed(IMAGES, loss={"kind": kind}) == ()
     assert diagnosed((*NET[:-1], {"kind": "linear", "name": "logits", "out": 1}), loss={"kind": kind}) == ()
+
+
+def test_a_subspace_of_no_layer_that_feeds_tokens_is_a_finding() -> None:
+    """Its rank is known, and nothing of what it reads."""
+    feedback = routes(
+        {"to": "fc1", "from": "task"}, subspaces=({"name": "task", "of": "nothing", "rank": 2},)
+    )
+    assert [d.rule.code for d in diagnosed(input={"shape": (3, 6)}, feedback=feedback)] == ["FAC201"]
