@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac_torch.statements import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What stands among zeros along an axis."""
+
+    value: Value
+    axis: int
+    before: int
+
+    @property
+    def end(self) -> int:
+        """Behind it."""
+        size = self.value.type.shape[self.axis]
+        assert isinstance(size, int)
+        return self.before + size
 
 
 def joined(lines: list[Statement], keep: set[Value]) -> list[Statement]:
@@ -16,58 +31,45 @@ def joined(lines: list[Statement], keep: set[Value]) -> list[Statement]:
     Such is the error of what is read in parts, as queries, keys and values of one product are: reverse mode adds up
     what comes from each.
     """
-    made = {line.result: line for line in lines if line.result is not None}
     uses = Counter(value for line in lines for value in line.operands)
     uses.update(keep)
-    return [_whole(line, made, uses) for line in lines]
+    parts: dict[Value, tuple[Part, ...]] = {}
+    found: list[Statement] = []
+    for line in lines:
+        made = _padded(line) if line.kind == "pad" else ()
+        if line.kind == "add" and all(
+            value in parts and uses[value] == 1 and line.result is not None and value.type == line.result.type
+            for value in line.operands
+        ):
+            one, two = (parts.pop(value) for value in line.operands)
+            made = tuple(sorted((*one, *two), key=lambda part: part.before))
+        if line.result is not None and made:
+            parts[line.result] = made
+            line = _whole(line, line.result, made)
+        found.append(line)
+    return found
 
 
-def _whole(line: Statement, made: Mapping[Value, Statement], uses: Counter[Value]) -> Statement:
-    if line.kind != "add" or line.result is None:
-        return line
-    parts = list(_parts(line, made, uses))
-    axes = {axis for part in parts for axis in _axes(part)}
-    if len(axes) != 1 or any(part.kind != "pad" for part in parts):
-        return line
-    (axis,) = axes
-    parts.sort(key=lambda part: _ends(part, "before")[axis])
-    end = 0
-    for part in parts:
-        size = part.operands[0].type.shape[axis]
-        if _ends(part, "before")[axis] != end or not isinstance(size, int):
-            return line
-        end += size
-    if end != line.result.type.shape[axis]:
+def _padded(line: Statement) -> tuple[Part, ...]:
+    """The one part of a `pad` along one axis."""
+    before, after = line.attributes["before"], line.attributes["after"]
+    assert isinstance(before, tuple)
+    assert isinstance(after, tuple)
+    axes = [axis for axis, ends in enumerate(zip(before, after, strict=True)) if any(ends)]
+    if len(axes) != 1:
+        return ()
+    start = before[axes[0]]
+    assert isinstance(start, int)
+    return (Part(line.operands[0], axes[0], start),)
+
+
+def _whole(line: Statement, result: Value, parts: tuple[Part, ...]) -> Statement:
+    """The parts side by side, if they fill the axis and do not overlap."""
+    axis = parts[0].axis
+    starts = [part.before for part in parts]
+    ends = [0, *(part.end for part in parts if part.axis == axis)]
+    if line.kind != "add" or [*starts, result.type.shape[axis]] != ends:
         return line
     return replace(
-        line, kind="concat", operands=tuple(part.operands[0] for part in parts), attributes={"axis": axis}
+        line, kind="concat", operands=tuple(part.value for part in parts), attributes={"axis": axis}
     )
-
-
-def _parts(line: Statement, made: Mapping[Value, Statement], uses: Counter[Value]) -> Iterator[Statement]:
-    """What a sum is made of, through sums that nobody else reads."""
-    stack = [*reversed(line.operands)]  # as long as a sequence, and no limit
-    while stack:
-        value = stack.pop()
-        part = made.get(value)
-        if part is not None and part.kind == "add" and uses[value] == 1:
-            stack += reversed(part.operands)
-        else:
-            yield part or replace(line, kind="given")
-
-
-def _axes(part: Statement) -> set[int]:
-    """Along which a part stands among zeros."""
-    if part.kind != "pad":
-        return set()
-    return {
-        axis
-        for axis, ends in enumerate(zip(_ends(part, "before"), _ends(part, "after"), strict=True))
-        if any(ends)
-    }
-
-
-def _ends(part: Statement, name: str) -> tuple[int, ...]:
-    ends = part.attributes[name]
-    assert isinstance(ends, tuple)
-    return tuple(end for end in ends if isinstance(end, int))

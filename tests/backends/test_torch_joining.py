@@ -1,0 +1,58 @@
+"""Sums of parts among zeros, as one copy where they fill the whole, and as they are where not."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+
+from fac.step.builder import Builder
+from fac.step.types import Batch, N, Type
+from fac_torch.joining import joined
+from fac_torch.statements import pure
+from fac_torch.together import together
+
+WIDTH = 9
+
+
+def kinds(parts: list[tuple[int, int]], axis: int = 2, twice: bool = False) -> list[str]:
+    """The statements for a sum of parts (start, size) of [N, 9, 9] along an axis; read twice on its way if so told."""
+    b = Builder()
+    b.input("x", Type((N,)))
+    padded = []
+    for place, (start, size) in enumerate(parts):
+        shape: list[int | Batch] = [N, WIDTH, WIDTH]
+        shape[axis] = size
+        before, after = [0, 0, 0], [0, 0, 0]
+        before[axis], after[axis] = start, WIDTH - start - size
+        part = b.input(f"a{place}", Type(tuple(shape)))
+        padded.append(b.emit("pad", part, before=tuple(before), after=tuple(after)))
+    *first, total = accumulate(padded, b.add)
+    outputs = {"y": total} | ({"first": first[-1]} if twice else {})
+    function = b.finish("forward", outputs)
+    return [line.kind for line in together(pure(function), {value for _, value in function.outputs})]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("parts", [[(0, 4), (4, 2), (6, 3)], [(6, 3), (0, 4), (4, 2)], [(5, 4), (0, 5)]])
+def test_parts_that_fill_the_whole_are_copied(parts: list[tuple[int, int]], axis: int) -> None:
+    assert kinds(parts, axis) == ["concat"]
+
+
+@pytest.mark.parametrize("parts", [[(0, 4), (5, 4)], [(0, 5), (4, 5)], [(1, 4), (5, 4)], [(0, 4), (4, 4)]])
+def test_parts_with_a_gap_or_that_overlap_are_added(parts: list[tuple[int, int]]) -> None:
+    assert kinds(parts) == ["pad", "pad", "add"]
+
+
+def test_a_sum_that_somebody_else_reads_stays() -> None:
+    assert kinds([(0, 4), (4, 2), (6, 3)], twice=True) == ["pad", "pad", "pad", "add", "add"]
+
+
+def test_a_long_sum_takes_no_stack() -> None:
+    b = Builder()
+    x = b.input("x", Type((N, 2)))
+    total = x
+    for _ in range(5000):
+        total = b.add(total, x)
+    lines = pure(b.finish("forward", {"y": total}))
+    assert joined(lines, {total}) == lines
