@@ -786,6 +786,23 @@ def test_many_layers_with_one_change_are_one_line() -> None:
     )
 
 
+def test_ways_stand_in_the_order_of_layers_and_not_of_names() -> None:
+    """So that block 9, which reads from 10 and 11, says the same in the same order as block 2."""
+    body = [{"kind": "linear", "name": "fc", "out": 4, "bias": False}, RELU]
+    blocks = {
+        "kind": "repeat",
+        "name": "b",
+        "times": 12,
+        "body": [{"kind": "residual", "name": "r", "body": body}],
+    }
+    whole = data([CHAIN[0] | {"out": 4}, blocks, CHAIN[5]], {"rule": "ldfa", "rank": 2})
+    side = Side(program(whole))
+    places = {node.name: place for place, node in enumerate(side.program.nodes)}
+    for node in side.program.weighted:
+        hops = [source[0].name for source in side.sources(node)]
+        assert hops == sorted(hops, key=lambda name: places.get(name, len(places))), node.name
+
+
 def test_colours_mark_lines() -> None:
     found = difference(data(feedback={"rule": "fa"}), data())
     lines = text(found, color=True).splitlines()

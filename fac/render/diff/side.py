@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from fac.build.costs import backprop, backprop_cost, optimised_step
+from fac.build.costs import backprop, backprop_cost
+from fac.passes import optimise
 from fac.program.program import LOSS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.program.tensors import Role, Tensor
@@ -36,8 +37,8 @@ class Side:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.step: Function = optimised_step(program)
         self.lineage = Lineage(program)
+        self.step: Function = optimise(self.lineage.built)
 
     @cached_property
     def routes(self) -> tuple[Route, ...]:
@@ -101,7 +102,15 @@ class Side:
 
     def _listed(self, name: str, errors: Iterable[Value]) -> tuple[Source, ...]:
         found = [self._source(way) for error in errors for way, _ in self.lineage.ways(error, name)]
-        return tuple(sorted(found, key=lambda source: [(hop.name, hop.by) for hop in source]))
+        # By place and not by name, so that equal copies of a block say the same in the same order.
+        return tuple(sorted(found, key=lambda source: [(self._place(hop.name), hop.by) for hop in source]))
+
+    def _place(self, name: str) -> tuple[int, str]:
+        return self._places.get(name, len(self._places)), name
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {node.name: index for index, node in enumerate(self.program.nodes)}
 
     def _source(self, way: Way) -> Source:
         """The operators on a way, or where it begins if it has none."""
