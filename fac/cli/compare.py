@@ -152,6 +152,7 @@ class _Trainer:
         self.backend, self.device, self.seeds, self.probes = backend, device, seeds, probes
         self.precision = precision or backend.default_precision
         self.datasets: dict[str, Dataset] = {}
+        self.told: set[str] = set()
 
     def checked(self, variant: Variant) -> Program:
         """The program of a variant, whose data are loaded.
@@ -234,7 +235,7 @@ class _Trainer:
         dataset = self._dataset(document, program.spec.data)
         session = emit(program, self.backend, self.precision, document).open(None, self.device)
         self.device = session.device
-        with shown(err=True, label=label) as listener, on_signals() as stop:
+        with shown(err=True, label=label, told=self.told) as listener, on_signals() as stop:
             return train(session, dataset, program.spec, listener=listener, stop=stop)
 
     def _dataset(self, document: Document, data: Any) -> Dataset:

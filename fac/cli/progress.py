@@ -13,18 +13,20 @@ from fac.training.logs import EpochRecord, Listener, Plan, Progress
 
 
 @contextmanager
-def shown(*, err: bool, label: str = "") -> Iterator[Listener]:
+def shown(*, err: bool, label: str = "", told: set[str] | None = None) -> Iterator[Listener]:
     """A listener that shows a training.
 
     Args:
         err: write to standard error, because standard output belongs to a machine.
         label: of one training among several: then its epochs pass without lines of their own.
+        told: what was said of the trainings before, and is not said again; gets what is said of this one.
     """
+    told = set() if told is None else told
     from rich.console import Console
 
     console = Console(stderr=err, highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal or os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        yield Listener() if label else Lines(err)
+        yield Words(told) if label else Lines(err)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Live
@@ -36,7 +38,7 @@ def shown(*, err: bool, label: str = "") -> Iterator[Listener]:
         TextColumn("{task.fields[figures]}"),
     )
     with Live(*columns, console=console, transient=True) as live:
-        yield Bar(live, label)
+        yield Bar(live, label, told)
 
 
 @contextmanager
@@ -55,6 +57,20 @@ def logged() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+class Words(Listener):
+    """Nothing but what a person should know."""
+
+    def __init__(self, told: set[str]) -> None:
+        """`told`: see `shown`."""
+        self.told = told
+
+    def said(self, text: str) -> None:
+        """Pass it on, if it is new."""
+        if text not in self.told:
+            self.told.add(text)
+            echo(text, err=True)
 
 
 class Lines(Listener):
@@ -83,12 +99,12 @@ class Lines(Listener):
 class Bar(Listener):
     """A bar for the epoch under way; a line for each one that is over."""
 
-    def __init__(self, live: object, label: str) -> None:
-        """`live` is a started `rich.progress.Progress`."""
+    def __init__(self, live: object, label: str, told: set[str]) -> None:
+        """`live` is a started `rich.progress.Progress`; for the others see `shown`."""
         from rich.progress import Progress as Live
 
         assert isinstance(live, Live)
-        self.live, self.label = live, label
+        self.live, self.label, self.told = live, label, told
         self.task = live.add_task(label, total=None, figures="")
         self.plan: Plan | None = None
         self.last = ""
@@ -122,8 +138,10 @@ class Bar(Listener):
             self.live.console.print(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}")
 
     def said(self, text: str) -> None:
-        """Pass it on, above the bar."""
-        self.live.console.print(text)
+        """Pass it on, above the bar, if it is new."""
+        if text not in self.told:
+            self.told.add(text)
+            self.live.console.print(text)
 
     def _draw(self, epoch: int, position: int, text: str) -> None:
         assert self.plan is not None

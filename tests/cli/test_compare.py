@@ -267,3 +267,14 @@ def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: P
     assert classified[5] == regressed[4] == "–"
     found = json.loads(run("compare", other, *QUICK, "--seeds", 1, "--rules", "bp", "--json")[1])
     assert found["rows"][0]["test_accuracy"] is None
+
+
+def test_what_is_read_in_another_shape_is_told_once(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "maps.fac.yaml"
+    layers = "layers: [{kind: flatten}, "
+    path.write_text(REGRESSION.replace("shape: [6]", "shape: [2, 3]").replace("layers: [", layers))
+    options = ("--backend", "reference", "--rules", "bp,fa", "--seeds", 2)
+    status, _, err = run("compare", path, *options)
+    assert status == 0
+    assert err.count("is read as") == 1
+    assert err.startswith("x of shape [6] is read as [2, 3], row by row\n")
