@@ -26,6 +26,10 @@ def spec(choices: Choices) -> dict[str, Any]:
     return _Grammar(choices, wrong=(0, 60, 15)[choices.pick(3)]).root()
 
 
+FORMS = (("input", "inputs"), ("loss", "losses"))
+"""Sections of which a spec has one: the short form, and rarely the long one."""
+
+
 class _Grammar:
     def __init__(self, choices: Choices, wrong: int) -> None:
         self.choices, self.wrong = choices, wrong
@@ -48,6 +52,8 @@ class _Grammar:
             return self.choices.one(node["enum"])
         for key in ("oneOf", "anyOf"):
             if key in node:
+                if any(path in ((short,), (long,)) for short, long in FORMS):
+                    node = {key: [one for one in node[key] if one.get("type") != "null"]}
                 first = node[key][:1] if self.choices.pick(3) else node[key]
                 return self.value(self.choices.one(first if path == ("layers",) else node[key]), path)
         match node.get("type"):
@@ -70,6 +76,7 @@ class _Grammar:
     def mapping(self, node: Mapping[str, Any], path: tuple[str, ...]) -> Any:
         made: dict[str, Any] = {}
         required = node.get("required", ())
+        chosen = [pair[self.choices.rarely(60)] for pair in FORMS] if not path else []
         for key, child in node.get("properties", {}).items():
             # What is optional is mostly left out: its default fits more often than what is drawn here.
             wanted = (
@@ -77,6 +84,8 @@ class _Grammar:
                 or "const" in child
                 or self.choices.rarely(2 if key == "name" or not path else 5)
             )
+            if not path and any(key in pair for pair in FORMS):
+                wanted = key in chosen
             if wanted != self.strange():
                 name = f"{key}s" if self.strange() else key
                 made[name] = self.value(child, (*path, key))
