@@ -164,10 +164,17 @@ def terms(program: Program) -> tuple[Term, ...]:
     """The losses. The factor on a single one is in what an evaluation finds of it already."""
     from fac.backend import Term
 
-    losses = program.losses
-    if len(losses) == 1:
-        return (Term(losses[0].target),)
-    return tuple(Term(objective.target, objective.name, objective.scale) for objective in losses)
+    losses, several = program.losses, len(program.losses) > 1
+    return tuple(
+        Term(
+            objective.target,
+            objective.name if several else "",
+            objective.scale if several else 1.0,
+            program.class_axis(objective.of) or 0,
+            objective.mask,
+        )
+        for objective in losses
+    )
 
 
 def compile(

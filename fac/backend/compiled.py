@@ -76,6 +76,10 @@ class Term:
     """What results call it; empty if it is the only one."""
     scale: float = 1.0
     """The factor on what an evaluation finds of it, in the sum of all."""
+    axis: int = 0
+    """Of a sample of the output that it reads: along which classes lie, if it is over classes."""
+    mask: str | None = None
+    """The name of the feed that says which places count, if not all do."""
 
     def of(self, measure: str) -> str:
         """What the function `evaluate` calls a measure of it: `loss`, `hits`, `kept` or `weight`.

@@ -43,11 +43,13 @@ class Outcome:
     largest: float
     """max |oracle|."""
     agree: int | None = None
-    """Samples for which both predict the same class; None if the loss does not classify."""
+    """Labels that count for which both predict the same class; None if the loss does not classify."""
     accuracy: float | None = None
     """Of the file, in [0, 1]."""
     expected: float | None = None
     """Accuracy of the oracle."""
+    labels: int = 0
+    """How many count: one for each sample, or for each place of it."""
 
 
 @click.command()
@@ -139,24 +141,30 @@ def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> O
 
     from fac.backend.session import CHUNK
 
-    deviations, sizes, agree, hits, expected = [], [], 0, 0, 0
-    labels = next((feed.name for feed in oracle.compiled.targets if feed.classes is not None), None)
+    deviations, sizes, agree, hits, expected, counted = [], [], 0, 0, 0, 0
+    term = oracle.compiled.losses[0]
+    target = next(feed for feed in oracle.compiled.targets if feed.name == term.target)
     for start in range(0, len(split), CHUNK):
         batch = {name: array[start : start + CHUNK] for name, array in split.arrays.items()}
         z, wanted = run(batch), oracle.forward(batch)
         deviations.append(np.abs(z - wanted).max())
         sizes.append(np.abs(wanted).max())
-        if labels is not None:
-            y = batch[labels]
-            agree += int((z.argmax(-1) == wanted.argmax(-1)).sum())
-            hits += int((z.argmax(-1) == y).sum())
-            expected += int((wanted.argmax(-1) == y).sum())
+        if target.classes is not None:
+            y = batch[target.name]
+            kept = np.full(y.shape, True) if target.ignored is None else y != target.ignored
+            kept = kept if term.mask is None else kept & (batch[term.mask] == 1)
+            said, right = (values.argmax(1 + term.axis) for values in (z, wanted))
+            counted += int(kept.sum())
+            agree += int((said == right)[kept].sum())
+            hits += int((said == y)[kept].sum())
+            expected += int((right == y)[kept].sum())
     n = len(split)
     # NumPy's maximum keeps a NaN, Python's may lose it
     outcome = Outcome(n, float(np.max(deviations)), float(np.max(sizes)))
-    if labels is None:
+    if target.classes is None:
         return outcome
-    return Outcome(n, outcome.deviation, outcome.largest, agree, hits / n, expected / n)
+    labels = counted or 1
+    return Outcome(n, outcome.deviation, outcome.largest, agree, hits / labels, expected / labels, counted)
 
 
 def rounding(rounded: Session, exact: Session, split: Split, precision: Precision) -> float:
@@ -282,7 +290,7 @@ def _text(outcome: Outcome, bound: float, runtime: str) -> str:
     ]
     if outcome.agree is not None:
         lines.append(
-            f"  {outcome.agree} of {outcome.samples} predicted classes agree; accuracy "
+            f"  {outcome.agree} of {outcome.labels} predicted classes agree; accuracy "
             f"{100 * (outcome.accuracy or 0):.2f} %, by NumPy {100 * (outcome.expected or 0):.2f} %"
         )
     return "\n".join(lines)

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from fac import pipeline
-from fac.backend import Array, Arrays, Artifact, Compiled, Exported, Precision
+from fac.backend import Array, Arrays, Artifact, Compiled, Exported, Feed, Precision, Term
 from fac.cli.export import BOUND, compared, rounding
 from fac.training import checkpoint
 from fac.training.dataset import Split
@@ -321,7 +321,8 @@ def test_rounding_goes_with_the_spacing_of_numbers() -> None:
     split: Any = Split(np.zeros((3, 2)), np.zeros((3, 2)))
 
     def session(off: float) -> Any:
-        return SimpleNamespace(compiled=SimpleNamespace(targets=()), forward=lambda batch: batch["x"] + off)
+        compiled = SimpleNamespace(losses=(Term(),), targets=(Feed("y", (2,), "mse"),))
+        return SimpleNamespace(compiled=compiled, forward=lambda batch: batch["x"] + off)
 
     def found(off: float, precision: Precision) -> float:
         return rounding(session(off), session(0.0), split, precision)

@@ -16,9 +16,11 @@ from torch.nn import CrossEntropyLoss, functional
 
 from fac.backend import Session
 from fac.backend.session import CHUNK
+from fac.cli.export import compared
 from fac.diagnostics import FacError
 from fac.pipeline import compile
 from fac.testing.nets import Data, conv2d, linear, spec
+from fac.training.dataset import Split
 
 T, C = 3, 4
 WEIGHT = (0.5, 2.0, 0.25, 1.25)
@@ -148,3 +150,13 @@ def test_labels_that_do_not_fit_are_told_with_their_place(net: str) -> None:
         session.step(x, y[:, 0])
     with pytest.raises(FacError, match="whole-number labels"):
         session.step(x, y.astype(float))
+
+
+@EACH
+def test_what_an_export_counts_is_what_an_evaluation_counts(net: str) -> None:
+    """Over all places that count, along the axis of the classes."""
+    session = opened(net, SETTINGS["without padding"])
+    x, y = batch(net, SETTINGS["without padding"])
+    found = compared(lambda given: session.forward(given), session, Split(x, y))
+    assert found.accuracy == found.expected == session.evaluate(x, y)["accuracy"]
+    assert found.agree == found.labels == (y >= 0).sum()
