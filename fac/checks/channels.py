@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Rule, Severity
@@ -72,7 +73,8 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
     A kernel, a pool or a batch norm takes the first axis of [C, H, W] for channels, `linear` the last one of tokens
     [T, d]. So a `linear` layer that reads a map acts on each of its rows alone: mostly a `flatten` was forgotten.
     A `conv1d` that reads tokens moves along their channels. Both train, and learn little. Where it is meant, as by
-    layers that mix tokens, a `permute` layer says so.
+    layers that mix tokens, a `permute` or a `reshape` layer before it says so. Of an input of three axes nobody knows
+    where they lie: it is taken to be a map.
 
     Bad:
 
@@ -98,15 +100,26 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
     """
     for node in program.nodes:
         layout, axis = program.layouts.get(node.inputs[0], UNKNOWN), taken(node)
-        if axis is None or layout.channels in (None, axis) or (node.weighted and layout.ordered):
+        if axis is None or layout.channels is None or axis in (layout.channels, layout.also):
+            continue
+        if node.weighted and layout.ordered:
             continue
         shape = node.reads[0]
         flatten = "a `flatten` layer before it, or " if axis else ""
+        help = f"put {flatten}a `permute` layer with `axes: {_moved(len(shape), layout.channels, axis)}` before it"
+        lie = "lie"
+        if not layout.made:
+            lie = "seem to lie"
+            rows = [prod(shape[:-1]), shape[-1]]
+            if axis == len(shape) - 1:
+                help += (
+                    f"; if these are tokens, with their channels last, a `reshape` layer with `shape: {rows}`"
+                )
         yield CHANNELS_ELSEWHERE.at(
             head(node),
-            f"`{node.name}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they lie along the "
+            f"`{node.name}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they {lie} along the "
             f"{_th(layout.channels, shape)} one",
-            help=f"put {flatten}a `permute` layer with `axes: {_moved(len(shape), layout.channels, axis)}` before it",
+            help=help,
         )
 
 

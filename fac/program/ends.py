@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from math import prod
 
-from fac.program.layout import UNKNOWN, taken
-from fac.program.program import Ends, Node, Program, Route
+from fac.program.layout import mixes
+from fac.program.program import Ends, Program, Route
 from fac.step.types import Batch
 
 
@@ -34,7 +34,7 @@ def ends_of(program: Program, route: Route, prefix: str) -> Ends | None:
     if reads is None or site is None or site.shape is None:
         return None
     tokens, given = prod(program.tokens(site.name)), program.tokens(route.source)
-    if route.share and tokens > 1 and not _mixes(program, node):
+    if route.share and tokens > 1 and not mixes(node, program.layouts):
         channels = site.shape[-1]
         if given == program.tokens(site.name):
             return Ends(prefix, reads // tokens, channels, places=tokens)
@@ -62,9 +62,3 @@ def _vector(program: Program, source: str) -> bool:
     return shape is not None and (
         len(shape) == 1 or (source in program.subspace and not program.tokens(source))
     )
-
-
-def _mixes(program: Program, node: Node) -> bool:
-    """Whether a layer multiplies along tokens, so that each of them has rows of its own in the weight."""
-    channels, axis = program.layouts.get(node.inputs[0], UNKNOWN).channels, taken(node)
-    return node.weighted and None not in (channels, axis) and channels != axis

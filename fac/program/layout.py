@@ -24,8 +24,10 @@ class Layout:
     made: bool = True
     """Whether a layer made them, or else an input is taken to have them there."""
     ordered: bool = False
-    """Whether the axes were laid out anew since a layer last took that one for channels, by a `permute` or a `reshape`,
-    or another layer took another one: then who multiplies along another one means it, as a layer that mixes tokens."""
+    """Whether the axes were laid out anew since a layer last took that one for channels, by a `permute` or a `reshape`:
+    then who multiplies along another one means it, as a layer that mixes tokens."""
+    also: int | None = None
+    """Another axis that a layer took for channels meanwhile: then who goes on along it does so as that layer did."""
 
 
 UNKNOWN = Layout()
@@ -47,17 +49,25 @@ def layouts(nodes: Iterable[Node], inputs: Mapping[str, Layout]) -> Mapping[str,
 
 
 def _made(node: Node, read: Layout) -> Layout:
-    axes = node.axes or ()
-    kept = axes.index(read.channels) if read.channels is not None and read.channels in axes else None
+    kept, also = _kept(node, read.channels), _kept(node, read.also)
     if node.channels is not None and kept in (None, node.channels):
-        return Layout(node.channels)
-    # What takes another axis for channels than that which holds them mixes places, and they stay where they are.
+        return Layout(node.channels, also=None if node.weighted else also)
+    if node.weighted and node.channels == 0:
+        # A kernel makes channels of its own, in front, whatever it takes for channels; those below lie where they lay.
+        return Layout(0, also=kept)
+    # Any other that takes another axis for channels mixes places, and the channels stay where they are.
+    axes = node.axes or ()
     anew = None in axes or list(axes) != sorted(axis or 0 for axis in axes)
     # Who lays an input out anew knows better where its channels are.
     if kept is None or (anew and not read.made):
         return UNKNOWN
-    # Who mixes places has been told so, and who goes on along the same axis is not told again.
-    return Layout(kept, read.made, read.ordered or anew or node.channels is not None)
+    return Layout(kept, read.made, read.ordered or anew, also if node.channels is None else node.channels)
+
+
+def _kept(node: Node, axis: int | None) -> int | None:
+    """Where an axis of what a node reads first lies in what it makes."""
+    axes = node.axes or ()
+    return axes.index(axis) if axis is not None and axis in axes else None
 
 
 def taken(node: Node) -> int | None:
@@ -65,10 +75,16 @@ def taken(node: Node) -> int | None:
     return None if node.channels is None or node.axes is None else node.axes[node.channels]
 
 
+def mixes(node: Node, found: Mapping[str, Layout]) -> bool:
+    """Whether it multiplies along another axis than that of the channels, so that each place has weights of its own."""
+    read, axis = found.get(node.inputs[0], UNKNOWN).channels, taken(node)
+    return node.weighted and None not in (read, axis) and read != axis
+
+
 def loses(node: Node, found: Mapping[str, Layout]) -> bool:
-    """Whether it lays the channels of all places side by side in one row, as `flatten` does."""
+    """Whether places differ to it: it lays their channels side by side in one row, as `flatten` does, or mixes them."""
     read, made = (found.get(name, UNKNOWN).channels for name in (node.inputs[0], node.name))
-    return read is not None and made is None
+    return read is not None and (made is None or mixes(node, found))
 
 
 def pools(node: Node, found: Mapping[str, Layout]) -> bool:

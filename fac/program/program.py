@@ -472,7 +472,7 @@ class Program:
         return shape[:-1]
 
     def apart(self, site: str, source: str) -> bool:
-        """Whether some way from a node to an error source goes through a layer that lays tokens side by side."""
+        """Whether some way from a node to an error source goes through a layer to which tokens are not alike."""
         return any(self._losing.of(site, self.root(source) or ""))
 
     def mask(self, site: str, source: str) -> str | None:

@@ -229,6 +229,81 @@ def test_the_scale_of_a_projection_knows_the_size_of_the_map(net: str, rule: str
             assert law.std == pytest.approx((size * 2) ** -0.5)
 
 
+TURN: Spec = {"kind": "permute", "name": "turn", "axes": (1, 2, 0)}
+SWAP: Spec = {"kind": "permute", "axes": (1, 0)}
+MEAN: Spec = {"kind": "global_avg_pool", "name": "mean"}
+C0 = conv2d("c0", 4, 3, padding=1, bias=False)
+LINEAR: dict[str, tuple[tuple[int, ...], Layers, Layers, int]] = {
+    "a kernel that takes rows for channels": (
+        (1, 5, 7),
+        (C0,),
+        (TURN, conv2d("c1", 6, 3, padding=1, bias=False), MEAN, linear("head", 3, bias=False)),
+        5 * 7 * 4,
+    ),
+    "another kernel above it": (
+        (1, 5, 7),
+        (C0,),
+        (
+            TURN,
+            conv2d("c1", 6, 3, padding=1, bias=False),
+            conv2d("c2", 2, 3, padding=1, bias=False),
+            *(MEAN, linear("head", 3, bias=False)),
+        ),
+        5 * 7 * 4,
+    ),
+    "a block that mixes tokens": (
+        (5, 3),
+        (linear("c0", 4, bias=False),),
+        (
+            {"kind": "residual", "name": "r", "body": (SWAP, linear("mix", 5, bias=False), SWAP)},
+            {"kind": "mean", "name": "mean", "axes": (0,)},
+            linear("head", 3, bias=False),
+        ),
+        5 * 4,
+    ),
+}
+"""Linear nets in which a weight above `c0` multiplies along places: the input, c0, what follows, and the rows of B."""
+
+
+@pytest.mark.parametrize("case", LINEAR)
+def test_below_a_weight_that_mixes_places_each_has_rows_of_its_own(case: str) -> None:
+    """So that B = the product of the weights above, which differs from place to place, is backpropagation."""
+    shape, low, high, rows = LINEAR[case]
+    data = [
+        written((*low, *high), feedback, {"rule": "sgd", "lr": 1.0}, shape, train={"seed": 3})
+        for feedback in ({"rule": "bp"}, {"routes": ({"to": "c0", "matrix": {"kind": "random"}},)})
+    ]
+    exact, direct = map(opened, data)
+    state = exact.state()
+    at = lowered(load(data[0])).by_name["c0"].shape
+    assert at is not None
+    above = opened(written(high, {"rule": "bp"}, {"rule": "sgd", "lr": 1.0}, at, train={"seed": 0}))
+    above.load_state({name: state.get(name, array) for name, array in above.state().items()})
+    ones = np.eye(int(np.prod(at)))
+    product = above.forward(ones.reshape(-1, *at)).reshape(*at, 3)
+    # The site lies behind a permute.
+    b = product.transpose(*high[0].get("axes", range(len(at))), len(at)).reshape(-1, 3)
+    assert direct.state()["c0.feedback.B"].shape == b.shape == (rows, 3)
+    direct.load_state(direct.state() | state | {"c0.feedback.B": b})
+    x, y = batch(5, shape)
+    found, expected = gradients(direct, x, y), gradients(exact, x, y)
+    assert np.abs(expected["c0.weight"]).max() > 1e-3
+    np.testing.assert_allclose(found["c0.weight"], expected["c0.weight"], rtol=0, atol=1e-14)
+
+
+def test_every_map_below_a_kernel_that_takes_rows_for_channels_has_rows_of_its_own() -> None:
+    relu: Spec = {"kind": "relu"}
+    layers = (
+        conv2d("c0", 8, 3, padding=1),
+        TURN,
+        *(conv2d("c1", 8, 3, padding=1, bias=False), relu, conv2d("c2", 8, 3, padding=1, bias=False), relu),
+        *(MEAN, linear("head", 3)),
+    )
+    data = written(layers, {"rule": "dfa"}, {"rule": "sgd", "lr": 1.0}, (1, 14, 10))
+    found = {route.node: route.tensors[0].shape for route in lowered(load(data)).routes}
+    assert found == {"c0": (14 * 10 * 8, 3), "c1": (8 * 10 * 8, 3), "c2": (8, 3)}
+
+
 @EVERY
 def test_shallow_computes_no_error_below_the_head(net: str) -> None:
     """What it freezes moves nothing but the averages of norms, which go on to follow the batches."""

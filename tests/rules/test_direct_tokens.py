@@ -71,7 +71,7 @@ ENDS: dict[str, tuple[Any, Spec, Spec, tuple[int, int, int, int]]] = {
     "below a row of all tokens": ((*EACH[:4], FLAT, linear("out", 3)), {"to": "fc1"}, {}, (3, 6 * T, 1, 1)),
     "who mixes tokens": (MIXER, {"to": "mix.down"}, {}, (3, 6 * T, 1, 1)),
     "channels by channels": (MIXER, {"to": "mix.up"}, {}, (3, 6 * 8, 1, 1)),
-    "below who mixes": (MIXER, {"to": "embed"}, {}, (3, 6, 1, T)),
+    "below who mixes": (MIXER, {"to": "embed"}, {}, (3, 6 * T, 1, 1)),
 }
 
 
