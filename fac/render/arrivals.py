@@ -114,7 +114,7 @@ class Arrivals:
                 elif value is self._error[node.name]:
                     readers.setdefault(value, set()).update(self._taught(node))
         found |= {value for value, known in readers.items() if len(known) > 1}
-        return frozenset(value for value in found if self.made[value].origin.node != LOSS)
+        return frozenset(value for value in found if not self._of_loss(value))
 
     @cached_property
     def _adding(self) -> frozenset[Op]:
@@ -167,7 +167,7 @@ class Arrivals:
         while True:
             op, hop = self.made[value], node
             if hop is None:
-                if op.origin.node == LOSS:
+                if self._of_loss(value):
                     return Way(tuple(labels), tuple(passed), self.loss_error(value), None)
                 if begun and (value in self.landmarks or self._is_sum(value)):
                     return Way(tuple(labels), tuple(passed), self.name_of(value), value)
@@ -212,8 +212,14 @@ class Arrivals:
         return found
 
     def _is_sum(self, value: Value) -> bool:
-        op = self.made.get(value)
-        return op is not None and op.origin.node != LOSS and len(self._parts(value)) > 1
+        return value in self.made and not self._of_loss(value) and len(self._parts(value)) > 1
+
+    def _of_loss(self, value: Value) -> bool:
+        """Whether losses alone make an error. That of a layer which a loss reads and others too is a sum of both."""
+        made = self.routing.reverse.sums.get(value)
+        return self.made[value].origin.node == LOSS and (
+            made is None or {name for name, _ in made.terms} == {LOSS}
+        )
 
     def _parts(self, value: Value) -> list[Part]:
         """What an error is the sum of. What one layer without weights gives one of its inputs is one part."""

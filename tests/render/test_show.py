@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 import fac
 import fac.program.lower as lower_module
@@ -478,8 +478,25 @@ def test_binary(size: int, text: str) -> None:
     assert show.binary(size) == text
 
 
+LOOKED_AT = (  # a loss reads a layer that others read, too
+    {"kind": "linear", "name": "n0", "out": 4},
+    {"kind": "linear", "name": "n1", "from": "n0", "out": 4, "trainable": False},
+)
+
+
 @settings(deadline=None, max_examples=150)
 @given(specs())
+@example(
+    {
+        "fac": 1,
+        "name": "random",
+        "input": {"shape": (4,)},
+        "layers": LOOKED_AT,
+        "losses": ({"kind": "mse", "of": "n0"},),
+        "feedback": {"routes": ({"to": "n1", "from": "loss", "matrix": {"kind": "identity"}},)},
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+)
 def test_every_route_that_is_used_stands_in_the_table(spec: dict[str, Any]) -> None:
     """At a layer that learns by it, whatever joins and frozen layers lie between."""
     made = lower(fac.load({k: v for k, v in spec.items() if k != "constraints"}))
