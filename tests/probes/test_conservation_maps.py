@@ -37,8 +37,9 @@ LR = 0.05
 
 
 def homogeneous(layers: Layers) -> Layers:
-    """With `leaky_relu` in the place of every `tanh`."""
-    return tuple({"kind": "leaky_relu"} if layer["kind"] == "tanh" else layer for layer in layers)
+    """With `leaky_relu` in the place of every `tanh`, and without norms, below which no layer balances."""
+    left = (layer for layer in layers if layer["kind"] != "layer_norm")
+    return tuple({"kind": "leaky_relu"} if layer["kind"] == "tanh" else layer for layer in left)
 
 
 WEIGHTED = {kind: homogeneous(LAYERS[kind]) for kind in LAYERS if kind.startswith(("linear", "conv"))}
