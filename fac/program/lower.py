@@ -104,12 +104,12 @@ def node_of(
         weight=facts.weight,
         reads=tuple(known),
         channels=None if facts.channels is None else facts.channels % len(facts.shape),
-        axes=_axes(facts, known),
+        axes=axes_of(facts, known),
         stops=facts.stops,
     )
 
 
-def _axes(facts: Facts, read: Sequence[Shape]) -> tuple[int | None, ...] | None:
+def axes_of(facts: Facts, read: Sequence[Shape]) -> tuple[int | None, ...] | None:
     """Of what it reads first, for each axis of its output; the same ones, if nothing is said and there are as many."""
     if facts.axes is not None or not read or len(read[0]) != len(facts.shape):
         return facts.axes

@@ -17,13 +17,15 @@ from fac.feedback.normative import NORMATIVE
 from fac.feedback.random import RANDOM, Random
 from fac.layers.batch_norm import BATCH_NORM
 from fac.layers.blocks import RESIDUAL
+from fac.layers.convolution import CONV2D
 from fac.layers.elementwise import DROPOUT, GELU, RELU, SIGMOID, TANH
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.norms import LAYER_NORM, RMS_NORM
+from fac.layers.pools import GLOBAL_AVG_POOL, MAX_POOL2D
 from fac.layers.recurrence import ZEROS
 from fac.layers.reductions import MEAN
 from fac.layers.repeat import REPEAT
-from fac.layers.shapes import PERMUTE
+from fac.layers.shapes import FLATTEN, PERMUTE
 from fac.losses.bce import BCE, Bce
 from fac.losses.cross_entropy import CROSS_ENTROPY, CrossEntropy
 from fac.losses.huber import HUBER, Huber
@@ -687,22 +689,31 @@ def test_a_liar_is_caught(name: str) -> None:
         check_declarations(made, spec or settings(made))
 
 
+NOT_AN_AXIS = "says that axis 0 of its output is axis {} of its input, and it is not"
+NOT_BY_WINDOWS = "moves windows along all axes but axis 0, and does not say that channels lie along that one"
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "said", "message"),
     [
         (LINEAR, (4, 5), {"channels": 0}, "makes the channels along axis 0 of its output, and it does not"),
         (
-            PERMUTE,
-            (4, 4),
-            {"axes": (0, 1)},
-            "says that axis 0 of its output is axis 0 of its input, and it is not",
+            CONV2D,
+            (2, 4, 3),
+            {"channels": 1},
+            "makes the channels along axis 1 of its output, and it does not",
         ),
-        (
-            MEAN,
-            (4, 4, 4),
-            {"axes": (1,)},
-            "says that axis 0 of its output is axis 1 of its input, and it is not",
-        ),
+        (CONV2D, (2, 4, 3), {"channels": None}, "does not say along which axis its weight makes channels"),
+        (BATCH_NORM, (3, 6, 5), {"channels": 2}, "has numbers for each place along axis 0"),
+        (BATCH_NORM, (3, 6), {"channels": 1}, "has numbers for each place along axis 0"),
+        (MAX_POOL2D, (3, 7, 4), {"channels": 2}, NOT_BY_WINDOWS),
+        (MAX_POOL2D, (3, 7, 4), {"channels": None}, NOT_BY_WINDOWS),
+        (PERMUTE, (4, 4), {"axes": (0, 1)}, NOT_AN_AXIS.format(0)),
+        (PERMUTE, (2, 4), {"axes": (0, 1)}, NOT_AN_AXIS.format(0)),
+        (MEAN, (4, 4, 4), {"axes": (1,)}, NOT_AN_AXIS.format(1)),
+        (GLOBAL_AVG_POOL, (3, 5, 2), {"axes": (2,)}, NOT_AN_AXIS.format(2)),
+        (RELU, (3, 6, 5), {"axes": (2, 1, 0)}, NOT_AN_AXIS.format(2)),
+        (FLATTEN, (5, 6), {"axes": (0,)}, NOT_AN_AXIS.format(0)),
         (RELU, (6,), {"stops": True}, "says that it stops errors, and passes them to what it reads"),
         (
             ZEROS,
@@ -711,7 +722,7 @@ def test_a_liar_is_caught(name: str) -> None:
             "passes no error to what it reads, and does not say that it stops it",
         ),
     ],
-    ids=["channels", "an order", "a mean", "a stop", "no stop"],
+    ids=lambda given: given.name if isinstance(given, LayerKind) else None,
 )
 def test_what_is_said_of_axes_and_errors_is_held(
     kind: LayerKind, shape: Any, said: Any, message: str
@@ -720,3 +731,24 @@ def test_what_is_said_of_axes_and_errors_is_held(
     lying = replace(kind, infer=lambda *given: replace(kind.infer(*given), **said))
     with pytest.raises(AssertionError, match=message):
         check_declarations(lying, settings(kind), (shape,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "shape"),
+    [
+        ("max_pool2d", {"kernel": (1, 2)}, (3, 5, 4)),
+        ("avg_pool2d", {"kernel": 3, "stride": 1, "padding": 1}, (3, 4, 4)),
+        ("layer_norm", {"axes": (1, 2)}, (3, 5, 4)),
+        ("softmax", {"axis": -1}, (3, 5, 4)),
+        ("conv2d", {"out": 3, "kernel": (3, 1)}, (3, 4, 4)),
+        ("conv2d", {"out": 6, "kernel": 3, "padding": 1, "groups": 3}, (3, 4, 4)),
+        ("linear", {"out": 4}, (4, 4, 4)),
+        ("batch_norm", {}, (4, 4, 4)),
+        ("batch_norm", {"moments": "averages", "affine": False}, (4, 4)),
+        ("reshape", {"shape": (2, 3, 20)}, (2, 3, 5, 4)),
+        ("select", {"axis": 0, "index": 1}, (4, 3, 2)),
+    ],
+)
+def test_what_is_true_of_axes_passes_at_other_settings(kind: str, layer: Any, shape: Any) -> None:
+    found = next(each for each in LAYERS if each.name == kind)
+    check_declarations(found, found.spec(**layer), (shape,))

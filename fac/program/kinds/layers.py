@@ -34,7 +34,8 @@ class Facts:
     """The shapes that it reads, for `traits`. Who infers need not say what it was told."""
     channels: int | None = None
     """The axis of the output that holds channels, if the layer makes them, from 0, or from -1 backwards: `LAST` of
-    tokens [T, d], 0 of a map [C, H, W]. None if they stay along the axis on which they are; see `axes`."""
+    tokens [T, d], 0 of a map [C, H, W]. None if they stay along the axis on which they are; see `axes`. Who has a
+    weight and makes more than a vector says it."""
     axes: tuple[int | None, ...] | None = None
     """For each axis of the output the axis of what it reads first, None for one that is made of several or of none.
     Left out, they are the same ones if there are as many, and else nobody knows."""
