@@ -7,7 +7,7 @@ sample: that errors and learning rules read those is what they are for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -90,14 +90,32 @@ def unnamed(routing: Routing, outputs: Mapping[str, Value]) -> Mapping[str, tupl
         for t in program.arrays
         if t.role is not Role.FEEDBACK and t.name in trace.state and t.name not in weights
     }
+    found = connecting(trace.b, outputs.values(), tensors, program.by_name.__getitem__, routing.owner)
+    return {node.name: found[node.name] for node in program.nodes if node.name in found}
+
+
+def connecting(
+    b: Builder,
+    outputs: Iterable[Value],
+    tensors: Mapping[Value, str],
+    layer: Callable[[str], Node],
+    feedback: Container[Op] = (),
+) -> dict[str, tuple[str, ...]]:
+    """By layer the names of what connects units on the way of exact errors.
+
+    Args:
+        b: holds the ops.
+        outputs: see `crossed`.
+        tensors: inputs of which it is asked, and their names.
+        layer: by its name.
+        feedback: ops of it, which count for nothing.
+    """
     found: dict[str, set[Value]] = {}
-    for op, read in crossed(trace.b, outputs.values(), set(tensors)):
-        if op not in routing.owner and connects(op, read, units(program.by_name[op.origin.node])):
-            found.setdefault(op.origin.node, set()).update(*(leaves(trace.b, value) for value in read))
+    for op, read in crossed(b, outputs, set(tensors)):
+        if op not in feedback and connects(op, read, units(layer(op.origin.node))):
+            found.setdefault(op.origin.node, set()).update(*(leaves(b, value) for value in read))
     return {
-        node.name: tuple(name for value, name in tensors.items() if value in found[node.name])
-        for node in program.nodes
-        if node.name in found
+        node: tuple(name for value, name in tensors.items() if value in read) for node, read in found.items()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -128,12 +128,7 @@ class Alone:
         """`error` at its own x, where a `through` route sends past W itself."""
         b = Builder()
         way, read, y = self.contraction(b)
-
-        def send(b: Builder, error: Value) -> Value:
-            return way.sent(b, way.rows(b, error), way.matrix(b))
-
-        injection = Injection(way.op.result, send, Origin(IT, Phase.ERROR))
-        return self._passed(b, read, y, self.x, g, Edits({(way.op, way.place): (injection,)}))
+        return self._passed(b, read, y, self.x, g, past(way, way.matrix))
 
     def built(self, b: Builder) -> tuple[Value, Value]:
         """What it reads first, and what it makes."""
@@ -184,6 +179,16 @@ class Alone:
             for i, shape in enumerate(self.shapes)
         }
         return scaled | turns
+
+
+def past(way: Contraction, matrix: Callable[[Builder], Value]) -> Edits:
+    """A `through` route: the error goes past the product by this matrix [reads, writes]."""
+
+    def send(b: Builder, error: Value) -> Value:
+        return way.sent(b, way.rows(b, error), matrix(b))
+
+    injection = Injection(way.op.result, send, Origin(IT, Phase.ERROR))
+    return Edits({(way.op, way.place): (injection,)})
 
 
 def _first(b: Builder, x: Value, shape: Shape) -> Value:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
+from itertools import chain
 
 from fac.build.contract import moved
-from fac.build.transport import connects, crossed
+from fac.build.transport import connecting
 from fac.plugins import PluginError
 from fac.program.kinds import Made
-from fac.program.reading import leaves
 from fac.program.tensors import Role
 from fac.spec.layers import ParametricLayer, WeightedLayer
 from fac.step.builder import Builder
-from fac.step.ir import Origin, Phase, Value
-from fac.step.reverse import Edits, Injection, Reverse
-from fac.testing.alone import IT, Alone, node
+from fac.step.reverse import Edits, Reverse
+from fac.testing.alone import IT, Alone, node, past
 from fac.testing.case import require
 from fac.testing.evaluated import near
 
@@ -83,22 +81,16 @@ def _unnamed(alone: Alone) -> tuple[str, ...]:
     if alone.weight:
         way, read, y = alone.contraction(b)
         f = b.input("F", way.matrix(b).type)
-        injection = Injection(
-            way.op.result, lambda b, error: way.sent(b, way.rows(b, error), f), Origin(IT, Phase.ERROR)
-        )
-        edits = Edits({(way.op, way.place): (injection,)})
+        edits = past(way, lambda _: f)
     else:
         read, y = alone.built(b)
     tensors = {v: v.name for v in b.inputs if v.name in alone.state and v.name != alone.weight}
     loss = b.sum(b.mul(y, y), range(len(y.type.shape)))
     # Where nothing has a derivative, nothing is passed.
     sent = Reverse(b, loss, edits, frozenset(tensors), counting=True).cotangent(read)
-    units = max(prod(shape) for shape in (alone.facts.shape, *alone.shapes))
-    found: set[Value] = set()
-    for op, values in crossed(b, () if sent is None else (sent,), set(tensors)):
-        if connects(op, values, units):
-            found.update(*(leaves(b, value) for value in values))
-    return tuple(name for value, name in tensors.items() if value in found)
+    it = node(alone.kind, alone.layer, alone.shapes)
+    found = set(chain(*connecting(b, () if sent is None else (sent,), tensors, lambda _: it).values()))
+    return tuple(name for name in tensors.values() if name in found)
 
 
 def _moved(alone: Alone) -> None:

@@ -188,6 +188,40 @@ def test_a_factor_for_each_unit_is_no_weight_but_a_matrix_is(patched: Patch) -> 
     assert refused(direct, net) == (["relu_1"], {"FAC350"})
 
 
+def test_a_gain_is_no_weight_in_a_layer_that_makes_less_than_it_reads_or_more_on_its_way(
+    patched: Patch,
+) -> None:
+    """A gain [2, 4] of what is read, before a mean over 4; a gain [8] of each unit, in 3 copies before their sum."""
+    direct = {"routes": ({"through": "out", "matrix": {"kind": "random"}},)}
+    plain = RELU.infer
+
+    def having(*axes: int) -> Any:
+        def infer(layer: Any, name: str, shapes: Any) -> Facts:
+            (read,) = shapes
+            made = tuple(size for axis, size in enumerate(read) if axis not in axes)
+            return replace(
+                plain(layer, name, shapes), shape=made, tensors=(Tensor(f"{name}.gain", read, "launay"),)
+            )
+
+        return infer
+
+    def averaged(b: Builder, layer: Any, inputs: Any, state: Mapping[str, Value], mode: Any) -> Value:
+        return b.mean(b.mul(inputs[0], state["gain"]), (2,))
+
+    def copied(b: Builder, layer: Any, inputs: Any, state: Mapping[str, Value], mode: Any) -> Value:
+        (x,) = inputs
+        n, width = x.type.shape
+        wide = b.broadcast_to(b.reshape(x, (n, 1, width)), (n, 3, width))
+        return b.sum(b.emit("tanh", b.mul(wide, state["gain"])), (1,))
+
+    patched(RELU, "infer", having(1))
+    patched(RELU, "forward", averaged)
+    assert refused(direct, (NET[0], {"kind": "reshape", "shape": (2, 4)}, NET[1], NET[-1])) == ([], set())
+    patched(RELU, "infer", having())
+    patched(RELU, "forward", copied)
+    assert refused(direct, (NET[0], NET[1], NET[-1])) == ([], set())
+
+
 READERS = {"ldfa_local", "ldfa_normative", "ldfa_refresh"}
 
 

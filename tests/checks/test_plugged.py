@@ -186,3 +186,31 @@ def test_a_matrix_that_is_named_as_the_weight_is_replaced(
     program = lower.lower(load(spec(NET, {"rule": "fa"})))
     assert transport(program).exact == ()
     assert {route.node for route in program.routes} == {"relu_1", "fc2", "relu_2", "logits"}
+
+
+def test_a_matrix_that_is_no_weight_is_told_where_errors_are_meant_to_go_another_way(
+    plant: Callable[[Any, Any], None],
+) -> None:
+    """`relu` becomes M x behind the only weight: `fa` has no route to make, and the error of M^T would go unseen."""
+
+    def infer(layer: Any, name: str, inputs: Any) -> Facts:
+        ((n,),) = inputs
+        return Facts((n,), (Tensor(f"{name}.m", (n, n), "kaiming_uniform", n, n),))
+
+    plant(
+        RELU,
+        replace(RELU, infer=infer, forward=lambda b, layer, xs, state, mode: b.matmul(xs[0], state["m"])),
+    )
+    layers = (linear("logits", 4), {"kind": "relu"})
+    assert not lower.lower(load(spec(layers, {"rule": "fa"}))).routes
+
+    def mistakes(feedback: Any, layers: Layers = layers) -> list[tuple[str, str]]:
+        return [f for f in found(layers, feedback=feedback, **UNMEASURED) if f[0] == "FAC402"]
+
+    told = [("FAC402", "layers[1].kind")]
+    assert mistakes({"rule": "bp"}) == []
+    assert mistakes({"rule": "fa"}) == told
+    assert mistakes(({"rule": "fa", "nodes": "logits"},)) == told
+    hidden = (linear("fc1"), {"kind": "relu"}, linear("logits", 4))
+    assert mistakes(routes(), hidden) == []
+    assert mistakes(routes({"through": "logits"}), hidden) == told
