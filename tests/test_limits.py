@@ -120,18 +120,26 @@ def test_as_many_layers_as_blocks_may_stand_for(times: int, monkeypatch: pytest.
             assert len(lower(spec).nodes) == 3 * times
 
 
+@pytest.mark.parametrize(
+    ("body", "path", "what"),
+    [
+        ((RELU, RELU, RELU), "layers[0].body[1].kind", "layers"),
+        ((wrapped(3, RELU),), "layers[0].body[0].body[0].kind", "blocks"),
+    ],
+    ids=["layers", "blocks"],
+)
 def test_a_block_that_says_less_than_it_writes_is_bounded_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    body: tuple[str, ...], path: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "MAX_LAYERS", 10)
     before = REPEAT.times
     object.__setattr__(REPEAT, "times", None)
     try:
-        (found,) = lint(parse_text(f"{HEAD}layers: [{repeat(4, RELU, RELU, RELU)}]\n{TAIL}{SGD}"), Settings())
+        (found,) = lint(parse_text(f"{HEAD}layers: [{repeat(4, *body)}]\n{TAIL}{SGD}"), Settings())
     finally:
         object.__setattr__(REPEAT, "times", before)
-    assert (found.rule.code, dotted(found.path)) == ("FAC111", "layers[0].body[1].kind")
-    assert found.message == "with this layer the blocks stand for more than 10 layers"
+    assert (found.rule.code, dotted(found.path)) == ("FAC111", path)
+    assert found.message == f"with this layer the blocks stand for more than 10 {what}"
 
 
 def test_one_block_is_repeated_too_often() -> None:

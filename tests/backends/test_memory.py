@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ import torch
 
 import fac
 from fac import cli
-from fac.backend import memory
+from fac.backend import Session, memory
 from fac.diagnostics import FacError
-from fac.testing.nets import linear, spec
+from fac.testing.nets import NET, batch, linear, mlp, spec
 from fac_onnx.runtime import ort
 from fac_onnx.session import running
-from fac_torch.session import told
+from fac_torch.session import TorchSession, told
 
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
 LARGE = spec((linear("fc1", 3 * 10**7), linear("fc2", 2**25), linear("out", 3)))
@@ -50,6 +52,25 @@ def test_what_there_is_is_the_least_of_the_limits(tmp_path: Path, monkeypatch: p
         memory.require_memory("it", {"a": (2**17 + 1,)}, 8)
 
 
+@BACKENDS
+def test_a_state_of_its_own_precision_needs_no_room_for_another(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Initial values are drawn in float64; a state that there is already comes in float32, and half as much will do."""
+    artifact = fac.compile(spec(mlp(8, 3)), backend, "float32")
+    state = artifact.open().state()
+    numbers = sum(prod(slot.shape) for slot in artifact.compiled.state)
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{4 * numbers}\n")
+    monkeypatch.setattr(memory, "LIMITS", (str(limit),))
+    assert artifact.open(state).state().keys() == state.keys()
+    with pytest.raises(FacError, match=r"needs 0\.0 GiB in float64"):
+        artifact.open()
+    limit.write_text(f"{4 * numbers - 1}\n")
+    with pytest.raises(FacError, match=r"needs 0\.0 GiB in float32"):
+        artifact.open(state)
+
+
 def test_torch_says_how_much_more_it_asked_for() -> None:
     with (
         pytest.raises(
@@ -63,6 +84,27 @@ def test_torch_says_how_much_more_it_asked_for() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has")
     with pytest.raises(RuntimeError, match="shapes"), told("cpu"):
         raise RuntimeError("shapes do not fit")
+
+
+RUNS: dict[str, Callable[[Session], object]] = {
+    "step": lambda session: session.step(*batch()),
+    "evaluate": lambda session: session.evaluate(*batch()),
+    "forward": lambda session: session.forward(batch()[0]),
+    "probe": lambda session: session.probe(*batch()),
+}
+
+
+@pytest.mark.parametrize("function", RUNS)
+def test_whatever_torch_runs_says_so(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        torch.empty(2**50)
+
+    session = fac.compile(spec(NET), "torch").open(device="cpu")
+    assert isinstance(session, TorchSession)
+    RUNS[function](session)
+    monkeypatch.setattr(session.module, function, full)
+    with pytest.raises(FacError, match=r"^the memory of `cpu` ran out, of which torch asked for"):
+        RUNS[function](session)
 
 
 def test_so_does_onnxruntime() -> None:

@@ -195,6 +195,16 @@ def test_a_name_inside_that_means_something_else(name: str) -> None:
     assert ("FAC204", "layers[0].body[0].name") in places(diagnosed((block(linear(name, 8), RELU), OUT)))
 
 
+def test_input_means_what_the_block_reads_whatever_is_called_so() -> None:
+    """Which is told of the names alone: no reader is in doubt, be it behind the layer of that name or before it."""
+    named = linear("input", 6)
+    for layers in (
+        (named, block(reads("input"), named), OUT),
+        (named, block(block(reads("input"), RELU), named), OUT),
+    ):
+        assert {f.rule.code for f in diagnosed(layers)} == {"FAC204"}
+
+
 def test_a_residual_of_two_shapes_names_both_branches() -> None:
     uneven = block(linear("fc1", 8), RELU, kind="residual", shortcut=(linear("skip", 7),))
     (found,) = diagnosed((uneven, OUT))

@@ -13,6 +13,7 @@ import fac
 from fac.build.functions import functions
 from fac.program.lower import lower
 from fac.program.program import Program
+from fac.render import expand
 from fac.render.expand import expanded
 from fac.render.yaml import dump
 from fac.source import parse_text
@@ -190,6 +191,25 @@ def test_another_place_of_entry_is_kept() -> None:
         in expanded(program)
     )
     assert bare(again(program)) == bare(program)
+
+
+@pytest.mark.parametrize("kept", [(), ("trainable",), ("moments",)], ids=["nothing", "trainable", "moments"])
+def test_blocks_are_left_only_where_that_means_the_same(
+    kept: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever gets lost in writing down what a short-hand froze, the guard sees it, and blocks are written out."""
+    body = ({"kind": "batch_norm"}, {"kind": "relu"})
+    data = text("chain", "shallow")
+    data["layers"] = (*CHAIN[:2], {"kind": "repeat", "times": 2, "body": body}, CHAIN[-1])
+    program = lower(fac.load(data))
+    assert "kind: repeat" in expanded(program, blocks=True)
+    frozen = expand._frozen
+
+    def forgetful(value: Any, path: Any, facts: Any) -> Any:
+        return frozen(value, path, {name: fact for name, fact in facts.items() if name in kept})
+
+    monkeypatch.setattr(expand, "_frozen", forgetful)
+    assert expanded(program, blocks=True) == expanded(program)
 
 
 SCALARS = st.one_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from math import exp
 from typing import Any, Literal
 
@@ -231,12 +232,27 @@ def moving(forward: Any, always: bool = False) -> Any:
     return made
 
 
+def at_every_build_another() -> Any:
+    """W x, then 2 W x, then W x: what it makes depends on what it was asked for before."""
+    scales = cycle((1.0, 2.0))
+
+    def forward(b: Builder, layer: Any, xs: Any, state: Any, mode: Any) -> Value:
+        return b.mul(past("weight")(b, layer, xs, state, mode), next(scales))
+
+    return forward
+
+
 def layer_of(forward: Any, **roles: Role) -> Callable[[], Kind]:
     model = Weighted if "weight" in roles else Plain
     return lambda: LayerKind("it", model, with_tensors(**roles), forward)
 
 
 LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
+    "a layer that is another one at every build": (
+        lambda: layer_of(at_every_build_another(), weight=Role.PARAMETER)(),
+        None,
+        "with feedback F = W passes on another error than by backpropagation",
+    ),
     "averages": (
         lambda: replace(BATCH_NORM, traits=lambda layer, facts: Traits(averages=1.0)),
         None,
@@ -654,6 +670,10 @@ HONEST: dict[str, Callable[[], Kind]] = {
     ),
     "a statistic that is moved in training": layer_of(
         moving(lambda b, xs, state: {"mean": mean(b, xs)}), mean=Role.STATISTIC
+    ),
+    "a statistic that only large numbers move": layer_of(
+        moving(lambda b, xs, state: {"peak": b.maximum(state["peak"], b.sub(mean(b, xs), 1e4))}),
+        peak=Role.STATISTIC,
     ),
 }
 
