@@ -214,3 +214,17 @@ def test_a_matrix_that_is_no_weight_is_told_where_errors_are_meant_to_go_another
     hidden = (linear("fc1"), {"kind": "relu"}, linear("logits", 4))
     assert mistakes(routes(), hidden) == []
     assert mistakes(routes({"through": "logits"}), hidden) == told
+
+
+def test_what_a_feedback_operator_multiplies_with_is_no_part_of_a_layer(
+    plant: Callable[[Any, Any], None],
+) -> None:
+    """B d + b^T d, b the bias of the layer: on a way of feedback, which a route can well replace."""
+
+    def apply(b: Builder, matrix: Any, state: Any, signals: Signals) -> Value:
+        (bias,) = (v for v in b.inputs if v.name == "logits.bias")
+        crossed = b.matmul(signals.error, b.reshape(bias, (4, 1)))
+        return b.add(MATRIX.apply(b, matrix, state, signals), crossed)
+
+    plant(MATRIX, replace(MATRIX, apply=apply))
+    assert found(NET, feedback=routes({"through": "logits"}), **UNMEASURED) == []
