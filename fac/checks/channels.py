@@ -8,7 +8,7 @@ from math import prod
 from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.layout import UNKNOWN, taken
-from fac.program.lower import reading
+from fac.program.lower import kind_of, reading
 from fac.program.program import Node, Program, Shape
 
 CHANNELS_LAST = Rule("FAC221", "channels-last", Severity.WARNING)
@@ -98,6 +98,7 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
           - {kind: relu}
           - {kind: linear, name: logits, out: 10}
     """
+    labelled = _labelled(program)
     for node in program.nodes:
         layout, axis = program.layouts.get(node.inputs[0], UNKNOWN), taken(node)
         if axis is None or layout.channels is None or axis in (layout.channels, layout.also):
@@ -105,8 +106,11 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
         if node.weighted and layout.ordered:
             continue
         shape = node.reads[0]
-        flatten = "a `flatten` layer before it, or " if axis else ""
-        help = f"put {flatten}a `permute` layer with `axes: {_moved(len(shape), layout.channels, axis)}` before it"
+        ways = ["a `flatten` layer before it"] if axis else []
+        if not ways or node.name not in labelled:
+            moved = _moved(len(shape), layout.channels, axis)
+            ways.append(f"a `permute` layer with `axes: {moved}` before it")
+        help = f"put {', or '.join(ways)}"
         lie = "lie"
         if not layout.made:
             lie = "seem to lie"
@@ -121,6 +125,23 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
             f"{_th(layout.channels, shape)} one",
             help=help,
         )
+
+
+def _labelled(program: Program) -> set[str]:
+    """Layers that end in a class at each place, by themselves or with what follows in a row, where data have one label.
+
+    Channels that are moved there leave a misfit with the data; of others, and of no data, labels may have places.
+    """
+    data, found = program.spec.data, set[str]()
+    facts = None if data is None else kind_of("fac.data", data).facts(data)
+    if facts is None or not facts.classes or facts.places:
+        return found
+    for objective in program.losses:
+        node = program.by_name.get(objective.of)
+        while node is not None and node.shape is not None and len(node.shape) > 1:
+            found.add(node.name)
+            node = program.by_name.get(node.inputs[0])
+    return found
 
 
 def _th(axis: int, shape: Shape) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fac.checks.places import at_input, head, listed
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.feeds import inputs, target
-from fac.program.lower import kind_of
+from fac.program.lower import kind_of, reading
 from fac.program.program import TARGET, Node, Objective, Program
 from fac.step.feed import Feed, matched
 
@@ -57,9 +57,7 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             f"a sample of `{kind.name}` has {values} values, and the input takes {room}"
             if values != room
             else f"a sample of `{kind.name}` has shape {list(facts.sample)}, and the input {list(read.shape)}",
-            help=f"leave the batch out: `{list(read.shape[1:])}`"
-            if len(read.shape) > 2 and facts.fit(read.shape[1:])
-            else f"use `{list(facts.sample)}`{flat}",
+            help=_input(program, name, facts) or f"use `{list(facts.sample)}`{flat}",
         )
     if (read.classes is None) != (facts.whole is None):
         yield DATA_MISFIT.at(
@@ -82,6 +80,18 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
         )
     for objective in program.losses:
         yield from _targets(program, objective, kind.name, facts)
+
+
+def _input(program: Program, name: str, facts: Facts) -> str:
+    """What to write for a shape with an axis in front that samples lack: a batch, or channels (they have one)."""
+    first, *rest = program.inputs[name].shape
+    if len(rest) < 2 or not facts.fit(tuple(rest)):
+        return ""
+    if len(rest) > 2 or first == program.spec.train.batch:
+        return f"leave the batch out: `{rest}`"
+    readers = [node for node in program.nodes if node.inputs == (name,)]
+    maps = any(reading(node, (tuple(rest),)).fault for node in readers)
+    return f"write `{[1, *rest]}`, for one channel" + ("" if maps else f", or `{rest}`")
 
 
 def _targets(program: Program, objective: Objective, source: str, facts: Facts) -> Iterator[Diagnostic]:

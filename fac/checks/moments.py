@@ -51,7 +51,7 @@ def normalises_single_numbers(program: Program) -> Iterator[Diagnostic]:
             ("train", "batch"),
             f"of a batch of one, {listed(node.name for node in samples)} {verb} each number from itself: "
             f"each output is {_rest(samples)}",
-            help="use a larger batch, or `layer_norm`, which needs none",
+            help=f"use a larger batch, or {_without(samples)}, which needs none",
         )
     for node in alone:
         if node not in samples:
@@ -60,6 +60,11 @@ def normalises_single_numbers(program: Program) -> Iterator[Diagnostic]:
                 f"`{node.name}` subtracts each number from itself: each output is {_rest([node])}",
                 help="let more numbers share a mean, by fewer groups or other axes",
             )
+
+
+def _without(nodes: Sequence[Node]) -> str:
+    """What normalises each sample alone: of maps `layer_norm` has to be told over which axes."""
+    return "`layer_norm` with `axes: 0`" if any(len(node.reads[0]) > 2 for node in nodes) else "`layer_norm`"
 
 
 def _rest(nodes: Sequence[Node]) -> str:

@@ -169,10 +169,11 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
     """A name means something else already, or cannot be part of the names of arrays.
 
     `input`, `loss`, `targets`, `step`, `x`, `y` and `lr` are inputs of the compiled step or sources of errors: a
-    route `from: loss` could mean two things. What a network is fed with cannot be called like what its functions
-    return, `output`, `hits` or `weight`, either. Names become parts of array names such as `fc1.weight`, and of
-    variables in emitted code: letters, digits, `_` and `-` are allowed, with `.` between parts. A layer cannot be
-    called like an array of another layer, because a checkpoint could not hold both.
+    route `from: loss` could mean two things. Inside of a block only `input` and `loss` are: in full its `x` is
+    `block.x`. What a network is fed with cannot be called like what its functions return, `output`, `hits` or `weight`,
+    either. Names become parts of array names such as `fc1.weight`, and of variables in emitted code: letters, digits,
+    `_` and `-` are allowed, with `.` between parts. A layer cannot be called like an array of another layer, because a
+    checkpoint could not hold both.
 
     Bad:
 
@@ -184,8 +185,10 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
         layers:
           - {kind: linear, name: logits, out: 10}
     """
-    given = (n for _, n in named(program) if n.layer.name is not None)
-    names = [(n.name, n.name[len(n.scope) + 1 if n.scope else 0 :], head(n)) for n in given]
+    given = [n for _, n in named(program) if n.layer.name is not None]
+    names = [
+        (n.name, n.name[len(n.scope) + 1 if n.scope else 0 :] if n.layer.name else "", head(n)) for n in given
+    ]
     names += [(s.name, s.name, (*s.origin, "name")) for s in program.subspaces]
     inputs = {at_input(program, name): name for name in program.inputs if program.spec.inputs is not None}
     names += [(name, name, path) for path, name in inputs.items()]
@@ -201,7 +204,8 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
     fed = {*inputs, *((*objective.origin, "target") for objective in program.losses)}
     for name, own, path in dict.fromkeys(names):
         reserved = (*RESERVED, *OUTPUTS) if path in fed else RESERVED
-        if own in reserved and not (own == "x" and path in inputs):
+        # Inside of a block a layer is called otherwise in full, but these two words are looked up there, too.
+        if (name in reserved or own in (INPUT, LOSS)) and not (own == "x" and path in inputs):
             message, help = f"`{own}` is a reserved name", f"choose a name other than {listed(reserved)}"
             yield RESERVED_NAME.at(path, message, help=help, key=path in inputs)
         elif not _NAME.fullmatch(own) or (path in fed and "." in own):

@@ -11,7 +11,7 @@ from os.path import commonprefix
 from typing import Any, TypeVar
 
 from fac.diagnostics import Fix, Path
-from fac.program.globs import is_glob
+from fac.program.globs import Names, is_glob
 from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.spec.base import Model
@@ -20,6 +20,8 @@ from fac.spec.layers import ParametricLayer, WeightedLayer
 from fac.spec.mending import respelt
 from fac.spec.updates import Setting
 
+NOT = ("!", "-", "^", "~")
+"""What other tools write in front of a glob to leave out what it means."""
 _NUMBER = re.compile(r"\.\d+(?=\.)")
 """Of a copy or a branch of a block, in a name."""
 Written = TypeVar("Written", bound=Route | Subspace)
@@ -31,7 +33,7 @@ COMPARED = 500
 
 def head(node: Node | Block) -> Path:
     """The word that stands for a layer: its name, or its kind if it was given none."""
-    return (*node.origin, "name" if node.layer.name else "kind")
+    return (*node.origin, "kind" if node.layer.name is None else "name")
 
 
 def copies(program: Program) -> Counter[tuple[Path, str]]:
@@ -211,6 +213,40 @@ class Guess:
         if not near:
             return otherwise.format(listed(names)), None
         return f"did you mean `{near[0]}`?", respelt(path, word, near[0], near)
+
+
+def excluded(word: str, known: Iterable[str], what: str = "layers") -> str:
+    """What to write instead of a glob that means to leave layers out; nothing if it does not look so."""
+    rest, names = word[1:], Names(known)
+    if word[:1] not in NOT or not rest or not (left := names.matching(rest)):
+        return ""
+    kept = [name for name in known if name not in left]
+    other = f"[!{rest[0]}]*"
+    short = f", or write `{other}`" if list(names.matching(other)) == kept else ""
+    return f"globs cannot exclude: list the {what}{short}" + (f"; they are {listed(kept)}" if kept else "")
+
+
+def elsewhere(program: Program, word: str, known: Iterable[str]) -> str:
+    """What to write for layers of blocks that are called as if they stood outside, or without the number of a part.
+
+    Also for several names in one text, and for a bracket that is not closed. Nothing if it is none of these.
+    """
+    names = list(known)
+    parts = [part for part in re.split(r"[,\s]+", word) if part]
+    if len(parts) > 1:
+        return f"a list has brackets: `[{', '.join(parts)}]`"
+    if word.count("[") > word.count("]"):
+        return f"close the bracket: `{word}]`"
+    if within := next((name for name in names if name.endswith(f".{word}")), None):
+        return in_parts(within)
+    bare = next((name for name in names if of_copies(name, "") == word), None)
+    return in_parts(bare) if bare else ""
+
+
+def in_parts(name: str) -> str:
+    """The help for who leaves out of a name what stands in front, or the numbers of copies and branches."""
+    every = of_copies(name)
+    return f"write `{name}`" if every == name else f"write `{every}` for all of them, or `{name}` for one"
 
 
 def named(program: Program) -> Iterator[tuple[int, Node | Block]]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fac.checks.places import Guess, has_parameters, has_weights, short_hand, target, written
+from fac.checks.places import (
+    Guess,
+    elsewhere,
+    excluded,
+    has_parameters,
+    has_weights,
+    short_hand,
+    target,
+    written,
+)
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
 from fac.program.globs import Names, is_glob
 from fac.program.lower import kind_of
@@ -43,9 +52,17 @@ def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
             help, fix = guess.mended(missed.path, missed.glob, known, f"the layers with {what} are {{}}")
             if Names(known).matching(inside := f"{missed.glob}.*"):
                 help = f"for the layers inside of `{missed.glob}` write `{inside}`"
+            elif not missed.glob:
+                help = "name at least one, or leave it out, for all of them"
+            elif said := excluded(missed.glob, known):
+                help, fix = said, None
+            elif found := elsewhere(program, missed.glob, known):
+                help, fix = found, None
             # What a glob should have matched is seldom one layer.
             fix = None if is_glob(missed.glob) else fix
-            message = f"no layer with {what} matches `{missed.glob}`"
+            message = (
+                f"no layer with {what} matches `{missed.glob}`" if missed.glob else "`nodes` names no layer"
+            )
             yield GLOB_MATCHES_NOTHING.at(missed.path, message, help=help, fix=fix)
 
 

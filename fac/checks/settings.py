@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import Guess
+from fac.checks.places import Guess, excluded
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -37,11 +37,11 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
         if known.matching(group.match):
             continue
         below = known.matching(f"{group.match}.*")
-        help = f'did you mean `"{group.match}.*"`?' if below else guess(group.match, names)
+        help = f'did you mean `"{group.match}.*"`?' if below else excluded(group.match, names, "arrays")
         yield GROUP_MATCHES_NOTHING.at(
             ("update", "groups", index, "match"),
             f"no parameter matches `{group.match}`",
-            help=help or "names are those of arrays, such as `fc1.weight`",
+            help=help or guess(group.match, names) or "names are those of arrays, such as `fc1.weight`",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fac.checks.errors import dead
-from fac.checks.places import by_origin, decides, learning_of, listed, short_hand, wired
+from fac.checks.places import by_origin, decides, learning_of, listed, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
@@ -27,8 +27,8 @@ def kolen_pollack_without_decay(program: Program) -> Iterator[Diagnostic]:
     1 - lr * weight_decay per step, and without decay keeps its first value for ever. What alignment there is then
     comes from W and B growing alike beside a difference that stays (after 20 epochs on the digits cos(B, W^T) is
     0.5 to 0.7, where decay would take it to 1 in some 1 / (lr * weight_decay) steps). Low-rank pairs are left alone:
-    with P by Oja's rule they come within half a point of backpropagation without decay. So are the full matrices that
-    a low-rank short-hand takes for grouped kernels, where no pair fits.
+    with P by Oja's rule they come within half a point of backpropagation without decay. Where channels are in groups no
+    pair fits, and a low-rank short-hand such as `ldfa` writes a full matrix, which is told of like any other.
 
     Bad:
 
@@ -42,7 +42,7 @@ def kolen_pollack_without_decay(program: Program) -> Iterator[Diagnostic]:
     See Kolen and Pollack 1994; arXiv 1904.05391.
     """
     kept = (r for r, own, twin in _twins(program) if not _decay(own) and not _decay(twin))
-    for routes in by_origin(route for route in kept if _asked_for(program, route)).values():
+    for routes in by_origin(kept).values():
         yield KOLEN_POLLACK_WITHOUT_DECAY.at(
             learning_of(program, routes[0], "learn"),
             f"without weight decay the feedback of {listed(r.node for r in routes)} keeps its distance "
@@ -108,13 +108,6 @@ def _twins(program: Program) -> list[tuple[Route, Plan, Plan]]:
         for route in followers
         if route.ends and route.ends.weight and not dead(flow, route)
     ]
-
-
-def _asked_for(program: Program, route: Route) -> bool:
-    """Whether the spec says how the full matrix learns, and not only how pairs do, which a short-hand may replace."""
-    hand = short_hand(program, route)
-    rules = kind_of("fac.feedback", route.matrix).learning(route.matrix).values()
-    return hand is None or any(getattr(hand, "learn", None) == rule for rule in rules)
 
 
 def _follows(route: Route) -> bool:

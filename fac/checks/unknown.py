@@ -12,6 +12,7 @@ from fac.checks.places import (
     full_names,
     has_parameters,
     has_weights,
+    in_parts,
     listed,
     named,
     of_copies,
@@ -100,7 +101,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
         first.setdefault(node.name, index)
     opened = {block.name: block.place for block in reversed(program.blocks)}
     guess, hidden = Guess(), cache(partial(_inside, program))  # copies of a block use the same words
-    parts = _parts(program)
+    parts, copied = _parts(program), cache(partial(_copied, program))
     for index, reader in sorted(named(program), key=itemgetter(0)):
         for path, word, name in read(reader):
             # `input` inside of a block is what the block reads, and what is wrong with that is said there.
@@ -122,6 +123,9 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
                 yield UNKNOWN_NAME.at(path, message, help=f"its last layer is `{last}`")
             elif within := hidden(word):
                 message, help = _hidden(word, within)
+                yield UNKNOWN_NAME.at(path, message, help=help)
+            elif one := next((copied()[n] for n in full_names(word, reader.scope) if n in copied()), None):
+                message, help = _numbered(word, _short(one, reader.scope))
                 yield UNKNOWN_NAME.at(path, message, help=help)
             else:
                 above = (_short(other, reader.scope) for other, at in first.items() if at < index)
@@ -167,6 +171,11 @@ def _hidden(name: str, within: str) -> tuple[str, str]:
     return f"`{name}` stands inside of a block, and is not known by this name outside", f"write `{within}`"
 
 
+def _numbered(name: str, one: str) -> tuple[str, str]:
+    """Message and help for the name of a layer in a part of a block, where one is named, without that part's number."""
+    return f"`{name}` stands in parts of a block, which have numbers", f"write `{one}`"
+
+
 def _routes(program: Program) -> Iterator[Diagnostic]:
     weighted = [node.name for node in program.nodes if has_weights(node)]
     parametric = [node.name for node in program.nodes if has_parameters(node)]
@@ -190,9 +199,8 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             message, help = _hidden(route.node, within)
             yield UNKNOWN_NAME.at(target(route), message, help=help)
         elif route.node not in program.by_name and (one := copied().get(route.node)):
-            message = f"`{route.node}` stands in parts of a block, which have numbers"
-            help = f"write `{of_copies(one)}` for all of them, or `{one}` for one"
-            yield UNKNOWN_NAME.at(target(route), message, help=help)
+            message, _ = _numbered(route.node, one)
+            yield UNKNOWN_NAME.at(target(route), message, help=in_parts(one))
         elif route.node not in program.by_name:
             path, otherwise = target(route), f"the layers with {what} are {{}}" if known else ""
             help, fix = guess.mended(path, route.node, known, otherwise)
@@ -201,6 +209,9 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
             continue
         if route.source not in sources and (within := _inside(program, route.source)):
             message, help = _hidden(route.source, within)
+            yield UNKNOWN_NAME.at((*route.origin, "from"), message, help=help)
+        elif route.source not in sources and (one := copied().get(route.source)):
+            message, help = _numbered(route.source, one)
             yield UNKNOWN_NAME.at((*route.origin, "from"), message, help=help)
         elif route.source not in sources and (last := parts.get(route.source)):
             message = f"`{route.source}` is a part of a block, and no layer"
@@ -212,8 +223,9 @@ def _routes(program: Program) -> Iterator[Diagnostic]:
         at = written(program.spec, route.origin).at
         if at is not None and program.meant(at) not in program.by_name:
             path = (*route.origin, "at")
-            if within := _inside(program, at):
-                message, help = _hidden(at, within)
+            found = copied().get(at)
+            if (within := _inside(program, at)) or found:
+                message, help = _hidden(at, within) if within else _numbered(at, found or at)
                 yield UNKNOWN_NAME.at(path, message, help=help)
                 continue
             help, fix = _mended(guess, path, at, program.by_name, "the layers are {}")

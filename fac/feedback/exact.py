@@ -27,9 +27,10 @@ def unequal(matrix: Identity, ends: Ends) -> ShapeError | None:
     """An identity between different widths."""
     if ends.reads == ends.writes:
         return None
+    grouped = ends.weight is not None and ends.weight.groups > 1  # a low rank would mix the groups
     return ShapeError(
         f"an identity reads {ends.reads} numbers but has to write {ends.writes}",
-        "use a `random` or `low_rank` matrix",
+        f"use a `random`{'' if grouped else ' or `low_rank`'} matrix",
         "kind",
     )
 

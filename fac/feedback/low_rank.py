@@ -77,7 +77,7 @@ def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
         return ShapeError(
             f"a low rank over the {ends.reads} channels would mix the {ends.weight.groups} groups of the layer, "
             "which do not mix",
-            "use `{kind: random, learn: {rule: kolen_pollack}}`, which keeps them apart",
+            "use `{kind: random}`, which keeps them apart",
             "kind",
         )
     needy = [("init", matrix.init == "svd"), ("refresh", matrix.refresh is not None)]

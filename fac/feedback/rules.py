@@ -65,7 +65,8 @@ class LowRankShortHand(ShortHand):
 class Ldfa(LowRankShortHand):
     """Low-dimensional feedback alignment, layer by layer (Hanut and Kadmon 2025, arXiv 2502.20580).
 
-    Past a layer that makes queries, keys and values as one it has three times the rank: `rank` for each of them.
+    Past a layer that makes queries, keys and values as one it has three times the rank: `rank` for each of them. Past
+    groups of channels, which a low rank would mix, it has a full matrix B of the kernel's shape.
     """
 
     rule: Literal["ldfa"] = "ldfa"

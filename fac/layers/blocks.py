@@ -26,10 +26,15 @@ class Block(Layer):
     }
 
 
+BODY = dict.fromkeys(("layers", "block"), "body")
+"""Other words for it, see `Model.other_keys`."""
+
+
 class Sequence(Block):
     """Layers under one name, each of which reads the one before."""
 
     kind: Literal["sequence"] = "sequence"
+    other_keys: ClassVar = BODY
     body: Body = Field(description="The layers; `input` is what the block reads.")
 
 
@@ -38,6 +43,7 @@ class Residual(Block):
 
     kind: Literal["residual"] = "residual"
     other_kinds: ClassVar = {"identity": "leave it out: a `residual` without a `shortcut` adds what it reads"}
+    other_keys: ClassVar = BODY
     body: Body = Field(
         description="Layers, each of which reads the one before; `input` is what the block reads."
     )
@@ -48,6 +54,9 @@ class Parallel(Block):
     """The sum of branches that all read what the block reads: `NAME.0.fc1`, `NAME.1.fc1`, ..."""
 
     kind: Literal["parallel"] = "parallel"
+    other_keys: ClassVar = dict.fromkeys(
+        ("body", "layers", "bodies"), "write `branches`, a list of lists of layers"
+    )
     branches: Annotated[tuple[Body, ...], Field(min_length=2)] = Field(
         description="Lists of layers, each of which reads the one before."
     )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import gcd, prod
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from fac.layers.bias import unused
-from fac.layers.inputs import Natural, Room, Size, both, by, channels, only
+from fac.layers.inputs import Natural, Room, Size, both, by, channels, divisors, only
 from fac.layers.windows import Padding, Window, places, window
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
-from fac.spec.base import FOLLOWS
+from fac.spec.base import ACTIVATION, FOLLOWS
 from fac.spec.init import Init
 from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
@@ -30,6 +30,9 @@ class Convolution(WeightedLayer):
         "filters": "out",
         "out_channels": "out",
         "in_channels": FOLLOWS,
+        "in_channel": FOLLOWS,
+        "out_channel": "out",
+        "activation": ACTIVATION,
         "kernel_size": "kernel",
         "strides": "stride",
         "dilation_rate": "dilation",
@@ -63,6 +66,13 @@ class Conv2d(Convolution):
     """
 
     kind: Literal["conv2d"] = "conv2d"
+    other_kinds: ClassVar = dict.fromkeys(
+        ("depthwiseconv2d", "depthwiseconv", "dwconv", "dwconv2d"),
+        "write `kind: conv2d`, with as many `groups` as channels are read",
+    ) | {
+        "separableconv2d": "write two: a `conv2d` with as many `groups` as channels are read, and one with `kernel: 1`",
+        "pointwiseconv2d": "write `kind: conv2d`, with `kernel: 1`",
+    }
 
     @property
     def window(self) -> Window:
@@ -185,7 +195,8 @@ def groups_divide(name: str, layer: Convolution, c: int) -> None:
         if count % layer.groups:
             raise ShapeError(
                 f"the {layer.groups} groups of `{name}` do not divide {what}",
-                "`groups` has to divide both `out` and the channels that are read",
+                "`groups` has to divide both `out` and the channels that are read: "
+                f"{divisors(gcd(c, layer.out))}",
                 "groups",
             )
 

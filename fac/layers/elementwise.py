@@ -22,6 +22,11 @@ class Relu(Layer):
     """max(x, 0)."""
 
     kind: Literal["relu"] = "relu"
+    other_kinds: ClassVar = {
+        "relu6": "there is none with a limit above; `relu` has none, `hardsigmoid` is one of 0 to 1",
+        "prelu": "there is none with a slope that learns; `leaky_relu` has a fixed one",
+        "rrelu": "there is none with random slopes; `leaky_relu` has a fixed one",
+    }
 
 
 class LeakyRelu(Layer):
@@ -36,6 +41,10 @@ class Tanh(Layer):
     """The hyperbolic tangent."""
 
     kind: Literal["tanh"] = "tanh"
+    other_kinds: ClassVar = {
+        "hardtanh": "there is none; `tanh` is smooth, and `hardsigmoid` a straight one of 0 to 1",
+        "tanhshrink": "there is none; it is what it reads minus its `tanh`, and so another function",
+    }
 
 
 class Sigmoid(Layer):
@@ -48,6 +57,10 @@ class Gelu(Layer):
     """x * Phi(x), Phi the normal distribution function (the exact form, not the tanh approximation)."""
 
     kind: Literal["gelu"] = "gelu"
+    other_kinds: ClassVar = {
+        "gelutanh": "`gelu` is the exact form, and there is none with the approximation by `tanh`",
+        "quickgelu": "`gelu` is the exact form, and there is none with the approximation by a sigmoid",
+    }
 
 
 class Dropout(Layer):

@@ -12,6 +12,8 @@ from fac.program.program import Shape
 from fac.spec.layers import Layer
 from fac.spec.train import Positive
 
+SHOWN, MOST = 8, 4096
+"""How many divisors a help lists, and up to which number they are looked for."""
 Natural = Annotated[int, Field(ge=0)]
 Size = Positive | tuple[Positive, Positive]
 """Rows and columns; one number stands for both."""
@@ -83,10 +85,17 @@ def divided(name: str, channels: int, parts: int, field: str, what: str = "heads
     if channels % parts:
         raise ShapeError(
             f"`{name}` has {parts} {what}, which do not divide {channels} channels",
-            "choose a divisor of the number of channels",
+            f"choose a divisor of the number of channels: {divisors(channels)}",
             field,
         )
     return channels // parts
+
+
+def divisors(count: int) -> str:
+    """Those of a number, the first ones if it has many: `1, 2, 3, 6`."""
+    found = [n for n in range(1, min(count, MOST) + 1) if count % n == 0]
+    rest = [str(count)] if count > MOST else []
+    return ", ".join([*map(str, found[:SHOWN]), *(["..."] if len(found) > SHOWN or rest else []), *rest])
 
 
 def counted(axis: int, rank: int) -> int | None:

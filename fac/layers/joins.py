@@ -15,12 +15,15 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
+BESIDE = "name all layers that it reads: `from: [a, b]`"
+
 
 class Add(Layer):
     """The sum of the layers named in `from`."""
 
     kind: Literal["add"] = "add"
     other_kinds: ClassVar = {"sum": "", "plus": ""}
+    other_keys: ClassVar = {"with": BESIDE, "other": BESIDE}
 
 
 class Concat(Layer):
@@ -47,6 +50,7 @@ class Multiply(Layer):
 
     kind: Literal["multiply"] = "multiply"
     other_kinds: ClassVar = {"mul": "", "product": ""}
+    other_keys: ClassVar = {"with": BESIDE, "other": BESIDE}
 
 
 def several(layer: Layer, name: str, verb: str, inputs: Sequence[Shape]) -> None:

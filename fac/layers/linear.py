@@ -12,13 +12,15 @@ from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
-from fac.spec.base import FOLLOWS
+from fac.spec.base import ACTIVATION, FOLLOWS
 from fac.spec.init import Init
 from fac.spec.layers import WeightedLayer
 from fac.spec.train import Positive
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.types import flat
+
+BILINEAR = "write a `linear` of each of the two, and a `multiply` that reads both"
 
 
 class Linear(WeightedLayer):
@@ -29,8 +31,14 @@ class Linear(WeightedLayer):
     """
 
     kind: Literal["linear"] = "linear"
-    other_kinds: ClassVar = {"dense": "", "fc": "", "fullyconnected": ""}
-    other_keys: ClassVar = {"units": "out", "out_features": "out", "in_features": FOLLOWS, "use_bias": "bias"}
+    other_kinds: ClassVar = {"dense": "", "fc": "", "fullyconnected": "", "bilinear": BILINEAR}
+    other_keys: ClassVar = {
+        "units": "out",
+        "out_features": "out",
+        "in_features": FOLLOWS,
+        "use_bias": "bias",
+        "activation": ACTIVATION,
+    }
     out: Positive = Field(description="Number of units.")
     bias: bool = Field(True, description="Whether a bias, zero at the start, is added.")
     init: Init = Field(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fac.layers.blocks import Block, Body
+from fac.layers.blocks import BODY, Block, Body
 from fac.layers.joins import Stack
 from fac.layers.tokens import Select
 from fac.program.kinds import BlockKind, Inside, ShapeError
@@ -24,6 +24,7 @@ class Repeat(Block):
     """
 
     kind: Literal["repeat"] = "repeat"
+    other_keys: ClassVar = BODY | {"n": "times", "num": "times", "count": "times", "depth": "times"}
     times: Annotated[int, Field(ge=1, le=10_000)] = Field(description="How many times.")
     body: Body = Field(
         description="Layers, each of which reads the one before; `input` is what the copy reads."

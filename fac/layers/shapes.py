@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,12 +21,17 @@ class Flatten(Layer):
     """All numbers of a sample in one row."""
 
     kind: Literal["flatten"] = "flatten"
+    other_keys: ClassVar = dict.fromkeys(
+        ("start_dim", "end_dim"), "leave it out: it flattens all but the batch; for some axes use `reshape`"
+    )
 
 
 class Reshape(Layer):
     """The numbers of a sample, in their order, in another shape."""
 
     kind: Literal["reshape"] = "reshape"
+    other_kinds: ClassVar = {"unflatten": "", "view": ""}
+    other_keys: ClassVar = {"unflattened_size": "write the whole `shape`, without the batch"}
     shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(min_length=1)] = Field(
         description="Of a sample; one size may be -1, for as many as are left."
     )

@@ -20,6 +20,11 @@ class Softmax(Layer):
     """exp(x) / sum of exp(x) along one axis of a sample."""
 
     kind: Literal["softmax"] = "softmax"
+    other_kinds: ClassVar = {
+        "logsoftmax": "leave it out: `cross_entropy` reads logits, and takes the logarithm itself",
+        "softmin": "there is none; it is the `softmax` of what it reads with the other sign",
+        "softmax2d": "write `kind: softmax`, with `axis: 0`, the channels of a map",
+    }
     other_keys: ClassVar = {"dim": "write `axis`, which is counted without the batch"}
     axis: int = Field(
         -1, description="Axis of a sample, from 0, or from -1 backwards; the batch is not counted."

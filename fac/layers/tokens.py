@@ -56,6 +56,8 @@ class PositionalEmbedding(ParametricLayer):
     other_kinds: ClassVar = {
         "positionalencoding": "write `kind: positional_embedding`, with `sinusoidal: true` if it is not learned",
         "posembed": "",
+        "sinusoid": "there is no sine; `positional_embedding` with `sinusoidal: true` adds those of places",
+        "sine": "there is no sine; `positional_embedding` with `sinusoidal: true` adds those of places",
     }
     other_keys: ClassVar = {"max_len": "length", "num_positions": "length", "embedding_dim": FOLLOWS}
     length: Positive | None = Field(

@@ -63,11 +63,20 @@ def window(
     if any(step > 1 for step in stride):
         raise ShapeError(
             f"`same` keeps the size of what is read, which a stride of {by(stride)} does not",
-            "write the padding as a number",
+            _instead(none),
             "padding",
         )
     zeros = [extent - 1 for extent in none.extent]
     return Window(kernel, stride, tuple((z // 2, z - z // 2) for z in zeros), dilation)
+
+
+def _instead(moved: Window) -> str:
+    """What to write for `same` at a stride: numbers that make of n rows n / stride, rounded up, where there are any."""
+    half = [extent // 2 for extent in moved.extent]
+    number = str(half[0] if len(set(half)) == 1 else half)
+    if any(extent % 2 == 0 for extent in moved.extent):
+        return f"write the padding as a number, such as {number}"
+    return f"write `padding: {number}`, which keeps one number of {by(moved.stride)}, rounded up"
 
 
 def places(name: str, window: Window, size: Sequence[int]) -> Axes:

@@ -186,6 +186,8 @@ class _Written:
         kind = kind_of("fac.rules", section)
         expansion = kind.expand(section, self.program)
         names = _nameable(self.program, kind.direct)
+        if not section.globs:
+            self.unmatched.append(Unmatched((*origin, "nodes"), "", kind.direct))
         for index, glob in enumerate(section.globs):
             if glob != "*" and not names.matching(glob):
                 one = isinstance(section.nodes, str)

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from fac import plugins
 from fac.render import reference_texts as texts
 from fac.spec import constraints, feedback, init, layers, schedules, train, updates
+from fac.spec.base import written
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import Input, ModelSpec
 
@@ -148,8 +149,15 @@ def _default(field: FieldInfo) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, tuple):
-        return f"`{list(default)}`" if default else ""
+        return f"`[{', '.join(map(_item, default))}]`" if default else ""
     return f"`{default}`"
+
+
+def _item(value: Any) -> str:
+    """An item of a list as a spec writes it: a kind with what it says beyond its defaults."""
+    if not isinstance(value, BaseModel):
+        return str(value)
+    return f"{{{', '.join(f'{key}: {said}' for key, said in written(value).items())}}}"
 
 
 def _values(schema: Mapping[str, Any], models: Mapping[str, Any]) -> str:

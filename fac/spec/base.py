@@ -35,6 +35,10 @@ FOLLOWS = "leave it out: it follows from what the layer reads"
 """Of a key that other tools need and that shapes decide here, see `Model.other_keys`."""
 
 
+ACTIVATION = "write it as a layer of its own behind this one, such as `- {kind: relu}`"
+"""Of the key by which other tools put an activation into a layer."""
+
+
 @dataclass(frozen=True)
 class OneOf:
     """`Annotated[Layer, OneOf("fac.layers")]`: any installed kind, told apart by its `kind` (or `rule`, `source`).

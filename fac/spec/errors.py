@@ -16,7 +16,7 @@ import pydantic
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, dotted, first
 from fac.spec import mending, words
 from fac.spec.core_schema import DISCRIMINATORS, Schema
-from fac.spec.remedies import length_remedy, remedy
+from fac.spec.remedies import empty_remedy, length_remedy, names_layers, remedy
 
 INVALID_VALUE = Rule("FAC102", "invalid-value")
 UNKNOWN_KEY = Rule("FAC103", "unknown-key")
@@ -180,6 +180,8 @@ def _meant_field(
     other = schema.other_keys().get(word.lower(), "")
     if other and other not in schema.field_names():
         return "", other, None
+    if twin := next((k for k in data if k in schema.field_names() and k in (other, words.plain(word))), ""):
+        return "", f"`{word}` is `{twin}`, which stands here already", None
     close = other if other in unused else words.field(word, missing, unused)
     if not close:
         return "", "", None
@@ -283,14 +285,16 @@ def _value_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema
         relation, key = _LIMITS[e.type]
         limit = e.context[key]
         limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
-        return INVALID_VALUE.at(path, f"{name} must be {relation} {limit}, is {data}")
+        help = f"write at least {limit + 1}" if key == "gt" and schema.type == "int" else ""
+        return INVALID_VALUE.at(path, f"{name} must be {relation} {limit}, is {data}", help=help)
     match e.type:
         case "too_short" | "string_too_short":
             unit = "character" if e.type.startswith("string") else "item"
-            return INVALID_VALUE.at(
-                path,
-                f"{name} needs {words.count('at least', e.context['min_length'], unit)}, has {len(data)}",
-            )
+            needs = words.count("at least", e.context["min_length"], unit)
+            message = f"{name} needs {needs}, has {len(data)}"
+            if not data and names_layers(path):
+                message = f"{name} names no layer"
+            return INVALID_VALUE.at(path, message, help="" if data else empty_remedy(outer, path))
         case "too_long" | "string_too_long":
             unit = "character" if e.type.startswith("string") else "item"
             return INVALID_VALUE.at(

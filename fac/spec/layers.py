@@ -22,10 +22,19 @@ class Named:
 class Layer(Model):
     """One node of the network: makes one tensor, batch first, from the layer before or from those named."""
 
+    other_keys: ClassVar = {
+        "inplace": "leave it out: where values are kept is up to the backend",
+        "inputs": "from",
+        "input": "from",
+        "inbound": "from",
+    }
+
     name: str | None = Field(
-        None, description="How routes, messages and state names call this layer. Default: kind and a number."
+        None,
+        description="How routes, messages and state names call this layer. Default: kind and a number. "
+        "`input` and `loss` mean something else, and so do outside of blocks `targets`, `step`, `x`, `y` and `lr`.",
     )
-    from_: str | tuple[str, ...] | None = Field(
+    from_: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         None,
         alias="from",
         description="Which layers it reads; `input` is the data, in a block what that reads. "

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
+from difflib import get_close_matches
 from typing import Any
 
 from fac.diagnostics import Edit, Fix, Path
-from fac.spec.words import CLOSE, plain
+from fac.spec.words import plain
 
+SHORT, LONG = 3, 7
+"""Letters that a word has at least in which one may be wrong, missing or too many; or wrong at its end."""
+_TAG = re.compile(r"(^|[_.-]).$|[a-z][A-Z]$")
+"""A single letter at the end of a name, which tells it from others: `branch_a`, `branchA`."""
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 """A number in JSON, which means the same in every YAML."""
 
@@ -32,9 +36,33 @@ def sure(word: str, meant: str, known: list[str]) -> bool:
     # `fc3` is no slip for `fc1`: numbers tell layers apart.
     if re.findall(r"\d+", word) != re.findall(r"\d+", meant):
         return False
+    if word[-1:] != meant[-1:] and _TAG.search(meant):
+        return False
     near = {k.lower() for k in get_close_matches(word.lower(), [k.lower() for k in known], n=2)}
-    alike = SequenceMatcher(None, meant.lower(), word.lower()).ratio() >= CLOSE
-    return alike and not near - {meant.lower()}
+    return _slipped(plain(word), plain(meant)) and not near - {meant.lower()}
+
+
+def _slipped(word: str, meant: str) -> bool:
+    """Whether one slip of the hand makes one word of another.
+
+    Two letters are swapped, or one behind the first is another, missing or too many. At the end too many is only the
+    same once more, and another one only in a long word. What stands in front or behind makes another word: `bilinear`
+    is not `linear`, `prelu` not `relu`.
+    """
+    start = next(
+        (i for i, (a, b) in enumerate(zip(word, meant, strict=False)) if a != b), min(len(word), len(meant))
+    )
+    rest, other = word[start:], meant[start:]
+    if len(word) == len(meant):
+        swapped = rest[1::-1] + rest[2:] == other and len(rest) > 1
+        return swapped or (
+            0 < start < len(word) - (len(word) < LONG) and len(word) >= SHORT and rest[1:] == other[1:]
+        )
+    if rest == other[1:]:
+        return start > 0 and len(meant) >= SHORT
+    return (
+        rest[1:] == other and start > 0 and len(meant) >= SHORT and (bool(other) or rest == word[start - 1])
+    )
 
 
 def unquoted(path: Path, text: str) -> Fix | None:

@@ -13,6 +13,13 @@ Remedy = tuple[str, Fix | None]
 NONE: Remedy = ("", None)
 LENGTH = 40
 """Characters of a text, or items of a list, that a help repeats."""
+SIDES = {
+    "same": "write a number: half of the kernel, rounded down, keeps the size at a stride of 1",
+    "valid": "write 0",
+}
+"""Of `padding` where it takes numbers alone."""
+NAMING = ("from", "through", "to", "of", "at", "tie", "steps", "nodes")
+"""Keys that name layers."""
 VERSION: Path = ("fac",)
 """Where a spec names the version of its format."""
 
@@ -35,6 +42,8 @@ def remedy(schema: Schema, data: Any, path: Path) -> Remedy:
     if path == VERSION:
         return f"this `fac` reads version {schema.literals()[0]} of the format, and no other", None
     if isinstance(data, int | float) and "str" in forms:
+        if names_layers(path) and (data < 0 or "from" in path[-2:]):
+            return f"write names, not offsets: layers are not counted, and `{data}` is no name", None
         return f'write it in quotes: `"{str(data).lower()}"`', None
     if forms == {"tuple"}:
         return _list(schema.child(0), data, path)
@@ -56,10 +65,22 @@ def length_remedy(schema: Schema, length: int, items: Sequence[Any], path: Path)
     return f"{words.name(path)} takes {schema.describe()}" if len(schema.forms()) > 1 else ""
 
 
+def empty_remedy(schema: Schema, path: Path) -> str:
+    """What to write instead of nothing at all."""
+    if names_layers(path):
+        return f"name at least one{', or leave it out, for the layer above' if path[-1] == 'from' else ''}"
+    if schema.optional:
+        return f"leave {words.name(path)} out"
+    kinds = [f"`[{{{key}: {tags[0]}, ...}}]`" for key, tags in schema.child(0).named() if key]
+    return f"write at least one: {kinds[0]}" if kinds else ""
+
+
 def _text(schema: Schema, forms: set[str], text: str, path: Path) -> Remedy:
     """Text where something else belongs, or another text."""
     if "bool" in forms and (truth := words.truth(text)):
         return f"write `{truth}`", mending.rewritten(path, truth)
+    if "int" in forms and text in SIDES and path[-1:] == ("padding",):
+        return SIDES[text], None
     literals = schema.literals()
     numbers = [str(v) for v in literals if isinstance(v, int)]
     if text in numbers or (forms & {"int", "float"} and words.is_number(text, whole="float" not in forms)):
@@ -80,10 +101,15 @@ def _list(item: Schema, data: Any, path: Path) -> Remedy:
     """One item where a list of them belongs."""
     if isinstance(data, Mapping) and item.named():
         return "write it in brackets: `[{...}]`", None
+    if isinstance(data, str) and (instead := item.other_kinds().get(words.plain(data), ("", ""))[1]):
+        return instead, None
     for key, tags in item.named():
         if isinstance(data, str) and (tag := words.close(data, tags)):
             fix = mending.written(path, [{key: tag}]) if mending.sure(data, tag, tags) else None
             return f"write `[{{{key}: {tag}}}]`", fix
+    if item.named() and not _fits(data, item.forms()):
+        key, tags = item.named()[0]
+        return f"write a list of mappings: `[{{{key}: {tags[0]}, ...}}]`", None
     if isinstance(data, int | float | str):
         return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`", None
     return NONE
@@ -105,6 +131,11 @@ def _within(schema: Schema, data: Any, path: Path) -> Remedy:
         value, fits = data, _fits(data, forms)
     fix = mending.written(path, {key: value}) if fits else None
     return (fix.message, fix) if fix else NONE
+
+
+def names_layers(path: Path) -> bool:
+    """Whether a layer is named there."""
+    return next((part for part in reversed(path) if isinstance(part, str)), "") in NAMING
 
 
 def _fits(value: Any, forms: set[str]) -> bool:

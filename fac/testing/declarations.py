@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from fac.backend import Array
 from fac.program.bounds import size_of
@@ -57,21 +58,33 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
 
     Raises:
         AssertionError: something that it says does not hold.
+        ValueError: a setting has no default, and no settings are given.
     """
     match kind:
         case LayerKind():
-            check_layer(kind, spec or kind.spec(), shapes or ((6,),))
+            check_layer(kind, spec or _defaults(kind), shapes or ((6,),))
         case BlockKind():
-            _block(kind, spec or kind.spec(), *shapes or ((6,),))
+            _block(kind, spec or _defaults(kind), *shapes or ((6,),))
         case LossKind():
-            check_loss(kind, spec or kind.spec(), *shapes or ((3,),))
+            check_loss(kind, spec or _defaults(kind), *shapes or ((3,),))
         case MatrixKind():
             for ends in (THROUGH, TO):
-                _operator(kind, spec or kind.spec(), ends)
+                _operator(kind, spec or _defaults(kind), ends)
         case LearningKind():
-            _learning(kind, spec or kind.spec())
+            _learning(kind, spec or _defaults(kind))
         case UpdateKind():
-            _update(kind, spec or kind.spec())
+            _update(kind, spec or _defaults(kind))
+
+
+def _defaults(kind: Any) -> Any:
+    """Its settings where each has a default."""
+    try:
+        return kind.spec()
+    except ValidationError as error:
+        missing = ", ".join(f"`{'.'.join(map(str, e['loc']))}`" for e in error.errors())
+        raise ValueError(
+            f"`{kind.name}` has settings without a default, {missing}: give `spec={kind.spec.__name__}(...)`"
+        ) from None
 
 
 def _block(kind: BlockKind, layer: Any, shape: Shape) -> None:

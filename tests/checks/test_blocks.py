@@ -317,7 +317,7 @@ BODIES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"kind": "sequence", "body": ()},
         "layers[0].body",
         "`body` needs at least 1 item, has 0",
-        "",
+        "write at least one: `[{kind: linear, ...}]`",
     ),
     "nothing": (
         {"kind": "sequence", "body": None},
@@ -335,7 +335,7 @@ BODIES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"kind": "sequence", "body": ({"kind": "residual", "body": ()},)},
         "layers[0].body[0].body",
         "`body` needs at least 1 item, has 0",
-        "",
+        "write at least one: `[{kind: linear, ...}]`",
     ),
     "one branch": (
         {"kind": "parallel", "branches": ((RELU,),)},
@@ -347,7 +347,7 @@ BODIES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"kind": "parallel", "branches": ((RELU,), ())},
         "layers[0].branches[1]",
         "`branches[1]` needs at least 1 item, has 0",
-        "",
+        "write at least one: `[{kind: linear, ...}]`",
     ),
     "never": (
         {"kind": "repeat", "times": 0, "body": (RELU,)},

@@ -49,21 +49,21 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, ...], str, str, str]] = {
         (3, 5, 5),
         "groups",
         "the 2 groups of `c1` do not divide the 3 channels that it reads",
-        GROUPS,
+        GROUPS + ": 1",
     ),
     "groups and channels that are made": (
         conv2d("c1", 4, 3, groups=3),
         (3, 5, 5),
         "groups",
         "the 3 groups of `c1` do not divide its 4 channels",
-        GROUPS,
+        GROUPS + ": 1",
     ),
     "`same` with a stride": (
         conv2d("c1", 4, 3, padding="same", stride=(2, 1)),
         (3, 5, 5),
         "padding",
         "`same` keeps the size of what is read, which a stride of 2 x 1 does not",
-        "write the padding as a number",
+        "write `padding: 1`, which keeps one number of 2 x 1, rounded up",
     ),
     "a kernel longer than the sequence": (
         sequence("c1", 4, 3, dilation=3),
@@ -99,7 +99,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, ...], str, str, str]] = {
         (3, 5, 5),
         "groups",
         "the 2 groups of `c1` do not divide the 3 channels that it reads",
-        GROUPS,
+        GROUPS + ": 1",
     ),
     "a vector": (
         conv2d("c1", 4, 3),
@@ -148,7 +148,7 @@ def test_a_low_rank_past_groups_is_refused() -> None:
     assert found.message == (
         "the feedback of `c2`: a low rank over the 6 channels would mix the 2 groups of the layer, which do not mix"
     )
-    assert found.help == "use `{kind: random, learn: {rule: kolen_pollack}}`, which keeps them apart"
+    assert found.help == "use `{kind: random}`, which keeps them apart"
 
 
 @pytest.mark.parametrize("learn", ["fixed", "kolen_pollack", "oja_kp", "local", "normative"])

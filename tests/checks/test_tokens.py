@@ -17,7 +17,7 @@ TOKENS: dict[str, Case] = {
         {"kind": "attention", "name": "look", "heads": 5},
         "heads",
         "`look` has 5 heads, which do not divide 6 channels",
-        "choose a divisor of the number of channels",
+        "choose a divisor of the number of channels: 1, 2, 3, 6",
     ),
     "heads of keys that do not divide": (
         {"kind": "attention", "name": "look", "heads": 3, "kv_heads": 2},
@@ -53,7 +53,7 @@ TOKENS: dict[str, Case] = {
         {"kind": "attend", "name": "core", "heads": 4},
         "heads",
         "`core` has 12 heads of queries, keys and values, which do not divide 6 channels",
-        "choose a divisor of the number of channels",
+        "choose a divisor of the number of channels: 1, 2, 3, 6",
     ),
     "a core of two": (
         {"kind": "attend", "name": "core", "heads": 2, "from": ("input", "fc1")},

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from fac.diagnostics import dotted
+from fac.pipeline import lowered
+from fac.render.expand import expanded_data
+from fac.testing.nets import spec
 from tests.checks.specs import KP, RANDOM, Layers, diagnosed, linear, routes
 
 MAPS = {"shape": (4, 6, 6)}
@@ -28,9 +31,14 @@ GROUPED: Layers = (conv("c1"), RELU, conv("c2", groups=4), RELU, *HEAD)
 
 
 @pytest.mark.parametrize("learn", ["oja_kp", "kolen_pollack", "local"])
-def test_the_full_matrices_of_a_low_rank_short_hand_are_not_held_against_it(learn: str) -> None:
-    """FAC317: nobody asked for them, and at a grouped kernel there is no pair."""
-    assert told(GROUPED, "FAC317", feedback={"rule": "ldfa", "rank": 4, "learn": learn}) == []
+def test_a_short_hand_is_told_what_its_long_form_is_told(learn: str) -> None:
+    """FAC317: of the full matrix that a low-rank short-hand writes past groups of channels."""
+    feedback = {"rule": "ldfa", "rank": 4, "learn": learn}
+    short = told(GROUPED, "FAC317", feedback=feedback)
+    long = expanded_data(lowered(spec(GROUPED, feedback) | {"input": MAPS}))
+    written = told(GROUPED, "FAC317", feedback=long["feedback"])
+    assert [message for _, message, _ in short] == [message for _, message, _ in written]
+    assert len(short) == 1
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ def test_set_edits_before_checking() -> None:
     assert result.stdout == (
         "error[FAC102]: `out` must be greater than 0, is -1\n"
         "  --> good.yaml (--set layers.fc1.out=-1)\n"
+        "     = help: write at least 1\n"
         "\n"
         "1 error in 1 file, checked in part\n"
     )

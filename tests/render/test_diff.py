@@ -803,6 +803,24 @@ def test_ways_stand_in_the_order_of_layers_and_not_of_names() -> None:
         assert hops == sorted(hops, key=lambda name: places.get(name, len(places))), node.name
 
 
+def test_errors_from_several_layers_are_said_once() -> None:
+    blocks: list[dict[str, Any]] = [
+        {"kind": "linear", "name": "in", "out": 4},
+        *(
+            {
+                "kind": "parallel",
+                "name": f"b{i}",
+                "branches": tuple(({"kind": "linear", "out": 4},) for _ in range(3)),
+            }
+            for i in range(4)
+        ),
+        CHAIN[5],
+    ]
+    shown = told(difference(data(blocks), data(blocks, {"rule": "ldfa", "rank": 2})))
+    assert "the layers above (exact) -> the layers above (through)" in shown
+    assert "the layer above (exact) + the layer above" not in shown
+
+
 def test_colours_mark_lines() -> None:
     found = difference(data(feedback={"rule": "fa"}), data())
     lines = text(found, color=True).splitlines()

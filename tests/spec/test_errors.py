@@ -213,9 +213,12 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "an item fails: the list is not empty": (
         {"layers": [{"kind": "linear", "out": 0}]},
-        ["FAC102 layers[0].out: `out` must be greater than 0, is 0"],
+        ["FAC102 layers[0].out: `out` must be greater than 0, is 0 (write at least 1)"],
     ),
-    "empty list": ({"layers": []}, ["FAC102 layers: `layers` needs at least 1 item, has 0"]),
+    "empty list": (
+        {"layers": []},
+        ["FAC102 layers: `layers` needs at least 1 item, has 0 (leave `layers` out)"],
+    ),
     "one or many, one meant": (
         {"update": {"kind": "linear", "out": "abc"}},
         ["FAC102 update.out: expected a whole number for `out`, found text `abc`"],
@@ -374,7 +377,10 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         ["FAC102 fac: expected `1` for `fac`, found text `1` (write `1` without quotes)"],
     ),
     "limits": ({"lr": 2}, ["FAC102 lr: `lr` must be less than 1, is 2"]),
-    "text too short": ({"tag": ""}, ["FAC102 tag: `tag` needs at least 1 character, has 0"]),
+    "text too short": (
+        {"tag": ""},
+        ["FAC102 tag: `tag` needs at least 1 character, has 0 (leave `tag` out)"],
+    ),
     "text too long": ({"tag": "abcd"}, ["FAC102 tag: `tag` takes at most 3 characters, has 4"]),
     "pattern": ({"tag": "A"}, ["FAC102 tag: `tag` is `A`, which does not match `^[a-z]*$`"]),
     "rule of a field": ({"train": {"seed": 1}}, ["FAC102 train.seed: seed must be even"]),

@@ -64,13 +64,62 @@ def test_a_kind_under_the_name_of_another_tool(word: str, kind: str) -> None:
     assert helps(kind=word) == [f"did you mean `{kind}`?"]
 
 
+OTHERS = {
+    "ReLU6": "there is none with a limit above; `relu` has none, `hardsigmoid` is one of 0 to 1",
+    "PReLU": "there is none with a slope that learns; `leaky_relu` has a fixed one",
+    "hard_tanh": "there is none; `tanh` is smooth, and `hardsigmoid` a straight one of 0 to 1",
+    "gelu_tanh": "`gelu` is the exact form, and there is none with the approximation by `tanh`",
+    "softmin": "there is none; it is the `softmax` of what it reads with the other sign",
+    "log_softmax": "leave it out: `cross_entropy` reads logits, and takes the logarithm itself",
+    "bilinear": "write a `linear` of each of the two, and a `multiply` that reads both",
+    "unflatten": "did you mean `reshape`?",
+    "depthwise_conv2d": "write `kind: conv2d`, with as many `groups` as channels are read",
+}
+
+
+@pytest.mark.parametrize(("word", "help"), OTHERS.items(), ids=OTHERS)
+def test_another_function_is_not_the_one_of_the_nearest_name(word: str, help: str) -> None:
+    assert helps(kind=word) == [help]
+
+
 @pytest.mark.parametrize("word", NOTHING)
 def test_no_kind_is_better_than_a_wrong_one(word: str) -> None:
     (help,) = helps(kind=word)
     assert help.startswith(LISTED)
 
 
+ACTIVATION = "write it as a layer of its own behind this one, such as `- {kind: relu}`"
+ALL = "name all layers that it reads: `from: [a, b]`"
 KEYS: dict[str, tuple[dict[str, object], str]] = {
+    "out_channels beside out": (
+        {**CONV, "out_channels": 16},
+        "`out_channels` is `out`, which stands here already",
+    ),
+    "kernel_size beside kernel": (
+        {**CONV, "kernel_size": 5},
+        "`kernel_size` is `kernel`, which stands here already",
+    ),
+    "activation": ({**CONV, "activation": "relu"}, ACTIVATION),
+    "activation of linear": ({"kind": "linear", "out": 4, "activation": "relu"}, ACTIVATION),
+    "in_channel": ({**CONV, "in_channel": 4}, FOLLOWS),
+    "inplace": (
+        {"kind": "relu", "inplace": True},
+        "leave it out: where values are kept is up to the backend",
+    ),
+    "start_dim": (
+        {"kind": "flatten", "start_dim": 1},
+        "leave it out: it flattens all but the batch; for some axes use `reshape`",
+    ),
+    "inputs of add": ({"kind": "add", "inputs": ("a", "b")}, "did you mean `from`?"),
+    "input of add": ({"kind": "add", "input": "a"}, "did you mean `from`?"),
+    "with of add": ({"kind": "add", "with": "a"}, ALL),
+    "layers of residual": ({"kind": "residual", "layers": (CONV,)}, "did you mean `body`?"),
+    "n of repeat": ({"kind": "repeat", "n": 2, "body": (CONV,)}, "did you mean `times`?"),
+    "block of repeat": ({"kind": "repeat", "times": 2, "block": (CONV,)}, "did you mean `body`?"),
+    "body of parallel": (
+        {"kind": "parallel", "branches": ((CONV,), (CONV,)), "body": (CONV,)},
+        "write `branches`, a list of lists of layers",
+    ),
     "out_channels": ({"kind": "conv2d", "out_channels": 4, "kernel": 3}, "did you mean `out`?"),
     "filters": ({"kind": "conv2d", "filters": 4, "kernel": 3}, "did you mean `out`?"),
     "kernel_size": ({"kind": "conv2d", "out": 4, "kernel_size": 3}, "did you mean `kernel`?"),

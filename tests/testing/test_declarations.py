@@ -772,3 +772,10 @@ def test_what_is_said_of_axes_and_errors_is_held(
 def test_what_is_true_of_axes_passes_at_other_settings(kind: str, layer: Any, shape: Any) -> None:
     found = next(each for each in LAYERS if each.name == kind)
     check_declarations(found, found.spec(**layer), (shape,))
+
+
+def test_settings_without_a_default_have_to_be_given() -> None:
+    with pytest.raises(
+        ValueError, match=r"`linear` has settings without a default, `out`: give `spec=Linear\(...\)`"
+    ):
+        check_declarations(LINEAR)

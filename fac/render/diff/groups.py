@@ -11,7 +11,7 @@ from fac.render.diff.difference import Change, Item, Plain
 from fac.render.diff.words import listed
 from fac.render.findings.report import printable
 
-ABOVE = "the layer above"
+ABOVE, SEVERAL = "the layer above", "the layers above"
 FEW = 4
 """So many items that differ only in who their neighbours are become one group."""
 
@@ -92,7 +92,9 @@ def _anyone(sources: Plain) -> Plain:
     for source in sources:
         near = isinstance(source, dict) and source["by"] != "to" and source["from"] != LOSS
         found.append({**source, "from": ABOVE} if near and isinstance(source, dict) else source)
-    return tuple(found)
+    # Who is read by several layers has an error from each; said of each alike, it is said once.
+    once = [source for place, source in enumerate(found) if source not in found[:place]]
+    return tuple({**s, "from": SEVERAL} if isinstance(s, dict) and found.count(s) > 1 else s for s in once)
 
 
 def _renamed(item: Item) -> bool:
