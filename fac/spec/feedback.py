@@ -60,7 +60,8 @@ class ToRoute(Model):
     share: bool = Field(
         True,
         description="Whether the tokens of a site share one matrix: from tokens, token by token; from a vector, to "
-        "each an equal part of what it makes. Else the matrix has rows, and from tokens columns, for each token.",
+        "each an equal part of what it makes, unless a layer between lays them in a row or has weights along them. "
+        "Else the matrix has rows, and from tokens columns, for each token.",
     )
 
 
