@@ -13,14 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, samples
+from fac.backend.boundary import check_feed
 from fac.diagnostics import FacError
 from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
-RANGE = "fac_range"
-"""Attribute of placed whole numbers: their least and their largest, known from the host."""
+ENDS = "fac_ends"
+"""Attribute of placed whole numbers: what `_ends` says of them, known from the host."""
 NO_ROOM = "can't allocate memory"
 """What torch says on a CPU; on a GPU it raises an exception of its own."""
 
@@ -55,7 +56,7 @@ class TorchSession(Session):
             if array.dtype.kind in "iub":
                 placed = torch.from_numpy(array.astype(np.int64)).to(self.on)
                 if array.size:
-                    setattr(placed, RANGE, (int(array.min()), int(array.max())))
+                    setattr(placed, ENDS, _ends(array))
                 return placed
             placed = torch.from_numpy(array.astype(self.precision)).to(self.on)
             return kernels.channels_last(placed) if placed.shape[1:] in self.mapped else placed
@@ -78,8 +79,8 @@ class TorchSession(Session):
             taken = placed.index_select(0, wanted)
         else:  # a map with its channels last, which `index_select` would lay out anew
             taken = placed.movedim(1, -1).index_select(0, wanted).movedim(-1, 1)
-        if hasattr(placed, RANGE):
-            setattr(taken, RANGE, getattr(placed, RANGE))
+        if hasattr(placed, ENDS):
+            setattr(taken, ENDS, getattr(placed, ENDS))
         return taken
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> torch.Tensor:
@@ -118,30 +119,23 @@ class TorchSession(Session):
             self.tensors[name].copy_(torch.from_numpy(np.array(array, self.precision)))
 
     def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
-        """Also looks at whole numbers that a kernel would read beyond its arrays with.
+        """Also looks at the numbers of what was placed.
 
-        On a CPU the loss refuses a label that is no class (`labels`). A kernel on a GPU can only abort, after which the
-        process cannot use the device any more. What `place` and `take` gave was looked at on the host; for other
-        tensors the host waits.
+        A kernel would read beyond its arrays with a whole number that is out of range, and on a GPU abort, after which
+        the process cannot use the device any more; a label that is compared with each class would be none of them, in
+        silence. What `place` and `take` gave was looked at on the host; for whole numbers in other tensors the host
+        waits. To look at real ones, which harm no kernel, it would always have to wait for a GPU.
 
         Raises:
             FacError: a number is out of range.
         """
         batch = super()._batch(feeds, x, y)
         for feed in feeds:
-            if (
-                feed.classes is not None
-                and (feed.loss is None or self.on.type == "cuda")
-                and feed.ignored is None
-            ):
-                value = batch[feed.name]
-                low, high = getattr(value, RANGE, None) or (int(v) for v in value.aminmax())
-                if low < 0 or high >= feed.classes:
-                    word = feed.name if feed.loss is None else "labels"
-                    fit = f"0 to {feed.classes - 1} fit the network"
-                    raise FacError(
-                        f"{word} {'goes' if feed.loss is None else 'go'} from {low} to {high}, where {fit}"
-                    )
+            value = batch[feed.name]
+            if feed.classes is not None:
+                _within(feed, feed.classes, getattr(value, ENDS, None) or _found(value, feed.ignored))
+            elif (feed.within is not None or feed.mask) and self.on.type == "cpu":
+                check_feed(feed, value)
         return batch
 
     def _arithmetic(self) -> AbstractContextManager[None]:
@@ -156,17 +150,43 @@ class TorchSession(Session):
         return self.workspaces[n]
 
 
-@contextmanager
-def told(device: str) -> Iterator[None]:
-    """Says what torch means where a label is no class, which the loss finds before anything has moved, or memory ends.
+def _ends(array: NDArray[Any]) -> tuple[int, ...]:
+    """The two least and the two largest of its numbers: without any one of all, the ends of the others are there."""
+    low, high = int(array.min()), int(array.max())
+    inner = array[(low < array) & (array < high)]
+    return (low, int(inner.min()), int(inner.max()), high) if inner.size else (low, high)
+
+
+def _found(value: torch.Tensor, ignored: int | None) -> tuple[int, ...]:
+    """The ends of those that count; 0 stands for the others, and fits."""
+    counted = value if ignored is None else value.masked_fill(value == ignored, 0)
+    return tuple(int(end) for end in counted.aminmax())
+
+
+def _within(feed: Feed, classes: int, ends: tuple[int, ...]) -> None:
+    """Refuse whole numbers of which these are the ends.
 
     Raises:
-        FacError: a label is out of range, or there is no room.
+        FacError: one is no class, nor what is ignored.
+    """
+    counted = [end for end in ends if end != feed.ignored] or [0]
+    low, high = counted[0], counted[-1]
+    if low < 0 or high >= classes:
+        also = "" if feed.ignored is None else f", and {feed.ignored} is ignored"
+        raise FacError(
+            f"{feed.name} goes from {low} to {high}, where 0 to {classes - 1} fit the network{also}"
+        )
+
+
+@contextmanager
+def told(device: str) -> Iterator[None]:
+    """Says what torch means where memory ends.
+
+    Raises:
+        FacError: there is no room.
     """
     try:
         yield
-    except IndexError as error:
-        raise FacError(f"a label does not fit the network: {error}") from error
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or NO_ROOM in str(error):
             size = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))

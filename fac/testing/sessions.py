@@ -33,6 +33,13 @@ NORMATIVE: Data = {
 NORM: Data = {"kind": "batch_norm", "name": "norm"}
 """A layer whose state the forward pass of training moves."""
 X, Y = batch()
+COUNTED: dict[str, Data] = {
+    "smoothed": {"label_smoothing": 0.1},
+    "weighted": {"weight": (0.5, 2.0, 1.0)},
+    "-100 ignored": {"ignore_index": -100},
+    "255 ignored": {"ignore_index": 255},
+}
+"""Cross-entropies that are made of comparisons."""
 LAWS: dict[str, Any] = {
     **{name: name for name in SCALED},
     "normal": {"kind": "normal", "std": 0.3},
@@ -50,6 +57,10 @@ def cases() -> Iterator[Case]:
     for update in ("sgd", "momentum", "adam"):
         yield Case(f"session/parameters alone start a training x {update}", partial(parameters_alone, update))
     yield Case("session/a batch of another shape is refused", wrong_batches)
+    for name, loss in COUNTED.items():
+        yield Case(
+            f"session/a placed label that is no class is refused x {name}", partial(wrong_labels, loss)
+        )
     yield Case("session/measuring changes nothing", measuring)
     yield Case("session/measuring follows the state", following)
     yield Case("session/sessions of one artifact are apart", apart)
@@ -175,6 +186,22 @@ def wrong_batches(subject: Subject) -> None:
         for call in (session.step, session.evaluate, session.probe):
             refuses(partial(call, x, y), what)
     equal(session.state(), before)
+
+
+def wrong_labels(loss: Data, subject: Subject) -> None:
+    """A loss that compares labels with each class would find them in none, and go on; not so what it ignores."""
+    session = subject.open(SPEC | {"loss": {"kind": "cross_entropy", **loss}})
+    before, x = session.state(), session.place(X)
+    ignored = loss.get("ignore_index")
+    kept: Any = Y if ignored is None else np.where(np.arange(7) % 2, ignored, Y)
+    for label in (3, -1):
+        y = session.place(np.where(np.arange(7) == 4, label, kept))
+        for given in ((x, y), (session.take(x, np.arange(5)), session.take(y, np.arange(5)))):
+            for call in (session.step, session.evaluate, session.probe):
+                refuses(partial(call, *given), f"the label {label} of 3 classes")
+    equal(session.state(), before)
+    for labels in (kept, kept if ignored is None else np.full(7, ignored)):
+        session.step(x, session.place(labels))
 
 
 def measuring(subject: Subject) -> None:

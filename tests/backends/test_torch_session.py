@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from fac.diagnostics import FacError
 from fac.pipeline import compile
 from fac.testing.case import distance
-from fac.testing.nets import DROPOUT, NET, batch, spec
+from fac.testing.nets import DROPOUT, NET, batch, linear, spec
 from fac.testing.rules import RULES
 from fac.testing.rules import UPDATES as SHARED
 from fac_torch import BACKEND, device, kernels
@@ -270,3 +270,24 @@ def test_dropout_is_off_outside_training() -> None:
     np.testing.assert_array_equal(session.forward(x), session.forward(x))
     assert session.evaluate(x, y) == session.evaluate(x, y)
     assert session.state()["step"] == 0
+
+
+PLACED: dict[str, tuple[Any, Any, str]] = {
+    "a target": (1.0, 1.5, r"^target 1\.5 of sample 2 is not in \[0, 1\]$"),
+    "a mask": (0.5, 1.0, r"^shown is a mask of 0 and 1, and has 0\.5 in sample 2$"),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_placed_numbers_out_of_range_are_refused_on_a_cpu(name: str) -> None:
+    """As those in arrays are: nothing has to be waited for."""
+    shown, target, said = PLACED[name]
+    inputs = {"inputs": {"x": {"shape": (4, 5)}, "shown": {"shape": (4,), "mask": True}}}
+    layers = (linear("fc", 3, **{"from": "x"}), {"kind": "mean", "axes": (0,), "mask": "shown"})
+    data = {key: value for key, value in spec(layers, loss="bce").items() if key != "input"} | inputs
+    session = compile(data, "torch", "float64").open(device="cpu")
+    arrays = {"x": np.zeros((5, 4, 5)), "shown": np.ones((5, 4)), "y": np.zeros((5, 3))}
+    session.step({key: session.place(array) for key, array in arrays.items()})
+    arrays["shown"][2, 1], arrays["y"][2, 1] = shown, target
+    with pytest.raises(FacError, match=said):
+        session.step({key: session.place(array) for key, array in arrays.items()})

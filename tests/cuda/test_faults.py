@@ -18,10 +18,11 @@ from tests.cuda.watch import Watch
 
 RELU = CASES["layer/relu"]
 PLAIN = kernels.relu_input
-COPIES, WAITS, HOST = (
+COPIES, WAITS, HOST, ELSEWHERE = (
     "copies between host and device, and waits",
     "waits for the device",
     "has a tensor on the host",
+    "has no kernel for CUDA",
 )
 WRITTEN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "item": (lambda y: y.sum().item(), WAITS),
@@ -35,6 +36,10 @@ WRITTEN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     ),
     "a tensor on the host": (lambda y: torch.zeros(3), HOST),
     "a scalar on the host beside the device": (lambda y: y * torch.tensor(2.0), HOST),
+    "attention on a CPU": (
+        lambda y: torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*[y[None, None]] * 3),
+        ELSEWHERE,
+    ),
     "a decomposition": (lambda y: torch.linalg.inv(y.T @ y), WAITS),
 }
 RAISED: dict[str, tuple[Callable[[Tensor], Any], type[Exception]]] = {

@@ -92,7 +92,30 @@ def test_a_label_that_is_no_class_never_reaches_a_kernel(label: int, taken: bool
         x, y = session.place(X), session.place(labels)
         x, y = (session.take(x, ROWS), session.take(y, ROWS)) if taken else (x, y)
         for call in (session.step, session.evaluate, session.probe):
-            with pytest.raises(FacError, match=r"^labels go from -?\d to \d, where 0 to 2 fit the network$"):
+            with pytest.raises(FacError, match=r"^y goes from -?\d to \d, where 0 to 2 fit the network$"):
                 call(x, y)
 
     assert watched(calls).seen <= {"take"}
+
+
+@pytest.mark.parametrize("label", [3, -1, -100])
+def test_labels_are_looked_at_beside_those_that_are_ignored(label: int, watched: Watched) -> None:
+    """-100 stands for what does not count, and a step that meets it waits for nothing."""
+    data = spec(DROPOUT) | {"loss": {"kind": "cross_entropy", "ignore_index": -100}}
+    labels = np.where(np.arange(len(Y)) == 5, label, np.where(np.arange(len(Y)) % 2, Y, -100))
+
+    def calls(watch: Watch) -> None:
+        session = SUBJECT.open(data)
+        step = watch.guard("training", session.step)
+        x, y = (session.take(session.place(array), ROWS) for array in (X, labels))
+        if label == -100:
+            step(x, y)
+            return
+        with pytest.raises(
+            FacError, match=r"^y goes from -?\d to \d, where 0 to 2 fit .*, and -100 is ignored$"
+        ):
+            step(x, y)
+
+    watch = watched(calls)
+    assert watch.found == []
+    assert ("step" in watch.seen) == (label == -100)

@@ -2,7 +2,7 @@
 
 `FakeTensorMode` runs every op up to its kernel, and refuses two devices in one op. `Watch` sees each op before it does,
 and writes down what would be slow or wrong on a GPU inside the functions that it guards: any tensor that lies on the
-host, and in those that a training calls whatever makes the host wait for the device.
+host, any op without a kernel for CUDA, and in those that a training calls whatever makes the host wait for the device.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._note(func, "waits for the device")
         elif "cpu" in devices:
             self._note(func, "has a tensor on the host")
+        if "cuda" in devices and not torch._C._dispatch_has_computed_kernel_for_dispatch_key(
+            func.name(), "CUDA"
+        ):
+            self._note(func, "has no kernel for CUDA")  # a fake tensor needs the shapes alone
 
     def _note(self, func: Any, what: str) -> None:
         frames = [

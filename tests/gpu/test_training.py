@@ -60,6 +60,6 @@ def test_cuda_survives_a_label_that_is_no_class() -> None:
     session, x, y = opened("bp", "sgd")
     own = torch.full((len(X),), 3, device="cuda")
     for labels in (session.place(np.full(len(X), 3)), own):
-        with pytest.raises(FacError, match="labels go from 3 to 3, where 0 to 2 fit the network"):
+        with pytest.raises(FacError, match="y goes from 3 to 3, where 0 to 2 fit the network"):
             session.step(x, labels)
     assert np.isfinite(float(session.step(x, y)["loss"]))
