@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, samples
-from fac.backend.boundary import check_feed
+from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, check_feed, samples
 from fac.diagnostics import FacError
 from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision

@@ -14,7 +14,7 @@ from fac.backend.artifact import (
     write_common,
     write_files,
 )
-from fac.backend.boundary import held
+from fac.backend.boundary import check_feed, held
 from fac.backend.compiled import (
     PRECISIONS,
     STEP,
@@ -55,6 +55,7 @@ __all__ = [
     "Session",
     "Slot",
     "Term",
+    "check_feed",
     "denormals_as_zero",
     "held",
     "samples",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fac.diagnostics import FacError
-from fac.testing.nets import DROPOUT, batch, spec
+from fac.testing.nets import DROPOUT, batch, linear, spec
 from fac.testing.rules import RULES, UPDATES
 from tests.cuda.conftest import SUBJECT
 from tests.cuda.watch import Watch
@@ -119,3 +119,31 @@ def test_labels_are_looked_at_beside_those_that_are_ignored(label: int, watched:
     watch = watched(calls)
     assert watch.found == []
     assert ("step" in watch.seen) == (label == -100)
+
+
+def test_a_step_on_tokens_is_queued(watched: Watched) -> None:
+    """Numbers of tokens, a mask and labels that do not count are taken; attention is that of no CPU."""
+    layers = (
+        {"kind": "embedding", "name": "table", "num_embeddings": 9, "out": 4, "from": "words"},
+        {"kind": "attention", "name": "attn", "heads": 2, "causal": True, "mask": "shown"},
+        linear("out", 3),
+    )
+    data = spec(layers) | {"loss": {"kind": "cross_entropy", "ignore_index": -100}}
+    del data["input"]
+    data["inputs"] = {"words": {"shape": (5,), "classes": 9}, "shown": {"shape": (5,), "mask": True}}
+    shown = np.arange(5) < 1 + np.arange(20)[:, None] % 5
+    arrays = {"words": np.ones((20, 5), int), "shown": shown * 1.0, "y": np.where(shown, 2, -100)}
+
+    def steps(watch: Watch) -> None:
+        session = SUBJECT.open(data)
+        placed = {name: session.place(array) for name, array in arrays.items()}
+
+        def step() -> None:
+            session.step({name: session.take(array, ROWS) for name, array in placed.items()})
+
+        for _ in range(2):
+            watch.guard("training", step)()
+
+    watch = watched(steps)
+    assert watch.seen >= {"take", "training", "step"}
+    assert watch.found == []
