@@ -59,7 +59,8 @@ layers = st.one_of(
         optional={"name": names, "from": names},
     ),
     st.fixed_dictionaries(
-        {"kind": st.just("add")}, optional={"name": names, "from": st.lists(names, max_size=3).map(tuple)}
+        {"kind": st.just("add")},
+        optional={"name": names, "from": st.lists(names, min_size=1, max_size=3).map(tuple)},
     ),
 )
 matrices = st.one_of(
