@@ -33,7 +33,7 @@ def run(
     take on the type of the arrays that they meet, so `1 - beta ** t` is not rounded to float32.
     """
     values: dict[Value, Any] = {value: inputs[value.name] for value in function.inputs}
-    n = next(len(inputs[value.name]) for value in function.inputs if fed(value))
+    n = next((len(inputs[value.name]) for value in function.inputs if fed(value)), 0)  # 0: of no batch
     with np.errstate(all="ignore"):
         for op in function.ops:
             operands = [values[v] for v in op.operands]

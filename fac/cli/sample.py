@@ -46,7 +46,7 @@ def sample(
     """Print text as the network of RUN goes on with it, the folder of a run or its state.
 
     The network is one that was trained on `data: {source: text}`. The prompt stands first. Bytes that are no text, or
-    that would steer a terminal, are shown as �.
+    that would steer a terminal, are replaced.
     """
     from fac.cli.backends import chosen
     from fac.pipeline import emit, lowered

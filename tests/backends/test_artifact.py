@@ -262,8 +262,8 @@ def test_lists_are_taken(backend: str) -> None:
             r"x has shape \[7, 4\], but `input.shape` asks for \[N, 5\]",
         ),
         (X, torch.full((7,), 3, dtype=torch.int32), "label 3 of sample 0 is not in 0..2"),
-        (X, torch.full((7,), -100), "label"),
-        (X, torch.full((7,), 3), "label"),
+        (X, torch.full((7,), -100), "label|y goes from -100 to -100, where 0 to 2 fit"),
+        (X, torch.full((7,), 3), "label|y goes from 3 to 3, where 0 to 2 fit"),
         (X, torch.zeros(3, dtype=torch.int64), "y "),
     ],
     ids=[

@@ -50,6 +50,7 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 0, ("data", SPEC, "-o", "däta-η")),
     (PEOPLE, 0, ("backends",)),
     (PEOPLE, 2, ("train", "η.fac.yaml")),
+    (PEOPLE, 2, ("sample", "η")),
     (PEOPLE, 2, ("train", "--ηta", SPEC)),
     (PEOPLE, 2, ("show", os.fsdecode(b"\xff\xfe.fac.yaml"))),
 )  # fmt: skip

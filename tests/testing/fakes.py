@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fac.backend import Artifact, Compiled, Precision
 from fac.step.builder import Builder
+from fac.step.feed import fed
 from fac.step.ir import Function, Op, Value
 from fac.step.reverse import Edits, Reverse
 from fac_reference import BACKEND as REFERENCE
@@ -42,7 +43,7 @@ def backpropagation(compiled: Compiled) -> Compiled:
     b.reserve(value.name for value in (*known.inputs, *(op.result for op in known.ops)))
     b.inputs, b.ops = list(known.inputs), list(known.ops)
     loss = dict(known.outputs)["loss"]
-    parameters = [value for value in known.inputs if value.name not in ("x", "y")]
+    parameters = [value for value in known.inputs if not fed(value)]
     reverse = Reverse(b, loss, Edits(), frozenset(parameters))
     lr = b.scalar("lr")
     outputs = {"loss": loss}
