@@ -66,6 +66,8 @@ def read(reader: Node | Block) -> Iterator[tuple[Path, str, str]]:
     one = isinstance(layer.from_, str)
     for place, (word, name) in enumerate(zip(layer.reads, reader.inputs, strict=False)):
         yield (*reader.origin, "from", *(() if one else (place,))), word, name
+    if not beside:
+        return
     for (key, word), name in zip(
         beside.items(), reader.inputs[len(reader.inputs) - len(beside) :], strict=False
     ):

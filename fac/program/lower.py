@@ -83,22 +83,22 @@ def node_of(
     inputs: tuple[str, ...],
     shapes: Mapping[str, Shape | None],
     origin: Path,
+    scope: str = "",
 ) -> Node:
     """The node of a layer that is no block; without a shape where that of an input is unknown, or where it misfits."""
     trainable = not isinstance(layer, ParametricLayer) or layer.trainable
-    node = Node(name, layer, inputs, None, origin, trainable=trainable)
+    node = partial(Node, name, layer, inputs, origin=origin, trainable=trainable, scope=scope)
     known = [shape for shape in map(shapes.get, inputs) if shape is not None]
     if len(known) < len(inputs):
-        return node
+        return node(shape=None)
     try:
         facts = kind.infer(layer, name, known)
         _meant(kind, name, facts)
     except ShapeError as error:
-        return replace(node, fault=Fault(str(error), error.help, error.field))
+        return node(shape=None, fault=Fault(str(error), error.help, error.field))
     except PluginError as error:
-        return replace(node, fault=Fault(error.fact, error.help, plugin=True))
-    return replace(
-        node,
+        return node(shape=None, fault=Fault(error.fact, error.help, plugin=True))
+    return node(
         shape=facts.shape,
         tensors=facts.tensors,
         weight=facts.weight,

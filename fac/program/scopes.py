@@ -18,8 +18,8 @@ from fac.program.kinds import BlockKind, ShapeError
 from fac.program.program import INPUT, Block, Fault, Node, Shape
 from fac.spec.layers import Layer, ParametricLayer
 
-Make = Callable[[Any, Layer, str, tuple[str, ...], Mapping[str, Shape | None], Path], Node]
-"""`make(kind, layer, name, inputs, shapes, origin)`: the node of a layer that is no block."""
+Make = Callable[[Any, Layer, str, tuple[str, ...], Mapping[str, Shape | None], Path, str], Node]
+"""`make(kind, layer, name, inputs, shapes, origin, scope)`: the node of a layer that is no block."""
 
 
 @dataclass
@@ -103,7 +103,9 @@ class Scope:
             if isinstance(kind, BlockKind):
                 yield from own._block(kind, layer, name, reads, beside, origin)
             else:
-                node = self.writing.make(kind, layer, name, (*reads, *beside), self.writing.shapes, origin)
+                node = self.writing.make(
+                    kind, layer, name, (*reads, *beside), self.writing.shapes, origin, own.name
+                )
                 yield own._stands(own._tied(node))
             previous = self.writing.outputs[name]
         return previous
@@ -130,7 +132,9 @@ class Scope:
         if own:
             layer = layer.model_copy(update={"name": self.given})
         name = self.name if own else self._called(kind.name, layer.name)
-        node = self.writing.make(kind, layer, name, tuple(inputs), self.writing.shapes, self.origin)
+        node = self.writing.make(
+            kind, layer, name, tuple(inputs), self.writing.shapes, self.origin, self.name
+        )
         node = self._tied(node)
         if misfit is not None:
             node = replace(node, shape=None, tensors=(), weight=None, fault=_fault(misfit))
@@ -184,7 +188,7 @@ class Scope:
         self.writing.names.append(node.name)
         self.writing.shapes.setdefault(node.name, node.shape)
         self.writing.outputs.setdefault(node.name, node.name)
-        return replace(node, scope=self.name)
+        return node if node.scope == self.name else replace(node, scope=self.name)
 
     def _tied(self, node: Node) -> Node:
         """The node with the name of the layer that it shares parameters with, if it is meant to share any."""

@@ -79,15 +79,16 @@ def settled(nodes: Sequence[Node], frozen: Iterable[str]) -> tuple[Node, ...]:
     def told(tensor: Tensor) -> Tensor:
         return tensor if tensor.name in taught or not tensor.trainable else replace(tensor, trainable=False)
 
-    return tuple(
-        replace(
-            node,
-            tensors=tuple(map(told, node.tensors)),
-            shared=tuple(map(told, node.shared)),
-            weight=None if node.weight is None else told(node.weight),
-        )
-        for node in nodes
-    )
+    def settle(node: Node) -> Node:
+        tensors, shared = tuple(map(told, node.tensors)), tuple(map(told, node.shared))
+        if (
+            tensors == node.tensors and shared == node.shared
+        ):  # as mostly: thousands of layers stay as they are
+            return node
+        weight = None if node.weight is None else told(node.weight)
+        return replace(node, tensors=tensors, shared=shared, weight=weight)
+
+    return tuple(map(settle, nodes))
 
 
 def _sharing(node: Node, above: Mapping[str, Node], kind_of: Any) -> Node:

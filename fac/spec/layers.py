@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
@@ -49,13 +51,18 @@ class Layer(Model):
     @classmethod
     def named(cls) -> Mapping[str, Named]:
         """The fields that name what it reads beside `from`, and what they say of it."""
-        marked = ((name, mark) for name, field in cls.model_fields.items() for mark in field.metadata)
-        return {name: mark for name, mark in marked if isinstance(mark, Named)}
+        return _named(cls)
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The names given in `from:`; empty if there are none."""
         return (self.from_,) if isinstance(self.from_, str) else self.from_ or ()
+
+
+@cache
+def _named(kind: type[Layer]) -> Mapping[str, Named]:
+    marked = ((name, mark) for name, field in kind.model_fields.items() for mark in field.metadata)
+    return MappingProxyType({name: mark for name, mark in marked if isinstance(mark, Named)})
 
 
 class ParametricLayer(Layer):
