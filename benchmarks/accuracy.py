@@ -1,11 +1,11 @@
-"""Test accuracy of every rule on Fashion-MNIST, in two fixed settings: a dense network and a convolutional one.
+"""What every rule comes to on real data, in fixed settings: dense, convolutional and of patches on images, and on text.
 
-The accuracy is that after the last epoch, mean and standard deviation over three seeds; `accuracy_rows` says the
-networks, the rules, and the bands that some of them must fall into. Batch 128, cosine to zero per step, heavy ball 0.9;
-pixels standardised by one mean and deviation; float32.
+Test accuracy on Fashion-MNIST, or bits per byte of text, after the last epoch, mean and standard deviation over seeds;
+`accuracy_rows` and `accuracy_tokens` say the networks, the rules, and the bands that some of them must fall into.
+Cosine to zero per step; pixels standardised by one mean and deviation; float32.
 
     python -m benchmarks.accuracy            # continues where results/accuracy.json ends
-    python -m benchmarks.accuracy maps       # the convolutional network: results/accuracy_maps.json
+    python -m benchmarks.accuracy maps       # the convolutional network: results/accuracy_maps.json; also patches, text
     python -m benchmarks.accuracy --table    # prints what is there, trains nothing
 """
 
@@ -21,7 +21,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import fac
-from benchmarks.accuracy_rows import SEEDS, STUDIES, Plain, Row, Study
+from benchmarks.accuracy_rows import DENSE, MAPS, SEEDS, Plain, Row, Study
+from benchmarks.accuracy_tokens import PATCHES, TEXT
 from benchmarks.machine import machine, one_thread, table
 from fac.build.costs import backward_ratio
 from fac.pipeline import lowered
@@ -29,20 +30,22 @@ from fac.training import data
 from fac.training.dataset import Dataset
 from fac.training.loop import train
 
+STUDIES = {"dense": DENSE, "maps": MAPS, "patches": PATCHES, "text": TEXT}
+
 
 @cache
-def images() -> Dataset:
-    """Fashion-MNIST, once per process."""
-    return data.load(fac.load(STUDIES["dense"].spec(STUDIES["dense"].rows[0], 0)).data, precision="float32")  # type: ignore[arg-type]
+def samples(study: str) -> Dataset:
+    """The data of a study, once per process."""
+    return data.load(fac.load(STUDIES[study].spec(STUDIES[study].rows[0], 0)).data, precision="float32")  # type: ignore[arg-type]
 
 
-def run(spec: Plain) -> Plain:
-    """One training: its accuracies in per cent after each epoch, and its time."""
-    model = fac.load(spec)
+def run(study: str, spec: Plain) -> Plain:
+    """One training: what the study measures after each epoch, and its time."""
+    model, measure = fac.load(spec), STUDIES[study].measure
     session = fac.compile(model, backend="torch", precision="float32").open(device="cpu")
-    report = train(session, images(), model)
-    accuracies = [round(100 * (e.test_accuracy or 0.0), 2) for e in report.history]
-    return {"accuracy": accuracies, "seconds": round(report.seconds, 1), "step_ms": round(report.step_ms, 2)}
+    report = train(session, samples(study), model)
+    figures = [round(measure.of(epoch), 4) for epoch in report.history]
+    return {measure.name: figures, "seconds": round(report.seconds, 1), "step_ms": round(report.step_ms, 2)}
 
 
 def key(spec: Plain) -> str:
@@ -81,9 +84,9 @@ def keep(study: Study, results: Plain) -> None:
 
 
 def last(study: Study, row: Row, runs: Mapping[str, Plain]) -> list[float]:
-    """Accuracies after the last epoch of the seeds that have run."""
+    """What was measured after the last epoch, of the seeds that have run."""
     keys = (key(study.spec(row, seed)) for seed in SEEDS)
-    return [runs[k]["accuracy"][-1] for k in keys if k in runs]
+    return [runs[k][study.measure.name][-1] for k in keys if k in runs]
 
 
 def spread(values: list[float]) -> str:
@@ -108,7 +111,7 @@ def report(study: Study, runs: Mapping[str, Plain]) -> str:
         "optimiser",
         "rank",
         "backward MACs / bp",
-        "accuracy %",
+        study.measure.name,
         "seeds",
         "accept",
         "inside",
@@ -121,8 +124,8 @@ def claims(study: Study, means: Mapping[tuple[str, object, str], float]) -> Iter
     for name, rank, other, optimiser, most in study.claims:
         ours, theirs = means.get((name, rank, optimiser)), means.get((other, "–", optimiser))
         if ours is not None and theirs is not None:
-            short = theirs - ours
-            where = f"{name}, rank {rank}, is {short:.2f} points below {other} ({optimiser})"
+            short = study.measure.better * (theirs - ours)
+            where = f"{name}, rank {rank}, is {short:.2f} behind {other} ({optimiser})"
             yield f"{where}; at most {most}: {yes(short <= most)}"
 
 
@@ -142,12 +145,12 @@ def main() -> None:
     results = stored(study)
     for row, seed in () if asked.table else missing(study, results["runs"]):
         spec = study.spec(row, seed)
-        done = run(spec)
+        done = run(asked.study, spec)
         label = f"{row.name}, {row.optimiser}, rank {row.rank}, seed {seed}"
         results["machine"] = machine()
         results["runs"][key(spec)] = {"row": label, **done}
         keep(study, results)
-        print(f"{label}: {done['accuracy'][-1]:.2f} %, {done['seconds']:.0f} s", flush=True)
+        print(f"{label}: {done[study.measure.name][-1]:.2f}, {done['seconds']:.0f} s", flush=True)
     print(report(study, results["runs"]))
 
 

@@ -1,10 +1,13 @@
-"""What `benchmarks.accuracy` trains: two networks, and rules for each."""
+"""What `benchmarks.accuracy` trains: networks of vectors and of maps, and rules for each; and what a study is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import log
 from typing import Any
+
+from fac.training.logs import EpochRecord
 
 SEEDS = (0, 1, 2)
 
@@ -21,7 +24,7 @@ class Row:
     accept: tuple[float, float] | None = None
     """Accuracy in per cent that the mean must lie between; None where there is nothing to compare with."""
     frozen: tuple[str, ...] = ()
-    """Layers that keep their initial values."""
+    """Layers and blocks that keep their initial values."""
 
     @property
     def rank(self) -> str:
@@ -36,18 +39,37 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What a study reads off a run after each epoch."""
+
+    name: str
+    of: Callable[[EpochRecord], float]
+    better: int
+    """1 where more is better, -1 where less is."""
+
+
+ACCURACY = Measure("accuracy", lambda epoch: 100 * (epoch.test_accuracy or 0.0), 1)
+"""Per cent of the test samples."""
+BITS = Measure("bits", lambda epoch: epoch.test_loss / log(2), -1)
+"""Cross entropy of the test samples, in bits for each target."""
+
+
+@dataclass(frozen=True)
 class Study:
     """A network, and the rules that train it."""
 
     results: str
     """The file of its results."""
-    shape: tuple[int, ...]
-    """Of a sample."""
+    input: Plain
     layers: tuple[Plain, ...]
     epochs: int
     rows: tuple[Row, ...]
     claims: tuple[tuple[str, str, str, str, float], ...]
-    """(rule, rank, compared with, optimiser of both, most points by which its mean may fall short)."""
+    """(rule, rank, compared with, optimiser of both, most by which its mean may fall short)."""
+    data: Plain = field(default_factory=lambda: {"source": "fashion_mnist"})
+    name: str = "fashion"
+    batch: int = 128
+    measure: Measure = ACCURACY
 
     def spec(self, row: Row, seed: int) -> Plain:
         """The whole spec as plain data."""
@@ -56,14 +78,14 @@ class Study:
         ]
         return {
             "fac": 1,
-            "name": "fashion",
-            "input": {"shape": list(self.shape)},
-            "layers": [*layers, {"kind": "linear", "name": "logits", "out": 10}],
+            "name": self.name,
+            "input": self.input,
+            "layers": layers,
             "loss": {"kind": "cross_entropy"},
             "feedback": row.feedback,
             "update": row.update,
-            "data": {"source": "fashion_mnist"},
-            "train": {"epochs": self.epochs, "batch": 128, "seed": seed},
+            "data": self.data,
+            "train": {"epochs": self.epochs, "batch": self.batch, "seed": seed},
         }
 
 
@@ -82,11 +104,15 @@ def ldfa(learn: str, rank: int, rate: float = 1.0) -> Plain:
     return {"rule": "ldfa", "rank": rank, "learn": learn, "rate": rate}
 
 
+HEAD = {"kind": "linear", "name": "logits", "out": 10}
+
+
 def dense() -> Iterator[Plain]:
     """784-512-512-512, ReLU; weights and feedback uniform in +-sqrt(6/fan_in), biases zero."""
     for name in ("fc1", "fc2", "fc3"):
         yield {"kind": "linear", "name": name, "out": 512}
         yield {"kind": "relu"}
+    yield HEAD
 
 
 def maps() -> Iterator[Plain]:
@@ -98,11 +124,12 @@ def maps() -> Iterator[Plain]:
         if number < 3:
             yield {"kind": "max_pool2d", "kernel": 2}
     yield {"kind": "flatten"}
+    yield HEAD
 
 
 DENSE = Study(
     "accuracy",
-    (784,),
+    {"shape": [784]},
     tuple(dense()),
     5,
     (
@@ -141,7 +168,7 @@ def shares(divisor: int) -> list[Plain]:
 
 MAPS = Study(
     "accuracy_maps",
-    (1, 28, 28),
+    {"shape": [1, 28, 28]},
     tuple(maps()),
     3,
     (
@@ -158,4 +185,3 @@ MAPS = Study(
     ),
     (("ldfa oja_kp", "8, 16, 10", "bp", "sgd 0.05", 1.0),),
 )
-STUDIES = {"dense": DENSE, "maps": MAPS}

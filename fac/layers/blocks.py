@@ -21,9 +21,9 @@ Body = Annotated[Layers, Field(min_length=1)]
 class Block(Layer):
     """What blocks have in common: they hold layers, and have no parameters of their own."""
 
-    other_keys: ClassVar = {
-        "trainable": "write it at each layer with parameters in the block: a block has none of its own",
-    }
+    trainable: bool = Field(
+        True, description="False keeps the parameters of every layer in the block at their initial values."
+    )
 
 
 BODY = dict.fromkeys(("layers", "block"), "body")

@@ -69,6 +69,8 @@ class Scope:
     """See `Inside`."""
     twin: tuple[str, str] | None = None
     """A scope around this one, or itself, and another one whose layers of equal names own the parameters of these."""
+    frozen: bool = False
+    """Whether it stands in a block that is not trainable, or is one."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -94,7 +96,7 @@ class Scope:
         """See `Inside`."""
         own = replace(self._part(scope, tie), input=start)
         previous = start
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(map(own._kept, layers)):
             kind = self.writing.kind_of(layer)
             name = own._called(kind.name, layer.name)
             reads = tuple(map(own._resolved, layer.reads)) or (previous,)
@@ -128,7 +130,7 @@ class Scope:
         """See `Inside`."""
         if scope:
             return self._part(scope, tie).leaf(layer, inputs, misfit=misfit)
-        kind = self.writing.kind_of(layer)
+        layer, kind = self._kept(layer), self.writing.kind_of(layer)
         if own:
             layer = layer.model_copy(update={"name": self.given})
         name = self.name if own else self._called(kind.name, layer.name)
@@ -159,7 +161,10 @@ class Scope:
         origin: Path,
     ) -> Iterator[Node]:
         place, last, fault = len(self.writing.names), reads[0], None
-        inside = Scope(name, reads[0], origin, self, self.writing, layer.name, reads, beside, self.twin)
+        frozen = self.frozen or not getattr(layer, "trainable", True)
+        inside = Scope(
+            name, reads[0], origin, self, self.writing, layer.name, reads, beside, self.twin, frozen
+        )
         if self.name:
             self.writing.count("blocks", origin)
         try:
@@ -203,6 +208,11 @@ class Scope:
             return node
         self.writing.ties.setdefault(node.name, owner)
         return replace(node, tie=owner)
+
+    def _kept(self, layer: Layer) -> Layer:
+        """The layer, which keeps its parameters if this scope does."""
+        still = self.frozen and isinstance(layer, ParametricLayer) and layer.trainable
+        return layer.model_copy(update={"trainable": False}) if still else layer
 
     def _called(self, kind: str, name: str | None) -> str:
         self.counts[kind] += 1

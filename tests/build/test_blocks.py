@@ -44,7 +44,7 @@ LEAVES = (
 
 def blocks(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     body = st.lists(inner, min_size=1, max_size=3).map(tuple)
-    named = st.sampled_from(({}, {"name": "a"}))
+    named = st.sampled_from(({}, {"name": "a"}, {"trainable": False}))
 
     def block(**fields: Any) -> st.SearchStrategy[Any]:
         return st.tuples(st.fixed_dictionaries(fields), named).map(lambda pair: pair[0] | pair[1])
@@ -99,6 +99,40 @@ def test_the_network_written_out_is_the_same(layers: Any, rule: Any) -> None:
     # Routes of several layers in one block stand in another order then, and so does what is measured.
     short = lowered(parse_text(expanded(program, blocks=True)))
     assert functions_of(short)[:3] == functions_of(program)[:3]
+
+
+def frozen(layer: Any) -> Any:
+    """A layer, or a block and every layer in it, that keeps its parameters."""
+    if layer["kind"] == "relu":
+        return layer
+    return (
+        layer | {"body": tuple(map(frozen, layer["body"]))}
+        if "body" in layer
+        else layer | {"trainable": False}
+    )
+
+
+def test_a_frozen_block_is_one_whose_layers_are_frozen_however_deep() -> None:
+    """Those that a block makes by itself as well, which no spec could name."""
+    attention = {"kind": "attention", "name": "attn", "heads": 2}
+    norm = {"kind": "layer_norm", "name": "norm"}
+    body = (
+        norm,
+        linear("fc", 4),
+        {"kind": "relu"},
+        {"kind": "residual", "name": "deep", "body": (attention,)},
+    )
+    block = {"kind": "repeat", "name": "block", "times": 2, "body": body}
+
+    def program(middle: Any) -> Program:
+        ends = (linear("stem", 4), middle, {"kind": "flatten"}, linear("out", 3))
+        return lowered(spec(ends, {"rule": "ldfa", "rank": 2}) | {"input": {"shape": [3, 5]}})
+
+    short, long = program(block | {"trainable": False}), program(frozen(block))
+    assert {node.name for node in short.nodes if node.tensors and not node.trainable} == {
+        f"block.{i}.{name}" for i in (0, 1) for name in ("norm", "fc", "deep.attn.qkv", "deep.attn.proj")
+    }
+    assert functions_of(short) == functions_of(long) != functions_of(program(block))
 
 
 def test_a_residual_adds_its_body_and_its_shortcut() -> None:

@@ -147,10 +147,6 @@ KEYS: dict[str, tuple[dict[str, object], str]] = {
         {"kind": "residual", "body": (CONV,), "shortcut": ({"kind": "identity"},)},
         "leave it out: a `residual` without a `shortcut` adds what it reads",
     ),
-    "trainable of a block": (
-        {"kind": "residual", "body": (CONV,), "trainable": False},
-        "write it at each layer with parameters in the block: a block has none of its own",
-    ),
 }
 
 
