@@ -83,9 +83,9 @@ def _each(compiled: Compiled) -> str:
     rated = any(term.of("hits") in dict(compiled.evaluate.outputs) for term in compiled.losses)
     lines = []
     if len(compiled.losses) > 1:
-        lines.append('        shown[of.replace(":", ".") + "loss"] = loss / (weight or 1)\n')
+        lines.append('        shown["test " + of.replace(":", ".") + "loss"] = loss / (weight or 1)\n')
     if rated:
-        name = 'of.replace(":", ".") + "accuracy"' if len(compiled.losses) > 1 else '"accuracy"'
+        name = '"test " + of.replace(":", ".") + "accuracy"' if len(compiled.losses) > 1 else '"accuracy"'
         lines.append(f"        shown |= {{{name}: hits / (kept or 1)}} if LOSSES[of][1] else {{}}\n")
     if not lines:
         return ""
@@ -237,7 +237,8 @@ def starting_state(path):
     step = state.get("step", np.array(0))
     if step.ndim or not 0 <= step < 2**53 or step % 1:
         raise SystemExit(f"`step` of the state in `{path}` is {step}, not a number of steps")
-    aside = ("loss_sum", "base")  # of an epoch that `fac train` began, and of the folder which that was in
+    # of an epoch that `fac train` began, and of the folder which that was in
+    aside = ("loss_sum", "loss_sums", "base")
     return {key: text for key, text in (own | about).items() if key not in aside}, state
 
 
@@ -284,14 +285,15 @@ def open_model(name, device):
     return model
 
 
-def bind(model, here, there, moved, loss):
-    """A step that reads the state `here` and writes it `there`."""
+def bind(model, here, there, moved, losses):
+    """A step that reads the state `here`, writes it `there`, and what is minimised into `losses`."""
     binding = model.io_binding()
     for name in here.keys() & {item.name for item in model.get_inputs()}:
         binding.bind_ortvalue_input(name, here[name])
     for name, output in moved.items():
         binding.bind_ortvalue_output(output, there[name])
-    binding.bind_ortvalue_output("loss", loss)
+    for name, loss in losses.items():
+        binding.bind_ortvalue_output(name, loss)
     return binding
 
 
@@ -354,23 +356,23 @@ def main():
     moved = json.loads(model.get_modelmeta().custom_metadata_map["fac.state_map"])  # {array: output}
     here = {name: value(array.astype(FLOAT), args.device) for name, array in state.items() if name != "step"}
     there = here | {name: value(state[name].astype(FLOAT), args.device) for name in moved}
-    loss = value(np.zeros((), FLOAT))
-    binding, other = bind(model, here, there, moved, loss), bind(model, there, here, moved, loss)
+    losses = {of + "loss": value(np.zeros((), FLOAT)) for of in ("", *LOSSES)}
+    binding, other = bind(model, here, there, moved, losses), bind(model, there, here, moved, losses)
     stopped = []
     signal.signal(signal.SIGINT, lambda *_: stopped.append(True))  # ends after the step that is under way
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if position == 0 or step == first:
-            shuffled, losses = order(epoch, n), []
+            shuffled, made = order(epoch, n), []
         rows = shuffled[position * BATCH : (position + 1) * BATCH]
         for name, array in data.items():
             binding.bind_cpu_input(name, array[rows])
 $feeds
         model.run_with_iobinding(binding)
         here, there, binding, other = there, here, other, binding
-        losses.append(float(loss.numpy()))
-        if not math.isfinite(losses[-1]):
-            raise SystemExit(f"the loss of step {step} is {losses[-1]}: try a lower --lr")
+        made.append([float(loss.numpy()) for loss in losses.values()])
+        if not math.isfinite(made[-1][0]):
+            raise SystemExit(f"the loss of step {step} is {made[-1][0]}: try a lower --lr")
 $between\
         if position + 1 == steps_per_epoch or stopped:
             arrays = {name: here[name].numpy() for name in state if name != "step"}
@@ -378,8 +380,10 @@ $between\
         if stopped:
             raise SystemExit(f"stopped after step {step + 1}: go on with `--state {args.out}`")
         if position + 1 == steps_per_epoch:
-            mean, tested = sum(losses) / len(losses), evaluate(tester, here, test)
-            print(f"epoch {epoch + 1}/{args.epochs}  train loss {mean:.4f}  {tested}", flush=True)
+            each = zip(losses, zip(*made, strict=True), strict=True)  # loss: of all steps
+            shown = [f"train {name.replace(':', '.')} {sum(found) / len(found):.4f}" for name, found in each]
+            shown.append(evaluate(tester, here, test))
+            print(f"epoch {epoch + 1}/{args.epochs}", *shown, sep="  ", flush=True)
     done = f"the state is in `{args.out}`"
     print(done if first < last else f"nothing to train after {first} steps  {evaluate(tester, here, test)}")
 

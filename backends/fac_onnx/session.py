@@ -46,11 +46,11 @@ class OnnxSession(HostSession):
         """Where the state is now."""
         self.others = second
         """Where the next step writes it."""
-        self.loss = np.zeros((), self.precision)
+        self.losses = {name: np.zeros((), self.precision) for name in sorted(moved - first.keys())}
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
 
-    def run_step(self, batch: Arrays, lr: float, step: int) -> float:
+    def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
         """Bind the batch, run, and let the sets change places."""
         given = self._arguments(batch, lr, step)
         for value in self.compiled.step.inputs:
@@ -61,7 +61,7 @@ class OnnxSession(HostSession):
             runner.run_with_iobinding(self.binding)
         self.binding, self.other_binding = self.other_binding, self.binding
         self.buffers, self.others = self.others, self.buffers
-        return float(self.loss)
+        return {name: float(loss) for name, loss in self.losses.items()}
 
     def _arguments(self, batch: Arrays, lr: float, step: int) -> Buffers:
         """What is bound anew at each step: on a device other than the CPU, binding is what copies it there."""
@@ -113,7 +113,7 @@ class OnnxSession(HostSession):
             if name in there:
                 binding.bind_ortvalue_output(name + NEXT, there[name])
             else:
-                binding.bind_ortvalue_output(name, _shared(self.loss))
+                binding.bind_ortvalue_output(name, _shared(self.losses[name]))
         return binding
 
     def _run(self, function: Function, inputs: Mapping[str, Array]) -> list[Array]:

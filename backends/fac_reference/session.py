@@ -49,12 +49,12 @@ class ReferenceSession(HostSession):
         self.dtype: np.dtype[Any] = np.dtype(precision)
         self.arrays: dict[str, Array] = {}
 
-    def run_step(self, batch: Arrays, lr: float, step: int) -> float:
-        """Interpret the step and keep what it returns."""
+    def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
+        """Interpret the step and keep what it returns of state."""
         found = self._run(self.compiled.step, {**batch, "lr": lr, "step": step})
-        loss = float(found.pop("loss"))
-        self.arrays |= {name: as_array(value, self.dtype) for name, value in found.items()}
-        return loss
+        moved = [name for name in found if name in self.arrays]
+        self.arrays |= {name: as_array(found.pop(name), self.dtype) for name in moved}
+        return {name: float(loss) for name, loss in found.items()}
 
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Interpret `evaluate`."""

@@ -53,7 +53,8 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         kernels: the import line of the kernels module.
     """
     step = Emitter(compiled.step, buffered=True)
-    called = f"step({step.arguments()})"
+    result = "loss" if len(compiled.losses) == 1 else "losses"
+    called = f"{result} = step({step.arguments()})"
     # A spec is data: its name must not end the docstring that it stands in.
     title = json.dumps(compiled.name, ensure_ascii=False)[1:-1]
     header = (
@@ -63,8 +64,8 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         "    torch.set_flush_denormal(True)  # as in a session, before anything else: errors near 0 cost no time\n"
         "    S = kernels.load_state('state.safetensors')\n"
         "    B = workspace(S, n)\n"
-        f"    loss = {called}  # t counts from 0, lr is yours to schedule;\n"
-        f"           {' ' * len(called)}  # {_types(compiled)}\n"
+        f"    {called}  # t counts from 0, lr is yours to schedule;\n"
+        f"    {' ' * len(called)}  # {_types(compiled)}\n"
         f"{_TASKS if compiled.tasks else ''}"
         '"""\n\n'
     )
@@ -165,10 +166,11 @@ class Emitter:
             if line in self.layout.dropped:
                 body.append(f"    del {', '.join(self.names[v] for v in self.layout.dropped[line])}")
         body.append(f"    return {self._returned()}")
-        arguments = self.arguments()
+        name = self.function.name
+        said = DOCS["losses" if name == "step" and len(self.losses) > 1 else name]
         return (
-            f"@torch.inference_mode()\ndef {self.function.name}({arguments}):\n"
-            f'    """{DOCS[self.function.name]}"""\n' + "\n".join(body) + "\n"
+            f"@torch.inference_mode()\ndef {name}({self.arguments()}):\n"
+            f'    """{said}"""\n' + "\n".join(body) + "\n"
         )
 
     def workspace(self) -> str:
@@ -224,16 +226,26 @@ class Emitter:
             return ", ".join(["S", "B", *batch, "lr", "t"])
         return ", ".join(["S", *batch, *(["t"] if self.function.name == "probe" else [])])
 
+    @property
+    def losses(self) -> tuple[tuple[str, Value], ...]:
+        """What a step returns: all that it makes beside new state."""
+        state = {v.name for v in self.function.inputs}
+        return tuple((name, value) for name, value in self.function.outputs if name not in state)
+
     def _returned(self) -> str:
-        if self.function.name in ("step", "forward"):
-            return self._argument(self.function.outputs[0][1])
-        pairs = [f"{name!r}: {self._argument(value)}" for name, value in self.function.outputs]
+        outputs = self.function.outputs
+        if self.function.name == "step":
+            outputs = self.losses
+        if self.function.name == "forward" or (self.function.name == "step" and len(outputs) == 1):
+            return self._argument(outputs[0][1])
+        pairs = [f"{name!r}: {self._argument(value)}" for name, value in outputs]
         return "{\n        " + ",\n        ".join(pairs) + ",\n    }"
 
 
 OPTIMISERS = frozenset({"sgd", "sgd_outer", "adam", "adam_outer"})
 DOCS = {
     "step": "Step number t (from 0) on the batch (x, y): moves S in place, returns the loss before the update.",
+    "losses": "Step number t (from 0) on a batch: moves S in place, returns each loss before it, and the sum.",
     "forward": "The network's output for x.",
     "evaluate": "Loss and, for classification, the number of hits.",
     "probe": "Measurements on the batch (x, y); changes nothing.",

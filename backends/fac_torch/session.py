@@ -82,13 +82,11 @@ class TorchSession(Session):
             setattr(taken, ENDS, getattr(placed, ENDS))
         return taken
 
-    def run_step(self, batch: Arrays, lr: float, step: int) -> torch.Tensor:
-        """The loss stays on the device until somebody reads it."""
+    def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, torch.Tensor]:
+        """Losses stay on the device until somebody reads them."""
         with self._arithmetic(), told(self.device):
-            loss: torch.Tensor = self.module.step(
-                self.tensors, self._workspace(samples(batch)), *batch.values(), lr, step
-            )
-        return loss
+            found = self.module.step(self.tensors, self._workspace(samples(batch)), *batch.values(), lr, step)
+        return found if isinstance(found, dict) else {"loss": found}
 
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Loss and hits."""

@@ -47,10 +47,10 @@ class Session(ABC):
         """Some rows of a placed array, as a placed array."""
 
     @abstractmethod
-    def run_step(self, batch: Arrays, lr: float, step: int) -> Any:
-        """One call of the step function on placed arrays: moves the state, returns the loss.
+    def run_step(self, batch: Arrays, lr: float, step: int) -> Mapping[str, Any]:
+        """One call of the step function on placed arrays: moves the state, returns `loss`; of several each, `aux:loss`.
 
-        float() of the loss may be asked for many steps later, so later steps must not overwrite it.
+        float() of a loss may be asked for many steps later, so later steps must not overwrite it.
         """
 
     @abstractmethod
@@ -89,7 +89,8 @@ class Session(ABC):
             lr: the learning rate; the spec's own, without schedule, by default.
 
         Returns:
-            `{"loss": ...}`, the loss before the update. It may live on the device until float() reads it.
+            `{"loss": ...}`, the loss before the update. It may live on the device until float() reads it. Of several
+            losses that is their sum, and each stands beside it, without its factor: `aux.loss`.
 
         Raises:
             FacError: the batch does not fit the spec, or the learning rate is not finite.
@@ -98,13 +99,14 @@ class Session(ABC):
         rate = self.compiled.lr if lr is None else lr
         if not isfinite(rate):
             raise FacError(f"the learning rate is {rate}, which would leave no parameter finite")
-        loss = self.run_step(batch, rate, self.steps)
+        found = self.run_step(batch, rate, self.steps)
         self.steps += 1
         for task in self.compiled.tasks:
             if self.steps % task.every == 0:
-                found = task.run(self.read(task.reads))
-                self.write({name: np.asarray(array, order="C") for name, array in found.items()})
-        return {"loss": loss}
+                set_anew = task.run(self.read(task.reads))
+                self.write({name: np.asarray(array, order="C") for name, array in set_anew.items()})
+        several = (term for term in self.compiled.losses if term.name)
+        return {"loss": found["loss"], **{term.told("loss"): found[term.of("loss")] for term in several}}
 
     def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
         """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference; batches as in `step`.

@@ -60,7 +60,7 @@ def build_evaluate(program: Program) -> Function:
 
 
 def build_step(program: Program, *, counting: bool = False) -> tuple[Function, tuple[Tensor, ...]]:
-    """(x, y, lr, step, state) -> loss and the state that moves; see `routed`."""
+    """(x, y, lr, step, state) -> loss, of several also each, and the state that moves; see `routed`."""
     routing, outputs, tensors = routed(program, counting=counting)
     return routing.trace.b.finish("step", outputs), tensors
 
@@ -89,7 +89,7 @@ def routed(
         gradient = routing.reverse.cotangent(trace.state[tensor.name])
         if gradient is not None:
             gradients[tensor.name] = gradient
-    outputs: dict[str, Value] = {"loss": loss}
+    outputs: dict[str, Value] = {"loss": loss, **trace.several()}
     outputs |= {name: b.named(value, f"{name}.next") for name, value in trace.moved.items()}
     for name, learned in routing.learned():
         if learned.gradient:

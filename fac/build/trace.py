@@ -100,9 +100,10 @@ class Trace:
             assert total is not None
             return self.b.named(total, LOSS)
 
-    def parts(self) -> Mapping[str, Value]:
-        """Each loss by its name, without the factor on it in the sum; a single one under no name."""
-        return {self.called(judged.objective): self._part(judged) for judged in self._judged}
+    def several(self) -> Mapping[str, Value]:
+        """Each loss by its name, `aux:loss`, without its factor in the sum; nothing where there is one only."""
+        named = ((self.called(judged.objective), judged) for judged in self._judged)
+        return {f"{name}:loss": self._part(judged) for name, judged in named if name}
 
     def _part(self, judged: Judged) -> Value:
         name = self.called(judged.objective)

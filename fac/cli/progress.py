@@ -169,7 +169,12 @@ def heading(epoch: int, plan: Plan) -> str:
 
 def figures(record: EpochRecord, plan: Plan) -> str:
     """The loss, how good the network is, how fast it trains."""
-    parts = (f"loss {record.train_loss:.3f}", quality(record), rate(record.step_ms, plan))
+    each = ", ".join(f"{name.removesuffix('.loss')} {loss:.3f}" for name, loss in record.train_losses.items())
+    parts = (
+        f"loss {record.train_loss:.3f}" + f" ({each})" * bool(each),
+        quality(record),
+        rate(record.step_ms, plan),
+    )
     return "  ".join(parts)
 
 

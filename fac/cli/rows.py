@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from statistics import mean, median, stdev
@@ -32,8 +32,13 @@ class Run:
 
     def value(self, name: str) -> float | None:
         """A figure of the report, if it is a number."""
-        found = getattr(self.report, name, None)
+        found = self.each[name] if name in self.each else getattr(self.report, name, None)
         return found if found is not None and isfinite(found) else None
+
+    @property
+    def each(self) -> Mapping[str, float]:
+        """Of several losses what the last evaluation found of each: `aux.loss`, `aux.accuracy`."""
+        return self.report.history[-1].losses if self.report else {}
 
     @property
     def warned(self) -> Iterator[tuple[str, str]]:
@@ -57,6 +62,11 @@ class Row:
     backward_ratio: float
     runs: list[Run] = field(default_factory=list)
 
+    @property
+    def each(self) -> tuple[str, ...]:
+        """What there is of each of several losses, see `Run.each`."""
+        return tuple(dict.fromkeys(name for run in self.runs for name in run.each))
+
     def values(self, name: str) -> list[float]:
         """The figures of the runs that have one."""
         return [value for run in self.runs if (value := run.value(name)) is not None]
@@ -70,11 +80,23 @@ def table(rows: Sequence[Row]) -> str:
     if not all(row.classifies for row in rows):
         metrics.append(("test loss", "test_loss"))
     several = any(row.variant.spec for row in rows)
-    titles = tuple(title for title, _ in metrics)
+    each = [name for name in dict.fromkeys(name for row in rows for name in row.each) if _tells(name, rows)]
+    titles = (*(title for title, _ in metrics), *map(_title, each))
     header = ("spec",) * several + ("rule", "rank", "backward MACs vs bp", *titles, "ms per step")
     return columns(
-        header, [(row.variant.spec,) * several + _cells(row, [n for _, n in metrics]) for row in rows]
+        header, [(row.variant.spec,) * several + _cells(row, [n for _, n in metrics], each) for row in rows]
     )
+
+
+def _tells(name: str, rows: Sequence[Row]) -> bool:
+    """Whether it says how good a head is: the accuracy, or a loss that has none."""
+    of, _, mean = name.rpartition(".")
+    return mean == "accuracy" or not any(f"{of}.accuracy" in row.each for row in rows)
+
+
+def _title(name: str) -> str:
+    of, _, mean = name.rpartition(".")
+    return f"{of} {'accuracy %' if mean == 'accuracy' else 'loss'}"
 
 
 def remarks(rows: Sequence[Row]) -> Iterator[str]:
@@ -110,7 +132,7 @@ def as_json(row: Row) -> dict[str, Any]:
     }
     for name in METRICS:
         found[name] = _statistics(row, name) if name != "test_accuracy" or row.classifies else None
-    return found
+    return found | ({"losses": {name: _statistics(row, name) for name in row.each}} if row.each else {})
 
 
 def runs_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -130,7 +152,7 @@ def runs_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _cells(row: Row, metrics: Sequence[str]) -> tuple[str, ...]:
+def _cells(row: Row, metrics: Sequence[str], each: Sequence[str]) -> tuple[str, ...]:
     low, high = min(row.ranks, default=0), max(row.ranks, default=0)
     rank = f"{low}–{high}" if low < high else str(high or "–")
     time = _median(row.values("step_ms"))
@@ -139,21 +161,20 @@ def _cells(row: Row, metrics: Sequence[str]) -> tuple[str, ...]:
         row.variant.name,
         rank,
         ratio,
-        *(_result(row, name) for name in metrics),
+        *(_result(row, name) if row.classifies == (name == "test_accuracy") else "–" for name in metrics),
+        *(_result(row, name) if name in row.each else "–" for name in each),
         "–" if time is None else f"{time:.2f}",
     )
 
 
 def _result(row: Row, name: str) -> str:
     """`91.2 ± 0.4`, and over how many of how many runs if some have no number."""
-    if row.classifies != (name == "test_accuracy"):
-        return "–"
     values = row.values(name)
     marked = any(any(run.warned) for run in row.runs)
     if not values:
         kinds = {kind for run in row.runs for kind, _ in run.warned}
         return f"{'/'.join(sorted(kinds)) or '–'}{f' {MARK}' * marked}"
-    scale, digits = (100, 1) if name == "test_accuracy" else (1, 4)
+    scale, digits = (100, 1) if name.endswith("accuracy") else (1, 4)
     text = f"{scale * mean(values):.{digits}f}"
     if len(values) > 1:
         text += f" ± {scale * stdev(values):.{digits}f}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fac.spec.data import Data
     from fac.spec.model import ModelSpec
     from fac.training.checkpoint import Checkpoint
+    from fac.training.logs import EpochRecord
     from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
 
@@ -309,6 +310,7 @@ def summary(job: Job, session: Session, report: Report | DivergedError, path: Pa
         found[name] = getattr(ended, name, None)
     if ended is not None and ended.history[-1].losses:
         found["losses"] = dict(ended.history[-1].losses)
+        found["train_losses"] = dict(ended.history[-1].train_losses)
     return found | {
         "parameters": parameters(session.compiled),
         "out": str(path),
@@ -317,14 +319,15 @@ def summary(job: Job, session: Session, report: Report | DivergedError, path: Pa
     }
 
 
-def _each(losses: Mapping[str, float]) -> Iterator[str]:
+def _each(record: EpochRecord) -> Iterator[str]:
     """What the sum is made of, if it is one."""
-    for name, loss in losses.items():
+    for name, loss in record.losses.items():
         if name.endswith(".loss"):
-            of = name.removesuffix(".loss")
-            accuracy = losses.get(f"{of}.accuracy")
+            of, trained = name.removesuffix(".loss"), record.train_losses.get(name)
+            accuracy = record.losses.get(f"{of}.accuracy")
             rate = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} %"
-            yield f"  {of}: test loss {loss:.4g}{rate}"
+            before = "" if trained is None else f"train loss {trained:.4g}, "
+            yield f"  {of}: {before}test loss {loss:.4g}{rate}"
 
 
 def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
@@ -337,7 +340,7 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
         speed += f", {report.step_ms:.2f} ms per step"
     lines = (
         f"`{job.spec.name}` on {where}: {result}; {speed}",
-        *_each(report.history[-1].losses),
+        *_each(report.history[-1]),
         *(f"warning: {concern.message}" for concern in report.concerns),
         f"state, log and spec are in `{path}`",
     )

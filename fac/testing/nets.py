@@ -116,7 +116,8 @@ def answers(
     session.load_state(shaken(session.state()))
     found: dict[str, Any] = {}
     for step, (x, y) in enumerate(given):
-        found[f"loss of step {step}"] = float(session.step(x, y, lr(step))["loss"])
+        losses = session.step(x, y, lr(step))
+        found |= {f"{name} of step {step}": float(loss) for name, loss in losses.items()}
     x, y = given[0]
     found |= state_of(session)
     found |= {f"evaluate {name}": value for name, value in session.evaluate(x, y).items()}

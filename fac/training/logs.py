@@ -62,10 +62,13 @@ class EpochRecord:
     """Measurements at the end of the epoch, on one fixed batch of training samples; NaN where one is undefined."""
     losses: Mapping[str, float] = field(default_factory=dict)
     """Where there are several, the loss and the accuracy of each on the test data: `aux.loss`, `aux.accuracy`."""
+    train_losses: Mapping[str, float] = field(default_factory=dict)
+    """Where there are several, the mean of each over the epoch, as `train_loss` is that of their sum: `aux.loss`."""
 
     def flat(self) -> dict[str, Any]:
         """Fields and probes side by side, so that a table reads them."""
-        losses = {TEST + name: value for name, value in self.losses.items()}
+        losses = {TRAIN + name: value for name, value in self.train_losses.items()}
+        losses |= {TEST + name: value for name, value in self.losses.items()}
         return {name: getattr(self, name) for name in _FIELDS} | losses | dict(self.probes)
 
     def to_json(self) -> str:
@@ -86,13 +89,23 @@ class EpochRecord:
         for name in ("train_loss", "test_loss"):
             own[name] = float("nan") if own[name] is None else own[name]
         numbers = {name: float("nan") if v is None else v for name, v in found.items()}
-        losses = {name.removeprefix(TEST): v for name, v in numbers.items() if name.startswith(TEST)}
-        probes = {name: v for name, v in numbers.items() if not name.startswith(TEST)}
-        return cls(**own, probes=probes, losses=losses)
+        of_losses = {name for name in numbers if name.startswith((TRAIN, TEST)) and name.endswith(ENDINGS)}
+        losses, train_losses = (
+            {
+                name.removeprefix(start): numbers[name]
+                for name in numbers
+                if name in of_losses and name.startswith(start)
+            }
+            for start in (TEST, TRAIN)
+        )
+        probes = {name: v for name, v in numbers.items() if name not in of_losses}
+        return cls(**own, probes=probes, losses=losses, train_losses=train_losses)
 
 
-TEST = "test."
+TRAIN, TEST = "train.", "test."
 """In front of what a line says of one of several losses."""
+ENDINGS = (".loss", ".accuracy")
+"""How that ends: probes of a layer that is called `train` or `test` end otherwise."""
 _FIELDS = ("epoch", "step", "lr", "train_loss", "test_loss", "test_accuracy", "seconds", "step_ms")
 
 

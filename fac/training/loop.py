@@ -6,6 +6,7 @@ family for its passes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -26,6 +27,8 @@ from fac.training.stepping import NonFiniteError, Pass, Stepping
 
 LOSS_SUM = "loss_sum"
 """Metadata key of a checkpoint within an epoch: the sum of its losses so far."""
+LOSS_SUMS = "loss_sums"
+"""The same for several losses by their names, as JSON."""
 SAMPLES = "samples"
 """Metadata key of every checkpoint: number of the training samples."""
 DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
@@ -143,10 +146,10 @@ class _Training:
         self.listener.began(self.family.plan)
         # only where the epoch has begun: another program may have carried the state on since
         begun = self.session.steps % self.family.steps_per_epoch
-        carried = float(since.about.get(LOSS_SUM, "0")) if since and begun else 0.0
+        carried = self._sums(since.about) if since and begun else {}
         while self.family.done < self.family.epochs:
             history.append(self._epoch(carried, history))
-            carried = 0.0
+            carried = {}
             self.listener.ended(history[-1])
         if not history and not self.out:
             raise FacError(f"nothing is left to train: all {self.family.epochs} epochs are done")
@@ -179,22 +182,28 @@ class _Training:
             self.listener.said(f"{lines} gone from `{self.out.path / METRICS}`; the state is whole")
         return history
 
-    def _epoch(self, carried: float, before: Sequence[EpochRecord]) -> EpochRecord:
+    def _sums(self, about: Mapping[str, str]) -> dict[str, float]:
+        """What a checkpoint within an epoch says of its losses; NaN of those that it says nothing of."""
+        named = {term.told("loss"): nan for term in self.session.compiled.losses if term.name}
+        named |= {name: float(value) for name, value in json.loads(about.get(LOSS_SUMS, "{}")).items()}
+        return {"loss": float(about.get(LOSS_SUM, "0")), **named}
+
+    def _epoch(self, carried: Mapping[str, float], before: Sequence[EpochRecord]) -> EpochRecord:
         done = self._pass(carried, before)
         self.step_ms += done.step_ms
         if not done.finished:
-            self._keep({LOSS_SUM: repr(done.loss_sum)})
+            total, *named = done.sums.items()
+            self._keep({LOSS_SUM: repr(total[1])} | ({LOSS_SUMS: json.dumps(dict(named))} if named else {}))
             raise StoppedError(self.session.steps, self.family.done + 1)
-        record = self._record(
-            done.lr, done.loss_sum / self.family.steps_per_epoch, done.seconds, median(done.step_ms)
-        )
+        means = {name: value / self.family.steps_per_epoch for name, value in done.sums.items()}
+        record = self._record(done.lr, means, done.seconds, median(done.step_ms))
         # the line first: if the machine dies before the checkpoint, a resume makes the line again
         if self.out:
             self.out.append(record)
         self._keep({})
         return record
 
-    def _record(self, lr: float, train_loss: float, seconds: float, step_ms: float) -> EpochRecord:
+    def _record(self, lr: float, train: Mapping[str, float], seconds: float, step_ms: float) -> EpochRecord:
         """The last epoch, with the state as it is now."""
         found = self.session.evaluate(self.test)
         losses = {name: value for name, value in found.items() if name not in ("loss", "accuracy")}
@@ -202,16 +211,17 @@ class _Training:
             epoch=self.family.done,
             step=self.session.steps,
             lr=lr,
-            train_loss=train_loss,
+            train_loss=train["loss"],
             test_loss=found["loss"],
             test_accuracy=found.get("accuracy"),
             seconds=seconds,
             step_ms=step_ms,
             probes=self._probes(),
             losses=losses,
+            train_losses={name: value for name, value in train.items() if name != "loss"},
         )
 
-    def _pass(self, carried: float, before: Sequence[EpochRecord]) -> Pass:
+    def _pass(self, carried: Mapping[str, float], before: Sequence[EpochRecord]) -> Pass:
         """One pass, or the news of where it went wrong."""
         try:
             done = self.family.run(self.listener, self.stop, carried)
@@ -246,7 +256,7 @@ class _Training:
     def _report(self, history: list[EpochRecord]) -> Report:
         if not history or history[-1].epoch != self.family.done:
             # the log is gone: what only the steps themselves could tell is not known any more
-            history.append(self._record(self.family.rate(self.session.steps - 1), nan, nan, nan))
+            history.append(self._record(self.family.rate(self.session.steps - 1), {"loss": nan}, nan, nan))
         last = history[-1]
         return Report(
             epochs=self.family.epochs,
@@ -259,12 +269,9 @@ class _Training:
             history=tuple(history),
             concerns=concerns(
                 self.family,
-                kind_of("fac.losses", self.spec.minimised[0]),
-                self.spec.minimised[0],
+                [(kind_of("fac.losses", loss), loss) for loss in self.spec.minimised],
                 self.test_split,
-                train_loss=last.train_loss,
-                test_loss=last.test_loss,
-                test_accuracy=last.test_accuracy,
-                losses=last.losses,
+                train={"loss": last.train_loss, **last.train_losses},
+                tested={"loss": last.test_loss, "accuracy": last.test_accuracy, **last.losses},
             ),
         )

@@ -72,7 +72,7 @@ def _replayed(stepping: Stepping, good: State, last: int) -> tuple[int, str | No
     while session.steps <= last:
         step = session.steps
         try:
-            loss = float(stepping.once())
+            loss = float(stepping.once()["loss"])
         except NonFiniteError:
             loss = nan
         after = session.state()

@@ -9,19 +9,19 @@ resumed is judged like one without a break.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite, nan
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend import Arrays, Session, Term
+from fac.backend import Term
 from fac.program.kinds import LossKind
 from fac.program.program import Shape
-from fac.spec.layers import Loss
+from fac.spec.layers import Head, Loss
 from fac.training.dataset import Split
 from fac.training.stepping import Stepping
 
@@ -53,10 +53,13 @@ class Concern:
     does. `overflow`: the loss on test or training data is not finite, although the parameters are."""
     message: str
     figures: Mapping[str, float]
+    of: str = ""
+    """The name of the loss, if there are several."""
 
     def flat(self) -> dict[str, Any]:
         """All of it side by side, as JSON gives it."""
-        return {"kind": self.kind, "message": self.message, **self.figures}
+        named = {"loss": self.of} if self.of else {}
+        return {"kind": self.kind, "message": self.message, **named, **self.figures}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,77 +100,116 @@ class _Level:
 
 def concerns(
     family: Stepping,
-    kind: LossKind,
-    loss: Loss,
+    losses: Sequence[tuple[LossKind, Loss]],
     test: Split,
     *,
-    train_loss: float,
-    test_loss: float,
-    test_accuracy: float | None,
-    losses: Mapping[str, float] = MappingProxyType({}),
+    train: Mapping[str, float],
+    tested: Mapping[str, float | None],
 ) -> tuple[Concern, ...]:
-    """What is wrong with the network as it is now; nothing, as a rule. Of several losses the first is judged.
+    """What is wrong with the network as it is now; nothing, as a rule. Each of several losses is judged by itself.
 
     Args:
         family: the training; its session's state is put aside and brought back if need be.
-        kind: of the loss.
-        loss: its settings.
+        losses: kind and settings of each, in the order of the spec.
         test: the data that the figures are of.
-        train_loss: mean over the last epoch; NaN, where the log is gone, has all training samples looked at.
-        test_loss: now.
-        test_accuracy: now, in [0, 1]; None if the loss does not classify.
-        losses: the test loss of each by name, if there are several: the other figures are those of their sum.
+        train: means over the last epoch, as `Session.step` calls them. NaN, where the log is gone, has all training
+            samples looked at.
+        tested: what `Session.evaluate` finds now; no accuracy, or None, of a loss that does not classify.
     """
-    if not isfinite(test_loss):
-        return (_overflow("test data", "test_loss", test_loss),)
-    compiled = family.session.compiled
-    term = compiled.losses[0]
-    if term.name:
-        train_loss, test_loss = nan, losses[term.told("loss")]
-    feed = next(feed for feed in compiled.feeds if feed.name == term.target)
-    output = compiled.output if feed.classes is None else (feed.classes,)
-
-    def level(found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
-        return _level(kind, loss, output, found, y)
-
-    tested, trained = (_counted(kind, loss, split, feed.name) for split in (test, family.split))
-    on_test = level({"loss": test_loss, "accuracy": test_accuracy}, tested)
-    # the cheap questions first: few networks are not plainly better than a constant
-    quiet = train_loss <= RISEN * (_constant(kind, loss, output, trained) or 0)
-    if quiet and not on_test.chance() and not on_test.above(0):
-        return ()
-    session = family.session
-    found_now = session.evaluate(family.data)
-    on_train = level(found_now | {"loss": found_now[term.told("loss")]}, trained)
-    if not isfinite(on_train.loss):
-        return (_overflow("training samples", "train_loss", on_train.loss),)
-    found = []
-    if on_train.above(0):
-        untrained = _untrained(session, family.data, term)
-        if on_train.above(untrained):
-            found.append(_risen(on_train, on_test, untrained))
-    if on_train.chance(ROOM) and on_test.chance():
-        found.append(_chance(on_train, on_test, _score(kind, trained, tested)))
+    whole, found = _Whole(family), list[Concern]()
+    for term, (kind, loss) in zip(family.session.compiled.losses, losses, strict=True):
+        figures = {name: tested.get(term.told(name)) for name in ("loss", "accuracy")}
+        for concern in _judged(
+            whole, _Asked(term, kind, loss), test, train.get(term.told("loss"), nan), figures
+        ):
+            named = f"loss `{term.name}`: " if term.name else ""
+            found.append(replace(concern, message=named + concern.message, of=term.name))
     return tuple(found)
 
 
-def _level(
-    kind: LossKind, loss: Loss, output: Shape, found: Mapping[str, float | None], y: NDArray[Any]
-) -> _Level:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One loss."""
+
+    term: Term
+    kind: LossKind
+    loss: Loss
+
+    @property
+    def scale(self) -> float:
+        """The factor on what is found of it: of several losses that is in their sum alone."""
+        return self.loss.scale if isinstance(self.loss, Head) and not self.term.name else 1.0
+
+
+class _Whole:
+    """All training samples, of which most trainings need nothing."""
+
+    def __init__(self, family: Stepping) -> None:
+        self.family, self.session = family, family.session
+
+    @cached_property
+    def now(self) -> Mapping[str, float]:
+        """What an evaluation of them finds."""
+        return self.session.evaluate(self.family.data)
+
+    @cached_property
+    def untrained(self) -> Mapping[str, float]:
+        """The same with the initial values of the spec."""
+        state = self.session.state()
+        try:
+            self.session.load_state(self.session.compiled.initial())
+            return self.session.evaluate(self.family.data)
+        finally:
+            self.session.load_state(state)
+
+
+def _judged(
+    whole: _Whole, asked: _Asked, test: Split, train_loss: float, found: Mapping[str, float | None]
+) -> Iterator[Concern]:
+    """What is wrong by one loss, of which these are the figures."""
+    term, kind = asked.term, asked.kind
+    test_loss = found["loss"]
+    assert test_loss is not None
+    if not isfinite(test_loss):
+        yield _overflow("test data", "test_loss", test_loss)
+        return
+    compiled = whole.session.compiled
+    feed = next(feed for feed in compiled.feeds if feed.name == term.target)
+    output = feed.shape if feed.classes is None else (feed.classes,)
+    tested, trained = (_counted(asked, split, feed.name) for split in (test, whole.family.split))
+    on_test = _level(asked, output, found, tested)
+    # the cheap questions first: few networks are not plainly better than a constant
+    quiet = train_loss <= RISEN * (_constant(asked, output, trained) or 0)
+    if quiet and not on_test.chance() and not on_test.above(0):
+        return
+    figures = {name: whole.now.get(term.told(name)) for name in ("loss", "accuracy")}
+    on_train = _level(asked, output, figures, trained)
+    if not isfinite(on_train.loss):
+        yield _overflow("training samples", "train_loss", on_train.loss)
+        return
+    if on_train.above(0):
+        untrained = whole.untrained[term.told("loss")]
+        if on_train.above(untrained):
+            yield _risen(on_train, on_test, untrained)
+    if on_train.chance(ROOM) and on_test.chance():
+        yield _chance(on_train, on_test, _score(kind, trained, tested))
+
+
+def _level(asked: _Asked, output: Shape, found: Mapping[str, float | None], y: NDArray[Any]) -> _Level:
     now = found["loss"]
     assert now is not None
-    frequent = float(np.bincount(y).max() / len(y)) if kind.classes else None
+    frequent = float(np.bincount(y).max() / len(y)) if asked.kind.classes else None
     error = 0.0 if frequent is None else (frequent * (1 - frequent) / len(y)) ** 0.5
-    constant, least = _constant(kind, loss, output, y), kind.least(loss, y, output)
+    constant, least = _constant(asked, output, y), asked.scale * asked.kind.least(asked.loss, y, output)
     return _Level(now, found.get("accuracy"), constant, least, frequent, error)
 
 
-def _counted(kind: LossKind, loss: Loss, split: Split, target: str) -> NDArray[Any]:
+def _counted(asked: _Asked, split: Split, target: str) -> NDArray[Any]:
     """Targets as they are; of labels those that count, of all places, in one row."""
-    y = split.arrays[target]
-    if not kind.classes:
+    y, loss = split.arrays[target], asked.loss
+    if not asked.kind.classes:
         return y
-    label, rows = kind.ignored(loss), y.ravel()
+    label, rows = asked.kind.ignored(loss), y.ravel()
     kept = np.full(rows.shape, True) if label is None else rows != label
     if loss.mask is not None:
         kept &= split.arrays[loss.mask].ravel() == 1
@@ -175,10 +217,11 @@ def _counted(kind: LossKind, loss: Loss, split: Split, target: str) -> NDArray[A
     return counted
 
 
-def _constant(kind: LossKind, loss: Loss, output: Shape, y: NDArray[Any]) -> float | None:
+def _constant(asked: _Asked, output: Shape, y: NDArray[Any]) -> float | None:
+    kind, loss = asked.kind, asked.loss
     # which of numbers count is not known here
     masked = loss.mask is not None and not kind.classes
-    return None if kind.constant is None or masked else kind.constant(loss, y, output)
+    return None if kind.constant is None or masked else asked.scale * kind.constant(loss, y, output)
 
 
 def _score(kind: LossKind, train: NDArray[Any], test: NDArray[Any]) -> float | None:
@@ -189,16 +232,6 @@ def _score(kind: LossKind, train: NDArray[Any], test: NDArray[Any]) -> float | N
 def _overflow(where: str, figure: str, loss: float) -> Concern:
     message = f"the loss on the {where} is {loss}, although all parameters are finite"
     return Concern("overflow", message, {figure: loss})
-
-
-def _untrained(session: Session, data: Arrays, term: Term) -> float:
-    """The loss with the initial values of the spec."""
-    state = session.state()
-    try:
-        session.load_state(session.compiled.initial())
-        return session.evaluate(data)[term.told("loss")]
-    finally:
-        session.load_state(state)
 
 
 def _risen(train: _Level, test: _Level, untrained: float) -> Concern:

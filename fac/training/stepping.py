@@ -6,7 +6,7 @@ the middle of an epoch or not, sees the batches and learning rates that it would
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -42,8 +42,8 @@ class Pass:
 
     finished: bool
     """False if it was asked to stop on the way."""
-    loss_sum: float
-    """Over the steps of the pass so far, those before a resume included."""
+    sums: Mapping[str, float]
+    """Of what `Session.step` returns, over the steps of the pass so far, those before a resume included."""
     lr: float
     """Of the last step."""
     seconds: float
@@ -106,30 +106,30 @@ class Stepping:
         """A batch that is the same after every pass: the first one of the training."""
         return self.taken(0)
 
-    def once(self) -> Any:
-        """One step; returns its loss, which may live on the device."""
+    def once(self) -> dict[str, Any]:
+        """One step; returns what `Session.step` does."""
         step = self.session.steps
         batch = self.taken(step)
         try:
-            return self.session.step(batch, lr=self.rate(step))["loss"]
+            return self.session.step(batch, lr=self.rate(step))
         except np.linalg.LinAlgError as error:
             # a host task met a matrix that had ceased to be finite before its loss was read
             raise NonFiniteError(step) from error
 
-    def run(self, listener: Listener, stop: Callable[[], bool], carried: float) -> Pass:
+    def run(self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float]) -> Pass:
         """Go on to the end of the pass.
 
         Args:
             listener: hears of it whenever losses are read.
             stop: asked after each step whether to end here.
-            carried: sum of the losses of the pass so far.
+            carried: `Pass.sums` of the pass so far; nothing at its start.
 
         Raises:
             NonFiniteError: a loss is NaN or infinite.
         """
-        session, total, groups = self.session, carried, list[float]()
+        session, sums, groups = self.session, dict(carried), list[float]()
         epoch, position = divmod(session.steps, self.steps_per_epoch)
-        pending: list[Any] = []
+        pending: list[dict[str, Any]] = []
         began = mark = perf_counter()
         halted = False
         while position < self.steps_per_epoch and not halted:
@@ -139,19 +139,20 @@ class Stepping:
             waited = perf_counter() - mark
             full = len(pending) == READ_STEPS or waited > READ_SECONDS
             if full or halted or position == self.steps_per_epoch:
-                losses = _read(pending, session.steps - len(pending))
+                read = _read(pending, session.steps - len(pending))
+                losses = read["loss"]
                 now = perf_counter()
                 groups.append(1000 * (now - mark) / len(losses))
                 mark = now
-                total = sum(losses, total)
+                sums = {name: sum(values, sums.get(name, 0.0)) for name, values in read.items()}
                 listener.moved(Progress(epoch + 1, position, sum(losses) / len(losses), groups[-1]))
                 pending.clear()
-        return Pass(not halted, total, self.rate(session.steps - 1), perf_counter() - began, tuple(groups))
+        return Pass(not halted, sums, self.rate(session.steps - 1), perf_counter() - began, tuple(groups))
 
 
-def _read(pending: list[Any], first: int) -> list[float]:
-    losses = [float(loss) for loss in pending]
-    for i, loss in enumerate(losses):
+def _read(pending: list[dict[str, Any]], first: int) -> dict[str, list[float]]:
+    read = {name: [float(made[name]) for made in pending] for name in pending[0]}
+    for i, loss in enumerate(read["loss"]):
         if not isfinite(loss):
             raise NonFiniteError(first + i, loss)
-    return losses
+    return read

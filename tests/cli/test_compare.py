@@ -125,7 +125,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[]
 
             def step(batch: Arrays, lr: float, number: int) -> Any:
                 broken = spec.train.seed == bad_seed and number == at
-                return act() if broken else run_step(batch, lr, number)
+                return {"loss": act()} if broken else run_step(batch, lr, number)
 
             session.run_step = step
             return train(session, dataset, spec, **more)
@@ -278,3 +278,45 @@ def test_what_is_read_in_another_shape_is_told_once(run: Run, tmp_path: Path) ->
     assert status == 0
     assert err.count("is read as") == 1
     assert err.startswith("x of shape [6] is read as [2, 3], row by row\n")
+
+
+def test_each_of_several_losses_has_a_column(run: Run, tmp_path: Path) -> None:
+    """Its accuracy, or the loss of one that has none; the sum alone would hide which head a rule serves."""
+    rng = np.random.default_rng(0)
+    arrays: Any = {
+        "x": rng.standard_normal((40, 6)),
+        "y": np.arange(40) % 3,
+        "z": rng.standard_normal((40, 2)),
+    }
+    np.savez(tmp_path / "data.npz", **arrays)
+    written = tmp_path / "heads.fac.yaml"
+    written.write_text(HEADS)
+    quick = (*QUICK, "--rules", "bp,shallow", "--seeds", 2)
+    status, out, err = run("compare", written, *quick)
+    assert status == 0, err
+    assert "test accuracy % label accuracy % code loss" in " ".join(out.splitlines()[0].split())
+    found = json.loads(run("compare", written, *quick, "--json")[1])
+    for row in found["rows"]:
+        assert row["losses"].keys() == {"label.loss", "label.accuracy", "code.loss"}
+        last = [one["epochs"][-1] for one in found["runs"] if one["name"] == row["name"]]
+        assert row["losses"]["code.loss"]["values"] == [epoch["test.code.loss"] for epoch in last]
+        assert all("train.code.loss" in epoch for epoch in last)
+    assert f"{np.mean(found['rows'][0]['losses']['code.loss']['values']):.4f} ± " in out.splitlines()[1]
+
+
+HEADS = """\
+fac: 1
+name: heads
+input: {shape: [6]}
+layers:
+  - {kind: linear, name: fc1, out: 8}
+  - {kind: tanh, name: act}
+  - {kind: linear, name: logits, out: 3}
+  - {kind: linear, name: code, out: 2, from: act}
+losses:
+  - {kind: cross_entropy, of: logits, name: label}
+  - {kind: mse, of: code, target: z}
+update: {rule: sgd, lr: 0.1}
+data: {source: arrays, train: data.npz, test: data.npz, names: [x, y, z]}
+train: {epochs: 1, batch: 8}
+"""

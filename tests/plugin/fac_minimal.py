@@ -154,12 +154,11 @@ class MinimalSession(HostSession):
         super().__init__(compiled, precision, "cpu")
         self.arrays: dict[str, Array] = {}
 
-    def run_step(self, batch: Arrays, lr: float, step: int) -> float:
-        """Whatever the step gives back but the loss is state."""
+    def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
+        """What the step gives back is state, or a loss."""
         found = self._run(self.compiled.step, {**batch, "lr": lr, "step": step})
-        loss = float(found.pop("loss"))
-        self.write(found)
-        return loss
+        self.write({name: array for name, array in found.items() if name in self.arrays})
+        return {name: float(loss) for name, loss in found.items() if name not in self.arrays}
 
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Numbers by name."""

@@ -13,7 +13,9 @@ import pytest
 import fac
 from fac.backend import Array
 from fac.diagnostics import FacError
-from fac.pipeline import check
+from fac.pipeline import check, load
+from fac.training.dataset import Dataset, Split
+from fac.training.loop import train
 from tests.rules.nets import SGD, Spec
 from tests.rules.test_heads import linear
 
@@ -72,7 +74,16 @@ def test_an_evaluation_tells_each_loss_by_its_name_and_their_sum(backend: str) -
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, rel=1e-12), name
-    assert float(session.step(given)["loss"]) == pytest.approx(wanted["loss"], rel=1e-12)
+    stepped = session.step(given)
+    assert list(stepped) == ["loss", "logits.loss", "code.loss"]
+    for name, value in stepped.items():  # of the step before its update
+        assert float(value) == pytest.approx(wanted[name], rel=1e-12), name
+    second = by_hand(session, given)
+    session.step(batch(7))
+    assert {n: float(v) for n, v in stepped.items()} == pytest.approx(
+        {n: wanted[n] for n in stepped}, rel=1e-12
+    )
+    assert second["code.loss"] != pytest.approx(wanted["code.loss"], rel=1e-3)
 
 
 def test_a_target_that_is_missing_is_named() -> None:
@@ -94,9 +105,39 @@ def test_the_written_program_trains_and_tells_each_loss(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     wanted = artifact.open().evaluate(given)
     for name, value in wanted.items():
-        if name not in ("accuracy", "loss"):
-            assert f"{name} {value:.4f}" in ended.stdout
-    assert f"test loss {wanted['loss']:.4f}" in ended.stdout
+        if name != "accuracy":
+            assert f"test {name} {value:.4f}" in ended.stdout
+
+
+def test_the_written_program_tells_each_loss_of_its_steps(tmp_path: Path) -> None:
+    """Their means over an epoch are those that the trainer logs."""
+    artifact, given = fac.compile(spec(), "onnx", "float64"), batch(32)
+    artifact.write(tmp_path)
+    arrays: Any = given
+    np.savez(tmp_path / "data.npz", **arrays)
+    command = [sys.executable, "run.py", "data.npz", "data.npz"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    data = Dataset("made", Split(**given), Split(**given))
+    report = train(artifact.open(), data, load(spec()))
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("epoch")]
+    for line, record in zip(lines, report.history, strict=True):
+        means = {"loss": record.train_loss, **record.train_losses}
+        assert len(means) == 3
+        shown = [f"train {name} {value:.4f}" for name, value in means.items()]
+        assert line.split("  ")[1:4] == shown
+
+
+def test_the_written_torch_step_returns_each_loss_by_its_name() -> None:
+    artifact, given = fac.compile(spec(), "torch", "float64"), batch()
+    session: Any = artifact.open()
+    wanted = by_hand(session, given)
+    module, S = session.module, session.tensors
+    assert "losses = step(S, B, x, y, z, lr, t)" in module.__doc__
+    placed = [session.place(array) for array in given.values()]
+    found = module.step(S, module.workspace(S, 30), *placed, 0.1, 0)
+    assert list(found) == ["loss", "logits:loss", "code:loss"]
+    assert float(found["code:loss"]) == pytest.approx(wanted["code.loss"], rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,8 @@ def judged(
     family: Stepping, kind: LossKind, test: Split, train_loss: float, test_loss: float, accuracy: float | None
 ) -> tuple[Concern, ...]:
     loss: Any = kind.spec()
-    return concerns(
-        family, kind, loss, test, train_loss=train_loss, test_loss=test_loss, test_accuracy=accuracy
-    )
+    tested = {"loss": test_loss, "accuracy": accuracy}
+    return concerns(family, [(kind, loss)], test, train={"loss": train_loss}, tested=tested)
 
 
 def linear(make_spec: Specs, out: int) -> ModelSpec:
@@ -131,11 +130,10 @@ def test_grey_targets_leave_a_rest_which_no_network_gets_below(
     assert best > SHARE * constant
     assert kind.least(spec.minimised[0], data.y, (4,)) == pytest.approx(best, rel=1e-6)
     family = Stepping(session, data, spec)
-    figures = {"test_accuracy": None, "train_loss": 1e-9 + best}
-    assert concerns(family, kind, spec.minimised[0], data, test_loss=best * (1 + 1e-6), **figures) == ()
-    (concern,) = concerns(
-        family_at(family, np.log(p)), kind, spec.minimised[0], data, test_loss=constant, **figures
-    )
+    losses, figures = [(kind, spec.minimised[0])], {"loss": 1e-9 + best}
+    assert concerns(family, losses, data, train=figures, tested={"loss": best * (1 + 1e-6)}) == ()
+    at_chance = family_at(family, np.log(p))
+    (concern,) = concerns(at_chance, losses, data, train=figures, tested={"loss": constant})
     assert concern.kind == "chance"
 
 
