@@ -152,7 +152,8 @@ def _named(program: Program, kind: Any, facts: Facts | None) -> Iterator[Diagnos
     """
     data, given = program.spec.data, kind.arrays(program.spec.data)
     targets = dict.fromkeys(objective.target for objective in program.losses)
-    fed = [*inputs(program).values(), *(Feed(target, (), "loss") for target in targets)]
+    read = (feed for feed in inputs(program).values() if not (feed.mask and kind.masks))
+    fed = [*read, *(Feed(target, (), "loss") for target in targets)]
     found = matched(given, fed)
     missing = [feed.name for feed in fed if feed.name not in found and (facts is None or feed.loss is None)]
     if data is not None and (missing or (facts is None and len(found) < len(given))):

@@ -42,10 +42,13 @@ def fed(value: Value) -> bool:
 
 
 def matched(names: Collection[str], feeds: Sequence[Feed]) -> dict[str, str]:
-    """For each feed that has an array the name of that: its own, or `x` for the only input, `y` for the only target."""
+    """For each feed that has an array the name of that: its own, or `x` for the only input, `y` for the only target.
+
+    Masks do not count as inputs there, as they do not where a layer reads the only one.
+    """
     found = {feed.name: feed.name for feed in feeds if feed.name in names}
     for short, target in (("x", False), ("y", True)):
-        alike = [feed.name for feed in feeds if (feed.loss is not None) == target]
+        alike = [feed.name for feed in feeds if (feed.loss is not None) == target and not feed.mask]
         if len(alike) == 1 and short in names:
             found.setdefault(alike[0], short)
     return found

@@ -7,7 +7,7 @@ checking must stay quick and free of NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -65,6 +65,9 @@ class Dataset:
     """What messages call it."""
     train: Split
     test: Split
+    arranged: Callable[[Sequence[Feed]], Dataset] | None = field(default=None, kw_only=True)
+    """Makes the arrays that a network is fed with, if samples have no shape of their own, as sequences of unequal
+    length have none: what there is in `train` and `test` is not what is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class DataKind(Generic[D]):
     """For `fac check`, which reads no data; None if only the data can tell."""
     arrays: Callable[[D], tuple[str, ...]] = lambda _: ("x", "y")
     """How the arrays of a split are called, see `fac.step.feed.matched`."""
+    masks: bool = False
+    """Whether it fills the masks of a network, whatever they are called, see `Dataset.arranged`."""
 
 
 def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dataset:
@@ -120,6 +125,8 @@ def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dat
             fit their shape (see `fits`), a number is not finite, or targets are not what the loss reads.
 
     """
+    if dataset.arranged is not None:
+        dataset = dataset.arranged(feeds)
     splits = []
     for part, split in (("train", dataset.train), ("test", dataset.test)):
         place = f"the `{part}` split of `{dataset.name}`"
@@ -171,7 +178,9 @@ def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
         dataset: as a source loaded it.
         feeds: what the network is fed with.
     """
-    told = []
+    told: list[str] = []
+    if dataset.arranged is not None:
+        return ""
     for feed in feeds:
         splits = (_named(split, feeds) for split in (dataset.train, dataset.test))
         shapes = {split.arrays[feed.name].shape[1:] for split in splits} - {feed.shape}

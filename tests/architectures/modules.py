@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.architectures.heads import Auxiliary
-from tests.architectures.transformers import Encoder, Transformer, ViT
+from tests.architectures.transformers import Encoder, Transformer, ViT, Vowels
 
 
 class Residual(nn.Module):
@@ -322,6 +322,7 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "vit": (ViT, 16),
     "transformer": (Transformer, 16),
     "encoder": (Encoder, 8),
+    "vowels": (Vowels, 1),
     "gru": (Rows, 4),
     "siamese": (Siamese, 1),
     "auxiliary": (Auxiliary, 8),

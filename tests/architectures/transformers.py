@@ -112,3 +112,23 @@ class Encoder(nn.Module):
         shown = written[:, :, None]
         found: Tensor = self.head((self.norm(x) * shown).sum(1) / shown.sum(1))
         return found
+
+
+class Vowels(nn.Module):
+    """Frames of 12 numbers, two blocks in which nobody looks at what is padded, and the mean of the others."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        width = 64 // by
+        self.embed = nn.Linear(12, width)
+        self.blocks = nn.ModuleList(Block(width, 4, 4) for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 9 // by)
+
+    def forward(self, frames: Tensor, voiced: Tensor) -> Tensor:
+        """[N, T, 12] and [N, T] -> [N, 9]."""
+        x = self.embed(frames) + waves(frames.shape[1], self.norm.normalized_shape[0])
+        for block in self.blocks:
+            x = block(x, voiced == 0)
+        shown = voiced[:, :, None]
+        found: Tensor = self.head((self.norm(x) * shown).sum(1) / shown.sum(1))
+        return found

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 from fac import plugins
 from fac.diagnostics import FacError
 from fac.spec.data import Data
-from fac.training.data import arrays, digits, fashion_mnist, teacher, text
+from fac.training.data import arrays, digits, fashion_mnist, sequences, teacher, text
 from fac.training.dataset import DataKind, Dataset
 
 if TYPE_CHECKING:
     from fac.backend import Precision
 
-KINDS: tuple[DataKind[Any], ...] = (digits.KIND, fashion_mnist.KIND, arrays.KIND, teacher.KIND, text.KIND)
+KINDS: tuple[DataKind[Any], ...] = (
+    digits.KIND,
+    fashion_mnist.KIND,
+    arrays.KIND,
+    teacher.KIND,
+    text.KIND,
+    sequences.KIND,
+)
 
 
 def declared(data: Data | None, name: str) -> Data:
