@@ -29,7 +29,7 @@ def run_page(compiled: Compiled, precision: str) -> str:
         version=c.version,
         spec_hash=c.spec_hash,
         precision=precision,
-        held=" and ".join(f"{feed.name} {_said(feed)}" for feed in c.feeds),
+        held=_held(c.feeds),
         rows="\n".join(map(_row, c.feeds)),
         names=" and ".join(f"`{feed.name}`" for feed in c.feeds),
         batch=recipe.batch,
@@ -65,16 +65,28 @@ def between(tasks: tuple[HostTask, ...]) -> str:
     return "".join(f"        if (step + 1) % {every} == 0:\n{''.join(lines)}" for every, lines in due.items())
 
 
+def _held(feeds: tuple[Feed, ...]) -> str:
+    """All arrays of a batch; many have a line each."""
+    said = [f"{feed.name} {_said(feed)}" for feed in feeds]
+    return f" {' and '.join(said)}" if len(said) < 3 else "".join(f"\n    {one}" for one in said)
+
+
 def _said(feed: Feed) -> str:
     """One array of a batch, for who reads the page."""
     shape = f"[{', '.join(map(str, ('N', *feed.shape)))}]"
     also = "" if feed.ignored is None else f", or {feed.ignored}, which does not count"
+    if feed.mask:
+        return f"{shape}, 1 for what counts and 0 for what does not"
+    if feed.within is not None:
+        return "{}, from {:g} to {:g}".format(shape, *feed.within)
     return shape if feed.classes is None else f"{shape}, whole numbers from 0 to {feed.classes - 1}{also}"
 
 
 def _row(feed: Feed) -> str:
     """The same, for the program."""
     kind, bounds = ("FLOAT", feed.within) if feed.classes is None else ("np.int64", (0, feed.classes - 1))
+    if feed.mask:
+        kind, bounds = "bool", (0, 1)
     return f"    {json.dumps(feed.name)}: ({feed.shape!r}, {kind}, {bounds!r}, {feed.ignored!r}),"
 
 
@@ -122,7 +134,7 @@ def set_svd_pair(state, weight, p, q, axis=0):
 PAGE = Template('''\
 """Trains and evaluates a network with onnxruntime and NumPy alone: python run.py TRAIN.npz TEST.npz
 
-Both files hold $held;
+Both files hold$held;
 `fac data --precision $precision` writes them.
 The order of the samples, the learning rates and the numbers are those of `fac train --backend onnx`, and
 what it writes is a checkpoint of fac, too.
@@ -146,7 +158,7 @@ import onnxruntime as ort
 
 SPEC = "$spec_hash"
 FLOAT, BATCH, SEED = np.$precision, $batch, $seed
-FEEDS = {  # of one sample: its shape; its type, between which numbers it lies, the one that counts not
+FEEDS = {  # of one sample: its shape; its type, a mask's is bool; its bounds, and what does not count
 $rows
 }
 LOSSES = {$losses}  # the factor in the sum that is minimised, and how many labels a sample has
@@ -177,7 +189,7 @@ def load_data(path):
     n = None
     for name, (shape, kind, bounds, ignored) in FEEDS.items():
         array, whole = data[name], kind is np.int64
-        fits = array.dtype.kind in ("iu" if whole else "iuf") and array.size and array.shape[1:] == shape
+        fits = array.dtype.kind in ("iu" if whole else "iufb") and array.size and array.shape[1:] == shape
         if not fits or len(array) != (n or len(array)):
             held = ("whole numbers " * whole) + f"[{', '.join(map(str, (n or 'N', *shape)))}]"
             raise SystemExit(f"{name} in `{path}` has to hold {held}, not {array.dtype} {list(array.shape)}")
@@ -185,8 +197,10 @@ def load_data(path):
         if bounds and not bounds[0] <= known.min() <= known.max() <= bounds[1]:
             found, allowed = f"{array.min()} to {array.max()}", f"{bounds[0]} to {bounds[1]}"
             raise SystemExit(f"{name} in `{path}` goes from {found}, not from {allowed}")
+        if kind is bool and (array % 1).any():
+            raise SystemExit(f"{name} in `{path}` is a mask of 0 and 1, and has other numbers")
         with np.errstate(over="ignore"):
-            data[name] = array.astype(kind)
+            data[name] = array.astype(kind if whole else FLOAT)
         if not np.isfinite(data[name]).all():
             raise SystemExit(f"{name} in `{path}` holds numbers that are not finite in $precision")
         n = len(array)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
+from safetensors.numpy import load_file
 from torch import nn
 
 import fac
 from fac.backend import Feed
 from fac.pipeline import lowered
+from fac.training.dataset import Dataset, Split
+from fac.training.loop import train
 from tests.architectures.modules import MODULES
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -55,11 +60,11 @@ def small(name: str) -> dict[str, Any]:
     return spec | {"layers": layers, "feedback": {"rule": "bp"}, "update": {"rule": "sgd", "lr": LR}}
 
 
-def batch(feeds: Sequence[Feed], rng: np.random.Generator) -> dict[str, Any]:
-    """N samples and their targets. Of each sample some places count, the first among them."""
+def batch(feeds: Sequence[Feed], rng: np.random.Generator, n: int = N) -> dict[str, Any]:
+    """Samples and their targets. Of each sample some places count, the first among them."""
     found: dict[str, Any] = {}
     for feed in feeds:
-        shape = (N, *feed.shape)
+        shape = (n, *feed.shape)
         if feed.mask:
             found[feed.name] = (rng.random(shape) < 0.6).astype(float)
             found[feed.name][:, 0] = 1
@@ -152,17 +157,58 @@ def test_the_parameters_are_as_many(name: str) -> None:
     assert count == PUBLISHED.get(name, count)
 
 
-@pytest.mark.parametrize("name", ["vit", "transformer"])
+def routed(name: str) -> dict[str, Any]:
+    """The spec at reduced size, by its own rule."""
+    found = small(name) | {"feedback": plain(name)["feedback"]}
+    if "rank" in found["feedback"]:
+        found["feedback"] |= {"rank": 2}
+    return found
+
+
+ON_ONNX = pytest.mark.parametrize("name", ["vit", "transformer", "encoder", "gru", "siamese", "auxiliary"])
+
+
+@ON_ONNX
 def test_steps_by_onnxruntime_are_those_of_torch(name: str) -> None:
     """In float32, by the rule of the example, to 1e-5 of the largest change."""
-    spec = small(name) | {"feedback": {"rule": "ldfa", "rank": 2}}
+    spec = routed(name)
     sessions = [fac.compile(spec, backend, precision="float32").open() for backend in ("torch", "onnx")]
     given = batch(sessions[0].compiled.feeds, np.random.default_rng(1))
     before = sessions[0].state()
-    losses = [session.step(given)["loss"] for session in sessions]
+    losses = [session.step(given) for session in sessions]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     one, two = (session.state() for session in sessions)
     assert set(one) == set(two)
     for key, array in one.items():
         size = max(np.abs(array - before[key]).max(), 1e-6)
         np.testing.assert_allclose(two[key], array, rtol=0, atol=1e-5 * size + 1e-7, err_msg=key)
+
+
+@ON_ONNX
+def test_the_written_program_trains_it_as_the_core_does(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own update too, to the bit. What the page says of the data is what was written here."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    text = routed(name) | {"update": plain(name)["update"], "train": {"epochs": 2, "batch": N, "seed": 1}}
+    spec = fac.load({key: value for key, value in text.items() if key != "data"})
+    artifact = fac.compile(spec, "onnx", precision="float32")
+    artifact.write(tmp_path)
+    feeds, rng = artifact.compiled.feeds, np.random.default_rng(2)
+    splits = [batch(feeds, rng, 3 * N + 1), batch(feeds, rng, N)]
+    for part, arrays in zip(("train", "test"), splits, strict=True):
+        np.savez(tmp_path / f"{part}.npz", **arrays)
+    session = artifact.open(device="cpu")
+    report = train(session, Dataset("made", *(Split(**arrays) for arrays in splits)), spec)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "train.npz", "test.npz"])
+    page = runpy.run_path("run.py")
+    page["main"]()
+    found = load_file("trained.safetensors")
+    for key, array in session.state().items():
+        np.testing.assert_array_equal(found[key], array, err_msg=key)
+    last = report.history[-1]
+    shown = capsys.readouterr().out.splitlines()[-2]
+    assert f"  train loss {last.train_loss:.4f}  " in shown
+    assert f"  test loss {last.test_loss:.4f}" in shown
+    assert all(f" {feed.name} [N" in page["__doc__"] for feed in feeds)

@@ -319,6 +319,25 @@ def test_targets_out_of_range(tmp_path: Path) -> None:
             load(tmp_path / "bad.npz")
 
 
+def test_a_mask_of_other_numbers(tmp_path: Path) -> None:
+    """In range, and yet none: a place would count in part."""
+    layers = ({"kind": "mean", "axes": [0], "mask": "written"}, *mlp(8, 3))
+    masked = spec(layers, update=MOMENTUM, train=TRAIN) | {
+        "inputs": {"tokens": {"shape": (4, 5)}, "written": {"shape": (4,), "mask": True}}
+    }
+    fac.compile({k: v for k, v in masked.items() if k != "input"}, "onnx").write(tmp_path)
+    page = runpy.run_path(str(tmp_path / "run.py"))
+    assert "written [N, 4], 1 for what counts and 0 for what does not" in page["__doc__"]
+    given: dict[str, Any] = {"tokens": np.zeros((20, 4, 5)), "y": Y}
+    for mask in (np.ones((20, 4)), np.ones((20, 4), bool), np.ones((20, 4), int)):
+        np.savez(tmp_path / "good.npz", written=mask, **given)
+        assert page["load_data"](tmp_path / "good.npz")["written"].dtype == np.float32
+    for mask, said in ((np.full((20, 4), 0.5), "is a mask of 0 and 1"), (np.full((20, 4), 2), "2 to 2, not")):
+        np.savez(tmp_path / "bad.npz", written=mask, **given)
+        with pytest.raises(SystemExit, match=f"written in `.*` .*{said}"):
+            page["load_data"](tmp_path / "bad.npz")
+
+
 def test_files_that_are_none(message: Message) -> None:
     Path("text.npz").write_text("no archive")
     np.save("one.npy", X)
