@@ -10,7 +10,8 @@ setting of float32 products that a session of fac uses, and under torch's own.
   torch has `torch.nn.MultiheadAttention`, which calls `scaled_dot_product_attention`.
 
 Before it is timed, every contender is checked in float64: backprop against autograd, the other rules against the NumPy
-reference. While it is timed the learning rate is 0, as in `step_time`.
+reference; steps by onnxruntime, which has no kernel for GELU in float64, are checked in float32 against those of torch.
+While it is timed the learning rate is 0, as in `step_time`.
 
     python -m benchmarks.token_time
     python -m benchmarks.token_time --rounds 40
@@ -48,9 +49,13 @@ RULES: dict[str, dict[str, Any]] = {
     "ldfa fixed, rank 16": {"rule": "ldfa", "rank": 16, "learn": "fixed"},
 }
 EAGER, DEFAULT = "eager, same flags", "eager, default flags"
+BY_ONNX = ("bp", "dfa", "ldfa, rank 16")
+"""Rules that are timed by onnxruntime too, for which there is no target."""
 TARGETS = {"bp": 1.0, "ldfa, rank 16": 1.2}
 """How many times faster than eager a step shall be."""
 CHECKED_STEPS, TOLERANCE = 3, 1e-9
+ONNX_TOLERANCE = 1e-5
+"""In float32, relative to the largest entry of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,18 @@ def check(rule: str, network: str) -> float:
     return deviation(rule, step, ours, partial(reference.step, x, y), reference, CHECKED_STEPS, TOLERANCE)
 
 
+def check_onnx(rule: str, network: str) -> float:
+    """The same between onnxruntime and torch, in float32.
+
+    Raises:
+        AssertionError: it is too large for rounding.
+    """
+    x, y = batch(SMALL, "float32", 5)
+    one, other = (session(spec(rule, network, SMALL), backend, "float32") for backend in ("onnx", "torch"))
+    steps = partial(one.step, x, y), partial(other.step, x, y)
+    return deviation(rule, steps[0], one, steps[1], other, CHECKED_STEPS, ONNX_TOLERANCE)
+
+
 def contenders(network: str, size: Size) -> dict[str, Callable[[], object]]:
     """A step of each rule, and of eager backpropagation."""
     x, y = batch(size, "float32")
@@ -209,6 +226,9 @@ def contenders(network: str, size: Size) -> dict[str, Callable[[], object]]:
     for rule in RULES:
         one = session(spec(rule, network, size), "torch", "float32")
         found[rule] = partial(one.step, one.place(x), one.place(y), TIMED_LR)
+    for rule in BY_ONNX:
+        by_onnx = session(spec(rule, network, size), "onnx", "float32")
+        found[f"onnx {rule}"] = partial(by_onnx.step, by_onnx.place(x), by_onnx.place(y), TIMED_LR)
     mode: str = one.matmul  # type: ignore[attr-defined]
     tensors = torch.from_numpy(x), torch.from_numpy(y)
     for name, flags in ((EAGER, mode), (DEFAULT, "highest")):
@@ -248,7 +268,11 @@ def main() -> None:
             print(f"{given.profile}, {network}\n\n{lines}\n", flush=True)
         return
     errors = [check(rule, network) for rule in RULES for network in given.networks]
-    print(f"float64 check, {CHECKED_STEPS} steps, largest relative difference: {max(errors):.0e}\n")
+    by_onnx = [check_onnx(rule, network) for rule in BY_ONNX for network in given.networks]
+    print(
+        f"{CHECKED_STEPS} steps, largest relative difference: {max(errors):.0e} in float64, "
+        f"of onnxruntime in float32 {max(by_onnx):.0e}\n"
+    )
     results: dict[str, Any] = {"machine": machine(), "rounds": given.rounds, "milliseconds": {}}
     head = ("contender", "ms per step", "middle half", f"vs {EAGER}", f"vs {DEFAULT}", "vs fac bp", "target")
     for network in given.networks:
