@@ -330,6 +330,14 @@ $each\
     return "  ".join(f"{name} {number:.4f}" for name, number in shown.items())
 $svd
 
+def say(*words):
+    """Prints a line. A training outlives who reads it."""
+    try:
+        print(*words, sep="  ", flush=True)
+    except OSError:  # what comes behind goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def arguments():
     """What the command line says, checked."""
     parser = argparse.ArgumentParser(
@@ -373,7 +381,9 @@ def main():
     losses = {of + "loss": value(np.zeros((), FLOAT)) for of in ("", *LOSSES)}
     binding, other = bind(model, here, there, moved, losses), bind(model, there, here, moved, losses)
     stopped = []
-    signal.signal(signal.SIGINT, lambda *_: stopped.append(True))  # ends after the step that is under way
+    for number in (getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP")):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # which `nohup` asks for
+            signal.signal(number, lambda *_: stopped.append(True))  # ends after the step that is under way
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if position == 0 or step == first:
@@ -397,9 +407,9 @@ $between\
             each = zip(losses, zip(*made, strict=True), strict=True)  # loss: of all steps
             shown = [f"train {name.replace(':', '.')} {sum(found) / len(found):.4f}" for name, found in each]
             shown.append(evaluate(tester, here, test))
-            print(f"epoch {epoch + 1}/{args.epochs}", *shown, sep="  ", flush=True)
+            say(f"epoch {epoch + 1}/{args.epochs}", *shown)
     done = f"the state is in `{args.out}`"
-    print(done if first < last else f"nothing to train after {first} steps  {evaluate(tester, here, test)}")
+    say(done if first < last else f"nothing to train after {first} steps  {evaluate(tester, here, test)}")
 
 
 if __name__ == "__main__":

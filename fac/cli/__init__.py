@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import sys
@@ -10,7 +9,9 @@ from importlib import import_module
 
 import click
 
-from fac.cli.output import any_encoding, echo, tell
+from fac.cli.output import echo, tell
+from fac.cli.signals import INTERRUPTED, interruptible
+from fac.cli.streams import lasting, unwritten
 from fac.diagnostics import FacError, SpecError
 
 COMMANDS = (
@@ -47,10 +48,6 @@ class Lazy(click.Group):
         return command
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Why a file that standard output is sent to can take no more."""
-
-
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fac-compiler", prog_name="fac")
 def fac() -> None:
@@ -62,40 +59,45 @@ def main() -> None:
     # Most of what a command makes lives to its end: by default, looking for garbage takes a quarter of the time
     # of a run over many files, and finds none.
     gc.set_threshold(100_000, 50, 100)
-    if sys.stdout is None:
+    interruptible()
+    closed = sys.stdout is None
+    lasting()
+    if closed:
         tell("standard output is closed: nothing could be printed")
         sys.exit(2)
-    any_encoding()
+    status = _status()
+    if reason := unwritten():
+        tell(f"cannot write to standard output: {reason}")
+        status = max(status, 2)
+    sys.exit(status)
+
+
+def _status() -> int:
+    """Run a command, and say what it ended with."""
     try:
-        sys.exit(fac.main(prog_name="fac", standalone_mode=False) or 0)
+        return fac.main(prog_name="fac", standalone_mode=False) or 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except click.ClickException as error:
         error.show(sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         echo("fac: interrupted", err=True)
-        sys.exit(130)
+        return INTERRUPTED
     except SpecError as error:
         echo(error, err=True)
-        sys.exit(1)
+        return 1
     except FacError as error:
         tell(error)
-        sys.exit(2)
+        return 2
     except MemoryError as error:
         about = f": {error}" if str(error) else ""
         tell(
             f"memory ran out{about}; `fac show SPEC --cost` says what a step takes: use narrower layers, lower "
             "ranks or a smaller `train.batch`"
         )
-        sys.exit(2)
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does: nothing is wrong, and nobody is left to tell.
-        _drop_output()
-        sys.exit(0)
+        return 2
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
-            tell(f"cannot write to standard output: {os.strerror(error.errno).lower()}")
-            _drop_output()
-            sys.exit(2)
         if os.environ.get("FAC_TRACEBACK"):
             raise
         # Python would exit with 1, which means "findings".
@@ -104,9 +106,4 @@ def main() -> None:
         whose = blamed(error) or "internal error, please report it"
         tell(f"{whose}: {type(error).__name__}: {error}")
         echo("     (FAC_TRACEBACK=1 shows where)", err=True)
-        sys.exit(2)
-
-
-def _drop_output() -> None:
-    """What is still to be printed would fail again when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2

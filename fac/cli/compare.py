@@ -12,7 +12,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
-from fac.cli.train import INTERRUPTED
+from fac.cli.signals import INTERRUPTED, on_signals
 from fac.diagnostics import FacError, plain
 from fac.render.json_text import json_text
 
@@ -227,7 +227,6 @@ class _Trainer:
 
     def _train(self, document: Document, label: str) -> Report:
         from fac.cli.progress import shown
-        from fac.cli.train import on_signals
         from fac.pipeline import emit, lowered
         from fac.training.loop import train
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import sys
@@ -25,13 +24,6 @@ def is_spec(file: str, paths: tuple[str, ...]) -> bool:
 def tell(message: object) -> None:
     """One line on standard error, whatever names of files are in it."""
     echo(f"fac: {plain(str(message))}", err=True)
-
-
-def any_encoding() -> None:
-    """From here on nothing that is printed fails for want of a character: rich and click print, too."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def echo(message: object = "", *, err: bool = False, nl: bool = True) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from math import isnan
 
 from fac.cli.output import echo
+from fac.cli.streams import unread
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
 
 
@@ -80,6 +81,7 @@ class Lines(Listener):
         """`err` sends the lines to standard error."""
         self.err = err
         self.plan: Plan | None = None
+        self.alone = False
 
     def began(self, plan: Plan) -> None:
         """Remember how long it will take."""
@@ -90,6 +92,9 @@ class Lines(Listener):
         """Write the line."""
         assert self.plan is not None
         echo(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}", err=self.err)
+        if not self.err and not self.alone and unread():
+            self.alone = True
+            echo("nobody reads standard output any more: the training goes on, and keeps its log", err=True)
 
     def said(self, text: str) -> None:
         """Pass it on."""

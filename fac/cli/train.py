@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, prod
@@ -15,6 +14,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
+from fac.cli.signals import INTERRUPTED, on_signals
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from fac.training.logs import EpochRecord
     from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,28 +259,6 @@ def _job(
     with_backend = chosen(backend)
     artifact = emit(program, with_backend, precision, document)
     return Job(document, spec, section, artifact, with_backend.name, device, base, base)
-
-
-@contextmanager
-def on_signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come since. The second one does what it always did."""
-    came: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def note(number: int, frame: object) -> None:
-        came.append(number)
-        restore()
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(came)
-    finally:
-        restore()
 
 
 def parameters(compiled: Compiled) -> int:

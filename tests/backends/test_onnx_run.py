@@ -447,7 +447,8 @@ def test_models_that_are_none(name: str, message: Message) -> None:
     assert message() == f"`{place}` was made from another spec: compile the folder anew"
 
 
-def test_ctrl_c_leaves_a_whole_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_whole_state(number: signal.Signals, tmp_path: Path) -> None:
     """From which it goes on as if nothing had been."""
     name = "dropout, momentum, cosine"
     written(name, tmp_path)
@@ -458,13 +459,23 @@ def test_ctrl_c_leaves_a_whole_state(tmp_path: Path) -> None:
     )
     assert begun.stdout is not None
     begun.stdout.readline()
-    begun.send_signal(signal.SIGINT)
+    begun.send_signal(number)
     _, said = begun.communicate()
     state = load_file(tmp_path / "trained.safetensors")
     found = re.fullmatch(r"stopped after step (\d+): go on with `--state trained.safetensors`\n", said)
     assert found is not None
     assert (begun.returncode, int(state["step"])) == (1, int(found[1]))
     assert sorted(p.name for p in tmp_path.glob("trained*")) == ["trained.safetensors"]
+
+
+def test_a_training_outlives_its_reader(tmp_path: Path) -> None:
+    written("dropout, momentum, cosine", tmp_path)
+    (tmp_path / "main.py").write_text(textwrap.dedent(SCRIPT))
+    line = '("$0" main.py built/run.py train.npz test.npz --epochs 20; echo $? >&2) | head -1'
+    command = ["sh", "-c", line, sys.executable]
+    ended = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False)
+    assert (ended.stdout.count("\n"), ended.stderr) == (1, "0\n")
+    assert int(load_file(tmp_path / "trained.safetensors")["step"]) == 20 * 3
 
 
 def test_the_result_is_a_checkpoint(tmp_path: Path) -> None:
@@ -521,7 +532,7 @@ def test_the_page_is_clean(name: str, tmp_path: Path) -> None:
         ended = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = page.splitlines()
-    assert len(lines) < 290
+    assert len(lines) < 300
     assert max(map(len, lines)) <= 110
     assert ("svd" in page) == bool(made.compiled.tasks)
     assert ("accuracy" in page) == (made.compiled.targets[0].classes is not None)

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 import pytest
 
 from fac.cli import COMMANDS, fac, main
-from fac.cli.output import any_encoding
 from fac.cli.progress import shown
+from fac.cli.streams import lasting
 from fac.render.encodable import encodable
 from fac.render.findings import FORMATS
 from fac.training.logs import Plan, Progress
@@ -137,7 +137,7 @@ def test_a_bar_of_progress(encoding: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
-    any_encoding()
+    lasting()
     with shown(err=True, label="η") as listener:
         listener.began(Plan(1, 10, 32, 0, 0))
         listener.moved(Progress(1, 5, 0.5, 1.0))
