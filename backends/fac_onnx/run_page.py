@@ -144,6 +144,7 @@ Made by fac $version from spec $spec_hash, in $precision.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -164,6 +165,7 @@ $rows
 LOSSES = {$losses}  # the factor in the sum that is minimised, and how many labels a sample has
 CHUNK = 2048  # samples at a time in evaluation, so that memory does not grow with the data
 TYPES = {"F32": np.float32, "F64": np.float64, "F16": np.float16, "I64": np.int64}  # in safetensors
+FORMAT, ZEROS = "2", "0" * 64  # of a state that carries a digest, and what counts in the place of that
 HERE = Path(__file__).parent
 value = ort.OrtValue.ortvalue_from_numpy  # on a CPU it lies in the array's own memory
 
@@ -212,6 +214,14 @@ def samples(data):
     return len(next(iter(data.values())))
 
 
+def sha256(*parts):
+    """Of a state, with zeros in the place of the digest that it carries."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
+
+
 def load_state(path):
     """(metadata, {name: array}). A safetensors file: 8 bytes of length, so many bytes of JSON, the data."""
     try:
@@ -225,11 +235,16 @@ def load_state(path):
             if kind not in TYPES:
                 raise SystemExit(f"`{name}` in `{path}` is {kind}: store it as one of {', '.join(TYPES)}")
             state[name] = np.frombuffer(content, TYPES[kind], math.prod(shape), start + begin).reshape(shape)
+        digest = about.get("digest", "")
+        said = content[:start].replace(digest.encode(), ZEROS.encode()) if digest else content[:start]
+        whole = sha256(said, memoryview(content)[start:]) == digest
     except OSError as error:
         raise SystemExit(f"cannot read `{path}`: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
         why = "no safetensors file, or a part of one: give a state that `fac train` or this program wrote"
         raise SystemExit(f"`{path}` is {why}") from error
+    if not whole and (digest or about.get("fac_checkpoint") == FORMAT):
+        raise SystemExit(f"`{path}` is damaged, by its SHA-256: bring back a copy, or make it anew")
     return about, state
 
 
@@ -258,17 +273,19 @@ def starting_state(path):
 
 def save_state(path, about, state):
     """Writes beside the file and renames: whatever happens, one whole state is there."""
-    header, end = {"__metadata__": about}, 0
+    header, end = {"__metadata__": {**about, "fac_checkpoint": FORMAT, "digest": ZEROS}}, 0
     for name, array in state.items():
         kind = next(key for key, dtype in TYPES.items() if array.dtype == dtype)
         header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
         end += array.nbytes
-    text = json.dumps(header).encode()
+    text, arrays = json.dumps(header).encode(), [np.ascontiguousarray(a) for a in state.values()]
+    length, place = len(text).to_bytes(8, "little"), b'"digest": "'
+    digest = sha256(length, text, *arrays).encode()
+    text = text.replace(place + ZEROS.encode(), place + digest, 1)
     try:
         with open(f"{path}.part", "wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for array in state.values():
-                file.write(array.tobytes())
+            for part in (length, text, *arrays):
+                file.write(part)
         os.replace(f"{path}.part", path)
     except OSError as error:
         raise SystemExit(f"cannot write `{path}`: {error}") from error

@@ -5,6 +5,7 @@ This file and the four that it gives out import torch and nothing else, and trav
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is another file, or a part of one, or holds other types of numbers.
+        ValueError: it is another file, or a part of one, holds other types of numbers, or is not as it was written.
     """
     types = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
     state: dict[str, Tensor] = {}
@@ -42,8 +43,14 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
         head, data = file.read(8), bytearray(file.read())
     length = int.from_bytes(head, "little")
     try:
-        header = json.loads(data[:length])
+        text = bytes(data[:length])
+        header = json.loads(text)
+        about = header.get("__metadata__", {})
+        digest = about.get("digest", "")
+        found = hashlib.sha256(head + (text.replace(digest.encode(), b"0" * 64) if digest else text))
         del data[:length]
+        found.update(data)
+        whole = found.hexdigest() == digest or not (digest or about.get("fac_checkpoint") == "2")
         for name, entry in header.items():
             if name != "__metadata__":
                 start, end = entry["data_offsets"]
@@ -54,6 +61,10 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
         raise ValueError(
             f"`{path}` is no safetensors file of {', '.join(types)}, or a part of one"
         ) from error
+    if not whole:
+        raise ValueError(
+            f"`{path}` is damaged, by its SHA-256: compile the folder anew, or bring back a copy"
+        )
     return state
 
 

@@ -30,13 +30,14 @@ from fac.backend.compiled import (
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
 from fac.backend.session import Arrays, Session, samples
-from fac.backend.state_file import FORMAT, to_bytes
+from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.step.feed import Feed
 
 __all__ = [
     "FORMAT",
     "PRECISIONS",
     "STEP",
+    "UNSIGNED",
     "Array",
     "Arrays",
     "Artifact",
@@ -58,6 +59,7 @@ __all__ = [
     "check_feed",
     "denormals_as_zero",
     "held",
+    "is_whole",
     "samples",
     "to_bytes",
     "write_common",

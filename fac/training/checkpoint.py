@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from fac import source
-from fac.backend import FORMAT, STEP, Array, Compiled, to_bytes
+from fac.backend import FORMAT, STEP, UNSIGNED, Array, Compiled, is_whole, to_bytes
 from fac.diagnostics import FacError
 from fac.source import Document
 from fac.spec.base import dumped
@@ -28,6 +28,7 @@ KINDS = frozenset(
     {"BOOL", "F16", "F32", "F64", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64))}
 )
 """Types of arrays in safetensors that NumPy has."""
+REMEDY = "bring back a copy of it, or train anew in another folder"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -83,10 +84,15 @@ def load(path: Path) -> Checkpoint:
                         f"`{name}` in `{path}` is {kind}, which NumPy does not know: store it as F32"
                     )
             state = {name: file.get_tensor(name) for name in kinds}
+        with path.open("rb") as content:
+            whole = is_whole(content, metadata)
     except (OSError, SafetensorError) as error:
-        raise FacError(f"`{path}` is damaged or is no checkpoint: {error}") from error
+        raise FacError(f"`{path}` is damaged or is no checkpoint: {error}; {REMEDY}") from error
+    if not whole:
+        raise FacError(f"`{path}` is damaged: it is not what was written, by its SHA-256; {REMEDY}")
     steps = state.get(STEP, np.array(None))
-    if metadata.get("fac_checkpoint") != FORMAT or steps.shape or steps.dtype.kind not in "iu":
+    ours = metadata.get("fac_checkpoint") in (FORMAT, UNSIGNED)
+    if not ours or steps.shape or steps.dtype.kind not in "iu":
         raise FacError(
             f"`{path}` holds arrays, but is not a checkpoint that `fac` wrote: a training in Python can start from "
             "them, `fac.compile(SPEC).open(state, derive=True)`"

@@ -205,7 +205,9 @@ def test_the_state_keeps_its_metadata_and_goes_back_into_a_session(tmp_path: Pat
     for path in ("built/state.safetensors", "after.safetensors"):
         with safe_open(tmp_path / path, "numpy") as file:
             about.append(file.metadata())
+    digests = [found.pop("digest") for found in about]
     assert about[0] == about[1]
+    assert digests[0] != digests[1]
     session = artifact(name).open(load_file(tmp_path / "after.safetensors"), device="cpu")
     assert session.steps == 6
     assert session.evaluate(dataset.test.x, dataset.test.y) == trained(name, dataset)[0].evaluate(
@@ -408,7 +410,8 @@ WHOLE = "fac makes a whole one of parameters: `fac.compile(SPEC).open(state, der
 def test_states_with_odd_arrays(changed: dict[str, Any], expected: str, message: Message) -> None:
     state = load_file("built/state.safetensors") | changed
     with safe_open("built/state.safetensors", "numpy") as file:
-        about = file.metadata()
+        about = file.metadata() | {"fac_checkpoint": "1"}
+    del about["digest"]  # which is not that of these arrays
     kept = {name: array for name, array in state.items() if array is not None}
     for metadata in (about, None):
         save_file(kept, "odd", metadata)
@@ -532,7 +535,7 @@ def test_the_page_is_clean(name: str, tmp_path: Path) -> None:
         ended = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = page.splitlines()
-    assert len(lines) < 300
+    assert len(lines) < 320
     assert max(map(len, lines)) <= 110
     assert ("svd" in page) == bool(made.compiled.tasks)
     assert ("accuracy" in page) == (made.compiled.targets[0].classes is not None)
