@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import at_input, head, listed, named, read, wired
+from fac.checks.places import at_input, head, listed, read, wired, written_readers
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.program import INPUT, Program
 
@@ -85,7 +85,7 @@ def no_mask(program: Program) -> Iterator[Diagnostic]:
           - {kind: linear, name: logits, out: 10}
     """
     masks = [name for name, of in program.inputs.items() if of.mask]
-    for _, owner in named(program):
+    for _, owner in written_readers(program):
         fields = type(owner.layer).named()
         for path, word, name in read(owner):
             mark = fields.get(str(path[-1]))

@@ -40,9 +40,16 @@ def shape_mismatch(program: Program) -> Iterator[Diagnostic]:
           - {kind: linear, name: logits, out: 10}
     """
     for node in program.nodes:
-        if node.fault is not None and not node.fault.plugin:
+        if node.fault is not None and not node.fault.plugin and not _no_mask(program, node):
             path = (*node.origin, node.fault.field or "kind")
             yield SHAPE_MISMATCH.at(path, node.fault.message, help=_input(program, node) or node.fault.help)
+
+
+def _no_mask(program: Program, node: Node) -> bool:
+    """Whether what does not fit is the shape of a mask that is none, which is said as such."""
+    mark = type(node.layer).named().get((node.fault and node.fault.field) or "")
+    of = program.inputs.get(node.inputs[-1])
+    return mark is not None and mark.mask and (of is None or not of.mask)
 
 
 def _input(program: Program, node: Node) -> str:

@@ -257,6 +257,12 @@ def named(program: Program) -> Iterator[tuple[int, Node | Block]]:
     yield from enumerate(program.nodes)
 
 
+def written_readers(program: Program) -> Iterator[tuple[int, Node | Block]]:
+    """As `named`, without the layers that blocks write: these read what the block does, and it is said of that."""
+    blocks = {block.origin for block in program.blocks}
+    yield from ((i, one) for i, one in named(program) if isinstance(one, Block) or one.origin not in blocks)
+
+
 def full_names(name: str, scope: str) -> Iterator[str]:
     """What a name could mean in a scope, and in those around it."""
     while scope:

@@ -14,12 +14,12 @@ from fac.checks.places import (
     has_weights,
     in_parts,
     listed,
-    named,
     of_copies,
     read,
     short_hand,
     target,
     written,
+    written_readers,
 )
 from fac.diagnostics import Diagnostic, Fix, Path, Rule
 from fac.program.globs import is_glob
@@ -102,7 +102,7 @@ def _reads(program: Program) -> Iterator[Diagnostic]:
     opened = {block.name: block.place for block in reversed(program.blocks)}
     guess, hidden = Guess(), cache(partial(_inside, program))  # copies of a block use the same words
     parts, copied = _parts(program), cache(partial(_copied, program))
-    for index, reader in sorted(named(program), key=itemgetter(0)):
+    for index, reader in sorted(written_readers(program), key=itemgetter(0)):
         for path, word, name in read(reader):
             # `input` inside of a block is what the block reads, and what is wrong with that is said there.
             if word == INPUT or name in program.inputs or first.get(name, index) < index:

@@ -1,6 +1,7 @@
 """Recurrent layers, unrolled: one step after the other, with the parameters of the first. `Repeat` does so with any.
 
 x [T, d] is the sequence, h the state [h]. What the inputs say is one product for all steps, as in other libraries.
+A mask carries the state on unchanged where it is 0, as packed sequences of PyTorch do: no error goes to such a step.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from fac.program.program import Node, Shape
 from fac.program.traits import Traits
 from fac.spec.base import FOLLOWS
 from fac.spec.init import Init
-from fac.spec.layers import Layer
+from fac.spec.layers import Layer, Named
 from fac.spec.train import Positive
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -32,6 +33,7 @@ OTHER_KEYS = {
     "hidden_size": "out",
     "units": "out",
     "input_size": FOLLOWS,
+    "lengths": "write `mask`, an input of ones for the steps of each sequence and of zeros behind its end",
     "batch_first": "leave it out: the batch always comes first",
     "return_sequences": "gather",
     "num_layers": "write the layer several times, all but the last with `gather: true`",
@@ -55,6 +57,14 @@ class GruGates(Layer):
     kind: Literal["gru_gates"] = "gru_gates"
 
 
+class Carry(Layer):
+    """The first of two layers of one shape where the mask is 1 at a place, and the second where it is 0."""
+
+    kind: Literal["carry"] = "carry"
+    index: int = Field(ge=0, description="Which place of the mask, from 0.")
+    mask: Annotated[str, Named(mask=True)] = Field(description="An input with `mask: true` and shape [T].")
+
+
 class Recurrent(Block):
     """What recurrent layers have in common."""
 
@@ -63,15 +73,20 @@ class Recurrent(Block):
     bias: bool = Field(True, description="Whether `ih` and `hh` have biases.")
     init: Init = Field("kaiming_uniform", description="Initial weights of both.")
     gather: bool = Field(False, description=GATHER)
+    mask: Annotated[str | None, Named(mask=True)] = Field(
+        None,
+        description="An input with `mask: true` and shape [T]: where it is 0, the state stays as it is, so that the "
+        "last one is that at the end of each sequence.",
+    )
 
 
 class Rnn(Recurrent):
     """h <- tanh(W_ih x_t + b_ih + W_hh h + b_hh) for each x_t of [T, d]; the state after the last of them.
 
     It begins with zeros, or with what a second layer in `from` makes. The layers are `NAME.ih`, for all steps at once,
-    and `NAME.T.hh`, which share the parameters of the first. Of `torch.nn.RNN` they are: `weight_ih_l0` is
-    `NAME.ih.weight`, `bias_ih_l0` is `NAME.ih.bias`, `weight_hh_l0` is `NAME.0.hh.weight`, `bias_hh_l0` is
-    `NAME.0.hh.bias`.
+    and `NAME.T.hh`, which share the parameters of the first; with `mask` also `NAME.T.kept`. Of
+    `torch.nn.RNN` they are: `weight_ih_l0` is `NAME.ih.weight`, `bias_ih_l0` is `NAME.ih.bias`, `weight_hh_l0` is
+    `NAME.0.hh.weight`, `bias_hh_l0` is `NAME.0.hh.bias`.
     """
 
     kind: Literal["rnn"] = "rnn"
@@ -83,9 +98,10 @@ class Gru(Recurrent):
     """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078) over a sequence [T, d]; the state after its last step.
 
     It begins with zeros, or with what a second layer in `from` makes. The layers are `NAME.ih`, for all steps at once,
-    `NAME.T.hh`, which share the parameters of the first, and `NAME.T.gates`. Weights are [3 out, ...], in the order and
-    under the equations of `torch.nn.GRU`: `weight_ih_l0` is `NAME.ih.weight`, `bias_ih_l0` is `NAME.ih.bias`,
-    `weight_hh_l0` is `NAME.0.hh.weight`, `bias_hh_l0` is `NAME.0.hh.bias`.
+    `NAME.T.hh`, which share the parameters of the first, and `NAME.T.gates`; with `mask` also `NAME.T.kept`.
+    Weights are [3 out, ...], in the order and under the equations of `torch.nn.GRU`: `weight_ih_l0` is
+    `NAME.ih.weight`, `bias_ih_l0` is `NAME.ih.bias`, `weight_hh_l0` is `NAME.0.hh.weight`, `bias_hh_l0` is
+    `NAME.0.hh.bias`.
     """
 
     kind: Literal["gru"] = "gru"
@@ -99,6 +115,35 @@ def infer_zeros(layer: Zeros, name: str, inputs: Sequence[Shape]) -> Facts:
 def zeros(b: Builder, layer: Zeros, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """[N, *shape]."""
     return b.broadcast_to(b.constant(0.0), (N, *layer.shape))
+
+
+def infer_carry(layer: Carry, name: str, inputs: Sequence[Shape]) -> Facts:
+    """Twice the same shape, and the mask."""
+    *read, mask = inputs
+    if len(read) != 2 or read[0] != read[1]:
+        got = ", ".join(str(list(shape)) for shape in read)
+        raise ShapeError(
+            f"`{name}` reads two layers of one shape, not {got}",
+            "name the two: `from: [next, before]`",
+            "from" if layer.reads else None,
+        )
+    if len(mask) != 1 or layer.index >= mask[0]:
+        raise ShapeError(
+            f"`{name}` asks for place {layer.index} of `{layer.mask}`, which has shape {list(mask)}",
+            f"declare it with `shape: [{layer.index + 1}]`, or a longer one",
+            "mask",
+        )
+    return Facts(read[0])
+
+
+def carry(b: Builder, layer: Carry, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
+    """m a + (1 - m) b, exactly a or b where m is 1 or 0."""
+    new, old, mask = inputs
+    length = mask.type.shape[1]
+    assert isinstance(length, int)
+    place = b.emit("crop", mask, before=(0, layer.index), after=(0, length - 1 - layer.index))
+    shown = b.stop_gradient(b.reshape(place, (N, *(1 for _ in new.type.shape[1:]))))
+    return b.add(b.mul(new, shown), b.mul(old, b.sub(1.0, shown)))
 
 
 def infer_gates(layer: GruGates, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -139,7 +184,8 @@ def rnn(layer: Rnn, inside: Inside) -> Iterator[Node]:
     for index in range(_steps(inside)):
         token, own = yield from _said(layer, inside, index, sequence, state, 1)
         yield (total := inside.leaf(Add(name="sum"), (token, own), scope=str(index)))
-        state = yield from inside.chain(layer.activation, total.name, "activation", scope=str(index))
+        new = yield from inside.chain(layer.activation, total.name, "activation", scope=str(index))
+        state = yield from _kept(inside, index, new, state)
         made.append(state)
     yield from _gathered(layer, inside, made)
 
@@ -151,7 +197,7 @@ def gru(layer: Gru, inside: Inside) -> Iterator[Node]:
     for index in range(_steps(inside)):
         token, own = yield from _said(layer, inside, index, sequence, state, 3)
         yield (node := inside.leaf(GruGates(name="gates"), (token, own, state), scope=str(index)))
-        state = node.name
+        state = yield from _kept(inside, index, node.name, state)
         made.append(state)
     yield from _gathered(layer, inside, made)
 
@@ -171,6 +217,13 @@ def _begun(layer: Recurrent, inside: Inside, parts: int) -> Generator[Node, None
     shape = inside.shape(inside.input)
     if shape is not None:
         tokens(inside.name, [shape])
+        mask = inside.shape(inside.beside[0]) if inside.beside else None
+        if mask is not None and mask != shape[:1]:
+            raise ShapeError(
+                f"`{inside.name}` goes along {shape[0]} steps, and its mask `{layer.mask}` has shape {list(mask)}",
+                f"a mask has one number for each step: declare it with `shape: [{shape[0]}]`",
+                "mask",
+            )
     if len(inside.inputs) > 2:
         raise ShapeError(
             f"`{inside.name}` reads a sequence and the state that it begins with, not {len(inside.inputs)} layers",
@@ -202,6 +255,17 @@ def _said(
     return token.name, own.name
 
 
+def _kept(inside: Inside, index: int, new: str, old: str) -> Generator[Node, None, str]:
+    """The state after a step: the new one, or behind the end of a sequence the old one."""
+    if not inside.beside:
+        return new
+    (mask,) = inside.beside
+    yield (
+        node := inside.leaf(Carry(name="kept", index=index, mask=mask), (new, old, mask), scope=str(index))
+    )
+    return node.name
+
+
 def _gathered(layer: Recurrent, inside: Inside, made: Sequence[str]) -> Iterator[Node]:
     if layer.gather:
         yield inside.leaf(Stack(), made, own=True)
@@ -212,7 +276,8 @@ def _linear(layer: Recurrent, name: str, parts: int) -> Linear:
 
 
 ZEROS = LayerKind("zeros", Zeros, infer_zeros, zeros, traits=lambda *_: Traits(zero=True, homogeneous=True))
+CARRY = LayerKind("carry", Carry, infer_carry, carry, traits=lambda *_: Traits(zero=True))
 GRU_GATES = LayerKind("gru_gates", GruGates, infer_gates, gates, traits=lambda *_: Traits(zero=True))
 RNN = BlockKind("rnn", Rnn, rnn, several=True, own=lambda _: 4, unrolled=True)
 GRU = BlockKind("gru", Gru, gru, several=True, own=lambda _: 4, unrolled=True)
-RECURRENT = (ZEROS, GRU_GATES, RNN, GRU)
+RECURRENT = (ZEROS, CARRY, GRU_GATES, RNN, GRU)

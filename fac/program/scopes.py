@@ -180,7 +180,7 @@ class Scope:
             fault = Fault(error.fact, error.help, plugin=True)
         if fault is not None:
             # Stands for the whole block, and reads what there is of it, so that this is the only finding.
-            inputs = tuple(dict.fromkeys((last, *reads[1:])))
+            inputs = (*dict.fromkeys((last, *reads[1:])), *beside)
             yield self._stands(Node(name, layer, inputs, None, origin, fault=fault))
             last = name
         self.writing.outputs.setdefault(name, last)
@@ -277,10 +277,11 @@ def _misplaced(node: Node, inside: Scope, made: Set[str], given: Mapping[str, No
         return (
             f"yields `{node.name}` behind the layer that bears the block's own name, which has to be the last"
         )
+    named = {inside.input, *inside.inputs, *inside.beside}  # which are not there, if the spec misspells them
     for read in node.inputs:
         if read in made and read not in given and read != node.name:
             return f"yields `{node.name}`, and has not yet yielded `{read}`, which that reads"
-        if written and read not in inside.writing.shapes:
+        if written and read not in inside.writing.shapes and read not in named:
             return f"yields `{node.name}`, which reads `{read}`, and that there is not"
     return None
 

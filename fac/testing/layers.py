@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from fac.testing.case import Answers, Case, Subject, agreement
 from fac.testing.nets import (
     DROPOUT,
     RELU,
     SGD,
     SKIP,
+    Batch,
     Data,
     Layers,
     answers,
@@ -254,7 +257,19 @@ LAYERS: dict[str, Layers] = {
         linear("out", 3),
     ),
     "rnn": ({"kind": "rnn", "name": "state", "out": 6}, linear("out", 3)),
+    "rnn masked": ({"kind": "rnn", "name": "state", "out": 6, "mask": "kept"}, linear("out", 3)),
     "gru": on_tokens(linear("fc1", 6), {"kind": "gru", "name": "state", "out": 4, "gather": True}),
+    "gru masked": on_tokens(
+        linear("fc1", 6), {"kind": "gru", "name": "state", "out": 4, "gather": True, "mask": "kept"}
+    ),
+    "carry": (
+        {"kind": "flatten", "name": "flat"},
+        linear("before", 6),
+        linear("next", 6, **{"from": "flat"}),
+        {"kind": "carry", "name": "state", "index": 2, "mask": "kept", "from": ("next", "before")},
+        {"kind": "tanh"},
+        linear("out", 3),
+    ),
     "gru_gates": (
         linear("given", 12),
         linear("own", 12, **{"from": "input"}),
@@ -286,7 +301,7 @@ TOKENS = (
         "positional_embedding fixed",
     ),
     *("class_token", "select", "mlp"),
-    *("zeros", "rnn", "gru"),
+    *("zeros", "rnn", "rnn masked", "gru", "gru masked", "carry"),
 )
 """Networks that read tokens."""
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -301,6 +316,8 @@ SHAPES: dict[str, tuple[int, ...]] = {
 """Of a sample, where it is not a vector of 5."""
 WHOLE = {"one_hot": 4, "embedding": 5, "embedding tied": 4}
 """How many whole numbers the input has, where it has those."""
+MASKED = ("rnn masked", "gru masked", "carry")
+"""Networks that read a mask of their tokens besides, called `kept`."""
 SIZES = (7, 7, 3, 1, 7)
 TAUGHT_BY = ("bp", "dfa", "ldfa_oja_kp")
 
@@ -314,12 +331,26 @@ def cases() -> Iterator[Case]:
 def network(name: str, feedback: Any = None, update: Data = SGD) -> Data:
     """One of `LAYERS` as a whole spec, with the input that it reads."""
     data = spec(LAYERS[name], feedback, update, SHAPES.get(name, (5,)))
-    return data | {"input": data["input"] | ({"classes": WHOLE[name]} if name in WHOLE else {})}
+    read = data.pop("input") | ({"classes": WHOLE[name]} if name in WHOLE else {})
+    if name not in MASKED:
+        return data | {"input": read}
+    return data | {"inputs": {"x": read, "kept": {"shape": read["shape"][:1], "mask": True}}}
+
+
+def given_to(name: str) -> list[Batch]:
+    """Batches that change their size. Of a mask some sequences are whole, some have gaps, and the first is empty."""
+    given = batches(*SIZES, shape=SHAPES.get(name, (5,)), whole=WHOLE.get(name))
+    if name not in MASKED:
+        return given
+    rng, (steps, _) = np.random.default_rng(3), SHAPES[name]
+    kept = rng.integers(0, 2, (max(SIZES), steps)).astype(float)
+    kept[0], kept[1] = 0, 1
+    return [({"x": x, "y": y, "kept": kept[: len(y)]}, None) for x, y in given]
 
 
 def run(kind: str, subject: Subject) -> Answers:
     """All that a session says, for each rule."""
-    given = batches(*SIZES, shape=SHAPES.get(kind, (5,)), whole=WHOLE.get(kind))
+    given = given_to(kind)
     found: dict[str, Any] = {}
     for rule in TAUGHT_BY:
         made = answers(subject.open(network(kind, RULES[rule], UPDATES["momentum"])), given)

@@ -13,7 +13,8 @@ from fac.diagnostics import Diagnostic, dotted
 from fac.layers import Linear, Relu
 from fac.layers.blocks import SEQUENCE
 from fac.pipeline import check
-from fac.program.kinds import Inside
+from fac.plugins import kinds
+from fac.program.kinds import BlockKind, Inside
 from fac.program.lower import lower
 from fac.program.program import Node
 from fac.source import parse_text
@@ -512,3 +513,29 @@ def test_two_layers_of_one_name_inside_of_a_block_are_told_by_their_place() -> N
     told = diagnosed(({"kind": "relu"}, block, linear("out", 4)))
     (finding,) = (f for f in told if f.rule.code == "FAC202")
     assert finding.message == "`layers[1].body[0]` is already called `r.a`"
+
+
+BLOCKS: dict[str, dict[str, Any]] = {
+    **{kind: {"body": (RELU,)} for kind in ("sequence", "residual")},
+    "repeat": {"times": 2, "body": (RELU,)},
+    "parallel": {"branches": ((RELU,), (RELU,))},
+    "attention": {"heads": 2, "mask": "kept"},
+    **{kind: {"out": 4, "mask": "kept"} for kind in ("rnn", "gru")},
+    "patch_embed": {"out": 4, "patch": 2},
+    "mlp": {},
+}
+
+
+def test_a_block_that_reads_what_there_is_not_is_told_as_a_layer_is() -> None:
+    """By one finding, at the word; the kind is not blamed for layers that it cannot make."""
+    assert {kind.name for kind in kinds("fac.layers") if isinstance(kind, BlockKind)} == BLOCKS.keys()
+    inputs = {"x": {"shape": (4, 6)}, "kept": {"shape": (4,), "mask": True}}
+    for kind, fields in BLOCKS.items():
+        for key in {"from": "xx", "mask": "kpt"} if "mask" in fields else {"from": "xx"}:
+            written = {"kind": kind, "from": "x", **fields, key: {"from": "xx", "mask": "kpt"}[key]}
+            data = spec((written, {"kind": "flatten"}, OUT), inputs=inputs)
+            del data["input"]
+            # a mask that nobody names is unread
+            told = [f for f in check(data) if f.rule.code != "FAC242"]
+            assert [(f.rule.code, dotted(f.path)) for f in told] == [("FAC201", f"layers[0].{key}")], kind
+            assert told[0].help in ("did you mean `x`?", "did you mean `kept`?")
