@@ -31,6 +31,7 @@ from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
 from fac.backend.session import Arrays, Session, samples
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
+from fac.backend.state_reading import DamagedError, from_file
 from fac.step.feed import Feed
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Backend",
     "Compiled",
     "Content",
+    "DamagedError",
     "Exported",
     "Exporting",
     "Feed",
@@ -58,6 +60,7 @@ __all__ = [
     "Term",
     "check_feed",
     "denormals_as_zero",
+    "from_file",
     "held",
     "is_whole",
     "samples",

@@ -28,17 +28,36 @@ def require_memory(what: str, shapes: Mapping[str, tuple[int, ...]], bytes_each:
     Raises:
         FacError: naming the largest, and what to do.
     """
-    sizes = {name: prod(shape) for name, shape in shapes.items()}
-    needed, there = sum(sizes.values()) * bytes_each, memory()
+    sizes = {name: prod(shape) * bytes_each for name, shape in shapes.items()}
+    named = {name: f"`{name}` {list(shape)}" for name, shape in shapes.items()}
+    _require(what, f" in float{8 * bytes_each}", sizes, named, "use narrower layers or lower ranks")
+
+
+def require_room(
+    what: str, sizes: Mapping[str, int], remedy: str = "it may be damaged, or of a larger machine"
+) -> None:
+    """Refuse what comes in if it is larger than the memory.
+
+    Args:
+        what: is to be read, for the message.
+        sizes: of its parts in memory, in bytes, by name.
+        remedy: what to do, or to think.
+
+    Raises:
+        FacError: naming the largest part.
+    """
+    _require(what, "", sizes, {name: f"`{name}`" for name in sizes}, remedy)
+
+
+def _require(what: str, how: str, sizes: Mapping[str, int], named: Mapping[str, str], remedy: str) -> None:
+    needed, there = sum(sizes.values()), memory()
     if there is None or needed <= there:
         return
     largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
-    named = ", ".join(
-        f"`{name}` {list(shapes[name])} with {sizes[name] * bytes_each / GIB:,.1f} GiB" for name in largest
-    )
+    parts = ", ".join(f"{named[name]} with {sizes[name] / GIB:,.1f} GiB" for name in largest)
     raise FacError(
-        f"{what} needs {needed / GIB:,.1f} GiB in float{8 * bytes_each}, and there are {there / GIB:,.1f} GiB of "
-        f"memory: the largest of its arrays are {named}; use narrower layers or lower ranks"
+        f"{what} needs {needed / GIB:,.1f} GiB{how}, and there are {there / GIB:,.1f} GiB of memory: "
+        f"the largest of its arrays are {parts}; {remedy}"
     )
 
 
@@ -47,6 +66,11 @@ def memory() -> int | None:
     found = [limit for path in LIMITS if (limit := _limit(Path(path))) is not None]
     with suppress(AttributeError, ValueError, OSError):  # not there on Windows
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(ImportError):  # likewise
+        import resource
+
+        kinds = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+        found += [soft for kind in kinds if (soft := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY]
     return min((size for size in found if size > 0), default=None)
 
 

@@ -58,6 +58,8 @@ def is_whole(file: BinaryIO, metadata: Mapping[str, str]) -> bool:
     digest = metadata.get(DIGEST)
     if digest is None:
         return metadata.get("fac_checkpoint") != FORMAT
+    if len(digest) != len(ZEROS):
+        return False
     length = file.read(8)
     text = file.read(int.from_bytes(length, "little"))
     found = hashlib.sha256(length + text.replace(digest.encode(), ZEROS.encode()))

@@ -16,6 +16,7 @@ from fac.cli.backends import not_empty
 from fac.cli.output import colored, echo, is_spec, pass_on, tell, write
 from fac.diagnostics import FacError, Severity
 from fac.lint.files import STDIN, Files
+from fac.lint.reading import top
 from fac.lint.run import Linted, linted
 from fac.lint.settings import STDIN_NAME, Lookup
 from fac.render.findings import FORMATS, Checked, Report, render
@@ -105,7 +106,7 @@ def COMMAND(**given: Any) -> None:
             fixing.shown.append(sys.stdin.buffer.read())
         pass_on(fixing.output)
     color = colored(err=passed_on) and asked.output_file is None
-    report = Report(tuple(checked), tuple(files.unreadable), color, asked.quiet, ci.top())
+    report = Report(tuple(checked), tuple(files.unreadable), color, asked.quiet, top())
     text = _statistics(shown_as, report) if asked.statistics else render(shown_as, report)
     if asked.output_file is not None:
         write(asked.output_file, f"{text}\n" if text else "")
@@ -188,7 +189,7 @@ def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) 
     """Each file with its findings. Those that cannot be read are noted in `files`."""
     for file in files:
         try:
-            document = source.read(file)
+            document = source.read(file, files.within.get(file))
             if file == STDIN:
                 document = replace(document, name=files.stdin_name)
             document = source.override(document, asked.assignments)

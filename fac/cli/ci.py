@@ -16,17 +16,6 @@ DRAWN = 2_000
 """Layers of a network that is drawn. What has more takes seconds, and GitHub draws no chart of thousands of lines."""
 
 
-def top(folder: str = os.curdir) -> str:
-    """The top of the repository that a folder is in; else that folder."""
-    folder = here = os.path.abspath(folder)
-    while not os.path.exists(os.path.join(folder, ".git")):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return here
-        folder = above
-    return folder
-
-
 def write_summary(report: Report) -> None:
     """Append the run to the step summary of GitHub, if there is one.
 

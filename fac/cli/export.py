@@ -82,10 +82,9 @@ def export(
     """
     from fac.pipeline import emit, find_backend, lowered
     from fac.training import checkpoint as checkpoints
-    from fac.training.folder import STATE
 
     backend = _backend(output)
-    found = checkpoints.load(checkpoint / STATE if checkpoint.is_dir() else checkpoint)
+    found = checkpoints.load(checkpoint)
     document = found.document()
     program = lowered(document)
     precision = precision or _precision(found) or backend.default_precision

@@ -12,7 +12,6 @@ from shlex import quote
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.ci import top
 from fac.cli.output import echo
 from fac.diagnostics import FacError
 from fac.lint import reading
@@ -107,8 +106,8 @@ def _repository(path: str, install: str, force: bool) -> None:
         "fac schema > specs/fac.v1.schema.json    # completion and hover texts in editors",
     ]
     echo("\nnext:\n" + "\n".join(f"  {line}" for line in lines))
-    if top(path) != os.path.abspath(path):
-        echo(f"\nA CI reads its files at the top of the repository only: move them to `{top(path)}`.")
+    if reading.top(path) != os.path.abspath(path):
+        echo(f"\nA CI reads its files at the top of the repository only: move them to `{reading.top(path)}`.")
     if kept:
         echo("\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place.")
 

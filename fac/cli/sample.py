@@ -51,13 +51,12 @@ def sample(
     from fac.cli.backends import chosen
     from fac.pipeline import emit, lowered
     from fac.training import checkpoint as checkpoints
-    from fac.training.folder import STATE
     from fac.training.sampling import continued
 
     given = prompt.encode("utf-8", "surrogateescape")
     if not given:
         raise FacError("`--prompt` is empty: a network goes on with at least one byte")
-    found = checkpoints.load(run / STATE if run.is_dir() else run)
+    found = checkpoints.load(run)
     program = lowered(found.document())
     engine = chosen(backend)
     precision: Precision = engine.default_precision

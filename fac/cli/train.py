@@ -119,8 +119,9 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | Div
     from fac.training import data
     from fac.training.folder import RunFolder
     from fac.training.loop import train
+    from fac.training.metadata import BASE
     from fac.training.nonfinite import DivergedError
-    from fac.training.places import BASE, rebased, rebased_json, relative
+    from fac.training.places import rebased, rebased_json, relative
 
     try:
         with logged():
@@ -214,7 +215,11 @@ def _continued(
     from fac.training.checkpoint import require_spec
     from fac.training.places import kept_start, start
 
-    document = _document(spec or str(resume / folder.SPEC), overrides)
+    document = (
+        _document(str(resume / folder.SPEC), overrides, within=resume)
+        if spec is None
+        else _document(spec, overrides)
+    )
     known: Any = found.about
     job = _job(
         document,
@@ -233,10 +238,10 @@ def _folder(spec: str) -> Path:
     return Path() if spec == "-" else Path(spec).parent
 
 
-def _document(spec: str, overrides: tuple[str, ...]) -> Document:
+def _document(spec: str, overrides: tuple[str, ...], within: Path | None = None) -> Document:
     from fac import source
 
-    return source.override(source.read(spec), overrides)
+    return source.override(source.read(spec, within), overrides)
 
 
 def _job(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fac.diagnostics import FacError
 from fac.lint.settings import STDIN_NAME, Lookup
+from fac.opening import inside
 
 SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
 STDIN = "-"
@@ -26,10 +27,13 @@ class Files:
         """Arguments that settings exclude. What is excluded of a folder needs no mention ..."""
         self.emptied: list[str] = []
         """... unless nothing is left of it."""
+        self.within: dict[str, str] = {}
+        """The folder on the command line that holds a file, if the file itself is not named."""
 
     def __iter__(self) -> Iterator[str]:
         """In the order of the arguments, those of a folder in the order of the alphabet."""
         seen: set[str] = set()
+        named = {os.path.abspath(path) for path in self.paths}
         for path in self.paths:
             try:
                 found = self._specs(path)
@@ -42,6 +46,10 @@ class Files:
                 continue
             for file in found:
                 same = file if file == STDIN else os.path.realpath(file)
+                if file != path and os.path.abspath(file) not in named:
+                    self.within[file] = path
+                    if os.path.islink(file) and not inside(same, path):
+                        same = file  # it is refused: what it leads to is not thereby seen
                 if same not in seen:
                     seen.add(same)
                     yield file
@@ -65,10 +73,8 @@ class Files:
             visible = [name for name in folders if not name.startswith(".")]
             folders[:] = [name for name in visible if not self._excluded(os.path.join(folder, name))]
             specs = [name for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
-            # A pipe or a socket would keep a run waiting that nobody has asked to read it.
-            plain = [name for name in specs if not _waits(os.path.join(folder, name))]
-            kept = [name for name in plain if not self._excluded(os.path.join(folder, name))]
-            skipped |= len(folders) < len(visible) or len(kept) < len(plain)
+            kept = [name for name in specs if not self._excluded(os.path.join(folder, name))]
+            skipped |= len(folders) < len(visible) or len(kept) < len(specs)
             found += [Path(folder, name) for name in kept]
         if not found and not skipped:
             raise FacError(f"no `*.fac.yaml`, `*.fac.yml` or `*.fac.json` is in the folder `{path}`")
@@ -86,8 +92,3 @@ class Files:
 def _unreadable(error: OSError) -> None:
     reason = (error.strerror or str(error)).lower()
     raise FacError(f"the folder `{error.filename}` cannot be read: {reason}") from error
-
-
-def _waits(path: str) -> bool:
-    """Whether reading would wait for somebody to write. A link that leads nowhere is told when it is read."""
-    return os.path.exists(path) and not os.path.isfile(path)

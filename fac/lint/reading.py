@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fac.diagnostics import FacError
 from fac.lint.patterns import relative
+from fac.opening import SETTINGS, MissingError, content, placed, there
 
 if TYPE_CHECKING:
     from fac.lint.schema import FileSettings
@@ -24,8 +25,8 @@ def in_folder(folder: str) -> str | None:
         FacError: it has two, or one that cannot be read.
     """
     own, shared = os.path.join(folder, OWN), os.path.join(folder, SHARED)
-    has_own = os.path.isfile(own)
-    has_shared = os.path.isfile(shared) and _table(shared) is not None
+    has_own = there(own)
+    has_shared = there(shared) and _table(shared, within=top(folder)) is not None
     if has_own and has_shared:
         raise FacError(
             f"both `{shown(own)}` and `[tool.fac]` in `{shown(shared)}` hold settings: keep one of them"
@@ -33,8 +34,23 @@ def in_folder(folder: str) -> str | None:
     return own if has_own else shared if has_shared else None
 
 
-def chain(path: str) -> list[Found]:
+def top(folder: str = os.curdir) -> str:
+    """The top of the repository that a folder is in; else that folder."""
+    folder = here = os.path.abspath(folder)
+    while not os.path.exists(os.path.join(folder, ".git")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return here
+        folder = above
+    return folder
+
+
+def chain(path: str, within: str | None = None) -> list[Found]:
     """A settings file and those that it extends, the nearest first.
+
+    Args:
+        path: of the file.
+        within: the folder out of which no link leads to it; None if the command line names it.
 
     Raises:
         FacError: one is missing or wrong, or they extend each other in a circle.
@@ -45,23 +61,28 @@ def chain(path: str) -> list[Found]:
     seen: dict[str, str] = {}
     by = ""
     while True:
-        name, real = shown(path), os.path.realpath(path)
+        name = shown(path)
+        try:
+            table = _table(path, within=None if by else within, named=not by and within is None)
+        except MissingError as error:
+            if not by:
+                raise
+            raise FacError(f"`{by}` extends `{name}`, which does not exist") from error
+        if table is None:
+            file = f"`{by}` extends `{name}`, which" if by else f"`{name}`"
+            raise FacError(f"{file} has no `[tool.fac]`")
+        real = os.path.realpath(path)
         if real in seen:
             circle = [*list(seen.values())[list(seen).index(real) :], name]
             way = ", which extends ".join(f"`{file}`" for file in circle[1:])
             raise FacError(f"`{circle[0]}` extends {way}: remove one `extends`")
         seen[real] = name
-        if by and not os.path.isfile(path):
-            raise FacError(f"`{by}` extends `{name}`, which does not exist")
-        table = _table(path)
-        if table is None:
-            file = f"`{by}` extends `{name}`, which" if by else f"`{name}`"
-            raise FacError(f"{file} has no `[tool.fac]`")
         settings = parse(table, name)
         found.append((name, settings))
         if settings.extends is None:
             return found
-        by, path = name, os.path.join(os.path.dirname(path), os.path.expanduser(settings.extends))
+        by, folder = name, os.path.dirname(path)
+        path = placed(folder, settings.extends, f"`{name}`: `extends`")
 
 
 def shown(path: str) -> str:
@@ -69,19 +90,15 @@ def shown(path: str) -> str:
     return relative(path, os.curdir)
 
 
-def _table(path: str) -> dict[str, Any] | None:
+def _table(path: str, *, within: str | None = None, named: bool = False) -> dict[str, Any] | None:
     """The settings in a TOML file; None for a `pyproject.toml` that has none."""
     import tomllib
 
     name = shown(path)
+    raw = content(path, SETTINGS, place=f"`{name}`", within=within, named=named)
     try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except FileNotFoundError as error:
-        raise FacError(f"`{name}` does not exist") from error
-    except OSError as error:
-        raise FacError(f"`{name}` cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        data = tomllib.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
         raise FacError(f"`{name}` is not TOML: {_reason(error)}") from error
     if os.path.basename(path) != SHARED:
         if isinstance(data.get("tool"), dict) and "fac" in data["tool"]:

@@ -141,7 +141,7 @@ class Lookup:
         file = reading.in_folder(folder)
         if file is None:
             return above or self._with_options(Settings())
-        own = self._with_options(load(file, folder))
+        own = self._with_options(load(file, folder, within=reading.top(folder)))
         if above is None or os.path.exists(os.path.join(folder, ".git")):
             return own
         return replace(own, policy=replace(own.policy, outer=above.policy))
@@ -150,17 +150,18 @@ class Lookup:
         return replace(settings, options=self.options, fail_on=self.fail_on or settings.fail_on)
 
 
-def load(path: str, folder: str) -> Settings:
+def load(path: str, folder: str, within: str | None = None) -> Settings:
     """The settings in a file, and in those that it extends: lists extend, tables merge, the nearer value wins.
 
     Args:
         path: of the file.
         folder: where its patterns start.
+        within: the folder out of which no link leads to it; None if the command line names it.
 
     Raises:
         FacError: a file is missing or wrong, or loosens what it extends.
     """
-    chain = reading.chain(path)
+    chain = reading.chain(path, within)
     settings = Settings(folder, chain[0][0], policy=joined(chain))
     for name, said in reversed(chain):
         settings = _onto(settings, name, said)

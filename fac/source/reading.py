@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import isfinite
 
 from fac.diagnostics import Diagnostic, FacError, Path, Span, first
+from fac.opening import SPEC, bounded, content, unreadable
 from fac.source.document import (
     EMPTY_SPEC,
     MAX_DEPTH,
@@ -22,43 +23,37 @@ from fac.source.document import (
 )
 from fac.source.plain import load
 
-MAX_BYTES = 1_000_000
 
-
-def read(path: str | os.PathLike[str]) -> Document:
+def read(path: str | os.PathLike[str], within: str | os.PathLike[str] | None = None) -> Document:
     """The document in a file; `-` is standard input.
 
+    Args:
+        path: of the file.
+        within: the folder that holds it, if nobody has named the file itself.
+
     Raises:
-        FacError: the file is missing, a folder, unreadable, larger than 1 MB or not UTF-8.
+        FacError: the file is missing, a folder, unreadable, larger than 1 MB or not UTF-8; or nobody has named it, and
+            it is no file, or a link that leads out of the folder.
     """
-    name = "<stdin>" if path == "-" else os.fspath(path)
-    try:
-        if path == "-":
-            if sys.stdin is None:
-                raise FacError("standard input is closed: nothing can be read from `-`")
-            raw = sys.stdin.buffer.read(MAX_BYTES + 1)
-            size = len(raw)
-        else:
-            with open(path, "rb") as file:
-                raw = file.read(MAX_BYTES + 1)
-                size = max(os.fstat(file.fileno()).st_size, len(raw))
-    except FileNotFoundError as error:
-        raise FacError(f"`{name}` does not exist") from error
-    except IsADirectoryError as error:
-        raise FacError(f"`{name}` is a folder: name a file") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise FacError(f"`{name}` cannot be read: {reason.lower()}") from error
-    if len(raw) > MAX_BYTES:
-        # The size of a pipe is not known: reading stops one byte past the limit.
-        shown = f"{size:,} bytes" if size > MAX_BYTES + 1 else f"more than {MAX_BYTES:,} bytes"
-        raise FacError(f"`{name}` has {shown}: a spec may have {MAX_BYTES:,}")
+    if path == "-":
+        name, raw = "<stdin>", _standard_input()
+    else:
+        name, raw = os.fspath(path), content(path, SPEC, within=within, named=within is None)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise FacError(f"`{name}` is not UTF-8 text: byte 0x{raw[error.start]:02x} on line {line}") from error
     return parse_text(text, name)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise FacError("standard input is closed: nothing can be read from `-`")
+    try:
+        return bounded(sys.stdin.buffer, SPEC, "`<stdin>`")
+    except (OSError, ValueError) as error:
+        raise unreadable("`<stdin>`", error) from error
 
 
 def parse_text(text: str, name: str = "<text>") -> Document:

@@ -14,20 +14,29 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from fac import source
-from fac.backend import FORMAT, STEP, UNSIGNED, Array, Compiled, is_whole, to_bytes
+from fac.backend import (
+    FORMAT,
+    STEP,
+    UNSIGNED,
+    Array,
+    Compiled,
+    DamagedError,
+    from_file,
+    is_whole,
+    to_bytes,
+)
 from fac.diagnostics import FacError
+from fac.opening import STATE, MissingError, opened, unreadable
 from fac.source import Document
 from fac.spec.base import dumped
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
+from fac.training.metadata import SPEC, require_sound
 
-KINDS = frozenset(
-    {"BOOL", "F16", "F32", "F64", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64))}
-)
-"""Types of arrays in safetensors that NumPy has."""
+FILE = "state.safetensors"
+"""What a checkpoint is called in the folder of a run."""
 REMEDY = "bring back a copy of it, or train anew in another folder"
 
 
@@ -51,10 +60,9 @@ class Checkpoint:
         Raises:
             FacError: there is none.
         """
-        try:
-            return source.from_data(json.loads(self.about["spec"]), str(self.place))
-        except (KeyError, ValueError) as error:
-            raise FacError(f"`{self.place}` holds no spec: name a checkpoint of `fac train`") from error
+        if SPEC not in self.about:
+            raise FacError(f"`{self.place}` holds no spec: name a checkpoint of `fac train`")
+        return source.from_data(json.loads(self.about[SPEC]), str(self.place))
 
 
 def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -67,37 +75,37 @@ def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) ->
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint: a file, or the one in the folder of a run.
 
     Raises:
         FacError: the file is missing, damaged, or no checkpoint.
     """
-    if not path.is_file():
-        raise FacError(f"there is no checkpoint `{path}`")
+    folder = path if os.path.isdir(path) else None
+    place = path / FILE if folder else path
+    name = f"`{place}`"
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
-            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - no mapping
-            for name, kind in kinds.items():
-                if kind not in KINDS:
-                    raise FacError(
-                        f"`{name}` in `{path}` is {kind}, which NumPy does not know: store it as F32"
-                    )
-            state = {name: file.get_tensor(name) for name in kinds}
-        with path.open("rb") as content:
-            whole = is_whole(content, metadata)
-    except (OSError, SafetensorError) as error:
-        raise FacError(f"`{path}` is damaged or is no checkpoint: {error}; {REMEDY}") from error
+        with opened(place, STATE, within=folder) as file:
+            state, metadata = from_file(file, os.fstat(file.fileno()).st_size, name)
+            file.seek(0)
+            whole = is_whole(file, metadata)
+        ours = metadata.get("fac_checkpoint") in (FORMAT, UNSIGNED)
+        if ours and whole:
+            require_sound(metadata)
+    except MissingError as error:
+        raise FacError(f"there is no checkpoint {name}") from error
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except DamagedError as error:
+        raise FacError(f"{name} is damaged or is no checkpoint: {error}; {REMEDY}") from error
     if not whole:
-        raise FacError(f"`{path}` is damaged: it is not what was written, by its SHA-256; {REMEDY}")
+        raise FacError(f"{name} is damaged: it is not what was written, by its SHA-256; {REMEDY}")
     steps = state.get(STEP, np.array(None))
-    ours = metadata.get("fac_checkpoint") in (FORMAT, UNSIGNED)
     if not ours or steps.shape or steps.dtype.kind not in "iu":
         raise FacError(
-            f"`{path}` holds arrays, but is not a checkpoint that `fac` wrote: a training in Python can start from "
+            f"{name} holds arrays, but is not a checkpoint that `fac` wrote: a training in Python can start from "
             "them, `fac.compile(SPEC).open(state, derive=True)`"
         )
-    return Checkpoint(path, state, metadata)
+    return Checkpoint(place, state, metadata)
 
 
 def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) -> int | None:

@@ -17,15 +17,18 @@ from pathlib import Path
 
 from fac.backend import Array
 from fac.diagnostics import FacError
+from fac.opening import LOG, content, there
+from fac.opening import SPEC as SPEC_FILE
 from fac.pipeline import load
 from fac.render.yaml import dump
 from fac.training import checkpoint
 from fac.training.checkpoint import Checkpoint, unwritable, write_atomic
 from fac.training.logs import EpochRecord
-from fac.training.places import BASE, rebased, rebased_json, start
+from fac.training.metadata import BASE
+from fac.training.places import rebased, rebased_json, start
 
 SPEC = "spec.fac.yaml"
-STATE = "state.safetensors"
+STATE = checkpoint.FILE
 METRICS = "metrics.jsonl"
 LOCK = ".lock"
 """There while a training holds the folder. What counts is the system's lock on it, not that it exists."""
@@ -98,12 +101,9 @@ class RunFolder:
             FacError: the log cannot be read or written.
         """
         path = self.path / METRICS
-        if not path.exists():
+        if not there(path):
             return []
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError as error:
-            raise FacError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from error
+        lines = content(path, LOG, within=self.path).decode(errors="replace").splitlines()
         records = [r for r in map(_record, lines) if r is not None and r.epoch <= epochs]
         if len(records) < len(lines):
             write_atomic(path, "".join(r.to_json() + "\n" for r in records).encode())
@@ -136,12 +136,12 @@ def resumed(path: Path) -> Iterator[Checkpoint]:
     Raises:
         FacError: the folder holds no run or is in use, or its checkpoint is damaged.
     """
-    if not (path / STATE).is_file():
+    if not there(path / STATE):
         raise FacError(f"`{path}` holds no run to resume: there is no `{STATE}`")
     with _held(path):
         # read only now: until the folder was ours, another process may have replaced it
-        found = checkpoint.load(path / STATE)
-        if not (path / SPEC).exists() and "spec" in found.about:
+        found = checkpoint.load(path)
+        if not there(path / SPEC) and "spec" in found.about:
             write_atomic(path / SPEC, _restored(found).encode())
         yield found
 
@@ -158,18 +158,14 @@ def _restored(found: Checkpoint) -> str:
 
 
 def _require_no_run(path: Path, spec: str) -> None:
-    if (path / STATE).exists():
+    if there(path / STATE):
         raise FacError(
             f"`{path}` already holds `{STATE}`: continue that run with `--resume {path}`, "
             "or give another folder to `--out`"
         )
-    if (path / METRICS).exists():
+    if there(path / METRICS):
         raise FacError(f"`{path}` holds the `{METRICS}` of another run: give another folder to `--out`")
-    try:
-        foreign = (path / SPEC).exists() and (path / SPEC).read_bytes() != spec.encode()
-    except OSError as error:
-        raise unwritable(path / SPEC, error) from error
-    if foreign:
+    if there(path / SPEC) and content(path / SPEC, SPEC_FILE, within=path) != spec.encode():
         raise FacError(
             f"`{path}` holds another `{SPEC}`, which this run would replace: give another folder to `--out`"
         )

@@ -21,16 +21,11 @@ from fac.training.checkpoint import Checkpoint
 from fac.training.dataset import Dataset, Split, fingerprint, fitted, read_anew
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
+from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 
-LOSS_SUM = "loss_sum"
-"""Metadata key of a checkpoint within an epoch: the sum of its losses so far."""
-LOSS_SUMS = "loss_sums"
-"""The same for several losses by their names, as JSON."""
-SAMPLES = "samples"
-"""Metadata key of every checkpoint: number of the training samples."""
 DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
 """Metadata keys of fingerprints of the training samples, and the precision up to which they tell them apart. A run in
 float32 has the first only; one that changes its precision is compared by what both have."""

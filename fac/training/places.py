@@ -13,9 +13,7 @@ from fac.source import Document
 from fac.source.edits import edited
 from fac.spec.data import Data, places
 from fac.training.checkpoint import Checkpoint
-
-BASE = "base"
-"""Metadata key of a checkpoint: the way from its folder to the one which its spec came from."""
+from fac.training.metadata import BASE
 
 
 def start(found: Checkpoint) -> Path:

@@ -337,6 +337,10 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
         [sys.executable, "-m", "fac", "check", "."], capture_output=True, text=True, timeout=60
     )
     assert "in 3 files" in ended.stdout
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "fac: `pipe.fac.yaml` is a pipe: only a file is read here\n",
+    )
 
 
 def test_what_is_named_is_excluded_too(folder: Path) -> None:

@@ -157,10 +157,17 @@ def test_checkpoints_that_contradict_themselves(run: Run, folder: Path) -> None:
     status, _, err = run("export", "other", "-o", "model.onnx")
     assert status == 2
     assert "another spec than `digits-small`: `fc1.weight` is [9, 64], not [16, 64]" in err
-    for spec in ({}, {"spec": "no json"}):
-        checkpoint.save(Path("other"), state, {k: v for k, v in about.items() if k != "spec"} | spec)
-        status, _, err = run("export", "other", "-o", "model.onnx")
-        assert (status, err) == (2, "fac: `other` holds no spec: name a checkpoint of `fac train`\n")
+    bare = {k: v for k, v in about.items() if k != "spec"}
+    for spec, said in (
+        ({}, "`other` holds no spec: name a checkpoint of `fac train`"),
+        (
+            {"spec": "no json"},
+            "`other` is damaged or is no checkpoint: its metadata have a `spec` that no run wrote; "
+            "bring back a copy of it, or train anew in another folder",
+        ),
+    ):
+        checkpoint.save(Path("other"), state, bare | spec)
+        assert run("export", "other", "-o", "model.onnx")[::2] == (2, f"fac: {said}\n")
     without = json.loads(about["spec"]) | {"data": None}
     checkpoint.save(Path("other"), state, about | {"spec": json.dumps(without)})
     status, _, err = run("export", "other", "-o", "model.onnx")

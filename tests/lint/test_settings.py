@@ -152,7 +152,7 @@ def test_other_mistakes(root: Path) -> None:
     write("pyproject.toml", "[project]\n")
     assert refused("pyproject.toml") == "`pyproject.toml` has no `[tool.fac]`"
     (root / "folder.toml").mkdir()
-    assert refused("folder.toml") == "`folder.toml` cannot be read: is a directory"
+    assert refused("folder.toml") == "`folder.toml` is a folder: name a file"
 
 
 # -- what it extends -----------------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""What a checkpoint says beside its arrays, by key: a run goes on with it, so it has to be what a run wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fac.backend import DamagedError
+
+SPEC = "spec"
+"""The spec, all defaults written out, as JSON."""
+BASE = "base"
+"""The way from the folder of the checkpoint to the one which its spec came from."""
+SAMPLES = "samples"
+"""How many samples there were to train on."""
+LOSS_SUM = "loss_sum"
+"""Of the part of an epoch that led here: the sum of the losses of its steps."""
+LOSS_SUMS = "loss_sums"
+"""Where there are several, the sums of each, by name, as JSON."""
+
+
+def require_sound(metadata: Mapping[str, str]) -> None:
+    """Refuse what no run wrote.
+
+    Raises:
+        DamagedError: naming the key.
+    """
+    for key, sound in _SOUND.items():
+        if key in metadata and not sound(metadata[key]):
+            raise DamagedError(f"its metadata have a `{key}` that no run wrote")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_spec(text: str) -> bool:
+    """Whether it is a mapping, with such sections as are read without the schema, which judges the rest."""
+    found = _json(text)
+    if not isinstance(found, dict):
+        return False
+    data, train = (found.get(key) for key in ("data", "train"))
+    if not all(section is None or isinstance(section, dict) for section in (data, train)):
+        return False
+    return type((train or {}).get("epochs", 0)) is int
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_numbers(text: str) -> bool:
+    found = _json(text)
+    return isinstance(found, dict) and all(type(value) is float for value in found.values())
+
+
+_SOUND: Mapping[str, Callable[[str], bool]] = {
+    SPEC: _is_spec,
+    BASE: lambda text: "\0" not in text,
+    SAMPLES: lambda text: text.isdecimal() and len(text) < 20,
+    LOSS_SUM: _is_number,
+    LOSS_SUMS: _are_numbers,
+}
