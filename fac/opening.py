@@ -40,6 +40,7 @@ SETTINGS = Kind("a settings file", 1_000_000, streams=True)
 MANIFEST = Kind("a manifest", 10_000_000)
 LOG = Kind("a log", 100_000_000)
 IDX = Kind("an IDX file", 1 << 26)
+"""The largest of Fashion-MNIST has 47 million."""
 STATE = Kind("a state")
 DATA = Kind("a data file")
 

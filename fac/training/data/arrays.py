@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from fac.diagnostics import FacError
 from fac.spec.data import Data, Place
+from fac.training.data import npz
+from fac.training.data.incoming import opened_data
 from fac.training.dataset import DataKind, Dataset, Split
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from fac.backend import Precision
 
 
@@ -63,43 +58,16 @@ def _split(data: Arrays, part: Literal["train", "test"], base: Path, precision: 
 
     name = data.train if part == "train" else data.test
     place = f"`{name}` (`data.{part}`)"
-    path = base / Path(name).expanduser()
-    if not path.is_file():
-        raise FacError(f"{place} is not a file: paths in a spec start from its own folder, here `{base}`")
-    try:
-        # np.load guesses from the content and would take a bare `.npy`, or offer to unpickle anything else
-        if not zipfile.is_zipfile(path):
-            raise FacError(f"{place} is not an npz file: write it with `numpy.savez`")
-        with np.load(path, allow_pickle=False) as stored:
-            if data.names is not None:
-                return Split(**{key: _array(stored, key, place) for key in data.names})
-            x, y = (_array(stored, key, place) for key in (data.x, data.y))
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise FacError(f"{place} cannot be read: {error}") from error
+    with npz.stored(opened_data(base, name, place), place) as found:
+        if data.names is not None:
+            return Split(**{key: found.array(key) for key in data.names})
+        x, y = (found.array(key) for key in (data.x, data.y))
     with np.errstate(over="ignore"):  # an overflow becomes inf, which `fitted` reports with its place
         x = x.astype(precision, copy=False) if x.dtype.kind == "f" else x
         if y.dtype.kind in "iub":
             return Split(x, y)
         y = y.astype(precision, copy=False)
     return Split(x, y[:, None] if y.ndim == 1 else y)
-
-
-def _array(stored: Mapping[str, NDArray[Any]], key: str, place: str) -> NDArray[Any]:
-    if key not in stored:
-        near = get_close_matches(key, stored, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "it has " + ", ".join(f"`{k}`" for k in stored)
-        raise FacError(f"{place} has no array `{key}`: {hint}")
-    try:
-        array = stored[key]
-    except ValueError as error:
-        # what NumPy raises for object arrays, which only unpickling could read
-        raise FacError(f"array `{key}` in {place} cannot be read as plain numbers: {error}") from error
-    if array.dtype.kind not in "iufb" or array.ndim == 0:
-        raise FacError(
-            f"array `{key}` in {place} has shape {list(array.shape)} of {array.dtype}: "
-            "give numbers with one row for each sample"
-        )
-    return array
 
 
 KIND = DataKind("arrays", Arrays, load, arrays=lambda data: data.names or ("x", "y"))

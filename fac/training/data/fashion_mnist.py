@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from fac import opening
 from fac.diagnostics import FacError
 from fac.spec.data import Data, Place
 from fac.training.dataset import DataKind, Dataset, Facts, Split
@@ -40,8 +41,8 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-LIMIT = 1 << 26
-"""Most bytes read from a file, so that a wrong one cannot fill the memory. The largest has 47 million."""
+LIMIT = opening.IDX.most
+"""Most bytes of a download, and of an unpacked file."""
 TIMEOUT = 30
 """Seconds without an answer after which a connection is given up."""
 
@@ -71,7 +72,7 @@ def load(data: FashionMnist, base: Path, precision: Precision) -> Dataset:
     """
     import numpy as np
 
-    files = _find() if data.root is None else _given(base / Path(data.root).expanduser(), data.root)
+    files = _find() if data.root is None else _given(base, data.root)
     images, labels, test_images, test_labels = (_idx(files[name]) for name in SHA256)
     # one table look-up per pixel: float64 copies of all images would take 0.4 GB and most of the time
     counts = sum(np.bincount(image.ravel(), minlength=256) for image in np.array_split(images, 64))
@@ -90,7 +91,7 @@ def cache_folder() -> Path:
     """`$FAC_CACHE/fashion-mnist`, by default in `fac` under `$XDG_CACHE_HOME` or `~/.cache`."""
     if own := os.environ.get("FAC_CACHE"):
         return Path(own) / "fashion-mnist"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fac" / "fashion-mnist"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "fac" / "fashion-mnist"
 
 
 def _log() -> Logger:
@@ -99,10 +100,11 @@ def _log() -> Logger:
     return logging.getLogger(__name__)
 
 
-def _given(folder: Path, written: str) -> Files:
+def _given(base: Path, written: str) -> Files:
+    folder = Path(opening.placed(base, written, f"`{written}` (`data.root`)"))
     try:
         return _from_folder(folder)
-    except (OSError, FacError) as error:
+    except FacError as error:
         raise FacError(
             f"`{written}` (`data.root`) does not hold Fashion-MNIST, {error}: "
             "give the folder of its four files, or leave `root` out"
@@ -189,9 +191,8 @@ def _from_folder(folder: Path) -> Files:
 
 def _read(folder: Path, name: str) -> bytes:
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            with path.open("rb") as file:
-                return _checked(name, file.read(LIMIT))
+        if opening.there(path):
+            return _checked(name, opening.content(path, opening.IDX, within=folder))
     raise FacError(f"no `{name}` or `{name}.gz` in `{folder}`")
 
 

@@ -119,7 +119,7 @@ def load(data: Sequences, base: Path, precision: Precision) -> Dataset:
     import numpy as np
 
     train, test = (
-        read(base / Path(name).expanduser(), f"`{name}` (`data.{part}`)", f"paths start from `{base}`")
+        read(base, name, f"`{name}` (`data.{part}`)")
         for part, name in (("train", data.train), ("test", data.test))
     )
     if train.channels != test.channels:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from fac.diagnostics import FacError
+from fac.opening import DATA, opened, placed, unreadable
 from fac.spec.data import Data, Place
+from fac.training.data.incoming import opened_data, read_data
 from fac.training.dataset import DataKind, Dataset, Facts, Split
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 CODES = 256
 """A character is a byte: no text is lost, there is no vocabulary to keep, and ASCII is itself."""
+
+
+ROOM = 9
+"""Bytes of memory that a byte of text takes, as such and as a whole number."""
 
 
 class Text(Data):
@@ -56,7 +63,7 @@ def load(data: Text, base: Path, precision: Precision) -> Dataset:
     import numpy as np
 
     place = f"`{data.path}` (`data.path`)"
-    text = np.frombuffer(_read(data, base / Path(data.path).expanduser(), place), np.uint8)
+    text = np.frombuffer(_read(data, base, place), np.uint8)
     border = round(len(text) * (1 - data.test))
     parts = {"train": text[:border], "test": text[border:]}
     for name, part in parts.items():
@@ -68,28 +75,32 @@ def load(data: Text, base: Path, precision: Precision) -> Dataset:
     return Dataset("text", *(_windows(part, data.length) for part in parts.values()))
 
 
-def _read(data: Text, path: Path, place: str) -> bytes:
+def _read(data: Text, base: Path, place: str) -> bytes:
     """All bytes, files in the order of their names as bytes, which is the same on every machine."""
-    if path.is_file():
-        found = [path]
-    elif path.is_dir():
-        try:
-            files = [file for file in path.glob(data.files) if file.is_file()]
-        except (ValueError, NotImplementedError) as error:
-            raise FacError(f"`data.files` {data.files!r} is no pattern of files: {error}") from error
-        found = sorted(
-            files, key=lambda file: file.relative_to(path).as_posix().encode(errors="surrogateescape")
-        )
-        if not found:
-            raise FacError(f"no file in {place} matches {data.files!r}: set `data.files`, such as `**/*.py`")
-    else:
-        raise FacError(
-            f"{place} is no file and no folder: paths in a spec start from its own folder, here `{path.parent}`"
-        )
+    path = Path(placed(base, data.path, place))
+    if not os.path.isdir(path):
+        return read_data(opened_data(base, data.path, place), place, ROOM)
+    parts, size = [], 0
+    for file in _found(data, path, place):
+        name = f"`{file.relative_to(path).as_posix()}` in {place}"
+        parts.append(read_data(opened(file, DATA, place=name, within=path), place, ROOM, before=size))
+        size += len(parts[-1])
+    return b"".join(parts)
+
+
+def _found(data: Text, path: Path, place: str) -> list[Path]:
+    """The files of a folder, in their order."""
     try:
-        return b"".join(file.read_bytes() for file in found)
+        files = [file for file in path.glob(data.files) if not file.is_dir()]
+    except (ValueError, NotImplementedError) as error:
+        raise FacError(f"`data.files` {data.files!r} is no pattern of files: {error}") from error
+    except RecursionError as error:
+        raise FacError(f"the folders in {place} are nested too deep: name one of them") from error
     except OSError as error:
-        raise FacError(f"{place} cannot be read: {error}") from error
+        raise unreadable(place, error) from error
+    if not files:
+        raise FacError(f"no file in {place} matches {data.files!r}: set `data.files`, such as `**/*.py`")
+    return sorted(files, key=lambda file: file.relative_to(path).as_posix().encode(errors="surrogateescape"))
 
 
 def _windows(text: NDArray[np.uint8], length: int) -> Split:

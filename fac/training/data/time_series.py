@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError
+from fac.training.data.incoming import opened_data, read_data
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+ROOM = 6
+"""Bytes of memory that a byte of text takes, as such, by line, and as numbers of a few digits each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +63,23 @@ class Series:
         return replace(self, samples=samples, classes=classes)
 
 
-def read(path: Path, place: str, hint: str) -> Series:
+def read(base: Path, written: str, place: str) -> Series:
     """A file.
 
     Args:
-        path: where it is.
+        base: the folder of the spec, from which relative paths start.
+        written: the path in the spec.
         place: what messages call it.
-        hint: said of a file that is not there.
 
     Raises:
         FacError: it cannot be read, is not in the format, or holds what no sample with a class is: with its line.
     """
+    raw = read_data(opened_data(base, written, place), place, ROOM)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise FacError(f"{place} is not a file: {hint}") from error
+        # line ends of all systems are one
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise FacError(f"{place} is no `.ts` file: byte {error.start} is not text in UTF-8") from error
-    except (OSError, ValueError) as error:
-        raise FacError(f"{place} cannot be read: {error}") from error
     lines = (
         (number, line.strip())
         for number, line in enumerate(text.split("\n"), 1)

@@ -200,8 +200,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.ts").write_bytes(b"@data\n\xff\xfe")
     with pytest.raises(FacError, match=r"`a\.ts` \(`data\.train`\) is no `\.ts` file: byte 6"):
         load(Sequences(train="a.ts", test="b.ts"), tmp_path)
-    for name in ("gone.ts", "."):
-        with pytest.raises(FacError, match=r"\(`data\.train`\) is not a file: paths start from"):
+    for name, said in (
+        ("gone.ts", "is not a file: paths in a spec start from"),
+        (".", "is a folder: name a file"),
+    ):
+        with pytest.raises(FacError, match=rf"\(`data\.train`\) {said}"):
             load(Sequences(train=name, test="b.ts"), tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"path": "gone"}, r"`gone` \(`data.path`\) is no file and no folder"),
+        ({"path": "gone"}, r"`gone` \(`data.path`\) is not a file: paths in a spec start from"),
         ({"path": "folder"}, r"no file in `folder` \(`data.path`\) matches '\*\*/\*.txt'"),
         ({"length": 30}, r"the `train` part of `t` \(`data.path`\) has 30 bytes"),
         ({"length": 12}, r"the `test` part of `t` \(`data.path`\) has 10 bytes"),
@@ -66,10 +67,10 @@ def test_what_cannot_be_read(tmp_path: Path, more: dict[str, object], message: s
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: str, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", path)
 
     (tmp_path / "t").write_bytes(b"x" * 40)
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(FacError, match=r"`t` \(`data.path`\) cannot be read: .*Permission denied"):
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(FacError, match=r"^`t` \(`data.path`\) cannot be read: permission denied$"):
         load(text(), tmp_path)

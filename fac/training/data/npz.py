@@ -1,0 +1,172 @@
+"""An `.npz` file as it comes in: no array is made before its size is known to be that of the file, and to fit.
+
+A ZIP archive with an `.npy` file for each array: 6 bytes of mark, 2 of version, the length of a header, the header (a
+Python literal with type, order and shape), and the numbers (`numpy.lib.format`).
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from io import BufferedReader, BytesIO
+from math import prod
+from typing import IO, TYPE_CHECKING, Any
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MARK = b"\x93NUMPY"
+HEADER = 10_000
+"""Bytes that NumPy takes for a header, too."""
+AXES = 32
+LISTED = 50_000_000
+"""Bytes at the end of an archive that list what is in it."""
+PART = 1 << 20
+"""Bytes that are read at a time."""
+SHOWN = 100
+"""Names that are looked through for one that is nearly right."""
+ENDING = ".npy"
+
+
+class Stored:
+    """The arrays of an open file."""
+
+    def __init__(self, archive: zipfile.ZipFile, place: str) -> None:
+        self.archive, self.place = archive, place
+        self.names = [name.removesuffix(ENDING) for name in archive.namelist() if name.endswith(ENDING)]
+
+    def array(self, key: str) -> NDArray[Any]:
+        """An array of numbers, as it is stored.
+
+        Raises:
+            FacError: there is none of that name, it does not hold plain numbers, is damaged, or memory is too small.
+        """
+        if key not in self.names:
+            shown = self.names[:SHOWN]
+            near = get_close_matches(key, shown, n=1)
+            hint = (
+                f"did you mean `{near[0]}`?" if near else "it has " + ", ".join(f"`{name}`" for name in shown)
+            )
+            raise FacError(f"{self.place} has no array `{key}`: {hint}")
+        info = self.archive.getinfo(key + ENDING)
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+            raise FacError(
+                f"array `{key}` in {self.place} is encrypted, or packed in another way than `numpy.savez` and "
+                "`numpy.savez_compressed` do: write it with one of these"
+            )
+        with self.archive.open(info) as part:
+            dtype, turned, shape = self._header(part, key)
+            return self._numbers(part, info.file_size, key, dtype, turned, shape)
+
+    def _header(self, part: IO[bytes], key: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
+        """Type, whether columns come first, and shape."""
+        from numpy.lib import format
+
+        start = part.read(8)
+        version = start[6:]
+        if start[:6] != MARK or version not in (b"\1\0", b"\2\0"):
+            raise self._damaged(key, "it does not begin as an array of plain numbers does")
+        field = part.read(2 if version == b"\1\0" else 4)
+        length = int.from_bytes(field, "little")
+        if length > HEADER:
+            raise self._damaged(key, f"a header of {length:,} bytes")
+        text = BytesIO(field + part.read(length))
+        read = format.read_array_header_1_0 if version == b"\1\0" else format.read_array_header_2_0
+        try:
+            shape, turned, dtype = read(text)
+        except Exception as error:  # of a dozen kinds, for what is no literal, or of no type
+            raise self._damaged(key, str(error)[:200] or type(error).__name__) from error
+        if len(shape) > AXES or not all(type(size) is int and 0 <= size < 1 << 62 for size in shape):
+            raise self._damaged(key, f"no array has the shape {shape!r:.200}")
+        return dtype, turned, shape
+
+    def _numbers(
+        self, part: IO[bytes], size: int, key: str, dtype: np.dtype[Any], turned: bool, shape: tuple[int, ...]
+    ) -> NDArray[Any]:
+        import numpy as np
+
+        from fac.backend.memory import require_room
+
+        if dtype.hasobject:
+            raise self._damaged(
+                key, "it holds Python objects, which only unpickling could read, and that runs code"
+            )
+        if dtype.kind not in "iufb" or not shape:
+            raise FacError(
+                f"array `{key}` in {self.place} has shape {list(shape)} of {dtype}: "
+                "give numbers with one row for each sample"
+            )
+        needed = 0 if 0 in shape else prod(shape) * dtype.itemsize
+        if part.tell() + needed != size:
+            raise self._damaged(
+                key,
+                f"shape {list(shape)} of {dtype} has {needed:,} bytes, and {size - part.tell():,} are there",
+            )
+        require_room(self.place, {key: needed})
+        flat = np.empty(needed, np.uint8)
+        at = 0
+        while at < needed:
+            if not (piece := part.read(min(PART, needed - at))):
+                raise self._damaged(key, "it ends too early")
+            flat[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+            at += len(piece)
+        part.read(1)  # at the end the check sum is compared
+        array = flat.view(dtype)
+        return array.reshape(shape[::-1]).transpose() if turned else array.reshape(shape)
+
+    def _damaged(self, key: str, why: str) -> FacError:
+        return FacError(f"array `{key}` in {self.place} cannot be read as plain numbers: {why}")
+
+
+class _Bounded(BufferedReader):
+    """The list of what is in an archive may say that it is as long as the file."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > LISTED:
+            raise zipfile.BadZipFile("the list of what is in it is too long")
+        return super().read(LISTED if size is None or size < 0 else size)
+
+
+@contextmanager
+def stored(file: BufferedReader, place: str) -> Iterator[Stored]:
+    """The arrays of a file that is open, and is closed in the end.
+
+    Args:
+        file: at its start.
+        place: what messages call it.
+
+    Raises:
+        FacError: it is no npz file, or is damaged.
+    """
+    with _Bounded(file.detach()) as bounded:
+        yield from _stored(bounded, place)
+
+
+def _stored(file: _Bounded, place: str) -> Iterator[Stored]:
+    try:
+        # `np.load` guesses from the content and would take a bare `.npy`, or offer to unpickle anything else
+        if not zipfile.is_zipfile(file):
+            raise FacError(f"{place} is not an npz file: write it with `numpy.savez`")
+        with zipfile.ZipFile(file) as archive:
+            yield Stored(archive, place)
+    except (
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        OverflowError,
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        # whatever the bytes of an archive can make `zipfile` say
+        raise FacError(f"{place} cannot be read: {str(error)[:200]}") from error
