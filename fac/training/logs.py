@@ -82,8 +82,11 @@ class EpochRecord:
         Raises:
             ValueError: the line is cut off or is another object.
         """
-        found = json.loads(text)
-        if not isinstance(found, dict) or any(name not in found for name in _FIELDS):
+        try:
+            found = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("not the record of an epoch") from error
+        if not _is_record(found):
             raise ValueError("not the record of an epoch")
         own = {name: found.pop(name) for name in _FIELDS}
         for name in ("train_loss", "test_loss"):
@@ -106,7 +109,18 @@ TRAIN, TEST = "train.", "test."
 """In front of what a line says of one of several losses."""
 ENDINGS = (".loss", ".accuracy")
 """How that ends: probes of a layer that is called `train` or `test` end otherwise."""
-_FIELDS = ("epoch", "step", "lr", "train_loss", "test_loss", "test_accuracy", "seconds", "step_ms")
+_COUNTS = ("epoch", "step")
+_FIELDS = (*_COUNTS, "lr", "train_loss", "test_loss", "test_accuracy", "seconds", "step_ms")
+
+
+def _is_record(found: Any) -> bool:
+    """Whether it has all fields, whole numbers for those that count, and else numbers or what stands for NaN."""
+    return (
+        isinstance(found, dict)
+        and all(name in found for name in _FIELDS)
+        and all(type(found[name]) is int for name in _COUNTS)
+        and all(value is None or type(value) in (int, float) for value in found.values())
+    )
 
 
 class Listener:
