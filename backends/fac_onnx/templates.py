@@ -181,6 +181,7 @@ TEMPLATES: dict[str, Template] = {
     "equal": plain("Equal"),
     "less": plain("Less"),
     "neg": plain("Neg"),
+    "sign": plain("Sign"),
     "sqrt": plain("Sqrt"),
     "exp": plain("Exp"),
     "log": plain("Log"),

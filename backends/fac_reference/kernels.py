@@ -169,6 +169,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "equal": lambda r, a, b: a == b,
     "less": lambda r, a, b: a < b,
     "neg": lambda r, x: -x,
+    "sign": lambda r, x: np.sign(x),
     "sqrt": lambda r, x: np.sqrt(x),
     "clamp": lambda r, x: np.clip(x, r["low"], r["high"]),
     "exp": lambda r, x: np.exp(x),

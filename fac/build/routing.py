@@ -20,6 +20,7 @@ from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended, product
 from fac.step.feed import fed
 from fac.step.ir import Op, Origin, Phase, Value
+from fac.step.random import Stream
 from fac.step.reverse import Edits, Injection, Reverse
 from fac.step.types import Batch, flat
 
@@ -141,7 +142,8 @@ class Routing:
         b = self.trace.b
         if route.site is None:
             way = self._way(route)
-            return Signals(way.rows(b, error), way, way.matrix(b))
+            like = None if route.ends is None else route.ends.weight
+            return Signals(way.rows(b, error), way, way.matrix(b), like, self._stream(route))
         assert route.ends is not None
         ends, site = route.ends, self.trace.values[route.site]
         if ends.copies > 1:
@@ -150,7 +152,11 @@ class Routing:
         else:
             fed = b.reshape(site, (Batch(ends.places), ends.writes))
         read = b.reshape(self._read(b, route.source, error), (Batch(ends.places), ends.reads))
-        return Signals(read, pretended(fed, ends.reads), None)
+        return Signals(read, pretended(fed, ends.reads), None, None, self._stream(route))
+
+    def _stream(self, route: Route) -> Stream:
+        assert route.ends is not None
+        return self.trace.stream(route.ends.prefix)
 
     def _read(self, b: Builder, source: str, error: Value) -> Value:
         """The error; if the source is a subspace, its rows, projected: those of each token, if there are tokens."""
@@ -242,16 +248,18 @@ class Routing:
             if op.kind == "gather" and op.operands[0] is table:
                 error = self.reverse.cotangent(op.result)
                 if error is not None:
-                    yield route, op.origin.node, self._lookup(op, error, table)
+                    signals = self._lookup(op, error, table, weight, self._stream(route))
+                    yield route, op.origin.node, signals
 
-    def _lookup(self, op: Op, error: Value, table: Value) -> Signals:
+    def _lookup(self, op: Op, error: Value, table: Value, like: Tensor, stream: Stream) -> Signals:
         b, (count, width) = self.trace.b, table.type.shape
         assert isinstance(count, int)
         with b.at(op.origin.node, Phase.LEARN):
             named = b.emit("gather", b.eye(count), op.operands[1])
             *places, _ = named.type.shape
             of = b.reshape(error, (flat(tuple(places)), width))
-            return Signals(b.reshape(named, (flat(tuple(places)), count)), product(of, table), table)
+            read = b.reshape(named, (flat(tuple(places)), count))
+            return Signals(read, product(of, table), table, like, stream)
 
     def _sampled(self, said: Sequence[Said]) -> Sequence[Said]:
         """What is said of samples; what is made of none is the same at all layers, and is said once."""
@@ -285,7 +293,7 @@ def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
 def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:
     rule = kind_of("fac.learning", subspace.basis).read
     if rule is not None:
-        signals = Signals(error, None, None)
+        signals = Signals(error, None, None, None, trace.stream(subspace.name))
         found = rule(b, subspace.basis, trace.read(subspace.tensors), signals)
         tensor, said = learned(rule, found, subspace.tensors, subspace.name)
         yield tensor.name, said

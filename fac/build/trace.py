@@ -17,6 +17,7 @@ from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Phase, Value
+from fac.step.random import Stream
 from fac.step.types import SCALAR, DType, N, Type, flat
 
 
@@ -79,6 +80,10 @@ class Trace:
         if self._step is None:
             self._step = self.b.scalar("step", DType.INT)
         return self._step
+
+    def stream(self, name: str) -> Stream:
+        """Random numbers of each step under a name."""
+        return Stream(self.program.spec.train.seed, name, lambda: self.step)
 
     def read(self, tensors: Sequence[Tensor]) -> Mapping[str, Value]:
         """State inputs by the last part of their names; each is made once."""

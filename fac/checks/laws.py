@@ -8,7 +8,7 @@ from math import cosh, exp, inf, log, log1p, prod, sinh, sqrt
 
 from fac.program.tensors import Tensor
 from fac.program.traits import Curve
-from fac.spec.init import SCALED, Normal, Uniform
+from fac.spec.init import entries
 
 HUGE = 1e300
 """Where squares stop growing: what lies above is out of all proportion anyway."""
@@ -48,14 +48,8 @@ def variance(tensor: Tensor) -> float | None:
             return 0.0
         case "orthogonal":
             return 1 / max(tensor.shape[0], prod(tensor.shape[1:]))
-        case Normal(std=std):
-            return min(std * std, HUGE)
-        case Uniform(bound=bound):
-            return min(bound * bound / 3, HUGE)
-        case str() if tensor.init in SCALED:
-            law = SCALED[tensor.init]
-            return law.parts / law.of(tensor.fan_in, tensor.fan_out)
-    return None
+    drawn = entries(tensor.init, tensor.fan_in, tensor.fan_out)
+    return None if drawn is None else min(drawn.variance, HUGE)
 
 
 def rounded(square: float) -> float:

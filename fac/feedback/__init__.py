@@ -22,6 +22,8 @@ from fac.feedback.rules import (
     Ldfa,
     Shallow,
 )
+from fac.feedback.sign import SIGN, Sign
+from fac.feedback.sign_rules import BRSF, FRSF, USF, BatchwiseSign, FixedSign, UniformSign
 from fac.spec.feedback import Fixed, Routing, Subspace, ThroughRoute, ToRoute
 
 __all__ = [
@@ -29,10 +31,12 @@ __all__ = [
     "LEARNING",
     "RULES",
     "Backprop",
+    "BatchwiseSign",
     "DirectFeedbackAlignment",
     "DirectLdfa",
     "FeedbackAlignment",
     "Fixed",
+    "FixedSign",
     "Identity",
     "KolenPollack",
     "Ldfa",
@@ -43,12 +47,14 @@ __all__ = [
     "Random",
     "Routing",
     "Shallow",
+    "Sign",
     "Subspace",
     "ThroughRoute",
     "ToRoute",
     "Transpose",
+    "UniformSign",
 ]
 
-KINDS = (IDENTITY, TRANSPOSE, RANDOM, LOW_RANK)
+KINDS = (IDENTITY, TRANSPOSE, RANDOM, LOW_RANK, SIGN)
 LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE)
-RULES = (BP, FA, DFA, LDFA, DIRECT_LDFA, SHALLOW)
+RULES = (BP, FA, USF, FRSF, BRSF, DFA, LDFA, DIRECT_LDFA, SHALLOW)

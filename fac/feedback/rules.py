@@ -93,7 +93,7 @@ class Shallow(ShortHand):
     rule: Literal["shallow"] = "shallow"
 
 
-def _layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
+def layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
     """Each weighted node whose passed-on error somebody needs, because something below it learns."""
     return (node for node in selected(program, rule.globs) if not program.needed.isdisjoint(node.inputs))
 
@@ -154,7 +154,7 @@ def expand_bp(rule: Backprop, program: Program) -> Expansion:
 def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
     """`through` each weighted node above something that learns."""
     matrix = Random(init=rule.init, learn=rule.learn, scale=rule.scale)
-    return Expansion(tuple(_through(node, matrix) for node in _layerwise(rule, program)))
+    return Expansion(tuple(through(node, matrix) for node in layerwise(rule, program)))
 
 
 def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
@@ -171,14 +171,14 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
     """
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
     routes, pair = [], cache(lambda rank: LowRank(rank=rank, **settings))
-    for node in _layerwise(rule, program):
+    for node in layerwise(rule, program):
         weight = node.weight
         if weight is not None and weight.groups > 1:
-            routes.append(_through(node, _of_groups(rule)))
+            routes.append(through(node, _of_groups(rule)))
             continue
         rank = rule.rank * _parts(node, program)
         limit = rank if weight is None else min(weight.reads, weight.writes)
-        routes.append(_through(node, pair(min(rank, limit))))
+        routes.append(through(node, pair(min(rank, limit))))
     return Expansion(tuple(routes))
 
 
@@ -200,7 +200,7 @@ def expand_shallow(rule: Shallow, program: Program) -> Expansion:
 
 def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
     """`nodes` that name only layers below which there is nothing to learn; frozen layers may learn one day."""
-    if selected(program, rule.globs) and not any(_layerwise(rule, program.thawed)):
+    if selected(program, rule.globs) and not any(layerwise(rule, program.thawed)):
         yield _idle("where nobody needs the errors that these layers pass on: nothing below them can learn")
 
 
@@ -241,7 +241,8 @@ def unused_direct_ldfa(rule: DirectLdfa, program: Program) -> Iterator[Unused]:
     yield from unused_pair(rule, program)
 
 
-def _through(node: Node, matrix: Matrix) -> ThroughRoute:
+def through(node: Node, matrix: Matrix) -> ThroughRoute:
+    """A route past the weight of a node."""
     return ThroughRoute(through=node.name, matrix=matrix)
 
 

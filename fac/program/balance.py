@@ -170,7 +170,8 @@ def _conserved(program: Program, balance: Balance) -> Balance:
         if refresh_of(route):
             return replace(balance, void=Reason(Why.MOVES, ("refresh",)))
         # A kind may also learn by itself, by no rule of the spec.
-        if sends_weight(route) or learned(route).keys() - taught.keys():
+        turning = sends_weight(route) and not kind.signs(route.matrix)
+        if turning or learned(route).keys() - taught.keys():
             return replace(balance, void=Reason(Why.MOVES, (kind.name,)))
         if taught:
             follower = next((t for t in route.tensors if t.part in taught and taught[t.part].follows), None)

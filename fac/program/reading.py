@@ -21,6 +21,7 @@ from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended, product
 from fac.step.ir import Op, Value
 from fac.step.ops.shapes import VIEWS
+from fac.step.random import Stream
 from fac.step.types import DType, N, Type
 
 WEIGHT, STEP = "weight", "step"
@@ -34,6 +35,7 @@ FACTORS = {
 """Ops whose result is zero if one of their first operands is."""
 SUMS = {
     *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"),
+    *("maximum", "minimum", "sign"),
     *(
         "unfold",
         "fold",
@@ -236,7 +238,7 @@ def _lessons(rule: Learning) -> Mapping[str, Lesson]:
         b = Builder()
         shapes = {"B": (READS, WRITES), "P": (RANK, READS), "Q": (WRITES, RANK)}
         state = {part: b.input(part, Type(shape)) for part, shape in shapes.items()}
-        signals = _signals(b, READS, WRITES, WEIGHT)
+        signals = _signals(b, READS, WRITES, Tensor(WEIGHT, (READS, WRITES), "launay", WRITES, READS))
         try:
             said = None if teach is None else teach(b, rule, state, signals)
         except Exception:
@@ -290,16 +292,17 @@ def _given(route: Route) -> tuple[Builder, dict[str, Value], Signals]:
     """What a step would hand to the operator of a route."""
     b, ends = Builder(), route.ends
     assert ends is not None
-    signals = _signals(b, ends.reads, ends.writes, None if ends.weight is None else ends.weight.name)
+    signals = _signals(b, ends.reads, ends.writes, ends.weight)
     own = {} if signals.weight is None else {signals.weight.name: signals.weight}
     # State is found by its name in a step too, so that a matrix which calls itself like the weight is the weight.
     state = {t.part: own.get(t.name) or b.input(t.name, Type(t.shape)) for t in route.tensors}
     return b, state, signals
 
 
-def _signals(b: Builder, reads: int, writes: int, weight: str | None) -> Signals:
+def _signals(b: Builder, reads: int, writes: int, weight: Tensor | None) -> Signals:
     error, receiver = b.input("error", Type((N, reads))), b.input("receiver", Type((N, writes)))
+    stream = Stream(0, "", lambda: b.scalar(STEP, DType.INT))
     if weight is None:
-        return Signals(error, pretended(receiver, reads), None)
-    own = b.input(weight, Type((reads, writes)))
-    return Signals(error, product(receiver, own), own)
+        return Signals(error, pretended(receiver, reads), None, None, stream)
+    own = b.input(weight.name, Type((reads, writes)))
+    return Signals(error, product(receiver, own), own, weight, stream)

@@ -81,3 +81,25 @@ Mask = Annotated[
 """Which entries of a matrix are drawn; the others are zero."""
 
 Init = Named | Annotated[Normal | Uniform, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Independent entries of mean zero."""
+
+    variance: float
+    normal: bool
+    """Or else uniform."""
+
+
+def entries(init: object, fan_in: float, fan_out: float) -> Entries | None:
+    """How entries are drawn; None where they depend on one another, or nothing is drawn."""
+    match init:
+        case Normal(std=std):
+            return Entries(std * std, True)
+        case Uniform(bound=bound):
+            return Entries(bound * bound / 3, False)
+        case str() if init in SCALED:
+            law = SCALED[init]
+            return Entries(law.parts / law.of(fan_in, fan_out), law.normal)
+    return None

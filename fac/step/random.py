@@ -17,6 +17,9 @@ would hold two equal ones with a chance of 3 %. For training, not for secrets.
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -69,6 +72,27 @@ def bernoulli(b: Builder, shape: Shape, probability: float, seed: int, name: str
     """FLOAT 1 with the given probability, else 0."""
     threshold = b.constant(round(probability * 2**24))
     return b.cast(b.emit("less", uniform_bits(b, shape, seed, name, step), threshold), DType.FLOAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Random numbers under one name: others at every step, the same ones on every backend."""
+
+    seed: int
+    name: str
+    number: Callable[[], Value]
+    """Makes the number of the step an input of the function, when first called."""
+
+    def uniform(self, b: Builder, shape: Shape, part: str = "") -> Value:
+        """FLOAT between 0 and 1, never 0, so that it has a logarithm; equal to the bit on every backend."""
+        bits = uniform_bits(b, shape, self.seed, f"{self.name}{part}", self.number())
+        return b.mul(b.add(b.cast(bits, DType.FLOAT), 0.5), 2.0**-24)
+
+    def normal(self, b: Builder, shape: Shape) -> Value:
+        """FLOAT, standard normal: sqrt(-2 log u) cos(2 pi v) of two uniform ones (Box and Muller 1958)."""
+        u, v = self.uniform(b, shape, ".radius"), self.uniform(b, shape, ".angle")
+        radius = b.sqrt(b.mul(b.emit("log", u), -2.0))
+        return b.mul(radius, b.emit("cos", b.mul(v, 2 * math.pi)))
 
 
 def _sum(b: Builder, x: Value, y: Value) -> Value:

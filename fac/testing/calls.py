@@ -199,6 +199,7 @@ CALLS = (
     Call("less", (f(N), f()), b(N)),
     Call("neg", (f(N, 3),), f(N, 3)),
     Call("neg", (f(),), f()),
+    *(Call("sign", (f(*shape),), f(*shape)) for shape in ((N, 3), ())),
     Call("sqrt", (f(N, 3),), f(N, 3), positive=True),
     Call("sqrt", (f(),), f(), positive=True),
     Call("clamp", (f(N, 3),), f(N, 3), {"low": -0.5, "high": 0.75}),

@@ -36,6 +36,7 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
 from fac.step.ir import Value
+from fac.step.random import Stream
 from fac.step.types import DType, N, Type
 from fac.testing.case import require
 from fac.testing.evaluated import evaluated, near
@@ -116,7 +117,9 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         return evaluated(b, write(b, state, error, weight), np.eye(ends.reads), given)
 
     # Of the errors 1, 0, 0, ...; 0, 1, 0, ...; and so on it makes its matrix, [reads, writes].
-    sent = made(lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(ends, error, weight)))
+    sent = made(
+        lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(b, ends, error, weight))
+    )
     whole = kind.matrix
     if whole is not None:
         turned = ends.weight is None
@@ -124,6 +127,12 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
             lambda b, state, error, weight: b.matmul(error, whole(b, matrix, ends, state, weight), tb=turned)
         )
         require(near(sent, said), f"`{kind.name}` multiplies with another matrix than its `matrix`")
+    if ends.weight is not None and kind.signs(matrix):
+        given[ends.weight.name] *= rng.uniform(0.5, 2, ends.weight.shape)
+        again = made(
+            lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(b, ends, error, weight))
+        )
+        require(near(sent, again), f"`{kind.name}` reads more of the weight than its signs")
     rank = kind.rank(matrix, ends)
     found = int(np.linalg.matrix_rank(sent, tol=1e-9))
     require(rank is None or found == rank, f"`{kind.name}` says that its rank is {rank}, and it is {found}")
@@ -136,7 +145,7 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
     weight = None if ends.weight is None else b.input(ends.weight.name, Type(ends.weight.shape))
     error = b.input("x", Type((N, ends.reads)))
     receiver = b.matmul(error, b.input("receiver", Type((ends.reads, ends.writes))))
-    ways = _signals(ends, error, weight, receiver)
+    ways = _signals(b, ends, error, weight, receiver)
     learned = {one.tensor: one for one in kind.learn(b, matrix, state, ways)}
     found = {p: one.value.type.shape for p, one in learned.items()}
     shapes = {t.part: t.shape for t in tensors}
@@ -177,11 +186,17 @@ def _alone(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) -> Ar
     return made
 
 
-def _signals(ends: Ends, error: Value, weight: Value | None, receiver: Value | None = None) -> Signals:
+def _signals(
+    b: Builder, ends: Ends, error: Value, weight: Value | None, receiver: Value | None = None
+) -> Signals:
     """What an operator between those ends is given. What is sent depends on no number of the receiver."""
     receiver = receiver or Value("receiver", Type((N, ends.writes)))
     way = pretended(receiver, ends.reads) if weight is None else product(receiver, weight)
-    return Signals(error, way, weight)
+    return Signals(error, way, weight, ends.weight, _stream(b))
+
+
+def _stream(b: Builder) -> Stream:
+    return Stream(0, "it", lambda: b.constant(0))
 
 
 def _learning(kind: LearningKind, rule: Any) -> None:
@@ -207,7 +222,7 @@ def _learning(kind: LearningKind, rule: Any) -> None:
         error = b.input("x", Type((N, READS)))
         given = {name: b.input(name, Type(array.shape)) for name, array in state.items()}
         way = product(b.matmul(error, given["receiver"]), given["weight"])
-        signals = Signals(error, way, given["weight"])
+        signals = Signals(error, way, given["weight"], THROUGH.weight, _stream(b))
         learned = teach(b, rule, given, signals)
         require(
             (learned.tensor, learned.value.type.shape) == (part, shapes[part]),

@@ -23,6 +23,9 @@ RULES: dict[str, Data] = {
         f"direct_ldfa_{learn}": {"rule": "direct_ldfa", "rank": 2, "learn": learn}
         for learn in ("fixed", "kolen_pollack", "oja_kp")
     },
+    # Not `usf`: where weights to 3 outputs have one sign, its errors are sums that cancel, of which rounding is left.
+    "frsf": {"rule": "frsf"},
+    "brsf": {"rule": "brsf", "init": {"kind": "normal", "std": 0.3}},
     "shallow": {"rule": "shallow"},
     "subspace": {
         "subspaces": ({"name": "task", "of": "loss", "rank": 2, "basis": {"rule": "oja"}},),

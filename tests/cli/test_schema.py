@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from fac.cli.schema import COMMAND
+from fac.feedback import RULES
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +77,6 @@ def test_no_field_has_a_title() -> None:
 def test_allow_lists_take_the_names_of_kinds() -> None:
     fields = json.loads(printed())["$defs"]["Constraints"]["properties"]
     rules = fields["allowed_rules"]["anyOf"][0]["items"]["enum"]
-    assert rules == ["bp", "fa", "dfa", "ldfa", "direct_ldfa", "shallow", "routes"]
+    assert rules == [*(kind.name for kind in RULES), "routes"]
     assert "low_rank" in fields["allowed_matrices"]["anyOf"][0]["items"]["enum"]
     assert "oja" in fields["allowed_learning"]["anyOf"][0]["items"]["enum"]

@@ -101,6 +101,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "equal": lambda of, a, b: np.equal(a, b),
     "less": lambda of, a, b: np.less(a, b),
     "neg": lambda of, x: np.negative(x),
+    "sign": lambda of, x: np.sign(x),
     "sqrt": lambda of, x: np.sqrt(x),
     "clamp": lambda of, x: np.clip(x, of["low"], of["high"]),
     "exp": lambda of, x: np.exp(x),

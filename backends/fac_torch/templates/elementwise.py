@@ -42,6 +42,12 @@ def unary(name: str, memory: Memory = Memory.OVER) -> Template:
     return Template(text, memory)
 
 
+def sign(line: Line) -> str:
+    """-1.0, 0.0 or 1.0."""
+    (x,) = line.arguments
+    return f"float(({x} > 0) - ({x} < 0))" if line.host[0] else f"torch.sign({x})"
+
+
 def operator(symbol: str) -> Template:
     """An infix operator."""
     return Template(lambda line: f"{line.arguments[0]} {symbol} {line.arguments[1]}")
@@ -61,6 +67,7 @@ ELEMENTWISE: dict[str, Template] = {
     "equal": operator("=="),
     "less": operator("<"),
     **{name: unary(name) for name in ("neg", "sqrt", "exp", "log", "erf", "sin", "cos")},
+    "sign": Template(sign, Memory.OVER),
     "clamp": Template(
         lambda line: f"torch.clamp({line.arguments[0]}, {line['low']}, {line['high']})", Memory.OVER
     ),

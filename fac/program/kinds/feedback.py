@@ -15,6 +15,7 @@ from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Value
+from fac.step.random import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class Signals:
     that is fed, as rows, and a weight that there is not. None where a subspace learns, which sends nothing."""
     weight: Value | None
     """The forward weight [reads, writes] that a `through` route replaces."""
+    drawn: Tensor | None
+    """How that weight is kept and was drawn, for operators that draw alike."""
+    stream: Stream
+    """Random numbers of this step, for operators that draw; under the name of the operator."""
 
     def sent(self, b: Builder, rows: Value, matrix: Value) -> Value:
         """What rows [places, r] send past a matrix [r, writes]: for `error` and `weight`, backpropagation."""
@@ -78,6 +83,8 @@ class MatrixKind(Kind):
     """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
     learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}
     """The rule of the spec that teaches each tensor, by the last part of its name."""
+    signs: Callable[[Any], bool] = lambda _: False
+    """Whether of the forward weight its signs alone are read, so that d<F, W> = <F, dW> while none of them turns."""
     matrix: Callable[[Builder, Any, Ends, State, Value | None], Value] | None = None
     """`matrix(builder, spec, ends, state, weight)`: the operator whole, without `scale`, for probes.
 

@@ -189,6 +189,8 @@ ELEMENTWISE = (
     OpDef("equal", compare, (DISCRETE, DISCRETE)),
     OpDef("less", compare, (DISCRETE, DISCRETE)),
     OpDef("neg", negative, (lambda b, op, g: b.neg(g),)),
+    # -1, 0 or 1.
+    OpDef("sign", floating, (DISCRETE,)),
     OpDef("sqrt", floating, (lambda b, op, g: b.div(b.mul(g, 0.5), op.result),)),
     OpDef("clamp", floating, (clamp_input,), frozenset({"low", "high"})),
     OpDef("exp", floating, (lambda b, op, g: b.mul(g, op.result),)),
