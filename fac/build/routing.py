@@ -10,6 +10,7 @@ from fac.build.contract import learned, made
 from fac.build.joining import Said, joined
 from fac.build.trace import Trace
 from fac.plugins import misuse
+from fac.program.counted import Counted
 from fac.program.ends import rows
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
@@ -22,7 +23,7 @@ from fac.step.feed import fed
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.random import Stream
 from fac.step.reverse import Edits, Injection, Reverse
-from fac.step.types import Batch, flat
+from fac.step.types import Batch, N, flat
 
 
 class Routing:
@@ -113,7 +114,7 @@ class Routing:
         assert route.ends is not None
         site = self.trace.values[route.site]
         if route.ends.copies == 1:
-            return b.reshape(sent, site.type.shape)
+            return self._counted(route.ends, b.reshape(sent, site.type.shape))
         n, *tokens, channels = site.type.shape
         wide = b.reshape(sent, (n, *(1 for _ in tokens), channels))
         return b.broadcast_to(b.mul(wide, self._part(route.ends, site)), site.type.shape)
@@ -123,10 +124,30 @@ class Routing:
         b = self.trace.b
         if ends.mask is None:
             return b.constant(1 / ends.copies)
-        mask = self.trace.values[ends.mask]
+        mask = self._mask(ends.mask)
+        if ends.mask.at is not None:
+            return b.reshape(b.mul(mask, 1 / ends.copies), (N, *(1 for _ in site.type.shape[1:])))
         axes = range(1, len(mask.type.shape))
         part = b.div(mask, b.maximum(b.sum(mask, axes, keep=True), 1.0))
         return b.reshape(part, (*site.type.shape[:-1], 1))
+
+    def _mask(self, of: Counted) -> Value:
+        """The part of a mask that a value goes by: [N, places], or [N, 1]."""
+        b, mask = self.trace.b, self.trace.values[of.mask]
+        first, end = (of.skip, 0) if of.at is None else (of.at, _size(mask, 1) - 1 - of.at)
+        if not first and not end:
+            return mask
+        others = (0,) * (len(mask.type.shape) - 2)
+        return b.emit("crop", mask, before=(0, first, *others), after=(0, end, *others))
+
+    def _counted(self, ends: Ends, value: Value) -> Value:
+        """A value like that at a site, with zeros at the places that do not count."""
+        if ends.mask is None:
+            return value
+        b, mask = self.trace.b, self._mask(ends.mask)
+        shape = mask.type.shape if ends.mask.at is None else (N,)
+        wide = (*shape, *(1 for _ in value.type.shape[len(shape) :]))
+        return b.mul(value, b.reshape(mask, wide))
 
     def signals(self, route: Route) -> Signals | None:
         """What the operator of a route reads and may learn from; None if no error arrives there."""
@@ -150,7 +171,7 @@ class Routing:
             places = range(1, len(site.type.shape) - 1)
             fed = b.sum(b.mul(site, self._part(ends, site)), places) if ends.mask else b.mean(site, places)
         else:
-            fed = b.reshape(site, (Batch(ends.places), ends.writes))
+            fed = b.reshape(self._counted(ends, site), (Batch(ends.places), ends.writes))
         read = b.reshape(self._read(b, route.source, error), (Batch(ends.places), ends.reads))
         return Signals(read, pretended(fed, ends.reads), None, None, self._stream(route))
 
@@ -288,6 +309,12 @@ def constant(inputs: Iterable[Value], ops: Iterable[Op]) -> frozenset[Value]:
         if found.issuperset(op.operands) and not any(isinstance(dim, Batch) for dim in op.result.type.shape):
             found.add(op.result)
     return frozenset(found)
+
+
+def _size(value: Value, axis: int) -> int:
+    size = value.type.shape[axis]
+    assert isinstance(size, int)
+    return size
 
 
 def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:

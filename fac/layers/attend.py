@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fac.layers.inputs import divided, tokens
 from fac.layers.rotation import Base, paired, turned
-from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer, Named
@@ -81,7 +81,9 @@ def infer(layer: Attend, name: str, inputs: Sequence[Shape]) -> Facts:
             name, packed, layer.heads + 2 * layer.groups, "heads", "heads of queries, keys and values"
         )
         even(layer, name, width)
-        return Facts((t, layer.heads * width), channels=LAST)
+        # A token looks from where it stands, and is looked at where the mask lets it be.
+        both = (Sight(masked=True, besides=True),) if layer.mask else ()
+        return Facts((t, layer.heads * width), channels=LAST, sights=both)
     (t, queries), (s, keys), (same, values) = shapes
     width = divided(name, queries, layer.heads, "heads")
     value = divided(name, values, layer.groups, "kv_heads" if layer.kv_heads else "heads")
@@ -99,7 +101,8 @@ def infer(layer: Attend, name: str, inputs: Sequence[Shape]) -> Facts:
             "leave `causal` out",
             "causal",
         )
-    return Facts((t, layer.heads * value), channels=LAST)
+    seen_by = (None, Sight(masked=True), Sight(masked=True)) if layer.mask else ()
+    return Facts((t, layer.heads * value), channels=LAST, sights=seen_by)
 
 
 def shared(layer: Heads, name: str) -> None:

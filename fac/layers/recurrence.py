@@ -18,7 +18,7 @@ from fac.layers.joins import Add, Stack
 from fac.layers.linear import Linear
 from fac.layers.repeat import GATHER
 from fac.layers.tokens import Select
-from fac.program.kinds import BlockKind, Facts, Inside, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import BlockKind, Facts, Inside, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.program import Node, Shape
 from fac.program.traits import Traits
 from fac.spec.base import FOLLOWS
@@ -133,7 +133,7 @@ def infer_carry(layer: Carry, name: str, inputs: Sequence[Shape]) -> Facts:
             f"declare it with `shape: [{layer.index + 1}]`, or a longer one",
             "mask",
         )
-    return Facts(read[0])
+    return Facts(read[0], sights=(Sight(masked=True, at=layer.index),))
 
 
 def carry(b: Builder, layer: Carry, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

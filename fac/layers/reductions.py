@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fac.layers.inputs import counted, only
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.program import Shape
 from fac.program.traits import UNKNOWN, Traits
 from fac.spec.layers import Layer, Named
@@ -74,7 +74,13 @@ def infer(layer: Reduction, name: str, inputs: Sequence[Shape]) -> Facts:
         )
     # By `spatial` the first axis is taken for channels.
     channels = 0 if layer.axes == "spatial" else None
-    return Facts(tuple(1 if i in axes else shape[i] for i in kept), channels=channels, axes=kept)
+    leading = sorted(axis for axis in axes if axis is not None) == list(range(len(axes)))
+    return Facts(
+        tuple(1 if i in axes else shape[i] for i in kept),
+        channels=channels,
+        axes=kept,
+        sights=(Sight(masked=True),) if mask is not None and leading else (),
+    )
 
 
 def _axes(layer: Reduction, rank: int) -> tuple[int | None, ...]:

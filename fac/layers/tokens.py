@@ -12,7 +12,18 @@ from fac.layers.convolution import Conv2d
 from fac.layers.inputs import Size, both, by, channels, counted, only, tokens
 from fac.layers.rotation import BASE, angles
 from fac.layers.shapes import Permute, Reshape
-from fac.program.kinds import LAST, BlockKind, Facts, Inside, LayerKind, Mode, ShapeError, State, Unused
+from fac.program.kinds import (
+    LAST,
+    BlockKind,
+    Facts,
+    Inside,
+    LayerKind,
+    Mode,
+    ShapeError,
+    Sight,
+    State,
+    Unused,
+)
 from fac.program.program import Node, Program, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -151,7 +162,7 @@ def infer_token(layer: ClassToken, name: str, inputs: Sequence[Shape]) -> Facts:
     """[T, d] -> [T + 1, d]."""
     t, width = tokens(name, inputs)
     weight = Tensor(f"{name}.weight", (1, 1, width), layer.init, fan_in=width, fan_out=width)
-    return Facts((t + 1, width), (weight,), channels=LAST, axes=(None, 1))
+    return Facts((t + 1, width), (weight,), channels=LAST, axes=(None, 1), sights=(Sight(shift=1),))
 
 
 def class_token(b: Builder, layer: ClassToken, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
@@ -175,7 +186,8 @@ def infer_select(layer: Select, name: str, inputs: Sequence[Shape]) -> Facts:
             "index",
         )
     kept = tuple(i for i in range(len(shape)) if i != axis)
-    return Facts(tuple(shape[i] for i in kept), axes=kept)
+    alone = () if axis else (Sight(at=layer.index % shape[0]),)
+    return Facts(tuple(shape[i] for i in kept), axes=kept, sights=alone)
 
 
 def select(b: Builder, layer: Select, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

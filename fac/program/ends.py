@@ -3,13 +3,14 @@
 Between tokens a direct operator acts token by token, and from a vector it brings each token an equal part of one
 result: what a product does that is the same for all of them, and what the mean over tokens passes down, by the mask of
 that mean if it has one. So with B = W^T either is backpropagation, no token's error reaches another, and how many there
-are changes no matrix.
+are changes no matrix. Places of which a mask says that nobody above reads them, padding, get no error (see `counted`).
 """
 
 from __future__ import annotations
 
 from math import prod
 
+from fac.program.counted import Counted
 from fac.program.layout import mixes
 from fac.program.program import Ends, Program, Route
 from fac.step.types import Batch
@@ -34,13 +35,18 @@ def ends_of(program: Program, route: Route, prefix: str) -> Ends | None:
     if reads is None or site is None or site.shape is None:
         return None
     tokens, given = prod(program.tokens(site.name)), program.tokens(route.source)
+    mask = program.counted.get(site.name)
+    # A source whose error is zero at the same places brings none there, unless it brings each all.
+    same = mask == program.counted.get(program.root(route.source) or "")
     if route.share and tokens > 1 and not mixes(node, program.layouts):
         channels = site.shape[-1]
         if given == program.tokens(site.name):
-            return Ends(prefix, reads // tokens, channels, places=tokens)
+            return Ends(prefix, reads // tokens, channels, places=tokens, mask=None if same else mask)
         if _vector(program, route.source) and not program.apart(site.name, route.source):
-            return Ends(prefix, reads, channels, copies=tokens, mask=program.mask(site.name, route.source))
-    return Ends(prefix, reads, prod(site.shape))
+            pooled = program.mask(site.name, route.source)
+            return Ends(prefix, reads, channels, copies=tokens, mask=Counted(pooled) if pooled else mask)
+    whole = mask is not None and mask.at is not None
+    return Ends(prefix, reads, prod(site.shape), mask=None if same and whole else mask)
 
 
 def rows(program: Program, source: str) -> tuple[Batch, int]:

@@ -106,6 +106,7 @@ def node_of(
         channels=None if facts.channels is None else facts.channels % len(facts.shape),
         axes=axes_of(facts, known),
         stops=facts.stops,
+        sights=facts.sights,
     )
 
 
@@ -298,7 +299,7 @@ class _Prefixes:
             route.through,
             self._owner(route.source),
             route.matrix,
-            ends and replace(ends, prefix="", places=1, copies=1),
+            ends and replace(ends, prefix="", places=1, copies=1, mask=None),
         )
         routes = self.known.setdefault(owner, [])
         number = next(

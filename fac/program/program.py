@@ -9,6 +9,7 @@ from math import prod
 from operator import itemgetter
 
 from fac.diagnostics import Path
+from fac.program.counted import Counted, Known, Sight, counted
 from fac.program.globs import Names
 from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samples, pools
 from fac.program.policy import NO_POLICY, Policy
@@ -55,6 +56,8 @@ class Node:
     """For each axis of its output the axis of what it reads first; None where nobody knows."""
     stops: bool = False
     """Whether no error goes back to what it reads."""
+    sights: tuple[Sight | None, ...] = ()
+    """Which places of each of its inputs it reads, see `Sight`."""
     tie: str | None = None
     """The layer whose parameters it is meant to share."""
     shared: tuple[Tensor, ...] = ()
@@ -184,8 +187,8 @@ class Ends:
     route between tokens goes from each to the same one; any other reads all at once."""
     copies: int = 1
     """On a `to` route from a vector to tokens how many these are: each gets an equal part of what it writes."""
-    mask: str | None = None
-    """The input that says which of these count, if not all do: the others get nothing."""
+    mask: Counted | None = None
+    """What says which places of the site count, if not all do: the others get nothing."""
 
     @property
     def most(self) -> int:
@@ -482,6 +485,17 @@ class Program:
             masks = (name for name in node.inputs if name in self.inputs and self.inputs[name].mask)
             found.add(next((name for name in masks if self.inputs[name].shape == self.tokens(site)), None))
         return found.pop() if len(found) == 1 else None
+
+    @cached_property
+    def counted(self) -> Mapping[str, Counted]:
+        """For nodes of whose output a mask leaves places out, on every way to a loss, which of them count."""
+        masks = {name: of.shape for name, of in self.inputs.items() if of.mask}
+        heads: dict[str, Known] = dict.fromkeys(self.heads, frozenset())
+        for objective in self.losses:
+            own, known = objective.mask, heads[objective.of]
+            fits = own in masks and masks[own] == self.tokens(objective.of)
+            heads[objective.of] = known | {Counted(own)} if own and fits and known is not None else None
+        return counted(self.nodes, masks, heads, lambda node: loses(node, self.layouts))
 
     @cached_property
     def _losing(self) -> Between:

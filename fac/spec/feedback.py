@@ -61,7 +61,7 @@ class ToRoute(Model):
         True,
         description="Whether the tokens of a site share one matrix: from tokens, token by token; from a vector, to "
         "each an equal part of what it makes, unless a layer between lays them in a row or has weights along them. "
-        "Else the matrix has rows, and from tokens columns, for each token.",
+        "Else the matrix has rows, and from tokens columns, for each token. Those that masks leave out get nothing.",
     )
 
 

@@ -15,6 +15,7 @@ from fac.testing.alone import SAMPLES, Alone, node
 from fac.testing.case import require
 from fac.testing.evaluated import near
 from fac.testing.layout_laws import check_layout
+from fac.testing.sight_laws import check_sights
 from fac.testing.tensor_laws import check_tensors
 
 MANY = 4000
@@ -39,6 +40,7 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
     alone = Alone(kind, layer, shapes)
     check_tensors(alone)
     check_layout(Alone(kind, layer, shapes))
+    check_sights(Alone(kind, layer, shapes))
     if kind.classes is None:
         _stops(Alone(kind, layer, shapes))
     if kind.curve is not None:
@@ -192,11 +194,12 @@ def _centred(name: str, traits: Traits, alone: Alone) -> None:
 
 
 def _parts(name: str, parts: int, alone: Alone) -> None:
-    """What reads several things as one makes the same of them apart."""
-    *places, width = alone.shapes[0]
-    apart = Alone(alone.kind, alone.layer, [(*places, width // parts)] * parts)
+    """What reads several things as one makes the same of them apart, beside a mask that leaves nothing out."""
+    (*places, width), *beside = alone.shapes
+    apart = Alone(alone.kind, alone.layer, [*[(*places, width // parts)] * parts, *beside])
+    x, masks = alone.x[0], [np.ones(shape) for shape in beside]
     require(
-        near(apart.made_of(np.split(alone.x[0], parts, -1)), alone.output(alone.x)[0]),
+        near(apart.made_of([*np.split(x, parts, -1), *masks]), alone.made_of([x, *masks])),
         f"`{name}` says that it reads {parts} parts, and makes something else of them",
     )
 

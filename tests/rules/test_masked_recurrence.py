@@ -185,3 +185,28 @@ def test_of_a_block_that_cannot_be_written_out_the_mask_is_one() -> None:
         linear("out", 3),
     )
     assert [d.message for d in check(spec(layers))] == ["`look` has 4 heads, which do not divide 6 channels"]
+
+
+@BACKENDS
+def test_direct_feedback_brings_nothing_to_steps_behind_the_end(backend: str) -> None:
+    """The error as it stands to each step that counts, and an equal part of it to each token that does."""
+    session, given = opened(spec(recurrent("rnn"), {"rule": "dfa"}), backend), batch()
+    state, x, kept = session.state(), given["x"], given["kept"]
+    h, states = np.zeros((N, WIDTH)), []
+    for t in range(T):
+        states.append(h)
+        said = x[:, t] @ state["r.ih.weight"].T + state["r.ih.bias"]
+        new = np.tanh(said + h @ state["r.0.hh.weight"].T + state["r.0.hh.bias"])
+        h = np.where(kept[:, t, None] == 1, new, h)
+    z = h @ state["out.weight"].T + state["out.bias"]
+    e = (np.exp(z) / np.exp(z).sum(1, keepdims=True) - np.eye(3)[given["y"]]) / N
+    session.step(given)
+    found = session.state()
+    to_state = kept[:, :, None] * (e @ state["r.0.hh.feedback.B"].T)[:, None]
+    part = kept / kept.sum(1, keepdims=True)
+    to_token = part[:, :, None] * (e @ state["r.ih.feedback.B"].T)[:, None]
+    own = np.einsum("ntw,tnh->wh", to_state, np.array(states))
+    assert distance(state["r.0.hh.weight"] - found["r.0.hh.weight"], own) < 1e-12
+    assert distance(state["r.0.hh.bias"] - found["r.0.hh.bias"], to_state.sum((0, 1))) < 1e-12
+    read = np.einsum("ntw,ntd->wd", to_token, x)
+    assert distance(state["r.ih.weight"] - found["r.ih.weight"], read) < 1e-12

@@ -32,7 +32,7 @@ from fac.losses.cross_entropy import CROSS_ENTROPY, CrossEntropy
 from fac.losses.huber import HUBER, Huber
 from fac.losses.mse import MSE, Mse
 from fac.plugins import Refusal, kinds
-from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned, LossKind, Made, ShapeError
+from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned, LossKind, Made, ShapeError, Sight
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
@@ -133,6 +133,41 @@ def shapes(kind: Any) -> tuple[tuple[int, ...], ...]:
 @pytest.mark.parametrize("name", INSTALLED)
 def test_what_is_installed_says_the_truth(name: str) -> None:
     check_declarations(INSTALLED[name], settings(INSTALLED[name]), shapes(INSTALLED[name]))
+
+
+MASKED: dict[str, tuple[dict[str, Any], tuple[tuple[int, ...], ...]]] = {
+    "mean": ({"axes": (0,), "mask": "m"}, ((4, 3), (4,))),
+    "mean of places": ({"axes": (0, 1), "mask": "m"}, ((4, 3, 2), (4, 3))),
+    "mean along another axis": ({"axes": (1,), "mask": "m"}, ((4, 3), (3,))),
+    "max": ({"axes": (0,), "mask": "m", "keep": True}, ((4, 3), (4,))),
+    "attend": ({"heads": 2, "mask": "m"}, ((4, 12), (4,))),
+    "attend three": ({"heads": 2, "mask": "m"}, ((4, 6), (4, 6), (4, 4), (4,))),
+    "select": ({"index": -2}, ((4, 3),)),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_what_is_read_of_what_a_mask_leaves_out(name: str) -> None:
+    kind = next(kind for kind in LAYERS if kind.name == name.split()[0])
+    fields, given = MASKED[name]
+    check_declarations(kind, kind.spec(**fields), given)
+
+
+@pytest.mark.parametrize(
+    ("name", "sights"),
+    [
+        ("attend", (Sight(masked=True),)),
+        ("attend three", (Sight(masked=True),)),
+        ("mean along another axis", (Sight(masked=True),)),
+        ("select", (Sight(at=1),)),
+    ],
+)
+def test_a_layer_that_reads_more_than_it_says_is_caught(name: str, sights: tuple[Sight, ...]) -> None:
+    kind = next(kind for kind in LAYERS if kind.name == name.split()[0])
+    fields, given = MASKED[name]
+    lying = replace(kind, infer=lambda *of: replace(kind.infer(*of), sights=sights))
+    with pytest.raises(AssertionError, match="says that it does not read"):
+        check_declarations(lying, kind.spec(**fields), given)
 
 
 OTHERWISE: dict[str, dict[str, Any]] = {

@@ -4,6 +4,7 @@ What a kind reads, and so whether it transports weights or draws random numbers,
 `fac.program.reading` finds it. What is declared here and cannot be found so, `fac.testing.declarations` holds.
 """
 
+from fac.program.counted import Sight
 from fac.program.kinds.base import Kind, ShapeError, State, Unused
 from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixKind, RuleKind, Signals
 from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
@@ -29,6 +30,7 @@ __all__ = [
     "ProbeKind",
     "RuleKind",
     "ShapeError",
+    "Sight",
     "Signals",
     "State",
     "Sweeps",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fac.program.counted import Sight
 from fac.program.kinds.base import Kind, ShapeError, State
 from fac.program.program import Node, Shape
 from fac.program.tensors import Tensor
@@ -41,6 +42,8 @@ class Facts:
     Left out, they are the same ones if there are as many, and else nobody knows."""
     stops: bool = False
     """Whether no error goes back to what it reads, because what it makes has no derivative there."""
+    sights: tuple[Sight | None, ...] = ()
+    """Which places of each of its inputs it reads, where a mask says it, or where it is a single one."""
 
 
 @dataclass(frozen=True, slots=True)
