@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from fac.cli.output import echo, tell
+from fac.cli.refusals import refusal
 from fac.cli.signals import INTERRUPTED, interruptible
 from fac.cli.streams import lasting, unwritten
 from fac.diagnostics import FacError, SpecError
@@ -90,20 +91,24 @@ def _status() -> int:
     except FacError as error:
         tell(error)
         return 2
-    except MemoryError as error:
-        about = f": {error}" if str(error) else ""
-        tell(
-            f"memory ran out{about}; `fac show SPEC --cost` says what a step takes: use narrower layers, lower "
-            "ranks or a smaller `train.batch`"
-        )
-        return 2
     except Exception as error:
         if os.environ.get("FAC_TRACEBACK"):
             raise
         # Python would exit with 1, which means "findings".
-        from fac.plugins import blamed  # not at the start of every command
-
-        whose = blamed(error) or "internal error, please report it"
-        tell(f"{whose}: {type(error).__name__}: {error}")
+        whose = None if isinstance(error, MemoryError) else _blamed(error)
+        if whose is None and (told := refusal(error)):
+            tell(told)
+            return 2
+        tell(f"{whose or 'internal error, please report it'}: {type(error).__name__}: {error}")
         echo("     (FAC_TRACEBACK=1 shows where)", err=True)
         return 2
+
+
+def _blamed(error: Exception) -> str | None:
+    """Which plug-in is to blame, if one is."""
+    from fac.plugins import blamed  # not at the start of every command
+
+    try:
+        return blamed(error)
+    except OSError:
+        return None  # the system refuses that look, too

@@ -89,7 +89,7 @@ class EpochRecord:
         if not _is_record(found):
             raise ValueError("not the record of an epoch")
         own = {name: found.pop(name) for name in _FIELDS}
-        for name in ("train_loss", "test_loss"):
+        for name in own.keys() - {"test_accuracy"}:
             own[name] = float("nan") if own[name] is None else own[name]
         numbers = {name: float("nan") if v is None else v for name, v in found.items()}
         of_losses = {name for name in numbers if name.startswith((TRAIN, TEST)) and name.endswith(ENDINGS)}
@@ -118,9 +118,13 @@ def _is_record(found: Any) -> bool:
     return (
         isinstance(found, dict)
         and all(name in found for name in _FIELDS)
-        and all(type(found[name]) is int for name in _COUNTS)
-        and all(value is None or type(value) in (int, float) for value in found.values())
+        and all(_is_count(found[name]) for name in _COUNTS)
+        and all(value is None or type(value) is float or _is_count(value) for value in found.values())
     )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 class Listener:

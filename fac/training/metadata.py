@@ -59,7 +59,7 @@ def _is_number(text: str) -> bool:
 
 def _are_numbers(text: str) -> bool:
     found = _json(text)
-    return isinstance(found, dict) and all(type(value) is float for value in found.values())
+    return isinstance(found, dict) and all(type(v) is float or v == 0 for v in found.values())
 
 
 _SOUND: Mapping[str, Callable[[str], bool]] = {

@@ -1,0 +1,191 @@
+"""Each kind of file that comes in: sound ones to begin with, how they are changed, and what must hold of a reading."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+import fac
+from fac import pipeline
+from fac.backend import to_bytes
+from fac.cli import compile as compiling
+from fac.lint import settings
+from fac.training import checkpoint
+from fac.training.data import fashion_mnist, load
+from fac.training.data.arrays import Arrays
+from fac.training.data.sequences import Sequences
+from fac.training.data.text import Text
+from fac.training.folder import METRICS, RunFolder
+from fac.training.logs import EpochRecord
+from tests.fuzz import surgery
+from tests.fuzz.surgery import Surgery
+
+SPEC = {
+    "fac": 1, "name": "fuzzed", "input": {"shape": [3]},
+    "layers": [
+        {"kind": "linear", "name": "fc", "out": 4}, {"kind": "tanh"}, {"kind": "linear", "name": "out", "out": 2}
+    ],
+    "loss": {"kind": "cross_entropy"}, "feedback": {"rule": "dfa"}, "update": {"rule": "sgd", "lr": 0.1},
+    "data": {"source": "arrays", "train": "a.npz", "test": "b.npz"}, "train": {"epochs": 2},
+}  # fmt: skip
+X, Y = np.arange(12.0).reshape(4, 3), np.array([0, 1, 1, 0])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file."""
+
+    name: str
+    """Of the file."""
+    seeds: Callable[[], tuple[bytes, ...]]
+    changes: tuple[Surgery, ...]
+    read: Callable[[Path], object]
+    """Reads the file at a path, and holds what is read to what it has to be."""
+
+
+def npz(**packed: bool) -> bytes:
+    """As NumPy writes it."""
+    file = BytesIO()
+    (np.savez_compressed if packed else np.savez)(file, x=X, y=Y)
+    return file.getvalue()
+
+
+def states() -> tuple[bytes, ...]:
+    """A checkpoint in mid-epoch, and one of before there were digests, in which any change may pass."""
+    program = pipeline.lowered(SPEC)
+    made = pipeline.compiled(program)
+    state = dict(made.initial()) | {"step": np.array(1)}
+    about = {
+        **made.about,
+        "base": "..",
+        "samples": "4",
+        "loss_sum": "1.5",
+        "loss_sums": "{}",
+        "backend": "reference",
+    }
+    signed = to_bytes(state, about)
+    length = int.from_bytes(signed[:8], "little")
+    header = json.loads(signed[8 : 8 + length])
+    header["__metadata__"] |= {"fac_checkpoint": "1"}
+    del header["__metadata__"]["digest"]
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + signed[8 + length :], signed
+
+
+def read_state(path: Path) -> None:
+    """Whatever passes as a state can be gone on with, or is refused as one of another spec."""
+    found = checkpoint.load(path)
+    if "digest" in found.about:
+        assert path.read_bytes() == states()[1], "what is changed in any bit is refused"
+    document = found.document()
+    program = pipeline.lowered(document)
+    checkpoint.require_spec(found, pipeline.compiled(program), fac.load(SPEC))
+    pipeline.emit(program, pipeline.find_backend("reference")).open(found.state)
+
+
+def read_arrays(path: Path) -> None:
+    """What is read is what NumPy reads, which wants nothing in front of the archive."""
+    split = load(Arrays(train=path.name, test=path.name), path.parent).train
+    raw = path.read_bytes()
+    with np.load(BytesIO(raw[raw.index(b"PK\3\4") :])) as stored:
+        for name, array in split.arrays.items():
+            np.testing.assert_array_equal(array, stored[name].reshape(array.shape).astype(array.dtype))
+
+
+def read_series(path: Path) -> None:
+    """Series are padded to finite numbers."""
+    split = load(Sequences(train=path.name, test=path.name), path.parent).train
+    assert split.x.shape[::2] == (len(split.y), split.x.shape[2])
+
+
+def read_text(path: Path) -> None:
+    """Bytes are bytes."""
+    load(Text(path=path.name, length=2, test=0.5), path.parent)
+
+
+def idx(packed: bool) -> bytes:
+    """Two pictures."""
+    raw = struct.pack(">4B3i", 0, 0, 8, 3, 2, 2, 2) + bytes(range(8))
+    return gzip.compress(raw, mtime=0) if packed else raw
+
+
+def read_idx(path: Path) -> None:
+    """Only what has the right sum is read."""
+    read = fashion_mnist._read(path.parent, path.name)
+    assert hashlib.sha256(read).hexdigest() == fashion_mnist.SHA256[path.name]
+    assert fashion_mnist._idx(read).shape == (2, 2, 2)
+
+
+def log() -> tuple[bytes, ...]:
+    """Three epochs."""
+    records = [EpochRecord(e, 4 * e, 0.1, 1.5, 1.25, 0.5, 2.0, 3.0, {"fc.cosine": 0.5}) for e in (1, 2, 3)]
+    return (b"".join(record.to_json().encode() + b"\n" for record in records),)
+
+
+def read_log(path: Path) -> None:
+    """What is left of a log is a log."""
+    folder = RunFolder(path.parent, {})
+    for record in (kept := folder.rewind(3)):
+        assert 0 <= record.epoch <= 3
+        assert f"{record.lr:.3g} {record.seconds:.1f} {record.step_ms:.2f} {record.train_loss:.4g}"
+    assert [r.to_json() for r in folder.rewind(3)] == [r.to_json() for r in kept]
+
+
+TOML = b"""\
+fail-on = "warning"
+ignore = [ "FAC205" , "FAC3" ]
+exclude = [ "drafts/*" ]
+severity = { FAC301 = "warning" }
+per-file-ignores = { "a/*" = [ "FAC2" ] }
+constraints = { max_rank = 16 , peak_memory = { at_most = "1 GiB" } }
+"""
+WORDS = (
+    "extends", "=", '"~nosuchuser/x"', '"a\\u0000b"', '"x"', "{", "}", "[", "]", "1", "nan", "-inf", "9" * 400,
+    "1979-05-27", "0000-00-00", "[[a]]", "[tool.fac]", '"\\ud800"', "'''", "a.b.c", "\0", "\n", "true", '"FAC999"',
+    "[" * 50, "extends = '.'\n", "extends = '/dev/zero'\n", "extends = 'fac.toml'\n", "9e9999", "07:32:00",
+)  # fmt: skip
+SERIES = b"""\
+@problemName x
+@timeStamps false
+@dimensions 2
+@classLabel true up down
+@data
+1 , 2 , 3 : 4 , 5 , 6 : up
+1 , 2 : 3 , 4 : down
+"""
+SERIES_WORDS = (
+    ":", ",", "?", "nan", "1e999", "1e308", "-1e308", "@data", "@classLabel", "up", "@dimensions 0\n", "\r", "\n",
+    "%", "#", "\0", "٣", "1_0", "0x1", "" , "true", "@timeStamps true\n", "@targetLabel true\n",
+    "9" * 400, "\ufeff", ":" * 300,
+)  # fmt: skip
+
+KINDS = {
+    "state": Kind("state.safetensors", states, (surgery.any_bytes, surgery.state_header), read_state),
+    "arrays": Kind(
+        "a.npz", lambda: (npz(), npz(packed=True)), (surgery.any_bytes, surgery.array_header), read_arrays
+    ),
+    "idx": Kind("train-images-idx3-ubyte", lambda: (idx(False), idx(True)), (surgery.any_bytes,), read_idx),
+    "series": Kind("a.ts", lambda: (SERIES,), (surgery.any_bytes, surgery.words(SERIES_WORDS)), read_series),
+    "text": Kind("a.txt", lambda: (b"to be or not to be",), (surgery.any_bytes,), read_text),
+    "log": Kind(METRICS, log, (surgery.any_bytes, surgery.json_lines), read_log),
+    "settings": Kind(
+        "fac.toml",
+        lambda: (TOML,),
+        (surgery.any_bytes, surgery.words(WORDS)),
+        lambda path: settings.load(str(path), str(path.parent)),
+    ),
+    "manifest": Kind(
+        "manifest.json",
+        lambda: (json.dumps({"backend": "torch", "spec_hash": "0", "files": ["step.py"]}).encode(),),
+        (surgery.any_bytes, surgery.json_lines),
+        lambda path: compiling._listed(path),
+    ),
+}
