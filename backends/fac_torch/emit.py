@@ -15,11 +15,14 @@ from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch, DType
 from fac_torch.aside import apart
 from fac_torch.cheaper import cheaper
+from fac_torch.lowering import pure, statements
 from fac_torch.maps import laid_out, maps
+from fac_torch.parts import in_parts
 from fac_torch.schedule import schedule
-from fac_torch.statements import Statement, pure, statements
-from fac_torch.storage import Layout, layout
-from fac_torch.templates import TEMPLATES, Line
+from fac_torch.stacking import placeable
+from fac_torch.statements import Statement
+from fac_torch.storage import Layout, Place, layout
+from fac_torch.templates import TEMPLATES, Line, Memory
 from fac_torch.together import together
 
 RESERVED = frozenset(
@@ -90,6 +93,7 @@ _MAPPED = (
     "# 'last': a map that has all channels of a pixel together in memory, as convolutions want it, whatever its shape\n"
     "# says. So are MAPS of the state, and {batch}.\n"
 )
+_PIECES = "# (slot, shape, k): behind k pieces of that shape, in a slot where the rows of several steps lie together.\n"
 LAST = ", 'last'"
 _TASKS = "    between(S, t)                   # after each step\n"
 
@@ -133,8 +137,9 @@ class Emitter:
         self.maps = frozenset[Value]()
         if self.buffered:
             self.maps = maps(lines)
-            lines = schedule(apart(laid_out(lines, self.maps), given_out))
-        self.lines = lines
+            lines = laid_out(lines, self.maps)
+        lines = in_parts(lines, given_out)
+        self.lines = placeable(schedule(apart(lines, given_out))) if self.buffered else lines
         self.layout = (
             layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, (), {}, {})
         )
@@ -176,7 +181,7 @@ class Emitter:
     def workspace(self) -> str:
         """The table of buffers, and the function that makes them."""
         rows = [
-            f"    {self.names[value]!r}: ({place.slot}, {_table_shape(value)}{LAST if value in self.maps else ''}),"
+            f"    {self.names[value]!r}: ({place.slot}, {_table_shape(value)}{self._where(value, place)}),"
             for value, place in self.layout.places.items()
         ]
         given = [repr(v.name) for v in self.function.inputs if v in self.maps]
@@ -185,6 +190,7 @@ class Emitter:
         return (
             "# name: (slot, shape). Names that share a slot are never alive together.\n"
             + (_MAPPED.format(batch=", ".join(self.names[v] for v in self.batch[:1])) if given else "")
+            + (_PIECES if any(place.before for place in self.layout.places.values()) else "")
             + "BUFFERS = {\n"
             + "\n".join(rows)
             + "\n}\n"
@@ -200,6 +206,12 @@ class Emitter:
             + "    return B\n"
         )
 
+    def _where(self, value: Value, place: Place) -> str:
+        """How a value lies in its slot, if not row by row from the start."""
+        if value in self.maps:
+            return LAST
+        return f", {place.before}" if place.before else ""
+
     def _text(self, line: Statement) -> str:
         arguments = tuple(self._argument(v) for v in line.operands)
         host = tuple(v in self.host for v in line.operands)
@@ -210,6 +222,8 @@ class Emitter:
         name = self.names[line.result]
         if line.updates:
             text = f"{text[:-1]}, out={self.names[line.updates[0]]})"
+        elif TEMPLATES[line.kind].memory is Memory.ROWS:
+            text = f"{text}.{name}"
         elif line.result in self.layout.over:
             text = f"{text[:-1]}, out={self.names[self.layout.over[line.result]]})"
         elif line.result in self.layout.places:

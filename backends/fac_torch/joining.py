@@ -2,74 +2,82 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
-from fac_torch.statements import Statement
+from fac.step.ops.maps import whole
+from fac_torch.statements import Statement, drop_dead
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What stands among zeros along an axis."""
+class Partial:
+    """What is made of parts among zeros along an axis."""
 
-    value: Value
+    line: Statement
     axis: int
-    before: int
-
-    @property
-    def end(self) -> int:
-        """Behind it."""
-        size = self.value.type.shape[self.axis]
-        assert isinstance(size, int)
-        return self.before + size
+    filled: int
+    """How many numbers along the axis its parts have together."""
 
 
 def joined(lines: list[Statement], keep: set[Value]) -> list[Statement]:
     """The statements, with a sum of parts among zeros that fill the whole, each at its place, as one `concat`.
 
     Such is the error of what is read in parts, as queries, keys and values of one product are: reverse mode adds up
-    what comes from each.
+    what comes from each. A part may be one of several wholes.
     """
-    uses = Counter(value for line in lines for value in line.operands)
-    uses.update(keep)
-    parts: dict[Value, tuple[Part, ...]] = {}
+    partial: dict[Value, Partial] = {}
     found: list[Statement] = []
     for line in lines:
-        made = _padded(line) if line.kind == "pad" else ()
-        if line.kind == "add" and all(
-            value in parts and uses[value] == 1 and line.result is not None and value.type == line.result.type
-            for value in line.operands
-        ):
-            one, two = (parts.pop(value) for value in line.operands)
-            made = tuple(sorted((*one, *two), key=lambda part: part.before))
-        if line.result is not None and made:
-            parts[line.result] = made
-            line = _whole(line, line.result, made)
+        made = _padded(line) if line.kind == "pad" else _summed(line, partial)
+        if made is not None and line.result is not None:
+            partial[line.result] = made
+            line = _whole(made, line.result, partial)
         found.append(line)
-    return found
+    return drop_dead(found, keep)
 
 
-def _padded(line: Statement) -> tuple[Part, ...]:
-    """The one part of a `pad` along one axis."""
-    before, after = line.attributes["before"], line.attributes["after"]
-    assert isinstance(before, tuple)
-    assert isinstance(after, tuple)
-    axes = [axis for axis, ends in enumerate(zip(before, after, strict=True)) if any(ends)]
+def _padded(line: Statement) -> Partial | None:
+    """A `pad` along one axis."""
+    ends = zip(whole(line.attributes, "before"), whole(line.attributes, "after"), strict=True)
+    axes = [axis for axis, (before, after) in enumerate(ends) if before or after]
     if len(axes) != 1:
-        return ()
-    start = before[axes[0]]
-    assert isinstance(start, int)
-    return (Part(line.operands[0], axes[0], start),)
+        return None
+    size = line.operands[0].type.shape[axes[0]]
+    assert isinstance(size, int)
+    return Partial(line, axes[0], size)
 
 
-def _whole(line: Statement, result: Value, parts: tuple[Part, ...]) -> Statement:
+def _summed(line: Statement, partial: Mapping[Value, Partial]) -> Partial | None:
+    """The sum of two of them of the same shape and along the same axis."""
+    if line.kind != "add" or line.result is None:
+        return None
+    one, two = (partial.get(value) for value in line.operands)
+    if one is None or two is None or one.axis != two.axis:
+        return None
+    if any(value.type != line.result.type for value in line.operands):
+        return None
+    return Partial(line, one.axis, one.filled + two.filled)
+
+
+def _whole(made: Partial, result: Value, partial: Mapping[Value, Partial]) -> Statement:
     """The parts side by side, if they fill the axis and do not overlap."""
-    axis = parts[0].axis
-    starts = [part.before for part in parts]
-    ends = [0, *(part.end for part in parts if part.axis == axis)]
-    if line.kind != "add" or [*starts, result.type.shape[axis]] != ends:
-        return line
-    return replace(
-        line, kind="concat", operands=tuple(part.value for part in parts), attributes={"axis": axis}
-    )
+    if made.line.kind == "pad" or made.filled != result.type.shape[made.axis]:
+        return made.line
+    parts: list[tuple[int, int, Value]] = []
+    waiting = [result]
+    while waiting:
+        line = (made if waiting[-1] is result else partial[waiting[-1]]).line
+        waiting.pop()
+        if line.kind == "add":
+            waiting += line.operands
+        else:
+            (value,), start = line.operands, whole(line.attributes, "before")[made.axis]
+            size = value.type.shape[made.axis]
+            assert isinstance(size, int)
+            parts.append((start, start + size, value))
+    parts.sort(key=lambda part: part[0])
+    if [start for start, _, _ in parts] != [0, *(end for _, end, _ in parts[:-1])]:
+        return made.line
+    operands = tuple(value for _, _, value in parts)
+    return replace(made.line, kind="concat", operands=operands, attributes={"axis": made.axis})

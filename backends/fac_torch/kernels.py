@@ -68,7 +68,7 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
     return state
 
 
-Row = tuple[int, tuple[int | str, ...]] | tuple[int, tuple[int | str, ...], str]
+Row = tuple[int, tuple[int | str, ...]] | tuple[int, tuple[int | str, ...], str | int]
 
 
 def buffers(table: Mapping[str, Row], n: int, like: Tensor) -> SimpleNamespace:
@@ -76,7 +76,8 @@ def buffers(table: Mapping[str, Row], n: int, like: Tensor) -> SimpleNamespace:
 
     Args:
         table: name -> (slot, shape), or (slot, shape, "last") for a map with its channels last; "N" in a shape stands
-            for `n`, "3N" for three times that. Names that share a slot are never alive together, and share its memory.
+            for `n`, "3N" for three times that. Names that share a slot are never alive together, and share its memory,
+            but for (slot, shape, k): the piece of it that is behind k pieces of this shape.
         n: samples per batch.
         like: gives the element type and the device.
     """
@@ -85,11 +86,17 @@ def buffers(table: Mapping[str, Row], n: int, like: Tensor) -> SimpleNamespace:
     for name, (slot, *_) in table.items():
         sizes[slot] = max(sizes.get(slot, 0), _numel(shapes[name]))
     slots = {slot: torch.empty(size, dtype=like.dtype, device=like.device) for slot, size in sizes.items()}
-    places = {
-        name: shaped(slots[slot][: _numel(shapes[name])], shapes[name], bool(last))
-        for name, (slot, _, *last) in table.items()
-    }
+    places: dict[str, Tensor] = {}
+    for name, (slot, _, *more) in table.items():
+        size = _numel(shapes[name])
+        start = size * more[0] if more and isinstance(more[0], int) else 0
+        places[name] = shaped(slots[slot][start : start + size], shapes[name], more == ["last"])
     return SimpleNamespace(**places, samples=n)
+
+
+def copied(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """The same numbers in other memory."""
+    return room(x, out).copy_(x)
 
 
 def check_batch(B: SimpleNamespace, x: Tensor) -> None:

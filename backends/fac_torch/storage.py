@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from fac.step.ir import Value
 from fac.step.types import Batch
+from fac_torch.stacking import Inside, inside
 from fac_torch.statements import Statement, is_buffered
 from fac_torch.templates import TEMPLATES, Memory
 from fac_torch.views import roots
@@ -17,7 +19,8 @@ class Place:
     """One value's piece of a slot."""
 
     slot: int
-    value: Value
+    before: int = 0
+    """How many pieces like it lie before it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
         lines: in their final order.
         keep: values that must stay until the end.
     """
-    shares = roots(lines)
+    within = inside(lines)
+    shares = _shares(lines, within)
     last: dict[Value, int] = {shares.get(v, v): len(lines) for v in keep}
     for i, line in enumerate(lines):
         for value in line.operands:
@@ -64,7 +68,12 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
     for i, line in enumerate(lines):
         result, taken = line.result, None
         memory = TEMPLATES[line.kind].memory
-        if memory is Memory.FRESH:
+        if result in within:
+            whole, before = within[result].whole, within[result].before
+            if whole not in places:
+                places[whole] = Place(_slot(size(whole), slots, free))
+            places[result] = Place(places[whole].slot, before)
+        elif memory is Memory.FRESH:
             owner |= {v: v for v in line.results if v.type.shape != ()}
         elif result is not None and memory.is_told and is_buffered(result) and not line.updates:
             ends = [
@@ -76,10 +85,16 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
             else:
                 taken = over[0] if over else None
                 slot = places[taken].slot if taken is not None else _slot(size(result), slots, free)
-                places[result] = Place(slot, result)
+                places[result] = Place(slot)
         free |= {places[v].slot for v in dying.get(i, ()) if v in places and v is not taken}
     over_torch = {value: kept for value, kept in owner.items() if value is not kept}
     return Layout(places, tuple(slots), over_torch, _dropped(lines, shares, owner, last))
+
+
+def _shares(lines: list[Statement], within: Mapping[Value, Inside]) -> dict[Value, Value]:
+    """For each value that is in the memory of another that one: of which it is a view, or a piece."""
+    wholes = {value: place.whole for value, place in within.items()}
+    return wholes | {value: wholes.get(root, root) for value, root in roots(lines).items()}
 
 
 def _dropped(

@@ -1,4 +1,4 @@
-"""Constant folding: arithmetic on scalars that are known, and factors, summands and views that change nothing."""
+"""Constant folding: arithmetic on known scalars, and factors, summands, signs and views that change nothing."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def fold_constants(function: Function) -> Function:
     """Fold what is known before the run.
 
     After this pass no scalar arithmetic has only constant operands; nothing is added to 0, multiplied by 1 or
-    reshaped to its own shape; no reshape shows a reshape, and no transpose a transpose; and no operand of elementwise
-    arithmetic is stretched where broadcasting does that.
+    reshaped to its own shape; what is added is not negated; no reshape shows a reshape, and no transpose a transpose;
+    and no operand of elementwise arithmetic is stretched where broadcasting does that.
     """
     known: dict[Value, float] = {}
     stretched: dict[Value, Value] = {}
     views: dict[Value, Op] = {}
+    negated: dict[Value, Value] = {}
 
     def visit(op: Op) -> Replacement:
         if op.kind in VIEWS:
@@ -46,7 +47,9 @@ def fold_constants(function: Function) -> Function:
         if op.kind == "broadcast_to":
             stretched[op.result] = op.operands[0]
         elif op.kind in NEUTRAL:
-            op = unstretched(op, stretched)
+            op = unsigned(unstretched(op, stretched), negated)
+        elif op.kind == "neg":
+            negated[op.result] = op.operands[0]
         if op.kind == "constant":
             value = op["value"]
             assert isinstance(value, int | float)
@@ -96,3 +99,14 @@ def unstretched(op: Op, stretched: Mapping[Value, Value]) -> Op:
             operands = (narrow, other) if index == 0 else (other, narrow)
             op = replace(op, operands=operands)
     return op
+
+
+def unsigned(op: Op, negated: Mapping[Value, Value]) -> Op:
+    """A difference for the sum with what was negated, and the other way round: the same number to the bit."""
+    first, second = op.operands
+    if op.kind == "add" and second not in negated:
+        first, second = second, first
+    if op.kind not in ("add", "sub") or second not in negated:
+        return op
+    kind = "sub" if op.kind == "add" else "add"
+    return unsigned(replace(op, kind=kind, operands=(first, negated[second])), negated)

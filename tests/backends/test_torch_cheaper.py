@@ -14,7 +14,8 @@ from fac.step.types import Batch, N, Type
 from fac.step.verify import verify
 from fac_reference.interpreter import run
 from fac_torch.cheaper import cheaper
-from fac_torch.statements import drop_dead, statements
+from fac_torch.lowering import statements
+from fac_torch.statements import drop_dead
 
 CHANNELS, SIDE, READ, MADE, RANK = 3, 6, 2, 4, 2
 APART: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}

@@ -16,7 +16,7 @@ from fac.testing.nets import NET, RELU, Data, batch, conv2d, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES
 from fac_torch import emit
 from fac_torch.emit import Emitter
-from fac_torch.statements import statements
+from fac_torch.lowering import statements
 from tests.passes.golden import matches
 
 MOMENTUM = UPDATES["momentum"]

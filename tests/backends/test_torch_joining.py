@@ -9,7 +9,7 @@ import pytest
 from fac.step.builder import Builder
 from fac.step.types import Batch, N, Type
 from fac_torch.joining import joined
-from fac_torch.statements import pure
+from fac_torch.lowering import pure
 from fac_torch.together import together
 
 WIDTH = 9
@@ -44,8 +44,19 @@ def test_parts_with_a_gap_or_that_overlap_are_added(parts: list[tuple[int, int]]
     assert kinds(parts) == ["pad", "pad", "add"]
 
 
-def test_a_sum_that_somebody_else_reads_stays() -> None:
-    assert kinds([(0, 4), (4, 2), (6, 3)], twice=True) == ["pad", "pad", "pad", "add", "add"]
+def test_a_sum_that_somebody_else_reads_stays_beside_the_whole() -> None:
+    assert kinds([(0, 4), (4, 2), (6, 3)], twice=True) == ["pad", "pad", "add", "concat"]
+
+
+def test_a_part_of_two_wholes_is_copied_into_both() -> None:
+    b = Builder()
+    b.input("x", Type((N,)))
+    left, *others = (b.input(name, Type((N, size))) for name, size in (("l", 4), ("a", 5), ("b", 5)))
+    shared = b.emit("pad", left, before=(0, 0), after=(0, 5))
+    wholes = [b.add(shared, b.emit("pad", other, before=(0, 4), after=(0, 0))) for other in others]
+    lines = pure(b.finish("forward", {"y": wholes[0], "z": wholes[1]}))
+    made = together(lines, set(wholes))
+    assert [(line.kind, line.operands) for line in made] == [("concat", (left, o)) for o in others]
 
 
 def test_a_long_sum_takes_no_stack() -> None:

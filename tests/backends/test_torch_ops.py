@@ -200,6 +200,36 @@ def test_numbers_do_not_depend_on_the_order_of_each_operand_and_of_the_result(ca
                 np.testing.assert_allclose(array_of(out), expected, rtol=2e-6, atol=TOLERANCE[dtype])
 
 
+GAPS = [
+    c for c in WRITTEN if TEMPLATES[c.kind].takes_gaps and max(map(len, (t.shape for t in c.operands))) > 1
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("call", GAPS, ids=lambda call: call.id)
+def test_numbers_do_not_depend_on_gaps_between_rows(call: Call, dtype: str) -> None:
+    """What is read of a tensor in part is no copy of it for these."""
+    state = {name: placed(value, dtype, "cpu") for name, value in draw(call).items()}
+    expected = called(call, state)
+    rtol, atol = TOLERANCE[dtype], TOLERANCE[dtype]
+    for axis in (-1, 1):
+        parts = {name: among_others(value, axis) for name, value in state.items()}
+        np.testing.assert_allclose(array_of(called(call, parts)), array_of(expected), rtol, atol)
+        if TEMPLATES[call.kind].memory.is_told and is_buffered(Value("result", call.result)):
+            out = torch.full(expected.shape, torch.nan, dtype=expected.dtype)
+            called(call, parts | {"out": out}, "out")
+            np.testing.assert_allclose(array_of(out), array_of(expected), rtol, atol)
+
+
+def among_others(value: Any, axis: int) -> Any:
+    """The same numbers as a part of a larger tensor, along the last axis or the second."""
+    if not isinstance(value, torch.Tensor) or value.dim() < 2 or not value.is_floating_point():
+        return value
+    nothing = torch.full_like(value, torch.nan)
+    whole = torch.cat((nothing, value, nothing), axis)
+    return whole.narrow(axis, value.shape[axis], value.shape[axis])
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("shape", [(5, 4, 3, 2), (1, 4, 3, 2), (5, 4, 6), (1, 4, 6), (3, 4, 1, 5), (6, 4)])
 def test_a_batch_norm_does_not_depend_on_the_order_of_anything_in_memory(
@@ -268,12 +298,13 @@ def test_every_op_has_a_template() -> None:
 
 def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
     """What is more than ops stands for several of them; whole steps test those."""
-    more = {"addmm", "uniform_bits", "copy", "clone", "sgd", "sgd_outer", "adam", "adam_outer"}
+    more = {"addmm", "addcmul", "uniform_bits", "copy", "clone", "sgd", "sgd_outer", "adam", "adam_outer"}
     maps = {"permute", "as_map", "matmul_map", "max_pool2d_back", "batch_norm_moments"} | {
         kernel.kind for kernel in TOGETHER
     }
     tokens = {"attend_with_logsum", "attend_back", "layer_norm_moments"}
-    assert set(TEMPLATES) - set(OPS) == more | maps | tokens
+    parts = {"part", "row", "stacked", "copied"}
+    assert set(TEMPLATES) - set(OPS) == more | maps | tokens | parts
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -13,7 +13,7 @@ X = Type((N, 3))
 
 
 def foldable() -> Function:
-    """Scalars that are known, neutral operands, and stretching that broadcasting does by itself."""
+    """Scalars that are known, neutral operands, and stretching that broadcasting does by itself, and signs."""
     b = Builder()
     x, w, lr = b.input("x", X), b.input("w", Type((3, 3))), b.scalar("lr")
     half = b.named(b.sub(1.0, b.div(b.constant(1.0), 2.0)), "half")
@@ -26,9 +26,16 @@ def foldable() -> Function:
     rows = b.reshape(b.transpose(b.reshape(x, (N, 3, 1)), (0, 2, 1)), (N, 3))
     back = b.transpose(b.reshape(rows, (N, 1, 3)), (0, 2, 1))
     again = b.transpose(b.transpose(back, (2, 0, 1)), (2, 0, 1))
+    signs = b.sub(b.add(b.neg(x), same), b.neg(b.add(row, b.neg(x))))
     return b.finish(
         "foldable",
-        {"y": b.mul(stretched, half), "z": b.mul(kept, b.mul(lr, 1.0)), "back": back, "again": again},
+        {
+            "y": b.mul(stretched, half),
+            "z": b.mul(kept, b.mul(lr, 1.0)),
+            "back": back,
+            "again": again,
+            "signs": signs,
+        },
     )
 
 

@@ -4,8 +4,9 @@ To add one: `"kind": Template(lambda line: f"torch.name({line.given})")` in the 
 the tuple below. `line.arguments` are the operands as they are written, `line["axes"]` is an attribute, `line.shape` the
 shape of the result. The second argument says where the result lives, once for the whole backend: `Memory.OUT` if the
 call has `out=` (the emitter writes it), `Memory.OVER` if that may be an operand (elementwise), `Memory.VIEW` if the
-result may be a view of the first operand; `Memory.FRESH`, the default, if torch allocates it. What takes more than a
-call of torch is a function of `kernels.py`: `kernel("name", "attribute", ...)`.
+result may be a view of the first operand, `Memory.PART` if it is one of a part of it; `Memory.FRESH`, the default, if
+torch allocates it. `by_strides=True` says that operands may have gaps between their rows. What takes more than a call
+of torch is a function of `kernels.py`: `kernel("name", "attribute", ...)`.
 
 `Order.LAST` says that the kernel wants maps with their channels last; `maps.py` finds out which values that makes so.
 A kernel with several results stands in `together.py`, its template here: the call makes a tuple in their order.

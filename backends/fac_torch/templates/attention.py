@@ -15,7 +15,7 @@ def attention(name: str, *first: object, lead: int = 0, trail: int = 0) -> Templ
         settings = (repr(line[name]) for name in ("heads", "kv_heads", "causal"))
         return f"kernels.{name}({', '.join([*map(repr, first), *arguments, *settings])})"
 
-    return Template(text)
+    return Template(text, by_strides=True)
 
 
 ATTENTION: dict[str, Template] = {

@@ -24,13 +24,22 @@ class Memory(Enum):
     OVER = "over"
     """Where `out=` says, and that may be where an operand of its own shape is: an elementwise call."""
     VIEW = "view"
-    """Maybe where the first operand is: all of it, in its order. No view is a part of a tensor, so that one with as
-    many numbers has each at the same place."""
+    """Maybe where the first operand is: all of it, in its order, so that each number has the same place in both."""
+    PART = "part"
+    """Where a part of the first operand is, mostly with gaps between its rows."""
+
+    ROWS = "rows"
+    """Where the operands are, one behind the other: in one place of the workspace, which is all that is written."""
 
     @property
     def is_told(self) -> bool:
         """Whether a call takes `out=`."""
         return self in (Memory.OUT, Memory.OVER)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it may be memory of the first operand."""
+        return self in (Memory.VIEW, Memory.PART)
 
 
 class Order(Enum):
@@ -83,6 +92,13 @@ class Template:
     text: Callable[[Line], str]
     memory: Memory = Memory.FRESH
     order: Order = Order.ANY
+    by_strides: bool = False
+    """Whether the call takes operands with gaps between their rows as they are; an elementwise one always does."""
+
+    @property
+    def takes_gaps(self) -> bool:
+        """Whether a part of a tensor need not be copied for it."""
+        return self.by_strides or self.memory in (Memory.OVER, Memory.PART)
 
     @property
     def is_alike(self) -> bool:

@@ -20,6 +20,12 @@ def arithmetic(line: Line) -> str:
     return f"torch.{kind}({a}, {b})"
 
 
+def addcmul(line: Line) -> str:
+    """`torch.addcmul`, which multiplies the product by a number."""
+    factor = "" if line["value"] == 1 else f", value={line['value']}"
+    return f"torch.addcmul({line.given}{factor})"
+
+
 def extremum(line: Line) -> str:
     """The larger or smaller of two, one of which may be a number."""
     (a, b), larger = line.arguments, line.statement.kind == "maximum"
@@ -63,6 +69,7 @@ def cast(line: Line) -> str:
 
 ELEMENTWISE: dict[str, Template] = {
     **dict.fromkeys(SYMBOLS, Template(arithmetic, Memory.OVER)),
+    "addcmul": Template(addcmul, Memory.OVER),
     **dict.fromkeys(("maximum", "minimum"), Template(extremum, Memory.OVER)),
     "equal": operator("=="),
     "less": operator("<"),

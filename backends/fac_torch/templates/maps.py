@@ -28,7 +28,7 @@ def returned(name: str, *attributes: str) -> Template:
 
 
 MAPS: dict[str, Template] = {
-    "concat": Template(concat, Memory.OUT, Order.ALIKE),
+    "concat": Template(concat, Memory.OUT, Order.ALIKE, by_strides=True),
     "pad": kernel("pad", "before", "after", order=Order.ALIKE),
     "crop": kernel("crop", "before", "after", order=Order.ALIKE),
     "max_pool2d": Template(max_pool2d, order=Order.LAST),

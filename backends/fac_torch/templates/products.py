@@ -39,8 +39,8 @@ def matmul_map(line: Line) -> str:
 
 
 PRODUCTS: dict[str, Template] = {
-    "matmul": Template(matmul, Memory.OUT),
-    "addmm": Template(addmm, Memory.OUT),
+    "matmul": Template(matmul, Memory.OUT, by_strides=True),
+    "addmm": Template(addmm, Memory.OUT, by_strides=True),
     "bmm": Template(bmm, Memory.OUT),
     "matmul_map": Template(matmul_map, Memory.OUT),
     "project": Template(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fac.step.ops.maps import whole
 from fac_torch.templates.base import Line, Memory, Template
 
 
@@ -12,7 +13,7 @@ def reduction(name: str) -> Template:
         keep = ", keepdim=True" if line.statement.attributes.get("keep") else ""
         return f"{name}({line.arguments[0]}, dim={line['axes']}{keep})"
 
-    return Template(text, Memory.OUT)
+    return Template(text, Memory.OUT, by_strides=True)
 
 
 def shaped(method: str) -> Template:
@@ -24,6 +25,22 @@ def shaped(method: str) -> Template:
         return f"{line.arguments[0]}.{method}({line.shape})"
 
     return Template(text, Memory.VIEW)
+
+
+def part(line: Line) -> str:
+    """A view of some rows along one axis or several."""
+    before, after = whole(line.statement.attributes, "before"), whole(line.statement.attributes, "after")
+    cuts = [f"{first or ''}:{-last or ''}" for first, last in zip(before, after, strict=True)]
+    while len(cuts) > 1 and cuts[-1] == ":":
+        cuts.pop()
+    return f"{line.arguments[0]}[{', '.join(cuts)}]"
+
+
+def row(line: Line) -> str:
+    """A view of one row along an axis, which the result has not."""
+    axis = line["axis"]
+    assert isinstance(axis, int)
+    return f"{line.arguments[0]}[{':, ' * axis}{line['index']}]"
 
 
 def iota(line: Line) -> str:
@@ -46,6 +63,8 @@ SHAPES: dict[str, Template] = {
     "reshape": shaped("reshape"),
     "broadcast_to": shaped("expand"),
     "as_map": Template(lambda line: f"kernels.as_map({line.arguments[0]}, {line.shape})", Memory.OUT),
+    "part": Template(part, Memory.PART),
+    "row": Template(row, Memory.PART),
     "permute": Template(lambda line: f"{line.arguments[0]}.permute({line['axes']})", Memory.VIEW),
     # A copy, not a view: fused updates and `out=` kernels take what they are given for laid out row by row.
     "transpose": Template(

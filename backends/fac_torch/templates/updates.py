@@ -1,8 +1,8 @@
-"""What moves state in place, and copies of it. Such a statement has no result, or one in memory of its own."""
+"""What moves state in place, and copies. What moves state has no result, or one in memory of its own."""
 
 from __future__ import annotations
 
-from fac_torch.templates.base import Line, Order, Template
+from fac_torch.templates.base import Line, Memory, Order, Template, kernel
 
 
 def update(name: str) -> Template:
@@ -25,5 +25,7 @@ def update(name: str) -> Template:
 UPDATES: dict[str, Template] = {
     **{name: update(name) for name in ("sgd", "sgd_outer", "adam", "adam_outer")},
     "clone": Template(lambda line: f"{line.arguments[0]}.clone()", order=Order.ALIKE),
+    "copied": kernel("copied", memory=Memory.OVER),
+    "stacked": Template(lambda _: "B", Memory.ROWS),
     "copy": Template(lambda line: f"{line.arguments[0]}.copy_({line.arguments[1]})", order=Order.ALIKE),
 }
