@@ -24,6 +24,7 @@ from fac.feedback.rules import (
 )
 from fac.feedback.sign import SIGN, Sign
 from fac.feedback.sign_rules import BRSF, FRSF, USF, BatchwiseSign, FixedSign, UniformSign
+from fac.feedback.weight_mirror import WEIGHT_MIRROR, WeightMirror
 from fac.spec.feedback import Fixed, Routing, Subspace, ThroughRoute, ToRoute
 
 __all__ = [
@@ -53,8 +54,9 @@ __all__ = [
     "ToRoute",
     "Transpose",
     "UniformSign",
+    "WeightMirror",
 ]
 
 KINDS = (IDENTITY, TRANSPOSE, RANDOM, LOW_RANK, SIGN)
-LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE)
+LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE, WEIGHT_MIRROR)
 RULES = (BP, FA, USF, FRSF, BRSF, DFA, LDFA, DIRECT_LDFA, SHALLOW)

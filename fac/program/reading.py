@@ -6,7 +6,7 @@ built reads nothing here: why it cannot is reported when the step is built.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -261,14 +261,9 @@ def _sent(route: Route) -> _Sent | None:
 
 def _forward(node: Node, inputs: Iterable[Shape]) -> tuple[Builder, Value] | None:
     """What a layer writes in training, given inputs of these shapes, and its output; None if it cannot be built."""
-    b, step = Builder(), list[Value]()
-
-    def number() -> Value:
-        step.append(b.scalar(STEP, DType.INT) if not step else step[0])
-        return step[0]
-
+    b = Builder()
     state = {tensor.part: b.input(tensor.name, Type(tensor.shape)) for tensor in node.state}
-    mode = Mode(node.name, True, 0, number)
+    mode = Mode(node.name, True, 0, _number(b))
     kind = kind_of("fac.layers", node.layer)
     try:
         given = [b.input(f"input.{i}", Type((N, *shape), kind.dtype)) for i, shape in enumerate(inputs)]
@@ -276,6 +271,11 @@ def _forward(node: Node, inputs: Iterable[Shape]) -> tuple[Builder, Value] | Non
     except Exception:
         return None
     return b, made.value if isinstance(made, Made) else made
+
+
+def _number(b: Builder) -> Callable[[], Value]:
+    """What makes the number of the step an input, once."""
+    return cache(lambda: b.scalar(STEP, DType.INT))
 
 
 def _vanishing(b: Builder, zeros: Iterable[Value]) -> set[Value]:
@@ -301,7 +301,7 @@ def _given(route: Route) -> tuple[Builder, dict[str, Value], Signals]:
 
 def _signals(b: Builder, reads: int, writes: int, weight: Tensor | None) -> Signals:
     error, receiver = b.input("error", Type((N, reads))), b.input("receiver", Type((N, writes)))
-    stream = Stream(0, "", lambda: b.scalar(STEP, DType.INT))
+    stream = Stream(0, "", _number(b))
     if weight is None:
         return Signals(error, pretended(receiver, reads), None, None, stream)
     own = b.input(weight.name, Type((reads, writes)))

@@ -12,6 +12,7 @@ RULES: dict[str, Data] = {
     "bp": {"rule": "bp"},
     "fa": {"rule": "fa"},
     "fa_kp": {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
+    "weight_mirror": {"rule": "fa", "learn": {"rule": "weight_mirror", "rows": 9}},
     "dfa": {"rule": "dfa"},
     "dfa_kp": {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
     **{
@@ -45,6 +46,8 @@ UPDATES: dict[str, Data] = {
     "nesterov": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
     "adam": {"rule": "adam", "lr": 0.01, "weight_decay": 0.01},
     "adamw": {"rule": "adamw", "lr": 0.01, "weight_decay": 0.1},
+    "amsgrad": {"rule": "adamw", "lr": 0.01, "beta2": 0.9, "amsgrad": True},
+    "rmsprop": {"rule": "rmsprop", "lr": 0.05, "eps": 0.1, "momentum": 0.7, "weight_decay": 0.01},
     "clip_value": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "value", "at": 0.05}},
     "clip_norm": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "norm", "at": 0.3}},
     "groups": {

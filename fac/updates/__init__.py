@@ -1,8 +1,9 @@
 """The update rules that ship."""
 
 from fac.updates.adam import ADAM, ADAMW, Adam, AdamW
+from fac.updates.rmsprop import RMSPROP, RmsProp
 from fac.updates.sgd import SGD, Sgd
 
-__all__ = ["KINDS", "Adam", "AdamW", "Sgd"]
+__all__ = ["KINDS", "Adam", "AdamW", "RmsProp", "Sgd"]
 
-KINDS = (SGD, ADAM, ADAMW)
+KINDS = (SGD, ADAM, ADAMW, RMSPROP)

@@ -20,6 +20,10 @@ class Moments(Rule):
     beta1: Fraction = Field(0.9, description="Decay of the mean of gradients.")
     beta2: Fraction = Field(0.999, description="Decay of the mean of squared gradients.")
     eps: Annotated[float, Field(gt=0)] = Field(1e-8, description="Added to the root of the second moment.")
+    amsgrad: bool = Field(
+        False,
+        description="Divide by the root of the largest second moment so far (Reddi et al. 2018, arXiv 1904.09237).",
+    )
 
 
 class Adam(Moments):
@@ -37,8 +41,8 @@ class AdamW(Moments):
 
 
 def slots(rule: Adam | AdamW) -> tuple[str, ...]:
-    """Running means of the gradient and of its square."""
-    return ("mean", "square")
+    """Running means of the gradient and of its square, and the largest of the latter."""
+    return ("mean", "square", "largest") if rule.amsgrad else ("mean", "square")
 
 
 def apply(
@@ -53,15 +57,20 @@ def apply(
         g = b.add(gradient, b.mul(w, rule.weight_decay))
     mean = b.add(b.mul(state["mean"], rule.beta1), b.mul(g, 1 - rule.beta1))
     square = b.add(b.mul(state["square"], rule.beta2), b.mul(b.mul(g, g), 1 - rule.beta2))
+    following = {"mean": mean, "square": square}
+    if rule.amsgrad:
+        following["largest"] = b.maximum(state["largest"], square)
     t = b.add(b.cast(step, DType.FLOAT), 1.0)
     correction1 = b.sub(1.0, b.pow(rule.beta1, t))
     correction2 = b.sub(1.0, b.pow(rule.beta2, t))
-    denominator = b.add(b.div(b.sqrt(square), b.sqrt(correction2)), rule.eps)
+    denominator = b.add(b.div(b.sqrt(following.get("largest", square)), b.sqrt(correction2)), rule.eps)
     updated = b.sub(start, b.div(b.mul(mean, b.div(lr, correction1)), denominator))
+    if rule.amsgrad:
+        return Updated(updated, following)
     b.mark(
         "adam",
         {"parameter": w, "gradient": gradient, "lr": lr, "step": step, **state},
-        {"parameter": updated, "mean": mean, "square": square},
+        {"parameter": updated, **following},
         {
             "beta1": rule.beta1,
             "beta2": rule.beta2,
@@ -70,7 +79,7 @@ def apply(
             "decoupled": decoupled,
         },
     )
-    return Updated(updated, {"mean": mean, "square": square})
+    return Updated(updated, following)
 
 
 MOMENTS = "beta1", "beta2"

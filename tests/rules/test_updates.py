@@ -41,6 +41,20 @@ CASES: list[tuple[Spec, Any]] = [
         {"rule": "adamw", "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.2},
         lambda p: torch.optim.AdamW(p, 0.1, (0.8, 0.95), 1e-3, 0.2),
     ),
+    ({"rule": "adam", "amsgrad": True}, lambda p: torch.optim.Adam(p, 0.1, amsgrad=True)),
+    (
+        {"rule": "adamw", "beta2": 0.9, "amsgrad": True, "weight_decay": 0.2},
+        lambda p: torch.optim.AdamW(p, 0.1, (0.9, 0.9), 1e-8, 0.2, amsgrad=True),
+    ),
+    ({"rule": "rmsprop"}, lambda p: torch.optim.RMSprop(p, 0.1)),
+    (
+        {"rule": "rmsprop", "alpha": 0.8, "eps": 1e-3, "momentum": 0.7, "weight_decay": 0.2},
+        lambda p: torch.optim.RMSprop(p, 0.1, 0.8, 1e-3, 0.2, 0.7),
+    ),
+    (
+        {"rule": "rmsprop", "alpha": 0.8, "centered": True, "momentum": 0.7},
+        lambda p: torch.optim.RMSprop(p, 0.1, 0.8, momentum=0.7, centered=True),
+    ),
 ]
 
 
