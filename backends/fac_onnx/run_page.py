@@ -340,7 +340,7 @@ def evaluate(model, state, data):
         for of, (_, labels) in LOSSES.items():  # a loss is a mean over its weight, hits are a sum
             weight = found.get(of + "weight", end - start)
             parts = [found[of + "loss"] * (weight or 1), weight]
-            parts += [found.get(of + "hits", 0), found.get(of + "kept", labels * (end - start))]
+            parts += [found.get(of + "hits", 0), found.get(of + "counted", labels * (end - start))]
             sums[of] = np.add(parts, sums.get(of, 0.0))
     shown = {"test loss": sum(LOSSES[of][0] * loss / (w or 1) for of, (loss, w, *_) in sums.items())}
 $each\

@@ -55,7 +55,7 @@ class Session(ABC):
 
     @abstractmethod
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
-        """`loss`; `hits` for classification, `kept` and `weight` if they are not the number of labels, and of samples.
+        """`loss`; `hits` for classification, `counted` and `weight` if they are not those of all labels, and samples.
 
         Hits are a sum over the labels that count, and the loss is the mean over what `weight` says; where that is 0,
         the loss is divided by 1 instead. Of several losses all that for each, with its name in front: `aux:loss`.
@@ -134,7 +134,7 @@ class Session(ABC):
             # where nothing counts, the loss is a sum that was divided by nothing
             loss, weight = loss + found[term.of("loss")] * (counts or 1.0), weight + counts
             hits += found.get(term.of("hits"), 0.0)
-            kept += found.get(term.of("kept"), n * places)
+            kept += found.get(term.of("counted"), n * places)
         mean = {"loss": loss / (weight or 1.0)}
         return mean | {"accuracy": hits / (kept or 1.0)} if term.of("hits") in parts[0][1] else mean
 

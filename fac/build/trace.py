@@ -134,7 +134,12 @@ class Trace:
                 value = self.loss()
             prefix = f"{name}:" * bool(name)
             weight = self._weight(judged)
-            values = {"loss": value, "hits": self._hits(judged), "kept": self._kept(judged), "weight": weight}
+            values = {
+                "loss": value,
+                "hits": self._hits(judged),
+                "counted": self._kept(judged),
+                "weight": weight,
+            }
             for part, measure in values.items():
                 if measure is not None:
                     found[prefix + part] = self.b.named(measure, prefix + part)

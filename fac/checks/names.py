@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
-from fac.checks.places import at_input, full_names, head, listed, named, read
+from fac.checks.places import at_input, head, listed, named, read
 from fac.diagnostics import Diagnostic, Path, Rule, Severity, dotted
+from fac.program.naming import full_names
 from fac.program.program import INPUT, LOSS, TARGET, Block, Node, Program
 
 DUPLICATE_NAME = Rule("FAC202", "duplicate-name")
@@ -15,7 +16,7 @@ RESERVED_NAME = Rule("FAC204", "reserved-name")
 NAME_OF_TWO_SCOPES = Rule("FAC223", "name-of-two-scopes", Severity.WARNING)
 
 RESERVED = (INPUT, LOSS, "targets", "step", "x", TARGET, "lr")
-OUTPUTS = ("output", "hits", "weight")
+OUTPUTS = ("output", "hits", "counted", "weight")
 """Of compiled functions, beside the loss: what they are fed with cannot be called so."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
@@ -134,7 +135,9 @@ def name_of_two_scopes(program: Program) -> Iterator[Diagnostic]:
         for path, word, _ in read(reader) if reader.scope else ():
             if word == INPUT:
                 continue
-            meant = [owners[name] for name in full_names(word, reader.scope) if name in owners]
+            meant = [
+                owners[name] for name in full_names(word, reader.scope, program.scopes) if name in owners
+            ]
             own = next((i for i, (at, owner) in enumerate(meant) if _above(at, owner, index, reader)), None)
             if not own:  # the innermost is meant, or none
                 continue
@@ -170,10 +173,10 @@ def reserved_name(program: Program) -> Iterator[Diagnostic]:
 
     `input`, `loss`, `targets`, `step`, `x`, `y` and `lr` are inputs of the compiled step or sources of errors: a
     route `from: loss` could mean two things. Inside of a block only `input` and `loss` are: in full its `x` is
-    `block.x`. What a network is fed with cannot be called like what its functions return, `output`, `hits` or `weight`,
-    either. Names become parts of array names such as `fc1.weight`, and of variables in emitted code: letters, digits,
-    `_` and `-` are allowed, with `.` between parts. A layer cannot be called like an array of another layer, because a
-    checkpoint could not hold both.
+    `block.x`. What a network is fed with cannot be called like what its functions return, `output`, `hits`, `counted`
+    or `weight`, either. Names become parts of array names such as `fc1.weight`, and of variables in emitted code:
+    letters, digits, `_` and `-` are allowed, with `.` between parts. A layer cannot be called like an array of another
+    layer, because a checkpoint could not hold both.
 
     Bad:
 

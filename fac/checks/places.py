@@ -263,14 +263,6 @@ def written_readers(program: Program) -> Iterator[tuple[int, Node | Block]]:
     yield from ((i, one) for i, one in named(program) if isinstance(one, Block) or one.origin not in blocks)
 
 
-def full_names(name: str, scope: str) -> Iterator[str]:
-    """What a name could mean in a scope, and in those around it."""
-    while scope:
-        yield f"{scope}.{name}"
-        scope = scope.rpartition(".")[0]
-    yield name
-
-
 def of_copies(name: str, number: str = ".*") -> str:
     """The glob of a name in all copies and branches of blocks: `deep.*.fc1`."""
     return _NUMBER.sub(number, name)

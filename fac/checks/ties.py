@@ -8,6 +8,7 @@ from functools import partial
 from fac.checks.places import Guess, listed
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.lower import kind_of
+from fac.program.naming import full_names
 from fac.program.program import Node, Program
 from fac.program.ties import misfit
 
@@ -110,11 +111,7 @@ def _repeat(program: Program, node: Node) -> Path:
 def _unknown(program: Program, node: Node, above: dict[str, Node], path: Path, guess: Guess) -> Diagnostic:
     """There is no such layer above."""
     word = str(node.tie)
-    meant = [word]
-    scope = node.scope
-    while scope:
-        meant.append(f"{scope}.{word}")
-        scope = scope.rpartition(".")[0]
+    meant = tuple(full_names(word, node.scope, program.scopes))
     if node.name in meant:
         return TIE_MISFIT.at(path, f"`{node.name}` shares its parameters with itself", help="remove `tie`")
     inside = next(

@@ -30,7 +30,7 @@ def wrong_numbers(program: Program) -> Iterator[Diagnostic]:
 
         input: {shape: [20], classes: 50}
         layers:
-          - {kind: one_hot, num_classes: 50}
+          - {kind: one_hot}
           - {kind: flatten}
           - {kind: linear, name: logits, out: 10}
     """
@@ -55,7 +55,7 @@ def wrong_numbers(program: Program) -> Iterator[Diagnostic]:
 
 def _reading(node: Node, field: str, name: str, feed: Feed | None) -> Iterator[Diagnostic]:
     """What is wrong with what a layer reads that reads whole numbers."""
-    has: int = getattr(node.layer, field)
+    has: int | None = getattr(node.layer, field)
     if feed is None:
         yield WRONG_NUMBERS.at(
             head(node),
@@ -66,13 +66,14 @@ def _reading(node: Node, field: str, name: str, feed: Feed | None) -> Iterator[D
         yield WRONG_NUMBERS.at(
             head(node),
             f"`{node.name}` reads whole numbers, and `{name}` holds real ones",
-            help=f"write `classes: {has}` beside the `shape` of `{feed.origin}`",
+            help=f"write {f'`classes: {has}`' if has else '`classes`, how many there are,'} beside the `shape` of "
+            f"`{feed.origin}`",
         )
-    elif feed.classes > has:
+    elif has is not None and feed.classes > has:
         yield WRONG_NUMBERS.at(
             (*node.origin, field),
             f"`{node.name}` reads the numbers from 0 to {has - 1}, and `{name}` goes up to {feed.classes - 1}",
-            help=f"write `{field}: {feed.classes}`, or `{feed.origin}.classes: {has}`",
+            help=f"leave `{field}` out, or write `{feed.origin}.classes: {has}`",
         )
 
 

@@ -34,8 +34,10 @@ def schema() -> dict[str, Any]:
             # The word that chooses a kind stands for all of it: an editor shows there what the kind is.
             if "const" in field and "description" in model:
                 field.setdefault("description", model["description"])
-    # Either may say it; where both do, `fac check` knows better words.
-    found["anyOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
+            # And of a key that may be left out an editor shows what its value matches, not what stands beside that.
+            models_of = [form for form in field.get("anyOf", ()) if "$ref" in form]
+            if len(models_of) == 1 and "description" in field:
+                models_of[0]["description"] = field["description"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:fac:spec:v1",

@@ -33,8 +33,10 @@ class Embedding(ParametricLayer):
         "input_dim": "num_embeddings",
         "output_dim": "out",
     }
-    num_embeddings: Positive = Field(
-        description="How many rows the table has; it reads the numbers from 0 to one less."
+    num_embeddings: Positive | None = Field(
+        None,
+        description="How many rows the table has; it reads the numbers from 0 to one less. Default: the `classes` of "
+        "the input.",
     )
     out: Positive = Field(description="Length of a row.")
     padding_idx: Annotated[int, Field(ge=0)] | None = Field(
@@ -47,6 +49,7 @@ class Embedding(ParametricLayer):
 def infer(layer: Embedding, name: str, inputs: Sequence[Shape]) -> Facts:
     """[...] -> [..., out]."""
     shape = only(name, inputs)
+    assert layer.num_embeddings is not None
     if layer.padding_idx is not None and layer.padding_idx >= layer.num_embeddings:
         raise ShapeError(
             f"`{name}` has {layer.num_embeddings} rows, and pads with number {layer.padding_idx}",

@@ -22,19 +22,23 @@ class OneHot(Layer):
     """A vector for each whole number, with a 1 in its place and zeros elsewhere, along a new last axis."""
 
     kind: Literal["one_hot"] = "one_hot"
-    num_classes: Positive = Field(
-        description="Length of the vectors; it reads the numbers from 0 to one less."
+    num_classes: Positive | None = Field(
+        None,
+        description="Length of the vectors; it reads the numbers from 0 to one less. Default: the `classes` of the "
+        "input.",
     )
 
 
 def infer(layer: OneHot, name: str, inputs: Sequence[Shape]) -> Facts:
     """[...] -> [..., num_classes]."""
+    assert layer.num_classes is not None
     return Facts((*only(name, inputs), layer.num_classes), channels=LAST)
 
 
 def forward(b: Builder, layer: OneHot, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """INT [N, ...] -> FLOAT [N, ..., num_classes]."""
     (x,) = inputs
+    assert layer.num_classes is not None
     column = b.reshape(x, (*x.type.shape, 1))
     return b.cast(b.equal(column, b.iota((layer.num_classes,))), DType.FLOAT)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from fac import plugins
@@ -48,11 +49,15 @@ def lower(spec: ModelSpec) -> Program:
     kind_of_layer = partial(kind_of, "fac.layers")
     bounds.few_layers(spec.layers, kind_of_layer)
     network = Program(spec, ())
+    counts = {name: of.classes for name, of in network.inputs.items() if of.classes is not None}
     top = Scope.top(
-        {name: of.shape for name, of in network.inputs.items()}, network.start, kind_of_layer, node_of
+        {name: of.shape for name, of in network.inputs.items()},
+        network.start,
+        kind_of_layer,
+        partial(node_of, counts=counts),
     )
     nodes = tied(tuple(top.chain(spec.layers, top.input, "layers")), kind_of_layer)
-    network = Program(spec, nodes, blocks=tuple(top.writing.blocks))
+    network = Program(spec, nodes, blocks=tuple(top.writing.blocks), scopes=top.writing.around)
     written = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
     for index, section in enumerate(sections):
@@ -84,12 +89,19 @@ def node_of(
     shapes: Mapping[str, Shape | None],
     origin: Path,
     scope: str = "",
+    counts: Mapping[str, int] = MappingProxyType({}),
 ) -> Node:
-    """The node of a layer that is no block; without a shape where that of an input is unknown, or where it misfits."""
+    """The node of a layer that is no block; without a shape where that of an input is unknown, or where it misfits.
+
+    `counts` says how many whole numbers inputs hold; where that is needed and not known there is no shape either.
+    """
+    untold = kind.classes is not None and getattr(layer, kind.classes) is None
+    if untold and inputs[0] in counts:
+        layer, untold = layer.model_copy(update={kind.classes: counts[inputs[0]]}), False
     trainable = not isinstance(layer, ParametricLayer) or layer.trainable
     node = partial(Node, name, layer, inputs, origin=origin, trainable=trainable, scope=scope)
     known = [shape for shape in map(shapes.get, inputs) if shape is not None]
-    if len(known) < len(inputs):
+    if len(known) < len(inputs) or untold:
         return node(shape=None)
     try:
         facts = kind.infer(layer, name, known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from operator import itemgetter
@@ -238,6 +238,8 @@ class Program:
     policy: Policy = NO_POLICY
     blocks: tuple[Block, ...] = ()
     """What is written out in `nodes` already: for messages, and for names that mean the output of a block."""
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    """For each block, and each part of one, the scope around it; empty for the network."""
 
     @cached_property
     def inputs(self) -> Mapping[str, Input]:

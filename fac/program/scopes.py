@@ -1,7 +1,6 @@
 """The layers of a spec, blocks written out: flat nodes with dotted names, each behind those that it reads.
 
-Names are lexical: a layer reads those of its own scope, then those of the scopes around it. `input` is what the block
-around it reads. Who reads a block reads its output.
+Names are lexical, see `fac.program.naming`. Who reads a block reads its output.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
 from fac.program import bounds
 from fac.program.kinds import BlockKind, ShapeError
+from fac.program.naming import full_names
 from fac.program.program import INPUT, Block, Fault, Node, Shape
 from fac.spec.layers import Layer, ParametricLayer
 
@@ -33,6 +33,8 @@ class Writing:
     outputs: dict[str, str] = field(default_factory=dict)
     """For the full name of each layer and block that stands already the node to read."""
     blocks: list[Block] = field(default_factory=list)
+    around: dict[str, str] = field(default_factory=dict)
+    """For each block, and each part of one, the scope that it stands in."""
     names: list[str] = field(default_factory=list)
     """Of what stands already, in order."""
     ties: dict[str, str] = field(default_factory=dict)
@@ -148,6 +150,7 @@ class Scope:
         if not scope:
             return self
         name = self._full(scope)
+        self.writing.around[name] = self.name
         twin = (name, self._full(tie)) if tie else self.twin
         return replace(self, name=name, around=self, counts=Counter(), twin=twin)
 
@@ -162,6 +165,7 @@ class Scope:
     ) -> Iterator[Node]:
         place, last, fault = len(self.writing.names), reads[0], None
         frozen = self.frozen or not getattr(layer, "trainable", True)
+        self.writing.around.setdefault(name, self.name)
         inside = Scope(
             name, reads[0], origin, self, self.writing, layer.name, reads, beside, self.twin, frozen
         )
@@ -228,11 +232,8 @@ class Scope:
         return next((o for n in self._meant(name) if (o := self.writing.outputs.get(n)) is not None), name)
 
     def _meant(self, name: str) -> Iterator[str]:
-        """What a name could mean in this scope and in those around it, in full."""
-        scope: Scope | None = self
-        while scope is not None:
-            yield scope._full(name)
-            scope = scope.around
+        """What a name could mean here, in full."""
+        return full_names(name, self.name, self.writing.around)
 
 
 def _nodes(kind: BlockKind, layer: Layer, inside: Scope) -> Iterator[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fac.spec.base import Model, OneOf
@@ -13,12 +13,15 @@ from fac.spec.constraints import Constraints
 from fac.spec.data import Data
 from fac.spec.feedback import Feedback, Routing
 from fac.spec.layers import Head, Layer, Loss
+from fac.spec.relations import either, true_without
 from fac.spec.train import Positive, Probe, Train
 from fac.spec.updates import AnyUpdate
 
 
 class Input(Model):
     """What one sample looks like."""
+
+    model_config = ConfigDict(json_schema_extra=true_without("mask", "classes"))
 
     shape: tuple[Positive, ...] = Field(description="Shape of one sample, without the batch.")
     classes: Positive | None = Field(
@@ -54,6 +57,10 @@ def _some_input(value: Input | None, info: ValidationInfo) -> Input | None:
 
 class ModelSpec(Model):
     """A network, the routing of its errors, and how it is trained."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [either("inputs", "input"), either("losses", "loss")]}
+    )
 
     other_keys: ClassVar = {"optimizer": "update", "optimiser": "update"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from fac.step.ir import Function, Op, Origin, Phase, Value
@@ -42,10 +43,11 @@ def count(function: Function, n: int, float_bytes: int = FLOAT_BYTES) -> dict[Or
         n: samples in the batch.
         float_bytes: of one FLOAT element.
     """
-    state = state_inputs(function)
+    state, made = state_inputs(function), set[Hashable]()
     found: dict[Origin, Tally] = {}
     for op in function.ops:
-        found[op.origin] = found.get(op.origin, Tally()) + _tally(op, n, float_bytes, state)
+        tally = _tally(op, n, float_bytes, state) + Tally(_common(op, n, made))
+        found[op.origin] = found.get(op.origin, Tally()) + tally
     return found
 
 
@@ -99,6 +101,18 @@ def _tally(op: Op, n: int, float_bytes: int, state: frozenset[Value]) -> Tally:
     if op.origin.phase == Phase.ERROR:
         words = sum(numel(v.type.shape, n) for v in op.operands if v in state)
     return Tally(macs(op, n) if macs else 0, sum(_bytes(v, n, float_bytes) for v in touched), words)
+
+
+def _common(op: Op, n: int, made: set[Hashable]) -> int:
+    """The multiply-adds of what other ops need too, if none of those before has made it."""
+    common = OPS[op.kind].common
+    if common is None:
+        return 0
+    key, macs = common(op, n)
+    if key in made:
+        return 0
+    made.add(key)
+    return macs
 
 
 def _bytes(value: Value, n: int, float_bytes: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fac.diagnostics import dotted
-from fac.pipeline import check
+from fac.pipeline import check, compiled, load, lowered
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from tests.checks.specs import SGD, linear
@@ -78,11 +78,23 @@ def test_names() -> None:
     assert ("FAC204", "inputs.y", "`y` is a reserved name") in told(layers, inputs={"y": {"shape": (6,)}})
     layers = (linear("logits", 3, **{"from": "a b"}),)
     assert ("FAC204", "inputs.a b", "`a b` cannot be a name") in told(layers, inputs={"a b": {"shape": (6,)}})
-    for name in ("output", "hits", "weight", "a.b"):
-        found = told((linear("logits", 3),), inputs={name: {"shape": (6,)}})
-        assert [(code, place) for code, place, _ in found] == [("FAC204", f"inputs.{name}")], name
+    found = told((linear("logits", 3),), inputs={"a.b": {"shape": (6,)}})
+    assert [(code, place) for code, place, _ in found] == [("FAC204", "inputs.a.b")]
     found = told((linear("logits", 3, **{"from": "lfet"}),), inputs=TWO)
     assert ("FAC201", "layers[0].from", "no layer is called `lfet`") in found
+
+
+def test_no_input_is_called_like_what_functions_return() -> None:
+    """A graph has one name for one value: all that a loss can have counted beside it."""
+    loss = {"kind": "cross_entropy", "weight": (1.0, 2.0, 1.0), "ignore_index": 0}
+    made = compiled(lowered(load(base((linear("logits", 3),), inputs={"a": {"shape": (6,)}}, loss=loss))))
+    states = {slot.name for slot in made.state}
+    functions = made.forward, made.evaluate, made.step
+    returned = {name for function in functions for name, _ in function.outputs} - states
+    assert returned == {"loss", "output", "hits", "counted", "weight"}
+    for name in returned:
+        found = told((linear("logits", 3),), inputs={name: {"shape": (6,)}})
+        assert [(code, place) for code, place, _ in found] == [("FAC204", f"inputs.{name}")], name
 
 
 @pytest.mark.parametrize(("target", "owner"), [("left", "an input"), ("logits", "a layer")])

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from fac.diagnostics import dotted
+from fac.program.lower import lower
+from fac.spec.model import ModelSpec
 from fac.testing.nets import Layers, linear
-from tests.checks.specs import diagnosed
+from tests.checks.specs import SGD, diagnosed
 
 HEAD: Layers = ({"kind": "mean", "axes": (0,)}, linear("logits", 4))
 Case = tuple[dict[str, Any], str, str, str]
@@ -152,7 +154,50 @@ def test_a_number_behind_the_last_row() -> None:
     (found,) = diagnosed((words, *HEAD), input={"shape": (5,), "classes": 10})
     assert (found.rule.code, dotted(found.path)) == ("FAC240", "layers[0].num_embeddings")
     assert found.message == "`words` reads the numbers from 0 to 8, and `input` goes up to 9"
-    assert found.help == "write `num_embeddings: 10`, or `input.classes: 9`"
+    assert found.help == "leave `num_embeddings` out, or write `input.classes: 9`"
+
+
+VECTORS: dict[str, dict[str, Any]] = {
+    "num_embeddings": {"kind": "embedding", "name": "words", "out": 4},
+    "num_classes": {"kind": "one_hot", "name": "words"},
+}
+EACH_FIELD = pytest.mark.parametrize("field", VECTORS)
+
+
+@EACH_FIELD
+def test_as_many_as_the_input_has_are_told_apart(field: str) -> None:
+    """Also in a block, and of several inputs those of the one that is read. Written out it is the same network."""
+    few, many = {"shape": (5,), "classes": 3}, {"shape": (5,), "classes": 10}
+    for count, read in ((3, "few"), (10, "many")):
+        nodes = []
+        for said in ({}, {field: count}):
+            words = VECTORS[field] | said | {"from": read}
+            layers = ({"kind": "sequence", "name": "block", "from": "many", "body": (words,)}, *HEAD)
+            text = {"fac": 1, "name": "words", "inputs": {"few": few, "many": many}, "layers": layers}
+            spec = ModelSpec.model_validate(text | {"loss": {"kind": "cross_entropy"}, "update": SGD})
+            nodes.append(lower(spec).by_name["block.words"])
+        (found, same), vector = nodes, count if field == "num_classes" else 4
+        assert found.shape == (5, vector)
+        assert [tensor.shape for tensor in found.tensors] == (
+            [(count, 4)] if field == "num_embeddings" else []
+        )
+        assert found == same
+
+
+@EACH_FIELD
+def test_of_real_numbers_nobody_knows_how_many_there_are(field: str) -> None:
+    (found,) = diagnosed((VECTORS[field], *HEAD), input={"shape": (5,)})
+    assert (found.rule.code, dotted(found.path)) == ("FAC240", "layers[0].name")
+    assert found.message == "`words` reads whole numbers, and `input` holds real ones"
+    assert found.help == "write `classes`, how many there are, beside the `shape` of `input`"
+    said, count = VECTORS[field] | {field: 7}, "write `classes: 7` beside the `shape` of `input`"
+    assert [d.help for d in diagnosed((said, *HEAD), input={"shape": (5,)})] == [count]
+
+
+def test_padding_by_a_number_that_the_input_has_not() -> None:
+    words = VECTORS["num_embeddings"] | {"padding_idx": 9}
+    (found,) = diagnosed((words, *HEAD), input={"shape": (5,), "classes": 9})
+    assert found.message == "`words` has 9 rows, and pads with number 9"
 
 
 def test_padding_by_a_number_that_there_is_not() -> None:

@@ -82,6 +82,52 @@ def test_layers_of_maps_have_sizes() -> None:
     assert {("Conv2d", "kernel"), ("Conv2d", "padding"), ("MaxPool2d", "stride")} <= set(pairs())
 
 
+INPUT, LOSS = {"shape": [4]}, {"kind": "mse"}
+SEVERAL = {
+    "input": ("inputs", INPUT, {"one": INPUT}),
+    "loss": ("losses", LOSS, [LOSS]),
+}
+
+
+@pytest.mark.parametrize("key", SEVERAL)
+def test_either_one_or_several(key: str) -> None:
+    """What is null is not there; both is refused, and neither."""
+    many, one, more = SEVERAL[key]
+    given = {
+        "fac": 1,
+        "name": "x",
+        "input": INPUT,
+        "layers": [{"kind": "linear", "out": 3}],
+        "loss": LOSS,
+        "update": {"rule": "sgd", "lr": 0.1},
+    }
+    rest = {k: v for k, v in given.items() if k != key}
+    for first, second, right in (
+        ({key: one}, {}, True),
+        ({}, {many: more}, True),
+        ({key: one}, {many: None}, True),
+        ({key: None}, {many: more}, True),
+        ({}, {}, False),
+        ({key: None}, {many: None}, False),
+        ({key: one}, {many: more}, False),
+    ):
+        data = rest | first | second
+        findings = [d for d in pipeline.check(source.from_data(data)) if d.rule.severity.value == "error"]
+        assert (VALIDATOR.is_valid(data), not findings) == (right, right), data
+
+
+def test_a_mask_has_no_classes() -> None:
+    for of, right in (
+        ({"mask": True}, True),
+        ({"classes": 3}, True),
+        ({"mask": False, "classes": 3}, True),
+        ({"mask": True, "classes": None}, True),
+        ({"mask": True, "classes": 3}, False),
+    ):
+        data = spec("Relu", "name", "a") | {"input": {"shape": [2, 9, 9], **of}}
+        assert accepted(data) == (right, right), of
+
+
 @pytest.mark.parametrize(("name", "key"), pairs())
 def test_a_size_is_a_number_or_a_pair(name: str, key: str) -> None:
     right: tuple[Any, ...] = (2, [2, 1])

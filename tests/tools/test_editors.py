@@ -100,9 +100,10 @@ def test_good_specs_have_no_squiggle(server: LanguageServer, file: Path) -> None
         ("    out: 10", "    uot: 10", "Property uot is not allowed."),
         ("rank: 9", "rnak: 9", "Property rnak is not allowed."),
         ("lr: 0.1", "lr: fast", 'Incorrect type. Expected "number".'),
-        ("{kind: relu}", "{kind: rleu}", 'Value must be "linear" | "relu"'),
+        ("{kind: relu}", "{kind: rleu}", 'Value must be "linear" | "conv2d"'),
         ("loss: {", "los: {", "Property los is not allowed."),
         ("loss: {", "constraints: {allowed_rules: [lfda]}\nloss: {", "Value is not accepted."),
+        ("loss: {", "losses: [{kind: mse}]\nloss: {", 'Incorrect type. Expected "null".'),
     ],
 )
 def test_a_squiggle_is_where_fac_check_points(
@@ -164,7 +165,7 @@ def test_keys_are_offered(server: LanguageServer, right: str, place: str, keys: 
         ("rank", "Rank of every route"),
         ("lr", "Learning rate."),
         ("feedback", "Low-dimensional feedback alignment"),
-        ("input", "The data that the first layer reads."),
+        ("input", "The data that the first layer reads"),
         ("kind", "A = H W^T"),
     ],
 )

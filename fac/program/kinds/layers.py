@@ -90,7 +90,8 @@ class LayerKind(Kind):
     """`traits(spec, facts)`: what is known of any other layer; facts are None where its shape is not known."""
     classes: str | None = None
     """The field that says how many whole numbers it tells apart, 0, 1, ..., if it reads those, INT, and no real ones.
-    Only an input of the network holds them."""
+    Only an input of the network holds them. Where the spec leaves it at None it is as many as that has, and `infer` and
+    `forward` are told so."""
 
     ties: frozenset[str] = frozenset()
     """Other kinds of layers whose parameters it can share by `tie`, where names and shapes are equal."""

@@ -8,6 +8,7 @@ operand [N, S] says which tokens can be looked at: those where it is above zero.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -92,9 +93,13 @@ def derivative(place: int) -> OpDef:
         return operands[1 + place]
 
     def macs(op: Op, n: int) -> int:
-        # The error of the shares, g V^T, is counted with the queries: keys are asked for together with them.
         sizes = heads_of(tuple(v.type for v in op.operands[1:]), dict(op.attributes))
-        return _pairs(sizes, n) * (sizes.width + sizes.value, sizes.width, sizes.value)[place]
+        return _pairs(sizes, n) * (sizes.width, sizes.width, sizes.value)[place]
+
+    def common(op: Op, n: int) -> tuple[Hashable, int]:
+        # The error of the shares, g V^T, from which those of queries and of keys are made.
+        sizes = heads_of(tuple(v.type for v in op.operands[1:]), dict(op.attributes))
+        return ("shares", op.operands, op.attributes), _pairs(sizes, n) * sizes.value
 
     def finer(b: Builder, op: Op) -> Value:
         look = Look.of(b, op.operands[1:], dict(op.attributes))
@@ -114,7 +119,7 @@ def derivative(place: int) -> OpDef:
         return DISCRETE if operand == 4 or (place, operand) == (2, 3) else ONCE
 
     kind = ("attend_query", "attend_key", "attend_value")[place]
-    return OpDef(kind, type, vjp, HEADS, macs, finer=finer)
+    return OpDef(kind, type, vjp, HEADS, macs, None if place == 2 else common, finer=finer)
 
 
 def macs(op: Op, n: int) -> int:

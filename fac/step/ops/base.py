@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class OpDef:
     """The names of its attributes: a call has to give each."""
     macs: Callable[[Op, int], int] | None = None
     """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
+    common: Callable[[Op, int], tuple[Hashable, int]] | None = None
+    """A product that other ops need too, which then is made once: what it is told by, and its multiply-adds."""
     channels: tuple[int, int] | None = None
     """For products with a weight, linear in both operands: the axis of the result that holds channels, and the axis of
     the weight that makes them, of each group if the op has an attribute `groups`. Through an op without them no error
