@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fac.diagnostics import FacError
 from fac.lint.patterns import relative
-from fac.opening import SETTINGS, MissingError, content, placed, there
+from fac.opening import SETTINGS, MissingError, content, inside, placed, there
 
 if TYPE_CHECKING:
     from fac.lint.schema import FileSettings
@@ -26,7 +26,7 @@ def in_folder(folder: str) -> str | None:
     """
     own, shared = os.path.join(folder, OWN), os.path.join(folder, SHARED)
     has_own = there(own)
-    has_shared = there(shared) and _table(shared, within=top(folder)) is not None
+    has_shared = there(shared) and _shared(shared, top(folder)) is not None
     if has_own and has_shared:
         raise FacError(
             f"both `{shown(own)}` and `[tool.fac]` in `{shown(shared)}` hold settings: keep one of them"
@@ -59,25 +59,42 @@ def chain(path: str, within: str | None = None) -> list[Found]:
 
     found: list[Found] = []
     seen: dict[str, str] = {}
-    by = ""
+    by, home = "", top(os.path.dirname(path))
     while True:
         name = shown(path)
         try:
-            table = _table(path, within=None if by else within, named=not by and within is None)
+            raw = content(
+                path,
+                SETTINGS,
+                place=f"`{name}`",
+                within=None if by else within,
+                named=not by and within is None,
+            )
         except MissingError as error:
             if not by:
                 raise
             raise FacError(f"`{by}` extends `{name}`, which does not exist") from error
-        if table is None:
-            file = f"`{by}` extends `{name}`, which" if by else f"`{name}`"
-            raise FacError(f"{file} has no `[tool.fac]`")
         real = os.path.realpath(path)
         if real in seen:
             circle = [*list(seen.values())[list(seen).index(real) :], name]
             way = ", which extends ".join(f"`{file}`" for file in circle[1:])
             raise FacError(f"`{circle[0]}` extends {way}: remove one `extends`")
         seen[real] = name
-        settings = parse(table, name)
+        try:
+            table = _table(raw, path)
+            if table is None:
+                raise FacError(
+                    f"{f'`{by}` extends `{name}`, which' if by else f'`{name}`'} has no `[tool.fac]`"
+                )
+            settings = parse(table, name)
+        except FacError as error:
+            if not by or inside(real, home):
+                raise
+            # Whoever may change a file here could otherwise have any other one shown, piece by piece.
+            raise FacError(
+                f"`{by}` extends `{name}`, which lies outside of `{shown(home)}` and is no settings file: "
+                f"`fac check --config {name}` says why"
+            ) from error
         found.append((name, settings))
         if settings.extends is None:
             return found
@@ -90,12 +107,15 @@ def shown(path: str) -> str:
     return relative(path, os.curdir)
 
 
-def _table(path: str, *, within: str | None = None, named: bool = False) -> dict[str, Any] | None:
+def _shared(path: str, within: str) -> dict[str, Any] | None:
+    return _table(content(path, SETTINGS, place=f"`{shown(path)}`", within=within), path)
+
+
+def _table(raw: bytes, path: str) -> dict[str, Any] | None:
     """The settings in a TOML file; None for a `pyproject.toml` that has none."""
     import tomllib
 
     name = shown(path)
-    raw = content(path, SETTINGS, place=f"`{name}`", within=within, named=named)
     try:
         data = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:

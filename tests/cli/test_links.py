@@ -125,3 +125,18 @@ def test_what_settings_extend_is_a_file(run: Run, tmp_path: Path) -> None:
         assert said in err
         assert err.count("\n") == 1
         assert SECRET not in err
+
+
+def test_mistakes_of_settings_outside_of_the_repository_are_not_shown(run: Run, tmp_path: Path) -> None:
+    """Whoever may change a settings file could have any other file shown, word by word."""
+    for words in (SECRET, "password = 'hunter2'", "max-rank = 'hunter2'", "[tool.fac]"):
+        (tmp_path / "secret.toml").write_text(words)
+        (tmp_path / "s/fac.toml").write_text("extends = '../secret.toml'\n")
+        assert run("check", "s")[::2] == (
+            2,
+            "fac: `s/fac.toml` extends `secret.toml`, which lies outside of `s` and is no settings file: "
+            "`fac check --config secret.toml` says why\n",
+        )
+    (tmp_path / ".git").mkdir()
+    assert "no `[tool.fac]`" not in run("check", "s")[2]
+    assert "only `pyproject.toml` needs that" in run("check", "s")[2]
