@@ -43,6 +43,8 @@ RESERVED = frozenset(
         "samples",
     }
 )
+NUMBERS = {"step": "t", "lr": "lr"}
+"""What a step is given beside state and batch, and how it is called."""
 KERNELS = "from fac_torch import kernels"
 """How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
 
@@ -127,7 +129,7 @@ class Emitter:
     def __post_init__(self) -> None:
         function = self.function
         self.batch = [v for v in function.inputs if fed(v)]
-        self.state = [v for v in function.inputs if not fed(v) and v.name not in ("lr", "step")]
+        self.state = [v for v in function.inputs if not fed(v) and v.name not in NUMBERS]
         self.host = host_scalars(function)
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
@@ -237,8 +239,8 @@ class Emitter:
         """Of the function: state, workspace, batch, numbers."""
         batch = [self.names[v] for v in self.batch]
         if self.function.name == "step":
-            return ", ".join(["S", "B", *batch, "lr", "t"])
-        return ", ".join(["S", *batch, *(["t"] if self.function.name == "probe" else [])])
+            return ", ".join(["S", "B", *batch, NUMBERS["lr"], NUMBERS["step"]])
+        return ", ".join(["S", *batch, *([NUMBERS["step"]] if self.function.name == "probe" else [])])
 
     @property
     def losses(self) -> tuple[tuple[str, Value], ...]:
@@ -275,10 +277,13 @@ def _given_out(function: Function) -> set[Value]:
 def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:
     """Python names: those of the IR with dots as underscores, unique."""
     names: dict[Value, str] = {}
-    taken = set(RESERVED)
+    taken = {*RESERVED, *NUMBERS.values()}
     made = [*(op.result for op in function.ops), *(v for line in lines for v in line.results)]
     for value in dict.fromkeys([*function.inputs, *made]):
-        base = "t" if value.name == "step" else re.sub(r"\W", "_", value.name)
+        if value in function.inputs and not fed(value) and value.name in NUMBERS:
+            names[value] = NUMBERS[value.name]
+            continue
+        base = re.sub(r"\W", "_", value.name)
         # A layer may be called `2nd`, `class` or `__class__`.
         base = f"v{base}" if base[0] in "_0123456789" or keyword.iskeyword(base) else base
         names[value] = _unique(base, taken)

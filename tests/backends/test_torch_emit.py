@@ -171,13 +171,16 @@ def test_weight_gradients_never_exist() -> None:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+NAMES = pytest.mark.parametrize(
     "name",
     [
         *("len", "SGD", "B", "S", "n", "t", "torch", "kernels", "tile", "between"),
         *("lambda", "None", "1st", "a-b", "__class__", "_"),
     ],
 )
+
+
+@NAMES
 def test_layers_may_be_called_anything(name: str) -> None:
     """Whatever the emitted code itself uses, and what Python keeps for itself."""
     layers = (linear(name, 4), RELU, {"kind": "dropout", "rate": 0.5}, linear("out", 3))
@@ -187,6 +190,26 @@ def test_layers_may_be_called_anything(name: str) -> None:
         session = compile(data, backend, "float64").open(device="cpu")
         for n in (7, 7, 5):
             session.step(*batch(n))
+        states.append(session.state())
+    for key, value in states[0].items():
+        np.testing.assert_allclose(states[1][key], value, rtol=1e-12, atol=1e-14)
+
+
+@NAMES
+@pytest.mark.parametrize("of", ["input", "target"])
+def test_inputs_and_targets_may_be_called_anything(name: str, of: str) -> None:
+    """They are arguments of the emitted functions, beside the numbers of a step."""
+    layers = (linear("fc", 4), RELU, {"kind": "dropout", "rate": 0.5}, linear("out", 3))
+    read, wanted = (name, "wanted") if of == "input" else ("read", name)
+    data = {k: v for k, v in spec(layers, RULES["fa"], MOMENTUM).items() if k not in ("input", "loss")}
+    data |= {"inputs": {read: {"shape": (5,)}}, "losses": ({"kind": "mse", "target": wanted},)}
+    x, y = np.random.default_rng(0).standard_normal((2, 7, 5))
+    given, states = {read: x, wanted: y[:, :3]}, []
+    for backend in ("reference", "torch"):
+        session = compile(data, backend, "float64").open(device="cpu")
+        session.step(given)
+        session.evaluate(given)
+        session.probe(given)
         states.append(session.state())
     for key, value in states[0].items():
         np.testing.assert_allclose(states[1][key], value, rtol=1e-12, atol=1e-14)
