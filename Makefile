@@ -4,7 +4,8 @@
 #   make test-tools    of the tests those with programs of others: a YAML language server, readers of reports
 #   make test-cuda     the torch backend on CUDA tensors that are nowhere: needs no GPU, but 5 GB for a build of torch
 #   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, in minutes
-#   make fuzz     200,000 random specs, 20,000 damaged files of each kind, and hard specs of up to 1 MB under limits: hours
+#   make fuzz     200,000 random specs, 20,000 damaged files of each kind, hard specs of up to 1 MB under limits, and
+#                 every point at which a call that writes can be cut off: hours
 #   make demo     a tour of the commands on small examples
 #   make bench    the measurements behind the README
 #   make format   formats the sources and applies the safe fixes of the linter
@@ -54,7 +55,7 @@ check: install
 	$(BIN)/lint-imports
 
 fuzz: install
-	FAC_FUZZ=200000 $(BIN)/pytest tests/fuzz
+	FAC_FUZZ=200000 $(BIN)/pytest tests/fuzz tests/faults
 	$(BIN)/python -m benchmarks.check_limits
 
 demo: install

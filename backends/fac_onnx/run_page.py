@@ -148,6 +148,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -282,13 +283,18 @@ def save_state(path, about, state):
     length, place = len(text).to_bytes(8, "little"), b'"digest": "'
     digest = sha256(length, text, *arrays).encode()
     text = text.replace(place + ZEROS.encode(), place + digest, 1)
+    unfinished = path.with_name(f".fac-{secrets.token_hex(8)}")  # where no link can lie in wait
     try:
-        with open(f"{path}.part", "wb") as file:
+        with open(unfinished, "xb") as file:
             for part in (length, text, *arrays):
                 file.write(part)
-        os.replace(f"{path}.part", path)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
     except OSError as error:
         raise SystemExit(f"cannot write `{path}`: {error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def open_model(name, device):
@@ -380,6 +386,8 @@ def main():
     """Trains, and says after each epoch how it goes."""
     sys.stdout.reconfigure(errors="backslashreplace")  # a code page may lack letters of file names
     args = arguments()
+    if any(HERE.glob(".fac-*.ready")):
+        raise SystemExit(f"`{HERE}` is half replaced by a `fac compile` that was cut off: make that call again")
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
     about, state = starting_state(args.state)
     data, test = load_data(args.train), load_data(args.test)

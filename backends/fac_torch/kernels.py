@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
 
@@ -35,8 +36,13 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
 
     Raises:
         OSError: the file cannot be read.
+        RuntimeError: its folder is half replaced by another compilation.
         ValueError: it is another file, or a part of one, holds other types of numbers, or is not as it was written.
     """
+    if any(Path(path).parent.glob(".fac-*.ready")):
+        raise RuntimeError(
+            f"`{path}` lies in a folder that a `fac compile` has half replaced: make that call again"
+        )
     types = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
     state: dict[str, Tensor] = {}
     with open(path, "rb") as file:

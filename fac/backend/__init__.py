@@ -7,7 +7,6 @@ functions. At the boundary everything is a NumPy array or a float.
 from fac.backend.artifact import (
     Artifact,
     Backend,
-    Content,
     Exported,
     Exporting,
     Parameters,
@@ -33,6 +32,7 @@ from fac.backend.session import Arrays, Session, samples
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.backend.state_reading import DamagedError, from_file
 from fac.step.feed import Feed
+from fac.writing import Content
 
 __all__ = [
     "FORMAT",

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,9 +17,8 @@ from fac.backend.memory import require_memory
 from fac.backend.session import Session
 from fac.backend.state_file import to_bytes
 from fac.diagnostics import FacError
-
-Content = str | bytes | Callable[[BinaryIO], object]
-"""Of a file: text, bytes, or what writes it, for more than should lie in memory twice."""
+from fac.opening import reason
+from fac.writing import Content, staged
 
 Parameters = Literal["constants", "inputs"]
 """How a file of the forward pass has the parameters: in it, or as inputs beside what the network reads."""
@@ -187,22 +186,19 @@ def write_common(
 
 
 def write_files(directory: Path, files: Mapping[str, Content]) -> None:
-    """Write files into a folder, which is made if need be, in their order.
+    """Write files into a folder, which is made if need be: all of them, or none.
 
     Raises:
         FacError: the folder cannot be written.
     """
-    place = directory
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
+
+    def refused(error: OSError) -> FacError:
+        return FacError(f"cannot write to `{directory}`: {reason(error)}")
+
+    with staged(directory, refused=refused) as place:
         for name, content in files.items():
-            place = directory / name
-            unfinished = directory / f".{name}.part"  # so that a file is whole, or as it was
-            with unfinished.open("wb") as file:
+            with (place / name).open("wb") as file:
                 if callable(content):
                     content(file)
                 else:
                     file.write(content if isinstance(content, bytes) else content.encode())
-            unfinished.replace(place)
-    except OSError as error:
-        raise FacError(f"cannot write to `{place}`: {(error.strerror or str(error)).lower()}") from error

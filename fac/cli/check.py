@@ -189,6 +189,8 @@ def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) 
     """Each file with its findings. Those that cannot be read are noted in `files`."""
     for file in files:
         try:
+            if fixing is not None:
+                fixing.prepare(file)
             document = source.read(file, files.within.get(file))
             if file == STDIN:
                 document = replace(document, name=files.stdin_name)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fac.cli.output import echo
+from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Parameters, Precision
 
-MANIFEST = "manifest.json"
+NAME = "manifest.json"
 
 
 @click.command("compile")
 @click.argument("spec")
 @click.option("--backend", help="Default: the first usable of torch, onnx, reference.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: `build/NAME`.")
+@click.option("-o", "--output", type=PATH, help="Folder. Default: `build/NAME`.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option(
     "--parameters",
@@ -44,7 +43,9 @@ def compile_(
 ) -> None:
     """Compile SPEC into a folder: code, initial state and a manifest. The `data` section is not needed."""
     from fac.cli.backends import chosen
+    from fac.opening import reason
     from fac.pipeline import compile
+    from fac.writing import staged, sweep
 
     chosen_name = chosen(backend).name
     artifact = compile(spec, chosen_name, precision, overrides)
@@ -56,10 +57,16 @@ def compile_(
         artifact.parameters = parameters
     if output is None:
         output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip(".") or "artifact")
-    earlier = earlier_files(output)
-    artifact.write(output)
-    files = _listed(output / MANIFEST) or []
-    _remove(output, earlier - set(files))
+    sweep(output)
+    require_replaceable(output)
+
+    def refused(error: OSError) -> FacError:
+        return FacError(f"cannot write to `{output}`: {reason(error)}")
+
+    # what another backend left would be taken for a part of this artifact
+    with staged(output, gone=lambda: _listed(output / NAME) or (), refused=refused) as place:
+        artifact.write(place)
+        files = {name: (place / name).stat().st_size for name in _listed(place / NAME) or ()}
     if as_json:
         found = {
             "spec": artifact.compiled.name,
@@ -67,55 +74,49 @@ def compile_(
             "backend": chosen_name,
             "precision": artifact.precision,
             "directory": str(output),
-            "files": files,
+            "files": list(files),
         }
         echo(json_text(found))
         return
     echo(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
-    for name in files:
-        echo(f" {(output / name).stat().st_size:>12,} bytes  {name}")
+    for name, size in files.items():
+        echo(f" {size:>12,} bytes  {name}")
 
 
-def earlier_files(directory: Path) -> set[str]:
-    """The files of the artifact that a folder holds already; empty for a new or empty folder.
+def require_replaceable(directory: Path) -> None:
+    """Refuse a folder that holds something else than an artifact.
 
     Raises:
-        FacError: the folder holds something else, or is a file.
+        FacError: it does, or is a file.
     """
+    from fac.writing import unfinished
+
     if not directory.exists():
-        return set()
+        return
     if not directory.is_dir():
         raise FacError(f"`{directory}` is a file: give a folder to `-o`")
     try:
-        empty = not any(directory.iterdir())
+        empty = all(unfinished(entry.name) for entry in directory.iterdir())
     except OSError as error:
         raise FacError(f"cannot read `{directory}`: {(error.strerror or str(error)).lower()}") from error
-    files = [] if empty else _listed(directory / MANIFEST)
-    if files is None:
+    if not empty and _listed(directory / NAME) is None:
         raise FacError(
             f"`{directory}` is not empty and holds no earlier artifact: give a new or empty folder to `-o`"
         )
-    return set(files)
 
 
 def _listed(manifest: Path) -> list[str] | None:
     """The files that a manifest names; None if it is not one of ours."""
+    from fac.opening import MANIFEST, MissingError, content
+
     try:
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(content(manifest, MANIFEST, within=manifest.parent))
+    except (MissingError, ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not {"backend", "spec_hash", "files"} <= found.keys():
         return None
     files = found["files"]
     return files if isinstance(files, list) and all(isinstance(name, str) for name in files) else None
-
-
-def _remove(directory: Path, names: Iterable[str]) -> None:
-    """What another backend left would be taken for a part of this artifact."""
-    for name in names:
-        if Path(name).name == name:  # a manifest says nothing about files elsewhere
-            with suppress(OSError):
-                (directory / name).unlink()
 
 
 COMMAND = compile_

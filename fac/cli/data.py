@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fac.cli.output import echo
+from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -24,9 +26,7 @@ MARK = b"written by fac data"
 
 @click.command("data")
 @click.argument("spec")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder, made if need be."
-)
+@click.option("-o", "--output", type=PATH, required=True, help="Folder, made if need be.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @click.option(
     "--precision",
@@ -45,16 +45,19 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precis
     """
     from fac import source
     from fac.pipeline import lowered
+    from fac.writing import sweep
 
     document = source.override(source.read(spec), overrides)
     program = lowered(document)
+    sweep(output)
     for name in FILES:
         require_replaceable(output / name)
     base = Path() if spec == "-" else Path(spec).parent
     dataset = fitted_data(program, document.name, base, precision)
-    pairs = zip(FILES, (dataset.train, dataset.test), strict=True)
+    splits = dict(zip(FILES, (dataset.train, dataset.test), strict=True))
+    sizes = write(output, splits)
     rows: dict[str, Any] = {
-        name: {"bytes": write(output / name, split), "arrays": described(split)} for name, split in pairs
+        name: {"bytes": sizes[name], "arrays": described(split)} for name, split in splits.items()
     }
     if as_json:
         found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
@@ -113,26 +116,29 @@ def fitted_data(program: Program, name: str, base: Path, precision: Precision) -
     return fitted(dataset, feeds(program), precision)
 
 
-def write(path: Path, split: Split) -> int:
-    """An archive of the arrays as `numpy.savez` writes it, with our mark; returns its bytes.
+def write(folder: Path, splits: Mapping[str, Split]) -> dict[str, int]:
+    """Archives of arrays as `numpy.savez` writes them, with our mark, all of them or none; returns their bytes.
 
     Raises:
-        FacError: the file cannot be written; what was there before still is.
+        FacError: one cannot be written, or another program has put a file in its place meanwhile.
     """
     from numpy.lib.format import write_array
 
-    from fac.training.checkpoint import replacing, unwritable
+    from fac.writing import staged, unwritable
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path.parent, error) from error
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        archive.comment = MARK
-        for name, array in split.arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
-                write_array(part, array, allow_pickle=False)
-    return path.stat().st_size
+    with staged(folder) as place:
+        for name, split in splits.items():
+            try:
+                with zipfile.ZipFile(place / name, "w") as archive:
+                    archive.comment = MARK
+                    for key, array in split.arrays.items():
+                        with archive.open(f"{key}.npy", "w", force_zip64=True) as part:
+                            write_array(part, array, allow_pickle=False)
+            except OSError as error:
+                raise unwritable(folder / name, error) from error
+        for name in splits:
+            require_replaceable(folder / name)
+        return {name: (place / name).stat().st_size for name in splits}
 
 
 COMMAND = data_

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
+from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
@@ -53,17 +53,15 @@ class Outcome:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file, such as `model.onnx`."
-)
+@click.argument("checkpoint", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The file, such as `model.onnx`.")
 @click.option(
     "--device", callback=not_empty, help="On which the file is checked. Default: the backend's first."
 )
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
 @click.option(
     "--base",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where relative paths in `data:` start. Default: where the training found them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
@@ -82,6 +80,7 @@ def export(
     """
     from fac.pipeline import emit, find_backend, lowered
     from fac.training import checkpoint as checkpoints
+    from fac.writing import staged, unwritable
 
     backend = _backend(output)
     found = checkpoints.load(checkpoint)
@@ -91,7 +90,9 @@ def export(
     artifact = emit(program, backend, precision, document)
     oracle = emit(program, find_backend(ORACLE), "float64")
     test = _test_data(program, found, base, precision)
-    with staged(output) as place:
+    _require_folder(output)
+    with staged(output.parent, refused=partial(unwritable, output)) as folder:
+        place = folder / output.name
         exported = artifact.export(found.state, place, device)
         exact = oracle.open(found.state)
         outcome = compared(exported.run, exact, test)
@@ -101,7 +102,7 @@ def export(
                 rounded = emit(program, find_backend(ORACLE), "float32").open(found.state)
                 bound = max(bound, rounding(rounded, exact, test, precision))
         _require_close(outcome, bound, precision, output)
-        files = {file.name: file.stat().st_size for file in sorted(place.parent.iterdir())}
+        files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     figures = {
         "spec": artifact.compiled.name,
         "spec_hash": artifact.compiled.spec_hash,
@@ -189,40 +190,14 @@ def rounding(rounded: Session, exact: Session, split: Split, precision: Precisio
     return MORE * found * float(spacing) if isfinite(found) else 0.0
 
 
-@contextmanager
-def staged(path: Path) -> Iterator[Path]:
-    """A path of the same name in a new folder beside it. The files there in the end take their place, or none does.
-
-    Raises:
-        FacError: the system refuses it.
-    """
-    from fac.training.checkpoint import unwritable
+def _require_folder(output: Path) -> None:
+    """Make no folder for the sake of one file, whose name may be misspelt."""
+    from fac.writing import unwritable
 
     try:
-        # beside its place, because a rename is atomic only within one file system
-        folder = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        os.scandir(output.parent).close()
     except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        yield folder / path.name
-        try:
-            _moved(folder, path)
-        except OSError as error:
-            raise unwritable(path, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _moved(folder: Path, path: Path) -> None:
-    files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
-    for file in files:
-        with file.open("rb") as content:
-            os.fsync(content.fileno())
-    if len(files) > 1:
-        # an interruption must not leave an earlier file beside companions that are not its own
-        path.unlink(missing_ok=True)
-    for file in files:
-        os.replace(file, path.with_name(file.name))
+        raise unwritable(output, error) from error
 
 
 def _backend(output: Path) -> Exporting:

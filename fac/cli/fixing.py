@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from difflib import unified_diff
+from pathlib import Path
 
 from fac.cli.output import write
 from fac.lint.files import STDIN
 from fac.lint.fix import Lint, fix
 from fac.lint.run import Linted
 from fac.source import Document
+from fac.writing import sweep
 
 
 class Fixing:
@@ -19,6 +22,7 @@ class Fixing:
         """Whether changes are shown instead of made."""
         self.shown: list[bytes] = []
         """The patch, or the text that came from standard input."""
+        self._swept: set[str] = set()
         self.count = 0
         self.files = 0
 
@@ -39,6 +43,19 @@ class Fixing:
         self.count += fixed.mended
         self.files += before != after
         return fixed.document, fixed.linted
+
+    def prepare(self, file: str) -> None:
+        """Make a file ready to be read for its fixes: a call before may have been cut off while it wrote it.
+
+        Raises:
+            FacError: what that has left cannot be mended.
+        """
+        if self.show or file == STDIN:
+            return
+        folder = os.path.dirname(os.path.realpath(file))
+        if folder not in self._swept:
+            self._swept.add(folder)
+            sweep(Path(folder))
 
     @property
     def note(self) -> str:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
+from types import MappingProxyType
 
 import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
+from fac.cli.paths import TEXT
 from fac.diagnostics import FacError
 from fac.lint import reading
+from fac.opening import there
+from fac.writing import replacing, sweep, unwritable
 
 NAME = "spec.fac.yaml"
 SUFFIXES = (".fac.yaml", ".fac.yml")
@@ -31,7 +37,7 @@ REPOSITORY = {
 
 
 @click.command("init")
-@click.argument("path", required=False)
+@click.argument("path", type=TEXT, required=False)
 @click.option("--ci", is_flag=True, help="Write a repository that checks its specs: PATH is its folder.")
 @click.option(
     "--install",
@@ -59,7 +65,8 @@ def COMMAND(path: str | None, ci: bool, install: str | None, force: bool) -> Non
 
 def _spec(path: str, force: bool) -> None:
     file = _file(path)
-    _write(file, _text(STARTER), force, parents=path.endswith(SEPARATORS))
+    sweep(file.parent)
+    _write({file: _text(STARTER)}, force, parents=path.endswith(SEPARATORS))
     shown = quote(str(file))
     schema = quote(str(file.parent / "fac.v1.schema.json"))
     echo(
@@ -85,19 +92,16 @@ def _repository(path: str, install: str, force: bool) -> None:
     settings = reading.in_folder(path)
     if settings is not None and Path(settings) not in files:
         del files[folder / reading.OWN]  # a folder has one file of settings
-    kept = [] if force else [file for file in files if file.exists()]
+    for place in {file.parent for file in files}:
+        sweep(place)
+    kept = [] if force else [file for file in files if there(file)]
     if len(kept) == len(files):
         raise FacError(f"all files exist in `{folder}`: `--force` overwrites them")
-    for file, template in files.items():
-        if file in kept:
-            echo(f"kept  {file}, which exists")
-        else:
-            # In a line of shell, and in a list of YAML.
-            text = (
-                _text(template).replace("@package@", quote(install)).replace("@listed@", json.dumps(install))
-            )
-            _write(file, text, force, parents=True)
-            echo(f"wrote {file}")
+    # In a line of shell, and in a list of YAML.
+    words = {"@package@": quote(install), "@listed@": json.dumps(install)}
+    _write({file: _text(files[file], words) for file in files if file not in kept}, force, parents=True)
+    for file in files:
+        echo(f"kept  {file}, which exists" if file in kept else f"wrote {file}")
     enter = [] if folder.samefile(os.curdir) else [f"cd {quote(str(folder))}"]
     lines = [
         *enter,
@@ -112,25 +116,32 @@ def _repository(path: str, install: str, force: bool) -> None:
         echo("\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place.")
 
 
-def _text(name: str) -> str:
-    return resources.files("fac.cli").joinpath(name).read_text("utf-8")
+def _text(name: str, words: Mapping[str, str] = MappingProxyType({})) -> str:
+    text = resources.files("fac.cli").joinpath(name).read_text("utf-8")
+    for word, meant in words.items():
+        text = text.replace(word, meant)
+    return text
 
 
-def _write(file: Path, text: str, force: bool, parents: bool) -> None:
-    """Write a file, which by default must be new.
+def _write(texts: Mapping[Path, str], force: bool, parents: bool) -> None:
+    """Write files, which by default must be new: each is whole, and none is there before all texts are on the disk.
 
     Raises:
-        FacError: it exists, or cannot be written.
+        FacError: one exists, or cannot be written.
     """
-    try:
-        if parents:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w" if force else "x", encoding="utf-8", newline="\n") as opened:
-            opened.write(text)
-    except OSError as error:
-        if isinstance(error, FileExistsError) and file.exists():
-            raise FacError(f"`{file}` exists: `--force` overwrites it") from error
-        raise FacError(f"`{file}` cannot be written: {(error.strerror or str(error)).lower()}") from error
+    with ExitStack() as stack:
+        for file, text in texts.items():
+            try:
+                if parents:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise unwritable(file, error) from error
+            if not force and there(file):
+                raise FacError(f"`{file}` exists: `--force` overwrites it")
+            written = stack.enter_context(replacing(file, new=not force))
+            written.write(text.encode())
+            written.flush()
+            os.fsync(written.fileno())
 
 
 def _file(path: str) -> Path:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
-from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -58,21 +57,18 @@ def write(path: str, content: str | bytes) -> None:
     Raises:
         FacError: the file cannot be written; what was there before still is.
     """
+    from fac.writing import rewrite, unwritable  # not at the start of every command
+
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     place = os.path.realpath(path)
-    # Only a plain file may be replaced by another: not `/dev/null`, nor a pipe that somebody reads.
-    whole = not os.path.exists(place) or os.path.isfile(place)
-    if whole and os.path.exists(place) and not os.access(place, os.W_OK):
-        raise FacError(f"cannot write `{path}`: it is read-only")  # replacing it would not ask
-    unfinished = f"{place}.{os.getpid()}.tmp" if whole else place
     try:
-        with open(unfinished, "wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
-        if whole:
-            if os.path.exists(place):
-                os.chmod(unfinished, stat.S_IMODE(os.stat(place).st_mode))
-            os.replace(unfinished, place)
+        # Only a plain file may be replaced by another: not `/dev/null`, nor a pipe that somebody reads.
+        if os.path.exists(place) and not os.path.isfile(place):
+            with open(place, "wb") as file:
+                file.write(data)
+            return
     except OSError as error:
-        if whole:
-            with suppress(OSError):
-                os.unlink(unfinished)
-        raise FacError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from error
+        raise unwritable(path, error) from error
+    if os.path.exists(place) and not os.access(place, os.W_OK):
+        raise FacError(f"cannot write `{path}`: it is read-only")  # replacing it would not ask
+    rewrite(Path(path), data)

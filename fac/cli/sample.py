@@ -9,6 +9,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
+from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PLAIN = frozenset("\n\t")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option("--prompt", default="\n", help="The text to go on with. Default: a line end.")
 @click.option(
     "--length", type=click.IntRange(min=1), default=400, show_default=True, help="How many bytes to write."

@@ -8,6 +8,7 @@ import sys
 import click
 
 from fac import pipeline
+from fac.cli.backends import not_empty
 from fac.cli.output import echo, pass_on
 from fac.diagnostics import FacError, plain
 from fac.render.json_text import json_text
@@ -37,6 +38,7 @@ STDOUT = "-"
     "-o",
     "--output",
     metavar="FILE",
+    callback=not_empty,
     help="Draw a picture instead; the suffix says how: .svg, .png, .pdf, .dot (Graphviz) or .mmd (Mermaid). "
     "`-` is standard output.",
 )

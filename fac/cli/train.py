@@ -14,6 +14,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
+from fac.cli.paths import PATH
 from fac.cli.signals import INTERRUPTED, on_signals
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fac.spec.data import Data
     from fac.spec.model import ModelSpec
     from fac.training.checkpoint import Checkpoint
+    from fac.training.folder import RunFolder
     from fac.training.logs import EpochRecord
     from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
@@ -54,10 +56,8 @@ class Job:
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. Default: `runs/NAME-1`, ...")
-@click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="DIR", help="Continue the run in a folder."
-)
+@click.option("--out", type=PATH, help="Folder of the run. Default: `runs/NAME-1`, ...")
+@click.option("--resume", type=PATH, metavar="DIR", help="Continue the run in a folder.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object; progress goes to stderr.")
 @click.pass_context
 def train(
@@ -96,10 +96,11 @@ def train(
             job = _continued(found, resume, spec, overrides, backend, device, precision)
             path = resume
         try:
-            session, report = _trained(job, path, as_json)
+            session, kept, report = _trained(job, path, as_json)
+            path = kept.path
         except StoppedError as stopped:
             place = f"after step {stopped.step}, in epoch {stopped.epoch}"
-            echo(f"stopped {place}; go on with `fac train --resume {path}`", err=True)
+            echo(f"stopped {place}; go on with `fac train --resume {stopped.out}`", err=True)
             context.exit(INTERRUPTED)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
@@ -111,8 +112,8 @@ def train(
         raise report
 
 
-def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | DivergedError]:
-    """A session with the last good state, and what became of the training."""
+def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, RunFolder, Report | DivergedError]:
+    """A session with the last good state, the folder, and what became of the training."""
     from fac.build.threads import allowed
     from fac.cli.progress import logged, shown
     from fac.spec.data import places
@@ -148,9 +149,10 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, Report | Div
             echo(remark, err=True)
     with shown(err=as_json) as listener, on_signals() as stop:
         try:
-            return session, train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
+            report = train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
         except DivergedError as error:
-            return session, error
+            return session, kept, error
+        return session, kept, report
 
 
 def _kept_text(job: Job, folder: Path) -> str:

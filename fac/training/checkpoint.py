@@ -1,6 +1,6 @@
 """A checkpoint: one safetensors file with the whole state, and whose state it is.
 
-A file is complete or not there: it is written beside its place, flushed to the disk, and renamed.
+A file is complete or not there (`fac.writing`), and says by its digest if it is not as it was written.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from fac.spec.base import dumped
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
 from fac.training.metadata import SPEC, require_sound
+from fac.writing import write
 
 FILE = "state.safetensors"
 """What a checkpoint is called in the folder of a run."""
@@ -71,7 +71,7 @@ def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) ->
     Raises:
         FacError: the file cannot be written.
     """
-    write_atomic(path, to_bytes(state, metadata))
+    write(path, to_bytes(state, metadata))
 
 
 def load(path: Path) -> Checkpoint:
@@ -139,43 +139,6 @@ def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) ->
         f"the checkpoint `{checkpoint.place}` belongs to another spec: {'; '.join(found[:3])}{more}: "
         "resume with the spec of that run (a larger `train.epochs` is allowed), or train anew in another folder"
     )
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file as a whole.
-
-    Raises:
-        FacError: the file cannot be written; what was there before still is.
-    """
-    with replacing(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place once it is complete.
-
-    Raises:
-        FacError: the file cannot be written; what was there before still is.
-    """
-    # beside its place, because a rename is atomic only within one file system
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
-
-
-def unwritable(path: Path, error: OSError) -> FacError:
-    """The message for a path that the system refuses."""
-    return FacError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}")
 
 
 def _differences(theirs: Any, ours: Any, at: str) -> Iterator[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -22,18 +23,16 @@ from fac.opening import SPEC as SPEC_FILE
 from fac.pipeline import load
 from fac.render.yaml import dump
 from fac.training import checkpoint
-from fac.training.checkpoint import Checkpoint, unwritable, write_atomic
+from fac.training.checkpoint import Checkpoint
+from fac.training.holding import alone_in
 from fac.training.logs import EpochRecord
 from fac.training.metadata import BASE
 from fac.training.places import rebased, rebased_json, start
+from fac.writing import append, unwritable, whereabouts, write
 
 SPEC = "spec.fac.yaml"
 STATE = checkpoint.FILE
 METRICS = "metrics.jsonl"
-LOCK = ".lock"
-"""There while a training holds the folder. What counts is the system's lock on it, not that it exists."""
-TRIES = 100
-"""How often to make a folder that another process removes just then."""
 
 
 class RunFolder:
@@ -47,7 +46,26 @@ class RunFolder:
             about: what checkpoints say of the run beside its spec, such as the backend.
             spec: text of the spec, which the first checkpoint brings along.
         """
-        self.path, self.about, self.spec = path, dict(about), spec
+        self._path, self.about, self.spec = path, dict(about), spec
+        self._descriptor = None if os.name == "nt" else os.open(path, os.O_RDONLY)
+        if self._descriptor is not None:
+            weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where the folder is now: it may be renamed while the training goes on, and another take its name.
+
+        Raises:
+            FacError: it is gone.
+        """
+        if self._descriptor is not None:
+            found = whereabouts(self._descriptor, self._path)
+            if found is None:
+                raise FacError(
+                    f"`{self._path}`, the folder of this training, is gone, and what was kept in it: train anew"
+                )
+            self._path = found
+        return self._path
 
     @property
     def state(self) -> Path:
@@ -66,7 +84,7 @@ class RunFolder:
             FacError: the file cannot be written.
         """
         if self.spec:
-            write_atomic(self.path / SPEC, self.spec.encode())
+            write(self.path / SPEC, self.spec.encode())
 
     def save(self, state: Mapping[str, Array], about: Mapping[str, str]) -> None:
         """Replace the checkpoint.
@@ -85,14 +103,7 @@ class RunFolder:
         Raises:
             FacError: the log cannot be written.
         """
-        path = self.path / METRICS
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(record.to_json() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise unwritable(path, error) from error
+        append(self.path / METRICS, record.to_json())
 
     def rewind(self, epochs: int) -> list[EpochRecord]:
         """The records of the first `epochs` epochs. Later ones are dropped: their steps will be made again.
@@ -106,7 +117,7 @@ class RunFolder:
         lines = content(path, LOG, within=self.path).decode(errors="replace").splitlines()
         records = [r for r in map(_record, lines) if r is not None and r.epoch <= epochs]
         if len(records) < len(lines):
-            write_atomic(path, "".join(r.to_json() + "\n" for r in records).encode())
+            write(path, "".join(r.to_json() + "\n" for r in records).encode())
         return records
 
 
@@ -122,9 +133,10 @@ def claim(path: Path | None, name: str, spec: Callable[[Path], str] = lambda _: 
     Raises:
         FacError: the folder cannot be made or written to, holds a run already, or is in use.
     """
+    numbered = path is None
     if path is None:
         path = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".") or "run")
-    with _held(path):
+    with alone_in(path, made=numbered):
         _require_no_run(path, spec(path))
         yield path
 
@@ -138,11 +150,11 @@ def resumed(path: Path) -> Iterator[Checkpoint]:
     """
     if not there(path / STATE):
         raise FacError(f"`{path}` holds no run to resume: there is no `{STATE}`")
-    with _held(path):
+    with alone_in(path):
         # read only now: until the folder was ours, another process may have replaced it
         found = checkpoint.load(path)
         if not there(path / SPEC) and "spec" in found.about:
-            write_atomic(path / SPEC, _restored(found).encode())
+            write(path / SPEC, _restored(found).encode())
         yield found
 
 
@@ -169,63 +181,6 @@ def _require_no_run(path: Path, spec: str) -> None:
         raise FacError(
             f"`{path}` holds another `{SPEC}`, which this run would replace: give another folder to `--out`"
         )
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Make the folder if need be and hold it alone. What is empty in the end is removed.
-
-    The system lets go of the folder when the process ends, however it ends.
-    """
-    try:
-        descriptor = _locked(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            (path / LOCK).unlink()  # while it is still locked, so that it cannot be another's
-        os.close(descriptor)
-        with suppress(OSError):
-            path.rmdir()  # which the system refuses if anything is in it
-
-
-def _locked(path: Path) -> int:
-    """Descriptor of the lock file, locked."""
-    for attempt in count(1):
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except (FileExistsError, FileNotFoundError):
-            # whoever held the folder has just removed it, which `mkdir` may meet too; or it cannot be made at all
-            if attempt == TRIES:
-                raise
-            continue
-        try:
-            _lock(descriptor, path)
-            if os.path.samestat(os.fstat(descriptor), os.stat(path / LOCK)):
-                return descriptor
-        except FileNotFoundError:
-            pass  # whoever held the lock removed the file before letting go of it
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-    raise AssertionError("attempts do not end")
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        import fcntl
-    except ModuleNotFoundError:
-        return  # no such locks on this system
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise FacError(f"another training is at work in `{path}`: wait until it ends, or stop it") from error
-    except OSError:
-        pass  # some network file systems have no locks: better a training without than none
 
 
 def _numbered(parent: Path, stem: str) -> Path:

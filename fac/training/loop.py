@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -55,10 +56,10 @@ class Report:
 class StoppedError(Exception):
     """Training ended early because it was asked to. The state is saved if there is a folder."""
 
-    def __init__(self, step: int, epoch: int) -> None:
-        """Steps made so far, and the epoch that they lead into, from 1."""
+    def __init__(self, step: int, epoch: int, out: Path | None = None) -> None:
+        """Steps made so far, the epoch that they lead into, from 1, and the folder that has the state, if any."""
         super().__init__(f"stopped after step {step}, in epoch {epoch}")
-        self.step, self.epoch = step, epoch
+        self.step, self.epoch, self.out = step, epoch, out
 
 
 def train(
@@ -189,7 +190,7 @@ class _Training:
         if not done.finished:
             total, *named = done.sums.items()
             self._keep({LOSS_SUM: repr(total[1])} | ({LOSS_SUMS: json.dumps(dict(named))} if named else {}))
-            raise StoppedError(self.session.steps, self.family.done + 1)
+            raise StoppedError(self.session.steps, self.family.done + 1, self.out.path if self.out else None)
         means = {name: value / self.family.steps_per_epoch for name, value in done.sums.items()}
         record = self._record(done.lr, means, done.seconds, median(done.step_ms))
         # the line first: if the machine dies before the checkpoint, a resume makes the line again

@@ -1,71 +1,19 @@
-"""What `fac export` and `fac compile --parameters` refuse, and what a refusal or an interruption leaves."""
+"""What `fac export` and `fac compile --parameters` refuse, and what a refusal leaves."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from safetensors.numpy import save_file
 
-from fac.cli.export import staged
-from fac.diagnostics import FacError
 from fac.training import checkpoint
 from fac_onnx import parameters
 from tests.cli.test_export import Run, trained
-
-# -- taking its place ----------------------------------------------------------------------------------------
-
-
-def test_an_interruption_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_text("before")
-
-    def interrupted() -> None:
-        with staged(path) as place:
-            place.write_text("unfinished")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert (path.read_text(), os.listdir(tmp_path)) == ("before", ["model.onnx"])
-
-
-def test_a_model_never_stands_beside_the_companion_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whichever rename it is that fails."""
-    path, companion, real = tmp_path / "model.onnx", tmp_path / "model.onnx.data", os.replace
-
-    def export() -> None:
-        with staged(path) as place:
-            place.write_text("after")
-            place.with_name("model.onnx.data").write_text("after")
-
-    for failing in (1, 2):
-        path.write_text("before")
-        companion.write_text("before")
-        renamed: list[Any] = []
-
-        def replace(source: Any, target: Any, failing: int = failing, renamed: list[Any] = renamed) -> None:
-            renamed.append(target)
-            if len(renamed) == failing:
-                raise OSError(28, "No space left on device")
-            real(source, target)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", replace)
-            with pytest.raises(FacError, match=r"model\.onnx`: no space left on device$"):
-                export()
-        assert os.listdir(tmp_path) == ["model.onnx.data"]
-    export()
-    assert sorted(os.listdir(tmp_path)) == ["model.onnx", "model.onnx.data"]
-    assert path.read_text() == companion.read_text() == "after"
-
 
 # -- bad calls -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import pytest
 
 import fac
 from fac.training import folder
+from fac.training.holding import LOCK
 
 Run = Callable[..., tuple[int, str, str]]
 PAGE = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
@@ -47,7 +48,7 @@ def test_the_names_of_the_log(run: Run, spec: Path) -> None:
     assert set(named("What is measured")) - several <= names
     layers = {re.sub(r"^(fc1|logits)\.(error|gradient)\b", r"fc1.\2", name) for name in names}
     assert layers <= set(named("What is measured")), "nothing is left out"
-    files = {path.name for path in Path("out").iterdir()} | {folder.LOCK}
+    files = {path.name for path in Path("out").iterdir()} | {LOCK}
     assert files == set(named("The folder of a run"))
 
 

@@ -310,6 +310,32 @@ def test_an_empty_option_is_not_the_default(run: Run, spec: Path, option: str) -
         assert f"Invalid value for '{option}': it is empty: name one, or leave the option out" in err
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("train", "small.fac.yaml", "--out"),
+        ("train", "--resume"),
+        ("compile", "small.fac.yaml", "-o"),
+        ("data", "small.fac.yaml", "-o"),
+        ("export", "run", "-o"),
+        ("export", "run", "-o", "model.onnx", "--base"),
+        ("export", "-o", "model.onnx"),
+        ("sample",),
+        ("show", "small.fac.yaml", "-o"),
+        ("check", "--output-file"),
+        ("init",),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    call: tuple[str, ...], run: Run, spec: Path, tmp_path: Path
+) -> None:
+    """Such as that of a variable of a script which is not set."""
+    status, out, err = run(*call, "")
+    assert (status, out) == (2, "")
+    assert re.search(r"Invalid value for .*: it is empty: name (a path|one, or leave the option out)", err)
+    assert os.listdir(tmp_path) == ["small.fac.yaml"]
+
+
 def test_a_run_that_stopped_before_its_first_checkpoint(
     run: Run, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

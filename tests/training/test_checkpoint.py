@@ -20,6 +20,7 @@ from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint, folder
 from fac.training.folder import RunFolder
+from fac.training.holding import LOCK
 from fac.training.logs import EpochRecord
 
 STATE = {"fc1.weight": np.arange(6.0).reshape(2, 3), "step": np.array(7, np.int64)}
@@ -171,7 +172,7 @@ def test_one_training_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "run"
     message = "another training is at work in `.*run`: wait until it ends, or stop it"
     with folder.claim(path, "net"):
-        assert os.listdir(path) == [folder.LOCK]
+        assert os.listdir(path) == [LOCK]
         with pytest.raises(FacError, match=message), folder.claim(path, "net"):
             pass
         checkpoint.save(path / folder.STATE, STATE, ABOUT)
@@ -187,7 +188,7 @@ def test_one_training_at_a_time(tmp_path: Path) -> None:
 
 def test_a_lock_file_of_a_process_that_is_gone_does_not_block(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / folder.STATE, STATE, ABOUT)
-    (tmp_path / folder.LOCK).touch()
+    (tmp_path / LOCK).touch()
     with folder.resumed(tmp_path) as found:
         assert found.step == 7
     assert os.listdir(tmp_path) == [folder.STATE]
@@ -234,15 +235,16 @@ def test_unwritable_folder(tmp_path: Path) -> None:
         claimed(link / "run")
 
 
-def test_a_folder_is_abandoned_only_if_empty(tmp_path: Path) -> None:
-    empty, used = tmp_path / "empty", tmp_path / "used"
-    for path in (empty, used):
-        path.mkdir()
-    (used / "x").touch()
-    for path in (empty, used):
-        with folder.claim(path, "net"):
-            pass
-    assert os.listdir(tmp_path) == ["used"]
+def test_a_folder_that_was_made_is_removed_if_it_is_empty_and_no_other_is(tmp_path: Path) -> None:
+    """An empty folder of the user's, who has given it its owner and mode, stays when the training comes to nothing."""
+    mine, made, used = (tmp_path / name for name in ("mine", "made", "used"))
+    mine.mkdir()
+    for path in (mine, made, used):
+        with folder.claim(path, "net") as found:
+            if path is used:
+                (found / "x").touch()
+    assert sorted(os.listdir(tmp_path)) == ["mine", "used"]
+    assert os.listdir(mine) == []
 
 
 def test_a_full_disk_at_the_first_checkpoint_leaves_nothing(

@@ -133,8 +133,8 @@ def test_2n_steps_equal_n_save_load_n(
     report = train(whole, dataset, spec)
     for steps in stops:
         first = open_session(spec, backend=backend)
+        (tmp_path / str(steps)).mkdir()
         out = RunFolder(tmp_path / str(steps), {})
-        out.path.mkdir()
         with pytest.raises(StoppedError):
             train(first, dataset, spec, out, stop=after(steps - (steps - 1) // 5))
         found = checkpoint.load(out.state)

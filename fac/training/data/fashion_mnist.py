@@ -22,6 +22,7 @@ from fac import opening
 from fac.diagnostics import FacError
 from fac.spec.data import Data, Place
 from fac.training.dataset import DataKind, Dataset, Facts, Split
+from fac.writing import sweep, write
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -214,21 +215,12 @@ def _keep(files: Files) -> None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         for name, content in files.items():
-            _write(folder, name, content)
-    except OSError as error:
+            write(folder / name, content)
+    except (OSError, FacError) as error:
         # the data are at hand and right: a full or read-only disk costs the next run a download, no more
         _log().warning("Fashion-MNIST is not kept in `%s`: %s", folder, error)
-
-
-def _write(folder: Path, name: str, content: bytes) -> None:
-    # the unfinished file lies in the same folder because a rename is atomic only within one file system
-    unfinished = folder / f".{name}.{os.getpid()}"
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, folder / name)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _idx(content: bytes) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fac.diagnostics import FacError
 from fac.opening import DATA, MissingError, opened, placed, unreadable
+from fac.writing import settle
 
 
 def opened_data(base: Path, written: str, place: str) -> BufferedReader:
@@ -21,8 +22,10 @@ def opened_data(base: Path, written: str, place: str) -> BufferedReader:
     Raises:
         FacError: there is no such file, it is none, or it cannot be read.
     """
+    path = placed(base, written, place)
+    settle(Path(path).parent)  # `train` and `test` are of one call of `fac data`
     try:
-        return opened(placed(base, written, place), DATA, place=place)
+        return opened(path, DATA, place=place)
     except MissingError as error:
         raise FacError(
             f"{place} is not a file: paths in a spec start from its own folder, here `{base}`"

@@ -1,0 +1,162 @@
+"""One file: replaced as a whole, rewritten, or longer by a line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from fac.writing.groups import commit, sweep
+from fac.writing.places import BINARY, NO_LINK, flush, new_file, new_folder, sync, unwritable
+from fac.writing.places import fcntl as locks
+
+
+@contextmanager
+def replacing(path: Path, *, new: bool = False) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place once it is complete. One that is there lends it mode and owner.
+
+    Args:
+        path: of a file, or of nothing yet.
+        new: whether a file that is there stays.
+
+    Raises:
+        FacError: the file cannot be written, or is there and stays (`__cause__` is a FileExistsError). What was
+            there before still is.
+    """
+    try:
+        with _replacing(path, new=new) as file:
+            yield file
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def _replacing(path: Path, *, new: bool = False) -> Iterator[BinaryIO]:
+    descriptor, unfinished = new_file(path.parent)
+    try:
+        with open(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            if not new:
+                _take_after(path, descriptor)
+            os.fsync(descriptor)
+            if locks is None:
+                file.close()  # an open file cannot be renamed on such systems
+            if new:
+                _link(unfinished, path)
+            else:
+                os.replace(unfinished, path)
+        flush(path.parent)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file.
+
+    Raises:
+        FacError: see `replacing`.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Give somebody's file another content: it stays theirs, and the same file under all its names and links.
+
+    Raises:
+        FacError: the file cannot be written; what was there before still is.
+    """
+    try:
+        place = Path(os.path.realpath(path))
+        sweep(place.parent)
+        found = place.stat() if place.exists() else None
+        if found is None or (found.st_nlink == 1 and _may_give(found)):
+            with _replacing(place) as file:
+                file.write(content)
+            return
+        descriptor, staging = new_folder(place.parent)
+        try:
+            (staging / place.name).write_bytes(content)
+            sync(staging / place.name)
+            commit(staging, place.parent, [place.name], into=True)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if descriptor is not None:
+                os.close(descriptor)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def append(path: Path, line: str) -> None:
+    """Write a line to the end of a file, and no part of it if it does not fit. It begins a line of its own.
+
+    Raises:
+        FacError: the file cannot be written, or is a link.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | NO_LINK | BINARY, 0o666)
+        try:
+            size = os.fstat(descriptor).st_size
+            content = f"{line}\n".encode()
+            if size:
+                os.lseek(descriptor, size - 1, os.SEEK_SET)
+                if os.read(descriptor, 1) != b"\n":
+                    content = b"\n" + content
+            try:
+                while content:
+                    content = content[os.write(descriptor, content) :]
+                os.fsync(descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _take_after(path: Path, descriptor: int) -> None:
+    """Mode, owner and attributes of the file that is replaced, as far as they may be given."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode):
+        return
+    own = os.fstat(descriptor)
+    if hasattr(os, "fchown") and (own.st_uid, own.st_gid) != (found.st_uid, found.st_gid):
+        with suppress(OSError):
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o777)
+    if hasattr(os, "listxattr"):
+        with suppress(OSError):
+            for name in os.listxattr(path):
+                os.setxattr(descriptor, name, os.getxattr(path, name))
+
+
+def _may_give(found: os.stat_result) -> bool:
+    """Whether a new file of ours can belong to whom the old one does."""
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        return True
+    return found.st_uid == os.geteuid() and found.st_gid in (os.getegid(), *os.getgroups())
+
+
+def _link(unfinished: Path, path: Path) -> None:
+    """Take a place that is free."""
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        os.replace(unfinished, path)

@@ -1,0 +1,283 @@
+"""Files that belong together, and take their places as a group.
+
+A new folder is made beside its place and renamed. In a folder that is there, the files are complete in a folder of
+their own first, with a journal of what is to be done. One rename says that it is due; from then on whoever comes by
+finishes it, and the programs that travel with the files refuse to read a group that is half moved in.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+from fac.diagnostics import FacError
+from fac.opening import MANIFEST, content, reason
+from fac.writing.places import (
+    ANY_NAME,
+    BINARY,
+    NAME,
+    NO_LINK,
+    READY,
+    abandoned,
+    alone,
+    flush,
+    fresh,
+    held,
+    new_folder,
+    sync,
+    unwritable,
+)
+
+Content = str | bytes | Callable[[BinaryIO], object]
+"""Of a file: text, bytes, or what writes it, for more than should lie in memory twice."""
+JOURNAL = ".journal"
+PLACE_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+@contextmanager
+def staged(
+    folder: Path,
+    gone: Callable[[], Iterable[str]] = tuple,
+    refused: Callable[[OSError], FacError] | None = None,
+) -> Iterator[Path]:
+    """A folder to write into, whose files take their places in `folder` in the end, all or none.
+
+    Args:
+        folder: is made if need be.
+        gone: names of files in it that are to be removed; asked while nobody else moves files in.
+        refused: the message for what the system refuses; by default that `folder` cannot be written.
+
+    Raises:
+        FacError: the system refuses it. What was there before still is, unless the message says otherwise.
+    """
+    if NAME.fullmatch(folder.name) or NAME.fullmatch(folder.parent.name):
+        yield folder  # a part of a group already
+        return
+    refused = refused or (lambda error: unwritable(folder, error))
+    try:
+        made = not folder.exists()
+        base = _base(folder, made)
+        sweep(base)
+        descriptor, staging = new_folder(base)
+    except OSError as error:
+        raise refused(error) from error
+    try:
+        place = staging / folder.name if made else staging
+        try:
+            if made:
+                place.mkdir()
+            yield place
+            names = _names(place)
+            if not made:
+                commit(place, folder, names, gone)
+            elif not _renamed(place, folder):
+                _joined(place, folder, names, gone)
+        except OSError as error:
+            raise refused(error) from error
+        except FacError as error:
+            if str(place) not in str(error):
+                raise
+            raise FacError(str(error).replace(str(place), str(folder))) from error.__cause__
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _base(folder: Path, made: bool) -> Path:
+    """Where a group is written."""
+    if made:
+        return parent_of(folder)
+    if not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    return folder
+
+
+def parent_of(folder: Path) -> Path:
+    """The folder in which another is to be made; it is made itself if need be."""
+    if folder.parent.exists() and not folder.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder.parent
+
+
+def _names(place: Path) -> list[str]:
+    """What was written, on the disk; what completes a file (`model.onnx.data`) before that file."""
+    names = []
+    for folder, _, files in os.walk(place):
+        for name in files:
+            path = Path(folder, name)
+            sync(path)
+            names.append(path.relative_to(place).as_posix())
+        flush(Path(folder))
+    return sorted(names, reverse=True)
+
+
+def _renamed(place: Path, folder: Path) -> bool:
+    """Whether a new folder could take its place."""
+    try:
+        place.rename(folder)
+    except OSError as error:
+        if error.errno not in PLACE_TAKEN:
+            raise
+        return False
+    flush(folder.parent)
+    return True
+
+
+def _joined(place: Path, folder: Path, names: list[str], gone: Callable[[], Iterable[str]]) -> None:
+    """Move files into a folder that somebody else has made meanwhile."""
+    descriptor, staging = held(place), fresh(folder)
+    try:
+        place.rename(staging)
+        commit(staging, folder, names, gone)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def commit(
+    staging: Path,
+    folder: Path,
+    names: list[str],
+    gone: Callable[[], Iterable[str]] = tuple,
+    *,
+    into: bool = False,
+) -> None:
+    """Move the files of a group to their places.
+
+    Args:
+        staging: a folder in `folder`, which holds them.
+        folder: where they belong.
+        names: of the files, in the order in which they are moved.
+        gone: see `staged`.
+        into: whether files that are there keep all but their content, and get that of the new ones.
+    """
+    for name in names:
+        if (folder / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"`{folder / name}` is a folder")
+    with alone(folder):
+        journal = {"files": names, "gone": sorted(set(gone()) - set(names)), "into": into}
+        with (staging / JOURNAL).open("xb") as file:
+            file.write(json.dumps(journal).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        flush(staging)
+        due = folder / f"{staging.name}{READY}"
+        staging.rename(due)
+        flush(folder)
+        try:
+            _finish(due, folder)
+        except OSError as error:
+            raise _half(folder, error) from error
+
+
+def _finish(due: Path, folder: Path) -> None:
+    """Do what is left to do of a group."""
+    try:
+        journal: dict[str, Any] = json.loads(content(due / JOURNAL, MANIFEST, within=due))
+        listed = ([str(name) for name in journal[key]] for key in ("files", "gone"))
+        files, removed = ([name for name in names if _inside(folder, name)] for names in listed)
+        move = _copy if journal["into"] else _move
+    except (FacError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return  # not ours
+    for name in files:
+        # a file never stands beside what completes another
+        if any(other.startswith(f"{name}.") for other in files) and (due / name).exists():
+            (folder / name).unlink(missing_ok=True)
+    for name in files:
+        with suppress(FileNotFoundError):  # it is in its place
+            move(due / name, folder / name)
+    for name in removed:
+        with suppress(OSError):
+            (folder / name).unlink()
+    flush(folder)
+    done = folder / due.name.removesuffix(READY)
+    due.rename(done)
+    shutil.rmtree(done, ignore_errors=True)
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """Whether a name of a journal, which anybody may have written, leads nowhere else."""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts or not PurePath(name).name:
+        return False
+    return (folder / name).parent.resolve().is_relative_to(folder.resolve())
+
+
+def _move(source: Path, target: Path) -> None:
+    os.stat(source, follow_symlinks=False)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    descriptor = os.open(target, os.O_WRONLY | NO_LINK | BINARY)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Finish and remove what processes have left in a folder that are gone.
+
+    Raises:
+        FacError: a group is due, and cannot be moved in.
+    """
+    names = _left(folder)
+    if not names:
+        return
+    settle(folder)
+    for name in names:
+        if NAME.fullmatch(name):
+            with abandoned(folder / name) as ours:
+                if ours and (folder / name).is_dir():
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                elif ours:
+                    with suppress(OSError):
+                        (folder / name).unlink()
+
+
+def settle(folder: Path) -> None:
+    """Finish what is due in a folder, as everybody does who reads files of a group.
+
+    Raises:
+        FacError: it cannot be done.
+    """
+    if not any(name.endswith(READY) for name in _left(folder)):
+        return
+    try:
+        with alone(folder):
+            for name in _left(folder):
+                if name.endswith(READY):
+                    _finish(folder / name, folder)
+    except OSError as error:
+        raise _half(folder, error) from error
+
+
+def _half(folder: Path, error: OSError) -> FacError:
+    return FacError(
+        f"`{folder}` is half replaced, and the rest cannot be moved in: {reason(error)}; "
+        "mend that, and make the same call again: it goes on there"
+    )
+
+
+def unfinished(name: str) -> bool:
+    """Whether that is a name of something on its way, which is no part of a folder yet."""
+    return ANY_NAME.fullmatch(name) is not None
+
+
+def _left(folder: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if unfinished(name)]
+    except OSError:
+        return []  # no such folder, or none that may be read

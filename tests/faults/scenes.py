@@ -1,0 +1,174 @@
+"""What is called, from which start, and what must hold afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fac.training import checkpoint
+from fac.writing import settle, unfinished
+from fac_onnx import parameters
+
+SPEC = """\
+fac: 1
+name: small
+input: {shape: [8, 8]}
+layers:
+  - {kind: flatten}
+  - {kind: linear, name: fc1, out: 4}
+  - {kind: relu}
+  - {kind: linear, name: logits, out: 10}
+loss: {kind: cross_entropy}
+feedback: {rule: ldfa, rank: 4}
+update: {rule: sgd, lr: 0.05, momentum: 0.9}
+data: {source: arrays, train: train.npz, test: test.npz}
+train: {epochs: 2, batch: 16}
+probes: []
+"""
+SLIP = SPEC.replace("kind: relu", "knid: relu")
+REFERENCE = ("--backend", "reference")
+LINE = ("epoch", "step", "lr", "train_loss", "test_loss", "test_accuracy")
+"""What a line of a log says that is the same each time."""
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A call that writes."""
+
+    name: str
+    call: tuple[str, ...]
+    start: tuple[tuple[str, ...], ...] = ()
+    """Calls that make what was there before."""
+    prepared: Callable[[Path], object] = lambda _: None
+    """What is done to a copy of that."""
+    setting: Callable[[], object] = lambda: None
+    """What is so in the processes of the calls."""
+    whole: Callable[[Files, Files, Files], str] = lambda found, old, new: _old_or_new(found, old, new)
+    """What is wrong with what is found; nothing, if it is empty."""
+    again: Callable[[Path], tuple[str, ...]] | None = None
+    """The next call; by default the same."""
+    refused: str = ""
+    """What the next call may say instead of doing it: that all is done."""
+    same: Callable[[Files], object] = lambda files: files
+    """What must be equal in the end, however it came about."""
+
+
+def files(folder: Path) -> Files:
+    """What a folder holds, without what is on its way; groups that are due are finished, as who reads them does."""
+    for path in (folder, *(Path(top, name) for top, names, _ in os.walk(folder) for name in names)):
+        if not unfinished(path.name):
+            settle(path)
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(map(unfinished, path.relative_to(folder).parts))
+        and path.name != ".lock"
+    }
+
+
+def left(folder: Path) -> list[str]:
+    """What lies about."""
+    return [path.name for path in folder.rglob("*") if unfinished(path.name) or path.name == ".lock"]
+
+
+def _old_or_new(found: Files, old: Files, new: Files) -> str:
+    if found in (old, new):
+        return ""
+    return f"neither old nor new: {_odd(found, old, new)}"
+
+
+def _each_old_or_new(found: Files, old: Files, new: Files) -> str:
+    odd = [name for name in found if found[name] not in (old.get(name), new.get(name))]
+    gone = [name for name in old if name not in found]
+    return f"neither old nor new: {odd + gone}" if odd or gone else ""
+
+
+def _odd(found: Files, old: Files, new: Files) -> dict[str, str]:
+    kind = {}
+    for name in sorted({*found, *old, *new}):
+        now = found.get(name)
+        kind[name] = "old" if now == old.get(name) else "new" if now == new.get(name) else "odd"
+    return kind
+
+
+def _run(found: Files, old: Files, new: Files) -> str:
+    """A run: whole files, or none yet."""
+    rest = {name: content for name, content in found.items() if not name.startswith("run/")}
+    if rest != {name: content for name, content in old.items() if not name.startswith("run/")}:
+        return "another file has changed"
+    if found.get("run/spec.fac.yaml", new["run/spec.fac.yaml"]) not in (
+        new["run/spec.fac.yaml"],
+        old.get("run/spec.fac.yaml"),
+    ):
+        return "the spec is neither old nor new"
+    if "run/state.safetensors" in old and "run/state.safetensors" not in found:
+        return "the state is gone"
+    if "run/state.safetensors" in found:
+        path = Path("held.safetensors")
+        path.write_bytes(found["run/state.safetensors"])
+        steps = checkpoint.load(path).step
+        path.unlink()
+        if steps % 4:
+            return f"the state is that after {steps} steps"
+    return ""
+
+
+def _figures(found: Files) -> object:
+    lines = [json.loads(line) for line in found["run/metrics.jsonl"].splitlines()]
+    return {**found, "run/metrics.jsonl": [[line[name] for name in LINE] for line in lines]}
+
+
+def _resume(folder: Path) -> tuple[str, ...]:
+    if (folder / "run/state.safetensors").exists():
+        return ("train", "--resume", "run", "--set", "train.epochs=2")
+    return TRAIN
+
+
+TRAIN = ("train", "small.fac.yaml", *REFERENCE, "--out", "run")
+COMPILE = ("compile", "small.fac.yaml", "-o", "built", "--backend")
+ONE_EPOCH = (*TRAIN, "--set", "train.epochs=1")
+EXPORT = ("export", "run", "-o", "model.onnx")
+DATA = ("data", "small.fac.yaml", "-o", "out")
+INIT = ("init", "--ci", "repository")
+
+SCENES = (
+    Scene("a training", TRAIN, whole=_run, again=_resume, same=_figures),
+    Scene(
+        "a training that goes on",
+        ("train", "--resume", "run", "--set", "train.epochs=2"),
+        (ONE_EPOCH,),
+        whole=_run,
+        same=_figures,
+    ),
+    Scene("a compilation", (*COMPILE, "torch")),
+    Scene("a compilation over that of another backend", (*COMPILE, "onnx"), ((*COMPILE, "reference"),)),
+    Scene("data", DATA),
+    Scene("data over others", DATA, ((*DATA, "--precision", "float64"),)),
+    Scene("a repository", INIT, whole=_each_old_or_new, refused="all files exist"),
+    Scene(
+        "a repository over another",
+        (*INIT, "--force"),
+        ((*INIT, "--install", "old"),),
+        whole=_each_old_or_new,
+    ),
+    Scene("a spec", ("init", "new/"), whole=_each_old_or_new, refused="exists"),
+    Scene("an export", EXPORT, (ONE_EPOCH, (*EXPORT, "--precision", "float32"))),
+    Scene(
+        "an export of two files",
+        EXPORT,
+        (ONE_EPOCH, (*EXPORT, "--precision", "float32")),
+        setting=lambda: setattr(parameters, "LIMIT", 100),
+    ),
+    Scene("a fix", ("check", "--fix", "slip.fac.yaml")),
+    Scene(
+        "a fix of a file with two names",
+        ("check", "--fix", "slip.fac.yaml"),
+        prepared=lambda folder: os.link(folder / "slip.fac.yaml", folder / "other"),
+    ),
+)

@@ -1,0 +1,183 @@
+"""`python -m tests.faults.server POINTS`: calls of all scenes in forks of one warm process, each failing at one point.
+
+Prints one JSON object: how many points there are and were tried, and what did not hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx  # noqa: F401 - so that no fork has to import them
+import torch  # noqa: F401
+
+from fac.cli import main
+from fac_onnx import runtime  # noqa: F401
+from tests.faults.injector import FAULTS, KILLED, Fault, Injector
+from tests.faults.scenes import SCENES, SLIP, SPEC, Files, Scene, files, left
+
+
+class Ended(NamedTuple):
+    """A call that is over."""
+
+    status: int
+    said: str
+    calls: list[str]
+    """By which it wrote; empty if it was killed."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A scene without faults."""
+
+    scene: Scene
+    start: Path
+    old: Files
+    new: Files
+    ended: Ended
+
+
+class Point(NamedTuple):
+    """Where something goes wrong."""
+
+    known: Known
+    at: int
+    fault: Fault
+
+
+def forked(body: Callable[[], int]) -> int:
+    """Exit status of a part of this program in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            status = body()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def called(folder: Path, arguments: tuple[str, ...], scene: Scene, injector: Injector) -> Ended:
+    """A command in a folder."""
+    said, calls = folder.with_name("said"), folder.with_name("calls")
+    calls.write_text("[]")
+
+    def call() -> int:
+        os.chdir(folder)
+        sys.argv = ["fac", *arguments]
+        scene.setting()
+        status = 0
+        with said.open("w", encoding="utf-8") as told, calls.open("w", encoding="utf-8") as counted:
+            sys.stdout = sys.stderr = told
+            injector.install()
+            try:
+                main()
+            except SystemExit as leaving:
+                status = leaving.code if isinstance(leaving.code, int) else 1
+            counted.write(json.dumps(injector.calls))
+        return status
+
+    status = forked(call)
+    return Ended(status, said.read_text(encoding="utf-8"), json.loads(calls.read_text() or "[]"))
+
+
+def known(scene: Scene, work: Path) -> Known:
+    """What is there before and after."""
+    start = work / scene.name / "start"
+    start.mkdir(parents=True)
+    (start / "small.fac.yaml").write_text(SPEC)
+    (start / "slip.fac.yaml").write_text(SLIP)
+    random_numbers = np.random.default_rng(0)
+    for name, n in (("train", 64), ("test", 32)):
+        x, y = random_numbers.standard_normal((n, 8, 8)), random_numbers.integers(0, 10, n)
+        np.savez(start / f"{name}.npz", x=x, y=y)
+    for arguments in scene.start:
+        ended = called(start, arguments, scene, Injector())
+        assert ended.status == 0, ended
+    after = copied(start, scene, "after")
+    old = files(after)
+    ended = called(after, scene.call, scene, Injector())
+    assert ended.status == 0, ended
+    assert ended.calls
+    assert not left(after)
+    return Known(scene, start, old, files(after), ended)
+
+
+def copied(start: Path, scene: Scene, name: str) -> Path:
+    """A copy that may be spoilt."""
+    folder = start.with_name(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(start, folder)
+    scene.prepared(folder)
+    return folder
+
+
+def wrong(point: Point) -> list[str]:
+    """What does not hold when a call fails there."""
+    scene, old, new = point.known.scene, point.known.old, point.known.new
+    folder = copied(point.known.start, scene, "spoilt")
+    ended = called(folder, scene.call, scene, Injector(point.at, point.fault))
+    view = folder.with_name("view")
+    shutil.rmtree(view, ignore_errors=True)
+    shutil.copytree(folder, view)
+    found = files(view)
+    problems = [scene.whole(found, old, new)]
+    if ended.status not in ((KILLED,) if point.fault == "kill" else (0, 2)):
+        problems.append(f"exit status {ended.status}: {ended.said[-1000:]}")
+    if ended.status == 0 and scene.same(found) != scene.same(new):
+        problems.append("it said that it was done, and it was not")
+    if ended.status == 2 and "fac: " not in ended.said:
+        problems.append(f"it did not say why: {ended.said[-1000:]}")
+    arguments = scene.again(folder) if scene.again else scene.call
+    again = called(folder, arguments, scene, Injector())
+    for each in (ended, again):
+        if "Traceback" in each.said or "internal error" in each.said:
+            problems.append(each.said[-2000:])
+    refused = again.status == 2 and scene.refused and scene.refused in again.said
+    if again.status != 0 and not refused:
+        problems.append(f"the next call fails: {again.status}: {again.said[-1000:]}")
+    elif scene.same(files(folder)) != scene.same(new):
+        problems.append("the next call does not make it new")
+    if left(folder):
+        problems.append(f"the next call leaves {left(folder)}")
+    return [problem for problem in problems if problem]
+
+
+def run(count: int) -> None:
+    """Try so many points, spread over all of them; 0 is all."""
+    work = Path(tempfile.mkdtemp())
+    os.chdir(work)
+    try:
+        scenes = [known(scene, work) for scene in SCENES]
+        points = [
+            Point(each, at, fault)
+            for each in scenes
+            for at in range(1, len(each.ended.calls) + 1)
+            for fault in FAULTS
+        ]
+        tried = random.Random(0).sample(points, count) if count else points
+        problems = {}
+        for point in tried:
+            if found := wrong(point):
+                at = point.known.ended.calls[point.at - 1]
+                problems[f"{point.known.scene.name}: {point.fault} at call {point.at}, {at}"] = found
+    finally:
+        os.chdir("/")
+        shutil.rmtree(work)
+    print(json.dumps({"points": len(points), "tried": len(tried), "problems": problems}))
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]))

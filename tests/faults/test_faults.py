@@ -1,0 +1,28 @@
+"""Kills, full disks and failing ones at every call that writes: old or new, whole, and the next call works.
+
+`FAC_FUZZ` tries every point.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EVERY_DAY = 200
+
+
+def test_what_a_command_writes_is_old_or_new_wherever_it_is_cut_off_and_the_next_call_works() -> None:
+    """train, compile, data, init, export and check --fix, in folders that are new and over what was there before."""
+    count = 0 if os.environ.get("FAC_FUZZ") else EVERY_DAY
+    command = [sys.executable, "-m", "tests.faults.server", str(count)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["problems"] == {}
+    assert found["points"] > 4 * EVERY_DAY
+    assert found["tried"] == (count or found["points"])

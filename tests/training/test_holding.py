@@ -1,0 +1,136 @@
+"""The folder of a training is its own wherever it is moved, and no other is taken for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fac.backend import Session
+from fac.cli import train as command
+from fac.diagnostics import FacError
+from fac.spec.model import ModelSpec
+from fac.training import checkpoint, folder
+from fac.training.dataset import Dataset
+from fac.training.folder import RunFolder
+from fac.training.holding import LOCK
+from fac.training.logs import EpochRecord, Listener
+from fac.training.loop import train
+
+Opener = Callable[..., Session]
+
+
+class Then(Listener):
+    """Does something after the first epoch."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def ended(self, record: EpochRecord) -> None:
+        """Once."""
+        if record.epoch == 1:
+            self.act()
+
+
+def epochs(path: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_renamed_folder_and_another_run_under_the_old_name_both_keep_their_results(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    """The second one begins, and ends, while the first is at work."""
+    one, moved = tmp_path / "one", tmp_path / "deep" / "moved"
+    moved.parent.mkdir()
+
+    def another() -> None:
+        one.rename(moved)
+        with folder.claim(one, "net"):
+            train(open_session(spec), dataset, spec, RunFolder(one, {"who": "second"}))
+
+    with folder.claim(one, "net"):
+        out = RunFolder(one, {"who": "first"})
+        train(open_session(spec), dataset, spec, out, Then(another))
+        assert out.path == moved
+    for path, who in ((moved, "first"), (one, "second")):
+        found = checkpoint.load(path)
+        assert (found.step, found.about["who"]) == (15, who)
+        assert epochs(path) == [1, 2, 3]
+        assert sorted(os.listdir(path)) == ["metrics.jsonl", "state.safetensors"]
+
+
+def test_the_lock_of_another_run_under_the_old_name_stays(tmp_path: Path) -> None:
+    one, moved = tmp_path / "one", tmp_path / "moved"
+    with folder.claim(one, "net") as first:
+        (first / "x").touch()
+        one.rename(moved)
+        other = folder.claim(one, "net")
+        other.__enter__()
+    assert os.listdir(moved) == ["x"]
+    assert os.listdir(one) == [LOCK]
+    with pytest.raises(FacError, match="another training is at work"), folder.claim(one, "net"):
+        pass
+    other.__exit__(None, None, None)
+    assert os.listdir(tmp_path) == ["moved"]
+
+
+def test_a_folder_that_is_gone_ends_the_training_with_a_message(
+    spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    """Also where there is another of its name: that is not ours."""
+    for again in (False, True):
+        path = tmp_path / f"run{again}"
+
+        def removed(path: Path = path, again: bool = again) -> None:
+            for name in os.listdir(path):
+                (path / name).unlink()
+            path.rmdir()
+            if again:
+                path.mkdir()
+
+        with (
+            pytest.raises(FacError, match=r"the folder of this training, is gone, and what was kept in it"),
+            folder.claim(path, "net"),
+        ):
+            train(open_session(spec), dataset, spec, RunFolder(path, {}), Then(removed))
+        assert path.exists() == again
+        assert not again or os.listdir(path) == []
+
+
+def test_a_link_that_lies_in_wait_under_the_name_of_the_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(tmp_path / "elsewhere")
+    with (
+        pytest.raises(FacError, match=r"cannot write .*run`: too many levels"),
+        folder.claim(tmp_path / "run", "net"),
+    ):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_is_said_in_the_end_names_the_folder_as_it_is_called_by_then(
+    spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "fac: 1\nname: a\ninput: {shape: [8, 8]}\nlayers: [{kind: flatten}, {kind: linear, name: fc1, out: 10}]\n"
+        "loss: {kind: cross_entropy}\nupdate: {rule: sgd, lr: 0.1}\ndata: {source: digits}\n"
+        "train: {epochs: 2, batch: 200}\n"
+    )
+    Path("a.fac.yaml").write_text(text)
+    plain: Any = RunFolder.append
+
+    def append(run: RunFolder, record: EpochRecord) -> None:
+        plain(run, record)
+        if record.epoch == 1:
+            Path("run").rename("moved")
+
+    monkeypatch.setattr(RunFolder, "append", append)
+    command.COMMAND.main(["a.fac.yaml", "--backend", "reference", "--out", "run"], standalone_mode=False)
+    assert "state, log and spec are in `moved`" in capsys.readouterr().out
+    assert sorted(os.listdir("moved")) == ["metrics.jsonl", "spec.fac.yaml", "state.safetensors"]
+    assert not Path("run").exists()
