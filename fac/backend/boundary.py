@@ -161,11 +161,11 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
         wrong &= given != feed.ignored
     if wrong.any():
         place = np.unravel_index(int(wrong.argmax()), given.shape)
-        word = "label" if feed.loss is not None else feed.name
+        word, of = ("label", feed.of) if feed.loss is not None else (feed.name, "")
         at = f" at {list(map(int, place[1:]))}" * (len(place) > 1)
         also = f", nor {feed.ignored}, which is ignored" * (feed.ignored is not None)
         raise FacError(
-            f"{word} {given[place]} of sample {place[0]}{at} is not in 0..{feed.classes - 1}{also}"
+            f"{word} {given[place]} of sample {place[0]}{at}{of} is not in 0..{feed.classes - 1}{also}"
         )
     return given
 
@@ -176,8 +176,8 @@ def _within(given: Array, feed: Feed) -> Array:
         wrong = ~((low <= given) & (given <= high))
         if wrong.any():
             place = np.unravel_index(int(wrong.argmax()), given.shape)
-            word = "target" if feed.loss is not None else feed.name
-            raise FacError(f"{word} {given[place]} of sample {place[0]} is not in [{low:g}, {high:g}]")
+            word, of = ("target", feed.of) if feed.loss is not None else (feed.name, "")
+            raise FacError(f"{word} {given[place]} of sample {place[0]}{of} is not in [{low:g}, {high:g}]")
     return given
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,11 @@ def _named(program: Program, kind: Any, facts: Facts | None) -> Iterator[Diagnos
     fed = [*read, *(Feed(target, (), "loss") for target in targets)]
     found = matched(given, fed)
     missing = [feed.name for feed in fed if feed.name not in found and (facts is None or feed.loss is None)]
-    if data is not None and (missing or (facts is None and len(found) < len(given))):
+    twice = next((name for name, times in Counter(given).items() if times > 1), None)
+    if data is not None and twice is not None:
+        message = f"`{twice}` is named twice among the arrays of `{kind.name}`"
+        yield DATA_MISFIT.at(("data", "names"), message, help="name each array once")
+    elif data is not None and (missing or (facts is None and len(found) < len(given))):
         wanted = [feed.name for feed in fed]
         yield DATA_MISFIT.at(
             ("data", "names" if "names" in data.model_fields_set else "source"),

@@ -31,6 +31,11 @@ class Feed:
     """Where the spec asks for it, for messages."""
 
     @property
+    def of(self) -> str:
+        """Which array a sample is of, for messages, where the spec calls it by a name of its own."""
+        return "" if self.name in ("x", "y") else f" of `{self.name}`"
+
+    @property
     def type(self) -> Type:
         """Of the input of the functions."""
         return Type((N, *self.shape), DType.FLOAT if self.classes is None else DType.INT)

@@ -191,10 +191,15 @@ def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
     return "; ".join(told)
 
 
-def remedy(stored: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+def remedy(stored: tuple[int, ...], feed: Feed) -> str:
     """What to do about samples that do not fit: turn their axes if that is all, or declare the shape they have."""
+    wanted = feed.shape
+    if not stored:
+        return f"give each sample {prod(wanted)} numbers"
     flat = f" or `[{prod(stored)}]`" if len(stored) > 1 else ""
-    declare = f"write `input: {{shape: {list(stored)}}}`{flat}"
+    declare = f"write `{feed.origin}: {{shape: {list(stored)}}}`{flat}"
+    if feed.mask:
+        return f"give a mask of each place, or {declare}"
     if sorted(stored) != sorted(wanted):
         return declare
     left, axes = list(stored), []
@@ -202,7 +207,9 @@ def remedy(stored: tuple[int, ...], wanted: tuple[int, ...]) -> str:
         axes.append(left.index(size))
         left[axes[-1]] = -1  # taken; equal axes keep their order
     turned = ", ".join(str(axis + 1) for axis in axes)
-    return f"if only the axes are in another order, store `x.transpose(0, {turned})`; else {declare}"
+    return (
+        f"if only the axes are in another order, store `{feed.name}.transpose(0, {turned})`; else {declare}"
+    )
 
 
 def fingerprint(split: Split, precision: Precision) -> str:
@@ -240,8 +247,8 @@ def _samples(feed: Feed, array: NDArray[Any], place: str, precision: Precision) 
     stored = array.shape[1:]
     if not fits(stored, feed.shape):
         raise FacError(
-            f"samples in {place} have shape {list(stored)}, but `{feed.origin}.shape` is {list(feed.shape)}: "
-            f"{remedy(stored, feed.shape)}"
+            f"samples{feed.of} in {place} have shape {list(stored)}, but `{feed.origin}.shape` is "
+            f"{list(feed.shape)}: {remedy(stored, feed)}"
         )
     if feed.classes is not None:
         return _whole(feed, array, place).reshape(-1, *feed.shape)
@@ -299,8 +306,8 @@ def _labels(feed: Feed, y: NDArray[Any], place: str) -> NDArray[np.int64]:
         at = np.unravel_index(int(wrong.argmax()), y.shape)
         also = "" if feed.ignored is None else f", or {feed.ignored}, which does not count"
         raise FacError(
-            f"label {y[at]} of sample {at[0]} in {place} is out of range: "
-            f"the network has {outputs} outputs, so labels must be 0 to {outputs - 1}{also}"
+            f"label {y[at]} of sample {at[0]}{feed.of} in {place} is out of range: "
+            f"{_head(feed)} {outputs} outputs, so labels must be 0 to {outputs - 1}{also}"
         )
     if not kept.any():
         raise FacError(
@@ -321,9 +328,11 @@ def _targets(feed: Feed, y: NDArray[Any], place: str, precision: Precision) -> N
             f"shape ({wanted}): give such targets{', or write `loss: {kind: cross_entropy}`' * labels}"
         )
     if not fits(y.shape[1:], output):
-        outputs = f"{output[0]} outputs" if len(output) == 1 else f"an output of shape {list(output)}"
+        outputs = f"an output of shape {list(output)}"
+        if len(output) == 1:
+            outputs = "1 output" if output == (1,) else f"{output[0]} outputs"
         raise FacError(
-            f"{feed.name} in {place} has shape {list(y.shape)}, but the network has {outputs}: "
+            f"{feed.name} in {place} has shape {list(y.shape)}, but {_head(feed)} {outputs}: "
             f"give targets of shape ({wanted})"
         )
     y = _finite(y, feed.name, place, precision)
@@ -331,10 +340,15 @@ def _targets(feed: Feed, y: NDArray[Any], place: str, precision: Precision) -> N
     if not low <= y.min() <= y.max() <= high:
         position = int(((y < low) | (y > high)).argmax())
         raise FacError(
-            f"target {y.flat[position]} of sample {position // (y.size // len(y))} in {place} is out of range: "
-            f"`{feed.loss}` needs targets from {low:g} to {high:g}"
+            f"target {y.flat[position]} of sample {position // (y.size // len(y))}{feed.of} in {place} is out of "
+            f"range: `{feed.loss}` needs targets from {low:g} to {high:g}"
         )
     return y.reshape(-1, *output)
+
+
+def _head(feed: Feed) -> str:
+    """Whose outputs a target is compared with."""
+    return f"what `{feed.origin}` reads has" if feed.origin.startswith("losses") else "the network has"
 
 
 def _finite(values: NDArray[Any], name: str, place: str, precision: Precision) -> NDArray[Any]:

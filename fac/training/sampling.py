@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fac.backend import Session
+    from fac.backend import Feed, Session
 
 CAUSAL = 1e-4
 """How far, relative to the largest, an output may move with what stands behind it: rounding, in float32."""
@@ -75,7 +75,7 @@ def _window(session: Session) -> int:
     inputs = compiled.inputs
     fits = len(inputs) == 1 and inputs[0].classes == CODES and len(inputs[0].shape) == 1
     if not fits or compiled.output != (*inputs[0].shape, CODES):
-        read = " and ".join(f"{list(feed.shape)} of {_numbers(feed.classes)}" for feed in inputs)
+        read = " and ".join(f"{list(feed.shape)} of {_numbers(feed)}" for feed in inputs)
         raise FacError(
             f"`{compiled.name}` does not tell the next byte of a text: that takes `input: {{shape: [T], classes: "
             f"{CODES}}}` and outputs [T, {CODES}], and it reads {read} and makes {list(compiled.output)}"
@@ -83,8 +83,10 @@ def _window(session: Session) -> int:
     return inputs[0].shape[0]
 
 
-def _numbers(classes: int | None) -> str:
-    return "real numbers" if classes is None else f"whole numbers below {classes}"
+def _numbers(feed: Feed) -> str:
+    if feed.mask:
+        return "zeros and ones"
+    return "real numbers" if feed.classes is None else f"whole numbers below {feed.classes}"
 
 
 def _require_causal(session: Session, window: int) -> None:

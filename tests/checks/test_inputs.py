@@ -123,6 +123,9 @@ def test_data_with_one_array_for_a_network_with_two() -> None:
     message = "`arrays` has the arrays `left` and `y`, and the network is fed with `left`, `right` and `y`"
     found = told(JOINED, inputs=TWO, data=files | {"names": ("left", "y")})
     assert found == [("FAC219", "data.names", message)]
+    found = told(JOINED, inputs=TWO, data=files | {"names": ("y", "left", "right", "left")})
+    message = "`left` is named twice among the arrays of `arrays`"
+    assert found == [("FAC219", "data.names", message)]
     assert told((linear("logits", 3),), inputs={"image": {"shape": (6,)}}, data=files) == []
 
 

@@ -120,15 +120,19 @@ def test_the_written_program_and_the_exported_file(
     [
         ({"kept": np.full((50, 5), 0.5)}, "kept of sample 0 in the `train` split of `arrays` holds 0.5: "
          "a mask holds 0 and 1 only"),
-        ({"kept": np.ones((50, 4))}, "samples in the `train` split of `arrays` have shape [4], but "
-         "`inputs.kept.shape` is [5]"),
+        ({"kept": np.ones((50, 4))}, "samples of `kept` in the `train` split of `arrays` have shape [4], but "
+         "`inputs.kept.shape` is [5]: give a mask of each place, or write `inputs.kept: {shape: [4]}`"),
+        ({"age": np.ones((50, 3))}, "samples of `age` in the `train` split of `arrays` have shape [3], but "
+         "`inputs.age.shape` is [1]: write `inputs.age: {shape: [3]}`"),
+        ({"kept": np.full(50, 4)}, "samples of `kept` in the `train` split of `arrays` have shape [], but "
+         "`inputs.kept.shape` is [5]: give each sample 5 numbers"),
         ({"words": np.zeros((50, 5))}, "words in the `train` split of `arrays` holds float64, but "
          "`inputs.words.classes` asks for whole numbers"),
         ({"words": np.full((50, 5), 9)}, "words 9 of sample 0 in the `train` split of `arrays` is out of range: "
          "`inputs.words.classes` allows 0 to 7"),
         ({"age": np.zeros((49, 1))}, "the `train` split of `arrays` has 50 samples in words but 49 in age"),
     ],
-    ids=["no mask", "a mask of another shape", "real numbers", "no class", "another length"],
+    ids=["no mask", "a mask of another shape", "too wide", "lengths", "real numbers", "no class", "another length"],
 )  # fmt: skip
 def test_bad_data(
     change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]], message: str, run: Run, spec: Path
