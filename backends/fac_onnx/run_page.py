@@ -144,6 +144,7 @@ Made by fac $version from spec $spec_hash, in $precision.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import math
@@ -157,6 +158,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime sends ev
 
 import numpy as np
 import onnxruntime as ort
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    fcntl = None
 
 SPEC = "$spec_hash"
 FLOAT, BATCH, SEED = np.$precision, $batch, $seed
@@ -286,15 +292,37 @@ def save_state(path, about, state):
     unfinished = path.with_name(f".fac-{secrets.token_hex(8)}")  # where no link can lie in wait
     try:
         with open(unfinished, "xb") as file:
+            locked(file)
             for part in (length, text, *arrays):
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+            if fcntl is None:
+                file.close()  # an open file cannot be renamed on such systems
+            os.replace(unfinished, path)
     except OSError as error:
         raise SystemExit(f"cannot write `{path}`: {error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def locked(file):
+    """Whether nobody else is at work on a file; from now on this process is, and `fac` leaves it alone."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (OSError, AttributeError):  # another is, or the system has no locks
+        return False
+    return True
+
+
+def sweep(folder):
+    """Removes what a process that was killed left of a state."""
+    for path in folder.glob(".fac-" + 16 * "[0-9a-f]"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                with open(path, "rb") as file:
+                    if locked(file):
+                        path.unlink()
 
 
 def open_model(name, device):
@@ -387,7 +415,9 @@ def main():
     sys.stdout.reconfigure(errors="backslashreplace")  # a code page may lack letters of file names
     args = arguments()
     if any(HERE.glob(".fac-*.ready")):
-        raise SystemExit(f"`{HERE}` is half replaced by a `fac compile` that was cut off: make that call again")
+        why = "is half replaced by a `fac compile` that was cut off: make that call again"
+        raise SystemExit(f"`{HERE}` {why}")
+    sweep(args.out.parent)
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
     about, state = starting_state(args.state)
     data, test = load_data(args.train), load_data(args.test)
