@@ -123,8 +123,10 @@ def _header(lines: Iterator[tuple[int, str]], place: str) -> tuple[Mapping[str, 
     found: dict[str, tuple[int, list[str]]] = {}
     for number, line in lines:
         if not line.startswith("@"):
+            # Of a file that is none of these, whatever it may be, no word is shown.
+            told = f"`{_short(line)}`" if found else "something else"
             raise FacError(
-                f"{_at(place, number)}: `{_short(line)}` stands before `@data`: a `.ts` file begins with lines such as "
+                f"{_at(place, number)}: {told} stands before `@data`: a `.ts` file begins with lines such as "
                 "`@classLabel true a b`, and `@data` before its samples"
             )
         key, *words = line[1:].split() or [""]

@@ -169,6 +169,7 @@ def changed(line: int, text: str) -> str:
         (changed(6, "@dimensions many"), r"line 6: `@dimensions many` is no number of channels"),
         (changed(6, "@dimensions " + "9" * 5000), r"line 6: `@dimensions 9{20,40}\.\.\.` is no number"),
         (changed(9, ""), r"line 10: `1,2,3:5,5,5:up` stands before `@data`"),
+        ("PASSWORD=hunter2\n", r"line 1: something else stands before `@data`"),
         ("@classLabel true a b\n", r"has no line `@data`"),
         ("@classLabel true a b\n@data\n", r"line 2: no sample stands behind `@data`"),
     ],
