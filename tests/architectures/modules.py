@@ -291,6 +291,21 @@ class Rows(nn.Module):
         return logits
 
 
+class Utterances(Rows):
+    """A GRU over those frames of 12 numbers that count."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__(by)
+        self.gru = nn.GRU(12, 64 // by, batch_first=True)
+        self.head = nn.Linear(64 // by, 9 // by)
+
+    def forward(self, frames: Tensor, voiced: Tensor) -> Tensor:
+        """By the state after the last of them."""
+        last = [self.gru(x[mask == 1][None])[1][0, 0] for x, mask in zip(frames, voiced, strict=True)]
+        logits: Tensor = self.head(torch.stack(last))
+        return logits
+
+
 class Siamese(nn.Module):
     """One tower for two images."""
 
@@ -323,6 +338,7 @@ MODULES: dict[str, tuple[Callable[[int], nn.Module], int]] = {
     "transformer": (Transformer, 16),
     "encoder": (Encoder, 8),
     "vowels": (Vowels, 1),
+    "vowels_gru": (Utterances, 1),
     "gru": (Rows, 4),
     "siamese": (Siamese, 1),
     "auxiliary": (Auxiliary, 8),

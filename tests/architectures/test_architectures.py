@@ -165,7 +165,9 @@ def routed(name: str) -> dict[str, Any]:
     return found
 
 
-ON_ONNX = pytest.mark.parametrize("name", ["vit", "transformer", "encoder", "gru", "siamese", "auxiliary"])
+ON_ONNX = pytest.mark.parametrize(
+    "name", ["vit", "transformer", "encoder", "gru", "vowels_gru", "siamese", "auxiliary"]
+)
 
 
 @ON_ONNX

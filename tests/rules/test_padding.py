@@ -194,3 +194,20 @@ def test_what_two_losses_read_counts() -> None:
         )
         data = {k: v for k, v in spec("a mean").items() if k != "loss"} | {"layers": layers, "losses": losses}
         assert ("fc1" in lowered(data).counted) is counts
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa", "ldfa", "direct_ldfa"])
+def test_a_token_whose_label_is_ignored_teaches_nothing_where_no_other_looks_at_it(rule: str) -> None:
+    layers = (FC1, TANH, linear("fc2", 5), TANH, OUT)
+    data = spec("a mean", RULES[rule]) | {"layers": layers}
+    data["inputs"] = {"x": data["inputs"]["x"]}
+    data["loss"] = {"kind": "cross_entropy", "ignore_index": -100}
+    artifact = fac.compile(data, "reference", "float64")
+    found = []
+    for noise in (0, 30):
+        given, session = batch("a mean", noise), artifact.open()
+        labels = np.random.default_rng(2).integers(0, 3, (N, T))
+        session.step({"x": given["x"], "y": np.where(given["kept"] == 1, labels, -100)})
+        found.append(session.state())
+    for name, value in found[0].items():
+        assert distance(found[1][name], value) < 1e-12, name
