@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,14 +82,17 @@ def require_replaceable(path: Path) -> None:
     Raises:
         FacError: there is such a file, or the folder is none.
     """
-    if path.parent.exists() and not path.parent.is_dir():
+    from fac.opening import DATA, opened, there
+    from fac.training.data.npz import stored
+
+    if there(path.parent) and not os.path.isdir(path.parent):
         raise FacError(f"`{path.parent}` is a file: give a folder to `-o`")
-    if not path.exists():
+    if not there(path):
         return
     try:
-        with zipfile.ZipFile(path) as archive:
-            ours = archive.comment == MARK
-    except (OSError, zipfile.BadZipFile):
+        with stored(opened(path, DATA, within=path.parent), f"`{path}`") as found:
+            ours = found.archive.comment == MARK
+    except FacError:
         ours = False
     if not ours:
         raise FacError(f"`{path}` is there and was not written by `fac data`: give another folder to `-o`")

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from fac.diagnostics import FacError
-from fac.opening import MANIFEST, content, reason
+from fac.opening import DATA, MANIFEST, content, opened, reason
 from fac.writing.places import (
     ANY_NAME,
     BINARY,
@@ -218,10 +218,12 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    content = source.read_bytes()
+    os.stat(source, follow_symlinks=False)
+    with opened(source, DATA, within=source.parent) as found:
+        kept = found.read()
     descriptor = os.open(target, os.O_WRONLY | NO_LINK | BINARY)
     with open(descriptor, "wb") as file:
-        file.write(content)
+        file.write(kept)
         file.truncate()
         file.flush()
         os.fsync(descriptor)

@@ -8,15 +8,20 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
 
 import numpy as np
+import torch
 
 import fac
 from fac import pipeline
 from fac.backend import to_bytes
 from fac.cli import compile as compiling
+from fac.diagnostics import FacError
 from fac.lint import settings
 from fac.training import checkpoint
 from fac.training.data import fashion_mnist, load
@@ -25,6 +30,7 @@ from fac.training.data.sequences import Sequences
 from fac.training.data.text import Text
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord
+from fac_torch import kernels
 from tests.fuzz import surgery
 from tests.fuzz.surgery import Surgery
 
@@ -49,6 +55,8 @@ class Kind:
     changes: tuple[Surgery, ...]
     read: Callable[[Path], object]
     """Reads the file at a path, and holds what is read to what it has to be."""
+    refusal: type[BaseException] = FacError
+    """How a reader that knows nothing of fac says that it is none."""
 
 
 def npz(**packed: bool) -> bytes:
@@ -89,6 +97,30 @@ def read_state(path: Path) -> None:
     program = pipeline.lowered(document)
     checkpoint.require_spec(found, pipeline.compiled(program), fac.load(SPEC))
     pipeline.emit(program, pipeline.find_backend("reference")).open(found.state)
+
+
+def read_beside_step(path: Path) -> None:
+    """The reader that goes with `step.py`."""
+    found = kernels.load_state(str(path))
+    assert all(isinstance(array, torch.Tensor) for array in found.values())
+
+
+@cache
+def run_page() -> ModuleType:
+    """The program of a written folder."""
+    with TemporaryDirectory() as folder:
+        pipeline.compile(SPEC, "onnx").write(folder)
+        page = ModuleType("run_page")
+        page.__dict__["__file__"] = f"{folder}/run.py"
+        exec(Path(folder, "run.py").read_text(), page.__dict__)
+    return page
+
+
+def read_beside_graphs(path: Path) -> None:
+    """The reader in `run.py`."""
+    about, state = run_page().load_state(path)
+    assert all(isinstance(array, np.ndarray) for array in state.values())
+    assert all(isinstance(text, str) for text in about.values())
 
 
 def read_arrays(path: Path) -> None:
@@ -169,6 +201,20 @@ SERIES_WORDS = (
 
 KINDS = {
     "state": Kind("state.safetensors", states, (surgery.any_bytes, surgery.state_header), read_state),
+    "state beside step.py": Kind(
+        "state.safetensors",
+        states,
+        (surgery.any_bytes, surgery.state_header),
+        read_beside_step,
+        ValueError,
+    ),
+    "state beside graphs": Kind(
+        "state.safetensors",
+        states,
+        (surgery.any_bytes, surgery.state_header),
+        read_beside_graphs,
+        SystemExit,
+    ),
     "arrays": Kind(
         "a.npz", lambda: (npz(), npz(packed=True)), (surgery.any_bytes, surgery.array_header), read_arrays
     ),
