@@ -1,4 +1,4 @@
-"""What `fac` says to people: places, rules, findings and errors. Knows nothing else in the package."""
+"""What `fac` says to people: places, rules, findings and errors. Knows how to escape, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
+
+from fac.escaping import visible
 
 Path = tuple[str | int, ...]
 """Where something stands in a spec: `("feedback", "routes", 0, "matrix", "rank")`."""
@@ -83,12 +85,16 @@ class Diagnostic:
 class FacError(Exception):
     """The tool could not do what was asked. `str(error)` is one clear message that names place and remedy."""
 
+    def __init__(self, message: object = "") -> None:
+        """Take the message, whatever names from outside are in it."""
+        super().__init__(visible(str(message)))
+
 
 class SpecError(FacError):
     """A spec has findings that forbid going on. The findings stand in `diagnostics`."""
 
     def __init__(self, message: str, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)  # lines, whose parts are escaped
         self.diagnostics = diagnostics
 
 
@@ -106,8 +112,7 @@ def plain(text: str) -> str:
 
     What a terminal would not show, or what would turn the direction of a line, is written as an escape.
     """
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = visible(text)
     return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} ... {text[-MAX_MESSAGE // 2 :]}"
 
 

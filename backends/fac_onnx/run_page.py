@@ -6,7 +6,7 @@ import json
 from math import prod
 from string import Template
 
-from fac.backend import Compiled, Feed, HostTask, Term
+from fac.backend import Compiled, Feed, HostTask, Term, docstring
 from fac.diagnostics import FacError
 
 
@@ -24,8 +24,7 @@ def run_page(compiled: Compiled, precision: str) -> str:
     tasks = between(c.tasks)
     read = {value.name for value in c.step.inputs}
     return PAGE.substitute(
-        # A spec is data: its name must not end the docstring that it stands in.
-        title=json.dumps(c.name, ensure_ascii=False)[1:-1],
+        title=docstring(c.name),
         version=c.version,
         spec_hash=c.spec_hash,
         precision=precision,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 import re
 from dataclasses import dataclass
 
-from fac.backend import Compiled, HostTask
+from fac.backend import Compiled, HostTask, docstring
 from fac.diagnostics import FacError
 from fac.step.feed import fed
 from fac.step.ir import Function, Phase, Value
@@ -60,8 +59,7 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     step = Emitter(compiled.step, buffered=True)
     result = "loss" if len(compiled.losses) == 1 else "losses"
     called = f"{result} = step({step.arguments()})"
-    # A spec is data: its name must not end the docstring that it stands in.
-    title = json.dumps(compiled.name, ensure_ascii=False)[1:-1]
+    title = docstring(compiled.name)
     header = (
         f'"""{title}: forward, evaluate, step and probe.\n\n'
         f"Made by fac {compiled.version} from spec {compiled.spec_hash}, {precision}. S maps names to tensors;\n"

@@ -31,6 +31,7 @@ from fac.backend.host import HostSession
 from fac.backend.session import Arrays, Session, samples
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.backend.state_reading import DamagedError, from_file
+from fac.escaping import docstring
 from fac.step.feed import Feed
 from fac.writing import Content
 
@@ -60,6 +61,7 @@ __all__ = [
     "Term",
     "check_feed",
     "denormals_as_zero",
+    "docstring",
     "from_file",
     "held",
     "is_whole",

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import click
 
-from fac.cli.output import echo, tell
+from fac.cli.output import echo, say, tell
 from fac.cli.refusals import refusal
 from fac.cli.signals import INTERRUPTED, interruptible
 from fac.cli.streams import lasting, unwritten
@@ -80,7 +80,7 @@ def _status() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except click.ClickException as error:
-        error.show(sys.stderr)
+        _misused(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         echo("fac: interrupted", err=True)
@@ -112,3 +112,11 @@ def _blamed(error: Exception) -> str | None:
         return blamed(error)
     except OSError:
         return None  # the system refuses that look, too
+
+
+def _misused(error: click.ClickException) -> None:
+    """As click says it, but for names on the command line that hold more than can be seen."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
+    say(f"Error: {error.format_message()}", err=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.signals import INTERRUPTED, on_signals
 from fac.diagnostics import FacError, plain
+from fac.escaping import visible
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _listed(context: click.Context, option: click.Parameter, given: tuple[str, .
     names = [name.strip() for name in ",".join(given).split(",")] if given else []
     for name, times in Counter(names).items():
         if times > 1:
-            echo(f"`{name}` stands {times} times in `{option.opts[0]}`: it is trained once", err=True)
+            say(f"`{name}` stands {times} times in `{option.opts[0]}`: it is trained once", err=True)
     return tuple(dict.fromkeys(names))
 
 
@@ -130,7 +131,7 @@ def compare(
         }
         echo(json_text(found))
     else:
-        echo("\n".join([table(rows), *(f" {note}" for note in notes)]))
+        echo("\n".join([table(rows), *(f" {visible(note)}" for note in notes)]))
     if made < meant:
         context.exit(INTERRUPTED)
     if any(run.problem and not run.diverged for row in rows for run in row.runs):
@@ -192,7 +193,7 @@ class _Trainer:
                 for seed in self.seeds:
                     label = f"{variant.label} seed {seed}"
                     run = self._run(variant.seeded(seed, self.probes), seed, label, keep=bool(found))
-                    echo(f"{len(found) + (not row.runs)}/{len(variants)}  {label}  {_result(run)}", err=True)
+                    say(f"{len(found) + (not row.runs)}/{len(variants)}  {label}  {_result(run)}", err=True)
                     if not row.runs:
                         found.append(row)
                     row.runs.append(run)

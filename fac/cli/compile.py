@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
@@ -78,9 +78,9 @@ def compile_(
         }
         echo(json_text(found))
         return
-    echo(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
+    say(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
     for name, size in files.items():
-        echo(f" {size:>12,} bytes  {name}")
+        say(f" {size:>12,} bytes  {name}")
 
 
 def require_replaceable(directory: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
@@ -64,11 +64,11 @@ def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precis
         found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
         echo(json_text(found))
         return
-    echo(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
+    say(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
     for name, row in rows.items():
         kept = (f"{key} {list(of['shape'])} {of['dtype']}" for key, of in row["arrays"].items())
         arrays = ", ".join(kept)
-        echo(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
+        say(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
 
 
 def described(split: Split) -> dict[str, Any]:

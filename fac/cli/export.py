@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
+from fac.escaping import visible
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
@@ -123,9 +124,9 @@ def export(
     if as_json:
         echo(json_text(figures))
         return
-    echo(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
+    say(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
     for name, size in files.items():
-        echo(f" {size:>12,} bytes  {output.with_name(name)}")
+        say(f" {size:>12,} bytes  {output.with_name(name)}")
     echo(_text(outcome, bound, exported.runtime))
 
 
@@ -267,7 +268,7 @@ def _text(outcome: Outcome, bound: float, runtime: str) -> str:
             f"  {outcome.agree} of {outcome.labels} predicted classes agree; accuracy "
             f"{100 * (outcome.accuracy or 0):.2f} %, by NumPy {100 * (outcome.expected or 0):.2f} %"
         )
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 COMMAND = export

@@ -15,9 +15,10 @@ from types import MappingProxyType
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import TEXT
 from fac.diagnostics import FacError
+from fac.escaping import visible
 from fac.lint import reading
 from fac.opening import there
 from fac.writing import replacing, sweep, unwritable
@@ -67,10 +68,10 @@ def _spec(path: str, force: bool) -> None:
     file = _file(path)
     sweep(file.parent)
     _write({file: _text(STARTER)}, force, parents=path.endswith(SEPARATORS))
-    shown = quote(str(file))
-    schema = quote(str(file.parent / "fac.v1.schema.json"))
+    shown = visible(quote(str(file)))
+    schema = visible(quote(str(file.parent / "fac.v1.schema.json")))
     echo(
-        f"wrote {file}\n\n"
+        f"wrote {visible(str(file))}\n\n"
         "next:\n"
         f"  fac check {shown}\n"
         f"  fac show {shown}\n"
@@ -101,7 +102,7 @@ def _repository(path: str, install: str, force: bool) -> None:
     words = {"@package@": quote(install), "@listed@": json.dumps(install)}
     _write({file: _text(files[file], words) for file in files if file not in kept}, force, parents=True)
     for file in files:
-        echo(f"kept  {file}, which exists" if file in kept else f"wrote {file}")
+        say(f"kept  {file}, which exists" if file in kept else f"wrote {file}")
     enter = [] if folder.samefile(os.curdir) else [f"cd {quote(str(folder))}"]
     lines = [
         *enter,
@@ -109,9 +110,10 @@ def _repository(path: str, install: str, force: bool) -> None:
         "pre-commit install    # checks what is about to be committed",
         "fac schema > specs/fac.v1.schema.json    # completion and hover texts in editors",
     ]
-    echo("\nnext:\n" + "\n".join(f"  {line}" for line in lines))
+    echo("\nnext:\n" + "\n".join(f"  {visible(line)}" for line in lines))
     if reading.top(path) != os.path.abspath(path):
-        echo(f"\nA CI reads its files at the top of the repository only: move them to `{reading.top(path)}`.")
+        echo()
+        say(f"A CI reads its files at the top of the repository only: move them to `{reading.top(path)}`.")
     if kept:
         echo("\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fac.diagnostics import FacError, plain
+from fac.escaping import calm, visible
 from fac.render.encodable import encodable
 
 
@@ -25,10 +26,18 @@ def tell(message: object) -> None:
     echo(f"fac: {plain(str(message))}", err=True)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line for people, whatever names from outside are in it."""
+    echo(visible(text), err=err)
+
+
 def echo(message: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a text for people, with escapes for what the stream cannot encode."""
+    """Print lines for people, with escapes for what the stream cannot encode.
+
+    Names from outside are escaped where they become a part of a line; here nothing steers the terminal all the same.
+    """
     stream = sys.stderr if err else sys.stdout
-    text = encodable(str(message), getattr(stream, "encoding", None) or "utf-8")
+    text = encodable(calm(str(message), colored(err=err)), getattr(stream, "encoding", None) or "utf-8")
     # The stream is named: by itself click takes one of its own, in UTF-8, if the encoding is ASCII.
     click.echo(text, file=stream, nl=nl)  # noqa: TID251
 
@@ -48,7 +57,8 @@ def pass_on(content: str | bytes) -> None:
 
 def colored(*, err: bool = False) -> bool:
     """Whether to paint: colour is for terminals; `NO_COLOR` refuses it there too (https://no-color.org)."""
-    return (sys.stderr if err else sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    stream = sys.stderr if err else sys.stdout
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def write(path: str, content: str | bytes) -> None:

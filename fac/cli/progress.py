@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isnan
 
-from fac.cli.output import echo
+from fac.cli.output import say
 from fac.cli.streams import unread
+from fac.escaping import visible
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
 
 
@@ -48,7 +49,7 @@ def logged() -> Iterator[None]:
 
     class Echo(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            echo(record.getMessage(), err=True)
+            say(record.getMessage(), err=True)
 
     logger, handler, level = logging.getLogger("fac"), Echo(), logging.getLogger("fac").level
     logger.addHandler(handler)
@@ -71,7 +72,7 @@ class Words(Listener):
         """Pass it on, if it is new."""
         if text not in self.told:
             self.told.add(text)
-            echo(text, err=True)
+            say(text, err=True)
 
 
 class Lines(Listener):
@@ -86,19 +87,19 @@ class Lines(Listener):
     def began(self, plan: Plan) -> None:
         """Remember how long it will take."""
         self.plan = plan
-        echo(opening(plan), err=self.err)
+        say(opening(plan), err=self.err)
 
     def ended(self, record: EpochRecord) -> None:
         """Write the line."""
         assert self.plan is not None
-        echo(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}", err=self.err)
+        say(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}", err=self.err)
         if not self.err and not self.alone and unread():
             self.alone = True
-            echo("nobody reads standard output any more: the training goes on, and keeps its log", err=True)
+            say("nobody reads standard output any more: the training goes on, and keeps its log", err=True)
 
     def said(self, text: str) -> None:
         """Pass it on."""
-        echo(text, err=True)
+        say(text, err=True)
 
 
 class Bar(Listener):
@@ -109,7 +110,7 @@ class Bar(Listener):
         from rich.progress import Progress as Live
 
         assert isinstance(live, Live)
-        self.live, self.label, self.told = live, label, told
+        self.live, self.label, self.told = live, visible(label), told
         self.task = live.add_task(label, total=None, figures="")
         self.plan: Plan | None = None
         self.last = ""
@@ -140,13 +141,14 @@ class Bar(Listener):
         assert self.plan is not None
         self.last = quality(record)
         if not self.label:
-            self.live.console.print(f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}")
+            line = f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}"
+            self.live.console.print(visible(line))
 
     def said(self, text: str) -> None:
         """Pass it on, above the bar, if it is new."""
         if text not in self.told:
             self.told.add(text)
-            self.live.console.print(text)
+            self.live.console.print(visible(text))
 
     def _draw(self, epoch: int, position: int, text: str) -> None:
         assert self.plan is not None

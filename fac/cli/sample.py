@@ -15,9 +15,6 @@ from fac.diagnostics import FacError
 if TYPE_CHECKING:
     from fac.backend import Precision
 
-PLAIN = frozenset("\n\t")
-"""What a text may hold beside what can be printed."""
-
 
 @click.command()
 @click.argument("run", type=PATH)
@@ -63,15 +60,7 @@ def sample(
     precision: Precision = engine.default_precision
     session = emit(program, engine, precision).open(found.state, device)
     made = bytes(continued(session, given, length, temperature, seed))
-    echo(shown(given + made))
-
-
-def shown(text: bytes) -> str:
-    """As a terminal may have it."""
-    return "".join(
-        c if c.isprintable() or c in PLAIN else "\N{REPLACEMENT CHARACTER}"
-        for c in text.decode("utf-8", "replace")
-    )
+    echo((given + made).decode("utf-8", "replace"))
 
 
 COMMAND = sample

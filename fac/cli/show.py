@@ -9,8 +9,8 @@ import click
 
 from fac import pipeline
 from fac.cli.backends import not_empty
-from fac.cli.output import echo, pass_on
-from fac.diagnostics import FacError, plain
+from fac.cli.output import echo, pass_on, say
+from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
 STDOUT = "-"
@@ -134,7 +134,7 @@ def draw(
         pass_on(picture)
     else:
         write(output, picture)
-        echo(f"drew `{plain(output)}`{', of a spec with errors' * bool(errors)}")
+        say(f"drew `{output}`{', of a spec with errors' * bool(errors)}")
     if errors:
         sys.exit(1)
 

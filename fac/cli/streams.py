@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ class Lasting(io.FileIO):
             if error.errno not in GONE + FULL:
                 raise
             self.failure = error
-            # What native code prints to the same descriptor must not fail either.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
-            return super().write(content)
+            with suppress(OSError):  # of a system that has no descriptor left
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                # What native code prints to the same descriptor must not fail either.
+                os.dup2(nowhere, self.fileno())
+                os.close(nowhere)
+            return memoryview(content).nbytes
 
 
 def lasting() -> None:
@@ -97,9 +99,10 @@ def _like(stream: io.TextIOWrapper, buffer: Any) -> io.TextIOWrapper:
 
 def _hold_descriptors() -> None:
     """A standard stream that is closed must not become the descriptor of a file that a command writes."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    while nowhere <= 2:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-    os.close(nowhere)
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest that is free
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import PATH
 from fac.cli.signals import INTERRUPTED, on_signals
-from fac.diagnostics import FacError
+from fac.diagnostics import FacError, plain
+from fac.escaping import visible
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def train(
             path = kept.path
         except StoppedError as stopped:
             place = f"after step {stopped.step}, in epoch {stopped.epoch}"
-            echo(f"stopped {place}; go on with `fac train --resume {stopped.out}`", err=True)
+            say(f"stopped {place}; go on with `fac train --resume {stopped.out}`", err=True)
             context.exit(INTERRUPTED)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
@@ -146,7 +147,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, RunFolder, R
     kept = RunFolder(path, about, _kept_text(job, path))
     if job.checkpoint:
         for remark in _remarks(job, job.checkpoint, about):
-            echo(remark, err=True)
+            say(plain(remark), err=True)
     with shown(err=as_json) as listener, on_signals() as stop:
         try:
             report = train(session, dataset, job.spec, kept, listener, stop=stop, since=job.checkpoint)
@@ -175,7 +176,7 @@ def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[
             "equal up to rounding, not bit for bit"
         )
     threads = found.about.get("threads", about["threads"])
-    if threads != about["threads"]:
+    if threads != about["threads"] and threads.isdecimal():
         yield (
             f"this run was on {threads} thread{'s' * (threads != '1')} and goes on on {about['threads']}: "
             f"equal up to rounding, not bit for bit; `OMP_NUM_THREADS={threads}` makes it so"
@@ -326,7 +327,7 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
         *(f"warning: {concern.message}" for concern in report.concerns),
         f"state, log and spec are in `{path}`",
     )
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 COMMAND = train

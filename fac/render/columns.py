@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fac.escaping import visible
+
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """One line per row. A column whose every entry starts like a number stands at the right."""
-    table = [tuple(header), *map(tuple, rows)]
+    table = [tuple(map(visible, row)) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     right = [all(_numeric(entry) for entry in column[1:]) for column in zip(*table, strict=True)]
     lines = []

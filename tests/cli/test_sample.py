@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fac.cli.sample import shown
+import pytest
+
 from fac.training import checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
@@ -59,6 +60,8 @@ def test_what_cannot_be_gone_on_with(run: Run) -> None:
     assert run("sample", "bare")[::2] == (2, "fac: `bare` holds no spec: name a checkpoint of `fac train`\n")
 
 
-def test_bytes_that_are_no_text_are_shown_as_such() -> None:
-    assert shown("ä\n\tb".encode()) == "ä\n\tb"
-    assert shown(b"\x1b[2J\x00\xff\xc3") == "�[2J���"
+def test_bytes_that_are_no_text_are_shown_as_such(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(run)
+    for made, shown in (("ä\n\tb".encode(), "ä\n\tb"), (b"\x1b[2J\x00\xff\xc3", "�[2J���")):
+        monkeypatch.setattr("fac.training.sampling.continued", lambda *_, made=made: made)
+        assert run("sample", "r", "--prompt", "a")[1] == f"a{shown}\n"

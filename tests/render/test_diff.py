@@ -19,6 +19,7 @@ from fac import pipeline, source
 from fac.build.costs import optimised_step
 from fac.checks import run_checks
 from fac.diagnostics import Severity
+from fac.escaping import code, visible
 from fac.plugins import kinds
 from fac.program.lower import lower
 from fac.program.program import Program
@@ -26,7 +27,7 @@ from fac.render.diff import SECTIONS, Change, Difference, Figure, Item, Subject,
 from fac.render.diff.align import align
 from fac.render.diff.data import as_json
 from fac.render.diff.difference import OTHER_STATE
-from fac.render.diff.markdown import ROOM, code, markdown
+from fac.render.diff.markdown import ROOM, markdown
 from fac.render.diff.matching import MOST_EDITS, matching, rising
 from fac.render.diff.side import Side
 from fac.render.diff.step import step
@@ -866,7 +867,7 @@ def test_names_stay_in_their_cells(name: str) -> None:
     empty = Transport((), (), (), ())
     found = Difference(empty, {"layers": (item,)}, (1, 1), ())
     ((_, row),) = tables(markdown(found, name))[:1]
-    assert row == ["+", name.replace("\n", "�"), "", "–", name.replace("\n", "�")]
+    assert row == ["+", visible(name), "", "–", visible(name)]
 
 
 @given(st.text(max_size=40))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fac.diagnostics import Diagnostic, Severity, Span
-from fac.render.diff.markdown import code, heading
+from fac.escaping import code, prose
+from fac.render.diff.markdown import heading
 from fac.render.findings.json import as_json as listed
 from fac.render.findings.report import Checked, ordered, summary
-from fac.render.findings.summary import prose
 
 ROOM = 5_000
 """Characters of the findings in a comment, beside what changed."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from fac.escaping import visible
 from fac.program.program import LOSS
 from fac.render.blocks import globs
 from fac.render.diff.difference import Change, Item, Plain
 from fac.render.diff.words import listed
-from fac.render.findings.report import printable
 
 ABOVE, SEVERAL = "the layer above", "the layers above"
 FEW = 4
@@ -44,7 +44,7 @@ class Group:
         """The words that stand around the names: `to fc1 from task`."""
         (key, _), *rest = self.items[0].subject.words
         prefix = f"{key} " if key in ("through", "to") else ""
-        return prefix + names + "".join(printable(f" {key} {value}") for key, value in rest)
+        return prefix + names + "".join(visible(f" {key} {value}") for key, value in rest)
 
 
 def groups(section: str, items: Iterable[Item], copies: Mapping[str, int]) -> list[Group]:
@@ -103,4 +103,4 @@ def _renamed(item: Item) -> bool:
 
 def _name(item: Item, renames: bool) -> str:
     name = item.subject.name
-    return printable(f"{item.old.name} -> {name}" if renames and item.old and _renamed(item) else name)
+    return visible(f"{item.old.name} -> {name}" if renames and item.old and _renamed(item) else name)

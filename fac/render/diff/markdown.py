@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
+from fac.escaping import code
 from fac.render.diff.difference import Difference, Item
 from fac.render.diff.groups import Group, groups
 from fac.render.diff.words import (
@@ -27,11 +27,6 @@ ROOM = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
 ROWS = (200, 50, 10, 2)
 """How many rows a section may have; the first number with which all fits."""
-LONGEST = 300
-"""Characters of a cell."""
-
-_SIMPLE = re.compile(r"(?! )[\w .,:;=+*/()\[\]{}>–%'\"~-]+(?<! )")
-"""What can stand between backticks: nothing that ends a code span or a cell, or that a site would make a link of."""
 
 
 def markdown(difference: Difference, title: str = "") -> str:
@@ -59,15 +54,6 @@ def markdown(difference: Difference, title: str = "") -> str:
 def heading(title: str) -> str:
     """The first line of a comment."""
     return f"### fac diff{f': {code(title)}' if title else ''}"
-
-
-def code(text: str) -> str:
-    """Text as code, whatever characters it has."""
-    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-    if _SIMPLE.fullmatch(text):
-        return f"`{text}`"
-    # In entities no character means anything to Markdown, nor to the tables within it.
-    return f"<code>{''.join(c if c.isalnum() or c == ' ' else f'&#{ord(c)};' for c in text)}</code>"
 
 
 def _shouts(difference: Difference) -> Iterator[str]:

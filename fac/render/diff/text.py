@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from fac.escaping import visible
 from fac.render.columns import columns
 from fac.render.diff.difference import Difference, Item
 from fac.render.diff.groups import Group, groups
 from fac.render.diff.words import MARKS, SAME, SILENT, TITLES, fact, figure, listed, loud, named, summary
-from fac.render.findings.report import printable
 
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m"}
 _BAD, _GOOD, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;32m", "\x1b[1m", "\x1b[0m"
@@ -45,7 +45,7 @@ def text(difference: Difference, color: bool = False, title: str = "", findings:
         blocks.append(_costs(difference))
     if findings:
         blocks.append(findings)
-    head = f"{paint(f'=== {printable(title)} ===', _BOLD)}\n" if title else ""
+    head = f"{paint(f'=== {visible(title)} ===', _BOLD)}\n" if title else ""
     return head + "\n\n".join(blocks) + "\n"
 
 

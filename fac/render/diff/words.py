@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fac.escaping import visible
 from fac.render.blocks import globs
 from fac.render.diff.difference import Difference, Figure, Plain
-from fac.render.findings.report import printable
 from fac.render.show import binary, number
 from fac.spec.core_schema import DISCRIMINATORS
 
@@ -59,7 +59,7 @@ def value(of: Plain) -> str:
             return ", ".join(_entry(key, item) for key, item in of.items())
         case tuple():
             return f"[{', '.join(map(value, of))}]"
-    return printable(str(of))
+    return visible(str(of))
 
 
 def _entry(key: str, item: Plain) -> str:
@@ -89,7 +89,7 @@ def named(field: str, of: Plain) -> str:
     shown = fact(field, of)
     if field == "parameters":
         return f"{shown} {field.removesuffix('s' * (of == 1))}"
-    return shown if isinstance(of, Mapping) or field in SILENT else f"{printable(field)} {shown}"
+    return shown if isinstance(of, Mapping) or field in SILENT else f"{visible(field)} {shown}"
 
 
 def _source(of: Plain) -> str:
@@ -152,7 +152,7 @@ def percent(of: Figure) -> str:
     return f"{share:+,.1f} %" if abs(share) >= 0.05 else f"{share:+.1g} %"
 
 
-def summary(of: Difference, quoted: Callable[[str], str] = printable) -> tuple[str, str, str]:
+def summary(of: Difference, quoted: Callable[[str], str] = visible) -> tuple[str, str, str]:
     """A spec that is new or gone in three lines: what it is, whether it transports weights, and what it costs.
 
     Args:
@@ -194,7 +194,7 @@ def loud(difference: Difference) -> Iterator[Shout]:
 
 
 def _called(difference: Difference, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(printable, globs(difference.copies, names)))
+    return tuple(map(visible, globs(difference.copies, names)))
 
 
 def layers(names: Sequence[str]) -> str:

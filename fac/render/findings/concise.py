@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fac.diagnostics import Diagnostic
+from fac.escaping import visible
 from fac.render.findings.report import Report, ordered, where
 from fac.source import Document
 
@@ -19,5 +20,5 @@ def concise(document: Document, diagnostics: Iterable[Diagnostic]) -> str:
     """One line for each finding: `path:line:column: CODE message`, or `path (--set KEY=VALUE): CODE message`."""
     lines = []
     for found in ordered(document, diagnostics):
-        lines.append(f"{where(document, document.place(found))}: {found.rule.code} {found.message}")
+        lines.append(f"{where(document, document.place(found))}: {found.rule.code} {visible(found.message)}")
     return "\n".join(lines)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fac.diagnostics import Diagnostic, Severity, Span
+from fac.escaping import in_place, visible
 from fac.render.encodable import cells
-from fac.render.findings.report import Report, ordered, printable, where
+from fac.render.findings.report import Report, ordered, where
 from fac.source import Document
 
 MAX_WIDTH = 160
@@ -35,7 +36,7 @@ def _block(document: Document, found: Diagnostic, color: bool) -> str:
     place = document.place(found)
     head = paint(f"{severity}[{found.rule.code}]", _COLOURS[severity])
     lines = [
-        head + paint(f": {printable(found.message)}", _BOLD),
+        head + paint(f": {visible(found.message)}", _BOLD),
         f"{paint('  -->', _BLUE)} {where(document, place)}",
     ]
     width = 4
@@ -45,7 +46,7 @@ def _block(document: Document, found: Diagnostic, color: bool) -> str:
         lines.append(f"{paint(f'{place.line:>{width}} |', _BLUE)} {text}".rstrip())
         lines.append(f"{paint(' ' * width + ' |', _BLUE)} {carets[0]}{paint(carets[1], _COLOURS[severity])}")
     if found.help:
-        lines.append(f"{paint(' ' * width + ' =', _BLUE)} {paint('help', _CYAN)}: {printable(found.help)}")
+        lines.append(f"{paint(' ' * width + ' =', _BLUE)} {paint('help', _CYAN)}: {visible(found.help)}")
     return "\n".join(lines)
 
 
@@ -64,4 +65,4 @@ def _snippet(line: str, span: Span) -> tuple[str, tuple[str, str]]:
     tabs = line[left:start].split("\t")
     indent = " " * len(mark_left) + "\t".join(" " * cells(part) for part in tabs)
     carets = "^" * max(1, cells(line[start:end]))
-    return mark_left + printable(line[left:right]) + mark_right, (indent, carets)
+    return mark_left + in_place(line[left:right]) + mark_right, (indent, carets)

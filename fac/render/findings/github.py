@@ -5,8 +5,9 @@ Columns are those of the other formats: from 1, the end exclusive, as other lint
 
 from __future__ import annotations
 
-from fac.render.findings.portable import Row, path_in, rows, sound
-from fac.render.findings.report import Report, printable
+from fac.escaping import workflow, workflow_property
+from fac.render.findings.portable import Row, path_in, rows
+from fac.render.findings.report import Report
 
 TITLE = "fac"
 
@@ -32,20 +33,12 @@ def _annotation(row: Row) -> str:
         else:
             properties["endLine"] = span.end_line
     # The log shows the message alone, so it names the place, too.
-    message = f"{printable(where)}: {rule.code} {printable(row.message)}"
+    message = [f"{where}: {rule.code} {row.message}"]
     if row.finding.help:
-        message += f"\nhelp: {printable(row.finding.help)}"
-    return _command(rule.severity.value, properties, message)
+        message.append(f"help: {row.finding.help}")
+    return _command(rule.severity.value, properties, *message)
 
 
-def _command(name: str, properties: dict[str, object], message: str) -> str:
-    written = ",".join(f"{key}={_property(sound(str(value)))}" for key, value in properties.items())
-    return f"::{name} {written}::{_data(sound(message))}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+def _command(name: str, properties: dict[str, object], *message: str) -> str:
+    written = ",".join(f"{key}={workflow_property(str(value))}" for key, value in properties.items())
+    return f"::{name} {written}::{workflow(*message)}"

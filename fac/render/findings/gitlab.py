@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from fac.diagnostics import Severity
-from fac.render.findings.portable import path_in, rows, sound
+from fac.escaping import visible
+from fac.render.findings.portable import path_in, rows
 from fac.render.findings.report import Report
+from fac.render.json_text import json_text
 
 SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor"}
 UNREADABLE = "unreadable-file"
@@ -27,8 +27,8 @@ def render(report: Report) -> str:
     ]
     for path, message in report.unreadable:
         file = path_in(report.root, path)
-        entries.append(_entry(UNREADABLE, sound(message), "blocker", f"{UNREADABLE} {sound(file)}", file, 1))
-    return json.dumps(entries, indent=2)
+        entries.append(_entry(UNREADABLE, visible(message), "blocker", f"{UNREADABLE} {file}", file, 1))
+    return json_text(entries, indent=2)
 
 
 def _entry(
@@ -39,5 +39,5 @@ def _entry(
         "description": description,
         "severity": severity,
         "fingerprint": fingerprint,
-        "location": {"path": sound(path), "lines": {"begin": line}},
+        "location": {"path": path, "lines": {"begin": line}},
     }

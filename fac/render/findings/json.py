@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 
 from fac.diagnostics import Diagnostic, Severity, Span, dotted
+from fac.escaping import visible
 from fac.render.findings.report import Report, ordered
+from fac.render.json_text import json_text
 from fac.source import Document
 from fac.source.overrides import SET
 
@@ -21,10 +22,12 @@ def render(report: Report) -> str:
 def whole(report: Report, key: str, rows: list[dict[str, object]]) -> str:
     """The object of a run, in which `rows` stand under a key."""
     severities = Counter(found.rule.severity for checked in report.checked for found in checked.findings)
-    return json.dumps(
+    return json_text(
         {
             "files": [checked.document.name for checked in report.checked],
-            "unreadable": [{"path": path, "message": message} for path, message in report.unreadable],
+            "unreadable": [
+                {"path": path, "message": visible(message)} for path, message in report.unreadable
+            ],
             "checked_in_part": [c.document.name for c in report.checked if c.in_part],
             **{f"{severity}s": severities[severity] for severity in Severity},
             "ignored": sum(checked.ignored for checked in report.checked),
@@ -47,8 +50,8 @@ def as_json(document: Document, diagnostics: Iterable[Diagnostic]) -> list[dict[
                 "code": found.rule.code,
                 "name": found.rule.name,
                 "severity": found.rule.severity.value,
-                "message": found.message,
-                "help": found.help,
+                "message": visible(found.message),
+                "help": visible(found.help),
                 "file": document.name,
                 "line": span and span.line,
                 "column": span and span.column,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from unicodedata import category
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from fac.escaping import in_xml, visible
 from fac.render.findings.concise import concise
-from fac.render.findings.portable import Row, path_in, rows_of, sound
+from fac.render.findings.portable import Row, path_in, rows_of
 from fac.render.findings.report import Checked, Report
 from fac.render.rules import FAMILIES
 
@@ -22,9 +22,9 @@ def render(report: Report) -> str:
     for checked in report.checked:
         _suite(root, report, checked)
     for path, message in report.unreadable:
-        suite = SubElement(root, "testsuite", name=_text(path_in(report.root, path)))
+        suite = SubElement(root, "testsuite", name=in_xml(path_in(report.root, path)))
         case = SubElement(suite, "testcase", classname=suite.get("name", ""), name="The file")
-        SubElement(case, "error", message=_text(message), type="unreadable")
+        SubElement(case, "error", message=in_xml(visible(message)), type="unreadable")
     for element in (*root, root):
         cases = list(element.iter("testcase"))
         element.set("tests", str(len(cases)))
@@ -37,7 +37,7 @@ def render(report: Report) -> str:
 
 def _suite(root: Element, report: Report, checked: Checked) -> None:
     found = list(rows_of(report, checked))
-    file = _text(path_in(report.root, checked.document.name))
+    file = in_xml(path_in(report.root, checked.document.name))
     suite = SubElement(root, "testsuite", name=file)
     for family, title in FAMILIES:
         own = [row for row in found if row.finding.rule.code.startswith(family)]
@@ -61,22 +61,15 @@ def _outcome(case: Element, checked: Checked, own: list[Row]) -> None:
             case.set("line", str(first.span.line))
         more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
         kind = first.finding.rule.severity.value
-        failure = SubElement(case, "failure", message=_text(first.message) + more, type=kind)
-        failure.text = _text("\n".join(_lines(checked, failing)))
+        failure = SubElement(case, "failure", message=in_xml(first.message) + more, type=kind)
+        failure.text = in_xml("\n".join(_lines(checked, failing)))
     rest = [row for row in own if not checked.fails(row.finding)]
     if rest:
-        SubElement(case, "system-out").text = _text("\n".join(_lines(checked, rest)))
+        SubElement(case, "system-out").text = in_xml("\n".join(_lines(checked, rest)))
 
 
 def _lines(checked: Checked, own: Iterable[Row]) -> Iterator[str]:
     for row in own:
         yield concise(checked.document, [row.finding])
         if row.finding.help:
-            yield f"  help: {row.finding.help}"
-
-
-def _text(text: str) -> str:
-    """The text without what XML cannot hold, even escaped."""
-    return "".join(
-        "�" if (category(c) == "Cc" and c not in "\t\n\r") or c in "\ufffe\uffff" else c for c in sound(text)
-    )
+            yield f"  help: {visible(row.finding.help)}"

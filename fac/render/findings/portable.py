@@ -1,4 +1,4 @@
-"""What the formats for other programs share: paths from the top of the repository, sound text, fingerprints."""
+"""What the formats for other programs share: paths from the top of the repository, fingerprints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from fac.diagnostics import Diagnostic, Span
+from fac.escaping import visible
 from fac.render.findings.report import Checked, Report, ordered
 from fac.source import Document
 
@@ -32,12 +33,12 @@ class Row:
     @property
     def message(self) -> str:
         """The fact, and what is not plain from the place."""
-        return sound(f"{self.finding.message} ({self.note})" if self.note else self.finding.message)
+        return visible(f"{self.finding.message} ({self.note})" if self.note else self.finding.message)
 
     @property
     def told(self) -> str:
         """The fact and the remedy, for formats that have no field for the latter."""
-        return f"{self.message}: {sound(self.finding.help)}" if self.finding.help else self.message
+        return f"{self.message}: {visible(self.finding.help)}" if self.finding.help else self.message
 
 
 def rows(report: Report) -> Iterator[Row]:
@@ -86,8 +87,3 @@ def path_in(root: str, name: str) -> str:
     if path.split(os.sep)[0] == os.pardir:
         path = whole
     return path.replace(os.sep, "/")
-
-
-def sound(text: str) -> str:
-    """The text without halves of characters, which no encoding can carry: file names may have them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

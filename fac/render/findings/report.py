@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from unicodedata import category
 
 from fac.diagnostics import Diagnostic, Severity, Span, plain
 from fac.source import Document
 
 ROUTES = "FAC3"
 """The rules for which a text has to be a spec."""
-TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""What changes the direction of the text behind it, so that a line reads as what it is not."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +98,3 @@ def where(document: Document, place: Span | str) -> str:
         return f"{plain(document.name)}:{place.line}:{place.column}"
     in_words = place in document.overridden.values()
     return plain(f"{document.name} ({place})" if in_words else place)
-
-
-def printable(text: str) -> str:
-    """The text, as long as it was, without characters that would steer the terminal or turn the line round."""
-    return text if text.isprintable() else "".join("�" if _steers(c) else c for c in text)
-
-
-def _steers(character: str) -> bool:
-    kind = category(character)
-    return (kind == "Cc" and character != "\t") or kind in ("Cs", "Zl", "Zp") or character in TURNING

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -13,8 +12,10 @@ from urllib.parse import quote
 
 from fac.checks.pages import Page, pages
 from fac.diagnostics import Fix, Rule, Span
-from fac.render.findings.portable import Row, path_in, rows, sound
+from fac.escaping import sarif
+from fac.render.findings.portable import Row, path_in, rows
 from fac.render.findings.report import Report
+from fac.render.json_text import json_text
 from fac.source import Document
 from fac.source.edits import edited
 from fac.source.yaml import effort
@@ -55,7 +56,7 @@ def render(report: Report) -> str:
             for row, change in zip(found, _changes(found), strict=True)
         ],
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+    return json_text({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
 def _rule(rule: Rule, page: Page | None) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _change(document: Document, fix: Fix) -> dict[str, Any] | None:
     while end and old[-end].isalnum():
         end -= 1
     region = _region(Span(*_place(old, start), *_place(old, len(old) - end)))
-    return {"deletedRegion": region, "insertedContent": {"text": sound(new[start : len(new) - end])}}
+    return {"deletedRegion": region, "insertedContent": {"text": new[start : len(new) - end]}}
 
 
 def _common(one: str, other: str) -> int:
@@ -148,8 +149,7 @@ def _invocation(report: Report) -> dict[str, Any]:
 
 
 def _message(text: str) -> dict[str, str]:
-    # `[text](target)` would be a link.
-    return {"text": sound(text).replace("](", "] (")}
+    return {"text": sarif(text)}
 
 
 def _location(file: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-from fac.render.diff.markdown import code
-from fac.render.findings.portable import Row, path_in, rows, sound
+from fac.escaping import code, prose, sound, tagged
+from fac.render.findings.portable import Row, path_in, rows
 from fac.render.findings.report import Checked, Report, summary
 from fac.source import Document
 
@@ -14,8 +14,6 @@ ROWS = 200
 """Findings in the table."""
 PICTURES = 20
 """Charts on the page: a browser lays out each of them."""
-LONGEST = 400
-"""Characters of a cell."""
 
 
 def markdown(report: Report, draw: Callable[[Document], str | None], source: str, room: int) -> str:
@@ -46,7 +44,7 @@ def markdown(report: Report, draw: Callable[[Document], str | None], source: str
 def _table(report: Report, source: str) -> Iterator[str]:
     lines = [_row(row, source) for row in rows(report)]
     for path, message in report.unreadable:
-        lines.append(f"| | {code(sound(path_in(report.root, path)))} | {prose(message)} | |")
+        lines.append(f"| | {code(path_in(report.root, path))} | {prose(message)} | |")
     if lines:
         head = "| | where | finding | remedy |\n|---|---|---|---|\n"
         yield head + "\n".join(lines[:ROWS])
@@ -56,37 +54,20 @@ def _table(report: Report, source: str) -> Iterator[str]:
 
 def _row(row: Row, source: str) -> str:
     rule, span = row.finding.rule, row.span
-    place = code(sound(row.file) + (f":{span.line}:{span.column}" if span else ""))
+    place = code(row.file + (f":{span.line}:{span.column}" if span else ""))
     if source and span and not row.file.startswith(("/", "<")):
         place = f"[{place}]({source}/{quote(sound(row.file))}#L{span.line})"
-    return (
-        f"| {rule.severity} | {place} | {rule.code} {prose(row.message)} | {prose(sound(row.finding.help))} |"
-    )
+    return f"| {rule.severity} | {place} | {rule.code} {prose(row.message)} | {prose(row.finding.help)} |"
 
 
 def _picture(report: Report, checked: Checked, draw: Callable[[Document], str | None]) -> str:
     chart = draw(checked.document)
     open_ = " open" if checked.findings else ""
-    name = code(sound(path_in(report.root, checked.document.name)))
-    # Within the tag Markdown is not read, so the name is code in HTML.
-    shown = f"<code>{name[1:-1]}</code>" if name.startswith("`") else name
+    shown = tagged(path_in(report.root, checked.document.name))
     body = f"```mermaid\n{chart}```" if chart else "Not drawn: it is no spec yet, or too large."
     return (
         f"\n<details{open_}><summary>{shown}: {summary(checked.findings)}</summary>\n\n{body}\n\n</details>\n"
     )
-
-
-def prose(text: str) -> str:
-    """A message in a cell: what stands in backticks is code, and nothing else means anything to Markdown."""
-    parts = text[:LONGEST].split("`")
-    if len(parts) % 2 == 0:
-        return code(text)
-    return "".join(code(part) if i % 2 else _plain(part) for i, part in enumerate(parts))
-
-
-def _plain(text: str) -> str:
-    # Without `/` and `.` no site makes a link of a word.
-    return "".join(c if c.isalnum() or c in " ,:;?'()=-…" else f"&#{ord(c)};" for c in text)
 
 
 def _size(text: str) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from xml.sax.saxutils import escape
 
+from fac import escaping
 from fac.render.graph import words
 from fac.render.graph.nets import errors_at, feeding, wiring
 from fac.render.graph.occurring import LARGEST, occurring
@@ -73,15 +73,15 @@ class _Graph:
     def _caption(self) -> str:
         """Title and legend in one label: a legend that were a node would push others aside."""
         name, facts = self.topology.program.spec.name, words.headline(self.topology)
-        head = f'<font point-size="14"><b>{_marked(name) or " "}</b></font><br/>{_marked(facts)}'
+        head = f'<font point-size="14"><b>{escaping.xml(name) or " "}</b></font><br/>{escaping.xml(facts)}'
         rows = []
         for sample, text in occurring(self.topology, wiring(self.topology)):
             if isinstance(sample, Pen) and sample not in (TIE, LARGEST):
                 line = DRAWN.get(DASHED.get(sample.dash, "dashed"))
                 rows.append((f'<font color="{TONES[sample.tone][0]}"><b>{line}</b></font>', text))
             elif isinstance(sample, Words):
-                rows.append((_marked(sample.text), text))
-        cells = "".join(f'<tr><td>{a}</td><td align="left">{_marked(b)}</td></tr>' for a, b in rows)
+                rows.append((escaping.xml(sample.text), text))
+        cells = "".join(f'<tr><td>{a}</td><td align="left">{escaping.xml(b)}</td></tr>' for a, b in rows)
         top = f'<tr><td colspan="2" align="left" balign="left">{head}</td></tr>'
         return f'<table border="0" cellspacing="0" cellpadding="2">{top}{cells}</table>'
 
@@ -152,22 +152,13 @@ class _Graph:
         facts = {"color": colour, "penwidth": f"{pen.width / 2:.3g}", "style": DASHED.get(pen.dash, "dashed")}
         listed = ", ".join(f"{key}={_quoted(value)}" for key, value in (facts | more).items())
         # A ground under the words hides the lines that cross them.
-        table = f'<table border="0" cellpadding="1"{self.ground}><tr><td>{_marked(text)}</td></tr></table>'
+        table = (
+            f'<table border="0" cellpadding="1"{self.ground}><tr><td>{escaping.xml(text)}</td></tr></table>'
+        )
         self.lines.append(f"  {left} -> {right} [{listed}{f', label=<{table}>' if text else ''}];")
-
-
-def _marked(line: str) -> str:
-    """Text in a label of marked-up text."""
-    return escape("".join(c if c.isprintable() else " " for c in line))
 
 
 def _quoted(*lines: str) -> str:
     """A quoted string of DOT, line below line."""
-    text = "\\n".join(map(_plain, lines))
+    text = "\\n".join(map(escaping.dot, lines))
     return f'"{text}"'
-
-
-def _plain(line: str) -> str:
-    """Text without what DOT, or the entities of its labels, would read as something else."""
-    text = "".join(c if c.isprintable() else " " for c in line)
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from fac import escaping
 from fac.program.program import Program
 from fac.render.graph import words
 from fac.render.graph.fold import folded
@@ -149,8 +149,5 @@ def _joined(lines: Iterable[str]) -> str:
 
 
 def _quoted(text: str, room: float = LABEL) -> str:
-    """Text within quotes, with all that could be markup as entity codes."""
-    text = " ".join(words.shortened(text, room, 11).split())
-    safe = "".join(c if c.isalnum() or c in " _.,:/()=→×…–+-^" else f"#{ord(c)};" for c in text)
-    # At the start of a text `1.`, `-` and `+` would begin a list of Markdown.
-    return re.sub(r"^(\d*)([.+-])(?= )", lambda found: f"{found[1]}#{ord(found[2])};", safe)
+    """Text within quotes, as long as there is room."""
+    return escaping.mermaid(words.shortened(text, room, 11))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from xml.sax.saxutils import escape
 
+from fac.escaping import xml
 from fac.render.graph.parallel import doubled
 from fac.render.graph.pens import GAP, TONES, Pen
 from fac.render.graph.picture import Box, Label, Picture, Point, Rect, Wire, Words
@@ -41,9 +41,9 @@ def render(picture: Picture, light: bool = False) -> str:
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
             f'viewBox="0 0 {_n(picture.width)} {_n(picture.height)}" role="img" '
-            f'aria-label="{_attribute(f"{picture.name}: {picture.summary}")}" class="fac">',
-            f"<title>{_text(picture.name)}</title>",
-            f"<desc>{_text(picture.story)}</desc>",
+            f'aria-label="{xml(f"{picture.name}: {picture.summary}")}" class="fac">',
+            f"<title>{xml(picture.name)}</title>",
+            f"<desc>{xml(picture.story)}</desc>",
             f"<style>{_style(body, light)}</style>",
             *([] if picture.bare else [ground]),
             *body,
@@ -76,7 +76,7 @@ def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
         radius = box.rect.height / 2 if box.look == "error" else 6
         yield "<g>"
         if box.title:
-            yield f"<title>{_text(box.title)}</title>"
+            yield f"<title>{xml(box.title)}</title>"
         for shift in (STACK, STACK / 2) if box.stacked else ():
             yield _rect(box.rect, radius, drawn, shift)
         yield _open(box, drawn) if box.opens else _rect(box.rect, radius, drawn, 0)
@@ -111,7 +111,7 @@ def _wire(wire: Wire) -> Iterator[str]:
     path = "".join(map(_path, lines))
     yield "<g>"
     if wire.title:
-        yield f"<title>{_text(wire.title)}</title>"
+        yield f"<title>{xml(wire.title)}</title>"
     yield _stroke(path, pen.tone, pen)
     for tip, way in wire.tips:
         yield f'<path d="{_tip(tip, way, pen.total)}" class="f-{pen.tone}"/>'
@@ -154,7 +154,7 @@ def _label(label: Label) -> Iterator[str]:
     step = rect.height / max(1, len(label.words))
     x = {"start": rect.x, "middle": rect.x + rect.width / 2, "end": rect.right}[label.align]
     if label.title:
-        yield f"<g><title>{_text(label.title)}</title>"
+        yield f"<g><title>{xml(label.title)}</title>"
     for i, line in enumerate(label.words):
         yield _words(line, x, rect.y + step * (i + 0.5) + BASELINE * line.size, label.align)
     if label.title:
@@ -173,7 +173,7 @@ def _words(line: Words, x: float, y: float, align: str) -> str:
 def _raised(line: Words) -> str:
     """The text with a T above the line in place of the letter that few fonts have."""
     up, size = _n(0.35 * line.size), _n(0.7 * line.size)
-    first, *rest = _text(line.text).split("Wᵀ")
+    first, *rest = xml(line.text).split("Wᵀ")
     raised = f'W<tspan dy="-{up}" font-size="{size}">T</tspan>'
     return first + "".join(raised + (f'<tspan dy="{up}">{part}</tspan>' if part else "") for part in rest)
 
@@ -181,14 +181,3 @@ def _raised(line: Words) -> str:
 def _n(value: float) -> str:
     """At most one decimal."""
     return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
-
-
-def _text(text: str) -> str:
-    """Without what XML does not allow."""
-    return escape(
-        "".join(c if c in "\t\n" or (c >= " " and c not in "\x7f\ufffe\uffff") else "�" for c in text)
-    )
-
-
-def _attribute(text: str) -> str:
-    return _text(text).replace('"', "&quot;").replace("\n", " ")

@@ -62,4 +62,4 @@ def test_junit_needs_no_more_than_xml() -> None:
         render("junit", file("a.fac.yaml", Diagnostic(RANK, (), "\0 \x1b ]]> \ufffe <")))
     )
     (failure,) = root.iter("failure")
-    assert failure.get("message") == "� � ]]> � <"
+    assert failure.get("message") == "\\x00 \\x1b ]]> \\ufffe <"

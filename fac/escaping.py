@@ -1,0 +1,139 @@
+"""Texts from outside, as each format may have them. Knows nothing else in the package.
+
+Whatever is printed of a spec, a name, a path, settings, metadata or a plug-in goes through the function of its format:
+no text ends the line, the cell, the quotes or the comment that it stands in, steers a terminal, turns a line round, or
+becomes a command, a link or a tag. What cannot be seen is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from unicodedata import category
+from xml.sax.saxutils import escape
+
+UNSEEN = "\N{REPLACEMENT CHARACTER}"
+
+LONGEST = 400
+"""Characters of a cell of Markdown."""
+
+_PAINT = re.compile(r"(\x1b\[[\d;]*m)")
+_CODE = re.compile(r"(?! )(?!.*\]\()[\w .,:;=+*/()\[\]{}>–%'\"~-]+(?<! )")
+"""What can stand between backticks: nothing that ends a code span or a cell, or that a site would make a link of."""
+
+
+def visible(text: str) -> str:
+    r"""For people, as a part of one line: what is not seen, or steers what is, is written as an escape (`\x1b`)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def in_place(text: str, keep: str = "\t") -> str:
+    """For people, as long as it was, so that columns stay columns: what is not seen is a sign of its own.
+
+    Args:
+        text: a line of a file, or several.
+        keep: what may stay although it is not seen.
+    """
+    if text.isprintable():
+        return text
+    return "".join(UNSEEN if hidden(c) and c not in keep else c for c in text)
+
+
+def calm(text: str, painted: bool) -> str:
+    """Lines for a terminal without anything that steers it but line feeds, tabs and, if they are `painted`, colours."""
+    kept = _PAINT.split(text) if painted else [text]
+    kept[::2] = (in_place(part, "\t\n") for part in kept[::2])
+    return "".join(kept)
+
+
+def hidden(character: str) -> bool:
+    """Whether it is not seen: controls, halves of characters, what has no width, turns a line, or is none at all.
+
+    Spaces of other widths are seen.
+    """
+    return not character.isprintable() and category(character) != "Zs"
+
+
+def xml(text: str) -> str:
+    """In XML, SVG, and labels of marked-up text in DOT: between tags, or within quotes."""
+    return escape(in_xml(text), {'"': "&quot;"})
+
+
+def in_xml(text: str) -> str:
+    """The characters that XML may have. What writes it marks up the rest."""
+    return in_place(text, "\t\n")
+
+
+def code(text: str) -> str:
+    """In Markdown, also in a table, as code."""
+    text = _cut(visible(text))
+    return f"`{text}`" if _CODE.fullmatch(text) else f"<code>{_entities(text, ' ')}</code>"
+
+
+def tagged(text: str) -> str:
+    """In HTML within Markdown, where backticks would mean nothing."""
+    return f"<code>{_entities(_cut(visible(text)), ' ./-')}</code>"
+
+
+def prose(text: str) -> str:
+    """In Markdown, also in a table: what stands in backticks is code, and nothing else means anything."""
+    text = visible(text)
+    parts = text[:LONGEST].split("`")
+    if len(parts) % 2 == 0:
+        return code(text)
+    # Without `/` and `.` no site makes a link of a word.
+    return "".join(
+        code(part) if i % 2 and part else _entities(part, " ,:;?'()=-…") for i, part in enumerate(parts)
+    )
+
+
+def mermaid(text: str) -> str:
+    """In Mermaid, within quotes."""
+    safe = _written(in_place(" ".join(text.split())), " _.,:/()=→×…–+-^" + UNSEEN, "#{};".format)
+    # At the start of a text `1.`, `-` and `+` would begin a list of Markdown.
+    return re.sub(r"^(\d*)([.+-])(?= )", lambda found: f"{found[1]}#{ord(found[2])};", safe)
+
+
+def dot(text: str) -> str:
+    """In DOT, within quotes, where entities are read, too."""
+    return in_place(text, "").replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+
+
+def workflow(*lines: str) -> str:
+    """In a workflow command of GitHub, as the lines of its message."""
+    return "%0A".join(visible(line).replace("%", "%25") for line in lines)
+
+
+def workflow_property(text: str) -> str:
+    """In a workflow command of GitHub, as a property."""
+    return visible("".join(f"%{ord(c):02X}" if c in "%\r\n:," else c for c in text))
+
+
+def sarif(text: str) -> str:
+    """In SARIF, as a message, where `[text](target)` would be a link."""
+    return visible(text).replace("](", "] (")
+
+
+def sound(text: str) -> str:
+    """In JSON, which writes all else as escapes: no halves of characters, which no encoding can carry."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def docstring(text: str) -> str:
+    """In the docstring, or a comment, of a Python module."""
+    return visible(text.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _entities(text: str, seen: str) -> str:
+    # In entities no character means anything to Markdown, nor to the tables within it.
+    return _written(text, seen, "&#{};".format)
+
+
+def _written(text: str, seen: str, entity: Callable[[int], str]) -> str:
+    return "".join(c if c.isalnum() or c in seen else entity(ord(c)) for c in text)

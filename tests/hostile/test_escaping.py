@@ -1,0 +1,177 @@
+"""Each function of `fac.escaping` against what reads its format."""
+
+from __future__ import annotations
+
+import ast
+import html
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import example, given, settings
+from markdown_it import MarkdownIt
+
+from fac import escaping
+from fac.escaping import UNSEEN
+from fac.render.json_text import json_text
+from tests.hostile.texts import ALL, PARTS, TEXTS, unseen
+from tests.render.formats.checked import command
+
+ROOT = Path(__file__).parents[2]
+RENDERER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
+QUICK = settings(deadline=None, max_examples=100)
+
+
+@pytest.mark.parametrize("text", PARTS, ids=ascii)
+def test_people_see_all_of_a_text_on_one_line(text: str) -> None:
+    shown = escaping.visible(text)
+    assert unseen(shown, "") == ""
+    assert len(shown.splitlines()) <= 1
+    assert shown.count("\\") >= len(unseen(text, "")) + text.count("\\")
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_what_stays_in_its_place_is_as_long_as_it_was(text: str) -> None:
+    for keep in ("", "\t", "\t\n"):
+        shown = escaping.in_place(text, keep)
+        assert len(shown) == len(text)
+        assert unseen(shown, keep) == ""
+        assert all(a == b or (b == UNSEEN and unseen(a, "")) for a, b in zip(text, shown, strict=True))
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_only_colours_reach_a_terminal_and_only_where_there_are_any(text: str) -> None:
+    assert unseen(escaping.calm(text, painted=False), "\n\t") == ""
+    painted = escaping.calm(f"\x1b[1;31m{text}\x1b[0m", painted=True)
+    assert unseen(re.sub(r"\x1b\[[\d;]*m", "", painted), "\n\t") == ""
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_xml_has_the_text_and_nothing_else(text: str) -> None:
+    shown = escaping.xml(text)
+    root = ElementTree.fromstring(f'<a b="{shown}">{shown}</a>'.encode())
+    assert (len(root), set(root.attrib)) == (0, {"b"})
+    assert root.text == (escaping.in_xml(text) or None)
+    assert unseen(shown, "\t\n") == ""
+
+
+INLINE = {"text", "code_inline", "html_inline", "softbreak"}
+OF_OURS = re.compile(r"</?code>")
+
+
+@pytest.mark.parametrize("write", [escaping.code, escaping.prose, escaping.tagged])
+@QUICK
+@given(text=TEXTS)
+@example(text=ALL)
+@example(text="".join(PARTS))
+def test_markdown_has_the_text_and_nothing_else(write: Callable[[str], str], text: str) -> None:
+    """Neither a link nor a picture, nor a tag, nor another cell."""
+    shown = write(text)
+    assert unseen(shown, "") == ""
+    assert unseen(html.unescape(shown), "") == ""
+    page = RENDERER.parse(f"| a | b |\n|---|---|\n| {shown} | c |\n")
+    cells = [token for token in page if token.type == "inline"]
+    assert len(cells) == 4
+    children = cells[2].children or []
+    assert {child.type for child in children} <= INLINE
+    assert all(OF_OURS.fullmatch(child.content) for child in children if child.type == "html_inline")
+    read = "".join(c.content for c in children if c.type in ("text", "code_inline"))
+    if len(text) < 300:
+        wanted = escaping.visible(text)
+        even = write is escaping.prose and wanted.count("`") % 2 == 0
+        assert read.split() == (wanted.replace("`", "") if even else wanted).split()
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_within_html_it_is_text(text: str) -> None:
+    shown = escaping.tagged(text).removeprefix("<code>").removesuffix("</code>")
+    assert not set(shown) & set("<>`|\n") or re.fullmatch(r"[^<`|\n]*", shown)
+    assert "](" not in shown
+
+
+@QUICK
+@given(TEXTS, TEXTS)
+@example(ALL, ALL)
+def test_a_workflow_command_is_one_line_and_says_what_it_should(text: str, other: str) -> None:
+    line = f"::error file={escaping.workflow_property(text)}::{escaping.workflow(text, other)}"
+    assert unseen(line, "") == ""
+    name, properties, message = command(line)
+    assert (name, set(properties)) == ("error", {"file"})
+    assert message == f"{escaping.visible(text)}\n{escaping.visible(other)}"
+    assert unseen(properties["file"], "\r\n") == ""
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_mermaid_reads_one_text_without_markup(text: str) -> None:
+    shown = escaping.mermaid(text)
+    assert re.fullmatch(r"(?:[\w _.,:/()=→×…–+^�-]|#\d+;)*", shown)
+    read = re.sub(r"#(\d+);", lambda found: chr(int(found[1])), shown)
+    assert unseen(read, "") == ""
+    assert read == escaping.in_place(" ".join(text.split()))
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_dot_reads_one_string(text: str) -> None:
+    shown = escaping.dot(text)
+    assert unseen(shown, "") == ""
+    assert re.fullmatch(r'(?:[^"\\]|\\["\\])*', shown)
+    assert html.unescape(re.sub(r"\\(.)", r"\1", shown)) == escaping.in_place(text, "")
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_json_is_ascii_and_any_parser_reads_it(text: str) -> None:
+    shown = json_text({text: [text]})
+    assert shown.isascii()
+    read = json.loads(shown)
+    ((key, values),) = read.items()
+    assert values == [key]
+    key.encode()
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_sarif_has_no_links(text: str) -> None:
+    shown = escaping.sarif(text)
+    assert unseen(shown, "") == ""
+    assert not re.search(r"\[[^\]]*\]\(", shown)
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+def test_python_has_a_docstring_and_a_comment_and_no_code(text: str) -> None:
+    shown = escaping.docstring(text)
+    assert unseen(shown, "") == ""
+    module = ast.parse(f'"""{shown} """\n# {shown}\nx = 1  # {shown}\n')
+    assert [type(line) for line in module.body] == [ast.Expr, ast.Assign]
+    assert ast.get_docstring(module, clean=False) == f"{text} "
+
+
+OWN = re.compile(
+    r"saxutils|unicode_escape|&#|quoteattr|html\.escape|unicodedata import .*category|%0A|re\.escape\(.*html"
+)
+
+
+def test_no_other_module_escapes() -> None:
+    files = [*ROOT.glob("fac/**/*.py"), *ROOT.glob("backends/**/*.py")]
+    assert len(files) > 300
+    found = [str(f.relative_to(ROOT)) for f in files if OWN.search(f.read_text("utf-8"))]
+    assert found == ["fac/escaping.py"]
