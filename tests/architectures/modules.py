@@ -270,13 +270,13 @@ def deepcsi(by: int) -> nn.Module:
     return nn.Sequential(*layers, Attention(), nn.Flatten(), *head, nn.Linear(64 // by, 10))
 
 
-class Rows(nn.Module):
-    """A GRU over the rows of an 8×8 image."""
+class Recurrent(nn.Module):
+    """A GRU, and a head that reads its last state."""
 
-    def __init__(self, by: int) -> None:
+    def __init__(self, reads: int, by: int, classes: int) -> None:
         super().__init__()
-        self.gru = nn.GRU(8, 64 // by, batch_first=True)
-        self.head = nn.Linear(64 // by, 10)
+        self.gru = nn.GRU(reads, 64 // by, batch_first=True)
+        self.head = nn.Linear(64 // by, classes)
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """What inputs say before what the state says."""
@@ -284,26 +284,33 @@ class Rows(nn.Module):
         yield from (own[f"{name}_l0"] for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh"))
         yield from self.head.parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """By the state after the last row."""
-        _, state = self.gru(x.reshape(-1, 8, 8))
+    def read(self, x: Tensor) -> Tensor:
+        """By the state after the last of [N, T, reads]."""
+        _, state = self.gru(x)
         logits: Tensor = self.head(state[0])
         return logits
 
 
-class Utterances(Rows):
-    """A GRU over those frames of 12 numbers that count."""
+class Rows(Recurrent):
+    """The rows of an 8×8 image."""
 
     def __init__(self, by: int) -> None:
-        super().__init__(by)
-        self.gru = nn.GRU(12, 64 // by, batch_first=True)
-        self.head = nn.Linear(64 // by, 9 // by)
+        super().__init__(8, by, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One behind the other."""
+        return self.read(x.reshape(-1, 8, 8))
+
+
+class Utterances(Recurrent):
+    """Frames of 12 numbers."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__(12, by, 9 // by)
 
     def forward(self, frames: Tensor, voiced: Tensor) -> Tensor:
-        """By the state after the last of them."""
-        last = [self.gru(x[mask == 1][None])[1][0, 0] for x, mask in zip(frames, voiced, strict=True)]
-        logits: Tensor = self.head(torch.stack(last))
-        return logits
+        """Those that count, of each utterance by itself."""
+        return torch.cat([self.read(x[mask == 1][None]) for x, mask in zip(frames, voiced, strict=True)])
 
 
 class Siamese(nn.Module):
