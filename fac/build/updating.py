@@ -48,14 +48,18 @@ class Plan:
 
 
 def plan(program: Program, tensor: Tensor) -> Plan:
-    """The main rule, then `feedback:` for feedback matrices, then the last group that matches by name."""
+    """The main rule, then `feedback:` for feedback matrices, then the last group that matches by name.
+
+    Whichever it is may leave the parameter to another one.
+    """
     update, number = program.spec.update, program.grouped.get(tensor.name)
     setting: Setting | None = update.feedback if tensor.role == Role.FEEDBACK else None
     if number is not None:
         setting = update.groups[number]
+    rule: Rule = setting.use or update if setting else update
+    rule = kind_of("fac.updates", rule).instead(rule, program, tensor) or rule
     if setting is None:
-        return Plan(update, 1.0)
-    rule = setting.use or update
+        return Plan(rule, 1.0 if rule is update else rule.lr / update.lr)
     if setting.weight_decay is not None:
         rule = rule.model_copy(update={"weight_decay": setting.weight_decay})
     return Plan(rule, setting.lr_scale * rule.lr / update.lr)

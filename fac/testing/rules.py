@@ -48,6 +48,7 @@ UPDATES: dict[str, Data] = {
     "adamw": {"rule": "adamw", "lr": 0.01, "weight_decay": 0.1},
     "amsgrad": {"rule": "adamw", "lr": 0.01, "beta2": 0.9, "amsgrad": True},
     "rmsprop": {"rule": "rmsprop", "lr": 0.05, "eps": 1.0, "momentum": 0.7, "weight_decay": 0.01},
+    "muon": {"rule": "muon", "lr": 0.02, "weight_decay": 0.1, "rest": {"rule": "sgd", "lr": 0.05}},
     "clip_value": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "value", "at": 0.05}},
     "clip_norm": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "norm", "at": 0.3}},
     "groups": {

@@ -1,9 +1,10 @@
 """The update rules that ship."""
 
 from fac.updates.adam import ADAM, ADAMW, Adam, AdamW
+from fac.updates.muon import MUON, Muon
 from fac.updates.rmsprop import RMSPROP, RmsProp
 from fac.updates.sgd import SGD, Sgd
 
-__all__ = ["KINDS", "Adam", "AdamW", "RmsProp", "Sgd"]
+__all__ = ["KINDS", "Adam", "AdamW", "Muon", "RmsProp", "Sgd"]
 
-KINDS = (SGD, ADAM, ADAMW, RMSPROP)
+KINDS = (SGD, ADAM, ADAMW, RMSPROP, MUON)

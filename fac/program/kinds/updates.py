@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fac.program.kinds.base import Kind, State
+from fac.program.program import Program
+from fac.program.tensors import Tensor
 from fac.spec.base import Model
+from fac.spec.updates import Rule
 from fac.step.builder import Builder
 from fac.step.ir import Value
 
@@ -43,6 +46,8 @@ class UpdateKind(Kind):
     decay: Callable[[Any], float] = lambda _: 0.0
     """How much of a weight is added to its gradient, or taken from it beside the gradient: at a rate lr the first step
     leaves 1 - lr decay of it, less in Nesterov's form. What passes through moments is no such decay."""
+    instead: Callable[[Any, Program, Tensor], Rule | None] = lambda *_: None
+    """The rule that moves a parameter which this one leaves to it; None for those that it moves itself."""
     moments: tuple[str, str] | None = None
     """The fields that say how slowly the mean of gradients forgets, and that of their squares, which divides it; the
     two are the first slots."""
