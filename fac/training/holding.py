@@ -62,6 +62,8 @@ def _locked(path: Path) -> tuple[int, bool]:
     for attempt in count(1):
         descriptor = None
         try:
+            if os.name == "nt":  # where a folder cannot be renamed while a file in it is open
+                path.mkdir(parents=True, exist_ok=True)
             if not os.path.lexists(path):
                 descriptor = _made(path)
                 if descriptor is not None:

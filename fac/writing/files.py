@@ -137,10 +137,15 @@ def _take_after(path: Path, descriptor: int) -> None:
             os.fchown(descriptor, found.st_uid, found.st_gid)
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o777)
-    if hasattr(os, "listxattr"):
+    for name in _attributes(path):
         with suppress(OSError):
-            for name in os.listxattr(path):
-                os.setxattr(descriptor, name, os.getxattr(path, name))
+            os.setxattr(descriptor, name, os.getxattr(path, name))
+
+
+def _attributes(path: Path) -> list[str]:
+    with suppress(OSError, AttributeError):
+        return os.listxattr(path)
+    return []
 
 
 def _may_give(found: os.stat_result) -> bool:

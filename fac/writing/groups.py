@@ -236,9 +236,7 @@ def sweep(folder: Path) -> None:
         FacError: a group is due, and cannot be moved in.
     """
     names = _left(folder)
-    if not names:
-        return
-    settle(folder)
+    _settle(folder, [name for name in names if _ours(folder / name)])
     for name in names:
         if NAME.fullmatch(name):
             with abandoned(folder / name) as ours:
@@ -253,17 +251,34 @@ def settle(folder: Path) -> None:
     """Finish what is due in a folder, as everybody does who reads files of a group.
 
     Raises:
-        FacError: it cannot be done.
+        FacError: it cannot be done, or is another user's: what lies in wait there could be anything.
     """
-    if not any(name.endswith(READY) for name in _left(folder)):
+    names = _left(folder)
+    if any(name.endswith(READY) and not _ours(folder / name) for name in names):
+        raise FacError(
+            f"`{folder}` is half replaced by a call of another user that was cut off: have them make it again"
+        )
+    _settle(folder, names)
+
+
+def _settle(folder: Path, names: Iterable[str]) -> None:
+    names = [name for name in names if name.endswith(READY)]
+    if not names:
         return
     try:
         with alone(folder):
-            for name in _left(folder):
-                if name.endswith(READY):
-                    _finish(folder / name, folder)
+            for name in names:
+                _finish(folder / name, folder)
     except OSError as error:
         raise _half(folder, error) from error
+
+
+def _ours(path: Path) -> bool:
+    """Whether a folder is ours, or no more there."""
+    try:
+        return not hasattr(os, "geteuid") or os.lstat(path).st_uid == os.geteuid()
+    except OSError:
+        return True
 
 
 def _half(folder: Path, error: OSError) -> FacError:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fac.diagnostics import FacError
 from fac.training import checkpoint
 from fac.writing import settle, unfinished
 from fac_onnx import parameters
@@ -112,8 +113,10 @@ def _run(found: Files, old: Files, new: Files) -> str:
     if "run/state.safetensors" in found:
         path = Path("held.safetensors")
         path.write_bytes(found["run/state.safetensors"])
-        steps = checkpoint.load(path).step
-        path.unlink()
+        try:
+            steps = checkpoint.load(path).step
+        except FacError as error:
+            return str(error)
         if steps % 4:
             return f"the state is that after {steps} steps"
     return ""

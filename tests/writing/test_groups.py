@@ -153,6 +153,22 @@ def test_a_journal_of_another_leads_nowhere_else(tmp_path: Path) -> None:
     assert found(outside) == {"x": "mine"}
 
 
+def test_a_group_of_another_user_is_not_moved_in_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder for all, what is due could be anything: who writes there passes it by, who reads is told."""
+    written(tmp_path, {"x": "mine"})
+    due(tmp_path, {"x": "theirs"})
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(FacError, match="half replaced by a call of another user"):
+        settle(tmp_path)
+    written(tmp_path, {"y": "mine"})
+    assert {name: text for name, text in found(tmp_path).items() if DUE not in name} == {
+        "x": "mine",
+        "y": "mine",
+    }
+
+
 @pytest.mark.parametrize("journal", ["", "[]", "{}", '{"files": 1, "gone": [], "into": 0}', "[" * 9999, "\0"])
 def test_what_is_no_journal_is_left_alone(journal: str, tmp_path: Path) -> None:
     (tmp_path / DUE).mkdir()
