@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import fac
 from fac.diagnostics import FacError
 from fac.opening import DATA, MANIFEST, SPEC, Kind, MissingError, content, opened, placed, there
 
@@ -162,3 +164,56 @@ def test_a_file_is_closed_where_it_is_refused(folder: Path) -> None:
     with opened(folder / "file", DATA) as file:
         assert file.read() == b"content"
     assert os.listdir("/proc/self/fd") == before
+
+
+SOURCES = Path(fac.__file__).parent
+OWN = {"backend/memory.py", "cli/init.py", "training/data/digits.py", "testing/sessions.py"}
+"""Read what belongs to the system or to the package, or what they wrote, and nothing that comes in."""
+
+
+def reads(call: ast.Call) -> bool:
+    """Whether a call opens a file to read it, by other means than the door."""
+    match call.func:
+        case ast.Name("open") | ast.Attribute(ast.Name("io"), "open") | ast.Attribute(_, "open"):
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            texts = [
+                arg.value for arg in given if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+            ]
+            plain = isinstance(call.func, ast.Name) or any(text in ("r", "rb", "rt") for text in texts)
+            return plain and not any(set(text) & set("wxa+") and len(text) < 4 for text in texts)
+        case ast.Attribute(_, "read_text" | "read_bytes"):
+            return True
+        case ast.Attribute(ast.Name("np" | "numpy" | "tomllib" | "json" | "pickle" | "torch"), "load"):
+            return True
+        case ast.Name("safe_open" | "load_file") | ast.Attribute(
+            _, "safe_open" | "load_file" | "fromfile" | "loadtxt"
+        ):
+            return True
+    return False
+
+
+def test_no_other_module_opens_a_file_to_read() -> None:
+    """What comes in comes by one door: a new reader has to take it."""
+    found = {
+        path.relative_to(SOURCES).as_posix()
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and reads(node)
+    }
+    assert found == OWN
+
+
+def test_the_look_for_readers_sees_them() -> None:
+    for text, expected in {
+        "open(path)": True,
+        "open(path, 'rb')": True,
+        "path.open('rb')": True,
+        "path.read_bytes()": True,
+        "np.load(path)": True,
+        "open(path, 'wb')": False,
+        "path.open('xb')": False,
+        "artifact.open(state)": False,
+    }.items():
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert reads(call) == expected, text
