@@ -38,7 +38,7 @@ HELPS = {
     Why.NO_PRODUCT: "it compares a layer with the weight past which its error comes; remove the probe, or the layer",
     Why.READ_TWICE: "it compares a layer with the only one that reads it; remove the probe if that is not meant",
     Why.JOINED: "it compares a layer with the only one that reads it; remove the probe if that is not meant",
-    Why.SEVERAL_ERRORS: "keep one route there, or remove the probe",
+    Why.SEVERAL_ERRORS: "keep one route there and no loss of its own, or remove the probe",
     Why.UNKNOWN_MATRIX: "the plug-in has to declare the `matrix` of its kind",
     Why.SHARED: "it compares the gradients of two layers, and these learn from others as well; remove the probe",
     Why.DIRECT: "`balance` is measured; `kolen_pollack` on the route would conserve something",
@@ -56,8 +56,10 @@ def conservation_voided(program: Program) -> Iterator[Diagnostic]:
     It measures two. `balance`: the gradients of a hidden layer and of the one above satisfy
     `<W, G> + <b, g> = <B^T, G'>` on every batch, whatever the update does and whatever the feedback matrix B is. That
     is Euler's theorem, so it wants positively homogeneous layers (`relu`, `leaky_relu`, `dropout`, `flatten`)
-    between a layer and the one that reads it, and one error that comes down: beside a `tanh`, a normalisation, a join
-    or a second route the two sides have nothing to do with each other, and nothing is measured.
+    between a layer and the one that reads it, and one error that comes down: beside a `tanh`, a normalisation, a join,
+    a second route or a loss of the layer itself the two sides have nothing to do with each other, and nothing is
+    measured. Tokens are summed over, and an `embedding` is a layer that reads vectors with a single 1. What layers
+    share by `tie` learns from several of them, and what a layer adds to tokens, such as places, is in no weight.
 
     `conserved`: then `|W|^2 / 2 + |b|^2 / 2 - <B^T, W'>` stays what it is, up to `lr^2 / 2 (|G|^2 + |g|^2)` per step.
     That also wants a B that is fixed or learns by `kolen_pollack`, and plain SGD at one rate. Under Adam, weight decay

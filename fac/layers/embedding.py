@@ -11,6 +11,7 @@ from fac.layers.inputs import only
 from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
+from fac.program.traits import Traits
 from fac.spec.init import Init, Normal
 from fac.spec.layers import ParametricLayer
 from fac.spec.train import Positive
@@ -71,4 +72,7 @@ def forward(b: Builder, layer: Embedding, inputs: Sequence[Value], state: State,
     return b.mul(rows, b.reshape(b.sub(1.0, nothing), (*x.type.shape, 1)))
 
 
-EMBEDDING = LayerKind("embedding", Embedding, infer, forward, classes="num_embeddings")
+TRAITS = Traits(homogeneous=True)
+EMBEDDING = LayerKind(
+    "embedding", Embedding, infer, forward, traits=lambda *_: TRAITS, classes="num_embeddings"
+)

@@ -276,7 +276,9 @@ def _linear(layer: Recurrent, name: str, parts: int) -> Linear:
 
 
 ZEROS = LayerKind("zeros", Zeros, infer_zeros, zeros, traits=lambda *_: Traits(zero=True, homogeneous=True))
-CARRY = LayerKind("carry", Carry, infer_carry, carry, traits=lambda *_: Traits(zero=True))
+CARRY = LayerKind(
+    "carry", Carry, infer_carry, carry, traits=lambda *_: Traits(zero=True, homogeneous=True, sign=True)
+)
 GRU_GATES = LayerKind("gru_gates", GruGates, infer_gates, gates, traits=lambda *_: Traits(zero=True))
 RNN = BlockKind("rnn", Rnn, rnn, several=True, own=lambda _: 4, unrolled=True)
 GRU = BlockKind("gru", Gru, gru, several=True, own=lambda _: 4, unrolled=True)

@@ -11,7 +11,7 @@ from pydantic import Field
 from fac.layers.inputs import counted, only
 from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.program import Shape
-from fac.program.traits import UNKNOWN, Traits
+from fac.program.traits import Traits
 from fac.spec.layers import Layer, Named
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -125,17 +125,21 @@ def _spread(b: Builder, mask: Value, x: Value, axes: Sequence[int]) -> Value:
     return b.stop_gradient(b.reshape(mask, shape))
 
 
+MASKED = Traits(zero=True, homogeneous=True, sign=True)
+"""Of how many numbers, and whether of any, is not known."""
+
+
 def averaged(layer: Mean, facts: Facts | None) -> Traits:
-    """Of so many numbers, which are taken for independent. How many a mask leaves is not known."""
+    """Of so many numbers, which are taken for independent."""
     if layer.mask:
-        return UNKNOWN
+        return MASKED
     part = None if facts is None else prod(facts.shape) / prod(facts.reads[0])
     return Traits(zero=True, homogeneous=True, sign=True, value=part, error=part)
 
 
 def topped(layer: Max, facts: Facts | None) -> Traits:
     """Whoever is largest gets the error."""
-    return UNKNOWN if layer.mask else LARGEST
+    return MASKED if layer.mask else LARGEST
 
 
 LARGEST = Traits(zero=True, homogeneous=True, sign=True, error=1.0)

@@ -1,8 +1,8 @@
 """What layer-wise feedback conserves (arXiv 2306.01870; the equations are derived in fac/program/balance.py).
 
-W [m, k] and b [m] are of a hidden layer, G = dL/dW and g = dL/db under the routing. Positively 1-homogeneous layers
-alone lead to the layer above, of W' [m', m] and G', which passes its error d [N, m'] down as d F. A direct route sends
-what it makes of an error e to the value H.
+W [m, k] and b [m] are of a hidden layer, or W is the table of an `embedding`; G = dL/dW and g = dL/db under the
+routing. Positively 1-homogeneous layers alone lead to the layer above, of W' [m', m] and G', which passes its error
+d [N, m'] down as d F. A direct route sends what it makes of an error e to the value H.
 
     balance     <W, G> + <b, g> = <F, G'>             on each batch, under every update, whatever F is
                                 = <F, H^T e>          on a direct route

@@ -64,8 +64,16 @@ class Balance:
 
 
 def hidden(program: Program) -> list[Node]:
-    """Weighted nodes that learn and have other weighted nodes above them."""
-    return [node for node in program.weighted if node.trainable and node.name in program.crossing]
+    """Weighted nodes, and tables that whole numbers are looked up in, that learn and have weighted nodes above them.
+
+    What a table makes is linear in it, as what a weight makes of vectors with a single 1.
+    """
+    return [node for node in program.nodes if node.learns and node.name in program.crossing and _linear(node)]
+
+
+def _linear(node: Node) -> bool:
+    """Whether it is a weight or a table that makes what the layer makes, but for a bias."""
+    return node.weighted or (node.parametric and kind_of("fac.layers", node.layer).classes is not None)
 
 
 def balances(program: Program) -> Iterator[Balance]:
@@ -105,6 +113,8 @@ def _entry(
     above: Node | None = None
     arriving: Sequence[Route] = ()
     while True:
+        if site.name in program.heads:  # its loss adds its part, whatever comes from above
+            faults.append(Reason(Why.SEVERAL_ERRORS, (site.name,)))
         arriving = brought.get(site.name, ())
         readers = program.readers.get(site.name, ())
         if arriving:
@@ -115,7 +125,7 @@ def _entry(
             faults.append(Reason(Why.READ_TWICE, (site.name,)))
             break
         (reader,) = readers
-        if len(reader.inputs) != 1:
+        if len(reader.inputs) - len(reader.layer.beside) != 1:
             faults.append(Reason(Why.JOINED, (reader.name,)))
             break
         if not traits_of(reader).homogeneous:

@@ -29,7 +29,8 @@ class Traits:
     are zero that start so, such as a bias; the rest, such as a gain, is any number."""
     homogeneous: bool = False
     """Whether c x gives c y for every c > 0; for a layer with weights, whether c times all its tensors do, and c x
-    where all but the weight that it contracts with are zero."""
+    where all but the weight that it contracts with are zero; for one that reads whole numbers, whether c times all its
+    tensors do."""
     sign: bool = False
     """Whether it leaves numbers that are not negative so."""
     bounds: tuple[float, float] = (-inf, inf)

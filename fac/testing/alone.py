@@ -34,7 +34,7 @@ class Alone:
     """A layer of its own, run by the reference, in training if nothing else is said.
 
     Of several inputs all are the first one, with the sign of every other number turned in those that follow: so one
-    factor scales all, and their products vanish in the mean.
+    factor scales all, and their products vanish in the mean. Masks are none of them: every other place counts.
     """
 
     def __init__(
@@ -144,17 +144,25 @@ class Alone:
         x = b.input("x", Type((N, *self.shapes[0]), self.kind.dtype))
         inputs = [x]
         if self.kind.classes is None:
-            given = (
-                (_first(b, x, shape), b.input(f"turn.{i}", Type(shape)))
-                for i, shape in enumerate(self.shapes)
-            )
-            inputs = [b.mul(one, turn) for one, turn in given]
+            inputs = [self._read(b, x, i, shape) for i, shape in enumerate(self.shapes)]
         own = {t.part: b.input(t.name, Type(t.shape)) for t in self.facts.tensors}
         mode = Mode(IT, training, 0, partial(b.constant, 3))
         found = self.kind.forward(b, self.layer, inputs, own, mode)
         value = found.value if isinstance(found, Made) else found
         made(self.kind.forward, value, Type((N, *self.facts.shape)), IT, ", the shape of `infer`")
         return inputs[0], found
+
+    def _read(self, b: Builder, x: Value, number: int, shape: Shape) -> Value:
+        turn = b.input(f"turn.{number}", Type(shape))
+        if self._masks(number):
+            return b.broadcast_to(turn, (N, *shape))
+        return b.mul(_first(b, x, shape), turn)
+
+    def _masks(self, number: int) -> bool:
+        """Whether an input is a mask: what a layer reads beside others comes behind them."""
+        marks, beside = type(self.layer).named(), tuple(self.layer.beside)
+        place = number - len(self.shapes) + len(beside)
+        return place >= 0 and marks[beside[place]].mask
 
     def of(self, b: Builder, value: Value, x: Array) -> Array:
         """A value that is not one of each sample."""
@@ -172,12 +180,11 @@ class Alone:
         scaled = {
             name: array * (weights if name == self.weight else others) for name, array in self.state.items()
         }
-        turns = {
-            f"turn.{i}": np.where(np.arange(np.prod(shape)) % 2 * bool(i and turned), -1.0, 1.0).reshape(
-                shape
-            )
-            for i, shape in enumerate(self.shapes)
-        }
+        turns: dict[str, Array] = {}
+        for i, shape in enumerate(self.shapes):
+            masks = self._masks(i)
+            odd = np.arange(prod(shape)).reshape(shape) % 2 * (masks or bool(i and turned))
+            turns[f"turn.{i}"] = np.where(odd, 0.0 if masks else -1.0, 1.0)
         return scaled | turns
 
 

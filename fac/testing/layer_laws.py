@@ -62,10 +62,10 @@ def is_homogeneous(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),
         layer: its settings.
         shapes: of the samples that it reads; where there are several, of one size.
     """
-    if kind.classes is not None:  # three times the number of a word is another word
-        return False
     alone = Alone(kind, layer, shapes)
     x = alone.x
+    if kind.classes is not None:  # three times the number of a word is another word
+        return bool(alone.facts.tensors) and near(alone.output(x, others=3), 3 * alone.output(x))
     others = 0 if alone.weight else 1
     equal = near(alone.output(3 * x, others=others), 3 * alone.output(x, others=others))
     if alone.weight:

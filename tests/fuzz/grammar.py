@@ -11,7 +11,7 @@ from tests.fuzz.choices import Choices
 from tests.fuzz.oddities import VALUES
 
 NAMES = ("a", "b", "c", "d", "e", "f")
-LAYER_WORDS = ("from", "to", "through", "at", "of", "nodes")
+LAYER_WORDS = ("from", "tie", "to", "through", "at", "of", "nodes")
 """Keys whose text names a layer, or a glob of layers."""
 
 
@@ -114,7 +114,9 @@ class _Grammar:
             self.subspaces.append(f"s{len(self.subspaces)}")
             return self.subspaces[-1]
         if key in LAYER_WORDS:
-            known = [*reversed(self.layers), "input" if path[0] == "layers" else "loss", "*", *self.subspaces]
+            # A layer has its name by now, and cannot read itself.
+            above = self.layers[:-1] if path[0] == "layers" else self.layers
+            known = [*reversed(above), "input" if path[0] == "layers" else "loss", "*", *self.subspaces]
             return (
                 self.choices.one(["zzz", "a.weight", "[", ""]) if self.strange() else self.choices.one(known)
             )
