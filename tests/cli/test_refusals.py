@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +114,31 @@ def test_what_the_system_refuses_is_no_internal_error(
 )
 def test_a_mistake_of_ours_is_not_laid_on_the_system(error: Exception) -> None:
     assert refusal(error) is None
+
+
+LIMITED = """
+import os, resource, sys
+kind, most = getattr(resource, sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(kind, (most, most))
+os.execv(sys.executable, [sys.executable, "-m", "fac", *sys.argv[3:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "backend", "said"),
+    [
+        ("RLIMIT_NOFILE", 5, "reference", r"too many open files: raise `ulimit -n`$"),
+        ("RLIMIT_AS", 300_000_000, "torch", r"^fac: memory ran out: .*use narrower layers"),
+    ],
+)
+def test_a_system_without_descriptors_or_memory(
+    limit: str, most: int, backend: str, said: str, spec: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", LIMITED, limit, str(most), "train", spec.name, "--backend", backend]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert re.search(said, ended.stderr.strip()), ended.stderr
+    assert ended.stderr.count("\n") == 1
