@@ -138,6 +138,7 @@ COMPILE = ("compile", "small.fac.yaml", "-o", "built", "--backend")
 ONE_EPOCH = (*TRAIN, "--set", "train.epochs=1")
 EXPORT = ("export", "run", "-o", "model.onnx")
 DATA = ("data", "small.fac.yaml", "-o", "out")
+OVER = "a compilation over that of another backend"
 INIT = ("init", "--ci", "repository")
 
 SCENES = (
@@ -150,7 +151,7 @@ SCENES = (
         same=_figures,
     ),
     Scene("a compilation", (*COMPILE, "torch")),
-    Scene("a compilation over that of another backend", (*COMPILE, "onnx"), ((*COMPILE, "reference"),)),
+    Scene(OVER, (*COMPILE, "onnx"), ((*COMPILE, "reference"),)),
     Scene("data", DATA),
     Scene("data over others", DATA, ((*DATA, "--precision", "float64"),)),
     Scene("a repository", INIT, whole=_each_old_or_new, refused="all files exist"),

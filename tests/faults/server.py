@@ -14,6 +14,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ import torch  # noqa: F401
 from fac.cli import main
 from fac_onnx import runtime  # noqa: F401
 from tests.faults.injector import FAULTS, KILLED, Fault, Injector
-from tests.faults.scenes import SCENES, SLIP, SPEC, Files, Scene, files, left
+from tests.faults.scenes import COMPILE, OVER, SCENES, SLIP, SPEC, Files, Scene, files, left
 
 
 class Ended(NamedTuple):
@@ -44,7 +45,7 @@ class Known:
     start: Path
     old: Files
     new: Files
-    ended: Ended
+    outcome: Ended
 
 
 class Point(NamedTuple):
@@ -55,8 +56,8 @@ class Point(NamedTuple):
     fault: Fault
 
 
-def forked(body: Callable[[], int]) -> int:
-    """Exit status of a part of this program in a process of its own."""
+def begun(body: Callable[[], int]) -> int:
+    """A part of this program in a process of its own."""
     child = os.fork()
     if child == 0:
         status = 99
@@ -66,6 +67,11 @@ def forked(body: Callable[[], int]) -> int:
             traceback.print_exc()
         finally:
             os._exit(status)
+    return child
+
+
+def ended(child: int) -> int:
+    """Its exit status."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -89,7 +95,7 @@ def called(folder: Path, arguments: tuple[str, ...], scene: Scene, injector: Inj
             counted.write(json.dumps(injector.calls))
         return status
 
-    status = forked(call)
+    status = ended(begun(call))
     return Ended(status, said.read_text(encoding="utf-8"), json.loads(calls.read_text() or "[]"))
 
 
@@ -104,15 +110,15 @@ def known(scene: Scene, work: Path) -> Known:
         x, y = random_numbers.standard_normal((n, 8, 8)), random_numbers.integers(0, 10, n)
         np.savez(start / f"{name}.npz", x=x, y=y)
     for arguments in scene.start:
-        ended = called(start, arguments, scene, Injector())
-        assert ended.status == 0, ended
+        outcome = called(start, arguments, scene, Injector())
+        assert outcome.status == 0, outcome
     after = copied(start, scene, "after")
     old = files(after)
-    ended = called(after, scene.call, scene, Injector())
-    assert ended.status == 0, ended
-    assert ended.calls
+    outcome = called(after, scene.call, scene, Injector())
+    assert outcome.status == 0, outcome
+    assert outcome.calls
     assert not left(after)
-    return Known(scene, start, old, files(after), ended)
+    return Known(scene, start, old, files(after), outcome)
 
 
 def copied(start: Path, scene: Scene, name: str) -> Path:
@@ -128,21 +134,21 @@ def wrong(point: Point) -> list[str]:
     """What does not hold when a call fails there."""
     scene, old, new = point.known.scene, point.known.old, point.known.new
     folder = copied(point.known.start, scene, "spoilt")
-    ended = called(folder, scene.call, scene, Injector(point.at, point.fault))
+    spoilt = called(folder, scene.call, scene, Injector(point.at, point.fault))
     view = folder.with_name("view")
     shutil.rmtree(view, ignore_errors=True)
     shutil.copytree(folder, view)
     found = files(view)
     problems = [scene.whole(found, old, new)]
-    if ended.status not in ((KILLED,) if point.fault == "kill" else (0, 2)):
-        problems.append(f"exit status {ended.status}: {ended.said[-1000:]}")
-    if ended.status == 0 and scene.same(found) != scene.same(new):
+    if spoilt.status not in ((KILLED,) if point.fault == "kill" else (0, 2)):
+        problems.append(f"exit status {spoilt.status}: {spoilt.said[-1000:]}")
+    if spoilt.status == 0 and scene.same(found) != scene.same(new):
         problems.append("it said that it was done, and it was not")
-    if ended.status == 2 and "fac: " not in ended.said:
-        problems.append(f"it did not say why: {ended.said[-1000:]}")
+    if spoilt.status == 2 and "fac: " not in spoilt.said:
+        problems.append(f"it did not say why: {spoilt.said[-1000:]}")
     arguments = scene.again(folder) if scene.again else scene.call
     again = called(folder, arguments, scene, Injector())
-    for each in (ended, again):
+    for each in (spoilt, again):
         if "Traceback" in each.said or "internal error" in each.said:
             problems.append(each.said[-2000:])
     refused = again.status == 2 and scene.refused and scene.refused in again.said
@@ -155,6 +161,36 @@ def wrong(point: Point) -> list[str]:
     return [problem for problem in problems if problem]
 
 
+def together(one: Known) -> list[str]:
+    """What does not hold where compilations by two backends go into one folder at once, new or not."""
+    problems = []
+    for there in (True, False):
+        folder = copied(one.start, one.scene, "together")
+        if not there:
+            shutil.rmtree(folder / "built")
+
+        def call(backend: str, number: int, folder: Path = folder) -> int:
+            os.chdir(folder)
+            sys.argv = ["fac", *COMPILE, backend]
+            with folder.with_name(f"said{number}").open("w", encoding="utf-8") as told:
+                sys.stdout = sys.stderr = told
+                try:
+                    main()
+                except SystemExit as leaving:
+                    return leaving.code if isinstance(leaving.code, int) else 1
+            return 0
+
+        children = [
+            begun(partial(call, backend, number)) for number, backend in enumerate(("onnx", "reference") * 4)
+        ]
+        for number, status in enumerate(map(ended, children)):
+            if status:
+                problems.append(folder.with_name(f"said{number}").read_text(encoding="utf-8"))
+        if files(folder) not in (one.old, one.new) or left(folder):
+            problems.append(f"{sorted(files(folder))}, and {left(folder)} lie about")
+    return problems
+
+
 def run(count: int) -> None:
     """Try so many points, spread over all of them; 0 is all."""
     work = Path(tempfile.mkdtemp())
@@ -164,15 +200,18 @@ def run(count: int) -> None:
         points = [
             Point(each, at, fault)
             for each in scenes
-            for at in range(1, len(each.ended.calls) + 1)
+            for at in range(1, len(each.outcome.calls) + 1)
             for fault in FAULTS
         ]
         tried = random.Random(0).sample(points, count) if count else points
         problems = {}
         for point in tried:
             if found := wrong(point):
-                at = point.known.ended.calls[point.at - 1]
+                at = point.known.outcome.calls[point.at - 1]
                 problems[f"{point.known.scene.name}: {point.fault} at call {point.at}, {at}"] = found
+        over = next(each for each in scenes if each.scene.name == OVER)
+        if found := together(over):
+            problems["compilations at once"] = found
     finally:
         os.chdir("/")
         shutil.rmtree(work)
