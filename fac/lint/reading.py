@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fac.diagnostics import FacError
@@ -11,6 +12,11 @@ from fac.opening import SETTINGS, MissingError, content, inside, placed, there
 
 if TYPE_CHECKING:
     from fac.lint.schema import FileSettings
+
+DEEPEST = 50
+"""Parts of a key. The time that Python's own reader takes grows with the square of their number."""
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+_DEEP = re.compile(rf"(?<![\w\\-])(?:{_PART}\.[ \t]*+){{{DEEPEST}}}", re.ASCII)
 
 OWN, SHARED = "fac.toml", "pyproject.toml"
 
@@ -117,7 +123,11 @@ def _table(raw: bytes, path: str) -> dict[str, Any] | None:
 
     name = shown(path)
     try:
-        data = tomllib.loads(raw.decode())
+        text = raw.decode()
+        if deep := _DEEP.search(text):
+            line = text.count("\n", 0, deep.start()) + 1
+            raise FacError(f"`{name}`: the key on line {line} has more than {DEEPEST} parts: nest less deep")
+        data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise FacError(f"`{name}` is not TOML: {_reason(error)}") from error
     if os.path.basename(path) != SHARED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,43 @@ def test_options(select: tuple[str, ...], ignore: tuple[str, ...], reported: dic
 def test_an_option_that_names_no_rule() -> None:
     with pytest.raises(FacError, match=r"^`--select`: no rule is called `FAC1010`; did you mean `FAC101`\?$"):
         Lookup(select=("FAC3,FAC1010",))
+
+
+@pytest.mark.parametrize("part", ["a", '"a"', "'a.b'", ' "a\\"b" ', " a\t", "a-b_1"])
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("KEY = 1", 1),
+        ("[KEY]", 1),
+        ("[[KEY]]", 1),
+        ("x = { KEY = 1 }", 1),
+        ("# c\n\nx = [1, { KEY = 1 }]", 3),
+    ],
+)
+def test_a_key_that_takes_a_minute_to_read_is_refused_before_it_is_read(
+    line: str, number: int, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of Python's own reader grows with the square of its parts, however they are written."""
+    monkeypatch.setattr(tomllib, "loads", None)
+    for name in ("fac.toml", "pyproject.toml"):
+        write(name, line.replace("KEY", ".".join([part] * 30_000)) + "\n")
+        with pytest.raises(FacError) as caught:
+            load(name, ".")
+        assert str(caught.value) == (
+            f"`{name}`: the key on line {number} has more than 50 parts: nest less deep"
+        )
+
+
+def test_as_many_parts_as_a_key_may_have() -> None:
+    deep = ".".join(["tool"] * 50)
+    write("pyproject.toml", f"[{deep}]\nx = 'a.b'\n[tool.fac]\nselect = ['FAC3']\n")
+    assert load("pyproject.toml", ".").selection.select == ("FAC3",)
+
+
+@pytest.mark.parametrize(
+    "text", ['"', "'", '"a', "'a", '\\"', "a", "a ", "-", ".", "a.", '"a.', "'\"", "[", "# "]
+)
+def test_a_megabyte_of_anything_is_looked_through(text: str) -> None:
+    """One that were looked through in the square of its length would take hours."""
+    write("fac.toml", text * (900_000 // len(text)) + "\n=")
+    assert refused()
