@@ -82,8 +82,8 @@ def infer(layer: Attend, name: str, inputs: Sequence[Shape]) -> Facts:
         )
         even(layer, name, width)
         # A token looks from where it stands, and is looked at where the mask lets it be.
-        both = (Sight(masked=True, besides=True),) if layer.mask else ()
-        return Facts((t, layer.heads * width), channels=LAST, sights=both)
+        both = Sight(masked=True, besides=True) if layer.mask else Sight(whole=True)
+        return Facts((t, layer.heads * width), channels=LAST, sights=(both,))
     (t, queries), (s, keys), (same, values) = shapes
     width = divided(name, queries, layer.heads, "heads")
     value = divided(name, values, layer.groups, "kv_heads" if layer.kv_heads else "heads")
@@ -101,8 +101,8 @@ def infer(layer: Attend, name: str, inputs: Sequence[Shape]) -> Facts:
             "leave `causal` out",
             "causal",
         )
-    seen_by = (None, Sight(masked=True), Sight(masked=True)) if layer.mask else ()
-    return Facts((t, layer.heads * value), channels=LAST, sights=seen_by)
+    looked = Sight(masked=True) if layer.mask else Sight(whole=True)
+    return Facts((t, layer.heads * value), channels=LAST, sights=(None, looked, looked))
 
 
 def shared(layer: Heads, name: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from fac.layers.batch_norm import BATCH_NORM, Eps, affine, learned_per_channel
 from fac.layers.elementwise import infer as one_input
 from fac.layers.inputs import divided
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State, Unused
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State, Unused
 from fac.program.program import Program, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -103,10 +103,12 @@ def axes_of(layer: LayerNorm | RmsNorm, name: str, shape: Shape) -> tuple[int, .
 def infer_layer(layer: LayerNorm | RmsNorm, name: str, inputs: Sequence[Shape]) -> Facts:
     """The shape that it reads; the weight has the sizes of the axes."""
     shape = one_input(layer, name, inputs).shape
-    sizes = tuple(shape[axis] for axis in axes_of(layer, name, shape))
+    axes = axes_of(layer, name, shape)
+    sizes = tuple(shape[axis] for axis in axes)
     tensors = (Tensor(f"{name}.weight", sizes, "ones"), Tensor(f"{name}.bias", sizes, "zeros"))
     count = layer.affine * (1 + (isinstance(layer, LayerNorm) and layer.bias))
-    return Facts(shape, tensors[:count])
+    along = len(shape) > 1 and 0 in (axis % len(shape) for axis in axes)
+    return Facts(shape, tensors[:count], sights=(Sight(whole=True),) if along else ())
 
 
 def layer_norm(b: Builder, layer: LayerNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
@@ -131,7 +133,8 @@ def infer_group(layer: GroupNorm, name: str, inputs: Sequence[Shape]) -> Facts:
     """[C, ...] -> [C, ...]."""
     (channels, *_) = shape = one_input(layer, name, inputs).shape
     divided(name, channels, layer.groups, "groups", "groups")
-    return Facts(shape, learned_per_channel(name, channels) if layer.affine else (), channels=0)
+    learned = learned_per_channel(name, channels) if layer.affine else ()
+    return Facts(shape, learned, channels=0, sights=(Sight(whole=True),) if layer.groups < channels else ())
 
 
 def group_norm(b: Builder, layer: GroupNorm, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

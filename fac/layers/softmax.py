@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
@@ -41,7 +41,7 @@ def infer_softmax(layer: Softmax, name: str, inputs: Sequence[Shape]) -> Facts:
             f"use an axis from {-axes} to {axes - 1}",
             "axis",
         )
-    return Facts(shape)
+    return Facts(shape, sights=(Sight(whole=True),) if axes > 1 and layer.axis % axes == 0 else ())
 
 
 def softmax(b: Builder, layer: Softmax, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

@@ -24,6 +24,8 @@ class Sight:
     """This place alone. With `masked` it is one of the mask, which says it of the whole input."""
     besides: bool = False
     """Whether `masked` ones are read besides, by others, and each place goes on to the same one too."""
+    whole: bool = False
+    """All, for each place that it makes: as an attention without a mask does, or a norm along the places."""
     shift: int = 0
     """How many places its output has before the first of the input."""
 
@@ -84,6 +86,8 @@ def _seen(
     sight = node.sights[place] if place < len(node.sights) else None
     if sight is None:
         return _passed(node, place, made, masks, losing)
+    if sight.whole:
+        return made if made and all(c.at is not None for c in made) else None
     if sight.masked:
         own = frozenset({Counted(node.inputs[-1], sight.at)})
         return _joined(own, _passed(node, place, made, masks, losing)) if sight.besides else own

@@ -1,4 +1,7 @@
-"""What a layer says of the places that it reads, held against the layer: others change nothing of what it makes."""
+"""What a layer says of the places that it reads, held against the layer: others change nothing of what it makes.
+
+Who says nothing, and leaves the first axis where it is, goes from each place along it to the same one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 
 from fac.backend import Array
 from fac.program.counted import Sight
+from fac.program.lower import axes_of
 from fac.program.program import Shape
 from fac.testing.alone import Alone
 from fac.testing.case import require
@@ -27,8 +31,8 @@ def check_sights(alone: Alone) -> None:
         len(sights) <= len(shapes),
         f"`{name}` says what it sees of {len(sights)} inputs, and reads {len(shapes)}",
     )
-    for number, sight in enumerate(sights):
-        if sight is None:
+    for number, sight in enumerate(sights or (Sight(),) * _places(alone)):
+        if sight is None or sight.whole:
             continue
         given = [alone.rng.standard_normal(shape) for shape in shapes]
         axes = len(shapes[-1]) if sight.masked and sight.at is None else 1
@@ -46,6 +50,15 @@ def check_sights(alone: Alone) -> None:
                 f"`{name}` says that it does not read {list(place)} of input {number}, and what stands there changes "
                 f"what it makes at {sorted(reached - may)}",
             )
+
+
+def _places(alone: Alone) -> bool:
+    """Whether the first axis of what it reads first is that of what it makes, and holds no channels of a weight."""
+    facts, (read, *_) = alone.facts, alone.shapes
+    if min(len(read), len(facts.shape)) < 2 or read[0] != facts.shape[0] or alone.kind.classes is not None:
+        return False
+    own = facts.channels is not None and facts.channels % len(facts.shape) == 0
+    return (axes_of(facts, alone.shapes) or (None,))[0] == 0 and not (own and facts.weight is not None)
 
 
 def _without(shape: Shape, place: Sequence[int]) -> Array:

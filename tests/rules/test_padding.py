@@ -142,6 +142,8 @@ def test_nor_on_other_backends(net: str, backend: str) -> None:
 
 
 UNMASKED: Layers = (FC1, TANH, block("one"), {"kind": "mean", "axes": (0,)}, OUT)
+LOOKED: Layers = (FC1, {"kind": "attention", "name": "look", "heads": 2}, MEAN, OUT)
+ALONG: Layers = (FC1, {"kind": "layer_norm", "axes": (0,), "name": "norm"}, linear("fc2", 6), MEAN, OUT)
 TWO: Layers = (FC1, TANH, block("one"), MEAN | {"mask": "others"}, OUT)
 LAST: Layers = (FC1, TANH, block("one"), FIRST | {"index": -1}, OUT)
 COUNTS: dict[str, tuple[Layers, dict[str, Counted | None]]] = {
@@ -163,6 +165,8 @@ COUNTS: dict[str, tuple[Layers, dict[str, Counted | None]]] = {
         },
     ),
     "a mean of all": (UNMASKED, {"fc1": None, "one.mix": None, "one.mix.look.qkv": None}),
+    "others look at all": (LOOKED, {"fc1": None, "look.qkv": None, "look.attend": Counted("kept")}),
+    "a norm along the tokens": (ALONG, {"fc1": None, "norm": Counted("kept")}),
     "another mask": (TWO, {"fc1": None, "one.mix": Counted("others"), "one.mix.look.qkv": None}),
 }
 

@@ -143,6 +143,12 @@ MASKED: dict[str, tuple[dict[str, Any], tuple[tuple[int, ...], ...]]] = {
     "attend": ({"heads": 2, "mask": "m"}, ((4, 12), (4,))),
     "attend three": ({"heads": 2, "mask": "m"}, ((4, 6), (4, 6), (4, 4), (4,))),
     "select": ({"index": -2}, ((4, 3),)),
+    "softmax": ({"axis": 0}, ((4, 3),)),
+    "softmax of channels": ({"axis": -1}, ((4, 3),)),
+    "layer_norm": ({"axes": (0, 1)}, ((4, 3),)),
+    "rms_norm": ({"axes": (-1,)}, ((4, 3),)),
+    "tanh": ({}, ((4, 3),)),
+    "linear": ({"out": 4}, ((4, 3),)),
 }
 
 
@@ -160,6 +166,8 @@ def test_what_is_read_of_what_a_mask_leaves_out(name: str) -> None:
         ("attend three", (Sight(masked=True),)),
         ("mean along another axis", (Sight(masked=True),)),
         ("select", (Sight(at=1),)),
+        ("softmax", ()),
+        ("layer_norm", ()),
     ],
 )
 def test_a_layer_that_reads_more_than_it_says_is_caught(name: str, sights: tuple[Sight, ...]) -> None:
