@@ -26,6 +26,7 @@ from fac.checks import (
     moments,
     names,
     network,
+    order,
     plugged,
     proportion,
     ranks,
@@ -126,6 +127,7 @@ BUILDING: tuple[tuple[Rule, BuiltCheck], ...] = (
 CostCheck = Callable[[Program, costs.Costs], Iterator[Diagnostic]]
 
 ESTIMATES: tuple[tuple[Rule, Check], ...] = (
+    (order.LOOKS_AHEAD, order.looks_ahead),
     (proportion.ERROR_OUT_OF_PROPORTION, proportion.error_out_of_proportion),
     (savings.DIRECT_ROUTE_COSTS_MORE, savings.direct_route_costs_more),
     (savings.LOW_RANK_COSTS_MORE, savings.low_rank_costs_more),

@@ -88,6 +88,8 @@ class Facts:
     """Whole numbers below this are what x holds; None if it holds real ones."""
     places: tuple[int, ...] = ()
     """Shape of the labels of one sample: none of one label, [T] of one for each token."""
+    next: bool = False
+    """Whether the label at each place is what x holds at the next one."""
 
     def fit(self, shape: tuple[int, ...]) -> bool:
         """Whether samples fit an input of that shape, see `fits`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError
+from fac.step.reach import ahead
 from fac.training.data.text import CODES
 
 if TYPE_CHECKING:
@@ -90,9 +91,13 @@ def _numbers(feed: Feed) -> str:
 
 
 def _require_causal(session: Session, window: int) -> None:
-    """What a network says of a byte in the middle does not depend on what follows."""
+    """What a network says of a byte in the middle does not depend on what follows: as its ops tell, and a try."""
     import numpy as np
 
+    compiled = session.compiled
+    (_, output), *_ = compiled.forward.outputs
+    if mixing := ahead(compiled.forward, compiled.inputs[0].name, output):
+        raise _looks_ahead(session, f": `{mixing[0]}` makes a place of later ones too")
     draws = np.random.Generator(np.random.Philox(0))
     x = draws.integers(CODES, size=(1, window))
     other = x.copy()
@@ -102,7 +107,11 @@ def _require_causal(session: Session, window: int) -> None:
     if not np.isfinite(here).all():
         raise FacError(DIVERGED)
     if np.abs(here - there).max() > CAUSAL * np.abs(here).max():
-        raise FacError(
-            f"`{session.compiled.name}` looks ahead: its outputs change with the bytes behind, so it cannot go on with "
-            "a text; write `causal: true` in its attention"
-        )
+        raise _looks_ahead(session, ": its outputs change with the bytes behind")
+
+
+def _looks_ahead(session: Session, why: str) -> FacError:
+    return FacError(
+        f"`{session.compiled.name}` looks ahead{why}, so it cannot go on with a text; write `causal: true` in its "
+        "attention"
+    )

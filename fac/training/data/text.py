@@ -116,6 +116,6 @@ KIND = DataKind(
     Text,
     load,
     facts=lambda data: Facts(
-        (data.length,), CODES, classes=True, train=None, whole=CODES, places=(data.length,)
+        (data.length,), CODES, classes=True, train=None, whole=CODES, places=(data.length,), next=True
     ),
 )
