@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from fac import escaping
 from fac.escaping import UNSEEN
 from fac.render.json_text import json_text
-from tests.hostile.texts import ALL, PARTS, TEXTS, unseen
+from tests.escaping.texts import ALL, PARTS, TEXTS, unseen
 from tests.render.formats.checked import command
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ from fac.render import graph
 from fac.render.findings import Checked, Report, render
 from fac.render.findings.summary import markdown
 from fac.source import Document, override, parse_text
-from tests.hostile.texts import ALL, NAMES, PARTS, TEXTS, assert_calm, unseen
+from tests.escaping.texts import ALL, NAMES, PARTS, TEXTS, assert_calm, unseen
 from tests.render.formats.checked import command
 
 SPEC: dict[str, Any] = {
