@@ -11,6 +11,7 @@ from fac.pipeline import lowered
 from fac.render.diff import compare
 from fac.render.graph.read import topology
 from fac.render.graph.topology import Flowing
+from fac.render.graph.words import facts
 from fac.render.lineage import Lineage
 from fac.training.logs import EpochRecord
 from tests.rules.test_heads import HEADS, branched
@@ -48,6 +49,11 @@ def test_each_head_is_drawn_to_the_loss_and_from_it() -> None:
         HEADS
     )
     assert {names[k.target] for k in drawn.links if k.source == loss} == set(HEADS)
+
+
+def test_the_loss_names_each_head_with_the_factor_of_its_loss() -> None:
+    drawn = topology(lowered(spec(scale=0.3)))
+    assert facts(drawn, drawn.stations[-1]) == ["cross_entropy of logits", "0.3 cross_entropy of aux"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from unicodedata import combining, east_asian_width
 
 from fac.checks.places import has_weights
 from fac.program.lower import kind_of
-from fac.program.program import Node
+from fac.program.program import Node, Program
 from fac.render.graph.topology import Flowing, Group, Link, Operator, Reading, Span, Station, Topology
 from fac.spec.model import Input
 
@@ -163,9 +163,8 @@ def kind(node: Node) -> str:
 
 def facts(topology: Topology, station: Station) -> list[str]:
     """The lines under the name of a station."""
-    spec = topology.program.spec
     if station.role == "loss":
-        return list(dict.fromkeys(str(kind_of("fac.losses", loss).name) for loss in spec.minimised))
+        return _losses(topology.program)
     if station.role == "input":
         return [_fed(topology.program.inputs[station.input]), *_followers(station, 0)]
     lines = [_sized(topology, station), *_followers(station, 1)]
@@ -175,6 +174,16 @@ def facts(topology: Topology, station: Station) -> list[str]:
     if station.starved:
         lines.append(STARVED)
     return lines
+
+
+def _losses(program: Program) -> list[str]:
+    """The kind of a loss; of several, each with its factor and with the layer that it reads."""
+    kinds = [str(kind_of("fac.losses", objective.loss).name) for objective in program.losses]
+    if len(kinds) == 1:
+        return kinds
+    factors = ("" if objective.scale == 1 else f"{objective.scale:g} " for objective in program.losses)
+    reads = (objective.of for objective in program.losses)
+    return [f"{factor}{kind} of {of}" for factor, kind, of in zip(factors, kinds, reads, strict=True)]
 
 
 def _fed(of: Input) -> str:
