@@ -254,7 +254,7 @@ class Routing:
         The sides are the other way round there: that vector stands where errors do, and the error where inputs do. So
         gradients are those of the weight; no error is read, and rules that go by errors alone have nothing to say.
         """
-        b, route = self.trace.b, self.program.routes[indices[0]]
+        route = self.program.routes[indices[0]]
         weight = None if route.ends is None else route.ends.weight
         if weight is None or not route.through:
             return
@@ -264,9 +264,8 @@ class Routing:
             if not n.weighted
         }
         table = self.trace.state[weight.name]
-        ops = [op for op in b.ops if op.origin.node in looking and op.origin.phase == Phase.FORWARD]
-        for op in ops:
-            if op.kind == "gather" and op.operands[0] is table:
+        for op, place in self.reverse.readers.get(table, ()) if looking else ():
+            if op.kind == "gather" and place == 0 and op.origin.node in looking:
                 error = self.reverse.cotangent(op.result)
                 if error is not None:
                     signals = self._lookup(op, error, table, weight, self._stream(route))

@@ -20,10 +20,9 @@ def rewrite(function: Function, visit: Callable[[Op], Replacement]) -> Function:
 
     ops: list[Op] = []
     for op in function.ops:
-        operands = tuple(map(now, op.operands))
-        found = visit(
-            op if operands == op.operands else Op(op.kind, operands, op.attributes, op.result, op.origin)
-        )
+        if not standing.keys().isdisjoint(op.operands):
+            op = Op(op.kind, tuple(map(now, op.operands)), op.attributes, op.result, op.origin)
+        found = visit(op)
         if isinstance(found, Value):
             standing[op.result] = found
         else:

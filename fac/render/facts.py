@@ -44,8 +44,7 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
 def layer(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
     """One layer: shapes, sizes, and the errors that it learns from."""
     assert node.shape is not None
-    found = [lineage.update[t.name] for t in node.state if t.role is Role.PARAMETER]
-    rules = (str(u.settings["rule"]) if u.settings else u.still for u in found)
+    rules = (lineage.rule(tensor) for tensor in node.state if tensor.role is Role.PARAMETER)
     return {
         "name": node.name,
         "kind": kind_of("fac.layers", node.layer).name,

@@ -201,6 +201,12 @@ class Lineage(Arrivals):
         errors = [self.name_of(self._whole(value)) for value in values if self._is_error(value)]
         return [*errors, *(self._shown(value) for value in values if not self._is_error(value))]
 
+    def rule(self, tensor: Tensor) -> str:
+        """The name of the rule that moves a tensor, or why none does."""
+        if not self.moved(tensor):
+            return self._still(tensor)
+        return str(kind_of("fac.updates", plan(self.program, tensor).rule).name)
+
     def moves(self, tensor: Tensor) -> str:
         """The update rule of a tensor, and what sets it apart from the one of the spec: `sgd (lr 0.05)`.
 
