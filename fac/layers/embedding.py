@@ -42,7 +42,8 @@ class Embedding(ParametricLayer):
     out: Positive = Field(description="Length of a row.")
     padding_idx: Annotated[int, Field(ge=0)] | None = Field(
         None,
-        description="A number that stands for nothing: zeros are read for it, and its row does not learn.",
+        description="A number that stands for nothing: zeros are read for it, so that nothing teaches its row here. "
+        "Weight decay moves that row as any other, and so does a head that shares the table.",
     )
     init: Init = Field(Normal(std=1.0), description="Initial rows; under a tied head 0.02 is a usual `std`.")
 

@@ -111,12 +111,15 @@ def rotated(x: Tensor, base: float) -> Tensor:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("rotary", [None, 30.0])
+@pytest.mark.parametrize(("heads", "rotary"), [(6, None), (6, 30.0), (3, 30.0)])
 def test_grouped_queries_are_those_of_scaled_dot_product_attention(
-    backend: str, rotary: float | None
+    backend: str, heads: int, rotary: float | None
 ) -> None:
-    """6 heads of queries on 2 of keys; `fused` says nothing of the numbers."""
-    settings = {"heads": 6, "kv_heads": 2, "causal": True, "bias": False, "rotary": rotary}
+    """3 heads of queries on each of keys; `fused` says nothing of the numbers.
+
+    Heads 4 wide have two pairs of channels, of which the second turns as the base says.
+    """
+    settings = {"heads": heads, "kv_heads": heads // 3, "causal": True, "bias": False, "rotary": rotary}
     x, y = samples()
     for fused in (True, False):
         attention = {"kind": "attention", "name": "attn", "fused": fused, **settings}
@@ -127,7 +130,7 @@ def test_grouped_queries_are_those_of_scaled_dot_product_attention(
             weights = [w.clone().requires_grad_() for w in torch.tensor_split(whole, [D, D + D // 3])]
         else:
             weights = [torch.from_numpy(state[f"attn.{p}.weight"].copy()).requires_grad_() for p in "qkv"]
-        q, k, v = ((given @ w.T).reshape(N, T, -1, 2).transpose(1, 2) for w in weights)
+        q, k, v = ((given @ w.T).reshape(N, T, -1, D // heads).transpose(1, 2) for w in weights)
         if rotary:
             q, k = rotated(q, rotary), rotated(k, rotary)
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
@@ -141,6 +144,40 @@ def test_grouped_queries_are_those_of_scaled_dot_product_attention(
         )
         for one, gradient in zip(found, parts, strict=True):
             np.testing.assert_allclose(one, gradient.numpy(), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_turn_is_that_of_complex_numbers(backend: str) -> None:
+    x, y = samples()
+    turn = {"kind": "rotary", "name": "turn", "heads": 3, "base": 30.0}
+    made, state, _ = moved(spec({"kind": "linear", "name": "fc", "out": D}, turn), backend, x, y)
+    given = x @ state["fc.weight"].T + state["fc.bias"]
+    expected = rotated(torch.from_numpy(given).reshape(N, T, 3, 4).transpose(1, 2), 30.0)
+    np.testing.assert_allclose(made, expected.transpose(1, 2).flatten(2).numpy(), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_first_places_of_a_longer_table_are_added_and_learn(backend: str) -> None:
+    x, y = samples()
+    layer = {"kind": "positional_embedding", "name": "places", "length": T + 3}
+    made, state, gradients = moved(spec(layer), backend, x, y)
+    table = state["places.weight"]
+    np.testing.assert_allclose(made, x + table[:T], rtol=0, atol=TOLERANCE)
+    expected = np.zeros_like(table)
+    expected[:T] = 2 * (x + table[:T] - y).sum(0) / y.size
+    np.testing.assert_allclose(gradients["places.weight"], expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_class_token_stands_before_the_others(backend: str) -> None:
+    x, _ = samples()
+    y = np.random.default_rng(1).standard_normal((N, T + 1, D))
+    made, state, gradients = moved(spec({"kind": "class_token", "name": "first"}), backend, x, y)
+    token = state["first.weight"].reshape(D)
+    np.testing.assert_allclose(made[:, 0], np.tile(token, (N, 1)), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(made[:, 1:], x, rtol=0, atol=TOLERANCE)
+    expected = 2 * (token - y[:, 0]).sum(0) / y.size
+    np.testing.assert_allclose(gradients["first.weight"].reshape(D), expected, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
