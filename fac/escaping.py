@@ -111,6 +111,16 @@ def workflow_property(text: str) -> str:
     return visible("".join(f"%{ord(c):02X}" if c in "%\r\n:," else c for c in text))
 
 
+def patch(name: str) -> str:
+    """In the head of a patch, as the name of a file: as git writes it, which `patch` reads, too."""
+    if name == visible(name) and not {'"', "\\"} & {*name}:
+        return name
+    raw = name.encode("utf-8", "surrogateescape")
+    plain = range(ord(" "), 127)
+    parts = (chr(b) if b in plain and chr(b) not in '"\\' else rf"\{b:03o}" for b in raw)
+    return f'"{"".join(parts)}"'
+
+
 def sarif(text: str) -> str:
     """In SARIF, as a message, where `[text](target)` would be a link."""
     return visible(text).replace("](", "] (")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -87,7 +87,7 @@ def export(
     found = checkpoints.load(checkpoint)
     document = found.document()
     program = lowered(document)
-    precision = precision or _precision(found) or backend.default_precision
+    precision = precision or found.precision or backend.default_precision
     artifact = emit(program, backend, precision, document)
     oracle = emit(program, find_backend(ORACLE), "float64")
     test = _test_data(program, found, base, precision)
@@ -214,11 +214,6 @@ def _backend(output: Path) -> Exporting:
             return backend
     endings = " or ".join(f"`{backend.exports}`" for backend in able)
     raise FacError(f"no backend writes a file like `{output}`: give `-o` a name that ends in {endings}")
-
-
-def _precision(found: Checkpoint) -> Precision | None:
-    known: Any = found.about.get("precision")
-    return known if known in BOUND else None
 
 
 def _test_data(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Split:

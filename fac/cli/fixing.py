@@ -6,6 +6,7 @@ import os
 from difflib import unified_diff
 from pathlib import Path
 
+from fac import escaping
 from fac.cli.output import write
 from fac.lint.files import STDIN
 from fac.lint.fix import Lint, fix
@@ -77,7 +78,7 @@ def whole(document: Document) -> str:
 def patch(name: str, before: str, after: str) -> str:
     """What `patch` and `git apply -p0` take; empty where nothing changes."""
     # A name ends at a tab, so that it may hold blanks.
-    header = f"{name}\t" if " " in name else name
+    header = f"{name}\t" if " " in name and name == escaping.patch(name) else escaping.patch(name)
     rows = unified_diff(_lines(before), _lines(after), header, header)
     return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
 

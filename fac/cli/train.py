@@ -229,7 +229,7 @@ def _continued(
         start(found) if spec is None else _folder(spec),
         known.get("backend") if backend is None else backend,
         known.get("device") if device is None and backend is None else device,
-        precision or (known.get("precision") if backend is None else None),
+        precision or (found.precision if backend is None else None),
     )
     before = require_spec(found, job.artifact.compiled, job.spec)
     base = kept_start(found, job.data) if spec is None else job.base

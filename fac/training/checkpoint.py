@@ -17,11 +17,13 @@ import numpy as np
 from fac import source
 from fac.backend import (
     FORMAT,
+    PRECISIONS,
     STEP,
     UNSIGNED,
     Array,
     Compiled,
     DamagedError,
+    Precision,
     from_file,
     is_whole,
     to_bytes,
@@ -53,6 +55,11 @@ class Checkpoint:
     def step(self) -> int:
         """How many steps led to this state."""
         return int(self.state[STEP])
+
+    @property
+    def precision(self) -> Precision | None:
+        """In what it was made, if it says so."""
+        return next((known for known in PRECISIONS if known == self.about.get("precision")), None)
 
     def document(self) -> Document:
         """The spec that it carries; messages call it by the checkpoint's name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import html
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from markdown_it import MarkdownIt
 from fac import escaping
 from fac.escaping import UNSEEN
 from fac.render.json_text import json_text
-from tests.escaping.texts import ALL, PARTS, TEXTS, unseen
+from tests.escaping.texts import ALL, NAMES, PARTS, TEXTS, unseen
 from tests.render.formats.checked import command
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +164,18 @@ def test_python_has_a_docstring_and_a_comment_and_no_code(text: str) -> None:
     module = ast.parse(f'"""{shown} """\n# {shown}\nx = 1  # {shown}\n')
     assert [type(line) for line in module.body] == [ast.Expr, ast.Assign]
     assert ast.get_docstring(module, clean=False) == f"{text} "
+
+
+@QUICK
+@given(NAMES)
+@example("a\n--- b\n+++ c\n")
+@example(os.fsdecode(b"\xff\x9b2J"))
+def test_a_patch_names_one_file(name: str) -> None:
+    shown = escaping.patch(name)
+    assert unseen(shown, "") == ""
+    if shown.startswith('"'):
+        shown = ast.literal_eval(f"b{shown}").decode("utf-8", "surrogateescape")
+    assert shown == name
 
 
 OWN = re.compile(

@@ -1,0 +1,176 @@
+"""Hostile names of files, paths, options and metadata of checkpoints, in whatever each command prints of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fac.backend import to_bytes
+from fac.cli import COMMANDS, main
+from fac.training import checkpoint
+from tests.cli.conftest import DIGITS
+from tests.escaping.texts import PARTS, assert_calm, unseen
+
+SEEN = [part for part in PARTS if not any("\ud800" <= c <= "\udfff" for c in part)]
+HOSTILE = (
+    "x\n::error::kilroy\x1b[2J\x1b[31m\x9b31m\x07\r\x7f\x85\u2028\u2029\u202e\u2066\u200b\ufeff"
+    "[x](javascript:1) `|<b>]]>--"
+)
+"""As a name: without `/`, and short enough for a system."""
+REFERENCE = ("--backend", "reference")
+
+Printed = tuple[int, str, str]
+
+
+@pytest.fixture
+def printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Printed]:
+    """`printed("check", HOSTILE)` -> exit status and output, in which no text is out of its place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CI", "true")
+
+    def call(*arguments: str) -> Printed:
+        monkeypatch.setattr(sys, "argv", ["fac", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        assert "internal error" not in err, err
+        assert_calm(err.replace("\t", " "))
+        if "github" in arguments:
+            assert unseen(out) == ""
+        else:
+            assert_calm(out.replace("\t", " "))
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+def spec(name: str = f"{HOSTILE}.fac.yaml", text: str = DIGITS) -> str:
+    Path(name).write_text(text.replace("epochs: 2", "epochs: 1"), "utf-8")
+    return name
+
+
+def folder(name: str = HOSTILE) -> str:
+    Path(name).mkdir(parents=True)
+    return name
+
+
+BAD = DIGITS.replace("kind: relu", "knid: relu")
+OTHER = DIGITS.replace("ldfa, rank: 9", "fa")
+
+
+def reading(**data: object) -> str:
+    """A spec with other data."""
+    return spec("z.fac.yaml", DIGITS.replace("{source: digits}", json.dumps(data)))
+
+
+DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
+    "init": lambda: [
+        ("init", f"{folder('new')}/{HOSTILE}.fac.yaml"),
+        ("init", f"{HOSTILE}.yaml"),
+        ("init", "--ci", folder()),
+        ("init", "--ci", HOSTILE),
+        ("init", "--ci", folder("other"), "--install", HOSTILE),
+    ],
+    "check": lambda: [
+        *[
+            ("check", spec(text=DIGITS.replace("kind: relu", "kind: rleu")), "--output-format", form)
+            for form in ("full", "concise", "json", "github", "gitlab", "sarif", "junit")
+        ],
+        ("check", f"{HOSTILE}gone.fac.yaml"),
+        ("check", f"{HOSTILE}gone.fac.yaml", "--json"),
+        ("check", folder(HOSTILE[:20])),
+        ("check", "--select", HOSTILE),
+        ("check", "--config", HOSTILE),
+        ("check", f"--{HOSTILE}"),
+        ("check", "--output-format", HOSTILE),
+        ("check", "--backend", HOSTILE, spec()),
+        ("check", "--set", f"{HOSTILE}=1", spec()),
+        ("check", "--set", f"update.rule={HOSTILE}", spec()),
+        ("check", "--output-file", HOSTILE[:30], spec()),
+        ("check", "--diff", spec(text=BAD)),
+        ("check", "--fix", spec(text=BAD)),
+        ("check", "--statistics", spec(text=BAD)),
+    ],
+    "rule": lambda: [("rule", HOSTILE)],
+    "schema": lambda: [("schema", HOSTILE)],
+    "show": lambda: [
+        ("show", spec()),
+        ("show", HOSTILE),
+        ("show", spec(), "-o", f"{HOSTILE}.svg"),
+        ("show", spec(), "-o", HOSTILE),
+        ("show", spec(), "-o", "a", "--format", HOSTILE),
+        ("show", spec(), "--after", HOSTILE),
+        ("show", spec(text=DIGITS.replace("name: digits-small", "name: '[x](javascript:1) `|<b>]]>--'"))),
+    ],
+    "diff": lambda: [
+        *[("diff", spec(), spec("b.fac.yaml", OTHER), "--output-format", form) for form in ("text", "json")],
+        ("diff", spec("b.fac.yaml"), spec()),
+        ("diff", "b.fac.yaml", spec("c.fac.yaml"), "--old-name", HOSTILE),
+        ("diff", HOSTILE, "b.fac.yaml"),
+        ("diff", spec(text="a: 1"), "b.fac.yaml"),
+    ],
+    "data": lambda: [
+        ("data", spec(), "-o", HOSTILE),
+        ("data", spec(), "-o", spec("file")),
+        ("data", reading(source="arrays", train=HOSTILE, test=HOSTILE), "-o", "d"),
+        ("data", reading(source="text", path=HOSTILE, length=8), "-o", "d"),
+    ],
+    "compile": lambda: [
+        ("compile", spec(), *REFERENCE, "-o", HOSTILE),
+        ("compile", spec(), "--backend", HOSTILE),
+        ("compile", spec(), *REFERENCE, "-o", spec("file")),
+    ],
+    "train": lambda: [
+        ("train", spec(), *REFERENCE, "--out", HOSTILE),
+        ("train", spec(), *REFERENCE, "--out", HOSTILE),
+        ("train", "--resume", HOSTILE),
+        ("train", "--resume", HOSTILE, "--json"),
+        ("train", "--resume", f"{HOSTILE}gone"),
+        ("train", spec(), "--device", HOSTILE, *REFERENCE),
+        ("train", spec(), *REFERENCE, "--set", "update.lr=1e30", "--out", f"{HOSTILE}2"),
+        ("train", spec(), HOSTILE),
+    ],
+    "export": lambda: [
+        ("export", HOSTILE, "-o", f"{HOSTILE}.onnx"),
+        ("export", "run", "-o", f"{HOSTILE}.onnx"),
+        ("export", "run", "-o", HOSTILE),
+        ("export", "run", "-o", "a.onnx", "--base", HOSTILE),
+    ],
+    "sample": lambda: [("sample", HOSTILE), ("sample", "run"), ("sample", spec())],
+    "compare": lambda: [
+        ("compare", spec(), *REFERENCE, "--rules", "bp"),
+        ("compare", spec(), spec("b.fac.yaml", DIGITS.replace("name: digits-small", "name: b")), *REFERENCE),
+        ("compare", spec(), "--rules", f"bp,bp,{HOSTILE}"),
+        ("compare", spec(), *REFERENCE, "--rules", "bp,fa", "--set", "update.lr=1e30"),
+    ],
+    "backends": lambda: [("backends", HOSTILE)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_names_of_files_and_options(command: str, printed: Callable[..., Printed]) -> None:
+    if command in ("export", "sample"):
+        assert printed("train", spec("a.fac.yaml"), *REFERENCE, "--out", "run")[0] == 0
+    for line in DONE[command]():
+        printed(*line)
+
+
+@pytest.mark.parametrize("text", [HOSTILE, *("".join(SEEN[i::6]) for i in range(6))], ids=range(7))
+def test_metadata_of_a_checkpoint(text: str, printed: Callable[..., Printed]) -> None:
+    """Each of its texts, told on resume, export and sampling. The digest is right: whoever wrote it can do that."""
+    assert printed("train", spec("a.fac.yaml"), *REFERENCE, "--out", "run")[0] == 0
+    place = Path("run/state.safetensors")
+    found = checkpoint.load(place)
+    keys = [key for key in found.about if key not in ("spec", "fac_checkpoint", "digest")]
+    for changed in (keys, *([key] for key in (keys if text == HOSTILE else ()))):
+        about = {**found.about, **dict.fromkeys(changed, text)}
+        place.write_bytes(to_bytes(found.state, about))
+        printed("train", "--resume", "run")
+    printed("export", "run", "-o", "a.onnx")
+    printed("sample", "run")
