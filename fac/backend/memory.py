@@ -29,36 +29,36 @@ def require_memory(what: str, shapes: Mapping[str, tuple[int, ...]], bytes_each:
         FacError: naming the largest, and what to do.
     """
     sizes = {name: prod(shape) * bytes_each for name, shape in shapes.items()}
-    named = {name: f"`{name}` {list(shape)}" for name, shape in shapes.items()}
-    _require(what, f" in float{8 * bytes_each}", sizes, named, "use narrower layers or lower ranks")
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
+    named = ", ".join(f"`{name}` {list(shapes[name])} with {sizes[name] / GIB:,.1f} GiB" for name in largest)
+    _require(
+        what,
+        sum(sizes.values()),
+        f" in float{8 * bytes_each}",
+        f"the largest of its arrays are {named}; use narrower layers or lower ranks",
+    )
 
 
-def require_room(
-    what: str, sizes: Mapping[str, int], remedy: str = "it may be damaged, or of a larger machine"
-) -> None:
+def require_room(what: str, needed: int, remedy: str) -> None:
     """Refuse what comes in if it is larger than the memory.
 
     Args:
         what: is to be read, for the message.
-        sizes: of its parts in memory, in bytes, by name.
+        needed: how many bytes it takes.
         remedy: what to do, or to think.
 
     Raises:
-        FacError: naming the largest part.
+        FacError: it is larger.
     """
-    _require(what, "", sizes, {name: f"`{name}`" for name in sizes}, remedy)
+    _require(what, needed, "", remedy)
 
 
-def _require(what: str, how: str, sizes: Mapping[str, int], named: Mapping[str, str], remedy: str) -> None:
-    needed, there = sum(sizes.values()), memory()
-    if there is None or needed <= there:
-        return
-    largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
-    parts = ", ".join(f"{named[name]} with {sizes[name] / GIB:,.1f} GiB" for name in largest)
-    raise FacError(
-        f"{what} needs {needed / GIB:,.1f} GiB{how}, and there are {there / GIB:,.1f} GiB of memory: "
-        f"the largest of its arrays are {parts}; {remedy}"
-    )
+def _require(what: str, needed: int, how: str, remedy: str) -> None:
+    there = memory()
+    if there is not None and needed > there:
+        raise FacError(
+            f"{what} needs {needed / GIB:,.1f} GiB{how}, and there are {there / GIB:,.1f} GiB of memory: {remedy}"
+        )
 
 
 def memory() -> int | None:

@@ -65,7 +65,7 @@ def from_file(file: BufferedReader, size: int, name: str) -> tuple[dict[str, Arr
         end = entry.end
     if end != size - 8 - length:
         raise DamagedError(f"its arrays have {end:,} bytes, and {size - 8 - length:,} are there")
-    require_room(f"the state in {name}", {entry.name: entry.end - entry.begin for entry in entries})
+    require_room(f"the state in {name}", end, "it may be damaged, or of a larger machine")
     for entry in entries:
         if entry.kind not in TYPES:
             raise FacError(

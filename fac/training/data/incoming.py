@@ -49,7 +49,7 @@ def read_data(file: BufferedReader, place: str, room: int, before: int = 0) -> b
     with file:
         try:
             size = os.fstat(file.fileno()).st_size
-            require_room(place, {"text": room * (before + size)}, "give less of it")
+            require_room(place, room * (before + size), "give less of it")
             return file.read(size)
         except OSError as error:
             raise unreadable(place, error) from error

@@ -109,7 +109,7 @@ class Stored:
                 key,
                 f"shape {list(shape)} of {dtype} has {needed:,} bytes, and {size - part.tell():,} are there",
             )
-        require_room(self.place, {key: needed})
+        require_room(f"array `{key}` in {self.place}", needed, "give fewer samples")
         flat = np.empty(needed, np.uint8)
         at = 0
         while at < needed:
