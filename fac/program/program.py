@@ -295,13 +295,16 @@ class Program:
     def sites(self) -> Mapping[str, str]:
         """For each node the value at which a `to` route to it enters: see `fac.program.site`."""
         found: dict[str, str] = {}
-        heads = frozenset(self.heads)
+        heads, masks = frozenset(self.heads), frozenset(n for n, of in self.inputs.items() if of.mask)
         for name in reversed(list(self.by_name)):
             way: dict[str, None] = {}
             while name not in found and name not in way:
                 way[name] = None
                 readers = self.readers.get(name, ())
-                if len(readers) != 1 or len(readers[0].inputs) != 1 or name in heads:
+                if len(readers) != 1 or name in heads:
+                    break
+                # No error goes to a mask.
+                if sum(read not in masks for read in readers[0].inputs) != 1:
                     break
                 if readers[0].weighted or readers[0].stops:
                     break

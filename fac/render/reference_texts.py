@@ -85,12 +85,15 @@ number of values that it writes and fan_out that of those that it reads. Of P th
 Q the rank and the values written.
 """
 SITE = """\
-A direct route feeds a layer at its *site*: the output of the last layer that is reached from it while each has a single
-reader, which has no weights and no other input. In `linear, relu, dropout, linear` the site of the first layer is
-after the dropout, so the derivatives of dropout and relu still apply. The site lies before a join (`add`): what is fed
-to a layer does not enter a skip connection. `at:` names another place. After a convolution it is the same: in
-`conv2d, batch_norm, relu, max_pool2d, conv2d` it lies after the pool. All numbers of a map are fed, each by a row of
-its own. The layers on the way learn from the same error, so the direct rules write one route for a layer and its norm.
+A direct route feeds a layer at its *site*: the output of the last layer that is reached from it while each has a
+single reader, which has no weights and no other input but masks. In `linear, relu, dropout, linear` the site of the
+first layer is after the dropout, so the derivatives of dropout and relu still apply. The site lies before a join
+(`add`): what is fed to a layer does not enter a skip connection. `at:` names another place. No error goes to a mask,
+so one of ones changes nothing. Where one layer `qkv` makes queries, keys and values, its site is behind `attend`, and
+the derivative of attention still applies; with `fused: false` `attend` joins three layers, each of which is fed at
+its own output. After a convolution it is the same: in `conv2d, batch_norm, relu, max_pool2d, conv2d` it lies after
+the pool. All numbers of a map are fed, each by a row of its own. The layers on the way learn from the same error, so
+the direct rules write one route for a layer and its norm.
 
 The *error* of a layer is what the backward pass, with its routes, brings to the output of that layer: without routes
 the derivative of the loss by that output.

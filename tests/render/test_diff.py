@@ -589,6 +589,23 @@ def test_another_source_of_a_route_is_a_change() -> None:
     )
 
 
+def test_a_site_that_moved_is_a_change() -> None:
+    """If both networks have both places: behind a layer that is new, or gone, the layers say it."""
+    layers: tuple[Data, ...] = (
+        {"kind": "linear", "name": "fc1", "out": 6},
+        {"kind": "relu", "name": "one"},
+        {"kind": "tanh", "name": "two", "from": "one"},
+        {"kind": "linear", "name": "logits", "out": 4},
+    )
+    join: Data = {"kind": "add", "from": ("one", "two")}
+    nets = layers, (*layers[:3], join, layers[3]), (*layers[:3], {"kind": "dropout", "rate": 0.1}, layers[3])
+    old, new, longer = (data(net, {"rule": "dfa"}) for net in nets)
+    for first, second, change in ((old, new, ("two", "one")), (new, old, ("one", "two"))):
+        (item,) = difference(first, second).sections["routes"]
+        assert (item.subject, item.changes) == (Subject.of(to="fc1"), (Change("site", *change),))
+    assert not difference(old, longer).sections["routes"]
+
+
 def test_routes_at_one_layer_are_told_apart_by_their_source() -> None:
     def routes(*ranks: int) -> Data:
         return data(

@@ -217,3 +217,30 @@ def test_the_error_at_a_head_is_that_of_its_loss_alone(backend: str) -> None:
     error = SCALES[1] * (p - np.eye(4)[y]) / len(y)
     arrived = error @ state["fc0.feedback.B"].T * (1 - hidden**2)
     np.testing.assert_allclose(gradients(session, x, y)["fc0.weight"], arrived.T @ x, rtol=0, atol=1e-15)
+
+
+@BACKENDS
+def test_a_route_into_a_head_does_not_cut_the_error_of_its_own_loss(backend: str) -> None:
+    """Nobody reads `aux` but its loss; the error of the other head joins that one there."""
+    feedback = {"routes": ({"to": "aux", "from": "logits", "matrix": {"kind": "random"}},)}
+    x, y = batch()
+    session = opened(spec(branched(), HEADS, feedback), backend)
+    p = session.state()
+
+    def through(read: Array, *names: str) -> Array:
+        for name in names:
+            read = np.tanh(read @ p[f"{name}.weight"].T + p[f"{name}.bias"])
+        return read
+
+    def error(read: Array, head: str, scale: float) -> Array:
+        z = read @ p[f"{head}.weight"].T + p[f"{head}.bias"]
+        shares = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        found: Array = scale * (shares - np.eye(4)[y]) / len(y)
+        return found
+
+    read = through(x, "fc1", "side")
+    own, other = error(read, "aux", SCALES[1]), error(through(x, "fc1", "fc2"), "logits", SCALES[0])
+    expected = own + other @ p["aux.feedback.B"].T
+    found = gradients(session, x, y)
+    np.testing.assert_allclose(found["aux.weight"], expected.T @ read, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(found["aux.bias"], expected.sum(0), rtol=0, atol=1e-15)

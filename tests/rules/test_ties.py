@@ -343,6 +343,19 @@ def numbers(*sizes: int) -> Any:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_matrix_learns_where_its_weight_does_and_not_at_a_frozen_use(backend: str) -> None:
+    """Else it would drift from the weight, which it is to follow: both take the same steps."""
+    layers = (linear("below", 5), TANH, *CHAIN)
+    frozen = tuple(layer | ({"trainable": False} if layer.get("name") == "b" else {}) for layer in layers)
+    data = spec(frozen, {"rule": "fa", "learn": {"rule": "kolen_pollack"}}, DECAY)
+    session = opened(data, backend)
+    state = exact(start(session), False)
+    found = after(session, state, batches(7, 7, 3, 7))
+    assert distance(found["a.weight"], state["a.weight"]) > 1e-3
+    assert distance(found["a.feedback.B"], found["a.weight"]) < 1e-12
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_feedback_past_a_head_learns_from_the_embedding_too(backend: str) -> None:
     """Kolen-Pollack from F = W stays backpropagation; Q takes the image of the whole gradient, P sees errors alone."""
     given = numbers(7, 3, 7)

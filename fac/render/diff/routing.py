@@ -109,6 +109,7 @@ def route_pairs(old: Side, new: Side, renamed: Renamed) -> RoutePairs:
 def routes(old: Side, new: Side, pairs: RoutePairs, renamed: Renamed) -> Iterator[Item]:
     """Routes that were added, cut or changed."""
     several = _crowded(old.routes), _crowded(new.routes)
+    kept = frozenset(map(renamed, old.program.by_name)).intersection(new.program.by_name)
     for before, after in pairs:
         if before is None and after is not None:
             facts = tuple(Change(key, None, value) for key, value in _facts(new.program, after))
@@ -117,7 +118,7 @@ def routes(old: Side, new: Side, pairs: RoutePairs, renamed: Renamed) -> Iterato
             facts = tuple(Change(key, value, None) for key, value in _facts(old.program, before))
             yield Item(_subject(before, several[0]), None, facts)
         elif before is not None and after is not None:
-            changes = tuple(_changes(old.program, new.program, before, after, renamed))
+            changes = tuple(_changes(old.program, new.program, before, after, renamed, kept))
             if changes:
                 yield Item(_subject(before, several[0]), _subject(after, several[1]), changes)
 
@@ -151,18 +152,28 @@ def _at(program: Program, route: Route) -> str | None:
     return None if route.through or route.site == site_of(program, route.node) else route.site
 
 
-def _changes(old: Program, new: Program, before: Route, after: Route, renamed: Renamed) -> Iterator[Change]:
+def _changes(
+    old: Program, new: Program, before: Route, after: Route, renamed: Renamed, kept: frozenset[str]
+) -> Iterator[Change]:
+    """What differs between two routes; `kept` are the layers, by their new names, that both networks have."""
     if not after.through and renamed(before.source) != after.source:
         yield Change("from", before.source, after.source)
     was, now = _at(old, before), _at(new, after)
     if (None if was is None else renamed(was)) != now:
         yield Change("at", was, now)
+    elif was is None and before.site and after.site and _moved(renamed(before.site), after.site, kept):
+        yield Change("site", before.site, after.site)
     if before.add != after.add:
         yield Change("combine", *("add" if add else "replace" for add in (before.add, after.add)))
     if before.share != after.share:
         yield Change("share", before.share, after.share)
     yield from differing(before.matrix, after.matrix, (old, new), whole="matrix")
     yield from laws(before.matrix, after.matrix, before.tensors, after.tensors)
+
+
+def _moved(before: str, after: str, kept: frozenset[str]) -> bool:
+    """Whether a layer is fed elsewhere; not if it is behind one that a network lacks, which the layers say."""
+    return before != after and before in kept and after in kept
 
 
 def subspaces(old: Side, new: Side, pairs: SubspacePairs, alignment: Alignment) -> Iterator[Item]:
