@@ -64,6 +64,8 @@ def load(data: Text, base: Path, precision: Precision) -> Dataset:
 
     place = f"`{data.path}` (`data.path`)"
     text = np.frombuffer(_read(data, base, place), np.uint8)
+    if not len(text):
+        raise FacError(f"{place} holds no text: give a file that is not empty, or a folder with one")
     border = round(len(text) * (1 - data.test))
     parts = {"train": text[:border], "test": text[border:]}
     for name, part in parts.items():

@@ -57,10 +57,13 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(tmp_path: Path) -> No
         ({"length": 30}, r"the `train` part of `t` \(`data.path`\) has 30 bytes"),
         ({"length": 12}, r"the `test` part of `t` \(`data.path`\) has 10 bytes"),
         ({"path": "folder", "files": "/x"}, r"`data.files` '/x' is no pattern"),
+        ({"path": "empty"}, r"^`empty` \(`data.path`\) holds no text: give a file that is not empty"),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, more: dict[str, object], message: str) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.txt").touch()
     (tmp_path / "t").write_bytes(b"x" * 40)
     with pytest.raises(FacError, match=message):
         load(text(**more), tmp_path)
