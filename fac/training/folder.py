@@ -1,7 +1,7 @@
 """The folder of a run: its latest checkpoint, its log and its spec.
 
-A folder is a run once it has a checkpoint. The checkpoint is written first, whole or not at all, and holds
-all that `--resume` needs; the log may go, and the spec is written again from the checkpoint. So whatever an
+A folder is a run once it has a checkpoint, whose first one comes together with the spec. The checkpoint holds all
+that `--resume` needs; the log may go, and a spec that is gone is written again from the checkpoint. So whatever an
 interruption leaves behind either resumes or can be taken by a new run.
 """
 
@@ -28,7 +28,7 @@ from fac.training.holding import alone_in
 from fac.training.logs import EpochRecord
 from fac.training.metadata import BASE
 from fac.training.places import rebased, rebased_json, start
-from fac.writing import append, unwritable, whereabouts, write
+from fac.writing import append, settle, staged, unwritable, whereabouts, write
 
 SPEC = "spec.fac.yaml"
 STATE = checkpoint.FILE
@@ -92,10 +92,14 @@ class RunFolder:
         Raises:
             FacError: it cannot be written; the one before is still there.
         """
-        checkpoint.save(self.state, state, {**about, **self.about})
-        # after the state: a folder with a spec alone could neither be resumed nor be told from a user's own
-        if not (self.path / SPEC).exists():
-            self.write_spec()
+        about = {**about, **self.about}
+        if there(self.path / SPEC) or not self.spec:
+            checkpoint.save(self.state, state, about)
+            return
+        # together: a folder with a spec alone could neither be resumed nor be told from a user's own
+        with staged(self.path) as place:
+            checkpoint.save(place / STATE, state, about)
+            write(place / SPEC, self.spec.encode())
 
     def append(self, record: EpochRecord) -> None:
         """Log an epoch.
@@ -148,6 +152,7 @@ def resumed(path: Path) -> Iterator[Checkpoint]:
     Raises:
         FacError: the folder holds no run or is in use, or its checkpoint is damaged.
     """
+    settle(path)
     if not there(path / STATE):
         raise FacError(f"`{path}` holds no run to resume: there is no `{STATE}`")
     with alone_in(path):

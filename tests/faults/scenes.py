@@ -128,7 +128,7 @@ def _figures(found: Files) -> object:
 
 
 def _resume(folder: Path) -> tuple[str, ...]:
-    if (folder / "run/state.safetensors").exists():
+    if any((folder / "run").glob("*.safetensors")) or any((folder / "run").glob(".fac-*.ready")):
         return ("train", "--resume", "run", "--set", "train.epochs=2")
     return TRAIN
 
