@@ -8,222 +8,31 @@ from functools import cached_property
 from math import prod
 from operator import itemgetter
 
-from fac.diagnostics import Path
-from fac.program.counted import Counted, Known, Sight, counted
+from fac.program.counted import Counted, Known, counted
 from fac.program.globs import Names
 from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samples, pools
+from fac.program.nodes import INPUT, Block, Fault, Node, Shape
 from fac.program.policy import NO_POLICY, Policy
-from fac.program.tensors import Role, Tensor
-from fac.spec.feedback import Learning, Matrix
-from fac.spec.layers import Head, Layer, Loss, ParametricLayer
+from fac.program.routes import LOSS, TARGET, Ends, Objective, Route, Subspace, Unmatched
+from fac.program.tensors import Tensor
+from fac.spec.layers import Head
 from fac.spec.model import Input, ModelSpec
 
-INPUT = "input"
-LOSS = "loss"
-TARGET = "y"
-"""What targets are called unless a loss says otherwise."""
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why the shape of a node is unknown: the finding that `fac check` will report."""
-
-    message: str
-    help: str = ""
-    field: str | None = None
-    plugin: bool = False
-    """Whether it is a mistake of the kind rather than of the spec."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One layer: reads the outputs of `inputs`, makes one tensor of `shape` per sample."""
-
-    name: str
-    layer: Layer
-    inputs: tuple[str, ...]
-    shape: Shape | None
-    origin: Path
-    tensors: tuple[Tensor, ...] = ()
-    weight: Tensor | None = None
-    """What the layer multiplies its input with; None for a layer without weights."""
-    reads: tuple[Shape, ...] = ()
-    """The shapes that it reads, if all are known."""
-    channels: int | None = None
-    """The axis of its output that holds the channels that it makes; None if it makes none."""
-    axes: tuple[int | None, ...] | None = None
-    """For each axis of its output the axis of what it reads first; None where nobody knows."""
-    stops: bool = False
-    """Whether no error goes back to what it reads."""
-    sights: tuple[Sight | None, ...] = ()
-    """Which places of each of its inputs it reads, see `Sight`."""
-    tie: str | None = None
-    """The layer whose parameters it is meant to share."""
-    shared: tuple[Tensor, ...] = ()
-    """Those of them that it does share: they belong to the other, and are none of `tensors`."""
-    trainable: bool = True
-    fault: Fault | None = None
-    scope: str = ""
-    """The block, or the part of one, that it stands in: its name begins with that."""
-
-    @property
-    def weighted(self) -> bool:
-        """Whether it multiplies with a weight, so that feedback can go through it."""
-        return self.weight is not None
-
-    @property
-    def state(self) -> tuple[Tensor, ...]:
-        """All that it reads of state, its own or another's."""
-        return (*self.tensors, *self.shared)
-
-    @property
-    def owner(self) -> str:
-        """The layer that its parameters belong to."""
-        return self.tie if self.tie is not None and self.shared else self.name
-
-    @property
-    def parametric(self) -> bool:
-        """Whether it has parameters, so that feedback can be brought to it."""
-        return any(tensor.role is Role.PARAMETER for tensor in self.state)
-
-    @property
-    def places(self) -> int:
-        """How often per sample a weighted node multiplies with its weight: once, or at each place of a map.
-
-        That is the map that it makes; for a weight whose first axis is that of what is read, the map that it reads.
-        """
-        if self.weight is None or self.shape is None or not self.reads:
-            return 1
-        whole = prod(self.reads[0]) if self.weight.reads_axis else prod(self.shape)
-        return max(whole // self.weight.shape[0], 1)
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers it has that may learn, without those that belong to another layer."""
-        return sum(tensor.size for tensor in self.tensors if tensor.role is Role.PARAMETER)
-
-    @property
-    def still(self) -> bool:
-        """Whether it acts in training as in evaluation."""
-        layer = self.layer
-        if not isinstance(layer, ParametricLayer):
-            return False
-        return (layer.frozen() if layer.trainable and not self.trainable else layer).still
-
-    @property
-    def by_averages(self) -> bool:
-        """Whether training reads statistics where a layer of its kind takes those of the batch."""
-        return self.still and any(tensor.role is Role.STATISTIC for tensor in self.state)
-
-    @property
-    def learns(self) -> bool:
-        """Whether it has parameters that should move, be its shape known or not."""
-        unknown = self.shape is None and isinstance(self.layer, ParametricLayer)
-        return self.trainable and (self.parametric or unknown)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A layer of the spec that stands for several nodes."""
-
-    name: str
-    layer: Layer
-    inputs: tuple[str, ...]
-    output: str
-    """The node that makes what who reads the block reads."""
-    origin: Path
-    place: int
-    """How many nodes come before it."""
-    scope: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """One loss, and how much of it is in the sum that is minimised."""
-
-    loss: Loss
-    of: str
-    """The node whose output it reads; a name that dangles stays as it was written."""
-    origin: Path
-    target: str = TARGET
-    scale: float = 1.0
-    name: str = LOSS
-    """How results call it, where there are several."""
-
-    @property
-    def mask(self) -> str | None:
-        """The input that says which places count, if not all do."""
-        return self.loss.mask
-
-
-@dataclass(frozen=True, slots=True)
-class Subspace:
-    """s = P d, P [rank, dim of the source]."""
-
-    name: str
-    of: str
-    rank: int
-    basis: Learning
-    origin: Path
-    tensors: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """What a feedback operator connects: it reads `reads` numbers and writes `writes`, at each of `places`.
-
-    See `fac.program.ends`.
-    """
-
-    prefix: str
-    """Of the names of its state: `fc1.feedback`."""
-    reads: int
-    writes: int
-    weight: Tensor | None = None
-    """The forward weight [reads, writes] that a `through` route replaces; None on a `to` route."""
-    places: int = 1
-    """How often per sample: a kernel stands at each place of the map that it makes, a weight at each token. A `to`
-    route between tokens goes from each to the same one; any other reads all at once."""
-    copies: int = 1
-    """On a `to` route from a vector to tokens how many these are: each gets an equal part of what it writes."""
-    mask: Counted | None = None
-    """What says which places of the site count, if not all do: the others get nothing."""
-
-    @property
-    def most(self) -> int:
-        """The largest rank that an operator between them can have, at a place: groups do not mix, and add theirs."""
-        groups = 1 if self.weight is None else self.weight.groups
-        return groups * min(self.reads // groups, self.writes)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A `through` route (site is None: it stands at the node's input) or a `to` route."""
-
-    node: str
-    through: bool
-    source: str
-    matrix: Matrix
-    origin: Path
-    site: str | None = None
-    """On a `to` route, the node whose output receives; None if the name dangles."""
-    add: bool = False
-    share: bool = True
-    """Whether tokens share one matrix where they can."""
-    ends: Ends | None = None
-    """None where a shape or a name is unknown."""
-    tensors: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unmatched:
-    """A glob of the feedback section that names no layer that it could mean."""
-
-    path: Path
-    glob: str
-    direct: bool
-    """Whether layers with parameters would do, or else only those with weights."""
+__all__ = [
+    "INPUT",
+    "LOSS",
+    "TARGET",
+    "Block",
+    "Ends",
+    "Fault",
+    "Node",
+    "Objective",
+    "Program",
+    "Route",
+    "Shape",
+    "Subspace",
+    "Unmatched",
+]
 
 
 @dataclass(frozen=True)
