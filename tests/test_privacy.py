@@ -160,4 +160,4 @@ def test_onnxruntime_is_imported_in_one_place() -> None:
         for file in sorted((ROOT / folder).rglob("*.py"))
         if importing.search(file.read_text("utf-8"))
     ]
-    assert found == ["backends/fac_onnx/run_page.py", "backends/fac_onnx/runtime.py"]
+    assert found == ["backends/fac_onnx/run_text.py", "backends/fac_onnx/runtime.py"]
