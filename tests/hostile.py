@@ -7,6 +7,7 @@ written outside of the folder ends it with status 99 (`sealed.py`).
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -25,6 +26,14 @@ SECONDS = 10
 MEMORY = 400_000_000
 """Bytes beyond what the process has when it begins."""
 
+WARM = {
+    "fac": 1,
+    "name": "warm",
+    "input": {"shape": [2]},
+    "layers": [{"kind": "linear", "out": 2}],
+    "loss": {"kind": "cross_entropy"},
+    "update": {"rule": "sgd", "lr": 0.1},
+}
 Found = tuple[int, str, str, list[str]]
 
 
@@ -73,19 +82,16 @@ def _noting(descriptor: int) -> Callable[[str, tuple[Any, ...]], None]:
 
 def main() -> None:
     """All of them."""
+    from fac import pipeline
     from fac.cli import COMMANDS, main
 
     for name in COMMANDS:
         import_module(f"fac.cli.{name}")
+    for name in ("fac.training.loop", "fac.training.folder", "fac.lint.schema", "fac.render.findings.full"):
+        import_module(name)
+    pipeline.compile(WARM, "reference")  # what is built when it is first used, is built once
+    gc.freeze()
     cases, report = sys.argv[1:]
-    for warm in (
-        "fac.training.loop",
-        "fac.training.folder",
-        "fac.pipeline",
-        "fac.lint.schema",
-        "fac_reference",
-    ):
-        import_module(warm)
     found = []
     sealed.no_sockets()
     for folder, arguments in json.loads(Path(cases).read_text()):

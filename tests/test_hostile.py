@@ -26,7 +26,7 @@ from fac.backend import to_bytes
 ROOT = Path(__file__).parents[1]
 SECRET = "PASSWORD=hunter2"
 GIANT = 1 << 40
-MUCH = bytes(50_000_000)
+MUCH = bytes(20_000_000)
 SPEC = """\
 fac: 1
 name: held
