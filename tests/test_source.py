@@ -436,6 +436,11 @@ def test_override_reaches_mappings_lists_and_what_is_missing() -> None:
     }
 
 
+def test_a_text_in_the_place_of_a_list_of_overrides_is_told() -> None:
+    with pytest.raises(FacError, match=r"overrides are a list: write `\['update.lr=0.5'\]`"):
+        override(from_data({}), "update.lr=0.5")
+
+
 def test_override_is_the_place_of_what_it_wrote() -> None:
     document = override(parse_text(SPEC), ["layers.fc1.out={a: 1}", "train.epochs=3", "train.seed=1"])
     out, epochs, seed = "--set layers.fc1.out={a: 1}", "--set train.epochs=3", "--set train.seed=1"

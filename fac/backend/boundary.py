@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -240,3 +241,22 @@ def _numbers(name: str, array: Array) -> Array:
     if array.dtype.kind not in "fiub":
         raise FacError(f"`{name}` holds {array.dtype}, not real numbers")
     return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def checked_rate(lr: Any) -> float:
+    """A learning rate as a number.
+
+    Raises:
+        FacError: it is none, or would move parameters the wrong way or out of all bounds.
+    """
+    try:
+        rate = None if isinstance(lr, str | bytes | bool) else float(lr)
+    except (TypeError, ValueError):
+        rate = None
+    if rate is None:
+        raise FacError(f"the learning rate is {lr!r}: give a number, such as 0.1")
+    if not isfinite(rate):
+        raise FacError(f"the learning rate is {rate}, which would leave no parameter finite")
+    if rate < 0:
+        raise FacError(f"the learning rate is {rate}, by which the loss would rise: give 0 or more")
+    return rate

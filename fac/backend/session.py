@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite, prod
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.boundary import check_feed, check_placed, check_state, held, named
+from fac.backend.boundary import check_feed, check_placed, check_state, checked_rate, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision, Term
 from fac.backend.partial_state import completed
-from fac.diagnostics import FacError
 from fac.step.feed import Feed
 
 Arrays = Mapping[str, Any]
@@ -93,12 +92,10 @@ class Session(ABC):
             losses that is their sum, and each stands beside it, without its factor: `aux.loss`.
 
         Raises:
-            FacError: the batch does not fit the spec, or the learning rate is not finite.
+            FacError: the batch does not fit the spec, or the learning rate is no finite number from 0 on.
         """
         batch = self._batch(self.compiled.feeds, x, y)
-        rate = self.compiled.lr if lr is None else lr
-        if not isfinite(rate):
-            raise FacError(f"the learning rate is {rate}, which would leave no parameter finite")
+        rate = self.compiled.lr if lr is None else checked_rate(lr)
         found = self.run_step(batch, rate, self.steps)
         self.steps += 1
         for task in self.compiled.tasks:

@@ -116,6 +116,16 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (allowed.RULE_NOT_ALLOWED, allowed.rule_not_allowed),
 )
 
+ASKED = frozenset(
+    {
+        constraints.RANK_ABOVE_LIMIT,
+        sources.SEVERAL_ERROR_SOURCES,
+        sources.ROUTE_SKIPS_TOO_FAR,
+        allowed.RULE_NOT_ALLOWED,
+    }
+)
+"""Constraints: rules for which a network is whole that breaks them."""
+
 BuiltCheck = Callable[[Program, plugged.Built], Iterator[Diagnostic]]
 
 BUILDING: tuple[tuple[Rule, BuiltCheck], ...] = (
@@ -140,7 +150,7 @@ COMPILING: tuple[tuple[Rule, CostCheck], ...] = (
     (costs.BACKWARD_COST_ABOVE_LIMIT, costs.backward_cost_above_limit),
     (costs.PEAK_MEMORY_ABOVE_LIMIT, costs.peak_memory_above_limit),
 )
-"""Checks that compile the step, which only a program without errors allows."""
+"""Checks that compile the step, which a program without errors allows, or with none but broken constraints."""
 
 BackendCheck = Callable[[Program, "Compiled", "Backend", "Precision"], Iterator[Diagnostic]]
 
@@ -155,6 +165,8 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     found += [finding for _, check in BUILDING for finding in check(program, built)]
     if not _has_errors(found):
         found += [finding for _, check in ESTIMATES for finding in check(program)]
+    # What is asked of a network beyond its meaning keeps nobody from compiling it.
+    if not _has_errors(finding for finding in found if finding.rule not in ASKED):
         counted = costs.Costs(program)
         found += [finding for _, check in COMPILING for finding in check(program, counted)]
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
-from fac.checks.places import at_input, head, listed
+from fac.checks.places import at_input, head, listed, nearest
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.feeds import inputs, target
 from fac.program.lower import kind_of, reading
@@ -153,6 +153,8 @@ def _named(program: Program, kind: Any, facts: Facts | None) -> Iterator[Diagnos
     """
     data, given = program.spec.data, kind.arrays(program.spec.data)
     targets = dict.fromkeys(objective.target for objective in program.losses)
+    if not targets.keys().isdisjoint({*program.inputs, *program.by_name}):
+        return  # a finding of its own
     read = (feed for feed in inputs(program).values() if not (feed.mask and kind.masks))
     fed = [*read, *(Feed(target, (), "loss") for target in targets)]
     found = matched(given, fed)
@@ -162,12 +164,37 @@ def _named(program: Program, kind: Any, facts: Facts | None) -> Iterator[Diagnos
         message = f"`{twice}` is named twice among the arrays of `{kind.name}`"
         yield DATA_MISFIT.at(("data", "names"), message, help="name each array once")
     elif data is not None and (missing or (facts is None and len(found) < len(given))):
-        wanted = [feed.name for feed in fed]
-        yield DATA_MISFIT.at(
-            ("data", "names" if "names" in data.model_fields_set else "source"),
-            f"`{kind.name}` has the arrays {listed(given)}, and the network is fed with {listed(wanted)}",
-            help=f"use `arrays`, with `names: [{', '.join(wanted)}]`",
-        )
+        yield from _unlike(program, kind.name, given, fed, missing)
+
+
+def _unlike(
+    program: Program, source: str, given: Collection[str], fed: Sequence[Feed], missing: Sequence[str]
+) -> Iterator[Diagnostic]:
+    """Arrays and feeds that have no partner: first what is surely misspelt, and if there is nothing, all of them."""
+    data, loose = program.spec.data, set(given) - {feed.name for feed in fed}
+    slips = {name: near for name in missing if (near := nearest(name, loose))}
+    for name, near in slips.items():
+        losses = [o for o in program.losses if o.target == name and "target" in o.loss.model_fields_set]
+        asked = [(*objective.origin, "target") for objective in losses]
+        for path in asked or [at_input(program, name)]:
+            yield DATA_MISFIT.at(
+                path,
+                f"`{source}` has no array `{name}`",
+                help=f"did you mean `{near[0]}`?",
+                key=not asked,
+            )
+    if slips:
+        return
+    wanted = [feed.name for feed in fed]
+    help = f"use `arrays`, with `names: [{', '.join(wanted)}]`"
+    if program.spec.input is not None and loose and missing == [fed[0].name]:
+        shape = list(program.spec.input.shape)
+        help = f"call the input as its array: `inputs: {{{min(loose, key=list(given).index)}: {{shape: {shape}}}}}`"
+    yield DATA_MISFIT.at(
+        ("data", "names" if data is not None and "names" in data.model_fields_set else "source"),
+        f"`{source}` has the arrays {listed(given)}, and the network is fed with {listed(wanted)}",
+        help=help,
+    )
 
 
 def _labels(places: tuple[int, ...]) -> str:

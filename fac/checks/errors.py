@@ -44,12 +44,16 @@ def unreached_parameter(program: Program) -> Iterator[Diagnostic]:
     flow = Flow(program)
     # An error in a cycle is not missing for the layers below: the cycle is the finding.
     reached = flow.reached_from(flow.cyclic)
-    for node in program.nodes:
-        if not node.learns or node.name in reached:
+    # What stands for a block that could not be written out reads less than the block would.
+    broken = max((i for i, node in enumerate(program.nodes) if node.fault is not None), default=-1)
+    several = program.spec.losses is not None
+    for index, node in enumerate(program.nodes):
+        if not node.learns or node.name in reached or index < broken:
             continue
         if node.name not in program.readers:
-            message = f"no error reaches `{node.name}`, because no layer reads it"
-            help = f"name it in a `from:`, remove it, or set `trainable: false` on `{node.name}`"
+            message = f"no error reaches `{node.name}`, because no layer{' and no loss' * several} reads it"
+            where = "in the `of:` of a loss or in a `from:`" if several else "in a `from:`"
+            help = f"name it {where}, remove it, or set `trainable: false` on `{node.name}`"
         else:
             message = f"no error reaches `{node.name}`, so it would never learn"
             help = f"bring it one with a `to: {node.name}` route, or set `trainable: false` on it"

@@ -62,7 +62,9 @@ def duplicate_name(program: Program) -> Iterator[Diagnostic]:
             yield DUPLICATE_NAME.at(
                 (*objective.origin, "target"),
                 f"{owner} is already called `{objective.target}`",
-                help="choose another name for the targets",
+                help="choose another name for the targets"
+                if objective.target in program.inputs
+                else "choose another name for the layer, or for the targets and their array",
             )
     spaces: set[str] = set()
     for subspace in program.subspaces:

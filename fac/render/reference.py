@@ -145,7 +145,8 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(default, BaseModel):
         tag = next((getattr(default, t) for t in DISCRIMINATORS if hasattr(default, t)), "")
-        return f"`{tag}`" if tag else ""
+        said = _item(default)
+        return f"`{said if ',' in said else tag}`" if tag else ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, tuple):

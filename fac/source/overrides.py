@@ -28,6 +28,8 @@ def override(document: Document, assignments: Iterable[str]) -> Document:
     Raises:
         FacError: an assignment is malformed, or names an item that its list does not have.
     """
+    if isinstance(assignments, str):
+        raise FacError(f"overrides are a list: write `[{assignments!r}]`")
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         parts = re.sub(r"\[(\d+)\]", r".\1", key.strip()).split(".")

@@ -21,3 +21,11 @@ def true_without(flag: str, other: str) -> dict[str, Any]:
     """What is flagged has no such key."""
     on = {"required": [flag], "properties": {flag: {"const": True}}}
     return {"if": on, "then": {"properties": {other: NOTHING}}}
+
+
+def kept_with(key: str, **defaults: str) -> dict[str, Any]:
+    """With the key other ones keep their defaults: it says what they would."""
+    return {
+        "if": said(key),
+        "then": {"properties": {other: {"const": value} for other, value in defaults.items()}},
+    }

@@ -39,6 +39,7 @@ from fac.writing import write
 
 FILE = "state.safetensors"
 """What a checkpoint is called in the folder of a run."""
+SPECS = frozenset({".yaml", ".yml", ".json"})
 REMEDY = "bring back a copy of it, or train anew in another folder"
 
 
@@ -103,6 +104,8 @@ def load(path: Path) -> Checkpoint:
     except OSError as error:
         raise unreadable(name, error) from error
     except DamagedError as error:
+        if place.suffix in SPECS:
+            raise FacError(f"{name} is a spec, and no checkpoint: name the folder of a run of it") from error
         raise FacError(f"{name} is damaged or is no checkpoint: {error}; {REMEDY}") from error
     if not whole:
         raise FacError(f"{name} is damaged: it is not what was written, by its SHA-256; {REMEDY}")

@@ -159,6 +159,9 @@ def test_a_short_hand_is_told_where_it_is_written() -> None:
     local = {"rule": "ldfa", "rank": 3, "learn": "local"}
     assert found(feedback=local, constraints=transport) == [("FAC350", "feedback.rule")]
     assert found(feedback={"rule": "fa"}, constraints={"max_rank": 4}) == [("FAC351", "feedback.rule")]
+    limits = {"max_rank": 4, "backward_macs_vs_backprop": {"at_most": 0.1}}
+    codes = [code for code, _ in found(feedback={"rule": "fa"}, constraints=limits)]
+    assert sorted(codes) == ["FAC351", "FAC501"], "a limit that is broken hides no other"
     assert found(feedback={"rule": "ldfa", "rank": 6}, constraints={"max_rank": 4}) == [
         ("FAC351", "feedback.rank")
     ]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fac.diagnostics import FacError
+from fac.diagnostics import FacError, dotted
+from fac.pipeline import check
 from fac.program.feeds import feeds
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
@@ -76,3 +77,45 @@ def test_a_batch_that_the_data_do_not_fill(batch: int) -> None:
     found = [finding for finding in diagnosed(layers, **sections) if finding.rule.code == "FAC219"]
     samples = len(load(Digits()).train.x)
     assert [finding.path for finding in found] == [("train", "batch")] * (batch > samples)
+
+
+PAIR: dict[str, Any] = {
+    "inputs": {"left": {"shape": (6,)}, "right": {"shape": (6,)}},
+    "loss": None,
+    "layers": (
+        {"kind": "add", "name": "both", "from": ("left", "right")},
+        linear("side", 3),
+        linear("logits", 4, **{"from": "both"}),
+    ),
+}
+
+
+def told(names: tuple[str, ...], *targets: str) -> list[tuple[str, str, str]]:
+    """Code, place and help of what is found of data with these arrays."""
+    losses = tuple(CROSS | {"of": of, "target": y} for of, y in zip(("logits", "side"), targets, strict=True))
+    data = {"source": "arrays", "train": "train.npz", "test": "test.npz", "names": names}
+    found = diagnosed(**PAIR | {"input": None, "losses": losses, "data": data})
+    return [(d.rule.code, dotted(d.path), d.help or "") for d in found]
+
+
+def test_a_misspelt_array_is_told_where_it_is_asked_for() -> None:
+    names = ("left", "right", "same", "which")
+    assert told(names, "same", "which") == []
+    assert told(names, "same", "wich") == [("FAC219", "losses[1].target", "did you mean `which`?")]
+    assert told(("lfet", *names[1:]), "same", "which") == [("FAC219", "inputs.left", "did you mean `lfet`?")]
+
+
+def test_a_target_called_as_an_input_is_no_matter_of_the_data() -> None:
+    assert [code for code, _, _ in told(("left", "right", "same", "which"), "same", "left")] == ["FAC202"]
+
+
+def test_an_input_without_a_name_is_to_be_called_as_its_array() -> None:
+    data = {"source": "arrays", "train": "train.npz", "test": "test.npz", "names": ("photo", "y")}
+    (one,) = diagnosed(data=data)
+    assert one.help == "call the input as its array: `inputs: {photo: {shape: [6]}}`"
+
+
+def test_keys_that_names_make_void_are_refused() -> None:
+    data = {"source": "arrays", "train": "a.npz", "test": "b.npz", "names": ["x", "y"], "x": "left"}
+    (one,) = check({"data": data})[-1:]
+    assert "`x` and `y` say nothing: remove them" in one.message

@@ -167,3 +167,25 @@ def test_that_there_are_more_cycles_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     fewer = [d for d in diagnosed(layers, feedback=circles) if d.rule.code == "FAC305"]
     assert 1 <= len(fewer) < 7
     assert ["there are more" in d.help for d in fewer] == [False] * (len(fewer) - 1) + [True]
+
+
+def test_what_feeds_a_block_that_cannot_be_written_out_is_not_told_apart() -> None:
+    """The steps of the repeat read `ih`, which nobody reads where it stands for itself."""
+    body = ({"kind": "linear", "name": "hh", "out": 6}, {"kind": "add", "from": ("hh", "token")})
+    steps = {"kind": "repeat", "times": 3, "steps": "ih", "from": "start", "body": body}
+    layers = (
+        {"kind": "linear", "name": "ih", "out": 6},
+        {"kind": "zeros", "name": "start", "shape": (6,)},
+        steps,
+        {"kind": "linear", "name": "logits", "out": 4},
+    )
+    assert [d.rule.code for d in diagnosed(layers, input={"shape": (4, 2)})] == ["FAC203"]
+
+
+def test_a_head_without_its_loss_is_told_where_losses_name_theirs() -> None:
+    layers = (*chain(8), {"kind": "linear", "name": "side", "from": "relu_1", "out": 3})
+    losses = ({"kind": "cross_entropy", "of": "logits"},)
+    (one,) = (d for d in diagnosed(layers, loss=None, losses=losses) if d.rule.code == "FAC302")
+    assert "no layer and no loss reads it" in one.message
+    assert one.help is not None
+    assert one.help.startswith("name it in the `of:` of a loss or in a `from:`")

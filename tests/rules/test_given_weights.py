@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,10 @@ def test_what_is_wrong_with_weights_is_said_before_what_is_missing(derive: bool)
         artifact.open("weights.npz", derive=True)
 
 
-def test_a_learning_rate_that_is_not_finite_is_refused() -> None:
+@pytest.mark.parametrize("rate", [float("nan"), -0.1, "0.1", True, [0.1]], ids=str)
+def test_a_learning_rate_that_is_none_is_refused(rate: Any) -> None:
     session = made("local", 2).open()
     before = session.state()
-    with pytest.raises(FacError, match="the learning rate is nan"):
-        session.step(X, Y, float("nan"))
+    with pytest.raises(FacError, match=f"^the learning rate is {re.escape(repr(rate))}"):
+        session.step(X, Y, rate)
     assert all((array == before[name]).all() for name, array in session.state().items())

@@ -116,6 +116,10 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     path.write_text("hello, this is some text and not a state")
     with pytest.raises(FacError, match=r"is damaged or is no checkpoint"):
         checkpoint.load(path)
+    spec = tmp_path / "net.fac.yaml"
+    spec.write_text("fac: 1\nname: a spec\n")
+    with pytest.raises(FacError, match=r"`.*net.fac.yaml` is a spec, .*: name the folder of a run"):
+        checkpoint.load(spec)
     save_file({"a": np.zeros(1)}, path)
     with pytest.raises(FacError, match=r"is not a checkpoint that `fac` wrote"):
         checkpoint.load(path)

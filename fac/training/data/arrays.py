@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from fac.spec.data import Data, Place
+from fac.spec.relations import kept_with
 from fac.training.data import npz
 from fac.training.data.incoming import opened_data
 from fac.training.dataset import DataKind, Dataset, Split
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 class Arrays(Data):
     """Two `.npz` files with samples x, batch first, and labels or targets y; or with arrays for several inputs."""
+
+    model_config = ConfigDict(json_schema_extra=kept_with("names", x="x", y="y"))
 
     source: Literal["arrays"] = Field(default="arrays", description="Arrays in `.npz` files.")
     train: Annotated[str, Place()] = Field(
@@ -41,6 +44,12 @@ class Arrays(Data):
         description="Keys of all arrays, for a network with `inputs`: each has the name of the input or target that it "
         "is for. Instead of `x` and `y`.",
     )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Arrays:
+        if self.names is not None and (self.x, self.y) != ("x", "y"):
+            raise ValueError("`names` holds the keys of all arrays, so `x` and `y` say nothing: remove them")
+        return self
 
 
 def load(data: Arrays, base: Path, precision: Precision) -> Dataset:
