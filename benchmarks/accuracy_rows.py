@@ -99,9 +99,9 @@ def adam(lr: float, feedback: float = 1.0) -> Plain:
     return {"rule": "adam", "lr": lr, "schedule": "cosine", "feedback": {"lr_scale": feedback}}
 
 
-def ldfa(learn: str, rank: int, rate: float = 1.0) -> Plain:
+def ldfa(learn: str, rank: int, rate: float = 1.0, **settings: int) -> Plain:
     """Low-rank feedback, layer by layer."""
-    return {"rule": "ldfa", "rank": rank, "learn": learn, "rate": rate}
+    return {"rule": "ldfa", "rank": rank, "learn": learn, "rate": rate, **settings}
 
 
 HEAD = {"kind": "linear", "name": "logits", "out": 10}
