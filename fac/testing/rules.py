@@ -24,7 +24,9 @@ RULES: dict[str, Data] = {
         f"direct_ldfa_{learn}": {"rule": "direct_ldfa", "rank": 2, "learn": learn}
         for learn in ("fixed", "kolen_pollack", "oja_kp")
     },
-    # Not `usf`: where weights to 3 outputs have one sign, its errors are sums that cancel, of which rounding is left.
+    # Not past the head: where weights to 3 outputs have one sign, its errors are sums that cancel, of which rounding
+    # is left.
+    "usf": {"rule": "usf", "nodes": "fc2"},
     "frsf": {"rule": "frsf"},
     "brsf": {"rule": "brsf", "init": {"kind": "normal", "std": 0.3}},
     "shallow": {"rule": "shallow"},
