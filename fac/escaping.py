@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from unicodedata import category
-from xml.sax.saxutils import escape
 
 UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
 LONGEST = 400
 """Characters of a cell of Markdown."""
 
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
+"""As `xml.sax.saxutils` has it, which brings the whole of `urllib` and `http` into every command."""
 _PAINT = re.compile(r"(\x1b\[[\d;]*m)")
 _CODE = re.compile(r"(?! )(?!.*\]\()[\w .,:;=+*/()\[\]{}>–%'\"~-]+(?<! )")
 """What can stand between backticks: nothing that ends a code span or a cell, or that a site would make a link of."""
@@ -58,7 +59,7 @@ def hidden(character: str) -> bool:
 
 def xml(text: str) -> str:
     """In XML, SVG, and labels of marked-up text in DOT: between tags, or within quotes."""
-    return escape(in_xml(text), {'"': "&quot;"})
+    return in_xml(text).translate(_ENTITIES)
 
 
 def in_xml(text: str) -> str:

@@ -15,6 +15,9 @@ HEAVY = (
     "numpy",
     "safetensors",
     "networkx",
+    "http",
+    "ssl",
+    "xml",
     "fac_torch",
     "fac_reference",
 )
