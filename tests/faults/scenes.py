@@ -139,6 +139,7 @@ ONE_EPOCH = (*TRAIN, "--set", "train.epochs=1")
 EXPORT = ("export", "run", "-o", "model.onnx")
 DATA = ("data", "small.fac.yaml", "-o", "out")
 OVER = "a compilation over that of another backend"
+FIX = ("check", "--fix", "slip.fac.yaml")
 INIT = ("init", "--ci", "repository")
 
 SCENES = (
@@ -169,10 +170,10 @@ SCENES = (
         (ONE_EPOCH, (*EXPORT, "--precision", "float32")),
         setting=lambda: setattr(parameters, "LIMIT", 100),
     ),
-    Scene("a fix", ("check", "--fix", "slip.fac.yaml")),
+    Scene("a fix", FIX),
     Scene(
         "a fix of a file with two names",
-        ("check", "--fix", "slip.fac.yaml"),
+        FIX,
         prepared=lambda folder: os.link(folder / "slip.fac.yaml", folder / "other"),
     ),
 )

@@ -5,6 +5,7 @@ Prints one JSON object: how many points there are and were tried, and what did n
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 import onnx  # noqa: F401 - so that no fork has to import them
@@ -25,7 +26,21 @@ import torch  # noqa: F401
 from fac.cli import main
 from fac_onnx import runtime  # noqa: F401
 from tests.faults.injector import FAULTS, KILLED, Fault, Injector
-from tests.faults.scenes import COMPILE, OVER, SCENES, SLIP, SPEC, Files, Scene, files, left
+from tests.faults.scenes import (
+    COMPILE,
+    DATA,
+    FIX,
+    INIT,
+    OVER,
+    SCENES,
+    SLIP,
+    SPEC,
+    TRAIN,
+    Files,
+    Scene,
+    files,
+    left,
+)
 
 
 class Ended(NamedTuple):
@@ -75,6 +90,42 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def spoken(arguments: tuple[str, ...], told: TextIO) -> int:
+    """Exit status of a command in this process and folder."""
+    sys.argv = ["fac", *arguments]
+    sys.stdout = sys.stderr = told
+    try:
+        main()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    return 0
+
+
+def warm(work: Path) -> None:
+    """Run commands here, so that no fork has to import what they need; not onnxruntime, whose threads no fork has."""
+    folder, streams, here = work / "warm", (sys.stdout, sys.stderr), Path.cwd()
+    furnish(folder)
+    os.chdir(folder)
+    with (work / "said").open("w", encoding="utf-8") as told:
+        for arguments in (TRAIN, DATA, FIX, INIT, *((*COMPILE, name) for name in ("torch", "onnx"))):
+            assert spoken(arguments, told) == 0
+    sys.stdout, sys.stderr = streams
+    os.chdir(here)
+    gc.collect()
+    gc.freeze()
+
+
+def furnish(folder: Path) -> None:
+    """What all calls begin with: specs and data."""
+    folder.mkdir(parents=True)
+    (folder / "small.fac.yaml").write_text(SPEC)
+    (folder / "slip.fac.yaml").write_text(SLIP)
+    random_numbers = np.random.default_rng(0)
+    for name, n in (("train", 64), ("test", 32)):
+        x, y = random_numbers.standard_normal((n, 8, 8)), random_numbers.integers(0, 10, n)
+        np.savez(folder / f"{name}.npz", x=x, y=y)
+
+
 def called(folder: Path, arguments: tuple[str, ...], scene: Scene, injector: Injector) -> Ended:
     """A command in a folder."""
     said, calls = folder.with_name("said"), folder.with_name("calls")
@@ -82,16 +133,10 @@ def called(folder: Path, arguments: tuple[str, ...], scene: Scene, injector: Inj
 
     def call() -> int:
         os.chdir(folder)
-        sys.argv = ["fac", *arguments]
         scene.setting()
-        status = 0
         with said.open("w", encoding="utf-8") as told, calls.open("w", encoding="utf-8") as counted:
-            sys.stdout = sys.stderr = told
             injector.install()
-            try:
-                main()
-            except SystemExit as leaving:
-                status = leaving.code if isinstance(leaving.code, int) else 1
+            status = spoken(arguments, told)
             counted.write(json.dumps(injector.calls))
         return status
 
@@ -102,13 +147,7 @@ def called(folder: Path, arguments: tuple[str, ...], scene: Scene, injector: Inj
 def known(scene: Scene, work: Path) -> Known:
     """What is there before and after."""
     start = work / scene.name / "start"
-    start.mkdir(parents=True)
-    (start / "small.fac.yaml").write_text(SPEC)
-    (start / "slip.fac.yaml").write_text(SLIP)
-    random_numbers = np.random.default_rng(0)
-    for name, n in (("train", 64), ("test", 32)):
-        x, y = random_numbers.standard_normal((n, 8, 8)), random_numbers.integers(0, 10, n)
-        np.savez(start / f"{name}.npz", x=x, y=y)
+    furnish(start)
     for arguments in scene.start:
         outcome = called(start, arguments, scene, Injector())
         assert outcome.status == 0, outcome
@@ -171,14 +210,8 @@ def together(one: Known) -> list[str]:
 
         def call(backend: str, number: int, folder: Path = folder) -> int:
             os.chdir(folder)
-            sys.argv = ["fac", *COMPILE, backend]
             with folder.with_name(f"said{number}").open("w", encoding="utf-8") as told:
-                sys.stdout = sys.stderr = told
-                try:
-                    main()
-                except SystemExit as leaving:
-                    return leaving.code if isinstance(leaving.code, int) else 1
-            return 0
+                return spoken((*COMPILE, backend), told)
 
         children = [
             begun(partial(call, backend, number)) for number, backend in enumerate(("onnx", "reference") * 4)
@@ -196,6 +229,7 @@ def run(count: int) -> None:
     work = Path(tempfile.mkdtemp())
     os.chdir(work)
     try:
+        warm(work)
         scenes = [known(scene, work) for scene in SCENES]
         points = [
             Point(each, at, fault)
