@@ -63,7 +63,8 @@ def staged(
     try:
         made = not folder.exists()
         base = _base(folder, made)
-        sweep(base)
+        for place in {base, folder.parent}:  # where the folder was made, if a call before was cut off then
+            sweep(place)
         descriptor, staging = new_folder(base)
     except OSError as error:
         raise refused(error) from error

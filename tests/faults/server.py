@@ -169,6 +169,20 @@ def copied(start: Path, scene: Scene, name: str) -> Path:
     return folder
 
 
+def with_links(folder: Path, view: Path) -> None:
+    """Copy a folder; what is one file under two names is one in the copy."""
+    seen: dict[int, str] = {}
+
+    def copy(source: str, target: str) -> None:
+        first = seen.setdefault(os.stat(source).st_ino, target)
+        if first == target:
+            shutil.copy2(source, target)
+        else:
+            os.link(first, target)
+
+    shutil.copytree(folder, view, copy_function=copy)
+
+
 def wrong(point: Point) -> list[str]:
     """What does not hold when a call fails there."""
     scene, old, new = point.known.scene, point.known.old, point.known.new
@@ -176,7 +190,7 @@ def wrong(point: Point) -> list[str]:
     spoilt = called(folder, scene.call, scene, Injector(point.at, point.fault))
     view = folder.with_name("view")
     shutil.rmtree(view, ignore_errors=True)
-    shutil.copytree(folder, view)
+    with_links(folder, view)
     found = files(view)
     problems = [scene.whole(found, old, new)]
     if spoilt.status not in ((KILLED,) if point.fault == "kill" else (0, 2)):
