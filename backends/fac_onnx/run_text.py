@@ -354,5 +354,11 @@ $between\
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:  # names in a message may hold what steers a terminal
+        told = end.code
+        if isinstance(told, str):
+            told = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+        raise SystemExit(told) from end.__cause__
 ''')

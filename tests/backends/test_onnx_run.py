@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 import fac
 from fac import writing
-from fac.backend import HostTask, Recipe
+from fac.backend import HostTask, Recipe, to_bytes
 from fac.backend.session import CHUNK
 from fac.diagnostics import FacError
 from fac.testing.nets import RELU, linear, mlp, spec
@@ -509,6 +509,19 @@ def test_a_state_that_is_being_written_is_no_leftover_and_one_that_was_given_up_
     assert (outside / "x").read_text() == "mine"
 
 
+def test_metadata_of_a_state_are_told_as_text(tmp_path: Path) -> None:
+    written("dropout, momentum, cosine", tmp_path)
+    found = checkpoint.load(tmp_path / "built/state.safetensors")
+    name = "x\n::error::kilroy\x1b[2J\x9b\x7f\x85\u2028\u202e\u200b"
+    about = {**found.about, "name": name, "spec_hash": "other"}
+    (tmp_path / "foreign.safetensors").write_bytes(to_bytes(found.state, about))
+    ended = run(tmp_path, "--state", "foreign.safetensors")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.isprintable()
+    assert "of another spec, `x\\n::error::kilroy\\x1b[2J\\x9b\\x7f\\x85\\u2028\\u202e\\u200b`" in line
+
+
 def test_the_result_is_a_checkpoint(tmp_path: Path) -> None:
     """`fac export` takes it: the way from a device to one file."""
     name = "dropout, momentum, cosine"
@@ -563,7 +576,7 @@ def test_the_page_is_clean(name: str, tmp_path: Path) -> None:
         ended = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = page.splitlines()
-    assert len(lines) < 355
+    assert len(lines) < 362
     assert max(map(len, lines)) <= 110
     assert ("svd" in page) == bool(made.compiled.tasks)
     assert ("accuracy" in page) == (made.compiled.targets[0].classes is not None)
