@@ -222,7 +222,7 @@ def test_a_gain_is_no_weight_in_a_layer_that_makes_less_than_it_reads_or_more_on
     assert refused(direct, (NET[0], NET[1], NET[-1])) == ([], set())
 
 
-READERS = {"ldfa_local", "ldfa_normative", "ldfa_refresh"}
+READERS = {"ldfa_local", "ldfa_normative", "ldfa_refresh", "usf", "frsf", "brsf", "weight_mirror"}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -238,4 +238,4 @@ def test_an_operator_alone_reads_what_it_reads_in_the_step(rule: str, net: Any) 
         assert len(found.feedback) == len(program.routes)
     elif rule != "mixed":
         assert not found.feedback
-    assert bool(found.exact) == (rule in ("bp", "mixed"))
+    assert bool(found.exact) == (rule in ("bp", "usf", "mixed"))
