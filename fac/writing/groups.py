@@ -197,8 +197,8 @@ def _finish(due: Path, folder: Path) -> None:
         with suppress(FileNotFoundError):  # it is in its place
             move(due / name, folder / name)
     for name in removed:
-        with suppress(OSError):
-            (folder / name).unlink()
+        if not (folder / name).is_dir():
+            (folder / name).unlink(missing_ok=True)
     flush(folder)
     done = folder / due.name.removesuffix(READY)
     due.rename(done)
