@@ -12,7 +12,7 @@ RULES: dict[str, Data] = {
     "bp": {"rule": "bp"},
     "fa": {"rule": "fa"},
     "fa_kp": {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
-    "weight_mirror": {"rule": "fa", "learn": {"rule": "weight_mirror", "rows": 9}},
+    "weight_mirror": {"rule": "fa", "learn": {"rule": "weight_mirror"}},
     "dfa": {"rule": "dfa"},
     "dfa_kp": {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
     **{
