@@ -172,8 +172,20 @@ class Routing:
             fed = b.sum(b.mul(site, self._part(ends, site)), places) if ends.mask else b.mean(site, places)
         else:
             fed = b.reshape(self._counted(ends, site), (Batch(ends.places), ends.writes))
-        read = b.reshape(self._read(b, route.source, error), (Batch(ends.places), ends.reads))
+        read = self._part_read(b, route.source, ends, self._read(b, route.source, error))
+        read = b.reshape(read, (Batch(ends.places), ends.reads))
         return Signals(read, pretended(fed, ends.reads), None, None, self._stream(route))
+
+    def _part_read(self, b: Builder, source: str, ends: Ends, read: Value) -> Value:
+        """Of an error all, or the element of a step; its tokens summed up, if they are read as one."""
+        if ends.step is not None:
+            steps, dim = self.program.tokens(source)[0], self.program.dim(source)
+            assert dim is not None
+            wide = b.reshape(read, (N, steps, dim // steps))
+            read = b.emit("crop", wide, before=(0, ends.step, 0), after=(0, steps - 1 - ends.step, 0))
+        if ends.summed > 1:
+            read = b.sum(b.reshape(read, (N, ends.summed, ends.reads)), (1,))
+        return read
 
     def _stream(self, route: Route) -> Stream:
         assert route.ends is not None

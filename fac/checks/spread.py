@@ -161,6 +161,8 @@ class Spread:
         node = self.program.by_name[route.node]
         # Of as many tokens each gets as small a part.
         total += exactly(1 / ends.copies)
+        if ends.step is not None:
+            total += exactly(1 / self.program.tokens(route.source)[0])
         if route.through and node.shape is not None:
             # A kernel that makes a map larger stands at fewer places than there are errors.
             total += exactly(wide(node.places * ends.reads) / wide(prod(node.shape)))

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import branches, counted
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
@@ -146,7 +146,8 @@ def infer_stack(layer: Stack, name: str, inputs: Sequence[Shape]) -> Facts:
                 "make the shapes equal",
                 "from",
             )
-    return Facts((len(inputs), *inputs[0]), axes=(None, *range(len(inputs[0]))))
+    sights = tuple(Sight(place=place) for place in range(len(inputs)))
+    return Facts((len(inputs), *inputs[0]), axes=(None, *range(len(inputs[0]))), sights=sights)
 
 
 def stack(b: Builder, layer: Stack, inputs: Sequence[Value], state: State, mode: Mode) -> Value:

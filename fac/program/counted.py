@@ -28,6 +28,8 @@ class Sight:
     """All, for each place that it makes: as an attention without a mask does, or a norm along the places."""
     shift: int = 0
     """How many places its output has before the first of the input."""
+    place: int | None = None
+    """The whole input is this one place of what it makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,12 @@ def _seen(
     if sight.masked:
         own = frozenset({Counted(node.inputs[-1], sight.at)})
         return _joined(own, _passed(node, place, made, masks, losing)) if sight.besides else own
+    if sight.place is not None:
+        if any(c.at is None and len(masks[c.mask]) > 1 for c in made or ()):
+            return None
+        return made and frozenset(
+            replace(c, at=c.skip + sight.place, skip=0) if c.at is None else c for c in made
+        )
     if sight.at is None:
         return made and frozenset(replace(c, skip=c.skip + sight.shift) if c.at is None else c for c in made)
     # Of the other places it says nothing.

@@ -311,7 +311,7 @@ class _Prefixes:
             route.through,
             self._owner(route.source),
             route.matrix,
-            ends and replace(ends, prefix="", places=1, copies=1, mask=None),
+            ends and replace(ends, prefix="", places=1, copies=1, step=None, summed=1, mask=None),
         )
         routes = self.known.setdefault(owner, [])
         number = next(

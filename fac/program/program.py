@@ -12,6 +12,7 @@ from fac.program.counted import Counted, Known, counted
 from fac.program.globs import Names
 from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samples, pools
 from fac.program.nodes import INPUT, Block, Fault, Node, Shape
+from fac.program.places import Copies, Places, copies_of, led
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.routes import LOSS, TARGET, Ends, Objective, Route, Subspace, Unmatched
 from fac.program.tensors import Tensor
@@ -299,6 +300,42 @@ class Program:
             masks = (name for name in node.inputs if name in self.inputs and self.inputs[name].mask)
             found.add(next((name for name in masks if self.inputs[name].shape == self.tokens(site)), None))
         return found.pop() if len(found) == 1 else None
+
+    def along(self, site: str, source: str, step: int | None) -> bool:
+        """Whether the tokens of a node are those of an error source, or of its element, and alike to all between."""
+        root = self.root(source) or ""
+        count, skip = len(self.tokens(site)), int(step is not None)
+        return self._places.same(site, root, count, skip) and not self.apart(site, source)
+
+    def looked_at(self, site: str, source: str) -> bool:
+        """Whether all ways from a node to an error source lead through keys or values, which others look at."""
+        root = self.root(source) or ""
+        if root not in self._led:
+            self._led[root] = led(self.nodes, root)
+        return site not in self._led[root]
+
+    def step(self, site: str, source: str) -> int | None:
+        """Which element of an error source is of this copy, in a block that gathers what its copies make."""
+        root, scope = self.root(source), self.by_name[site].scope
+        while root is not None and scope:
+            gathered = self._copies.get(scope)
+            if gathered is not None and self.tokens(source) and self._places.same(gathered[0], root, 1):
+                return gathered[1]
+            scope = self.scopes.get(scope, "")
+        return None
+
+    @cached_property
+    def _places(self) -> Places:
+        read = {name: of.shape for name, of in self.inputs.items() if not of.mask}
+        return Places(self.nodes, read, self.scopes, self._copies)
+
+    @cached_property
+    def _copies(self) -> Copies:
+        return copies_of(self.nodes, self.outputs, self.scopes)
+
+    @cached_property
+    def _led(self) -> dict[str, frozenset[str]]:
+        return {}
 
     @cached_property
     def counted(self) -> Mapping[str, Counted]:

@@ -64,6 +64,10 @@ class Ends:
     route between tokens goes from each to the same one; any other reads all at once."""
     copies: int = 1
     """On a `to` route from a vector to tokens how many these are: each gets an equal part of what it writes."""
+    step: int | None = None
+    """Which element of a source it reads, at a step of a recurrence that made this element; None if all."""
+    summed: int = 1
+    """How many tokens of the source are summed up, and read as one: of who looks at the tokens of the site."""
     mask: Counted | None = None
     """What says which places of the site count, if not all do: the others get nothing."""
 

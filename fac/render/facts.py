@@ -121,6 +121,8 @@ def _route_data(lineage: Lineage, route: Route, found: Transport) -> dict[str, A
         "writes": route.ends.writes,
         "places": route.ends.places,
         "copies": route.ends.copies,
+        "step": route.ends.step,
+        "summed": route.ends.summed,
         "rank": kind.rank(route.matrix, route.ends),
         "state": [t.name for t in route.tensors],
         "learned": _learned(lineage, route),

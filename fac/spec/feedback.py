@@ -59,9 +59,11 @@ class ToRoute(Model):
     )
     share: bool = Field(
         True,
-        description="Whether the tokens of a site share one matrix: from tokens, token by token; from a vector, to "
-        "each an equal part of what it makes, unless a layer between lays them in a row or has weights along them. "
-        "Else the matrix has rows, and from tokens columns, for each token. Those that masks leave out get nothing.",
+        description="Whether the tokens of a site share one matrix: from the same tokens, token by token; from a "
+        "vector, to each an equal part of what it makes; from tokens that look at them, as at keys and values, to each "
+        "an equal part of what it makes of their sum; unless a layer between lays them in a row or has weights along "
+        "them. Else, and from tokens in another order, the matrix has rows, and from tokens columns, for each token. "
+        "Those that masks leave out get nothing. Step i of a recurrence with `gather` reads token i alone.",
     )
 
 

@@ -72,6 +72,8 @@ def _may(sight: Sight, place: tuple[int, ...]) -> set[tuple[int, ...]]:
     """The places of the output that an input may change where it is not read by others."""
     if sight.masked:
         return {place} if sight.besides else set()
+    if sight.place is not None:
+        return {(sight.place,)}
     return set() if sight.at is not None else {(place[0] + sight.shift,)}
 
 
