@@ -11,6 +11,7 @@ import fac
 from fac.backend import Array, Session
 from fac.build.costs import backward_ratio
 from fac.pipeline import lowered
+from fac.program.counted import Counted
 from fac.testing.case import distance
 from fac.testing.nets import Data, Layers, linear
 from tests.rules.test_direct_tokens import EACH, FLAT, PERMUTE, RANDOM, TANH, tokens
@@ -220,3 +221,11 @@ def test_tokens_have_rows_of_their_own_where_those_above_are_others(case: str) -
     assert (route.ends.places, route.tensors[0].shape) == (
         (1, (6 * count, 3 * count)) if own else (count, (6, 3))
     )
+
+
+def test_of_what_a_stack_is_made_the_mask_says_its_place() -> None:
+    """The last step counts where the loss counts its place; on those before the later ones depend."""
+    counted = lowered(spec(BY_HAND, DFA, {"mask": "m"})).counted
+    assert counted["r"] == Counted("m")
+    assert counted[f"r.{T - 1}.hh"] == Counted("m", at=T - 1)
+    assert "r.0.hh" not in counted
