@@ -22,7 +22,7 @@ def interruptible() -> None:
     """From here on Ctrl-C raises one KeyboardInterrupt, however often it comes at once, and ends Python silently."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _ONCE)
-        atexit.register(_ONCE.end)
+    atexit.register(_ONCE.end)
 
 
 @contextmanager
@@ -75,8 +75,13 @@ class _Once:
         return self.last == before
 
     def end(self) -> None:
-        """When Python takes itself down, an exception has nobody left to catch it."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL if self.last == NEVER else signal.SIG_IGN)
+        """When Python takes itself down, an exception has nobody left to catch it, and its handlers are taken away.
+
+        So what comes again then is left alone, if it was heard already, and else ends the process.
+        """
+        for number in ENDING:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL if self.last == NEVER else signal.SIG_IGN)
 
 
 _ONCE = _Once()

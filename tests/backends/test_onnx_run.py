@@ -32,6 +32,7 @@ from fac.training import checkpoint
 from fac.training.dataset import Dataset, Split
 from fac.training.loop import Report, StoppedError, train
 from fac_onnx.run_page import run_page
+from tests.conftest import ENDING
 
 ROOT = Path(__file__).parents[2]
 MOMENTUM = {"rule": "sgd", "lr": 0.05, "momentum": 0.9}
@@ -452,7 +453,8 @@ def test_models_that_are_none(name: str, message: Message) -> None:
     assert message() == f"`{place}` was made from another spec: compile the folder anew"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_leaves_a_whole_state(number: signal.Signals, tmp_path: Path) -> None:
     """From which it goes on as if nothing had been."""
     name = "dropout, momentum, cosine"
@@ -465,7 +467,10 @@ def test_a_signal_leaves_a_whole_state(number: signal.Signals, tmp_path: Path) -
     assert begun.stdout is not None
     begun.stdout.readline()
     begun.send_signal(number)
-    _, said = begun.communicate()
+    try:
+        _, said = begun.communicate(timeout=60)
+    finally:
+        begun.kill()
     state = load_file(tmp_path / "trained.safetensors")
     found = re.fullmatch(r"stopped after step (\d+): go on with `--state trained.safetensors`\n", said)
     assert found is not None

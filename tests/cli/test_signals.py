@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from tests.conftest import ENDING
+
 LONG = ("--backend", "reference", "--set", "train.epochs=100000", "--out", "broken")
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+pytestmark = pytest.mark.usefixtures("heard")
 Begun = subprocess.Popen[str]
 
 
@@ -38,7 +40,10 @@ def training(spec: Path, tmp_path: Path) -> Callable[..., Begun]:
 
 def ended(process: Begun) -> str:
     """What it says on standard error. Its status is that of something interrupted, and nothing is in pieces."""
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert not re.search("Traceback|Exception|KeyboardInterrupt", err), err
     return err

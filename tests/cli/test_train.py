@@ -430,6 +430,7 @@ def test_what_the_data_source_logs_is_shown(run: Run, spec: Path, monkeypatch: p
     assert run("train", spec, *REFERENCE, "--json")[2].startswith("fetching digits\n")
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_checkpoint_that_resumes_bit_for_bit(
     run: Run, spec: Path, tmp_path: Path, number: signal.Signals
@@ -447,7 +448,10 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_bit_for_bit(
     while not (log.exists() and log.read_text().count("\n") >= 3) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert "; go on with `fac train --resume broken`" in err
     made = int(load_file(tmp_path / "broken" / "state.safetensors")["step"])

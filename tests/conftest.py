@@ -1,0 +1,24 @@
+"""What tests of more than one folder need."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Signals reach the processes that a test begins, also where these tests run under `nohup` or behind an `&`.
+
+    A process inherits which signals are ignored, and fac leaves those ignored.
+    """
+    ignored = [number for number in ENDING if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
