@@ -226,6 +226,7 @@ def test_a_failure_of_one_run_does_not_lose_the_others(
     assert err == "fac: the disk is full\n"
 
 
+@pytest.mark.usefixtures("heard")
 def test_an_interruption_prints_what_was_trained(run: Run, spec: Path, breaking: Callable[..., None]) -> None:
     breaking(1, 3, interrupt)
     status, out, _ = run("compare", spec, *TWO)

@@ -65,7 +65,7 @@ def test_what_is_no_checkpoint(run: Run, folder: Path, spec: Path) -> None:
     assert refused("nowhere") == "fac: there is no checkpoint `nowhere`\n"
     Path("empty").mkdir()
     assert refused("empty") == f"fac: there is no checkpoint `{Path('empty', 'state.safetensors')}`\n"
-    assert refused(spec).startswith(f"fac: `{spec}` is damaged or is no checkpoint: ")
+    assert refused(spec).startswith(f"fac: `{spec}` is a spec, and no checkpoint: ")
     state = folder / "state.safetensors"
     Path("cut.safetensors").write_bytes(state.read_bytes()[:-10])
     assert refused("cut.safetensors").startswith("fac: `cut.safetensors` is damaged or is no checkpoint: ")

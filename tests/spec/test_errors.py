@@ -445,7 +445,7 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
         {"update": {"kind": "xyz", "lr": 0.1}},
         [
             "FAC103 update.kind^: `kind` is not a field here"
-            " (write `rule`, which is one of `sgd`, `adam`, `adamw`)"
+            " (write `rule`, which is one of `sgd`, `adam`, `adamw`, `rmsprop`, `muon`)"
         ],
     ),
     "type for kind": (
@@ -504,7 +504,7 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
         {"constraints": {"allowed_learning": ("xyz",)}},
         [
             "FAC105 constraints.allowed_learning[0]: no learning rule is called `xyz`"
-            " (there are `fixed`, `oja`, `kolen_pollack`, `local`, `normative`)"
+            " (there are `fixed`, `oja`, `kolen_pollack`, `local`, `normative`, `weight_mirror`)"
         ],
     ),
 }
