@@ -79,6 +79,10 @@ def write(path: str, content: str | bytes) -> None:
             return
     except OSError as error:
         raise unwritable(path, error) from error
+    if os.path.islink(path) and not Path(place).is_relative_to(
+        os.path.realpath(os.path.dirname(path) or ".")
+    ):
+        raise FacError(f"`{path}` is a link that leads out of its folder: name the file itself")
     if os.path.exists(place) and not os.access(place, os.W_OK):
         raise FacError(f"cannot write `{path}`: it is read-only")  # replacing it would not ask
     rewrite(Path(path), data)

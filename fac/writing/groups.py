@@ -37,6 +37,9 @@ from fac.writing.places import (
 Content = str | bytes | Callable[[BinaryIO], object]
 """Of a file: text, bytes, or what writes it, for more than should lie in memory twice."""
 JOURNAL = ".journal"
+WITNESS = ".witness"
+"""Lies beside a journal, which says where it lies and when it was made. The system says so too, of this file alone: a
+journal that came with a clone, an archive or a copy of a folder is none of ours, and nothing that it says is done."""
 PLACE_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -165,7 +168,13 @@ def commit(
         if (folder / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, f"`{folder / name}` is a folder")
     with alone(folder):
-        journal = {"files": names, "gone": sorted(set(gone()) - set(names)), "into": into}
+        (staging / WITNESS).touch(exist_ok=False)
+        journal = {
+            "files": names,
+            "gone": sorted(set(gone()) - set(names)),
+            "into": into,
+            "witness": _witness(staging),
+        }
         with (staging / JOURNAL).open("xb") as file:
             file.write(json.dumps(journal).encode())
             file.flush()
@@ -205,8 +214,14 @@ def _finish(due: Path, folder: Path) -> None:
     shutil.rmtree(done, ignore_errors=True)
 
 
+def _witness(place: Path) -> list[int]:
+    """Which file this is, and when the system noted it: nobody chooses either."""
+    found = os.lstat(place / WITNESS)
+    return [found.st_dev, found.st_ino, found.st_ctime_ns]
+
+
 def _inside(folder: Path, name: str) -> bool:
-    """Whether a name of a journal, which anybody may have written, leads nowhere else."""
+    """Whether a name of a journal leads nowhere else."""
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts or not PurePath(name).name:
         return False
     return (folder / name).parent.resolve().is_relative_to(folder.resolve())
@@ -237,7 +252,7 @@ def sweep(folder: Path) -> None:
         FacError: a group is due, and cannot be moved in.
     """
     names = _left(folder)
-    _settle(folder, [name for name in names if _ours(folder / name)])
+    _settle(folder, [name for name in names if _is_folder(folder / name) and _ours(folder / name)])
     for name in names:
         if NAME.fullmatch(name):
             with abandoned(folder / name) as ours:
@@ -252,14 +267,16 @@ def settle(folder: Path) -> None:
     """Finish what is due in a folder, as everybody does who reads files of a group.
 
     Raises:
-        FacError: it cannot be done, or is another user's: what lies in wait there could be anything.
+        FacError: it cannot be done, or was left by somebody else: what lies in wait there could be anything.
     """
-    names = _left(folder)
-    if any(name.endswith(READY) and not _ours(folder / name) for name in names):
+    due = [name for name in _left(folder) if name.endswith(READY) and _is_folder(folder / name)]
+    foreign = next((name for name in due if not _ours(folder / name)), None)
+    if foreign is not None:
         raise FacError(
-            f"`{folder}` is half replaced by a call of another user that was cut off: have them make it again"
+            f"`{folder}` may be half replaced: `{folder / foreign}` was left by another user, or on another machine or "
+            "in another folder, and is not moved in: have them make their call again, or remove it"
         )
-    _settle(folder, names)
+    _settle(folder, due)
 
 
 def _settle(folder: Path, names: Iterable[str]) -> None:
@@ -274,12 +291,19 @@ def _settle(folder: Path, names: Iterable[str]) -> None:
         raise _half(folder, error) from error
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _ours(path: Path) -> bool:
-    """Whether a folder is ours, or no more there."""
+    """Whether what is due was left by a call of ours in this folder, or is no more there."""
     try:
-        return not hasattr(os, "geteuid") or os.lstat(path).st_uid == os.geteuid()
-    except OSError:
-        return True
+        owner = os.lstat(path).st_uid
+        journal: dict[str, Any] = json.loads(content(path / JOURNAL, MANIFEST, within=path))
+        own = not hasattr(os, "geteuid") or owner == os.geteuid()
+        return own and journal["witness"] == _witness(path)
+    except (FacError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return not os.path.lexists(path)
 
 
 def _half(folder: Path, error: OSError) -> FacError:

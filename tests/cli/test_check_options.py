@@ -104,6 +104,17 @@ def test_output_file(folder: Path) -> None:
     assert sorted(p.name for p in folder.iterdir() if "report" in p.name) == ["report.txt"]
 
 
+def test_output_file_follows_no_link_out_of_its_folder(tmp_path: Path, folder: Path) -> None:
+    """In a CI the report has a name that anybody knows, and a link of that name may come with what is checked."""
+    (folder / "checked").mkdir()
+    (folder / "precious").write_text("mine")
+    (folder / "checked/report.json").symlink_to("../precious")
+    ended = fac("check", "good.fac.yaml", "--json", "--output-file", "checked/report.json")
+    assert ended.returncode == 2
+    assert "`checked/report.json` is a link that leads out of its folder" in ended.stderr
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_output_file_replaces_what_a_link_leads_to(folder: Path) -> None:
     (folder / "deep").mkdir()
     (folder / "report.json").symlink_to(folder / "deep/real.json")

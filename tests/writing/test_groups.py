@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import runpy
+import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from fac.testing.nets import NET, spec
 from fac.training import data
 from fac.training.data.arrays import Arrays
 from fac.writing import settle, staged, sweep, unfinished
-from fac.writing.groups import JOURNAL
+from fac.writing.groups import JOURNAL, WITNESS
 from fac_torch import kernels
 
 DUE = f".fac-{'0' * 16}.ready"
@@ -45,7 +46,10 @@ def due(folder: Path, texts: dict[str, str], gone: tuple[str, ...] = (), **chang
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text)
     place.mkdir(exist_ok=True)
+    (place / WITNESS).touch()
+    own = os.lstat(place / WITNESS)
     journal = {"files": list(texts), "gone": list(gone), "into": False} | changed
+    journal["witness"] = [own.st_dev, own.st_ino, own.st_ctime_ns]
     (place / JOURNAL).write_text(json.dumps(journal))
     return place
 
@@ -160,13 +164,27 @@ def test_a_group_of_another_user_is_not_moved_in_for_them(
     written(tmp_path, {"x": "mine"})
     due(tmp_path, {"x": "theirs"})
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(FacError, match="half replaced by a call of another user"):
+    with pytest.raises(FacError, match="was left by another user"):
         settle(tmp_path)
     written(tmp_path, {"y": "mine"})
     assert {name: text for name, text in found(tmp_path).items() if DUE not in name} == {
         "x": "mine",
         "y": "mine",
     }
+
+
+@pytest.mark.parametrize("come", ["cp -r theirs clone", "tar c theirs --transform s/theirs/clone/ | tar x"])
+def test_a_journal_that_came_with_a_copy_does_nothing(come: str, tmp_path: Path) -> None:
+    """As in a repository that is cloned, whose author may have written anything into it."""
+    theirs = tmp_path / "theirs"
+    written(theirs, {"x": "mine", "y": "mine"})
+    due(theirs, {"x": "theirs"}, ("y",))
+    subprocess.run(come, shell=True, check=True, cwd=tmp_path)
+    clone = tmp_path / "clone"
+    sweep(clone)
+    with pytest.raises(FacError, match=rf"{DUE}` was left by another user, or on another machine"):
+        settle(clone)
+    assert ((clone / "x").read_text(), (clone / "y").read_text()) == ("mine", "mine")
 
 
 @pytest.mark.parametrize("journal", ["", "[]", "{}", '{"files": 1, "gone": [], "into": 0}', "[" * 9999, "\0"])
