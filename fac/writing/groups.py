@@ -173,7 +173,7 @@ def commit(
             "files": names,
             "gone": sorted(set(gone()) - set(names)),
             "into": into,
-            "witness": _witness(staging),
+            "witness": witness(staging),
         }
         with (staging / JOURNAL).open("xb") as file:
             file.write(json.dumps(journal).encode())
@@ -192,7 +192,7 @@ def commit(
 def _finish(due: Path, folder: Path) -> None:
     """Do what is left to do of a group."""
     try:
-        journal: dict[str, Any] = json.loads(content(due / JOURNAL, MANIFEST, within=due))
+        journal = _journal(due)
         listed = ([str(name) for name in journal[key]] for key in ("files", "gone"))
         files, removed = ([name for name in names if _inside(folder, name)] for names in listed)
         move = _copy if journal["into"] else _move
@@ -214,7 +214,13 @@ def _finish(due: Path, folder: Path) -> None:
     shutil.rmtree(done, ignore_errors=True)
 
 
-def _witness(place: Path) -> list[int]:
+def _journal(due: Path) -> dict[str, Any]:
+    """What is to be done; anything, if somebody else wrote it."""
+    found: dict[str, Any] = json.loads(content(due / JOURNAL, MANIFEST, within=due))
+    return found
+
+
+def witness(place: Path) -> list[int]:
     """Which file this is, and when the system noted it: nobody chooses either."""
     found = os.lstat(place / WITNESS)
     return [found.st_dev, found.st_ino, found.st_ctime_ns]
@@ -252,7 +258,7 @@ def sweep(folder: Path) -> None:
         FacError: a group is due, and cannot be moved in.
     """
     names = _left(folder)
-    _settle(folder, [name for name in names if _is_folder(folder / name) and _ours(folder / name)])
+    _settle(folder, filter(_ours, _due(folder, names)))
     for name in names:
         if NAME.fullmatch(name):
             with abandoned(folder / name) as ours:
@@ -269,39 +275,40 @@ def settle(folder: Path) -> None:
     Raises:
         FacError: it cannot be done, or was left by somebody else: what lies in wait there could be anything.
     """
-    due = [name for name in _left(folder) if name.endswith(READY) and _is_folder(folder / name)]
-    foreign = next((name for name in due if not _ours(folder / name)), None)
+    due = _due(folder, _left(folder))
+    foreign = next((place for place in due if not _ours(place)), None)
     if foreign is not None:
         raise FacError(
-            f"`{folder}` may be half replaced: `{folder / foreign}` was left by another user, or on another machine or "
+            f"`{folder}` may be half replaced: `{foreign}` was left by another user, or on another machine or "
             "in another folder, and is not moved in: have them make their call again, or remove it"
         )
     _settle(folder, due)
 
 
-def _settle(folder: Path, names: Iterable[str]) -> None:
-    names = [name for name in names if name.endswith(READY)]
-    if not names:
+def _due(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The groups among what is left in a folder."""
+    places = (folder / name for name in names if name.endswith(READY))
+    return [place for place in places if place.is_dir() and not place.is_symlink()]
+
+
+def _settle(folder: Path, due: Iterable[Path]) -> None:
+    places = list(due)
+    if not places:
         return
     try:
         with alone(folder):
-            for name in names:
-                _finish(folder / name, folder)
+            for place in places:
+                _finish(place, folder)
     except OSError as error:
         raise _half(folder, error) from error
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _ours(path: Path) -> bool:
     """Whether what is due was left by a call of ours in this folder, or is no more there."""
     try:
         owner = os.lstat(path).st_uid
-        journal: dict[str, Any] = json.loads(content(path / JOURNAL, MANIFEST, within=path))
         own = not hasattr(os, "geteuid") or owner == os.geteuid()
-        return own and journal["witness"] == _witness(path)
+        return own and bool(_journal(path)["witness"] == witness(path))
     except (FacError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return not os.path.lexists(path)
 

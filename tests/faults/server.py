@@ -24,7 +24,7 @@ import onnx  # noqa: F401 - so that no fork has to import them
 import torch  # noqa: F401
 
 from fac.cli import main
-from fac.writing.groups import JOURNAL, WITNESS
+from fac.writing.groups import JOURNAL, witness
 from fac.writing.places import READY
 from fac_onnx import runtime  # noqa: F401
 from tests.faults.injector import FAULTS, KILLED, Fault, Injector
@@ -185,9 +185,8 @@ def with_links(folder: Path, view: Path) -> None:
     shutil.copytree(folder, view, copy_function=copy)
     for journal in view.rglob(f".fac-*{READY}/{JOURNAL}"):
         # A copy is nobody's group: here it is to be looked at as if it were the original.
-        own = os.lstat(journal.with_name(WITNESS))
-        witness = [own.st_dev, own.st_ino, own.st_ctime_ns]
-        journal.write_text(json.dumps(json.loads(journal.read_text()) | {"witness": witness}))
+        own = {"witness": witness(journal.parent)}
+        journal.write_text(json.dumps(json.loads(journal.read_text()) | own))
 
 
 def wrong(point: Point) -> list[str]:
