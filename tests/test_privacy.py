@@ -69,6 +69,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("compile", SPEC, "--backend", "torch"),
         ("compare", SPEC, "--rules", "bp,ldfa", "--seeds", "1", "--backend", "torch", *BRIEF),
         ("compare", SPEC, "--rules", "ldfa", "--seeds", "1", "--backend", "reference", *BRIEF),
+        ("study",),
     ),
     LIBRARY,
     RUN_PY,

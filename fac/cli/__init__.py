@@ -28,6 +28,7 @@ COMMANDS = (
     "export",
     "sample",
     "compare",
+    "study",
     "backends",
 )
 """In the order of the help page. Command `x` is the function `x` (or `x_`) of `fac.cli.x`."""

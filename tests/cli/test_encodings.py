@@ -49,6 +49,8 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 1, ("diff", SPEC, BAD)),
     (PEOPLE, 0, ("data", SPEC, "-o", "däta-η")),
     (PEOPLE, 0, ("backends",)),
+    (PEOPLE, 0, ("study",)),
+    (PEOPLE, 2, ("study", "./η")),
     (PEOPLE, 2, ("train", "η.fac.yaml")),
     (PEOPLE, 2, ("sample", "η")),
     (PEOPLE, 2, ("train", "--ηta", SPEC)),

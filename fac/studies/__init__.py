@@ -1,0 +1,23 @@
+"""Studies: what a paper says, as tables that one command makes and claims that it tests.
+
+A study is a folder with spec files and a `study.py`, which names the rows of its tables, the figures of each, and what
+has to come out. `fac study NAME` trains and measures what is missing, and writes the tables.
+"""
+
+from fac.studies.lab import Lab, Measured, Training, trained
+from fac.studies.model import Claim, Column, Results, Row, Study, Table, between, leads
+
+__all__ = [
+    "Claim",
+    "Column",
+    "Lab",
+    "Measured",
+    "Results",
+    "Row",
+    "Study",
+    "Table",
+    "Training",
+    "between",
+    "leads",
+    "trained",
+]

@@ -1,0 +1,78 @@
+"""Where studies are: a folder, or the name of one that comes with `fac`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import fac
+from fac.backend import Backend
+from fac.diagnostics import FacError
+from fac.studies.model import Study
+
+FILE = "study.py"
+OWN = (".py", ".yaml", ".json", ".npz")
+"""How files end of which results depend."""
+_HOMES = (Path(fac.__file__).parent / "papers", Path(fac.__file__).parents[1] / "examples" / "papers")
+"""Of a wheel, and of a checkout."""
+
+
+def names() -> tuple[str, ...]:
+    """Those that come with `fac`."""
+    return tuple(sorted({file.parent.name for home in _HOMES for file in home.glob(f"*/{FILE}")}))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a study.
+
+    Args:
+        name: of one that comes with `fac`, or a path with a separator in it, such as `./mine`.
+
+    Raises:
+        FacError: there is no `study.py`.
+    """
+    known = Path(name).name == name
+    places = [home / name for home in _HOMES] if known else [Path(name)]
+    for place in places:
+        if (place / FILE).is_file():
+            return place
+    if known:
+        raise FacError(
+            f"no study is called `{name}`: there are {', '.join(f'`{one}`' for one in names())}; "
+            f"one of your own is named as a path, `./{name}`"
+        )
+    raise FacError(f"`{name}` is no study: there is no `{FILE}` in it")
+
+
+def read(folder: Path) -> Study:
+    """Run a folder's `study.py`, and take its `STUDY`.
+
+    Raises:
+        FacError: it fails, or defines no study.
+    """
+    spec = spec_from_file_location(f"fac_study_{folder.resolve().name}", folder / FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise FacError(f"`{folder / FILE}` fails: {type(error).__name__}: {error}") from error
+    found = getattr(module, "STUDY", None)
+    if not isinstance(found, Study):
+        raise FacError(f"`{folder / FILE}` has to define `STUDY = Study(...)`")
+    return found
+
+
+def digest(folder: Path, backend: Backend) -> str:
+    """Of all that decides what a study measures there: its own files, and the code of `fac` and of the backend."""
+    home = sys.modules[type(backend).__module__.partition(".")[0]].__file__
+    code = [Path(place).parent for place in (fac.__file__, home) if place]
+    files = [file for place in code for file in sorted(place.rglob("*.py"))]
+    files += sorted(file for file in folder.iterdir() if file.suffix in OWN)
+    found = hashlib.sha256()
+    for file in files:
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()

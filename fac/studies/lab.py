@@ -1,0 +1,129 @@
+"""Where studies measure: trainings of the spec files beside them, on one backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from pathlib import Path
+
+from fac import source
+from fac.backend import Backend, Precision, Session
+from fac.pipeline import emit, lowered
+from fac.source import Document
+from fac.spec.data import Data
+from fac.training import data
+from fac.training.dataset import Dataset
+from fac.training.logs import EpochRecord
+from fac.training.loop import train
+from fac.training.nonfinite import DivergedError
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run of one row came to. All of it is numbers, so that it can be kept."""
+
+    figures: Mapping[str, float]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Figures over time, by name: one number for each epoch."""
+    diverged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training that is over, and the session with its last state: the last good one after a divergence."""
+
+    measured: Measured
+    """`test_accuracy` in [0, 1], `test_loss`, `train_loss`, `step_ms`, and the probes of the last epoch by name; the
+    same as curves. One that diverged has the curves up to there, and no figures."""
+    session: Session
+
+
+class Lab:
+    """One backend, and one folder of specs."""
+
+    def __init__(self, folder: Path, backend: Backend, stop: Callable[[], bool] = lambda: False) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            folder: that of the study, from which the names of specs start.
+            backend: on which its trainings run.
+            stop: asked after each step; True ends a training with `StoppedError`.
+        """
+        self.folder, self.backend, self.stop = folder, backend, stop
+        self._data: dict[str, Dataset] = {}
+
+    def open(self, spec: str, *changes: str, seed: int, precision: Precision | None = None) -> Session:
+        """A session of a spec of the folder, for what is no training by its `train:` section.
+
+        Args:
+            spec: its file.
+            changes: as those of `--set`, such as `update.lr=0.1`.
+            seed: of initial values and of the order of samples: `train.seed`.
+            precision: the backend's own if not given.
+
+        Raises:
+            FacError: the spec has errors.
+        """
+        document = self._document(spec, changes, seed)
+        return emit(lowered(document), self.backend, precision, document).open()
+
+    def train(
+        self,
+        spec: str,
+        *changes: str,
+        seed: int,
+        precision: Precision | None = None,
+        dataset: Dataset | None = None,
+    ) -> Training:
+        """Train a spec of the folder.
+
+        Args:
+            spec: see `open`, and so the others.
+            changes: the same.
+            seed: the same.
+            precision: the same.
+            dataset: in the place of what the spec's `data:` declares.
+
+        Raises:
+            FacError: the spec has errors, or its data cannot be loaded.
+            StoppedError: somebody interrupts.
+        """
+        document = self._document(spec, changes, seed)
+        program = lowered(document)
+        precision = precision or self.backend.default_precision
+        dataset = dataset or self._loaded(data.declared(program.spec.data, spec), precision)
+        session = emit(program, self.backend, precision, document).open()
+        try:
+            report = train(session, dataset, program.spec, stop=self.stop)
+        except DivergedError as error:
+            return Training(Measured({}, _curves(error.history), diverged=True), session)
+        curves = _curves(report.history)
+        figures = {name: values[-1] for name, values in curves.items()} | {"step_ms": report.step_ms}
+        return Training(Measured(figures, curves), session)
+
+    def _document(self, spec: str, changes: Sequence[str], seed: int) -> Document:
+        return source.override(source.read(str(self.folder / spec)), (*changes, f"train.seed={seed}"))
+
+    def _loaded(self, section: Data, precision: Precision) -> Dataset:
+        key = f"{section!r} {precision}"
+        if key not in self._data:
+            self._data[key] = data.load(section, self.folder, precision)
+        return self._data[key]
+
+
+def trained(spec: str, *changes: str, precision: Precision | None = None) -> Callable[[Lab, int], Measured]:
+    """What a row measures that is a training, and nothing else; see `Lab.train`."""
+    return lambda lab, seed: lab.train(spec, *changes, seed=seed, precision=precision).measured
+
+
+def _curves(history: Sequence[EpochRecord]) -> dict[str, tuple[float, ...]]:
+    names = dict.fromkeys(
+        name for record in history for name, value in record.flat().items() if isinstance(value, float)
+    )
+    flat = [record.flat() for record in history]
+    return {
+        name: tuple(nan if (value := record.get(name)) is None else float(value) for record in flat)
+        for name in names
+        if name not in ("seconds", "step_ms")
+    }

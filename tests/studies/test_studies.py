@@ -1,0 +1,179 @@
+"""What `fac study` makes of a folder: runs that are kept, tables, claims, and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fac.diagnostics import FacError
+from fac.pipeline import find_backend
+from fac.studies import Claim, Column, Measured, Results, Row, Table, between, leads
+from fac.studies.finding import digest, folder_of, names, read
+from fac.studies.keeping import FILE, Kept
+from fac.studies.lab import Lab
+from fac.studies.report import page
+from fac.studies.running import run
+
+Fac = Callable[..., tuple[int, str, str]]
+
+OWN = """
+from fac.studies import Column, Row, Study, Table, between, trained
+
+def tables(short):
+    rows = [Row("bp", trained("net.fac.yaml", "train.epochs=1"), seeds=1 if short else 2)]
+    claims = [between("bp", "test_accuracy", {low}, 100, scale=100)]
+    return [Table("Digits", rows, [Column("accuracy %", "test_accuracy", ".1f", 100)], claims)]
+
+STUDY = Study("A study", "By nobody.", tables)
+"""
+
+
+def table(values: dict[str, list[float]], *claims: Claim) -> tuple[Table, list[tuple[str, int]]]:
+    """One that looks its figures up, and the list of what was measured."""
+    made: list[tuple[str, int]] = []
+
+    def measure(name: str) -> Callable[[Lab, int], Measured]:
+        def one(lab: Lab, seed: int) -> Measured:
+            made.append((name, seed))
+            return Measured({"a": values[name][seed]}, {"loss": (2.0, 1.0)})
+
+        return one
+
+    rows = [Row(name, measure(name), len(found)) for name, found in values.items()]
+    return Table("T", rows, (Column("a", "a", ".1f"),), claims), made
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path, find_backend("reference"))
+
+
+@pytest.fixture
+def mine(spec: Path, tmp_path: Path) -> Path:
+    """A study of one's own, beside a spec."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    spec.rename(folder / "net.fac.yaml")
+    (folder / "study.py").write_text(OWN.format(low=20))
+    return folder
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path: Path, lab: Lab) -> None:
+    one, made = table({"x": [1.0, 3.0]})
+    run([one], lab, Kept(tmp_path, "d"), lambda _: None)
+    more, again = table({"x": [1.0, 3.0], "y": [5.0]})
+    (outcome,) = run([more], lab, Kept(tmp_path, "d"), lambda _: None)
+    assert made == [("x", 0), ("x", 1)]
+    assert again == [("y", 0)]
+    assert outcome.results.values("x", "a") == [1.0, 3.0]
+    assert outcome.results.rows["x"][0].curves == {"loss": (2.0, 1.0)}
+
+
+def test_what_other_code_measured_counts_as_not_there(tmp_path: Path, lab: Lab) -> None:
+    one, made = table({"x": [1.0]})
+    run([one], lab, Kept(tmp_path, "old"), lambda _: None)
+    kept = Kept(tmp_path, "new")
+    assert kept.stale == 1
+    run([one], lab, kept, lambda _: None)
+    assert len(made) == 2
+
+
+def test_a_line_that_was_cut_off_is_measured_again(tmp_path: Path, lab: Lab) -> None:
+    one, made = table({"x": [1.0, 2.0]})
+    run([one], lab, Kept(tmp_path, "d"), lambda _: None)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:-20])
+    kept = Kept(tmp_path, "d")
+    assert len(kept.found) == kept.stale == 1
+    run([one], lab, kept, lambda _: None)
+    assert made[2:] == [("x", 1)]
+
+
+def test_two_rows_of_one_name_are_refused(tmp_path: Path, lab: Lab) -> None:
+    one, _ = table({"x": [1.0]})
+    double = Table("T", (*one.rows, *one.rows), one.columns)
+    with pytest.raises(FacError, match="two rows of `T` have one name"):
+        run([double], lab, Kept(tmp_path, "d"), lambda _: None)
+
+
+def test_cells_and_claims() -> None:
+    nan = float("nan")
+    found = Results(
+        {
+            "x": [Measured({"a": 0.5}), Measured({"a": 0.7})],
+            "y": [Measured({"a": 0.5}), Measured({}, diverged=True)],
+            "z": [Measured({}, diverged=True)],
+            "w": [Measured({"a": nan})],
+        }
+    )
+    column = Column("accuracy %", "a", ".1f", 100)
+    told = [found.told(row, column) for row in found.rows]
+    assert told == ["60.0 ± 14.1", "50.0 (1 of 2)", "diverges", "–"]
+    assert between("x", "a", 55, 65, scale=100).holds(found)
+    assert not between("x", "a", 61, 65, scale=100).holds(found)
+    assert leads("x", "y", "a").holds(found) is False  # one of its runs has no figure: nothing is borne out
+    assert leads("w", "x", "a").holds(found) is False
+
+
+def test_the_page_says_what_did_not_come_out(tmp_path: Path, lab: Lab) -> None:
+    study = read(folder_of("ldfa"))
+    one, _ = table({"x|y": [1.0]}, between("x|y", "a", 0, 2), between("x|y", "a", 2, 3))
+    text = page(study, run([one], lab, Kept(tmp_path, "d"), lambda _: None), "fac study x", "reference")
+    assert "| x\\|y | 1.0 |" in text
+    assert "- ✓ x|y: a between 0 and 2" in text
+    assert "- ✗ x|y: a between 2 and 3" in text
+
+
+def test_results_depend_on_the_files_of_a_study(mine: Path) -> None:
+    backend = find_backend("reference")
+    before = digest(mine, backend)
+    assert digest(mine, backend) == before
+    (mine / "net.fac.yaml").write_text("fac: 1\n")
+    assert digest(mine, backend) != before
+    assert digest(mine, find_backend("torch")) != digest(mine, backend)
+
+
+def test_a_study_of_ones_own(mine: Path, run: Fac) -> None:
+    status, out, err = run("study", "./mine", "--short", "--backend", "reference")
+    assert status == 0, err
+    assert "| bp | " in out
+    assert Path("studies/mine-short/results.md").read_text() == out.removesuffix("\n")
+    assert "Digits: bp, seed 0" in err
+    status, _, err = run("study", "./mine", "--short", "--backend", "reference")
+    assert status == 0
+    assert "1 runs are there already" in err
+    assert "seed 0" not in err
+
+
+def test_what_does_not_come_out_is_exit_status_1(mine: Path, run: Fac) -> None:
+    (mine / "study.py").write_text(OWN.format(low=99))
+    status, out, _ = run("study", "./mine", "--short", "--backend", "reference")
+    assert status == 1
+    assert "✗ bp: test_accuracy between 99 and 100" in out
+
+
+def test_bad_names_and_files_are_one_message(mine: Path, run: Fac) -> None:
+    status, _, err = run("study", "nothing")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "no study is called `nothing`: there are `" in err
+    assert run("study", "./nothing")[2] == "fac: `./nothing` is no study: there is no `study.py` in it\n"
+    (mine / "study.py").write_text("1 / 0")
+    assert "fails: ZeroDivisionError" in run("study", "./mine")[2]
+    (mine / "study.py").write_text("STUDY = 1")
+    assert "has to define `STUDY = Study(...)`" in run("study", "./mine")[2]
+
+
+def test_without_a_name_all_are_listed(run: Fac) -> None:
+    status, out, _ = run("study")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_short_form_bears_out_what_the_study_claims(name: str, run: Fac) -> None:
+    status, out, err = run("study", name, "--short", "--backend", "torch")
+    assert status == 0, err
+    assert "✓" in out
+    assert "✗" not in out
