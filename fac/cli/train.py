@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fac.spec.model import ModelSpec
     from fac.training.checkpoint import Checkpoint
     from fac.training.folder import RunFolder
+    from fac.training.holding import Held
     from fac.training.logs import EpochRecord
     from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
@@ -91,17 +92,16 @@ def train(
         if resume is None:
             assert spec is not None
             job = _prepared(spec, overrides, backend, device, precision)
-            path = held.enter_context(folder.claim(out, job.spec.name, partial(_kept_text, job)))
+            place = held.enter_context(folder.claim(out, job.spec.name, partial(_kept_text, job)))
         else:
-            found = held.enter_context(folder.resumed(resume))
-            job = _continued(found, resume, spec, overrides, backend, device, precision)
-            path = resume
+            place, found = held.enter_context(folder.resumed(resume))
+            job = _continued(found, place.path, spec, overrides, backend, device, precision)
         try:
-            session, kept, report = _trained(job, path, as_json)
+            session, kept, report = _trained(job, place, as_json)
             path = kept.path
         except StoppedError as stopped:
-            place = f"after step {stopped.step}, in epoch {stopped.epoch}"
-            say(f"stopped {place}; go on with `fac train --resume {stopped.out}`", err=True)
+            reached = f"after step {stopped.step}, in epoch {stopped.epoch}"
+            say(f"stopped {reached}; go on with `fac train --resume {stopped.out}`", err=True)
             context.exit(INTERRUPTED)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
@@ -113,7 +113,7 @@ def train(
         raise report
 
 
-def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, RunFolder, Report | DivergedError]:
+def _trained(job: Job, held: Held, as_json: bool) -> tuple[Session, RunFolder, Report | DivergedError]:
     """A session with the last good state, the folder, and what became of the training."""
     from fac.build.threads import allowed
     from fac.cli.progress import logged, shown
@@ -136,6 +136,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, RunFolder, R
             f"{error}; data that have moved are named with `{names}`, paths from `{job.base}`"
         ) from error
     session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
+    path = held.path
     about = {
         "backend": job.backend,
         "device": session.device,
@@ -144,7 +145,7 @@ def _trained(job: Job, path: Path, as_json: bool) -> tuple[Session, RunFolder, R
         "spec": rebased_json(session.compiled.spec, rebased(job.data, job.base, job.origin)),
         "threads": str(allowed()),
     }
-    kept = RunFolder(path, about, _kept_text(job, path))
+    kept = RunFolder(held, about, _kept_text(job, path))
     if job.checkpoint:
         for remark in _remarks(job, job.checkpoint, about):
             say(plain(remark), err=True)

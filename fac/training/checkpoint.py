@@ -73,13 +73,19 @@ class Checkpoint:
         return source.from_data(json.loads(self.about[SPEC]), str(self.place))
 
 
-def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str], at: int | None = None) -> None:
     """Write a checkpoint; the one that was there stays until the new one is complete.
+
+    Args:
+        path: of the file.
+        state: all arrays by name.
+        metadata: what it says beside them.
+        at: see `fac.writing.replacing`.
 
     Raises:
         FacError: the file cannot be written.
     """
-    write(path, to_bytes(state, metadata))
+    write(path, to_bytes(state, metadata), at)
 
 
 def load(path: Path) -> Checkpoint:

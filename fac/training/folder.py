@@ -8,11 +8,9 @@ interruption leaves behind either resumes or can be taken by a new run.
 from __future__ import annotations
 
 import json
-import os
 import re
-import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -24,11 +22,11 @@ from fac.pipeline import load
 from fac.render.yaml import dump
 from fac.training import checkpoint
 from fac.training.checkpoint import Checkpoint
-from fac.training.holding import alone_in
+from fac.training.holding import Held, alone_in
 from fac.training.logs import EpochRecord
 from fac.training.metadata import BASE
 from fac.training.places import rebased, rebased_json, start
-from fac.writing import append, settle, staged, unwritable, whereabouts, write
+from fac.writing import append, make_parents, settle, staged, unwritable, write
 
 SPEC = "spec.fac.yaml"
 STATE = checkpoint.FILE
@@ -38,34 +36,24 @@ METRICS = "metrics.jsonl"
 class RunFolder:
     """An existing folder that belongs to one run."""
 
-    def __init__(self, path: Path, about: Mapping[str, str], spec: str = "") -> None:
+    def __init__(self, held: Held, about: Mapping[str, str], spec: str = "") -> None:
         """Take the folder as it is.
 
         Args:
-            path: from `claim`, or of a run that resumes.
+            held: from `claim` or `resumed`.
             about: what checkpoints say of the run beside its spec, such as the backend.
             spec: text of the spec, which the first checkpoint brings along.
         """
-        self._path, self.about, self.spec = path, dict(about), spec
-        self._descriptor = None if os.name == "nt" else os.open(path, os.O_RDONLY)
-        if self._descriptor is not None:
-            weakref.finalize(self, os.close, self._descriptor)
+        self.held, self.about, self.spec = held, dict(about), spec
 
     @property
     def path(self) -> Path:
-        """Where the folder is now: it may be renamed while the training goes on, and another take its name.
+        """Where the folder is now.
 
         Raises:
             FacError: it is gone.
         """
-        if self._descriptor is not None:
-            found = whereabouts(self._descriptor, self._path)
-            if found is None:
-                raise FacError(
-                    f"`{self._path}`, the folder of this training, is gone, and what was kept in it: train anew"
-                )
-            self._path = found
-        return self._path
+        return self.held.path
 
     @property
     def state(self) -> Path:
@@ -84,7 +72,7 @@ class RunFolder:
             FacError: the file cannot be written.
         """
         if self.spec:
-            write(self.path / SPEC, self.spec.encode())
+            write(self.path / SPEC, self.spec.encode(), self.held.descriptor)
 
     def save(self, state: Mapping[str, Array], about: Mapping[str, str]) -> None:
         """Replace the checkpoint.
@@ -92,14 +80,18 @@ class RunFolder:
         Raises:
             FacError: it cannot be written; the one before is still there.
         """
-        about = {**about, **self.about}
-        if there(self.path / SPEC) or not self.spec:
-            checkpoint.save(self.state, state, about)
-            return
-        # together: a folder with a spec alone could neither be resumed nor be told from a user's own
-        with staged(self.path) as place:
-            checkpoint.save(place / STATE, state, about)
-            write(place / SPEC, self.spec.encode())
+        about, at = {**about, **self.about}, self.held.descriptor
+
+        def begin(path: Path) -> None:
+            # together: a folder with a spec alone could neither be resumed nor be told from a user's own
+            with staged(path, at=at) as place:
+                checkpoint.save(place / STATE, state, about)
+                write(place / SPEC, self.spec.encode())
+
+        if self.spec and not self.held.anywhere(lambda path: there(path / SPEC)):
+            self.held.anywhere(begin)
+        else:
+            checkpoint.save(self.state, state, about, at)
 
     def append(self, record: EpochRecord) -> None:
         """Log an epoch.
@@ -107,7 +99,7 @@ class RunFolder:
         Raises:
             FacError: the log cannot be written.
         """
-        append(self.path / METRICS, record.to_json())
+        append(self.path / METRICS, record.to_json(), self.held.descriptor)
 
     def rewind(self, epochs: int) -> list[EpochRecord]:
         """The records of the first `epochs` epochs. Later ones are dropped: their steps will be made again.
@@ -115,18 +107,16 @@ class RunFolder:
         Raises:
             FacError: the log cannot be read or written.
         """
-        path = self.path / METRICS
-        if not there(path):
-            return []
-        lines = content(path, LOG, within=self.path).decode(errors="replace").splitlines()
+        lines = self.held.anywhere(_lines)
         records = [r for r in map(_record, lines) if r is not None and r.epoch <= epochs]
         if len(records) < len(lines):
-            write(path, "".join(r.to_json() + "\n" for r in records).encode())
+            kept = "".join(r.to_json() + "\n" for r in records).encode()
+            write(self.path / METRICS, kept, self.held.descriptor)
         return records
 
 
 @contextmanager
-def claim(path: Path | None, name: str, spec: Callable[[Path], str] = lambda _: "") -> Iterator[Path]:
+def claim(path: Path | None, name: str, spec: Callable[[Path], str] = lambda _: "") -> Iterator[Held]:
     """Hold the folder of a new run: one that is made here, or an existing one without a run.
 
     Args:
@@ -137,17 +127,18 @@ def claim(path: Path | None, name: str, spec: Callable[[Path], str] = lambda _: 
     Raises:
         FacError: the folder cannot be made or written to, holds a run already, or is in use.
     """
-    numbered = path is None
+    made: list[Path] = []
     if path is None:
-        path = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".") or "run")
-    with alone_in(path, made=numbered):
-        _require_no_run(path, spec(path))
-        yield path
+        made = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".") or "run")
+        path = made[0]
+    with alone_in(path, made) as held:
+        held.anywhere(lambda path: _require_no_run(path, spec(path)))
+        yield held
 
 
 @contextmanager
-def resumed(path: Path) -> Iterator[Checkpoint]:
-    """Hold the folder of a run that goes on, from the checkpoint that this gives.
+def resumed(path: Path) -> Iterator[tuple[Held, Checkpoint]]:
+    """Hold the folder of a run that goes on, from the checkpoint that this gives beside it.
 
     Raises:
         FacError: the folder holds no run or is in use, or its checkpoint is damaged.
@@ -155,12 +146,12 @@ def resumed(path: Path) -> Iterator[Checkpoint]:
     settle(path)
     if not there(path / STATE):
         raise FacError(f"`{path}` holds no run to resume: there is no `{STATE}`")
-    with alone_in(path):
+    with alone_in(path) as held:
         # read only now: until the folder was ours, another process may have replaced it
-        found = checkpoint.load(path)
-        if not there(path / SPEC) and "spec" in found.about:
-            write(path / SPEC, _restored(found).encode())
-        yield found
+        found = held.anywhere(checkpoint.load)
+        if "spec" in found.about and not held.anywhere(lambda path: there(path / SPEC)):
+            write(held.path / SPEC, _restored(found).encode(), held.descriptor)
+        yield held, found
 
 
 def _restored(found: Checkpoint) -> str:
@@ -188,16 +179,25 @@ def _require_no_run(path: Path, spec: str) -> None:
         )
 
 
-def _numbered(parent: Path, stem: str) -> Path:
+def _lines(path: Path) -> list[str]:
+    """Those of the log in a folder; none if there is no log."""
+    if not there(path / METRICS):
+        return []
+    return content(path / METRICS, LOG, within=path).decode(errors="replace").splitlines()
+
+
+def _numbered(parent: Path, stem: str) -> list[Path]:
+    """A new folder, and `parent` if that is new, too."""
+    made: list[Path] = []
     try:
-        parent.mkdir(parents=True, exist_ok=True)
         for number in count(1):
             path = parent / f"{stem}-{number}"
-            try:
+            made += make_parents(
+                path
+            )  # each time: another run that came to nothing may just have removed them
+            with suppress(FileExistsError, FileNotFoundError):
                 path.mkdir()  # fails if it exists, so two runs that start at once get two folders
-            except FileExistsError:
-                continue
-            return path
+                return [path, *made]
     except UnicodeEncodeError as error:
         raise FacError(
             f"the names of files have no such letters here as `{stem}` has: name a folder with `--out`, or use UTF-8"

@@ -6,19 +6,37 @@ that nobody holds any more: the next call finishes or removes it.
 """
 
 from fac.writing.files import append, replacing, rewrite, write
-from fac.writing.groups import Content, parent_of, settle, staged, sweep, unfinished
-from fac.writing.places import NO_LINK, fresh, lock, new_folder, unwritable, whereabouts
+from fac.writing.groups import Content, settle, staged, sweep, unfinished
+from fac.writing.places import (
+    NO_LINK,
+    TRIES,
+    fresh,
+    lock,
+    make_parents,
+    new_folder,
+    remove_empty,
+    require_folder,
+    same,
+    seen,
+    unwritable,
+    whereabouts,
+)
 
 __all__ = [
     "NO_LINK",
+    "TRIES",
     "Content",
     "append",
     "fresh",
     "lock",
+    "make_parents",
     "new_folder",
-    "parent_of",
+    "remove_empty",
     "replacing",
+    "require_folder",
     "rewrite",
+    "same",
+    "seen",
     "settle",
     "staged",
     "sweep",

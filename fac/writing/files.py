@@ -12,58 +12,65 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fac.writing.groups import commit, sweep
-from fac.writing.places import BINARY, NO_LINK, flush, new_file, new_folder, sync, unwritable
+from fac.writing.places import BINARY, NO_LINK, flush, new_file, new_folder, seen, sync, unwritable
 from fac.writing.places import fcntl as locks
 
 
 @contextmanager
-def replacing(path: Path, *, new: bool = False) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, new: bool = False, at: int | None = None) -> Iterator[BinaryIO]:
     """A file to write, which takes its place once it is complete. One that is there lends it mode and owner.
 
     Args:
         path: of a file, or of nothing yet.
         new: whether a file that is there stays.
+        at: the descriptor of the folder of the file, if it is open: then it is meant, wherever it lies by now.
 
     Raises:
         FacError: the file cannot be written, or is there and stays (`__cause__` is a FileExistsError). What was
             there before still is.
     """
     try:
-        with _replacing(path, new=new) as file:
+        with _replacing(path, new=new, at=at) as file:
             yield file
     except OSError as error:
         raise unwritable(path, error) from error
 
 
 @contextmanager
-def _replacing(path: Path, *, new: bool = False) -> Iterator[BinaryIO]:
-    descriptor, unfinished = new_file(path.parent)
+def _replacing(path: Path, *, new: bool = False, at: int | None = None) -> Iterator[BinaryIO]:
+    descriptor, unfinished = new_file(path.parent, at)
+    source, target = seen(unfinished, at), seen(path, at)
     try:
         with open(descriptor, "w+b") as file:
             yield file
             file.flush()
             if not new:
-                _take_after(path, descriptor)
+                _take_after(path, descriptor, at)
             os.fsync(descriptor)
             if locks is None:
                 file.close()  # an open file cannot be renamed on such systems
             if new:
-                _link(unfinished, path)
+                _link(unfinished, path, at)
             else:
-                os.replace(unfinished, path)
-        flush(path.parent)
+                os.replace(source, target, src_dir_fd=at, dst_dir_fd=at)
+        flush(path.parent, at)
     finally:
         with suppress(OSError):
-            unfinished.unlink()
+            os.unlink(source, dir_fd=at)
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, at: int | None = None) -> None:
     """Replace a file.
+
+    Args:
+        path: see `replacing`, and so `at`.
+        content: all of it.
+        at: the descriptor of its folder.
 
     Raises:
         FacError: see `replacing`.
     """
-    with replacing(path) as file:
+    with replacing(path, at=at) as file:
         file.write(content)
 
 
@@ -94,14 +101,20 @@ def rewrite(path: Path, content: bytes) -> None:
         raise unwritable(path, error) from error
 
 
-def append(path: Path, line: str) -> None:
+def append(path: Path, line: str, at: int | None = None) -> None:
     """Write a line to the end of a file, and no part of it if it does not fit. It begins a line of its own.
+
+    Args:
+        path: see `replacing`, and so `at`.
+        line: without its end.
+        at: the descriptor of its folder.
 
     Raises:
         FacError: the file cannot be written, or is a link.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | NO_LINK | BINARY, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | NO_LINK | BINARY
+        descriptor = os.open(seen(path, at), flags, 0o666, dir_fd=at)
         try:
             size = os.fstat(descriptor).st_size
             content = f"{line}\n".encode()
@@ -123,10 +136,10 @@ def append(path: Path, line: str) -> None:
         raise unwritable(path, error) from error
 
 
-def _take_after(path: Path, descriptor: int) -> None:
+def _take_after(path: Path, descriptor: int, at: int | None) -> None:
     """Mode, owner and attributes of the file that is replaced, as far as they may be given."""
     try:
-        found = os.lstat(path)
+        found = os.stat(seen(path, at), dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
         return
     if not stat.S_ISREG(found.st_mode):
@@ -155,13 +168,15 @@ def _may_give(found: os.stat_result) -> bool:
     return found.st_uid == os.geteuid() and found.st_gid in (os.getegid(), *os.getgroups())
 
 
-def _link(unfinished: Path, path: Path) -> None:
+def _link(unfinished: Path, path: Path, at: int | None) -> None:
     """Take a place that is free."""
+    source, target = seen(unfinished, at), seen(path, at)
     try:
-        os.link(unfinished, path)
+        os.link(source, target, src_dir_fd=at, dst_dir_fd=at)
     except FileExistsError:
         raise
     except OSError:  # a file system without links
-        if os.path.lexists(path):
+        with suppress(FileNotFoundError):
+            os.stat(target, dir_fd=at, follow_symlinks=False)
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-        os.replace(unfinished, path)
+        os.replace(source, target, src_dir_fd=at, dst_dir_fd=at)

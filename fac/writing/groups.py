@@ -29,7 +29,10 @@ from fac.writing.places import (
     flush,
     fresh,
     held,
+    make_parents,
     new_folder,
+    remove_empty,
+    require_folder,
     sync,
     unwritable,
 )
@@ -48,6 +51,7 @@ def staged(
     folder: Path,
     gone: Callable[[], Iterable[str]] = tuple,
     refused: Callable[[OSError], FacError] | None = None,
+    at: int | None = None,
 ) -> Iterator[Path]:
     """A folder to write into, whose files take their places in `folder` in the end, all or none.
 
@@ -55,6 +59,8 @@ def staged(
         folder: is made if need be.
         gone: names of files in it that are to be removed; asked while nobody else moves files in.
         refused: the message for what the system refuses; by default that `folder` cannot be written.
+        at: the descriptor of the folder, if it is open: files are moved into that one or, where it is renamed just
+            then, not at all.
 
     Raises:
         FacError: the system refuses it. What was there before still is, unless the message says otherwise.
@@ -64,11 +70,11 @@ def staged(
         return
     refused = refused or (lambda error: unwritable(folder, error))
     try:
-        made = not folder.exists()
-        base = _base(folder, made)
+        made = at is None and not folder.exists()
+        base, parents = _base(folder, made)
         for place in {base, folder.parent}:  # where the folder was made, if a call before was cut off then
             sweep(place)
-        descriptor, staging = new_folder(base)
+        descriptor, staging = new_folder(base, at)
     except OSError as error:
         raise refused(error) from error
     try:
@@ -92,23 +98,15 @@ def staged(
         shutil.rmtree(staging, ignore_errors=True)
         if descriptor is not None:
             os.close(descriptor)
+        remove_empty(parents)
 
 
-def _base(folder: Path, made: bool) -> Path:
-    """Where a group is written."""
+def _base(folder: Path, made: bool) -> tuple[Path, list[Path]]:
+    """Where a group is written, and what was made for that."""
     if made:
-        return parent_of(folder)
-    if not folder.is_dir():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    return folder
-
-
-def parent_of(folder: Path) -> Path:
-    """The folder in which another is to be made; it is made itself if need be."""
-    if folder.parent.exists() and not folder.parent.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return folder.parent
+        return folder.parent, make_parents(folder)
+    require_folder(folder)
+    return folder, []
 
 
 def _names(place: Path) -> list[str]:
@@ -184,6 +182,7 @@ def commit(
         staging.rename(due)
         flush(folder)
         try:
+            os.stat(due / JOURNAL)  # by which it is known that the folder has kept its name so far
             _finish(due, folder)
         except OSError as error:
             raise _half(folder, error) from error

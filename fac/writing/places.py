@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -27,6 +27,8 @@ NAME = re.compile(r"\.fac-[0-9a-f]{16}")
 ANY_NAME = re.compile(rf"{NAME.pattern}({re.escape(READY)})?")
 OLD = 24 * 3600
 """Seconds after which what is not finished is given up where the system has no locks."""
+TRIES = 100
+"""How often to look for what others rename, make or remove just then."""
 NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 READING: int = os.O_RDONLY | NO_LINK | getattr(os, "O_NONBLOCK", 0)
 BINARY: int = getattr(os, "O_BINARY", 0)
@@ -42,25 +44,41 @@ def fresh(folder: Path) -> Path:
     return folder / f".fac-{token_hex(8)}"
 
 
-def new_file(folder: Path) -> tuple[int, Path]:
-    """A file to write into, locked."""
+def seen(path: Path, at: int | None) -> Path | str:
+    """A path as the system is told it beside `dir_fd`: of an open folder its last part alone, whatever leads there."""
+    return path if at is None else path.name
+
+
+def new_file(folder: Path, at: int | None = None) -> tuple[int, Path]:
+    """A file to write into, locked.
+
+    Args:
+        folder: in which it is made.
+        at: the descriptor of that folder, if it is open: then it is meant, wherever it lies by now.
+    """
     while True:
         path = fresh(folder)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | BINARY, 0o666)
-        if _locked_in_time(descriptor, path):
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | BINARY
+        descriptor = os.open(seen(path, at), flags, 0o666, dir_fd=at)
+        if _locked_in_time(descriptor, path, at):
             return descriptor, path
 
 
-def new_folder(folder: Path) -> tuple[int | None, Path]:
-    """A folder to write into, locked; its descriptor where folders have one."""
+def new_folder(folder: Path, at: int | None = None) -> tuple[int | None, Path]:
+    """A folder to write into, locked; its descriptor where folders have one.
+
+    Args:
+        folder: see `new_file`, and so `at`.
+        at: its descriptor.
+    """
     while True:
         path = fresh(folder)
-        path.mkdir()
+        os.mkdir(seen(path, at), dir_fd=at)
         if fcntl is None:
             return None, path
         with suppress(FileNotFoundError):
-            descriptor = os.open(path, READING)
-            if _locked_in_time(descriptor, path):
+            descriptor = os.open(seen(path, at), READING, dir_fd=at)
+            if _locked_in_time(descriptor, path, at):
                 return descriptor, path
 
 
@@ -73,10 +91,46 @@ def held(folder: Path) -> int | None:
     return descriptor
 
 
-def _locked_in_time(descriptor: int, path: Path) -> bool:
+def make_parents(path: Path) -> list[Path]:
+    """Make the folders above a path where there are none, and say which they are, the lowest first.
+
+    Raises:
+        FacError: see `require_folder`.
+    """
+    made: list[Path] = []
+    for folder in reversed(path.parents):
+        require_folder(folder)
+        if not folder.exists():
+            with suppress(FileExistsError):  # somebody else has made it just now
+                folder.mkdir()
+                made.insert(0, folder)
+    return made
+
+
+def require_folder(path: Path) -> None:
+    """Refuse what lies where a folder is, or is to be made.
+
+    Raises:
+        FacError: it is a file, or a link that leads nowhere.
+    """
+    if path.is_dir() or not os.path.lexists(path):
+        return
+    if path.is_symlink() and not path.exists():
+        raise FacError(f"`{path}` is a link that leads nowhere: mend it, or remove it")
+    raise FacError(f"`{path}` is a file, where a folder is needed: name another")
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for what has not come: the lowest first, and none that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _locked_in_time(descriptor: int, path: Path, at: int | None) -> bool:
     """Whether it was locked before a sweep of another process took it for a leftover."""
     lock(descriptor)
-    if same(descriptor, path):
+    if same(descriptor, path, at):
         return True
     os.close(descriptor)
     return False
@@ -110,10 +164,11 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def same(descriptor: int, path: Path) -> bool:
-    """Whether an open file or folder is the one at a path."""
+def same(descriptor: int, path: Path, at: int | None = None) -> bool:
+    """Whether an open file or folder is the one at a path, or of that name in an open folder."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+        found = os.stat(seen(path, at), dir_fd=at, follow_symlinks=False)
+        return os.path.samestat(os.fstat(descriptor), found)
     except FileNotFoundError:
         return False
 
@@ -125,11 +180,13 @@ def whereabouts(descriptor: int, path: Path) -> Path | None:
             return path
     except OSError:
         pass
-    found = Path(_asked(descriptor))
-    if not same(descriptor, found):
-        return None
-    here = Path.cwd()
-    return found.relative_to(here) if found.is_relative_to(here) and not path.is_absolute() else found
+    for _ in range(TRIES):
+        found = Path(_asked(descriptor))
+        if same(descriptor, found):
+            here = Path.cwd()
+            relative = found.is_relative_to(here) and not path.is_absolute()
+            return found.relative_to(here) if relative else found
+    return None
 
 
 def _asked(descriptor: int) -> str:
@@ -168,10 +225,10 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def flush(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the system can."""
+def flush(folder: Path, at: int | None = None) -> None:
+    """Have the names in a folder on the disk, where the system can; by its descriptor, if it is open."""
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY) if at is None else os.dup(at)
         try:
             os.fsync(descriptor)
         finally:

@@ -111,10 +111,10 @@ def test_a_device_that_is_no_device(run: Run, spec: Path, command: str) -> None:
 
 def test_a_folder_that_cannot_be_written(run: Run, spec: Path) -> None:
     status, out, err = run("train", spec, "--backend", "onnx", "--out", spec / "run")
-    assert (status, out, err) == (2, "", f"fac: cannot write `{spec}/run`: not a directory\n")
+    assert (status, out, err) == (2, "", f"fac: `{spec}` is a file, where a folder is needed: name another\n")
     status, out, err = run("compile", spec, "--backend", "onnx", "-o", spec / "built")
     assert (status, out) == (2, "")
-    assert err == f"fac: cannot write to `{spec}/built`: not a directory\n"
+    assert err == f"fac: `{spec}` is a file, where a folder is needed: name another\n"
 
 
 # -- packages that are missing -------------------------------------------------------------------------------

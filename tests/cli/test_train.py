@@ -73,7 +73,7 @@ def test_an_existing_run_is_never_overwritten(run: Run, spec: Path, tmp_path: Pa
 def test_unwritable_folder(run: Run, spec: Path, tmp_path: Path) -> None:
     status, out, err = run("train", spec, *REFERENCE, "--out", spec / "run")
     assert (status, out) == (2, "")
-    assert err == f"fac: cannot write `{spec}/run`: not a directory\n"
+    assert err == f"fac: `{spec}` is a file, where a folder is needed: name another\n"
 
 
 def test_bad_calls(run: Run, spec: Path) -> None:

@@ -29,6 +29,7 @@ from fac.training.data.arrays import Arrays
 from fac.training.data.sequences import Sequences
 from fac.training.data.text import Text
 from fac.training.folder import METRICS, RunFolder
+from fac.training.holding import Held
 from fac.training.logs import EpochRecord
 from fac_torch import kernels
 from tests.fuzz import surgery
@@ -164,7 +165,7 @@ def log() -> tuple[bytes, ...]:
 
 def read_log(path: Path) -> None:
     """What is left of a log is a log."""
-    folder = RunFolder(path.parent, {})
+    folder = RunFolder(Held(path.parent), {})
     for record in (kept := folder.rewind(3)):
         assert 0 <= record.epoch <= 3
         assert f"{record.lr:.3g} {record.seconds:.1f} {record.step_ms:.2f} {record.train_loss:.4g}"

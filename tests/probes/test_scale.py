@@ -19,6 +19,7 @@ from fac.cli.progress import quality
 from fac.pipeline import compile, load
 from fac.training.dataset import Dataset, Split
 from fac.training.folder import RunFolder
+from fac.training.holding import Held
 from fac.training.logs import EpochRecord
 from fac.training.loop import train
 from tests.rules.nets import Array, Spec, dense, put, spec
@@ -149,7 +150,7 @@ def test_what_is_undefined_is_null_in_the_log_a_dash_in_the_line_and_stops_nothi
     data = spec(dense(5, 4, act=None, bias=False), {"rule": "fa"}, loss="mse")
     of = load(data | {"train": {"epochs": 2, "batch": 4, "seed": 0}})
     report = train(
-        opened(data, "reference"), Dataset("none", nothing, nothing), of, out=RunFolder(tmp_path, {})
+        opened(data, "reference"), Dataset("none", nothing, nothing), of, out=RunFolder(Held(tmp_path), {})
     )
     assert isnan(report.history[-1].probes["fc1.error.cosine"])
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()

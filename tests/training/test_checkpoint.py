@@ -20,7 +20,7 @@ from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint, folder
 from fac.training.folder import RunFolder
-from fac.training.holding import LOCK
+from fac.training.holding import LOCK, Held
 from fac.training.logs import EpochRecord
 
 STATE = {"fc1.weight": np.arange(6.0).reshape(2, 3), "step": np.array(7, np.int64)}
@@ -143,8 +143,8 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: 
 def claimed(path: Path | None, name: str = "net", text: str = "") -> Path:
     """A folder that was claimed by a run which ended without a trace, but is there."""
     with folder.claim(path, name, lambda _: text) as found:
-        (found / "x").touch()
-    return found
+        (found.path / "x").touch()
+    return found.path
 
 
 def test_new_runs_never_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_one_training_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(FacError, match=message), folder.resumed(path):
             pass
     assert os.listdir(path) == [folder.STATE]
-    with folder.resumed(path) as found:
+    with folder.resumed(path) as (_, found):
         assert found.step == 7
         with pytest.raises(FacError, match=message), folder.resumed(path):
             pass
@@ -193,7 +193,7 @@ def test_one_training_at_a_time(tmp_path: Path) -> None:
 def test_a_lock_file_of_a_process_that_is_gone_does_not_block(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / folder.STATE, STATE, ABOUT)
     (tmp_path / LOCK).touch()
-    with folder.resumed(tmp_path) as found:
+    with folder.resumed(tmp_path) as (_, found):
         assert found.step == 7
     assert os.listdir(tmp_path) == [folder.STATE]
 
@@ -227,28 +227,35 @@ def test_of_many_at_once_one_gets_the_folder(tmp_path: Path) -> None:
 def test_unwritable_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(FacError, match=r"cannot write `.*file/run`: not a directory"):
-        claimed(file / "run")
-    with pytest.raises(FacError, match=r"cannot write `.*file`: file exists"):
-        claimed(file)
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(FacError, match=r"cannot write `.*link`: file exists"):
-        claimed(link)
-    with pytest.raises(FacError, match=r"cannot write `.*link/run`: file exists"):
-        claimed(link / "run")
+    for below in ("", "run", "deep/run"):
+        with pytest.raises(FacError, match=r"^`.*/file` is a file, where a folder is needed: name another$"):
+            claimed(file / below)
+        with pytest.raises(
+            FacError, match=r"^`.*/link` is a link that leads nowhere: mend it, or remove it$"
+        ):
+            claimed(link / below)
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]
 
 
-def test_a_folder_that_was_made_is_removed_if_it_is_empty_and_no_other_is(tmp_path: Path) -> None:
+def test_a_folder_that_was_made_is_removed_if_it_is_empty_and_no_other_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An empty folder of the user's, who has given it its owner and mode, stays when the training comes to nothing."""
-    mine, made, used = (tmp_path / name for name in ("mine", "made", "used"))
+    mine, made, used = tmp_path / "mine", tmp_path / "made" / "a" / "b", tmp_path / "used"
     mine.mkdir()
     for path in (mine, made, used):
         with folder.claim(path, "net") as found:
             if path is used:
-                (found / "x").touch()
+                (found.path / "x").touch()
     assert sorted(os.listdir(tmp_path)) == ["mine", "used"]
     assert os.listdir(mine) == []
+    monkeypatch.chdir(mine)
+    for given, top in ((Path("a/b/c"), "a"), (None, "runs")):
+        with folder.claim(given, "net"):
+            assert os.listdir(mine) == [top]
+        assert os.listdir(mine) == []
 
 
 def test_a_full_disk_at_the_first_checkpoint_leaves_nothing(
@@ -260,7 +267,7 @@ def test_a_full_disk_at_the_first_checkpoint_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     path = tmp_path / "run"
     with pytest.raises(FacError, match=r"no space left"), folder.claim(path, "net", lambda _: "fac: 1"):
-        RunFolder(path, {}, "fac: 1").save(STATE, ABOUT)
+        RunFolder(Held(path), {}, "fac: 1").save(STATE, ABOUT)
     assert not path.exists()
 
 
@@ -290,7 +297,7 @@ def record(**changes: Any) -> EpochRecord:
 
 
 def test_log_lines_are_json_whatever_the_numbers(tmp_path: Path) -> None:
-    out = RunFolder(tmp_path, {})
+    out = RunFolder(Held(tmp_path), {})
     out.append(record(test_loss=float("inf")))
     assert '"test_loss": null' in (tmp_path / "metrics.jsonl").read_text()
     (found,) = out.rewind(1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fac.backend import Session
@@ -17,11 +18,25 @@ from fac.spec.model import ModelSpec
 from fac.training import checkpoint, folder
 from fac.training.dataset import Dataset
 from fac.training.folder import RunFolder
-from fac.training.holding import LOCK
+from fac.training.holding import LOCK, Held
 from fac.training.logs import EpochRecord, Listener
 from fac.training.loop import train
+from fac.writing import sweep
 
 Opener = Callable[..., Session]
+CALLS = (
+    "open",
+    "mkdir",
+    "rename",
+    "replace",
+    "fsync",
+    "unlink",
+    "rmdir",
+    "stat",
+    "lstat",
+    "listdir",
+    "scandir",
+)
 
 
 class Then(Listener):
@@ -50,10 +65,10 @@ def test_a_renamed_folder_and_another_run_under_the_old_name_both_keep_their_res
     def another() -> None:
         one.rename(moved)
         with folder.claim(one, "net"):
-            train(open_session(spec), dataset, spec, RunFolder(one, {"who": "second"}))
+            train(open_session(spec), dataset, spec, RunFolder(Held(one), {"who": "second"}))
 
     with folder.claim(one, "net"):
-        out = RunFolder(one, {"who": "first"})
+        out = RunFolder(Held(one), {"who": "first"})
         train(open_session(spec), dataset, spec, out, Then(another))
         assert out.path == moved
     for path, who in ((moved, "first"), (one, "second")):
@@ -66,7 +81,7 @@ def test_a_renamed_folder_and_another_run_under_the_old_name_both_keep_their_res
 def test_the_lock_of_another_run_under_the_old_name_stays(tmp_path: Path) -> None:
     one, moved = tmp_path / "one", tmp_path / "moved"
     with folder.claim(one, "net") as first:
-        (first / "x").touch()
+        (first.path / "x").touch()
         one.rename(moved)
         other = folder.claim(one, "net")
         other.__enter__()
@@ -96,7 +111,7 @@ def test_a_folder_that_is_gone_ends_the_training_with_a_message(
             pytest.raises(FacError, match=r"the folder of this training, is gone, and what was kept in it"),
             folder.claim(path, "net"),
         ):
-            train(open_session(spec), dataset, spec, RunFolder(path, {}), Then(removed))
+            train(open_session(spec), dataset, spec, RunFolder(Held(path), {}), Then(removed))
         assert path.exists() == again
         assert not again or os.listdir(path) == []
 
@@ -134,3 +149,50 @@ def test_what_is_said_in_the_end_names_the_folder_as_it_is_called_by_then(
     assert "state, log and spec are in `moved`" in capsys.readouterr().out
     assert sorted(os.listdir("moved")) == ["metrics.jsonl", "spec.fac.yaml", "state.safetensors"]
     assert not Path("run").exists()
+
+
+def test_a_folder_that_is_renamed_in_the_midst_of_a_checkpoint_has_it_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before whichever call of the system it is renamed, and although another has its name by then."""
+    point = 0
+
+    def write(path: Path) -> None:
+        with folder.claim(path, "net") as held:
+            out = RunFolder(held, {}, "fac: 1")
+            with monkeypatch.context() as patch:
+                renaming(patch, path)
+                out.save({"step": np.array(7)}, {})
+                out.append(EpochRecord(1, 5, 0.1, 1.0, 2.0, 0.5, 1.0, 2.0))
+                assert len(out.rewind(1)) == 1
+                out.save({"step": np.array(8)}, {})
+
+    def renaming(patch: pytest.MonkeyPatch, path: Path) -> None:
+        calls = 0
+
+        def before(plain: Any) -> Any:
+            def call(*arguments: Any, **named: Any) -> Any:
+                nonlocal calls, point
+                calls += 1
+                if calls == point:
+                    path.rename(path.with_name("moved"))
+                    path.mkdir()
+                return plain(*arguments, **named)
+
+            return call
+
+        patch.setattr(os, "fsync", lambda descriptor: None)  # which takes most of the time
+        for name in CALLS:
+            patch.setattr(os, name, before(getattr(os, name)))
+
+    for point in range(1, 1000):
+        path = tmp_path / str(point) / "run"
+        write(path)
+        moved = path.with_name("moved")
+        if not moved.exists():
+            break
+        assert os.listdir(path) == []
+        assert checkpoint.load(moved).step == 8
+        sweep(moved)  # as the next call does: what was moved in is not removed where the folder was
+        assert sorted(os.listdir(moved)) == ["metrics.jsonl", "spec.fac.yaml", "state.safetensors"], point
+    assert 50 < point < 999

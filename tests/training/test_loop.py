@@ -16,6 +16,7 @@ from fac.spec.model import ModelSpec
 from fac.training import checkpoint
 from fac.training.dataset import Dataset, Split, order
 from fac.training.folder import RunFolder
+from fac.training.holding import Held
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
 from fac.training.loop import StoppedError, train
 
@@ -134,7 +135,7 @@ def test_2n_steps_equal_n_save_load_n(
     for steps in stops:
         first = open_session(spec, backend=backend)
         (tmp_path / str(steps)).mkdir()
-        out = RunFolder(tmp_path / str(steps), {})
+        out = RunFolder(Held(tmp_path / str(steps)), {})
         with pytest.raises(StoppedError):
             train(first, dataset, spec, out, stop=after(steps - (steps - 1) // 5))
         found = checkpoint.load(out.state)
@@ -148,7 +149,7 @@ def test_stop_waits_for_the_end_of_an_epoch_that_is_all_but_over(
     make_spec: Callable[..., ModelSpec], dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
     spec = make_spec(train={"batch": 43})
-    out = RunFolder(tmp_path, {})
+    out = RunFolder(Held(tmp_path), {})
     report = train(open_session(spec), dataset, spec, out, stop=lambda: True)
     assert [r.epoch for r in report.history] == [1, 2, 3]
 
@@ -156,7 +157,7 @@ def test_stop_waits_for_the_end_of_an_epoch_that_is_all_but_over(
 def test_log_has_one_object_per_epoch(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
-    train(open_session(spec), dataset, spec, RunFolder(tmp_path, {}))
+    train(open_session(spec), dataset, spec, RunFolder(Held(tmp_path), {}))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     names = {
@@ -175,7 +176,7 @@ def test_log_has_one_object_per_epoch(
 def test_resume_drops_log_lines_that_will_be_written_again(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
-    out = RunFolder(tmp_path, {})
+    out = RunFolder(Held(tmp_path), {})
     with pytest.raises(StoppedError):
         train(open_session(spec), dataset, spec, out, stop=after(6))
     log = tmp_path / "metrics.jsonl"
@@ -195,7 +196,7 @@ def test_a_log_that_is_gone_is_no_obstacle(
 ) -> None:
     whole, first = open_session(spec), open_session(spec)
     expected = train(whole, dataset, spec)
-    out, log = RunFolder(tmp_path, {}), tmp_path / "metrics.jsonl"
+    out, log = RunFolder(Held(tmp_path), {}), tmp_path / "metrics.jsonl"
     with suppress(StoppedError):
         train(first, dataset, spec, out, stop=after(6) if steps == 7 else lambda: False)
     log.unlink()
@@ -227,7 +228,7 @@ def test_a_longer_training_goes_on_with_the_schedule_of_its_length(
     longer = make_spec(update={"schedule": schedule}, train={"epochs": 5})
     whole, first = open_session(longer), open_session(short)
     expected = train(whole, dataset, longer)
-    out = RunFolder(tmp_path, {})
+    out = RunFolder(Held(tmp_path), {})
     train(first, dataset, short, out)
     found = checkpoint.load(out.state)
     second = open_session(longer, found.state)
@@ -244,7 +245,7 @@ def test_a_sum_of_losses_that_another_program_left_behind_is_ignored(
     constant = {"schedule": "constant"}
     short, longer = make_spec(update=constant), make_spec(update=constant, train={"epochs": 4})
     expected = train(open_session(longer), dataset, longer)
-    out = RunFolder(tmp_path, {})
+    out = RunFolder(Held(tmp_path), {})
     train(open_session(short), dataset, short, out)
     found = checkpoint.load(out.state)
     stale = replace(found, about={**found.about, "loss_sum": "33.0"})
@@ -255,7 +256,7 @@ def test_a_sum_of_losses_that_another_program_left_behind_is_ignored(
 def test_changed_data_are_noticed(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
-    out = RunFolder(tmp_path, {})
+    out = RunFolder(Held(tmp_path), {})
     with pytest.raises(StoppedError):
         train(open_session(spec), dataset, spec, out, stop=after(6))
     found = checkpoint.load(out.state)
@@ -277,7 +278,7 @@ def test_changed_data_are_noticed(
 def test_checkpoints_from_before_data_were_noted_resume(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
-    out, recorder = RunFolder(tmp_path, {}), Recorder()
+    out, recorder = RunFolder(Held(tmp_path), {}), Recorder()
     train(open_session(spec), dataset, spec, out)
     found = checkpoint.load(out.state)
     old = replace(found, about={k: v for k, v in found.about.items() if k not in ("data", "samples")})
@@ -288,7 +289,7 @@ def test_checkpoints_from_before_data_were_noted_resume(
 def test_a_training_that_is_over_reports_its_last_epoch(
     spec: ModelSpec, dataset: Dataset, open_session: Opener, tmp_path: Path
 ) -> None:
-    session, out = open_session(spec), RunFolder(tmp_path, {})
+    session, out = open_session(spec), RunFolder(Held(tmp_path), {})
     report = train(session, dataset, spec, out)
     assert replace(train(session, dataset, spec, out), seconds=0, step_ms=0) == replace(
         report, seconds=0, step_ms=0

@@ -12,6 +12,7 @@ from fac.spec.model import ModelSpec
 from fac.training import checkpoint, loop
 from fac.training.dataset import Dataset
 from fac.training.folder import RunFolder
+from fac.training.holding import Held
 from fac.training.loop import train
 from fac.training.nonfinite import DivergedError
 
@@ -57,7 +58,7 @@ def test_the_layer_is_found_where_the_loss_came_late(
     at: int,
 ) -> None:
     """The step that poisons a parameter has a finite loss; if it ends an epoch, no loss shows it at all."""
-    session, out = open_session(spec), RunFolder(tmp_path, {})
+    session, out = open_session(spec), RunFolder(Held(tmp_path), {})
     poisoned(session, at, name, monkeypatch)
     with pytest.raises(DivergedError) as caught:
         train(session, dataset, spec, out)
@@ -78,13 +79,15 @@ def test_the_last_good_checkpoint_stays(
 ) -> None:
     good = open_session(spec)
     with pytest.raises(loop.StoppedError):
-        train(good, dataset, spec, RunFolder(tmp_path, {}), stop=iter([False] * 4 + [True] * 9).__next__)
+        train(
+            good, dataset, spec, RunFolder(Held(tmp_path), {}), stop=iter([False] * 4 + [True] * 9).__next__
+        )
     session = open_session(spec)
     poisoned(session, 7, "fc1.weight", monkeypatch)
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(DivergedError):
-        train(session, dataset, spec, RunFolder(out, {}))
+        train(session, dataset, spec, RunFolder(Held(out), {}))
     found = checkpoint.load(out / "state.safetensors")
     assert found.step == session.steps == 5
     assert all(np.isfinite(array).all() for array in found.state.values())
@@ -98,7 +101,7 @@ def test_a_stop_never_saves_nan(
     session = open_session(spec)
     poisoned(session, 0, "fc1.weight", monkeypatch)
     with pytest.raises(DivergedError, match=r"holds the last good state, from step 0"):
-        train(session, dataset, spec, RunFolder(tmp_path, {}), stop=lambda: True)
+        train(session, dataset, spec, RunFolder(Held(tmp_path), {}), stop=lambda: True)
     assert checkpoint.load(tmp_path / "state.safetensors").step == 0
 
 

@@ -14,6 +14,7 @@ from fac.pipeline import load
 from fac.training import checkpoint
 from fac.training.dataset import Dataset, Split
 from fac.training.folder import RunFolder
+from fac.training.holding import Held
 from fac.training.logs import EpochRecord
 from fac.training.loop import StoppedError, train
 
@@ -98,7 +99,7 @@ def test_the_log_has_the_mean_of_each_over_the_steps_and_a_break_changes_no_bit(
             assert mean == pytest.approx(np.mean([losses[name] for losses in steps]), rel=1e-12)
         total = record.train_losses["logits.loss"] + 0.25 * record.train_losses["code.loss"]
         assert record.train_loss == pytest.approx(total, rel=1e-12)
-    out, count = RunFolder(tmp_path, {}), iter(range(1, 100))
+    out, count = RunFolder(Held(tmp_path), {}), iter(range(1, 100))
     with pytest.raises(StoppedError):
         train(artifact.open(), data(), load(spec()), out, stop=lambda: next(count) == stops)
     found = checkpoint.load(out.state)
@@ -107,7 +108,11 @@ def test_the_log_has_the_mean_of_each_over_the_steps_and_a_break_changes_no_bit(
 
 
 def test_what_a_checkpoint_does_not_say_of_a_loss_is_not_made_up(tmp_path: Path) -> None:
-    artifact, out, count = fac.compile(spec(), "reference"), RunFolder(tmp_path, {}), iter(range(1, 100))
+    artifact, out, count = (
+        fac.compile(spec(), "reference"),
+        RunFolder(Held(tmp_path), {}),
+        iter(range(1, 100)),
+    )
     with pytest.raises(StoppedError):
         train(artifact.open(), data(), load(spec()), out, stop=lambda: next(count) == 4)
     found = checkpoint.load(out.state)

@@ -57,7 +57,7 @@ def test_a_file_that_must_be_new_never_replaces_one(tmp_path: Path, monkeypatch:
     """On file systems without links, too."""
     path = tmp_path / "a"
 
-    def refused(*_: Any) -> None:
+    def refused(*_: Any, **named: Any) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     for number in range(2):

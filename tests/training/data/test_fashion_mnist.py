@@ -10,6 +10,7 @@ import struct
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_a_damaged_download_leaves_nothing_behind(world: World, content: bytes) 
 
 
 def test_an_interrupted_write_leaves_nothing_behind(world: World) -> None:
-    def interrupted(source: Path, target: Path) -> None:
+    def interrupted(source: Path, target: Path, **named: Any) -> None:
         raise KeyboardInterrupt
 
     world.online(packed)
