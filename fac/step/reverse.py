@@ -61,12 +61,14 @@ class Edits:
 
 
 class NoDerivativeError(FacError):
-    """The error of a value would have to go back through an op that has no derivative there."""
+    """The error of a value would have to go back through an op that has no derivative there, or a change of it on."""
 
-    def __init__(self, op: Op, value: Value, why: str) -> None:
-        """The op, that operand of it whose error was asked for, and why there is none."""
+    def __init__(
+        self, op: Op, value: Value, why: str, what: str = "the error of `{}` cannot go back through"
+    ) -> None:
+        """The op, that operand of it whose error was asked for, why there is none, and what this hinders."""
         node = f" of layer `{op.origin.node}`" if op.origin.node else ""
-        super().__init__(f"the error of `{value.name}` cannot go back through `{op.kind}`{node}: {why}")
+        super().__init__(f"{what.format(value.name)} `{op.kind}`{node}: {why}")
         self.op, self.value, self.why = op, value, why
 
 
