@@ -325,6 +325,13 @@ def the_log_of_a_run(path: Path, thing: Thing) -> list[str]:
     return command
 
 
+@place("folder", JSON)
+def the_log_of_a_plot(path: Path, thing: Thing) -> list[str]:
+    _run(path, "metrics.jsonl")
+    thing(path / "run/metrics.jsonl")
+    return ["plot", "run", "-o", "a.svg"]
+
+
 @place("folder")
 def the_spec_of_a_run(path: Path, thing: Thing) -> list[str]:
     command = _run(path, "spec.fac.yaml")

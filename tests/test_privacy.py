@@ -60,7 +60,11 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("backends",),
     ),
     (("train", SPEC, "--backend", "onnx", "--out", "run", *BRIEF),),
-    (("export", "run", "-o", "model.onnx"), ("train", "--resume", "run", "--set", "train.epochs=2")),
+    (
+        ("export", "run", "-o", "model.onnx"),
+        ("plot", "run", "-o", "run.png"),
+        ("train", "--resume", "run", "--set", "train.epochs=2"),
+    ),
     (
         ("train", TEXT, "--backend", "onnx", "--out", "text"),
         ("sample", "text", "--length", "3", "--backend", "onnx"),

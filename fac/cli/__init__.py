@@ -25,6 +25,7 @@ COMMANDS = (
     "data",
     "compile",
     "train",
+    "plot",
     "export",
     "sample",
     "compare",

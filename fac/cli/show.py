@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -10,10 +9,9 @@ import click
 from fac import pipeline
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, pass_on, say
+from fac.cli.pictures import STDOUT, picture_kind
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
-
-STDOUT = "-"
 
 
 @click.command("show", short_help="Show layers, routes, updates and cost of a spec.")
@@ -121,7 +119,7 @@ def draw(
     from fac.render import graph
     from fac.render.findings.full import full
 
-    kind = _kind(output, kind)
+    kind = picture_kind(output, kind, graph.FORMATS)
     if output != STDOUT and is_spec(output, (spec,)):
         raise FacError(f"a picture would be written over `{output}`, which is a spec")
     document = source.override(source.read(spec), overrides)
@@ -137,28 +135,6 @@ def draw(
         say(f"drew `{output}`{', of a spec with errors' * bool(errors)}")
     if errors:
         sys.exit(1)
-
-
-def _kind(output: str, kind: str | None) -> str:
-    """Which kind of picture is asked for."""
-    from fac.render.graph import FORMATS
-
-    known = ", ".join(f"`{name}`" for name in FORMATS)
-    if kind is not None:
-        if kind not in FORMATS:
-            raise FacError(f"no kind of picture is called `{kind}`; there are {known}")
-        return kind
-    suffix = os.path.splitext(output)[1].removeprefix(".").lower()
-    if suffix in FORMATS:
-        return suffix
-    if output == STDOUT:
-        raise FacError(
-            f"standard output does not say which kind of picture it takes: add --format, one of {known}"
-        )
-    known = ", ".join(f"`.{name}`" for name in FORMATS)
-    raise FacError(
-        f"`{output}` does not say which kind of picture it is: end the name with one of {known}, or add --format"
-    )
 
 
 COMMAND = show

@@ -58,4 +58,13 @@ def _both(sweeps: Sweeps, value: Value) -> Pair | None:
     return None if routed is None or true is None else (routed, true)
 
 
-ALIGNMENT = ProbeKind("alignment", Alignment, build)
+ALIGNMENT = ProbeKind(
+    "alignment",
+    Alignment,
+    build,
+    {
+        "error.cosine": "cosine to true error, by sample",
+        "error.matrix_cosine": "cosine to true error, whole batch",
+        "gradient.cosine": "cosine to true gradient",
+    },
+)

@@ -73,4 +73,5 @@ def _squares(b: Builder, values: Sequence[Value]) -> Value:
     return first
 
 
-CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build, unused=unused)
+MEASURES = {"captured_energy": "share of the error that P reads"}
+CAPTURED_ENERGY = ProbeKind("captured_energy", CapturedEnergy, build, MEASURES, unused=unused)

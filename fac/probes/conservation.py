@@ -125,4 +125,5 @@ def _conserved(b: Builder, sweeps: Sweeps, balance: Balance) -> Value:
     return total
 
 
-CONSERVATION = ProbeKind("conservation", Conservation, build, unused=unused)
+MEASURES = {"balance": "relative imbalance of gradients", "conserved": "conserved quantity"}
+CONSERVATION = ProbeKind("conservation", Conservation, build, MEASURES, unused=unused)

@@ -52,4 +52,5 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
         yield Unused("kind", "where no `through` route has a matrix of its own", "remove it")
 
 
-FEEDBACK_ALIGNMENT = ProbeKind("feedback_alignment", FeedbackAlignment, build, unused=unused)
+MEASURES = {"cosine": "cosine of feedback and weight", "norm_ratio": "norm of feedback over weight"}
+FEEDBACK_ALIGNMENT = ProbeKind("feedback_alignment", FeedbackAlignment, build, MEASURES, unused=unused)

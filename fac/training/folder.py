@@ -107,12 +107,24 @@ class RunFolder:
         Raises:
             FacError: the log cannot be read or written.
         """
-        lines = self.held.anywhere(_lines)
-        records = [r for r in map(_record, lines) if r is not None and r.epoch <= epochs]
-        if len(records) < len(lines):
+        found = self.held.anywhere(logged)
+        records = [r for r in found if r is not None and r.epoch <= epochs]
+        if len(records) < len(found):
             kept = "".join(r.to_json() + "\n" for r in records).encode()
             write(self.path / METRICS, kept, self.held.descriptor)
         return records
+
+
+def logged(folder: Path) -> list[EpochRecord | None]:
+    """What the lines of a log say; None for one that is no record, as the last of a run that was killed may be.
+
+    Raises:
+        FacError: it cannot be read.
+    """
+    if not there(folder / METRICS):
+        return []
+    text = content(folder / METRICS, LOG, within=folder).decode(errors="replace")
+    return [_record(line) for line in text.splitlines()]
 
 
 @contextmanager
@@ -179,13 +191,6 @@ def _require_no_run(path: Path, spec: str) -> None:
         )
 
 
-def _lines(path: Path) -> list[str]:
-    """Those of the log in a folder; none if there is no log."""
-    if not there(path / METRICS):
-        return []
-    return content(path / METRICS, LOG, within=path).decode(errors="replace").splitlines()
-
-
 def _numbered(parent: Path, stem: str) -> list[Path]:
     """A new folder, and `parent` if that is new, too."""
     made: list[Path] = []
@@ -211,4 +216,4 @@ def _record(line: str) -> EpochRecord | None:
     try:
         return EpochRecord.from_json(line)
     except ValueError:
-        return None  # the last line of a run that was killed while writing it
+        return None

@@ -53,6 +53,7 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 2, ("study", "./η")),
     (PEOPLE, 2, ("train", "η.fac.yaml")),
     (PEOPLE, 2, ("sample", "η")),
+    (PEOPLE, 2, ("plot", "η", "-o", "η.svg")),
     (PEOPLE, 2, ("train", "--ηta", SPEC)),
     (PEOPLE, 2, ("show", os.fsdecode(b"\xff\xfe.fac.yaml"))),
 )  # fmt: skip
@@ -61,6 +62,7 @@ ONCE: tuple[tuple[str, ...], ...] = (
     ("init", "neu-η/"),
     ("compile", SPEC, "--backend", "reference", "-o", "built-η"),
     ("train", SPEC, "--backend", "reference", "--out", "run-η"),
+    ("plot", "run-η", "-o", "η.svg"),
     ("export", "run-η", "-o", "η.onnx"),
     ("compare", SPEC, BAD.replace("bad", "good"), "--seeds", "2", "--backend", "reference"),
 )

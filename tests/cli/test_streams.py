@@ -74,6 +74,7 @@ UNREAD = {
     "data": (("data small.fac.yaml -o data", 0),),
     "compile": (("compile small.fac.yaml --backend reference -o built", 0),),
     "train": (("train small.fac.yaml --backend reference --out run", 0),),
+    "plot": (("plot trained -o - --format svg", 0),),
     "export": (("export trained -o model.onnx", 0),),
     "sample": (("sample trained", 2),),
     "compare": (("compare small.fac.yaml --backend reference --rules bp,shallow --json", 0),),

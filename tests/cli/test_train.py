@@ -321,6 +321,8 @@ def test_an_empty_option_is_not_the_default(run: Run, spec: Path, option: str) -
         ("export", "run", "-o", "model.onnx", "--base"),
         ("export", "-o", "model.onnx"),
         ("sample",),
+        ("plot", "-o", "a.svg"),
+        ("plot", "run", "-o"),
         ("show", "small.fac.yaml", "-o"),
         ("check", "--output-file"),
         ("init",),

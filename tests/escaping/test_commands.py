@@ -136,6 +136,13 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("train", spec(), *REFERENCE, "--set", "update.lr=1e30", "--out", f"{HOSTILE}2"),
         ("train", spec(), HOSTILE),
     ],
+    "plot": lambda: [
+        ("plot", HOSTILE, "-o", "a.svg"),
+        ("plot", "run", "-o", HOSTILE),
+        ("plot", "run", "-o", f"{HOSTILE}.svg"),
+        ("plot", "run", "-o", "a.svg", "--show", HOSTILE),
+        ("plot", "run", "-o", "a.svg", "--format", HOSTILE),
+    ],
     "export": lambda: [
         ("export", HOSTILE, "-o", f"{HOSTILE}.onnx"),
         ("export", "run", "-o", f"{HOSTILE}.onnx"),
@@ -155,7 +162,7 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_names_of_files_and_options(command: str, printed: Callable[..., Printed]) -> None:
-    if command in ("export", "sample"):
+    if command in ("export", "sample", "plot"):
         assert printed("train", spec("a.fac.yaml"), *REFERENCE, "--out", "run")[0] == 0
     for line in DONE[command]():
         printed(*line)

@@ -13,6 +13,7 @@ TONES: Mapping[str, tuple[str, str]] = {
     "ink": ("#1f2328", "#e6edf3"),
     "quiet": ("#6e7781", "#9198a1"),
     "box": ("#f3f6fa", "#1a212b"),
+    "grid": ("#e1e6eb", "#2b323b"),
     "edge": ("#57606a", "#8b949e"),
     "ice": ("#e3f1fb", "#15303f"),
     "alarm": ("#b3261e", "#ff7b72"),
@@ -23,9 +24,25 @@ TONES: Mapping[str, tuple[str, str]] = {
     "identity": ("#e69f00", "#e69f00"),
     "subspace": ("#c08400", "#e69f00"),
     "other": ("#56b4e9", "#56b4e9"),
+    **{
+        f"depth{i}": (colour, colour)
+        for i, colour in enumerate(
+            (
+                "#3b2f8f",
+                "#3d56b2",
+                "#2f78b7",
+                "#1f97ab",
+                "#2bb28f",
+                "#6cc466",
+                "#b3c93f",
+                "#e6b72e",
+                "#f08a24",
+            )
+        )
+    },
 }
-"""On light and on dark ground. The colours of operators and values are those that Okabe and Ito (2008) made for
-colour-blind readers."""
+"""On light and on dark ground; `depth0` to `depth8` are a ramp, for what has an order. The colours of operators and
+values are those that Okabe and Ito (2008) made for colour-blind readers."""
 
 DASHES: Mapping[tuple[str, ...], str] = {
     (): "",

@@ -82,6 +82,15 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A shape without a border, through which one sees what lies under it."""
+
+    corners: tuple[Point, ...]
+    tone: str
+    opacity: float = 0.18
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What is drawn, the first things undermost. Without words above and below the drawing it has no ground, too."""
 
@@ -95,3 +104,4 @@ class Picture:
     wires: tuple[Wire, ...]
     labels: tuple[Label, ...]
     bare: bool = False
+    areas: tuple[Area, ...] = ()

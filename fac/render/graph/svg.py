@@ -8,7 +8,7 @@ from itertools import pairwise
 from fac.escaping import xml
 from fac.render.graph.parallel import doubled
 from fac.render.graph.pens import GAP, TONES, Pen
-from fac.render.graph.picture import Box, Label, Picture, Point, Rect, Wire, Words
+from fac.render.graph.picture import Area, Box, Label, Picture, Point, Rect, Wire, Words
 
 FACE = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 LOOKS = {
@@ -31,6 +31,7 @@ def render(picture: Picture, light: bool = False) -> str:
     """The text of the file; `light` whatever the reader's setting."""
     body = [
         *_boxes([box for box in picture.boxes if box.look == "group"]),
+        *map(_area, picture.areas),
         *(part for wire in picture.wires for part in _wire(wire)),
         *_boxes([box for box in picture.boxes if box.look != "group"]),
         *(part for label in picture.labels for part in _label(label)),
@@ -103,6 +104,10 @@ def _open(box: Box, drawn: str) -> str:
     sides += [] if "r" in box.opens else [((right, top), (right, bottom))]
     lines = *sides, ((left, top), (right, top)), ((left, bottom), (right, bottom))
     return f'<path d="{"".join(map(_path, lines))}" {drawn}/>'
+
+
+def _area(area: Area) -> str:
+    return f'<path d="{_path(area.corners)}Z" class="f-{area.tone}" fill-opacity="{area.opacity}"/>'
 
 
 def _wire(wire: Wire) -> Iterator[str]:

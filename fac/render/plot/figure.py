@@ -1,0 +1,219 @@
+"""Which curves there are: from tables of numbers by step to panels of curves that belong side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isnan, nan
+from statistics import fmean, stdev
+
+from fac.diagnostics import FacError
+from fac.plugins import kinds
+from fac.program.globs import Names
+from fac.render.plot.axes import drawable
+
+Row = Mapping[str, float | None]
+"""One line of a log: numbers by name, `step` among them."""
+WAYS = {"train": "loss on training data", "test": ""}
+PLAIN = ("lr", "seconds", "step_ms")
+"""What is drawn if somebody asks for it."""
+COUNTS = ("epoch", "step")
+TONES = ("value", "random", "low_rank", "transpose", "identity", "other", "alarm")
+RAMP = tuple(f"depth{i}" for i in range(9))
+ALL = "all layers"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Runs of one setting, which differ in their seeds."""
+
+    label: str
+    runs: tuple[tuple[Row, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points (step, mean, low, high); a NaN of a mean is a gap."""
+
+    label: str
+    tone: str
+    points: tuple[tuple[float, float, float, float], ...]
+    name: str
+    """In the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Curves on one pair of axes."""
+
+    title: str
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What is drawn."""
+
+    title: str
+    subtitle: str
+    panels: tuple[Panel, ...]
+    legend: tuple[tuple[str, str], ...]
+    """Labels and tones, in the order of the curves."""
+    notes: tuple[str, ...]
+    """What a reader has to know: what was asked for and is not there."""
+
+
+def figure(trials: Sequence[Trial], globs: Sequence[str] = ()) -> Figure:
+    """The figure of some trials.
+
+    Of one trial each panel has one measure, with a curve for each layer; of several each panel has one name, with a
+    curve for each trial. The mean over runs is drawn, and one standard deviation on each side of it.
+
+    Args:
+        trials: one or more.
+        globs: of names to draw; by default the losses, the accuracy and the probes, of several trials those probes that
+            measure all layers at once.
+
+    Raises:
+        FacError: a glob means no name, or nothing that there is can be drawn.
+    """
+    names = list(dict.fromkeys(name for trial in trials for run in trial.runs for row in run for name in row))
+    names = [name for name in names if name not in COUNTS]
+    chosen = _chosen(names, globs) if globs else _usual(names, several=len(trials) > 1)
+    curves = {name: [_points(trial, name) for trial in trials] for name in chosen}
+    void = [name for name, each in curves.items() if not any(map(_seen, each))]
+    chosen = [name for name in chosen if name not in void]
+    if not chosen:
+        raise FacError(
+            f"nothing can be drawn: {', '.join(f'`{name}`' for name in void)} have no finite value"
+        )
+    notes = [f"`{name}` has no finite value and is left out" for name in void]
+    notes += _cut(trials)
+    if len(trials) == 1:
+        panels, legend = _by_layer(trials[0], chosen)
+    else:
+        panels, legend = _by_trial(trials, chosen, curves)
+    return Figure(*_titles(trials), panels, legend, tuple(notes))
+
+
+def split(name: str) -> tuple[str, str, str]:
+    """A name as a layer, a measure, and the measure in words: `fc1.error.cosine` as `fc1` and `error.cosine`."""
+    for way in ("train", "test"):
+        if name in (f"{way}_loss", f"{way}_accuracy"):
+            measure = name.removeprefix(f"{way}_")
+            return way, measure, measure
+        if name.startswith(f"{way}.") and name.endswith((".loss", ".accuracy")):
+            head, measure = name.removeprefix(f"{way}.").rsplit(".", 1)
+            return way, f"{head}.{measure}", f"{measure} of {head}"
+    known = {m: words for kind in kinds("fac.probes") for m, words in kind.measures.items()}
+    parts = name.split(".")
+    for i in range(len(parts)):
+        measure = ".".join(parts[i:])
+        if measure in known:
+            return ".".join(parts[:i]) or ALL, measure, known[measure]
+    return ".".join(parts[:-1]) or ALL, parts[-1], parts[-1].replace("_", " ")
+
+
+def _chosen(names: Sequence[str], globs: Sequence[str]) -> list[str]:
+    known, found = Names(names), dict[str, None]()
+    for glob in globs:
+        matching = known.matching(glob)
+        if not matching:
+            near = get_close_matches(glob, names, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are {_few(names)}"
+            raise FacError(f"`{glob}` is no name in these logs, nor does it stand for one: {hint}")
+        found |= dict.fromkeys(matching)
+    return [name for name in names if name in found]
+
+
+def _few(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return f"{shown} and {len(names) - most} others" if len(names) > most else shown
+
+
+def _usual(names: Sequence[str], *, several: bool) -> list[str]:
+    found = [name for name in names if name not in PLAIN]
+    return [name for name in found if split(name)[0] in (ALL, *WAYS)] if several else found
+
+
+def _points(trial: Trial, name: str) -> tuple[tuple[float, float, float, float], ...]:
+    """The mean and its surroundings at the steps that all runs have come to."""
+    tables = [{row["step"]: row.get(name) for row in run} for run in trial.runs]
+    steps = [step for step in tables[0] if step is not None and all(step in table for table in tables)]
+    found = []
+    for step in sorted(steps):
+        values = [v for table in tables if (v := table[step]) is not None and drawable(v)]
+        mean = fmean(values) if len(values) == len(tables) else nan
+        spread = stdev(values) if len(values) == len(tables) > 1 else 0.0
+        found.append((float(step), mean, mean - spread, mean + spread))
+    return tuple(found)
+
+
+def _seen(points: Sequence[tuple[float, float, float, float]]) -> bool:
+    return any(not isnan(mean) for _, mean, _, _ in points)
+
+
+def _cut(trials: Sequence[Trial]) -> list[str]:
+    """Trials of which some runs have come further than others."""
+    found = []
+    for trial in trials:
+        ends = [max(row["step"] or 0 for row in run) for run in trial.runs]
+        if min(ends) < max(ends):
+            found.append(
+                f"`{trial.label}`: the shortest of its runs ends at step {min(ends):,}; the rest is left out"
+            )
+    return found
+
+
+Drawn = tuple[tuple[Panel, ...], tuple[tuple[str, str], ...]]
+
+
+def _by_layer(trial: Trial, names: Sequence[str]) -> Drawn:
+    found = {name: split(name) for name in names}
+    layers = list(dict.fromkeys(layer for layer, _, _ in found.values() if layer not in (ALL, *WAYS)))
+    tones = _tones(layers) | {ALL: "ink", "train": "quiet", "test": "ink"}
+    panels = []
+    for measure in dict.fromkeys(measure for _, measure, _ in found.values()):
+        here = [name for name in names if found[name][1] == measure]
+        curves = [Curve(found[n][0], tones[found[n][0]], _points(trial, n), n) for n in here]
+        panels.append(Panel(found[here[0]][2], tuple(sorted(curves, key=lambda curve: curve.label == ALL))))
+    drawn = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
+    ways = [way for way in (*WAYS, ALL) if way in drawn]
+    return tuple(panels), tuple((label, tones[label]) for label in (*ways, *layers))
+
+
+def _tones(labels: Sequence[str]) -> dict[str, str]:
+    """Colours that are told apart, of a few; of many a ramp, from the first to the last."""
+    if len(labels) <= len(TONES):
+        return dict(zip(labels, TONES, strict=False))
+    return {label: RAMP[i * len(RAMP) // len(labels)] for i, label in enumerate(labels)}
+
+
+def _by_trial(
+    trials: Sequence[Trial],
+    names: Sequence[str],
+    curves: Mapping[str, Sequence[tuple[tuple[float, float, float, float], ...]]],
+) -> Drawn:
+    tones = _tones([trial.label for trial in trials])
+    panels = []
+    for name in names:
+        layer, _, words = split(name)
+        title = words if layer == ALL else f"{layer} {words}" if layer in WAYS else name
+        pairs = zip(trials, curves[name], strict=True)
+        here = (
+            Curve(trial.label, tones[trial.label], points, name) for trial, points in pairs if _seen(points)
+        )
+        panels.append(Panel(title, tuple(here)))
+    return tuple(panels), tuple(tones.items())
+
+
+def _titles(trials: Sequence[Trial]) -> tuple[str, str]:
+    counts = sorted({len(trial.runs) for trial in trials})
+    title = trials[0].label if len(trials) == 1 else f"{len(trials)} settings"
+    if counts == [1]:
+        return title, ""
+    runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return title, f"mean of {runs} runs each, and one standard deviation on either side" if len(
+        trials
+    ) > 1 else (f"mean of {runs} runs, and one standard deviation on either side")

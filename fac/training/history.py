@@ -1,0 +1,124 @@
+"""What runs have left behind of their course: the lines of their logs, and the specs that they ran."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fac import source
+from fac.diagnostics import FacError
+from fac.opening import there
+from fac.training.folder import METRICS, SPEC, logged
+from fac.training.logs import EpochRecord
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A run, as far as it got."""
+
+    path: Path
+    spec: Mapping[str, Any]
+    """As plain data, without the seed; empty where the folder has none that can be read."""
+    records: tuple[EpochRecord, ...]
+    damaged: int
+    """Lines of the log that are no records."""
+
+
+def read(folder: Path) -> History:
+    """The course of the run in a folder.
+
+    Raises:
+        FacError: the folder holds no log, or one without a record.
+    """
+    if not there(folder / METRICS):
+        raise FacError(_no_run(folder))
+    found = logged(folder)
+    records = tuple(record for record in found if record is not None)
+    if not records:
+        raise FacError(f"`{folder / METRICS}` holds no record of an epoch: the run has not come so far")
+    return History(folder, _spec(folder), records, len(found) - len(records))
+
+
+def groups(histories: Sequence[History]) -> list[list[History]]:
+    """Runs of one spec, but for the seed, together; one without a spec is by itself."""
+    found: list[list[History]] = []
+    for history in histories:
+        alike = (group for group in found if history.spec and group[0].spec == history.spec)
+        group = next(alike, None)
+        if group is None:
+            found.append([history])
+        else:
+            group.append(history)
+    return found
+
+
+def labels(found: Sequence[Sequence[History]]) -> list[str]:
+    """What tells groups of runs apart: the names of their specs, or else their settings, or else their folders."""
+    names = [str(group[0].spec.get("name", "")) for group in found]
+    if all(names) and len(set(names)) == len(names):
+        return names
+    settings = [dict(_leaves(group[0].spec)) for group in found]
+    if all(settings):
+        for keys in _telling(settings):
+            told = [
+                ", ".join(f"{key} {each[key]}" if key in each else f"no {key}" for key in keys)
+                for each in settings
+            ]
+            if 0 < len(keys) <= MOST and len(set(told)) == len(told):
+                return told
+    return [str(group[0].path) for group in found]
+
+
+MOST = 3
+"""Settings in one label."""
+KINDS = ("rule", "kind", "source")
+"""The fields that say what the others of a section are about."""
+
+
+def _telling(settings: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
+    """Settings in which specs differ: first without those that come with another rule or kind, then all."""
+    keys = list(dict.fromkeys(key for each in settings for key in each))
+    unlike = [key for key in keys if len({repr(each.get(key)) for each in settings}) > 1]
+    heads = [key for key in unlike if key.rpartition(".")[2] in KINDS]
+    above = {head: head.rpartition(".")[0] + "." for head in heads}
+    yield [key for key in unlike if not any(key.startswith(above[head]) for head in heads if head != key)]
+    yield unlike
+
+
+def _leaves(data: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """What stands in plain data, by its path; items of a list by their names, if they have some."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(data, tuple):
+        for i, value in enumerate(data):
+            name = value.get("name", i) if isinstance(value, Mapping) else i
+            yield from _leaves(value, f"{path}.{name}")
+    else:
+        yield path, data
+
+
+def _spec(folder: Path) -> Mapping[str, Any]:
+    try:
+        data = dict(source.read(folder / SPEC, within=folder).data)
+    except FacError:
+        return {}
+    train = data.get("train")
+    if isinstance(train, Mapping):
+        data["train"] = {key: value for key, value in train.items() if key != "seed"}
+    return data
+
+
+def _no_run(folder: Path) -> str:
+    if not there(folder):
+        return f"`{folder}` does not exist"
+    if not os.path.isdir(folder):
+        return f"`{folder}` is a file: name the folder of a run"
+    inside = sorted(str(path.parent) for path in folder.glob(f"*/{METRICS}"))
+    if inside:
+        few = ", ".join(f"`{path}`" for path in inside[:3]) + (", ..." if len(inside) > 3 else "")
+        return f"`{folder}` is no run, but holds some: name them, {few}"
+    return f"`{folder}` holds no `{METRICS}`: name the folder of a run, as `fac train` makes it"

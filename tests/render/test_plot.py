@@ -1,0 +1,185 @@
+"""Plots: which curves there are, where points lie, and that the file shows them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import isnan, nan
+from statistics import stdev
+from xml.etree import ElementTree
+
+import pytest
+
+from fac.diagnostics import FacError
+from fac.plugins import kinds
+from fac.render.plot import Figure, Trial, figure, render
+from fac.render.plot.axes import Axis, axis
+from fac.render.plot.figure import ALL, RAMP, Row, split
+
+SPACE = "{http://www.w3.org/2000/svg}"
+
+
+def rows(shift: float = 0.0, steps: Sequence[int] = (10, 20, 30)) -> tuple[Row, ...]:
+    return tuple(
+        {
+            "epoch": i + 1,
+            "step": step,
+            "lr": 0.1,
+            "train_loss": 2.0 - 0.02 * step + shift,
+            "test_loss": 2.1 - 0.02 * step + shift,
+            "test_accuracy": None,
+            "fc1.error.cosine": 0.01 * step,
+            "fc2.error.cosine": None if step == 20 else 0.02 * step,
+            "error.cosine": 0.5,
+            "fc1.mine": 1e-9 * 10**i,
+        }
+        for i, step in enumerate(steps)
+    )
+
+
+def one(globs: Sequence[str] = ()) -> Figure:
+    return figure([Trial("a", (rows(),))], globs)
+
+
+def test_each_measure_is_a_panel_and_each_layer_a_curve() -> None:
+    found = {panel.title: [curve.label for curve in panel.curves] for panel in one().panels}
+    assert found == {
+        "loss": ["train", "test"],
+        "cosine to true error, by sample": ["fc1", "fc2", ALL],
+        "mine": ["fc1"],
+    }
+    assert dict(one().legend).keys() == {"train", "test", ALL, "fc1", "fc2"}
+    assert one().notes == ("`test_accuracy` has no finite value and is left out",)
+
+
+def test_what_is_undefined_is_a_gap() -> None:
+    (panel,) = one(["fc2.error.*"]).panels
+    values = [mean for _, mean, _, _ in panel.curves[0].points]
+    assert values[::2] == [0.2, 0.6]
+    assert isnan(values[1])
+    (dots,) = (len(re.findall("<circle", text)) for text in [render(one(["fc2.error.*"]), "svg").decode()])
+    assert dots == 2  # each stands alone
+
+
+def test_runs_of_one_setting_are_their_mean_and_deviation() -> None:
+    runs = rows(), rows(0.3), rows(0.9)
+    (panel,) = figure([Trial("a", runs)], ["train_loss"]).panels
+    step, mean, low, high = panel.curves[0].points[1]
+    assert step == 20
+    assert mean == pytest.approx(1.6 + 0.4)
+    assert (high - mean, mean - low) == pytest.approx((stdev([0.0, 0.3, 0.9]),) * 2)
+
+
+def test_a_shorter_run_ends_the_curve_and_is_told() -> None:
+    found = figure([Trial("a", (rows(), rows(steps=(10, 20))))], ["lr"])
+    assert [point[0] for point in found.panels[0].curves[0].points] == [10, 20]
+    assert found.notes == ("`a`: the shortest of its runs ends at step 20; the rest is left out",)
+
+
+def test_settings_are_curves_of_one_panel_for_each_name() -> None:
+    found = figure([Trial("a", (rows(),)), Trial("b", (rows(1.0),))])
+    assert [panel.title for panel in found.panels] == [
+        "train loss",
+        "test loss",
+        "cosine to true error, by sample",
+    ]
+    assert {tuple(curve.label for curve in panel.curves) for panel in found.panels} == {("a", "b")}
+    layer = figure([Trial("a", (rows(),)), Trial("b", (rows(),))], ["fc?.error.cosine"])
+    assert [panel.title for panel in layer.panels] == ["fc1.error.cosine", "fc2.error.cosine"]
+
+
+@pytest.mark.parametrize(
+    ("glob", "hint"),
+    [("fc1.eror.cosine", "did you mean `fc1.error.cosine`?"), ("zzz*", "there are `lr`, `train_loss`")],
+)
+def test_a_glob_that_means_nothing_is_refused(glob: str, hint: str) -> None:
+    with pytest.raises(FacError, match=re.escape(hint)):
+        one([glob])
+
+
+def test_nothing_to_draw_is_said() -> None:
+    with pytest.raises(FacError, match="`test_accuracy` have no finite value"):
+        one(["test_accuracy"])
+
+
+def test_many_layers_have_the_colours_of_a_ramp_in_their_order() -> None:
+    run: tuple[Row, ...] = ({"step": 1.0, **{f"fc{i}.error.cosine": 0.1 for i in range(40)}},)
+    tones = [tone for _, tone in figure([Trial("a", (run,))]).legend]
+    assert tones == sorted(tones)
+    assert set(tones) == set(RAMP)
+    text = render(figure([Trial("a", (run,))]), "svg").decode()
+    assert "fc0 … fc4" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("train_loss", ("train", "loss")),
+        ("test.aux.accuracy", ("test", "aux.accuracy")),
+        ("test.error.cosine", ("test", "error.cosine")),
+        ("block.0.fc.error.matrix_cosine", ("block.0.fc", "error.matrix_cosine")),
+        ("fc1.feedback.2.P.captured_energy", ("fc1.feedback.2.P", "captured_energy")),
+        ("logits.feedback.cosine", ("logits.feedback", "cosine")),
+        ("seconds", (ALL, "seconds")),
+        ("fc1.of_a_plugin", ("fc1", "of_a_plugin")),
+    ],
+)
+def test_names_are_layers_and_measures(name: str, parts: tuple[str, str]) -> None:
+    assert split(name)[:2] == parts
+
+
+def test_each_probe_says_its_measures() -> None:
+    assert all(kind.measures for kind in kinds("fac.probes"))
+
+
+@pytest.mark.parametrize(
+    ("values", "log", "ticks"),
+    [
+        ((0.0, 1.0), False, ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        ((-1.0, 1.0), False, ["-1.0", "-0.5", "0", "0.5", "1.0"]),
+        ((1e-16, 1e-4), True, ["1e-15", "1e-12", "1e-9", "1e-6"]),
+        ((1.0, 150.0), True, ["1", "10", "100"]),
+        ((0.0, 4e8), False, ["0", "1e8", "2e8", "3e8", "4e8"]),
+        ((5.0, 5.0), False, ["3", "4", "5", "6", "7"]),
+        ((0.0, 0.0), False, ["-1.0", "-0.5", "0", "0.5", "1.0"]),
+        ((1.0, 1.0 + 1e-14), False, ["0.6", "0.8", "1.0", "1.2", "1.4"]),
+        ((-1e150, 1e150), False, ["-1.0e150", "-5e149", "0", "5e149", "1.0e150"]),
+    ],
+)
+def test_axes_have_round_numbers(values: tuple[float, float], log: bool, ticks: list[str]) -> None:
+    found = axis(values)
+    assert found.log == log
+    marks = found.ticks()
+    assert all(0 <= found.place(value) <= 1 for value, _ in marks)
+    assert [text for _, text in marks] == ticks
+    assert all(0 <= found.place(value) <= 1 for value in values)
+
+
+def test_points_lie_where_the_axes_say() -> None:
+    assert Axis(-2.0, 2.0, log=True).place(10.0) == pytest.approx(0.75)
+    text = render(figure([Trial("a", (rows(),))], ["fc1.error.cosine"]), "svg").decode()
+    root = ElementTree.fromstring(text)
+    (curve,) = (
+        group.find(f"{SPACE}path")
+        for group in root.iter(f"{SPACE}g")
+        if group.findtext(f"{SPACE}title") == "fc1: fc1.error.cosine"
+    )
+    assert curve is not None
+    xs, ys = zip(
+        *(map(float, point) for point in re.findall(r"[ML]([\d.]+) ([\d.]+)", curve.attrib["d"])), strict=True
+    )
+    # equal steps and equal rises: points in equal distance on a line that goes up
+    assert xs[2] - xs[1] == pytest.approx(xs[1] - xs[0], abs=0.11)
+    assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.11)
+    assert ys[0] > ys[2]
+
+
+def test_a_picture_is_of_what_it_says_whatever_the_texts() -> None:
+    hostile = "<script>\u202e\x1b]0;&"
+    text = render(figure([Trial(hostile, (rows(),)), Trial("b", (rows(nan),))]), "svg").decode()
+    ElementTree.fromstring(text)
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert render(one(), "svg", bare=True).decode().count("f-paper") < render(one(), "svg").decode().count(
+        "f-paper"
+    )
