@@ -33,7 +33,7 @@ def study(
     """
     from fac.cli.backends import chosen
     from fac.cli.progress import logged
-    from fac.studies import finding
+    from fac.studies import finding, pictures
     from fac.studies.keeping import Kept
     from fac.studies.lab import Lab
     from fac.studies.report import FAILED, HELD, page
@@ -66,6 +66,10 @@ def study(
     text = page(
         found, outcomes, f"fac study {folder.resolve().name}{' --short' * short}", _made_on(with_backend.name)
     )
+    for outcome in outcomes:
+        picture = pictures.drawn(outcome)
+        if picture is not None:
+            write(out / pictures.name(outcome), picture)
     write(out / "results.md", text.encode())
     echo(text)
     claims = [holds for outcome in outcomes for _, holds in outcome.borne_out]

@@ -25,7 +25,7 @@ class Measured:
 
     figures: Mapping[str, float]
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Figures over time, by name: one number for each epoch."""
+    """Figures over time, by name: one number for each epoch, `step` among them: how many steps were made."""
     diverged: bool = False
 
 
@@ -99,7 +99,9 @@ class Lab:
         except DivergedError as error:
             return Training(Measured({}, _curves(error.history), diverged=True), session)
         curves = _curves(report.history)
-        figures = {name: values[-1] for name, values in curves.items()} | {"step_ms": report.step_ms}
+        figures = {name: values[-1] for name, values in curves.items() if name != "step"} | {
+            "step_ms": report.step_ms
+        }
         return Training(Measured(figures, curves), session)
 
     def _document(self, spec: str, changes: Sequence[str], seed: int) -> Document:
@@ -119,11 +121,11 @@ def trained(spec: str, *changes: str, precision: Precision | None = None) -> Cal
 
 def _curves(history: Sequence[EpochRecord]) -> dict[str, tuple[float, ...]]:
     names = dict.fromkeys(
-        name for record in history for name, value in record.flat().items() if isinstance(value, float)
+        name for record in history for name, value in record.flat().items() if isinstance(value, int | float)
     )
     flat = [record.flat() for record in history]
     return {
         name: tuple(nan if (value := record.get(name)) is None else float(value) for record in flat)
         for name in names
-        if name not in ("seconds", "step_ms")
+        if name not in ("epoch", "seconds", "step_ms")
     }

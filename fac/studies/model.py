@@ -81,7 +81,7 @@ class Table:
     says: str = ""
     """How it was made, in a few sentences: what a reader has to know to make it again."""
     curves: Sequence[str] = ()
-    """Names in `Measured.curves`, of which a picture is drawn: one line for each row, the mean over seeds."""
+    """Globs of names in `Measured.curves`, which are drawn beside the table: a curve for each row, over its seeds."""
 
 
 @dataclass(frozen=True, slots=True)

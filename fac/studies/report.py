@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fac.studies import pictures
 from fac.studies.model import Study
 from fac.studies.running import Outcome
 
@@ -31,6 +32,8 @@ def page(study: Study, outcomes: Sequence[Outcome], command: str, made_on: str) 
         if outcome.table.says:
             lines += [outcome.table.says, ""]
         lines += table(outcome)
+        if outcome.table.curves:
+            lines += ["", f"![{outcome.table.title}]({pictures.name(outcome)})"]
         if outcome.borne_out:
             lines += [
                 "",

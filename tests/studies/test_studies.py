@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fac.diagnostics import FacError
 from fac.pipeline import find_backend
-from fac.studies import Claim, Column, Measured, Results, Row, Table, between, leads
+from fac.studies import Claim, Column, Measured, Results, Row, Table, between, leads, pictures
 from fac.studies.finding import digest, folder_of, names, read
 from fac.studies.keeping import FILE, Kept
 from fac.studies.lab import Lab
@@ -124,6 +125,19 @@ def test_the_page_says_what_did_not_come_out(tmp_path: Path, lab: Lab) -> None:
     assert "| x\\|y | 1.0 |" in text
     assert "- ✓ x|y: a between 0 and 2" in text
     assert "- ✗ x|y: a between 2 and 3" in text
+
+
+def test_curves_are_drawn_row_beside_row(tmp_path: Path, lab: Lab) -> None:
+    one, _ = table({"x": [1.0, 2.0], "y": [1.0]})
+    (outcome,) = run([replace(one, curves=("loss",))], lab, Kept(tmp_path, "d"), lambda _: None)
+    assert pictures.name(outcome) == "t.svg"
+    text = (pictures.drawn(outcome) or b"").decode()
+    assert text.startswith("<svg")
+    assert ">x</text>" in text
+    assert ">y</text>" in text
+    assert "![T](t.svg)" in page(read(folder_of("ldfa")), [outcome], "fac study x", "reference")
+    (plain,) = run([one], lab, Kept(tmp_path, "d"), lambda _: None)
+    assert pictures.drawn(plain) is None
 
 
 def test_results_depend_on_the_files_of_a_study(mine: Path) -> None:
