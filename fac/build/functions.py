@@ -9,7 +9,7 @@ from typing import Any
 from fac.build.contract import made, updated
 from fac.build.routing import Routing
 from fac.build.trace import Trace
-from fac.build.updating import clipped, plan
+from fac.build.updating import clipped, plan, stepping
 from fac.passes import optimise
 from fac.plugins import kinds
 from fac.program.kinds import ProbeKind, Sweeps
@@ -107,10 +107,9 @@ def routed(
             rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
             own = chosen.slots(tensor)
             slots += own
-            kind = kind_of("fac.updates", chosen.rule)
-            state = trace.read(own)
-            found = kind.apply(b, chosen.rule, trace.state[name], gradient, state, rate, trace.step)
-            moved = updated(kind.apply, found, tensor, own)
+            how, given = stepping(b, program, chosen.rule, gradient)
+            found = how(b, chosen.rule, trace.state[name], given, trace.read(own), rate, trace.step)
+            moved = updated(how, found, tensor, own)
             outputs[name] = b.named(moved.parameter, f"{name}.next")
             for slot, value in moved.slots.items():
                 outputs[f"{name}.{slot}"] = b.named(value, f"{name}.{slot}.next")

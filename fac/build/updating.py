@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 
+from fac.program.kinds import Updated
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.program.tensors import Role, Tensor
 from fac.spec.updates import Clip, Rule, Setting
 from fac.step.builder import Builder
+from fac.step.factors import Factors, factors
 from fac.step.ir import Phase, Value
 
 NORM_EPS = 1e-6
@@ -89,3 +92,20 @@ def clipped(
         norm = b.add(b.named(b.norm(*(gradients[name] for name in names)), "clip.norm"), NORM_EPS)
         factor = b.named(b.minimum(b.div(clip.at, norm), 1.0), "clip.factor")
         return {name: b.named(b.mul(g, factor), f"{name}.gradient.clipped") for name, g in gradients.items()}
+
+
+def stepping(
+    b: Builder, program: Program, rule: Rule, gradient: Value
+) -> tuple[Callable[..., Updated], Value | Factors]:
+    """The function of a rule that takes the step, and what it is given of the gradient: itself, or its factors.
+
+    These if the rule can do with them, and has fewer rows than sides to go by. How many there are is known when the
+    step is called; the batch of the spec decides. The step is the same.
+    """
+    kind, shape = kind_of("fac.updates", rule), gradient.type.shape
+    product = factors(b, gradient) if len(shape) > 1 and kind.factored(rule) else None
+    if product is not None:
+        first, *others = (dim for dim in shape if isinstance(dim, int))
+        if product.rows.times * program.spec.train.batch < min(first, prod(others)):
+            return kind.factored(rule), product
+    return kind.apply, gradient

@@ -14,10 +14,11 @@ from fac.program.tensors import Role, Tensor
 from fac.render.arrivals import OPENED, Arrivals, Way, layer_of, listed
 from fac.render.operators import rule_name
 from fac.step.ir import Op, Phase, Value
+from fac.step.types import Batch
 
 MADE = frozenset({Phase.GRADIENT, Phase.LEARN, Phase.ERROR})
 """Phases that make what an update rule is given."""
-UPDATING = frozenset(Phase) - MADE
+UPDATING = frozenset({Phase.UPDATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,8 @@ class Lineage(Arrivals):
     def moves(self, tensor: Tensor) -> str:
         """The update rule of a tensor, and what sets it apart from the one of the spec: `sgd (lr 0.05)`.
 
-        Another rule is set apart by its rate and by what it does not leave as it is by default.
+        Another rule is set apart by its rate and by what it does not leave as it is by default. One that multiplies
+        square matrices says how large these are: see `_squares`.
         """
         lr = self.program.spec.update.lr
         own, usual = (
@@ -219,8 +221,19 @@ class Lineage(Arrivals):
         if usual["rule"] != own["rule"]:
             fields = kind_of("fac.updates", plan(self.program, tensor).rule).spec.model_fields
             usual = {name: field.default for name, field in fields.items()}
-        apart = (f"{k} {_number(v)}" for k, v in own.items() if k != "rule" and usual.get(k) != v)
+        apart = [f"{k} {_number(v)}" for k, v in own.items() if k != "rule" and usual.get(k) != v]
+        apart += self._squares(tensor)
         return f"{own['rule']} ({shown})" if (shown := ", ".join(apart)) else str(own["rule"])
+
+    def _squares(self, tensor: Tensor) -> list[str]:
+        """Of which size: the rows of a batch, or a side of the tensor. Read off the products that the update makes."""
+        shapes = {op.result.type.shape for op in self._given(tensor)[1] if op.kind == "matmul"}
+        found = [first for first, *rest in shapes if rest == [first]]
+        rows = [dim.times for dim in found if isinstance(dim, Batch)]
+        sides = [dim for dim in found if isinstance(dim, int)]
+        if rows:
+            return [f"rows {min(rows) * self.program.spec.train.batch}"]
+        return [f"side {min(sides)}"] if sides else []
 
     def moved(self, tensor: Tensor) -> bool:
         """Whether an update rule moves a tensor in each step."""
@@ -238,7 +251,7 @@ class Lineage(Arrivals):
             passed: list[Op] = []
             out = None if tensor.role == Role.STATISTIC else self.outputs.get(tensor.name)
             leaves = [] if out is None else list(self._leaves([out], UPDATING, passed))
-            self._known[tensor.name] = [v for v in leaves if v in self.made], passed
+            self._known[tensor.name] = [v for v in leaves if v in self.made or v in self.fed], passed
         return self._known[tensor.name]
 
     @cached_property

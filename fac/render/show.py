@@ -22,7 +22,7 @@ from fac.step.text import to_text
 
 HEADER = ("layer", "kind", "output", "params", "error from", "operator", "rank", "update")
 PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
-"""Those that hold multiply-adds."""
+"""Those that hold multiply-adds; updates do if some rule multiplies matrices."""
 SHOWN = 4
 """Names of tensors that one line lists, and layers on one way."""
 
@@ -79,13 +79,14 @@ def costs(cost: Cost, tree: Tree | None = None) -> str:
     `tree`: see `layers`. A block and a run of copies have the sums of what stands in them.
     """
     step, backprop = cost.step, cost.backprop
-    header = (f"batch {cost.batch}", *map(str, PHASES), "bytes", "feedback words")
+    phases = (*PHASES, Phase.UPDATE) if step.macs(Phase.UPDATE) else PHASES
+    header = (f"batch {cost.batch}", *map(str, phases), "bytes", "feedback words")
     tallied = {layer.name: layer for layer in step.layers}
 
     def row(name: str, found: Iterable[LayerCost]) -> Row:
         some = list(found)
         total = sum((layer.total for layer in some), Tally())
-        macs = (sum(layer.phases.get(phase, Tally()).macs for layer in some) for phase in PHASES)
+        macs = (sum(layer.phases.get(phase, Tally()).macs for layer in some) for phase in phases)
         return (name, *map(number, (*macs, total.bytes, total.words)))
 
     def head(run: Run) -> Row:

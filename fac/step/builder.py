@@ -8,7 +8,7 @@ from math import prod
 
 from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
 from fac.step.ops import OPS
-from fac.step.types import SCALAR, DType, N, Shape, Type, TypeRuleError, flat
+from fac.step.types import SCALAR, Dim, DType, N, Shape, Type, TypeRuleError, flat
 
 Operand = Value | float
 """A number stands for a constant of the FLOAT type."""
@@ -20,6 +20,8 @@ class Builder:
     def __init__(self) -> None:
         self.inputs: list[Value] = []
         self.ops: list[Op] = []
+        self.made: dict[Value, Op] = {}
+        """The op that made each value; inputs have none."""
         self.regions: list[Region] = []
         self._origin = Origin("", Phase.FORWARD)
         self._taken: dict[str, int] = {}
@@ -83,7 +85,9 @@ class Builder:
         type = definition.type(tuple(v.type for v in operands), attributes)
         origin = self._origin
         value = Value(self._unique(f"{origin.node}.{kind}" if origin.node else kind), type)
-        self.ops.append(Op(kind, operands, tuple(sorted(attributes.items())), value, origin))
+        op = Op(kind, operands, tuple(sorted(attributes.items())), value, origin)
+        self.ops.append(op)
+        self.made[value] = op
         self._provisional.add(value)
         return value
 
@@ -253,7 +257,7 @@ class Builder:
         """op(a) @ op(b) of [..., rows, columns], matrix by matrix, each read transposed if asked."""
         return self.emit("bmm", a, b, ta=ta, tb=tb)
 
-    def eye(self, size: int) -> Value:
+    def eye(self, size: Dim) -> Value:
         """Ones on the diagonal of [size, size], zeros elsewhere."""
         places = self.iota((size,))
         return self.cast(self.equal(self.reshape(places, (size, 1)), places), DType.FLOAT)

@@ -51,6 +51,13 @@ UPDATES: dict[str, Data] = {
     "amsgrad": {"rule": "adamw", "lr": 0.01, "beta2": 0.9, "amsgrad": True},
     "rmsprop": {"rule": "rmsprop", "lr": 0.05, "eps": 1.0, "momentum": 0.7, "weight_decay": 0.01},
     "muon": {"rule": "muon", "lr": 0.02, "weight_decay": 0.1, "rest": {"rule": "sgd", "lr": 0.05}},
+    "gram": {
+        "rule": "gram_orthogonal",
+        "lr": 0.02,
+        "momentum": 0.5,
+        "weight_decay": 0.1,
+        "rest": {"rule": "sgd", "lr": 0.05},
+    },
     "clip_value": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "value", "at": 0.05}},
     "clip_norm": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "clip": {"by": "norm", "at": 0.3}},
     "groups": {
@@ -67,14 +74,22 @@ STEPS = {"float64": 50, "float32": 1}
 """In float32 a longer run would measure how fast rounding errors grow on this network, not the backend."""
 
 
+FEW = 4
+"""Rows of a batch, fewer than any side of a hidden weight: then `gram_orthogonal` goes by rows."""
+
+
 def cases() -> Iterator[Case]:
     """The grid."""
     for rule, feedback in RULES.items():
         for update, settings in UPDATES.items():
-            yield agreement("rule", f"{rule} x {update}", partial(run, spec(NET, feedback, settings)))
+            yield agreement("rule", f"{rule} x {update}", partial(run, spec(NET, feedback, settings), 7))
+    for rule in ("bp", "fa_kp", "dfa"):
+        bare = UPDATES["gram"] | {"momentum": 0.0, "weight_decay": 0.0}
+        few = spec(NET, RULES[rule], bare, train={"batch": FEW})
+        yield agreement("rule", f"{rule} x gram of few rows", partial(run, few, FEW))
 
 
-def run(data: Data, subject: Subject) -> Answers:
+def run(data: Data, samples: int, subject: Subject) -> Answers:
     """All that the session says after the steps, whose learning rate falls."""
-    steps = batches(*[7] * STEPS[subject.precision])
+    steps = batches(*[samples] * STEPS[subject.precision])
     return answers(subject.open(data), steps, lambda step: 0.05 / (1 + 0.01 * step))

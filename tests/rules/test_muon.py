@@ -13,6 +13,7 @@ from fac.pipeline import lowered
 from fac.step.builder import Builder
 from fac.step.types import DType, N, Type
 from fac.updates import Muon, muon
+from fac.updates.orthogonal import A, B, C
 from fac_reference.interpreter import run
 from tests.rules.nets import Array, Spec, State, batch, dense, distance, gradients, opened, spec
 
@@ -27,7 +28,7 @@ def orthogonalised(matrix: Array, steps: int = 5) -> Array:
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
     s = s / np.linalg.norm(s)
     for _ in range(steps):
-        s = muon.A * s + muon.B * s**3 + muon.C * s**5
+        s = A * s + B * s**3 + C * s**5
     return np.asarray((u * s) @ vt)
 
 

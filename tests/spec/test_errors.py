@@ -445,7 +445,7 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
         {"update": {"kind": "xyz", "lr": 0.1}},
         [
             "FAC103 update.kind^: `kind` is not a field here"
-            " (write `rule`, which is one of `sgd`, `adam`, `adamw`, `rmsprop`, `muon`)"
+            " (write `rule`, which is one of `sgd`, `adam`, `adamw`, `rmsprop`, `muon`, `gram_orthogonal`)"
         ],
     ),
     "type for kind": (

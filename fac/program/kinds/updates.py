@@ -12,6 +12,7 @@ from fac.program.tensors import Tensor
 from fac.spec.base import Model
 from fac.spec.updates import Rule
 from fac.step.builder import Builder
+from fac.step.factors import Factors
 from fac.step.ir import Value
 
 
@@ -31,6 +32,10 @@ class Descent:
     nesterov: bool
 
 
+Factored = Callable[[Builder, Any, Value, Factors, State, Value, Value], Updated]
+"""As `apply` of an `UpdateKind`, of the factors of a gradient."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateKind(Kind):
     """How a parameter moves once its gradient is known."""
@@ -41,6 +46,9 @@ class UpdateKind(Kind):
     """Names of the optimiser state kept per parameter, each of the parameter's shape."""
     apply: Callable[[Builder, Any, Value, Value, State, Value, Value], Updated]
     """`apply(builder, spec, parameter, gradient, slots, lr, step)`."""
+    factored: Callable[[Any], Factored | None] = lambda _: None
+    """What takes the same step from the factors of a gradient, for rules to which these are enough. It is asked for
+    where they have fewer rows than either side of the weight, at the batch of the spec."""
     descent: Callable[[Any], Descent | None] = lambda _: None
     """How its step is linear in the gradients, if it is."""
     decay: Callable[[Any], float] = lambda _: 0.0

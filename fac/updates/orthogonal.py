@@ -1,0 +1,101 @@
+"""Steps of matrices whose singular values are made about 1 (Jordan 2024): what `muon` and `gram_orthogonal` share.
+
+Five Newton-Schulz steps take the singular values s of a matrix, divided by its norm, to p(p(p(p(p(s))))) with
+p(s) = A s + B s^3 + C s^5: from [0.01, 1] to [0.68, 1.13]. They are no polar decomposition, and no rank grows.
+"""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+from typing import Literal
+
+from pydantic import Field
+
+from fac.program.program import Program
+from fac.program.tensors import Role, Tensor
+from fac.spec.train import Positive
+from fac.spec.updates import AnyRule, Rule
+from fac.step.builder import Builder
+from fac.step.factors import Factors
+from fac.step.ir import Value
+from fac.updates.adam import AdamW
+from fac.updates.sgd import NonNegative
+
+A, B, C = 3.4445, -4.7750, 2.0315
+
+
+class Orthogonal(Rule):
+    """What the rules with such steps share."""
+
+    weight_decay: NonNegative = Field(
+        0.0, description="Decoupled decay: w is first multiplied by 1 - lr * this."
+    )
+    steps: Positive = Field(5, description="How many Newton-Schulz steps.")
+    size: Literal["original", "match_rms_adamw"] = Field(
+        "original",
+        description="sqrt(max(1, out / in)), or 0.2 sqrt(max(out, in)), so that rates of AdamW serve (2502.16982).",
+    )
+    rest: AnyRule = Field(AdamW(lr=0.001), description="The update rule of all other parameters.")
+
+
+def instead(rule: Orthogonal, program: Program, tensor: Tensor) -> Rule | None:
+    """`rest`, for all but hidden weights, and what stands in their place with their shape, which takes the same step.
+
+    Not for factors: where those are the SVD of a weight their gradient is rounding alone, which would be made a step.
+    """
+    hidden = [node.weight for node in program.weighted if node.weight and node.name in program.crossing]
+    names = {weight.name for weight in hidden}
+    if tensor.role is Role.FEEDBACK:
+        own = (route.ends.weight for route in program.routes if route.ends and tensor in route.tensors)
+        return None if any(w and w.name in names and w.shape == tensor.shape for w in own) else rule.rest
+    return None if tensor.name in names else rule.rest
+
+
+def moved(b: Builder, rule: Orthogonal, w: Value, matrix: Value, lr: Value) -> Value:
+    """The weight after a step along a matrix of its shape, and after its decay."""
+    kept = b.mul(w, b.sub(1.0, b.mul(lr, rule.weight_decay))) if rule.weight_decay else w
+    return b.sub(kept, b.mul(matrix, b.mul(lr, size_of(rule, w))))
+
+
+def size_of(rule: Orthogonal, w: Value) -> float:
+    """The factor on a step."""
+    rows, columns = sides(w)
+    return sqrt(max(1.0, rows / columns)) if rule.size == "original" else 0.2 * sqrt(max(rows, columns))
+
+
+def sides(w: Value) -> tuple[int, int]:
+    """A weight as a matrix: [out, in] of a layer, [out, in * kernel] of a kernel."""
+    rows, *rest = (dim for dim in w.type.shape if isinstance(dim, int))
+    return rows, prod(rest)
+
+
+def orthogonalised(b: Builder, matrix: Value, steps: int) -> Value:
+    """NS of a weight's shape. All products are of the smaller side with itself: X X^T X = (X X^T) X = X (X^T X)."""
+    rows, columns = sides(matrix)
+    tall = rows > columns
+    x = b.reshape(matrix, (rows, columns))
+    # Not an eps beside the norm, so that the size of gradients does not matter, however small.
+    x = b.div(x, b.norm(x, nonzero=True))
+    for _ in range(steps):
+        gram = b.matmul(x, x, ta=tall, tb=not tall)
+        factor = b.add(b.mul(gram, B), b.mul(b.matmul(gram, gram), C))
+        x = b.add(b.mul(x, A), b.matmul(x, factor) if tall else b.matmul(factor, x))
+    return b.reshape(x, matrix.type.shape)
+
+
+def orthogonalised_product(b: Builder, product: Factors, steps: int) -> Value:
+    """NS(L^T R), [m, k], of L [rows, m] and R [rows, k]: L^T Z R with a matrix Z [rows, rows] that the steps change.
+
+    With K = L L^T and H = R R^T the Gram of X = L^T Z R is X X^T = L^T (Z H Z^T) L, so that (X X^T) X = L^T (D Z) R
+    with D = Z H Z^T K, and (X X^T)^2 X = L^T (D D Z) R. As ||L^T R||^2 = <K, H>, Z starts as I / sqrt(<K, H>). That D
+    is Z Z H K would save a product, and loses digits where rows are alike or differ much in size.
+    """
+    left, right = (b.div(x, b.norm(x, nonzero=True)) for x in (product.left, product.right))
+    k, h = b.matmul(left, left, tb=True), b.matmul(right, right, tb=True)
+    # As in `orthogonalised`: nothing, be it of rows that cancel, is divided by 1.
+    z = b.div(b.eye(product.rows), b.sqrt(b.norm(b.dot(k, h), nonzero=True)))
+    for _ in range(steps):
+        d = b.matmul(b.matmul(b.matmul(z, h), z, tb=True), k)
+        dz = b.matmul(d, z)
+        z = b.add(b.mul(z, A), b.add(b.mul(dz, B), b.mul(b.matmul(d, dz), C)))
+    return b.matmul(left, b.matmul(z, right), ta=True)
