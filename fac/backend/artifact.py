@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -149,7 +150,7 @@ def write_common(
     files: Mapping[str, Content],
     state: Mapping[str, Array] | None = None,
 ) -> None:
-    """Write files, the initial state as safetensors, and `manifest.json` that describes them.
+    """Write files, the initial state as safetensors, and `manifest.json` that describes them, with their digests.
 
     Args:
         artifact: what the files are.
@@ -176,13 +177,13 @@ def write_common(
     given = c.initial() if state is None else state
     arrays = {name: held(name, a, artifact.precision, copy=False) for name, a in given.items()}
     arrays[STEP] = np.array(0, np.int64)
-    last: dict[str, Content] = {
-        "state.safetensors": to_bytes(
-            arrays, {**c.about, "backend": backend, "precision": artifact.precision}
-        ),
-        "manifest.json": json.dumps(manifest, indent=2) + "\n",
-    }
-    write_files(directory, {**files, **last})
+    about = {**c.about, "backend": backend, "precision": artifact.precision}
+    rest: dict[str, Content] = {**files, "state.safetensors": to_bytes(arrays, about)}
+    with staged(directory, refused=_refused(directory)) as place:
+        write_files(place, rest)
+        # of what was written: some files are made as they are written, and none should lie in memory twice
+        manifest["digests"] = {name: _digest(place / name) for name in rest}
+        write_files(place, {"manifest.json": json.dumps(manifest, indent=2) + "\n"})
 
 
 def write_files(directory: Path, files: Mapping[str, Content]) -> None:
@@ -191,14 +192,19 @@ def write_files(directory: Path, files: Mapping[str, Content]) -> None:
     Raises:
         FacError: the folder cannot be written.
     """
-
-    def refused(error: OSError) -> FacError:
-        return FacError(f"cannot write to `{directory}`: {reason(error)}")
-
-    with staged(directory, refused=refused) as place:
+    with staged(directory, refused=_refused(directory)) as place:
         for name, content in files.items():
             with (place / name).open("wb") as file:
                 if callable(content):
                     content(file)
                 else:
                     file.write(content if isinstance(content, bytes) else content.encode())
+
+
+def _refused(directory: Path) -> Callable[[OSError], FacError]:
+    return lambda error: FacError(f"cannot write to `{directory}`: {reason(error)}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +15,6 @@ from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Parameters, Precision
-
-NAME = "manifest.json"
 
 
 @click.command("compile")
@@ -43,6 +40,7 @@ def compile_(
 ) -> None:
     """Compile SPEC into a folder: code, initial state and a manifest. The `data` section is not needed."""
     from fac.cli.backends import chosen
+    from fac.cli.earlier import listed, replaced, require_artifact
     from fac.opening import reason
     from fac.pipeline import compile
     from fac.writing import staged, sweep
@@ -58,15 +56,16 @@ def compile_(
     if output is None:
         output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip(".") or "artifact")
     sweep(output)
-    require_replaceable(output)
+    require_artifact(output)
 
     def refused(error: OSError) -> FacError:
         return FacError(f"cannot write to `{output}`: {reason(error)}")
 
+    files: dict[str, int] = {}
     # what another backend left would be taken for a part of this artifact
-    with staged(output, gone=lambda: _listed(output / NAME) or (), refused=refused) as place:
+    with staged(output, gone=lambda: replaced(output, files), refused=refused) as place:
         artifact.write(place)
-        files = {name: (place / name).stat().st_size for name in _listed(place / NAME) or ()}
+        files |= {name: (place / name).stat().st_size for name in listed(place) or ()}
     if as_json:
         found = {
             "spec": artifact.compiled.name,
@@ -81,42 +80,6 @@ def compile_(
     say(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
     for name, size in files.items():
         say(f" {size:>12,} bytes  {name}")
-
-
-def require_replaceable(directory: Path) -> None:
-    """Refuse a folder that holds something else than an artifact.
-
-    Raises:
-        FacError: it does, or is a file.
-    """
-    from fac.writing import unfinished
-
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise FacError(f"`{directory}` is a file: give a folder to `-o`")
-    try:
-        empty = all(unfinished(entry.name) for entry in directory.iterdir())
-    except OSError as error:
-        raise FacError(f"cannot read `{directory}`: {(error.strerror or str(error)).lower()}") from error
-    if not empty and _listed(directory / NAME) is None:
-        raise FacError(
-            f"`{directory}` is not empty and holds no earlier artifact: give a new or empty folder to `-o`"
-        )
-
-
-def _listed(manifest: Path) -> list[str] | None:
-    """The files that a manifest names; None if it is not one of ours."""
-    from fac.opening import MANIFEST, MissingError, content
-
-    try:
-        found = json.loads(content(manifest, MANIFEST, within=manifest.parent))
-    except (MissingError, ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or not {"backend", "spec_hash", "files"} <= found.keys():
-        return None
-    files = found["files"]
-    return files if isinstance(files, list) and all(isinstance(name, str) for name in files) else None
 
 
 COMMAND = compile_

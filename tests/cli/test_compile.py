@@ -46,6 +46,52 @@ def test_an_earlier_artifact_is_replaced_as_a_whole(run: Run, spec: Path, tmp_pa
     assert (tmp_path / "outside.txt").exists()
 
 
+def test_what_is_somebodys_own_work_is_never_replaced(run: Run, spec: Path, tmp_path: Path) -> None:
+    """A file of the name of an output, a link too, and an output that was edited; what is gone is made again."""
+    built = tmp_path / "built"
+    remedy = "move what you want to keep out of `built`, or give another folder to `-o`"
+    run("compile", spec, *REFERENCE, "-o", "built")
+    (built / "run.py").write_text("mine")
+    (built / "forward.onnx").symlink_to("nowhere")
+    onnx = ("compile", spec, "--backend", "onnx", "-o", "built")
+    before = sorted(os.listdir(built))
+    status, out, err = run(*onnx)
+    names = (
+        "`built/forward.onnx` (no part of the artifact there), `built/run.py` (no part of the artifact there)"
+    )
+    assert (status, out, err) == (2, "", f"fac: {names} would be lost: {remedy}\n")
+    assert sorted(os.listdir(built)) == before
+    assert (built / "run.py").read_text() == "mine"
+    for name in ("run.py", "forward.onnx"):
+        (built / name).unlink()
+    (built / "state.safetensors").unlink()
+    assert run(*onnx)[0] == 0
+    for changed in ("run.py", "step.onnx"):
+        text = (built / changed).read_bytes()
+        (built / changed).write_bytes(text + b"\n")
+        for call in (onnx, ("compile", spec, *REFERENCE, "-o", "built")):
+            status, _, err = run(*call)
+            assert (status, err) == (
+                2,
+                f"fac: `built/{changed}` (changed since it was written) would be lost: {remedy}\n",
+            )
+            assert (built / changed).read_bytes() == text + b"\n"
+        (built / changed).write_bytes(text)
+    assert run("compile", spec, *REFERENCE, "-o", "built")[0] == 0
+    assert not (built / "run.py").exists()
+
+
+def test_an_artifact_of_an_earlier_version_has_no_digests_and_is_replaced(
+    run: Run, spec: Path, tmp_path: Path
+) -> None:
+    run("compile", spec, *REFERENCE, "-o", "built")
+    path = tmp_path / "built" / "manifest.json"
+    found = json.loads(path.read_text())
+    assert found.pop("digests").keys() == {*found["files"]} - {"manifest.json"}
+    path.write_text(json.dumps(found))
+    assert run("compile", spec, *REFERENCE, "-o", "built")[0] == 0
+
+
 def test_a_folder_with_other_things_is_refused(run: Run, spec: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "manifest.json").write_text('{"something": "else"}')

@@ -20,7 +20,7 @@ import torch
 import fac
 from fac import pipeline
 from fac.backend import to_bytes
-from fac.cli import compile as compiling
+from fac.cli import earlier
 from fac.diagnostics import FacError
 from fac.lint import settings
 from fac.training import checkpoint
@@ -172,6 +172,7 @@ def read_log(path: Path) -> None:
     assert [r.to_json() for r in folder.rewind(3)] == [r.to_json() for r in kept]
 
 
+MADE = {"backend": "torch", "spec_hash": "0", "files": ["step.py"], "digests": {"step.py": "0" * 64}}
 TOML = b"""\
 fail-on = "warning"
 ignore = [ "FAC205" , "FAC3" ]
@@ -231,8 +232,8 @@ KINDS = {
     ),
     "manifest": Kind(
         "manifest.json",
-        lambda: (json.dumps({"backend": "torch", "spec_hash": "0", "files": ["step.py"]}).encode(),),
+        lambda: (json.dumps(MADE).encode(),),
         (surgery.any_bytes, surgery.json_lines),
-        lambda path: compiling._listed(path),
+        lambda path: earlier.listed(path.parent),
     ),
 }
