@@ -1,8 +1,8 @@
 """fac: a declarative compiler for neural networks whose backward pass is explicit."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
     from fac.pipeline import check, compile, load
@@ -16,7 +16,7 @@ _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import what is asked for: a module of `fac` loads this one first, and may need none of it."""
     if name not in __all__:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

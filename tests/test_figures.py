@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fac import opening
-from fac.cli import ci, export, signals
+from fac import opening, signals
+from fac.cli import ci, export
 from fac.render.diff import markdown
 from fac.training import outcome
 

@@ -275,6 +275,11 @@ def say(*words):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def plain(text):
+    """A message without what steers a terminal: names in it may hold that."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def arguments():
     """What the command line says, checked."""
     parser = argparse.ArgumentParser(
@@ -324,7 +329,7 @@ def main():
     stopped = []
     for number in (getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP")):
         if signal.getsignal(number) is not signal.SIG_IGN:  # which `nohup` asks for
-            signal.signal(number, lambda *_: stopped.append(True))  # ends after the step that is under way
+            signal.signal(number, lambda came, _: stopped.append(came))  # ends after the step under way
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if position == 0 or step == first:
@@ -343,7 +348,8 @@ $between\
             arrays = {name: here[name].numpy() for name in state if name != "step"}
             save_state(args.out, about, arrays | {"step": np.array(step + 1)})
         if stopped:
-            raise SystemExit(f"stopped after step {step + 1}: go on with `--state {args.out}`")
+            print(plain(f"stopped after step {step + 1}: go on with `--state {args.out}`"), file=sys.stderr)
+            raise SystemExit(128 + stopped[0])  # as shells have it
         if position + 1 == steps_per_epoch:
             each = zip(losses, zip(*made, strict=True), strict=True)  # loss: of all steps
             shown = [f"train {name.replace(':', '.')} {sum(found) / len(found):.4f}" for name, found in each]
@@ -356,9 +362,7 @@ $between\
 if __name__ == "__main__":
     try:
         main()
-    except SystemExit as end:  # names in a message may hold what steers a terminal
-        told = end.code
-        if isinstance(told, str):
-            told = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+    except SystemExit as end:
+        told = plain(end.code) if isinstance(end.code, str) else end.code
         raise SystemExit(told) from end.__cause__
 ''')

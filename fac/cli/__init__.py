@@ -11,9 +11,9 @@ import click
 
 from fac.cli.output import echo, say, tell
 from fac.cli.refusals import refusal
-from fac.cli.signals import INTERRUPTED, interruptible
 from fac.cli.streams import lasting, unwritten
 from fac.diagnostics import FacError, SpecError
+from fac.signals import ended_by, hearing, interrupted, over
 
 COMMANDS = (
     "init",
@@ -58,20 +58,28 @@ def fac() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 clean, 1 findings, 2 the tool could not do it, 130 interrupted."""
+    """Run the command line, as `fac.__main__` does once it hears signals.
+
+    Exit status: 0 clean, 1 findings, 2 the tool could not do it, 128 and the number of a signal that ended it.
+    """
     # Most of what a command makes lives to its end: by default, looking for garbage takes a quarter of the time
     # of a run over many files, and finds none.
     gc.set_threshold(100_000, 50, 100)
-    interruptible()
     closed = sys.stdout is None
     lasting()
     if closed:
         tell("standard output is closed: nothing could be printed")
         sys.exit(2)
-    status = _status()
+    try:
+        hearing(True)
+        status = _status()
+        hearing(False)
+    except KeyboardInterrupt:
+        status = _interrupted()
     if reason := unwritten():
         tell(f"cannot write to standard output: {reason}")
         status = max(status, 2)
+    over(status)
     sys.exit(status)
 
 
@@ -84,9 +92,8 @@ def _status() -> int:
     except click.ClickException as error:
         _misused(error)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        echo("fac: interrupted", err=True)
-        return INTERRUPTED
+    except click.Abort:
+        return _interrupted()
     except SpecError as error:
         echo(error, err=True)
         return 1
@@ -96,6 +103,8 @@ def _status() -> int:
     except Exception as error:
         if os.environ.get("FAC_TRACEBACK"):
             raise
+        if interrupted():
+            return _interrupted()  # libraries wrap what is raised while they are imported
         # Python would exit with 1, which means "findings".
         whose = None if isinstance(error, MemoryError) else _blamed(error)
         if whose is None and (told := refusal(error)):
@@ -104,6 +113,11 @@ def _status() -> int:
         tell(f"{whose or 'internal error, please report it'}: {type(error).__name__}: {error}")
         echo("     (FAC_TRACEBACK=1 shows where)", err=True)
         return 2
+
+
+def _interrupted() -> int:
+    echo("fac: interrupted", err=True)
+    return ended_by()
 
 
 def _blamed(error: Exception) -> str | None:

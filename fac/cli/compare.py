@@ -12,10 +12,10 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
-from fac.cli.signals import INTERRUPTED, on_signals
 from fac.diagnostics import FacError, plain
 from fac.escaping import visible
 from fac.render.json_text import json_text
+from fac.signals import ended_by, on_signals
 
 if TYPE_CHECKING:
     from fac.backend import Backend, Precision
@@ -133,7 +133,7 @@ def compare(
     else:
         echo("\n".join([table(rows), *(f" {visible(note)}" for note in notes)]))
     if made < meant:
-        context.exit(INTERRUPTED)
+        context.exit(ended_by())
     if any(run.problem and not run.diverged for row in rows for run in row.runs):
         context.exit(2)
 

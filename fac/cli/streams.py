@@ -31,9 +31,20 @@ class Lasting(io.FileIO):
         """Why it goes nowhere."""
 
     def write(self, content: ReadableBuffer, /) -> int:
-        """Write, or drop it."""
+        """Write all of it, or drop what is left.
+
+        Not a part, as a file may: where nothing is buffered, nobody looks at how much it was.
+        """
+        data = memoryview(content).cast("B")
+        left = data
         try:
-            return super().write(content)
+            while left:
+                # Another program may have told a pipe or a terminal that both share not to wait for its reader.
+                written: int | None = super().write(left)
+                if written is None:
+                    _wait(self.fileno())
+                else:
+                    left = left[written:]
         except OSError as error:
             if error.errno not in GONE + FULL:
                 raise
@@ -43,7 +54,7 @@ class Lasting(io.FileIO):
                 # What native code prints to the same descriptor must not fail either.
                 os.dup2(nowhere, self.fileno())
                 os.close(nowhere)
-            return memoryview(content).nbytes
+        return data.nbytes
 
 
 def lasting() -> None:
@@ -85,6 +96,13 @@ def _failure(stream: Any) -> OSError | None:
     buffer = getattr(stream, "buffer", None)
     file = getattr(buffer, "raw", buffer)
     return file.failure if isinstance(file, Lasting) else None
+
+
+def _wait(descriptor: int) -> None:
+    """Until a descriptor takes more, or says why it never will."""
+    from select import select  # not at the start of every command
+
+    select((), (descriptor,), ())
 
 
 def _like(stream: io.TextIOWrapper, buffer: Any) -> io.TextIOWrapper:

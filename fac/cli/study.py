@@ -9,7 +9,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
-from fac.cli.signals import INTERRUPTED, on_signals
+from fac.signals import ended_by, on_signals
 
 
 @click.command()
@@ -62,7 +62,7 @@ def study(
             )
         except (StoppedError, KeyboardInterrupt):
             say(f"interrupted: `fac study {name}{' --short' * short}` goes on from here", err=True)
-            context.exit(INTERRUPTED)
+            context.exit(ended_by())
     text = page(
         found, outcomes, f"fac study {folder.resolve().name}{' --short' * short}", _made_on(with_backend.name)
     )

@@ -15,10 +15,10 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
-from fac.cli.signals import INTERRUPTED, on_signals
 from fac.diagnostics import FacError, plain
 from fac.escaping import visible
 from fac.render.json_text import json_text
+from fac.signals import ended_by, on_signals
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Compiled, Precision, Session
@@ -102,9 +102,9 @@ def train(
         except StoppedError as stopped:
             reached = f"after step {stopped.step}, in epoch {stopped.epoch}"
             say(f"stopped {reached}; go on with `fac train --resume {stopped.out}`", err=True)
-            context.exit(INTERRUPTED)
+            context.exit(ended_by())
         except KeyboardInterrupt:
-            context.exit(INTERRUPTED)
+            context.exit(ended_by())
     if as_json:
         echo(json_text(summary(job, session, report, path)))
     elif isinstance(report, Report):

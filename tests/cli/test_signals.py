@@ -38,13 +38,13 @@ def training(spec: Path, tmp_path: Path) -> Callable[..., Begun]:
     return begin
 
 
-def ended(process: Begun) -> str:
-    """What it says on standard error. Its status is that of something interrupted, and nothing is in pieces."""
+def ended(process: Begun, number: signal.Signals = signal.SIGINT) -> str:
+    """What it says on standard error. Its status is what shells make of the signal, and nothing is in pieces."""
     try:
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert not re.search("Traceback|Exception|KeyboardInterrupt", err), err
     return err
 
@@ -55,7 +55,7 @@ def test_a_training_that_is_told_to_end_is_saved(
 ) -> None:
     process = training()
     process.send_signal(number)
-    found = re.search(r"^stopped after step (\d+), .*--resume broken`$", ended(process), re.MULTILINE)
+    found = re.search(r"^stopped after step (\d+), .*--resume broken`$", ended(process, number), re.MULTILINE)
     assert found is not None
     assert int(load_file(tmp_path / "broken/state.safetensors")["step"]) == int(found[1])
 
@@ -69,7 +69,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(
     for _ in range(3):
         process.send_signal(number)
         time.sleep(0.003)
-    assert "stopped after step" in ended(process)
+    assert "stopped after step" in ended(process, number)
     assert int(load_file(tmp_path / "broken/state.safetensors")["step"]) > 3 * 21
 
 
@@ -90,7 +90,7 @@ def test_ctrl_c_twice_at_any_time_prints_no_traceback(wait: float, spec: Path, t
     command = [
         sys.executable,
         "-c",
-        "from fac.cli import main; print(flush=True); main()",
+        "from fac.__main__ import main; print(flush=True); main()",
         "train",
         str(spec),
         *LONG,
@@ -118,7 +118,7 @@ def slow(*given):
     time.sleep(5)
     time.sleep(100)
 Stepping.run = slow
-from fac.cli import main
+from fac.__main__ import main
 main()
 """
     command = [sys.executable, "-c", code, "train", str(spec), *LONG]
@@ -141,7 +141,7 @@ def test_nohup_keeps_a_training_when_its_terminal_is_closed(training: Callable[.
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
     process.send_signal(signal.SIGTERM)
-    assert "stopped after step" in ended(process)
+    assert "stopped after step" in ended(process, signal.SIGTERM)
 
 
 def test_a_command_that_is_no_training_ends_by_ctrl_c(tmp_path: Path) -> None:
@@ -158,3 +158,67 @@ def test_a_command_that_is_no_training_ends_by_ctrl_c(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert ended(process) == "\nfac: interrupted\n"
+
+
+AT_IMPORT = """
+import signal, sys
+class Loader:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Loader())
+from fac.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("fac.cli", ""), ("click", ""), ("pydantic", "\nfac: interrupted\n")]
+)
+def test_ctrl_c_while_modules_are_imported_prints_no_traceback(name: str, said: str, spec: Path) -> None:
+    assert told(AT_IMPORT.format(name=name), spec) == (130, "", said)
+
+
+def test_ctrl_c_of_which_a_library_makes_another_error_is_ctrl_c(spec: Path) -> None:
+    code = AT_IMPORT.replace("            for", "            try:\n             for").replace(
+        "(signal.SIGINT)\n",
+        "(signal.SIGINT)\n            except KeyboardInterrupt:\n             raise ImportError\n",
+    )
+    assert told(code.format(name="pydantic"), spec) == (130, "", "fac: interrupted\n")
+
+
+def test_ctrl_c_where_nothing_can_be_raised_ends_a_command(spec: Path) -> None:
+    """An exception in a `__del__` is printed and forgotten: the command would go on."""
+    code = AT_IMPORT.replace(
+        "class Loader", "class Dying:\n    def __del__(self):\n        {signal}\nclass Loader"
+    )
+    signalled = "signal.raise_signal(signal.SIGINT)"
+    code = code.replace(f"for _ in range(2):\n                {signalled}", "Dying()").replace(
+        "{signal}", signalled
+    )
+    assert told(code.format(name="pydantic"), spec) == (130, "", "")
+
+
+def test_ctrl_c_when_all_is_said_changes_nothing(spec: Path) -> None:
+    code = """
+import atexit, signal
+def late():
+    for _ in range(2):
+        signal.raise_signal(signal.SIGINT)
+{before}
+from fac.__main__ import main
+{behind}
+main()
+"""
+    register = "atexit.register(late)"
+    for where in ({"before": register, "behind": ""}, {"before": "", "behind": register}):
+        assert told(code.format(**where), spec) == (0, "no findings in 1 file\n", "")
+
+
+def told(code: str, spec: Path) -> tuple[int, str, str]:
+    """What a program that calls `fac check` ends with."""
+    command = [sys.executable, "-c", code, "check", str(spec)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return made.returncode, made.stdout, made.stderr

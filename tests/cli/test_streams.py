@@ -145,3 +145,14 @@ def test_no_file_is_written_on_a_closed_stream(folder: Path) -> None:
     ended = shell("fac check good.fac.yaml nothing.fac.yaml --output-file found <&- 2>&-", folder)
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", "")
     assert (folder / "found").read_text() == "no findings in 1 file\n"
+
+
+def test_nothing_is_lost_where_a_stream_does_not_wait_for_its_reader(folder: Path) -> None:
+    """As behind a program that shares the pipe and told it not to wait: what it does not take at once comes later."""
+    whole = shell("fac schema", folder).stdout
+    assert len(whole) > 1 << 17, "more than a pipe holds"
+    for before in ("", "export PYTHONUNBUFFERED=1; "):
+        set_it = "import os; [os.set_blocking(n, False) for n in (1, 2)]"
+        line = f"""{before}("$0" -c '{set_it}'; fac schema; echo $? >&3) 3>&2 2>&1 | (sleep 1; cat)"""
+        ended = shell(line, folder)
+        assert (ended.stderr, ended.stdout) == ("0\n", whole)
