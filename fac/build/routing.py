@@ -20,6 +20,7 @@ from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction, pretended, product
 from fac.step.feed import fed
+from fac.step.forward import Forward, makers
 from fac.step.ir import Op, Origin, Phase, Value
 from fac.step.random import Stream
 from fac.step.reverse import Edits, Injection, Reverse
@@ -32,6 +33,8 @@ class Routing:
     def __init__(self, trace: Trace, loss: Value, *, counting: bool = False) -> None:
         """Turn the program's routes into edits; nothing is built until a cotangent is asked for (see `Reverse`)."""
         self.trace, self.program = trace, trace.program
+        self.forward = makers(trace.b.ops)
+        """The ops of the forward pass, by what they make."""
         self.used: dict[int, Signals] = {}
         """What each route read, by its place in the program; routes that nobody needed are absent."""
         self.owner: dict[Op, Route | Subspace] = {}
@@ -109,15 +112,39 @@ class Routing:
                 sent = b.emit("reshape", sent, shape=sent.type.shape)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
-        if route.site is None:
-            return sent
+        return sent if route.site is None else self._spread(b, route, sent)
+
+    def _spread(self, b: Builder, route: Route, rows: Value) -> Value:
+        """Rows [places, writes], as the operator of a `to` route makes them, where its site has them."""
+        assert route.site is not None
         assert route.ends is not None
         site = self.trace.values[route.site]
         if route.ends.copies == 1:
-            return self._counted(route.ends, b.reshape(sent, site.type.shape))
+            return self._counted(route.ends, b.reshape(rows, site.type.shape))
         n, *tokens, channels = site.type.shape
-        wide = b.reshape(sent, (n, *(1 for _ in tokens), channels))
+        wide = b.reshape(rows, (n, *(1 for _ in tokens), channels))
         return b.broadcast_to(b.mul(wide, self._part(route.ends, site)), site.type.shape)
+
+    def _slope(self, b: Builder, route: Route, rows: Value) -> Value:
+        """How the loss of each sample changes where the site moves along rows: [places, 1] (see `Signals.slope`).
+
+        The sweep goes to what losses read, where the exact error is at hand: <dL/dz, dz>, sample by sample.
+        """
+        assert route.site is not None
+        assert route.ends is not None
+        with b.at(route.node, Phase.TANGENT):
+            directions = {self.trace.values[route.site]: self._spread(b, route, rows)}
+            sweep, total = Forward(b, directions, self.forward), None
+            for head in self.trace.heads.values():
+                moved, error = sweep.tangent(head), self.reverse.cotangent(head)
+                if moved is not None and error is not None:
+                    part = b.sum(b.mul(error, moved), range(1, len(head.type.shape)))
+                    total = part if total is None else b.add(total, part)
+            if total is None:
+                return b.broadcast_to(b.constant(0.0), (Batch(route.ends.places), 1))
+            b.label(total, "slope")
+            places = b.broadcast_to(b.reshape(total, (N, 1)), (N, route.ends.places))
+            return b.reshape(places, (Batch(route.ends.places), 1))
 
     def _part(self, ends: Ends, site: Value) -> Value:
         """How large a part each token has in what goes to all: of those that count, if a mask says which do."""
@@ -174,7 +201,14 @@ class Routing:
             fed = b.reshape(self._counted(ends, site), (Batch(ends.places), ends.writes))
         read = self._part_read(b, route.source, ends, self._read(b, route.source, error))
         read = b.reshape(read, (Batch(ends.places), ends.reads))
-        return Signals(read, pretended(fed, ends.reads), None, None, self._stream(route))
+        return Signals(
+            read,
+            pretended(fed, ends.reads),
+            None,
+            None,
+            self._stream(route),
+            lambda b, rows: self._slope(b, route, rows),
+        )
 
     def _part_read(self, b: Builder, source: str, ends: Ends, read: Value) -> Value:
         """Of an error all, or the element of a step; its tokens summed up, if they are read as one."""

@@ -105,6 +105,7 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (zeros.ZERO_FEEDBACK, zeros.zero_feedback),
     (teaching.LEARNING_OVERWRITTEN, teaching.learning_overwritten),
     (teaching.UNTAUGHT_MATRIX, teaching.untaught_matrix),
+    (teaching.NO_LOSS_TO_LEARN_FROM, teaching.no_loss_to_learn_from),
     (redundant.DUPLICATE_ROUTE, redundant.duplicate_route),
     (redundant.RULE_WITHOUT_ROUTES, redundant.rule_without_routes),
     (entry.AMBIGUOUS_SITE, entry.ambiguous_site),

@@ -1,4 +1,4 @@
-"""FAC320, FAC321, FAC326: how feedback matrices learn, and what becomes of it."""
+"""FAC320, FAC321, FAC326, FAC335: how feedback matrices learn, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from fac.checks.places import by_origin, decides, listed, matrix_of, short_hand
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
-from fac.program.reading import makes_gradient, ways
+from fac.program.reading import makes_gradient, needs_slope, ways
 from fac.program.tensors import SvdFactor, Tensor
 
 LEARNING_OVERWRITTEN = Rule("FAC320", "learning-overwritten", Severity.WARNING)
 UNTAUGHT_MATRIX = Rule("FAC321", "untaught-matrix", Severity.WARNING)
 NORMATIVE_STEP_TOO_LARGE = Rule("FAC326", "normative-step-too-large", Severity.WARNING)
+NO_LOSS_TO_LEARN_FROM = Rule("FAC335", "no-loss-to-learn-from")
 
 MARGIN = 1.1
 """The largest singular value of a weight that is drawn differs from the expected one by a few percent."""
@@ -126,6 +127,52 @@ def normative_step_too_large(program: Program) -> Iterator[Diagnostic]:
             help="lower the rate of the feedback with `update: {feedback: {lr_scale: ...}}`, or use `adam`",
             key=decided is not None and not scaled,
         )
+
+
+def no_loss_to_learn_from(program: Program) -> Iterator[Diagnostic]:
+    """A feedback matrix learns from how the loss changes with a value that no loss depends on.
+
+    `forward_gradient` moves the value at the site of its route a little and looks what that does to the loss. Where
+    none stands above the site, it does nothing: the matrix would stay as it was drawn. Other ways to learn, and fixed
+    matrices, go by errors from elsewhere.
+
+    Bad, where the loss does not depend on `side`:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: side, out: 16}
+          - {kind: linear, name: logits, out: 10, from: relu_1}
+        feedback:
+          routes:
+            - {to: side, matrix: {kind: random, learn: {rule: forward_gradient}}}
+
+    Good:
+
+        layers:
+          - {kind: linear, name: fc1, out: 32}
+          - {kind: relu}
+          - {kind: linear, name: fc2, out: 16}
+          - {kind: relu}
+          - {kind: linear, name: logits, out: 10}
+        feedback:
+          routes:
+            - {to: fc1, matrix: {kind: random, learn: {rule: forward_gradient}}}
+    """
+    for routes in by_origin(program.routes).values():
+        for route in routes:
+            if route.site is None or route.site in program.felt:
+                continue
+            rules = kind_of("fac.feedback", route.matrix).learning(route.matrix)
+            part = next((part for part, rule in rules.items() if needs_slope(rule, part)), None)
+            if part is not None:
+                yield NO_LOSS_TO_LEARN_FROM.at(
+                    matrix_of(program, route, "learn" if part == "B" else None),
+                    f"`{ways(rules[part]).name}` teaches the feedback of `{route.node}` from the loss, which does not "
+                    f"depend on `{route.site}`",
+                    help="use it where a loss stands above, or another way to learn",
+                )
+                break
 
 
 def _overshoot(program: Program, route: Route) -> tuple[float, float, float, str] | None:

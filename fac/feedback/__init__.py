@@ -1,6 +1,7 @@
 """The feedback operators, the rules by which they learn, and the short-hands that ship."""
 
 from fac.feedback.exact import IDENTITY, TRANSPOSE, Identity, Transpose
+from fac.feedback.forward_gradient import FORWARD_GRADIENT, ForwardGradient
 from fac.feedback.kolen_pollack import KOLEN_POLLACK, KolenPollack
 from fac.feedback.learning import FIXED
 from fac.feedback.local import LOCAL, Local
@@ -38,6 +39,7 @@ __all__ = [
     "FeedbackAlignment",
     "Fixed",
     "FixedSign",
+    "ForwardGradient",
     "Identity",
     "KolenPollack",
     "Ldfa",
@@ -58,5 +60,5 @@ __all__ = [
 ]
 
 KINDS = (IDENTITY, TRANSPOSE, RANDOM, LOW_RANK, SIGN)
-LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE, WEIGHT_MIRROR)
+LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE, WEIGHT_MIRROR, FORWARD_GRADIENT)
 RULES = (BP, FA, USF, FRSF, BRSF, DFA, LDFA, DIRECT_LDFA, SHALLOW)

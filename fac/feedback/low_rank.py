@@ -12,7 +12,7 @@ from fac.feedback.kolen_pollack import KolenPollack
 from fac.feedback.oja import Oja, projected
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
-from fac.program.reading import needs_weight, ways
+from fac.program.reading import needs_slope, needs_weight, ways
 from fac.program.tensors import Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Matrix
 from fac.spec.init import Init, Normal
@@ -92,6 +92,12 @@ def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
                 "use it on a `through` route",
                 field,
             )
+    if needs_slope(matrix.write, "Q") and ends.weight is not None:
+        return ShapeError(
+            "`write` goes by the slope of the loss at a site, and a `through` route has none",
+            "use it on a `to` route",
+            "write",
+        )
     if ways(matrix.read).name != "fixed" and ways(matrix.read).read is None:
         return ShapeError(f"`{ways(matrix.read).name}` cannot teach P", "use `oja` or `local`", "read")
     if ways(matrix.write).name != "fixed" and ways(matrix.write).write is None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
 from fac.program.program import Ends, Program
-from fac.program.reading import needs_weight, ways
+from fac.program.reading import needs_slope, needs_weight, ways
 from fac.program.tensors import Role, Start, Tensor
 from fac.spec.feedback import AnyLearning, Fixed, Matrix
 from fac.spec.init import Density, Init, Mask, PerUnit
@@ -79,6 +79,12 @@ def misfit(matrix: Random, ends: Ends) -> ShapeError | None:
         return ShapeError(
             "`learn` needs the forward weight, and a `to` route has none",
             "use it on a `through` route",
+            "learn",
+        )
+    if needs_slope(matrix.learn, "B") and ends.weight is not None:
+        return ShapeError(
+            "`learn` goes by the slope of the loss at a site, and a `through` route has none",
+            "use it on a `to` route",
             "learn",
         )
     if matrix.mask is not None and not isinstance(matrix.learn, Fixed):

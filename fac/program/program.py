@@ -211,13 +211,21 @@ class Program:
     @cached_property
     def crossing(self) -> frozenset[str]:
         """Nodes from whose output some way to a loss crosses a weight; losses reach the others exactly."""
-        leading, found = set(self.heads), set[str]()
+        found = set[str]()
         for node in reversed(self.nodes):
             readers = self.readers.get(node.name, ())
-            above = [reader for reader in readers if reader.name in leading and not reader.stops]
-            if above:
-                leading.add(node.name)
+            above = [reader for reader in readers if reader.name in self.felt and not reader.stops]
             if any(reader.weighted or reader.name in found for reader in above):
+                found.add(node.name)
+        return frozenset(found)
+
+    @cached_property
+    def felt(self) -> frozenset[str]:
+        """Nodes whose output has a say in a loss by which an error could come back: not where it is a mask alone."""
+        found = set(self.heads)
+        for node in reversed(self.nodes):
+            readers = self.readers.get(node.name, ())
+            if any(reader.name in found and not reader.stops for reader in readers):
                 found.add(node.name)
         return frozenset(found)
 

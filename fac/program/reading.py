@@ -7,7 +7,7 @@ built reads nothing here: why it cannot is reported when the step is built.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 
@@ -24,7 +24,7 @@ from fac.step.ops.shapes import VIEWS
 from fac.step.random import Stream
 from fac.step.types import DType, N, Type
 
-WEIGHT, STEP = "weight", "step"
+WEIGHT, STEP, SLOPE = "weight", "step", "slope"
 READS, WRITES, RANK = 4, 3, 2
 """Of the small operator on which a way to learn is tried."""
 
@@ -59,7 +59,8 @@ class Lesson:
     gradient: bool
     """Whether it is a pseudo-gradient, which the update rule turns into a step, or else the next value."""
     reads: frozenset[str]
-    """Of `error`, `receiver`, which is fed, `weight`, and the operator's matrices by the last part of their names."""
+    """Of `error`, `receiver`, which is fed, `weight`, `slope` (of the loss, in a direction), and the operator's
+    matrices by the last part of their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,12 @@ def needs_weight(rule: Learning, part: str) -> bool:
     """Whether a rule teaches a matrix (`B`, `P` or `Q`) from the forward weight, which a `to` route does not have."""
     lesson = lessons(rule).get(part)
     return lesson is not None and WEIGHT in lesson.reads
+
+
+def needs_slope(rule: Learning, part: str) -> bool:
+    """Whether a rule teaches a matrix from the slope of the loss at a site, which a `through` route does not have."""
+    lesson = lessons(rule).get(part)
+    return lesson is not None and SLOPE in lesson.reads
 
 
 def lessons(rule: Learning) -> Mapping[str, Lesson]:
@@ -239,6 +246,7 @@ def _lessons(rule: Learning) -> Mapping[str, Lesson]:
         shapes = {"B": (READS, WRITES), "P": (RANK, READS), "Q": (WRITES, RANK)}
         state = {part: b.input(part, Type(shape)) for part, shape in shapes.items()}
         signals = _signals(b, READS, WRITES, Tensor(WEIGHT, (READS, WRITES), "launay", WRITES, READS))
+        signals = replace(signals, ahead=_ahead(b))
         try:
             said = None if teach is None else teach(b, rule, state, signals)
         except Exception:
@@ -278,6 +286,12 @@ def _number(b: Builder) -> Callable[[], Value]:
     return cache(lambda: b.scalar(STEP, DType.INT))
 
 
+def _ahead(b: Builder) -> Callable[[Builder, Value], Value]:
+    """What stands for the slope of the loss in any direction: an input."""
+    slope = cache(lambda: b.input(SLOPE, Type((N, 1))))
+    return lambda *_: slope()
+
+
 def _vanishing(b: Builder, zeros: Iterable[Value]) -> set[Value]:
     """What is zero because these values are. Of ops that are not listed nothing is known."""
     found = set(zeros)
@@ -303,6 +317,6 @@ def _signals(b: Builder, reads: int, writes: int, weight: Tensor | None) -> Sign
     error, receiver = b.input("error", Type((N, reads))), b.input("receiver", Type((N, writes)))
     stream = Stream(0, "", _number(b))
     if weight is None:
-        return Signals(error, pretended(receiver, reads), None, None, stream)
+        return Signals(error, pretended(receiver, reads), None, None, stream, _ahead(b))
     own = b.input(weight.name, Type((reads, writes)))
     return Signals(error, product(receiver, own), own, weight, stream)

@@ -22,7 +22,7 @@ from fac.step.text import to_text
 
 HEADER = ("layer", "kind", "output", "params", "error from", "operator", "rank", "update")
 PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
-"""Those that hold multiply-adds; updates do if some rule multiplies matrices."""
+"""Those that hold multiply-adds; sweeps in forward mode and updates do if some rule asks for them."""
 SHOWN = 4
 """Names of tensors that one line lists, and layers on one way."""
 
@@ -79,7 +79,7 @@ def costs(cost: Cost, tree: Tree | None = None) -> str:
     `tree`: see `layers`. A block and a run of copies have the sums of what stands in them.
     """
     step, backprop = cost.step, cost.backprop
-    phases = (*PHASES, Phase.UPDATE) if step.macs(Phase.UPDATE) else PHASES
+    phases = (*PHASES, *(phase for phase in (Phase.TANGENT, Phase.UPDATE) if step.macs(phase)))
     header = (f"batch {cost.batch}", *map(str, phases), "bytes", "feedback words")
     tallied = {layer.name: layer for layer in step.layers}
 

@@ -12,7 +12,7 @@ derivative is one that nobody goes back through, the finer ops that the op is ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fac.step.builder import Builder
 from fac.step.ir import Op, Value
@@ -22,17 +22,17 @@ from fac.step.reverse import NoDerivativeError
 
 
 class Forward:
-    """One forward sweep over the ops that a builder holds at this moment."""
+    """One forward sweep over some ops."""
 
-    def __init__(self, b: Builder, directions: Mapping[Value, Value]) -> None:
+    def __init__(self, b: Builder, directions: Mapping[Value, Value], ops: Mapping[Value, Op]) -> None:
         """Nothing is built until a tangent is asked for.
 
         Args:
-            b: holds the ops, and receives those of the sweep, at its node and in its phase.
+            b: receives the ops of the sweep, at its node and in its phase.
             directions: by value what it moves along, of the same type. What made the value is of no account.
+            ops: those to sweep over, by their results (see `makers`).
         """
-        self.b, self.memo = b, dict[Value, Value | None](directions)
-        self.made = {op.result: op for op in b.ops}
+        self.b, self.memo, self.made = b, dict[Value, Value | None](directions), ops
 
     def tangent(self, value: Value) -> Value | None:
         """How `value` moves, or None if nothing that moves has a say in it. An explicit stack: depth is no limit.
@@ -78,9 +78,13 @@ class Forward:
             raise _refused(op, index)
         start = len(self.b.ops)
         made = finer(self.b, op)
-        inside = Forward(self.b, {op.operands[i]: tangent for i, tangent in moving.items()})
-        inside.made = {one.result: one for one in self.b.ops[start:]}
-        return inside.tangent(made)
+        directions = {op.operands[i]: tangent for i, tangent in moving.items()}
+        return Forward(self.b, directions, makers(self.b.ops[start:])).tangent(made)
+
+
+def makers(ops: Iterable[Op]) -> dict[Value, Op]:
+    """Each by what it makes."""
+    return {op.result: op for op in ops}
 
 
 def _smooth(op: Op) -> Sequence[Value]:

@@ -18,6 +18,8 @@ class Phase(StrEnum):
     ERROR = "error"
     GRADIENT = "gradient"
     LEARN = "learn"
+    TANGENT = "tangent"
+    """Forward mode: how the loss changes where a layer moves, which some feedback learns from."""
     UPDATE = "update"
     PROBE = "probe"
 

@@ -88,6 +88,10 @@ class Stream:
         bits = uniform_bits(b, shape, self.seed, f"{self.name}{part}", self.number())
         return b.mul(b.add(b.cast(bits, DType.FLOAT), 0.5), 2.0**-24)
 
+    def sign(self, b: Builder, shape: Shape) -> Value:
+        """FLOAT 1 or -1, each as often."""
+        return b.sub(b.mul(bernoulli(b, shape, 0.5, self.seed, self.name, self.number()), 2.0), 1.0)
+
     def normal(self, b: Builder, shape: Shape) -> Value:
         """FLOAT, standard normal: sqrt(-2 log u) cos(2 pi v) of two uniform ones (Box and Muller 1958)."""
         u, v = self.uniform(b, shape, ".radius"), self.uniform(b, shape, ".angle")

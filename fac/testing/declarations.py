@@ -192,7 +192,8 @@ def _signals(
     """What an operator between those ends is given. What is sent depends on no number of the receiver."""
     receiver = receiver or Value("receiver", Type((N, ends.writes)))
     way = pretended(receiver, ends.reads) if weight is None else product(receiver, weight)
-    return Signals(error, way, weight, ends.weight, _stream(b))
+    ahead = _ahead(receiver) if weight is None else None
+    return Signals(error, way, weight, ends.weight, _stream(b), ahead)
 
 
 def _stream(b: Builder) -> Stream:
@@ -222,7 +223,7 @@ def _learning(kind: LearningKind, rule: Any) -> None:
         error = b.input("x", Type((N, READS)))
         given = {name: b.input(name, Type(array.shape)) for name, array in state.items()}
         way = product(b.matmul(error, given["receiver"]), given["weight"])
-        signals = Signals(error, way, given["weight"], THROUGH.weight, _stream(b))
+        signals = Signals(error, way, given["weight"], THROUGH.weight, _stream(b), _ahead(way.x))
         learned = teach(b, rule, given, signals)
         require(
             (learned.tensor, learned.value.type.shape) == (part, shapes[part]),
@@ -242,6 +243,11 @@ def _learning(kind: LearningKind, rule: Any) -> None:
         tracks == kind.tracks,
         f"`{kind.name}` says otherwise, and P and Q {verb} their distance to the weight",
     )
+
+
+def _ahead(fed: Value) -> Callable[[Builder, Value], Value]:
+    """The slope of a loss whose error is what is fed, along rows."""
+    return lambda b, rows: b.sum(b.mul(rows, fed), (1,), keep=True)
 
 
 def _update(kind: UpdateKind, rule: Any) -> None:

@@ -15,6 +15,12 @@ RULES: dict[str, Data] = {
     "weight_mirror": {"rule": "fa", "learn": {"rule": "weight_mirror"}},
     "dfa": {"rule": "dfa"},
     "dfa_kp": {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
+    "forward_gradient": {"rule": "dfa", "learn": {"rule": "forward_gradient"}},
+    "pair_forward_gradient": {
+        "routes": (
+            {"to": "fc*", "matrix": {"kind": "low_rank", "rank": 2, "write": {"rule": "forward_gradient"}}},
+        )
+    },
     **{
         f"ldfa_{learn}": {"rule": "ldfa", "rank": 2, "learn": learn}
         for learn in ("fixed", "kolen_pollack", "oja_kp", "local", "normative")

@@ -39,7 +39,7 @@ names = st.sampled_from(NAMES)
 globs = st.sampled_from(["*", "a", "b*", "nowhere*", *NAMES])
 widths = st.sampled_from([1, 2, 3, 5])
 ranks = st.sampled_from([1, 2, 4])
-learning = st.sampled_from(["fixed", "oja", "kolen_pollack", "local", "normative"]).map(
+learning = st.sampled_from(["fixed", "oja", "kolen_pollack", "local", "normative", "forward_gradient"]).map(
     lambda rule: {"rule": rule}
 )
 

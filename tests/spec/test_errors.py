@@ -504,7 +504,7 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
         {"constraints": {"allowed_learning": ("xyz",)}},
         [
             "FAC105 constraints.allowed_learning[0]: no learning rule is called `xyz`"
-            " (there are `fixed`, `oja`, `kolen_pollack`, `local`, `normative`, `weight_mirror`)"
+            " (there are `fixed`, `oja`, `kolen_pollack`, `local`, `normative`, `weight_mirror`, `forward_gradient`)"
         ],
     ),
 }

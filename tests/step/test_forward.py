@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fac.step.builder import Builder
-from fac.step.forward import Forward
+from fac.step.forward import Forward, makers
 from fac.step.ir import Function, Value
 from fac.step.ops import OPS
 from fac.step.ops.base import DISCRETE, STOP, OpDef, Without
@@ -42,7 +42,7 @@ def moved(call: Call, *moving: int) -> Function:
     def finish(b: Builder, result: Value) -> dict[str, Value]:
         by_name = {v.name: v for v in b.inputs}
         directions = {by_name[f"a{k}"]: b.input(f"t{k}", call.operands[k]) for k in moving}
-        tangent = Forward(b, directions).tangent(result)
+        tangent = Forward(b, directions, makers(b.ops)).tangent(result)
         assert tangent is not None
         return {"result": result, "tangent": tangent}
 
@@ -147,7 +147,7 @@ def test_what_moves_in_steps_is_refused_and_a_stop_is_a_constant(kind: str) -> N
     )()
     stopped = b.mul(b.stop_gradient(b.cast(made, DType.FLOAT)), x)
     hidden = b.stop_gradient(b.cast(made, DType.FLOAT))
-    sweep = Forward(b, {x: b.broadcast_to(b.constant(1.0), x.type.shape)})
+    sweep = Forward(b, {x: b.broadcast_to(b.constant(1.0), x.type.shape)}, makers(b.ops))
     with pytest.raises(NoDerivativeError, match="its result moves in steps"):
         sweep.tangent(made)
     assert sweep.tangent(stopped) is not None
@@ -160,7 +160,7 @@ def test_nothing_is_built_that_no_one_asked_for_and_nothing_of_the_way_back_is_k
     y = b.emit("relu", b.matmul(x, w, tb=True))
     b.matmul(y, w)
     forward = tuple(b.ops)
-    sweep = Forward(b, {x: b.input("t", x.type)})
+    sweep = Forward(b, {x: b.input("t", x.type)}, makers(b.ops))
     assert sweep.tangent(w) is None
     assert len(b.ops) == len(forward)
     assert sweep.tangent(y) is not None
@@ -178,7 +178,7 @@ def test_depth_is_no_limit() -> None:
     x = value = b.input("x", Type((N, 3)))
     for _ in range(5000):
         value = b.emit("tanh", value)
-    assert Forward(b, {x: b.input("t", x.type)}).tangent(value) is not None
+    assert Forward(b, {x: b.input("t", x.type)}, makers(b.ops)).tangent(value) is not None
 
 
 def test_an_op_without_a_way_to_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_an_op_without_a_way_to_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -
     x = b.input("x", Type((N, 3)))
     y = b.emit("silu", x)
     with pytest.raises(NoDerivativeError, match="nobody has written it"):
-        Forward(b, {x: x}).tangent(y)
+        Forward(b, {x: x}, makers(b.ops)).tangent(y)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -201,7 +201,7 @@ def test_the_change_of_a_random_graph_is_its_derivative(seed: int) -> None:
     reverse = Reverse(b, graph.loss, Edits(), frozenset())
     gradients = {leaf.name: g for leaf in graph.leaves if (g := reverse.cotangent(leaf)) is not None}
     along = {leaf: b.input(f"along.{leaf.name}", leaf.type) for leaf in graph.leaves}
-    tangent = Forward(b, along).tangent(graph.loss)
+    tangent = Forward(b, along, makers(b.ops)).tangent(graph.loss)
     assert tangent is not None
     function = b.finish("both", {"result": graph.loss, "tangent": tangent, **gradients})
     verify(function)

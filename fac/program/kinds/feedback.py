@@ -36,6 +36,8 @@ class Signals:
     """How that weight is kept and was drawn, for operators that draw alike."""
     stream: Stream
     """Random numbers of this step, for operators that draw; under the name of the operator."""
+    ahead: Callable[[Builder, Value], Value] | None = None
+    """See `slope`. None on a `through` route, and where a subspace learns."""
 
     def sent(self, b: Builder, rows: Value, matrix: Value) -> Value:
         """What rows [places, r] send past a matrix [r, writes]: for `error` and `weight`, backpropagation."""
@@ -48,6 +50,16 @@ class Signals:
     def answer(self, b: Builder, matrix: Value) -> Value:
         """[places, r]: the forward product of what is fed with a matrix [r, writes]."""
         return self._way.answer(b, matrix)
+
+    def slope(self, b: Builder, rows: Value) -> Value:
+        """[places, 1]: by how much the loss grows, per step along rows [places, writes], where the operator sends such.
+
+        It is that of the sample of each row, found in forward mode: no weight is read the other way round. Of a layer
+        that mixes samples, as the moments of a batch do, what a sample does to the loss of others is left out.
+        """
+        if self.ahead is None:
+            raise ValueError("only where a `to` route leads is there a slope of the loss")
+        return self.ahead(b, rows)
 
     @property
     def _way(self) -> Contraction:

@@ -1,0 +1,62 @@
+"""Learned direct feedback: B turns to where forward gradients say that the error of a site points.
+
+With random signs v at a site, the change of a sample's loss along v, <g, v>, is found in forward mode: the network is
+run on with a tangent, and no weight is read the other way round. As the mean of v v^T is the identity, that of
+<g, v> v is the gradient g: a forward gradient (Baydin et al. 2022, arXiv 2202.08587), one direction a sample. It is too
+noisy to learn from, by a factor of about sqrt(units), but B averages over all samples and steps that it sees.
+
+B descends -c, c the cosine between all that it sends and all forward gradients of the batch, each taken as one vector:
+
+    U = E B^T    G = diag(<g_n, v_n>) V    c = <U, G> / (|U| |G|)
+    dL/dU = -(G / |G| - c U / |U|) / |U|    dL/dB = (dL/dU)^T E
+
+In the mean c is largest where B is the least-squares prediction of g from e, up to a factor. It teaches a direction and
+no size: <dL/dB, B> = 0. Caillon et al. (ICLR 2026), GrAPE, estimate by forward mode, align by a cosine and add
+occasional steps of backpropagation; of that paper the abstract was read, and the equations here are our own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fac.feedback.oja import projected
+from fac.program.kinds import Learned, LearningKind, Signals, State
+from fac.spec.feedback import Learning
+from fac.step.builder import Builder
+from fac.step.ir import Value
+
+
+class ForwardGradient(Learning):
+    """On a `to` route: turn B (or Q) so that what is sent points where forward gradients point, by their cosine.
+
+    Each route runs the network on from its site once more, with a tangent. Directions are learned, not sizes.
+    """
+
+    rule: Literal["forward_gradient"] = "forward_gradient"
+
+
+def full(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
+    """gB [reads, writes] = E^T dL/dU, from the error E [places, reads]."""
+    error = signals.error
+    return Learned("B", b.matmul(error, _uphill(b, signals, error, state["B"]), ta=True), gradient=True)
+
+
+def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
+    """gQ [writes, rank] = (dL/dU)^T s, with s = d P^T in the place of the error."""
+    s = projected(b, signals.error, state)
+    uphill = _uphill(b, signals, s, b.transpose(state["Q"], (1, 0)))
+    return Learned("Q", b.matmul(uphill, s, ta=True), gradient=True)
+
+
+def _uphill(b: Builder, signals: Signals, rows: Value, matrix: Value) -> Value:
+    """dL/dU [places, writes] of U, what rows [places, r] send past [r, writes]."""
+    sent = signals.sent(b, rows, matrix)
+    signs = signals.stream.sign(b, sent.type.shape)
+    estimate = b.label(b.mul(signs, signals.slope(b, signs)), "forward_gradient")
+    size, whole = b.norm(sent, nonzero=True), b.norm(estimate, nonzero=True)
+    u, g = b.div(sent, size), b.div(estimate, whole)
+    cosine = b.label(b.dot(u, g), "cosine")
+    return b.div(b.sub(b.mul(u, cosine), g), size)
+
+
+FORWARD_GRADIENT = LearningKind("forward_gradient", ForwardGradient, full=full, write=write)
