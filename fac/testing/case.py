@@ -68,7 +68,8 @@ class Subject:
 def _known() -> tuple[Any, ...]:
     """What all kinds are made of, now: tests give them other functions, and a kind would not keep the old ones."""
     each = (kind for group in FAMILIES for kind in kinds(group))
-    return tuple(getattr(kind, field.name) for kind in each for field in fields(kind))
+    held = (getattr(kind, field.name) for kind in each for field in fields(kind))
+    return tuple(tuple(value.items()) if isinstance(value, Mapping) else value for value in held)
 
 
 @lru_cache(KEPT)
