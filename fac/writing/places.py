@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 from fac.diagnostics import FacError
+from fac.escaping import visible
 from fac.opening import reason
 
 fcntl: Any
@@ -29,6 +30,9 @@ OLD = 24 * 3600
 """Seconds after which what is not finished is given up where the system has no locks."""
 TRIES = 100
 """How often to look for what others rename, make or remove just then."""
+SILENCE, PATIENCE, RETRY = 1, 30, 0.02
+"""Seconds after which it is said that a folder is waited for, after which it is not waited for any longer, and between
+two looks."""
 NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 READING: int = os.O_RDONLY | NO_LINK | getattr(os, "O_NONBLOCK", 0)
 BINARY: int = getattr(os, "O_BINARY", 0)
@@ -151,17 +155,40 @@ def lock(descriptor: int) -> bool | None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While no other process moves files into the folder."""
+    """While no other process moves files into the folder: one that does is waited for, and that is said.
+
+    Raises:
+        FacError: another process has held the folder for half a minute, which moving files never takes.
+    """
     if fcntl is None:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _wait(descriptor, folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait(descriptor: int, folder: Path) -> None:
+    since, said = time.monotonic(), False
+    while lock(descriptor) is False:
+        waited = time.monotonic() - since
+        if waited > PATIENCE:
+            raise FacError(
+                f"`{folder}` is locked by another process, for {PATIENCE} seconds now: end that one (`lslocks` or "
+                "`fuser` names it), and make the same call again"
+            )
+        if waited > SILENCE and not said:
+            said = True
+            import logging  # not at the start of every command
+
+            # Printed as it is, on standard error, where nobody has asked for the log of the package.
+            logging.getLogger("fac").warning(
+                visible(f"waiting for another process that has locked `{folder}`")
+            )
+        time.sleep(RETRY)
 
 
 def same(descriptor: int, path: Path, at: int | None = None) -> bool:
