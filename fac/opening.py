@@ -16,6 +16,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from functools import cache
 from io import BufferedReader
 from typing import BinaryIO
 
@@ -44,8 +45,16 @@ IDX = Kind("an IDX file", 1 << 26)
 STATE = Kind("a state")
 DATA = Kind("a data file")
 
-MADE_UP = ("/proc", "/sys")
-"""Where Linux shows what is in its memory: environments, messages of the kernel."""
+# fmt: off
+MADE_UP = frozenset((
+    "apparmorfs", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts",
+    "efivarfs", "functionfs", "fusectl", "fuse.lxcfs", "mqueue", "nfsd", "nsfs", "proc", "pstore",
+    "resctrl", "rpc_pipefs", "securityfs", "selinuxfs", "smackfs", "spufs", "sysfs", "tracefs", "xenfs",
+))
+# fmt: on
+"""File systems in which Linux shows what is in its memory, wherever they are mounted: environments, messages of the
+kernel, keys of the firmware, where reading may also take something away or wait."""
+MOUNTS = "/proc/self/mountinfo"
 
 _SPECIAL = {
     stat.S_IFIFO: "a pipe",
@@ -219,14 +228,24 @@ def _require_file(found: os.stat_result, name: str, *, streams: bool) -> None:
 
 
 def _made_up(found: os.stat_result) -> bool:
-    for folder in MADE_UP:
-        try:
-            device = os.stat(folder).st_dev
-        except OSError:
-            continue
-        if found.st_dev == device != os.stat("/").st_dev:
-            return True
-    return False
+    if os.name != "posix" or os.major(found.st_dev) != 0:
+        return False  # on a disk: what is on none has numbers that the kernel gives out, with major 0
+    return found.st_dev in _made_up_devices()
+
+
+@cache
+def _made_up_devices() -> frozenset[int]:
+    """The devices of such file systems. Their sizes tell nothing: that of a cgroup is 0, of a file in /sys 4096."""
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return frozenset()  # no Linux, or no /proc, and so no names in it either
+    # man 5 proc_pid_mountinfo: the third field is the device, the one behind a lone `-` the file system.
+    devices = ((line[2].split(":"), line[line.index("-") + 1]) for line in lines)
+    return frozenset(
+        os.makedev(int(major), int(minor)) for (major, minor), system in devices if system in MADE_UP
+    )
 
 
 def _require_size(size: int, kind: Kind, name: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import fac
+from fac import opening
 from fac.diagnostics import FacError
 from fac.opening import DATA, MANIFEST, SPEC, Kind, MissingError, content, opened, placed, there
 
@@ -70,6 +71,20 @@ def test_what_the_system_makes_up_is_never_read(folder: Path, named: bool) -> No
     said = "`it` is made up by the system as it is read: only a file is read here"
     for path in (folder / "made-up", "/proc/self/environ", "/proc/self/status"):
         assert refused(path, named=named) == said
+    # One of each file system that is mounted here, as cgroups are below a folder that is on none of them.
+    found = {of: path for of, path in map(mounted, Path(opening.MOUNTS).read_text().splitlines()) if path}
+    assert {"proc"} <= found.keys()
+    for path in found.values():
+        assert refused(path, named=named) == said
+
+
+def mounted(line: str) -> tuple[str, Path | None]:
+    """A file system that is made up and a file of it that may be read, if it has one at its top."""
+    fields = line.split()
+    system, top = fields[fields.index("-") + 1], Path(fields[4])
+    if system not in opening.MADE_UP or not os.access(top, os.R_OK):
+        return system, None
+    return system, next((p for p in sorted(top.iterdir()) if p.is_file() and os.access(p, os.R_OK)), None)
 
 
 def test_nothing_is_waited_for_that_is_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +182,7 @@ def test_a_file_is_closed_where_it_is_refused(folder: Path) -> None:
 
 
 SOURCES = Path(fac.__file__).parent
-OWN = {"backend/memory.py", "cli/init.py", "training/data/digits.py", "testing/sessions.py"}
+OWN = {"backend/memory.py", "opening.py", "cli/init.py", "training/data/digits.py", "testing/sessions.py"}
 """Read what belongs to the system or to the package, or what they wrote, and nothing that comes in."""
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from fac.cli.output import echo, say, tell
-from fac.cli.refusals import refusal
+from fac.cli.refusals import adrift, refusal
 from fac.cli.streams import lasting, unwritten
 from fac.diagnostics import FacError, SpecError
 from fac.signals import ended_by, hearing, interrupted, over
@@ -98,7 +98,7 @@ def _status() -> int:
         echo(error, err=True)
         return 1
     except FacError as error:
-        tell(error)
+        tell(f"{error}{adrift()}")
         return 2
     except Exception as error:
         if os.environ.get("FAC_TRACEBACK"):
@@ -108,7 +108,7 @@ def _status() -> int:
         # Python would exit with 1, which means "findings".
         whose = None if isinstance(error, MemoryError) else _blamed(error)
         if whose is None and (told := refusal(error)):
-            tell(told)
+            tell(f"{told}{adrift()}")
             return 2
         tell(f"{whose or 'internal error, please report it'}: {type(error).__name__}: {error}")
         echo("     (FAC_TRACEBACK=1 shows where)", err=True)

@@ -12,6 +12,15 @@ NO_ROOM = ("failed to map segment", "cannot allocate memory", "cannot create sha
 NO_THREAD = "can't start new thread"
 
 
+def adrift() -> str:
+    """What stands behind a message of the system that would be a riddle: every relative path is refused."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "; the working directory is gone: change into one that is there"
+    return ""
+
+
 def refusal(error: Exception) -> str | None:
     """The message, if the system is behind an exception."""
     match error:

@@ -69,7 +69,7 @@ class ModelSpec(Model):
     )
     fac: Literal[1] = Field(description="Version of the spec format.")
     name: Annotated[str, AfterValidator(_printable)] = Field(
-        description="Name of the experiment; output folders and headers carry it."
+        min_length=1, description="Name of the experiment; output folders and headers carry it."
     )
     inputs: Annotated[Mapping[str, Input], Field(min_length=1)] | None = Field(
         None,

@@ -142,3 +142,28 @@ def test_a_system_without_descriptors_or_memory(
     assert ended.returncode == 2
     assert re.search(said, ended.stderr.strip()), ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "check {spec}", "init", "data {spec} -o d", "train {spec} --out run"]
+)
+def test_a_working_directory_that_is_gone(command: str, run: Run, spec: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    status, _, err = run(*command.format(spec=spec).split())
+    assert status == 2
+    assert err.endswith(
+        "no such file or directory; the working directory is gone: change into one that is there\n"
+    ), err
+    assert err.count("\n") == 1
+
+
+def test_a_spec_with_a_long_name_has_a_folder_with_a_shorter_one(run: Run, spec: Path) -> None:
+    name = "\U00010480" * 300  # a letter of four bytes
+    status, out, err = run(
+        "train", spec, "--set", f"name={name}", "--set", "train.epochs=1", "--backend", "reference"
+    )
+    assert (status, err) == (0, "")
+    assert out.endswith(f"are in `runs/{name[:60]}-1`\n")

@@ -407,6 +407,7 @@ REAL: dict[str, tuple[dict[str, object], list[str]]] = {
         {"name": "x\n::error::y"},
         ["FAC102 name: the name of a spec is one line of printable text"],
     ),
+    "name without letters": ({"name": ""}, ["FAC102 name: `name` needs at least 1 character, has 0"]),
     "a longer name": (
         {"dataset": {"source": "digits"}},
         ["FAC103 dataset^: `dataset` is not a field of the spec (did you mean `data`?)"],

@@ -64,6 +64,8 @@ class Report:
     def counted(self) -> str:
         """`2 errors in 3 files, 1 of them not checked for routes, 1 ignored`."""
         count = len(self.checked)
+        if not count and self.unreadable:
+            return "no file could be checked"
         found = summary(d for checked in self.checked for d in checked.findings)
         text = f"{found} in {count} file{'s' * (count != 1)}"
         if partly := sum(checked.in_part for checked in self.checked):
