@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,11 @@ def compile_(
     with staged(output, gone=lambda: replaced(output, files), refused=refused) as place:
         artifact.write(place)
         files |= {name: (place / name).stat().st_size for name in listed(place) or ()}
+    if json.loads(artifact.compiled.spec)["train"].get("prealign"):
+        say(
+            "the initial state is not pre-aligned, which takes data: `fac train` does it before the first step",
+            err=True,
+        )
     if as_json:
         found = {
             "spec": artifact.compiled.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,12 @@ class Train(Model):
     )
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Of initial values, dropout masks and the order of the data."
+    )
+    prealign: Literal["unit", "drawn"] | None = Field(
+        None,
+        description="Before the first step the trainer sets the weight above the site of each `to` route, on the first "
+        "batch, so that backpropagation brings there what the route brings: to a norm of 1, as Launay et al. "
+        "do (arXiv 1906.04554), or to the norm that it was drawn with.",
     )
 
 

@@ -25,6 +25,7 @@ from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
+from fac.training.prealign import prealign
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 
 DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
@@ -138,6 +139,8 @@ class _Training:
             # before any step: a spec of more epochs than the checkpoint's can be resumed, the reverse cannot
             self.out.write_spec()
         if self.session.steps == 0:
+            if self.spec.train.prealign is not None and since is None:
+                self._prealign()
             self._keep({})
         self.listener.began(self.family.plan)
         # only where the epoch has begun: another program may have carried the state on since
@@ -150,6 +153,11 @@ class _Training:
         if not history and not self.out:
             raise FacError(f"nothing is left to train: all {self.family.epochs} epochs are done")
         return self._report(history)
+
+    def _prealign(self) -> None:
+        rows = self.family.rows(0)
+        prealign(self.session, self.spec, {name: array[rows] for name, array in self.split.arrays.items()})
+        self.good = self.session.state()
 
     def _compare_data(self, about: Mapping[str, str]) -> None:
         """What was trained on so far, and what is to be trained on now."""

@@ -26,6 +26,13 @@ def test_json_and_default_folder(run: Run, spec: Path, tmp_path: Path) -> None:
     assert sorted(found["files"]) == sorted(os.listdir(tmp_path / "build" / "a-b"))
 
 
+def test_what_takes_data_is_said_to_be_missing(run: Run, spec: Path) -> None:
+    direct = ("--set", "feedback={rule: dfa}", "--set", "train.prealign=unit")
+    status, _, err = run("compile", spec, "--backend", "reference", *direct)
+    assert status == 0
+    assert "the initial state is not pre-aligned" in err
+
+
 def test_data_are_not_needed(run: Run, spec: Path) -> None:
     spec.write_text(spec.read_text().replace("data: {source: digits}\n", "").replace("train:", "# train:"))
     assert run("compile", spec, *REFERENCE)[0] == 0
