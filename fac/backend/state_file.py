@@ -14,6 +14,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from fac.backend.compiled import Array
+from fac.backend.state_reading import HEADER
+from fac.diagnostics import FacError
 
 FORMAT = "2"
 """Value of the metadata key `fac_checkpoint`, by which a file is known as one of ours that carries a digest."""
@@ -30,6 +32,9 @@ def to_bytes(state: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
 
     safetensors writes the metadata in an order that differs from process to process, which would make equal states
     look different: the header is written anew with the keys in order.
+
+    Raises:
+        FacError: there is more to say of the arrays than would be read again.
     """
     # In row-major order: safetensors stores the memory as it lies, so a transposed array would come back scrambled.
     arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
@@ -40,6 +45,11 @@ def to_bytes(state: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     header["__metadata__"] = dict(sorted(metadata.items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the format wants the data aligned
+    if len(text) > HEADER:
+        raise FacError(
+            f"a state says at most {HEADER:,} bytes of its arrays, and this one of {len(arrays):,} would say "
+            f"{len(text):,}: use shorter names, or fewer layers"
+        )
     length = len(text).to_bytes(8, "little")
     found = hashlib.sha256(length + text)
     found.update(content[start:])

@@ -17,8 +17,9 @@ from fac.backend.compiled import Array
 from fac.backend.memory import require_room
 from fac.diagnostics import FacError
 
-HEADER = 100_000_000
-"""Bytes of JSON that the format allows."""
+HEADER = 25_000_000
+"""Bytes of JSON: what the largest networks that are compiled need, of the 100 million that the format allows. Python
+takes up to 15 times as much memory for what they say."""
 AXES = 32
 """The most that every version of NumPy takes."""
 TYPES = {"BOOL": "?", "F16": "<f2", "F32": "<f4", "F64": "<f8"} | {
@@ -55,8 +56,10 @@ def from_file(file: BufferedReader, size: int, name: str) -> tuple[dict[str, Arr
         OSError: it cannot be read.
     """
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= min(HEADER, size - 8):
-        raise DamagedError("it does not begin with the length of a header")
+    if size < 8 or not 2 <= length <= HEADER:
+        raise DamagedError(f"it does not begin with the length of a header, of at most {HEADER:,} bytes")
+    if length > size - 8:
+        raise DamagedError(f"it is cut off: its header has {length:,} bytes, and {size - 8:,} are there")
     entries, metadata = _header(file.read(length))
     end = 0
     for entry in sorted(entries):

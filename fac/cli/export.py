@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ORACLE = "reference"
 """The backend that an exported file is compared with, in float64."""
+WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 BOUND: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-10}
 """The deviation that is taken for rounding without a question, relative to the largest output."""
 MORE = 4.0
@@ -192,13 +194,15 @@ def rounding(rounded: Session, exact: Session, split: Split, precision: Precisio
 
 
 def _require_folder(output: Path) -> None:
-    """Make no folder for the sake of one file, whose name may be misspelt."""
+    """Make no folder for the sake of one file, whose name may be misspelt, and replace none that may not be written."""
     from fac.writing import unwritable
 
     try:
         os.scandir(output.parent).close()
     except OSError as error:
         raise unwritable(output, error) from error
+    if output.exists() and not stat.S_IMODE(output.stat().st_mode) & WRITABLE:
+        raise FacError(f"`{output}` is read-only: `chmod u+w` it, or give another file to `-o`")
 
 
 def _backend(output: Path) -> Exporting:

@@ -35,7 +35,7 @@ from fac.spec.base import dumped
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
 from fac.training.metadata import SPEC, require_sound
-from fac.writing import write
+from fac.writing import settle, write
 
 FILE = "state.safetensors"
 """What a checkpoint is called in the folder of a run."""
@@ -89,13 +89,14 @@ def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str], at
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint: a file, or the one in the folder of a run.
+    """Read a checkpoint: a file, or the one in the folder of a run. What is due there is finished first.
 
     Raises:
-        FacError: the file is missing, damaged, or no checkpoint.
+        FacError: the file is missing, damaged, or no checkpoint, or its folder is half replaced.
     """
     folder = path if os.path.isdir(path) else None
     place = path / FILE if folder else path
+    settle(place.parent)
     name = f"`{place}`"
     try:
         with opened(place, STATE, within=folder) as file:

@@ -156,6 +156,8 @@ def resumed(path: Path) -> Iterator[tuple[Held, Checkpoint]]:
     Raises:
         FacError: the folder holds no run or is in use, or its checkpoint is damaged.
     """
+    if there(path) and not path.is_dir():
+        raise FacError(f"`{path}` is a file: name the folder of the run")
     settle(path)
     if not there(path / STATE):
         raise FacError(f"`{path}` holds no run to resume: there is no `{STATE}`")

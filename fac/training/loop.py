@@ -7,7 +7,8 @@ family for its passes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -119,6 +120,8 @@ class _Training:
         self.split = data.train
         self.about = compiled.about
         self.good: Mapping[str, Array] = session.state()
+        self.kept: int | None = None
+        """After how many steps the state was that the folder holds."""
         self.step_ms: list[float] = []
 
     def run(self, since: Checkpoint | None) -> Report:
@@ -127,6 +130,7 @@ class _Training:
             known = ("float32", self.session.precision)
             self.about |= {key: fingerprint(self.split, p) for key, p in DATA.items() if p in known}
         if since:
+            self.kept = since.step
             self._compare_data(since.about)
         bad = bad_array(self.good)
         if bad is not None:
@@ -203,7 +207,8 @@ class _Training:
         record = self._record(done.lr, means, done.seconds, median(done.step_ms))
         # the line first: if the machine dies before the checkpoint, a resume makes the line again
         if self.out:
-            self.out.append(record)
+            with self._resumable():
+                self.out.append(record)
         self._keep({})
         return record
 
@@ -246,7 +251,20 @@ class _Training:
 
     def _keep(self, more: Mapping[str, str]) -> None:
         if self.out:
-            self.out.save(self.good, {**self.about, **more})
+            with self._resumable():
+                self.out.save(self.good, {**self.about, **more})
+            self.kept = self.session.steps
+
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """Say what is there to go on from, where something cannot be written."""
+        try:
+            yield
+        except FacError as error:
+            if self.kept is None or self.out is None or not isinstance(error.__cause__, OSError):
+                raise
+            text = f"{error}; the state after step {self.kept} is kept: mend that, and go on"
+            raise FacError(f"{text} with `fac train --resume {self.out.path}`") from error.__cause__
 
     def _probes(self) -> dict[str, float]:
         if all(name == "loss" for name, _ in self.session.compiled.probe.outputs):

@@ -271,17 +271,43 @@ def sweep(folder: Path) -> None:
 def settle(folder: Path) -> None:
     """Finish what is due in a folder, as everybody does who reads files of a group.
 
+    What others have left is not moved in, for it could be anything. It hinders nobody while what lies in the folder is
+    whole: before the first of its files is in its place, or after the last.
+
     Raises:
-        FacError: it cannot be done, or was left by somebody else: what lies in wait there could be anything.
+        FacError: the folder is half replaced, and the rest cannot be moved in, or is somebody else's.
     """
     due = _due(folder, _left(folder))
-    foreign = next((place for place in due if not _ours(place)), None)
+    ours = [place for place in due if _ours(place)]
+    try:
+        _settle(folder, ours)
+    except FacError:
+        if any(_halved(place, folder) for place in ours):
+            raise
+    foreign = next((place for place in due if place not in ours and _halved(place, folder)), None)
     if foreign is not None:
         raise FacError(
-            f"`{folder}` may be half replaced: `{foreign}` was left by another user, or on another machine or "
+            f"`{folder}` is half replaced: `{foreign}` was left by another user, or on another machine or "
             "in another folder, and is not moved in: have them make their call again, or remove it"
         )
-    _settle(folder, due)
+
+
+def _halved(due: Path, folder: Path) -> bool:
+    """Whether some files of a group are in their places and some are not; what is written over may be so at any time.
+
+    A file counts as one of its own if it belongs to the same user: nobody can claim that of the files of others. Where
+    the journal may not be read, those files may not be either.
+    """
+    try:
+        journal, owner = _journal(due), os.lstat(due).st_uid
+        names = [str(name) for name in journal["files"]]
+        begun = [name for name in names if journal["into"] or not os.path.lexists(due / name)]
+        placed = [name for name in begun if _inside(folder, name) and os.path.lexists(folder / name)]
+        if not journal["into"] and len(begun) == len(names):
+            return False
+        return any(os.lstat(folder / name).st_uid == owner for name in placed)
+    except (FacError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _due(folder: Path, names: Iterable[str]) -> list[Path]:

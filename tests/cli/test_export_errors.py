@@ -46,6 +46,16 @@ def test_places_that_cannot_be_written(run: Run, folder: Path, spec: Path) -> No
     assert err == "fac: cannot write `nowhere/model.onnx`: no such file or directory\n"
 
 
+def test_a_file_that_is_read_only_is_not_replaced(run: Run, folder: Path) -> None:
+    """As a shell does not with `>`, although the folder may be written."""
+    path = Path("model.onnx")
+    path.write_text("mine")
+    path.chmod(0o444)
+    said = "`model.onnx` is read-only: `chmod u+w` it, or give another file to `-o`"
+    assert run("export", folder, "-o", "model.onnx") == (2, "", f"fac: {said}\n")
+    assert path.read_text() == "mine"
+
+
 def test_paths_that_onnx_does_not_take(run: Run, folder: Path, spec: Path) -> None:
     """Names of files are bytes on Linux, and those of an older archive need not be UTF-8."""
     name = os.fsdecode(b"m\xff.onnx")

@@ -11,6 +11,8 @@ from pathlib import Path
 from fac.diagnostics import FacError
 from fac.training import checkpoint
 from fac.writing import settle, unfinished
+from fac.writing.groups import JOURNAL, WITNESS, witness
+from fac.writing.places import READY
 from fac_onnx import parameters
 
 SPEC = """\
@@ -55,6 +57,8 @@ class Scene:
     """The next call; by default the same."""
     refused: str = ""
     """What the next call may say instead of doing it: that all is done."""
+    reads: str = ""
+    """A folder that is only read from, where what is left lies until somebody writes there."""
     same: Callable[[Files], object] = lambda files: files
     """What must be equal in the end, however it came about."""
 
@@ -73,9 +77,10 @@ def files(folder: Path) -> Files:
     }
 
 
-def left(folder: Path) -> list[str]:
-    """What lies about."""
-    return [path.name for path in folder.rglob("*") if unfinished(path.name) or path.name == ".lock"]
+def left(folder: Path, reads: str = "") -> list[str]:
+    """What lies about, but in a folder that is only read from."""
+    found = [path for path in folder.rglob("*") if unfinished(path.name) or path.name == ".lock"]
+    return [path.name for path in found if not reads or path.parent != folder / reads]
 
 
 def _old_or_new(found: Files, old: Files, new: Files) -> str:
@@ -127,6 +132,19 @@ def _figures(found: Files) -> object:
     return {**found, "run/metrics.jsonl": [[line[name] for name in LINE] for line in lines]}
 
 
+def _cut_off(folder: Path) -> None:
+    """A training that was killed as its first checkpoint was due, of which nothing is in its place."""
+    run = folder / "run"
+    due = run / f".fac-{'0' * 16}{READY}"
+    due.mkdir()
+    names = ("state.safetensors", "spec.fac.yaml")
+    for name in names:
+        (run / name).replace(due / name)
+    (due / WITNESS).touch()
+    journal = {"files": names, "gone": [], "into": False, "witness": witness(due)}
+    (due / JOURNAL).write_text(json.dumps(journal))
+
+
 def _resume(folder: Path) -> tuple[str, ...]:
     if any((folder / "run").glob("*.safetensors")) or any((folder / "run").glob(".fac-*.ready")):
         return ("train", "--resume", "run", "--set", "train.epochs=2")
@@ -164,6 +182,9 @@ SCENES = (
     ),
     Scene("a spec", ("init", "new/"), whole=_each_old_or_new, refused="exists"),
     Scene("an export", EXPORT, (ONE_EPOCH, (*EXPORT, "--precision", "float32"))),
+    Scene(
+        "an export after a training that was cut off", EXPORT, (ONE_EPOCH,), prepared=_cut_off, reads="run"
+    ),
     Scene(
         "an export of two files",
         EXPORT,

@@ -153,8 +153,8 @@ def known(scene: Scene, work: Path) -> Known:
     for arguments in scene.start:
         outcome = called(start, arguments, scene, Injector())
         assert outcome.status == 0, outcome
+    old = files(copied(start, scene, "before"))
     after = copied(start, scene, "after")
-    old = files(after)
     outcome = called(after, scene.call, scene, Injector())
     assert outcome.status == 0, outcome
     assert outcome.calls
@@ -215,8 +215,8 @@ def wrong(point: Point) -> list[str]:
         problems.append(f"the next call fails: {again.status}: {again.said[-1000:]}")
     elif scene.same(files(folder)) != scene.same(new):
         problems.append("the next call does not make it new")
-    if left(folder):
-        problems.append(f"the next call leaves {left(folder)}")
+    if lying := left(folder, scene.reads):
+        problems.append(f"the next call leaves {lying}")
     return [problem for problem in problems if problem]
 
 

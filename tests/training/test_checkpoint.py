@@ -288,6 +288,12 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(FacError, match=message), folder.resumed(tmp_path / "nowhere"):
         pass
     assert os.listdir(tmp_path) == []
+    (tmp_path / folder.STATE).touch()
+    with (
+        pytest.raises(FacError, match=r"state.safetensors` is a file: name the folder of the run$"),
+        folder.resumed(tmp_path / folder.STATE),
+    ):
+        pass
 
 
 def record(**changes: Any) -> EpochRecord:

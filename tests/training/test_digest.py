@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fac.backend import to_bytes
+from fac.backend import state_file, state_reading, to_bytes
 from fac.diagnostics import FacError
 from fac.pipeline import compile
 from fac.testing.nets import NET, spec
@@ -36,6 +36,31 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
         "run.py": (page["load_state"], SystemExit),
         "kernels": (lambda path: kernels.load_state(str(path)), ValueError),
     }
+
+
+def test_a_state_that_is_cut_off_in_its_header_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    checkpoint.save(path, {"step": np.array(7)}, {})
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    path.write_bytes(whole[:20])
+    with pytest.raises(FacError, match=f"it is cut off: its header has {length} bytes, and 12 are there"):
+        checkpoint.load(path)
+    path.write_bytes(whole[:7])
+    with pytest.raises(FacError, match="it does not begin with the length of a header"):
+        checkpoint.load(path)
+
+
+def test_a_header_without_bounds_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none is written that would not be read again."""
+    path = tmp_path / "state.safetensors"
+    checkpoint.save(path, {"step": np.array(7)}, {"long": "x" * 2000})
+    for module in (state_file, state_reading):
+        monkeypatch.setattr(module, "HEADER", 2000)
+    with pytest.raises(FacError, match="length of a header, of at most 2,000 bytes"):
+        checkpoint.load(path)
+    with pytest.raises(FacError, match="a state says at most 2,000 bytes of its arrays"):
+        checkpoint.save(path, {"step": np.array(7)}, {"long": "x" * 2000})
 
 
 @pytest.mark.parametrize("reader", ["core", "run.py", "kernels"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,12 +15,13 @@ import pytest
 from fac.backend import Arrays, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
-from fac.training import checkpoint
+from fac.training import checkpoint, folder
 from fac.training.dataset import Dataset, Split, order
 from fac.training.folder import RunFolder
 from fac.training.holding import Held
 from fac.training.logs import EpochRecord, Listener, Plan, Progress
 from fac.training.loop import StoppedError, train
+from fac.writing import unwritable
 
 Opener = Callable[..., Session]
 
@@ -152,6 +155,40 @@ def test_stop_waits_for_the_end_of_an_epoch_that_is_all_but_over(
     out = RunFolder(Held(tmp_path), {})
     report = train(open_session(spec), dataset, spec, out, stop=lambda: True)
     assert [r.epoch for r in report.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "metrics.jsonl"])
+def test_a_disk_that_is_full_leaves_a_state_and_the_message_says_how_to_go_on(
+    file: str,
+    spec: ModelSpec,
+    dataset: Dataset,
+    open_session: Opener,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where nothing is kept, nothing is promised."""
+
+    class Full(Recorder):
+        def ended(self, record: EpochRecord) -> None:
+            """From the first epoch on."""
+            where: Any = checkpoint if file == folder.STATE else folder
+            monkeypatch.setattr(where, "write" if file == folder.STATE else "append", refused)
+
+    def refused(path: Path, *_: Any) -> None:
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise unwritable(path, error) from error
+
+    out = RunFolder(Held(tmp_path), {})
+    message = (
+        rf"^cannot write `.*{file}`: no space left on device; the state after step 5 is kept: mend that, and go on "
+        rf"with `fac train --resume {tmp_path}`$"
+    )
+    with pytest.raises(FacError, match=message):
+        train(open_session(spec), dataset, spec, out, Full())
+    assert checkpoint.load(tmp_path).step == 5
+    if file == folder.STATE:
+        with pytest.raises(FacError, match=r"no space left on device$"):
+            train(open_session(spec), dataset, spec, RunFolder(Held(tmp_path), {}))
 
 
 def test_log_has_one_object_per_epoch(

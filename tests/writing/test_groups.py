@@ -160,12 +160,11 @@ def test_a_journal_of_another_leads_nowhere_else(tmp_path: Path) -> None:
 def test_a_group_of_another_user_is_not_moved_in_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a folder for all, what is due could be anything: who writes there passes it by, who reads is told."""
+    """In a folder for all, what is due could be anything: who writes or reads there passes it by."""
     written(tmp_path, {"x": "mine"})
     due(tmp_path, {"x": "theirs"})
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(FacError, match="was left by another user"):
-        settle(tmp_path)
+    settle(tmp_path)
     written(tmp_path, {"y": "mine"})
     assert {name: text for name, text in found(tmp_path).items() if DUE not in name} == {
         "x": "mine",
@@ -173,15 +172,66 @@ def test_a_group_of_another_user_is_not_moved_in_for_them(
     }
 
 
+def test_what_others_have_left_hinders_nobody_from_reading_what_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But where their files are half in their places, who reads is told."""
+    written(tmp_path, {"x": "old", "y": "old"})
+    place = due(tmp_path, {"x": "new", "y": "new"})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+        settle(tmp_path)
+        (place / "x").replace(tmp_path / "x")
+        with pytest.raises(FacError, match=r"is half replaced: .* was left by another user"):
+            settle(tmp_path)
+        lstat = os.lstat
+
+        def claimed(path: Any) -> Any:
+            """As if the file in its place were of a third user, of whom the journal tells untruths."""
+            found = lstat(path)
+            return os.stat_result([*found[:4], 4321, *found[5:]]) if Path(path) == tmp_path / "x" else found
+
+        patch.setattr(os, "lstat", claimed)
+        settle(tmp_path)
+        patch.setattr(os, "lstat", lstat)
+        (place / "y").replace(tmp_path / "y")
+        settle(tmp_path)
+    assert found(tmp_path)["x"] == found(tmp_path)["y"] == "new"
+
+
+def test_what_cannot_be_moved_in_hinders_nobody_from_reading_what_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that may only be read."""
+    written(tmp_path, {"x": "old", "y": "old"})
+    place = due(tmp_path, {"x": "new", "y": "new"})
+
+    def refused(*_: Any, **named: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refused)
+        settle(tmp_path)
+    (place / "x").replace(tmp_path / "x")
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(
+        FacError, match="is half replaced, and the rest cannot be moved in: read-only file system"
+    ):
+        settle(tmp_path)
+
+
 @pytest.mark.parametrize("come", ["cp -r theirs clone", "tar c theirs --transform s/theirs/clone/ | tar x"])
 def test_a_journal_that_came_with_a_copy_does_nothing(come: str, tmp_path: Path) -> None:
     """As in a repository that is cloned, whose author may have written anything into it."""
     theirs = tmp_path / "theirs"
-    written(theirs, {"x": "mine", "y": "mine"})
+    written(theirs, {"x": "mine", "y": "mine", "z": "mine"})
     due(theirs, {"x": "theirs"}, ("y",))
     subprocess.run(come, shell=True, check=True, cwd=tmp_path)
     clone = tmp_path / "clone"
     sweep(clone)
+    settle(clone)
+    journal = clone / DUE / JOURNAL
+    journal.write_text(json.dumps(json.loads(journal.read_text()) | {"files": ["x", "z"]}))
     with pytest.raises(FacError, match=rf"{DUE}` was left by another user, or on another machine"):
         settle(clone)
     assert ((clone / "x").read_text(), (clone / "y").read_text()) == ("mine", "mine")
