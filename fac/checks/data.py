@@ -15,6 +15,7 @@ from fac.program.program import TARGET, Node, Objective, Program
 from fac.step.feed import Feed, matched
 
 if TYPE_CHECKING:
+    from fac.spec.data import Data
     from fac.training.dataset import Facts
 
 DATA_MISFIT = Rule("FAC219", "data-misfit")
@@ -58,7 +59,8 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             f"a sample of `{kind.name}` has {values} values, and the input takes {room}"
             if values != room
             else f"a sample of `{kind.name}` has shape {list(facts.sample)}, and the input {list(read.shape)}",
-            help=_input(program, name, facts) or f"use `{list(facts.sample)}`{flat}",
+            help=_input(program, name, facts)
+            or f"use `{list(facts.sample)}`{flat}{_set(spec.data, values, room)}",
         )
     if (read.classes is None) != (facts.whole is None):
         yield DATA_MISFIT.at(
@@ -80,7 +82,13 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             help=f"use a batch of at most {facts.train}",
         )
     for objective in program.losses:
-        yield from _targets(program, objective, kind.name, facts)
+        yield from _targets(program, objective, kind.name, facts, facts.fit(read.shape))
+
+
+def _set(data: Data, values: int, room: int) -> str:
+    """A setting of the data that says how many values a sample has, if there is one."""
+    key = next((key for key, value in data if value == values and isinstance(value, int)), None)
+    return f", or `{key}: {room}` in `data`" if key else ""
 
 
 def _input(program: Program, name: str, facts: Facts) -> str:
@@ -95,8 +103,13 @@ def _input(program: Program, name: str, facts: Facts) -> str:
     return f"write `{[1, *rest]}`, for one channel" + ("" if maps else f", or `{rest}`")
 
 
-def _targets(program: Program, objective: Objective, source: str, facts: Facts) -> Iterator[Diagnostic]:
-    """Targets that a loss does not read, or not of so many classes."""
+def _targets(
+    program: Program, objective: Objective, source: str, facts: Facts, fits: bool
+) -> Iterator[Diagnostic]:
+    """Targets that a loss does not read, or not of so many classes.
+
+    Where samples do not fit the input it is not known how many labels there should be.
+    """
     loss = kind_of("fac.losses", objective.loss)
     if objective.target != TARGET:
         yield DATA_MISFIT.at(
@@ -128,7 +141,7 @@ def _targets(program: Program, objective: Objective, source: str, facts: Facts) 
     outputs = program.classes(objective.of) if facts.classes else prod(node.shape)
     if outputs is None:
         return
-    if facts.classes and (places := target(program, objective).shape) != facts.places:
+    if facts.classes and fits and (places := target(program, objective).shape) != facts.places:
         yield DATA_MISFIT.at(
             ("data", "source"),
             f"`{source}` has {_labels(facts.places)}, and the output of `{objective.of}`, {list(node.shape)}, takes "

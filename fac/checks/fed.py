@@ -135,11 +135,11 @@ def unread_input(program: Program) -> Iterator[Diagnostic]:
     """
     if program.nodes and wired(program):
         masks = {objective.mask for objective in program.losses}
-        for name in program.inputs:
+        for name, read in program.inputs.items():
             if name not in program.readers and name not in masks:
                 message = f"no layer reads `{name}`"
                 help = (
-                    "name it in a `from:`, or remove it"
+                    f"name it in a `{'mask' if read.mask else 'from'}:`, or remove it"
                     if program.spec.inputs
                     else "let the first layer read it"
                 )

@@ -223,8 +223,17 @@ def _too_late(reader: Node | Block, read: str, itself: bool) -> tuple[str, str]:
             f"`{reader.name}` stands inside of `{read}` and cannot read it",
             "`input` is what the block reads",
         )
+    if _copies(reader.name, read):
+        help = "no copy reads one behind it: what the one before makes is `input`"
+        return f"`{reader.name}` reads `{read}`, which stands in a later copy of its block", help
     help = f"a layer reads layers above it: move `{reader.name}` below `{read}`"
     return f"`{reader.name}` reads `{read}`, which comes later", help
+
+
+def _copies(reader: str, read: str) -> bool:
+    """Whether two names part at the number of a copy: `blk.0.fc1` and `blk.1.fc1`."""
+    parts = zip(reader.split("."), read.split("."), strict=False)
+    return next((one.isdecimal() and other.isdecimal() for one, other in parts if one != other), False)
 
 
 def _routes(program: Program, unknown: Unknown) -> Iterator[Diagnostic]:
@@ -241,6 +250,11 @@ def _routes(program: Program, unknown: Unknown) -> Iterator[Diagnostic]:
             continue
         if route.source not in sources:
             path, otherwise = (*route.origin, "from"), "an error source is `loss`, a layer or a subspace"
+            if of := next((o.of for o in program.losses if o.name == route.source), None):
+                message = f"`{route.source}` is a loss, which is no error source by its name"
+                help = f"write `{of}`, the layer that it reads: the error there is what its losses make"
+                yield UNKNOWN_NAME.at(path, message, help=help)
+                continue
             yield unknown.at(path, route.source, sources, otherwise, "error source")
         at = written(program.spec, route.origin).at
         if at is not None and program.meant(at) not in program.by_name:

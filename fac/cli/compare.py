@@ -177,17 +177,21 @@ class _Trainer:
         from fac.build.costs import backward_ratio
         from fac.cli.rows import Row
         from fac.cli.variants import ranks_of
+        from fac.program.feeds import target
         from fac.program.lower import kind_of
         from fac.training.loop import StoppedError
 
         found: list[Row] = []
         try:
             for variant, program in zip(variants, programs, strict=True):
+                first = program.losses[0]
+                classifies = kind_of("fac.losses", first.loss).classes
                 row = Row(
                     variant,
                     program.spec.name,
                     ranks_of(program),
-                    kind_of("fac.losses", program.losses[0].loss).classes,
+                    classifies,
+                    classifies and bool(target(program, first).shape),
                     backward_ratio(program),
                 )
                 for seed in self.seeds:
@@ -252,12 +256,14 @@ class _Trainer:
 
 
 def _result(run: Run) -> str:
+    from fac.cli.rows import MARK
+
     if run.report is None:
         return f"{'diverged' if run.diverged else 'failed'}: {run.problem}"
     accuracy = run.report.test_accuracy
     result = f"test loss {run.report.test_loss:.4g}" if accuracy is None else f"acc {100 * accuracy:.1f} %"
-    warnings = "".join(f"  warning: {concern.message}" for concern in run.report.concerns)
-    return f"{result}  ({run.report.seconds:.1f} s){warnings}"
+    # What they warn of stands below the table.
+    return f"{result}  ({run.report.seconds:.1f} s){f' {MARK}' * bool(run.report.concerns)}"
 
 
 def _notes(variants: Sequence[Variant], schedules: set[tuple[int, int]]) -> Iterator[str]:

@@ -41,12 +41,12 @@ class Run:
         return self.report.history[-1].losses if self.report else {}
 
     @property
-    def warned(self) -> Iterator[tuple[str, str]]:
-        """(kind, message) of all that a reader must know of it."""
+    def warned(self) -> Iterator[tuple[str, str, str]]:
+        """(kind, loss that it is about, message) of all that a reader must know of it."""
         if self.problem:
-            yield "diverged" if self.diverged else "failed", self.problem
+            yield "diverged" if self.diverged else "failed", "", self.problem
         elif self.report:
-            yield from ((concern.kind, concern.message) for concern in self.report.concerns)
+            yield from ((concern.kind, concern.of, concern.message) for concern in self.report.concerns)
 
 
 @dataclass(slots=True)
@@ -59,6 +59,8 @@ class Row:
     ranks: tuple[int, ...]
     """What came of the rank that is asked for, route by route."""
     classifies: bool
+    by_place: bool
+    """Whether there is a label for each place of a sample, as for each letter of a text: then the loss tells more."""
     backward_ratio: float
     runs: list[Run] = field(default_factory=list)
 
@@ -76,8 +78,10 @@ def table(rows: Sequence[Row]) -> str:
     """The comparison as text."""
     from fac.render.columns import columns
 
-    metrics = [("test accuracy %", "test_accuracy")] if any(row.classifies for row in rows) else []
-    if not all(row.classifies for row in rows):
+    # Of several losses each has columns of its own, and the first one's accuracy is that of the whole.
+    accurate = any(row.classifies and not row.each for row in rows)
+    metrics = [("test accuracy %", "test_accuracy")] if accurate else []
+    if any(row.by_place or not row.classifies for row in rows):
         metrics.append(("test loss", "test_loss"))
     several = any(row.variant.spec for row in rows)
     each = [name for name in dict.fromkeys(name for row in rows for name in row.each) if _tells(name, rows)]
@@ -102,11 +106,11 @@ def _title(name: str) -> str:
 def remarks(rows: Sequence[Row]) -> Iterator[str]:
     """What is wrong with results, one line for each kind of trouble of a row."""
     for row in rows:
-        found: dict[str, list[tuple[int, str]]] = {}
+        found: dict[tuple[str, str], list[tuple[int, str]]] = {}
         for run in row.runs:
-            for kind, message in run.warned:
-                found.setdefault(kind, []).append((run.seed, message))
-        for kind, cases in found.items():
+            for kind, of, message in run.warned:
+                found.setdefault((kind, of), []).append((run.seed, message))
+        for (kind, _), cases in found.items():
             seed, message = cases[0]
             start = f"{kind}: " if kind in ("diverged", "failed") else ""
             more = ", ".join(str(seed) for seed, _ in cases[1:])
@@ -161,18 +165,24 @@ def _cells(row: Row, metrics: Sequence[str], each: Sequence[str]) -> tuple[str, 
         row.variant.name,
         rank,
         ratio,
-        *(_result(row, name) if row.classifies == (name == "test_accuracy") else "–" for name in metrics),
+        *(_result(row, name) if _has(row, name) else "–" for name in metrics),
         *(_result(row, name) if name in row.each else "–" for name in each),
         "–" if time is None else f"{time:.2f}",
     )
 
 
+def _has(row: Row, metric: str) -> bool:
+    return row.classifies if metric == "test_accuracy" else row.by_place or not row.classifies
+
+
 def _result(row: Row, name: str) -> str:
     """`91.2 ± 0.4`, and over how many of how many runs if some have no number."""
     values = row.values(name)
-    marked = any(any(run.warned) for run in row.runs)
+    # A warning about one of several losses is no word on the others.
+    about = ("", name.rpartition(".")[0]) if name in row.each else None
+    marked = any(about is None or of in about for run in row.runs for _, of, _ in run.warned)
     if not values:
-        kinds = {kind for run in row.runs for kind, _ in run.warned}
+        kinds = {kind for run in row.runs for kind, _, _ in run.warned}
         return f"{'/'.join(sorted(kinds)) or '–'}{f' {MARK}' * marked}"
     scale, digits = (100, 1) if name.endswith("accuracy") else (1, 4)
     text = f"{scale * mean(values):.{digits}f}"

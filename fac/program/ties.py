@@ -42,7 +42,7 @@ def misfit(node: Node, owner: Node, kind_of: Any) -> ShapeError | None:
     able = kind.name == other.name or other.name in getattr(kind, "ties", ())
     if not able and isinstance(owner.layer, ParametricLayer):
         return ShapeError(
-            f"`{node.name}` is `{kind.name}` and cannot share what `{owner.name}` has, which is `{other.name}`",
+            f"`{node.name}`, a `{kind.name}`, cannot share the parameters of `{owner.name}`, a `{other.name}`",
             "name a layer of the same kind",
         )
     if node.shape is None or owner.shape is None:

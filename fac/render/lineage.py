@@ -332,4 +332,6 @@ class Lineage(Arrivals):
 
 
 def _number(value: object) -> str:
+    if isinstance(value, Mapping):  # a rule for other parameters, which have a line of their own
+        return str(value["rule"])
     return f"{value:.12g}" if isinstance(value, float) else str(value).lower()

@@ -89,6 +89,13 @@ class Schema:
         choices = self.node["choices"]
         return self._at(choices[tag]) if tag in choices else self.unknown()
 
+    def tagged(self, key: str, tag: str) -> Schema:
+        """The member that `{key: tag}` means, among all that is allowed."""
+        members = (
+            choice for leaf in self._leaves() if leaf.type == "tagged-union" for choice in leaf.choices()
+        )
+        return next((one for one in members if tag in map(str, one.child(key).literals())), self.unknown())
+
     def kinds(self) -> tuple[str, list[str]]:
         """The key that tells the members of a tagged union apart, and its values.
 

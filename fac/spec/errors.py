@@ -7,7 +7,7 @@ schema knows what would have been right: the fields of a model, the tags of a un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -148,6 +148,12 @@ def _model(
     owner = _owner(schema, data, path)
     known = schema.field_names()
     missing = [str(part) for part, group in below.items() if any(_is(e, "missing") for e in group)]
+    extra = [part for part, group in below.items() if any(_is(e, "extra_forbidden") for e in group)]
+    if two := _two_in_one(extra, schema, outer):
+        one, other, theirs = two
+        message = f"{owner} has `{one}` and `{other}`, and takes one of the two"
+        yield UNKNOWN_KEY.at((*path, other), message, help="remove one, or write an item for each", key=True)
+        below = {part: group for part, group in below.items() if part not in theirs}
     for part, group in below.items():
         if any(_is(e, "extra_forbidden") for e in group):
             if meant := _other_tag(str(part), data, outer.named()):
@@ -236,6 +242,20 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
         fix = mending.respelt((*path, misspelt), misspelt, key, [key], key=True)
         return UNKNOWN_KEY.at((*path, misspelt), message, help=f"did you mean `{key}`?", key=True, fix=fix)
     return MISSING_KEY.at(path, f"`{key}` is missing", help=words.one_of(f"`{key}` is one of", tags))
+
+
+def _two_in_one(
+    extra: Sequence[str | int], schema: Schema, outer: Schema
+) -> tuple[str, str, Collection[str]] | None:
+    """(the key by which a member of a union is known, that of another one, all keys of that) where both are there."""
+    if outer.type != "tagged-union" or outer.kinds()[0]:
+        return None
+    leading = outer.leading_fields()
+    other = next((str(part) for part in extra if part in leading), None)
+    one = next((key for key in schema.required() if key in leading), None)
+    if one is None or other is None:
+        return None
+    return one, other, next(c for c in outer.choices() if other in c.required()).field_names()
 
 
 def _other_tag(

@@ -109,5 +109,8 @@ class Head(Model):
 
     of: str | None = Field(None, description="The layer whose output it reads. Default: the last one.")
     scale: Annotated[float, Field(gt=0)] = Field(1.0, description="Factor on it in the sum.")
-    target: str = Field("y", description="The name of the targets that it reads; losses may share them.")
+    target: str = Field(
+        "y",
+        description="The name of the targets that it reads, which no layer may have; losses may share them.",
+    )
     name: str | None = Field(None, description="How results call it. Default: as the layer that it reads.")

@@ -92,6 +92,12 @@ def _text(schema: Schema, forms: set[str], text: str, path: Path) -> Remedy:
         return f"did you mean `{close}`?", mending.respelt(path, text, close, known)
     for key, tags in named:
         if tag := words.close(text, tags):
+            others = [name for name in schema.tagged(key, tag).required() if name != key]
+            if others:  # the tag alone would be the next mistake
+                return (
+                    f"write `{{{', '.join((f'{key}: {tag}', *(f'{name}: ...' for name in others)))}}}`",
+                    None,
+                )
             fix = mending.written(path, {key: tag}) if mending.sure(text, tag, tags) else None
             return f"write `{{{key}: {tag}}}`", fix
     return NONE

@@ -569,7 +569,7 @@ update: {rule: sgd, lr: 0.1}
         ("loss: {kind: mse}", "loss: 'crossentropy'", "loss: {kind: cross_entropy}"),
         ("loss: {kind: mse}", '"loss": mse', '"loss": {"kind": "mse"}'),
         ("loss: {kind: mse}", "loss: {kind: mse}\ndata: digits", "loss: {kind: mse}\ndata: {source: digits}"),
-        (", name: out", ", init: uniform", ", init: {kind: uniform}"),
+        (", name: out", ", init: uniform", ", init: uniform"),  # nobody knows which bound
         ("layers: [", "layers: [relu, ", "layers: [{kind: relu}, "),
         (
             "update:",
