@@ -16,6 +16,7 @@ ORDER = (
     "step_time",
     "conv_time",
     "token_time",
+    "orthogonal",
     "onnx_step",
     "accuracy",
 )

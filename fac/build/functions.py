@@ -9,7 +9,7 @@ from typing import Any
 from fac.build.contract import made, updated
 from fac.build.routing import Routing
 from fac.build.trace import Trace
-from fac.build.updating import clipped, plan, stepping
+from fac.build.updating import clipped, masked, plan, stepping
 from fac.passes import optimise
 from fac.plugins import kinds
 from fac.program.kinds import ProbeKind, Sweeps
@@ -100,6 +100,7 @@ def routed(
     by_name = {tensor.name: tensor for tensor in tensors}
     slots: list[Tensor] = []
     lr = b.scalar("lr")
+    gradients = masked(b, program, gradients)
     for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
         tensor = by_name[name]
         with b.at(tensor.owner, Phase.UPDATE):

@@ -10,10 +10,12 @@ from fac.program.kinds import Updated
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.program.tensors import Role, Tensor
-from fac.spec.updates import Clip, Rule, Setting
+from fac.spec.updates import Clip, Group, Rule, Setting
 from fac.step.builder import Builder
+from fac.step.contraction import weight_of
 from fac.step.factors import Factors, factors
 from fac.step.ir import Phase, Value
+from fac.step.random import key
 
 NORM_EPS = 1e-6
 """Added to the global norm before dividing, as torch.nn.utils.clip_grad_norm_ does."""
@@ -25,6 +27,8 @@ class Plan:
 
     rule: Rule
     lr_ratio: float
+    keep: int | None = None
+    """Of how many units its gradient counts; None for all."""
 
     @property
     def bare(self) -> Rule:
@@ -42,7 +46,8 @@ class Plan:
         rule = self.bare.model_dump()
         # A ratio and a product round; what is left is what people wrote.
         rate = lr if self.lr_ratio == 1 else float(f"{self.lr_ratio * lr:.14g}")
-        return {"rule": rule.pop("rule"), "lr": rate} | {k: v for k, v in rule.items() if k != "lr"}
+        kept = {} if self.keep is None else {"keep": self.keep}
+        return {"rule": rule.pop("rule"), "lr": rate} | {k: v for k, v in rule.items() if k != "lr"} | kept
 
     def slots(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """The optimiser state of the parameter, zero at the start."""
@@ -57,15 +62,63 @@ def plan(program: Program, tensor: Tensor) -> Plan:
     """
     update, number = program.spec.update, program.grouped.get(tensor.name)
     setting: Setting | None = update.feedback if tensor.role == Role.FEEDBACK else None
+    keep = None
     if number is not None:
         setting = update.groups[number]
+        keep = kept_units(program, tensor, update.groups[number])
     rule: Rule = setting.use or update if setting else update
     rule = kind_of("fac.updates", rule).instead(rule, program, tensor) or rule
     if setting is None:
         return Plan(rule, 1.0 if rule is update else rule.lr / update.lr)
     if setting.weight_decay is not None:
         rule = rule.model_copy(update={"weight_decay": setting.weight_decay})
-    return Plan(rule, setting.lr_scale * rule.lr / update.lr)
+    return Plan(rule, setting.lr_scale * rule.lr / update.lr, keep)
+
+
+def kept_units(program: Program, tensor: Tensor, group: Group) -> int | None:
+    """Of how many units a group keeps the gradient of an array that it decides on; None for all.
+
+    That is of parameters, and of feedback in the place of a weight, which takes the same step.
+    """
+    weight = tensor if tensor.role is Role.PARAMETER else None
+    node = program.by_name.get(tensor.owner)
+    if node is not None and node.weight is not None and tensor.shape == node.weight.shape:
+        weight = node.weight
+    return None if weight is None or group.keep is None or group.keep >= weight.reads else group.keep
+
+
+def masked(b: Builder, program: Program, gradients: Mapping[str, Value]) -> dict[str, Value]:
+    """The gradients, those of units that no group keeps being zero.
+
+    Which units these are is drawn once, for all that belongs to a layer. Decay and momentum go on as they do.
+    """
+    found = dict(gradients)
+    if all(group.keep is None for group in program.spec.update.groups):
+        return found
+    by_name = {tensor.name: tensor for tensor in program.arrays}
+    for name, gradient in gradients.items():
+        tensor = by_name[name]
+        keep = plan(program, tensor).keep
+        if keep is None:
+            continue
+        with b.at(tensor.owner, Phase.UPDATE):
+            node = program.by_name[tensor.owner]
+            like = node.weight if node.weight and node.weight.shape == tensor.shape else tensor
+            mask = _ones(b, program.spec.train.seed, tensor.owner, like.reads, keep)
+            if like.reads_axis:
+                rows = b.broadcast_to(b.reshape(mask, (like.reads, 1)), (like.reads, like.writes))
+                mask = weight_of(b, rows, like.shape, like.reads_axis, like.groups)
+            else:
+                mask = b.reshape(mask, (like.reads, *(1 for _ in like.shape[1:])))
+            found[name] = b.named(b.mul(gradient, mask), f"{name}.gradient.kept")
+    return found
+
+
+def _ones(b: Builder, seed: int, owner: str, units: int, keep: int) -> Value:
+    """[units]: 1 for so many of them, else 0. Of two numbers the larger one keeps what the smaller one does."""
+    order = sorted(range(units), key=lambda unit: key(seed, f"{owner}.keep.{unit}"))
+    kept = set(order[:keep])
+    return b.table(float(unit in kept) for unit in range(units))
 
 
 def clipped(

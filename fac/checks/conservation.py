@@ -10,6 +10,7 @@ from fac.probes.conservation import Conservation
 from fac.program.balance import Balance, Why, balances
 from fac.program.lower import kind_of
 from fac.program.program import Program
+from fac.program.tensors import Role
 
 CONSERVATION_VOIDED = Rule("FAC328", "conservation-voided", Severity.WARNING)
 
@@ -151,6 +152,10 @@ def _causes(program: Program, balance: Balance) -> dict[str, None]:
             causes["weight decay"] = None
     if len({each.lr_ratio for each in plans}) > 1:
         causes["unequal learning rates"] = None
+    if any(each.keep is not None for each in plans):
+        causes["gradients of which `keep` leaves out some"] = None
+    if any(not t.trainable and t.init != "zeros" for t in balance.node.tensors if t.role is Role.PARAMETER):
+        causes["parameters that stay"] = None
     clip = program.spec.update.clip
     if clip is not None and clip.by == "value":
         causes["clipping by value"] = None

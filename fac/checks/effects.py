@@ -11,7 +11,7 @@ from fac.checks.places import by_origin, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
 from fac.program.ends import ends_of
 from fac.program.kinds import Unused
-from fac.program.lower import kind_of
+from fac.program.lower import kind_of, lower
 from fac.program.program import Program
 from fac.program.reading import makes_gradient
 from fac.program.tensors import Role, Tensor
@@ -36,9 +36,9 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
 
     A number that nobody reads looks like a decision. Examples: `nesterov` without `momentum`; the `rate` of Oja's
     rule, or `refresh`, where `learn` says another way; `init_P` beside `init: svd`; `update.feedback`, or a group,
-    for arrays that no update rule moves, such as fixed matrices; a group whose arrays later groups decide on; a
-    probe that is there already; `scale: 0`, which stops all that learns from the error behind it. Defaults that
-    nobody wrote are not reported.
+    for arrays that no update rule moves, such as fixed matrices; a group whose arrays later groups decide on; a rate
+    beside `trainable: false`; `keep` of as many units as there are; a probe that is there already; `scale: 0`, which
+    stops all that learns from the error behind it. Defaults that nobody wrote are not reported.
 
     Bad:
 
@@ -53,6 +53,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     yield from _scales(program)
     yield from _shares(program)
     yield from _settings(program)
+    yield from _group_fields(program)
     yield from _replaced_decay(program)
     yield from _probes(program)
 
@@ -145,12 +146,18 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
             key=True,
             fix=_removal(("update", "feedback")),
         )
-    moving = {t.name for t, moves in arrays if moves}
+    free = _thawed(program)
+    moving = {t.name for t, moves in _arrays(free) if moves}
+    parameters = {t.name for node in free.nodes for t in node.tensors}
     later: set[str] = set()
     for index, group in reversed(list(enumerate(update.groups))):
         matched = names.matching(group.match)
         path = "update", "groups", index, "match"
-        if matched and moving.isdisjoint(matched):
+        if matched and not group.trainable and parameters.isdisjoint(matched):
+            message = f"`{group.match}` matches no parameter of a layer that `trainable: false` could freeze"
+            help = "remove the group; feedback stays as it is by `learn: fixed`"
+            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=_removal(path[:-1]))
+        elif matched and moving.isdisjoint(matched):
             message = f"`{group.match}` matches only arrays that no update rule moves"
             help = "remove the group; such arrays are frozen, `fixed`, averages, or taught by `oja`, which has a `rate`"
             yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=_removal(path[:-1]))
@@ -159,6 +166,41 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
             help = "put it behind them, because the last group that matches counts, or remove it"
             yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
         later.update(matched)
+
+
+def _thawed(program: Program) -> Program:
+    """The same if no group of the update froze anything."""
+    update = program.spec.update
+    if all(group.trainable for group in update.groups):
+        return program
+    groups = tuple(group.model_copy(update={"trainable": True}) for group in update.groups)
+    return lower(program.spec.model_copy(update={"update": update.model_copy(update={"groups": groups})}))
+
+
+def _group_fields(program: Program) -> Iterator[Diagnostic]:
+    """Fields of groups beside `trainable: false`, and `keep` that keeps everything."""
+    for index, group in enumerate(program.spec.update.groups):
+        path: Path = ("update", "groups", index)
+        if not group.trainable:
+            for field in sorted(group.model_fields_set & {"lr_scale", "weight_decay", "use", "keep"}):
+                yield SETTING_WITHOUT_EFFECT.at(
+                    (*path, field),
+                    f"`{field}` has no effect beside `trainable: false`",
+                    help="remove it",
+                    key=True,
+                    fix=_removal((*path, field)),
+                )
+        elif group.keep is not None and _all_known(program):
+            from fac.build.updating import kept_units  # few specs need it
+
+            decided = [t for t in program.arrays if program.grouped.get(t.name) == index]
+            if decided and all(kept_units(program, tensor, group) is None for tensor in decided):
+                yield SETTING_WITHOUT_EFFECT.at(
+                    (*path, "keep"),
+                    f"`keep` has no effect where nothing that `{group.match}` matches has more than {group.keep} units",
+                    help="remove it, or keep fewer",
+                    key=True,
+                )
 
 
 def _all_known(program: Program) -> bool:

@@ -64,7 +64,7 @@ def feedback_follows_frozen_weight(program: Program) -> Iterator[Diagnostic]:
 def _follows(program: Program, route: Route) -> str:
     """The field of the matrix with a rule that follows a frozen weight; empty if there is none."""
     node = program.by_name.get(route.node)
-    if node is None or node.trainable:
+    if node is None or node.weight_learns:
         return ""
     learning = kind_of("fac.feedback", route.matrix).learning(route.matrix)
     return next(

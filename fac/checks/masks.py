@@ -27,6 +27,9 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
 
     Reported is what is expected, because each seed draws another mask.
 
+    A group of the update with `keep` leaves out the gradients of some units. Those of a layer that a loss reads are
+    classes, or numbers that are asked for: they are never taught.
+
     Bad:
 
         feedback: {rule: dfa, mask: {per_unit: 1}}
@@ -45,6 +48,18 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
             yield MASK_LEAVES_OUT.at(
                 matrix_of(program, route, "mask"), _told(route, missed, idle), help=_remedy(routes)
             )
+    for index, group in enumerate(program.spec.update.groups):
+        for head in program.heads if group.keep else ():
+            node = program.by_name.get(head)
+            if node is None or node.weight is None:
+                continue
+            units = node.weight.reads
+            if group.keep and group.keep < units and program.grouped.get(f"{node.owner}.weight") == index:
+                yield MASK_LEAVES_OUT.at(
+                    ("update", "groups", index, "keep"),
+                    f"{units - group.keep} of the {units} units of `{head}`, which a loss reads, get no gradient",
+                    help=f"match other layers: what `{head}` says of these is never taught",
+                )
 
 
 def _mask(route: Route) -> PerUnit | Density:

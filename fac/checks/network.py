@@ -107,7 +107,7 @@ def empty_network(program: Program) -> Iterator[Diagnostic]:
     """The network has no layers, or none that could learn.
 
     A step that moves no parameter is no training. Layers learn if they have parameters and are not frozen, by their
-    own `trainable: false` or by a rule such as `shallow`.
+    own `trainable: false`, by that of a group of the update, or by a rule such as `shallow`.
 
     Bad:
 

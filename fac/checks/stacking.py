@@ -65,7 +65,7 @@ def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
 
 
 def _learning_linear(node: Node) -> bool:
-    return node.weighted and node.trainable and traits_of(node).affine
+    return node.weight_learns and traits_of(node).affine
 
 
 def _narrow(program: Program, lower: Node, upper: Node) -> bool:

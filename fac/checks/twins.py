@@ -124,7 +124,9 @@ def _settings(plan: Plan, lr: float) -> dict[str, Any]:
     """All by which two steps can differ; what a rule shares with the whole network is no part of it."""
     kind = kind_of("fac.updates", plan.rule)
     fields = [field for field in kind.spec.model_fields if field not in ("lr", "rule")]
-    return {"rule": kind.name, "lr": plan.lr_ratio * lr} | {f: getattr(plan.rule, f) for f in fields}
+    return {"rule": kind.name, "lr": plan.lr_ratio * lr, "keep": plan.keep} | {
+        f: getattr(plan.rule, f) for f in fields
+    }
 
 
 def _shown(value: Any) -> str:

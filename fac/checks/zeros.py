@@ -49,10 +49,10 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
     See arXiv 1903.02083.
     """
     candidates = {n.name for n in program.weighted if n.weight and _is_zero(n.weight) and traits_of(n).zero}
-    if not wired(program) or not any(program.by_name[name].trainable for name in candidates):
+    if not wired(program) or not any(program.by_name[name].weight_learns for name in candidates):
         return
     zero = _Zeros(program, candidates).hold()
-    stuck = [n for n in program.nodes if n.trainable and ("weight", n.name) in zero]
+    stuck = [n for n in program.nodes if n.weight_learns and ("weight", n.name) in zero]
     many = len(stuck) > SHOWN
     for node in stuck:
         others = (
@@ -124,7 +124,7 @@ class _Zeros:
         kind, name = quantity
         node, zero = self.program.by_name[name], self.zero
         if kind == "weight":
-            return not node.trainable or ("value", node.inputs[0]) in zero or ("error", name) in zero
+            return not node.weight_learns or ("value", node.inputs[0]) in zero or ("error", name) in zero
         if kind == "value":
             fed = ("weight", name) not in zero and any(("value", below) not in zero for below in node.inputs)
             own = "" if node.weight is None else node.weight.name

@@ -192,6 +192,6 @@ def _conserved(program: Program, balance: Balance) -> Balance:
             return replace(balance, void=Reason(Why.DIRECT, (route.source,)))
         square = False
     assert above is not None
-    if not above.trainable:
+    if not above.weight_learns:
         return replace(balance, void=Reason(Why.FROZEN, (above.name,)))
     return replace(balance, partner=weight_of(above), square=square)

@@ -14,6 +14,7 @@ from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
 from fac.program import bounds
 from fac.program.ends import ends_of
+from fac.program.freezing import frozen
 from fac.program.globs import Names, is_glob
 from fac.program.kinds import BlockKind, Facts, ShapeError
 from fac.program.program import Ends, Fault, Node, Program, Route, Shape, Subspace, Unmatched
@@ -58,6 +59,8 @@ def lower(spec: ModelSpec) -> Program:
     )
     nodes = tied(tuple(top.chain(spec.layers, top.input, "layers")), kind_of_layer)
     network = Program(spec, nodes, blocks=tuple(top.writing.blocks), scopes=top.writing.around)
+    _few_groups(network)
+    network = replace(network, nodes=frozen(network))
     written = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
     for index, section in enumerate(sections):

@@ -77,6 +77,11 @@ class Node:
         return any(tensor.role is Role.PARAMETER for tensor in self.state)
 
     @property
+    def weight_learns(self) -> bool:
+        """Whether it teaches its weight. Its other parameters may learn without it, and it without them."""
+        return self.trainable and self.weight is not None and self.weight.trainable
+
+    @property
     def places(self) -> int:
         """How often per sample a weighted node multiplies with its weight: once, or at each place of a map.
 

@@ -273,6 +273,12 @@ class Program:
         return found
 
     @cached_property
+    def kept(self) -> frozenset[str]:
+        """The arrays that groups of the update freeze, where they are parameters."""
+        groups = self.spec.update.groups
+        return frozenset(name for name, number in self.grouped.items() if not groups[number].trainable)
+
+    @cached_property
     def subspace(self) -> Mapping[str, Subspace]:
         """Subspaces by name."""
         return {s.name: s for s in reversed(self.subspaces)}

@@ -14,6 +14,7 @@ from fac.diagnostics import Path
 from fac.program.lower import lower
 from fac.program.program import Node, Program, Route, Subspace
 from fac.program.site import site_of
+from fac.program.tensors import Role
 from fac.render.blocks import Tree, globs
 from fac.render.yaml import dump
 from fac.spec.base import Model
@@ -52,7 +53,7 @@ def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
         layers = _plain(program.spec.layers, _as_written)
         for node in program.nodes:
             if node.state and not node.trainable:
-                layers = _frozen(layers, node.origin[1:], _staying(node))
+                layers = _frozen(layers, node.origin[1:], _staying(program, node))
         data = _ordered(program, layers, _feedback(program, Tree(program).copies))
         if _meaning(lower(ModelSpec.model_validate(data))) == _meaning(program):
             return data
@@ -78,10 +79,12 @@ def _frozen(value: Any, path: Path, facts: Mapping[str, Any]) -> Any:
     return tuple(_frozen(item, rest, facts) if place == first else item for place, item in enumerate(value))
 
 
-def _staying(node: Node) -> dict[str, Any]:
-    """What a layer says that does not learn, beyond what it says anyway."""
+def _staying(program: Program, node: Node) -> dict[str, Any]:
+    """What a layer says that does not learn, beyond what it and groups of the update say anyway."""
     layer = node.layer
     if node.trainable or not isinstance(layer, ParametricLayer) or not layer.trainable:
+        return {}
+    if all(tensor.name in program.kept for tensor in node.state if tensor.role is Role.PARAMETER):
         return {}
     said = layer.frozen()
     return {name: getattr(said, name) for name in said.model_fields_set - layer.model_fields_set} | {
@@ -110,7 +113,7 @@ def _layers(program: Program) -> Iterator[dict[str, Any]]:
             if node.layer.from_ is not None or read != (previous,):
                 facts["from_"] = read[0] if len(read) == 1 else read
             facts |= dict(zip(beside, node.inputs[len(read) :], strict=True))
-        facts |= _staying(node)
+        facts |= _staying(program, node)
         facts |= {"tie": node.tie} if node.shared else {}
         previous = node.name
         yield _plain(node.layer.model_copy(update=facts), _as_written)

@@ -44,6 +44,16 @@ class Group(Setting):
     """Parameters by glob of their names. The last group that matches a parameter counts."""
 
     match: str = Field(description="Glob of parameter names such as `fc1.weight` or `*.bias`.")
+    trainable: bool = Field(
+        True,
+        description="False keeps the parameters of layers at their initial values. A layer with no others needs no "
+        "error; it goes forward as before.",
+    )
+    keep: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="Of how many units of each layer gradients are kept; those of all others are zero. Which ones the "
+        "seed says, for weights and biases alike, those of a smaller number among those of a larger one.",
+    )
 
 
 class Shared(Model):

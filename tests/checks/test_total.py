@@ -33,6 +33,11 @@ UPDATES: list[dict[str, Any]] = [
         "clip": {"by": "norm", "at": 1.0},
         "feedback": {"lr_scale": 2.0},
     },
+    {
+        "rule": "gram_orthogonal",
+        "lr": 0.1,
+        "groups": ({"match": "*.weight", "keep": 1}, {"match": "b*", "trainable": False}),
+    },
 ]
 
 names = st.sampled_from(NAMES)

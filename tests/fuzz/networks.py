@@ -35,6 +35,11 @@ UPDATES: tuple[dict[str, Any], ...] = (
     {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01},
     {"rule": "adamw", "lr": 0.01, "clip": {"by": "norm", "at": 0.5}},
     {"rule": "adam", "lr": 0.01, "groups": ({"match": "*.bias", "lr_scale": 2.0},)},
+    {
+        "rule": "sgd",
+        "lr": 0.05,
+        "groups": ({"match": "*.weight", "keep": 1}, {"match": "*.bias", "trainable": False}),
+    },
 )
 MATRICES: tuple[dict[str, Any], ...] = (
     {"kind": "random"},

@@ -76,6 +76,8 @@ def _plans(old: Plan, new: Plan, programs: tuple[Program, Program]) -> Iterator[
         rates = float(f"{old.lr_ratio * before:.14g}"), float(f"{new.lr_ratio * after:.14g}")
     if rates[0] != rates[1]:
         yield Change(RATE, *rates)
+    if old.keep != new.keep:
+        yield Change("keep", old.keep, new.keep)
 
 
 def _shared(old: Program, new: Program) -> Iterator[Change]:
