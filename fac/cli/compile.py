@@ -55,7 +55,7 @@ def compile_(
             )
         artifact.parameters = parameters
     if output is None:
-        output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip(".") or "artifact")
+        output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip("-.") or "artifact")
     sweep(output)
     require_artifact(output)
 

@@ -232,7 +232,15 @@ def _continued(
         known.get("device") if device is None and backend is None else device,
         precision or (found.precision if backend is None else None),
     )
-    before = require_spec(found, job.artifact.compiled, job.spec)
+    try:
+        before = require_spec(found, job.artifact.compiled, job.spec)
+    except FacError as error:
+        if spec is not None or overrides:
+            raise
+        kept = resume / folder.SPEC
+        raise FacError(
+            f"{error}; the state holds its own spec, and `{kept}` is written anew where it is gone"
+        ) from error
     base = kept_start(found, job.data) if spec is None else job.base
     return replace(job, base=base, checkpoint=found, before=before)
 

@@ -142,7 +142,7 @@ def claim(path: Path | None, name: str, spec: Callable[[Path], str] = lambda _: 
     made: list[Path] = []
     if path is None:
         # Names of files end at 255 bytes, of which a letter may take four.
-        made = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip(".")[:60] or "run")
+        made = _numbered(Path("runs"), re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run")
         path = made[0]
     with alone_in(path, made) as held:
         held.anywhere(lambda path: _require_no_run(path, spec(path)))

@@ -32,6 +32,7 @@ from fac.training import checkpoint
 from fac.training.dataset import Dataset, Split
 from fac.training.loop import Report, StoppedError, train
 from fac_onnx.run_page import run_page
+from tests import children
 from tests.conftest import ENDING
 
 ROOT = Path(__file__).parents[2]
@@ -461,8 +462,8 @@ def test_a_signal_leaves_a_whole_state(number: signal.Signals, tmp_path: Path) -
     written(name, tmp_path)
     (tmp_path / "main.py").write_text(textwrap.dedent(SCRIPT))
     files = ["main.py", "built/run.py", "train.npz", "test.npz"]
-    begun = subprocess.Popen(
-        [sys.executable, *files, "--epochs", "100000"], cwd=tmp_path, text=True, stdout=PIPE, stderr=PIPE
+    begun = children.begun(
+        [sys.executable, *files, "--epochs", "100000"], cwd=tmp_path, stdout=PIPE, stderr=PIPE
     )
     assert begun.stdout is not None
     begun.stdout.readline()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from tests.children import begun
 from tests.conftest import ENDING
 
 LONG = ("--backend", "reference", "--set", "train.epochs=100000", "--out", "broken")
@@ -26,8 +27,8 @@ def training(spec: Path, tmp_path: Path) -> Callable[..., Begun]:
 
     def begin(*before: str) -> Begun:
         command = [*before, sys.executable, "-m", "fac", "train", str(spec), *LONG]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=tmp_path
+        process = begun(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=tmp_path
         )  # fmt: skip
         log = tmp_path / "broken/metrics.jsonl"
         deadline = time.monotonic() + 60
@@ -95,9 +96,7 @@ def test_ctrl_c_twice_at_any_time_prints_no_traceback(wait: float, spec: Path, t
         str(spec),
         *LONG,
     ]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = begun(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(wait)
@@ -122,9 +121,7 @@ from fac.__main__ import main
 main()
 """
     command = [sys.executable, "-c", code, "train", str(spec), *LONG]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = begun(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     while process.stdout.readline() != "\n":
         pass
@@ -146,10 +143,9 @@ def test_nohup_keeps_a_training_when_its_terminal_is_closed(training: Callable[.
 
 def test_a_command_that_is_no_training_ends_by_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fac", "check", "-"]
-    process = subprocess.Popen(
+    process = begun(
         command,
         cwd=tmp_path,
-        text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

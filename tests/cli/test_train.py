@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from fac.diagnostics import FacError
 from fac.training import checkpoint, data
 from fac.training.dataset import Dataset
+from tests.children import begun
 
 Run = Callable[..., tuple[int, str, str]]
 REFERENCE = ("--backend", "reference")
@@ -216,6 +217,24 @@ def test_resume_refuses_another_spec(run: Run, spec: Path) -> None:
     assert status == 2
 
 
+def test_a_spec_that_was_edited_in_a_run_is_told_that_the_state_holds_it(
+    run: Run, spec: Path, tmp_path: Path
+) -> None:
+    run("train", spec, *REFERENCE, "--out", "a")
+    kept = tmp_path / "a" / "spec.fac.yaml"
+    text = kept.read_text()
+    kept.write_text(text.replace("lr: 0.05", "lr: 0.1"))
+    status, _, err = run("train", "--resume", "a")
+    assert status == 2
+    assert "`update.lr` is 0.05 there and 0.1 here" in err
+    assert err.endswith(
+        "; the state holds its own spec, and `a/spec.fac.yaml` is written anew where it is gone\n"
+    )
+    kept.unlink()
+    assert run("train", "--resume", "a")[0] == 0
+    assert "lr: 0.05" in kept.read_text()
+
+
 def test_a_run_can_be_trained_longer(run: Run, spec: Path, tmp_path: Path) -> None:
     run("train", spec, *REFERENCE, "--out", "a")
     log = tmp_path / "a" / "metrics.jsonl"
@@ -373,21 +392,18 @@ def test_two_trainings_at_once(run: Run, spec: Path, tmp_path: Path, kind: str) 
     more = ("--set", "train.epochs=1000000", "--set", "layers.fc1.out=64")
     start: tuple[str, ...] = ("train", str(spec), *REFERENCE, *more, "--out", "both")
     if kind == "--resume":
-        first = subprocess.Popen(
-            [sys.executable, "-m", "fac", *start], cwd=tmp_path, stdout=subprocess.DEVNULL
-        )
+        first = begun([sys.executable, "-m", "fac", *start], cwd=tmp_path, stdout=subprocess.DEVNULL)
         wait_for(tmp_path / "both" / "metrics.jsonl")
         first.kill()
         first.wait(60)
         assert (tmp_path / "both" / ".lock").exists()
         start = ("train", "--resume", "both")
     processes = [
-        subprocess.Popen(
+        begun(
             [sys.executable, "-m", "fac", *start],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
         )
         for _ in range(2)
     ]
@@ -438,11 +454,10 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_bit_for_bit(
     run: Run, spec: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     more = ("--set", "train.epochs=120", "--set", "layers.fc1.out=64")
-    process = subprocess.Popen(
+    process = begun(
         [sys.executable, "-m", "fac", "train", str(spec), *REFERENCE, *more, "--out", "broken"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         cwd=tmp_path,
     )
     log = tmp_path / "broken" / "metrics.jsonl"

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
+
+from tests.children import begun
 
 ROOT = Path(__file__).parents[2]
 EVERY_DAY = 200
@@ -23,9 +25,10 @@ def test_what_a_command_writes_is_old_or_new_wherever_it_is_cut_off_and_the_next
     count = 0 if os.environ.get("FAC_FUZZ") else EVERY_DAY
     command = [sys.executable, "-m", "tests.faults.server", str(count)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout)
+    with begun(command, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    found = json.loads(out)
     assert found["problems"] == {}
     assert found["points"] > 4 * EVERY_DAY
     assert found["tried"] == (count or found["points"])

@@ -151,6 +151,7 @@ def test_new_runs_never_share_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert claimed(None, "my net/2") == Path("runs/my-net-2-1")
     assert claimed(None, "my net/2") == Path("runs/my-net-2-2")
+    assert claimed(None, "-.net") == Path("runs/net-1")  # no option, and no hidden file, to who is in `runs`
     assert claimed(tmp_path / "given") == tmp_path / "given"
     assert claimed(tmp_path / "given") == tmp_path / "given"
     held = (
