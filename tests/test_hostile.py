@@ -405,9 +405,8 @@ def test_what_lies_where_a_file_is_expected_is_one_message(group: str, tmp_path:
         strange = {
             path for path in opened if not any(Path(path).is_relative_to(own) for own in (tmp_path, *OWN))
         }
-        strange -= {
-            path for path in strange if re.fullmatch(r"/proc/\d+/(maps|mountinfo)", path)
-        }  # of BLAS, and of /proc
+        # which BLAS is loaded, and which file systems are made up
+        strange -= {path for path in strange if re.fullmatch(r"/proc/\d+/(maps|mountinfo)", path)}
         if by == "command" and what == "a link to a device":
             strange.discard("/dev/zero")  # of a stream as much is read as a spec may have
         assert not strange, told

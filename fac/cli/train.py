@@ -237,9 +237,8 @@ def _continued(
     except FacError as error:
         if spec is not None or overrides:
             raise
-        kept = resume / folder.SPEC
         raise FacError(
-            f"{error}; the state holds its own spec, and `{kept}` is written anew where it is gone"
+            f"{error}; the state holds its own spec, and `{resume / folder.SPEC}` is written anew where it is gone"
         ) from error
     base = kept_start(found, job.data) if spec is None else job.base
     return replace(job, base=base, checkpoint=found, before=before)
