@@ -130,7 +130,7 @@ def resolved(spec: ModelSpec, document: Document | None = None) -> Program:
 
 def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
-    from fac.backend import Compiled, Recipe, Slot
+    from fac.backend import Anchor, Compiled, Recipe, Slot
     from fac.build.functions import functions
     from fac.build.host import tasks
     from fac.build.initial import draw
@@ -138,6 +138,7 @@ def compiled(program: Program) -> Compiled:
     from fac.spec.schedules import schedule_of
 
     made, train = functions(program), program.spec.train
+    anchor: Any = train.anchor
     used = {value.name for value in made.forward.inputs}
     return Compiled(
         name=program.spec.name,
@@ -153,6 +154,7 @@ def compiled(program: Program) -> Compiled:
         lr=program.spec.update.lr,
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
+        anchor=None if made.anchor is None or anchor is None else Anchor(anchor.every, made.anchor),
         recipe=Recipe(
             train.epochs, train.batch, train.seed, schedule_of(program.spec.update.schedule).body()
         ),
@@ -232,7 +234,10 @@ def emit(
     fitted, findings = _fitted(program, backend, precision, made)
     if findings:
         raise _refused(document or source.from_data({}), findings)
-    return backend.emit(fitted, precision)
+    artifact = backend.emit(fitted, precision)
+    anchors = fitted.anchors
+    artifact.other = None if anchors is None else backend.emit(anchors, precision)
+    return artifact
 
 
 def find_backend(name: str) -> Backend:

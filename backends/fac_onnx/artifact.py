@@ -69,7 +69,8 @@ class OnnxArtifact(Artifact):
             files = closed(self.made(c.forward), state, "forward.onnx")
         else:
             files = {"forward.onnx": self.content(c.forward)}
-        rest: dict[str, Content] = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, c.step, c.probe)}
+        steps = (c.step,) if c.anchor is None else (c.step, c.anchor.step)
+        rest: dict[str, Content] = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, *steps, c.probe)}
         rest["run.py"] = run_page(c, self.precision)
         write_common(self, "onnx", directory, {**files, **rest}, state)
         checker.check_model(directory / "forward.onnx")

@@ -7,7 +7,14 @@ from math import prod
 
 from fac.backend import Compiled, Feed, HostTask, Term, docstring
 from fac.diagnostics import FacError
-from fac_onnx.run_text import PAGE, SVD
+from fac_onnx.run_text import (
+    ANCHOR_BOUND,
+    ANCHOR_CARRIED,
+    ANCHOR_OPENED,
+    ANCHOR_TURNED,
+    PAGE,
+    SVD,
+)
 
 
 def run_page(compiled: Compiled, precision: str) -> str:
@@ -22,7 +29,6 @@ def run_page(compiled: Compiled, precision: str) -> str:
     """
     c, recipe = compiled, compiled.recipe
     tasks = between(c.tasks)
-    read = {value.name for value in c.step.inputs}
     return PAGE.substitute(
         title=docstring(c.name),
         version=c.version,
@@ -41,11 +47,37 @@ def run_page(compiled: Compiled, precision: str) -> str:
         svd=SVD if tasks else "",
         epochs=recipe.epochs,
         lr=c.lr,
-        feeds="\n".join(
-            f'        binding.bind_cpu_input("{k}", {v})' for k, v in SCALARS.items() if k in read
-        ),
         between=tasks,
+        **turns(c),
     )
+
+
+def turns(compiled: Compiled) -> dict[str, str]:
+    """How the loop runs a step: the step model, or at some steps that of anchors."""
+    anchor, read = compiled.anchor, {value.name for value in compiled.step.inputs}
+    parts = dict.fromkeys(("opened", "bound", "turned", "carried", "swapped"), "")
+    if anchor is None:
+        feeds = [f'        binding.bind_cpu_input("{k}", {v})' for k, v in SCALARS.items() if k in read]
+        return {**parts, "kept": "moved", "turn": "binding", "model": "model", "feeds": "\n".join(feeds)}
+    also = {value.name for value in anchor.step.inputs}
+    feeds = []
+    for name, value in SCALARS.items():
+        bound = f'run.bind_cpu_input("{name}", {value})'
+        if name in read & also:
+            feeds.append(f"        {bound}")
+        elif name in read | also:
+            feeds.append(f"        if {'not due' if name in read else 'due'}:\n            {bound}")
+    return {
+        "opened": ANCHOR_OPENED,
+        "kept": "moved | also",
+        "bound": ANCHOR_BOUND,
+        "turned": ANCHOR_TURNED.format(every=anchor.every),
+        "turn": "run",
+        "feeds": "\n".join(feeds),
+        "model": "(anchor if due else model)",
+        "carried": ANCHOR_CARRIED,
+        "swapped": "        turn, next_turn = next_turn, turn\n",
+    }
 
 
 def between(tasks: tuple[HostTask, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The text of `run.py`, which `run_page` fills in, and what stands there where feedback is set anew from weights."""
+"""The text of `run.py`, which `run_page` fills in, and what stands there for feedback set anew and for anchors."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ def set_svd_pair(state, weight, p, q, axis=0):
     state[p].update_inplace(np.ascontiguousarray(root[:, None] * vt[:rank], FLOAT))
     state[q].update_inplace(np.ascontiguousarray(u[:, :rank] * root, FLOAT))
 '''
+
+ANCHOR_OPENED = """\
+    anchor = open_model("anchor.onnx", args.device)  # makes some steps in the place of `model`
+    also = json.loads(anchor.get_modelmeta().custom_metadata_map["fac.state_map"])
+"""
+ANCHOR_BOUND = """\
+    turn, next_turn = bind(anchor, here, there, also, losses), bind(anchor, there, here, also, losses)
+"""
+ANCHOR_TURNED = """\
+        due = (step + 1) % {every} == 0
+        run = turn if due else binding
+"""
+ANCHOR_CARRIED = """\
+        for name in moved.keys() - also.keys() if due else also.keys() - moved.keys():  # what stays as it is
+            there[name].update_inplace(here[name].numpy())
+"""
 
 PAGE = Template('''\
 """Trains and evaluates a network with onnxruntime and NumPy alone: python run.py TRAIN.npz TEST.npz
@@ -310,6 +326,7 @@ def main():
         raise SystemExit(f"`{HERE}` {why}")
     sweep(args.out.parent)
     model, tester = open_model("step.onnx", args.device), open_model("evaluate.onnx", args.device)
+$opened\
     about, state = starting_state(args.state)
     data, test = load_data(args.train), load_data(args.test)
     first, n = int(state.get("step", 0)), samples(data)
@@ -323,9 +340,10 @@ def main():
     # written. What no step moves has one buffer.
     moved = json.loads(model.get_modelmeta().custom_metadata_map["fac.state_map"])  # {array: output}
     here = {name: value(array.astype(FLOAT), args.device) for name, array in state.items() if name != "step"}
-    there = here | {name: value(state[name].astype(FLOAT), args.device) for name in moved}
+    there = here | {name: value(state[name].astype(FLOAT), args.device) for name in $kept}
     losses = {of + "loss": value(np.zeros((), FLOAT)) for of in ("", *LOSSES)}
     binding, other = bind(model, here, there, moved, losses), bind(model, there, here, moved, losses)
+$bound\
     stopped = []
     for number in (getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP")):
         if signal.getsignal(number) is not signal.SIG_IGN:  # which `nohup` asks for
@@ -335,11 +353,14 @@ def main():
         if position == 0 or step == first:
             shuffled, made = order(epoch, n), []
         rows = shuffled[position * BATCH : (position + 1) * BATCH]
+$turned\
         for name, array in data.items():
-            binding.bind_cpu_input(name, array[rows])
+            $turn.bind_cpu_input(name, array[rows])
 $feeds
-        model.run_with_iobinding(binding)
+        $model.run_with_iobinding($turn)
+$carried\
         here, there, binding, other = there, here, other, binding
+$swapped\
         made.append([float(loss.numpy()) for loss in losses.values()])
         if not math.isfinite(made[-1][0]):
             raise SystemExit(f"the loss of step {step} is {made[-1][0]}: try a lower --lr")

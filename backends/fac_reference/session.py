@@ -30,7 +30,8 @@ class ReferenceArtifact(Artifact):
     def write(self, directory: str | Path) -> None:
         """The functions as text, the initial state, a manifest."""
         c = self.compiled
-        functions = {f.name: f for f in (c.forward, c.evaluate, c.step, c.probe)}
+        steps = (c.step,) if c.anchor is None else (c.step, c.anchor.step)
+        functions = {f.name: f for f in (c.forward, c.evaluate, *steps, c.probe)}
         files = {f"{name}.ir": to_text(function) for name, function in functions.items()}
         write_common(self, "reference", Path(directory), files)
 
@@ -79,7 +80,8 @@ class ReferenceSession(HostSession):
 
         inputs = {**batch, "lr": self.compiled.lr, "step": self.steps}
         with denormals_as_zero():
-            run(self.compiled.step, self._inputs(self.compiled.step, inputs), self.dtype, observe)
+            step = self.compiled.step_at(self.steps)
+            run(step, self._inputs(step, inputs), self.dtype, observe)
         return iter(found)
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:

@@ -70,6 +70,7 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
         f"    {called}  # t counts from 0, lr is yours to schedule;\n"
         f"    {' ' * len(called)}  # {_types(compiled)}\n"
         f"{_TASKS if compiled.tasks else ''}"
+        f"{_anchored(compiled)}"
         '"""\n\n'
     )
     imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
@@ -95,6 +96,18 @@ _MAPPED = (
 )
 _PIECES = "# (slot, shape, k): behind k pieces of that shape, in a slot where the rows of several steps lie together.\n"
 LAST = ", 'last'"
+
+
+def _anchored(compiled: Compiled) -> str:
+    """Which steps are made by another module."""
+    if compiled.anchor is None:
+        return ""
+    return (
+        f"\nWhere (t + 1) % {compiled.anchor.every} == 0, `anchor.step` is called in the place of `step`, with "
+        "`anchor.workspace(S, n)` for B.\n"
+    )
+
+
 _TASKS = "    between(S, t)                   # after each step\n"
 
 

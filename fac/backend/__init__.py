@@ -17,6 +17,7 @@ from fac.backend.boundary import check_feed, held
 from fac.backend.compiled import (
     PRECISIONS,
     STEP,
+    Anchor,
     Array,
     Compiled,
     HostTask,
@@ -40,6 +41,7 @@ __all__ = [
     "PRECISIONS",
     "STEP",
     "UNSIGNED",
+    "Anchor",
     "Array",
     "Arrays",
     "Artifact",

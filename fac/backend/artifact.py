@@ -43,6 +43,8 @@ class Artifact(ABC):
 
     def __init__(self, compiled: Compiled, precision: Precision) -> None:
         self.compiled, self.precision = compiled, precision
+        self.other: Artifact | None = None
+        """What the same backend makes of `compiled.anchors`, if there are any."""
 
     @abstractmethod
     def write(self, directory: str | Path) -> None:
@@ -74,6 +76,7 @@ class Artifact(ABC):
         drawn = "float64" if state is None else self.precision
         require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(drawn).itemsize)
         session = self.new_session(device)
+        session.other = None if self.other is None else self.other.new_session(session.device)
         session.load_state(self.compiled.initial() if state is None else state, derive=derive)
         return session
 

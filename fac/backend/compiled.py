@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -42,6 +42,16 @@ class HostTask:
     """From the state arrays named in `reads` to those named in `writes`."""
     axis: int = 0
     """Of the weight: which P reads. The other axes, in their order, are what Q writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Steps of another function, on the same state, in the place of some."""
+
+    every: int
+    """Each step whose number, from 1, is a multiple of this."""
+    step: Function
+    """Reads what the compiled step reads, but for what it has no use for, and moves a part of the state."""
 
 
 class Initial(Protocol):
@@ -111,11 +121,25 @@ class Compiled:
     """The learning rate of a step that is given none."""
     initial: Initial
     tasks: tuple[HostTask, ...] = ()
+    anchor: Anchor | None = None
     recipe: Recipe = Recipe()
     losses: tuple[Term, ...] = (Term(),)
     """The first is that of the network's output."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
+
+    @property
+    def anchors(self) -> Compiled | None:
+        """The same with the step of its anchors, if it has any: what a backend runs at these."""
+        if self.anchor is None:
+            return None
+        step = replace(self.anchor.step, name="step")
+        return replace(self, name=f"{self.name}, anchors", step=step, tasks=(), anchor=None)
+
+    def step_at(self, number: int) -> Function:
+        """The function of a step, by the number of those before it."""
+        anchor = self.anchor
+        return self.step if anchor is None or (number + 1) % anchor.every else anchor.step
 
     @property
     def inputs(self) -> tuple[Feed, ...]:

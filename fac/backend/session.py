@@ -28,6 +28,8 @@ class Session(ABC):
         self.compiled, self.precision, self.device = compiled, precision, device
         self.steps = 0
         """How many steps were made, over all runs that this state has seen."""
+        self.other: Session | None = None
+        """What makes the steps of anchors, if there are any; its state is what the last one of them left."""
         self.derived: tuple[str, ...] = ()
         """What the state that came in last did not hold, so that it was derived."""
 
@@ -96,7 +98,7 @@ class Session(ABC):
         """
         batch = self._batch(self.compiled.feeds, x, y)
         rate = self.compiled.lr if lr is None else checked_rate(lr)
-        found = self.run_step(batch, rate, self.steps)
+        found = self._moved(batch, rate)
         self.steps += 1
         for task in self.compiled.tasks:
             if self.steps % task.every == 0:
@@ -104,6 +106,22 @@ class Session(ABC):
                 self.write({name: np.asarray(array, order="C") for name, array in set_anew.items()})
         several = (term for term in self.compiled.losses if term.name)
         return {"loss": found["loss"], **{term.told("loss"): found[term.of("loss")] for term in several}}
+
+    def _moved(self, batch: Arrays, rate: float) -> Mapping[str, Any]:
+        """One call of the step function whose turn it is.
+
+        That of anchors is run by a session of its own, which is handed what it reads and hands back what it moves: so a
+        backend knows nothing of them, and an artifact is what it would be without.
+        """
+        if self.compiled.step_at(self.steps) is self.compiled.step:
+            return self.run_step(batch, rate, self.steps)
+        other, step = self.other, self.compiled.step_at(self.steps)
+        assert other is not None, "an artifact opens it"
+        names = {slot.name for slot in self.compiled.state}
+        other.write(self.read(tuple(v.name for v in step.inputs if v.name in names)))
+        found = other.run_step(batch, rate, self.steps)
+        self.write(other.read(tuple(name for name, _ in step.outputs if name in names)))
+        return found
 
     def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
         """Mean loss and, for classification, accuracy in [0, 1], with layers as in inference; batches as in `step`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fac.build.anchor import anchored
 from fac.build.functions import build_step
 from fac.passes import optimise
 from fac.program.lower import lower
@@ -58,13 +59,17 @@ class Cost:
     float_bytes: int
     step: StepCost
     backprop: StepCost
+    anchor: StepCost | None = None
+    """The step of anchors, if there are any."""
 
     @property
     def backward_ratio(self) -> float:
         """Backward multiply-adds as a share of backprop's; 1 if backprop has none either."""
-        if not self.backprop.backward_macs:
-            return 1.0
-        return self.step.backward_macs / self.backprop.backward_macs
+        return self.share(self.step)
+
+    def share(self, step: StepCost) -> float:
+        """The same of any step."""
+        return step.backward_macs / self.backprop.backward_macs if self.backprop.backward_macs else 1.0
 
 
 def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Function | None = None) -> Cost:
@@ -76,12 +81,13 @@ def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Fu
         float_bytes: of one element of the precision that is trained in.
         built: its step before any pass, by who has it already.
     """
-    step = optimised_step(program) if built is None else optimise(built)
+    step, other = optimised_step(program) if built is None else optimise(built), anchored(program)
     return Cost(
         batch,
         float_bytes,
         _counted(program, step, batch, float_bytes),
         backprop_cost(program, batch, float_bytes),
+        None if other is None else step_cost(other, batch, float_bytes),
     )
 
 

@@ -18,10 +18,12 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         finer = decompose(function, kinds)
         return function if finer is function else optimise(finer)
 
+    anchor = compiled.anchor
     return replace(
         compiled,
         forward=fitted(compiled.forward),
         evaluate=fitted(compiled.evaluate),
         step=fitted(compiled.step),
         probe=fitted(compiled.probe),
+        anchor=anchor and replace(anchor, step=fitted(anchor.step)),
     )

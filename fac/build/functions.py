@@ -1,11 +1,12 @@
-"""The four functions of a compiled spec: forward, evaluate, step and probe."""
+"""The functions of a compiled spec: forward, evaluate, step and probe, and the step of anchors if there are any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from fac.build.anchor import anchored
 from fac.build.contract import made, updated
 from fac.build.routing import Routing
 from fac.build.trace import Trace
@@ -29,17 +30,26 @@ class Functions:
     evaluate: Function
     step: Function
     probe: Function
+    anchor: Function | None
+    """The step that anchors make, if there are any."""
     tensors: tuple[Tensor, ...]
 
 
 def functions(program: Program) -> Functions:
-    """All four, after the passes."""
+    """All of them, after the passes."""
     step, tensors = build_step(program)
+    other, anchor = anchored(program), None
+    if other is not None:
+        made, own = build_step(other)
+        anchor = optimise(replace(made, name="anchor"))
+        known = {tensor.name for tensor in tensors}
+        tensors = (*tensors, *(tensor for tensor in own if tensor.name not in known))
     return Functions(
         optimise(build_forward(program)),
         optimise(build_evaluate(program)),
         optimise(step),
         optimise(build_probe(program)),
+        anchor,
         tensors,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fac.checks import (
     allowed,
+    anchors,
     channels,
     conservation,
     constraints,
@@ -113,6 +114,8 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (entry.AMBIGUOUS_SITE, entry.ambiguous_site),
     (teaching.NORMATIVE_STEP_TOO_LARGE, teaching.normative_step_too_large),
     (masks.MASK_LEAVES_OUT, masks.mask_leaves_out),
+    (anchors.ANCHOR_WITH_MATRICES, anchors.anchor_with_matrices),
+    (anchors.ANCHOR_LIKE_ALL, anchors.anchor_like_all),
     (constraints.RANK_ABOVE_LIMIT, constraints.rank_above_limit),
     (sources.SEVERAL_ERROR_SOURCES, sources.several_error_sources),
     (sources.ROUTE_SKIPS_TOO_FAR, sources.route_skips_too_far),
@@ -164,6 +167,7 @@ FOR_BACKEND: tuple[tuple[Rule, BackendCheck], ...] = ((kernels.OP_WITHOUT_KERNEL
 def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     """Every finding of every check, in the order of the spec; at one place, in the order of CHECKS."""
     found = [finding for _, check in CHECKS for finding in check(program)]
+    found += _of_anchors(program)
     built = plugged.Built(program, sound=not _has_errors(found))
     found += [finding for _, check in BUILDING for finding in check(program, built)]
     if not _has_errors(found):
@@ -175,6 +179,19 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
     once = _of_first_copies(program, found)
     return tuple(sorted(once, key=lambda finding: _position(program.spec, finding.path)))
+
+
+def _of_anchors(program: Program) -> Iterator[Diagnostic]:
+    """What is wrong with the routing of anchors, at the place where it is written."""
+    from fac.build.anchor import anchored
+
+    other = anchored(program)
+    if other is None:
+        return
+    for _, check in CHECKS:
+        for finding in check(other):
+            if finding.path[:1] == ("feedback",):
+                yield replace(finding, path=(*anchors.ANCHOR, *finding.path[1:]), fix=None)
 
 
 def _of_first_copies(program: Program, found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:

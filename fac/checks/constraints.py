@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fac.checks.anchors import ANCHOR
 from fac.checks.costs import Costs
 from fac.checks.demands import demand
 from fac.checks.places import by_origin, head, listed, matrix_of
@@ -48,6 +49,7 @@ def weight_transport_forbidden(program: Program, costs: Costs) -> Iterator[Diagn
             f"errors pass through the forward weights of {listed(found.exact)}{asked}",
             help="route them with `through` or `to` routes, or with a rule such as `ldfa`",
         )
+    yield from _anchored(program, costs, forbidden.named)
     for owners in by_origin(found.feedback).values():
         owner = owners[0]
         names = listed(o.node if isinstance(o, Route) else o.name for o in owners)
@@ -55,6 +57,18 @@ def weight_transport_forbidden(program: Program, costs: Costs) -> Iterator[Diagn
             matrix_of(program, owner) if isinstance(owner, Route) else (*owner.origin, "basis"),
             f"the feedback of {names} is made from forward weights, which {forbidden.named} forbids",
             help="use a matrix and learning rules that read no weight, such as `low_rank` with `oja`",
+        )
+
+
+def _anchored(program: Program, costs: Costs, named: str) -> Iterator[Diagnostic]:
+    """What the steps of anchors transport: what `bp` is for, and against the constraint all the same."""
+    found = None if costs.anchor is None else costs.anchor.transport
+    if found is not None and (found.exact or found.feedback):
+        yield WEIGHT_TRANSPORT_FORBIDDEN.at(
+            (*ANCHOR, "rule"),
+            f"in anchors errors pass through the forward weights of {listed(found.layers(program))}, which {named} "
+            "forbids",
+            help="train without anchors",
         )
 
 

@@ -41,6 +41,19 @@ class Costs:
         return transport(self.program)
 
     @cached_property
+    def anchor(self) -> Costs | None:
+        """Of the steps of anchors, if there are any."""
+        from fac.build.anchor import anchored
+
+        other = anchored(self.program)
+        return None if other is None else Costs(other)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Of the larger of the two steps."""
+        return max(costs.step.peak_bytes for costs in (self, self.anchor) if costs is not None)
+
+    @cached_property
     def ratio(self) -> float:
         """Backward multiply-adds as a share of backpropagation's on the same network."""
         from fac.build.costs import Cost, backprop_cost
@@ -56,7 +69,7 @@ def backward_cost_above_limit(program: Program, costs: Costs) -> Iterator[Diagno
     Multiply-adds of the backward pass, the learning of feedback matrices included, are counted on the
     compiled step: `backward_macs` bounds their number at the batch of the spec, `backward_macs_vs_backprop`
     that number divided by the one of backpropagation on the same network. `fac show --cost` prints them
-    layer by layer.
+    layer by layer. Of a training with `train.anchor` it is an ordinary step that is counted.
 
     Bad:
 
@@ -110,7 +123,7 @@ def peak_memory_above_limit(program: Program, costs: Costs) -> Iterator[Diagnost
     asked = demand(program, "peak_memory")
     if asked is None:
         return
-    peak = costs.step.peak_bytes
+    peak = costs.peak_bytes
     if peak > asked.value.bytes:
         yield PEAK_MEMORY_ABOVE_LIMIT.at(
             asked.place(program, "at_most"),

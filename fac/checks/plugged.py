@@ -68,7 +68,8 @@ class Built:
     def _outcome(self) -> tuple[Failure | None, Mapping[str, tuple[str, ...]]]:
         if not (self.sound and self.plugins) or any(node.fault for node in self.program.nodes):
             return None, {}
-        from fac.build.functions import build_evaluate, build_forward, build_probe, routed
+        from fac.build.anchor import anchored
+        from fac.build.functions import build_evaluate, build_forward, build_probe, build_step, routed
         from fac.build.transport import unnamed
         from fac.step.verify import verify  # also finds values that a kind kept from another build
 
@@ -78,6 +79,8 @@ class Built:
                 verify(build(self.program))
             routing, outputs, _ = routed(self.program)
             verify(routing.trace.b.finish("step", outputs))
+            if (other := anchored(self.program)) is not None:
+                verify(build_step(other)[0])
             found = unnamed(routing, outputs) if self._feeds_back else {}
             measuring = True
             verify(build_probe(self.program))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fac.build.anchor import anchored
 from fac.build.costs import Cost, StepCost
-from fac.build.transport import Transport
+from fac.build.transport import Transport, transport
 from fac.program.lower import kind_of
 from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role
@@ -38,6 +39,22 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
             "step": _step_data(cost.step),
             "backprop": _step_data(cost.backprop),
         },
+        "anchor": _anchor_data(program, cost),
+    }
+
+
+def _anchor_data(program: Program, cost: Cost) -> dict[str, Any] | None:
+    """Which steps have another routing, and what they cost; None if none have."""
+    anchor: Any = program.spec.train.anchor
+    other = anchored(program)
+    if other is None or cost.anchor is None:
+        return None
+    return {
+        "every": anchor.every,
+        "rule": kind_of("fac.rules", anchor).name,
+        "weight_transport": transport(other).layers(other),
+        "backward_ratio": cost.share(cost.anchor),
+        "step": _step_data(cost.anchor),
     }
 
 

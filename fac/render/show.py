@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from fac.build.anchor import anchored
 from fac.build.costs import Cost, LayerCost
 from fac.build.functions import build_step
+from fac.build.transport import transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
@@ -105,6 +107,11 @@ def costs(cost: Cost, tree: Tree | None = None) -> str:
         f"ratio {cost.backward_ratio:.3f}",
         f"peak memory: {binary(step.peak_bytes)}, backprop {binary(backprop.peak_bytes)}",
     ]
+    if (anchor := cost.anchor) is not None:
+        totals.append(
+            f"in anchors: backward multiply-adds {number(anchor.backward_macs)}, ratio {cost.share(anchor):.3f}; "
+            f"peak memory {binary(anchor.peak_bytes)}"
+        )
     return "\n".join((columns(header, rows), *(f" {total}" for total in totals), ""))
 
 
@@ -204,8 +211,22 @@ def _from(hop: dict[str, Any]) -> str:
     return f"{hop['from']} via {', '.join(hop['via'])}" if hop.get("via") else str(hop["from"])
 
 
+def anchors(program: Program) -> str | None:
+    """Which steps have another routing, if any have."""
+    anchor: Any = program.spec.train.anchor
+    other = anchored(program)
+    if other is None:
+        return None
+    carrying = transport(other).layers(other)
+    more = f" and {len(carrying) - SHOWN} more" if len(carrying) > SHOWN else ""
+    transporting = ", ".join(carrying[:SHOWN]) + more or "none"
+    return (
+        f"one of {anchor.every} steps: {kind_of('fac.rules', anchor).name}, weight transport: {transporting}"
+    )
+
+
 def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator[str]:
-    """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`."""
+    """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`; and some steps."""
     usual = kind_of("fac.updates", program.spec.update).name
     found: dict[str, list[str]] = {}
     for tensor in filter(lineage.moved, program.arrays):
@@ -216,3 +237,5 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
         names = globs(tree.copies, names) if tree else names
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{moves}: {', '.join(names[:SHOWN])}{more}"
+    if (text := anchors(program)) is not None:
+        yield text

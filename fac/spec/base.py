@@ -70,7 +70,9 @@ class OneOf:
     def _member(self, spec: type[Model]) -> type[Model]:
         if self.mixin is None:
             return spec
-        return create_model(spec.__name__, __base__=(spec, self.mixin), __doc__=spec.__doc__)
+        # A name of its own: the schema would tell two of one name apart by the modules that they stand in.
+        name = f"{self.mixin.__name__}{spec.__name__}"
+        return create_model(name, __base__=(spec, self.mixin), __doc__=spec.__doc__)
 
 
 def written(value: Any) -> Any:

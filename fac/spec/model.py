@@ -97,7 +97,7 @@ class ModelSpec(Model):
     )
     update: AnyUpdate = Field(description="How parameters move once their gradients are known.")
     data: Annotated[Data, OneOf("fac.data", "source")] | None = Field(None, description="What to train on.")
-    train: Train = Field(Train(), description="The training run.")
+    train: Train = Field(default_factory=Train, description="The training run.")
     probes: tuple[Annotated[Probe, OneOf("fac.probes")], ...] | None = Field(
         None, description="What to measure at the end of each epoch. Default: everything that applies."
     )

@@ -6,9 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fac.spec.base import Model
+from fac.spec.base import Model, OneOf
+from fac.spec.feedback import ShortHand
 
 Positive = Annotated[int, Field(gt=0)]
+
+
+class Anchored(Model):
+    """The field of `train.anchor` beside those of its rule."""
+
+    every: Annotated[int, Field(gt=1)] = Field(
+        description="Each step whose number, from 1, is a multiple of this is one of the rule."
+    )
 
 
 class Train(Model):
@@ -28,6 +37,12 @@ class Train(Model):
         description="Before the first step the trainer sets the weight above the site of each `to` route, on the first "
         "batch, so that backpropagation brings there what the route brings: to a norm of 1, as Launay et al. "
         "do (arXiv 1906.04554), or to the norm that it was drawn with.",
+    )
+    anchor: Annotated[ShortHand, OneOf("fac.rules", "rule", Anchored)] | None = Field(
+        None,
+        description="Steps with another routing than that of `feedback:`. By `{every: 200, rule: bp}` each 200th is "
+        "one of backpropagation, on the same state and with the same update. `every` is above 1. The rule has to be "
+        "one without feedback matrices.",
     )
 
 

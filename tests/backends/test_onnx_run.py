@@ -65,6 +65,19 @@ SPECS: dict[str, tuple[dict[str, Any], Any]] = {
         spec(mlp(8, 6, 3), REFRESHED, MOMENTUM | {"schedule": "cosine"}, train=TRAIN),
         "float32",
     ),
+    "anchors": (
+        spec(
+            NET,
+            {"rule": "dfa", "learn": {"rule": "forward_gradient"}},
+            MOMENTUM,
+            train=TRAIN | {"anchor": {"every": 3, "rule": "bp"}},
+        ),
+        "float32",
+    ),
+    "anchors that move more": (
+        spec(mlp(8, 3), {"rule": "shallow"}, MOMENTUM, train=TRAIN | {"anchor": {"every": 2, "rule": "bp"}}),
+        "float64",
+    ),
     "regression in float64": (
         spec(
             mlp(8, 3),
