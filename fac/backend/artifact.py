@@ -18,7 +18,7 @@ from fac.backend.memory import require_memory
 from fac.backend.session import Session
 from fac.backend.state_file import to_bytes
 from fac.diagnostics import FacError
-from fac.opening import reason
+from fac.opening import DATA, opened, reason
 from fac.writing import Content, staged
 
 Parameters = Literal["constants", "inputs"]
@@ -209,5 +209,5 @@ def _refused(directory: Path) -> Callable[[OSError], FacError]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with opened(path, DATA) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -102,12 +102,16 @@ def make_parents(path: Path) -> list[Path]:
         FacError: see `require_folder`.
     """
     made: list[Path] = []
-    for folder in reversed(path.parents):
-        require_folder(folder)
-        if not folder.exists():
-            with suppress(FileExistsError):  # somebody else has made it just now
-                folder.mkdir()
-                made.insert(0, folder)
+    try:
+        for folder in reversed(path.parents):
+            require_folder(folder)
+            if not folder.exists():
+                with suppress(FileExistsError):  # somebody else has made it just now
+                    folder.mkdir()
+                    made.insert(0, folder)
+    except (OSError, FacError):
+        remove_empty(made)
+        raise
     return made
 
 
