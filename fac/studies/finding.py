@@ -10,6 +10,7 @@ from pathlib import Path
 import fac
 from fac.backend import Backend
 from fac.diagnostics import FacError
+from fac.opening import DATA, opened
 from fac.studies.model import Study
 
 FILE = "study.py"
@@ -74,5 +75,6 @@ def digest(folder: Path, backend: Backend) -> str:
     files += sorted(file for file in folder.iterdir() if file.suffix in OWN)
     found = hashlib.sha256()
     for file in files:
-        found.update(hashlib.sha256(file.read_bytes()).digest())
+        with opened(file, DATA) as content:
+            found.update(hashlib.file_digest(content, "sha256").digest())
     return found.hexdigest()

@@ -78,6 +78,7 @@ UNREAD = {
     "export": (("export trained -o model.onnx", 0),),
     "sample": (("sample trained", 2),),
     "compare": (("compare small.fac.yaml --backend reference --rules bp,shallow --json", 0),),
+    "study": (("study", 0),),
     "backends": (("backends", 0),),
 }
 """Lines of each command, and what they end with whoever reads them."""
