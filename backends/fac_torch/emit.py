@@ -19,7 +19,7 @@ from fac_torch.maps import laid_out, maps
 from fac_torch.parts import in_parts
 from fac_torch.schedule import schedule
 from fac_torch.stacking import placeable
-from fac_torch.statements import Statement
+from fac_torch.statements import SLOTS, Statement
 from fac_torch.storage import Layout, Place, layout
 from fac_torch.templates import TEMPLATES, Line, Memory
 from fac_torch.together import together
@@ -269,7 +269,7 @@ class Emitter:
         return "{\n        " + ",\n        ".join(pairs) + ",\n    }"
 
 
-OPTIMISERS = frozenset({"sgd", "sgd_outer", "adam", "adam_outer"})
+OPTIMISERS = frozenset(name for kernel in SLOTS for name in (kernel, f"{kernel}_outer"))
 DOCS = {
     "step": "Step number t (from 0) on the batch (x, y): moves S in place, returns the loss before the update.",
     "losses": "Step number t (from 0) on a batch: moves S in place, returns each loss before it, and the sum.",

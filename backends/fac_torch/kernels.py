@@ -272,16 +272,17 @@ def sgd_outer(
 
 
 def adam(
-    w: Tensor, mean: Tensor, square: Tensor, g: Tensor, lr: float, step: int,
+    w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, g: Tensor, lr: float, step: int,
     beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
-    """Adam, or AdamW if `decoupled`; `step` counts from 0."""
+    """Adam, or AdamW if `decoupled`; `step` counts from 0. With `largest`, amsgrad."""
     fused = FUSED_ADAMW if decoupled else FUSED_ADAM
-    if fused is not None and _alike(w, mean, square):
+    most = [] if largest is None else [largest]
+    if fused is not None and _alike(w, mean, square, *most):
         t = torch.full((), float(step + 1), device=w.device)  # `tensor` would copy it from the host, and wait
         fused(
-            [w], [_as(w, g)], [mean], [square], [], [t], lr=lr, beta1=beta1, beta2=beta2,
-            weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False,
+            [w], [_as(w, g)], [mean], [square], most, [t], lr=lr, beta1=beta1, beta2=beta2,
+            weight_decay=weight_decay, eps=eps, amsgrad=largest is not None, maximize=False,
         )  # fmt: skip
         return
     if decoupled:
@@ -290,17 +291,51 @@ def adam(
         g = g.add(w, alpha=weight_decay)
     mean.lerp_(g, 1 - beta1)
     square.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    if largest is not None:
+        square = torch.maximum(largest, square, out=largest)
     correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
     w.addcdiv_(mean, (square.sqrt() / correction2**0.5).add_(eps), value=-lr / correction1)
 
 
 def adam_outer(
-    w: Tensor, mean: Tensor, square: Tensor, d: Tensor, h: Tensor, room: Tensor, lr: float, step: int,
-    beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+    w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: float,
+    step: int, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     """`adam` with g = d^T h, tile by tile."""
     for rows, g in _tiles(w, d, h, room):
-        adam(w[rows], mean[rows], square[rows], g, lr, step, beta1, beta2, eps, weight_decay, decoupled)
+        most = None if largest is None else largest[rows]
+        adam(w[rows], mean[rows], square[rows], most, g, lr, step, beta1, beta2, eps, weight_decay, decoupled)
+
+
+def rmsprop(
+    w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, g: Tensor, lr: float,
+    alpha: float, eps: float, momentum: float, weight_decay: float,
+) -> None:  # fmt: skip
+    """RMSprop, with `mean` centered, with `m` with momentum. torch has no fused one."""
+    if weight_decay:
+        g = g.add(w, alpha=weight_decay)
+    square.mul_(alpha).addcmul_(g, g, value=1 - alpha)
+    if mean is None:
+        spread = square.sqrt()
+    else:
+        mean.lerp_(g, 1 - alpha)
+        spread = torch.addcmul(square, mean, mean, value=-1).clamp_(min=0).sqrt_()
+    spread.add_(eps)
+    if m is None:
+        w.addcdiv_(g, spread, value=-lr)
+    else:
+        m.mul_(momentum).addcdiv_(g, spread)
+        w.add_(m, alpha=-lr)
+
+
+def rmsprop_outer(
+    w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: float,
+    alpha: float, eps: float, momentum: float, weight_decay: float,
+) -> None:  # fmt: skip
+    """`rmsprop` with g = d^T h, tile by tile."""
+    for rows, g in _tiles(w, d, h, room):
+        means, momenta = (None if state is None else state[rows] for state in (mean, m))
+        rmsprop(w[rows], square[rows], means, momenta, g, lr, alpha, eps, momentum, weight_decay)
 
 
 def _alike(w: Tensor, *others: Tensor) -> bool:

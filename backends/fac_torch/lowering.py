@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fac.step.ir import Function, Op, Origin, Phase, Value
-from fac_torch.statements import Statement, drop_dead, is_buffered, is_outer
+from fac_torch.statements import SLOTS, Statement, drop_dead, is_buffered, is_outer
 from fac_torch.tied import tied
 
 
@@ -53,10 +53,6 @@ def _hashed(lines: list[Statement], function: Function) -> list[Statement]:
     ]
 
 
-SLOTS = {"sgd": ("momentum",), "adam": ("mean", "square")}
-"""Optimiser kernels, and the state that each moves beside the parameter."""
-
-
 def _optimisers(function: Function) -> list[Statement]:
     """The kernel of each optimiser region.
 
@@ -87,7 +83,7 @@ def _outer(lines: list[Statement]) -> list[Statement]:
     found: list[Statement] = []
     for line in lines:
         position = len(line.updates)
-        if line.kind in ("sgd", "adam"):
+        if line.kind in SLOTS:
             gradient = line.operands[position]
             product = made.get(gradient)
             if product is not None and uses[gradient] == 1 and is_outer(product):

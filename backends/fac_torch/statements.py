@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 from fac.step.ir import Attribute, Origin, Value
 from fac.step.types import DType
 
+SLOTS = {
+    "sgd": ("momentum",),
+    "adam": ("mean", "square", "largest"),
+    "rmsprop": ("square", "mean", "momentum"),
+}
+"""Optimiser kernels, and the state that each may move beside the parameter, in the order in which it takes them. Each
+has another, `_outer`, that takes the factors of a gradient d^T h."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:

@@ -65,8 +65,6 @@ def apply(
     correction2 = b.sub(1.0, b.pow(rule.beta2, t))
     denominator = b.add(b.div(b.sqrt(following.get("largest", square)), b.sqrt(correction2)), rule.eps)
     updated = b.sub(start, b.div(b.mul(mean, b.div(lr, correction1)), denominator))
-    if rule.amsgrad:
-        return Updated(updated, following)
     b.mark(
         "adam",
         {"parameter": w, "gradient": gradient, "lr": lr, "step": step, **state},

@@ -44,7 +44,19 @@ def apply(
     if rule.momentum:
         direction = b.add(b.mul(state["momentum"], rule.momentum), direction)
         following["momentum"] = direction
-    return Updated(b.sub(w, b.mul(direction, lr)), following)
+    updated = b.sub(w, b.mul(direction, lr))
+    b.mark(
+        "rmsprop",
+        {"parameter": w, "gradient": gradient, "lr": lr, **state},
+        {"parameter": updated, **following},
+        {
+            "alpha": rule.alpha,
+            "eps": rule.eps,
+            "momentum": rule.momentum,
+            "weight_decay": rule.weight_decay,
+        },
+    )
+    return Updated(updated, following)
 
 
 RMSPROP = UpdateKind("rmsprop", RmsProp, slots, apply)
