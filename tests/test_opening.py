@@ -183,7 +183,6 @@ def test_a_file_is_closed_where_it_is_refused(folder: Path) -> None:
 
 SOURCES = Path(fac.__file__).parent
 OWN = {
-    "backend/artifact.py",
     "backend/memory.py",
     "opening.py",
     "cli/init.py",
