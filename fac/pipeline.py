@@ -132,7 +132,7 @@ def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
     from fac.backend import Anchor, Compiled, Recipe, Slot
     from fac.build.functions import functions
-    from fac.build.host import tasks
+    from fac.build.host import readings, tasks
     from fac.build.initial import draw
     from fac.program.feeds import feeds
     from fac.spec.schedules import schedule_of
@@ -155,6 +155,7 @@ def compiled(program: Program) -> Compiled:
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
         anchor=None if made.anchor is None or anchor is None else Anchor(anchor.every, made.anchor),
+        readings=readings(program, made.probe),
         recipe=Recipe(
             train.epochs, train.batch, train.seed, schedule_of(program.spec.update.schedule).body()
         ),

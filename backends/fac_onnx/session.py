@@ -78,9 +78,10 @@ class OnnxSession(HostSession):
         (found,) = self._run(self.compiled.forward, batch)
         return found
 
-    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, Array]:
         """The measurements."""
-        return self._scalars(self.compiled.probe, {**batch, "step": np.array(step, np.int64)})
+        found = self._run(self.compiled.probe, {**batch, "step": np.array(step, np.int64)})
+        return dict(zip((name for name, _ in self.compiled.probe.outputs), found, strict=True))
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
         """Copies on the host: what `numpy()` gives on a CPU is a view that the next steps overwrite."""

@@ -66,10 +66,9 @@ class ReferenceSession(HostSession):
         """Interpret `forward`."""
         return np.asarray(self._run(self.compiled.forward, batch)["output"])
 
-    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, Any]:
         """Interpret `probe`."""
-        found = self._run(self.compiled.probe, {**batch, "step": step})
-        return {name: float(value) for name, value in found.items()}
+        return self._run(self.compiled.probe, {**batch, "step": step})
 
     def trace(self, batch: Arrays) -> Iterator[tuple[str, Array]]:
         """(node, result) for every op of one step that is then forgotten: what looks for the first NaN reads this."""

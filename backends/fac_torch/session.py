@@ -100,11 +100,11 @@ class TorchSession(Session):
             output: torch.Tensor = self.module.forward(self.tensors, *batch.values())
         return output.cpu().numpy()
 
-    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, Any]:
         """The measurements."""
         with self._arithmetic(), told(self.device):
             found = self.module.probe(self.tensors, *batch.values(), step)
-        return {name: float(value) for name, value in found.items()}
+            return {n: v.cpu().numpy() if isinstance(v, torch.Tensor) else v for n, v in found.items()}
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
         """Copies on the host."""

@@ -54,6 +54,16 @@ class Anchor:
     """Reads what the compiled step reads, but for what it has no use for, and moves a part of the state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a probe makes on the host of what the probe function gives: one implementation for every backend."""
+
+    reads: Mapping[str, str]
+    """Outputs of the probe function, and what they are called here."""
+    run: Callable[[Mapping[str, Array], int, dict[Any, Any]], Mapping[str, float]]
+    """From arrays, the number of steps made, and what is kept from one call to the next, to measurements by name."""
+
+
 class Initial(Protocol):
     """Initial values of the whole state."""
 
@@ -122,6 +132,7 @@ class Compiled:
     initial: Initial
     tasks: tuple[HostTask, ...] = ()
     anchor: Anchor | None = None
+    readings: tuple[Reading, ...] = ()
     recipe: Recipe = Recipe()
     losses: tuple[Term, ...] = (Term(),)
     """The first is that of the network's output."""

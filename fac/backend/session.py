@@ -30,6 +30,8 @@ class Session(ABC):
         """How many steps were made, over all runs that this state has seen."""
         self.other: Session | None = None
         """What makes the steps of anchors, if there are any; its state is what the last one of them left."""
+        self._kept: list[dict[Any, Any]] = [{} for _ in compiled.readings]
+        """What each of the probes that look back remembers."""
         self.derived: tuple[str, ...] = ()
         """What the state that came in last did not hold, so that it was derived."""
 
@@ -67,8 +69,8 @@ class Session(ABC):
         """The network's output. The batch has what the network reads."""
 
     @abstractmethod
-    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
-        """The measurements by name."""
+    def run_probe(self, batch: Arrays, step: int) -> Mapping[str, Any]:
+        """The outputs of the probe function: numbers, and arrays on the host for those of `compiled.readings`."""
 
     @abstractmethod
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
@@ -159,8 +161,15 @@ class Session(ABC):
         return np.concatenate([self.run_forward(part) for part in parts])
 
     def probe(self, x: Any, y: Any = None) -> dict[str, float]:
-        """What the spec's probes measure on this batch, given as in `step`; changes nothing."""
-        return self.run_probe(self._batch(self.compiled.feeds, x, y), self.steps)
+        """What the spec's probes measure on this batch, given as in `step`; changes nothing of the state."""
+        found = self.run_probe(self._batch(self.compiled.feeds, x, y), self.steps)
+        readings = self.compiled.readings
+        taken = {name for reading in readings for name in reading.reads}
+        measured = {name: float(value) for name, value in found.items() if name not in taken}
+        for reading, kept in zip(readings, self._kept, strict=True):
+            arrays = {called: np.asarray(found[name]) for name, called in reading.reads.items()}
+            measured |= reading.run(arrays, self.steps, kept)
+        return measured
 
     def state(self) -> dict[str, Array]:
         """Copies of all state arrays by name, and the number of steps under `step`."""
@@ -184,6 +193,8 @@ class Session(ABC):
         arrays, steps, derived = completed(self.compiled, arrays, steps)
         self.write(arrays)
         self.steps, self.derived = steps, derived
+        for kept in self._kept:
+            kept.clear()
 
     def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
         """What was given, on the device, as these feeds. The first says how many samples there are."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache, partial
 
 from fac.build.anchor import anchored
 from fac.build.contract import made, updated
@@ -12,9 +11,8 @@ from fac.build.routing import Routing
 from fac.build.trace import Trace
 from fac.build.updating import clipped, masked, plan, stepping
 from fac.passes import optimise
-from fac.plugins import kinds
-from fac.program.kinds import ProbeKind, Sweeps
-from fac.program.lower import kind_of
+from fac.program.declared import probes_of
+from fac.program.kinds import Sweeps, Updated
 from fac.program.program import Program
 from fac.program.tensors import Tensor
 from fac.step.ir import Function, Phase, Value
@@ -112,19 +110,23 @@ def routed(
     lr = b.scalar("lr")
     gradients = masked(b, program, gradients)
     for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
-        tensor = by_name[name]
-        with b.at(tensor.owner, Phase.UPDATE):
-            chosen = plan(program, tensor)
-            rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
-            own = chosen.slots(tensor)
-            slots += own
-            how, given = stepping(b, program, chosen.rule, gradient)
-            found = how(b, chosen.rule, trace.state[name], given, trace.read(own), rate, trace.step)
-            moved = updated(how, found, tensor, own)
+        slots += plan(program, by_name[name]).slots(by_name[name])
+        with b.at(by_name[name].owner, Phase.UPDATE):
+            moved = _moved(trace, by_name[name], gradient, lr)
             outputs[name] = b.named(moved.parameter, f"{name}.next")
             for slot, value in moved.slots.items():
                 outputs[f"{name}.{slot}"] = b.named(value, f"{name}.{slot}.next")
     return routing, outputs, (*tensors, *slots)
+
+
+def _moved(trace: Trace, tensor: Tensor, gradient: Value, lr: Value) -> Updated:
+    """What the update rule makes of a parameter, or of a feedback matrix, and of what it keeps of it."""
+    b, program = trace.b, trace.program
+    chosen = plan(program, tensor)
+    rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
+    own, value = chosen.slots(tensor), trace.state[tensor.name]
+    how, given = stepping(b, program, chosen.rule, gradient)
+    return updated(how, how(b, chosen.rule, value, given, trace.read(own), rate, trace.step), tensor, own)
 
 
 def build_probe(program: Program) -> Function:
@@ -137,23 +139,44 @@ def build_probe(program: Program) -> Function:
     sweeps = Sweeps(
         program,
         trace.values,
+        trace.targets,
         state,
         routing.reverse.cotangent,
         true.cotangent,
         trace.contraction,
         routing.signals,
+        cache(partial(_follower, routing)),
     )
     outputs: dict[str, Value] = {"loss": loss}
-    for kind, spec in _probes(program):
+    for number, (kind, spec) in enumerate(probes_of(program)):
         for name, value in kind.build(trace.b, spec, sweeps):
-            outputs[name] = trace.b.named(made(kind.build, value, SCALAR, ""), name)
+            if kind.finish is None:
+                outputs[name] = trace.b.named(made(kind.build, value, SCALAR, ""), name)
+            else:
+                found = made(kind.build, value, getattr(value, "type", SCALAR), "")
+                outputs[inner(number, name)] = trace.b.named(found, name)
     return trace.b.finish("probe", outputs)
 
 
-def _probes(program: Program) -> Iterable[tuple[ProbeKind, Any]]:
-    if program.spec.probes is None:
-        return [(kind, kind.spec()) for kind in kinds("fac.probes")]
-    return [(kind_of("fac.probes", spec), spec) for spec in program.spec.probes]
+def inner(number: int, name: str) -> str:
+    """What an output of the probe function is called that the probe of that number finishes."""
+    return f"{number}:{name}"
+
+
+def _follower(routing: Routing, name: str) -> Value | None:
+    """What follows on a parameter of the network in a step; of the others only what a limit on all of them asks for."""
+    trace, program = routing.trace, routing.trace.program
+    trainable = {tensor.name: tensor for tensor in _trainable(program)}
+    asked = trainable if program.spec.update.clip else trainable.keys() & {name}
+    found = {each: routing.reverse.cotangent(trace.state[each]) for each in trainable if each in asked}
+    gradients = {each: gradient for each, gradient in found.items() if gradient is not None}
+    gradients = masked(trace.b, program, gradients)
+    if name not in gradients:
+        return None
+    gradient = clipped(trace.b, program.spec.update.clip, program, gradients)[name]
+    with trace.b.at(trainable[name].owner, Phase.UPDATE):
+        lr = trace.b.constant(program.spec.update.lr)
+        return _moved(trace, trainable[name], gradient, lr).parameter
 
 
 def _trainable(program: Program) -> list[Tensor]:

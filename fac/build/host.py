@@ -1,15 +1,20 @@
-"""What happens between steps, on the host."""
+"""What happens between steps, and behind a probe, on the host."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
-from fac.backend import Array, HostTask
+from fac.backend import Array, HostTask, Reading
+from fac.build.functions import inner
 from fac.build.initial import matrix_of, svd_pair
+from fac.program.declared import probes_of
+from fac.program.kinds import Memory
 from fac.program.program import Program
 from fac.program.reading import refresh_of
 from fac.program.tensors import Tensor
+from fac.step.ir import Function
 
 
 def tasks(program: Program) -> tuple[HostTask, ...]:
@@ -24,6 +29,27 @@ def tasks(program: Program) -> tuple[HostTask, ...]:
             run = partial(refreshed, weight, p, q, rank)
             found.append(HostTask("svd", every, (weight.name,), (p, q), run, weight.reads_axis))
     return tuple(found)
+
+
+def readings(program: Program, probe: Function) -> tuple[Reading, ...]:
+    """One for each probe that is finished on the host, of its outputs."""
+    found: list[Reading] = []
+    for number, (kind, spec) in enumerate(probes_of(program)):
+        if kind.finish is not None:
+            start = inner(number, "")
+            reads = {name: name.removeprefix(start) for name, _ in probe.outputs if name.startswith(start)}
+            found.append(Reading(reads, partial(_finished, kind.finish, spec)))
+    return tuple(found)
+
+
+def _finished(
+    finish: Callable[..., Mapping[str, float]],
+    spec: object,
+    found: Mapping[str, Array],
+    step: int,
+    kept: dict[Any, Any],
+) -> Mapping[str, float]:
+    return finish(spec, found, Memory(step, kept))
 
 
 def refreshed(weight: Tensor, p: str, q: str, rank: int, state: Mapping[str, Array]) -> dict[str, Array]:

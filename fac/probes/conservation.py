@@ -7,7 +7,8 @@ d [N, m'] down as d F. A direct route sends what it makes of an error e to the v
     balance     <W, G> + <b, g> = <F, G'>             on each batch, under every update, whatever F is
                                 = <F, H^T e>          on a direct route
 
-    conserved   C = 1/2 |W|^2 + 1/2 |b|^2 - c         grows by lr^2 / 2 (|G|^2 + |g|^2 - q) per step of plain SGD
+    conserved   C = 1/2 |W|^2 + 1/2 |b|^2 - c         grows by lr^2 growth per step of plain SGD
+    growth      1/2 (|G|^2 + |g|^2 - q)
     with        c = <F, W'>,      q = 0               F fixed, of any rank
                 c = 1/2 |W'|^2,   q = |G'|^2          F = W', which is backpropagation
                 c = 1/2 |B|^2,    q = |gB|^2          F = B by `kolen_pollack`, direct or not
@@ -24,10 +25,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from pydantic import Field
+
 from fac.probes.matrices import used_matrix
 from fac.program.balance import Balance, balances, hidden
 from fac.program.kinds import ProbeKind, Sweeps, Unused
+from fac.program.lower import kind_of
 from fac.program.program import Program
+from fac.program.reading import is_weight
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -38,10 +43,18 @@ class Conservation(Probe):
     """Per hidden layer between homogeneous layers: a sum of gradients that must vanish, and what SGD conserves."""
 
     kind: Literal["conservation"] = "conservation"
+    neurons: bool = Field(
+        False,
+        description="Also neuron by neuron, of layers of vectors: the largest `balance` of one, and the root mean "
+        "square of what each conserves where the feedback is fixed.",
+    )
 
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
-    """`NODE.balance`, |left - right| over the sum of the absolute values of the terms, and `NODE.conserved`, C."""
+    """`NODE.balance`, |left - right| over the sum of the absolute values of the terms; `NODE.conserved`, C; its growth.
+
+    `NODE.neurons.balance` and `NODE.neurons.conserved` are of the rows of W and b, and of the columns of F and W'.
+    """
     for balance in balances(sweeps.program):
         if balance.faults:
             continue
@@ -51,6 +64,11 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
                 yield f"{balance.node.name}.balance", _imbalance(b, *sides)
             if balance.partner is not None:
                 yield f"{balance.node.name}.conserved", _conserved(b, sweeps, balance)
+                growth = _growth(b, sweeps, balance)
+                if growth is not None:
+                    yield f"{balance.node.name}.growth", growth
+            if probe.neurons and _vectors(balance):
+                yield from _neurons(b, sweeps, balance)
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:
@@ -58,6 +76,8 @@ def unused(probe: Any, program: Program) -> Iterator[Unused]:
     known = program.nodes and all(node.shape is not None for node in program.nodes)
     if known and not hidden(program):
         yield Unused("kind", "where no hidden layer learns", "remove it")
+    elif known and probe.neurons and not any(map(_vectors, balances(program))):
+        yield Unused("neurons", "where no two layers of vectors follow each other", "remove it")
 
 
 def _sides(b: Builder, sweeps: Sweeps, balance: Balance) -> tuple[list[Value], Value] | None:
@@ -125,5 +145,86 @@ def _conserved(b: Builder, sweeps: Sweeps, balance: Balance) -> Value:
     return total
 
 
-MEASURES = {"balance": "relative imbalance of gradients", "conserved": "conserved quantity"}
+MEASURES = {
+    "balance": "relative imbalance of gradients",
+    "conserved": "conserved quantity",
+    "growth": "growth of the conserved quantity",
+    "neurons.balance": "largest imbalance of a neuron",
+    "neurons.conserved": "conserved by neurons",
+}
+
+
+def _growth(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
+    """What a step of plain SGD adds to C, over lr^2."""
+    assert balance.partner is not None
+    found = (sweeps.routed(sweeps.state[tensor.name]) for tensor in balance.node.tensors)
+    terms = [b.dot(gradient, gradient) for gradient in found if gradient is not None]
+    if not terms:
+        return None
+    if balance.square:
+        own, scale = _partner_gradient(b, sweeps, balance)
+        if own is None:
+            return None
+        terms.append(b.mul(b.dot(own, own), -scale))
+    total = terms[0]
+    for term in terms[1:]:
+        total = b.add(total, term)
+    return b.mul(total, 0.5)
+
+
+def _partner_gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> tuple[Value | None, float]:
+    """What the partner takes its step by, and the factor of its square in C."""
+    assert balance.partner is not None
+    route = balance.route
+    kind = None if route is None else kind_of("fac.feedback", route.matrix)
+    signals = None if route is None else sweeps.signals(route)
+    if route is None or kind is None or is_weight(route):
+        return sweeps.routed(sweeps.state[balance.partner.name]), 1.0 if route is None else route.matrix.scale
+    if signals is None:
+        return None, 1.0
+    state = {tensor.part: sweeps.state[tensor.name] for tensor in route.tensors}
+    learnt = kind.learn(b, route.matrix, state, signals)
+    own = next((each.value for each in learnt if balance.partner.name.endswith(f".{each.tensor}")), None)
+    return own, route.matrix.scale
+
+
+def _vectors(balance: Balance) -> bool:
+    """Whether neurons keep their places from the layer to the one above: both of vectors, and no other order."""
+    above = balance.above
+    return (
+        above is not None
+        and len(balance.node.shape or ()) == 1
+        and balance.node.weight is not None
+        and above.weight is not None
+        and above.weight.writes == balance.node.weight.reads
+        and (balance.route is None or balance.route.through)
+    )
+
+
+def _neurons(b: Builder, sweeps: Sweeps, balance: Balance) -> Iterator[tuple[str, Value]]:
+    values = [sweeps.state[tensor.name] for tensor in balance.node.tensors]
+    pairs = [(value, gradient) for value in values if (gradient := sweeps.routed(value)) is not None]
+    matrix, taught = _matrix(b, sweeps, balance), _gradient(b, sweeps, balance)
+    name = f"{balance.node.name}.neurons"
+    if pairs and matrix is not None and taught is not None:
+        right = b.sum(b.mul(matrix, taught), (0,))
+        difference, size = b.neg(right), _absolute(b, right)
+        for value, gradient in pairs:
+            term = _by_neuron(b, b.mul(value, gradient))
+            difference, size = b.add(difference, term), b.add(size, _absolute(b, term))
+        yield f"{name}.balance", b.max_abs(b.div(difference, nonzero(b, size)))
+    if balance.partner is not None and not balance.square and matrix is not None:
+        assert balance.above is not None
+        weight = sweeps.contraction(balance.above.name).matrix(b)
+        held = b.neg(b.sum(b.mul(matrix, weight), (0,)))
+        for value in values:
+            held = b.add(held, b.mul(_by_neuron(b, b.mul(value, value)), 0.5))
+        yield f"{name}.conserved", b.div(b.norm(held), b.sqrt(b.count(held.type.shape)))
+
+
+def _by_neuron(b: Builder, x: Value) -> Value:
+    """Sums over all axes but the first: [m] of W [m, k], and of b [m] itself."""
+    return b.sum(x, tuple(range(1, len(x.type.shape))))
+
+
 CONSERVATION = ProbeKind("conservation", Conservation, build, MEASURES, unused=unused)

@@ -7,25 +7,36 @@ from collections.abc import Callable, Sequence
 from fac.probes.scaled import defined, scaled
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.types import DType
 
 Pair = tuple[Value, Value]
 
 
-def cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
-    """<x, y> / (|x| |y|) over all entries of all pairs (x, y), as if stacked. A scalar, NaN if either is zero."""
-    return defined(b, *_cosines(b, pairs, None))
+def cosine(b: Builder, pairs: Sequence[Pair], floor: float = 0.0) -> Value:
+    """<x, y> / (|x| |y|) over all entries of all pairs (x, y), as if stacked.
+
+    A scalar, NaN if x is zero or |y| no larger than the floor.
+    """
+    return defined(b, *_cosines(b, pairs, None, floor))
 
 
-def per_sample_cosine(b: Builder, pairs: Sequence[Pair]) -> Value:
-    """The mean over samples of their cosines, pairs stacked; rows of zeros are left out. A scalar, NaN if none is left.
+def per_sample_cosine(b: Builder, pairs: Sequence[Pair], floor: float = 0.0) -> tuple[Value, Value]:
+    """Mean and standard deviation over samples of their cosines, pairs stacked. Scalars, NaN if no sample is left.
+
+    Left out are samples of which x is zero or |y| no larger than the floor.
 
     Counting the rows of dead units as 0 would make backpropagation disagree with itself (tests/probes/test_probes.py).
     """
-    each, seen = _cosines(b, [(b.rows(x), b.rows(y)) for x, y in pairs], (1,))
-    return b.div(b.sum(b.mul(each, seen), (0, 1)), b.sum(seen, (0, 1)))
+    each, seen = _cosines(b, [(b.rows(x), b.rows(y)) for x, y in pairs], (1,), floor)
+    count = b.sum(seen, (0, 1))
+    mean = b.div(b.sum(b.mul(each, seen), (0, 1)), count)
+    off = b.mul(b.sub(each, mean), seen)
+    return mean, b.sqrt(b.div(b.dot(off, off), count))
 
 
-def _cosines(b: Builder, pairs: Sequence[Pair], axes: tuple[int, ...] | None) -> tuple[Value, Value]:
+def _cosines(
+    b: Builder, pairs: Sequence[Pair], axes: tuple[int, ...] | None, floor: float
+) -> tuple[Value, Value]:
     """(cosine, 1 or 0 where it is undefined), of everything or of rows [N, 1]."""
     x, y = (scaled(b, side, axes) for side in zip(*pairs, strict=True))
     product = b.dot if axes is None else _along(b, axes)
@@ -35,7 +46,11 @@ def _cosines(b: Builder, pairs: Sequence[Pair], axes: tuple[int, ...] | None) ->
     )
     # Neither length is below 1 but that of zero. Rounding can lift the quotient above 1.
     lengths = b.maximum(b.mul(b.sqrt(xx), b.sqrt(yy)), 1.0)
-    return b.clamp(b.div(inner, lengths), -1.0, 1.0), b.mul(x.seen, y.seen)
+    found, seen = b.clamp(b.div(inner, lengths), -1.0, 1.0), b.mul(x.seen, y.seen)
+    if floor:
+        above = b.less(floor, b.mul(y.unit, b.sqrt(yy)))
+        seen = b.mul(seen, b.cast(above, DType.FLOAT))
+    return found, seen
 
 
 def _along(b: Builder, axes: tuple[int, ...]) -> Callable[[Value, Value], Value]:

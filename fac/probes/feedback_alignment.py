@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from fac.probes.chain import product, weights_between
 from fac.probes.cosine import cosine
 from fac.probes.matrices import used_matrix
 from fac.probes.scaled import defined, scaled
 from fac.program.kinds import ProbeKind, Sweeps, Unused
-from fac.program.program import Program
+from fac.program.program import Node, Program, Route
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 
 
 class FeedbackAlignment(Probe):
-    """Per `through` route with a matrix: the cosine between it and W^T, and the ratio of their norms."""
+    """Per route with a matrix: the cosine between it and the W^T in the place of which it stands; the ratio of norms.
+
+    On a direct route that is the transposed product of the weights that it leaps over, where they have one: on a chain
+    of layers of vectors, whatever activations lie between them.
+    """
 
     kind: Literal["feedback_alignment"] = "feedback_alignment"
 
@@ -25,16 +30,32 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
     """`PREFIX.cosine` and `PREFIX.norm_ratio`, PREFIX as in the names of the route's state."""
     told: set[str] = set()
     for route in sweeps.program.routes:
-        if route.ends is None or route.ends.weight is None or not route.tensors or route.ends.prefix in told:
+        leapt = () if route.through else _leapt(sweeps.program, route)
+        if not route.tensors or route.ends is None or route.ends.prefix in told or leapt is None:
             continue
         with b.at(route.node, Phase.PROBE):
             used = used_matrix(b, sweeps, route)
             if used is None:
                 continue
             told.add(route.ends.prefix)
-            weight = sweeps.contraction(route.node).matrix(b)
+            if route.through:
+                weight = sweeps.contraction(route.node).matrix(b)
+            else:
+                used, weight = b.transpose(used, (1, 0)), product(b, sweeps, leapt)
             yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
             yield f"{route.ends.prefix}.norm_ratio", norm_ratio(b, used, weight)
+
+
+def _leapt(program: Program, route: Route) -> tuple[Node, ...] | None:
+    """The layers whose weights a direct route leaps over, the lowest first; None where these have no product."""
+    root = None if route.source in program.subspace else program.root(route.source)
+    if root is None or route.site is None or route.ends is None:
+        return None
+    nodes = weights_between(program, route.site, root)
+    if not nodes or nodes[-1].name != root or nodes[0].weight is None or nodes[-1].weight is None:
+        return None
+    fits = (route.ends.reads, route.ends.writes) == (nodes[-1].weight.reads, nodes[0].weight.writes)
+    return nodes if fits else None
 
 
 def norm_ratio(b: Builder, x: Value, y: Value) -> Value:
@@ -46,10 +67,10 @@ def norm_ratio(b: Builder, x: Value, y: Value) -> Value:
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:
-    """The whole probe, where no `through` route has a matrix."""
+    """The whole probe, where no route has a matrix, or none that stands for a product of weights."""
     known = all(route.ends for route in program.routes)
-    if known and not any(route.through and route.tensors for route in program.routes):
-        yield Unused("kind", "where no `through` route has a matrix of its own", "remove it")
+    if known and not any(r.tensors and (r.through or _leapt(program, r)) for r in program.routes):
+        yield Unused("kind", "where no route has a matrix of its own that stands for weights", "remove it")
 
 
 MEASURES = {"cosine": "cosine of feedback and weight", "norm_ratio": "norm of feedback over weight"}

@@ -7,10 +7,10 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Literal
 
-from fac.plugins import misuse
-from fac.program.kinds import Facts, LayerKind
+from fac.plugins import kinds, misuse
+from fac.program.kinds import Facts, LayerKind, ProbeKind
 from fac.program.lower import kind_of
-from fac.program.program import Node
+from fac.program.program import Node, Program
 from fac.program.traits import UNKNOWN, Curve, Traits
 from fac.spec.layers import Layer, WeightedLayer
 
@@ -35,6 +35,13 @@ def curve_of(layer: Layer) -> Curve | None:
     if found is None:
         found = _CURVES[key] = _curve(declare, layer)
     return found
+
+
+def probes_of(program: Program) -> list[tuple[ProbeKind, Any]]:
+    """What is measured: what the spec asks for, or each kind that is measured where it says nothing."""
+    if program.spec.probes is None:
+        return [(kind, kind.spec()) for kind in kinds("fac.probes") if kind.standard]
+    return [(kind_of("fac.probes", spec), spec) for spec in program.spec.probes]
 
 
 def traits_of(node: Node) -> Traits:

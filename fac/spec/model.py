@@ -99,7 +99,10 @@ class ModelSpec(Model):
     data: Annotated[Data, OneOf("fac.data", "source")] | None = Field(None, description="What to train on.")
     train: Train = Field(default_factory=Train, description="The training run.")
     probes: tuple[Annotated[Probe, OneOf("fac.probes")], ...] | None = Field(
-        None, description="What to measure at the end of each epoch. Default: everything that applies."
+        None,
+        description="What to measure at the end of each epoch. Default: `alignment`, `feedback_alignment`, "
+        "`captured_energy` and "
+        "`conservation`, as far as they apply.",
     )
     constraints: Constraints = Field(Constraints(), description="What must hold of this spec.")
 

@@ -302,7 +302,8 @@ def test_nodes_to_which_a_rule_gives_nothing(rule: str, nodes: Any) -> None:
     [
         ("captured_energy", {"rule": "fa"}, ["FAC314"]),
         ("captured_energy", {"rule": "ldfa", "rank": 3}, []),
-        ("feedback_alignment", {"rule": "dfa"}, ["FAC314"]),
+        ("feedback_alignment", {"rule": "bp"}, ["FAC314"]),
+        ("feedback_alignment", {"rule": "dfa"}, []),
         ("feedback_alignment", {"rule": "fa"}, []),
     ],
 )

@@ -169,10 +169,9 @@ class MinimalSession(HostSession):
         """The output in the session's precision."""
         return np.array(self._run(self.compiled.forward, batch)["output"], self.precision)
 
-    def run_probe(self, batch: Arrays, step: int) -> dict[str, float]:
-        """Numbers by name."""
-        found = self._run(self.compiled.probe, {**batch, "step": step})
-        return {name: float(value) for name, value in found.items()}
+    def run_probe(self, batch: Arrays, step: int) -> dict[str, Any]:
+        """Numbers and arrays by name."""
+        return self._run(self.compiled.probe, {**batch, "step": step})
 
     def read(self, names: tuple[str, ...]) -> dict[str, Array]:
         """Copies."""

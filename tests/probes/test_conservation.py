@@ -184,7 +184,8 @@ def compared(made: Spec, sent: Sent, held: dict[str, Callable[[State, str], floa
     state, (x, y) = session.state(), batch(seed=seed)
     g, outputs, errors = swept(state, x, y, sent)
     found = session.probe(x, y)
-    names = {f"{layer}.balance" for layer in HIDDEN} | {f"{layer}.conserved" for layer in held} | {"loss"}
+    names = {f"{layer}.balance" for layer in HIDDEN} | {"loss"}
+    names |= {f"{layer}.{of}" for layer in held for of in ("conserved", "growth")}
     assert found.keys() == names
     for layer in HIDDEN:
         # Neither side is small, so that their difference says something.
@@ -319,6 +320,58 @@ def test_t10_t12_t13_t14_what_is_conserved_grows_by_the_squares_of_steps(case: s
     for layer, grown in total.items():
         assert abs(grown) > 1e-5
         assert abs(before[f"{layer}.conserved"] - first[f"{layer}.conserved"] - grown) <= 2e-11
+
+
+@pytest.mark.parametrize("case", [name for name, (_, _, held) in CASES.items() if held])
+def test_growth_is_what_a_step_of_any_rate_adds(case: str) -> None:
+    """Laws (5), (6), (12), (13) and (14): exactly lr^2 growth, with operators that are scaled, too. Absolute 1e-11."""
+    feedback, _, held = CASES[case]
+    session = opened(asked(NET, feedback))
+    x, y = batch()
+    for lr in (0.5, 0.01):
+        before = session.probe(x, y)
+        session.step(x, y, lr=lr)
+        after = session.probe(x, y)
+        for layer in held:
+            grown = after[f"{layer}.conserved"] - before[f"{layer}.conserved"]
+            assert grown == pytest.approx(lr**2 * before[f"{layer}.growth"], abs=1e-13, rel=1e-9), layer
+            assert abs(before[f"{layer}.growth"]) > 1e-5
+
+
+def by_neuron(session: Session, layer: str) -> Array:
+    """|W[k]|^2 / 2 + b[k]^2 / 2 - F[:, k] . W'[:, k] for each neuron k of a layer."""
+    state, stored = session.state(), scaled(session.state(), above(layer))
+    whole = stored if f"{above(layer)}.feedback.B" in state else stored.T
+    rows = (state[f"{layer}.weight"] ** 2).sum(1) + state[f"{layer}.bias"] ** 2
+    return np.asarray(rows / 2 - (whole * state[f"{above(layer)}.weight"]).sum(0))
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+@pytest.mark.parametrize("case", ["fa", "qp"])
+def test_law_3_each_neuron_balances_and_conserves(case: str, backend: str) -> None:
+    made = spec(NET, CASES[case][0], PLAIN) | {"probes": ({"kind": "conservation", "neurons": True},)}
+    session = opened(made, backend)
+    x, y = batch()
+    for _ in range(3):
+        found = session.probe(x, y)
+        g = gradients(session, x, y)
+        held = {layer: by_neuron(session, layer) for layer in HIDDEN}
+        for layer, each in held.items():
+            assert found[f"{layer}.neurons.balance"] <= 1e-12
+            assert found[f"{layer}.neurons.conserved"] == pytest.approx(np.sqrt((each**2).mean()), rel=1e-12)
+            assert found[f"{layer}.conserved"] == pytest.approx(each.sum(), rel=1e-11)
+        session.step(x, y, lr=LR)
+        for layer, each in held.items():
+            grown = LR**2 / 2 * ((g[f"{layer}.weight"] ** 2).sum(1) + g[f"{layer}.bias"] ** 2)
+            np.testing.assert_allclose(by_neuron(session, layer), each + grown, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", ["bp", "fa_kp", "oja_kp"])
+def test_law_1_holds_neuron_by_neuron_whatever_the_feedback_learns(case: str) -> None:
+    made = spec(NET, CASES[case][0], PLAIN) | {"probes": ({"kind": "conservation", "neurons": True},)}
+    found = opened(made).probe(*batch())
+    assert all(found[f"{layer}.neurons.balance"] <= 1e-12 for layer in HIDDEN)
+    assert not any(name.endswith("neurons.conserved") for name in found)
 
 
 UPDATES: dict[str, Spec] = {

@@ -180,7 +180,7 @@ SPELLINGS: dict[str, tuple[Data, Data]] = {
     ),
     "probes by default": (
         {},
-        {"probes": tuple({"kind": kind.name} for kind in kinds("fac.probes"))},
+        {"probes": tuple({"kind": kind.name} for kind in kinds("fac.probes") if kind.standard)},
     ),
     "amount of memory": (
         {"constraints": {"peak_memory": {"at_most": "1 MiB"}}},

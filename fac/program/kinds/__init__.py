@@ -9,7 +9,7 @@ from fac.program.kinds.base import Kind, ShapeError, State, Unused
 from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixKind, RuleKind, Signals
 from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
 from fac.program.kinds.losses import LossKind
-from fac.program.kinds.probes import ProbeKind, Sweeps
+from fac.program.kinds.probes import Memory, ProbeKind, Sweeps
 from fac.program.kinds.updates import Descent, Updated, UpdateKind
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "LossKind",
     "Made",
     "MatrixKind",
+    "Memory",
     "Mode",
     "ProbeKind",
     "RuleKind",

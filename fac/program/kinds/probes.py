@@ -22,6 +22,8 @@ class Sweeps:
     program: Program
     values: Mapping[str, Value]
     """Outputs of nodes by name."""
+    targets: Mapping[str, Value]
+    """What losses read beside outputs, by name."""
     state: Mapping[str, Value]
     """State tensors by full name."""
     routed: Callable[[Value], Value | None]
@@ -32,6 +34,20 @@ class Sweeps:
     """The product of a weighted node with its weight."""
     signals: Callable[[Route], Signals | None]
     """What the operator of a route reads and may learn from; None if no error arrives there."""
+    moved: Callable[[str], Value | None]
+    """What follows on a parameter, by its full name, under its update rule; None if it stays.
+
+    At the learning rate of the spec, without its schedule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a session keeps for a probe from one measurement to the next."""
+
+    step: int
+    """How many steps were made before this measurement."""
+    kept: dict[Any, Any]
+    """Empty at the first, and after another state was taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +60,9 @@ class ProbeKind(Kind):
     measures: Mapping[str, str] = field(default_factory=dict)
     """How its names end, and what that is in a few words: `{"error.cosine": "cosine of routed and true error"}` of
     `fc1.error.cosine`. Pictures draw what ends alike, layer by layer, on one pair of axes."""
+    standard: bool = True
+    """Whether it is measured where a spec says nothing of probes."""
+    finish: Callable[[Any, Mapping[str, Any], Memory], Mapping[str, float]] | None = None
+    """`finish(spec, found, memory)`, for what no op does: what is measured, made on the host of what `build` gives.
+
+    That may then be of any shape, and is a NumPy array here. The function may import NumPy; its module may not."""

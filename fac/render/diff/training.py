@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fac.build.updating import Plan, plan
-from fac.plugins import kinds
-from fac.program.lower import kind_of
+from fac.program.declared import probes_of
 from fac.program.program import Program
 from fac.render.diff.difference import Change, Item, Plain, Subject
 from fac.render.diff.models import described, differing, plain
@@ -134,13 +133,9 @@ def _settings(probe: Model, *, old: bool) -> tuple[Change, ...]:
 
 def _probes(program: Program) -> dict[str, Model]:
     """Those that measure anything, by name; a second one of a kind has a number."""
-    specs: Iterable[Any] = program.spec.probes or ()
-    if program.spec.probes is None:
-        specs = [kind.spec() for kind in kinds("fac.probes")]
     found: dict[str, Model] = {}
     counts = Counter[str]()
-    for spec in specs:
-        kind = kind_of("fac.probes", spec)
+    for kind, spec in probes_of(program):
         if any(unused.field == "kind" for unused in kind.unused(spec, program)):
             continue
         counts[kind.name] += 1
