@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from fac import plugins
+from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal
 from fac.checks.places import by_origin, listed, matrix_of, written_models
-from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
+from fac.diagnostics import Diagnostic, Path
 from fac.program.ends import ends_of
 from fac.program.kinds import Unused
-from fac.program.lower import kind_of, lower
+from fac.program.lower import kind_of
 from fac.program.program import Program
-from fac.program.reading import makes_gradient
-from fac.program.tensors import Role, Tensor
 from fac.spec.core_schema import DISCRIMINATORS
-
-SETTING_WITHOUT_EFFECT = Rule("FAC314", "setting-without-effect", Severity.WARNING)
 
 FAMILIES = (
     "fac.layers",
@@ -37,8 +33,9 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     A number that nobody reads looks like a decision. Examples: `nesterov` without `momentum`; the `rate` of Oja's
     rule, or `refresh`, where `learn` says another way; `init_P` beside `init: svd`; `update.feedback`, or a group,
     for arrays that no update rule moves, such as fixed matrices; a group whose arrays later groups decide on; a rate
-    beside `trainable: false`; `keep` of as many units as there are; a probe that is there already; `scale: 0`, which
-    stops all that learns from the error behind it. Defaults that nobody wrote are not reported.
+    beside `trainable: false`; `keep` of as many units as there are; `muon` for vectors, which it leaves to another
+    rule; a probe that is there already; `scale: 0`, which stops all that learns from the error behind it. Defaults that
+    nobody wrote are not reported.
 
     Bad:
 
@@ -52,9 +49,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     yield from _starts(program)
     yield from _scales(program)
     yield from _shares(program)
-    yield from _settings(program)
-    yield from _group_fields(program)
-    yield from _replaced_decay(program)
+    yield from idle_settings(program)
     yield from _probes(program)
 
 
@@ -76,7 +71,7 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
                     f"`{what}` has no effect {found.why}",
                     help=found.help,
                     key=not is_kind,
-                    fix=_removal(path if is_kind else place) if _may_go(found, path) else None,
+                    fix=removal(path if is_kind else place) if _may_go(found, path) else None,
                 )
 
 
@@ -91,7 +86,7 @@ def _starts(program: Program) -> Iterator[Diagnostic]:
                 f"`init` has no effect beside `tie`: the weight starts as `{node.owner}` says",
                 help="remove it",
                 key=True,
-                fix=_removal((*node.origin, "init")),
+                fix=removal((*node.origin, "init")),
             )
 
 
@@ -100,10 +95,6 @@ def _may_go(found: Unused, path: Path) -> bool:
     if found.field in DISCRIMINATORS and not (path and isinstance(path[-1], int)):
         return False
     return found.help.startswith(("remove it", "remove one of the two"))
-
-
-def _removal(path: Path) -> Fix:
-    return Fix("remove what has no effect", (Edit(path, None),))
 
 
 def _scales(program: Program) -> Iterator[Diagnostic]:
@@ -128,125 +119,7 @@ def _shares(program: Program) -> Iterator[Diagnostic]:
                 "there",
                 help="remove it",
                 key=True,
-                fix=_removal(path),
-            )
-
-
-def _settings(program: Program) -> Iterator[Diagnostic]:
-    """`update.feedback` and groups that decide on nothing. The last one that matches an array counts."""
-    update = program.spec.update
-    if not _all_known(program):
-        return
-    arrays, names = list(_arrays(program)), program.array_names
-    if update.feedback is not None and not any(moves and t.role is Role.FEEDBACK for t, moves in arrays):
-        yield SETTING_WITHOUT_EFFECT.at(
-            ("update", "feedback"),
-            "`feedback` has no effect where no feedback matrix learns by an update rule",
-            help="remove it, or let a matrix learn, as by `kolen_pollack`; `oja` has a `rate` of its own",
-            key=True,
-            fix=_removal(("update", "feedback")),
-        )
-    free = _thawed(program)
-    moving = {t.name for t, moves in _arrays(free) if moves}
-    parameters = {t.name for node in free.nodes for t in node.tensors}
-    later: set[str] = set()
-    for index, group in reversed(list(enumerate(update.groups))):
-        matched = names.matching(group.match)
-        path = "update", "groups", index, "match"
-        if matched and not group.trainable and parameters.isdisjoint(matched):
-            message = f"`{group.match}` matches no parameter of a layer that `trainable: false` could freeze"
-            help = "remove the group; feedback stays as it is by `learn: fixed`"
-            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=_removal(path[:-1]))
-        elif matched and moving.isdisjoint(matched):
-            message = f"`{group.match}` matches only arrays that no update rule moves"
-            help = "remove the group; such arrays are frozen, `fixed`, averages, or taught by `oja`, which has a `rate`"
-            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=_removal(path[:-1]))
-        elif matched and later.issuperset(matched):
-            message = f"later groups decide on every array that `{group.match}` matches"
-            help = "put it behind them, because the last group that matches counts, or remove it"
-            yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
-        later.update(matched)
-
-
-def _thawed(program: Program) -> Program:
-    """The same if no group of the update froze anything."""
-    update = program.spec.update
-    if all(group.trainable for group in update.groups):
-        return program
-    groups = tuple(group.model_copy(update={"trainable": True}) for group in update.groups)
-    return lower(program.spec.model_copy(update={"update": update.model_copy(update={"groups": groups})}))
-
-
-def _group_fields(program: Program) -> Iterator[Diagnostic]:
-    """Fields of groups beside `trainable: false`, and `keep` that keeps everything."""
-    for index, group in enumerate(program.spec.update.groups):
-        path: Path = ("update", "groups", index)
-        if not group.trainable:
-            for field in sorted(group.model_fields_set & {"lr_scale", "weight_decay", "use", "keep"}):
-                yield SETTING_WITHOUT_EFFECT.at(
-                    (*path, field),
-                    f"`{field}` has no effect beside `trainable: false`",
-                    help="remove it",
-                    key=True,
-                    fix=_removal((*path, field)),
-                )
-        elif group.keep is not None and _all_known(program):
-            from fac.build.updating import kept_units  # few specs need it
-
-            decided = [t for t in program.arrays if program.grouped.get(t.name) == index]
-            if decided and all(kept_units(program, tensor, group) is None for tensor in decided):
-                yield SETTING_WITHOUT_EFFECT.at(
-                    (*path, "keep"),
-                    f"`keep` has no effect where nothing that `{group.match}` matches has more than {group.keep} units",
-                    help="remove it, or keep fewer",
-                    key=True,
-                )
-
-
-def _all_known(program: Program) -> bool:
-    """Whether every array has its name: what is missing may be what a group is meant for."""
-    return (
-        all(node.shape is not None for node in program.nodes)
-        and all(subspace.tensors for subspace in program.subspaces)
-        and all(
-            r.ends and not kind_of("fac.feedback", r.matrix).misfit(r.matrix, r.ends) for r in program.routes
-        )
-    )
-
-
-def _arrays(program: Program) -> Iterator[tuple[Tensor, bool]]:
-    """Every array, and whether an update rule may move it."""
-    for node in program.nodes:
-        yield from ((t, t.trainable) for t in node.tensors)
-    for route in program.routes:
-        learning = kind_of("fac.feedback", route.matrix).learning(route.matrix)
-        for tensor in route.tensors:
-            rule = learning.get(tensor.part)
-            yield tensor, rule is None or _steps(rule)
-    for subspace in program.subspaces:
-        yield from ((t, _steps(subspace.basis)) for t in subspace.tensors)
-
-
-def _steps(rule: Any) -> bool:
-    return makes_gradient(rule)
-
-
-def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
-    """The weight decay of a rule that a setting uses and, beside it, replaces."""
-    update = program.spec.update
-    for path, setting in (
-        (("update", "feedback"), update.feedback),
-        *((("update", "groups", i), group) for i, group in enumerate(update.groups)),
-    ):
-        if setting is None or setting.use is None or setting.weight_decay is None:
-            continue
-        if "weight_decay" in setting.use.model_fields_set:
-            yield SETTING_WITHOUT_EFFECT.at(
-                (*path, "use", "weight_decay"),
-                "`weight_decay` has no effect beside the `weight_decay` that stands next to `use`",
-                help="remove one of the two",
-                key=True,
-                fix=_removal((*path, "use", "weight_decay")),
+                fix=removal(path),
             )
 
 
@@ -259,5 +132,5 @@ def _probes(program: Program) -> Iterator[Diagnostic]:
                 ("probes", index, "kind"),
                 f"`{name}` is measured already",
                 help="remove one of the two",
-                fix=_removal(("probes", index)),
+                fix=removal(("probes", index)),
             )

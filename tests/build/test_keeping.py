@@ -250,3 +250,16 @@ def test_laws_of_conservation_drift() -> None:
     (one,) = diagnosed(chain(8, 8), update=update, probes=probes, feedback={"rule": "fa"})
     assert one.rule.code == "FAC328"
     assert "`keep` leaves out" in one.message
+
+
+def test_rules_that_leave_everything_to_another_one() -> None:
+    """A vector is none for `muon`, nor is what the loss reads: what they move there is written as such."""
+    muon: Data = {"rule": "muon", "lr": 0.1}
+    for match in ("*.bias", "logits.*"):
+        assert of_groups({"match": match, "use": muon}) == [("FAC314", "update.groups[0].use.rule")]
+        assert of_groups({"match": match, "use": {**muon, "rule": "gram_orthogonal"}}) == [
+            ("FAC314", "update.groups[0].use.rule")
+        ]
+    assert of_groups({"match": "fc2.*", "use": muon}) == []
+    (one,) = diagnosed((linear("logits", 4),), update=muon)
+    assert one.message == "`muon` has no effect: it leaves `logits.weight` and `logits.bias` to `adamw`"
