@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from fac.build.contract import learned, made
@@ -14,7 +14,7 @@ from fac.program.counted import Counted
 from fac.program.ends import rows
 from fac.program.kinds import Learned, Signals
 from fac.program.lower import kind_of
-from fac.program.program import Ends, Route, Subspace
+from fac.program.program import TARGETS, Ends, Route, Subspace
 from fac.program.reading import drawn_from_weight
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
@@ -22,6 +22,7 @@ from fac.step.contraction import Contraction, pretended, product
 from fac.step.feed import fed
 from fac.step.forward import Forward, makers
 from fac.step.ir import Op, Origin, Phase, Value
+from fac.step.labelled import Labelled
 from fac.step.random import Stream
 from fac.step.reverse import Edits, Injection, Reverse
 from fac.step.types import Batch, N, flat
@@ -32,7 +33,7 @@ class Routing:
 
     def __init__(self, trace: Trace, loss: Value, *, counting: bool = False) -> None:
         """Turn the program's routes into edits; nothing is built until a cotangent is asked for (see `Reverse`)."""
-        self.trace, self.program = trace, trace.program
+        self.trace, self.program, self.loss = trace, trace.program, loss
         self.forward = makers(trace.b.ops)
         """The ops of the forward pass, by what they make."""
         self.used: dict[int, Signals] = {}
@@ -44,7 +45,7 @@ class Routing:
         through: dict[tuple[Op, int], list[Injection]] = {}
         to: dict[Value, list[Injection]] = {}
         cut: set[Value] = set()
-        self.subspace_errors: dict[str, Value] = {}
+        self.subspace_signals: dict[str, Signals] = {}
         self.read: dict[str, Value] = {}
         """What subspaces read of them; all routes from one share it."""
         for index, route in enumerate(self.program.routes):
@@ -91,10 +92,13 @@ class Routing:
     def _source(self, route: Route) -> Value:
         """The value whose error the operator reads: what the product makes, or what the source of a `to` route names.
 
-        Behind the product a layer may do more, and that stays exact.
+        Behind the product a layer may do more, and that stays exact. Targets wait for no error: the loss has one from
+        the start.
         """
         if route.through:
             return self._way(route).op.result
+        if self.program.of_targets(route.source):
+            return self.loss
         root = self.program.root(route.source)
         assert root is not None
         return self.trace.heads.get(root) or self.trace.values[root]
@@ -112,6 +116,8 @@ class Routing:
                 sent = b.emit("reshape", sent, shape=sent.type.shape)
         if route.matrix.scale != 1:
             sent = b.mul(sent, route.matrix.scale)
+        if route.sums:
+            sent = b.mul(sent, b.emit("batch_size"))
         return sent if route.site is None else self._spread(b, route, sent)
 
     def _spread(self, b: Builder, route: Route, rows: Value) -> Value:
@@ -199,8 +205,7 @@ class Routing:
             fed = b.sum(b.mul(site, self._part(ends, site)), places) if ends.mask else b.mean(site, places)
         else:
             fed = b.reshape(self._counted(ends, site), (Batch(ends.places), ends.writes))
-        read = self._part_read(b, route.source, ends, self._read(b, route.source, error))
-        read = b.reshape(read, (Batch(ends.places), ends.reads))
+        read, labelled = self._rows(route, ends, self._read(b, route.source, error))
         return Signals(
             read,
             pretended(fed, ends.reads),
@@ -208,7 +213,18 @@ class Routing:
             None,
             self._stream(route),
             lambda b, rows: self._slope(b, route, rows),
+            labelled,
         )
+
+    def _rows(self, route: Route, ends: Ends, said: Value | Labelled) -> tuple[Value, Labelled | None]:
+        """What the operator of a `to` route reads of what its source says: rows, and their labels if they are that."""
+        b, shape = self.trace.b, (Batch(ends.places), ends.reads)
+        with self._made_of(route.source):
+            whole = said.whole(b) if isinstance(said, Labelled) else said
+            read = b.reshape(self._part_read(b, route.source, ends, whole), shape)
+            if route.signs:
+                return b.div(b.emit("sign", read), b.emit("batch_size")), None
+        return read, said if isinstance(said, Labelled) and said.shape == shape else None
 
     def _part_read(self, b: Builder, source: str, ends: Ends, read: Value) -> Value:
         """Of an error all, or the element of a step; its tokens summed up, if they are read as one."""
@@ -225,16 +241,34 @@ class Routing:
         assert route.ends is not None
         return self.trace.stream(route.ends.prefix)
 
-    def _read(self, b: Builder, source: str, error: Value) -> Value:
-        """The error; if the source is a subspace, its rows, projected: those of each token, if there are tokens."""
+    def _read(self, b: Builder, source: str, error: Value) -> Value | Labelled:
+        """The error, or what targets say of it; if the source is a subspace, its rows, projected.
+
+        Those of each token, if there are tokens.
+        """
         subspace = self.program.subspace.get(source)
+        said = self._said(source, error)
         if subspace is None:
-            return error
+            return said
         if source not in self.read:
-            error = self.subspace_errors[source] = b.reshape(error, rows(self.program, subspace.of))
-            s = b.matmul(error, self.trace.read(subspace.tensors)["P"], tb=True)
-            self.read[source] = b.named(s, f"{source}.read")
+            shape = rows(self.program, subspace.of)
+            labelled = said if isinstance(said, Labelled) else None
+            with self._made_of(subspace.of):
+                error = b.reshape(said.whole(b) if isinstance(said, Labelled) else said, shape)
+            p = self.trace.read(subspace.tensors)["P"]
+            signals = Signals(error, None, None, None, self.trace.stream(subspace.name), labelled=labelled)
+            self.subspace_signals[source] = signals
+            with self._owned(subspace):
+                self.read[source] = b.named(signals.read(b, p), f"{source}.read")
         return self.read[source]
+
+    def _said(self, source: str, error: Value) -> Value | Labelled:
+        """What a source says, subspaces left aside."""
+        if not self.program.of_targets(source):
+            return error
+        head = self.program.root(source)
+        assert head is not None
+        return self.trace.surrogate(head)
 
     def learned(self) -> Iterator[tuple[str, Learned]]:
         """(full name of the matrix, what its rule says), for routes and subspaces that the sweep used."""
@@ -257,10 +291,10 @@ class Routing:
             with b.at(route.node, Phase.LEARN), self._owned(route):
                 for name, told in said.items():
                     yield name, joined(b, self.trace.state[name], self._sampled(told))
-        for name, error in self.subspace_errors.items():
+        for name, signals in self.subspace_signals.items():
             subspace = self.program.subspace[name]
             with b.at(name, Phase.LEARN), self._owned(subspace):
-                basis = tuple(_basis(b, subspace, self.trace, error))
+                basis = tuple(_basis(b, subspace, self.trace, signals))
             yield from basis
 
     def _teaching(self, indices: Sequence[int]) -> Iterator[tuple[Route, str, Signals]]:
@@ -333,6 +367,10 @@ class Routing:
         once = len(said) > 1 and said[0].learned.value in constant(b.inputs, b.ops)
         return said[:1] if once else said
 
+    def _made_of(self, source: str) -> AbstractContextManager[None]:
+        """Ops that write out what targets say belong to no layer."""
+        return self.trace.b.at(TARGETS, Phase.ERROR) if self.program.of_targets(source) else nullcontext()
+
     @contextmanager
     def _owned(self, owner: Route | Subspace) -> Iterator[None]:
         """Ops written inside are the owner's."""
@@ -362,10 +400,9 @@ def _size(value: Value, axis: int) -> int:
     return size
 
 
-def _basis(b: Builder, subspace: Subspace, trace: Trace, error: Value) -> Iterator[tuple[str, Learned]]:
+def _basis(b: Builder, subspace: Subspace, trace: Trace, signals: Signals) -> Iterator[tuple[str, Learned]]:
     rule = kind_of("fac.learning", subspace.basis).read
     if rule is not None:
-        signals = Signals(error, None, None, None, trace.stream(subspace.name))
         found = rule(b, subspace.basis, trace.read(subspace.tensors), signals)
         tensor, said = learned(rule, found, subspace.tensors, subspace.name)
         yield tensor.name, said

@@ -12,11 +12,12 @@ from fac.program.feeds import inputs, targets
 from fac.program.kinds import Made, Mode
 from fac.program.lower import kind_of
 from fac.program.products import contracted, leading, readers
-from fac.program.program import LOSS, Node, Objective, Program
+from fac.program.program import LOSS, TARGETS, Node, Objective, Program
 from fac.program.tensors import Tensor
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Op, Phase, Value
+from fac.step.labelled import Labelled
 from fac.step.random import Stream
 from fac.step.types import SCALAR, DType, N, Type, flat
 
@@ -59,6 +60,7 @@ class Trace:
         self.targets: dict[str, Value] = {}
         """What losses read beside outputs, by name; none before a loss is asked for."""
         self._parts: dict[str, Value] = {}
+        self._surrogates: dict[str, Labelled | Value] = {}
         self._step: Value | None = None
         for node in program.nodes:
             with self.b.at(node.name, Phase.FORWARD):
@@ -109,6 +111,48 @@ class Trace:
         """Each loss by its name, `aux:loss`, without its factor in the sum; nothing where there is one only."""
         named = ((self.called(judged.objective), judged) for judged in self._judged)
         return {f"{name}:loss": self._part(judged) for name, judged in named if name}
+
+    def surrogate(self, head: str) -> Labelled | Value:
+        """What targets alone say of the error at a head: written out in its shape, or rows that need not be.
+
+        The losses are those that have a `LossKind.surrogate`.
+        """
+        if head not in self._surrogates:
+            with self.b.at(TARGETS, Phase.ERROR):
+                self._surrogates[head] = self._stand_in(head)
+        return self._surrogates[head]
+
+    def _stand_in(self, head: str) -> Labelled | Value:
+        b, like = self.b, self.heads[head].type
+        own = [judged for judged in self._judged if judged.objective.of == head]
+        found = [self._said(judged) for judged in own]
+        if (
+            len(found) == 1
+            and isinstance(found[0], Labelled)
+            and self.program.class_axis(head) == len(like.shape) - 2
+        ):
+            return found[0]
+        total: Value | None = None
+        for judged, said in zip(own, found, strict=True):
+            rows = said.whole(b) if isinstance(said, Labelled) else said
+            part = rows if rows.type == like else self.laid_out(judged.objective, rows)
+            total = part if total is None else b.add(total, part)
+        assert total is not None
+        return b.named(total, f"{head}.targets")
+
+    def _said(self, judged: Judged) -> Labelled | Value:
+        kind, objective = kind_of("fac.losses", judged.objective.loss), judged.objective
+        output, *rest = judged.read
+        # The output has a type and no value: what reads it would depend on the layers above.
+        unread = Value(f"{objective.of}.unread", output.type)
+        said: Labelled | Value = kind.surrogate(self.b, objective.loss, unread, *rest)
+        if not isinstance(said, Labelled):
+            made(kind.surrogate, said, output.type, LOSS)
+        if objective.scale == 1:
+            return said
+        if isinstance(said, Labelled):
+            return said.times(self.b, objective.scale)
+        return self.b.mul(said, objective.scale)
 
     def _part(self, judged: Judged) -> Value:
         name = self.called(judged.objective)
@@ -199,6 +243,14 @@ class Trace:
         value = self.b.transpose(value, (*places, axis + 1))
         *shape, channels = value.type.shape
         return self.b.reshape(value, (flat(tuple(shape)), channels))
+
+    def laid_out(self, objective: Objective, rows: Value) -> Value:
+        """Rows of channels as the output that a loss reads: what `_rows` undoes."""
+        axis, shape = self.program.class_axis(objective.of), self.heads[objective.of].type.shape
+        assert axis is not None
+        places = [dim for a, dim in enumerate(shape) if a != axis + 1]
+        value, last = self.b.reshape(rows, (*places, shape[axis + 1])), len(places)
+        return self.b.transpose(value, (*range(axis + 1), last, *range(axis + 1, last)))
 
     def _forward(self, node: Node) -> Value:
         kind = kind_of("fac.layers", node.layer)

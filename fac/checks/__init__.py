@@ -92,6 +92,7 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (errors.DEAD_ROUTE, errors.dead_route),
     (routes.ROUTE_WITHOUT_WEIGHT, routes.route_without_weight),
     (heads.LOSS_OF_SEVERAL, heads.loss_of_several),
+    (heads.TARGETS_WITHOUT_SIGN, heads.targets_without_sign),
     (errors.ERROR_CYCLE, errors.error_cycle),
     (routes.CONFLICTING_ROUTES, routes.conflicting_routes),
     (routes.UNUSED_SUBSPACE, routes.unused_subspace),

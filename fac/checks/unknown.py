@@ -23,7 +23,7 @@ from fac.checks.places import (
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.globs import is_glob
 from fac.program.naming import full_names, short_name
-from fac.program.program import INPUT, LOSS, Block, Node, Program
+from fac.program.program import INPUT, LOSS, TARGETS, Block, Node, Program
 
 UNKNOWN_NAME = Rule("FAC201", "unknown-name")
 
@@ -60,13 +60,14 @@ def unknown_name(program: Program) -> Iterator[Diagnostic]:
     yield from _losses(program, unknown)
     for subspace in program.subspaces:
         path = (*subspace.origin, "of")
-        if subspace.of == LOSS or subspace.of in program.by_name:
+        if subspace.of in _errors(program) or subspace.of in program.by_name:
             continue
         if subspace.of in program.subspace:
             message = f"`{subspace.of}` is a subspace, and a subspace reads `loss` or a layer"
             yield UNKNOWN_NAME.at(path, message, help=f"write `of: {program.subspace[subspace.of].of}`")
             continue
-        known, otherwise = (LOSS, *program.by_name), "a subspace reads `loss` or a layer"
+        known = (*_errors(program), *program.by_name)
+        otherwise = "a subspace reads `loss`, `targets` or a layer"
         yield unknown.at(path, subspace.of, known, otherwise, "error source")
 
 
@@ -236,10 +237,15 @@ def _copies(reader: str, read: str) -> bool:
     return next((one.isdecimal() and other.isdecimal() for one, other in parts if one != other), False)
 
 
+def _errors(program: Program) -> tuple[str, ...]:
+    """What names an error, or what stands for one, and no layer."""
+    return LOSS, TARGETS, *(f"{TARGETS}.{head}" for head in program.heads)
+
+
 def _routes(program: Program, unknown: Unknown) -> Iterator[Diagnostic]:
     weighted = [node.name for node in program.nodes if has_weights(node)]
     parametric = [node.name for node in program.nodes if has_parameters(node)]
-    sources = dict.fromkeys((LOSS, *program.subspace, *program.by_name))
+    sources = dict.fromkeys((*_errors(program), *program.subspace, *program.by_name))
     for route in program.routes:
         if short_hand(program, route) is not None:
             continue
@@ -249,7 +255,10 @@ def _routes(program: Program, unknown: Unknown) -> Iterator[Diagnostic]:
         if route.through:
             continue
         if route.source not in sources:
-            path, otherwise = (*route.origin, "from"), "an error source is `loss`, a layer or a subspace"
+            path, otherwise = (
+                (*route.origin, "from"),
+                "an error source is `loss`, `targets`, a layer or a subspace",
+            )
             if of := next((o.of for o in program.losses if o.name == route.source), None):
                 message = f"`{route.source}` is a loss, which is no error source by its name"
                 help = f"write `{of}`, the layer that it reads: the error there is what its losses make"

@@ -136,9 +136,8 @@ class _Zeros:
     def _no_error(self, name: str) -> bool:
         """Whether everything that would bring an error to the output of `name` brings zeros."""
         for route in self.flow.brought.get(name, ()):
-            root = self.program.root(route.source)
-            own = root is None or root in self.program.tapped
-            if not _stays_zero(route) and (own or ("error", root) not in self.zero):
+            maker = self.program.maker(route.source)
+            if not _stays_zero(route) and (maker is None or ("error", maker) not in self.zero):
                 return False
         if name in self.program.heads:
             return False

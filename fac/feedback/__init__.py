@@ -25,6 +25,7 @@ from fac.feedback.rules import (
 )
 from fac.feedback.sign import SIGN, Sign
 from fac.feedback.sign_rules import BRSF, FRSF, USF, BatchwiseSign, FixedSign, UniformSign
+from fac.feedback.target_projection import DRTP, TargetProjection
 from fac.feedback.weight_mirror import WEIGHT_MIRROR, WeightMirror
 from fac.spec.feedback import Fixed, Routing, Subspace, ThroughRoute, ToRoute
 
@@ -52,6 +53,7 @@ __all__ = [
     "Shallow",
     "Sign",
     "Subspace",
+    "TargetProjection",
     "ThroughRoute",
     "ToRoute",
     "Transpose",
@@ -61,4 +63,4 @@ __all__ = [
 
 KINDS = (IDENTITY, TRANSPOSE, RANDOM, LOW_RANK, SIGN)
 LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE, WEIGHT_MIRROR, FORWARD_GRADIENT)
-RULES = (BP, FA, USF, FRSF, BRSF, DFA, LDFA, DIRECT_LDFA, SHALLOW)
+RULES = (BP, FA, USF, FRSF, BRSF, DFA, DRTP, LDFA, DIRECT_LDFA, SHALLOW)

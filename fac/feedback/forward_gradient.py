@@ -43,7 +43,7 @@ def full(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
 
 def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     """gQ [writes, rank] = (dL/dU)^T s, with s = d P^T in the place of the error."""
-    s = projected(b, signals.error, state)
+    s = projected(b, signals, state)
     uphill = _uphill(b, signals, s, b.transpose(state["Q"], (1, 0)))
     return Learned("Q", b.matmul(uphill, s, ta=True), gradient=True)
 

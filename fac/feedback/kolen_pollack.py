@@ -27,7 +27,7 @@ def full(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
 
 def write(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     """gQ = x^T s [writes, rank], with x what is fed and s = d P^T."""
-    s = projected(b, signals.error, state)
+    s = projected(b, signals, state)
     return Learned("Q", b.transpose(signals.taught(b, s), (1, 0)), gradient=True)
 
 

@@ -114,7 +114,7 @@ def unused(matrix: LowRank, program: Program) -> Iterable[Unused]:
 
 def apply(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Value:
     """U = s Q^T with s = d P^T."""
-    return signals.sent(b, projected(b, signals.error, state), b.transpose(state["Q"], (1, 0)))
+    return signals.sent(b, projected(b, signals, state), b.transpose(state["Q"], (1, 0)))
 
 
 def learn(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Iterable[Learned]:

@@ -27,9 +27,9 @@ class Oja(Learning):
     )
 
 
-def projected(b: Builder, error: Value, state: State) -> Value:
+def projected(b: Builder, signals: Signals, state: State) -> Value:
     """S = d P^T, [N, rank]."""
-    return b.label(b.matmul(error, state["P"], tb=True), "projected")
+    return b.label(signals.read(b, state["P"]), "projected")
 
 
 def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
@@ -40,7 +40,7 @@ def read(b: Builder, rule: Any, state: State, signals: Signals) -> Learned:
     """
     p, d = state["P"], signals.error
     size = b.label(b.norm(d, nonzero=True), "error.norm")
-    s = b.label(b.div(projected(b, d, state), size), "projected.unit")
+    s = b.label(b.div(projected(b, signals, state), size), "projected.unit")
     seen = b.label(b.div(b.matmul(s, d, ta=True), size), "seen")
     held = b.label(b.matmul(b.label(b.matmul(s, s, ta=True), "gram"), p), "held")
     step = b.label(b.mul(b.sub(seen, held), rule.rate), "P.step")

@@ -21,7 +21,17 @@ from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.lower import selected
 from fac.program.program import LOSS, Node, Program, Route
 from fac.program.site import site_of
-from fac.spec.feedback import AnyLearning, Fixed, Matrix, ShortHand, ThroughRoute, ToRoute
+from fac.spec.feedback import (
+    ERROR_SCALE,
+    SIGNS,
+    AnyLearning,
+    ErrorScale,
+    Fixed,
+    Matrix,
+    ShortHand,
+    ThroughRoute,
+    ToRoute,
+)
 from fac.spec.init import Init, Mask
 from fac.spec.train import Positive
 
@@ -52,6 +62,8 @@ class DirectFeedbackAlignment(ShortHand):
         description="Keep some entries of every feedback matrix: sparse direct feedback (arXiv 1903.02083).",
     )
     scale: float = Field(1.0, description="Factor on every feedback matrix.")
+    error_scale: ErrorScale = Field("mean", description=ERROR_SCALE)
+    signs: bool = Field(False, description=SIGNS)
 
 
 class LowRankShortHand(ShortHand):
@@ -85,6 +97,7 @@ class DirectLdfa(LowRankShortHand):
     learn: Literal["fixed", "kolen_pollack", "oja_kp", "local"] = Field(
         "oja_kp", description="How P and Q change."
     )
+    error_scale: ErrorScale = Field("mean", description=ERROR_SCALE)
 
 
 class Shallow(ShortHand):
@@ -98,20 +111,20 @@ def layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
     return (node for node in selected(program, rule.globs) if not program.needed.isdisjoint(node.inputs))
 
 
-def _below_weights(rule: ShortHand, program: Program) -> Iterator[Node]:
+def below_weights(rule: ShortHand, program: Program) -> Iterator[Node]:
     """Each parametric node from which some way to the loss crosses a weight."""
     named = selected(program, rule.globs, direct=True)
     return (node for node in named if node.name in program.crossing)
 
 
-def _direct(rule: ShortHand, program: Program) -> Iterator[tuple[Node, Node, str]]:
+def direct(rule: ShortHand, program: Program) -> Iterator[tuple[Node, Node, str]]:
     """The first of those at each site, one projection serves a layer and the norm behind it; the site; and a source.
 
     That is the loss, or of several heads each to which some way leads from there. What a loss says of the value at the
     site itself arrives without a route.
     """
     fed = set[str]()
-    for node in _below_weights(rule, program):
+    for node in below_weights(rule, program):
         site = site_of(program, node.name) or node.name
         if site not in fed:
             fed.add(site)
@@ -160,7 +173,8 @@ def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
 def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
     """From the loss, or from each head above it, `to` each site below a weight."""
     matrix = Random(init=rule.init, learn=rule.learn, mask=rule.mask, scale=rule.scale)
-    return Expansion(tuple(_to(node, source, matrix) for node, _, source in _direct(rule, program)))
+    said = {"error_scale": rule.error_scale, "signs": rule.signs}
+    return Expansion(tuple(to(node, source, matrix, **said) for node, _, source in direct(rule, program)))
 
 
 def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
@@ -185,17 +199,17 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
 def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
     """As `expand_dfa`, at rank min(rank, outputs, units), of one token where they share."""
     routes, pair = [], cache(lambda rank: LowRank(rank=rank, **_pair(rule)))
-    for node, site, source in _direct(rule, program):
+    for node, site, source in direct(rule, program):
         matrix = pair(rule.rank)
         ends = ends_of(program, Route(node.name, False, source, matrix, (), site.name), "")
         limit = rule.rank if ends is None else ends.most
-        routes.append(_to(node, source, pair(min(rule.rank, limit))))
+        routes.append(to(node, source, pair(min(rule.rank, limit)), error_scale=rule.error_scale))
     return Expansion(tuple(routes))
 
 
 def expand_shallow(rule: Shallow, program: Program) -> Expansion:
     """No routes; whatever is not next to the loss is frozen."""
-    return Expansion(frozen=tuple(node.name for node in _below_weights(rule, program)))
+    return Expansion(frozen=tuple(node.name for node in below_weights(rule, program)))
 
 
 def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
@@ -206,7 +220,7 @@ def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
 
 def unused_direct(rule: ShortHand, program: Program) -> Iterator[Unused]:
     """`nodes` that name only layers next to the loss."""
-    if selected(program, rule.globs, direct=True) and not any(_below_weights(rule, program)):
+    if selected(program, rule.globs, direct=True) and not any(below_weights(rule, program)):
         yield _idle("where the loss reaches these layers without crossing a weight, and so exactly")
 
 
@@ -246,8 +260,9 @@ def through(node: Node, matrix: Matrix) -> ThroughRoute:
     return ThroughRoute(through=node.name, matrix=matrix)
 
 
-def _to(node: Node, source: str, matrix: Matrix) -> ToRoute:
-    return ToRoute(to=node.name, from_=source, matrix=matrix)
+def to(node: Node, source: str, matrix: Matrix, **said: Any) -> ToRoute:
+    """A route to the site of a node; `said` is what else the route says."""
+    return ToRoute(to=node.name, from_=source, matrix=matrix, **said)
 
 
 BP = RuleKind("bp", Backprop, expand_bp)

@@ -12,6 +12,7 @@ from fac.program.program import Shape
 from fac.spec.layers import Loss
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.ops.norms import nonzero
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class Bce(Loss):
     """The mean of -(p y log s(z) + (1 - y) log(1 - s(z))) over samples and outputs, s the sigmoid, p `pos_weight`.
 
     Targets y lie in [0, 1]; z are logits: the sigmoid is in the loss. Without p its error at the output is
-    (s(z) - y) / (N C).
+    (s(z) - y) / (N C). As an error source `targets` are that error at z = 0, which has its sign where y is 0 or 1.
     """
 
     kind: Literal["bce"] = "bce"
@@ -42,6 +43,17 @@ def forward(b: Builder, loss: Bce, output: Value, y: Value, kept: Value | None =
     p = loss.pos_weight
     yes = b.mul(b.mul(y, b.table(p) if isinstance(p, tuple) else p), b.emit("softplus", b.neg(output)))
     return mean(b, b.add(yes, b.mul(b.sub(1.0, y), b.emit("softplus", output))), kept)
+
+
+def surrogate(b: Builder, loss: Bce, output: Value, y: Value, kept: Value | None = None) -> Value:
+    """The error at z = 0: (1 - y - p y) / (2 N C), N the rows that count."""
+    p, (rows, *others) = loss.pos_weight, output.type.shape
+    own = b.mul(y, b.table([1 + each for each in p]) if isinstance(p, tuple) else 1 + p)
+    error = b.mul(b.sub(1.0, own), 0.5)
+    if kept is None:
+        return b.div(error, b.count(output.type.shape))
+    share = b.div(b.reshape(kept, (rows, 1)), nonzero(b, b.sum(kept, (0,))))
+    return b.mul(error, b.div(share, b.count(tuple(others))))
 
 
 def constant(loss: Bce, y: NDArray[Any], output: Shape) -> float:
@@ -88,6 +100,7 @@ BCE = LossKind(
     constant,
     least=least,
     weight=counted,
+    surrogate=surrogate,
     masks=True,
     misfit=misfit,
     within=(0.0, 1.0),

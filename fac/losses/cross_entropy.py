@@ -11,8 +11,10 @@ from fac.program.program import Shape
 from fac.spec.layers import Loss
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.labelled import Labelled
 from fac.step.ops.losses import many, one_hot
 from fac.step.ops.norms import nonzero
+from fac.step.types import DType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +29,8 @@ class CrossEntropy(Loss):
     [T]. With label smoothing a and class weights w, onehot(y) becomes q = w ((1 - a) onehot(y) + a / C), and the loss
     -sum_n <q_n, log softmax(z_n)> / sum_n w[y_n], as PyTorch has it. Places whose label is `ignore_index` are left out
     of both sums. Where the divisor is 0, nothing is divided by it: of a batch of which nothing counts, loss and error
-    are 0.
+    are 0. As an error source `targets` are -w[y_n] onehot(y_n) over the same divisor (arXiv 1909.01311): the part of
+    the error that is known without an output, smoothing left out.
     """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -79,6 +82,20 @@ def weight(
     if kept is not None:
         counts = b.mul(counts, b.reshape(kept, (*kept.type.shape, 1)))
     return b.sum(counts, (0, 1))
+
+
+def surrogate(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value | None = None) -> Labelled:
+    """-w[y_n] onehot(y_n) / sum_n w[y_n], of those that are kept."""
+    (rows, classes), counted = output.type.shape, weight(b, loss, output, y, kept)
+    assert isinstance(classes, int)
+    if kept is not None:
+        y = b.mul(y, b.cast(kept, DType.INT))  # what is ignored need not be a class
+    number = b.neg(b.div(1.0, many(b, output) if counted is None else nonzero(b, counted)))
+    if loss.weight is not None:
+        number = b.mul(b.emit("gather", b.reshape(b.table(loss.weight), (classes, 1)), y), number)
+    if kept is not None:
+        number = b.mul(b.reshape(kept, (rows, 1)), number)
+    return Labelled(y, number, classes)
 
 
 def constant(loss: CrossEntropy, y: NDArray[Any], output: Shape) -> float:
@@ -146,6 +163,7 @@ CROSS_ENTROPY = LossKind(
     constant,
     least=least,
     weight=weight,
+    surrogate=surrogate,
     misfit=misfit,
     masks=True,
     ignored=lambda loss: loss.ignore_index,

@@ -43,9 +43,9 @@ class Flow:
         """The outputs whose errors the error at `name` is made of."""
         yield from (reader.name for reader in self.passing(name))
         for route in self.brought.get(name, ()):
-            root = self.program.root(route.source)
-            if root is not None and root not in self.program.tapped:
-                yield root
+            maker = self.program.maker(route.source)
+            if maker is not None:
+                yield maker
 
     @cached_property
     def needed(self) -> frozenset[str]:
@@ -63,9 +63,10 @@ class Flow:
         for name in self.order:
             for maker in self.makers(name):
                 receivers[maker].append(name)
-        own = (None, *self.program.tapped)
         starts = [
-            s for s, routes in self.brought.items() if any(self.program.root(r.source) in own for r in routes)
+            s
+            for s, routes in self.brought.items()
+            if any(self.program.maker(r.source) is None for r in routes)
         ]
         starts += (head for head in self.program.heads if head in self.program.by_name)
         return _closure((*starts, *more), lambda name: receivers[name])
@@ -127,9 +128,7 @@ class Flow:
             (route, root)
             for routes in self.brought.values()
             for route in routes
-            if (root := self.program.root(route.source))
-            and root not in self.program.tapped
-            and self.order[root] <= self.order[str(route.site)]
+            if (root := self.program.maker(route.source)) and self.order[root] <= self.order[str(route.site)]
         ]
 
     @cached_property

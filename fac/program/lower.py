@@ -292,7 +292,10 @@ def _route(program: Program, spec: ThroughRoute | ToRoute, origin: Path) -> Rout
     at = program.meant(spec.at) if spec.at else None
     site = at if at in program.by_name else None if at else site_of(program, spec.to)
     source, add = program.meant(spec.from_), spec.combine == "add"
-    return Route(spec.to, False, source, spec.matrix, origin, site, add, spec.share)
+    sums = spec.error_scale == "sum"
+    return Route(
+        spec.to, False, source, spec.matrix, origin, site, add, spec.share, signs=spec.signs, sums=sums
+    )
 
 
 @dataclass

@@ -14,7 +14,7 @@ from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samp
 from fac.program.nodes import INPUT, Block, Fault, Node, Shape
 from fac.program.places import Copies, Places, copies_of, led
 from fac.program.policy import NO_POLICY, Policy
-from fac.program.routes import LOSS, TARGET, Ends, Objective, Route, Subspace, Unmatched
+from fac.program.routes import LOSS, TARGET, TARGETS, Ends, Objective, Route, Subspace, Unmatched
 from fac.program.tensors import Tensor
 from fac.spec.layers import Head
 from fac.spec.model import Input, ModelSpec
@@ -23,6 +23,7 @@ __all__ = [
     "INPUT",
     "LOSS",
     "TARGET",
+    "TARGETS",
     "Block",
     "Ends",
     "Fault",
@@ -287,7 +288,7 @@ class Program:
         """Numbers per sample of an error source; None if the name dangles or the shape is unknown."""
         if source in self.subspace:
             return self.subspace[source].rank * prod(self.tokens(source))
-        node = self.by_name.get(self.output if source == LOSS else source)
+        node = self.by_name.get(self.root(source) or "")
         return None if node is None or node.shape is None else prod(node.shape)
 
     def width(self, source: str) -> int | None:
@@ -371,8 +372,27 @@ class Program:
         return Between(self.nodes, lambda node: pools(node, self.layouts))
 
     def root(self, source: str) -> str | None:
-        """The node whose error a source reads, subspaces resolved; None if a name dangles."""
+        """The node whose error a source reads, or of what it has the shape; None if a name dangles.
+
+        Subspaces are resolved. That of targets is the head at which their losses are.
+        """
         if source in self.subspace:
             source = self.subspace[source].of
+        if self.of_targets(source):
+            head = self.output if source == TARGETS else self.meant(source.removeprefix(f"{TARGETS}."))
+            return head if head in self.heads and head in self.by_name else None
         name = self.output if source == LOSS else source
         return name if name in self.by_name else None
+
+    def of_targets(self, source: str) -> bool:
+        """Whether a source is made of targets, without any error; so is a subspace of them."""
+        of = self.subspace[source].of if source in self.subspace else source
+        return of == TARGETS or of.startswith(f"{TARGETS}.")
+
+    def maker(self, source: str) -> str | None:
+        """The node whose error has to be known before a source is; None if that of losses alone, or a name dangles.
+
+        A head at which other errors arrive too means, as a source, what its losses say.
+        """
+        root = self.root(source)
+        return None if root in self.tapped or self.of_targets(source) else root

@@ -11,6 +11,8 @@ from fac.spec.feedback import Learning, Matrix
 from fac.spec.layers import Loss
 
 LOSS = "loss"
+TARGETS = "targets"
+"""The error source that targets alone make, before there is any error; of several heads `targets.NAME`."""
 TARGET = "y"
 """What targets are called unless a loss says otherwise."""
 
@@ -92,6 +94,10 @@ class Route:
     add: bool = False
     share: bool = True
     """Whether tokens share one matrix where they can."""
+    signs: bool = False
+    """Whether of what the source says it reads the signs alone."""
+    sums: bool = False
+    """Whether what it brings is that of the sum over samples, instead of their mean."""
     ends: Ends | None = None
     """None where a shape or a name is unknown."""
     tensors: tuple[Tensor, ...] = ()

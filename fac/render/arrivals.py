@@ -16,7 +16,7 @@ from fac.build.routing import constant
 from fac.build.transport import Transport, transport_of
 from fac.passes.dead import drop_dead
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Node, Program, Route, Subspace
+from fac.program.program import LOSS, TARGETS, Node, Program, Route, Subspace
 from fac.program.reading import is_weight
 from fac.render.operators import Owner, describe
 from fac.step.cost import state_inputs
@@ -190,9 +190,16 @@ class Arrivals:
                 labels.append(label)
             errors = self._errors(op)
             if not errors:  # an operator that reads the targets, say, and no error
-                read = ", ".join(v.name for v in op.operands if v not in self._constant)
-                return Way(tuple(labels), tuple(passed), read, None)
+                return Way(tuple(labels), tuple(passed), self._read_by(op), None)
             value = errors[0]
+
+    def _read_by(self, op: Op) -> str:
+        """What an op of an operator reads where that is no error."""
+        owner = self.routing.owner.get(op)
+        source = owner.source if isinstance(owner, Route) else "" if owner is None else owner.of
+        if self.program.of_targets(source):
+            return source
+        return ", ".join(v.name for v in op.operands if v not in self._constant)
 
     def loss_error(self, value: Value) -> str:
         """What an error is called that losses make: with the head that they read, if there are several."""
@@ -356,11 +363,13 @@ class Arrivals:
         node = self.program.by_name.get(op.origin.node)
         if node is not None and op not in self.routing.sending:
             return f"{kind_of('fac.layers', node.layer).name}'"
-        factors = [
-            self.made[v]["value"] for v in op.operands if v in self.made and self.made[v].kind == "constant"
-        ]
-        if op.kind == "broadcast_to":  # to all tokens, which the operator says
+        others = [self.made[v] for v in op.operands if v in self.made]
+        factors = [other["value"] for other in others if other.kind == "constant"]
+        # To all tokens, which the operator says; and what a label stands for.
+        if op.kind == "broadcast_to" or any(other.origin.node == TARGETS for other in others):
             return ""
+        if op.kind == "mul" and any(other.kind == "batch_size" for other in others):
+            return "x N"
         return f"x {factors[0]:.4g}" if op.kind == "mul" and factors else op.kind
 
 

@@ -146,8 +146,14 @@ def _route(program: Program, route: Route) -> ThroughRoute | ToRoute:
     if route.through:
         return ThroughRoute(through=route.node, matrix=route.matrix)
     ends = {"to": route.node, "from": route.source, "at": _at(program, route)}
-    combine = "add" if route.add else "replace"
-    return ToRoute.model_validate(ends | {"matrix": route.matrix, "combine": combine, "share": route.share})
+    said = {
+        "matrix": route.matrix,
+        "combine": "add" if route.add else "replace",
+        "share": route.share,
+        "error_scale": "sum" if route.sums else "mean",
+        "signs": route.signs,
+    }
+    return ToRoute.model_validate(ends | said)
 
 
 def _at(program: Program, route: Route) -> str | None:

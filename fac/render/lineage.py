@@ -9,7 +9,7 @@ from functools import cached_property
 from fac.build.updating import Plan, plan
 from fac.program.feeds import inputs
 from fac.program.lower import kind_of
-from fac.program.program import LOSS, Node, Route, Subspace
+from fac.program.program import LOSS, TARGETS, Node, Route, Subspace
 from fac.program.tensors import Role, Tensor
 from fac.render.arrivals import OPENED, Arrivals, Way, layer_of, listed
 from fac.render.operators import rule_name
@@ -328,6 +328,9 @@ class Lineage(Arrivals):
 
     def _shown(self, value: Value) -> str:
         value = self._whole(value)
+        made = self.made.get(value)
+        if value in self.routing.trace.targets.values() or (made and made.origin.node == TARGETS):
+            return TARGETS
         return self.fed.get(value, value.name)
 
 

@@ -23,6 +23,14 @@ AnyMatrix = Annotated[Matrix, OneOf("fac.feedback")]
 AnyLearning = Annotated[Learning, OneOf("fac.learning", "rule")]
 
 
+ErrorScale = Literal["mean", "sum"]
+ERROR_SCALE = (
+    "`mean`: the error as it is, that of a mean over the samples. `sum`: times their number, so that the layers that "
+    "are fed take larger steps than the last, as in published code of direct feedback."
+)
+SIGNS = "Read the signs of the error alone, divided by the number of samples."
+
+
 class Fixed(Learning):
     """The matrix keeps its initial value."""
 
@@ -33,7 +41,10 @@ class Subspace(Model):
     """A rank-r linear reading of an error source: s = P d, with P of shape (rank, dim)."""
 
     name: str = Field(description="How routes call this subspace in `from:`.")
-    of: str = Field("loss", description="The error source that is read: `loss`, or a layer.")
+    of: str = Field(
+        "loss",
+        description="The error source that is read: `loss`, a layer, or `targets` as routes read them.",
+    )
     rank: Annotated[int, Field(gt=0)] = Field(description="Number of rows of P.")
     basis: AnyLearning = Field(Fixed(), description="How P changes; orthonormal rows at the start.")
 
@@ -49,7 +60,12 @@ class ToRoute(Model):
     """The site of a layer receives F(source). What the layers above would have sent there is not computed."""
 
     to: str = Field(description="The layer with parameters that is fed, or a glob of several.")
-    from_: str = Field("loss", alias="from", description="`loss`, a layer (its error), or a subspace.")
+    from_: str = Field(
+        "loss",
+        alias="from",
+        description="`loss`, a layer (its error), a subspace, or `targets`: what the targets say of the error before "
+        "there is any, so that no layer above has a say (arXiv 1909.01311). Of several heads `targets.NAME`.",
+    )
     matrix: AnyMatrix = Field(description="The feedback operator F.")
     at: str | None = Field(
         None, description="The layer at whose output the error enters, if not at the site."
@@ -65,6 +81,8 @@ class ToRoute(Model):
         "them. Else, and from tokens in another order, the matrix has rows, and from tokens columns, for each token. "
         "Those that masks leave out get nothing. Step i of a recurrence with `gather` reads token i alone.",
     )
+    error_scale: ErrorScale = Field("mean", description=ERROR_SCALE)
+    signs: bool = Field(False, description=SIGNS)
 
 
 Route = Annotated[

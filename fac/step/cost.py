@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from dataclasses import dataclass
 
 from fac.step.ir import Function, Op, Origin, Phase, Value
@@ -14,6 +14,9 @@ FLOAT_BYTES = 4
 
 VIEWS = frozenset({"reshape", "broadcast_to", "stop_gradient"})
 """Ops that every backend answers with another view of the same memory: nothing moves."""
+
+SHOWING = VIEWS | {"transpose"}
+"""Ops whose result is the same elements: of state, those who read it read state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,11 @@ def count(function: Function, n: int, float_bytes: int = FLOAT_BYTES) -> dict[Or
         n: samples in the batch.
         float_bytes: of one FLOAT element.
     """
-    state, made = state_inputs(function), set[Hashable]()
+    state, made = set(state_inputs(function)), set[Hashable]()
     found: dict[Origin, Tally] = {}
     for op in function.ops:
+        if op.kind in SHOWING and op.operands[0] in state:
+            state.add(op.result)
         tally = _tally(op, n, float_bytes, state) + Tally(_common(op, n, made))
         found[op.origin] = found.get(op.origin, Tally()) + tally
     return found
@@ -94,13 +99,20 @@ def peak_bytes(function: Function, n: int, float_bytes: int = FLOAT_BYTES) -> in
     return peak
 
 
-def _tally(op: Op, n: int, float_bytes: int, state: frozenset[Value]) -> Tally:
+def _tally(op: Op, n: int, float_bytes: int, state: Set[Value]) -> Tally:
     macs = OPS[op.kind].macs
-    touched = () if op.kind in VIEWS else (*op.operands, op.result)
+    touched = () if op.kind in VIEWS else (*enumerate(op.operands), (-1, op.result))
     words = 0
-    if op.origin.phase == Phase.ERROR:
-        words = sum(numel(v.type.shape, n) for v in op.operands if v in state)
-    return Tally(macs(op, n) if macs else 0, sum(_bytes(v, n, float_bytes) for v in touched), words)
+    if op.origin.phase == Phase.ERROR and op.kind not in SHOWING:
+        words = sum(_elements(op, i, v, n) for i, v in enumerate(op.operands) if v in state)
+    moved = sum(_elements(op, i, v, n) * _width(v, float_bytes) for i, v in touched)
+    return Tally(macs(op, n) if macs else 0, moved, words)
+
+
+def _elements(op: Op, place: int, value: Value, n: int) -> int:
+    """How many elements of an operand an op reads, or of its result it writes."""
+    looks = OPS[op.kind].looks
+    return numel(value.type.shape, n) if looks is None or place < 0 else looks(op, place, n)
 
 
 def _common(op: Op, n: int, made: set[Hashable]) -> int:
@@ -116,10 +128,14 @@ def _common(op: Op, n: int, made: set[Hashable]) -> int:
 
 
 def _bytes(value: Value, n: int, float_bytes: int) -> int:
+    return numel(value.type.shape, n) * _width(value, float_bytes)
+
+
+def _width(value: Value, float_bytes: int) -> int:
+    """Bytes of an element; scalars are free."""
     if not value.type.shape:
         return 0
-    size = {DType.FLOAT: float_bytes, DType.INT: 8, DType.BOOL: 1}[value.type.dtype]
-    return numel(value.type.shape, n) * size
+    return {DType.FLOAT: float_bytes, DType.INT: 8, DType.BOOL: 1}[value.type.dtype]
 
 
 def _of_batch(value: Value) -> bool:

@@ -14,6 +14,7 @@ from fac.program.kinds import LossKind, Mode, ShapeError
 from fac.program.program import Shape
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.labelled import Labelled
 from fac.step.reverse import Edits, Reverse
 from fac.step.types import SCALAR, DType, N, Type
 from fac.testing.case import require
@@ -58,6 +59,7 @@ class Measured:
             mode = Mode("it", True, 0, lambda: b.constant(3))
             output = layer.forward(b, layer.spec(), [output], {}, mode)
         given = b.argmax(y) if kind.classes else b.reshape(y, (N, *shape))
+        self.output, self.targets = output, given
         self.found = kind.forward(b, loss, output, given)
         self.counted = kind.weight(b, loss, output, given)
         self.y = self._targets()
@@ -134,6 +136,7 @@ def check_loss(kind: LossKind, loss: Any, shape: Shape) -> None:
         _least(same, "best constant output", kind.constant(loss, same.given, shape))
     if kind.inside:
         _inside(kind, loss, shape, kind.least(loss, each.given, shape))
+    _surrogate(Measured(kind, loss, shape, common=False))
 
 
 def _reads(kind: LossKind, loss: Any, shape: Shape) -> None:
@@ -209,6 +212,33 @@ def _inside(kind: LossKind, loss: Any, shape: Shape, least: float) -> None:
     require(
         found > least + NEARLY * abs(start),
         f"`{kind.name}` says that it applies `{kind.inside}`, and behind one its loss still falls to {found:.4g}",
+    )
+
+
+def _surrogate(measured: Measured) -> None:
+    """What stands for the error reads no output, and has nowhere the other sign: for labels, or targets at bounds."""
+    kind, b = measured.kind, measured.b
+    if kind.surrogate is None:
+        return
+    error = Reverse(b, measured.found, Edits(), frozenset()).cotangent(measured.output)
+    assert error is not None
+    unread = Value("unread", measured.output.type)
+    said = kind.surrogate(b, measured.loss, unread, measured.targets)
+    said = said.whole(b) if isinstance(said, Labelled) else said
+    require(said.type == error.type, f"the surrogate of `{kind.name}` has another shape than its error")
+    reads = any(unread in op.operands for op in b.ops)
+    require(
+        not reads, f"the surrogate of `{kind.name}` reads the output, which stands above all that it is for"
+    )
+    x = np.concatenate([measured.y, np.eye(len(LABELS))], axis=1)
+    place = np.random.default_rng(1).standard_normal((len(LABELS), measured.size))
+    given = {**measured.state, "free": place}
+    true, stands = (evaluated(b, value, x, given).reshape(measured.y.shape) for value in (error, said))
+    told = np.isin(measured.y, _bounds(kind)) if not kind.classes else np.ones_like(measured.y, np.bool_)
+    wrong = (true * stands < 0) & told
+    require(
+        bool(stands.any()) and not wrong.any(),
+        f"the surrogate of `{kind.name}` has another sign than its error",
     )
 
 

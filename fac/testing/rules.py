@@ -35,10 +35,23 @@ RULES: dict[str, Data] = {
     "usf": {"rule": "usf", "nodes": "fc2"},
     "frsf": {"rule": "frsf"},
     "brsf": {"rule": "brsf", "init": {"kind": "normal", "std": 0.3}},
+    "drtp": {"rule": "drtp"},
+    "dfa_signs": {"rule": "dfa", "signs": True, "scale": 0.1, "error_scale": "sum"},
     "shallow": {"rule": "shallow"},
     "subspace": {
         "subspaces": ({"name": "task", "of": "loss", "rank": 2, "basis": {"rule": "oja"}},),
         "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random", "scale": 0.3}},),
+    },
+    "targets": {
+        "subspaces": ({"name": "task", "of": "targets", "rank": 2, "basis": {"rule": "oja", "rate": 0.5}},),
+        "routes": (
+            {"to": "fc1", "from": "task", "matrix": {"kind": "random", "scale": 0.3}},
+            {
+                "to": "fc2",
+                "from": "targets",
+                "matrix": {"kind": "random", "learn": {"rule": "kolen_pollack"}},
+            },
+        ),
     },
     "mixed": {
         "routes": (

@@ -15,6 +15,7 @@ from fac.spec.feedback import Subspace as SubspaceSpec
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Value
+from fac.step.labelled import Labelled
 from fac.step.random import Stream
 
 
@@ -38,13 +39,25 @@ class Signals:
     """Random numbers of this step, for operators that draw; under the name of the operator."""
     ahead: Callable[[Builder, Value], Value] | None = None
     """See `slope`. None on a `through` route, and where a subspace learns."""
+    labelled: Labelled | None = None
+    """The error, if it holds one number in each row: then what is made of it here is made without a product."""
+
+    def read(self, b: Builder, matrix: Value) -> Value:
+        """[places, r]: what a matrix [r, reads] reads of the error."""
+        if self.labelled is not None:
+            return self.labelled.product(b, b.transpose(matrix, (1, 0)))
+        return b.matmul(self.error, matrix, tb=True)
 
     def sent(self, b: Builder, rows: Value, matrix: Value) -> Value:
         """What rows [places, r] send past a matrix [r, writes]: for `error` and `weight`, backpropagation."""
+        if self.labelled is not None and rows is self.error:
+            return self.labelled.product(b, matrix)
         return self._way.sent(b, rows, matrix)
 
     def taught(self, b: Builder, rows: Value) -> Value:
         """[r, writes]: the gradient of a matrix past which [places, r] is sent; for `error` that of the weight."""
+        if self.labelled is not None and rows is self.error:
+            return self.labelled.taught(b, self._way.x)
         return self._way.taught(b, rows)
 
     def answer(self, b: Builder, matrix: Value) -> Value:

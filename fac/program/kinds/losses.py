@@ -10,6 +10,7 @@ from fac.program.kinds.base import Kind, ShapeError
 from fac.program.program import Shape
 from fac.spec.base import Model
 from fac.step.ir import Value
+from fac.step.labelled import Labelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class LossKind(Kind):
     """The scalar, of the same arguments, that the loss is the mean over, where that is not the number of rows: so
     means over parts of the data become the mean over all of it. Where it is 0, the loss is what would have been
     divided by it: label smoothing gives a loss to samples whose own class weighs nothing."""
+    surrogate: Callable[..., Labelled | Value] | None = None
+    """What stands for the error at the output where targets alone are known, of the same arguments: in each number it
+    is zero, or has the sign of the error. Of the output it is given the type and no value. None: targets do not tell
+    the sign, and nothing can be projected in place of the error."""
     misfit: Callable[[Any, Shape], ShapeError | None] = lambda *_: None
     """Why the loss cannot read an output of this shape, if it cannot; over classes, rows of this shape."""
     within: tuple[float, float] | None = None

@@ -49,9 +49,8 @@ def _times(group: Group) -> str:
 
 
 def _subspace(grid: Grid, reading: Reading) -> Box:
-    look = "subspace" if reading.operator else "missing"
     story = ", ".join(words.reading_lines(reading))
-    return Box(grid.subspace(reading.name), look, subspace_words(reading), story)
+    return Box(grid.subspace(reading.name), reading.look, subspace_words(reading), story)
 
 
 def _station(row: Row, column: Column, station: Station, grid: Grid) -> Iterator[Box]:

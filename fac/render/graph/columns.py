@@ -137,7 +137,7 @@ def _subspaces(readings: tuple[Reading, ...]) -> Column:
 def subspace_words(reading: Reading) -> tuple[Words, ...]:
     """The lines in the box of a subspace."""
     name, *rest = words.reading_lines(reading)
-    tone = "quiet" if reading.operator else "alarm"
+    tone = "alarm" if reading.look == "missing" else "quiet"
     lines = [Words(name, NAME, True), *(Words(text, tone=tone) for text in rest if text)]
     return tuple(_fitted(line, WIDEST_BOX - 20) for line in lines)
 

@@ -23,6 +23,7 @@ LOOKS = {
     "frozen": "fill:#e3f1fb,stroke:#0072b2,stroke-dasharray:3 3,color:#1f2328",
     "starved": "fill:#ffffff,stroke:#b3261e,color:#b3261e",
     "missing": "fill:#ffffff,stroke:#b3261e,stroke-dasharray:4 3,color:#b3261e",
+    "targets": "fill:#ffffff,stroke:#57606a,color:#1f2328",
     "subspace": "fill:#fff8e6,stroke:#c08400,color:#1f2328",
     "joint": "fill:#57606a,stroke:#57606a,color:#57606a",
 }
@@ -103,8 +104,7 @@ class _Chart:
         for number, reading in enumerate(self.topology.readings):
             self.names[reading.name] = f"p{number}"
             self.lines.append(f'    p{number}["{_joined(filter(None, words.reading_lines(reading)))}"]')
-            look = "subspace" if reading.operator else "missing"
-            self.looks.setdefault(look, []).append(f"p{number}")
+            self.looks.setdefault(reading.look, []).append(f"p{number}")
         buses, single = feeding(self.topology)
         for link in single:
             text = () if link.flowing is Flowing.READING else words.label(link)

@@ -69,9 +69,12 @@ def _operators(operators: list[Operator]) -> Iterator[tuple[Sample, str]]:
 
 def _boxes(topology: Topology) -> Iterator[tuple[Sample, str]]:
     stations = topology.stations
-    if any(reading.operator for reading in topology.readings):
+    looks = {reading.look for reading in topology.readings}
+    if "subspace" in looks:
         yield "subspace", "subspace: s = P δ"
-    if any(not reading.operator for reading in topology.readings):
+    if "targets" in looks:
+        yield "targets", "targets in place of an error: nothing above has a say"
+    if "missing" in looks:
         yield "missing", "a source that the spec does not have"
     if any(station.frozen for station in stations):
         yield "frozen", "frozen: keeps its weights"

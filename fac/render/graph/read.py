@@ -173,7 +173,7 @@ def _source(
     root = program.root(route.source)
     if root is not None and root not in alive and root not in program.heads:
         return None
-    if route.source in program.subspace or root is None:
+    if route.source in program.subspace or root is None or program.of_targets(route.source):
         return route.source
     return loss if route.source == LOSS or root in program.tapped else place[root]
 
@@ -182,14 +182,16 @@ def _readings(program: Program, place: dict[str, int], loss: int, links: Iterabl
     for name in dict.fromkeys(link.source for link in links if isinstance(link.source, str)):
         subspace = program.subspace.get(name)
         root = program.root(name)
+        targets = program.of_targets(name)
         if subspace is None or root is None:
-            yield Reading(name, loss, None, subspace)
+            yield Reading(name, loss, None, subspace, targets)
             continue
         dim = program.width(subspace.of)
         rank = subspace.rank, subspace.rank
         rule = str(kind_of("fac.learning", subspace.basis).name)
         operator = Operator("subspace", "P", (rule,), rank, None if dim is None else (dim, dim))
-        yield Reading(name, loss if subspace.of == LOSS else place[root], operator, subspace)
+        below = loss if subspace.of == LOSS or targets else place[root]
+        yield Reading(name, below, operator, subspace, targets)
 
 
 def _operator(route: Route) -> Operator:

@@ -18,6 +18,7 @@ LOOKS = {
     "starved": ("paper", "alarm", ""),
     "error": ("paper", "ink", ""),
     "subspace": ("paper", "subspace", ""),
+    "targets": ("paper", "edge", ""),
     "missing": ("paper", "alarm", "4 3"),
     "group": ("", "quiet", "5 4"),
 }

@@ -109,14 +109,21 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A subspace; or a source that the spec names and does not have."""
+    """A subspace; targets, in place of an error; or a source that the spec names and does not have."""
 
     name: str
     below: Key
     """The station whose error it reads."""
     operator: Operator | None
-    """None if nothing is known of it."""
+    """None if nothing is known of it, and of targets, which nobody reads off an error."""
     subspace: Subspace | None
+    targets: bool = False
+    """Whether it is targets, or a subspace of them."""
+
+    @property
+    def look(self) -> str:
+        """How its box is drawn."""
+        return "subspace" if self.operator else "targets" if self.targets else "missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ ADVANCE = {**NARROW, **WIDE}
 """Widths in units of the font size, after DejaVu Sans: what fits in this wide face fits in others."""
 BOLD = 1.1
 MISSING = "no such source"
+AS_ERROR = "as an error"
 STARVED = "no error arrives"
 FROZEN = "frozen"
 BREAKS = " ._…"
@@ -327,8 +328,9 @@ def _listed(names: list[str]) -> str:
 def reading_lines(reading: Reading) -> list[str]:
     """The lines of the box of a subspace."""
     if reading.operator is None:
-        return [reading.name, MISSING]
-    return [reading.name, f"P r={rank(reading.operator)}", learned(reading.operator)]
+        return [reading.name, AS_ERROR if reading.targets else MISSING]
+    reads = "reads targets" * reading.targets
+    return [reading.name, f"P r={rank(reading.operator)}", learned(reading.operator), reads]
 
 
 def headline(topology: Topology) -> str:

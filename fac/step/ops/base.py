@@ -52,6 +52,8 @@ class OpDef:
     """Multiply-adds at batch size n, for contractions; other ops count as none (tests/build/test_costs.py)."""
     common: Callable[[Op, int], tuple[Hashable, int]] | None = None
     """A product that other ops need too, which then is made once: what it is told by, and its multiply-adds."""
+    looks: Callable[[Op, int, int], int] | None = None
+    """`looks(op, place, n)`: how many elements of the operand at that place it reads, if not all."""
     channels: tuple[int, int] | None = None
     """For products with a weight, linear in both operands: the axis of the result that holds channels, and the axis of
     the weight that makes them, of each group if the op has an attribute `groups`. Through an op without them no error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fac.step.ir import Op, Value
 from fac.step.ops.base import DISCRETE, Attributes, OpDef
-from fac.step.types import DType, Type, TypeRuleError, flat
+from fac.step.types import DType, Type, TypeRuleError, flat, numel
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -66,8 +66,13 @@ def table_of(b: Builder, op: Op, g: Value) -> Value:
     return b.emit("scatter", g, index, rows=rows)
 
 
+def chosen(op: Op, place: int, n: int) -> int:
+    """Of the table the rows that are asked for; all numbers."""
+    return numel((op.result if place == 0 else op.operands[place]).type.shape, n)
+
+
 ROWS = (
-    OpDef("gather", gather, (table_of, DISCRETE), finer=finer_gather),
+    OpDef("gather", gather, (table_of, DISCRETE), looks=chosen, finer=finer_gather),
     OpDef(
         "scatter",
         scatter,
