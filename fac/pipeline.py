@@ -148,7 +148,7 @@ def compiled(program: Program) -> Compiled:
         evaluate=made.evaluate,
         step=made.step,
         probe=made.probe,
-        state=tuple(Slot(t.name, t.shape, t.name in used) for t in made.tensors),
+        state=tuple(Slot(t.name, t.shape, t.name in used, t.below) for t in made.tensors),
         feeds=feeds(program),
         losses=terms(program),
         lr=program.spec.update.lr,

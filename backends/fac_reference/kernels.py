@@ -237,6 +237,11 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "unpick": unpick,
     "gather": lambda r, table, index: table[index],
     "scatter": lambda r, g, index: scatter(g, index, r["rows"]),
+    "sparse_matmul": lambda r, x, values, index: np.einsum("rns,ns->rn", x[:, index], values),
+    "sparse_matmul_input": lambda r, g, values, index: (
+        scatter(g.T[:, None] * values[..., None], index, r["columns"]).T
+    ),
+    "sparse_matmul_values": lambda r, g, x, index: np.einsum("rn,rns->ns", g, x[:, index]),
     **attention.KERNELS,
     **dict.fromkeys(("avg_pool2d", "adaptive_avg_pool2d", "upsample2d"), resampled),
     **dict.fromkeys(("avg_pool2d_input", "adaptive_avg_pool2d_input", "upsample2d_input"), spread),

@@ -100,6 +100,20 @@ def scatter(g: Tensor, index: Tensor, rows: int) -> Tensor:
     return result
 
 
+def sparse_matmul(x: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    """[R, n]: of each row the columns that have these numbers, [n, s], times their entries, added up."""
+    total = x.index_select(1, index[:, 0]).mul_(values[:, 0])
+    for k in range(1, values.shape[1]):
+        total.addcmul_(x.index_select(1, index[:, k]), values[:, k])
+    return total
+
+
+def sparse_matmul_values(g: Tensor, x: Tensor, index: Tensor) -> Tensor:
+    """[n, s]: the gradient of these entries."""
+    columns = [(g * x.index_select(1, index[:, k])).sum(0) for k in range(index.shape[1])]
+    return torch.stack(columns, 1)
+
+
 @contextmanager
 def _small_products() -> Iterator[None]:
     """The setting at which the fused kernel multiplies its tiles fast: at `medium` it takes four times as long."""

@@ -57,11 +57,23 @@ def check_state(
         raise FacError(
             f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"
         )
+    for slot in compiled.state:
+        if slot.below is not None and slot.name in arrays:
+            _whole(slot.name, arrays[slot.name], slot.below)
     (require_whole if whole else require_parameters)(compiled, state)
     steps = _array(STEP, state.get(STEP, 0))
     if steps.shape != () or steps.dtype.kind not in "iu" or not 0 <= steps < 2**63:
         raise FacError(f"`{STEP}` of the state has to be a whole number, not {steps}")
     return arrays, int(steps)
+
+
+def _whole(name: str, array: Array, below: int) -> None:
+    """Whole numbers that name something: nothing else may come to where they are looked up."""
+    wrong = ~((array >= 0) & (array < below) & (array == np.floor(array)))
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), array.shape)
+        at = f"{array[place]:g} at {list(map(int, place))}"
+        raise FacError(f"`{name}` has to hold whole numbers from 0 to {below - 1}, and has {at}")
 
 
 def held(name: str, array: Array, precision: Precision, *, copy: bool = True) -> Array:

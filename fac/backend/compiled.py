@@ -27,6 +27,8 @@ class Slot:
     shape: tuple[int, ...]
     parameter: bool
     """Whether the forward pass reads it."""
+    below: int | None = None
+    """If it holds whole numbers from 0 on, as FLOAT, which is the first that it cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod, sqrt
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from fac.backend.memory import require_memory
 from fac.build.threads import one_thread
-from fac.program.tensors import Start, SvdFactor, Tensor
-from fac.spec.init import SCALED, Density, Normal, PerUnit, Uniform
+from fac.program.tensors import Columns, Entries, Products, Start, SvdFactor, Tensor
+from fac.spec.init import SCALED, Density, Normal, PerUnit, Uniform, entries
 
 Array = NDArray[np.float64]
 
@@ -79,18 +80,47 @@ def _draw(tensor: Tensor, init: Start, seed: int) -> Array:
     if tensor.mask is None:
         return values
     # A stream of its own: what is kept has the values that it has without a mask.
-    return np.where(_kept(tensor, tensor.mask, _generator(seed, f"{tensor.name}.mask")), values, 0.0)
+    return np.where(_kept(tensor, tensor.mask, _masking(tensor.name, seed)), values, 0.0)
+
+
+def _masking(matrix: str, seed: int) -> np.random.Generator:
+    """The stream that says what is kept of a matrix."""
+    return _generator(seed, f"{matrix}.mask")
 
 
 def _kept(tensor: Tensor, mask: PerUnit | Density, rng: np.random.Generator) -> NDArray[np.bool_]:
-    draws = rng.random(tensor.shape)
     if isinstance(mask, Density):
-        return draws < mask.density
-    # The smallest of equal draws: every choice of so many is equally likely.
-    draws = _by_group(draws, tensor)
-    kept = np.empty(tensor.shape, np.bool_)
-    _by_group(kept, tensor)[...] = draws.argsort(axis=1, kind="stable").argsort(axis=1) < mask.per_unit
+        return rng.random(tensor.shape) < mask.density
+    kept = np.zeros(tensor.shape, np.bool_)
+    for group in _by_group(kept, tensor):
+        wide = np.moveaxis(group, 0, -1)
+        chosen = _chosen(rng, wide[..., 0].size, len(group), mask.per_unit)
+        wide[...] = _marked(chosen, len(group)).reshape(wide.shape)
     return kept
+
+
+def _marked(chosen: NDArray[np.int64], of: int) -> NDArray[np.bool_]:
+    """[rows, of]: True at what each row has chosen."""
+    found = np.zeros((len(chosen), of), np.bool_)
+    np.put_along_axis(found, chosen, True, 1)
+    return found
+
+
+def _chosen(rng: np.random.Generator, rows: int, of: int, each: int) -> NDArray[np.int64]:
+    """[rows, each]: different numbers below `of` for each row; of the first rows none is in one more than another.
+
+    The rows take what comes in one permutation after the other. Where a row takes the end of one and goes on in the
+    next, what it has stands behind the others there.
+    """
+    permutations = rng.random((-(-rows * each // of), of)).argsort(axis=1, kind="stable")
+    for number in range(1, len(permutations) if of % each else 0):
+        taken = (number * of) % each
+        if taken:
+            before, here = permutations[number - 1], permutations[number]
+            has = np.isin(here, before[of - taken :])
+            first = here[~has][: each - taken]
+            permutations[number] = np.concatenate([first, here[~np.isin(here, first)]])
+    return permutations.reshape(-1)[: rows * each].reshape(rows, each)
 
 
 def _entries(tensor: Tensor, init: Start, seed: int) -> Array:
@@ -100,6 +130,22 @@ def _entries(tensor: Tensor, init: Start, seed: int) -> Array:
             return np.zeros(shape)
         case "ones":
             return np.ones(shape)
+        case Columns(matrix=matrix, of=many, sets=sets):
+            rows, each = shape
+            found = _chosen(_masking(matrix, seed), min(sets or rows, rows), many, each)
+            return found[np.arange(rows) % len(found)].astype(np.float64)
+        case Entries(law=own, columns=columns):
+            assert isinstance(columns.init, Columns)
+            whole = _entries(replace(tensor, shape=(shape[0], columns.init.of)), own, seed)
+            kept = _entries(columns, columns.init, seed).astype(np.int64)
+            return np.take_along_axis(whole, kept, 1)
+        case Products(law=own, sets=sets):
+            rows, each = shape
+            unit = _entries(replace(tensor, name=f"{tensor.name}.units", shape=(rows, 1)), own, seed)
+            choice = _entries(replace(tensor, name=f"{tensor.name}.sets", shape=(sets, each)), own, seed)
+            drawn = entries(own, tensor.fan_in, tensor.fan_out)
+            assert drawn is not None, "see `misfit` of the operator"
+            return unit * choice[np.arange(rows) % sets] / (sqrt(drawn.variance) or 1.0)
         case "orthogonal":
             return _orthonormal_rows(rng, shape)
         case Normal(std=std):

@@ -161,7 +161,7 @@ def _arrays(program: Program) -> Iterator[tuple[Tensor, bool]]:
         learning = kind_of("fac.feedback", route.matrix).learning(route.matrix)
         for tensor in route.tensors:
             rule = learning.get(tensor.part)
-            yield tensor, rule is None or _steps(rule)
+            yield tensor, tensor.trainable and (rule is None or _steps(rule))
     for subspace in program.subspaces:
         yield from ((t, _steps(subspace.basis)) for t in subspace.tensors)
 

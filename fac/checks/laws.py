@@ -43,12 +43,12 @@ def wide(units: int) -> float:
 
 def variance(tensor: Tensor) -> float | None:
     """Of the entries of a tensor as it is drawn; None where that is not known beforehand."""
-    match tensor.init:
+    match tensor.law:
         case "zeros":
             return 0.0
         case "orthogonal":
             return 1 / max(tensor.shape[0], prod(tensor.shape[1:]))
-    drawn = entries(tensor.init, tensor.fan_in, tensor.fan_out)
+    drawn = entries(tensor.law, tensor.fan_in, tensor.fan_out)
     return None if drawn is None else min(drawn.variance, HUGE)
 
 

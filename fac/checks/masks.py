@@ -9,6 +9,7 @@ from fac.checks.laws import wide
 from fac.checks.places import by_origin, matrix_of
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.program import Ends, Program, Route
+from fac.program.tensors import Columns
 from fac.spec.init import Density, PerUnit
 
 MASK_LEAVES_OUT = Rule("FAC327", "mask-leaves-out", Severity.WARNING)
@@ -21,27 +22,25 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
     """A mask leaves a component of the error without a unit that it reaches, or a unit without any error.
 
     A masked feedback matrix is drawn once and stays as it is. A class whose column is all zero is never heard of below:
-    its mistakes move the last layer alone. A unit whose row is all zero never learns. With s components for each of n
-    units, of C, a component is left out with probability (1 - s / C)^n: of 1,000 classes with one for each of 1,000
-    units, 368 are. Entries kept with probability p leave out a component with (1 - p)^n, and a unit with (1 - p)^C.
-
-    Reported is what is expected, because each seed draws another mask.
+    its mistakes move the last layer alone. A unit whose row is all zero never learns. `per_unit: s` reads all
+    components alike often, so that of C components n units leave out C - s n, or with `rank: r` C - s r: a layer that
+    is too narrow. Entries kept with probability p leave out a component with (1 - p)^n, and a unit with (1 - p)^C;
+    reported is what is expected, because each seed draws another mask.
 
     A group of the update with `keep` leaves out the gradients of some units. Those of a layer that a loss reads are
     classes, or numbers that are asked for: they are never taught.
 
     Bad:
 
-        feedback: {rule: dfa, mask: {per_unit: 1}}
+        feedback: {rule: dfa, mask: {density: 0.1}}
 
     Good:
 
-        feedback: {rule: dfa, mask: {per_unit: 3}}
+        feedback: {rule: dfa, mask: {per_unit: 1}}
 
     See arXiv 1903.02083.
     """
-    masked = (r for r in program.routes if r.ends is not None and any(t.mask for t in r.tensors))
-    for routes in by_origin(masked).values():
+    for routes in by_origin(r for r in program.routes if r.ends is not None and _mask(r)).values():
         route = max(routes, key=lambda route: sum(_left_out(route)))
         missed, idle = _left_out(route)
         if max(missed, idle) > RARE:
@@ -62,8 +61,14 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
                 )
 
 
-def _mask(route: Route) -> PerUnit | Density:
-    return next(tensor.mask for tensor in route.tensors if tensor.mask)
+def _mask(route: Route) -> PerUnit | Density | None:
+    """What is kept of a matrix, also where that alone is stored."""
+    for tensor in route.tensors:
+        if isinstance(tensor.init, Columns):
+            return PerUnit(per_unit=tensor.shape[1], rank=tensor.init.sets)
+        if tensor.mask:
+            return tensor.mask
+    return None
 
 
 def _left_out(route: Route) -> tuple[float, float]:
@@ -72,8 +77,9 @@ def _left_out(route: Route) -> tuple[float, float]:
     groups = _groups(route.ends)
     reads, writes = wide(route.ends.reads), wide(route.ends.writes)
     law, own = _mask(route), reads / groups
+    assert law is not None
     if isinstance(law, PerUnit):
-        return reads * _power(law.per_unit / own, writes), 0.0
+        return groups * max(0.0, own - law.per_unit * min(writes, law.rank or writes)), 0.0
     return reads * _power(law.density, writes), groups * writes * _power(law.density, own)
 
 
@@ -90,6 +96,9 @@ def _power(p: float, n: float) -> float:
 def _told(route: Route, missed: float, idle: float) -> str:
     assert route.ends is not None
     units = f"units that `{route.node}` reads" if route.through else f"units of `{route.site}`"
+    if isinstance(_mask(route), PerUnit):
+        left = f"{_number(missed)} of the {route.ends.reads} components of the error"
+        return f"with this mask, {left} reach none of the {route.ends.writes} {units}"
     if missed >= idle:
         left = f"{_number(missed)} of the {route.ends.reads} components of the error"
         return f"with this mask, {left} are expected to reach none of the {units}"
@@ -106,13 +115,12 @@ def _number(expected: float) -> str:
 def _remedy(routes: list[Route]) -> str:
     """The smallest mask of the same kind that hardly ever leaves out anything, for all of the routes."""
     ends = [(route.ends.reads // _groups(route.ends), route.ends.writes) for route in routes if route.ends]
-    if isinstance(_mask(routes[0]), PerUnit):
-        least = max(ceil(reads * _kept(reads, writes)) for reads, writes in ends)
-        enough, key = least < max(reads for reads, _ in ends), f"per_unit: {least}"
-    else:
-        density = ceil(100 * max(max(_kept(r, w), _kept(w, r)) for r, w in ends)) / 100
-        enough, key = density < 1, f"density: {density:g}"
-    return f"`{key}` or more hardly ever leaves out any" if enough else "remove `mask`"
+    law = _mask(routes[0])
+    if isinstance(law, PerUnit):
+        least = max(ceil(reads / min(writes, law.rank or writes)) for reads, writes in ends)
+        return f"`per_unit: {least}` or more leaves out none"
+    density = ceil(100 * max(max(_kept(r, w), _kept(w, r)) for r, w in ends)) / 100
+    return f"`density: {density:g}` or more hardly ever leaves out any" if density < 1 else "remove `mask`"
 
 
 def _kept(of: int, each: int) -> float:

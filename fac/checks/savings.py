@@ -143,7 +143,9 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
     """
     outputs = program.width("loss") or 0
     for routes in by_origin(program.routes).values():
-        ranked = [(rank, route.ends) for route in routes if route.ends and (rank := _rank(route))]
+        # Of a rank that a sparse matrix has by its choices of columns each entry is multiplied, and no more.
+        dense = [route for route in routes if not any(tensor.below for tensor in route.tensors)]
+        ranked = [(rank, route.ends) for route in dense if route.ends and (rank := _rank(route))]
         if any(ends.weight is not None and ends.weight.reads_axis for _, ends in ranked):
             continue  # a kernel that makes a map larger: P acts on that map, Q on the smaller one
         highest = max((rank for rank, _ in ranked), default=0)

@@ -154,7 +154,7 @@ class Spread:
                 # The largest singular values hold at least their share of the squared norm, at most all of it.
                 share = Range(log(tensor.init.rank / ends.most), 0.0)
                 return None if whole is None else share + whole
-            gain = wide(factor.writes) * (variance(tensor) or 0.0) * tensor.kept
+            gain = wide(factor.writes) * (variance(tensor) or 0.0) * factor.kept
             if not gain:
                 return None
             total += exactly(gain)

@@ -154,7 +154,7 @@ class _Zeros:
 
 
 def _is_zero(tensor: Tensor) -> bool:
-    law = tensor.init
+    law = tensor.law
     return (
         law == "zeros"
         or (isinstance(law, Normal) and law.std == 0)

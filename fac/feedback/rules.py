@@ -23,6 +23,7 @@ from fac.program.program import LOSS, Node, Program, Route
 from fac.program.site import site_of
 from fac.spec.feedback import (
     ERROR_SCALE,
+    SHARED,
     SIGNS,
     AnyLearning,
     ErrorScale,
@@ -61,6 +62,7 @@ class DirectFeedbackAlignment(ShortHand):
         None,
         description="Keep some entries of every feedback matrix: sparse direct feedback (arXiv 1903.02083).",
     )
+    shared: bool = Field(False, description=SHARED)
     scale: float = Field(1.0, description="Factor on every feedback matrix.")
     error_scale: ErrorScale = Field("mean", description=ERROR_SCALE)
     signs: bool = Field(False, description=SIGNS)
@@ -172,7 +174,7 @@ def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
 
 def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
     """From the loss, or from each head above it, `to` each site below a weight."""
-    matrix = Random(init=rule.init, learn=rule.learn, mask=rule.mask, scale=rule.scale)
+    matrix = Random(init=rule.init, learn=rule.learn, mask=rule.mask, shared=rule.shared, scale=rule.scale)
     said = {"error_scale": rule.error_scale, "signs": rule.signs}
     return Expansion(tuple(to(node, source, matrix, **said) for node, _, source in direct(rule, program)))
 

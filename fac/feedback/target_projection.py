@@ -12,7 +12,7 @@ from fac.feedback.random import unused as unused_mask
 from fac.feedback.rules import direct, to, unused_direct
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.program import LOSS, TARGETS, Program
-from fac.spec.feedback import ERROR_SCALE, ErrorScale, ShortHand
+from fac.spec.feedback import ERROR_SCALE, SHARED, ErrorScale, ShortHand
 from fac.spec.init import Init, Mask
 
 
@@ -27,6 +27,7 @@ class TargetProjection(ShortHand):
     rule: Literal["drtp"] = "drtp"
     init: Init = Field("kaiming_uniform", description="Initial feedback matrices.")
     mask: Mask | None = Field(None, description="Keep some entries of every feedback matrix, as for `dfa`.")
+    shared: bool = Field(False, description=SHARED)
     scale: float = Field(1.0, description="Factor on every feedback matrix.")
     sign: Literal["minus", "plus"] = Field(
         "minus",
@@ -38,7 +39,8 @@ class TargetProjection(ShortHand):
 
 def expand(rule: TargetProjection, program: Program) -> Expansion:
     """From the targets of each head above it `to` each site below a weight."""
-    matrix = Random(init=rule.init, mask=rule.mask, scale=rule.scale if rule.sign == "minus" else -rule.scale)
+    scale = rule.scale if rule.sign == "minus" else -rule.scale
+    matrix = Random(init=rule.init, mask=rule.mask, shared=rule.shared, scale=scale)
     return Expansion(
         tuple(
             to(

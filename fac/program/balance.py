@@ -183,6 +183,11 @@ def _conserved(program: Program, balance: Balance) -> Balance:
         turning = sends_weight(route) and not kind.signs(route.matrix)
         if turning or learned(route).keys() - taught.keys():
             return replace(balance, void=Reason(Why.MOVES, (kind.name,)))
+        if taught and route.ends is not None and route.ends.shared is not None:
+            alike = (
+                r.node for r in program.routes if r.ends is not None and r.ends.prefix == route.ends.prefix
+            )
+            return replace(balance, void=Reason(Why.SHARED, tuple(dict.fromkeys(alike))))
         if taught:
             follower = next((t for t in route.tensors if t.part in taught and taught[t.part].follows), None)
             names = tuple(dict.fromkeys(way.name for way in taught.values()))

@@ -312,21 +312,27 @@ class _Prefixes:
 
     def of(self, route: Route, ends: Ends | None) -> str:
         """The prefix of a route, the ends of which have none yet."""
-        owner = self._owner(route.node)
+        if ends is not None and _shares(route):
+            # Of whoever reads an error in the same way, whichever layers they feed.
+            owner = self._owner(self.program.root(route.source) or "")
+            return self._numbered(owner, (route.source, route.matrix, ends.reads), None)
         said = (
             route.through,
             self._owner(route.source),
             route.matrix,
             ends and replace(ends, prefix="", places=1, copies=1, step=None, summed=1, mask=None),
         )
+        return self._numbered(self._owner(route.node), said, route.node)
+
+    def _numbered(self, owner: str, said: object, at: str | None) -> str:
+        """That of the first matrix there of which the same is said; not of one that has a route at that layer."""
         routes = self.known.setdefault(owner, [])
-        number = next(
-            (i for i, (s, nodes) in enumerate(routes) if s == said and route.node not in nodes), None
-        )
+        number = next((i for i, (s, nodes) in enumerate(routes) if s == said and at not in nodes), None)
         if number is None:
             number = len(routes)
             routes.append((said, set()))
-        routes[number][1].add(route.node)
+        if at is not None:
+            routes[number][1].add(at)
         return f"{owner}.feedback.{number + 1}" if number else f"{owner}.feedback"
 
     def _owner(self, name: str) -> str:
@@ -337,14 +343,28 @@ class _Prefixes:
 def _named(program: Program) -> tuple[Route, ...]:
     """Give each route its ends and its state."""
     prefixes, routes = _Prefixes(program), list[Route]()
+    widest: dict[str, int] = {}
     for route in program.routes:
         ends = ends_of(program, route, "")
         prefix = prefixes.of(route, ends)
-        if ends is None:
-            routes.append(route)
-            continue
-        ends = replace(ends, prefix=prefix)
-        kind = kind_of("fac.feedback", route.matrix)
-        tensors = () if kind.misfit(route.matrix, ends) else kind.tensors(route.matrix, ends)
-        routes.append(replace(route, ends=ends, tensors=tensors))
-    return tuple(routes)
+        if ends is not None:
+            ends = replace(ends, prefix=prefix)
+            if _shares(route):
+                widest[prefix] = max(widest.get(prefix, 0), ends.writes)
+        routes.append(replace(route, ends=ends))
+    return tuple(_kept(route, widest) for route in routes)
+
+
+def _kept(route: Route, widest: Mapping[str, int]) -> Route:
+    """A route with its state, of which several may have parts."""
+    if route.ends is None:
+        return route
+    ends = replace(route.ends, shared=widest.get(route.ends.prefix) if _shares(route) else None)
+    kind = kind_of("fac.feedback", route.matrix)
+    tensors = () if kind.misfit(route.matrix, ends) else kind.tensors(route.matrix, ends)
+    return replace(route, ends=ends, tensors=tensors)
+
+
+def _shares(route: Route) -> bool:
+    """Whether a route has rows of a matrix that others from the same source share."""
+    return not route.through and kind_of("fac.feedback", route.matrix).shared(route.matrix)

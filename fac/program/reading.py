@@ -30,6 +30,7 @@ READS, WRITES, RANK = 4, 3, 2
 
 FACTORS = {
     **dict.fromkeys(("mul", "matmul", "bmm", "conv2d", "conv2d_input", "conv2d_weight"), 2),
+    **dict.fromkeys(("sparse_matmul", "sparse_matmul_input", "sparse_matmul_values"), 2),
     **dict.fromkeys(("div", "pick", "unpick", "gather", "scatter"), 1),
 }
 """Ops whose result is zero if one of their first operands is."""
@@ -70,6 +71,8 @@ class Factor:
     tensor: Tensor
     writes: int
     """How many numbers it makes of an error."""
+    kept: float = 1.0
+    """The share of its entries that are stored, where the others are zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +170,16 @@ def factors(route: Route) -> tuple[Factor, ...] | None:
     made, found, value = {op.result: op for op in built.b.ops}, list[Factor](), built.sent
     while value is not built.signals.error:
         op, (n, *rest) = made.get(value), value.type.shape
-        if op is None or op.kind != "matmul" or n != N:
+        if op is None or op.kind not in ("matmul", "sparse_matmul") or n != N:
             return None
         matrix = _shown(op.operands[1], made)
         if matrix not in tensors:
             return None
-        found.insert(0, Factor(tensors[matrix], prod(dim for dim in rest if isinstance(dim, int))))
+        writes = prod(dim for dim in rest if isinstance(dim, int))
+        reads = op.operands[0].type.shape[-1]
+        assert isinstance(reads, int)
+        kept = tensors[matrix].shape[-1] / reads if op.kind == "sparse_matmul" else tensors[matrix].kept
+        found.insert(0, Factor(tensors[matrix], writes, kept))
         value = op.operands[0]
     return tuple(found)
 

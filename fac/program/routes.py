@@ -72,6 +72,8 @@ class Ends:
     """How many tokens of the source are summed up, and read as one: of who looks at the tokens of the site."""
     mask: Counted | None = None
     """What says which places of the site count, if not all do: the others get nothing."""
+    shared: int | None = None
+    """How many rows there are in the matrix of which this operator has the first ones, if several routes share it."""
 
     @property
     def most(self) -> int:

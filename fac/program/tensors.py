@@ -29,7 +29,40 @@ class SvdFactor:
     """`P` (rank, m) or `Q` (k, rank)."""
 
 
-Start = Init | Literal["ones"] | SvdFactor
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where the entries of a sparse matrix stand: of each row as many columns, whole numbers, all different.
+
+    They are those that a mask keeps of the matrix of that name, if it is stored whole.
+    """
+
+    matrix: str
+    of: int
+    """How many columns there are."""
+    sets: int | None = None
+    """If given, there are so many choices, which the rows take in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a sparse matrix at some columns: those that the whole matrix would have there."""
+
+    law: Init
+    columns: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Entries that are products, of a number for the row and of one for the place in the choice that it takes.
+
+    Rows of one choice are so multiples of each other. The variance is that of the law, by which both factors are drawn.
+    """
+
+    law: Init
+    sets: int
+
+
+Start = Init | Literal["ones"] | SvdFactor | Columns | Entries | Products
 """How a tensor starts. The scale of a normalisation does so with ones, which no spec may ask for: all units of a layer
 with such a weight would be one."""
 
@@ -56,6 +89,16 @@ class Tensor:
     reads_axis: int = 0
     groups: int = 1
     """Equal parts of the first axis that do not mix. An error of one group goes to that group alone."""
+
+    @property
+    def law(self) -> Init | Literal["ones"] | SvdFactor | Columns:
+        """The law of its entries, also of those that are kept beside their columns."""
+        return self.init.law if isinstance(self.init, Entries | Products) else self.init
+
+    @property
+    def below(self) -> int | None:
+        """If it holds whole numbers from 0 on, which is the first that it cannot hold."""
+        return self.init.of if isinstance(self.init, Columns) else None
 
     @property
     def part(self) -> str:

@@ -25,15 +25,20 @@ def describe(owner: Owner) -> str:
     if owner.tensors and not rules:
         rules = "learned" if learned(owner) else "fixed"
     tokens = 0 if owner.through else max(owner.ends.places, owner.ends.copies)
-    shared = f"shared by {tokens} tokens" if tokens > 1 else ""
-    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), rules, shared]
+    tokens_share = f"shared by {tokens} tokens" if tokens > 1 else ""
+    rows = owner.ends.shared
+    part = f"{owner.ends.writes} of {rows} rows" if rows not in (None, owner.ends.writes) else ""
+    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), part, rules, tokens_share]
     return f"{symbols(owner)} ({', '.join(filter(None, facts))})"
 
 
 def symbols(route: Route) -> str:
     """The matrices of an operator in the order of the product, `Q P` or `B`, and its kind if they do not tell it."""
     name = str(kind_of("fac.feedback", route.matrix).name)
-    names = [f"{'masked ' if t.mask else ''}{t.part}" for t in reversed(route.tensors)]
+    # Columns are no factor of a product: they say where the entries of one stand.
+    sparse = any(t.below is not None for t in route.tensors)
+    what = {t.part: "masked " if t.mask else "sparse " if sparse else "" for t in route.tensors}
+    names = [f"{what[t.part]}{t.part}" for t in reversed(route.tensors) if t.below is None]
     return " ".join(names if names and name in LETTERS else [name, *names])
 
 

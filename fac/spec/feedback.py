@@ -28,6 +28,10 @@ ERROR_SCALE = (
     "`mean`: the error as it is, that of a mean over the samples. `sum`: times their number, so that the layers that "
     "are fed take larger steps than the last, as in published code of direct feedback."
 )
+SHARED = (
+    "`to` routes from one source that say the same share one matrix R, of as many rows as the widest of them writes; "
+    "each has the first rows, B = sqrt(rows of R / writes) R[:writes] (Launay et al. 2020, arXiv 2006.12878)."
+)
 SIGNS = "Read the signs of the error alone, divided by the number of samples."
 
 

@@ -17,6 +17,7 @@ Named = Literal[
     "xavier_normal",
     "lecun_normal",
     "launay",
+    "crafton",
     "orthogonal",
     "zeros",
 ]
@@ -44,6 +45,8 @@ SCALED: Mapping[str, Scaled] = {
     "lecun_normal": Scaled(1, lambda i, o: i, True, "N(0, 1) / sqrt(fan_in)"),
     # Launay et al. 2020, arXiv 2006.12878.
     "launay": Scaled(1, lambda i, o: i * o, True, "N(0, 1) / sqrt(fan_in * fan_out)"),
+    # Crafton et al. 2019, arXiv 1903.02083.
+    "crafton": Scaled(1, lambda i, o: 3 * i, False, "U(-b, b), b = 1 / sqrt(fan_in)"),
 }
 """Named laws that know the size of what they are drawn for."""
 
@@ -65,7 +68,15 @@ class Uniform(Model):
 class PerUnit(Model):
     """Each unit that is fed reads so many components of the error, and has zeros for the others."""
 
-    per_unit: Annotated[int, Field(gt=0)] = Field(description="How many, drawn without replacement.")
+    per_unit: Annotated[int, Field(gt=0)] = Field(
+        description="How many, drawn without replacement, and so that no component is read by more units than another "
+        "by more than one."
+    )
+    rank: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="There are so many choices of components, which units take in turn; those of one choice have rows "
+        "that are multiples of each other, so that this is the rank of the matrix. On `to` routes.",
+    )
 
 
 class Density(Model):

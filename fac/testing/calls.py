@@ -313,6 +313,15 @@ CALLS = (
     Call("gather", (f(3, 2), i(N, 4)), f(N, 4, 2)),
     Call("gather", (f(3, 2), i(N)), f(N, 2)),
     Call("scatter", (f(N, 4, 2), i(N, 4)), f(3, 2), {"rows": 3}),
+    *(
+        case
+        for kept in (1, 2)
+        for case in (
+            Call("sparse_matmul", (f(N, 3), f(5, kept), i(5, kept)), f(N, 5)),
+            Call("sparse_matmul_input", (f(N, 5), f(5, kept), i(5, kept)), f(N, 3), {"columns": 3}),
+            Call("sparse_matmul_values", (f(N, 5), f(N, 3), i(5, kept)), f(5, kept)),
+        )
+    ),
     *attended(4, 4, 3, 2),
     *attended(2, 1, 3, 2, queries=5, keys=5, causal=True, masked=True),
     *attended(4, 2, 2, 3, keys=5, masked=True),

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from fac.backend import Array
+from fac.build.initial import draw
 from fac.program.bounds import size_of
 from fac.program.kinds import (
     BlockKind,
@@ -29,7 +30,7 @@ from fac.program.kinds import (
 from fac.program.lower import kind_of, node_of
 from fac.program.program import INPUT, Ends, Shape
 from fac.program.scopes import Scope
-from fac.program.tensors import Tensor
+from fac.program.tensors import Columns, Products, Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import Learning
 from fac.spec.layers import Layer
@@ -107,7 +108,7 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
     tensors = kind.tensors(matrix, ends)
     rng = np.random.default_rng(0)
     kept = tuple(t for t in (*tensors, ends.weight) if t is not None)
-    given = {tensor.name: rng.standard_normal(tensor.shape) for tensor in kept}
+    given = {tensor.name: _random(tensor, rng) for tensor in kept}
 
     def made(write: Callable[[Builder, Mapping[str, Value], Value, Value | None], Value]) -> Array:
         b = Builder()
@@ -164,7 +165,7 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
             told or not teaches, f"`{kind.name}` has a rule in `{name}`, and does not say what it teaches"
         )
     rng, x = np.random.default_rng(0), np.random.default_rng(1).standard_normal((7, ends.reads))
-    given = {t.name: rng.standard_normal(t.shape) for t in tensors}
+    given = {t.name: _random(t, rng) for t in tensors}
     given |= {"receiver": rng.standard_normal((ends.reads, ends.writes))}
     given |= {} if ends.weight is None else {ends.weight.name: rng.standard_normal(ends.weight.shape)}
     for part, rule in said.items():
@@ -178,6 +179,12 @@ def _teaching(kind: MatrixKind, matrix: Any, ends: Ends, tensors: tuple[Tensor, 
         not refreshes or [t.name for t in tensors] == [f"{ends.prefix}.{side}" for side in "PQ"],
         f"`{kind.name}` is refreshed, and has no P and Q to set anew",
     )
+
+
+def _random(tensor: Tensor, rng: np.random.Generator) -> Array:
+    """Any numbers, but where the law of a tensor says more than how large they are."""
+    lawful = isinstance(tensor.init, Columns | Products)
+    return draw((tensor,), 0)[tensor.name] if lawful else rng.standard_normal(tensor.shape)
 
 
 def _alone(b: Builder, value: Value, x: Array, state: Mapping[str, Array]) -> Array:

@@ -113,7 +113,7 @@ class Wiring:
             return self.b.constant(drawn)
         # As an input of its own a scalar would be a number that is known beforehand, such as `lr`.
         kept = self._kept(f"a{k}", np.reshape(drawn, concrete(type.shape, 1) or (1,)))
-        return self.b.reshape(kept, type.shape)
+        return self.b.cast(self.b.reshape(kept, type.shape), type.dtype)
 
     def _from_x(self, k: int, type: Type) -> Value:
         """X itself if nothing else is in it."""

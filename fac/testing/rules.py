@@ -14,6 +14,13 @@ RULES: dict[str, Data] = {
     "fa_kp": {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
     "weight_mirror": {"rule": "fa", "learn": {"rule": "weight_mirror"}},
     "dfa": {"rule": "dfa"},
+    "dfa_sparse": {"rule": "dfa", "mask": {"per_unit": 1}},
+    "dfa_shared": {
+        "rule": "dfa",
+        "mask": {"per_unit": 2},
+        "shared": True,
+        "learn": {"rule": "kolen_pollack"},
+    },
     "dfa_kp": {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
     "forward_gradient": {"rule": "dfa", "learn": {"rule": "forward_gradient"}},
     "pair_forward_gradient": {

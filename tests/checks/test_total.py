@@ -41,6 +41,7 @@ UPDATES: list[dict[str, Any]] = [
 ]
 
 names = st.sampled_from(NAMES)
+targets = st.sampled_from(["targets", "targets.a"])
 globs = st.sampled_from(["*", "a", "b*", "nowhere*", *NAMES])
 widths = st.sampled_from([1, 2, 3, 5])
 ranks = st.sampled_from([1, 2, 4])
@@ -68,11 +69,21 @@ layers = st.one_of(
         optional={"name": names, "from": st.lists(names, min_size=1, max_size=3).map(tuple)},
     ),
 )
+masks = st.one_of(
+    st.fixed_dictionaries({"per_unit": ranks}, optional={"rank": ranks}),
+    st.fixed_dictionaries({"density": st.sampled_from([0.5, 1.0])}),
+)
+said = {"combine": st.just("add"), "signs": st.just(True), "error_scale": st.just("sum")}
 matrices = st.one_of(
     st.fixed_dictionaries({"kind": st.sampled_from(["identity", "transpose"])}),
     st.fixed_dictionaries(
         {"kind": st.just("random")},
-        optional={"learn": learning, "init": st.sampled_from(["like_forward", "launay", "zeros", HUGE])},
+        optional={
+            "learn": learning,
+            "init": st.sampled_from(["like_forward", "launay", "crafton", "orthogonal", "zeros", HUGE]),
+            "mask": masks,
+            "shared": st.booleans(),
+        },
     ),
     st.fixed_dictionaries(
         {"kind": st.just("low_rank"), "rank": ranks},
@@ -90,12 +101,18 @@ routes = st.one_of(
     st.fixed_dictionaries({"through": globs, "matrix": matrices}),
     st.fixed_dictionaries(
         {"to": globs, "matrix": matrices},
-        optional={"from": names, "at": names, "combine": st.just("add")},
+        optional={"from": st.one_of(names, targets), "at": names, **said},
     ),
 )
-subspaces = st.fixed_dictionaries({"name": names, "rank": ranks}, optional={"of": names, "basis": learning})
+subspaces = st.fixed_dictionaries(
+    {"name": names, "rank": ranks}, optional={"of": st.one_of(names, targets), "basis": learning}
+)
 short_hands = st.one_of(
     st.fixed_dictionaries({"rule": st.sampled_from(["bp", "dfa", "shallow"])}, optional={"nodes": globs}),
+    st.fixed_dictionaries(
+        {"rule": st.sampled_from(["dfa", "drtp"])},
+        optional={"mask": masks, "shared": st.booleans(), "error_scale": st.just("sum")},
+    ),
     st.fixed_dictionaries({"rule": st.just("fa")}, optional={"nodes": globs, "learn": learning}),
     st.fixed_dictionaries(
         {"rule": st.sampled_from(["ldfa", "direct_ldfa"]), "rank": ranks},
@@ -159,10 +176,10 @@ def sound_networks(draw: st.DrawFn) -> dict[str, Any]:
             layer["from"] = (below, draw(st.sampled_from(alike)))
         built.append(layer)
     node = st.sampled_from([layer["name"] for layer in built if layer["kind"] == "linear"] or ["*"])
-    source = st.sampled_from(["loss", "loss", "task", *NAMED[: len(built)]])
+    source = st.sampled_from(["loss", "loss", "task", "targets", *NAMED[: len(built)]])
     to = st.fixed_dictionaries(
         {"to": node, "from": source, "matrix": matrices},
-        optional={"at": st.sampled_from(NAMED[: len(built)]), "combine": st.just("add")},
+        optional={"at": st.sampled_from(NAMED[: len(built)]), **said},
     )
     through = st.fixed_dictionaries({"through": node, "matrix": matrices})
     task = {

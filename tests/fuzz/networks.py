@@ -24,6 +24,8 @@ RULES: tuple[dict[str, Any], ...] = (
     {"rule": "ldfa", "rank": 2},
     {"rule": "fa"},
     {"rule": "dfa"},
+    {"rule": "drtp", "mask": {"per_unit": 1}},
+    {"rule": "dfa", "mask": {"per_unit": 2}, "shared": True, "learn": {"rule": "kolen_pollack"}},
     {"rule": "direct_ldfa", "rank": 2},
     {"rule": "shallow"},
     {"rule": "fa", "learn": {"rule": "kolen_pollack"}},

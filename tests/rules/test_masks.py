@@ -42,8 +42,23 @@ def program(**feedback: Any) -> Program:
 
 
 def matrices(of: Program, seed: int = 0) -> list[Matrix]:
-    """The B of each route."""
-    return list(draw([t for route in of.routes for t in route.tensors], seed).values())
+    """The B of each route, with its zeros where the entries alone are kept."""
+    state = draw([t for route in of.routes for t in route.tensors], seed)
+    return [
+        whole(state, route.ends.prefix, route.ends.reads)
+        for route in of.routes
+        if route.ends is not None and route.ends.weight is None
+    ] or list(state.values())
+
+
+def whole(state: dict[str, Matrix], prefix: str, reads: int) -> Matrix:
+    """B [units, components] of what a `to` route keeps."""
+    b: Matrix = state[f"{prefix}.B"]
+    if f"{prefix}.columns" not in state:
+        return b
+    found = np.zeros((len(b), reads))
+    np.put_along_axis(found, state[f"{prefix}.columns"].astype(int), b, 1)
+    return found
 
 
 @pytest.mark.parametrize("count", [1, 3, CLASSES])
@@ -102,14 +117,14 @@ def test_a_step_is_that_of_the_gather_form() -> None:
     p = np.exp(z - z.max(1, keepdims=True))
     e = (p / p.sum(1, keepdims=True) - np.eye(CLASSES)[y]) / len(x)
     for name, read, out in (("fc1", x, h1), ("fc2", h1, h2)):
-        b = old[f"{name}.feedback.B"]
+        b = whole(old, f"{name}.feedback", CLASSES)
         component = np.abs(b).argmax(1)
         error = e[:, component] * b[np.arange(UNITS), component] * (1 - out**2)
         moved = (old[f"{name}.weight"] - new[f"{name}.weight"]) / 0.1
         np.testing.assert_allclose(moved, error.T @ read, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("mask", [{"per_unit": 1}, {"density": 0.1}, {"density": 0.25}])
+@pytest.mark.parametrize("mask", [{"density": 0.1}, {"density": 0.25}])
 def test_what_is_left_out_is_what_the_check_expects(mask: dict[str, Any]) -> None:
     """Counted in 600 drawn matrices, within 5 standard errors of the mean; the message has two digits."""
     of = program(rule="dfa", mask=mask)
@@ -123,16 +138,30 @@ def test_what_is_left_out_is_what_the_check_expects(mask: dict[str, Any]) -> Non
     assert abs(counts.mean() - expected) < 5 * counts.std() / np.sqrt(len(counts)) + 0.05 * expected
 
 
-@pytest.mark.parametrize("mask", [{"per_unit": 1}, {"density": 0.1}])
+@pytest.mark.parametrize("mask", [{"per_unit": 1, "rank": 4}, {"per_unit": 2, "rank": 3}])
+@pytest.mark.parametrize("shared", [False, True])
+def test_of_so_many_choices_what_is_left_out_is_known(mask: dict[str, int], shared: bool) -> None:
+    """Exactly, of each seed: classes that no choice holds."""
+    of = program(rule="dfa", mask=mask, shared=shared)
+    (finding,) = mask_leaves_out(of)
+    left = CLASSES - mask["per_unit"] * mask["rank"]
+    assert finding.message.startswith(
+        f"with this mask, {left} of the {CLASSES} components of the error reach none"
+    )
+    for seed in range(5) if not shared else ():
+        assert all((~b.any(0)).sum() == left for b in matrices(of, seed))
+
+
+@pytest.mark.parametrize("mask", [{"per_unit": 1, "rank": 4}, {"density": 0.1}])
 def test_the_remedy_is_the_least_that_is_enough(mask: dict[str, Any]) -> None:
     (finding,) = mask_leaves_out(program(rule="dfa", mask=mask))
-    found = re.match(r"`(\w+): ([\d.]+)` or more", finding.help)
+    found = re.match(r"`(\w+): ([\d.]+)` or more", finding.help or "")
     assert found
     key, least = found[1], float(found[2])
     step = 1 if key == "per_unit" else 0.01
     value = int(least) if key == "per_unit" else least
-    assert list(mask_leaves_out(program(rule="dfa", mask={key: value}))) == []
-    assert len(list(mask_leaves_out(program(rule="dfa", mask={key: value - step})))) == 1
+    assert list(mask_leaves_out(program(rule="dfa", mask=mask | {key: value}))) == []
+    assert len(list(mask_leaves_out(program(rule="dfa", mask=mask | {key: value - step})))) == 1
 
 
 @pytest.mark.parametrize(
@@ -140,8 +169,44 @@ def test_the_remedy_is_the_least_that_is_enough(mask: dict[str, Any]) -> None:
     [
         ({"rule": "dfa", "mask": {"per_unit": 11}}, "`dfa`: `per_unit: 11` of an error of 10 components"),
         (
-            {"rule": "dfa", "mask": {"per_unit": 3}, "learn": {"rule": "kolen_pollack"}},
-            "`dfa`: a masked matrix cannot learn: a step would fill its zeros",
+            {"rule": "dfa", "mask": {"density": 0.3}, "learn": {"rule": "kolen_pollack"}},
+            "`dfa`: a matrix that is masked whole cannot learn: a step would fill its zeros",
+        ),
+        (
+            {"rule": "dfa", "mask": {"per_unit": 1, "rank": 10}, "learn": {"rule": "kolen_pollack"}},
+            "`dfa`: a matrix that learns does not keep the rank of its mask: each unit takes a step of its own",
+        ),
+        (
+            {"rule": "dfa", "mask": {"per_unit": 1, "rank": 10}, "init": "orthogonal"},
+            "`dfa`: entries by the law `orthogonal` depend on one another, and are no products",
+        ),
+        (
+            {
+                "routes": (
+                    {"through": "logits", "matrix": {"kind": "random", "mask": {"per_unit": 1, "rank": 9}}},
+                )
+            },
+            "the feedback of `logits`: `mask.rank` is that of a matrix of a `to` route",
+        ),
+        (
+            {
+                "routes": (
+                    {
+                        "through": "logits",
+                        "matrix": {
+                            "kind": "random",
+                            "mask": {"per_unit": 2},
+                            "learn": {"rule": "kolen_pollack"},
+                        },
+                    },
+                )
+            },
+            "the feedback of `logits`: a matrix that is masked whole cannot learn: a step would fill its zeros",
+        ),
+        (
+            {"routes": ({"through": "logits", "matrix": {"kind": "random", "shared": True}},)},
+            "the feedback of `logits`: what replaces a weight has the shape of that weight, and shares no rows with "
+            "another",
         ),
     ],
 )

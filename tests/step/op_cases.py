@@ -89,6 +89,16 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
         (f(N, 2, 2, 2), f(N, 2, 2, 2)),
     ),
     "gather": ((f(3), i(N)), (f(N, 3), i(N)), (f(3, 2), f(N)), (f(3, 2), i()), (i(3, 2), i(N))),
+    "sparse_matmul": (
+        *((f(N, 3), f(5, 2), i(5, 1)), (f(N, 3), f(5, 2), f(5, 2)), (f(3), f(5, 2), i(5, 2))),
+        (i(N, 3), f(5, 2), i(5, 2)),
+    ),
+    "sparse_matmul_input": ((f(N, 4), f(5, 2), i(5, 2)), (f(N, 5), f(5, 2), f(5, 2)), (f(N, 5), f(5), i(5))),
+    "sparse_matmul_values": (
+        (f(N, 4), f(N, 3), i(5, 2)),
+        (f(N, 5), f(3, N), i(5, 2)),
+        (f(N, 5), f(N, 3), i(5)),
+    ),
     "scatter": ((f(N, 2), i(3)), (f(N, 2), f(N)), (f(2), i()), (i(N, 2), i(N))),
     "attend": NO_ATTENTION,
     **dict.fromkeys(

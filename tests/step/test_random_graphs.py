@@ -254,7 +254,12 @@ def attended(g: Graph, x: Value) -> Value:
 
 
 def looked_up(g: Graph, x: Value) -> Value:
-    """Rows of a matrix by the labels, and sums of rows."""
+    """Rows of a matrix by the labels, and sums of rows; a product with a matrix of one entry in each row."""
+    if g.coin():
+        entries, columns = g.b.reshape(g.any((4,)), (4, 1)), g.b.iota((4, 1))
+        if g.coin():
+            return g.b.emit("sparse_matmul_input", g.any((N, 4)), entries, columns, columns=4)
+        return g.b.emit("sparse_matmul", g.any((N, 4)), entries, columns)
     if g.coin():
         return g.b.emit("gather", g.any((4, 4)), g.labels)
     return g.b.mul(g.b.emit("scatter", g.any((N, 4)), g.labels, rows=4), 0.2)

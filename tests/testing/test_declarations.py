@@ -36,9 +36,11 @@ from fac.program.kinds import Descent, Facts, Kind, LayerKind, Learned, LossKind
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
+from fac.spec.init import Density, PerUnit
 from fac.spec.layers import Layer, ParametricLayer, WeightedLayer
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.ops.losses import one_hot
 from fac.step.types import DType, N
 from fac.testing import check_declarations
 from fac.testing.layer_laws import declared, is_homogeneous
@@ -490,6 +492,16 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         "not a finite number everywhere",
     ),
     "a curve and traits": (lambda: replace(TANH, traits=DROPOUT.traits), None, "traits beside it"),
+    "a surrogate that reads the output": (
+        lambda: replace(CROSS_ENTROPY, surrogate=lambda b, loss, z, y: b.neg(z)),
+        None,
+        "the surrogate of `cross_entropy` reads the output",
+    ),
+    "a surrogate of the other sign": (
+        lambda: replace(CROSS_ENTROPY, surrogate=lambda b, loss, z, y: one_hot(b, z, y)),
+        None,
+        "the surrogate of `cross_entropy` has another sign than its error",
+    ),
     "mse reads labels": (lambda: replace(MSE, classes=True), None, "and cannot read them"),
     "the matrix is another": (
         lambda: replace(RANDOM, matrix=lambda b, m, ends, state, w: b.mul(state["B"], 2.0)),
@@ -694,6 +706,11 @@ def test_losses_say_the_truth_of_other_settings_and_shapes(
     kind: LossKind, loss: Model, shape: tuple[int, ...]
 ) -> None:
     check_declarations(kind, loss, (shape,))
+
+
+@pytest.mark.parametrize("mask", [PerUnit(per_unit=2), PerUnit(per_unit=1, rank=3), Density(density=0.5)])
+def test_masked_matrices_say_the_truth(mask: PerUnit | Density) -> None:
+    check_declarations(RANDOM, Random(mask=mask))
 
 
 HONEST: dict[str, Callable[[], Kind]] = {

@@ -27,5 +27,7 @@ ATTENTION: dict[str, Template] = {
         for place, name in enumerate(("query", "key", "value"))
     },
     "gather": kernel("gather", memory=Memory.FRESH),
+    "sparse_matmul": kernel("sparse_matmul", memory=Memory.FRESH),
+    "sparse_matmul_values": kernel("sparse_matmul_values", memory=Memory.FRESH),
     "scatter": kernel("scatter", "rows", memory=Memory.FRESH),
 }

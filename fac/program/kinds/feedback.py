@@ -108,6 +108,9 @@ class MatrixKind(Kind):
     """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
     learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}
     """The rule of the spec that teaches each tensor, by the last part of its name."""
+    shared: Callable[[Any], bool] = lambda _: False
+    """Whether `to` routes from one source that say the same share one state, of `Ends.shared` rows: each has the
+    first ones."""
     signs: Callable[[Any], bool] = lambda _: False
     """Whether of the forward weight its signs alone are read, so that d<F, W> = <F, dW> while none of them turns."""
     matrix: Callable[[Builder, Any, Ends, State, Value | None], Value] | None = None

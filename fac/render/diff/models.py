@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from fac.program.lower import kind_of
 from fac.program.program import Program
-from fac.program.tensors import SvdFactor, Tensor
+from fac.program.tensors import Columns, SvdFactor, Tensor
 from fac.render.diff.difference import Change, Plain
 from fac.spec.base import Model
 from fac.spec.core_schema import DISCRIMINATORS
@@ -131,9 +131,12 @@ def laws(old: Model, new: Model, before: Sequence[Tensor], after: Sequence[Tenso
 
 def law(tensor: Tensor) -> Plain:
     """The initial law of a tensor: a name, or a mapping with a `kind`."""
-    if isinstance(tensor.init, SvdFactor):
+    found = tensor.law
+    if isinstance(found, SvdFactor):
         return "svd"
-    return described(tensor.init) if isinstance(tensor.init, Model) else tensor.init
+    if isinstance(found, Columns):
+        return "chosen" if found.sets is None else {"kind": "chosen", "sets": found.sets}
+    return described(found) if isinstance(found, Model) else found
 
 
 def _default(field: FieldInfo) -> Any:

@@ -202,7 +202,8 @@ def _operator(route: Route) -> Operator:
         full = route.ends.most
         # An operator with matrices and without a rank of its own is a full matrix.
         # What a mask leaves of it is only known once it is drawn.
-        whole = route.tensors and not any(tensor.mask for tensor in route.tensors)
+        kept = any(tensor.mask or tensor.below for tensor in route.tensors)
+        whole = route.tensors and not kept
         rank = kind.rank(route.matrix, route.ends) or (full if whole else None)
     return Operator(
         str(kind.name),

@@ -16,13 +16,14 @@ from fac.step.ops.resampling import RESAMPLING
 from fac.step.ops.rows import ROWS
 from fac.step.ops.shapes import SHAPES
 from fac.step.ops.softmax import SOFTMAX
+from fac.step.ops.sparse import SPARSE
 from fac.step.ops.units import UNITS
 
 OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, ATTENTION),
+        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, SPARSE, ATTENTION),
     )
     for definition in family
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fac.step.ir import Attribute, Op, Value
 from fac.step.ops.base import Attributes, OpDef, Vjp
 from fac.step.ops.maps import whole
-from fac.step.types import Batch, Dim, DType, Type, TypeRuleError
+from fac.step.types import Batch, Dim, DType, Type, TypeRuleError, numel
 
 if TYPE_CHECKING:
     from fac.step.builder import Builder
@@ -112,5 +112,5 @@ ENDS = frozenset({"before", "after"})
 PARTS = (
     OpDef("concat", concat, part, frozenset({"axis"}), finer=padded),
     OpDef("pad", pad, (inverse("crop"),), ENDS),
-    OpDef("crop", crop, (inverse("pad"),), ENDS),
+    OpDef("crop", crop, (inverse("pad"),), ENDS, looks=lambda op, place, n: numel(op.result.type.shape, n)),
 )
