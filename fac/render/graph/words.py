@@ -329,8 +329,8 @@ def reading_lines(reading: Reading) -> list[str]:
     """The lines of the box of a subspace."""
     if reading.operator is None:
         return [reading.name, AS_ERROR if reading.targets else MISSING]
-    reads = "reads targets" * reading.targets
-    return [reading.name, f"P r={rank(reading.operator)}", learned(reading.operator), reads]
+    reads = ["reads targets"] if reading.targets else []
+    return [reading.name, f"P r={rank(reading.operator)}", learned(reading.operator), *reads]
 
 
 def headline(topology: Topology) -> str:
