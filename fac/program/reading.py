@@ -29,14 +29,14 @@ READS, WRITES, RANK = 4, 3, 2
 """Of the small operator on which a way to learn is tried."""
 
 FACTORS = {
-    **dict.fromkeys(("mul", "matmul", "bmm", "conv2d", "conv2d_input", "conv2d_weight"), 2),
+    **dict.fromkeys(("mul", "dot", "matmul", "bmm", "conv2d", "conv2d_input", "conv2d_weight"), 2),
     **dict.fromkeys(("sparse_matmul", "sparse_matmul_input", "sparse_matmul_values"), 2),
     **dict.fromkeys(("div", "pick", "unpick", "gather", "scatter"), 1),
 }
 """Ops whose result is zero if one of their first operands is."""
 SUMS = {
     *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"),
-    *("maximum", "minimum", "sign"),
+    *("maximum", "minimum", "sign", "sqrt"),
     *(
         "unfold",
         "fold",

@@ -127,6 +127,9 @@ def cases() -> Iterator[Case]:
     thin = {"kind": "dropout", "rate": 1e-9}
     layers = (linear("fc1", 6), thin, linear("out", 3))
     yield steps("a dropout that keeps next to 1", spec(layers, update=MOMENTUM), batches(7, 7))
+    for rule in ("forward_gradient", "shallow"):
+        anchored = spec(NET, RULES[rule], MOMENTUM, train={"anchor": {"every": 3, "rule": "bp"}})
+        yield steps(f"anchors x {rule}", anchored, batches(*[7] * 7))
     yield agreement("step", "a tiny eps", tiny_eps)
     yield steps("a batch of 300", spec(NET, RULES["ldfa_oja_kp"], MOMENTUM), batches(300, 7))
     yield agreement("step", "large logits", large_logits)

@@ -29,6 +29,7 @@ RULES: tuple[dict[str, Any], ...] = (
     {"rule": "direct_ldfa", "rank": 2},
     {"rule": "shallow"},
     {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
+    {"rule": "dfa", "learn": {"rule": "forward_gradient"}},
     {"rule": "ldfa", "rank": 1, "learn": "local"},
     {"rule": "ldfa", "rank": 2, "learn": "normative"},
 )
