@@ -134,13 +134,14 @@ def compiled(program: Program) -> Compiled:
     from fac.build.functions import functions
     from fac.build.host import readings, tasks
     from fac.build.initial import draw
+    from fac.build.pieces import solution
     from fac.program.feeds import feeds
     from fac.spec.schedules import schedule_of
 
-    made, train = functions(program), program.spec.train
+    made, train, update = functions(program), program.spec.train, program.spec.update
     anchor: Any = train.anchor
     used = {value.name for value in made.forward.inputs}
-    return Compiled(
+    found = Compiled(
         name=program.spec.name,
         spec_hash=spec_hash(program.spec),
         version=version("fac-compiler"),
@@ -151,16 +152,20 @@ def compiled(program: Program) -> Compiled:
         state=tuple(Slot(t.name, t.shape, t.name in used, t.below) for t in made.tensors),
         feeds=feeds(program),
         losses=terms(program),
-        lr=program.spec.update.lr,
+        lr=0.0 if update is None else update.lr,
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
         anchor=None if made.anchor is None or anchor is None else Anchor(anchor.every, made.anchor),
         readings=readings(program, made.probe),
         recipe=Recipe(
-            train.epochs, train.batch, train.seed, schedule_of(program.spec.update.schedule).body()
+            train.epochs,
+            train.batch,
+            train.seed,
+            schedule_of("constant" if update is None else update.schedule).body(),
         ),
         spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
     )
+    return replace(found, solution=solution(program, found))
 
 
 def terms(program: Program) -> tuple[Term, ...]:
@@ -231,7 +236,7 @@ def emit(
         FacError: what the backend runs with is not installed.
         SpecError: the backend cannot run a layer.
     """
-    precision = precision or backend.default_precision
+    precision = precision or precision_of(program, backend)
     fitted, findings = _fitted(program, backend, precision, made)
     if findings:
         raise _refused(document or source.from_data({}), findings)
@@ -239,6 +244,11 @@ def emit(
     anchors = fitted.anchors
     artifact.other = None if anchors is None else backend.emit(anchors, precision)
     return artifact
+
+
+def precision_of(program: Program, backend: Backend) -> Precision:
+    """What a program is lowered to if nobody says: the backend's own, or what it takes to solve."""
+    return backend.default_precision if program.spec.solve is None else "float64"
 
 
 def find_backend(name: str) -> Backend:

@@ -47,7 +47,10 @@ def test_no_bias_of_an_example_is_for_nothing(path: Path) -> None:
 @pytest.mark.parametrize("backend", ["reference", "torch"])
 @pytest.mark.parametrize("path", SMALL, ids=[path.name.removesuffix(".fac.yaml") for path in SMALL])
 def test_an_example_compiles(path: Path, backend: str, tmp_path: Path) -> None:
-    fac.compile(path, backend).write(tmp_path / "built")
+    artifact = fac.compile(path, backend)
+    if artifact.compiled.solution is not None:
+        pytest.skip("solved: there is no step to write")
+    artifact.write(tmp_path / "built")
     manifest = json.loads((tmp_path / "built" / "manifest.json").read_text())
     assert manifest["name"] == fac.load(path).name
 

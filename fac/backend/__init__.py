@@ -31,6 +31,7 @@ from fac.backend.compiled import (
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
 from fac.backend.session import Arrays, Session, samples
+from fac.backend.solution import Solution, Solved, Solving
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.backend.state_reading import DamagedError, from_file
 from fac.escaping import docstring
@@ -62,6 +63,9 @@ __all__ = [
     "Recipe",
     "Session",
     "Slot",
+    "Solution",
+    "Solved",
+    "Solving",
     "Term",
     "check_feed",
     "denormals_as_zero",

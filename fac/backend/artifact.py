@@ -14,10 +14,10 @@ import numpy as np
 
 from fac.backend.boundary import check_feed, check_state, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
-from fac.backend.memory import require_memory
 from fac.backend.session import Session
 from fac.backend.state_file import to_bytes
 from fac.diagnostics import FacError
+from fac.memory import require_memory
 from fac.opening import DATA, opened, reason
 from fac.writing import Content, staged
 
@@ -77,6 +77,7 @@ class Artifact(ABC):
         require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(drawn).itemsize)
         session = self.new_session(device)
         session.other = None if self.other is None else self.other.new_session(session.device)
+        session.beside = lambda other: type(self)(other, self.precision).open(device=device)
         session.load_state(self.compiled.initial() if state is None else state, derive=derive)
         return session
 
@@ -163,9 +164,15 @@ def write_common(
         state: the initial one, if it has been drawn already.
 
     Raises:
-        FacError: the folder cannot be written, or the precision does not reach an initial value.
+        FacError: the folder cannot be written, the precision does not reach an initial value, or there is no step that
+            the files could train with.
     """
     c = artifact.compiled
+    if c.solution is not None:
+        raise FacError(
+            f"`{c.name}` is solved by `{c.solution.rule}`, and there is no training step to compile: `fac train` it, "
+            "and write what comes of it with `fac export RUN -o model.onnx`"
+        )
     manifest = {
         "backend": backend,
         "name": c.name,

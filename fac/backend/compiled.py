@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from fac.step.feed import Feed
 from fac.step.ir import Function
+
+if TYPE_CHECKING:
+    from fac.backend.solution import Solution
 
 Array = NDArray[Any]
 Precision = Literal["float32", "float64"]
@@ -138,6 +141,8 @@ class Compiled:
     recipe: Recipe = Recipe()
     losses: tuple[Term, ...] = (Term(),)
     """The first is that of the network's output."""
+    solution: Solution | None = None
+    """How parameters are found that no step moves; None where steps do."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fac.backend.boundary import check_feed, check_placed, check_state, checked_rate, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision, Term
 from fac.backend.partial_state import completed
+from fac.diagnostics import FacError
 from fac.step.feed import Feed
 
 Arrays = Mapping[str, Any]
@@ -34,6 +35,8 @@ class Session(ABC):
         """What each of the probes that look back remembers."""
         self.derived: tuple[str, ...] = ()
         """What the state that came in last did not hold, so that it was derived."""
+        self.beside: Callable[[Compiled], Session] | None = None
+        """Opens another compiled spec on the same backend and device; `Artifact.open` says how."""
 
     # -- what a backend writes -------------------------------------------------------------------------------
 
@@ -96,8 +99,15 @@ class Session(ABC):
             losses that is their sum, and each stands beside it, without its factor: `aux.loss`.
 
         Raises:
-            FacError: the batch does not fit the spec, or the learning rate is no finite number from 0 on.
+            FacError: the batch does not fit the spec, the learning rate is no finite number from 0 on, or the spec is
+                solved, and not trained by steps.
         """
+        solution = self.compiled.solution
+        if solution is not None:
+            raise FacError(
+                f"no step trains `{self.compiled.name}`, which is solved by `{solution.rule}`: use `fac train`, or "
+                "`fac.training.loop.train`"
+            )
         batch = self._batch(self.compiled.feeds, x, y)
         rate = self.compiled.lr if lr is None else checked_rate(lr)
         found = self._moved(batch, rate)

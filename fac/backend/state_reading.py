@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fac.backend.compiled import Array
-from fac.backend.memory import require_room
 from fac.diagnostics import FacError
+from fac.memory import require_room
 
 HEADER = 25_000_000
 """Bytes of JSON: what the largest networks that are compiled need, of the 100 million that the format allows. Python

@@ -9,7 +9,7 @@ from fac.plugins import misuse
 from fac.program.kinds import Learned, Made, State, Updated
 from fac.program.tensors import Role, Tensor
 from fac.step.ir import Value
-from fac.step.types import Type
+from fac.step.types import Batch, Type
 
 
 def made(function: Callable[..., Any], value: object, type: Type, node: str, why: str = "") -> Value:
@@ -29,6 +29,18 @@ def made(function: Callable[..., Any], value: object, type: Type, node: str, why
         raise misuse(function, f"returns {value.__class__.__name__} where a Value is needed", node)
     if value.type != type:
         raise misuse(function, f"returns {value.type} where {type} is needed{why}", node)
+    return value
+
+
+def rows(function: Callable[..., Any], value: object, piece: str) -> Value:
+    """What a piece of a solve rule makes, if it is rows of numbers, as many for each sample.
+
+    Raises:
+        PluginError: it is something else.
+    """
+    shape = value.type.shape if isinstance(value, Value) else ()
+    if not isinstance(value, Value) or len(shape) != 2 or not isinstance(shape[0], Batch):
+        raise misuse(function, f"makes {getattr(value, 'type', value)} of `{piece}` where rows are needed")
     return value
 
 

@@ -18,7 +18,10 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         finer = decompose(function, kinds)
         return function if finer is function else optimise(finer)
 
-    anchor = compiled.anchor
+    anchor, solution = compiled.anchor, compiled.solution
+    if solution is not None:
+        pieces = {name: fit(piece, kinds) for name, piece in solution.pieces.items()}
+        solution = replace(solution, pieces=pieces)
     return replace(
         compiled,
         forward=fitted(compiled.forward),
@@ -26,4 +29,5 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         step=fitted(compiled.step),
         probe=fitted(compiled.probe),
         anchor=anchor and replace(anchor, step=fitted(anchor.step)),
+        solution=solution,
     )

@@ -93,7 +93,7 @@ def routed(
     loss = trace.loss()
     routing = Routing(trace, loss, counting=counting)
     gradients: dict[str, Value] = {}
-    for tensor in _trainable(program):
+    for tensor in _trainable(program) if program.spec.update else ():
         gradient = routing.reverse.cotangent(trace.state[tensor.name])
         if gradient is not None:
             gradients[tensor.name] = gradient
@@ -104,12 +104,15 @@ def routed(
             gradients[name] = b.named(learned.value, f"{name}.gradient")
         else:
             outputs[name] = b.named(learned.value, f"{name}.next")
-    tensors = program.arrays
+    tensors, update = program.arrays, program.spec.update
+    if update is None:
+        # Nothing moves: what a rule solves for, no step changes.
+        return routing, {"loss": loss, **trace.several()}, tensors
     by_name = {tensor.name: tensor for tensor in tensors}
     slots: list[Tensor] = []
     lr = b.scalar("lr")
     gradients = masked(b, program, gradients)
-    for name, gradient in clipped(b, program.spec.update.clip, program, gradients).items():
+    for name, gradient in clipped(b, update.clip, program, gradients).items():
         slots += plan(program, by_name[name]).slots(by_name[name])
         with b.at(by_name[name].owner, Phase.UPDATE):
             moved = _moved(trace, by_name[name], gradient, lr)
@@ -167,15 +170,15 @@ def _follower(routing: Routing, name: str) -> Value | None:
     """What follows on a parameter of the network in a step; of the others only what a limit on all of them asks for."""
     trace, program = routing.trace, routing.trace.program
     trainable = {tensor.name: tensor for tensor in _trainable(program)}
-    asked = trainable if program.spec.update.clip else trainable.keys() & {name}
+    asked = trainable if program.update.clip else trainable.keys() & {name}
     found = {each: routing.reverse.cotangent(trace.state[each]) for each in trainable if each in asked}
     gradients = {each: gradient for each, gradient in found.items() if gradient is not None}
     gradients = masked(trace.b, program, gradients)
     if name not in gradients:
         return None
-    gradient = clipped(trace.b, program.spec.update.clip, program, gradients)[name]
+    gradient = clipped(trace.b, program.update.clip, program, gradients)[name]
     with trace.b.at(trainable[name].owner, Phase.UPDATE):
-        lr = trace.b.constant(program.spec.update.lr)
+        lr = trace.b.constant(program.update.lr)
         return _moved(trace, trainable[name], gradient, lr).parameter
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.memory import require_memory
 from fac.build.threads import one_thread
+from fac.memory import require_memory
 from fac.program.tensors import Columns, Entries, Products, Start, SvdFactor, Tensor
 from fac.spec.init import SCALED, Density, Normal, PerUnit, Uniform, entries
 

@@ -107,6 +107,14 @@ class Trace:
             assert total is not None
             return self.b.named(total, LOSS)
 
+    def asked(self) -> Value:
+        """The output [N, *output] that the only loss asks for, by targets that become inputs here."""
+        (judged,) = self._judged
+        loss = judged.objective.loss
+        aim = kind_of("fac.losses", loss).aim(loss)
+        with self.b.at(LOSS, Phase.FORWARD):
+            return made(aim, aim(self.b, judged.output, judged.y), judged.output.type, LOSS)
+
     def several(self) -> Mapping[str, Value]:
         """Each loss by its name, `aux:loss`, without its factor in the sum; nothing where there is one only."""
         named = ((self.called(judged.objective), judged) for judged in self._judged)

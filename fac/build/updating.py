@@ -60,7 +60,7 @@ def plan(program: Program, tensor: Tensor) -> Plan:
 
     Whichever it is may leave the parameter to another one.
     """
-    update, number = program.spec.update, program.grouped.get(tensor.name)
+    update, number = program.update, program.grouped.get(tensor.name)
     setting: Setting | None = update.feedback if tensor.role == Role.FEEDBACK else None
     keep = None
     if number is not None:
@@ -93,7 +93,7 @@ def masked(b: Builder, program: Program, gradients: Mapping[str, Value]) -> dict
     Which units these are is drawn once, for all that belongs to a layer. Decay and momentum go on as they do.
     """
     found = dict(gradients)
-    if all(group.keep is None for group in program.spec.update.groups):
+    if all(group.keep is None for group in program.groups):
         return found
     by_name = {tensor.name: tensor for tensor in program.arrays}
     for name, gradient in gradients.items():

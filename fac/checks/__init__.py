@@ -38,6 +38,7 @@ from fac.checks import (
     routes,
     savings,
     settings,
+    solving,
     sources,
     stacking,
     teaching,
@@ -84,6 +85,9 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (rates.WEIGHT_DECAY_ERASES, rates.weight_decay_erases),
     (rates.ADAM_BETAS_SWAPPED, rates.adam_betas_swapped),
     (data.DATA_MISFIT, data.data_misfit),
+    (solving.UNSOLVABLE, solving.unsolvable),
+    (solving.UNUSED_BY_SOLVE, solving.unused_by_solve),
+    (solving.TOO_MANY_FEATURES, solving.too_many_features),
     (channels.CHANNELS_LAST, channels.channels_last),
     (channels.CHANNELS_ELSEWHERE, channels.channels_elsewhere),
     (moments.NOTHING_LEFT, moments.normalises_single_numbers),
@@ -123,6 +127,36 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (sources.ROUTE_SKIPS_TOO_FAR, sources.route_skips_too_far),
     (allowed.RULE_NOT_ALLOWED, allowed.rule_not_allowed),
 )
+
+OF_STEPS = frozenset(
+    rule
+    for module in (
+        allowed,
+        anchors,
+        conservation,
+        constraints,
+        costs,
+        entry,
+        errors,
+        following,
+        matrices,
+        prealign,
+        proportion,
+        ranks,
+        rates,
+        redundant,
+        routes,
+        savings,
+        settings,
+        sources,
+        teaching,
+        twins,
+        zeros,
+    )
+    for rule in vars(module).values()
+    if isinstance(rule, Rule)
+)
+"""What is wrong with steps and the errors in them, of which a spec that is solved has none."""
 
 ASKED = frozenset(
     {
@@ -168,6 +202,8 @@ FOR_BACKEND: tuple[tuple[Rule, BackendCheck], ...] = ((kernels.OP_WITHOUT_KERNEL
 
 def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     """Every finding of every check, in the order of the spec; at one place, in the order of CHECKS."""
+    if program.spec.solve is not None:
+        return _solved(program)
     found = [finding for _, check in CHECKS for finding in check(program)]
     found += _of_anchors(program)
     built = plugged.Built(program, sound=not _has_errors(found))
@@ -178,6 +214,20 @@ def run_checks(program: Program) -> tuple[Diagnostic, ...]:
     if not _has_errors(finding for finding in found if finding.rule not in ASKED):
         counted = costs.Costs(program)
         found += [finding for _, check in COMPILING for finding in check(program, counted)]
+    return _in_order(program, found)
+
+
+def _solved(program: Program) -> tuple[Diagnostic, ...]:
+    """The same of a spec whose parameters no step moves."""
+    found = [finding for rule, check in CHECKS if rule not in OF_STEPS for finding in check(program)]
+    if not _has_errors(found):
+        found += solving.transports_weights(program)
+    built = plugged.Built(program, sound=not _has_errors(found))
+    found += [finding for _, check in BUILDING for finding in check(program, built)]
+    return _in_order(program, found)
+
+
+def _in_order(program: Program, found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     # A glob or a short-hand writes many routes in one place; what is wrong with all of them is said once.
     once = _of_first_copies(program, found)
     return tuple(sorted(once, key=lambda finding: _position(program.spec, finding.path)))

@@ -156,7 +156,7 @@ def _causes(program: Program, balance: Balance) -> dict[str, None]:
         causes["gradients of which `keep` leaves out some"] = None
     if any(not t.trainable and t.init != "zeros" for t in balance.node.tensors if t.role is Role.PARAMETER):
         causes["parameters that stay"] = None
-    clip = program.spec.update.clip
+    clip = program.update.clip
     if clip is not None and clip.by == "value":
         causes["clipping by value"] = None
     return causes

@@ -22,6 +22,7 @@ FAMILIES = (
     "fac.learning",
     "fac.rules",
     "fac.updates",
+    "fac.solve",
     "fac.probes",
 )
 """The groups whose kinds are a `fac.program.kinds.Kind`."""

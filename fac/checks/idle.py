@@ -18,6 +18,8 @@ SETTING_WITHOUT_EFFECT = Rule("FAC314", "setting-without-effect", Severity.WARNI
 
 def idle_settings(program: Program) -> Iterator[Diagnostic]:
     """Of `update.feedback` and of groups what decides on nothing, says nothing, or leaves all to another rule."""
+    if program.spec.update is None:
+        return
     if _all_known(program):
         yield from _deciding(program)
         yield from _keeping(program)
@@ -28,7 +30,7 @@ def idle_settings(program: Program) -> Iterator[Diagnostic]:
 
 def _deciding(program: Program) -> Iterator[Diagnostic]:
     """Those that decide on nothing. The last one that matches an array counts."""
-    update = program.spec.update
+    update = program.update
     arrays, names = list(_arrays(program)), program.array_names
     if update.feedback is not None and not any(moves and t.role is Role.FEEDBACK for t, moves in arrays):
         yield SETTING_WITHOUT_EFFECT.at(
@@ -62,7 +64,7 @@ def _deciding(program: Program) -> Iterator[Diagnostic]:
 
 def _keeping(program: Program) -> Iterator[Diagnostic]:
     """`keep` that keeps everything."""
-    for index, group in enumerate(program.spec.update.groups):
+    for index, group in enumerate(program.update.groups):
         if group.trainable and group.keep is not None:
             from fac.build.updating import kept_units  # few specs need it
 
@@ -83,7 +85,7 @@ def _leaving(program: Program) -> Iterator[Diagnostic]:
         decided = decides(program, tensor)
         used = decided[1].use if decided else None
         place: Path = (*decided[0], "use", "rule") if decided and used else ("update", "rule")
-        asked.setdefault(place, (used or program.spec.update, []))[1].append(tensor)
+        asked.setdefault(place, (used or program.update, []))[1].append(tensor)
     for place, (rule, tensors) in asked.items():
         kind, others = kind_of("fac.updates", rule), dict[str, None]()
         for tensor in tensors:
@@ -101,7 +103,7 @@ def _leaving(program: Program) -> Iterator[Diagnostic]:
 
 def _beside_frozen(program: Program) -> Iterator[Diagnostic]:
     """What groups say beside `trainable: false`."""
-    for index, group in enumerate(program.spec.update.groups):
+    for index, group in enumerate(program.update.groups):
         path: Path = ("update", "groups", index)
         if not group.trainable:
             for field in sorted(group.model_fields_set & {"lr_scale", "weight_decay", "use", "keep"}):
@@ -116,7 +118,7 @@ def _beside_frozen(program: Program) -> Iterator[Diagnostic]:
 
 def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
     """The weight decay of a rule that a setting uses and, beside it, replaces."""
-    update = program.spec.update
+    update = program.update
     for path, setting in (
         (("update", "feedback"), update.feedback),
         *((("update", "groups", i), group) for i, group in enumerate(update.groups)),
@@ -135,7 +137,7 @@ def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
 
 def _thawed(program: Program) -> Program:
     """The same if no group of the update froze anything."""
-    update = program.spec.update
+    update = program.update
     if all(group.trainable for group in update.groups):
         return program
     groups = tuple(group.model_copy(update={"trainable": True}) for group in update.groups)

@@ -47,7 +47,7 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
             yield MASK_LEAVES_OUT.at(
                 matrix_of(program, route, "mask"), _told(route, missed, idle), help=_remedy(routes)
             )
-    for index, group in enumerate(program.spec.update.groups):
+    for index, group in enumerate(program.groups):
         for head in program.heads if group.keep else ():
             node = program.by_name.get(head)
             if node is None or node.weight is None:

@@ -146,7 +146,7 @@ def learning_of(program: Program, route: Route, field: str) -> Path:
 
 def decides(program: Program, tensor: Tensor) -> tuple[Path, Setting] | None:
     """The setting, or the last group, that decides how a tensor moves; None if it is the main rule."""
-    update, index = program.spec.update, program.grouped.get(tensor.name)
+    update, index = program.update, program.grouped.get(tensor.name)
     if index is not None:
         return ("update", "groups", index), update.groups[index]
     if update.feedback is not None and tensor.role is Role.FEEDBACK:

@@ -70,6 +70,7 @@ class Built:
             return None, {}
         from fac.build.anchor import anchored
         from fac.build.functions import build_evaluate, build_forward, build_probe, build_step, routed
+        from fac.build.pieces import written
         from fac.build.transport import unnamed
         from fac.step.verify import verify  # also finds values that a kind kept from another build
 
@@ -77,6 +78,8 @@ class Built:
         try:
             for build in (build_forward, build_evaluate):
                 verify(build(self.program))
+            for function in written(self.program).values():
+                verify(function)
             routing, outputs, _ = routed(self.program)
             verify(routing.trace.b.finish("step", outputs))
             if (other := anchored(self.program)) is not None:

@@ -38,7 +38,7 @@ def schedule_never_falls(program: Program) -> Iterator[Diagnostic]:
     if spec.data is None and "epochs" not in spec.train.model_fields_set:
         return
     epochs = spec.train.epochs
-    schedule = schedule_of(spec.update.schedule)
+    schedule = schedule_of(program.update.schedule)
     path: Path = ("update", "schedule")
     if isinstance(schedule.warmup, Epochs) and schedule.warmup.epochs > epochs:
         share = epochs / schedule.warmup.epochs
@@ -103,7 +103,7 @@ def weight_decay_erases(program: Program) -> Iterator[Diagnostic]:
 
 def _rules(program: Program) -> Iterator[tuple[Path, updates.Rule, float]]:
     """Each rule with its decay resolved, the place of the decay (or of what else decides), and its learning rate."""
-    update = program.spec.update
+    update = program.update
     settings: list[tuple[Path, updates.Setting]] = [
         (("update", "groups", index), group) for index, group in enumerate(update.groups)
     ]
@@ -144,7 +144,7 @@ def adam_betas_swapped(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 1412.6980.
     """
-    update = program.spec.update
+    update = program.update
     found: list[tuple[Path, updates.Rule]] = [(("update",), update)]
     found += [(("update", "groups", i, "use"), g.use) for i, g in enumerate(update.groups) if g.use]
     if update.feedback is not None and update.feedback.use is not None:

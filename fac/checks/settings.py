@@ -33,7 +33,7 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
         return
     names = [tensor.name for tensor in program.arrays]
     known, guess = program.array_names, Guess()
-    for index, group in enumerate(program.spec.update.groups):
+    for index, group in enumerate(program.update.groups):
         if known.matching(group.match):
             continue
         below = known.matching(f"{group.match}.*")
@@ -59,7 +59,7 @@ def no_weight_decay_field(program: Program) -> Iterator[Diagnostic]:
 
         update: {rule: sgd, lr: 0.1, groups: [{match: "*", use: {rule: sgd, lr: 0.1}, weight_decay: 0.01}]}
     """
-    update = program.spec.update
+    update = program.update
     settings: list[tuple[Path, Setting]] = [(("update", "groups", i), g) for i, g in enumerate(update.groups)]
     if update.feedback is not None:
         settings.append((("update", "feedback"), update.feedback))

@@ -111,7 +111,7 @@ def normative_step_too_large(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 2502.20580.
     """
-    if program.spec.update.clip is not None:
+    if program.update.clip is not None:
         return
     for routes in by_origin(program.routes).values():
         worst = max((o for route in routes if (o := _overshoot(program, route))), default=None)
@@ -182,7 +182,7 @@ def _overshoot(program: Program, route: Route) -> tuple[float, float, float, str
         return None
     from fac.build.updating import plan  # few specs need it
 
-    update = program.spec.update
+    update = program.update
     own, other = (plan(program, tensor) for tensor in route.tensors)
     descent = kind_of("fac.updates", own.rule).descent(own.rule)
     if descent is None or descent.nesterov or own != other:

@@ -75,7 +75,7 @@ def unequal_twin_steps(program: Program) -> Iterator[Diagnostic]:
     """
     seen: set[Path] = set()
     for route, own, twin in _twins(program):
-        mine, its = _settings(own, program.spec.update.lr), _settings(twin, program.spec.update.lr)
+        mine, its = _settings(own, program.update.lr), _settings(twin, program.update.lr)
         field = next((f for f in mine | its if mine.get(f) != its.get(f)), None)
         if field is None or not own.lr_ratio:
             continue

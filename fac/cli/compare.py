@@ -104,17 +104,18 @@ def compare(
     from fac.pipeline import lowered
 
     documents = [source.override(source.read(spec), overrides) for spec in specs]
-    trainings = [lowered(document).spec.train for document in documents]
+    specs_read = [lowered(document).spec for document in documents]
+    stepped = [spec.train for spec in specs_read if spec.solve is None]
     planned = variants(documents, rules or None, ranks)
     with_backend = chosen(backend)
-    first = trainings[0].seed
+    first = specs_read[0].train.seed
     trainer = _Trainer(with_backend, device, precision, tuple(range(first, first + seeds)), probes=as_json)
     # all of them before the first training: nobody waits an hour to hear that the second row cannot be
     programs = [trainer.checked(variant) for variant in planned]
     rows = trainer.rows(planned, programs)
     made, meant = sum(len(row.runs) for row in rows), len(planned) * seeds
-    notes = [*remarks(rows), *_notes(planned, {(t.batch, t.epochs) for t in trainings})]
-    if len(documents) == 1 and not rules:
+    notes = [*remarks(rows), *_notes(planned, {(t.batch, t.epochs) for t in stepped})]
+    if len(documents) == 1 and not rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], ranks)
     named = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
     notes += [f"`{one}` and `{other}` are one training under two names" for one, other in twins(named)]
@@ -151,7 +152,7 @@ class _Trainer:
         probes: bool,
     ) -> None:
         self.backend, self.device, self.seeds, self.probes = backend, device, seeds, probes
-        self.precision = precision or backend.default_precision
+        self.precision = precision
         self.datasets: dict[str, Dataset] = {}
         self.told: set[str] = set()
 
@@ -164,7 +165,7 @@ class _Trainer:
         from fac.pipeline import lowered
 
         program = lowered(variant.seeded(self.seeds[0], self.probes))
-        self._dataset(variant.document, program.spec.data)
+        self._dataset(variant.document, program)
         return program
 
     def rows(self, variants: Sequence[Variant], programs: Sequence[Program]) -> list[Row]:
@@ -192,7 +193,7 @@ class _Trainer:
                     ranks_of(program),
                     classifies,
                     classifies and bool(target(program, first).shape),
-                    backward_ratio(program),
+                    None if program.spec.solve else backward_ratio(program),
                 )
                 for seed in self.seeds:
                     label = f"{variant.label} seed {seed}"
@@ -236,22 +237,24 @@ class _Trainer:
         from fac.training.loop import train
 
         program = lowered(document)
-        dataset = self._dataset(document, program.spec.data)
+        dataset = self._dataset(document, program)
         session = emit(program, self.backend, self.precision, document).open(None, self.device)
         self.device = session.device
         with shown(err=True, label=label, told=self.told) as listener, on_signals() as stop:
             return train(session, dataset, program.spec, listener=listener, stop=stop)
 
-    def _dataset(self, document: Document, data: Any) -> Dataset:
+    def _dataset(self, document: Document, program: Program) -> Dataset:
         from fac.cli.progress import logged
+        from fac.pipeline import precision_of
         from fac.training.data import declared, load
 
-        data = declared(data, document.name)
+        data = declared(program.spec.data, document.name)
+        precision = self.precision or precision_of(program, self.backend)
         base = Path() if document.name == "<stdin>" else Path(document.name).parent
-        key = f"{base.resolve()} {data!r}"
+        key = f"{base.resolve()} {precision} {data!r}"
         if key not in self.datasets:
             with logged():
-                self.datasets[key] = load(data, base, self.precision)
+                self.datasets[key] = load(data, base, precision)
         return self.datasets[key]
 
 
@@ -268,7 +271,7 @@ def _result(run: Run) -> str:
 
 def _notes(variants: Sequence[Variant], schedules: set[tuple[int, int]]) -> Iterator[str]:
     """What a reader of the table must know."""
-    if not any(variant.rule == "shallow" for variant in variants):
+    if not any(variant.rule == "shallow" for variant in variants) and schedules:
         yield (
             "no `shallow` row: it trains the last layer alone, and rules with fixed feedback live near it; "
             "add it with `--rules`"

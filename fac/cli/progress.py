@@ -159,6 +159,12 @@ class Bar(Listener):
 
 def opening(plan: Plan) -> str:
     """What is about to be done."""
+    if plan.solves:
+        layers = f"{plan.steps_per_epoch} layer{'s' * (plan.steps_per_epoch != 1)}"
+        if plan.done >= plan.steps_per_epoch:
+            return f"solved already: nothing is left to do for {layers}"
+        behind = f" behind the first {plan.done}" if plan.done else ""
+        return f"solving {layers}{behind}, one after the other, on {plan.samples_per_step:,} samples"
     if plan.done >= plan.epochs * plan.steps_per_epoch:
         return f"all {plan.epochs} epochs are done already"
     epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"

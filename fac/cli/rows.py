@@ -61,7 +61,8 @@ class Row:
     classifies: bool
     by_place: bool
     """Whether there is a label for each place of a sample, as for each letter of a text: then the loss tells more."""
-    backward_ratio: float
+    backward_ratio: float | None
+    """None where there is no backward pass."""
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -160,7 +161,7 @@ def _cells(row: Row, metrics: Sequence[str], each: Sequence[str]) -> tuple[str, 
     low, high = min(row.ranks, default=0), max(row.ranks, default=0)
     rank = f"{low}–{high}" if low < high else str(high or "–")
     time = _median(row.values("step_ms"))
-    ratio = f"{row.backward_ratio:.2f}"
+    ratio = "–" if row.backward_ratio is None else f"{row.backward_ratio:.2f}"
     return (
         row.variant.name,
         rank,

@@ -60,7 +60,7 @@ def show(
     bare: bool,
     light: bool,
 ) -> None:
-    """Show the layers of a spec, where their errors come from, and what a step costs.
+    """Show the layers of a spec, where their errors come from, and what a step costs; or what is solved for.
 
     With options, show what they ask for instead.
     """
@@ -73,7 +73,7 @@ def show(
         raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
     from fac.build.costs import cost as count
     from fac.render import expand as long_form
-    from fac.render import facts
+    from fac.render import facts, solving
     from fac.render import show as render
     from fac.render.blocks import Tree
     from fac.render.lineage import Lineage
@@ -83,6 +83,17 @@ def show(
     program = pipeline.lowered(spec, overrides)
     if expand:
         pass_on(long_form.expanded(program, blocks=not every))
+        return
+    if program.spec.solve is not None:
+        asked = {
+            "--updates": updates,
+            "--cost": cost,
+            "--after": after is not None,
+            "--batch": batch is not None,
+        }
+        for option in (option for option, given in asked.items() if given):
+            raise FacError(f"`{program.spec.name}` is solved, and has no step for `{option}` to show")
+        echo(json_text(solving.as_json(program)) if as_json else solving.layers(program), nl=as_json)
         return
     if after is not None:
         echo(render.step_after(program, after), nl=False)

@@ -184,7 +184,8 @@ def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[
         )
     if job.before is not None:
         text = f"training for {job.spec.train.epochs} epochs instead of {job.before}"
-        if isinstance(schedule_of(job.spec.update.schedule), Cosine):
+        update = job.spec.update
+        if update is not None and isinstance(schedule_of(update.schedule), Cosine):
             text += (
                 f": from here on the learning rate is that of a cosine over {job.spec.train.epochs} epochs, so the "
                 f"result is not that of {job.spec.train.epochs} epochs in one go"

@@ -95,8 +95,13 @@ def left_out(document: Document, ranks: Sequence[int]) -> list[str]:
 
 
 def rule_of(document: Document) -> str:
-    """The short-hand that a spec uses if it leaves all settings but the rank alone, `bp` if it has no feedback."""
-    section = _section(document)
+    """The short-hand that a spec uses if it leaves all settings but the rank alone, `bp` if it has no feedback.
+
+    Of a spec that is solved the rule by which.
+    """
+    section, solve = _section(document), load(document).solve
+    if solve is not None:
+        return str(kind_of("fac.solve", solve).name)
     if section == Routing():
         return "bp"
     if not isinstance(section, ShortHand):
@@ -132,7 +137,8 @@ def twins(programs: Mapping[str, Program]) -> list[tuple[str, str]]:
     for name, program in programs.items():
         long = expanded_data(program)
         means[name] = [
-            long.get(key) for key in ("layers", "feedback", "update", "train", "data", "loss", "input")
+            long.get(key)
+            for key in ("layers", "feedback", "update", "solve", "train", "data", "loss", "input")
         ]
     return [(a, b) for (a, one), (b, other) in combinations(means.items(), 2) if one == other]
 
@@ -155,12 +161,23 @@ def _known_ranks(document: Document) -> list[int]:
 
 
 def _default_rules(document: Document, ranks: Sequence[int]) -> tuple[str, ...]:
+    if load(document).solve is not None:
+        return ()
     known = ranks or len(_known_ranks(document)) == 1
     return tuple(rule for rule in DEFAULT_RULES if known or not _needs_rank(rule))
 
 
 def _replaced(document: Document, rule: str, ranks: Sequence[int], title: str) -> list[Variant]:
-    """A spec with a rule in the place of its feedback, whatever that was: once for each rank, if the rule has one."""
+    """A spec with a rule in the place of its feedback, whatever that was: once for each rank, if the rule has one.
+
+    Raises:
+        FacError: the rule is unknown, needs a rank that nobody gives, or has no errors to send.
+    """
+    if load(document).solve is not None:
+        raise FacError(
+            f"`{document.name}` is solved, and sends no errors that `{rule}` could route: name a spec with `update` "
+            f"beside it, or leave `--rules` out"
+        )
     if not _has_rank(rule):
         return [_variant(document, rule, None, title)]
     known = _known_ranks(document)

@@ -11,7 +11,7 @@ from pydantic import Field
 from fac.layers.bias import unused
 from fac.layers.inputs import Natural, Room, Size, both, by, channels, divisors, only
 from fac.layers.windows import Padding, Window, places, window
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import Back, Facts, Inverse, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -240,6 +240,38 @@ def conv_transpose2d(
     return biased(b, layer, product, state)
 
 
+def inverse_conv2d(layer: Conv2d, inputs: Sequence[Shape]) -> Inverse:
+    """Each window that makes T by the pseudoinverse of the kernel; where windows overlap, the mean of what they ask.
+
+    Raises:
+        ShapeError: windows leave numbers out, reach beyond the map, or see a group of channels alone.
+    """
+    (shape,) = inputs
+    (_, *size), kernel = shape, layer.window.kernel
+    if layer.window != Window(kernel, (1, 1), ((0, 0),) * 2, (1, 1)) or layer.groups != 1:
+        raise ShapeError(
+            "targets go back through a convolution where windows show all of the map and nothing else",
+            "leave out `stride`, `padding`, `dilation` and `groups`",
+        )
+
+    def rows(b: Builder, x: Value) -> Value:
+        columns = b.emit("unfold", x, kernel=kernel, **settings(layer))
+        return b.transpose(b.reshape(columns, columns.type.shape[1:]), (1, 0))
+
+    def back(b: Builder, targets: Value, seen: Back) -> Value:
+        t = targets
+        if layer.bias:
+            t = b.sub(targets, b.reshape(seen.state["bias"], (layer.out, 1, 1)))
+        assert seen.inverse is not None
+        wanted = b.emit("conv2d_input", t, seen.inverse, size=tuple(size), **settings(layer))
+        for axis, (length, k) in enumerate(zip(size, kernel, strict=True)):
+            over = b.table(min(i + 1, length - i, k, length - k + 1) for i in range(length))
+            wanted = b.div(wanted, b.reshape(over, (length, 1)) if axis == 0 else over)
+        return wanted
+
+    return Inverse(back, rows=rows)
+
+
 def traits(layer: Conv2d | Conv1d, facts: Facts | None) -> Traits:
     """A window of one number that moves to each place multiplies each with one matrix: two in a row are one."""
     kernel, stride, padding = both(layer.kernel), both(layer.stride), layer.padding
@@ -249,7 +281,9 @@ def traits(layer: Conv2d | Conv1d, facts: Facts | None) -> Traits:
 
 
 TRANSPOSED = Traits(zero=True, homogeneous=True)
-CONV2D = LayerKind("conv2d", Conv2d, infer_conv2d, conv2d, traits=traits, unused=unused)
+CONV2D = LayerKind(
+    "conv2d", Conv2d, infer_conv2d, conv2d, traits=traits, inverse=inverse_conv2d, unused=unused
+)
 CONV1D = LayerKind("conv1d", Conv1d, infer_conv1d, conv1d, traits=traits, unused=unused)
 CONV_TRANSPOSE2D = LayerKind(
     "conv_transpose2d",

@@ -9,13 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import Facts, LayerKind, Mode, State
+from fac.program.kinds import Back, Facts, Inverse, LayerKind, Mode, State
+from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
 from fac.program.traits import Curve, Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.random import bernoulli
+from fac.step.types import DType
 
 
 class Relu(Layer):
@@ -104,11 +106,60 @@ def dropped(layer: Any, facts: Facts | None) -> Traits:
     return Traits(zero=True, homogeneous=True, sign=True, value=larger, error=larger)
 
 
-RELU = LayerKind("relu", Relu, infer, activation, curve=lambda _: Curve(lambda x: max(x, 0.0)))
+def squeezed(b: Builder, targets: Value, seen: Back, low: float, high: float) -> Value:
+    """Targets from `seen.low` to `seen.high` as ones from `low` to `high`."""
+    assert seen.low is not None
+    assert seen.high is not None
+    share = b.div(b.sub(targets, seen.low), b.sub(seen.high, seen.low))
+    return b.add(b.mul(share, high - low), low)
+
+
+def logit(b: Builder, targets: Value, seen: Back) -> Value:
+    """log(u / (1 - u)), u the targets in [eps, 1 - eps]."""
+    u = squeezed(b, targets, seen, EPS, 1 - EPS)
+    return b.emit("log", b.div(u, b.sub(1.0, u)))
+
+
+def atanh(b: Builder, targets: Value, seen: Back) -> Value:
+    """log((1 + u) / (1 - u)) / 2, u the targets in [eps - 1, 1 - eps]."""
+    u = squeezed(b, targets, seen, EPS - 1, 1 - EPS)
+    return b.mul(b.emit("log", b.div(b.add(1.0, u), b.sub(1.0, u))), 0.5)
+
+
+def below_zero(b: Builder, targets: Value, seen: Back) -> Value:
+    """T where it is at least 0, else -1/2.
+
+    Any number below 0 makes the 0 that is nearest to T. ZORB draws -U(0, 1); -1/2 is its mean, and least squares are
+    linear in their targets: this is the solution that the draws have on average.
+    """
+    under = b.cast(b.less(targets, 0.0), DType.FLOAT)
+    return b.sub(b.emit("relu", targets), b.mul(under, 0.5))
+
+
+RELU = LayerKind(
+    "relu",
+    Relu,
+    infer,
+    activation,
+    curve=lambda _: Curve(lambda x: max(x, 0.0)),
+    inverse=lambda *_: Inverse(below_zero),
+)
 LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, curve=leaky)
-TANH = LayerKind("tanh", Tanh, infer, activation, curve=lambda _: Curve(tanh))
+TANH = LayerKind(
+    "tanh",
+    Tanh,
+    infer,
+    activation,
+    curve=lambda _: Curve(tanh),
+    inverse=lambda *_: Inverse(atanh, ranged=True),
+)
 SIGMOID = LayerKind(
-    "sigmoid", Sigmoid, infer, activation, curve=lambda _: Curve(lambda x: (1 + tanh(x / 2)) / 2)
+    "sigmoid",
+    Sigmoid,
+    infer,
+    activation,
+    curve=lambda _: Curve(lambda x: (1 + tanh(x / 2)) / 2),
+    inverse=lambda *_: Inverse(logit, ranged=True),
 )
 GELU = LayerKind(
     "gelu", Gelu, infer, activation, curve=lambda _: Curve(lambda x: x * (1 + erf(x / sqrt(2))) / 2)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.bias import unused
-from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import LAST, Back, Facts, Inverse, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -64,10 +64,29 @@ def infer(layer: Linear, name: str, inputs: Sequence[Shape]) -> Facts:
 def forward(b: Builder, layer: Linear, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """H W^T + b, one product for all samples and places."""
     (x,) = inputs
-    *places, k = x.type.shape
-    product = b.matmul(b.reshape(x, (flat(tuple(places)), k)), state["weight"], tb=True)
+    *places, _ = x.type.shape
+    product = b.matmul(rows(b, x), state["weight"], tb=True)
     y = b.add(product, state["bias"]) if layer.bias else product
     return b.reshape(y, (*places, layer.out))
+
+
+def rows(b: Builder, x: Value) -> Value:
+    """What the weight multiplies: the last axis, for all samples and places."""
+    *places, k = x.type.shape
+    return b.reshape(x, (flat(tuple(places)), k))
+
+
+def inverse(layer: Linear, inputs: Sequence[Shape]) -> Inverse:
+    """(T - b) (W^+)^T: of all inputs that come nearest to T the smallest."""
+
+    def back(b: Builder, targets: Value, seen: Back) -> Value:
+        *places, m = targets.type.shape
+        t = b.sub(targets, seen.state["bias"]) if layer.bias else targets
+        assert seen.inverse is not None
+        wanted = b.matmul(b.reshape(t, (flat(tuple(places)), m)), seen.inverse)
+        return b.reshape(wanted, seen.input.type.shape)
+
+    return Inverse(back, rows=rows)
 
 
 TRAITS = Traits(zero=True, homogeneous=True, affine=True)
@@ -77,6 +96,7 @@ LINEAR = LayerKind(
     infer,
     forward,
     traits=lambda *_: TRAITS,
+    inverse=inverse,
     ties=frozenset({"embedding"}),
     unused=unused,
 )

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import counted, only
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import Back, Facts, Inverse, LayerKind, Mode, ShapeError, State
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
@@ -55,6 +55,11 @@ def infer_flatten(layer: Flatten, name: str, inputs: Sequence[Shape]) -> Facts:
 def flatten(b: Builder, layer: Flatten, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
     """[N, a, b, ...] -> [N, a * b * ...]."""
     return b.rows(inputs[0])
+
+
+def unflattened(b: Builder, targets: Value, seen: Back) -> Value:
+    """[N, a * b * ...] -> [N, a, b, ...]."""
+    return b.reshape(targets, seen.input.type.shape)
 
 
 def infer_reshape(layer: Reshape, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -108,7 +113,14 @@ def permute(b: Builder, layer: Permute, inputs: Sequence[Value], state: State, m
 
 
 TRAITS = Traits(zero=True, homogeneous=True, sign=True, value=1.0, error=1.0)
-FLATTEN = LayerKind("flatten", Flatten, infer_flatten, flatten, traits=lambda *_: TRAITS)
+FLATTEN = LayerKind(
+    "flatten",
+    Flatten,
+    infer_flatten,
+    flatten,
+    traits=lambda *_: TRAITS,
+    inverse=lambda *_: Inverse(unflattened, moves=True),
+)
 RESHAPE = LayerKind("reshape", Reshape, infer_reshape, reshape, traits=lambda *_: TRAITS)
 PERMUTE = LayerKind("permute", Permute, infer_permute, permute, traits=lambda *_: TRAITS)
 SHAPES = (FLATTEN, RESHAPE, PERMUTE)

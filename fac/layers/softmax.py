@@ -8,12 +8,14 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State
+from fac.program.kinds import Facts, Inverse, LayerKind, Mode, ShapeError, Sight, State
+from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.ops.softmax import logits_of
 
 
 class Softmax(Layer):
@@ -50,6 +52,18 @@ def softmax(b: Builder, layer: Softmax, inputs: Sequence[Value], state: State, m
     return b.emit("softmax", x, axis=layer.axis % (len(x.type.shape) - 1) + 1)
 
 
+def inverse(layer: Softmax, inputs: Sequence[Shape]) -> Inverse:
+    """Along that axis, see `logits_of`."""
+    (shape,) = inputs
+    axis = layer.axis % len(shape) + 1
+    return Inverse(lambda b, targets, seen: logits_of(b, targets, seen.input, axis, EPS))
+
+
 SOFTMAX = LayerKind(
-    "softmax", Softmax, infer_softmax, softmax, traits=lambda *_: Traits(sign=True, bounds=(0.0, 1.0))
+    "softmax",
+    Softmax,
+    infer_softmax,
+    softmax,
+    traits=lambda *_: Traits(sign=True, bounds=(0.0, 1.0)),
+    inverse=inverse,
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from fac.program.kinds import LossKind, ShapeError
+from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
 from fac.spec.layers import Loss
 from fac.step.builder import Builder
@@ -14,6 +16,7 @@ from fac.step.ir import Value
 from fac.step.labelled import Labelled
 from fac.step.ops.losses import many, one_hot
 from fac.step.ops.norms import nonzero
+from fac.step.ops.softmax import logits_of
 from fac.step.types import DType
 
 if TYPE_CHECKING:
@@ -58,11 +61,7 @@ def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value
     """A scalar from logits [N, C] and labels INT [N]."""
     if not loss.label_smoothing and loss.weight is None and kept is None:
         return b.emit("cross_entropy", output, y)
-    classes = output.type.shape[-1]
-    assert isinstance(classes, int)
-    targets, smooth = one_hot(b, output, y), loss.label_smoothing
-    if smooth:
-        targets = b.add(b.mul(targets, 1 - smooth), smooth / classes)
+    targets = smoothed(b, loss, output, y)
     if loss.weight is not None:
         targets = b.mul(targets, b.table(loss.weight))
     if kept is not None:
@@ -70,6 +69,13 @@ def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value
     total = b.sum(b.mul(targets, b.emit("log_softmax", output)), (0, 1))
     counted = weight(b, loss, output, y, kept)
     return b.neg(b.div(total, many(b, output) if counted is None else nonzero(b, counted)))
+
+
+def smoothed(b: Builder, loss: CrossEntropy, output: Value, y: Value) -> Value:
+    """(1 - a) onehot(y) + a / C, like the output [N, C]."""
+    targets, smooth, classes = one_hot(b, output, y), loss.label_smoothing, output.type.shape[-1]
+    assert isinstance(classes, int)
+    return b.add(b.mul(targets, 1 - smooth), smooth / classes) if smooth else targets
 
 
 def weight(
@@ -155,6 +161,24 @@ def misfit(loss: CrossEntropy, output: Shape) -> ShapeError | None:
     return None
 
 
+def aim(loss: CrossEntropy) -> Callable[[Builder, Value, Value], Value]:
+    """The logits that lie where the output does and have the shares q, see `logits_of`.
+
+    Raises:
+        ShapeError: not all samples or classes count alike.
+    """
+    for field in ("weight", "ignore_index"):
+        if getattr(loss, field) is not None:
+            raise ShapeError(
+                f"`{field}` has no effect: least squares count all samples alike", "remove it", field
+            )
+
+    def asked(b: Builder, output: Value, y: Value) -> Value:
+        return logits_of(b, smoothed(b, loss, output, y), output, 1, EPS)
+
+    return asked
+
+
 CROSS_ENTROPY = LossKind(
     "cross_entropy",
     CrossEntropy,
@@ -168,4 +192,5 @@ CROSS_ENTROPY = LossKind(
     masks=True,
     ignored=lambda loss: loss.ignore_index,
     inside="softmax",
+    aim=aim,
 )

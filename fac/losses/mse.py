@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from fac.losses.means import counted, mean
@@ -32,4 +33,9 @@ def constant(loss: Mse, y: NDArray[Any], output: Shape) -> float:
     return float(y.var(axis=0, dtype="float64").mean())
 
 
-MSE = LossKind("mse", Mse, False, forward, constant, weight=counted, masks=True)
+def aim(loss: Mse) -> Callable[[Builder, Value, Value], Value]:
+    """The targets themselves."""
+    return lambda b, output, y: y
+
+
+MSE = LossKind("mse", Mse, False, forward, constant, weight=counted, masks=True, aim=aim)

@@ -38,7 +38,12 @@ def curve_of(layer: Layer) -> Curve | None:
 
 
 def probes_of(program: Program) -> list[tuple[ProbeKind, Any]]:
-    """What is measured: what the spec asks for, or each kind that is measured where it says nothing."""
+    """What is measured: what the spec asks for, or each kind that is measured where it says nothing.
+
+    Nothing of what is solved: there are no errors to measure.
+    """
+    if program.spec.solve is not None:
+        return []
     if program.spec.probes is None:
         return [(kind, kind.spec()) for kind in kinds("fac.probes") if kind.standard]
     return [(kind_of("fac.probes", spec), spec) for spec in program.spec.probes]

@@ -249,7 +249,7 @@ class _Written:
 def _few_groups(program: Program) -> None:
     """Refuse what would take too long to match, before anybody does."""
     matches = 0
-    first = {group.match: i for i, group in reversed(tuple(enumerate(program.spec.update.groups)))}
+    first = {group.match: i for i, group in reversed(tuple(enumerate(program.groups)))}
     for glob, index in sorted(first.items(), key=itemgetter(1)):
         matches += program.array_names.near(glob)
         if matches > bounds.MAX_MATCHES:

@@ -18,6 +18,7 @@ from fac.program.routes import LOSS, TARGET, TARGETS, Ends, Objective, Route, Su
 from fac.program.tensors import Tensor
 from fac.spec.layers import Head
 from fac.spec.model import Input, ModelSpec
+from fac.spec.updates import Group, Update
 
 __all__ = [
     "INPUT",
@@ -264,10 +265,21 @@ class Program:
         """The names of all arrays, for globs: of layers, of feedback matrices, and of subspaces."""
         return Names(tensor.name for tensor in self.arrays)
 
+    @property
+    def update(self) -> Update:
+        """How parameters move, in a spec in which steps move them."""
+        assert self.spec.update is not None
+        return self.spec.update
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Those of the update, if there is one."""
+        return self.spec.update.groups if self.spec.update else ()
+
     @cached_property
     def grouped(self) -> Mapping[str, int]:
         """For each array that a group of the update matches the number of the last one: that one counts."""
-        last = {group.match: number for number, group in enumerate(self.spec.update.groups)}
+        last = {group.match: number for number, group in enumerate(self.groups)}
         found: dict[str, int] = {}
         for glob, number in sorted(last.items(), key=itemgetter(1)):
             found.update(dict.fromkeys(self.array_names.matching(glob), number))
@@ -276,7 +288,7 @@ class Program:
     @cached_property
     def kept(self) -> frozenset[str]:
         """The arrays that groups of the update freeze, where they are parameters."""
-        groups = self.spec.update.groups
+        groups = self.groups
         return frozenset(name for name, number in self.grouped.items() if not groups[number].trainable)
 
     @cached_property

@@ -63,7 +63,8 @@ def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
 def _ordered(program: Program, layers: tuple[Any, ...], feedback: dict[str, Any]) -> dict[str, Any]:
     data = _plain(program.spec, _as_written)
     data["layers"] = _plain(layers, _as_written)
-    data["feedback"] = feedback
+    if program.spec.solve is None:
+        data["feedback"] = feedback
     sections = ("fac", "name", "input", "inputs", "layers", "losses", "loss", "feedback")
     first = [key for key in sections if key in data]
     return {key: data[key] for key in (*first, *(key for key in data if key not in first))}

@@ -175,7 +175,7 @@ class Lineage(Arrivals):
         settings = None
         if self.moved(tensor):
             chain.append(self.moves(tensor))
-            settings = plan(self.program, tensor).settings(self.program.spec.update.lr)
+            settings = plan(self.program, tensor).settings(self.program.update.lr)
         if any(op.kind == "clamp" or op.origin.node == "clip" for op in passed):
             chain.append("clip")
         if tensor.role == Role.FEEDBACK:
@@ -214,10 +214,8 @@ class Lineage(Arrivals):
         Another rule is set apart by its rate and by what it does not leave as it is by default. One that multiplies
         square matrices says how large these are: see `_squares`.
         """
-        lr = self.program.spec.update.lr
-        own, usual = (
-            p.settings(lr) for p in (plan(self.program, tensor), Plan(self.program.spec.update, 1.0))
-        )
+        lr = self.program.update.lr
+        own, usual = (p.settings(lr) for p in (plan(self.program, tensor), Plan(self.program.update, 1.0)))
         if usual["rule"] != own["rule"]:
             fields = kind_of("fac.updates", plan(self.program, tensor).rule).spec.model_fields
             usual = {name: field.default for name, field in fields.items()}

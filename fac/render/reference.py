@@ -29,6 +29,7 @@ FAMILIES = (
         "learning rule",
     ),
     ("Update rules", ("update: {}",), "fac.updates", "update rule"),
+    ("Solve rules", ("solve: {}",), "fac.solve", "solve rule"),
     ("Data", ("data: {}",), "fac.data", "data source"),
     ("Probes", ("probes: [{}]",), "fac.probes", "probe"),
 )

@@ -227,7 +227,7 @@ def anchors(program: Program) -> str | None:
 
 def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator[str]:
     """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`; and some steps."""
-    usual = kind_of("fac.updates", program.spec.update).name
+    usual = kind_of("fac.updates", program.update).name
     found: dict[str, list[str]] = {}
     for tensor in filter(lineage.moved, program.arrays):
         moves = lineage.moves(tensor)

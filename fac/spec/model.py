@@ -14,8 +14,9 @@ from fac.spec.data import Data
 from fac.spec.feedback import Feedback, Routing
 from fac.spec.layers import Head, Layer, Loss
 from fac.spec.relations import either, true_without
+from fac.spec.solve import AnySolve, Solve
 from fac.spec.train import Positive, Probe, Train
-from fac.spec.updates import AnyUpdate
+from fac.spec.updates import AnyUpdate, Update
 
 
 class Input(Model):
@@ -59,7 +60,9 @@ class ModelSpec(Model):
     """A network, the routing of its errors, and how it is trained."""
 
     model_config = ConfigDict(
-        json_schema_extra={"allOf": [either("inputs", "input"), either("losses", "loss")]}
+        json_schema_extra={
+            "allOf": [either("inputs", "input"), either("losses", "loss"), either("solve", "update")]
+        }
     )
 
     other_keys: ClassVar = {"optimizer": "update", "optimiser": "update"}
@@ -95,7 +98,12 @@ class ModelSpec(Model):
     feedback: Feedback = Field(
         default_factory=Routing, description="Which error reaches which layer, through what."
     )
-    update: AnyUpdate = Field(description="How parameters move once their gradients are known.")
+    solve: AnySolve | None = Field(
+        None, description="How parameters are set from all training samples at once, instead of `update`."
+    )
+    update: AnyUpdate | None = Field(
+        None, description="How parameters move once their gradients are known.", validate_default=True
+    )
     data: Annotated[Data, OneOf("fac.data", "source")] | None = Field(None, description="What to train on.")
     train: Train = Field(default_factory=Train, description="The training run.")
     probes: tuple[Annotated[Probe, OneOf("fac.probes")], ...] | None = Field(
@@ -110,6 +118,16 @@ class ModelSpec(Model):
     def minimised(self) -> tuple[Loss, ...]:
         """Every loss, the one of the output first."""
         return self.losses or (() if self.loss is None else (self.loss,))
+
+    @field_validator("update")
+    @classmethod
+    def _one_family(cls, update: Update | None, info: ValidationInfo) -> Update | None:
+        solve = info.data.get("solve", ())
+        if update is None and solve is None:
+            raise PydanticCustomError("missing", "Field required")
+        if update is not None and isinstance(solve, Solve):
+            raise ValueError("`solve` sets the parameters, and no step moves them: remove one of the two")
+        return update
 
     @field_validator("loss", mode="before")
     @classmethod

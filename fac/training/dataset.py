@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fac.backend import Precision
 
 D = TypeVar("D", bound=Data)
+AT_ONCE = 4096
+"""Samples that a digest reads at a time."""
 
 
 class Split:
@@ -225,10 +227,12 @@ def fingerprint(split: Split, precision: Precision) -> str:
 
     digest = hashlib.blake2b(digest_size=16)
     for array in split.arrays.values():
-        if array.dtype.kind == "f":
-            array = array.astype(precision, copy=False)
-        digest.update(f"{array.dtype.str} {array.shape};".encode())
-        digest.update(np.ascontiguousarray(array).data.cast("B"))
+        dtype = np.dtype(precision) if array.dtype.kind == "f" else array.dtype
+        digest.update(f"{dtype.str} {array.shape};".encode())
+        # some samples at a time: a rounded copy of all of them can be half the memory that a training takes
+        for start in range(0, len(array), AT_ONCE):
+            part = array[start : start + AT_ONCE].astype(dtype, copy=False)
+            digest.update(np.ascontiguousarray(part).data.cast("B"))
     return digest.hexdigest()
 
 

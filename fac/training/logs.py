@@ -24,6 +24,8 @@ class Plan:
     """Steps that were made before: more than 0 if the training resumes."""
     left_over: int
     """Samples that fill no batch at the end of an epoch, and take no part in it: others in each."""
+    solves: bool = False
+    """Whether a step is the solve of a layer, on all samples."""
 
 
 @dataclass(frozen=True, slots=True)

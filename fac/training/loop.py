@@ -21,12 +21,14 @@ from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.training.checkpoint import Checkpoint
 from fac.training.dataset import Dataset, Split, fingerprint, fitted, read_anew
+from fac.training.family import Family
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
+from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 
 DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
@@ -79,7 +81,7 @@ def train(
     Args:
         session: of an artifact compiled from `spec`.
         dataset: as loaded; it is checked against the session and reshaped here.
-        spec: its `train` and `update` sections count.
+        spec: its `train` and `update` or `solve` sections count.
         out: where the log and the checkpoints go; None keeps nothing.
         listener: hears how it goes.
         stop: asked after each step; True saves the state and ends the training.
@@ -112,7 +114,7 @@ class _Training:
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
         data = fitted(dataset, compiled.feeds, session.precision)
-        self.family = Stepping(session, data.train, spec)
+        self.family = _family(session, data.train, spec)
         anew = read_anew(dataset, compiled.feeds)
         if anew:
             self.listener.said(anew)
@@ -159,6 +161,7 @@ class _Training:
         return self._report(history)
 
     def _prealign(self) -> None:
+        assert isinstance(self.family, Stepping)
         rows = self.family.rows(0)
         prealign(self.session, self.spec, {name: array[rows] for name, array in self.split.arrays.items()})
         self.good = self.session.state()
@@ -244,7 +247,16 @@ class _Training:
         return done
 
     def _diverged(self, found: NonFiniteError) -> str:
-        text = explain(self.family, self.good, found) + "; lower `update.lr`, or set `update.clip`"
+        if isinstance(self.family, Stepping):
+            text = explain(self.family, self.good, found)
+        else:
+            what = (
+                "a parameter is"
+                if found.loss is None
+                else f"the loss on the training samples is {found.loss},"
+            )
+            text = f"{what} not finite after all layers are solved"
+        text = f"{text}; {self.family.remedy}"
         if self.out is None:
             return text
         return f"{text}; `{self.out.state}` holds the last good state, from step {self.session.steps}"
@@ -297,3 +309,9 @@ class _Training:
                 tested={"loss": last.test_loss, "accuracy": last.test_accuracy, **last.losses},
             ),
         )
+
+
+def _family(session: Session, split: Split, spec: ModelSpec) -> Family:
+    """How the spec trains."""
+    solution = session.compiled.solution
+    return Stepping(session, split, spec) if solution is None else Solving(session, split, solution)

@@ -23,7 +23,7 @@ from fac.program.kinds import LossKind
 from fac.program.program import Shape
 from fac.spec.layers import Head, Loss
 from fac.training.dataset import Split
-from fac.training.stepping import Stepping
+from fac.training.family import Family
 
 RISEN = 2.0
 """How many times the loss of both, the untrained network and the best constant output, one must exceed to have risen.
@@ -99,7 +99,7 @@ class _Level:
 
 
 def concerns(
-    family: Stepping,
+    family: Family,
     losses: Sequence[tuple[LossKind, Loss]],
     test: Split,
     *,
@@ -144,13 +144,13 @@ class _Asked:
 class _Whole:
     """All training samples, of which most trainings need nothing."""
 
-    def __init__(self, family: Stepping) -> None:
+    def __init__(self, family: Family) -> None:
         self.family, self.session = family, family.session
 
     @cached_property
     def now(self) -> Mapping[str, float]:
         """What an evaluation of them finds."""
-        return self.session.evaluate(self.family.data)
+        return self.family.evaluated()
 
     @cached_property
     def untrained(self) -> Mapping[str, float]:
@@ -158,7 +158,7 @@ class _Whole:
         state = self.session.state()
         try:
             self.session.load_state(self.session.compiled.initial())
-            return self.session.evaluate(self.family.data)
+            return self.family.evaluated()
         finally:
             self.session.load_state(state)
 
@@ -190,7 +190,7 @@ def _judged(
     if on_train.above(0):
         untrained = whole.untrained[term.told("loss")]
         if on_train.above(untrained):
-            yield _risen(on_train, on_test, untrained)
+            yield _risen(on_train, on_test, untrained, whole.family.remedy)
     if on_train.chance(ROOM) and on_test.chance():
         yield _chance(on_train, on_test, _score(kind, trained, tested))
 
@@ -234,11 +234,11 @@ def _overflow(where: str, figure: str, loss: float) -> Concern:
     return Concern("overflow", message, {figure: loss})
 
 
-def _risen(train: _Level, test: _Level, untrained: float) -> Concern:
+def _risen(train: _Level, test: _Level, untrained: float, remedy: str) -> Concern:
     times = f"{train.loss / untrained:.3g} times " if untrained else ""
     message = (
         f"the loss rose to {train.loss:.4g} on training samples, {times}the {untrained:.4g} of the untrained network "
-        f"(test loss {test.loss:.4g}): lower `update.lr`, or set `update.clip`"
+        f"(test loss {test.loss:.4g}): {remedy}"
     )
     return Concern(
         "risen", message, {"train_loss": train.loss, "untrained_loss": untrained, "test_loss": test.loss}

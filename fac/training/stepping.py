@@ -54,6 +54,8 @@ class Pass:
 class Stepping:
     """The passes of a step program over one training set, which is placed on the device once."""
 
+    remedy = "lower `update.lr`, or set `update.clip`"
+
     def __init__(self, session: Session, split: Split, spec: ModelSpec) -> None:
         """Place the data.
 
@@ -68,6 +70,7 @@ class Stepping:
                 f"`train.batch` is {self.batch}, but there are only {self.samples} training samples: "
                 f"write `batch: {self.samples}` or less"
             )
+        assert spec.update is not None
         self.lr, self.schedule = spec.update.lr, schedule_of(spec.update.schedule)
         self.data = {name: session.place(array) for name, array in split.arrays.items()}
         self._order: tuple[int, NDArray[np.int64]] | None = None
@@ -105,6 +108,10 @@ class Stepping:
     def fixed(self) -> Arrays:
         """A batch that is the same after every pass: the first one of the training."""
         return self.taken(0)
+
+    def evaluated(self) -> dict[str, float]:
+        """What an evaluation of all training samples finds."""
+        return self.session.evaluate(self.data)
 
     def once(self) -> dict[str, Any]:
         """One step; returns what `Session.step` does."""

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import fac
-from fac import cli
-from fac.backend import Session, memory
+from fac import cli, memory
+from fac.backend import Session
 from fac.diagnostics import FacError
 from fac.testing.nets import NET, batch, linear, mlp, spec
 from fac_onnx.runtime import ort

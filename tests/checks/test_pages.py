@@ -93,6 +93,8 @@ def whole(example: Example) -> str:
         own["input"] = own.pop("inputs")
     if "losses" in own:
         del base["loss"]
+    if "solve" in own:
+        del base["update"]
     return "".join((base | own).values())
 
 

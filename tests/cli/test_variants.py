@@ -131,7 +131,7 @@ def test_settings_for_feedback_that_a_row_does_not_have_do_not_stop_it(run: Run,
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[1:4]] == ["own", "bp", "ldfa"]
     document = source.override(source.read(spec), [groups])
-    kept = [lowered(v.seeded(0)).spec.update.groups for v in variants([document], ["bp", "ldfa"])]
+    kept = [lowered(v.seeded(0)).groups for v in variants([document], ["bp", "ldfa"])]
     assert [[group.match for group in found] for found in kept] == [["fc1.*"], ["fc1.*", "*.feedback.*"]]
 
 

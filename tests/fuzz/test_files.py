@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fac.backend import memory
+from fac import memory
 from fac.diagnostics import SpecError
 from fac.training.data import fashion_mnist
 from tests.fuzz.choices import Choices

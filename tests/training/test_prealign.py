@@ -53,6 +53,7 @@ def data(rows: int = BATCH) -> Dataset:
 def begun(spec: ModelSpec, backend: str = "reference") -> dict[str, Any]:
     """The state in front of the first step: a training that is stopped, its one step taken back by a rate of 0."""
     session = compile(spec, backend, precision="float64").open()
+    assert spec.update is not None
     still = spec.model_copy(update={"update": spec.update.model_copy(update={"lr": 0.0})})
     train(session, data(), still)
     return session.state()

@@ -10,15 +10,18 @@ from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixK
 from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
 from fac.program.kinds.losses import LossKind
 from fac.program.kinds.probes import Memory, ProbeKind, Sweeps
+from fac.program.kinds.solve import Back, Inverse, Passing, SolveKind, Unsolvable
 from fac.program.kinds.updates import Descent, Updated, UpdateKind
 
 __all__ = [
     "LAST",
+    "Back",
     "BlockKind",
     "Descent",
     "Expansion",
     "Facts",
     "Inside",
+    "Inverse",
     "Kind",
     "LayerKind",
     "Learned",
@@ -28,13 +31,16 @@ __all__ = [
     "MatrixKind",
     "Memory",
     "Mode",
+    "Passing",
     "ProbeKind",
     "RuleKind",
     "ShapeError",
     "Sight",
     "Signals",
+    "SolveKind",
     "State",
     "Sweeps",
+    "Unsolvable",
     "Unused",
     "UpdateKind",
     "Updated",

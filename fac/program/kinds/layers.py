@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from fac.program.counted import Sight
 from fac.program.kinds.base import Kind, ShapeError, State
+from fac.program.kinds.solve import Inverse
 from fac.program.program import Node, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Curve, Traits
@@ -92,6 +93,10 @@ class LayerKind(Kind):
     """The field that says how many whole numbers it tells apart, 0, 1, ..., if it reads those, INT, and no real ones.
     Only an input of the network holds them. Where the spec leaves it at None it is as many as that has, and `infer` and
     `forward` are told so."""
+
+    inverse: Callable[[Any, Sequence[Shape]], Inverse] | None = None
+    """`inverse(spec, input shapes)`: how targets go back through the layer, for rules that solve (`fac.solve`). Raises
+    ShapeError where its settings leave none. None: it has none."""
 
     ties: frozenset[str] = frozenset()
     """Other kinds of layers whose parameters it can share by `tie`, where names and shapes are equal."""

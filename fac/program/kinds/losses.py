@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fac.program.kinds.base import Kind, ShapeError
 from fac.program.program import Shape
 from fac.spec.base import Model
+from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.labelled import Labelled
 
@@ -52,3 +53,7 @@ class LossKind(Kind):
     """The label of rows that it leaves out, which need not be a class."""
     inside: str = ""
     """What the loss applies to the output itself, so that the network must not: `softmax`, `sigmoid`."""
+    aim: Callable[[Any], Callable[[Builder, Value, Value], Value]] | None = None
+    """`aim(spec)` is a function (builder, output, y): the output that the targets y ask for, of the output that there
+    is, both [N, C] over classes; for rules that solve (`fac.solve`). Raises ShapeError where its settings leave none.
+    None: it asks for no one output."""

@@ -29,7 +29,10 @@ def update(old: Side, new: Side, tensors: Mapping[str, str]) -> Iterator[Item]:
         tensors: new names of tensors by old names.
     """
     programs = old.program, new.program
-    mains = _main(old.program.spec.update), _main(new.program.spec.update)
+    if old.program.spec.solve is not None or new.program.spec.solve is not None:
+        yield from _families(*programs)
+        return
+    mains = _main(old.program.update), _main(new.program.update)
     main = tuple(_plans(*mains, programs))
     changes = (*main, *_shared(old.program, new.program))
     whole = Subject.of(section="update")
@@ -60,6 +63,15 @@ def update(old: Side, new: Side, tensors: Mapping[str, str]) -> Iterator[Item]:
                 yield Item(Subject.of(parameter=tensor.name), None, gone)
 
 
+def _families(old: Program, new: Program) -> Iterator[Item]:
+    """What is solved, or moved by steps, where at least one of the two is solved."""
+    was, now = (program.spec.solve or program.update for program in (old, new))
+    before, after = ("update" if program.spec.solve is None else "solve" for program in (old, new))
+    changes = tuple(differing(was, now, (old, new)))
+    if changes:
+        yield Item(Subject.of(section=before), Subject.of(section=after), changes)
+
+
 def _main(update: Update) -> Plan:
     return Plan(update, 1.0)
 
@@ -67,7 +79,7 @@ def _main(update: Update) -> Plan:
 def _plans(old: Plan, new: Plan, programs: tuple[Program, Program]) -> Iterator[Change]:
     """What differs in how two parameters move."""
     yield from differing(old.bare, new.bare, programs, (RATE,))
-    before, after = (program.spec.update.lr for program in programs)
+    before, after = (program.update.lr for program in programs)
     if old.lr_ratio == new.lr_ratio == 1:
         rates = before, after
     else:
@@ -81,9 +93,9 @@ def _plans(old: Plan, new: Plan, programs: tuple[Program, Program]) -> Iterator[
 
 def _shared(old: Program, new: Program) -> Iterator[Change]:
     """Schedule and limits, which are the same for all parameters."""
-    was, now = (_schedule(p.spec.update) for p in (old, new))
+    was, now = (_schedule(p.update) for p in (old, new))
     yield from differing(was, now, (old, new), whole="schedule", prefix="schedule.")
-    before, after = old.spec.update.clip, new.spec.update.clip
+    before, after = old.update.clip, new.update.clip
     if plain(before) != plain(after):
         yield Change("clip", *(None if clip is None else described(clip) for clip in (before, after)))
 

@@ -42,4 +42,15 @@ def _axes(op: Op) -> tuple[int, ...]:
     return (axis,)
 
 
+def logits_of(b: Builder, shares: Value, near: Value, axis: int, least: float) -> Value:
+    """log(max(T, least)) + log sum exp(x): of all logits that make the shares T those that lie where x does.
+
+    Shares do not tell where logits lie, so that is kept: of the shares that x makes this gives x back. A share of 0 is
+    out of reach of finite logits, and becomes `least`.
+    """
+    top = b.emit("max", near, axes=(axis,), keep=True)
+    total = b.sum(b.emit("exp", b.sub(near, top)), (axis,), keep=True)
+    return b.add(b.emit("log", b.mul(b.maximum(shares, least), total)), top)
+
+
 SOFTMAX = (OpDef("softmax", softmax, (softmax_input,), frozenset({"axis"}), finer=finer),)

@@ -44,7 +44,7 @@ def read_data(file: BufferedReader, place: str, room: int, before: int = 0) -> b
     Raises:
         FacError: it does not fit into memory, or cannot be read.
     """
-    from fac.backend.memory import require_room  # imports NumPy, which `fac check` does without
+    from fac.memory import require_room  # imports NumPy, which `fac check` does without
 
     with file:
         try:

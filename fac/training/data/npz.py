@@ -92,7 +92,7 @@ class Stored:
     ) -> NDArray[Any]:
         import numpy as np
 
-        from fac.backend.memory import require_room
+        from fac.memory import require_room
 
         if dtype.hasobject:
             raise self._damaged(

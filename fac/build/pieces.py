@@ -1,0 +1,109 @@
+"""The pieces of a solve rule: each a function of a batch that a backend runs as it runs a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from fac.backend import Array, Compiled, Feed, Slot, Solution
+from fac.build.contract import rows
+from fac.build.trace import Trace
+from fac.passes import optimise
+from fac.program.kinds import Passing, SolveKind
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.spec.solve import Solve
+from fac.step.builder import Builder
+from fac.step.feed import fed
+from fac.step.ir import Function, Value
+from fac.step.types import Type
+
+
+def solution(program: Program, compiled: Compiled) -> Solution | None:
+    """How the parameters are solved for; None if the spec has them moved by steps.
+
+    Args:
+        program: without findings of the severity `error`.
+        compiled: what else it becomes.
+
+    Raises:
+        PluginError: a kind of a plug-in returned what it must not.
+    """
+    spec = program.spec.solve
+    if spec is None:
+        return None
+    kind: SolveKind = kind_of("fac.solve", spec)
+    return Solution(
+        rule=kind.name,
+        remedy=kind.remedy,
+        pieces={name: _alone(compiled, function) for name, function in written(program).items()},
+        layers=tuple(node.name for node in kind.order(spec, program)),
+        block=kind.block(spec, program),
+        run=partial(kind.run, spec, program),
+    )
+
+
+def written(program: Program) -> dict[str, Function]:
+    """The pieces by name; none of a spec that is trained by steps."""
+    spec = program.spec.solve
+    if spec is None:
+        return {}
+    kind: SolveKind = kind_of("fac.solve", spec)
+    return {name: piece(program, kind, spec, name) for name in kind.pieces(spec, program)}
+
+
+def piece(program: Program, kind: SolveKind, spec: Solve, name: str) -> Function:
+    """(x, y, parameters, what the rule keeps) -> what a piece makes of the samples, [rows, columns]."""
+    trace = Trace(program, training=False)
+    own = {tensor.name: trace.b.input(tensor.name, Type(tensor.shape)) for tensor in kind.kept(spec, program)}
+    parameters = {t.name: v for t in program.arrays for v in trace.read((t,)).values()}
+    passing = Passing(program, trace.values, parameters | own, trace.asked())
+    made = rows(kind.write, kind.write(trace.b, spec, passing, name), name)
+    return optimise(trace.b.finish("forward", {"output": made}))
+
+
+def _alone(compiled: Compiled, function: Function) -> Compiled:
+    """A piece as the forward pass of a network that reads targets, too, and of nothing but the state that it needs."""
+    feeds = tuple(replace(feed, loss=None) for feed in compiled.feeds)
+    read = {value for op in function.ops for value in op.operands}
+    # What runs functions looks at the first array of a state for the type of all: there has to be one.
+    state = [v for v in function.inputs if not fed(v) and v in read] or [
+        v for v in function.inputs if not fed(v)
+    ][:1]
+    inputs = (*(v for v in function.inputs if fed(v)), *state)
+    slots = [Slot(v.name, _sizes(v), True) for v in state]
+    return replace(
+        compiled,
+        forward=replace(function, inputs=inputs),
+        evaluate=_idle("evaluate", feeds, state),
+        step=_idle("step", feeds, state),
+        probe=_idle("probe", feeds, state),
+        state=tuple(slots),
+        feeds=feeds,
+        initial=partial(_zeros, slots),
+        tasks=(),
+    )
+
+
+def _idle(name: str, feeds: tuple[Feed, ...], state: list[Value]) -> Function:
+    """A function that nobody calls."""
+    b = Builder()
+    for feed in feeds:
+        b.input(feed.name, feed.type)
+    for value in state:
+        b.input(value.name, value.type)
+    return b.finish(name, {"loss": b.constant(0.0)})
+
+
+def _sizes(value: Value) -> tuple[int, ...]:
+    """Of state, which has no axis of samples."""
+    return tuple(size for size in value.type.shape if isinstance(size, int))
+
+
+def _zeros(slots: list[Slot], given: Mapping[str, Array] = MappingProxyType({})) -> dict[str, Array]:
+    """A state that whoever solves sets before anything is read of it."""
+    return {slot.name: np.zeros(slot.shape) for slot in slots} | dict(given)

@@ -1,0 +1,184 @@
+"""ZORB: targets travel back through the inverses of layers, and each layer is one solve of least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from fac.program.kinds import Back, Passing, SolveKind
+from fac.program.program import Node, Program
+from fac.program.tensors import Tensor
+from fac.solve.inverses import above, inverse, order, passed, ranged
+from fac.solve.misfits import misfits
+from fac.spec.solve import Solve
+from fac.spec.train import Positive
+from fac.step.builder import Builder
+from fac.step.ir import Phase, Value
+from fac.step.types import flat
+
+if TYPE_CHECKING:
+    from fac.backend import Solved, Solving
+
+INVERSE, LOW, HIGH = "inverse", "low", "high"
+TARGETS = "targets"
+
+
+class Zorb(Solve):
+    """Theta_l = [H_{l-1}, 1]^+ T_l, one layer after the other from the first on, on all training samples in float64.
+
+    H_{l-1} [N, in] is what layer l reads, with the layers below solved already. T_l [N, out] is what it should make:
+    the output that the loss asks for, taken back through the inverse of each layer above, which still has its initial
+    weights. W_l is the transpose of the first rows of Theta_l, b_l its last. So there is no derivative, no learning
+    rate and no epoch. The loss says what the output should be, by `mse` the targets, by `cross_entropy` the logits of
+    the label; the distance from that is squared whichever it is.
+
+    Ranganathan and Lewandowski, arXiv 2011.08895. Here the range that `sigmoid` and `tanh` map their targets from is
+    not kept: the layer above is solved on what they make, and an affine map of all features changes no least squares
+    with a bias. So the network stays one of plain layers. Targets below zero become -1/2 at a `relu`, the mean of
+    random ones.
+    """
+
+    rule: Literal["zorb"]
+    rcond: Annotated[float, Field(ge=0, lt=1)] = Field(
+        1e-9,
+        description="Singular values of the features up to this multiple of the largest are cut off. A larger one fits "
+        "the training data less, and mostly others better.",
+    )
+    rows: Positive = Field(
+        1024,
+        description="Rows of features at a time: memory grows with it, and nothing else depends on it but rounding. A "
+        "sample has one row, or one for each place of a map.",
+    )
+
+
+def kept(spec: Zorb, program: Program) -> tuple[Tensor, ...]:
+    """(W^+)^T of the layers that targets pass, and the range of what they map."""
+    found: list[Tensor] = []
+    for node in passed(program):
+        if node.weight is not None:
+            found.append(Tensor(f"{node.weight.name}.{INVERSE}", node.weight.shape, "zeros"))
+        if ranged(node):
+            found += (Tensor(f"{node.name}.{end}", (), "zeros") for end in (LOW, HIGH))
+    return tuple(found)
+
+
+def pieces(spec: Zorb, program: Program) -> tuple[str, ...]:
+    """For each solve [features, targets], and for each layer that maps a range the targets of its output."""
+    ranges = (f"{node.name}.{TARGETS}" for node in passed(program) if ranged(node))
+    return (*(node.name for node in order(program)), *ranges)
+
+
+def write(b: Builder, spec: Zorb, passing: Passing, piece: str) -> Value:
+    """The rows of a piece."""
+    nodes = passing.program.by_name
+    if piece not in nodes:
+        return b.rows(targets(b, passing, nodes[piece.removesuffix(f".{TARGETS}")]))
+    node = nodes[piece]
+    found, wanted = inverse(node), targets(b, passing, node)
+    assert found is not None
+    assert found.rows is not None
+    with b.at(node.name, Phase.FORWARD):
+        features = found.rows(b, passing.values[node.inputs[0]])
+        return b.emit("concat", features, by_place(b, node, wanted), axis=1)
+
+
+def by_place(b: Builder, node: Node, value: Value) -> Value:
+    """[N, ...] of what a layer makes as [places, channels]."""
+    axis = (node.channels or 0) + 1
+    value = b.transpose(value, (*(a for a in range(len(value.type.shape)) if a != axis), axis))
+    *places, channels = value.type.shape
+    return b.reshape(value, (flat(tuple(places)), channels))
+
+
+def targets(b: Builder, passing: Passing, node: Node) -> Value:
+    """What the output of a layer should be, [N, *output]."""
+    value = passing.asked
+    for layer in above(passing.program, node):
+        found, state = inverse(layer), passing.state
+        assert found is not None
+        with b.at(layer.name, Phase.FORWARD):
+            value = found.back(
+                b,
+                value,
+                Back(
+                    passing.values[layer.inputs[0]],
+                    {tensor.part: state[tensor.name] for tensor in layer.state},
+                    None if layer.weight is None else state[f"{layer.weight.name}.{INVERSE}"],
+                    *(state.get(f"{layer.name}.{end}") for end in (LOW, HIGH)),
+                ),
+            )
+    return value
+
+
+def run(spec: Zorb, program: Program, solving: Solving, done: int) -> Iterator[Solved]:
+    """One solve for each layer; nothing else changes the network.
+
+    Raises:
+        FacError: numbers are not finite, or targets are all alike where their range is mapped.
+    """
+    import numpy as np
+
+    from fac.backend import Solved
+    from fac.diagnostics import FacError
+    from fac.solve.least_squares import LeastSquares
+
+    for layer in passed(program):
+        if layer.weight is not None:
+            w = solving.read(layer.weight.name)
+            matrix = np.linalg.pinv(w.reshape(len(w), -1)).T
+            solving.write({f"{layer.weight.name}.{INVERSE}": matrix.reshape(layer.weight.shape)})
+    for node in order(program)[done:]:
+        for layer in above(program, node):
+            if ranged(layer):
+                ends = [(block.min(), block.max()) for block in solving.rows(f"{layer.name}.{TARGETS}")]
+                low, high = min(low for low, _ in ends), max(high for _, high in ends)
+                if not low < high:
+                    raise FacError(
+                        f"the targets of `{layer.name}` go from {low:g} to {high:g}: nothing can be mapped onto the "
+                        "range of its output; look at the weights above it, which may all be zero"
+                    )
+                solving.write({f"{layer.name}.{LOW}": np.array(low), f"{layer.name}.{HIGH}": np.array(high)})
+        assert node.weight is not None
+        outputs, features = node.weight.reads, node.weight.writes
+        bias = next((tensor for tensor in node.tensors if tensor is not node.weight), None)
+        squares = LeastSquares(features + (bias is not None), outputs)
+        for block in solving.rows(node.name):
+            squares.add(block if bias is None else np.insert(block, features, 1.0, axis=1))
+        try:
+            found = squares.solution(spec.rcond)
+        except np.linalg.LinAlgError as error:
+            raise FacError(f"the features or targets of `{node.name}` are not finite") from error
+        weight = found.theta[:features].T.reshape(node.weight.shape)
+        solving.write({node.weight.name: weight} | ({bias.name: found.theta[features]} if bias else {}))
+        yield Solved(node.name, squares.rows, squares.features, outputs, found.rank, found.error)
+
+
+def block(spec: Zorb, program: Program) -> int:
+    """As many samples as have so many rows, where they have the most; one at least."""
+    return max(1, spec.rows // max(node.places for node in order(program)))
+
+
+def memory(spec: Zorb, node: Node) -> int:
+    """Of the triangle and the rows below it, as they are, and in two copies while they are decomposed."""
+    if node.weight is None:
+        return 0
+    columns = node.weight.writes + 1 + node.weight.reads
+    return 8 * columns * (6 * columns + 3 * spec.rows)
+
+
+ZORB = SolveKind(
+    "zorb",
+    Zorb,
+    lambda _, program: misfits(program),
+    lambda _, program: order(program),
+    kept,
+    pieces,
+    write,
+    run,
+    block,
+    memory=memory,
+    transports=lambda _, program: [node.name for node in passed(program) if node.weighted],
+    remedy="use a larger `solve.rcond`, fewer layers, or train with `update`",
+)

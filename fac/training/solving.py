@@ -1,0 +1,121 @@
+"""Training by solving: one pass over the layers, each of which is set from all training samples.
+
+What a state counts as its steps are the layers that are solved, so that a training which was interrupted goes on with
+the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite, nan
+from time import perf_counter
+
+from fac.backend import Array, Session, Solution
+from fac.diagnostics import FacError
+from fac.training.dataset import Split
+from fac.training.logs import Listener, Plan, Progress
+from fac.training.stepping import NonFiniteError, Pass
+
+
+class Solving:
+    """The one pass of a solve rule over a network. Samples stay on the host, and are read block by block."""
+
+    epochs = 1
+
+    def __init__(self, session: Session, split: Split, solution: Solution) -> None:
+        """Open the pieces.
+
+        Raises:
+            FacError: the session is not in float64, or its backend opens no others.
+        """
+        if session.precision != "float64":
+            raise FacError(
+                f"`{solution.rule}` solves in float64, and the training is in {session.precision}: "
+                "leave `--precision` out"
+            )
+        assert session.beside is not None
+        self.session, self.split, self.solution = session, split, solution
+        self.remedy = solution.remedy
+        self.data: Mapping[str, Array] = split.arrays
+        self.steps_per_epoch = len(solution.layers)
+        self.pieces = {name: session.beside(piece) for name, piece in solution.pieces.items()}
+        self.write(session.read(tuple(slot.name for slot in session.compiled.state)))
+
+    @property
+    def plan(self) -> Plan:
+        """What is ahead."""
+        return Plan(self.epochs, self.steps_per_epoch, len(self.split), self.session.steps, 0, solves=True)
+
+    @property
+    def done(self) -> int:
+        """1 once all layers are solved."""
+        return self.session.steps // self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """There is no learning rate."""
+        return nan
+
+    def run(self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float]) -> Pass:
+        """Solve the layers that are left.
+
+        Args:
+            listener: hears of each layer.
+            stop: asked after each, whether to end here.
+            carried: nothing.
+
+        Raises:
+            NonFiniteError: the loss is not finite in the end.
+            FacError: a layer cannot be solved.
+        """
+        session, times = self.session, list[float]()
+        began = mark = perf_counter()
+        for solved in self.solution.run(self, session.steps):
+            session.steps += 1
+            now = perf_counter()
+            times.append(1000 * (now - mark))
+            mark = now
+            listener.moved(Progress(1, session.steps, solved.error, times[-1]))
+            listener.said(
+                f"solved `{solved.node}`: {solved.rows:,} rows of {solved.features:,} features, rank {solved.rank:,}, "
+                f"{solved.outputs:,} outputs, mean squared error {solved.error:.4g}"
+            )
+            if session.steps < self.steps_per_epoch and stop():
+                return Pass(False, {"loss": 0.0}, nan, perf_counter() - began, tuple(times))
+        seconds = perf_counter() - began
+        loss = self.evaluated()["loss"]
+        if not isfinite(loss):
+            raise NonFiniteError(session.steps - 1, loss)
+        # a pass is told the sum over its steps
+        return Pass(True, {"loss": loss * self.steps_per_epoch}, nan, seconds, tuple(times))
+
+    def fixed(self) -> Mapping[str, Array]:
+        """The first samples."""
+        return next(self._blocks())
+
+    def evaluated(self) -> dict[str, float]:
+        """What an evaluation of all training samples finds."""
+        total: dict[str, float] = {}
+        for batch in self._blocks():
+            share = len(next(iter(batch.values()))) / len(self.split)
+            for name, value in self.session.evaluate(batch).items():
+                total[name] = total.get(name, 0.0) + share * value
+        return total
+
+    def rows(self, piece: str) -> Iterator[Array]:
+        """What a piece makes of all samples, block by block."""
+        return (self.pieces[piece].forward(batch) for batch in self._blocks())
+
+    def read(self, name: str) -> Array:
+        """A parameter as it is now."""
+        return self.session.read((name,))[name]
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Set arrays, in the network and in each piece that reads them."""
+        for session in (self.session, *self.pieces.values()):
+            own = {slot.name for slot in session.compiled.state}
+            session.write({name: array for name, array in arrays.items() if name in own})
+
+    def _blocks(self) -> Iterator[Mapping[str, Array]]:
+        for start in range(0, len(self.split), self.solution.block):
+            stop = start + self.solution.block
+            yield {name: array[start:stop] for name, array in self.data.items()}

@@ -1,0 +1,253 @@
+"""ZORB: what is solved for is what the equations say, on every backend, in blocks of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fac
+from fac.backend import Session
+from fac.diagnostics import FacError
+from fac.spec.model import ModelSpec
+from fac.training.loop import StoppedError, train
+from tests.solve.nets import Layers, data, mlp, session_of, solved, spec, zorb
+
+CONV: Layers = (
+    {"kind": "conv2d", "name": "conv1", "out": 3, "kernel": (2, 3)},
+    {"kind": "tanh"},
+    {"kind": "conv2d", "name": "conv2", "out": 4, "kernel": 2},
+    {"kind": "relu"},
+    {"kind": "flatten"},
+    {"kind": "linear", "name": "logits", "out": 4},
+)
+MAP = (2, 6, 5)
+
+
+def close(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_allclose(
+            array, other[name], rtol=0, atol=tolerance * np.abs(array).max(), err_msg=name
+        )
+
+
+def test_one_layer_is_least_squares_with_a_column_of_ones() -> None:
+    of, dataset = spec(mlp(4), loss="mse"), data(labels=False)
+    session, report = solved(of, dataset)
+    x, y = dataset.train.x, dataset.train.y
+    theta, (*squares,), _, _ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y)
+    state = session.state()
+    np.testing.assert_allclose(state["fc1.weight"], theta[:-1].T, atol=1e-10)
+    np.testing.assert_allclose(state["fc1.bias"], theta[-1], atol=1e-10)
+    assert report.train_loss == pytest.approx(sum(squares) / y.size, rel=1e-10)
+    assert report.steps == 1
+
+
+def test_without_a_bias_there_is_no_column_of_ones() -> None:
+    of, dataset = (
+        spec(({"kind": "linear", "name": "fc1", "out": 4, "bias": False},), loss="mse"),
+        data(labels=False),
+    )
+    session, _ = solved(of, dataset)
+    theta = np.linalg.lstsq(dataset.train.x, dataset.train.y)[0]
+    np.testing.assert_allclose(session.state()["fc1.weight"], theta.T, atol=1e-10)
+
+
+@pytest.mark.parametrize("act", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("widths", [(9, 4), (9, 7, 4)])
+def test_a_network_is_what_its_equations_say(act: str, widths: tuple[int, ...]) -> None:
+    of, dataset = spec(mlp(*widths, act=act)), data()
+    session = session_of(of)
+    wanted = zorb(session.state(), dataset.train.x, dataset.train.y, act, len(widths))
+    train(session, dataset, of)
+    found = session.state()
+    close({name: found[name] for name in wanted}, wanted, 1e-7)
+
+
+def test_the_last_layer_is_optimal_for_its_features() -> None:
+    """By what it was given: no other last layer comes nearer to the targets of the same features."""
+    of, dataset = spec(mlp(9, 4), loss="mse"), data(labels=False)
+    session, report = solved(of, dataset)
+    state, x, y = session.state(), dataset.train.x, dataset.train.y
+    h = 1 / (1 + np.exp(-(x @ state["fc1.weight"].T + state["fc1.bias"])))
+    features = np.c_[h, np.ones(len(h))]
+    residual = features @ np.c_[state["fc2.weight"], state["fc2.bias"]].T - y
+    assert np.abs(features.T @ residual).max() < 1e-9 * np.abs(features).max() * len(x)
+    assert report.train_loss == pytest.approx((residual**2).mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("layers", [mlp(9, 7, 4), CONV], ids=["mlp", "conv"])
+def test_every_layer_is_solved_once_and_no_step_is_made(
+    layers: Layers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = MAP if layers is CONV else (6,)
+    of, dataset = spec(layers, shape), data(shape=shape)
+    session = session_of(of)
+    written: list[str] = []
+    write = session.write
+
+    def told(arrays: dict[str, Any]) -> None:
+        written.extend(arrays)
+        write(arrays)
+
+    monkeypatch.setattr(session, "write", told)
+    monkeypatch.setattr(session, "run_step", None)
+    train(session, dataset, of)
+    weights = [name for name in written if name.endswith("weight")]
+    names = [layer["name"] for layer in layers if "out" in layer]
+    # once as they are at the start, for what the pieces read, and once each as solved
+    assert weights == [f"{name}.weight" for name in names] * 2
+    assert session.steps == len(names)
+
+
+def test_no_step_moves_anything() -> None:
+    of = spec(mlp(9, 4))
+    compiled = fac.compile(of, "reference").compiled
+    assert [name for name, _ in compiled.step.outputs] == ["loss"]
+    assert not {op.origin.phase for op in compiled.step.ops} - {"forward"}
+    for piece in compiled.solution.pieces.values() if compiled.solution else ():
+        assert {op.origin.phase for op in piece.forward.ops} <= {"forward"}
+
+
+@pytest.mark.parametrize("rows", [1, 7, 60, 1000])
+@pytest.mark.parametrize("layers", [mlp(9, 7, 4), CONV], ids=["mlp", "conv"])
+def test_blocks_of_any_size_give_the_same(layers: Layers, rows: int) -> None:
+    shape = MAP if layers is CONV else (6,)
+    dataset = data(shape=shape)
+    found, wanted = (solved(spec(layers, shape, rows=size), dataset)[0].state() for size in (rows, 2048))
+    close(found, wanted, 1e-9)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+@pytest.mark.parametrize("layers", [mlp(9, 7, 4), mlp(9, 4, act="relu"), CONV], ids=["mlp", "relu", "conv"])
+def test_backends_agree(layers: Layers, backend: str) -> None:
+    shape = MAP if layers is CONV else (6,)
+    of, dataset = spec(layers, shape), data(shape=shape)
+    (one, report), (other, reported) = solved(of, dataset), solved(of, dataset, backend)
+    close(one.state(), other.state(), 1e-9)
+    assert reported.test_loss == pytest.approx(report.test_loss, rel=1e-9)
+
+
+def test_softmax_as_a_layer() -> None:
+    """Shares as targets of squares: the last linear layer is solved for their logits, where those lie now."""
+    layers = (*mlp(9, 4), {"kind": "softmax"})
+    dataset = data(labels=False)
+    shares = [replace_targets(split) for split in (dataset.train, dataset.test)]
+    session, _ = solved(spec(layers, loss="mse"), replace(dataset, train=shares[0], test=shares[1]))
+    other, _ = solved(spec(mlp(9, 4)), replace(dataset, train=labelled(shares[0]), test=labelled(shares[1])))
+    close(session.state(), other.state(), 1e-9)
+
+
+def replace_targets(split: Any) -> Any:
+    return type(split)(split.x, np.eye(4)[split.y.argmax(1)])
+
+
+def labelled(split: Any) -> Any:
+    return type(split)(split.x, split.y.argmax(1))
+
+
+def test_a_frozen_layer_stays_and_lets_targets_pass() -> None:
+    layers = mlp(9, 7, 4)
+    frozen = (*layers[:2], layers[2] | {"trainable": False}, *layers[3:])
+    of, dataset = spec(tuple(layer for layer in frozen if layer.get("name") != "act1")), data()
+    session = session_of(of)
+    before = session.state()
+    train(session, dataset, of)
+    after = session.state()
+    assert session.steps == 2
+    for part in ("weight", "bias"):
+        np.testing.assert_array_equal(before[f"fc2.{part}"], after[f"fc2.{part}"])
+        assert (before[f"fc1.{part}"] != after[f"fc1.{part}"]).any()
+
+
+def test_seeds_decide() -> None:
+    dataset = data()
+
+    def weight(seed: int) -> Any:
+        of = fac.load(spec(mlp(9, 4)).model_dump(by_alias=True) | {"train": {"seed": seed}})
+        return solved(of, dataset)[0].state()["fc2.weight"]
+
+    np.testing.assert_array_equal(weight(3), weight(3))
+    assert (weight(3) != weight(4)).any()
+
+
+def interrupted(of: ModelSpec, session: Session, after: int) -> None:
+    asked = iter(range(after))
+    with pytest.raises(StoppedError):
+        train(session, data(), of, stop=lambda: next(asked, None) is None)
+
+
+def test_what_was_interrupted_goes_on_to_the_bit() -> None:
+    of = spec(mlp(9, 7, 5, 4))
+    whole, _ = solved(of, data())
+    begun = session_of(of)
+    interrupted(of, begun, 1)
+    assert begun.steps == 2
+    resumed = fac.compile(of, "reference").open(begun.state())
+    train(resumed, data(), of)
+    close(resumed.state(), whole.state(), 0)
+
+
+def test_an_exported_file_is_the_network(tmp_path: Path) -> None:
+    of, dataset = spec(CONV, MAP), data(shape=MAP)
+    session, _ = solved(of, dataset)
+    exported = fac.compile(of, "onnx", "float64").export(session.state(), tmp_path / "model.onnx")
+    wanted = session.forward(dataset.test.x)
+    np.testing.assert_allclose(
+        exported.run(dataset.test.x), wanted, rtol=0, atol=1e-10 * np.abs(wanted).max()
+    )
+
+
+def test_a_step_is_refused() -> None:
+    session = session_of(spec(mlp(9, 4)))
+    with pytest.raises(FacError, match=r"no step trains `solved`, which is solved by `zorb`"):
+        session.step(data().train.x, data().train.y)
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+def test_there_is_no_training_step_to_compile(backend: str, tmp_path: Path) -> None:
+    with pytest.raises(FacError, match=r"no training step to compile.*fac export"):
+        fac.compile(spec(mlp(9, 4)), backend).write(tmp_path / "built")
+
+
+def test_float32_is_refused() -> None:
+    of = spec(mlp(9, 4))
+    session = fac.compile(of, "reference", "float32").open()
+    with pytest.raises(FacError, match="solves in float64"):
+        train(session, data(), of)
+
+
+def test_targets_without_a_range_are_told() -> None:
+    layers = mlp(9, 4)
+    of = spec((*layers[:2], layers[2] | {"init": "zeros"}))
+    with pytest.raises(FacError, match=r"the targets of `act1` go from 0 to 0"):
+        solved(of, data())
+
+
+def test_a_network_that_fits_nothing_is_told_with_what_to_do() -> None:
+    """A singular value of rounding is no feature: without a cut the loss of fresh samples has no bound."""
+    dataset = data(n=40)
+    _, report = solved(spec(mlp(30, 4), rcond=0.0), dataset)
+    assert np.isfinite(report.train_loss)
+
+
+DIGITS = {
+    "sigmoid": (({"kind": "linear", "name": "fc1", "out": 256}, {"kind": "sigmoid"}), 0.955),
+    "relu": (({"kind": "linear", "name": "fc1", "out": 256}, {"kind": "relu"}), 0.94),
+}
+
+
+@pytest.mark.parametrize("act", DIGITS)
+def test_digits(act: str) -> None:
+    layers, least = DIGITS[act]
+    text = spec((*layers, {"kind": "linear", "name": "logits", "out": 10}), (64,)).model_dump(by_alias=True)
+    of = fac.load(text | {"data": {"source": "digits"}})
+    from fac.training.data import declared, load
+
+    _, report = solved(of, load(declared(of.data, "test"), Path(), "float64"))
+    assert report.test_accuracy is not None
+    assert report.test_accuracy > least
