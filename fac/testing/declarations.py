@@ -36,6 +36,7 @@ from fac.spec.feedback import Learning
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.contraction import pretended, product
+from fac.step.factors import Factors
 from fac.step.ir import Value
 from fac.step.random import Stream
 from fac.step.types import DType, N, Type
@@ -76,6 +77,7 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
             _learning(kind, spec or _defaults(kind))
         case UpdateKind():
             _update(kind, spec or _defaults(kind))
+            _factored(kind, spec or _defaults(kind))
 
 
 def _defaults(kind: Any) -> Any:
@@ -298,3 +300,35 @@ def _update(kind: UpdateKind, rule: Any) -> None:
         kept = [first[slot] for slot in slots[:2]]
         moments = zip(kept, (mean * g, square * g * g), strict=True)
         require(all(near(a, b) for a, b in moments), f"`{kind.name}` keeps other means than its `moments`")
+
+
+def _factored(kind: UpdateKind, rule: Any) -> None:
+    """The step that it takes from the factors of a gradient, and the one from the gradient."""
+    how, slots, rng = kind.factored(rule), kind.slots(rule), np.random.default_rng(0)
+    if how is None:
+        return
+    x, shape = rng.standard_normal((2, 3)), (5, 4)
+    given = {"w": rng.standard_normal(shape)}
+    given |= {"left": rng.standard_normal((3, 5)), "right": rng.standard_normal((3, 4))}
+    given |= {f"slot.{slot}": rng.standard_normal(shape) for slot in slots}
+
+    def made(factored: bool) -> list[Array]:
+        b = Builder()
+        rows = b.input("x", Type((N, 3)))
+        w, left, right, *kept = (b.input(name, Type(array.shape)) for name, array in given.items())
+        pair = Factors(b.matmul(rows, left), b.matmul(rows, right))
+        state, lr, step = (
+            dict(zip(slots, kept, strict=True)),
+            b.constant(0.1),
+            b.cast(b.constant(0), DType.INT),
+        )
+        if factored:
+            next = how(b, rule, w, pair, state, lr, step)
+        else:
+            gradient = b.matmul(pair.left, pair.right, ta=True)
+            next = kind.apply(b, rule, w, gradient, state, lr, step)
+        values = [next.parameter, *(next.slots.get(slot, w) for slot in slots)]
+        return [evaluated(b, b.broadcast_to(value, (N, *shape)), x, given)[0] for value in values]
+
+    same = all(near(a, b) for a, b in zip(made(True), made(False), strict=True))
+    require(same, f"`{kind.name}` takes another step from the factors of a gradient than from the gradient")

@@ -27,8 +27,8 @@ class GramOrthogonal(Orthogonal):
 
     Of a layer that reads rows g = d^T h. Where the rows of d and h, a batch's samples or their tokens, are fewer than
     either side of the weight, NS is computed from d d^T and h h^T, and g never is; elsewhere, as of kernels, it is that
-    of the smaller side of g. `fac show` says which. The momentum is one of steps: that of gradients, as `muon` has it,
-    is no product of few rows.
+    of the smaller side of g. The batch of the spec decides, and `fac show` says which. The momentum is one of steps:
+    that of gradients, as `muon` has it, is no product of few rows.
     """
 
     rule: Literal["gram_orthogonal"] = "gram_orthogonal"

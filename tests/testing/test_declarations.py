@@ -45,6 +45,7 @@ from fac.step.types import DType, N
 from fac.testing import check_declarations
 from fac.testing.layer_laws import declared, is_homogeneous
 from fac.updates.adam import ADAM
+from fac.updates.gram_orthogonal import GRAM_ORTHOGONAL, GramOrthogonal
 from fac.updates.sgd import SGD, Sgd
 
 GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates")
@@ -681,6 +682,18 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         lambda: replace(ADAM, moments=("beta2", "beta1")),
         None,
         "other means than its `moments`",
+    ),
+    "factors of which another step is made": (
+        lambda: replace(
+            GRAM_ORTHOGONAL,
+            factored=lambda _: (
+                lambda b, rule, w, product, *rest: GRAM_ORTHOGONAL.apply(
+                    b, rule, w, b.matmul(product.left, b.mul(product.right, -1.0), ta=True), *rest
+                )
+            ),
+        ),
+        GramOrthogonal(lr=0.1),
+        "takes another step from the factors",
     ),
     "an update that keeps less than it says": (
         lambda: replace(ADAM, slots=lambda rule: (*ADAM.slots(rule), "more")),
