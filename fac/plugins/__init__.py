@@ -51,7 +51,7 @@ def kinds(group: str) -> tuple[Any, ...]:
 
     Raises:
         FacError: two installed distributions declare one kind, a plug-in cannot be imported, or declares what is
-            no kind of the group.
+            no kind of the group; or there are none, as in an installation that is older than the code.
     """
     return tuple(kind for kind, _ in _found(group))
 
@@ -77,6 +77,11 @@ def _found(group: str) -> tuple[tuple[Any, EntryPoint], ...]:
                     f"`{kind.name}` of group `{group}` is declared by both `{other.value}` and `{point.value}`"
                 )
             found[kind.name] = (kind, point)
+    if not found:
+        raise FacError(
+            f"nothing that is installed declares kinds of `{group}`, not even fac: the installation is older than this "
+            "code; install it anew (`make install`, or `pip install -e .`)"
+        )
     return tuple(found.values())
 
 

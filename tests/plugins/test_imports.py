@@ -127,3 +127,10 @@ def test_every_command_says_so(tmp_path: Path) -> None:
     assert not ended.stdout
     said = "cannot be imported from `mine.py`, at mine.py:1: ModuleNotFoundError: No module named 'numppy'"
     assert ended.stderr == f"fac: {WHO.format(value='mine:KINDS')} {said}\n"
+
+
+def test_an_installation_that_is_older_than_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A family that has come since has no entry point in it, and even the core's kinds are not found."""
+    monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints([]))
+    with pytest.raises(FacError, match=r"declares kinds of `fac\.solve`, not even fac: .* install it anew"):
+        plugins._found.__wrapped__("fac.solve")
