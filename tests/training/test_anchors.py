@@ -215,6 +215,12 @@ def test_what_is_wrong_with_the_rule_is_said_where_it_stands(rule: Spec, code: s
     assert message in finding.message
 
 
+def test_what_makes_no_steps_has_no_anchors() -> None:
+    solved = {k: v for k, v in anchored(BP).items() if k not in ("update", "feedback")}
+    findings = check(solved | {"solve": {"rule": "zorb"}, "loss": {"kind": "mse"}})
+    assert ("train", "anchor") in {f.path for f in findings if f.rule.code == "FAC251"}
+
+
 def test_the_larger_of_both_steps_has_to_fit() -> None:
     """With so many samples the errors of backpropagation take more than those of a layer that learns alone."""
     shallow = anchored({"rule": "shallow"})
