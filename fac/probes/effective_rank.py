@@ -146,7 +146,7 @@ EFFECTIVE_RANK = ProbeKind(
     EffectiveRank,
     build,
     {
-        f"{of}.rank.{definition}": f"effective rank of {of} ({definition.replace('_', '-')})"
+        f"{of}.rank.{definition}": f"{of} rank, {definition.replace('_', '-')}"
         for of in ("error", "gradient", "update", TRAJECTORY)
         for definition in DEFINITIONS
     },
