@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import sqrt
 from typing import Annotated, Literal
 
@@ -18,7 +19,14 @@ from fac.spec.feedback import AnyLearning, Matrix
 from fac.spec.init import Init, Normal
 from fac.spec.train import Positive
 from fac.step.builder import Builder
-from fac.step.ir import Value
+from fac.step.ir import Phase, Value
+
+ERROR_FEEDBACK = (
+    "Add to every error of a step what P lost of those of the step before, e = mean over the rows of d - P^T P d, kept "
+    "as `lost` (reads). With `read: {rule: oja}`: P turns until it reads what has gathered there. A mean, because "
+    "batches are shuffled: what was lost of one sample would meet another. Rows without an error, as padding, get none."
+)
+LOST = "lost"
 
 
 class LowRank(Matrix):
@@ -43,6 +51,7 @@ class LowRank(Matrix):
     refresh: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Set P and Q anew from the singular value decomposition every so many steps."
     )
+    error_feedback: bool = Field(False, description=ERROR_FEEDBACK)
 
 
 def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
@@ -53,11 +62,12 @@ def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
         assert ends.weight is not None
         svd = [SvdFactor(ends.weight, matrix.rank, side) for side in "PQ"]
         return tuple(Tensor(n, s, f, role=Role.FEEDBACK) for n, s, f in zip(names, shapes, svd, strict=True))
+    lost = Tensor(f"{ends.prefix}.{LOST}", (ends.reads,), "zeros", role=Role.FEEDBACK, trainable=False)
     p = Tensor(names[0], shapes[0], matrix.init_P or "orthogonal", ends.reads, matrix.rank, Role.FEEDBACK)
     q = Tensor(
         names[1], shapes[1], matrix.init_Q or spread(matrix, ends), matrix.rank, ends.writes, Role.FEEDBACK
     )
-    return p, q
+    return (p, q, lost) if matrix.error_feedback else (p, q)
 
 
 def spread(matrix: LowRank, ends: Ends) -> Normal:
@@ -102,6 +112,19 @@ def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
         return ShapeError(f"`{ways(matrix.read).name}` cannot teach P", "use `oja` or `local`", "read")
     if ways(matrix.write).name != "fixed" and ways(matrix.write).write is None:
         return ShapeError(f"`{ways(matrix.write).name}` cannot teach Q", "use `kolen_pollack`", "write")
+    if matrix.error_feedback and not isinstance(matrix.read, Oja):
+        return ShapeError(
+            f"`{ways(matrix.read).name}` does not turn P towards what it lost, for which that is added to the next "
+            "error",
+            "use `read: {rule: oja}`, or remove `error_feedback`",
+            "error_feedback",
+        )
+    if matrix.error_feedback and (matrix.init == "svd" or matrix.init_P not in (None, "orthogonal")):
+        return ShapeError(
+            "what P loses is d - P^T P d for rows of P that are orthonormal, and these are not at the start",
+            "start with orthonormal rows, as is the default, or remove `error_feedback`",
+            "error_feedback",
+        )
     return None
 
 
@@ -112,18 +135,34 @@ def unused(matrix: LowRank, program: Program) -> Iterable[Unused]:
             yield Unused(field, "beside `init: svd`", "remove one of the two")
 
 
+def fed_back(b: Builder, state: State, signals: Signals) -> Signals:
+    """The same, of errors to each of which is added what was lost before; but to those of rows that have none."""
+    if LOST not in state:
+        return signals
+    d = signals.error
+    with b.at(b.node, Phase.LEARN):  # the way of the error is d alone
+        live = b.emit("sign", b.sum(b.maximum(d, b.neg(d)), (1,), keep=True))
+        kept = b.label(b.mul(live, state[LOST]), f"feedback.{LOST}.added")
+    return replace(signals, error=b.add(d, kept), labelled=None)
+
+
 def apply(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Value:
     """U = s Q^T with s = d P^T."""
+    signals = fed_back(b, state, signals)
     return signals.sent(b, projected(b, signals, state), b.transpose(state["Q"], (1, 0)))
 
 
 def learn(b: Builder, matrix: LowRank, state: State, signals: Signals) -> Iterable[Learned]:
     """What `read` says of P and `write` of Q."""
     read, write = ways(matrix.read).read, ways(matrix.write).write
+    signals = fed_back(b, state, signals)
     if read is not None:
         yield read(b, matrix.read, state, signals)
     if write is not None:
         yield write(b, matrix.write, state, signals)
+    if LOST in state:
+        seen = b.matmul(signals.read(b, state["P"]), state["P"])
+        yield Learned(LOST, b.mean(b.sub(signals.error, seen), (0,)), gradient=False)
 
 
 def whole(b: Builder, matrix: LowRank, ends: Ends, state: State, weight: Value | None) -> Value:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fac.feedback.kolen_pollack import KolenPollack
 from fac.feedback.local import Local
-from fac.feedback.low_rank import LowRank
+from fac.feedback.low_rank import ERROR_FEEDBACK, LowRank
 from fac.feedback.normative import Normative
 from fac.feedback.oja import Oja, Share
 from fac.feedback.random import Random
@@ -74,6 +74,7 @@ class LowRankShortHand(ShortHand):
     rank: Positive = Field(description="Rank of every route, clipped to what the layer's ends allow.")
     rate: Share = Field(1.0, description="Rate of Oja's rule, which `oja_kp` uses.")
     scale: float = Field(1.0, description="Factor on every feedback operator.")
+    error_feedback: bool = Field(False, description=ERROR_FEEDBACK)
 
 
 class Ldfa(LowRankShortHand):
@@ -144,7 +145,8 @@ def _pair(rule: Any) -> dict[str, Any]:
         "local": {"read": local, "write": kp},
         "normative": {"read": normative, "write": normative, "refresh": getattr(rule, "refresh", None)},
     }
-    return settings[rule.learn] | {"scale": rule.scale}
+    fed_back = rule.error_feedback and rule.learn == "oja_kp"
+    return settings[rule.learn] | {"scale": rule.scale, "error_feedback": fed_back}
 
 
 def _of_groups(rule: Any) -> Random:
@@ -241,6 +243,8 @@ def unused_pair(rule: LowRankShortHand, program: Program) -> Iterator[Unused]:
     way = str(getattr(rule, "learn", ""))
     if way != "oja_kp":
         yield Unused("rate", f"with `learn: {way}`", "remove it, or set `learn: oja_kp`")
+        if rule.error_feedback:
+            yield Unused("error_feedback", f"with `learn: {way}`", "remove it, or set `learn: oja_kp`")
     if way != "normative":
         yield Unused("refresh", f"with `learn: {way}`", "remove it, or set `learn: normative`")
 

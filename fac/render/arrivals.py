@@ -370,6 +370,8 @@ class Arrivals:
             return ""
         if op.kind == "mul" and any(other.kind == "batch_size" for other in others):
             return "x N"
+        if op.kind == "add" and (kept := [v.name for v in op.operands if not self._is_error(v)]):
+            return f"+ {kept[0]}"
         return f"x {factors[0]:.4g}" if op.kind == "mul" and factors else op.kind
 
 

@@ -35,10 +35,10 @@ def describe(owner: Owner) -> str:
 def symbols(route: Route) -> str:
     """The matrices of an operator in the order of the product, `Q P` or `B`, and its kind if they do not tell it."""
     name = str(kind_of("fac.feedback", route.matrix).name)
-    # Columns are no factor of a product: they say where the entries of one stand.
+    # What no rule may move is no factor of a product: where entries stand, what is added to an error.
     sparse = any(t.below is not None for t in route.tensors)
     what = {t.part: "masked " if t.mask else "sparse " if sparse else "" for t in route.tensors}
-    names = [f"{what[t.part]}{t.part}" for t in reversed(route.tensors) if t.below is None]
+    names = [f"{what[t.part]}{t.part}" for t in reversed(route.tensors) if t.trainable]
     return " ".join(names if names and name in LETTERS else [name, *names])
 
 

@@ -32,6 +32,7 @@ RULES: dict[str, Data] = {
         f"ldfa_{learn}": {"rule": "ldfa", "rank": 2, "learn": learn}
         for learn in ("fixed", "kolen_pollack", "oja_kp", "local", "normative")
     },
+    "ldfa_fed_back": {"rule": "ldfa", "rank": 1, "rate": 0.5, "error_feedback": True},
     "ldfa_refresh": {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 7},
     **{
         f"direct_ldfa_{learn}": {"rule": "direct_ldfa", "rank": 2, "learn": learn}
