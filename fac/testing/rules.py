@@ -69,6 +69,8 @@ RULES: dict[str, Data] = {
         )
     },
 }
+OF_TARGETS = {"drtp", "targets"}
+"""Those that read targets in place of the error, which numbers do not stand for."""
 UPDATES: dict[str, Data] = {
     "sgd": {"rule": "sgd", "lr": 0.05},
     "momentum": {"rule": "sgd", "lr": 0.05, "momentum": 0.9},
