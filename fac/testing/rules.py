@@ -32,7 +32,7 @@ RULES: dict[str, Data] = {
         f"ldfa_{learn}": {"rule": "ldfa", "rank": 2, "learn": learn}
         for learn in ("fixed", "kolen_pollack", "oja_kp", "local", "normative")
     },
-    "ldfa_fed_back": {"rule": "ldfa", "rank": 1, "rate": 0.5, "error_feedback": True},
+    "ldfa_fed_back": {"rule": "ldfa", "rank": 2, "rate": 0.5, "error_feedback": True},
     "ldfa_refresh": {"rule": "ldfa", "rank": 2, "learn": "normative", "refresh": 7},
     **{
         f"direct_ldfa_{learn}": {"rule": "direct_ldfa", "rank": 2, "learn": learn}
@@ -43,8 +43,9 @@ RULES: dict[str, Data] = {
     "usf": {"rule": "usf", "nodes": "fc2"},
     "frsf": {"rule": "frsf"},
     "brsf": {"rule": "brsf", "init": {"kind": "normal", "std": 0.3}},
-    "drtp": {"rule": "drtp"},
-    "dfa_signs": {"rule": "dfa", "signs": True, "scale": 0.1, "error_scale": "sum"},
+    # Signals that never vanish: small ones, for a ReLU has no bound.
+    "drtp": {"rule": "drtp", "scale": 0.002},
+    "dfa_signs": {"rule": "dfa", "signs": True, "scale": 0.001, "error_scale": "sum"},
     "shallow": {"rule": "shallow"},
     "subspace": {
         "subspaces": ({"name": "task", "of": "loss", "rank": 2, "basis": {"rule": "oja"}},),
@@ -52,14 +53,7 @@ RULES: dict[str, Data] = {
     },
     "targets": {
         "subspaces": ({"name": "task", "of": "targets", "rank": 2, "basis": {"rule": "oja", "rate": 0.5}},),
-        "routes": (
-            {"to": "fc1", "from": "task", "matrix": {"kind": "random", "scale": 0.3}},
-            {
-                "to": "fc2",
-                "from": "targets",
-                "matrix": {"kind": "random", "learn": {"rule": "kolen_pollack"}},
-            },
-        ),
+        "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random", "scale": 0.002}},),
     },
     "mixed": {
         "routes": (
