@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import fac
 from fac.diagnostics import FacError
 from fac.pipeline import find_backend
 from fac.studies import Claim, Column, Measured, Results, Row, Table, between, leads, pictures
@@ -16,6 +17,8 @@ from fac.studies.keeping import FILE, Kept
 from fac.studies.lab import Lab
 from fac.studies.report import page
 from fac.studies.running import run
+
+SPECS = sorted(spec for name in names() for spec in folder_of(name).glob("*.fac.yaml"))
 
 Fac = Callable[..., tuple[int, str, str]]
 
@@ -183,6 +186,25 @@ def test_without_a_name_all_are_listed(run: Fac) -> None:
     status, out, _ = run("study")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == list(names())
+
+
+@pytest.mark.parametrize("path", SPECS, ids=[f"{path.parent.name}/{path.name}" for path in SPECS])
+def test_specs_of_a_study_are_clean_and_called_like_their_files(path: Path) -> None:
+    assert fac.check(path) == ()
+    assert fac.load(path).name == path.name.removesuffix(".fac.yaml").replace("_", "-")
+    schema = path.read_text().splitlines()[0].partition("$schema=")[2]
+    assert (path.parent / schema).is_file()
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_study_has_a_page_of_words_and_one_of_results(name: str) -> None:
+    folder = folder_of(name)
+    words, results = (folder / "README.md").read_text(), (folder / "results.md").read_text()
+    assert f"`fac study {name} --short`" in words
+    assert f"# {read(folder).title}\n" in results
+    for table in read(folder).tables(True):
+        assert f"## {table.title}\n" in results
+    assert f"papers/{name}/README.md" in (Path(fac.__file__).parents[1] / "docs" / "studies.md").read_text()
 
 
 @pytest.mark.parametrize("name", names())
