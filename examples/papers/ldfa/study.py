@@ -186,6 +186,16 @@ def digits(short: bool) -> Table:
             _within("normative, r = 9", 96),
             leads("fixed, r = 9", "fixed, r = 2", "test_accuracy", 0.02),
             leads("fixed, r = 2", "oja_kp, r = 2", "test_accuracy", 0.05),
+            leads("local, r = 2", "kp only, r = 2", "test_accuracy", 0.04),
+            Claim(
+                "normative: Q P is the rank-r matrix nearest to W^T (cosine above .99), for every seed",
+                lambda found: all(
+                    value > 0.99
+                    for row in found.rows
+                    if row.startswith("normative")
+                    for value in found.values(row, "best")
+                ),
+            ),
         ],
         "64-32-32-10, relu, 20 epochs in batches of 32, a cosine by epoch. SGD .03 with momentum .9; local, normative "
         "and the rows that say so Adam .01, with ten times the rate for P and Q but in local. Accuracy on the 397 "
