@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fac.backend import Session
 from fac.studies import Claim, Column, Lab, Measured, Results, Row, Study, Table, leads, trained
-
-Array = NDArray[np.float64]
+from fac.training.stability import kicked, stability
 
 # -- fixed points ---------------------------------------------------------------------------------------------------
 
@@ -26,63 +23,9 @@ STARTS = {"+B^T": 1.0, "-B^T": -1.0, ".1 random": 0.1, "1.0 random": 1.0}
 DIRECTIONS, KICK, RATE = 200, 1e-3, 0.02
 
 
-class Field:
-    """The vector field of an update: what a step of rate one would move, as one vector of all weights."""
-
-    def __init__(self, session: Session, x: Array) -> None:
-        self._session, self._x, self._state = session, x, session.state()
-        self._names = [name for name in self._state if name.endswith(".weight")]
-
-    @property
-    def weights(self) -> Array:
-        """[48]."""
-        state = self._session.state()
-        return np.concatenate([state[name].ravel() for name in self._names])
-
-    def place(self, w: Array) -> None:
-        """Set the weights; feedback stays."""
-        start = 0
-        for name in self._names:
-            shape, size = self._state[name].shape, self._state[name].size
-            self._state[name] = w[start : start + size].reshape(shape)
-            start += size
-        self._session.load_state(self._state)
-
-    def answers(self) -> Array:
-        """f [samples, outputs]."""
-        return np.asarray(self._session.forward(self._x), np.float64)
-
-    def at(self, w: Array, y: Array) -> Array:
-        """Phi(w) under targets y."""
-        self.place(w)
-        self._session.step(self._x, y, lr=UNIT)
-        return w - self.weights
-
-    def follow(self, w: Array, y: Array, steps: int) -> Array:
-        """The weights after small steps along -Phi."""
-        self.place(w)
-        for _ in range(steps):
-            self._session.step(self._x, y, lr=RATE * UNIT)
-        return self.weights
-
-    def pulled(self, w: Array, f: Array) -> Array:
-        """What each unit error moves, [weights, samples * outputs]: J^T of backpropagation, Pj^T of feedback."""
-        units = np.eye(f.size).reshape(-1, *f.shape)
-        return np.stack([self.at(w, f - e) for e in units], 1)
-
-
-def _jacobian(field: Field, w: Array, y: Array, by: float = 1e-5) -> Array:
-    """dPhi / dw by central differences."""
-    columns = [
-        (field.at(w + by * unit, y) - field.at(w - by * unit, y)) / (2 * by) for unit in np.eye(w.size)
-    ]
-    return np.stack(columns, 1)
-
-
 def fixed_point(act: str, start: str, steps: int, lab: Lab, seed: int) -> Measured:
     """At weights whose answers are the targets, so that the error is zero."""
     session = lab.open(f"{act}.fac.yaml", seed=seed, precision="float64")
-    true = lab.open(f"{act}.fac.yaml", "feedback={rule: bp}", seed=seed, precision="float64")
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((SAMPLES, 4))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -90,31 +33,22 @@ def fixed_point(act: str, start: str, steps: int, lab: Lab, seed: int) -> Measur
     # B is stored in the shape of the weight that it stands for
     base = state["fc2.feedback.B"] if "B^T" in start else rng.standard_normal(state["fc2.weight"].shape)
     session.load_state(state | {"fc2.weight": STARTS[start] * base})
-    field, gradient = Field(session, x), Field(true, x)
-    w, y = field.weights, field.answers()
-    pj, j = field.pulled(w, y), gradient.pulled(w, y)  # [weights, errors] each
-    moves, k = _jacobian(field, w, y), j.T @ pj
-    real = np.linalg.eigvals(k).real.min()
-    errors = rng.standard_normal((y.size, DIRECTIONS))
-    phi, true_gradient = pj @ errors, j @ errors
-    cosines = (
-        (phi * true_gradient).sum(0) / np.linalg.norm(phi, axis=0) / np.linalg.norm(true_gradient, axis=0)
-    )
-    kick = rng.standard_normal(w.size)
-    moved = field.follow(w + KICK * kick / np.linalg.norm(kick), y, steps) - w
+    found = stability(session, x)
+    product = found.pseudo.T @ found.outputs
+    cosines = found.cosines(rng.standard_normal((DIRECTIONS, len(found.outputs))))
     return Measured(
         {
-            "identity": float(np.linalg.norm(moves - pj @ j.T) / np.linalg.norm(moves)),
-            "real": float(real),
-            "symmetric": float(np.linalg.eigvalsh(k + k.T).min() / 2),
+            "identity": float(np.linalg.norm(found.jacobian - product) / np.linalg.norm(product)),
+            "real": UNIT * float(found.eigenvalues[0].real),
+            "symmetric": UNIT * float(found.symmetric[0]),
             "cosine": float(cosines.mean()),
             "positive": float((cosines > 0).mean()),
-            "moved": float(np.linalg.norm(moved)),
+            "moved": kicked(session, x, kick=KICK, rate=RATE * UNIT, steps=steps, seed=seed),
         }
     )
 
 
-def stability(short: bool) -> Table:
+def points(short: bool) -> Table:
     """Alignment in every direction makes a fixed point stable; the converse does not hold."""
     seeds, steps = (3, 4000) if short else (10, 10_000)
     names = {f"{act}, W2 = {start}": (act, start) for act in ("linear", "tanh") for start in STARTS}
@@ -212,7 +146,7 @@ def narrow(short: bool) -> Table:
 
 def tables(short: bool) -> Sequence[Table]:
     """All of them."""
-    return (stability(short), narrow(short))
+    return (points(short), narrow(short))
 
 
 STUDY = Study(
