@@ -70,13 +70,20 @@ def listed(directory: Path) -> dict[str, str | None] | None:
     if not isinstance(found, dict) or not {"backend", "spec_hash", "files"} <= found.keys():
         return None
     files, digests = found["files"], found.get("digests", {})
-    if not _texts(files) or not isinstance(digests, dict) or not _texts(list(digests.values())):
+    if not _names(files) or not isinstance(digests, dict) or not _texts(list(digests.values())):
         return None
     return {name: digests.get(name) for name in files}
 
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _names(value: Any) -> bool:
+    """Whether files can be called so, in a folder or below it."""
+    from fac.writing import possible
+
+    return _texts(value) and all(possible(part) for name in value for part in name.split("/"))
 
 
 def _lost(directory: Path, known: Mapping[str, str | None], names: Iterable[str]) -> Iterator[str]:

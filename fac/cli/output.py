@@ -61,6 +61,10 @@ def colored(*, err: bool = False) -> bool:
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
+OF_A_RUN = ("state.safetensors", "metrics.jsonl", "measured.jsonl")
+"""Files of runs and of studies that no picture and no report takes the place of."""
+
+
 def write(path: str, content: str | bytes) -> None:
     """Write a file as a whole: who reads it meanwhile sees the old content or the new.
 
@@ -69,6 +73,8 @@ def write(path: str, content: str | bytes) -> None:
     """
     from fac.writing import rewrite, unwritable  # not at the start of every command
 
+    if os.path.basename(path) in OF_A_RUN and os.path.lexists(path):
+        raise FacError(f"`{path}` is what a training keeps: give another name")
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     place = os.path.realpath(path)
     try:

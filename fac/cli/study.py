@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo, say
+from fac.cli.output import echo, say, write
 from fac.cli.paths import PATH
+from fac.diagnostics import FacError
 from fac.signals import ended_by, on_signals
+
+RESULTS = "results.md"
 
 
 @click.command()
@@ -33,13 +39,14 @@ def study(
     """
     from fac.cli.backends import chosen
     from fac.cli.progress import logged
-    from fac.studies import finding, pictures
+    from fac.studies import finding
     from fac.studies.keeping import Kept
     from fac.studies.lab import Lab
+    from fac.studies.pictures import drawn
     from fac.studies.report import FAILED, HELD, page
-    from fac.studies.running import run
+    from fac.studies.running import run, tables_of
+    from fac.training.holding import alone_in
     from fac.training.loop import StoppedError
-    from fac.writing import write
 
     if name is None:
         for known in finding.names():
@@ -47,35 +54,56 @@ def study(
         return
     folder = finding.folder_of(name)
     found = finding.read(folder)
+    tables = tables_of(found, short=short)
     with_backend = chosen(backend)
-    out = out or Path("studies") / f"{folder.resolve().name}{'-short' * short}"
-    out.mkdir(parents=True, exist_ok=True)
-    kept = Kept(out, finding.digest(folder, with_backend))
-    if kept.stale:
-        say(f"{kept.stale} runs in `{out}` are of other code or other files: they are made anew", err=True)
-    if kept.found:
-        say(f"{len(kept.found)} runs are there already", err=True)
-    with logged(), on_signals() as stop:
-        try:
-            outcomes = run(
-                found.tables(short), Lab(folder, with_backend, stop), kept, lambda text: say(text, err=True)
-            )
-        except (StoppedError, KeyboardInterrupt):
-            say(f"interrupted: `fac study {name}{' --short' * short}` goes on from here", err=True)
-            context.exit(ended_by())
-    text = page(
-        found, outcomes, f"fac study {folder.resolve().name}{' --short' * short}", _made_on(with_backend.name)
+    command = shlex.join(
+        ["fac", "study", name, *["--short"] * short, *(["--backend", backend] if backend else [])]
     )
-    for outcome in outcomes:
-        picture = pictures.drawn(outcome)
-        if picture is not None:
-            write(out / pictures.name(outcome), picture)
-    write(out / "results.md", text.encode())
+    again = command if out is None else f"{command} --out {shlex.quote(str(out))}"
+    out = out or Path("studies") / f"{folder.resolve().name}{'-short' * short}"
+    with alone_in(out):
+        _require_files(out, [table.file for table in tables if table.curves])
+        kept = Kept(out, found.title, finding.digest(folder, with_backend))
+        if kept.stale:
+            lines = "1 line" if kept.stale == 1 else f"{kept.stale} lines"
+            say(f"{lines} in `{out}` are of other code or other files: those runs are made anew", err=True)
+        if kept.found:
+            say(f"{len(kept.found)} runs are there already", err=True)
+        with logged(), on_signals() as stop:
+            try:
+                outcomes = run(
+                    tables, Lab(folder, with_backend, stop), kept, lambda text: say(text, err=True)
+                )
+            except (StoppedError, KeyboardInterrupt):
+                say(f"interrupted: `{again}` goes on from here", err=True)
+                context.exit(ended_by())
+        text = page(found, outcomes, command, _made_on(with_backend.name))
+        for outcome in outcomes:
+            picture = drawn(outcome)
+            if picture is not None:
+                write(str(out / outcome.table.file), picture)
+        write(str(out / RESULTS), text)
     echo(text)
     claims = [holds for outcome in outcomes for _, holds in outcome.borne_out]
-    say(f"{HELD} {sum(claims)}  {FAILED} {len(claims) - sum(claims)}  `{out / 'results.md'}`", err=True)
+    say(f"{HELD} {sum(claims)}  {FAILED} {len(claims) - sum(claims)}  `{out / RESULTS}`", err=True)
     if not all(claims):
         context.exit(1)
+
+
+def _require_files(out: Path, pictures: Sequence[str]) -> None:
+    """Refuse, before anything is trained, what could not be written in the end.
+
+    Raises:
+        FacError: what lies in the place of a result is no file, or may not be written.
+    """
+    for name in (RESULTS, *pictures):
+        place = out / name
+        if os.path.lexists(place) and (
+            place.is_symlink() or not place.is_file() or not os.access(place, os.W_OK)
+        ):
+            raise FacError(
+                f"`{place}` is no file that may be written: move it away, or give another folder to `--out`"
+            )
 
 
 def _made_on(backend: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -59,8 +60,12 @@ def read(folder: Path) -> Study:
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise FacError(f"`{folder / FILE}` fails: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        if os.environ.get("FAC_TRACEBACK"):
+            raise
+        raise FacError(
+            f"`{folder / FILE}` fails: {type(error).__name__}: {error}; FAC_TRACEBACK=1 shows where"
+        ) from error
     found = getattr(module, "STUDY", None)
     if not isinstance(found, Study):
         raise FacError(f"`{folder / FILE}` has to define `STUDY = Study(...)`")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from statistics import mean, stdev
 
+from fac.diagnostics import FacError
 from fac.studies.lab import Lab, Measured
 
 
@@ -50,14 +52,20 @@ class Results:
         return mean(self.values(row, figure))
 
     def told(self, row: str, column: Column) -> str:
-        """`88.1 ± 0.4 (2 of 3)`: over those that have a number."""
+        """`88.1 ± 0.4 (2 of 3)`: over those that have a number.
+
+        Raises:
+            FacError: the column has a form that is none.
+        """
         found = [column.scale * value for value in self.values(row, column.figure) if isfinite(value)]
         if not found:
             diverged = any(run.diverged for run in self.rows[row])
             return "diverges" if diverged else "–"
-        text = format(mean(found), column.form)
-        if len(found) > 1:
-            text += f" ± {format(stdev(found), column.form)}"
+        numbers = [mean(found), *([stdev(found)] if found[1:] else [])]
+        try:
+            text = " ± ".join(format(number, column.form) for number in numbers)
+        except ValueError as error:
+            raise FacError(f"column `{column.title}`: no number is written as `{column.form}`") from error
         of = len(self.rows[row])
         return text if len(found) == of else f"{text} ({len(found)} of {of})"
 
@@ -82,6 +90,11 @@ class Table:
     """How it was made, in a few sentences: what a reader has to know to make it again."""
     curves: Sequence[str] = ()
     """Globs of names in `Measured.curves`, which are drawn beside the table: a curve for each row, over its seeds."""
+
+    @property
+    def file(self) -> str:
+        """Of the picture: the title in small letters, digits and dashes."""
+        return (re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:80] or "table") + ".svg"
 
 
 @dataclass(frozen=True, slots=True)

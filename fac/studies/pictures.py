@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from fac.render.plot import Trial, figure, render
 from fac.render.plot.figure import Row
 from fac.studies.lab import Measured
@@ -24,11 +22,6 @@ def drawn(outcome: Outcome) -> bytes | None:
         if any(run.curves for run in runs)
     ]
     return render(figure(trials, outcome.table.curves), "svg", bare=True)
-
-
-def name(outcome: Outcome) -> str:
-    """The file of the picture: the title of the table in small letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", outcome.table.title.lower()).strip("-") + ".svg"
 
 
 def _rows(run: Measured) -> tuple[Row, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fac.studies import pictures
 from fac.studies.model import Study
 from fac.studies.running import Outcome
 
@@ -33,7 +32,7 @@ def page(study: Study, outcomes: Sequence[Outcome], command: str, made_on: str) 
             lines += [outcome.table.says, ""]
         lines += table(outcome)
         if outcome.table.curves:
-            lines += ["", f"![{outcome.table.title}]({pictures.name(outcome)})"]
+            lines += ["", f"![{outcome.table.title}]({outcome.table.file})"]
         if outcome.borne_out:
             lines += [
                 "",

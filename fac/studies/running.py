@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fac.diagnostics import FacError
 from fac.studies.keeping import Kept
 from fac.studies.lab import Lab, Measured
-from fac.studies.model import Claim, Results, Table
+from fac.studies.model import Claim, Results, Row, Study, Table
+from fac.training.loop import StoppedError
 
 Told = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +26,32 @@ class Outcome:
     borne_out: tuple[tuple[Claim, bool], ...]
 
 
+def tables_of(study: Study, *, short: bool) -> Sequence[Table]:
+    """Its tables.
+
+    Raises:
+        FacError: they cannot be made, or two tables, or two rows of one table, have one name.
+    """
+    found = _asked("`tables` of the study", lambda: list(study.tables(short)))
+    _require_unlike("tables", (table.file for table in found))
+    for table in found:
+        _require_unlike(f"rows of `{table.title}`", (row.name for row in table.rows))
+    return found
+
+
 def run(tables: Sequence[Table], lab: Lab, kept: Kept, told: Told) -> list[Outcome]:
     """Measure what is not kept.
 
     Args:
-        tables: of the study.
-        lab: where.
+        tables: see `tables_of`.
+        lab: where; its `stop` is asked before each run, too.
         kept: gets each run as soon as it is there.
         told: hears of each run.
 
     Raises:
-        FacError: two tables, or two rows of one table, have one name, or a row cannot be measured.
-        StoppedError: somebody interrupts; what was measured is kept.
+        FacError: a row cannot be measured, or a claim cannot be judged.
+        KeyboardInterrupt: somebody asks to end; what was measured is kept. Within a training it is a StoppedError.
     """
-    for named, names in (
-        ("tables", [t.title for t in tables]),
-        *((f"rows of `{t.title}`", [row.name for row in t.rows]) for t in tables),
-    ):
-        if len(set(names)) < len(names):
-            raise FacError(f"two {named} have one name: give each its own")
     todo = sum(row.seeds for table in tables for row in table.rows)
     done, outcomes = 0, []
     for table in tables:
@@ -51,7 +62,9 @@ def run(tables: Sequence[Table], lab: Lab, kept: Kept, told: Told) -> list[Outco
                 key = (table.title, row.name, seed)
                 fresh = key not in kept.found
                 if fresh:
-                    kept.add(key, row.measure(lab, seed))
+                    if lab.stop():
+                        raise KeyboardInterrupt
+                    kept.add(key, _measured(table, row, lab, seed))
                 done += 1
                 rows[row.name].append(kept.found[key])
                 if fresh:
@@ -59,11 +72,56 @@ def run(tables: Sequence[Table], lab: Lab, kept: Kept, told: Told) -> list[Outco
                         f"{done}/{todo}  {table.title}: {row.name}, seed {seed}  {_figures(table, rows, row.name)}"
                     )
         results = Results(rows)
-        outcomes.append(Outcome(table, results, tuple((c, c.holds(results)) for c in table.claims)))
+        borne_out = [(claim, _judged(claim, results)) for claim in table.claims]
+        outcomes.append(Outcome(table, results, tuple(borne_out)))
     return outcomes
+
+
+def _measured(table: Table, row: Row, lab: Lab, seed: int) -> Measured:
+    what = f"row `{row.name}` of `{table.title}`, seed {seed},"
+    found = _asked(what, lambda: row.measure(lab, seed))
+    if not isinstance(found, Measured):
+        raise FacError(f"{what} gives {type(found).__name__} where a Measured is needed")
+    # numbers of NumPy are no JSON
+    return _asked(
+        what,
+        lambda: Measured(
+            {name: float(value) for name, value in found.figures.items()},
+            {name: tuple(map(float, values)) for name, values in found.curves.items()},
+            found.diverged,
+        ),
+    )
+
+
+def _judged(claim: Claim, results: Results) -> bool:
+    return bool(_asked(f"the claim `{claim.text}`", lambda: claim.holds(results)))
 
 
 def _figures(table: Table, rows: dict[str, list[Measured]], row: str) -> str:
     """Those of the run that was made last."""
     last = Results({row: rows[row][-1:]})
     return ", ".join(f"{column.title} {last.told(row, column)}" for column in table.columns)
+
+
+def _asked(what: str, of: Callable[[], T]) -> T:
+    """What a function of a study gives.
+
+    Raises:
+        FacError: it fails: studies are programs of others, and their mistakes are no fault of this one.
+    """
+    try:
+        return of()
+    except (FacError, StoppedError):
+        raise
+    except (Exception, SystemExit) as error:
+        if os.environ.get("FAC_TRACEBACK"):
+            raise
+        raise FacError(
+            f"{what} fails: {type(error).__name__}: {error}; FAC_TRACEBACK=1 shows where"
+        ) from error
+
+
+def _require_unlike(what: str, names: Iterable[str]) -> None:
+    found = list(names)
+    if len(set(found)) < len(found):
+        raise FacError(f"two {what} have one name: give each its own")

@@ -6,7 +6,7 @@ that nobody holds any more: the next call finishes or removes it.
 """
 
 from fac.writing.files import append, replacing, rewrite, write
-from fac.writing.groups import Content, settle, staged, sweep, unfinished
+from fac.writing.groups import Content, possible, settle, staged, sweep, unfinished
 from fac.writing.places import (
     NO_LINK,
     TRIES,
@@ -31,6 +31,7 @@ __all__ = [
     "lock",
     "make_parents",
     "new_folder",
+    "possible",
     "remove_empty",
     "replacing",
     "require_folder",

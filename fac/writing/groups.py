@@ -41,6 +41,8 @@ Content = str | bytes | Callable[[BinaryIO], object]
 """Of a file: text, bytes, or what writes it, for more than should lie in memory twice."""
 JOURNAL = ".journal"
 WITNESS = ".witness"
+LONGEST = 255
+"""Bytes of a name, on every system that is in use."""
 """Lies beside a journal, which says where it lies and when it was made. The system says so too, of this file alone: a
 journal that came with a clone, an archive or a copy of a folder is none of ours, and nothing that it says is done."""
 PLACE_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
@@ -227,9 +229,15 @@ def witness(place: Path) -> list[int]:
 
 def _inside(folder: Path, name: str) -> bool:
     """Whether a name of a journal leads nowhere else."""
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts or not PurePath(name).name:
+    parts = PurePath(name).parts
+    if PurePath(name).is_absolute() or ".." in parts or not all(map(possible, parts)) or not parts:
         return False
     return (folder / name).parent.resolve().is_relative_to(folder.resolve())
+
+
+def possible(name: str) -> bool:
+    """Whether a file can be called so on any system: a name that none has cannot be left over either."""
+    return "\0" not in name and len(os.fsencode(name)) <= LONGEST
 
 
 def _move(source: Path, target: Path) -> None:

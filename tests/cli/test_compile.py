@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Run = Callable[..., tuple[int, str, str]]
 REFERENCE = ("--backend", "reference")
 
@@ -24,6 +26,18 @@ def test_json_and_default_folder(run: Run, spec: Path, tmp_path: Path) -> None:
     assert (found["spec"], found["backend"], found["precision"]) == ("a b", "reference", "float32")
     assert found["directory"] == "build/a-b"
     assert sorted(found["files"]) == sorted(os.listdir(tmp_path / "build" / "a-b"))
+
+
+@pytest.mark.parametrize("name", ["b/\0x", "x" * 300])
+def test_a_manifest_with_names_that_no_file_has_is_none_of_ours(run: Run, spec: Path, name: str) -> None:
+    assert run("compile", spec, "--backend", "torch", "-o", "b")[0] == 0
+    found = json.loads(Path("b/manifest.json").read_text())
+    Path("b/manifest.json").write_text(json.dumps(found | {"files": [*found["files"], name]}))
+    status, _, err = run("compile", spec, "--backend", "reference", "-o", "b")
+    assert status == 2
+    assert "holds no earlier artifact" in err
+    Path("b/manifest.json").write_text(json.dumps(found))
+    assert run("compile", spec, "--backend", "reference", "-o", "b")[0] == 0
 
 
 def test_what_takes_data_is_said_to_be_missing(run: Run, spec: Path) -> None:

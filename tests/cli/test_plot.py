@@ -151,3 +151,14 @@ def test_no_framework_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "state.safetensors"])
+def test_no_picture_replaces_what_a_run_keeps(run: Run, name: str) -> None:
+    path = Path(made("r")) / name
+    if name.startswith("state"):
+        path.write_text("kept")
+    before = path.read_bytes()
+    status, _, err = run("plot", "r", "--format", "svg", "-o", f"r/{name}")
+    assert (status, err) == (2, f"fac: `r/{name}` is what a training keeps: give another name\n")
+    assert path.read_bytes() == before

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import fac
 from fac.diagnostics import FacError
 from fac.pipeline import find_backend
-from fac.studies import Claim, Column, Measured, Results, Row, Table, between, leads, pictures
+from fac.studies import Claim, Column, Measured, Results, Row, Study, Table, between, leads, pictures
 from fac.studies.finding import digest, folder_of, names, read
 from fac.studies.keeping import FILE, Kept
 from fac.studies.lab import Lab
 from fac.studies.report import page
-from fac.studies.running import run
+from fac.studies.running import run, tables_of
 
 SPECS = sorted(spec for name in names() for spec in folder_of(name).glob("*.fac.yaml"))
 
@@ -66,9 +69,9 @@ def mine(spec: Path, tmp_path: Path) -> Path:
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path, lab: Lab) -> None:
     one, made = table({"x": [1.0, 3.0]})
-    run([one], lab, Kept(tmp_path, "d"), lambda _: None)
+    run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
     more, again = table({"x": [1.0, 3.0], "y": [5.0]})
-    (outcome,) = run([more], lab, Kept(tmp_path, "d"), lambda _: None)
+    (outcome,) = run([more], lab, Kept(tmp_path, "S", "d"), lambda _: None)
     assert made == [("x", 0), ("x", 1)]
     assert again == [("y", 0)]
     assert outcome.results.values("x", "a") == [1.0, 3.0]
@@ -77,8 +80,8 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path, lab: Lab) -> No
 
 def test_what_other_code_measured_counts_as_not_there(tmp_path: Path, lab: Lab) -> None:
     one, made = table({"x": [1.0]})
-    run([one], lab, Kept(tmp_path, "old"), lambda _: None)
-    kept = Kept(tmp_path, "new")
+    run([one], lab, Kept(tmp_path, "S", "old"), lambda _: None)
+    kept = Kept(tmp_path, "S", "new")
     assert kept.stale == 1
     run([one], lab, kept, lambda _: None)
     assert len(made) == 2
@@ -86,20 +89,72 @@ def test_what_other_code_measured_counts_as_not_there(tmp_path: Path, lab: Lab) 
 
 def test_a_line_that_was_cut_off_is_measured_again(tmp_path: Path, lab: Lab) -> None:
     one, made = table({"x": [1.0, 2.0]})
-    run([one], lab, Kept(tmp_path, "d"), lambda _: None)
+    run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[:-20])
-    kept = Kept(tmp_path, "d")
+    kept = Kept(tmp_path, "S", "d")
     assert len(kept.found) == kept.stale == 1
     run([one], lab, kept, lambda _: None)
     assert made[2:] == [("x", 1)]
 
 
-def test_two_rows_of_one_name_are_refused(tmp_path: Path, lab: Lab) -> None:
+def test_two_rows_of_one_name_are_refused() -> None:
     one, _ = table({"x": [1.0]})
     double = Table("T", (*one.rows, *one.rows), one.columns)
-    with pytest.raises(FacError, match="two rows of `T` have one name"):
-        run([double], lab, Kept(tmp_path, "d"), lambda _: None)
+    for tables, said in (
+        ([double], "two rows of `T` have one name"),
+        ([one, one], "two tables have one name"),
+    ):
+        with pytest.raises(FacError, match=said):
+            tables_of(Study("S", "", lambda short, tables=tables: tables), short=True)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 100_000, "{}", "[1]", '{"sum": 1}', json.dumps({"key": [[], 1, 2], "figures": None})],
+)
+def test_a_line_of_anything_is_measured_again(line: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(line + "\n")
+    kept = Kept(tmp_path, "S", "d")
+    assert (len(kept.found), kept.stale) == (0, 1)
+    assert (tmp_path / FILE).read_text() == ""
+
+
+def test_no_changed_number_passes_for_one_that_was_measured(tmp_path: Path, lab: Lab) -> None:
+    one, made = table({"x": [1.5]})
+    run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace("1.5", "9.5"))
+    (outcome,) = run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+    assert outcome.results.values("x", "a") == [1.5]
+    assert len(made) == 2
+
+
+def test_a_folder_of_something_else_stays_as_it_is(tmp_path: Path, lab: Lab) -> None:
+    one, _ = table({"x": [1.5]})
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    (own / "results.md").write_text("notes")
+    with pytest.raises(FacError, match="is not empty and holds no study"):
+        Kept(own, "S", "d")
+    assert [path.name for path in own.iterdir()] == ["results.md"]
+    other.mkdir()
+    run([one], lab, Kept(other, "S", "d"), lambda _: None)
+    with pytest.raises(FacError, match="holds the results of another study, `S`"):
+        Kept(other, "Another", "d")
+
+
+def test_a_signal_is_heard_before_each_run(tmp_path: Path) -> None:
+    one, made = table({"x": [1.0, 2.0, 3.0]})
+    calls = iter(range(10))
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            [one],
+            Lab(tmp_path, find_backend("reference"), lambda: next(calls) >= 2),
+            Kept(tmp_path, "S", "d"),
+            print,
+        )
+    assert made == [("x", 0), ("x", 1)]
+    assert len(Kept(tmp_path, "S", "d").found) == 2
 
 
 def test_cells_and_claims() -> None:
@@ -124,7 +179,7 @@ def test_cells_and_claims() -> None:
 def test_the_page_says_what_did_not_come_out(tmp_path: Path, lab: Lab) -> None:
     study = read(folder_of("ldfa"))
     one, _ = table({"x|y": [1.0]}, between("x|y", "a", 0, 2), between("x|y", "a", 2, 3))
-    text = page(study, run([one], lab, Kept(tmp_path, "d"), lambda _: None), "fac study x", "reference")
+    text = page(study, run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None), "fac study x", "reference")
     assert "| x\\|y | 1.0 |" in text
     assert "- ✓ x|y: a between 0 and 2" in text
     assert "- ✗ x|y: a between 2 and 3" in text
@@ -132,14 +187,14 @@ def test_the_page_says_what_did_not_come_out(tmp_path: Path, lab: Lab) -> None:
 
 def test_curves_are_drawn_row_beside_row(tmp_path: Path, lab: Lab) -> None:
     one, _ = table({"x": [1.0, 2.0], "y": [1.0]})
-    (outcome,) = run([replace(one, curves=("loss",))], lab, Kept(tmp_path, "d"), lambda _: None)
-    assert pictures.name(outcome) == "t.svg"
+    (outcome,) = run([replace(one, curves=("loss",))], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+    assert outcome.table.file == "t.svg"
     text = (pictures.drawn(outcome) or b"").decode()
     assert text.startswith("<svg")
     assert ">x</text>" in text
     assert ">y</text>" in text
     assert "![T](t.svg)" in page(read(folder_of("ldfa")), [outcome], "fac study x", "reference")
-    (plain,) = run([one], lab, Kept(tmp_path, "d"), lambda _: None)
+    (plain,) = run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
     assert pictures.drawn(plain) is None
 
 
@@ -180,6 +235,51 @@ def test_bad_names_and_files_are_one_message(mine: Path, run: Fac) -> None:
     assert "fails: ZeroDivisionError" in run("study", "./mine")[2]
     (mine / "study.py").write_text("STUDY = 1")
     assert "has to define `STUDY = Study(...)`" in run("study", "./mine")[2]
+
+
+MISTAKES = {
+    "no measure": ("lambda lab, seed: 1 / 0", "row `r` of `T`, seed 0, fails: ZeroDivisionError"),
+    "an exit": ("lambda lab, seed: sys.exit(0)", "row `r` of `T`, seed 0, fails: SystemExit"),
+    "nothing": (
+        "lambda lab, seed: None",
+        "row `r` of `T`, seed 0, gives NoneType where a Measured is needed",
+    ),
+    "a text": ("lambda lab, seed: Measured({'a': 'x'})", "row `r` of `T`, seed 0, fails: ValueError"),
+}
+
+
+@pytest.mark.parametrize(("measure", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_of_a_study_is_one_message(measure: str, said: str, mine: Path, run: Fac) -> None:
+    (mine / "study.py").write_text(
+        "import sys\nfrom fac.studies import Measured, Row, Study, Table\n"
+        f"STUDY = Study('S', '', lambda short: [Table('T', [Row('r', {measure})], [])])\n"
+    )
+    status, _, err = run("study", "./mine", "--backend", "reference")
+    assert status == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert "FAC_TRACEBACK=1 shows where" in err or "NoneType" in err
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path, lab: Lab) -> None:
+    figures: Any = {"a": np.float32(0.5)}
+    curves: Any = {"c": np.arange(2)}
+    row = Row("x", lambda lab, seed: Measured(figures, curves))
+    run([Table("T", [row], ())], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+    assert Kept(tmp_path, "S", "d").found["T", "x", 0] == Measured({"a": 0.5}, {"c": (0.0, 1.0)})
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(mine: Path, run: Fac) -> None:
+    Path("file").write_text("")
+    assert "`file` is a file, where a folder is needed" in run("study", "./mine", "--out", "file")[2]
+    assert run("study", "./mine", "--short", "--backend", "reference", "--out", "o")[0] == 0
+    Path("o/results.md").unlink()
+    Path("o/results.md").mkdir()
+    Path("o/measured.jsonl").write_text("")
+    status, _, err = run("study", "./mine", "--short", "--backend", "reference", "--out", "o")
+    assert status == 2
+    assert "`o/results.md` is no file that may be written" in err
+    assert Path("o/measured.jsonl").read_text() == ""
 
 
 def test_without_a_name_all_are_listed(run: Fac) -> None:
