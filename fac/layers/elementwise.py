@@ -17,7 +17,6 @@ from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.random import bernoulli
-from fac.step.types import DType
 
 
 class Relu(Layer):
@@ -126,14 +125,13 @@ def atanh(b: Builder, targets: Value, seen: Back) -> Value:
     return b.mul(b.emit("log", b.div(b.add(1.0, u), b.sub(1.0, u))), 0.5)
 
 
-def below_zero(b: Builder, targets: Value, seen: Back) -> Value:
-    """T where it is at least 0, else -1/2.
+def nearest(b: Builder, targets: Value, seen: Back) -> Value:
+    """max(T, 0): what makes the nearest that a relu can make.
 
-    Any number below 0 makes the 0 that is nearest to T. ZORB draws -U(0, 1); -1/2 is its mean, and least squares are
-    linear in their targets: this is the solution that the draws have on average.
+    Any number below 0 would make the same. ZORB draws -U(0, 1) there; targets that pull units below zero can leave none
+    above, and then all that is read there is zero, as in two convolutions on digits.
     """
-    under = b.cast(b.less(targets, 0.0), DType.FLOAT)
-    return b.sub(b.emit("relu", targets), b.mul(under, 0.5))
+    return b.emit("relu", targets)
 
 
 RELU = LayerKind(
@@ -142,7 +140,7 @@ RELU = LayerKind(
     infer,
     activation,
     curve=lambda _: Curve(lambda x: max(x, 0.0)),
-    inverse=lambda *_: Inverse(below_zero),
+    inverse=lambda *_: Inverse(nearest),
 )
 LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, curve=leaky)
 TANH = LayerKind(

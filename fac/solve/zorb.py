@@ -36,8 +36,8 @@ class Zorb(Solve):
 
     Ranganathan and Lewandowski, arXiv 2011.08895. Here the range that `sigmoid` and `tanh` map their targets from is
     not kept: the layer above is solved on what they make, and an affine map of all features changes no least squares
-    with a bias. So the network stays one of plain layers. Targets below zero become -1/2 at a `relu`, the mean of
-    random ones.
+    with a bias. So the network stays one of plain layers. Targets below zero become 0 at a `relu`, and no random
+    numbers below.
     """
 
     rule: Literal["zorb"]

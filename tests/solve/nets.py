@@ -91,7 +91,7 @@ def zorb(state: dict[str, Array], x: Array, y: NDArray[np.int64], act: str, laye
             elif act == "tanh":
                 t = np.arctanh(share * (2 - 2 * EPS) + EPS - 1)
             else:
-                t = np.where(t >= 0, t, -0.5)
+                t = np.maximum(t, 0)
         theta = np.linalg.pinv(np.c_[h, np.ones(len(h))], rcond=1e-9) @ t
         w[solving], b[solving] = theta[:-1].T, theta[-1]
         h = forward(h @ w[solving].T + b[solving])

@@ -84,7 +84,6 @@ def test_relu_makes_what_is_nearest() -> None:
     targets = RNG.standard_normal((5, 6))
     forward, back = both({"kind": "relu"}, targets)
     np.testing.assert_array_equal(forward(back(targets)), np.maximum(targets, 0))
-    assert set(back(targets)[targets < 0]) == {-0.5}
 
 
 @pytest.mark.parametrize("axis", [-1, 0])
