@@ -7,7 +7,6 @@ a subspace, `from: NAME`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from math import sqrt
@@ -52,14 +51,14 @@ class Random(Matrix):
 
 
 def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
-    """B, or what is kept of it; R where it is shared."""
-    writes, part = ends.shared or ends.writes, "R" if ends.shared else "B"
+    """B, or what is kept of it; where it is shared all rows."""
+    writes = ends.shared or ends.writes
     start = law(matrix, ends)
     fan = float(writes)
     if start == "crafton" and isinstance(matrix.mask, PerUnit):
         fan = sparse.crafton(matrix.mask, replace(ends, writes=writes))
     b = Tensor(
-        f"{ends.prefix}.{part}",
+        f"{ends.prefix}.B",
         (writes, ends.reads),
         start,
         fan,
@@ -190,7 +189,7 @@ def apply(b: Builder, matrix: Random, state: State, signals: Signals) -> Value:
 
 
 def learn(b: Builder, matrix: Random, state: State, signals: Signals) -> Iterable[Learned]:
-    """What `learn:` says of B, which the rule sees as [reads, writes]. Of R each route moves its own rows."""
+    """What `learn:` says of B, which the rule sees as [reads, writes]. Of what is shared each route moves its rows."""
     rule = ways(matrix.learn).full
     if rule is None:
         return
@@ -206,10 +205,10 @@ def learn(b: Builder, matrix: Random, state: State, signals: Signals) -> Iterabl
         whole = b.transpose(stored, (1, 0))
         found = rule(b, matrix.learn, {**state, "B": whole if factor == 1 else b.mul(whole, factor)}, signals)
         found = replace(found, value=b.transpose(found.value, (1, 0)))
-    if "R" in state:
-        rows = _size(state["R"]) - _fed(signals)
+    rows = _size(state["B"]) - _fed(signals)
+    if rows:
         value = b.mul(found.value, factor)
-        found = replace(found, tensor="R", value=b.emit("pad", value, before=(0, 0), after=(rows, 0)))
+        found = replace(found, value=b.emit("pad", value, before=(0, 0), after=(rows, 0)))
     yield found
 
 
@@ -224,10 +223,8 @@ def whole(b: Builder, matrix: Random, ends: Ends, state: State, weight: Value | 
 
 
 def _own(b: Builder, state: State, writes: int) -> tuple[Value, float]:
-    """What is kept of B, or the first rows of R, [writes, ...]; and the factor on them, sqrt(rows of R / writes)."""
-    if "R" not in state:
-        return state["B"], 1.0
-    return _first(b, state["R"], writes), sqrt(_size(state["R"]) / writes)
+    """The first rows of what is kept, [writes, ...], of all if nobody shares it; and a factor, sqrt(rows / writes)."""
+    return _first(b, state["B"], writes), sqrt(_size(state["B"]) / writes)
 
 
 def _columns(b: Builder, state: State, writes: int) -> Value:
@@ -257,8 +254,7 @@ def unused(matrix: Any, program: Program) -> Iterable[Unused]:
     """A mask that keeps all, or one to share a matrix with; of a matrix, or of a rule that hands its own on."""
     if isinstance(matrix.mask, Density) and matrix.mask.density == 1:
         yield Unused("mask", "when it keeps every entry", "remove it")
-    routes = Counter(route.ends.prefix for route in program.routes if route.ends and route.ends.shared)
-    if matrix.shared and set(routes.values()) == {1}:
+    if matrix.shared and not any(route.ends and route.ends.shared for route in program.routes):
         yield Unused("shared", "where no other route reads the same error by a matrix like it", "remove it")
 
 
@@ -270,7 +266,7 @@ RANDOM = MatrixKind(
     learn,
     misfit=misfit,
     rank=lambda matrix, ends: matrix.mask.rank if isinstance(matrix.mask, PerUnit) else None,
-    learning=lambda matrix: {"R" if matrix.shared else "B": matrix.learn},
+    learning=lambda matrix: {"B": matrix.learn},
     shared=lambda matrix: matrix.shared,
     matrix=whole,
     unused=unused,

@@ -310,9 +310,9 @@ class _Prefixes:
     known: dict[str, list[tuple[object, set[str]]]] = field(default_factory=dict)
     """For each such layer what its routes say, and at which nodes."""
 
-    def of(self, route: Route, ends: Ends | None) -> str:
-        """The prefix of a route, the ends of which have none yet."""
-        if ends is not None and _shares(route):
+    def of(self, route: Route, ends: Ends | None, *, shared: bool) -> str:
+        """The prefix of a route, the ends of which have none yet; `shared` if it has rows of what others have, too."""
+        if ends is not None and shared:
             # Of whoever reads an error in the same way, whichever layers they feed.
             owner = self._owner(self.program.root(route.source) or "")
             return self._numbered(owner, (route.source, route.matrix, ends.reads), None)
@@ -342,29 +342,27 @@ class _Prefixes:
 
 def _named(program: Program) -> tuple[Route, ...]:
     """Give each route its ends and its state."""
-    prefixes, routes = _Prefixes(program), list[Route]()
-    widest: dict[str, int] = {}
-    for route in program.routes:
-        ends = ends_of(program, route, "")
-        prefix = prefixes.of(route, ends)
-        if ends is not None:
-            ends = replace(ends, prefix=prefix)
-            if _shares(route):
-                widest[prefix] = max(widest.get(prefix, 0), ends.writes)
-        routes.append(replace(route, ends=ends))
-    return tuple(_kept(route, widest) for route in routes)
-
-
-def _kept(route: Route, widest: Mapping[str, int]) -> Route:
-    """A route with its state, of which several may have parts."""
-    if route.ends is None:
-        return route
-    ends = replace(route.ends, shared=widest.get(route.ends.prefix) if _shares(route) else None)
-    kind = kind_of("fac.feedback", route.matrix)
-    tensors = () if kind.misfit(route.matrix, ends) else kind.tensors(route.matrix, ends)
-    return replace(route, ends=ends, tensors=tensors)
-
-
-def _shares(route: Route) -> bool:
-    """Whether a route has rows of a matrix that others from the same source share."""
-    return not route.through and kind_of("fac.feedback", route.matrix).shared(route.matrix)
+    ends = [ends_of(program, route, "") for route in program.routes]
+    tried = _Prefixes(program)
+    groups: dict[str, list[int]] = {}
+    for index, (route, known) in enumerate(zip(program.routes, ends, strict=True)):
+        if (
+            known is not None
+            and not route.through
+            and kind_of("fac.feedback", route.matrix).shared(route.matrix)
+        ):
+            groups.setdefault(tried.of(route, known, shared=True), []).append(index)
+    # Who has nobody to share with has a matrix of its own.
+    sharing = {index: routes for routes in groups.values() if len(routes) > 1 for index in routes}
+    prefixes, named = _Prefixes(program), list[Route]()
+    for index, (route, known) in enumerate(zip(program.routes, ends, strict=True)):
+        prefix = prefixes.of(route, known, shared=index in sharing)
+        if known is None:
+            named.append(route)
+            continue
+        widths = (other.writes for i in sharing.get(index, ()) if (other := ends[i]) is not None)
+        own = replace(known, prefix=prefix, shared=max(widths, default=None))
+        kind = kind_of("fac.feedback", route.matrix)
+        tensors = () if kind.misfit(route.matrix, own) else kind.tensors(route.matrix, own)
+        named.append(replace(route, ends=own, tensors=tensors))
+    return tuple(named)

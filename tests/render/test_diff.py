@@ -687,7 +687,7 @@ def test_another_mask_is_another_step() -> None:
     """Also where no setting says so."""
     one, other = (
         Side(program(data(feedback={"routes": (MASKED | {"matrix": {"kind": "random"} | more},)})))
-        for more in ({}, {"mask": {"per_unit": 3}})
+        for more in ({}, {"mask": {"density": 0.5}})
     )
     assert [item.subject.name for item in step(one, other)] == ["fc1.feedback.B"]
 

@@ -139,6 +139,7 @@ LAWS: dict[str, tuple[Init, float]] = {
     "xavier_normal": ("xavier_normal", sqrt(2 / 500)),
     "lecun_normal": ("lecun_normal", 1 / sqrt(300)),
     "launay": ("launay", 1 / sqrt(300 * 200)),
+    "crafton": ("crafton", 1 / sqrt(3 * 300)),
     "orthogonal": ("orthogonal", 1 / sqrt(300)),
     "zeros": ("zeros", 0.0),
     "normal": (Normal(std=0.3), 0.3),

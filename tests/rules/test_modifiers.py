@@ -60,7 +60,7 @@ def written_out(state: State, layer: str, reads: int) -> Array:
     shared = f"{prefix}.B" not in state
     if shared:
         prefix = "fc4.feedback"
-    kept, writes = state[f"{prefix}.{'R' if shared else 'B'}"], WIDTHS[layer]
+    kept, writes = state[f"{prefix}.B"], WIDTHS[layer]
     factor = np.sqrt(len(kept) / writes)
     if f"{prefix}.columns" in state:
         found = np.zeros((len(kept), reads))
@@ -86,13 +86,13 @@ def test_every_combination_is_what_it_is_made_of(
     found, expected = gradients(session, x, y), gradients(twin, x, y)
     layers = {n for n in found if n.endswith((".weight", ".bias"))}
     assert distance({n: found[n] for n in layers}, {n: expected[n] for n in layers}) <= 1e-14
-    taught = {n: g for n, g in found.items() if n.endswith((".B", ".R")) and g.any()}
+    taught = {n: g for n, g in found.items() if n.endswith(".B") and g.any()}
     assert bool(taught) == (learn == "learned")
     for name, gradient in taught.items():
         prefix = name.rpartition(".")[0]
         total = np.zeros((len(gradient), reads))
         for layer, writes in WIDTHS.items():
-            if name in (f"{layer}.feedback.B", "fc4.feedback.R"):
+            if name in (f"{layer}.feedback.B", "fc4.feedback.B"):
                 total[:writes] += np.sqrt(len(gradient) / writes) * expected[f"{layer}.feedback.B"]
         if f"{prefix}.columns" in state:
             total = np.take_along_axis(total, state[f"{prefix}.columns"].astype(int), 1)
@@ -126,7 +126,7 @@ def test_t2_the_weights_above_give_backpropagation_in_a_linear_net(mask: str, sh
         b = above.T
         if mask == "all":
             b = np.take_along_axis(b, state[f"{prefix}.columns"].astype(int), 1)
-        put(session, {f"{prefix}.{'R' if shared == 'shared' else 'B'}": b})
+        put(session, {f"{prefix}.B": b})
     exact = put(opened(spec(layers, BP)), {n: a for n, a in session.state().items() if "feedback" not in n})
     assert distance(gradients(session, x, y), gradients(exact, x, y)) <= 2e-14
 
@@ -173,7 +173,7 @@ def test_the_law_of_crafton(each: int | None) -> None:
 def test_t7_all_layers_have_the_first_rows_of_one_matrix() -> None:
     """Launay: R ~ N(0, 1) / sqrt(d_max C), so that B_l = sqrt(d_max / d_l) R[:d_l] has std 1 / sqrt(d_l C)."""
     program = lowered(spec(dense(300, 1200, 600, CLASSES), {"rule": "dfa", "shared": True}))
-    assert [t.name for t in program.arrays if "feedback" in t.name] == ["fc4.feedback.R"]
+    assert [t.name for t in program.arrays if "feedback" in t.name] == ["fc4.feedback.B"]
     (r,) = (t for t in program.arrays if "feedback" in t.name)
     assert r.shape == (1200, CLASSES)
     drawn = draw((r,), 0)[r.name]
@@ -188,7 +188,7 @@ def test_each_head_has_a_matrix_to_share() -> None:
     del data["loss"]
     losses = ({"kind": "cross_entropy", "of": "fc4"}, {"kind": "cross_entropy", "of": "aux", "target": "z"})
     shapes = {t.name: t.shape for t in lowered(data | {"losses": losses}).arrays if "feedback" in t.name}
-    assert shapes == {"fc4.feedback.R": (12, CLASSES), "aux.feedback.R": (12, 4)}
+    assert shapes == {"fc4.feedback.B": (12, CLASSES), "aux.feedback.B": (12, 4)}
 
 
 def test_a_matrix_that_nobody_shares_is_told() -> None:
@@ -271,7 +271,7 @@ def test_in_maps_and_among_tokens(
     state = session.state()
     for layer, writes in zip(("fc1", "fc2"), widths, strict=True):
         prefix = "fc4.feedback" if shared else f"{layer}.feedback"
-        kept = state[f"{prefix}.{'R' if shared else 'B'}"]
+        kept = state[f"{prefix}.B"]
         b = np.zeros((len(kept), CLASSES))
         np.put_along_axis(b, state[f"{prefix}.columns"].astype(int), kept, 1)
         put(twin, {f"{layer}.feedback.B": np.sqrt(len(kept) / writes) * b[:writes]})

@@ -63,7 +63,7 @@ def test_a_millionth_too_much_is_rounding_in_float32(id: str) -> None:
 
 def test_state_that_is_overwritten_too_early_is_wrong() -> None:
     """Where a backward pass or a way to learn reads weights; elsewhere nothing reads the state that late."""
-    learned = ("weight_mirror", "ldfa_normative", "ldfa_refresh")
+    learned = ("weight_mirror", "ldfa_normative", "ldfa_refresh", "ldfa_fed_back")
     rules = ("bp", "usf", "frsf", "brsf", *learned, "mixed")
     assert failing(PLAIN, Fake(in_place)) == {f"rule/{rule} x sgd" for rule in rules}
 
