@@ -16,8 +16,8 @@ def prealign_leaves_out(program: Program) -> Iterator[Diagnostic]:
     """`train.prealign` is written, and above the site of some `to` route, or of all, there is no weight to set.
 
     It solves for the weight of the `linear` layer that reads the site, so that backpropagation brings there what the
-    route brings. Where several layers read the site, or a convolution, or one that shares its weight, or where there
-    is no `to` route at all, weights stay as they were drawn.
+    route brings. Where several layers read the site, or a convolution, or one that shares its weight or does not
+    learn, or where there is no `to` route at all, weights stay as they were drawn.
 
     Bad:
 
@@ -45,7 +45,7 @@ def prealign_leaves_out(program: Program) -> Iterator[Diagnostic]:
         names = ", ".join(f"`{name}`" for name in left[:3]) + (", ..." if len(left) > 3 else "")
         yield PREALIGN_LEAVES_OUT.at(
             path,
-            f"of {len(sites)} sites of routes {len(left)} are not read by one `linear` layer with a weight of its own: "
-            f"{names}",
+            f"of {len(sites)} sites of routes {len(left)} are not read by one `linear` layer with a weight of its own "
+            f"that learns: {names}",
             help="what reads them stays as it was drawn",
         )

@@ -89,8 +89,12 @@ def unused_by_solve(program: Program) -> Iterator[Diagnostic]:
             found.append(
                 (("train", field), field, f"`{name}` reads all training samples, once for each layer")
             )
-    if spec.train.anchor is not None:
-        found.append((("train", "anchor"), "anchor", f"`{name}` makes no steps"))
+    for field, why in (
+        ("anchor", "makes no steps"),
+        ("prealign", "draws no weights that it does not solve for"),
+    ):
+        if getattr(spec.train, field) is not None:
+            found.append((("train", field), field, f"`{name}` {why}"))
     for field in Constraints.model_fields:
         if getattr(spec.constraints, field) != getattr(Constraints(), field) and field != TRANSPORT:
             found.append((("constraints", field), field, f"`{name}` has no backward pass"))

@@ -19,7 +19,7 @@ def above(program: Program) -> Iterator[tuple[str, Node, Tensor]]:
 
 
 def _reader(program: Program, site: str) -> Node | None:
-    """The node by whose weight alone the site is read, if that is a matrix of its own; None otherwise."""
+    """The node by whose weight alone the site is read, if that is a matrix of its own that learns; None otherwise."""
     readers = program.readers.get(site, ())
     if len(readers) != 1 or site in program.heads:
         return None
@@ -28,4 +28,5 @@ def _reader(program: Program, site: str) -> Node | None:
     if weight is None or len(weight.shape) != 2 or weight.reads_axis != 0 or len(node.inputs) != 1:
         return None
     shared = node.shared or any(other.tie == node.name for other in program.nodes)
-    return None if shared else node
+    frozen = not node.trainable or not weight.trainable or weight.name in program.kept
+    return None if shared or frozen else node

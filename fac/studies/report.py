@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fac.escaping import code
 from fac.studies.model import Study
 from fac.studies.running import Outcome
 
@@ -24,7 +25,7 @@ def page(study: Study, outcomes: Sequence[Outcome], command: str, made_on: str) 
         "",
         study.source,
         "",
-        f"Made by `{command}` on {made_on}.",
+        f"Made by {code(command)} on {made_on}.",
     ]
     for outcome in outcomes:
         lines += ["", f"## {outcome.table.title}", ""]

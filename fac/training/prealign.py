@@ -8,6 +8,7 @@ import numpy as np
 
 from fac.backend import Arrays, Session
 from fac.build.prealign import prealigned
+from fac.diagnostics import FacError
 from fac.pipeline import emit, find_backend, resolved
 from fac.spec.model import ModelSpec
 
@@ -21,6 +22,9 @@ def prealign(session: Session, spec: ModelSpec, batch: Arrays) -> None:
         session: of an artifact compiled from `spec`.
         spec: with `train.prealign`.
         batch: the samples, by the names of the feeds.
+
+    Raises:
+        FacError: an error that a weight is to follow from is zero, or is not finite.
     """
     program, compiled = resolved(spec), session.compiled
     reference = find_backend("reference")
@@ -37,8 +41,15 @@ def prealign(session: Session, spec: ModelSpec, batch: Arrays) -> None:
             errors.append(oracle.run_forward({**wide, "step": np.zeros((), np.int64)}))
         true, routed = errors
         name, (m, k) = one.weight.name, one.weight.shape
+        for error, whose in ((true, "backpropagation"), (routed, "the route")):
+            if not np.isfinite(error).all() or not error.any():
+                raise FacError(
+                    f"`train.prealign` cannot set `{name}`: on the first batch no finite error of {whose} is there, "
+                    "as with weights or feedback that start at zero; draw them by another `init`, or remove it"
+                )
         solved, *_ = np.linalg.lstsq(true.reshape(-1, m), routed.reshape(-1, k), rcond=None)
         norm = 1.0 if spec.train.prealign == "unit" else float(np.linalg.norm(given[name]))
-        given[name] = solved * (norm / np.linalg.norm(solved))
+        size = float(np.linalg.norm(solved))
+        given[name] = solved * (norm / size) if size else solved
     # feedback that starts from a weight follows it
     session.load_state(compiled.initial(given))

@@ -45,6 +45,7 @@ def test_the_names_of_the_log(run: Run, spec: Path) -> None:
     assert run("train", spec, *quick)[0] == 0
     names = json.loads(Path("out", folder.METRICS).read_text()).keys()
     several = {"train.aux.loss", "test.aux.loss", "test.aux.accuracy"}  # of a spec with a loss called aux
+    several |= {"fc1.feedback.cosine", ".norm_ratio"}  # of one with direct routes
     assert set(named("What is measured")) - several <= names
     layers = {re.sub(r"^(fc1|logits)\.(error|gradient)\b", r"fc1.\2", name) for name in names}
     assert layers <= set(named("What is measured")), "nothing is left out"

@@ -69,6 +69,17 @@ def reading(**data: object) -> str:
     return spec("z.fac.yaml", DIGITS.replace("{source: digits}", json.dumps(data)))
 
 
+def study(measure: str = "Measured({})") -> str:
+    """A study whose one row is that, in a folder."""
+    name = f"./{folder(f'{HOSTILE}{len(measure)}')}"
+    text = "from fac.studies import Measured, Row, Study, Table\n"
+    text += (
+        f"STUDY = Study('S', '', lambda short: [Table('T', [Row('r', lambda lab, seed: {measure})], [])])\n"
+    )
+    Path(name, "study.py").write_text(text, "utf-8")
+    return name
+
+
 DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
     "init": lambda: [
         ("init", f"{folder('new')}/{HOSTILE}.fac.yaml"),
@@ -155,6 +166,13 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("compare", spec(), spec("b.fac.yaml", DIGITS.replace("name: digits-small", "name: b")), *REFERENCE),
         ("compare", spec(), "--rules", f"bp,bp,{HOSTILE}"),
         ("compare", spec(), *REFERENCE, "--rules", "bp,fa", "--set", "update.lr=1e30"),
+    ],
+    "study": lambda: [
+        ("study", HOSTILE),
+        ("study", f"./{HOSTILE}"),
+        ("study", study(), *REFERENCE, "--out", HOSTILE),
+        ("study", study(f"open({HOSTILE!r})"), *REFERENCE, "--out", "o"),
+        ("study", study("Measured(0)"), *REFERENCE, "--out", spec("file")),
     ],
     "backends": lambda: [("backends", HOSTILE)],
 }  # fmt: skip

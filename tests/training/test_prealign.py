@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fac import check
+from fac.diagnostics import FacError
 from fac.pipeline import compile, load
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint
@@ -140,3 +141,30 @@ def test_what_is_read_by_more_than_one_layer_stays_and_that_is_said() -> None:
     assert "`act1`, `fc2`" in findings[0].message
     before, after = begun(net("tanh", None, layers=layers)), begun(spec)
     assert [name for name in before if np.abs(after[name] - before[name]).max() > 0] == []
+
+
+@pytest.mark.parametrize("zero", ["weights", "feedback"])
+def test_where_no_error_comes_that_is_said(zero: str) -> None:
+    spec = net(
+        "tanh", "drawn", feedback={"rule": "dfa", "init": "zeros"} if zero == "feedback" else {"rule": "dfa"}
+    )
+    if zero == "weights":
+        head = spec.layers[-1].model_copy(update={"init": None, "name": "fc4"})
+        layers = [*spec.layers[:-1], head]
+        written = [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in layers]
+        written[-1] = {"kind": "linear", "name": "fc4", "out": 5, "init": "zeros"}
+        spec = net("tanh", "drawn", layers=written)
+    session = compile(spec, "reference", precision="float64").open()
+    before = session.state()
+    with pytest.raises(FacError, match=r"`train\.prealign` cannot set `fc\d\.weight`"):
+        train(session, data(), spec)
+    np.testing.assert_array_equal(session.state()["fc4.weight"], before["fc4.weight"])
+
+
+def test_weights_that_do_not_learn_stay() -> None:
+    update = {"rule": "sgd", "lr": 0.01, "groups": [{"match": "fc3.*", "trainable": False}]}
+    spec = net("tanh", "unit", update=update)
+    (finding,) = [one for one in check(spec) if one.rule.code == "FAC340"]
+    assert "`act2`" in finding.message
+    plain = begun(net("tanh", None, update=update))["fc3.weight"]
+    np.testing.assert_array_equal(begun(spec)["fc3.weight"], plain)
