@@ -19,6 +19,7 @@ RULES: dict[str, Data] = {
         "rule": "dfa",
         "mask": {"per_unit": 2},
         "shared": True,
+        "scale": 0.3,
         "learn": {"rule": "kolen_pollack"},
     },
     "dfa_kp": {"rule": "dfa", "learn": {"rule": "kolen_pollack"}},
