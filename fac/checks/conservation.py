@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fac.checks.places import listed
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.probes.conservation import Conservation
 from fac.program.balance import Balance, Why, balances
 from fac.program.lower import kind_of
-from fac.program.program import Program
-from fac.program.tensors import Role
+from fac.program.program import Program, Route
+from fac.program.tensors import Role, Tensor
 
 CONSERVATION_VOIDED = Rule("FAC328", "conservation-voided", Severity.WARNING)
 
@@ -29,6 +30,7 @@ CAUSES = {
     ),
     Why.SHARED: ("{} shares its parameters", "{} share their parameters"),
     Why.DIRECT: ("no weight follows an error that comes directly from {}",) * 2,
+    Why.SIGNS: ("no weight follows the signs of {}",) * 2,
     Why.MOVES: ("the feedback above moves by {}",) * 2,
     Why.FROZEN: ("{} is frozen", "{} are frozen"),
 }
@@ -43,12 +45,16 @@ HELPS = {
     Why.UNKNOWN_MATRIX: "the plug-in has to declare the `matrix` of its kind",
     Why.SHARED: "it compares the gradients of two layers, and these learn from others as well; remove the probe",
     Why.DIRECT: "`balance` is measured; `kolen_pollack` on the route would conserve something",
+    Why.SIGNS: "`balance` is measured; `kolen_pollack` on the route would conserve something",
     Why.MOVES: "`balance` is measured; a fixed matrix, or `kolen_pollack`, would conserve something",
     Why.FROZEN: "`balance` is measured; something is conserved only if both layers learn",
 }
 
-BALANCED = (Why.DIRECT, Why.MOVES, Why.FROZEN)
+BALANCED = (Why.DIRECT, Why.SIGNS, Why.MOVES, Why.FROZEN)
 """Where one of the two laws holds."""
+
+Law = tuple[str, Tensor | None, Route | None]
+"""See `_law`."""
 
 
 def conservation_voided(program: Program) -> Iterator[Diagnostic]:
@@ -66,7 +72,8 @@ def conservation_voided(program: Program) -> Iterator[Diagnostic]:
     That also wants a B that is fixed or learns by `kolen_pollack`, and plain SGD at one rate. Under Adam, weight decay
     (also that by which Kolen-Pollack feedback aligns) or clipping by value each step moves it by as much as the rate,
     under momentum by the square of the rate but hundreds of times more than in plain SGD: a drift proves nothing.
-    Clipping by norm and schedules do no harm: they change one rate for all.
+    Clipping by norm and schedules do no harm: they change one rate for all. Steps of `train.anchor` move it by as much
+    as the rate, because their errors come another way.
 
     Bad, where `balance` holds and `conserved` drifts:
 
@@ -121,15 +128,34 @@ def _void(path: Path, found: list[Balance]) -> Iterator[Diagnostic]:
 def _drifting(path: Path, program: Program, found: list[Balance]) -> Iterator[Diagnostic]:
     """One finding for each kind of step that does not conserve."""
     drifting: dict[str, list[str]] = {}
+    others = _anchored(program)
     for balance in found:
-        for cause in _causes(program, balance):
+        causes = _causes(program, balance)
+        if balance.partner is not None and others is not None and _law(balance) not in others:
+            causes["anchors by another rule"] = None
+        for cause in causes:
             drifting.setdefault(cause, []).append(balance.node.name)
     for cause, layers in drifting.items():
         yield CONSERVATION_VOIDED.at(
             path,
             f"`conserved` drifts at {listed(layers)} because of {cause}",
-            help="`balance` holds under every update; `conserved` wants plain `sgd`, with one rate for all",
+            help="`balance` holds under every update; `conserved` wants plain `sgd`, with one rate for all, "
+            "and no anchor",
         )
+
+
+def _anchored(program: Program) -> list[Law] | None:
+    """What the steps of `train.anchor` conserve; None where there are none."""
+    from fac.build.anchor import anchored  # few specs need it
+
+    other = anchored(program)
+    return None if other is None else [_law(balance) for balance in balances(other) if balance.partner]
+
+
+def _law(balance: Balance) -> Law:
+    """Of which layer, against what, and by which route, wherever that is written."""
+    route = None if balance.route is None else replace(balance.route, origin=())
+    return balance.node.name, balance.partner, route
 
 
 def _causes(program: Program, balance: Balance) -> dict[str, None]:

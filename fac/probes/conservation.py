@@ -17,7 +17,9 @@ d [N, m'] down as d F. A direct route sends what it makes of an error e to the v
 Of kernels, F, W' and G' are the matrices [channels made, all else], whatever the order of axes in which those are kept.
 A fixed direct matrix has a <F, W'> only where it brings the error of the layer above, as at the last hidden layer, and
 is as large as W': not of a map, each place of which has rows of its own in F and none in a kernel. The `scale` of an
-operator multiplies c and q. The last line needs nothing of P, as <F, J> = <Q, gQ> for the P of the step.
+operator multiplies c and q. The last line needs nothing of P, as <F, J> = <Q, gQ> for the P of the step. A route of
+`error_scale: sum` brings N times as much, N the number of samples: that multiplies the right side, c and q, and so C is
+conserved by steps on as many samples as it is measured on. A parameter that stays is in C, and not in its growth.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from fac.probes.matrices import used_matrix
 from fac.program.balance import Balance, balances, hidden
 from fac.program.kinds import ProbeKind, Sweeps, Unused
 from fac.program.lower import kind_of
-from fac.program.program import Program
-from fac.program.reading import is_weight
+from fac.program.program import Program, Route
+from fac.program.reading import added, is_weight
 from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
@@ -85,10 +87,33 @@ def _sides(b: Builder, sweeps: Sweeps, balance: Balance) -> tuple[list[Value], V
     values = [sweeps.state[t.name] for t in balance.node.tensors]
     gradients = [(value, sweeps.routed(value)) for value in values]
     left = [b.dot(value, gradient) for value, gradient in gradients if gradient is not None]
-    matrix, gradient = _matrix(b, sweeps, balance), _gradient(b, sweeps, balance)
-    if not left or matrix is None or gradient is None:
+    right = _right(b, sweeps, balance)
+    if not left or right is None:
         return None
-    return left, b.dot(matrix, gradient)
+    return left, b.dot(*right)
+
+
+def _right(b: Builder, sweeps: Sweeps, balance: Balance) -> tuple[Value, Value] | None:
+    """Two arrays of one shape, whose product is the right side: F and its gradient, or E and H where more is sent."""
+    route = balance.route
+    if route is not None and added(route):
+        signals = sweeps.signals(route)
+        if signals is None or signals.way is None:
+            return None
+        state = {tensor.part: sweeps.state[tensor.name] for tensor in route.tensors}
+        sent = kind_of("fac.feedback", route.matrix).apply(b, route.matrix, state, signals)
+        return b.mul(sent, _factor(b, route)), signals.way.x
+    matrix, gradient = _matrix(b, sweeps, balance), _gradient(b, sweeps, balance)
+    if matrix is None or gradient is None:
+        return None
+    return matrix, gradient if route is None or not route.sums else b.mul(gradient, b.emit("batch_size"))
+
+
+def _factor(b: Builder, route: Route | None) -> Value | float:
+    """What a route multiplies with, besides its operator."""
+    if route is None:
+        return 1.0
+    return b.mul(b.emit("batch_size"), route.matrix.scale) if route.sums else route.matrix.scale
 
 
 def _matrix(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
@@ -130,7 +155,7 @@ def _conserved(b: Builder, sweeps: Sweeps, balance: Balance) -> Value:
     assert balance.partner is not None
     partner, route = sweeps.state[balance.partner.name], balance.route
     if balance.square:
-        held = b.mul(b.dot(partner, partner), 0.5 if route is None else 0.5 * route.matrix.scale)
+        held = b.mul(b.mul(b.dot(partner, partner), 0.5), _factor(b, route))
     else:
         matrix = _matrix(b, sweeps, balance)
         assert route is not None
@@ -138,6 +163,8 @@ def _conserved(b: Builder, sweeps: Sweeps, balance: Balance) -> Value:
         assert balance.above is not None
         weight = sweeps.contraction(balance.above.name).matrix(b)
         held = b.dot(matrix, weight if route.through else b.transpose(weight, (1, 0)))
+        if route.sums:
+            held = b.mul(held, b.emit("batch_size"))
     total = b.neg(held)
     for tensor in balance.node.tensors:
         own = sweeps.state[tensor.name]
@@ -157,35 +184,34 @@ MEASURES = {
 def _growth(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
     """What a step of plain SGD adds to C, over lr^2."""
     assert balance.partner is not None
-    found = (sweeps.routed(sweeps.state[tensor.name]) for tensor in balance.node.tensors)
+    found = (sweeps.routed(sweeps.state[tensor.name]) for tensor in balance.node.tensors if tensor.trainable)
     terms = [b.dot(gradient, gradient) for gradient in found if gradient is not None]
     if not terms:
         return None
     if balance.square:
-        own, scale = _partner_gradient(b, sweeps, balance)
+        own = _partner_gradient(b, sweeps, balance)
         if own is None:
             return None
-        terms.append(b.mul(b.dot(own, own), -scale))
+        terms.append(b.neg(b.mul(b.dot(own, own), _factor(b, balance.route))))
     total = terms[0]
     for term in terms[1:]:
         total = b.add(total, term)
     return b.mul(total, 0.5)
 
 
-def _partner_gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> tuple[Value | None, float]:
-    """What the partner takes its step by, and the factor of its square in C."""
+def _partner_gradient(b: Builder, sweeps: Sweeps, balance: Balance) -> Value | None:
+    """What the partner takes its step by."""
     assert balance.partner is not None
     route = balance.route
     kind = None if route is None else kind_of("fac.feedback", route.matrix)
     signals = None if route is None else sweeps.signals(route)
     if route is None or kind is None or is_weight(route):
-        return sweeps.routed(sweeps.state[balance.partner.name]), 1.0 if route is None else route.matrix.scale
+        return sweeps.routed(sweeps.state[balance.partner.name])
     if signals is None:
-        return None, 1.0
+        return None
     state = {tensor.part: sweeps.state[tensor.name] for tensor in route.tensors}
     learnt = kind.learn(b, route.matrix, state, signals)
-    own = next((each.value for each in learnt if balance.partner.name.endswith(f".{each.tensor}")), None)
-    return own, route.matrix.scale
+    return next((each.value for each in learnt if balance.partner.name.endswith(f".{each.tensor}")), None)
 
 
 def _vectors(balance: Balance) -> bool:
@@ -204,15 +230,16 @@ def _vectors(balance: Balance) -> bool:
 def _neurons(b: Builder, sweeps: Sweeps, balance: Balance) -> Iterator[tuple[str, Value]]:
     values = [sweeps.state[tensor.name] for tensor in balance.node.tensors]
     pairs = [(value, gradient) for value in values if (gradient := sweeps.routed(value)) is not None]
-    matrix, taught = _matrix(b, sweeps, balance), _gradient(b, sweeps, balance)
+    both = _right(b, sweeps, balance)
     name = f"{balance.node.name}.neurons"
-    if pairs and matrix is not None and taught is not None:
-        right = b.sum(b.mul(matrix, taught), (0,))
+    if pairs and both is not None:
+        right = b.sum(b.mul(*both), (0,))
         difference, size = b.neg(right), _absolute(b, right)
         for value, gradient in pairs:
             term = _by_neuron(b, b.mul(value, gradient))
             difference, size = b.add(difference, term), b.add(size, _absolute(b, term))
         yield f"{name}.balance", b.max_abs(b.div(difference, nonzero(b, size)))
+    matrix = _matrix(b, sweeps, balance)
     if balance.partner is not None and not balance.square and matrix is not None:
         assert balance.above is not None
         weight = sweeps.contraction(balance.above.name).matrix(b)

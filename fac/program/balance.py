@@ -3,6 +3,8 @@
 Let G be the gradients of a hidden layer under the routing, E the error that enters at the value H, and only positively
 1-homogeneous layers lie between the two. By Euler's theorem <W, G> + <b, g> = <E, H>. If the one product d F brings
 that error, E = d F, the right side is <F, J> with J = d^T H. Where F stands for the weight above, J is its gradient.
+Of what an operator adds to d its gradient knows nothing, and the right side is taken as it stands. A route of
+`error_scale: sum` sends N d F, N being the samples of the batch: N is a factor of the right side, and of what follows.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from enum import Enum, auto
 from fac.program.declared import traits_of
 from fac.program.lower import kind_of
 from fac.program.program import Node, Program, Route
-from fac.program.reading import is_weight, learned, multiplies, refresh_of, sends_weight
+from fac.program.reading import added, is_weight, learned, multiplies, refresh_of, sends_weight
 from fac.program.tensors import Tensor
 
 
@@ -30,6 +32,7 @@ class Why(Enum):
     UNKNOWN_MATRIX = auto()
     SHARED = auto()
     DIRECT = auto()
+    SIGNS = auto()
     MOVES = auto()
     FROZEN = auto()
 
@@ -154,7 +157,10 @@ def _reads_error(program: Program, route: Route, reader: Node) -> bool:
     """Whether a direct route brings what a `through` route at the reader would: the last hidden layer of DFA.
 
     Of a map it does not: a kernel is one matrix for all places, a direct route has rows and columns for each of them.
+    Targets and signs are no errors of the reader, whatever their shape.
     """
+    if route.signs or program.of_targets(route.source):
+        return False
     source = None if route.source in program.subspace else program.root(route.source)
     ends, weight = route.ends, reader.weight
     return (
@@ -181,7 +187,8 @@ def _conserved(program: Program, balance: Balance) -> Balance:
             return replace(balance, void=Reason(Why.MOVES, ("refresh",)))
         # A kind may also learn by itself, by no rule of the spec.
         turning = sends_weight(route) and not kind.signs(route.matrix)
-        if turning or learned(route).keys() - taught.keys():
+        more = added(route)
+        if turning or learned(route).keys() - taught.keys() - more or (more and not taught):
             return replace(balance, void=Reason(Why.MOVES, (kind.name,)))
         if taught and route.ends is not None and route.ends.shared is not None:
             alike = (
@@ -194,7 +201,7 @@ def _conserved(program: Program, balance: Balance) -> Balance:
             void = None if follower else Reason(Why.MOVES, names)
             return replace(balance, partner=follower, void=void)
         if above is None:
-            return replace(balance, void=Reason(Why.DIRECT, (route.source,)))
+            return replace(balance, void=Reason(Why.SIGNS if route.signs else Why.DIRECT, (route.source,)))
         square = False
     assert above is not None
     if not above.weight_learns:

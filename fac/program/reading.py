@@ -159,6 +159,20 @@ def learned(route: Route) -> Mapping[str, bool]:
     return {one.tensor: signals.weight in leaves(b, one.value) for one in found}
 
 
+def added(route: Route) -> frozenset[str]:
+    """What of its state an operator sends besides what its `matrix` makes, by the last part of the names."""
+    kind: MatrixKind = kind_of("fac.feedback", route.matrix)
+    built = _sent(route)
+    if built is None or kind.matrix is None or route.ends is None:
+        return frozenset()
+    try:
+        whole = kind.matrix(built.b, route.matrix, route.ends, built.state, built.signals.weight)
+    except Exception:
+        return frozenset()
+    more = leaves(built.b, built.sent) - leaves(built.b, whole)
+    return frozenset(part for part, value in built.state.items() if value in more)
+
+
 def factors(route: Route) -> tuple[Factor, ...] | None:
     """The matrices that an operator multiplies an error with, in order; None if it does anything else with it."""
     built = _sent(route)
