@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TypeVar
 
 from fac.diagnostics import FacError
@@ -72,6 +73,7 @@ def run(tables: Sequence[Table], lab: Lab, kept: Kept, told: Told) -> list[Outco
                         f"{done}/{todo}  {table.title}: {row.name}, seed {seed}  {_figures(table, rows, row.name)}"
                     )
         results = Results(rows)
+        _require_figures(table, results)
         borne_out = [(claim, _judged(claim, results)) for claim in table.claims]
         outcomes.append(Outcome(table, results, tuple(borne_out)))
     return outcomes
@@ -95,6 +97,24 @@ def _measured(table: Table, row: Row, lab: Lab, seed: int) -> Measured:
 
 def _judged(claim: Claim, results: Results) -> bool:
     return bool(_asked(f"the claim `{claim.text}`", lambda: claim.holds(results)))
+
+
+def _require_figures(table: Table, results: Results) -> None:
+    """Refuse a column that would be empty, as one that is misspelt.
+
+    Raises:
+        FacError: no run that came to its end has such a figure.
+    """
+    ended = [run for runs in results.rows.values() for run in runs if not run.diverged]
+    known = dict.fromkeys(name for run in ended for name in run.figures)
+    for column in table.columns:
+        if ended and column.figure not in known:
+            close = get_close_matches(column.figure, known, 1)
+            meant = (
+                f"did you mean `{close[0]}`?" if close else f"there are {', '.join(f'`{n}`' for n in known)}"
+            )
+            what = f"column `{column.title}` of `{table.title}`"
+            raise FacError(f"{what}: no run has a figure `{column.figure}`; {meant}")
 
 
 def _figures(table: Table, rows: dict[str, list[Measured]], row: str) -> str:

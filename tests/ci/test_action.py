@@ -128,7 +128,7 @@ def test_the_workflow_of_this_repository(clone: Path, temp: Path, offline: dict[
     ran = job(clone, temp, offline)
     ran.workflow(clone / ".github/workflows/specs.yml")
     assert not ran.failed, ran.log
-    count = len(list((clone / "examples").glob("*.fac.yaml")))
+    count = len(list((clone / "examples").rglob("*.fac.yaml")))
     assert f"no findings in {count} files" in ran.log
 
 

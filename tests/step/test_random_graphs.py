@@ -259,6 +259,9 @@ def looked_up(g: Graph, x: Value) -> Value:
         entries, columns = g.b.reshape(g.any((4,)), (4, 1)), g.b.iota((4, 1))
         if g.coin():
             return g.b.emit("sparse_matmul_input", g.any((N, 4)), entries, columns, columns=4)
+        if g.coin():
+            made = g.b.emit("sparse_matmul_values", g.any((N, 4)), g.any((N, 4)), columns)
+            return g.b.mul(g.b.reshape(made, (4,)), 0.2)
         return g.b.emit("sparse_matmul", g.any((N, 4)), entries, columns)
     if g.coin():
         return g.b.emit("gather", g.any((4, 4)), g.labels)
@@ -298,13 +301,22 @@ def test_the_gradient_of_a_random_graph_is_its_derivative(seed: int) -> None:
         moved = inputs | {name: inputs[name] + shift}
         return float(run(before, moved, np.dtype("float64"))["loss"])
 
+    def slope(name: str, way: Any, step: float) -> float:
+        return (loss(name, step * way) - loss(name, -step * way)) / (2 * step)
+
+    jumps = 0
     for leaf in graph.leaves:
         gradient = gradients.get(leaf.name, np.zeros(concrete(leaf.type.shape)))
         scale = 1 + np.abs(gradient).max() * prod(concrete(leaf.type.shape))
         for _ in range(3):
             direction = graph.rng.uniform(-1, 1, concrete(leaf.type.shape))[()]
-            slope = (loss(leaf.name, STEP * direction) - loss(leaf.name, -STEP * direction)) / (2 * STEP)
-            assert abs(slope - np.sum(gradient * direction)) <= TOLERANCE * scale, leaf.name
+            found_slope = slope(leaf.name, direction, STEP)
+            # at a jump, such as of which entry is the largest, the difference grows as the step shrinks
+            if abs(slope(leaf.name, direction, STEP / 2)) > 1.5 * abs(found_slope) + TOLERANCE * scale:
+                jumps += 1
+                continue
+            assert abs(found_slope - np.sum(gradient * direction)) <= TOLERANCE * scale, leaf.name
+    assert jumps <= 3
 
 
 def test_random_graphs_hold_every_op_that_has_a_derivative() -> None:

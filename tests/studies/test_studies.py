@@ -261,6 +261,13 @@ def test_a_mistake_of_a_study_is_one_message(measure: str, said: str, mine: Path
     assert "FAC_TRACEBACK=1 shows where" in err or "NoneType" in err
 
 
+def test_a_column_that_no_run_has_is_refused(tmp_path: Path, lab: Lab) -> None:
+    one, _ = table({"x": [1.0]})
+    wrong = replace(one, columns=(Column("a", "aa"),))
+    with pytest.raises(FacError, match=r"column `a` of `T`: no run has a figure `aa`; did you mean `a`\?"):
+        run([wrong], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+
+
 def test_numbers_of_numpy_are_numbers(tmp_path: Path, lab: Lab) -> None:
     figures: Any = {"a": np.float32(0.5)}
     curves: Any = {"c": np.arange(2)}
