@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -12,6 +11,7 @@ import fac
 from fac.backend import Backend
 from fac.diagnostics import FacError
 from fac.opening import DATA, opened
+from fac.studies.mistakes import asked
 from fac.studies.model import Study
 
 FILE = "study.py"
@@ -56,16 +56,9 @@ def read(folder: Path) -> Study:
     """
     spec = spec_from_file_location(f"fac_study_{folder.resolve().name}", folder / FILE)
     assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        if os.environ.get("FAC_TRACEBACK"):
-            raise
-        raise FacError(
-            f"`{folder / FILE}` fails: {type(error).__name__}: {error}; FAC_TRACEBACK=1 shows where"
-        ) from error
+    loader, module = spec.loader, module_from_spec(spec)
+    assert loader is not None
+    asked(f"`{folder / FILE}`", lambda: loader.exec_module(module))
     found = getattr(module, "STUDY", None)
     if not isinstance(found, Study):
         raise FacError(f"`{folder / FILE}` has to define `STUDY = Study(...)`")

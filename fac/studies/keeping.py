@@ -12,10 +12,10 @@ from typing import Any
 from fac.diagnostics import FacError
 from fac.opening import LOG, content, there
 from fac.studies.lab import Measured
+from fac.training.holding import LOCK
 from fac.writing import append, unfinished, write
 
 FILE = "measured.jsonl"
-LOCK = ".lock"
 
 Key = tuple[str, str, int]
 """Title of the table, name of the row, seed."""

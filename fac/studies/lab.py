@@ -120,10 +120,10 @@ def trained(spec: str, *changes: str, precision: Precision | None = None) -> Cal
 
 
 def _curves(history: Sequence[EpochRecord]) -> dict[str, tuple[float, ...]]:
-    names = dict.fromkeys(
-        name for record in history for name, value in record.flat().items() if isinstance(value, int | float)
-    )
     flat = [record.flat() for record in history]
+    names = dict.fromkeys(
+        name for record in flat for name, value in record.items() if isinstance(value, int | float)
+    )
     return {
         name: tuple(nan if (value := record.get(name)) is None else float(value) for record in flat)
         for name in names

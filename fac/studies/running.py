@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TypeVar
 
 from fac.diagnostics import FacError
 from fac.studies.keeping import Kept
 from fac.studies.lab import Lab, Measured
+from fac.studies.mistakes import asked
 from fac.studies.model import Claim, Results, Row, Study, Table
-from fac.training.loop import StoppedError
 
 Told = Callable[[str], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ def tables_of(study: Study, *, short: bool) -> Sequence[Table]:
     Raises:
         FacError: they cannot be made, or two tables, or two rows of one table, have one name.
     """
-    found = _asked("`tables` of the study", lambda: list(study.tables(short)))
+    found = asked("`tables` of the study", lambda: list(study.tables(short)))
     _require_unlike("tables", (table.file for table in found))
     for table in found:
         _require_unlike(f"rows of `{table.title}`", (row.name for row in table.rows))
@@ -81,11 +78,11 @@ def run(tables: Sequence[Table], lab: Lab, kept: Kept, told: Told) -> list[Outco
 
 def _measured(table: Table, row: Row, lab: Lab, seed: int) -> Measured:
     what = f"row `{row.name}` of `{table.title}`, seed {seed},"
-    found = _asked(what, lambda: row.measure(lab, seed))
+    found = asked(what, lambda: row.measure(lab, seed))
     if not isinstance(found, Measured):
         raise FacError(f"{what} gives {type(found).__name__} where a Measured is needed")
     # numbers of NumPy are no JSON
-    return _asked(
+    return asked(
         what,
         lambda: Measured(
             {name: float(value) for name, value in found.figures.items()},
@@ -96,7 +93,7 @@ def _measured(table: Table, row: Row, lab: Lab, seed: int) -> Measured:
 
 
 def _judged(claim: Claim, results: Results) -> bool:
-    return bool(_asked(f"the claim `{claim.text}`", lambda: claim.holds(results)))
+    return bool(asked(f"the claim `{claim.text}`", lambda: claim.holds(results)))
 
 
 def _require_figures(table: Table, results: Results) -> None:
@@ -121,24 +118,6 @@ def _figures(table: Table, rows: dict[str, list[Measured]], row: str) -> str:
     """Those of the run that was made last."""
     last = Results({row: rows[row][-1:]})
     return ", ".join(f"{column.title} {last.told(row, column)}" for column in table.columns)
-
-
-def _asked(what: str, of: Callable[[], T]) -> T:
-    """What a function of a study gives.
-
-    Raises:
-        FacError: it fails: studies are programs of others, and their mistakes are no fault of this one.
-    """
-    try:
-        return of()
-    except (FacError, StoppedError):
-        raise
-    except (Exception, SystemExit) as error:
-        if os.environ.get("FAC_TRACEBACK"):
-            raise
-        raise FacError(
-            f"{what} fails: {type(error).__name__}: {error}; FAC_TRACEBACK=1 shows where"
-        ) from error
 
 
 def _require_unlike(what: str, names: Iterable[str]) -> None:
