@@ -127,9 +127,9 @@ def fashion() -> Table:
             *(leads(f"{name}, Muon", f"{name}, gram", "test_accuracy") for name in fixed),
             leads("bp", "fa", "gradient"),
         ],
-        says="784-512-512-512-10, relu, 5 epochs in batches of 128, a cosine to zero, SGD with momentum .9: bp, shallow "
-        "and the signs .05, fixed feedback .005. Hidden weights by gram_orthogonal .004 or Muon .02, the rest as before. "
-        "Accuracy on the 10,000 samples for testing after the last epoch; ranks of gradients of that time.",
+        says="784-512-512-512-10, relu, 5 epochs in batches of 128, a cosine to zero, SGD with momentum .9: bp, "
+        "shallow and the signs .05, fixed feedback .005. Hidden weights by gram_orthogonal .004 or Muon .02, the rest "
+        "as before. Accuracy on the 10,000 samples for testing after the last epoch; ranks of gradients of that time.",
     )
 
 
