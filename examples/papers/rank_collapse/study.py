@@ -82,7 +82,7 @@ ORTHOGONAL = {
 SIGNS = ("usf", "frsf", "brsf")
 
 
-def _orthogonal(lab: Lab, seed: int, *changes: str) -> Measured:
+def _orthogonal(changes: Sequence[str], lab: Lab, seed: int) -> Measured:
     """A training, and the effective rank (participation) of hidden gradients after its last epoch."""
     measured = lab.train("fashion.fac.yaml", *changes, seed=seed).measured
     figures = dict(measured.figures)
@@ -109,10 +109,7 @@ def fashion() -> Table:
     fixed = [name for name in FEEDBACK if name != "bp"]
     return Table(
         "Fashion-MNIST: fixed feedback and orthogonal updates",
-        [
-            Row(name, lambda lab, seed, to=changes: _orthogonal(lab, seed, *to), 3)
-            for name, changes in settings.items()
-        ],
+        [Row(name, partial(_orthogonal, changes), 3) for name, changes in settings.items()],
         (
             Column("accuracy %", "test_accuracy", ".2f", 100),
             Column("training loss", "train_loss", ".3f"),
