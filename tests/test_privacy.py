@@ -63,6 +63,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
     (
         ("export", "run", "-o", "model.onnx"),
         ("plot", "run", "-o", "run.png"),
+        ("evaluate", "run", "--backend", "onnx"),
         ("train", "--resume", "run", "--set", "train.epochs=2"),
     ),
     (

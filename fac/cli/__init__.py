@@ -26,6 +26,8 @@ COMMANDS = (
     "compile",
     "train",
     "plot",
+    "evaluate",
+    "predict",
     "export",
     "sample",
     "compare",

@@ -32,6 +32,8 @@ ORACLE = "reference"
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 BOUND: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-10}
 """The deviation that is taken for rounding without a question, relative to the largest output."""
+RANDOM = 256
+"""Inputs that stand in for data which cannot be had."""
 MORE = 4.0
 """How many times as far as NumPy's own rounding a file may go beyond that: it adds in another order."""
 
@@ -48,7 +50,7 @@ class Outcome:
     agree: int | None = None
     """Labels that count for which both predict the same class; None if the loss does not classify."""
     accuracy: float | None = None
-    """Of the file, in [0, 1]."""
+    """Of the file, in [0, 1]; None of samples without labels."""
     expected: float | None = None
     """Accuracy of the oracle."""
     labels: int = 0
@@ -78,8 +80,8 @@ def export(
 ) -> None:
     """Write the trained network of CHECKPOINT, the folder of a run or its state, as one file for inference.
 
-    The file is run on the test data of the spec and compared with NumPy in float64. It takes its place only if the
-    outputs agree up to rounding.
+    The file is run on the test data of the spec, or on random inputs where they cannot be had, and compared with NumPy
+    in float64. It takes its place only if the outputs agree up to rounding.
     """
     from fac.pipeline import emit, find_backend, lowered
     from fac.training import checkpoint as checkpoints
@@ -92,7 +94,7 @@ def export(
     precision = precision or found.precision or backend.default_precision
     artifact = emit(program, backend, precision, document)
     oracle = emit(program, find_backend(ORACLE), "float64")
-    test = _test_data(program, found, base, precision)
+    test, missing = _samples(program, found, base, precision)
     _require_folder(output)
     with staged(output.parent, refused=partial(unwritable, output)) as folder:
         place = folder / output.name
@@ -113,6 +115,7 @@ def export(
         "backend": backend.name,
         "precision": precision,
         "runtime": exported.runtime,
+        "inputs": "random" if missing else "test",
         "file": str(output),
         "files": [str(output.with_name(name)) for name in files],
         "samples": outcome.samples,
@@ -129,7 +132,9 @@ def export(
     say(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
     for name, size in files.items():
         say(f" {size:>12,} bytes  {output.with_name(name)}")
-    echo(_text(outcome, bound, exported.runtime))
+    if missing:
+        say(f"checked on random inputs, because the data of the training cannot be had: {missing}")
+    echo(_text(outcome, bound, exported.runtime, "random inputs" if missing else "test samples"))
 
 
 def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> Outcome:
@@ -138,25 +143,24 @@ def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> O
     Args:
         run: from a batch to outputs [N, *output].
         oracle: of the same network.
-        split: data that fit it.
+        split: data that fit it, with or without targets.
     """
     import numpy as np
 
-    from fac.backend.session import CHUNK
+    from fac.training.evaluation import parts
 
     deviations, sizes, agree, hits, expected, counted = [], [], 0, 0, 0, 0
     term = oracle.compiled.losses[0]
     target = next(feed for feed in oracle.compiled.targets if feed.name == term.target)
-    for start in range(0, len(split), CHUNK):
-        batch = {name: array[start : start + CHUNK] for name, array in split.arrays.items()}
+    for batch in parts(split):
         z, wanted = run(batch), oracle.forward(batch)
         deviations.append(np.abs(z - wanted).max())
         sizes.append(np.abs(wanted).max())
         if target.classes is not None:
-            y = batch[target.name]
+            said, right = (values.argmax(1 + term.axis) for values in (z, wanted))
+            y = batch.get(target.name, right)
             kept = np.full(y.shape, True) if target.ignored is None else y != target.ignored
             kept = kept if term.mask is None else kept & (batch[term.mask] == 1)
-            said, right = (values.argmax(1 + term.axis) for values in (z, wanted))
             counted += int(kept.sum())
             agree += int((said == right)[kept].sum())
             hits += int((said == y)[kept].sum())
@@ -167,6 +171,8 @@ def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> O
     if target.classes is None:
         return outcome
     labels = counted or 1
+    if target.name not in split.arrays:
+        return Outcome(n, outcome.deviation, outcome.largest, agree, labels=counted)
     return Outcome(n, outcome.deviation, outcome.largest, agree, hits / labels, expected / labels, counted)
 
 
@@ -220,28 +226,22 @@ def _backend(output: Path) -> Exporting:
     raise FacError(f"no backend writes a file like `{output}`: give `-o` a name that ends in {endings}")
 
 
-def _test_data(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Split:
-    """The test split that the run was measured on, fitted to the network, in the precision of the file."""
-    from fac.cli.progress import logged
-    from fac.program.feeds import feeds
-    from fac.training import data
-    from fac.training.dataset import fitted
-    from fac.training.places import start
+def _samples(
+    program: Program, found: Checkpoint, base: Path | None, precision: Precision
+) -> tuple[Split, str]:
+    """The test split that the run was measured on, or random inputs and why they stand in for it.
 
-    section = program.spec.data
-    if section is None:
-        raise FacError(
-            f"the spec in `{found.place}` says nothing about data, so there is nothing to check on"
-        )
+    Raises:
+        FacError: `base` was given, and the data cannot be had from there.
+    """
+    from fac.cli.samples import of_run, random_inputs
+
     try:
-        with logged():
-            dataset = data.load(section, base or start(found), precision)
-        return fitted(dataset, feeds(program), precision).test
+        return of_run(program, found, base, precision).test, ""
     except FacError as error:
-        raise FacError(
-            f"nothing is exported without a check on the data of the training, and they cannot be had: {error}; "
-            "put them back, or name the folder of the spec with `--base`"
-        ) from error
+        if base is not None:
+            raise
+        return random_inputs(program, RANDOM, precision), str(error)
 
 
 def _require_close(outcome: Outcome, bound: float, precision: Precision, output: Path) -> None:
@@ -250,23 +250,25 @@ def _require_close(outcome: Outcome, bound: float, precision: Precision, output:
         return
     other = "; `--precision float64` rounds less" if precision == "float32" else ""
     raise FacError(
-        f"`{output}` is not written: on {outcome.samples} test samples its outputs deviate from NumPy in float64 by "
+        f"`{output}` is not written: on {outcome.samples} samples its outputs deviate from NumPy in float64 by "
         f"up to {outcome.deviation:.2g} where they reach {outcome.largest:.3g}, and rounding in {precision} explains "
         f"at most {bound:.2g}{other}"
     )
 
 
-def _text(outcome: Outcome, bound: float, runtime: str) -> str:
+def _text(outcome: Outcome, bound: float, runtime: str, inputs: str) -> str:
     lines = [
-        f"on {outcome.samples} test samples, {runtime} against NumPy in float64:",
+        f"on {outcome.samples} {inputs}, {runtime} against NumPy in float64:",
         f"  maximum deviation {outcome.deviation:.1e} where outputs reach {outcome.largest:.3g}; "
         f"{bound:.1e} is accepted",
     ]
     if outcome.agree is not None:
-        lines.append(
-            f"  {outcome.agree} of {outcome.labels} predicted classes agree; accuracy "
-            f"{100 * (outcome.accuracy or 0):.2f} %, by NumPy {100 * (outcome.expected or 0):.2f} %"
+        accuracy = (
+            f"; accuracy {100 * outcome.accuracy:.2f} %, by NumPy {100 * outcome.expected:.2f} %"
+            if outcome.accuracy is not None and outcome.expected is not None
+            else ""
         )
+        lines.append(f"  {outcome.agree} of {outcome.labels} predicted classes agree{accuracy}")
     return "\n".join(map(visible, lines))
 
 

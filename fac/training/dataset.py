@@ -131,25 +131,38 @@ def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dat
     """
     if dataset.arranged is not None:
         dataset = dataset.arranged(feeds)
-    splits = []
-    for part, split in (("train", dataset.train), ("test", dataset.test)):
-        place = f"the `{part}` split of `{dataset.name}`"
-        _require_names(split, feeds, place)
-        split = _named(split, feeds)
-        first, *others = (feed.name for feed in feeds)
-        n = len(split.arrays[first])
-        for name in others:
-            if len(split.arrays[name]) != n:
-                raise FacError(
-                    f"{place} has {n} samples in {first} but {len(split.arrays[name])} in {name}: "
-                    f"give each {first} exactly one {name}"
-                )
-        if n == 0:
-            raise FacError(f"{place} is empty: give it at least one sample")
-        splits.append(
-            Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
-        )
+    splits = (
+        fitted_split(split, feeds, f"the `{part}` split of `{dataset.name}`", precision)
+        for part, split in (("train", dataset.train), ("test", dataset.test))
+    )
     return Dataset(dataset.name, *splits)
+
+
+def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Precision) -> Split:
+    """Samples of one purpose, fitted as `fitted` says.
+
+    Args:
+        split: as they were loaded.
+        feeds: what they have to be.
+        place: what messages call them.
+        precision: of the floats.
+
+    Raises:
+        FacError: see `fitted`.
+    """
+    _require_names(split, feeds, place)
+    split = _named(split, feeds)
+    first, *others = (feed.name for feed in feeds)
+    n = len(split.arrays[first])
+    for name in others:
+        if len(split.arrays[name]) != n:
+            raise FacError(
+                f"{place} has {n} samples in {first} but {len(split.arrays[name])} in {name}: "
+                f"give each {first} exactly one {name}"
+            )
+    if n == 0:
+        raise FacError(f"{place} is empty: give it at least one sample")
+    return Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
 
 
 def _named(split: Split, feeds: Sequence[Feed]) -> Split:

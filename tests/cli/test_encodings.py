@@ -53,6 +53,8 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 2, ("study", "./η")),
     (PEOPLE, 2, ("train", "η.fac.yaml")),
     (PEOPLE, 2, ("sample", "η")),
+    (PEOPLE, 2, ("evaluate", "η")),
+    (PEOPLE, 2, ("predict", "η", "η.npz", "-o", "η.csv")),
     (PEOPLE, 2, ("plot", "η", "-o", "η.svg")),
     (PEOPLE, 2, ("train", "--ηta", SPEC)),
     (PEOPLE, 2, ("show", os.fsdecode(b"\xff\xfe.fac.yaml"))),

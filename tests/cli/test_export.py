@@ -181,14 +181,20 @@ def test_arrays_are_found_from_the_folder_of_the_training(
     (tmp_path / "moved").mkdir()
     for name in ("train.npz", "test.npz"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
-    status, out, err = run("export", tmp_path / folder, "-o", "model.onnx", "--device", "cpu")
-    assert (status, out) == (2, "")
-    assert err == (
-        "fac: nothing is exported without a check on the data of the training, and they cannot be had: `train.npz` "
-        f"(`data.train`) is not a file: paths in a spec start from its own folder, here `{tmp_path}`; "
-        "put them back, or name the folder of the spec with `--base`\n"
+    missing = "`train.npz` (`data.train`) is not a file: paths in a spec start from its own folder, here "
+    status, out, err = run(
+        "export", tmp_path / folder, "-o", "model.onnx", "--device", "cpu", "--base", "../nowhere"
     )
+    assert (status, out, err) == (2, "", f"fac: {missing}`../nowhere`\n")
     assert os.listdir() == []
+    status, out, err = run("export", tmp_path / folder, "-o", "model.onnx", "--device", "cpu")
+    assert (status, err) == (0, "")
+    assert (
+        f"checked on random inputs, because the data of the training cannot be had: {missing}`{tmp_path}`\n"
+        "on 256 random inputs, onnxruntime"
+    ) in out
+    assert "  256 of 256 predicted classes agree\n" in out
+    os.unlink("model.onnx")
     status, _, _ = run(
         "export", tmp_path / folder, "-o", "model.onnx", "--device", "cpu", "--base", "../moved"
     )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fac.backend import to_bytes
@@ -78,6 +79,12 @@ def study(measure: str = "Measured({})") -> str:
     )
     Path(name, "study.py").write_text(text, "utf-8")
     return name
+
+
+def samples(name: str = "x") -> str:
+    """An array of one sample for `DIGITS`."""
+    np.savez("s.npz", **{name: np.zeros((1, 8, 8))})  # type: ignore[arg-type]  # numpy types names as its own options
+    return "s.npz"
 
 
 DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
@@ -154,6 +161,18 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("plot", "run", "-o", "a.svg", "--show", HOSTILE),
         ("plot", "run", "-o", "a.svg", "--format", HOSTILE),
     ],
+    "evaluate": lambda: [
+        ("evaluate", HOSTILE),
+        ("evaluate", "run", "--data", HOSTILE),
+        ("evaluate", "run", "--data", spec()),
+        ("evaluate", "run", "--backend", HOSTILE),
+    ],
+    "predict": lambda: [
+        ("predict", HOSTILE, HOSTILE, "-o", "a.npz"),
+        ("predict", "run", samples(), "-o", HOSTILE),
+        ("predict", "run", samples(), "-o", f"{HOSTILE}.npz"),
+        ("predict", "run", samples(HOSTILE), "-o", "a.csv"),
+    ],
     "export": lambda: [
         ("export", HOSTILE, "-o", f"{HOSTILE}.onnx"),
         ("export", "run", "-o", f"{HOSTILE}.onnx"),
@@ -180,7 +199,7 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_names_of_files_and_options(command: str, printed: Callable[..., Printed]) -> None:
-    if command in ("export", "sample", "plot"):
+    if command in ("export", "sample", "plot", "evaluate", "predict"):
         assert printed("train", spec("a.fac.yaml"), *REFERENCE, "--out", "run")[0] == 0
     for line in DONE[command]():
         printed(*line)

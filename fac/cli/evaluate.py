@@ -1,0 +1,160 @@
+"""`fac evaluate`: what a trained network does on samples, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fac.cli.backends import not_empty
+from fac.cli.output import echo
+from fac.cli.paths import PATH
+from fac.escaping import visible
+from fac.render.columns import columns
+from fac.render.json_text import json_text
+
+if TYPE_CHECKING:
+    from fac.training.evaluation import Classes, Evaluation
+
+LISTED = 20
+"""Classes up to which all are listed; of more those that are found least."""
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.option(
+    "--data",
+    "file",
+    type=PATH,
+    help="An `.npz` file with all that the network is fed with, such as `x` and `y`. Default: the data of the run.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(("test", "train")),
+    help="Which part of the data of the run. Default: test.",
+)
+@click.option(
+    "--base", type=PATH, help="Where relative paths in `data:` start. Default: where the training found them."
+)
+@click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
+@click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
+@click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    run: Path,
+    file: Path | None,
+    split: str | None,
+    base: Path | None,
+    backend: str | None,
+    device: str | None,
+    precision: Any,
+    as_json: bool,
+) -> None:
+    """Measure the network of RUN, the folder of a run or its state: losses, classes, calibration.
+
+    All samples are seen as in inference. Recall is the share of a class that is found, precision the share of what is
+    named so that is so.
+    """
+    from fac.cli.samples import network, of_file, of_run
+    from fac.program.lower import kind_of
+    from fac.training.evaluation import evaluated
+
+    if file is not None and (split is not None or base is not None):
+        raise click.UsageError(
+            f"`--data` names the samples: leave out `--{'base' if split is None else 'split'}`"
+        )
+    trained = network(run, backend, device, precision)
+    program = trained.program
+    if file is not None:
+        part, of = of_file(file, program, trained.session.precision), {"data": str(file)}
+    else:
+        dataset = of_run(program, trained.checkpoint, base, trained.session.precision)
+        split = split or "test"
+        part, of = (
+            (dataset.test if split == "test" else dataset.train),
+            {"data": dataset.name, "split": split},
+        )
+    found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]))
+    about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
+    if as_json:
+        echo(json_text(about | _flat(found)))
+        return
+    where = f"samples of `{file}`" if file is not None else f"{split} samples of `{of['data']}`"
+    echo(
+        visible(f"`{program.spec.name}` after step {trained.checkpoint.step}, on {found.samples:,} {where}:")
+    )
+    echo("\n".join(_lines(found)))
+
+
+def _flat(found: Evaluation) -> dict[str, Any]:
+    """As JSON has it."""
+    flat: dict[str, Any] = {"samples": found.samples, "means": dict(found.means)}
+    of = found.classes
+    if of is None:
+        return flat
+    rows = zip(of.labels, of.named, of.right, of.recall, of.precision, strict=True)
+    flat["classes"] = [
+        {
+            "class": label,
+            "labels": int(there),
+            "named": int(named),
+            "right": int(right),
+            "recall": float(recall),
+            "precision": float(precision),
+        }
+        for label, (there, named, right, recall, precision) in enumerate(rows)
+    ]
+    flat["confusion"] = None if of.confusion is None else of.confusion.tolist()
+    if of.calibration is not None:
+        by = of.calibration
+        flat["calibration"] = {
+            "error": by.error,
+            "count": by.count.tolist(),
+            "confidence": by.confidence.tolist(),
+            "right": by.right.tolist(),
+        }
+    return flat
+
+
+def _lines(found: Evaluation) -> Iterator[str]:
+    for name, value in found.means.items():
+        told = f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.6g}"
+        yield visible(f"  {name} {told}")
+    of = found.classes
+    if of is None:
+        return
+    if of.calibration is not None:
+        by, many = of.calibration, max(int(of.labels.sum()), 1)
+        yield (
+            f"  calibration error {100 * by.error:.2f} %: sure of {100 * by.confidence.sum() / many:.2f} %, "
+            f"right in {100 * by.right.sum() / many:.2f} %"
+        )
+    yield from _table(of)
+
+
+def _table(of: Classes) -> Iterator[str]:
+    there = [label for label, many in enumerate(of.labels) if many]
+    shown = sorted(there, key=lambda label: of.recall[label])[:LISTED] if len(there) > LISTED else there
+    if len(shown) < len(there):
+        yield f"the {LISTED} of {len(there)} classes that are found least:"
+    rows = []
+    for label in shown:
+        mistaken = of.mistaken(label)
+        rows.append(
+            (
+                str(label),
+                f"{of.labels[label]:,}",
+                f"{100 * of.recall[label]:.1f}",
+                f"{100 * of.precision[label]:.1f}" if of.named[label] else "–",
+                "–" if mistaken is None else f"{mistaken[0]} ({mistaken[1]:,})",
+            )
+        )
+    yield columns(("class", "labels", "recall %", "precision %", "mostly mistaken for"), rows)
+    absent = len(of.labels) - len(there)
+    if absent:
+        yield f"  no label of {absent} of {len(of.labels)} classes"
+
+
+COMMAND = evaluate

@@ -1,0 +1,91 @@
+"""`fac predict`: what a trained network says of the samples of a file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fac.cli.backends import not_empty
+from fac.cli.output import say, write
+from fac.cli.paths import PATH
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Array
+
+ENDINGS = (".npz", ".csv")
+COLUMNS = 1000
+"""Outputs of a sample up to which each is a column of a table."""
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.argument("file", type=PATH)
+@click.option(
+    "-o", "--output", type=PATH, required=True, help="The file: `.npz` for arrays, `.csv` for a table."
+)
+@click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
+@click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
+@click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
+def predict(
+    run: Path, file: Path, output: Path, backend: str | None, device: str | None, precision: Any
+) -> None:
+    """Write what the network of RUN says of each sample of FILE, an `.npz` with what it reads, such as `x`.
+
+    For each sample: `output`, and of a network that classifies `label`, the class with the largest output, and
+    `probability` of that.
+    """
+    from fac.cli.samples import network, of_file
+    from fac.training.prediction import predicted
+
+    if output.suffix not in ENDINGS:
+        raise FacError(
+            f"`{output}` is no file that can be written: give `-o` a name that ends in `.npz` or `.csv`"
+        )
+    if os.path.realpath(output) == os.path.realpath(file):
+        raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
+    trained = network(run, backend, device, precision)
+    split = of_file(file, trained.program, trained.session.precision, targets=False)
+    found = predicted(trained.session, split, trained.program)
+    write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
+    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
+    say(f"`{output}`: {shapes}")
+
+
+def _archive(found: dict[str, Array]) -> bytes:
+    import numpy as np
+
+    file = BytesIO()
+    np.savez(file, **found)  # type: ignore[arg-type]  # numpy types names as its own options
+    return file.getvalue()
+
+
+def _table(found: dict[str, Array], output: Path) -> str:
+    """One line for each sample; numbers as Python writes them, which lose no digit."""
+    flat = {name: array.reshape(len(array), -1) for name, array in found.items()}
+    most = max(array.shape[1] for array in flat.values())
+    if most > COLUMNS:
+        raise FacError(
+            f"`{output}` would have {most:,} columns for the outputs of a sample: an `.npz` holds arrays of any shape"
+        )
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(
+        ["sample"]
+        + [
+            name if array.ndim == 1 else f"{name}_{place}"
+            for name, array in found.items()
+            for place in range(flat[name].shape[1])
+        ]
+    )
+    for sample, row in enumerate(zip(*(array.tolist() for array in flat.values()), strict=True)):
+        table.writerow([sample, *(number for part in row for number in part)])
+    return text.getvalue()
+
+
+COMMAND = predict

@@ -1,0 +1,134 @@
+"""A trained network, and samples for it: those of its run, or those of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fac.cli.output import say
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    from fac.backend import Array, Precision, Session
+    from fac.program.program import Program
+    from fac.step.feed import Feed
+    from fac.training.checkpoint import Checkpoint
+    from fac.training.dataset import Dataset, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network of a run, ready to be asked."""
+
+    checkpoint: Checkpoint
+    program: Program
+    backend: str
+    session: Session
+
+
+def network(run: Path, backend: str | None, device: str | None, precision: Precision | None) -> Network:
+    """The network of a run.
+
+    Args:
+        run: its folder or its state.
+        backend: see `fac.cli.backends.chosen`.
+        device: of the backend; its first if not given.
+        precision: that of the training if not given.
+
+    Raises:
+        FacError: there is no such run, or no such backend or device.
+    """
+    from fac.cli.backends import chosen
+    from fac.pipeline import emit, lowered
+    from fac.training import checkpoint as checkpoints
+
+    found = checkpoints.load(run)
+    document = found.document()
+    program, engine = lowered(document), chosen(backend)
+    kept = precision or found.precision or engine.default_precision
+    session = emit(program, engine, kept, document).open(found.state, device)
+    return Network(found, program, engine.name, session)
+
+
+def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Dataset:
+    """The data of a run, fitted to its network.
+
+    Args:
+        program: what the checkpoint's spec declares.
+        found: the checkpoint.
+        base: where relative paths in `data:` start, if not where the training found them.
+        precision: of the floats.
+
+    Raises:
+        FacError: the spec names none, they cannot be read, or do not fit.
+    """
+    from fac.cli.progress import logged
+    from fac.program.feeds import feeds
+    from fac.training import data
+    from fac.training.dataset import fitted
+    from fac.training.places import start
+
+    section = data.declared(program.spec.data, str(found.place))
+    with logged():
+        dataset = data.load(section, base or start(found), precision)
+    return fitted(dataset, feeds(program), precision)
+
+
+def of_file(path: Path, program: Program, precision: Precision, *, targets: bool = True) -> Split:
+    """The arrays of an `.npz` file, fitted to a network.
+
+    Args:
+        path: of the file.
+        program: what the network is.
+        precision: of the floats.
+        targets: whether the targets of its losses are needed. If not, those that are there are left alone.
+
+    Raises:
+        FacError: it cannot be read, or its arrays do not fit.
+    """
+    from fac.opening import DATA, opened
+    from fac.program.feeds import feeds
+    from fac.step.feed import matched
+    from fac.training.data.npz import stored
+    from fac.training.dataset import Dataset, Split, fitted_split, read_anew
+
+    place = f"`{path}`"
+    with stored(opened(path, DATA), place) as file:
+        needed = feeds(program)
+        if not targets:
+            goals = [feed for feed in needed if feed.loss is not None]
+            needed = tuple(feed for feed in needed if feed.loss is None)
+            aside = set(matched(file.names, goals).values())
+            names = [name for name in file.names if name not in aside]
+        else:
+            names = file.names
+        if not names:
+            raise FacError(
+                f"{place} has no arrays: the network reads {', '.join(f'`{f.name}`' for f in needed)}"
+            )
+        given = Split(**{name: file.array(name) for name in names})
+    split = fitted_split(given, needed, place, precision)
+    if told := read_anew(Dataset(str(path), given, given), needed):
+        say(told, err=True)
+    return split
+
+
+def random_inputs(program: Program, n: int, precision: Precision) -> Split:
+    """[n, …] of what the network reads, always the same: normal numbers, whole ones below `classes`, masks of ones."""
+    import numpy as np
+
+    from fac.program.feeds import inputs
+    from fac.training.dataset import Split
+
+    draw = np.random.default_rng(0)
+
+    def one(feed: Feed) -> Array:
+        shape = (n, *feed.shape)
+        if feed.mask:
+            return np.ones(shape, precision)
+        if feed.classes is not None:
+            return draw.integers(feed.classes, size=shape)
+        return draw.standard_normal(shape).astype(precision)
+
+    return Split(**{feed.name: one(feed) for feed in inputs(program).values()})

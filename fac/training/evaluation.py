@@ -1,0 +1,175 @@
+"""What a trained network does on samples: its losses, and what becomes of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fac.backend import Array, Session, Term
+from fac.backend.session import CHUNK
+from fac.program.kinds import LossKind
+from fac.step.feed import Feed
+from fac.training.dataset import Split
+
+BINS = 15
+"""Equal parts of [0, 1] by which confidence is sorted."""
+SHOWN = 1000
+"""Classes up to which it is counted which one was taken for which: their number grows with its square."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Calibration:
+    """Whether the network is right as often as it says, by how sure it is (Guo et al. 2017, arXiv 1706.04599)."""
+
+    count: NDArray[np.int64]
+    """[BINS] labels whose class was named with a probability in ((b - 1) / BINS, b / BINS]."""
+    confidence: NDArray[np.float64]
+    """[BINS] sum of these probabilities."""
+    right: NDArray[np.int64]
+    """[BINS] how many of them were right."""
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean of |share right - mean probability| over labels, bin by bin."""
+        return float(np.abs(self.right - self.confidence).sum() / max(self.count.sum(), 1))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Classes:
+    """What becomes of labels that count, class by class."""
+
+    labels: NDArray[np.int64]
+    """[C] how many there are."""
+    named: NDArray[np.int64]
+    """[C] how often the network names the class."""
+    right: NDArray[np.int64]
+    """[C] how often rightly."""
+    confusion: NDArray[np.int64] | None
+    """[C, C] by label and by what is named; None of more than `SHOWN` classes."""
+    calibration: Calibration | None
+    """None if the loss makes no probabilities of outputs."""
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """[C] the share of each class that is found; NaN of one that is not there."""
+        return _share(self.right, self.labels)
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """[C] the share of what is named so that is so; NaN of one that is never named."""
+        return _share(self.right, self.named)
+
+    def mistaken(self, label: int) -> tuple[int, int] | None:
+        """For which other class a label is taken most often, and how often; None if never, or not known."""
+        if self.confusion is None:
+            return None
+        others = self.confusion[label].copy()
+        others[label] = 0
+        most = int(others.argmax())
+        return (most, int(others[most])) if others[most] else None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """All of it."""
+
+    samples: int
+    means: Mapping[str, float]
+    """As `Session.evaluate` gives them: `loss`, `accuracy` in [0, 1], and of several losses each by its name."""
+    classes: Classes | None
+    """Of the network's output under the first loss; None if that does not classify."""
+
+
+def evaluated(session: Session, split: Split, kind: LossKind) -> Evaluation:
+    """The network as in inference, a part of the samples at a time.
+
+    Args:
+        session: with the state.
+        split: samples that fit it, see `fac.training.dataset.fitted`.
+        kind: of the first loss.
+    """
+    means = session.evaluate(split.arrays)
+    term = session.compiled.losses[0]
+    target = next(feed for feed in session.compiled.targets if feed.name == term.target)
+    if target.classes is None:
+        return Evaluation(len(split), means, None)
+    count = _Count(target.classes, kind.inside == "softmax")
+    for batch in parts(split):
+        count.take(*_rows(session.forward(batch), batch, term, target))
+    return Evaluation(len(split), means, count.found())
+
+
+def parts(split: Split) -> Iterator[Mapping[str, Array]]:
+    """The samples, `CHUNK` at a time."""
+    for start in range(0, len(split), CHUNK):
+        yield {name: array[start : start + CHUNK] for name, array in split.arrays.items()}
+
+
+def probabilities(outputs: Array) -> NDArray[np.float64]:
+    """softmax along the last axis, in float64."""
+    shifted = outputs.astype(np.float64)
+    shifted -= shifted.max(-1, keepdims=True)
+    powers = np.exp(shifted)
+    made: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    return made
+
+
+def _rows(
+    outputs: Array, batch: Mapping[str, Array], term: Term, target: Feed
+) -> tuple[Array, NDArray[np.int64]]:
+    """[M, C] outputs and [M] labels of what counts."""
+    y = batch[term.target]
+    kept = np.full(y.shape, True) if target.ignored is None else y != target.ignored
+    if term.mask is not None:
+        kept &= batch[term.mask] == 1
+    return np.moveaxis(outputs, 1 + term.axis, -1)[kept], y[kept]
+
+
+@dataclass(slots=True)
+class _Count:
+    """What was seen so far."""
+
+    classes: int
+    sure: bool
+    labels: NDArray[np.int64] = field(init=False)
+    named: NDArray[np.int64] = field(init=False)
+    right: NDArray[np.int64] = field(init=False)
+    confusion: NDArray[np.int64] | None = field(init=False)
+    bins: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        n = self.classes
+        self.labels, self.named, self.right = (np.zeros(n, np.int64) for _ in range(3))
+        self.confusion = np.zeros((n, n), np.int64) if n <= SHOWN else None
+        self.bins = np.zeros((3, BINS))
+
+    def take(self, outputs: Array, labels: NDArray[np.int64]) -> None:
+        """Some more."""
+        n, named = self.classes, outputs.argmax(-1)
+        hit = named == labels
+        self.labels += np.bincount(labels, minlength=n)
+        self.named += np.bincount(named, minlength=n)
+        self.right += np.bincount(labels[hit], minlength=n)
+        if self.confusion is not None:
+            self.confusion += np.bincount(labels * n + named, minlength=n * n).reshape(n, n)
+        if self.sure and len(labels):
+            p = np.take_along_axis(probabilities(outputs), named[:, None], -1)[:, 0]
+            # a probability on the edge of two bins belongs to the lower one
+            at = np.clip(np.ceil(p * BINS).astype(np.int64) - 1, 0, BINS - 1)
+            for row, weights in zip(self.bins, (None, p, hit), strict=True):
+                row += np.bincount(at, weights, minlength=BINS)
+
+    def found(self) -> Classes:
+        """All of it."""
+        count, confidence, right = self.bins
+        whole = Calibration(count.astype(np.int64), confidence, right.astype(np.int64))
+        return Classes(self.labels, self.named, self.right, self.confusion, whole if self.sure else None)
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    shares = np.full(len(part), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares

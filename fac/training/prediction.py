@@ -1,0 +1,35 @@
+"""What a trained network says of samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fac.backend import Array, Session
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.training.dataset import Split
+from fac.training.evaluation import parts, probabilities
+
+
+def predicted(session: Session, split: Split, program: Program) -> dict[str, Array]:
+    """The network as in inference, a part of the samples at a time.
+
+    Args:
+        session: with the state.
+        split: samples that fit what the network reads.
+        program: what the network is.
+
+    Returns:
+        `output` [N, *output]. If the first loss is over classes, `label` INT [N, *places], the class of the largest
+        output; if it makes probabilities of outputs, `probability` of that class, float64 [N, *places].
+    """
+    output = np.concatenate([session.forward(batch) for batch in parts(split)])
+    found: dict[str, Array] = {"output": output}
+    kind = kind_of("fac.losses", program.spec.minimised[0])
+    if kind.classes:
+        rows = np.moveaxis(output, 1 + session.compiled.losses[0].axis, -1)
+        label = rows.argmax(-1)
+        found["label"] = label
+        if kind.inside == "softmax":
+            found["probability"] = np.take_along_axis(probabilities(rows), label[..., None], -1)[..., 0]
+    return found
