@@ -64,6 +64,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("export", "run", "-o", "model.onnx"),
         ("plot", "run", "-o", "run.png"),
         ("evaluate", "run", "--backend", "onnx"),
+        ("predict", "run", "data/test.npz", "-o", "p.csv", "--backend", "onnx"),
         ("train", "--resume", "run", "--set", "train.epochs=2"),
     ),
     (

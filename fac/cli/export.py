@@ -95,6 +95,7 @@ def export(
     artifact = emit(program, backend, precision, document)
     oracle = emit(program, find_backend(ORACLE), "float64")
     test, missing = _samples(program, found, base, precision)
+    inputs = "random inputs" if missing else "test samples"
     _require_folder(output)
     with staged(output.parent, refused=partial(unwritable, output)) as folder:
         place = folder / output.name
@@ -106,7 +107,7 @@ def export(
             with suppress(FacError):  # weights that float32 cannot hold explain nothing
                 rounded = emit(program, find_backend(ORACLE), "float32").open(found.state)
                 bound = max(bound, rounding(rounded, exact, test, precision))
-        _require_close(outcome, bound, precision, output)
+        _require_close(outcome, bound, precision, output, inputs)
         files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     figures = {
         "spec": artifact.compiled.name,
@@ -134,7 +135,7 @@ def export(
         say(f" {size:>12,} bytes  {output.with_name(name)}")
     if missing:
         say(f"checked on random inputs, because the data of the training cannot be had: {missing}")
-    echo(_text(outcome, bound, exported.runtime, "random inputs" if missing else "test samples"))
+    echo(_text(outcome, bound, exported.runtime, inputs))
 
 
 def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> Outcome:
@@ -244,13 +245,13 @@ def _samples(
         return random_inputs(program, RANDOM, precision), str(error)
 
 
-def _require_close(outcome: Outcome, bound: float, precision: Precision, output: Path) -> None:
+def _require_close(outcome: Outcome, bound: float, precision: Precision, output: Path, inputs: str) -> None:
     # a NaN is not within any bound
     if outcome.deviation <= bound:
         return
     other = "; `--precision float64` rounds less" if precision == "float32" else ""
     raise FacError(
-        f"`{output}` is not written: on {outcome.samples} samples its outputs deviate from NumPy in float64 by "
+        f"`{output}` is not written: on {outcome.samples} {inputs} its outputs deviate from NumPy in float64 by "
         f"up to {outcome.deviation:.2g} where they reach {outcome.largest:.3g}, and rounding in {precision} explains "
         f"at most {bound:.2g}{other}"
     )
