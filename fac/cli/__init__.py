@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from fac.cli.output import echo, say, tell
+from fac.cli.paths import TEXT
 from fac.cli.refusals import adrift, refusal
 from fac.cli.streams import lasting, unwritten
 from fac.diagnostics import FacError, SpecError
@@ -50,7 +51,30 @@ class Lazy(click.Group):
             return None
         command = import_module(f"fac.cli.{name}").COMMAND
         assert isinstance(command, click.Command)
+        if PLUGIN not in command.params:
+            command.params.append(PLUGIN)
         return command
+
+
+def _load(context: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
+    """Run plug-ins before the command asks for any kind."""
+    if paths:
+        from fac.plugins import load  # not at the start of every command
+
+        for path in paths:
+            load(path)
+
+
+PLUGIN = click.Option(
+    ["--plugin"],
+    multiple=True,
+    type=TEXT,
+    metavar="FILE.py",
+    expose_value=False,
+    is_eager=True,
+    callback=_load,
+    help="Run a Python file first, and take what it calls `KINDS`; repeatable.",
+)
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

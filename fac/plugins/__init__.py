@@ -1,11 +1,13 @@
 """Kinds by entry point: what ships and what others install are found the same way.
 
 Each entry point of a group names a tuple of kinds, so a family lists its members in its own folder. Kinds of other
-distributions are guarded: what they do wrong is told as theirs (`fac.plugins.guard`).
+distributions, and of files (`fac.plugins.files`), are guarded: what they do wrong is told as theirs
+(`fac.plugins.guard`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -14,9 +16,21 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, get_args
 
 from fac.diagnostics import FacError
+from fac.plugins import files
 from fac.plugins.guard import PluginError, Refusal, guarded, line_of, misuse, shown, told
 
-__all__ = ["FAMILIES", "PluginError", "Refusal", "blamed", "foreign", "kinds", "misuse", "objects", "told"]
+__all__ = [
+    "FAMILIES",
+    "PluginError",
+    "Refusal",
+    "blamed",
+    "foreign",
+    "kinds",
+    "load",
+    "misuse",
+    "objects",
+    "told",
+]
 
 CORE = "fac-compiler"
 
@@ -46,37 +60,68 @@ FAMILIES = {
 }
 
 
+def load(path: str | os.PathLike[str]) -> None:
+    """Run a Python file, and add what it calls `KINDS` to what there is: layers, rules, updates and all other families.
+
+    Args:
+        path: of the file. One that was loaded before is not run again.
+
+    Raises:
+        FacError: there is no such file, it fails, or has no `KINDS`; or a spec was read before, and what kinds there
+            are is settled.
+    """
+    known = len(files.named())
+    files.run(path)
+    if len(files.named()) > known and _found.cache_info().currsize:
+        raise FacError(
+            f"the plug-in `{path}` comes too late: what kinds there are is settled by now; load it before any spec is "
+            f"read, or name it in the environment, `{files.VARIABLE}`"
+        )
+
+
 def kinds(group: str) -> tuple[Any, ...]:
     """All kinds of an entry-point group such as `fac.layers`, those of the core first.
 
     Raises:
-        FacError: two installed distributions declare one kind, a plug-in cannot be imported, or declares what is
+        FacError: two distributions or files declare one kind, a plug-in cannot be imported, or declares what is
             no kind of the group; or there are none, as in an installation that is older than the code.
     """
-    return tuple(kind for kind, _ in _found(group))
+    return tuple(found.kind for found in _found(group))
 
 
 def foreign(group: str) -> dict[Any, str]:
-    """The kinds of a group that are not the core's, by their models: the distribution of each, with its version.
+    """The kinds of a group that are not the core's, by their models: the distribution of each, or its file.
 
     Raises:
         FacError: see `kinds`.
     """
-    return {kind.spec: _plugin(point) for kind, point in _found(group) if _is_foreign(point)}
+    return {found.kind.spec: found.plugin for found in _found(group) if found.plugin}
+
+
+class _Found(NamedTuple):
+    kind: Any
+    place: str
+    """Where it is declared."""
+    plugin: str
+    """The distribution with its version, or the file; empty if it is the core's."""
 
 
 @cache
-def _found(group: str) -> tuple[tuple[Any, EntryPoint], ...]:
-    found: dict[str, tuple[Any, EntryPoint]] = {}
+def _found(group: str) -> tuple[_Found, ...]:
+    found: dict[str, _Found] = {}
     points = sorted(_installed().select(group=group), key=lambda p: (_is_foreign(p), p.name))
-    for point in points:
-        for kind in _members(point):
-            if kind.name in found:
-                other = found[kind.name][1]
-                raise FacError(
-                    f"`{kind.name}` of group `{group}` is declared by both `{other.value}` and `{point.value}`"
-                )
-            found[kind.name] = (kind, point)
+    installed = (
+        _Found(kind, point.value, _plugin(point) if _is_foreign(point) else "")
+        for point in points
+        for kind in _members(point)
+    )
+    for one in (*installed, *_of_files(group)):
+        if one.kind.name in found:
+            other = found[one.kind.name].place
+            raise FacError(
+                f"`{one.kind.name}` of group `{group}` is declared by both `{other}` and `{one.place}`"
+            )
+        found[one.kind.name] = one
     if not found:
         raise FacError(
             f"nothing that is installed declares kinds of `{group}`, not even fac: the installation is older than this "
@@ -104,11 +149,32 @@ def _members(point: EntryPoint) -> Iterable[Any]:
     return tuple(guarded(kind, _plugin(point), _package(point), family.name) for kind in members)
 
 
+def _of_files(group: str) -> Iterable[_Found]:
+    """The kinds of a group that files declare.
+
+    Raises:
+        FacError: a file declares what is no kind, of whatever group.
+    """
+    family = FAMILIES[group]
+    for file in files.named():
+        for kind in file.kinds:
+            # what is of no family is told as if it were to be one of this one
+            of = next((one for one in FAMILIES.values() if _is_of(kind, one)), family)
+            if problem := _problem(kind, of):
+                raise FacError(f"the plug-in `{file.name}` declares {problem}")
+            if of is family:
+                yield _Found(guarded(kind, file.name, file.package, family.name), file.name, file.name)
+
+
+def _is_of(kind: Any, family: Family) -> bool:
+    names = {base.__name__ for base in type(kind).__mro__}
+    return bool(names & {family.type, *family.types})
+
+
 def _problem(kind: Any, family: Family) -> str | None:
     """What is wrong with a kind, if something is. Its class is told by name: the program level is above this one."""
-    classes = [base.__name__ for base in type(kind).__mro__]
     allowed = (family.type, *family.types)
-    if not is_dataclass(kind) or not set(allowed) & set(classes):
+    if not is_dataclass(kind) or not _is_of(kind, family):
         what = f"a {type(kind).__name__}" if is_dataclass(type(kind)) else repr(kind)
         return f"{what}: a {' or '.join(f'`{name}`' for name in allowed)} is needed"
     name = getattr(kind, "name", None)
@@ -173,6 +239,10 @@ def blamed(error: BaseException) -> str | None:
             line = line_of(error, _package(point)) if _is_foreign(point) else None
             if line:
                 return f"the plug-in `{_plugin(point)}` fails at {line}"
+    for file in files.named():
+        line = line_of(error, file.package)
+        if line:
+            return f"the plug-in `{file.name}` fails at {line}"
     return None
 
 

@@ -1,0 +1,239 @@
+"""Kinds from a file: `--plugin`, `FAC_PLUGINS`, `fac.plugin.load`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fac import plugins
+from fac.diagnostics import FacError
+from fac.plugins import files
+
+MINE = Path(__file__).parent / "mine.py"
+SPEC = """\
+fac: 1
+name: ring
+input: {shape: [2]}
+layers:
+  - {kind: linear, name: fc1, out: 6}
+  - {kind: squash}
+  - {kind: linear, name: out, out: 1}
+loss: {kind: absolute}
+feedback: {rule: ternary_feedback}
+update: {rule: sign_descent, lr: 0.01}
+data: {source: ring}
+train: {epochs: 3, batch: 16}
+probes: [{kind: weight_size}]
+"""
+LAWS = """
+import sys
+from fac import plugin
+
+plugin.load(sys.argv[1])
+from fac.plugins import FAMILIES, foreign, kinds
+from fac.testing import check_declarations
+
+held = []
+for group in FAMILIES:
+    own = foreign(group)
+    for kind in kinds(group):
+        if kind.spec in own:
+            held.append(kind.name)
+            if group not in ("fac.data", "fac.probes", "fac.feedback"):
+                check_declarations(kind, kind.spec(lr=0.1) if group == "fac.updates" else None)
+print(*held)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_bytes(MINE.read_bytes())
+    (tmp_path / "ring.fac.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def python(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def fac(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    ended = python(folder, "-m", "fac", *arguments, **environment)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_all_families_of_a_file_train_alike_on_all_backends(folder: Path) -> None:
+    found = []
+    for backend in ("reference", "torch", "onnx"):
+        status, _, err = fac(
+            folder, "train", "ring.fac.yaml", "--plugin", "mine.py", "--backend", backend,
+            "--precision", "float64", "--out", backend,
+        )  # fmt: skip
+        assert (status, err) == (0, ""), err
+        lines = (folder / backend / "metrics.jsonl").read_text().splitlines()
+        found.append([json.loads(line) for line in lines])
+    names = ("train_loss", "test_loss", "fc1.size", "out.size")
+    for name in names:
+        reference, *others = ([epoch[name] for epoch in epochs] for epochs in found)
+        assert len(reference) == 3
+        for other in others:
+            assert other == pytest.approx(reference, rel=1e-12)
+    assert found[0][-1]["train_loss"] < found[0][0]["train_loss"]
+
+
+def test_a_file_is_found_by_option_by_environment_and_from_python(folder: Path) -> None:
+    assert fac(folder, "check", "ring.fac.yaml")[0] == 1
+    for arguments, environment in (
+        (("--plugin", "mine.py"), {}),
+        ((f"--plugin={folder / 'mine.py'}", "--plugin", "mine.py"), {}),  # one file, by two names
+        ((), {"FAC_PLUGINS": f"{os.pathsep}mine.py"}),
+    ):
+        status, out, err = fac(folder, "check", "ring.fac.yaml", *arguments, **environment)
+        assert (status, out) == (0, "no findings in 1 file\n"), err
+    code = "from fac import plugin; plugin.load('mine.py'); import fac; print(fac.load('ring.fac.yaml').name)"
+    assert python(folder, "-c", code).stdout == "ring\n"
+
+
+def test_what_it_declares_holds_and_the_long_form_means_the_same(folder: Path) -> None:
+    ended = python(folder, "-c", LAWS, "mine.py")
+    assert ended.stderr == ""
+    assert ended.stdout.split() == [
+        "squash", "absolute", "ternary_feedback", "ternary", "sign_descent", "weight_size", "ring",
+    ]  # fmt: skip
+    status, out, _ = fac(folder, "show", "ring.fac.yaml", "--expand", "--plugin", "mine.py")
+    assert status == 0
+    (folder / "long.fac.yaml").write_text(out)
+    status, out, err = fac(folder, "diff", "ring.fac.yaml", "long.fac.yaml", "--plugin", "mine.py")
+    assert (status, err) == (0, "")
+    assert "no difference" in out or "same" in out, out
+
+
+def test_the_example_of_the_page(folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
+    code, commands = re.findall(r"^```(?:python)?\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (folder / "ternary.py").write_text(code)
+    for line in commands.splitlines():
+        if not line.startswith(("fac train", "fac compare")):
+            status, out, err = fac(folder, *shlex.split(line)[1:])
+            assert (status, err) == (0, ""), (line, out)
+    assert "weight transport: fc2, logits" in out
+    ended = python(folder, "-c", LAWS, "ternary.py")
+    assert (ended.stderr, ended.stdout) == ("", "ternary_feedback ternary\n")
+
+
+WRONG = {
+    "a file that is not there": (None, "there is no plug-in `wrong.py`: name a Python file"),
+    "no kinds": (
+        "x = 1\n",
+        "the plug-in `wrong.py` has no `KINDS`: a tuple of what it declares is needed, `KINDS = (...,)`",
+    ),
+    "one kind": (
+        "KINDS = 3\n",
+        "the plug-in `wrong.py` calls a int `KINDS`: a tuple of what it declares is needed, `KINDS = (...,)`",
+    ),
+    "what is no kind": (
+        "KINDS = (3,)\n",
+        "the plug-in `wrong.py` declares 3: a `LayerKind` or `BlockKind` is needed",
+    ),
+    "an exception": (
+        "\n\nKINDS = {}['x']\n",
+        "the plug-in `wrong.py` cannot be run, at wrong.py:3: KeyError: 'x'",
+    ),
+    "no Python": (
+        "KINDS = (\n",
+        "the plug-in `wrong.py` cannot be run: SyntaxError: '(' was never closed (wrong.py, line 1)",
+    ),
+    "an end of the program": (
+        "import sys\nsys.exit(0)\n",
+        "the plug-in `wrong.py` cannot be run, at wrong.py:2: SystemExit: 0",
+    ),
+    "a kind of the core": (
+        "from fac.plugin import *\n"
+        "from typing import Literal\n"
+        "class Relu(Layer):\n    kind: Literal['relu'] = 'relu'\n"
+        "KINDS = (LayerKind('relu', Relu, same_shape, same_shape),)\n",
+        "`relu` of group `fac.layers` is declared by both `fac.layers:KINDS` and `wrong.py`",
+    ),
+}
+
+
+@pytest.fixture
+def within(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files of this process, as if it had asked for no kinds."""
+    monkeypatch.chdir(folder)
+    assert not files.named()
+    yield
+    files.forget()
+
+
+@pytest.mark.usefixtures("within")
+@pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_used_is_one_message(text: str | None, said: str, folder: Path) -> None:
+    if text is not None:
+        (folder / "wrong.py").write_text(text)
+
+    def asked() -> None:
+        files.run("wrong.py")
+        plugins._found.__wrapped__("fac.layers")
+
+    with pytest.raises(FacError) as error:
+        asked()
+    assert str(error.value) == said
+
+
+@pytest.mark.usefixtures("within")
+def test_two_files_that_declare_one_kind(folder: Path) -> None:
+    (folder / "other.py").write_bytes(MINE.read_bytes())
+    files.run("mine.py")
+    files.run("other.py")
+    with pytest.raises(FacError, match=r"is declared by both `mine\.py` and `other\.py`"):
+        plugins._found.__wrapped__("fac.layers")
+
+
+def test_the_command_line_says_so(folder: Path) -> None:
+    status, out, err = fac(folder, "schema", "--plugin", "gone.py")
+    assert (status, out, err) == (2, "", "fac: there is no plug-in `gone.py`: name a Python file\n")
+
+
+def test_a_function_that_fails_is_told_with_its_line(folder: Path) -> None:
+    text = MINE.read_text().replace("    (x,) = inputs\n", "    (x,) = missing\n")
+    (folder / "mine.py").write_text(text)
+    line = text.splitlines().index("    (x,) = missing") + 1
+    status, out, err = fac(folder, "check", "ring.fac.yaml", "--plugin", "mine.py")
+    assert status == 1
+    assert "`forward` of the layer `squash`, from the plug-in `mine.py`, fails with NameError" in out + err
+    assert f"mine.py:{line}" in out + err
+
+
+def test_one_that_comes_too_late_is_refused(folder: Path) -> None:
+    code = "import fac; from fac import plugin; fac.check({'fac': 1}); plugin.load('mine.py')"
+    ended = python(folder, "-c", code)
+    assert ended.returncode == 1
+    assert (
+        "FacError: the plug-in `mine.py` comes too late: what kinds there are is settled by now; "
+        in ended.stderr
+    )
+
+
+def test_no_settings_file_and_no_spec_make_fac_run_code(folder: Path) -> None:
+    ran = "open('ran', 'w').close()\nKINDS = ()\n"
+    for name in ("fac_plugin.py", "plugin.py", "conftest.py", "mine.py"):
+        (folder / name).write_text(ran)
+    (folder / "fac.toml").write_text('plugins = ["mine.py"]\nplugin = "mine.py"\n')
+    (folder / "ring.fac.yaml").write_text(SPEC + "plugins: [mine.py]\nplugin: mine.py\n")
+    assert fac(folder, "check", ".")[0] in (1, 2)
+    assert not (folder / "ran").exists()
