@@ -10,6 +10,7 @@ from fac.step.types import Batch, flat
 from fac_onnx import convolution
 from fac_onnx.graph import BOOL, INT64, UINT32, UINT64
 from fac_onnx.norms import max_abs, norm
+from fac_onnx.orthogonal import newton_schulz_rows
 from fac_onnx.parts import concat, crop, pad
 from fac_onnx.pools import max_pool2d, max_pool2d_index, pick, unpick
 from fac_onnx.project import project
@@ -206,6 +207,7 @@ TEMPLATES: dict[str, Template] = {
     "unfold": convolution.unfold,
     "fold": convolution.fold,
     "project": project,
+    "newton_schulz_rows": newton_schulz_rows,
     "sum": reduction("ReduceSum"),
     "mean": reduction("ReduceMean"),
     "max": reduction("ReduceMax"),

@@ -113,6 +113,21 @@ def norm(*xs: Any, nonzero: bool) -> Any:
     return np.ones_like(found)[()] if nonzero and found == 0 else found
 
 
+def newton_schulz_rows(r: Run, left: Array, right: Array) -> Any:
+    """S of left^T S, see `fac.step.ops.orthogonal`; in float64."""
+    (a, b, c), sizes = r["coefficients"], [float(norm(x, nonzero=True)) for x in (left, right)]
+    rows, others = (np.asarray(x, np.float64) / size for x, size in zip((left, right), sizes, strict=True))
+    k, h = rows @ rows.T, others @ others.T
+    square = np.vdot(k, h)
+    if square <= r["least"]:
+        return np.zeros_like(right)
+    d, z = h @ k / square, np.eye(len(rows)) / np.sqrt(square)
+    for _ in range(r["steps"]):
+        f = a * np.eye(len(rows)) + b * d + c * d @ d
+        z, d = f @ z, f @ (f @ d)
+    return (z @ others / sizes[0]).astype(right.dtype)
+
+
 def cast(r: Run, x: Any) -> Any:
     """Another element type; Python scalars stay Python scalars."""
     if is_number(x):
@@ -206,6 +221,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "unfold": lambda r, x: convolution.unfold(r, x, r["kernel"]),
     "fold": lambda r, x: convolution.fold(r, x, r["kernel"]),
     "project": lambda r, d, p: d @ np.linalg.pinv(p, max(p.shape) * np.finfo(p.dtype).eps) @ p,
+    "newton_schulz_rows": newton_schulz_rows,
     "dot": lambda r, a, b: np.vdot(a, b),
     "sum": lambda r, x: np.sum(x, r["axes"], keepdims=r["keep"]),
     "mean": lambda r, x: np.mean(x, r["axes"]),

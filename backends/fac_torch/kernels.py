@@ -240,6 +240,37 @@ def svd_pair(w: Tensor, p: Tensor, q: Tensor) -> None:
     q.copy_(u[:, : len(p)] * root)
 
 
+def newton_schulz_rows(
+    left: Tensor, right: Tensor, steps: int, coefficients: tuple[float, float, float], least: float,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """S [rows, k], so that left^T S is `steps` Newton-Schulz steps on left^T right, by products [rows, rows].
+
+    In float64, and nothing of it asks the host: see `fac/step/ops/orthogonal.py`.
+    """
+    a, b, c = coefficients
+
+    def polynomial(d: Tensor) -> Tensor:
+        f = torch.addmm(d, d, d, beta=b, alpha=c)
+        f.diagonal().add_(a)
+        return f
+
+    sizes = [norm(x, nonzero=True) for x in (left, right)]
+    rows, others = (x.double() / size for x, size in zip((left, right), sizes, strict=True))
+    k, h = rows @ rows.T, others @ others.T
+    square = dot(k, h)
+    nothing = square <= least
+    square = torch.where(nothing, 1.0, square)
+    d = torch.mm(h, k).div_(square)
+    z = f = polynomial(d)
+    for _ in range(steps - 1):
+        d = f @ (f @ d)
+        f = polynomial(d)
+        z = f @ z
+    z = z * torch.where(nothing, 0.0, 1 / (square.sqrt() * sizes[0]))
+    return room(right, out).copy_(z @ others)
+
+
 # -- updates, in place -------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from fac.program.tensors import Role, Tensor
 from fac.render.arrivals import OPENED, Arrivals, Way, layer_of, listed
 from fac.render.operators import rule_name
 from fac.step.ir import Op, Phase, Value
-from fac.step.types import Batch
+from fac.step.types import Batch, Dim
 
 MADE = frozenset({Phase.GRADIENT, Phase.LEARN, Phase.ERROR})
 """Phases that make what an update rule is given."""
@@ -224,9 +224,12 @@ class Lineage(Arrivals):
         return f"{own['rule']} ({shown})" if (shown := ", ".join(apart)) else str(own["rule"])
 
     def _squares(self, tensor: Tensor) -> list[str]:
-        """Of which size: the rows of a batch, or a side of the tensor. Read off the products that the update makes."""
-        shapes = {op.result.type.shape for op in self._given(tensor)[1] if op.kind == "matmul"}
-        found = [first for first, *rest in shapes if rest == [first]]
+        """Of which size: the rows of a batch, or a side of the tensor. Read off the ops that the update makes."""
+        found: set[Dim] = set()
+        for op in self._given(tensor)[1]:
+            first, *rest = op.result.type.shape or (1,)
+            if op.kind == "newton_schulz_rows" or (op.kind == "matmul" and rest == [first]):
+                found.add(first)
         rows = [dim.times for dim in found if isinstance(dim, Batch)]
         sides = [dim for dim in found if isinstance(dim, int)]
         if rows:

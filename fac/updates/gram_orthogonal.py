@@ -26,9 +26,9 @@ class GramOrthogonal(Orthogonal):
     """m = momentum * m + NS(g); w -= lr * size * m, after decay; NS as in `muon`.
 
     Of a layer that reads rows g = d^T h. Where the rows of d and h, a batch's samples or their tokens, are fewer than
-    either side of the weight, NS is computed from d d^T and h h^T, and g never is; elsewhere, as of kernels, it is that
-    of the smaller side of g. The batch of the spec decides, and `fac show` says which. The momentum is one of steps:
-    that of gradients, as `muon` has it, is no product of few rows.
+    either side of the weight, NS is computed from d d^T and h h^T, in double precision, and g never is; elsewhere, as
+    of kernels, it is that of the smaller side of g. The batch of the spec decides, and `fac show` says which. The
+    momentum is one of steps: that of gradients, as `muon` has it, is no product of few rows.
     """
 
     rule: Literal["gram_orthogonal"] = "gram_orthogonal"

@@ -18,10 +18,14 @@ from fac.spec.updates import AnyRule, Rule
 from fac.step.builder import Builder
 from fac.step.factors import Factors
 from fac.step.ir import Value
+from fac.step.types import DType
 from fac.updates.adam import AdamW
 from fac.updates.sgd import NonNegative
 
 A, B, C = 3.4445, -4.7750, 2.0315
+LEAST = 1e-10
+"""The square of what is left of rows that cancel, relative to theirs. From 1e-9 on down the steps make more of the
+rounding of Grams, in float64, than float32 has in L^T R itself; from 1e-12 on they diverge."""
 
 
 class Orthogonal(Rule):
@@ -84,18 +88,23 @@ def orthogonalised(b: Builder, matrix: Value, steps: int) -> Value:
 
 
 def orthogonalised_product(b: Builder, product: Factors, steps: int) -> Value:
-    """NS(L^T R), [m, k], of L [rows, m] and R [rows, k]: L^T Z R with a matrix Z [rows, rows] that the steps change.
+    """NS(L^T R), [m, k], of L [rows, m] and R [rows, k]: L^T S, where matrices [rows, rows] make S [rows, k] of both.
 
-    With K = L L^T and H = R R^T the Gram of X = L^T Z R is X X^T = L^T (Z H Z^T) L, so that (X X^T) X = L^T (D Z) R
-    with D = Z H Z^T K, and (X X^T)^2 X = L^T (D D Z) R. As ||L^T R||^2 = <K, H>, Z starts as I / sqrt(<K, H>). That D
-    is Z Z H K would save a product, and loses digits where rows are alike or differ much in size.
+    0 where rows cancel to less than 1e-5 of their size: what is left of them is below what their Grams can tell.
     """
-    left, right = (b.div(x, b.norm(x, nonzero=True)) for x in (product.left, product.right))
-    k, h = b.matmul(left, left, tb=True), b.matmul(right, right, tb=True)
-    # As in `orthogonalised`: nothing, be it of rows that cancel, is divided by 1.
-    z = b.div(b.eye(product.rows), b.sqrt(b.norm(b.dot(k, h), nonzero=True)))
-    for _ in range(steps):
-        d = b.matmul(b.matmul(b.matmul(z, h), z, tb=True), k)
-        dz = b.matmul(d, z)
-        z = b.add(b.mul(z, A), b.add(b.mul(dz, B), b.mul(b.matmul(d, dz), C)))
-    return b.matmul(left, b.matmul(z, right), ta=True)
+    left = _moderate(b, product.left)
+    found = b.emit(
+        "newton_schulz_rows", left, product.right, steps=steps, coefficients=(A, B, C), least=LEAST
+    )
+    return b.matmul(left, found, ta=True)
+
+
+def _moderate(b: Builder, x: Value) -> Value:
+    """`x` times a power of two where it is so small, or large, that no float32 says by what to divide it.
+
+    Else `x` itself: its rows may depend on each other to the last digit, and the steps would magnify what rounds there.
+    """
+    size, edge = b.norm(x), 2.0**60
+    small, large = (b.cast(b.less(low, high), DType.FLOAT) for low, high in ((size, 1 / edge), (edge, size)))
+    moderate = b.sub(1.0, b.add(small, large))
+    return b.mul(x, b.add(moderate, b.add(b.mul(small, edge), b.mul(large, 1 / edge))))

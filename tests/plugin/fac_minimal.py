@@ -88,6 +88,21 @@ def unpick(of: Mapping[str, Any], g: Array, at: Array) -> Array:
     return np.bincount(rows.ravel(), g.ravel(), n * c * height * width).reshape(of["shape"])
 
 
+def newton_schulz_rows(of: Mapping[str, Any], left: Array, right: Array) -> Any:
+    """What makes of left the Newton-Schulz steps on left^T right, by products [rows, rows]."""
+    a, b, c = of["coefficients"]
+    sizes = [np.linalg.norm(x) or 1.0 for x in (left, right)]
+    k, h = (x @ x.T / size**2 for x, size in zip((left, right), sizes, strict=True))
+    square = np.vdot(k, h)
+    if square <= of["least"]:
+        return 0 * right
+    d, z = h @ k / square, np.eye(len(left))
+    for _ in range(of["steps"]):
+        f = a * np.eye(len(left)) + b * d + c * d @ d
+        z, d = f @ z, f @ f @ d
+    return z @ right / (sizes[0] * sizes[1] * np.sqrt(square))
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "constant": lambda of: of["value"],
     "cast": lambda of, x: np.asarray(x).astype(TYPES[of["dtype"]]),
@@ -121,6 +136,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "pick": pick,
     "unpick": unpick,
     "project": lambda of, d, p: d @ np.linalg.pinv(p) @ p,
+    "newton_schulz_rows": newton_schulz_rows,
     "sum": lambda of, x: np.sum(x, of["axes"], keepdims=of["keep"]),
     "mean": lambda of, x: np.mean(x, of["axes"]),
     "max": lambda of, x: np.max(x, of["axes"], keepdims=of["keep"]),

@@ -53,6 +53,7 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "unfold": ((f(N, 3, 8),), (i(N, 12, 8, 8),)),
     "fold": ((f(1, 5, N),), (f(5, N),)),
     "project": ((f(N, 3), f(2, 4)), (f(N), f(2, 3))),
+    "newton_schulz_rows": ((f(N, 3), f(2, 3)), (f(N), f(N)), (f(N, 3), i(N, 3))),
     "dot": ((f(N, 3), f(3, N)), (f(3), i(3)), (i(3), i(3))),
     "sum": ((b(N, 3),),),
     "mean": ((i(N, 3),),),

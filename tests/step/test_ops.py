@@ -28,6 +28,7 @@ FLOATS = [
 SMOOTH = [(call, k) for call, k in FLOATS if not isinstance(OPS[call.kind].derivative(k), Without)]
 UNWRITTEN = {
     ("project", 1),
+    *(("newton_schulz_rows", k) for k in (0, 1)),
     *(("normalize_input", k) for k in (1, 2, 3, 4)),
     *(("normalize_scale", k) for k in (1, 2, 3)),
     *(("attend_query", k) for k in (0, 1, 2, 3)),

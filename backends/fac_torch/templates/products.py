@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fac_torch.templates.base import Line, Memory, Template
+from fac_torch.templates.base import Line, Memory, Template, kernel
 
 
 def turned(argument: str, transposed: object) -> str:
@@ -46,5 +46,6 @@ PRODUCTS: dict[str, Template] = {
     "project": Template(
         lambda line: f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
     ),
+    "newton_schulz_rows": kernel("newton_schulz_rows", "steps", "coefficients", "least"),
     "dot": Template(lambda line: f"kernels.dot({line.given})"),
 }

@@ -10,6 +10,7 @@ from fac.step.ops.integers import INTEGERS
 from fac.step.ops.losses import LOSSES
 from fac.step.ops.normalization import NORMALIZATION
 from fac.step.ops.norms import NORMS
+from fac.step.ops.orthogonal import ORTHOGONAL
 from fac.step.ops.parts import PARTS
 from fac.step.ops.pools import POOLS
 from fac.step.ops.resampling import RESAMPLING
@@ -23,7 +24,7 @@ OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, SPARSE, ATTENTION),
+        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, SPARSE, ATTENTION, ORTHOGONAL),
     )
     for definition in family
 }
