@@ -31,7 +31,7 @@ from fac.backend.compiled import (
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
 from fac.backend.session import Arrays, Session, samples
-from fac.backend.solution import Solution, Solved, Solving
+from fac.backend.solution import Solution, Solved, Solving, holding
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.backend.state_reading import DamagedError, from_file
 from fac.escaping import docstring
@@ -72,6 +72,7 @@ __all__ = [
     "docstring",
     "from_file",
     "held",
+    "holding",
     "is_whole",
     "samples",
     "to_bytes",

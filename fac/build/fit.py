@@ -20,8 +20,8 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
 
     anchor, solution = compiled.anchor, compiled.solution
     if solution is not None:
-        pieces = {name: fit(piece, kinds) for name, piece in solution.pieces.items()}
-        solution = replace(solution, pieces=pieces)
+        made = solution.piece
+        solution = replace(solution, piece=lambda name, held: fit(made(name, held), kinds))
     return replace(
         compiled,
         forward=fitted(compiled.forward),

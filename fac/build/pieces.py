@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fac.backend import Array, Compiled, Feed, Slot, Solution
+from fac.backend import Array, Compiled, Feed, Slot, Solution, holding
 from fac.build.contract import rows
 from fac.build.trace import Trace
 from fac.passes import optimise
@@ -20,7 +20,9 @@ from fac.spec.solve import Solve
 from fac.step.builder import Builder
 from fac.step.feed import fed
 from fac.step.ir import Function, Value
-from fac.step.types import Type
+from fac.step.types import N, Type
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 def solution(program: Program, compiled: Compiled) -> Solution | None:
@@ -37,10 +39,15 @@ def solution(program: Program, compiled: Compiled) -> Solution | None:
     if spec is None:
         return None
     kind: SolveKind = kind_of("fac.solve", spec)
+
+    def made(name: str, held: Mapping[str, int]) -> Compiled:
+        feeds = tuple(Feed(holding(of), _sample(program, of, columns)) for of, columns in held.items())
+        return _alone(compiled, piece(program, kind, spec, name, held), feeds)
+
     return Solution(
         rule=kind.name,
         remedy=kind.remedy,
-        pieces={name: _alone(compiled, function) for name, function in written(program).items()},
+        piece=made,
         layers=tuple(node.name for node in kind.order(spec, program)),
         block=kind.block(spec, program),
         run=partial(kind.run, spec, program),
@@ -56,29 +63,51 @@ def written(program: Program) -> dict[str, Function]:
     return {name: piece(program, kind, spec, name) for name in kind.pieces(spec, program)}
 
 
-def piece(program: Program, kind: SolveKind, spec: Solve, name: str) -> Function:
-    """(x, y, parameters, what the rule keeps) -> what a piece makes of the samples, [rows, columns]."""
-    trace = Trace(program, training=False)
-    own = {tensor.name: trace.b.input(tensor.name, Type(tensor.shape)) for tensor in kind.kept(spec, program)}
+def piece(
+    program: Program, kind: SolveKind, spec: Solve, name: str, held: Mapping[str, int] = NOTHING
+) -> Function:
+    """(what is held, x, y, parameters, what the rule keeps) -> the rows of a piece or a layer, [rows, columns].
+
+    Args:
+        program: without findings of the severity `error`.
+        kind: of the rule.
+        spec: its settings.
+        name: of a piece, or of a layer.
+        held: pieces and layers whose rows are there already, and their columns.
+    """
+    nodes = program.by_name
+    trace = Trace(program, training=False, given={of: holding(of) for of in held if of in nodes})
+    b = trace.b
+    own = {tensor.name: b.input(tensor.name, Type(tensor.shape)) for tensor in kind.kept(spec, program)}
+    there = {of: b.input(holding(of), Type((N, columns))) for of, columns in held.items() if of not in nodes}
     parameters = {t.name: v for t in program.arrays for v in trace.read((t,)).values()}
-    passing = Passing(program, trace.values, parameters | own, trace.asked())
-    made = rows(kind.write, kind.write(trace.b, spec, passing, name), name)
-    return optimise(trace.b.finish("forward", {"output": made}))
+    if name in nodes:
+        found = b.rows(trace.values[name])
+    else:
+        passing = Passing(program, trace.values, parameters | own, trace.asked(), there)
+        found = rows(kind.write, kind.write(b, spec, passing, name), name)
+    return optimise(b.finish("forward", {"output": found}))
 
 
-def _alone(compiled: Compiled, function: Function) -> Compiled:
+def _sample(program: Program, of: str, columns: int) -> tuple[int, ...]:
+    node = program.by_name.get(of)
+    return (columns,) if node is None or node.shape is None else node.shape
+
+
+def _alone(compiled: Compiled, function: Function, held: tuple[Feed, ...]) -> Compiled:
     """A piece as the forward pass of a network that reads targets, too, and of nothing but the state that it needs."""
-    feeds = tuple(replace(feed, loss=None) for feed in compiled.feeds)
-    read = {value for op in function.ops for value in op.operands}
+    read = {value for op in function.ops for value in op.operands} | {value for _, value in function.outputs}
+    taken = [value for value in function.inputs if fed(value) and value in read]
+    known = {feed.name: replace(feed, loss=None) for feed in (*compiled.feeds, *held)}
+    feeds = tuple(known[value.name] for value in taken)
     # What runs functions looks at the first array of a state for the type of all: there has to be one.
     state = [v for v in function.inputs if not fed(v) and v in read] or [
         v for v in function.inputs if not fed(v)
     ][:1]
-    inputs = (*(v for v in function.inputs if fed(v)), *state)
     slots = [Slot(v.name, _sizes(v), True) for v in state]
     return replace(
         compiled,
-        forward=replace(function, inputs=inputs),
+        forward=replace(function, inputs=(*taken, *state)),
         evaluate=_idle("evaluate", feeds, state),
         step=_idle("step", feeds, state),
         probe=_idle("probe", feeds, state),

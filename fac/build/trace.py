@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from fac.build.contract import made, moved
 from fac.plugins import misuse
@@ -20,6 +21,8 @@ from fac.step.ir import Op, Phase, Value
 from fac.step.labelled import Labelled
 from fac.step.random import Stream
 from fac.step.types import SCALAR, DType, N, Type, flat
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,12 +43,13 @@ class Judged:
 class Trace:
     """One function under construction: its inputs as they are asked for, and the outputs of the nodes."""
 
-    def __init__(self, program: Program, *, training: bool) -> None:
+    def __init__(self, program: Program, *, training: bool, given: Mapping[str, str] = NOTHING) -> None:
         """Write the forward pass.
 
         Args:
             program: without findings of the severity `error`.
             training: whether layers behave as in training (dropout).
+            given: nodes whose outputs are inputs of the function, and what those are called.
         """
         self.program, self.training = program, training
         self.b = Builder()
@@ -63,6 +67,10 @@ class Trace:
         self._surrogates: dict[str, Labelled | Value] = {}
         self._step: Value | None = None
         for node in program.nodes:
+            if node.name in given:
+                assert node.shape is not None
+                self.values[node.name] = self.b.input(given[node.name], Type((N, *node.shape)))
+                continue
             with self.b.at(node.name, Phase.FORWARD):
                 self.values[node.name] = self._forward(node)
         self.heads = {name: self._head(name) for name in program.heads}

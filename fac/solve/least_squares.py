@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from fac.solve.triangle import PANEL, Matrix, absorb
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +28,35 @@ class LeastSquares:
     Comput. 34:A206): A and the first columns of R have the same singular values, and A^+ T is that of R.
     """
 
-    def __init__(self, features: int, outputs: int) -> None:
-        self.features, self.outputs, self.rows = features, outputs, 0
-        whole = features + outputs
-        # The triangle, and below it rows that wait: at least as many, so that most of the work is on new rows.
-        self._stacked: Matrix = np.zeros((2 * whole, whole))
+    def __init__(self, features: int, outputs: int, *, constant: bool = False, rows: int = 512) -> None:
+        """Of no rows yet.
+
+        Args:
+            features: columns of A that arrive.
+            outputs: columns of T.
+            constant: whether a column of ones stands behind those features, and so a bias in the last row of Theta.
+            rows: how many are taken into the triangle at a time; PANEL at least, below which that is slow.
+        """
+        self.features, self.outputs, self.rows = features + constant, outputs, 0
+        self._arriving = features
+        whole = self.features + outputs
+        self._triangle: Matrix = np.zeros((whole, whole))
+        self._waiting: Matrix = np.zeros((max(rows, PANEL), whole))
         self._filled = 0
 
     def add(self, block: Matrix) -> None:
-        """Take in rows of [A, T], [rows, features + outputs]."""
+        """Take in rows of [A, T] without the column of ones, [rows, columns]."""
         self.rows += len(block)
         while len(block):
-            if self._filled == len(self._stacked):
-                self._take()
-            room = len(self._stacked) - self._filled
+            room = len(self._waiting) - self._filled
             taken, block = block[:room], block[room:]
-            self._stacked[self._filled : self._filled + len(taken)] = taken
+            own = self._waiting[self._filled : self._filled + len(taken)]
+            own[:, : self._arriving] = taken[:, : self._arriving]
+            own[:, self._arriving : self.features] = 1.0
+            own[:, self.features :] = taken[:, self._arriving :]
             self._filled += len(taken)
+            if self._filled == len(self._waiting):
+                self._take()
 
     def solution(self, rcond: float) -> Solution:
         """Of all rows so far.
@@ -57,8 +68,8 @@ class LeastSquares:
             LinAlgError: a number is not finite.
         """
         self._take()
-        n, whole = self.features, self.features + self.outputs
-        a, t, rest = self._stacked[:n, :n], self._stacked[:n, n:], self._stacked[n:whole, n:]
+        n = self.features
+        a, t, rest = self._triangle[:n, :n], self._triangle[:n, n:], self._triangle[n:, n:]
         u, s, vt = np.linalg.svd(a)
         kept = s > rcond * s[0]
         u, s, vt = u[:, kept], s[kept], vt[kept]
@@ -67,8 +78,6 @@ class LeastSquares:
         return Solution(theta, int(kept.sum()), float(left) / (self.rows * self.outputs))
 
     def _take(self) -> None:
-        """The triangle of all rows so far; what lies below it counts no more."""
-        triangle = np.asarray(np.linalg.qr(self._stacked[: self._filled], mode="r"))
-        self._stacked[: len(triangle)] = triangle
-        self._filled = len(triangle)
-        self._stacked[self._filled : self._stacked.shape[1]] = 0
+        """The triangle of all rows so far; none waits then."""
+        absorb(self._triangle, self._waiting[: self._filled])
+        self._filled = 0

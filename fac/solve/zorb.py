@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fac.backend import Solved, Solving
 
 INVERSE, LOW, HIGH = "inverse", "low", "high"
-TARGETS = "targets"
+EQUATIONS, TARGETS = "equations", "targets"
 
 
 class Zorb(Solve):
@@ -47,7 +47,7 @@ class Zorb(Solve):
         "the training data less, and mostly others better.",
     )
     rows: Positive = Field(
-        1024,
+        512,
         description="Rows of features at a time: memory grows with it, and nothing else depends on it but rounding. A "
         "sample has one row, or one for each place of a map.",
     )
@@ -66,16 +66,16 @@ def kept(spec: Zorb, program: Program) -> tuple[Tensor, ...]:
 
 def pieces(spec: Zorb, program: Program) -> tuple[str, ...]:
     """For each solve [features, targets], and for each layer that maps a range the targets of its output."""
-    ranges = (f"{node.name}.{TARGETS}" for node in passed(program) if ranged(node))
-    return (*(node.name for node in order(program)), *ranges)
+    solves = (f"{node.name}.{EQUATIONS}" for node in order(program))
+    return (*solves, *(f"{node.name}.{TARGETS}" for node in passed(program) if ranged(node)))
 
 
 def write(b: Builder, spec: Zorb, passing: Passing, piece: str) -> Value:
     """The rows of a piece."""
-    nodes = passing.program.by_name
-    if piece not in nodes:
-        return b.rows(targets(b, passing, nodes[piece.removesuffix(f".{TARGETS}")]))
-    node = nodes[piece]
+    name, _, what = piece.rpartition(".")
+    node = passing.program.by_name[name]
+    if what == TARGETS:
+        return b.rows(targets(b, passing, node))
     found, wanted = inverse(node), targets(b, passing, node)
     assert found is not None
     assert found.rows is not None
@@ -93,11 +93,13 @@ def by_place(b: Builder, node: Node, value: Value) -> Value:
 
 
 def targets(b: Builder, passing: Passing, node: Node) -> Value:
-    """What the output of a layer should be, [N, *output]."""
+    """What the output of a layer should be, [N, *output], from the last targets on the way that are held."""
     value = passing.asked
     for layer in above(passing.program, node):
         found, state = inverse(layer), passing.state
         assert found is not None
+        if (held := passing.held.get(f"{layer.name}.{TARGETS}")) is not None:
+            value = b.reshape(held, value.type.shape)
         with b.at(layer.name, Phase.FORWARD):
             value = found.back(
                 b,
@@ -129,23 +131,21 @@ def run(spec: Zorb, program: Program, solving: Solving, done: int) -> Iterator[S
             w = solving.read(layer.weight.name)
             matrix = np.linalg.pinv(w.reshape(len(w), -1)).T
             solving.write({f"{layer.weight.name}.{INVERSE}": matrix.reshape(layer.weight.shape)})
-    for node in order(program)[done:]:
-        for layer in above(program, node):
-            if ranged(layer):
-                ends = [(block.min(), block.max()) for block in solving.rows(f"{layer.name}.{TARGETS}")]
-                low, high = min(low for low, _ in ends), max(high for _, high in ends)
-                if not low < high:
-                    raise FacError(
-                        f"the targets of `{layer.name}` go from {low:g} to {high:g}: nothing can be mapped onto the "
-                        "range of its output; look at the weights above it, which may all be zero"
-                    )
-                solving.write({f"{layer.name}.{LOW}": np.array(low), f"{layer.name}.{HIGH}": np.array(high)})
+    read = ""
+    for number, node in enumerate(order(program)[done:], done):
+        # What the first reads is cheap to make. Where there is no room for another, what is held goes on to serve.
+        if number and solving.hold(node.inputs[0]):
+            solving.drop(read)
+            read = node.inputs[0]
+        _spread(program, solving, node)
         assert node.weight is not None
         outputs, features = node.weight.reads, node.weight.writes
         bias = next((tensor for tensor in node.tensors if tensor is not node.weight), None)
-        squares = LeastSquares(features + (bias is not None), outputs)
-        for block in solving.rows(node.name):
-            squares.add(block if bias is None else np.insert(block, features, 1.0, axis=1))
+        squares = LeastSquares(features, outputs, constant=bias is not None, rows=spec.rows)
+        for block in solving.rows(f"{node.name}.{EQUATIONS}"):
+            squares.add(block)
+        for layer in above(program, node):
+            solving.drop(f"{layer.name}.{TARGETS}")
         try:
             found = squares.solution(spec.rcond)
         except np.linalg.LinAlgError as error:
@@ -155,17 +155,45 @@ def run(spec: Zorb, program: Program, solving: Solving, done: int) -> Iterator[S
         yield Solved(node.name, squares.rows, squares.features, outputs, found.rank, found.error)
 
 
+def _spread(program: Program, solving: Solving, node: Node) -> None:
+    """Set the ranges of targets on the way to a layer. Those of the lowest range that is mapped are held.
+
+    Raises:
+        FacError: targets are all alike.
+    """
+    import numpy as np
+
+    from fac.diagnostics import FacError
+
+    higher = ""
+    for layer in above(program, node):
+        if not ranged(layer):
+            continue
+        name = f"{layer.name}.{TARGETS}"
+        if solving.hold(name):
+            solving.drop(higher)
+            higher = name
+        ends = [(block.min(), block.max()) for block in solving.rows(name)]
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
+        if not low < high:
+            raise FacError(
+                f"the targets of `{layer.name}` go from {low:g} to {high:g}: nothing can be mapped onto the range of "
+                "its output; look at the weights above it, which may all be zero"
+            )
+        solving.write({f"{layer.name}.{LOW}": np.array(low), f"{layer.name}.{HIGH}": np.array(high)})
+
+
 def block(spec: Zorb, program: Program) -> int:
     """As many samples as have so many rows, where they have the most; one at least."""
     return max(1, spec.rows // max(node.places for node in order(program)))
 
 
 def memory(spec: Zorb, node: Node) -> int:
-    """Of the triangle and the rows below it, as they are, and in two copies while they are decomposed."""
+    """Of the triangle, as it is and decomposed, and of rows as they come, wait, and are taken into it."""
     if node.weight is None:
         return 0
     columns = node.weight.writes + 1 + node.weight.reads
-    return 8 * columns * (6 * columns + 3 * spec.rows)
+    return 8 * columns * (4 * columns + 3 * spec.rows)
 
 
 ZORB = SolveKind(

@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite, nan
 from time import perf_counter
 
-from fac.backend import Array, Session, Solution
+from fac.backend import Array, Session, Solution, holding
 from fac.diagnostics import FacError
 from fac.training.dataset import Split
 from fac.training.logs import Listener, Plan, Progress
 from fac.training.stepping import NonFiniteError, Pass
+
+HELD = 1 << 27
+"""Bytes of rows that are kept at a time; what is larger is made anew as often as it is read. With that, 60,000 samples
+of 1,000 numbers are solved in less than 1 GB, data and libraries and all."""
 
 
 class Solving:
@@ -23,7 +27,7 @@ class Solving:
     epochs = 1
 
     def __init__(self, session: Session, split: Split, solution: Solution) -> None:
-        """Open the pieces.
+        """Solve from the state that a session is in.
 
         Raises:
             FacError: the session is not in float64, or its backend opens no others.
@@ -33,13 +37,14 @@ class Solving:
                 f"`{solution.rule}` solves in float64, and the training is in {session.precision}: "
                 "leave `--precision` out"
             )
-        assert session.beside is not None
         self.session, self.split, self.solution = session, split, solution
         self.remedy = solution.remedy
         self.data: Mapping[str, Array] = split.arrays
         self.steps_per_epoch = len(solution.layers)
-        self.pieces = {name: session.beside(piece) for name, piece in solution.pieces.items()}
-        self.write(session.read(tuple(slot.name for slot in session.compiled.state)))
+        self.own: dict[str, Array] = {}
+        """What the rule keeps while it solves, beside the state."""
+        self.held: dict[str, list[Array]] = {}
+        """Rows of layers and pieces, block by block."""
 
     @property
     def plan(self) -> Plan:
@@ -101,19 +106,58 @@ class Solving:
                 total[name] = total.get(name, 0.0) + share * value
         return total
 
-    def rows(self, piece: str) -> Iterator[Array]:
-        """What a piece makes of all samples, block by block."""
-        return (self.pieces[piece].forward(batch) for batch in self._blocks())
+    def rows(self, name: str) -> Iterator[Array]:
+        """What a piece or a layer makes of all samples, block by block."""
+        return iter(self.held[name]) if name in self.held else self._made(name)
+
+    def hold(self, name: str) -> bool:
+        """Keep the rows of a piece or a layer, if there is room for them."""
+        blocks: list[Array] = []
+        room = HELD - sum(block.nbytes for held in self.held.values() for block in held)
+        for block in self._made(name):
+            if block.nbytes // len(block) * len(self.split) > room:
+                return False
+            blocks.append(block)
+        self.held[name] = blocks
+        return True
+
+    def drop(self, name: str) -> None:
+        """Keep them no more, if they are."""
+        self.held.pop(name, None)
 
     def read(self, name: str) -> Array:
         """A parameter as it is now."""
         return self.session.read((name,))[name]
 
     def write(self, arrays: Mapping[str, Array]) -> None:
-        """Set arrays, in the network and in each piece that reads them."""
-        for session in (self.session, *self.pieces.values()):
-            own = {slot.name for slot in session.compiled.state}
-            session.write({name: array for name, array in arrays.items() if name in own})
+        """Set arrays of the network, or of the rule alone."""
+        state = {slot.name for slot in self.session.compiled.state}
+        self.session.write({name: array for name, array in arrays.items() if name in state})
+        self.own |= {name: array for name, array in arrays.items() if name not in state}
+
+    def _made(self, name: str) -> Iterator[Array]:
+        """The rows of a piece or a layer, from what is held."""
+        piece = self._opened(name)
+        for number, batch in enumerate(self._blocks()):
+            held = {holding(of): blocks[number] for of, blocks in self.held.items()}
+            yield piece.forward(
+                {
+                    feed.name: held[feed.name].reshape(-1, *feed.shape)
+                    if feed.name in held
+                    else batch[feed.name]
+                    for feed in piece.compiled.feeds
+                }
+            )
+
+    def _opened(self, name: str) -> Session:
+        """A piece, in the state that the network and the rule are in."""
+        assert self.session.beside is not None
+        columns = {of: blocks[0].shape[1] for of, blocks in self.held.items()}
+        piece = self.session.beside(self.solution.piece(name, columns))
+        read = [slot.name for slot in piece.compiled.state]
+        found = self.session.read(tuple(name for name in read if name not in self.own))
+        piece.write({name: self.own[name] if name in self.own else found[name] for name in read})
+        return piece
 
     def _blocks(self) -> Iterator[Mapping[str, Array]]:
         for start in range(0, len(self.split), self.solution.block):

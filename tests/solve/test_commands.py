@@ -46,7 +46,7 @@ def test_a_run_that_is_done_says_so(run: Path) -> None:
 def test_what_will_be_solved_is_shown() -> None:
     table = fac("show", str(SPEC)).output
     assert " fc1     linear     256  16,640      1        64      256  N     logits, sigmoid_1\n" in table
-    assert " zorb (rcond 1e-09, rows 1024): one after the other" in table
+    assert " zorb (rcond 1e-09, rows 512): one after the other" in table
     found = json.loads(fac("show", str(SPEC), "--json").output)
     assert found["solve"]["rule"] == "zorb"
     assert found["layers"][0]["solve"]["through"] == ["logits", "sigmoid_1"]

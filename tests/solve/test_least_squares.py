@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fac.solve.least_squares import LeastSquares
+from fac.solve.triangle import PANEL, absorb
 
 RNG = np.random.default_rng(0)
 
@@ -28,6 +29,31 @@ def test_any_block_gives_the_pseudoinverse(rows: int, block: int) -> None:
     np.testing.assert_allclose(theta, wanted, atol=1e-10)
     assert rank == min(rows, 12)
     assert error == pytest.approx(((a @ wanted - t) ** 2).mean(), abs=1e-14)
+
+
+@pytest.mark.parametrize("block", [1, 17, 300])
+def test_a_column_of_ones_stands_behind_the_features(block: int) -> None:
+    a, t = RNG.standard_normal((200, 12)), RNG.standard_normal((200, 3))
+    squares = LeastSquares(12, 3, constant=True, rows=block)
+    for start in range(0, 200, block):
+        squares.add(np.c_[a, t][start : start + block])
+    wanted = np.linalg.lstsq(np.c_[a, np.ones(200)], t)[0]
+    np.testing.assert_allclose(squares.solution(1e-12).theta, wanted, atol=1e-10)
+    assert squares.rows == 200
+
+
+@pytest.mark.parametrize("columns", [1, 5, PANEL, 2 * PANEL + 3])
+@pytest.mark.parametrize("rows", [1, 40, 300])
+def test_a_triangle_is_that_of_all_its_rows(columns: int, rows: int) -> None:
+    """R'^T R' = R^T R + B^T B, whatever the shapes, and columns of zeros."""
+    b = RNG.standard_normal((3, rows, columns))
+    b[..., columns // 2] = 0
+    triangle = np.zeros((columns, columns))
+    for block in b:
+        absorb(triangle, block.copy())
+    every = b.reshape(-1, columns)
+    np.testing.assert_array_equal(np.tril(triangle, -1), 0)
+    np.testing.assert_allclose(triangle.T @ triangle, every.T @ every, rtol=0, atol=1e-12 * len(every))
 
 
 def test_what_is_cut_off_is_cut_off_as_numpy_does() -> None:

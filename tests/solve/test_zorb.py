@@ -11,8 +11,11 @@ import pytest
 
 import fac
 from fac.backend import Session
+from fac.build.pieces import written as pieces
 from fac.diagnostics import FacError
+from fac.pipeline import lowered
 from fac.spec.model import ModelSpec
+from fac.training import solving
 from fac.training.loop import StoppedError, train
 from tests.solve.nets import Layers, data, mlp, session_of, solved, spec, zorb
 
@@ -99,18 +102,18 @@ def test_every_layer_is_solved_once_and_no_step_is_made(
     train(session, dataset, of)
     weights = [name for name in written if name.endswith("weight")]
     names = [layer["name"] for layer in layers if "out" in layer]
-    # once as they are at the start, for what the pieces read, and once each as solved
-    assert weights == [f"{name}.weight" for name in names] * 2
+    assert weights == [f"{name}.weight" for name in names]
     assert session.steps == len(names)
 
 
 def test_no_step_moves_anything() -> None:
     of = spec(mlp(9, 4))
+    program = lowered(of)
     compiled = fac.compile(of, "reference").compiled
     assert [name for name, _ in compiled.step.outputs] == ["loss"]
     assert not {op.origin.phase for op in compiled.step.ops} - {"forward"}
-    for piece in compiled.solution.pieces.values() if compiled.solution else ():
-        assert {op.origin.phase for op in piece.forward.ops} <= {"forward"}
+    for function in pieces(program).values():
+        assert {op.origin.phase for op in function.ops} <= {"forward"}
 
 
 @pytest.mark.parametrize("rows", [1, 7, 60, 1000])
@@ -120,6 +123,41 @@ def test_blocks_of_any_size_give_the_same(layers: Layers, rows: int) -> None:
     dataset = data(shape=shape)
     found, wanted = (solved(spec(layers, shape, rows=size), dataset)[0].state() for size in (rows, 2048))
     close(found, wanted, 1e-9)
+
+
+DEEP = mlp(9, 8, 7, 6, 4, act="tanh")
+
+
+def test_what_there_is_no_room_for_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit; room for 60 samples of 9 numbers and no more holds what is read, and of targets the narrow ones."""
+    of, dataset = spec(DEEP), data()
+    wanted = solved(of, dataset)[0].state()
+    for room in (0, 60 * 9 * 8):
+        monkeypatch.setattr(solving, "HELD", room)
+        close(solved(of, dataset)[0].state(), wanted, 0)
+
+
+def test_work_grows_with_the_square_of_the_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of L layers: each solve goes up and down the layers above it once, so that about L^2 products are made."""
+
+    def products(layers: int) -> int:
+        made: list[int] = []
+        begin = solving.Solving._made
+
+        def told(self: Any, name: str) -> Any:
+            columns = {of: blocks[0].shape[1] for of, blocks in self.held.items()}
+            forward = self.solution.piece(name, columns).forward
+            made.append(sum(op.kind == "matmul" for op in forward.ops))
+            return begin(self, name)
+
+        monkeypatch.setattr(solving.Solving, "_made", told)
+        solved(spec(mlp(*(7,) * (layers - 1), 4, act="tanh")), data())
+        monkeypatch.setattr(solving.Solving, "_made", begin)
+        return sum(made)
+
+    # up and down L - l + (L - l - 1) for what is solved, and one to read it for each but the first
+    for depth in (2, 4, 8):
+        assert products(depth) == depth**2 + depth - 1
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnx"])

@@ -64,6 +64,8 @@ class Passing:
     """State tensors, and those that the rule keeps while it solves, by full name."""
     asked: Value
     """The output [N, *output] that the targets of the data ask for, see `LossKind.aim`."""
+    held: Mapping[str, Value]
+    """Pieces whose rows are there already, [N, columns], by name. Layers that are have their place in `values`."""
 
 
 @dataclass(frozen=True, slots=True)
