@@ -25,6 +25,7 @@ from fac.program.kinds import (
     LossKind,
     MatrixKind,
     Signals,
+    SolveKind,
     UpdateKind,
 )
 from fac.program.lower import kind_of, node_of
@@ -44,6 +45,7 @@ from fac.testing.case import require
 from fac.testing.evaluated import evaluated, near
 from fac.testing.layer_laws import check_layer
 from fac.testing.loss_laws import check_loss
+from fac.testing.solve_laws import check_solve
 
 READS, WRITES = 5, 4
 THROUGH = Ends("it.feedback", READS, WRITES, Tensor("it.weight", (READS, WRITES), "launay", WRITES, READS))
@@ -75,6 +77,8 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
                 _operator(kind, spec or _defaults(kind), ends)
         case LearningKind():
             _learning(kind, spec or _defaults(kind))
+        case SolveKind():
+            check_solve(kind, spec or kind.spec(rule=kind.name))
         case UpdateKind():
             _update(kind, spec or _defaults(kind))
             _factored(kind, spec or _defaults(kind))

@@ -14,6 +14,7 @@ from fac.program.traits import Curve, Traits
 from fac.testing.alone import SAMPLES, Alone, node
 from fac.testing.case import require
 from fac.testing.evaluated import near
+from fac.testing.inverse_laws import check_inverse
 from fac.testing.layout_laws import check_layout
 from fac.testing.sight_laws import check_sights
 from fac.testing.tensor_laws import check_tensors
@@ -43,6 +44,7 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
     check_sights(Alone(kind, layer, shapes))
     if kind.classes is None:
         _stops(Alone(kind, layer, shapes))
+    check_inverse(Alone(kind, layer, shapes, training=False))
     if kind.curve is not None:
         _curve(kind.name, kind.curve(layer), alone)
     elif kind.traits is not None:

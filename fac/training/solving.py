@@ -43,6 +43,7 @@ class Solving:
         self.steps_per_epoch = len(solution.layers)
         self.own: dict[str, Array] = {}
         """What the rule keeps while it solves, beside the state."""
+        self.room = HELD
         self.held: dict[str, list[Array]] = {}
         """Rows of layers and pieces, block by block."""
 
@@ -113,7 +114,7 @@ class Solving:
     def hold(self, name: str) -> bool:
         """Keep the rows of a piece or a layer, if there is room for them."""
         blocks: list[Array] = []
-        room = HELD - sum(block.nbytes for held in self.held.values() for block in held)
+        room = self.room - sum(block.nbytes for held in self.held.values() for block in held)
         for block in self._made(name):
             if block.nbytes // len(block) * len(self.split) > room:
                 return False

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 import fac
-from fac.backend import Session
 from fac.build.pieces import written as pieces
 from fac.diagnostics import FacError
 from fac.pipeline import lowered
-from fac.spec.model import ModelSpec
 from fac.training import solving
 from fac.training.loop import StoppedError, train
 from tests.solve.nets import Layers, data, mlp, session_of, solved, spec, zorb
@@ -36,28 +34,6 @@ def close(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> None:
         np.testing.assert_allclose(
             array, other[name], rtol=0, atol=tolerance * np.abs(array).max(), err_msg=name
         )
-
-
-def test_one_layer_is_least_squares_with_a_column_of_ones() -> None:
-    of, dataset = spec(mlp(4), loss="mse"), data(labels=False)
-    session, report = solved(of, dataset)
-    x, y = dataset.train.x, dataset.train.y
-    theta, (*squares,), _, _ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y)
-    state = session.state()
-    np.testing.assert_allclose(state["fc1.weight"], theta[:-1].T, atol=1e-10)
-    np.testing.assert_allclose(state["fc1.bias"], theta[-1], atol=1e-10)
-    assert report.train_loss == pytest.approx(sum(squares) / y.size, rel=1e-10)
-    assert report.steps == 1
-
-
-def test_without_a_bias_there_is_no_column_of_ones() -> None:
-    of, dataset = (
-        spec(({"kind": "linear", "name": "fc1", "out": 4, "bias": False},), loss="mse"),
-        data(labels=False),
-    )
-    session, _ = solved(of, dataset)
-    theta = np.linalg.lstsq(dataset.train.x, dataset.train.y)[0]
-    np.testing.assert_allclose(session.state()["fc1.weight"], theta.T, atol=1e-10)
 
 
 @pytest.mark.parametrize("act", ["sigmoid", "tanh", "relu"])
@@ -116,15 +92,6 @@ def test_no_step_moves_anything() -> None:
         assert {op.origin.phase for op in function.ops} <= {"forward"}
 
 
-@pytest.mark.parametrize("rows", [1, 7, 60, 1000])
-@pytest.mark.parametrize("layers", [mlp(9, 7, 4), CONV], ids=["mlp", "conv"])
-def test_blocks_of_any_size_give_the_same(layers: Layers, rows: int) -> None:
-    shape = MAP if layers is CONV else (6,)
-    dataset = data(shape=shape)
-    found, wanted = (solved(spec(layers, shape, rows=size), dataset)[0].state() for size in (rows, 2048))
-    close(found, wanted, 1e-9)
-
-
 DEEP = mlp(9, 8, 7, 6, 4, act="tanh")
 
 
@@ -158,16 +125,6 @@ def test_work_grows_with_the_square_of_the_depth(monkeypatch: pytest.MonkeyPatch
     # up and down L - l + (L - l - 1) for what is solved, and one to read it for each but the first
     for depth in (2, 4, 8):
         assert products(depth) == depth**2 + depth - 1
-
-
-@pytest.mark.parametrize("backend", ["torch", "onnx"])
-@pytest.mark.parametrize("layers", [mlp(9, 7, 4), mlp(9, 4, act="relu"), CONV], ids=["mlp", "relu", "conv"])
-def test_backends_agree(layers: Layers, backend: str) -> None:
-    shape = MAP if layers is CONV else (6,)
-    of, dataset = spec(layers, shape), data(shape=shape)
-    (one, report), (other, reported) = solved(of, dataset), solved(of, dataset, backend)
-    close(one.state(), other.state(), 1e-9)
-    assert reported.test_loss == pytest.approx(report.test_loss, rel=1e-9)
 
 
 def test_softmax_as_a_layer() -> None:
@@ -213,31 +170,16 @@ def test_seeds_decide() -> None:
     assert (weight(3) != weight(4)).any()
 
 
-def interrupted(of: ModelSpec, session: Session, after: int) -> None:
-    asked = iter(range(after))
-    with pytest.raises(StoppedError):
-        train(session, data(), of, stop=lambda: next(asked, None) is None)
-
-
 def test_what_was_interrupted_goes_on_to_the_bit() -> None:
     of = spec(mlp(9, 7, 5, 4))
     whole, _ = solved(of, data())
-    begun = session_of(of)
-    interrupted(of, begun, 1)
+    begun, asked = session_of(of), iter((0,))
+    with pytest.raises(StoppedError):
+        train(begun, data(), of, stop=lambda: next(asked, None) is None)
     assert begun.steps == 2
     resumed = fac.compile(of, "reference").open(begun.state())
     train(resumed, data(), of)
     close(resumed.state(), whole.state(), 0)
-
-
-def test_an_exported_file_is_the_network(tmp_path: Path) -> None:
-    of, dataset = spec(CONV, MAP), data(shape=MAP)
-    session, _ = solved(of, dataset)
-    exported = fac.compile(of, "onnx", "float64").export(session.state(), tmp_path / "model.onnx")
-    wanted = session.forward(dataset.test.x)
-    np.testing.assert_allclose(
-        exported.run(dataset.test.x), wanted, rtol=0, atol=1e-10 * np.abs(wanted).max()
-    )
 
 
 def test_a_step_is_refused() -> None:

@@ -14,6 +14,7 @@ from fac.testing.calls import CALLS
 from fac.testing.layers import LAYERS
 from fac.testing.nets import NET, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES
+from fac.testing.solves import ZORB
 from fac.testing.steps import IDENTITY, LOSSES
 from fac.testing.suite import CASES, FAMILIES
 
@@ -71,6 +72,10 @@ def test_every_way_to_learn() -> None:
 
 def test_every_update() -> None:
     assert {update["rule"] for update in UPDATES.values()} == names("fac.updates")
+
+
+def test_every_solve_rule() -> None:
+    assert {ZORB["rule"]} == names("fac.solve")
 
 
 def test_every_loss() -> None:
