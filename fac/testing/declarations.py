@@ -78,16 +78,16 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
         case LearningKind():
             _learning(kind, spec or _defaults(kind))
         case SolveKind():
-            check_solve(kind, spec or kind.spec(rule=kind.name))
+            check_solve(kind, spec or _defaults(kind, rule=kind.name))
         case UpdateKind():
             _update(kind, spec or _defaults(kind))
             _factored(kind, spec or _defaults(kind))
 
 
-def _defaults(kind: Any) -> Any:
-    """Its settings where each has a default."""
+def _defaults(kind: Any, **given: str) -> Any:
+    """Its settings where each has a default, or is given."""
     try:
-        return kind.spec()
+        return kind.spec.model_validate(given)
     except ValidationError as error:
         missing = ", ".join(f"`{'.'.join(map(str, e['loc']))}`" for e in error.errors())
         raise ValueError(

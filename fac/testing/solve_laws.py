@@ -11,6 +11,7 @@ import numpy as np
 from fac.backend import STEP, Array, Solved
 from fac.pipeline import compiled, emit, find_backend, lowered
 from fac.program.kinds import SolveKind
+from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.testing.case import compare, require
 from fac.testing.nets import Data, Layers, conv2d, linear, mlp, spec
@@ -82,7 +83,7 @@ def data(shape: Sequence[int], labels: bool, n: int = 60, outputs: int = 3) -> S
 
 def _check(kind: SolveKind, settings: Any, program: Program) -> None:
     (objective,) = program.losses
-    split = data(next(iter(program.inputs.values())).shape, objective.loss.kind == "cross_entropy")
+    split = data(next(iter(program.inputs.values())).shape, kind_of("fac.losses", objective.loss).classes)
     order = kind.order(settings, program)
     names = {slot.name for slot in kind.kept(settings, program)} & {tensor.name for tensor in program.arrays}
     require(not names, f"`{kind.name}` keeps {sorted(names)}, which are parameters")

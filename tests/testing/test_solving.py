@@ -15,7 +15,8 @@ from fac.layers.linear import LINEAR, Linear
 from fac.layers.shapes import FLATTEN
 from fac.layers.softmax import SOFTMAX, Softmax
 from fac.plugins import kinds
-from fac.program.kinds import Back, Inverse, LayerKind, SolveKind
+from fac.program.kinds import Back, Inverse, LayerKind, SolveKind, Unsolvable
+from fac.program.lower import kind_of
 from fac.program.program import Program, Shape
 from fac.program.tensors import Tensor
 from fac.solve.zorb import ZORB, Zorb
@@ -159,7 +160,7 @@ RULES: dict[str, tuple[SolveKind, str]] = {
     "one row too many": (anew(miscounts), "has 61 rows, and there are 60"),
     "parameters of its own": (replace(ZORB, kept=keeps_parameters), "which are parameters"),
     "nothing to solve": (
-        replace(ZORB, misfits=lambda *_: iter((object(),))),
+        replace(ZORB, misfits=lambda *_: (Unsolvable((), "nothing", "nothing"),)),
         "can solve none of the networks",
     ),
 }
@@ -168,11 +169,10 @@ RULES: dict[str, tuple[SolveKind, str]] = {
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_lies_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, said = RULES[name]
-    from fac.build import pieces
 
-    found = pieces.kind_of
-    monkeypatch.setattr(
-        pieces, "kind_of", lambda group, spec: kind if group == "fac.solve" else found(group, spec)
-    )
+    def found(group: str, spec: Any) -> Any:
+        return kind if group == "fac.solve" else kind_of(group, spec)
+
+    monkeypatch.setattr("fac.build.pieces.kind_of", found)
     with pytest.raises(AssertionError, match=said):
         check_declarations(kind)
