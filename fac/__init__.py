@@ -5,14 +5,26 @@ from importlib import import_module
 TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
+    from fac.importing import from_torch
     from fac.pipeline import check, compile, load
     from fac.spec.model import Input, ModelSpec
 
-__all__ = ["Diagnostic", "FacError", "Input", "ModelSpec", "SpecError", "check", "compile", "load"]
+__all__ = [
+    "Diagnostic",
+    "FacError",
+    "Input",
+    "ModelSpec",
+    "SpecError",
+    "check",
+    "compile",
+    "from_torch",
+    "load",
+]
 
 _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "diagnostics"} | {
     "Input": "spec.model",
     "ModelSpec": "spec.model",
+    "from_torch": "importing",
 }
 
 

@@ -67,6 +67,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("predict", "run", "data/test.npz", "-o", "p.csv", "--backend", "onnx"),
         ("train", "--resume", "run", "--set", "train.epochs=2"),
     ),
+    (("import", "torch", "own:network", "--input", "4", "-o", "own"),),
     (
         ("train", TEXT, "--backend", "onnx", "--out", "text"),
         ("sample", "text", "--length", "3", "--backend", "onnx"),
@@ -112,6 +113,9 @@ def test_no_command_opens_a_socket_or_leaves_a_file_elsewhere(tmp_path: Path) ->
         "layers: [{kind: embedding, num_embeddings: 256, out: 256}]\n"
         "loss: {kind: cross_entropy}\nfeedback: {rule: bp}\nupdate: {rule: sgd, lr: 0.1}\n"
         "data: {source: text, path: spec.yaml, length: 6}\ntrain: {epochs: 1, batch: 2}\n"
+    )
+    (tmp_path / "work" / "own.py").write_text(
+        "import torch\n\n\ndef network():\n    return torch.nn.Sequential(torch.nn.Linear(4, 2))\n"
     )
     for lines in PROCESSES:
         code, arguments = (lines, ()) if isinstance(lines, str) else (FAC, (json.dumps(lines),))

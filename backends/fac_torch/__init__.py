@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
-from fac.backend import Artifact, Compiled, Precision
+from fac.backend import Array, Artifact, Compiled, Module, Precision
 from fac.diagnostics import FacError
 
 
@@ -14,6 +16,7 @@ class TorchBackend:
     name = "torch"
     summary = "straight-line PyTorch source, CPU or CUDA"
     default_precision: Precision = "float32"
+    imports = "torch"
 
     def devices(self) -> tuple[str, ...]:
         """CUDA first, if it is there."""
@@ -34,6 +37,17 @@ class TorchBackend:
         from fac_torch.artifact import TorchArtifact
 
         return TorchArtifact(compiled, precision)
+
+    def module(self, made: Any, sample: Sequence[Array]) -> Module:
+        """A `torch.nn.Module`, by `torch.export`."""
+        require_torch()
+        from torch.nn import Module as Made
+
+        from fac_torch.reading import TorchModule
+
+        if not isinstance(made, Made):
+            raise FacError(f"a `torch.nn.Module` is needed, and this is a `{type(made).__name__}`")
+        return TorchModule(made, sample)
 
 
 def require_torch() -> None:

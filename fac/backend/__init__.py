@@ -34,6 +34,7 @@ from fac.backend.session import Arrays, Session, samples
 from fac.backend.solution import Solution, Solved, Solving, holding
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.backend.state_reading import DamagedError, from_file
+from fac.backend.traced import Call, Fed, Held, Importing, Module, Ran, Ref, Traced
 from fac.escaping import docstring
 from fac.step.feed import Feed
 from fac.writing import Content
@@ -48,25 +49,33 @@ __all__ = [
     "Arrays",
     "Artifact",
     "Backend",
+    "Call",
     "Compiled",
     "Content",
     "DamagedError",
     "Exported",
     "Exporting",
+    "Fed",
     "Feed",
+    "Held",
     "HostSession",
     "HostTask",
+    "Importing",
     "Initial",
+    "Module",
     "Parameters",
     "Precision",
+    "Ran",
     "Reading",
     "Recipe",
+    "Ref",
     "Session",
     "Slot",
     "Solution",
     "Solved",
     "Solving",
     "Term",
+    "Traced",
     "check_feed",
     "denormals_as_zero",
     "docstring",

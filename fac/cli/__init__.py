@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -18,6 +19,7 @@ from fac.signals import ended_by, hearing, interrupted, over
 
 COMMANDS = (
     "init",
+    "import",
     "check",
     "rule",
     "schema",
@@ -35,7 +37,7 @@ COMMANDS = (
     "study",
     "backends",
 )
-"""In the order of the help page. Command `x` is the function `x` (or `x_`) of `fac.cli.x`."""
+"""In the order of the help page. Command `x` is `COMMAND` of `fac.cli.x`, or of `fac.cli.x_` if `x` is a keyword."""
 
 
 class Lazy(click.Group):
@@ -49,7 +51,8 @@ class Lazy(click.Group):
         """The command of that name."""
         if name not in COMMANDS:
             return None
-        command = import_module(f"fac.cli.{name}").COMMAND
+        module = f"{name}_" if iskeyword(name) else name
+        command = import_module(f"fac.cli.{module}").COMMAND
         assert isinstance(command, click.Command)
         if PLUGIN not in command.params:
             command.params.append(PLUGIN)

@@ -9,7 +9,17 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from fac.layers.elementwise import infer as one_input
-from fac.program.kinds import Facts, LayerKind, Made, Mode, State, Unused
+from fac.program.kinds import (
+    Counterpart,
+    Facts,
+    LayerKind,
+    Made,
+    Mode,
+    NoCounterpartError,
+    Seen,
+    State,
+    Unused,
+)
 from fac.program.program import Program, Shape
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Traits
@@ -149,4 +159,25 @@ def unused(layer: BatchNorm, program: Program) -> Iterator[Unused]:
         yield Unused("trainable", "beside `affine: false`, which leaves nothing to train", "remove it")
 
 
-BATCH_NORM = LayerKind("batch_norm", BatchNorm, infer, forward, traits=traits, unused=unused)
+def from_torch(seen: Seen) -> BatchNorm:
+    """Of `torch.nn.functional.batch_norm`, traced in training."""
+    momentum = seen.args["momentum"]
+    if "running_mean" not in seen.shapes:
+        raise NoCounterpartError("averages that are kept: `track_running_stats=True`")
+    if not isinstance(momentum, float) or not momentum:
+        raise NoCounterpartError("averages with a `momentum`, which is a number above 0")
+    affine = "weight" in seen.shapes
+    moments: Literal["averages"] | None = None if seen.args["training"] else "averages"
+    return BatchNorm(eps=seen.args["eps"], momentum=momentum, affine=affine, moments=moments)
+
+
+ARRAYS = "weight", "bias", "running_mean", "running_var"
+BATCH_NORM = LayerKind(
+    "batch_norm",
+    BatchNorm,
+    infer,
+    forward,
+    traits=traits,
+    unused=unused,
+    counterparts=(Counterpart("aten.batch_norm", from_torch, "sample", ARRAYS),),
+)

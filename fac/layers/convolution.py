@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import gcd, prod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fac.layers.bias import unused
 from fac.layers.inputs import Natural, Room, Size, both, by, channels, divisors, only
 from fac.layers.windows import Padding, Window, places, window
-from fac.program.kinds import Back, Facts, Inverse, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import (
+    Back,
+    Counterpart,
+    Facts,
+    Inverse,
+    LayerKind,
+    Mode,
+    NoCounterpartError,
+    Seen,
+    ShapeError,
+    State,
+    same,
+)
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -280,11 +293,57 @@ def traits(layer: Conv2d | Conv1d, facts: Facts | None) -> Traits:
     return Traits(zero=True, homogeneous=True, affine=plain)
 
 
+def from_torch(seen: Seen, kind: type[Conv1d | Conv2d]) -> Conv1d | Conv2d:
+    """Of `torch.nn.functional.conv1d` and `conv2d`; their weights are laid out as here."""
+    weight = seen.shapes["weight"]
+    settings: dict[str, Any] = {key: same(seen.args[key]) for key in ("stride", "padding", "dilation")}
+    return kind(
+        out=weight[0],
+        kernel=same(weight[2:]),
+        groups=seen.args["groups"],
+        bias="bias" in seen.shapes,
+        **settings,
+    )
+
+
+def from_conv_transpose2d(seen: Seen) -> ConvTranspose2d:
+    """Of `torch.nn.functional.conv_transpose2d`."""
+    _, out, *kernel = seen.shapes["weight"]
+    if len(kernel) != 2:
+        raise NoCounterpartError("a transposed convolution of maps [channels, height, width]")
+    return ConvTranspose2d(
+        out=out * seen.args["groups"],
+        kernel=same(kernel),
+        stride=same(seen.args["stride"]),
+        padding=same(seen.args["padding"]),
+        output_padding=same(seen.args["output_padding"]),
+        dilation=same(seen.args["dilation"]),
+        groups=seen.args["groups"],
+        bias="bias" in seen.shapes,
+    )
+
+
+ARRAYS = "weight", "bias"
 TRANSPOSED = Traits(zero=True, homogeneous=True)
 CONV2D = LayerKind(
-    "conv2d", Conv2d, infer_conv2d, conv2d, traits=traits, inverse=inverse_conv2d, unused=unused
+    "conv2d",
+    Conv2d,
+    infer_conv2d,
+    conv2d,
+    traits=traits,
+    inverse=inverse_conv2d,
+    unused=unused,
+    counterparts=(Counterpart("aten.conv2d", partial(from_torch, kind=Conv2d), "sample", ARRAYS),),
 )
-CONV1D = LayerKind("conv1d", Conv1d, infer_conv1d, conv1d, traits=traits, unused=unused)
+CONV1D = LayerKind(
+    "conv1d",
+    Conv1d,
+    infer_conv1d,
+    conv1d,
+    traits=traits,
+    unused=unused,
+    counterparts=(Counterpart("aten.conv1d", partial(from_torch, kind=Conv1d), "sample", ARRAYS),),
+)
 CONV_TRANSPOSE2D = LayerKind(
     "conv_transpose2d",
     ConvTranspose2d,
@@ -292,4 +351,5 @@ CONV_TRANSPOSE2D = LayerKind(
     conv_transpose2d,
     traits=lambda *_: TRANSPOSED,
     unused=unused,
+    counterparts=(Counterpart("aten.conv_transpose2d", from_conv_transpose2d, "sample", ARRAYS),),
 )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import Back, Facts, Inverse, LayerKind, Mode, State
+from fac.program.kinds import Back, Counterpart, Facts, Inverse, LayerKind, Mode, Seen, State
 from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
 from fac.program.traits import Curve, Traits
@@ -134,6 +134,14 @@ def nearest(b: Builder, targets: Value, seen: Back) -> Value:
     return b.emit("relu", targets)
 
 
+def from_gelu(seen: Seen) -> Gelu:
+    """Of `torch.nn.functional.gelu`."""
+    seen.only(
+        "approximate", "none", need="a `gelu` by the approximation with `tanh`; `gelu` is the exact form"
+    )
+    return Gelu()
+
+
 RELU = LayerKind(
     "relu",
     Relu,
@@ -141,8 +149,20 @@ RELU = LayerKind(
     activation,
     curve=lambda _: Curve(lambda x: max(x, 0.0)),
     inverse=lambda *_: Inverse(nearest),
+    counterparts=(Counterpart("aten.relu", lambda _: Relu(), input="self"),),
 )
-LEAKY_RELU = LayerKind("leaky_relu", LeakyRelu, infer, activation, curve=leaky)
+LEAKY_RELU = LayerKind(
+    "leaky_relu",
+    LeakyRelu,
+    infer,
+    activation,
+    curve=leaky,
+    counterparts=(
+        Counterpart(
+            "aten.leaky_relu", lambda seen: LeakyRelu(slope=seen.args["negative_slope"]), input="self"
+        ),
+    ),
+)
 TANH = LayerKind(
     "tanh",
     Tanh,
@@ -150,6 +170,7 @@ TANH = LayerKind(
     activation,
     curve=lambda _: Curve(tanh),
     inverse=lambda *_: Inverse(atanh, ranged=True),
+    counterparts=(Counterpart("aten.tanh", lambda _: Tanh(), input="self"),),
 )
 SIGMOID = LayerKind(
     "sigmoid",
@@ -158,8 +179,21 @@ SIGMOID = LayerKind(
     activation,
     curve=lambda _: Curve(lambda x: (1 + tanh(x / 2)) / 2),
     inverse=lambda *_: Inverse(logit, ranged=True),
+    counterparts=(Counterpart("aten.sigmoid", lambda _: Sigmoid(), input="self"),),
 )
 GELU = LayerKind(
-    "gelu", Gelu, infer, activation, curve=lambda _: Curve(lambda x: x * (1 + erf(x / sqrt(2))) / 2)
+    "gelu",
+    Gelu,
+    infer,
+    activation,
+    curve=lambda _: Curve(lambda x: x * (1 + erf(x / sqrt(2))) / 2),
+    counterparts=(Counterpart("aten.gelu", from_gelu, input="self"),),
 )
-DROPOUT = LayerKind("dropout", Dropout, infer, dropout, traits=dropped)
+DROPOUT = LayerKind(
+    "dropout",
+    Dropout,
+    infer,
+    dropout,
+    traits=dropped,
+    counterparts=(Counterpart("aten.dropout", lambda seen: Dropout(rate=seen.args["p"]), random=True),),
+)

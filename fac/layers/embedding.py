@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import LAST, Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import LAST, Counterpart, Facts, LayerKind, Mode, Seen, ShapeError, State
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -73,7 +73,20 @@ def forward(b: Builder, layer: Embedding, inputs: Sequence[Value], state: State,
     return b.mul(rows, b.reshape(b.sub(1.0, nothing), (*x.type.shape, 1)))
 
 
+def from_torch(seen: Seen) -> Embedding:
+    """Of `torch.nn.functional.embedding`."""
+    rows, out = seen.shapes["weight"]
+    padding = seen.args["padding_idx"]
+    return Embedding(num_embeddings=rows, out=out, padding_idx=None if padding < 0 else padding)
+
+
 TRAITS = Traits(homogeneous=True)
 EMBEDDING = LayerKind(
-    "embedding", Embedding, infer, forward, traits=lambda *_: TRAITS, classes="num_embeddings"
+    "embedding",
+    Embedding,
+    infer,
+    forward,
+    traits=lambda *_: TRAITS,
+    classes="num_embeddings",
+    counterparts=(Counterpart("aten.embedding", from_torch, "sample", ("weight",), input="indices"),),
 )

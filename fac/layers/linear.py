@@ -8,7 +8,18 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.bias import unused
-from fac.program.kinds import LAST, Back, Facts, Inverse, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import (
+    LAST,
+    Back,
+    Counterpart,
+    Facts,
+    Inverse,
+    LayerKind,
+    Mode,
+    Seen,
+    ShapeError,
+    State,
+)
 from fac.program.program import Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -89,6 +100,11 @@ def inverse(layer: Linear, inputs: Sequence[Shape]) -> Inverse:
     return Inverse(back, rows=rows)
 
 
+def from_torch(seen: Seen) -> Linear:
+    """Of `torch.nn.functional.linear`."""
+    return Linear(out=seen.shapes["weight"][0], bias="bias" in seen.shapes)
+
+
 TRAITS = Traits(zero=True, homogeneous=True, affine=True)
 LINEAR = LayerKind(
     "linear",
@@ -99,4 +115,5 @@ LINEAR = LayerKind(
     inverse=inverse,
     ties=frozenset({"embedding"}),
     unused=unused,
+    counterparts=(Counterpart("aten.linear", from_torch, "last", ("weight", "bias")),),
 )

@@ -11,7 +11,18 @@ from pydantic import Field
 from fac.layers.batch_norm import BATCH_NORM, Eps, affine, learned_per_channel
 from fac.layers.elementwise import infer as one_input
 from fac.layers.inputs import divided
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, Sight, State, Unused
+from fac.program.kinds import (
+    Counterpart,
+    Facts,
+    LayerKind,
+    Mode,
+    NoCounterpartError,
+    Seen,
+    ShapeError,
+    Sight,
+    State,
+    Unused,
+)
 from fac.program.program import Program, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Traits
@@ -191,7 +202,60 @@ def unused(layer: LayerNorm | GroupNorm | RmsNorm, program: Program) -> Iterator
         yield Unused("trainable", "beside `affine: false`, which leaves nothing to train", "remove it")
 
 
-LAYER_NORM = LayerKind("layer_norm", LayerNorm, infer_layer, layer_norm, traits=along_axes, unused=unused)
-RMS_NORM = LayerKind("rms_norm", RmsNorm, infer_layer, rms_norm, traits=by_size, unused=unused)
-GROUP_NORM = LayerKind("group_norm", GroupNorm, infer_group, group_norm, traits=in_groups, unused=unused)
+def from_layer_norm(seen: Seen) -> LayerNorm:
+    """Of `torch.nn.functional.layer_norm`, over the last axes."""
+    return LayerNorm(
+        axes=_last(seen), eps=seen.args["eps"], affine="weight" in seen.shapes, bias=_biased(seen)
+    )
+
+
+def from_rms_norm(seen: Seen) -> RmsNorm:
+    """Of `torch.nn.functional.rms_norm`, over the last axes."""
+    if seen.args["eps"] is None:
+        raise NoCounterpartError("an `eps` that is a number: that of the type differs from type to type")
+    return RmsNorm(axes=_last(seen), eps=seen.args["eps"], affine="weight" in seen.shapes)
+
+
+def from_group_norm(seen: Seen) -> GroupNorm:
+    """Of `torch.nn.functional.group_norm`."""
+    return GroupNorm(groups=seen.args["num_groups"], eps=seen.args["eps"], affine="weight" in seen.shapes)
+
+
+def _last(seen: Seen) -> int | tuple[int, ...]:
+    count = len(seen.args["normalized_shape"])
+    return -1 if count == 1 else tuple(range(-count, 0))
+
+
+def _biased(seen: Seen) -> bool:
+    return "bias" in seen.shapes or "weight" not in seen.shapes
+
+
+ARRAYS = "weight", "bias"
+LAYER_NORM = LayerKind(
+    "layer_norm",
+    LayerNorm,
+    infer_layer,
+    layer_norm,
+    traits=along_axes,
+    unused=unused,
+    counterparts=(Counterpart("aten.layer_norm", from_layer_norm, "last", ARRAYS),),
+)
+RMS_NORM = LayerKind(
+    "rms_norm",
+    RmsNorm,
+    infer_layer,
+    rms_norm,
+    traits=by_size,
+    unused=unused,
+    counterparts=(Counterpart("aten.rms_norm", from_rms_norm, "last", ("weight",)),),
+)
+GROUP_NORM = LayerKind(
+    "group_norm",
+    GroupNorm,
+    infer_group,
+    group_norm,
+    traits=in_groups,
+    unused=unused,
+    counterparts=(Counterpart("aten.group_norm", from_group_norm, "sample", ARRAYS),),
+)
 NORMS = (BATCH_NORM, LAYER_NORM, GROUP_NORM, RMS_NORM)

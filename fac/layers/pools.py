@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fac.layers.inputs import Room, Size, both, by, channels, only
 from fac.layers.windows import Window, places, window
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import (
+    Counterpart,
+    Facts,
+    LayerKind,
+    Mode,
+    NoCounterpartError,
+    Seen,
+    ShapeError,
+    State,
+    same,
+)
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
@@ -181,10 +191,56 @@ def whole(layer: GlobalAvgPool, facts: Facts | None) -> Traits:
     return averaged(None if facts is None else prod(facts.reads[0][1:]))
 
 
-MAX_POOL2D = LayerKind("max_pool2d", MaxPool2d, infer_window, max_pool2d, traits=largest)
-AVG_POOL2D = LayerKind("avg_pool2d", AvgPool2d, infer_window, avg_pool2d, traits=windows)
+def from_max_pool2d(seen: Seen) -> MaxPool2d:
+    """Of `torch.nn.functional.max_pool2d`. Where `ceil_mode` makes no more windows, it says nothing."""
+    if {*seen.args["dilation"]} != {1}:
+        raise NoCounterpartError("a window whose numbers lie side by side, `dilation=1`")
+    return MaxPool2d(**_moved(seen))
+
+
+def from_avg_pool2d(seen: Seen) -> AvgPool2d:
+    """Of `torch.nn.functional.avg_pool2d`."""
+    if any(seen.args["padding"]) and not seen.args["count_include_pad"]:
+        raise NoCounterpartError("means in which what is padded counts, `count_include_pad=True`")
+    if seen.args["divisor_override"] is not None:
+        raise NoCounterpartError("means, and no sums over another divisor")
+    return AvgPool2d(**_moved(seen))
+
+
+def from_adaptive(seen: Seen) -> AdaptiveAvgPool2d:
+    """Of `torch.nn.functional.adaptive_avg_pool2d`."""
+    return AdaptiveAvgPool2d(out=same(seen.args["output_size"]))
+
+
+def _moved(seen: Seen) -> dict[str, Any]:
+    kernel, stride = same(seen.args["kernel_size"]), same(seen.args["stride"] or None)
+    padding = same(seen.args["padding"])
+    return {"kernel": kernel, "stride": None if stride == kernel else stride, "padding": padding}
+
+
+MAX_POOL2D = LayerKind(
+    "max_pool2d",
+    MaxPool2d,
+    infer_window,
+    max_pool2d,
+    traits=largest,
+    counterparts=(Counterpart("aten.max_pool2d", from_max_pool2d, "sample", input="self"),),
+)
+AVG_POOL2D = LayerKind(
+    "avg_pool2d",
+    AvgPool2d,
+    infer_window,
+    avg_pool2d,
+    traits=windows,
+    counterparts=(Counterpart("aten.avg_pool2d", from_avg_pool2d, "sample", input="self"),),
+)
 ADAPTIVE_AVG_POOL2D = LayerKind(
-    "adaptive_avg_pool2d", AdaptiveAvgPool2d, infer_adaptive, adaptive, traits=cells
+    "adaptive_avg_pool2d",
+    AdaptiveAvgPool2d,
+    infer_adaptive,
+    adaptive,
+    traits=cells,
+    counterparts=(Counterpart("aten.adaptive_avg_pool2d", from_adaptive, "sample", input="self"),),
 )
 GLOBAL_AVG_POOL = LayerKind("global_avg_pool", GlobalAvgPool, infer_global, global_avg_pool, traits=whole)
 POOLS = (MAX_POOL2D, AVG_POOL2D, ADAPTIVE_AVG_POOL2D, GLOBAL_AVG_POOL)

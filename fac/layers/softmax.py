@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import Facts, Inverse, LayerKind, Mode, ShapeError, Sight, State
+from fac.program.kinds import Counterpart, Facts, Inverse, LayerKind, Mode, ShapeError, Sight, State
 from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
 from fac.program.traits import Traits
@@ -66,4 +66,9 @@ SOFTMAX = LayerKind(
     softmax,
     traits=lambda *_: Traits(sign=True, bounds=(0.0, 1.0)),
     inverse=inverse,
+    counterparts=(
+        Counterpart(
+            "aten.softmax", lambda seen: Softmax(axis=seen.axis(seen.args["dim"])), "any", input="self"
+        ),
+    ),
 )

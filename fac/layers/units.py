@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.elementwise import infer
-from fac.program.kinds import LayerKind, Mode, State
+from fac.program.kinds import Counterpart, LayerKind, Mode, NoCounterpartError, Seen, State
 from fac.program.traits import Curve
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
@@ -97,7 +97,13 @@ def soft(x: float) -> float:
     return max(x, 0.0) + log1p(exp(-abs(x)))
 
 
-def unit(name: str, spec: type[Layer], forward: Forward, f: Callable[[Any, float], float]) -> LayerKind:
+def unit(
+    name: str,
+    spec: type[Layer],
+    forward: Forward,
+    f: Callable[[Any, float], float],
+    from_torch: Callable[[Seen], Layer] | None = None,
+) -> LayerKind:
     """The kind of an activation.
 
     Args:
@@ -105,12 +111,22 @@ def unit(name: str, spec: type[Layer], forward: Forward, f: Callable[[Any, float
         spec: its settings.
         forward: of one value.
         f: what it makes of a number, given its settings.
+        from_torch: the layer that the function of that name in PyTorch is, where it has settings.
     """
 
     def alone(b: Builder, layer: Any, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
         return forward(b, layer, inputs[0])
 
-    return LayerKind(name, spec, infer, alone, curve=lambda layer: Curve(lambda x: f(layer, x)))
+    counterpart = Counterpart(f"aten.{name}", from_torch or (lambda _: spec()), input="self")
+    curve = lambda layer: Curve(lambda x: f(layer, x))  # noqa: E731 - one expression, of which types are inferred
+    return LayerKind(name, spec, infer, alone, curve=curve, counterparts=(counterpart,))
+
+
+def from_elu(seen: Seen) -> Elu:
+    """Of `torch.nn.functional.elu`."""
+    if seen.args["scale"] != 1 or seen.args["input_scale"] != 1:
+        raise NoCounterpartError("an `elu` without factors beside `alpha`")
+    return Elu(alpha=float(seen.args["alpha"]))
 
 
 SILU = unit("silu", Silu, lambda b, layer, x: b.emit("silu", x), lambda layer, x: x * sigmoid(x))
@@ -119,9 +135,16 @@ ELU = unit(
     Elu,
     lambda b, layer, x: b.emit("elu", x, alpha=float(layer.alpha)),
     lambda layer, x: elu(x, layer.alpha),
+    from_elu,
 )
 SELU = unit("selu", Selu, selu, lambda layer, x: SELU_SCALE * elu(x, SELU_ALPHA))
-SOFTPLUS = unit("softplus", Softplus, softplus, lambda layer, x: soft(layer.beta * x) / layer.beta)
+SOFTPLUS = unit(
+    "softplus",
+    Softplus,
+    softplus,
+    lambda layer, x: soft(layer.beta * x) / layer.beta,
+    lambda seen: Softplus(beta=float(seen.args["beta"])),
+)
 HARDSIGMOID = unit(
     "hardsigmoid", Hardsigmoid, lambda b, layer, x: b.emit("hardsigmoid", x), lambda layer, x: hardsigmoid(x)
 )

@@ -6,6 +6,7 @@ What a kind reads, and so whether it transports weights or draws random numbers,
 
 from fac.program.counted import Sight
 from fac.program.kinds.base import Kind, ShapeError, State, Unused
+from fac.program.kinds.counterparts import Counterpart, NoCounterpartError, Seen, same
 from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixKind, RuleKind, Signals
 from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
 from fac.program.kinds.losses import LossKind
@@ -17,6 +18,7 @@ __all__ = [
     "LAST",
     "Back",
     "BlockKind",
+    "Counterpart",
     "Descent",
     "Expansion",
     "Facts",
@@ -31,9 +33,11 @@ __all__ = [
     "MatrixKind",
     "Memory",
     "Mode",
+    "NoCounterpartError",
     "Passing",
     "ProbeKind",
     "RuleKind",
+    "Seen",
     "ShapeError",
     "Sight",
     "Signals",
@@ -44,4 +48,5 @@ __all__ = [
     "Unused",
     "UpdateKind",
     "Updated",
+    "same",
 ]

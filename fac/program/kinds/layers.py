@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from fac.program.counted import Sight
 from fac.program.kinds.base import Kind, ShapeError, State
+from fac.program.kinds.counterparts import Counterpart
 from fac.program.kinds.solve import Inverse
 from fac.program.program import Node, Shape
 from fac.program.tensors import Tensor
@@ -100,6 +101,9 @@ class LayerKind(Kind):
 
     ties: frozenset[str] = frozenset()
     """Other kinds of layers whose parameters it can share by `tie`, where names and shapes are equal."""
+
+    counterparts: tuple[Counterpart, ...] = ()
+    """Operations of other frameworks that `fac import` reads as this layer."""
 
     @property
     def dtype(self) -> DType:

@@ -1,0 +1,117 @@
+"""Networks of other frameworks as specs: `fac import`, and `fac.from_torch`.
+
+A backend says what a module of its framework computes (`fac.backend.Importing`); kinds of layers say which operations
+they are (`LayerKind.counterparts`); what moves axes or joins values is read here. What cannot be said by layers is
+refused, all of it at once. Nothing is written that was not proved to compute the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fac import pipeline
+from fac.backend import Array, Held, Importing
+from fac.diagnostics import FacError
+from fac.importing.layout import Value
+from fac.importing.modes import unlike
+from fac.importing.proof import Proof, proved
+from fac.importing.refusals import ListedError
+from fac.importing.translate import Refused, translated
+from fac.importing.writing import needed, spec
+
+TRACED = 3
+"""Samples of a trace: no size that a network divides or multiplies by."""
+
+
+class NotImportedError(ListedError):
+    """What of a module no layers say."""
+
+    def __init__(self, name: str, refused: Sequence[Refused]) -> None:
+        told = dict.fromkeys(map(str, refused))
+        super().__init__(f"`{name}` cannot be imported, and nothing is written; no layers say this:", [*told])
+        self.refused = tuple(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A network that computes what a module does."""
+
+    spec: dict[str, Any]
+    """Plain data, as `fac.load` reads it."""
+    state: dict[str, Array]
+    """Parameters and statistics, by the names that layers give them."""
+    proof: Proof
+
+
+def from_torch(
+    module: Any, shape: Sequence[int], *, classes: int | None = None, name: str | None = None
+) -> Imported:
+    """Read a `torch.nn.Module` as a spec and a state.
+
+    Args:
+        module: stays as it is.
+        shape: of one sample.
+        classes: how many whole numbers the input tells apart, where it holds these.
+        name: of the spec; by default the name of the module's class.
+
+    Raises:
+        NotImportedError: no layers say what it computes; all that is missing is listed.
+        FacError: it cannot be traced, or what was imported does not compute the same.
+    """
+    return imported(module, shape, classes=classes, name=name or type(module).__name__, framework="torch")
+
+
+def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str, framework: str) -> Imported:
+    """As `from_torch`, of any framework that a backend reads."""
+    backend = next(
+        (b for b in pipeline.backends() if isinstance(b, Importing) and b.imports == framework), None
+    )
+    if backend is None:
+        raise FacError(f"no installed backend reads modules of `{framework}`")
+    module = backend.module(made, [_sample(shape, classes)])
+    graph = module.training
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise FacError(
+            f"`{name}` reads {len(graph.inputs)} tensors and returns {len(graph.outputs)}; a network here has one of "
+            "each: wrap it in a module that does"
+        )
+    work = translated(graph, "input")
+    output = work.values.get(graph.outputs[0].name)
+    refused = [*work.refused, *(unlike(module, work) if not work.refused else ())]
+    if refused:
+        raise NotImportedError(name, refused)
+    assert isinstance(output, Value)
+    output = work.network.settled(output, graph.calls[-1])
+    layers = needed(work.network, output)
+    arrays = {part: held for layer in layers for part, held in layer.arrays.items()}
+    _require_all(name, graph.arrays, arrays)
+    data, given = spec(name, work.network, output, classes), module.state()
+    state = {part: given[held.key] for part, held in arrays.items()}
+    proof = proved(data, state, {part: held.key for part, held in arrays.items()}, module)
+    proof.require()
+    return Imported(data, state, proof)
+
+
+def _sample(shape: Sequence[int], classes: int | None) -> Array:
+    draw = np.random.default_rng(0)
+    size = (TRACED, *shape)
+    return draw.standard_normal(size) if classes is None else draw.integers(classes, size=size)
+
+
+def _require_all(name: str, held: Mapping[str, Held], used: Mapping[str, Held]) -> None:
+    """Refuse parameters that nothing of the network reads: they would be lost."""
+    there = {array.key for array in used.values()}
+    idle = [array.key for array in held.values() if not array.statistic and array.key not in there]
+    if idle:
+        more = f" and {len(idle) - 3} more" if len(idle) > 3 else ""
+        raise FacError(
+            f"`{name}` has parameters that its output does not depend on: {', '.join(map(repr, idle[:3]))}{more}; "
+            "leave them out of the module"
+        )
+
+
+__all__ = ["Imported", "ListedError", "NotImportedError", "from_torch", "imported"]

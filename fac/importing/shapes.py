@@ -1,0 +1,141 @@
+"""Axes that are moved, joined, cut and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fac.backend import Call
+from fac.importing.layout import Axis, Value, made, sizes
+from fac.importing.network import Network
+from fac.importing.reader import Reader, tensor
+from fac.layers import Concat, Mean, Select
+from fac.program.kinds import NoCounterpartError
+
+Args = dict[str, Any]
+
+
+def as_it_is(network: Network, call: Call, args: Args) -> Any:
+    """What changes no number and no axis."""
+    return args.get("self", args.get("input"))
+
+
+def reshape(network: Network, call: Call, args: Args) -> Value:
+    """Any operation after which the numbers lie in the same order."""
+    assert call.shape is not None
+    return network.viewed(args["self"], call.shape, call)
+
+
+def permute(network: Network, call: Call, args: Args) -> Value:
+    """The axes in the order that is given."""
+    value: Value = args["self"]
+    return value.permuted([axis % len(value.axes) for axis in args["dims"]])
+
+
+def transpose(network: Network, call: Call, args: Args) -> Value:
+    """Two axes change places."""
+    value: Value = args["self"]
+    order = [*range(len(value.axes))]
+    a, b = (args.get(name, at) % len(order) for name, at in (("dim0", 0), ("dim1", 1)))
+    order[a], order[b] = order[b], order[a]
+    return value.permuted(order)
+
+
+def select(network: Network, call: Call, args: Args) -> Value:
+    """One of what stands along an axis."""
+    value = tensor(args["self"])
+    axis = args["dim"] % len(value.axes)
+    return _selected(network, call, value, axis, args["index"])
+
+
+def _selected(network: Network, call: Call, value: Value, axis: int, index: int) -> Value:
+    kept = (*value.axes[:axis], *value.axes[axis + 1 :])
+    if not value.axes[axis]:
+        return Value(value.node, value.own, kept)
+    if any(atom.batch for atom in value.axes[axis]):
+        raise NoCounterpartError("a layer that does not pick samples")
+    value = network.settled(value, call)
+    at = value.own.index(value.axes[axis])
+    length = value.sample[at]
+    written = network.add(Select(axis=at, index=index % length), (value.node,), call)
+    return Value(written.name, (*value.own[:at], *value.own[at + 1 :]), kept)
+
+
+def unbind(network: Network, call: Call, args: Args) -> list[Value]:
+    """Each of what stands along an axis."""
+    value = tensor(args["self"])
+    axis = args["dim"] % len(value.axes)
+    return [_selected(network, call, value, axis, index) for index in range(value.shape[axis])]
+
+
+def item(network: Network, call: Call, args: Args) -> Any:
+    """One of several results."""
+    return args["0"][args["1"]]
+
+
+def concat(network: Network, call: Call, args: Args) -> Value:
+    """Tensors one behind the other."""
+    values = [tensor(value) for value in args["tensors"]]
+    axis = args["dim"] % len(values[0].axes)
+    values = [network.settled(value, call) for value in values]
+    first = values[0]
+    if any(not v.alone or v.batch != first.batch for v in values) or axis == first.batch:
+        raise NoCounterpartError("samples along an axis of their own in all that is joined")
+    at = axis - (axis > first.batch)
+    written = network.add(Concat(axis=at), [value.node for value in values], call)
+    new = made(written.name, written.shape, ())
+    own = [*first.own]
+    own[at] = new.own[at]
+    axes = [*first.axes]
+    axes[axis] = new.own[at]
+    return Value(written.name, tuple(own), tuple(axes))
+
+
+def mean(network: Network, call: Call, args: Args) -> Value:
+    """The mean along axes."""
+    value = network.settled(tensor(args["self"]), call)
+    wanted = args.get("dim")
+    axes = sorted({axis % len(value.axes) for axis in (range(len(value.axes)) if wanted is None else wanted)})
+    if not value.alone or value.batch in axes:
+        raise NoCounterpartError("a layer that does not mix samples")
+    along = tuple(axis - (axis > value.batch) for axis in axes)
+    keep = bool(args["keepdim"])
+    written = network.add(Mean(axes=along, keep=keep), (value.node,), call)
+    return _reduced(written.name, value, axes, keep)
+
+
+def _reduced(node: str, value: Value, axes: list[int], keep: bool) -> Value:
+    left: list[Axis] = []
+    for index, axis in enumerate(value.axes):
+        if index not in axes:
+            left.append(axis)
+        elif keep:
+            left.append(())
+    own = tuple(axis for axis in left if not any(atom.batch for atom in axis))
+    assert sizes(own) is not None
+    return Value(node, own, tuple(left))
+
+
+READERS: Mapping[str, Reader] = {
+    **dict.fromkeys(("aten.clone", "aten.contiguous", "aten.detach_", "aten.alias", "aten.to"), as_it_is),
+    **dict.fromkeys(
+        (
+            "aten.view",
+            "aten.reshape",
+            "aten.flatten",
+            "aten.unflatten",
+            "aten.unsqueeze",
+            "aten.squeeze",
+            "aten._unsafe_view",
+        ),
+        reshape,
+    ),
+    "aten.permute": permute,
+    "aten.transpose": transpose,
+    "aten.t": transpose,
+    "aten.select": select,
+    "aten.unbind": unbind,
+    "getitem": item,
+    "aten.cat": concat,
+    "aten.mean": mean,
+}

@@ -1,0 +1,221 @@
+"""From a graph of another framework to a network of layers, operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from fac import plugins
+from fac.backend import Call, Held, Ref, Traced
+from fac.importing import arithmetic, noise, shapes
+from fac.importing.layout import Atom, Value, fresh, made
+from fac.importing.network import Network
+from fac.importing.noise import Noise
+from fac.importing.reader import Reader
+from fac.program.kinds import Counterpart, LayerKind, NoCounterpartError, Seen
+from fac.spec.layers import Layer
+
+RESERVED = frozenset({"input", "loss", "targets", "step", "x", "y", "lr"})
+"""Names that mean something else in a spec."""
+READERS: Mapping[str, Reader] = {**shapes.READERS, **arithmetic.READERS, **noise.READERS}
+"""Operations that are no layer by themselves, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What cannot be imported, and why."""
+
+    module: str
+    type: str
+    op: str
+    need: str
+    """What would be needed."""
+
+    def __str__(self) -> str:
+        place = f"`{self.module}`" if self.module else "the module itself"
+        return f"{place} ({self.type or 'no class'}), `{self.op}`: needs {self.need}"
+
+
+@dataclass
+class Translation:
+    """A graph on its way to a network."""
+
+    network: Network
+    values: dict[str, Any] = field(default_factory=dict)
+    """What each name of the graph stands for; what could not be imported has none, or stands for something else."""
+    refused: list[Refused] = field(default_factory=list)
+    training: set[str] = field(default_factory=set)
+    """Calls that are there in training alone."""
+
+
+def translated(graph: Traced, name: str) -> Translation:
+    """The layers of a graph with one input, and what of it cannot be said by layers: all of that.
+
+    Args:
+        graph: in training mode.
+        name: what layers call the input.
+    """
+    (fed,) = graph.inputs
+    named = (array.key.rpartition(".")[0] for array in graph.arrays.values())
+    network = Network(name, frozenset({name, *RESERVED, *filter(None, named)}))
+    network.shapes[name] = fed.shape[1:]
+    own = fresh(fed.shape[1:])
+    work = Translation(network)
+    work.values[fed.name] = Value(name, own, ((Atom(fed.shape[0], batch=True),), *own))
+    for key, array in graph.arrays.items():
+        axes = fresh(array.shape)
+        work.values[key] = Value("", axes, axes, array)
+    for call in graph.calls:
+        try:
+            args = _resolved(work.values, call.args)
+        except _LostError:
+            continue  # of what is refused already
+        try:
+            work.values[call.name] = value = _read(work.network, call, args)
+        except NoCounterpartError as error:
+            work.refused.append(Refused(call.module, call.type, call.op, str(error)))
+            if (stand_in := _instead(network, call, fed.shape[0])) is not None:
+                work.values[call.name] = stand_in
+            continue
+        if _draws(value, args):
+            work.training.add(call.name)
+    return work
+
+
+def _draws(value: Any, args: Mapping[str, Any]) -> bool:
+    """Whether a call makes a mask, or uses one, or counts batches."""
+    counts = isinstance(value, Value) and value.array is not None and value.array.statistic
+    return counts or isinstance(value, Noise) or any(isinstance(arg, Noise) for arg in args.values())
+
+
+class _LostError(Exception):
+    """An argument is made of what is refused."""
+
+
+def _instead(network: Network, call: Call, n: int) -> Value | None:
+    """What stands for the result of an operation that is refused, so that what is behind it is looked at too."""
+    if not call.shape or call.shape[0] != n:
+        return None
+    name, own = f"{call.name} is refused", fresh(call.shape[1:])
+    network.shapes[name] = call.shape[1:]
+    return Value(name, own, ((Atom(n, batch=True),), *own))
+
+
+def _resolved(values: Mapping[str, Any], args: Mapping[str, Any]) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        if isinstance(value, Ref):
+            if value.name not in values:
+                raise _LostError
+            return values[value.name]
+        return [plain(item) for item in value] if isinstance(value, list) else value
+
+    return {name: plain(value) for name, value in args.items()}
+
+
+def _read(network: Network, call: Call, args: dict[str, Any]) -> Any:
+    """What an operation makes.
+
+    Raises:
+        NoCounterpartError: it cannot be said by layers.
+    """
+    if call.op in READERS:
+        return _fitting(call, READERS[call.op](network, call, args))
+    reasons: list[str] = []
+    for counterpart in counterparts().get(call.op, ()):
+        try:
+            return _fitting(call, _layer(network, call, args, counterpart))
+        except NoCounterpartError as error:
+            reasons.append(str(error))
+    raise NoCounterpartError("; or ".join(reasons) or "a layer that does that")
+
+
+def _fitting(call: Call, value: Any) -> Any:
+    """A value, if it has the shape that the module makes there.
+
+    Raises:
+        NoCounterpartError: it has another, as of windows that reach over the edge.
+    """
+    if isinstance(value, Value) and call.shape is not None and value.shape != call.shape:
+        raise NoCounterpartError(f"a layer that makes {[*call.shape]} there, not {[*value.shape]}")
+    return value
+
+
+@cache
+def counterparts() -> Mapping[str, tuple[Counterpart, ...]]:
+    """By operation, what installed kinds of layers say that they are."""
+    found: dict[str, tuple[Counterpart, ...]] = {}
+    for kind in plugins.kinds("fac.layers"):
+        for counterpart in kind.counterparts if isinstance(kind, LayerKind) else ():
+            found[counterpart.op] = (*found.get(counterpart.op, ()), counterpart)
+    return found
+
+
+def _layer(network: Network, call: Call, args: dict[str, Any], counterpart: Counterpart) -> Value:
+    x = args.get(counterpart.input)
+    if not isinstance(x, Value) or x.array is not None:
+        raise NoCounterpartError("a tensor that depends on the input of the network")
+    arrays = {part: _array(args[part], part) for part in counterpart.arrays if args.get(part) is not None}
+    given = {n: v for n, v in args.items() if isinstance(v, Value)}
+    seen = Seen(
+        {n: v for n, v in args.items() if not isinstance(v, Value)},
+        {n: v.shape for n, v in given.items()},
+        _axis(x),
+    )
+    layer = counterpart.layer(seen)
+    return READS[counterpart.reads](network, call, layer, x, arrays)
+
+
+def _array(value: Any, part: str) -> Held:
+    if not isinstance(value, Value) or value.array is None:
+        raise NoCounterpartError(f"a `{part}` that is an array of the module, and not computed")
+    if not value.plain:
+        raise NoCounterpartError(f"`{value.array.key}` as it is kept, and not with its axes in another order")
+    return value.array
+
+
+def _axis(x: Value) -> Callable[[int], int]:
+    def axis(index: int) -> int:
+        index %= len(x.axes)
+        if not x.alone or index == x.batch:
+            raise NoCounterpartError("a layer that does not mix samples")
+        return index - (index > x.batch)
+
+    return axis
+
+
+def _numbers(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
+    written = network.add(layer, (x.node,), call, arrays)
+    return Value(written.name, x.own, x.axes)
+
+
+def _any(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
+    if not x.alone:
+        raise NoCounterpartError("samples along an axis of their own")
+    x = network.settled(x, call)
+    written = network.add(layer, (x.node,), call, arrays)
+    return Value(written.name, x.own, x.axes)
+
+
+def _last(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
+    x = network.settled(x, call)
+    written = network.add(layer, (x.node,), call, arrays)
+    if written.shape == x.sample:
+        return Value(written.name, x.own, x.axes)
+    if any(atom.batch for atom in x.axes[-1]):
+        raise NoCounterpartError("a layer that does not mix samples")
+    return made(written.name, written.shape, x.axes[:-1])
+
+
+def _sample(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
+    if not x.alone or x.batch:
+        raise NoCounterpartError("samples along the first axis")
+    x = network.settled(x, call)
+    written = network.add(layer, (x.node,), call, arrays)
+    if written.shape == x.sample:
+        return Value(written.name, x.own, x.axes)
+    return made(written.name, written.shape, x.axes[:1])
+
+
+READS = {"numbers": _numbers, "any": _any, "last": _last, "sample": _sample}
