@@ -129,7 +129,7 @@ def run(spec: Zorb, program: Program, solving: Solving, done: int) -> Iterator[S
     for layer in passed(program):
         if layer.weight is not None:
             w = solving.read(layer.weight.name)
-            matrix = np.linalg.pinv(w.reshape(len(w), -1)).T
+            matrix = np.linalg.pinv(w.reshape(layer.weight.reads, -1)).T
             solving.write({f"{layer.weight.name}.{INVERSE}": matrix.reshape(layer.weight.shape)})
     read = ""
     for number, node in enumerate(order(program)[done:], done):
@@ -140,7 +140,9 @@ def run(spec: Zorb, program: Program, solving: Solving, done: int) -> Iterator[S
         _spread(program, solving, node)
         assert node.weight is not None
         outputs, features = node.weight.reads, node.weight.writes
-        bias = next((tensor for tensor in node.tensors if tensor is not node.weight), None)
+        kept = {tensor.name: tensor for tensor in node.tensors}
+        own = kept.pop(node.weight.name)
+        bias = next(iter(kept.values()), None)
         squares = LeastSquares(features, outputs, constant=bias is not None, rows=spec.rows)
         for block in solving.rows(f"{node.name}.{EQUATIONS}"):
             squares.add(block)
@@ -150,8 +152,8 @@ def run(spec: Zorb, program: Program, solving: Solving, done: int) -> Iterator[S
             found = squares.solution(spec.rcond)
         except np.linalg.LinAlgError as error:
             raise FacError(f"the features or targets of `{node.name}` are not finite") from error
-        weight = found.theta[:features].T.reshape(node.weight.shape)
-        solving.write({node.weight.name: weight} | ({bias.name: found.theta[features]} if bias else {}))
+        weight = found.theta[:features].T.reshape(own.shape)
+        solving.write({own.name: weight} | ({bias.name: found.theta[features]} if bias else {}))
         yield Solved(node.name, squares.rows, squares.features, outputs, found.rank, found.error)
 
 

@@ -116,7 +116,7 @@ def _rows(alone: Alone, rows: Callable[[Builder, Value], Value]) -> None:
     axis = (facts.channels or 0) % len(facts.shape) + 1
     made = np.moveaxis(alone.output(alone.x), axis, -1).reshape(-1, weight.reads)
     rest = made - seen @ alone.state[weight.name].reshape(weight.reads, -1).T
-    bias = [alone.state[t.name] for t in facts.tensors if t is not weight] or [np.zeros(weight.reads)]
+    bias = [alone.state[t.name] for t in facts.tensors if t.name != weight.name] or [np.zeros(weight.reads)]
     require(
         len(bias) == 1, f"`{name}` has several tensors beside its weight: rows of one matrix solve for one"
     )

@@ -49,8 +49,8 @@ class Inverse:
     moves: bool = False
     """Whether the layer moves numbers and changes none, so that such a map passes it."""
     rows: Callable[[Builder, Value], Value] | None = None
-    """`rows(builder, input)`: the features that its weight [out, ...] multiplies, [places, in], for layers that can be
-    solved: one row of them for each place of each sample, as the channels of their output stand there."""
+    """`rows(builder, input)`: the features that its weight, kept as [out, ...], multiplies, [places, in], for layers
+    that can be solved: one row of them for each place of each sample, as the channels of their output stand there."""
 
 
 @dataclass(frozen=True, slots=True)
