@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,7 @@ def compiled(program: Program) -> Compiled:
     found = Compiled(
         name=program.spec.name,
         spec_hash=spec_hash(program.spec),
-        version=version("fac-compiler"),
+        version=_version(),
         forward=made.forward,
         evaluate=made.evaluate,
         step=made.step,
@@ -267,6 +267,12 @@ def find_backend(name: str) -> Backend:
 def backends() -> tuple[Backend, ...]:
     """All installed backends."""
     return plugins.objects("fac.backends")
+
+
+@cache
+def _version() -> str:
+    """Ours. To look it up reads all that is said of the distribution."""
+    return version("fac-compiler")
 
 
 def spec_hash(spec: ModelSpec) -> str:

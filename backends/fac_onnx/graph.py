@@ -91,11 +91,12 @@ class Graph:
 
     def finish(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[str]) -> GraphProto:
         """The graph; outputs are named values of it."""
+        public = set(outputs)
         return helper.make_graph(
             self.nodes,
             name,
             list(inputs),
             [self.infos[output] for output in outputs],
             list(self.constants.values()),
-            value_info=[v for key, v in self.infos.items() if key not in set(outputs)],
+            value_info=[v for key, v in self.infos.items() if key not in public],
         )

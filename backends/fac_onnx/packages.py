@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import distribution as installed
 from importlib.util import find_spec
 
 from fac.diagnostics import FacError
@@ -52,7 +53,7 @@ def require_runtime() -> None:
 
 def _installed(distribution: str) -> bool:
     try:
-        version(distribution)
+        installed(distribution)
     except PackageNotFoundError:
         return False
     return True

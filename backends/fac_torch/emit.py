@@ -168,19 +168,19 @@ class Emitter:
 
     def source(self) -> str:
         """The function's text."""
-        lines = self.lines
+        lines, texts = self.lines, [self._text(line) for line in self.lines]
         body: list[str] = [f"    {self.names[v]} = S[{v.name!r}]" for v in self.state]
         if self.buffered:
             body.append(f"    kernels.check_batch(B, {self.names[self.batch[0]]})")
-        if any(re.search(r"\bn\b", text) for text in (*map(self._text, lines), self._returned())):
+        if any(re.search(r"\bn\b", text) for text in (*texts, self._returned())):
             body.append(f"    n = len({self.names[self.batch[0]]})")
         group = ""
-        for line in lines:
+        for line, text in zip(lines, texts, strict=True):
             here = "forward" if line.origin.phase is Phase.FORWARD else line.origin.node
             if here != group:
                 body.append(f"    # {here}")
                 group = here
-            body.append(f"    {self._text(line)}{_comment(line.results)}")
+            body.append(f"    {text}{_comment(line.results)}")
             if line in self.layout.dropped:
                 body.append(f"    del {', '.join(self.names[v] for v in self.layout.dropped[line])}")
         body.append(f"    return {self._returned()}")

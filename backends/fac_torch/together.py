@@ -42,7 +42,8 @@ def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
     """
     lines = drop_dead(looking(_pools_back(_biased(joined(lines, keep)))), keep)
     for kernel in TOGETHER:
-        lines = _merged(lines, kernel)
+        if {line.kind for line in lines}.issuperset(kernel.makes):
+            lines = _merged(lines, kernel)
     shares = roots(lines)
     return drop_dead([_placed(line, shares) for line in lines], keep)
 

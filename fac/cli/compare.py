@@ -94,7 +94,7 @@ def compare(
 
     A run that diverges or fails, or Ctrl-C, does not lose the others: they are printed.
 
-    On a busy machine OMP_NUM_THREADS=1 can make torch many times faster.
+    On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
     from fac import source
     from fac.cli.backends import chosen

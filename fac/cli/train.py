@@ -78,7 +78,7 @@ def train(
     Ctrl-C ends a training after the current step; `fac train --resume DIR` goes on exactly there. With
     `--set train.epochs=N` it trains longer than was meant.
 
-    On a busy machine OMP_NUM_THREADS=1 can make torch many times faster.
+    On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
     if resume is None and spec is None:
         raise click.UsageError("name a spec, or a run with `--resume DIR`")

@@ -34,7 +34,8 @@ class BackendConformance:
         """Cases x precisions x devices."""
         if "case" not in metafunc.fixturenames:
             return
-        given = [(c, p, d) for c in CASES.values() for p in PRECISIONS for d in self.backend.devices()]
+        devices = self.backend.devices()
+        given = [(c, p, d) for c in CASES.values() for p in PRECISIONS for d in devices]
         ids = [f"{case.id}-{precision}-{device}" for case, precision, device in given]
         metafunc.parametrize(("case", "precision", "device"), given, ids=ids)
 

@@ -185,7 +185,7 @@ import fac
 from fac.testing.nets import batch, linear, spec
 layers = (linear("fc1", int(sys.argv[2])), linear("out", 3))
 session = fac.compile(spec(layers), backend=sys.argv[1], precision="float64").open(device="cpu")
-session.step(*batch(20_000))
+session.step(*batch(int(sys.argv[3])))
 small = [1e-300 * float(word) for word in ("1e-20", "1e-15")]
 if sys.argv[1] == "torch":
     import torch
@@ -194,10 +194,13 @@ assert 0 not in small, small
 """
 
 
-@pytest.mark.parametrize(("backend", "width"), [("torch", "8"), ("torch", "8000"), ("onnx", "8")])
-def test_threads_that_come_to_be_in_a_call_do_not_keep_it(backend: str, width: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "width", "samples"),
+    [("torch", "8", "20000"), ("torch", "8000", "50"), ("onnx", "8", "20000")],
+)
+def test_threads_that_come_to_be_in_a_call_do_not_keep_it(backend: str, width: str, samples: str) -> None:
     """In a process of its own: the first use of torch's threads, or of onnxruntime, sets what they start with."""
-    command = [sys.executable, "-c", FIRST, backend, width]
+    command = [sys.executable, "-c", FIRST, backend, width, samples]
     ended = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=False
     )

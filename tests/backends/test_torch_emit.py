@@ -13,7 +13,7 @@ import torch
 
 from fac.pipeline import compile
 from fac.testing.nets import NET, RELU, Data, batch, conv2d, linear, mlp, spec
-from fac.testing.rules import RULES, UPDATES
+from fac.testing.rules import RULES, UPDATES, crossed
 from fac_torch import emit
 from fac_torch.emit import Emitter
 from fac_torch.lowering import statements
@@ -66,7 +66,7 @@ def test_what_is_written_for_a_layer_in_a_block_bears_its_full_name() -> None:
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("rule", RULES)
 def test_straight_line(rule: str, update: str) -> None:
-    text = source(spec(NET, RULES[rule], UPDATES[update]))
+    text = source(crossed(rule, update))
     tree = ast.parse(text)
     # What happens every so many steps is no part of a step.
     tree.body = [node for node in tree.body if getattr(node, "name", "") != "between"]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +12,7 @@ from fac import pipeline
 from fac.backend import Backend
 from fac.cli.backends import chosen
 from fac.diagnostics import FacError
+from fac_torch.device import openmp
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -50,6 +54,16 @@ def test_says_how_to_install_what_is_missing(run: Run) -> None:
 def test_the_default_is_one_that_can_be_used() -> None:
     assert chosen(None).name == "reference"
     assert chosen("torch").name == "torch"
+
+
+@pytest.mark.skipif(openmp() is None, reason="another OpenMP than GNU's has other words for its settings")
+def test_threads_sleep_while_they_wait() -> None:
+    """Where nobody says otherwise: torch has its OpenMP print the settings that it found."""
+    environment = {name: text for name, text in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-m", "fac", "backends"]
+    environment |= {"OMP_DISPLAY_ENV": "true"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in ended.stderr
 
 
 def test_no_backend_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

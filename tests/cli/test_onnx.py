@@ -123,11 +123,11 @@ def test_a_folder_that_cannot_be_written(run: Run, spec: Path) -> None:
 def test_without_onnxruntime_only_running_is_refused(
     run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def version(name: str) -> str:
+    def installed(name: str) -> object:
         raise PackageNotFoundError(name)
 
     assert run("train", spec, "--backend", "reference", "--out", "run")[0] == 0
-    monkeypatch.setattr(packages, "version", version)
+    monkeypatch.setattr(packages, "installed", installed)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     message = (
         'backend `onnx` needs onnxruntime to run: pip install "fac-compiler[onnx]" for CPUs, '
@@ -163,7 +163,7 @@ def test_without_onnx_everything_is_refused(run: Run, spec: Path, monkeypatch: p
 
 
 def test_with_both_builds_running_is_refused(run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "version", lambda name: "1.31.1")
+    monkeypatch.setattr(packages, "installed", lambda name: None)
     for arguments in (("train", spec, "--backend", "onnx"), ("backends",)):
         status, out, err = run(*arguments)
         assert status == (2 if arguments[0] == "train" else 0)

@@ -32,6 +32,17 @@ train: {epochs: 2, batch: 16}
 probes: []
 """
 SLIP = SPEC.replace("kind: relu", "knid: relu")
+STUDY = """\
+from fac.studies import Column, Measured, Row, Study, Table
+
+def measured(lab, seed):
+    return Measured({"a": seed}, {"loss": (2.0, 1.0)})
+
+def tables(short):
+    return [Table("T", [Row("x", measured, 2)], [Column("a", "a")], curves=["loss"])]
+
+STUDY = Study("A study", "By nobody.", tables)
+"""
 REFERENCE = ("--backend", "reference")
 LINE = ("epoch", "step", "lr", "train_loss", "test_loss", "test_accuracy")
 """What a line of a log says that is the same each time."""
@@ -127,6 +138,13 @@ def _run(found: Files, old: Files, new: Files) -> str:
     return ""
 
 
+def _study(found: Files, old: Files, new: Files) -> str:
+    """What is measured is kept as it comes, and the last line may be cut off; the other files are whole."""
+    if not new[MEASURED].startswith(found.get(MEASURED, b"")):
+        return "what is kept is not what was measured first"
+    return _each_old_or_new({**found, MEASURED: new[MEASURED]}, old, new)
+
+
 def _figures(found: Files) -> object:
     lines = [json.loads(line) for line in found["run/metrics.jsonl"].splitlines()]
     return {**found, "run/metrics.jsonl": [[line[name] for name in LINE] for line in lines]}
@@ -159,6 +177,8 @@ DATA = ("data", "small.fac.yaml", "-o", "out")
 OVER = "a compilation over that of another backend"
 FIX = ("check", "--fix", "slip.fac.yaml")
 INIT = ("init", "--ci", "repository")
+MEASURED = "results/measured.jsonl"
+PLOT = ("plot", "run", "-o", "run.svg")
 
 SCENES = (
     Scene("a training", TRAIN, whole=_run, again=_resume, same=_figures),
@@ -191,6 +211,9 @@ SCENES = (
         (ONE_EPOCH, (*EXPORT, "--precision", "float32")),
         setting=lambda: setattr(parameters, "LIMIT", 100),
     ),
+    Scene("a study", ("study", "./study", *REFERENCE, "--out", "results"), whole=_study),
+    Scene("a picture", PLOT, (ONE_EPOCH,)),
+    Scene("a picture over another", PLOT, (ONE_EPOCH, (*PLOT, "--bare"))),
     Scene("a fix", FIX),
     Scene(
         "a fix of a file with two names",

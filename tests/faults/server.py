@@ -37,6 +37,7 @@ from tests.faults.scenes import (
     SCENES,
     SLIP,
     SPEC,
+    STUDY,
     TRAIN,
     Files,
     Scene,
@@ -122,6 +123,8 @@ def furnish(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "small.fac.yaml").write_text(SPEC)
     (folder / "slip.fac.yaml").write_text(SLIP)
+    (folder / "study").mkdir()
+    (folder / "study" / "study.py").write_text(STUDY)
     random_numbers = np.random.default_rng(0)
     for name, n in (("train", 64), ("test", 32)):
         x, y = random_numbers.standard_normal((n, 8, 8)), random_numbers.integers(0, 10, n)

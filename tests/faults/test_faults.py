@@ -18,7 +18,7 @@ EVERY_DAY = 200
 
 
 def test_what_a_command_writes_is_old_or_new_wherever_it_is_cut_off_and_the_next_call_works() -> None:
-    """train, compile, data, init, export and check --fix, in folders that are new and over what was there before.
+    """All commands that write, in folders that are new and over what was there before.
 
     And where eight compilations go into one folder at once, one of them is there in the end.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from math import sqrt
 from typing import Annotated, Literal
 
@@ -18,12 +19,12 @@ from fac.render.reference import _table, anchor, page
 from fac.render.reference_texts import EXAMPLE, INITIAL_LAWS, LDFA_LEARN, WRITTEN
 from fac.spec.init import Init, Normal, Uniform
 
-PAGE = page()
+whole = cache(page)
 
 
 def section(title: str) -> str:
     """The text under a heading, to the next heading."""
-    (found,) = re.findall(rf"^#+ {re.escape(title)}$\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    (found,) = re.findall(rf"^#+ {re.escape(title)}$\n(.*?)(?=^#|\Z)", whole(), re.MULTILINE | re.DOTALL)
     return str(found)
 
 
@@ -99,20 +100,20 @@ def test_lists_of_fixed_length() -> None:
 
 
 def test_every_key_says_what_it_takes() -> None:
-    rows = re.findall(r"^\| `\S+`\*? \| (.*?) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `\S+`\*? \| (.*?) \|", whole(), re.MULTILINE)
     assert len(rows) > 80
     assert [row for row in rows if not row.strip() or "object" in row or "null" in row] == []
 
 
 def test_links_lead_to_headings() -> None:
-    headings = {anchor(title) for title in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)}
-    links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    headings = {anchor(title) for title in re.findall(r"^#+ (.*)$", whole(), re.MULTILINE)}
+    links = set(re.findall(r"\]\(#([^)]+)\)", whole()))
     assert {"layers", "initial-laws", "train"} <= links
     assert links - headings == set()
 
 
 def test_the_example_is_a_spec_without_findings() -> None:
-    assert PAGE.index(EXAMPLE) < PAGE.index("## The whole spec")
+    assert whole().index(EXAMPLE) < whole().index("## The whole spec")
     assert pipeline.check(source.parse_text(EXAMPLE)) == ()
 
 
@@ -126,7 +127,7 @@ def test_what_is_written_can_stand_in_a_spec(written: str) -> None:
 
 
 def test_headings_show_how_a_kind_is_chosen() -> None:
-    headings = re.findall(r"^### `(.*)`$", PAGE, re.MULTILINE)
+    headings = re.findall(r"^### `(.*)`$", whole(), re.MULTILINE)
     for shown in ("layers: [{kind: relu}]", "loss: {kind: mse}", "feedback: {rule: dfa}", "{rule: oja}"):
         assert shown in headings
     assert all(re.search(r"\{(kind|rule|source): \w+\}", heading) for heading in headings)

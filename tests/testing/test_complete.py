@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fac.build.functions import build_probe
 from fac.pipeline import lowered
 from fac.plugins import kinds
@@ -91,3 +93,10 @@ def test_every_probe() -> None:
         asked = [lowered(spec(NET, rule) | only) for rule in RULES.values()]
         asked.append(lowered(spec((linear("out", 3, bias=False),), loss="mse") | only))
         assert any(len(build_probe(program).outputs) > 1 for program in asked), kind.name
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa_kp", "ldfa_oja_kp", "mixed"])
+def test_what_is_measured_depends_on_no_update(rule: str) -> None:
+    """So the grid has probes with one update of each rule."""
+    found = {str(build_probe(lowered(spec(NET, RULES[rule], update)))) for update in UPDATES.values()}
+    assert len(found) == 1
