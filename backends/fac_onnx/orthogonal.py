@@ -22,21 +22,21 @@ def newton_schulz_rows(e: Emitter, op: Op) -> str:
     def node(kind: str, inputs: list[str], name: str, shape: tuple[Dim, ...] = matrix, **extra: Any) -> str:
         return e.part(kind, inputs, op, name, DOUBLE, shape, **extra)
 
-    def scaled(place: int, name: str) -> tuple[str, str, str, str]:
-        """Rows by their largest magnitude, that, their Gram, and the square of their norm."""
+    def gram(place: int, name: str) -> tuple[str, str, str, str]:
+        """Rows over a size, that, their Gram, and the square of their norm."""
         value, axes = op.operands[place], e.graph.constant((0, 1), INT64)
-        x, shape = e.name(value, DOUBLE), value.type.shape
-        largest = node(
-            "ReduceMax", [node("Abs", [x], f"{name}.abs", shape), axes], f"{name}.max", (), keepdims=0
-        )
-        none = e.part("Equal", [largest, zero], op, f"{name}.none", BOOL, ())
-        unit = node("Where", [none, one, largest], f"{name}.unit", ())
-        x = node("Div", [x, unit], name, shape)
-        size = node("ReduceSumSquare", [x, axes], f"{name}.size", (), keepdims=0)
-        return x, unit, node("Gemm", [x, x], f"{name}.gram", transB=1), size
+        x, unit, shape = e.name(value, DOUBLE), one, value.type.shape
+        if e.float == DOUBLE:  # squares of all that is float32 are numbers in double precision
+            magnitudes = node("Abs", [x], f"{name}.abs", shape)
+            largest = node("ReduceMax", [magnitudes, axes], f"{name}.max", (), keepdims=0)
+            none = e.part("Equal", [largest, zero], op, f"{name}.none", BOOL, ())
+            unit = node("Where", [none, one, largest], f"{name}.unit", ())
+            x = node("Div", [x, unit], name, shape)
+        square = node("ReduceSumSquare", [x, axes], f"{name}.square", (), keepdims=0)
+        return x, unit, node("Gemm", [x, x], f"{name}.gram", transB=1), square
 
-    _, unit, k, left = scaled(0, "left")
-    others, _, h, right = scaled(1, "right")
+    _, unit, k, left = gram(0, "left")
+    others, _, h, right = gram(1, "right")
     both = node("Mul", [k, h], "both")
     square = node("ReduceSum", [both, e.graph.constant((0, 1), INT64)], "square", (), keepdims=0)
     least = e.graph.constant(op["least"], DOUBLE)

@@ -255,11 +255,10 @@ def newton_schulz_rows(
         f.diagonal().add_(a)
         return f
 
-    sizes = [norm(x, nonzero=True) for x in (left, right)]
-    rows, others = (x.double() / size for x, size in zip((left, right), sizes, strict=True))
+    (rows, size), (others, _) = (_doubled(x) for x in (left, right))
     k, h = rows @ rows.T, others @ others.T
     square = dot(k, h)
-    nothing = square <= least
+    nothing = square <= least * k.trace() * h.trace()
     square = torch.where(nothing, 1.0, square)
     d = torch.mm(h, k).div_(square)
     z = f = polynomial(d)
@@ -267,8 +266,16 @@ def newton_schulz_rows(
         d = f @ (f @ d)
         f = polynomial(d)
         z = f @ z
-    z = z * torch.where(nothing, 0.0, 1 / (square.sqrt() * sizes[0]))
+    z = z * torch.where(nothing, 0.0, 1 / (square.sqrt() * size))
     return room(right, out).copy_(z @ others)
+
+
+def _doubled(x: Tensor) -> tuple[Tensor, Tensor | float]:
+    """X in float64 over a size, the squares of which are numbers there: as those of all float32 are."""
+    if x.dtype != torch.float64:
+        return x.double(), 1.0
+    size = norm(x, nonzero=True)
+    return x / size, size
 
 
 # -- updates, in place -------------------------------------------------------------------------------------------
