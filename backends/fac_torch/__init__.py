@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -48,6 +48,13 @@ class TorchBackend:
         if not isinstance(made, Made):
             raise FacError(f"a `torch.nn.Module` is needed, and this is a `{type(made).__name__}`")
         return TorchModule(made, sample)
+
+    def saved(self, arrays: Mapping[str, Array]) -> bytes:
+        """As `torch.save` writes a `state_dict`."""
+        require_torch()
+        from fac_torch.reading import saved
+
+        return saved(arrays)
 
 
 def require_torch() -> None:

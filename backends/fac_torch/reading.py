@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import operator
 import os
@@ -73,6 +74,13 @@ class TorchModule:
     def _items(self) -> Iterator[tuple[str, Any]]:
         # `keep_vars`: the parameters themselves, of which it can be seen that two are one
         yield from self.original.state_dict(keep_vars=True).items()
+
+
+def saved(arrays: Mapping[str, Array]) -> bytes:
+    """The content of a file that `torch.load(..., weights_only=True)` reads as a `state_dict`."""
+    file = io.BytesIO()
+    torch.save({key: torch.from_numpy(np.array(array)) for key, array in arrays.items()}, file)
+    return file.getvalue()
 
 
 class _Certain(TorchDispatchMode):  # type: ignore[no-untyped-call]

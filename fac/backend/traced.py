@@ -117,3 +117,10 @@ class Importing(Backend, Protocol):
         Raises:
             FacError: it is no module, cannot be traced, or holds what no state can hold.
         """
+
+    def saved(self, arrays: Mapping[str, Array]) -> bytes:
+        """The content of the framework's own file of arrays by key.
+
+        Raises:
+            FacError: what the backend runs with is not installed.
+        """

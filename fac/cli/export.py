@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fac.cli import state_dict
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
@@ -61,6 +62,11 @@ class Outcome:
 @click.argument("checkpoint", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The file, such as `model.onnx`.")
 @click.option(
+    "--to",
+    type=click.Choice(("state_dict",)),
+    help="Not the network but its arrays, as PyTorch keeps those of a module: .safetensors or .pt.",
+)
+@click.option(
     "--device", callback=not_empty, help="On which the file is checked. Default: the backend's first."
 )
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
@@ -73,6 +79,7 @@ class Outcome:
 def export(
     checkpoint: Path,
     output: Path,
+    to: str | None,
     device: str | None,
     precision: Precision | None,
     base: Path | None,
@@ -82,7 +89,14 @@ def export(
 
     The file is run on the test data of the spec, or on random inputs where they cannot be had, and compared with NumPy
     in float64. It takes its place only if the outputs agree up to rounding.
+
+    With `--to state_dict` it is the arrays alone, by the keys of the module that `fac import` read.
     """
+    if to is not None:
+        if any(option is not None for option in (device, precision, base)):
+            raise click.UsageError("`--to` runs nothing: leave out `--device`, `--precision` and `--base`")
+        state_dict.export(checkpoint, output, as_json)
+        return
     from fac.pipeline import emit, find_backend, lowered
     from fac.training import checkpoint as checkpoints
     from fac.writing import staged, unwritable

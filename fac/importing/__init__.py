@@ -7,7 +7,7 @@ refused, all of it at once. Nothing is written that was not proved to compute th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from fac.importing.layout import Value
 from fac.importing.modes import unlike
 from fac.importing.proof import Proof, proved
 from fac.importing.refusals import ListedError
+from fac.importing.returning import COUNT
 from fac.importing.translate import Refused, translated
 from fac.importing.writing import needed, spec
 
@@ -67,12 +68,7 @@ def from_torch(
 
 def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str, framework: str) -> Imported:
     """As `from_torch`, of any framework that a backend reads."""
-    backend = next(
-        (b for b in pipeline.backends() if isinstance(b, Importing) and b.imports == framework), None
-    )
-    if backend is None:
-        raise FacError(f"no installed backend reads modules of `{framework}`")
-    module = backend.module(made, [_sample(shape, classes)])
+    module = reader(framework).module(made, [_sample(shape, classes)])
     graph = module.training
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise FacError(
@@ -84,16 +80,33 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
     refused = [*work.refused, *(unlike(module, work) if not work.refused else ())]
     if refused:
         raise NotImportedError(name, refused)
-    assert isinstance(output, Value)
+    if not isinstance(output, Value) or output.array is not None or not work.network.layers:
+        raise FacError(f"`{name}` makes nothing of its input that a layer could make")
+    if not output.alone or output.batch:
+        raise FacError(
+            f"`{name}` returns its samples along another axis than the first: wrap it in a module that moves it"
+        )
     output = work.network.settled(output, graph.calls[-1])
     layers = needed(work.network, output)
     arrays = {part: held for layer in layers for part, held in layer.arrays.items()}
-    _require_all(name, graph.arrays, arrays)
     data, given = spec(name, work.network, output, classes), module.state()
+    _require_all(name, given, arrays)
     state = {part: given[held.key] for part, held in arrays.items()}
     proof = proved(data, state, {part: held.key for part, held in arrays.items()}, module)
     proof.require()
     return Imported(data, state, proof)
+
+
+def reader(framework: str) -> Importing:
+    """The backend that reads and writes what a framework has.
+
+    Raises:
+        FacError: none does.
+    """
+    for backend in pipeline.backends():
+        if isinstance(backend, Importing) and backend.imports == framework:
+            return backend
+    raise FacError(f"no installed backend reads modules of `{framework}`")
 
 
 def _sample(shape: Sequence[int], classes: int | None) -> Array:
@@ -102,16 +115,17 @@ def _sample(shape: Sequence[int], classes: int | None) -> Array:
     return draw.standard_normal(size) if classes is None else draw.integers(classes, size=size)
 
 
-def _require_all(name: str, held: Mapping[str, Held], used: Mapping[str, Held]) -> None:
-    """Refuse parameters that nothing of the network reads: they would be lost."""
+def _require_all(name: str, held: Iterable[str], used: Mapping[str, Held]) -> None:
+    """Refuse arrays that nothing of the network reads: they would be lost on the way back."""
     there = {array.key for array in used.values()}
-    idle = [array.key for array in held.values() if not array.statistic and array.key not in there]
+    idle = [key for key in held if key not in there and not key.endswith(f".{COUNT}")]
     if idle:
         more = f" and {len(idle) - 3} more" if len(idle) > 3 else ""
+        shown = ", ".join(f"`{key}`" for key in idle[:3])
         raise FacError(
-            f"`{name}` has parameters that its output does not depend on: {', '.join(map(repr, idle[:3]))}{more}; "
-            "leave them out of the module"
+            f"`{name}` keeps arrays that its output does not depend on, and that no layer would: {shown}{more}; leave "
+            "them out of the module"
         )
 
 
-__all__ = ["Imported", "ListedError", "NotImportedError", "from_torch", "imported"]
+__all__ = ["Imported", "ListedError", "NotImportedError", "from_torch", "imported", "reader"]

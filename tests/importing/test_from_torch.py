@@ -181,7 +181,7 @@ class Looking(nn.Module):
     ("module", "said"),
     [
         (Odd(), "the same in training and in evaluation"),
-        (Idle(), "'spare.weight', 'spare.bias'; leave them out"),
+        (Idle(), "`spare.weight`, `spare.bias`; leave them out"),
         (Asking(), "must not depend on numbers of the data"),
         (Whole(), "`steps` (int64)"),
         (Looking(), "overwrites memory"),

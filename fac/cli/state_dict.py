@@ -1,0 +1,40 @@
+"""`fac export --to state_dict`: the arrays of a checkpoint as PyTorch keeps those of a module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fac.cli.output import echo, say
+from fac.diagnostics import FacError
+from fac.render.json_text import json_text
+
+ENDINGS = (".safetensors", ".pt")
+
+
+def export(checkpoint: Path, output: Path, as_json: bool) -> None:
+    """Write parameters and averages by the keys of the module, in the precision of the training.
+
+    Raises:
+        FacError: it is no checkpoint, or the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    from fac.importing import reader
+    from fac.importing.returning import state_dict
+    from fac.pipeline import lowered
+    from fac.training import checkpoint as checkpoints
+    from fac.writing import write
+
+    if output.suffix not in ENDINGS:
+        raise FacError(
+            f"`{output}` is no name for a state_dict: give `-o` one that ends in {' or '.join(ENDINGS)}"
+        )
+    found = checkpoints.load(checkpoint)
+    arrays = state_dict(lowered(found.document()), found.state, found.precision or "float32")
+    content = save(arrays) if output.suffix == ENDINGS[0] else reader("torch").saved(arrays)
+    write(output, content)
+    if as_json:
+        shapes = {key: list(array.shape) for key, array in arrays.items()}
+        echo(json_text({"file": str(output), "step": found.step, "arrays": shapes}))
+        return
+    say(f"{output}: {len(arrays)} arrays after step {found.step}, for `load_state_dict(..., strict=True)`")

@@ -1,0 +1,34 @@
+"""Arrays of a trained network as PyTorch keeps those of a module: the way back of `fac import`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fac.backend import STEP, Array, Precision
+from fac.layers import BatchNorm
+from fac.program.program import Program
+
+COUNT = "num_batches_tracked"
+"""What PyTorch calls the number of batches that a normalisation has seen."""
+
+
+def state_dict(program: Program, state: Mapping[str, Array], precision: Precision) -> dict[str, Array]:
+    """Parameters and averages by their keys, for `load_state_dict(..., strict=True)`.
+
+    Feedback and what an update keeps are left out: no module has them. A normalisation has seen as many batches as the
+    training made steps.
+
+    Args:
+        program: the network.
+        state: of it.
+        precision: of the arrays.
+    """
+    found: dict[str, Array] = {}
+    for node in program.nodes:
+        for tensor in (*node.tensors, *node.shared):
+            found[f"{node.name}.{tensor.name.rpartition('.')[2]}"] = state[tensor.name].astype(precision)
+        if isinstance(node.layer, BatchNorm):
+            found[f"{node.name}.{COUNT}"] = np.array(state[STEP], np.int64)
+    return found
