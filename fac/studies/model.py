@@ -22,6 +22,8 @@ class Row:
     """`measure(lab, seed)`, which depends on nothing else: what was measured once is not measured again."""
     seeds: int = 1
     """How many; they count from 0."""
+    at: tuple[str, float] | None = None
+    """The curve that it is a point of, and where, such as a rule and its rank; see `Table.over`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,9 @@ class Table:
     """How it was made, in a few sentences: what a reader has to know to make it again."""
     curves: Sequence[str] = ()
     """Globs of names in `Measured.curves`, which are drawn beside the table: a curve for each row, over its seeds."""
+    over: str = ""
+    """What `Row.at` counts, such as `rank`. Then `curves` are of names in `Measured.figures`, drawn over that: a row
+    without `at` is a level line."""
 
     @property
     def file(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fac.render.plot import Trial, figure, render
 from fac.render.plot.figure import Row
 from fac.studies.lab import Measured
@@ -9,19 +11,39 @@ from fac.studies.running import Outcome
 
 
 def drawn(outcome: Outcome) -> bytes | None:
-    """An SVG with a panel for each of `Table.curves` and a curve for each row; None where the table names none.
+    """An SVG with a panel for each of `Table.curves`, None where the table names none.
+
+    It has a curve for each row over steps, or for each that `Row.at` names over what the rows differ in.
 
     Raises:
         FacError: no run has a curve of that name.
     """
-    if not outcome.table.curves:
+    table = outcome.table
+    if not table.curves:
         return None
+    if table.over:
+        found = figure(_points(outcome), table.curves, axis=table.over)
+        titles = {column.figure: column.title for column in table.columns if column.scale == 1}
+        named = (replace(p, title=titles.get(p.curves[0].name, p.title)) for p in found.panels)
+        return render(replace(found, panels=tuple(named)), "svg", bare=True)
     trials = [
         Trial(row, tuple(_rows(run) for run in runs))
         for row, runs in outcome.results.rows.items()
         if any(run.curves for run in runs)
     ]
-    return render(figure(trials, outcome.table.curves), "svg", bare=True)
+    return render(figure(trials, table.curves), "svg", bare=True)
+
+
+def _points(outcome: Outcome) -> list[Trial]:
+    """A trial for each curve over what the rows differ in, and for each row that is at no place of it."""
+    places = [row.at[1] for row in outcome.table.rows if row.at is not None]
+    found: dict[str, list[list[Row]]] = {}
+    for row in outcome.table.rows:
+        label, *at = (row.name, min(places), max(places)) if row.at is None else row.at
+        runs = found.setdefault(label, [[] for _ in range(row.seeds)])
+        for run, measured in zip(runs, outcome.results.rows[row.name], strict=False):
+            run += [{"step": place, **measured.figures} for place in at]
+    return [Trial(label, tuple(map(tuple, runs))) for label, runs in found.items()]
 
 
 def _rows(run: Measured) -> tuple[Row, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import isnan, nan
+from math import isnan, log, nan
 from statistics import stdev
 from xml.etree import ElementTree
 
@@ -15,6 +15,7 @@ from fac.plugins import kinds
 from fac.render.plot import Figure, Trial, figure, render
 from fac.render.plot.axes import Axis, axis
 from fac.render.plot.figure import ALL, RAMP, Row, split
+from fac.render.plot.layout import Below
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -172,6 +173,25 @@ def test_points_lie_where_the_axes_say() -> None:
     assert xs[2] - xs[1] == pytest.approx(xs[1] - xs[0], abs=0.11)
     assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.11)
     assert ys[0] > ys[2]
+
+
+@pytest.mark.parametrize(
+    ("places", "ticks", "middle"),
+    [
+        ((1, 2, 5, 64), ["1", "2", "5", "64"], log(2) / log(64)),  # by the logarithm
+        ((2, 4, 6), ["2", "4", "6"], 0.5),
+        ((3,), ["3"], 0.5),
+        ((0, 100), ["0", "100"], None),
+    ],
+)
+def test_what_is_not_steps_is_written_as_it_is(
+    places: Sequence[int], ticks: list[str], middle: float | None
+) -> None:
+    below = Below(figure([Trial("r", (rows(steps=places),))], ("test_loss",), axis="rank"))
+    assert [text for _, text in below.ticks] == ticks
+    assert below.title == "rank"
+    if middle is not None:
+        assert below.axis.place(places[len(places) // 3]) == pytest.approx(middle)
 
 
 def test_a_picture_is_of_what_it_says_whatever_the_texts() -> None:

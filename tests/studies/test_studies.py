@@ -198,6 +198,23 @@ def test_curves_are_drawn_row_beside_row(tmp_path: Path, lab: Lab) -> None:
     assert pictures.drawn(plain) is None
 
 
+def test_what_rows_differ_in_is_an_axis(tmp_path: Path, lab: Lab) -> None:
+    """Two points of a curve, and a row that is at no place, which is a level line."""
+    values = {"fixed, r = 1": [1.0, 3.0], "fixed, r = 64": [4.0, 4.0], "bp": [5.0, 5.0]}
+    one, _ = table(values)
+    low, high, level = one.rows
+    rows = [replace(low, at=("fixed", 1)), replace(high, at=("fixed", 64)), level]
+    one = replace(one, rows=rows, curves=("a",), over="rank", columns=(Column("height", "a"),))
+    (outcome,) = run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+    trials = {trial.label: trial for trial in pictures._points(outcome)}
+    assert [row["a"] for row in trials["fixed"].runs[1]] == [3.0, 4.0]
+    assert [(row["step"], row["a"]) for row in trials["bp"].runs[0]] == [(1, 5.0), (64, 5.0)]
+    text = (pictures.drawn(outcome) or b"").decode()
+    for word in ("height", "rank", "fixed", "bp", "1", "64"):
+        assert f">{word}</text>" in text, word
+    assert ">step</text>" not in text
+
+
 def test_results_depend_on_the_files_of_a_study(mine: Path) -> None:
     backend = find_backend("reference")
     before = digest(mine, backend)

@@ -154,7 +154,7 @@ def _by_rank(
         if name not in LEARNERS
     ]
     rows += [
-        Row(f"{name}, r = {rank}", partial(_low_rank, spec, name, rank), seeds)
+        Row(f"{name}, r = {rank}", partial(_low_rank, spec, name, rank), seeds, at=(name, rank))
         for rank in ranks
         for name in LEARNERS
     ]
@@ -162,7 +162,7 @@ def _by_rank(
         Column("accuracy %", "test_accuracy", ".1f", 100),
         Column("cos(QP, best of rank r)", "best", ".2f"),
     )
-    return Table(title, rows, columns, claims, says, curves=("test_accuracy",))
+    return Table(title, rows, columns, claims, says, curves=("test_accuracy", "best"), over="rank")
 
 
 def _within(row: str, low: float, high: float = 100) -> Claim:

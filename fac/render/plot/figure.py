@@ -62,9 +62,11 @@ class Figure:
     """Labels and tones, in the order of the curves."""
     notes: tuple[str, ...]
     """What a reader has to know: what was asked for and is not there."""
+    axis: str = "step"
+    """What the numbers below a panel count."""
 
 
-def figure(trials: Sequence[Trial], globs: Sequence[str] = ()) -> Figure:
+def figure(trials: Sequence[Trial], globs: Sequence[str] = (), axis: str = "step") -> Figure:
     """The figure of some trials.
 
     Of one trial each panel has one measure, with a curve for each layer; of several each panel has one name, with a
@@ -74,6 +76,7 @@ def figure(trials: Sequence[Trial], globs: Sequence[str] = ()) -> Figure:
         trials: one or more.
         globs: of names to draw; by default the losses, the accuracy and the probes, of several trials those probes that
             measure all layers at once.
+        axis: what `step` counts in these tables, if not steps.
 
     Raises:
         FacError: a glob means no name, or nothing that there is can be drawn.
@@ -94,7 +97,7 @@ def figure(trials: Sequence[Trial], globs: Sequence[str] = ()) -> Figure:
         panels, legend = _by_layer(trials[0], chosen)
     else:
         panels, legend = _by_trial(trials, chosen, curves)
-    return Figure(*_titles(trials), panels, legend, tuple(notes))
+    return Figure(*_titles(trials), panels, legend, tuple(notes), axis)
 
 
 def split(name: str) -> tuple[str, str, str]:

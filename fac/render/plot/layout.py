@@ -1,10 +1,10 @@
-"""Where everything of a plot lies: panels in a grid, all with one axis of steps, under a legend for all of them."""
+"""Where everything of a plot lies: panels in a grid, all over one axis, under a legend for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from math import ceil, isnan, sqrt
+from math import ceil, isnan, log10, sqrt
 
 from fac.escaping import in_place
 from fac.render.graph.pens import Pen
@@ -21,6 +21,8 @@ COLUMNS = 3
 SMALL, SIZE, LARGE = 9.5, 11.0, 15.0
 ENTRY, SWATCH = 18.0, 18.0
 """A line of the legend, and the sample of a colour in it."""
+SPREAD = 10.0
+"""How many times the first number below a panel the last is where they lie by their logarithm, as ranks do."""
 GRID, FRAME = Pen("grid", 0.7), Pen("edge", 0.8)
 
 
@@ -33,18 +35,20 @@ def laid_out(figure: Figure, bare: bool) -> Picture:
     labels, top = ([], 4.0) if bare else _head(figure, whole)
     entries, swatches, top = _legend(figure.legend, whole, top)
     labels += entries
-    steps = Axis(0.0, max(p[0] for panel in figure.panels for curve in panel.curves for p in curve.points))
+    below = Below(figure)
     areas: list[Area] = []
     wires = swatches
     for i, panel in enumerate(figure.panels):
         left = EDGE + i % columns * cell[0] + LEFT
         rect = Rect(left, top + i // columns * cell[1] + ABOVE, PANEL_WIDTH, PANEL_HEIGHT)
-        drawn = _Drawn(panel, rect, steps)
+        drawn = _Drawn(panel, rect, below)
         areas += drawn.areas()
         wires += drawn.wires()
         labels += drawn.labels(last=i + columns >= len(figure.panels))
     height = top + rows * cell[1] + EDGE
-    summary = f"{len(figure.panels)} panels of curves over steps"
+    summary = (
+        f"{len(figure.panels)} panels of curves over {'steps' if below.steps else in_place(figure.axis)}"
+    )
     story = "; ".join(f"{p.title}: {', '.join(c.label for c in p.curves)}" for p in figure.panels)
     return Picture(
         whole,
@@ -93,11 +97,27 @@ def _legend(
     return labels, wires, y + ENTRY + 6
 
 
+class Below:
+    """The axis below all panels: steps from 0 on, or the numbers that there are, each of them written."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.title, self.steps = figure.axis, figure.axis == "step"
+        places = {p[0] for panel in figure.panels for curve in panel.curves for p in curve.points}
+        low, high = min(places), max(places)
+        if self.steps:
+            self.axis = Axis(0.0, high)
+        elif low > 0 and high / low >= SPREAD:
+            self.axis = Axis(log10(low), log10(high), log=True)
+        else:
+            self.axis = axis(places)
+        self.ticks = self.axis.ticks() if self.steps else [(place, f"{place:g}") for place in sorted(places)]
+
+
 class _Drawn:
     """A panel in its place."""
 
-    def __init__(self, panel: Panel, rect: Rect, steps: Axis) -> None:
-        self.panel, self.rect, self.steps = panel, rect, steps
+    def __init__(self, panel: Panel, rect: Rect, below: Below) -> None:
+        self.panel, self.rect, self.below = panel, rect, below
         points = [point for curve in panel.curves for point in curve.points if not isnan(point[1])]
         self.values = axis(point[1] for point in points)
         if not self.values.log:
@@ -106,9 +126,8 @@ class _Drawn:
     def _at(self, step: float, value: float) -> Point:
         lowest = 10**self.values.low if self.values.log else value
         up = min(1.0, max(0.0, self.values.place(max(value, lowest))))
-        return self.rect.x + self.steps.place(
-            step
-        ) * self.rect.width, self.rect.bottom - up * self.rect.height
+        across = self.below.axis.place(step)
+        return self.rect.x + across * self.rect.width, self.rect.bottom - up * self.rect.height
 
     def areas(self) -> Iterator[Area]:
         """Where the runs lie."""
@@ -141,11 +160,13 @@ class _Drawn:
         for value, text in self.values.ticks():
             height = rect.bottom - self.values.place(value) * rect.height
             yield _number(text, Rect(rect.x - LEFT, height - 6, LEFT - 5, 12), "end")
-        for value, text in _apart(self.steps.ticks(), rect.width):
-            x = rect.x + self.steps.place(value) * rect.width
+        for value, text in _apart(self.below.ticks, rect.width):
+            x = rect.x + self.below.axis.place(value) * rect.width
             yield _number(text, Rect(x - 30, rect.bottom + 3, 60, 12), "middle")
         if last:
-            yield _number("step", Rect(rect.x, rect.bottom + 15, rect.width, 12), "middle")
+            yield _number(
+                in_place(self.below.title), Rect(rect.x, rect.bottom + 15, rect.width, 12), "middle"
+            )
 
 
 def _parts(curve: Curve) -> list[list[tuple[float, float, float, float]]]:
