@@ -38,18 +38,19 @@ def readings(program: Program, probe: Function) -> tuple[Reading, ...]:
         if kind.finish is not None:
             start = inner(number, "")
             reads = {name: name.removeprefix(start) for name, _ in probe.outputs if name.startswith(start)}
-            found.append(Reading(reads, partial(_finished, kind.finish, spec)))
+            found.append(Reading(reads, partial(_finished, kind.finish, spec, program.spec.train.epochs)))
     return tuple(found)
 
 
 def _finished(
     finish: Callable[..., Mapping[str, float]],
     spec: object,
+    epochs: int,
     found: Mapping[str, Array],
     step: int,
     kept: dict[Any, Any],
 ) -> Mapping[str, float]:
-    return finish(spec, found, Memory(step, kept))
+    return finish(spec, found, Memory(step, kept, epochs))
 
 
 def refreshed(weight: Tensor, p: str, q: str, rank: int, state: Mapping[str, Array]) -> dict[str, Array]:

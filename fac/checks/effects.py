@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fac import plugins
 from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal
+from fac.checks.lengths import never_due
 from fac.checks.places import by_origin, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Path
 from fac.program.ends import ends_of
@@ -35,8 +36,8 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     rule, or `refresh`, where `learn` says another way; `init_P` beside `init: svd`; `update.feedback`, or a group,
     for arrays that no update rule moves, such as fixed matrices; a group whose arrays later groups decide on; a rate
     beside `trainable: false`; `keep` of as many units as there are; `muon` for vectors, which it leaves to another
-    rule; a probe that is there already; `scale: 0`, which stops all that learns from the error behind it. Defaults that
-    nobody wrote are not reported.
+    rule; a probe that is there already; `scale: 0`, which stops all that learns from the error behind it; an anchor, or
+    a `refresh`, that would come after the last step. Defaults that nobody wrote are not reported.
 
     Bad:
 
@@ -51,6 +52,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     yield from _scales(program)
     yield from _shares(program)
     yield from idle_settings(program)
+    yield from never_due(program)
     yield from _probes(program)
 
 
@@ -64,14 +66,17 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
             continue
         for found in kind.unused(model, program):
             is_kind = found.field in DISCRIMINATORS
-            if is_kind or (found.field in model.model_fields_set and getattr(model, found.field) is not None):
+            value = getattr(model, found.field, None)
+            if is_kind or (found.field in model.model_fields_set and value is not None):
                 what = kind.name if is_kind else found.field
-                place = (*path, type(model).model_fields[found.field].alias or found.field)
+                place: Path = (*path, type(model).model_fields[found.field].alias or found.field)
+                if found.item is not None:
+                    what, place = value[found.item], (*place, found.item)
                 yield SETTING_WITHOUT_EFFECT.at(
                     place,
                     f"`{what}` has no effect {found.why}",
                     help=found.help,
-                    key=not is_kind,
+                    key=not is_kind and found.item is None,
                     fix=removal(path if is_kind else place) if _may_go(found, path) else None,
                 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import sqrt
 
+from fac.checks.lengths import steps_of
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -21,8 +22,9 @@ def schedule_never_falls(program: Program) -> Iterator[Diagnostic]:
 
     A `step` schedule falls every `every` epochs: if the training is over before, or `gamma` is 1, it is a constant.
     So is a `cosine` whose `floor` is 1. A warm-up that lasts longer than the training ends it at a fraction of the
-    learning rate that is written. Such a schedule is mostly left over from a longer training. Nothing is said of a
-    spec that has neither `train: {epochs: ...}` nor `data:`, because then others decide how long it trains.
+    learning rate that is written; one in steps is judged where the number of samples is known. Such a schedule is
+    mostly left over from a longer training. Nothing is said of a spec that has neither `train: {epochs: ...}` nor
+    `data:`, because then others decide how long it trains.
 
     Bad:
 
@@ -34,10 +36,9 @@ def schedule_never_falls(program: Program) -> Iterator[Diagnostic]:
         update: {rule: sgd, lr: 0.1, schedule: {kind: step, every: 8}}
         train: {epochs: 20}
     """
-    spec = program.spec
-    if spec.data is None and "epochs" not in spec.train.model_fields_set:
+    epochs = program.spec.epochs
+    if epochs is None:
         return
-    epochs = spec.train.epochs
     schedule = schedule_of(program.update.schedule)
     path: Path = ("update", "schedule")
     if isinstance(schedule.warmup, Epochs) and schedule.warmup.epochs > epochs:
@@ -46,6 +47,13 @@ def schedule_never_falls(program: Program) -> Iterator[Diagnostic]:
             (*path, "warmup", "epochs"),
             f"the warm-up is longer than the {_epochs(epochs)} of training, which end at {share:.0%} of `lr`",
             help=f"warm up for fewer epochs than `train.epochs`, which is {epochs}",
+        )
+    elif isinstance(schedule.warmup, int) and (steps := steps_of(program)) and schedule.warmup > steps:
+        yield SCHEDULE_NEVER_FALLS.at(
+            (*path, "warmup"),
+            f"the warm-up is longer than the {steps} steps of training, which end at {steps / schedule.warmup:.0%} of "
+            "`lr`",
+            help=f"warm up for fewer steps, or write `warmup: {{epochs: ...}}`; `train.epochs` is {epochs}",
         )
     elif isinstance(schedule, StepDecay) and schedule.every >= epochs:
         yield SCHEDULE_NEVER_FALLS.at(

@@ -10,14 +10,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from fac.probes.learning import gradient, learners, unused, update
 from fac.program.kinds import Memory, ProbeKind, Sweeps, Unused
 from fac.program.program import Node, Program
-from fac.spec.train import Positive, Probe
+from fac.spec.train import Probe
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFINITIONS = ("roy_vetterli", "participation", "stable")
 TRAJECTORY = "trajectory"
+DEFAULT = 10
+"""Gradients of a trajectory where there are as many."""
 
 
 class EffectiveRank(Probe):
@@ -35,15 +37,24 @@ class EffectiveRank(Probe):
 
     `error`: the routed error of a batch, [places, reads], not centred. `gradient`: that of the weight, as the matrix
     [reads, writes]. `update`: what a step adds to the weight, by the update rule. `trajectory`: of the gradients of the
-    last `window` measurements, each a row; undefined until there are so many, also after a resume. The singular values
-    are computed on the host in float64, which takes about 0.2 s for a gradient of 512 x 784.
+    last `window` measurements, each a row; undefined until there are so many, also after a resume. Training measures
+    after each epoch. The singular values are computed on the host in float64, which takes about 0.2 s for a gradient of
+    512 x 784.
     """
 
     kind: Literal["effective_rank"] = "effective_rank"
     of: tuple[Literal["error", "gradient", "update", "trajectory"], ...] = Field(
         ("error", "gradient", "update"), description="Of which matrices."
     )
-    window: Positive = Field(10, description="How many gradients make a trajectory.")
+    window: Annotated[int, Field(gt=1)] | None = Field(
+        None,
+        description="How many gradients make a trajectory, 2 or more. Default: 10, or all of fewer epochs.",
+    )
+
+
+def window(probe: Any, epochs: int) -> int:
+    """How many gradients make a trajectory in a training of so many epochs."""
+    return max(2, min(DEFAULT, epochs)) if probe.window is None else int(probe.window)
 
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
@@ -81,12 +92,12 @@ def finish(probe: Any, found: Mapping[str, Array], memory: Memory) -> dict[str, 
     if TRAJECTORY not in probe.of:
         return told
     rows = {name: array for name, array in found.items() if name.endswith(f".{TRAJECTORY}")}
-    kept = memory.kept
+    kept, rows_needed = memory.kept, window(probe, memory.epochs)
     kept[memory.step] = {name: np.array(array, np.float64).ravel() for name, array in rows.items()}
-    while len(kept) > probe.window:
+    while len(kept) > rows_needed:
         del kept[next(iter(kept))]
     for name, stacked in {**{name: [name] for name in rows}, TRAJECTORY: list(rows)}.items():
-        whole = len(kept) == probe.window
+        whole = len(kept) == rows_needed
         told |= _named(name, ranks(_from_rows(kept, stacked) if whole else np.zeros(1)))
     return told
 
@@ -139,6 +150,14 @@ def unused_settings(probe: Any, program: Program) -> Iterator[Unused]:
         yield Unused("of", "where it names nothing", "name what to measure, or remove the probe")
     if TRAJECTORY not in probe.of:
         yield Unused("window", "where `of` has no `trajectory`", "remove it, or add `trajectory` to `of`")
+    elif (epochs := program.spec.epochs) is not None and (rows := window(probe, epochs)) > epochs:
+        yield Unused(
+            "of",
+            f"where `train.epochs` is {epochs}: it takes {rows} gradients, and each epoch ends with one",
+            f"train for {rows} epochs or more"
+            + (f", or set a `window` of at most {epochs}" if epochs > 1 else ""),
+            probe.of.index(TRAJECTORY),
+        )
 
 
 EFFECTIVE_RANK = ProbeKind(

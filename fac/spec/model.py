@@ -119,6 +119,12 @@ class ModelSpec(Model):
         """Every loss, the one of the output first."""
         return self.losses or (() if self.loss is None else (self.loss,))
 
+    @property
+    def epochs(self) -> int | None:
+        """How long it is trained; None where it says so little of a training that others decide."""
+        said = self.data is not None or "epochs" in self.train.model_fields_set
+        return self.train.epochs if said else None
+
     @field_validator("update")
     @classmethod
     def _one_family(cls, update: Update | None, info: ValidationInfo) -> Update | None:

@@ -14,6 +14,7 @@ from math import nan
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from fac.backend import Array, Arrays, Precision, Session
 from fac.diagnostics import FacError
@@ -149,6 +150,7 @@ class _Training:
                 self._prealign()
             self._keep({})
         self.listener.began(self.family.plan)
+        self._foresee()
         # only where the epoch has begun: another program may have carried the state on since
         begun = self.session.steps % self.family.steps_per_epoch
         carried = self._sums(since.about) if since and begun else {}
@@ -159,6 +161,14 @@ class _Training:
         if not history and not self.out:
             raise FacError(f"nothing is left to train: all {self.family.epochs} epochs are done")
         return self._report(history)
+
+    def _foresee(self) -> None:
+        """Say that no anchor comes, where nobody knew how many samples there are before these were read."""
+        anchor: Any = self.spec.train.anchor
+        steps = self.family.epochs * self.family.steps_per_epoch
+        if anchor is not None and anchor.every > steps and not _foreseen(self.spec):
+            text = f"`train.anchor` has no effect before step {anchor.every}, and the training ends with step {steps}"
+            self.listener.said(f"warning: {text}")
 
     def _prealign(self) -> None:
         assert isinstance(self.family, Stepping)
@@ -309,6 +319,12 @@ class _Training:
                 tested={"loss": last.test_loss, "accuracy": last.test_accuracy, **last.losses},
             ),
         )
+
+
+def _foreseen(spec: ModelSpec) -> bool:
+    """Whether `fac check` knows how many samples there are."""
+    facts = None if spec.data is None else kind_of("fac.data", spec.data).facts(spec.data)
+    return facts is not None and facts.train is not None
 
 
 def _family(session: Session, split: Split, spec: ModelSpec) -> Family:

@@ -40,8 +40,15 @@ def test_schedules_that_never_fall(schedule: Any, place: str) -> None:
     ],
 )
 def test_schedules_that_do(schedule: Any) -> None:
-    """How many steps an epoch has depends on the data, so a warm-up in steps is not judged."""
+    """How many steps an epoch has depends on the data: without such a warm-up in steps is not judged."""
     assert scheduled(schedule) == []
+
+
+@pytest.mark.parametrize(("warmup", "told"), [(100, False), (101, True)])
+def test_a_warm_up_in_steps_is_judged_where_their_number_is_known(warmup: int, told: bool) -> None:
+    data = {"source": "teacher", "task": "classification", "inputs": 6, "outputs": 4, "n": 160}
+    found = scheduled({"kind": "cosine", "warmup": warmup}, data=data, train=TRAIN | {"batch": 32})
+    assert found == [("FAC211", "update.schedule.warmup")] * told
 
 
 def test_nothing_is_said_where_others_decide_how_long_it_trains() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fac
 from fac.backend import Session
 from fac.pipeline import compile
 from fac.probes.effective_rank import DEFINITIONS, ranks, singular_values
@@ -119,6 +120,27 @@ def test_a_trajectory_is_undefined_until_it_is_whole_and_then_written_out(backen
         session.step(x, y, lr=0.5)
     session.load_state(session.state())
     assert isnan(session.probe(x, y)["trajectory.rank.stable"]), "of another state nothing is remembered"
+
+
+@pytest.mark.parametrize(
+    ("window", "epochs", "undefined"),
+    [(None, 5, 4), (None, 12, 9), (3, 5, 2), (None, 1, 1), (6, 5, 5)],
+)
+def test_a_trajectory_fits_into_the_training_or_is_a_finding(
+    window: int | None, epochs: int, undefined: int
+) -> None:
+    of = asked(dense(6, 4), of=("error", "trajectory"), **({"window": window} if window else {}))
+    of["train"] |= {"epochs": epochs}
+    session = opened(of, "reference")
+    x, y = batch()
+    found = []
+    for _ in range(epochs):
+        session.step(x, y)
+        found.append(isnan(session.probe(x, y)["trajectory.rank.stable"]))
+    assert found == [number < undefined for number in range(epochs)]
+    told = [(finding.path, finding.message) for finding in fac.check(of) if finding.rule.code == "FAC314"]
+    assert [path for path, _ in told] == [("probes", 0, "of", 1)] * all(found)
+    assert all(f"where `train.epochs` is {epochs}" in message for _, message in told)
 
 
 @EACH

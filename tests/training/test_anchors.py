@@ -18,6 +18,7 @@ from fac.render.facts import as_json
 from fac.render.lineage import Lineage
 from fac.step.text import to_text
 from fac.training.dataset import Dataset, Split
+from fac.training.logs import Listener
 from fac.training.loop import StoppedError, train
 from tests.rules.nets import BP, Spec, batch, dense, spec
 
@@ -169,6 +170,24 @@ def test_a_training_that_is_broken_off_is_the_unbroken_one(steps: int) -> None:
     after.load_state(parts.state())
     train(after, dataset, read)
     same(after.state(), whole.state())
+
+
+@pytest.mark.parametrize(("every", "told"), [(15, False), (16, True)])
+def test_an_anchor_that_never_comes_is_told_where_only_the_data_tell(every: int, told: bool) -> None:
+    """As many steps as there are would have one; of a spec without data nobody knows before."""
+    made = anchored(every=every)
+    made["train"] |= {"epochs": 3, "batch": 16}
+    rng = np.random.default_rng(0)
+    split = Split(rng.standard_normal((80, 7)), rng.integers(0, 4, 80))
+    heard: list[str] = []
+
+    class Heard(Listener):
+        def said(self, text: str) -> None:
+            heard.append(text)
+
+    train(opened(made), Dataset("random", split, split), load(made), listener=Heard())
+    text = "warning: `train.anchor` has no effect before step 16, and the training ends with step 15"
+    assert heard == [text] * told
 
 
 def test_what_the_ordinary_rule_freezes_may_learn_in_anchors() -> None:

@@ -30,6 +30,8 @@ class Unused:
     why: str
     """Completes "`field` has no effect ..."."""
     help: str
+    item: int | None = None
+    """Of a field that is a list the place of the one item that has no effect; None for the whole field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

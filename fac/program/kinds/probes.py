@@ -48,6 +48,8 @@ class Memory:
     """How many steps were made before this measurement."""
     kept: dict[Any, Any]
     """Empty at the first, and after another state was taken over."""
+    epochs: int
+    """How many measurements the trainer makes: one after each epoch of the spec."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,4 +150,6 @@ def _unused(model: Model, program: Program) -> frozenset[str]:
     group = next((group for base, group in FAMILIES if isinstance(model, base)), None)
     if group is None:
         return frozenset()
-    return frozenset(found.field for found in kind_of(group, model).unused(model, program))
+    return frozenset(
+        found.field for found in kind_of(group, model).unused(model, program) if found.item is None
+    )

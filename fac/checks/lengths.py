@@ -1,0 +1,50 @@
+"""How long a training is, and what comes at every so many steps and not once in it: part of FAC314."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fac.checks.idle import SETTING_WITHOUT_EFFECT
+from fac.checks.places import by_origin, matrix_of
+from fac.diagnostics import Diagnostic, Path
+from fac.program.lower import kind_of
+from fac.program.program import Program
+from fac.program.reading import refresh_of
+
+
+def never_due(program: Program) -> Iterator[Diagnostic]:
+    """Anchors, and factors set anew, that the training ends before."""
+    steps = steps_of(program)
+    if steps is None:
+        return
+    for path, every in _recurring(program):
+        if every > steps:
+            *_, owner, field = path
+            what = owner if field == "every" else field
+            yield SETTING_WITHOUT_EFFECT.at(
+                path,
+                f"`{what}` has no effect before step {every}, and the training ends with step {steps}",
+                help=f"write {steps} or less, or train longer",
+            )
+
+
+def steps_of(program: Program) -> int | None:
+    """How many steps the training makes; None where that is not known before the data are read."""
+    data, train = program.spec.data, program.spec.train
+    facts = None if data is None else kind_of("fac.data", data).facts(data)
+    if facts is None or facts.train is None:
+        return None
+    steps: int = facts.train // train.batch * train.epochs
+    return steps or None
+
+
+def _recurring(program: Program) -> Iterator[tuple[Path, int]]:
+    """Where it stands at every how many steps something happens."""
+    anchor: Any = program.spec.train.anchor
+    if anchor is not None:
+        yield ("train", "anchor", "every"), anchor.every
+    for routes in by_origin(program.routes).values():
+        every = next(filter(None, map(refresh_of, routes)), None)
+        if every is not None:
+            yield matrix_of(program, routes[0], "refresh"), every
