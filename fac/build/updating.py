@@ -67,12 +67,22 @@ def plan(program: Program, tensor: Tensor) -> Plan:
         setting = update.groups[number]
         keep = kept_units(program, tensor, update.groups[number])
     rule: Rule = setting.use or update if setting else update
-    rule = kind_of("fac.updates", rule).instead(rule, program, tensor) or rule
+    rule = handed(rule, program, tensor)[-1]
     if setting is None:
         return Plan(rule, 1.0 if rule is update else rule.lr / update.lr)
     if setting.weight_decay is not None:
         rule = rule.model_copy(update={"weight_decay": setting.weight_decay})
     return Plan(rule, setting.lr_scale * rule.lr / update.lr, keep)
+
+
+def handed(rule: Rule, program: Program, tensor: Tensor) -> list[Rule]:
+    """A rule, the one to which it leaves a parameter, and so on: the last one moves it."""
+    found, following = list[Rule](), rule
+    # One that leaves a parameter to its like moves it after all.
+    while following not in found:
+        found.append(following)
+        following = kind_of("fac.updates", following).instead(following, program, tensor) or following
+    return found
 
 
 def kept_units(program: Program, tensor: Tensor, group: Group) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from fac.checks.anchors import without_matrices
 from fac.checks.demands import Demand, demands
 from fac.checks.places import by_origin, listed, matrix_of, short_hand
 from fac.diagnostics import Diagnostic, Path, Rule
@@ -11,8 +12,11 @@ from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.spec.constraints import WRITTEN_OUT
 from fac.spec.feedback import Learning, ShortHand
+from fac.spec.train import Anchored
 
 RULE_NOT_ALLOWED = Rule("FAC354", "rule-not-allowed")
+
+Usable = Callable[[Program, Iterable[str]], tuple[str, ...]]
 
 EXACT = "bp"
 """The rule of a spec without any feedback."""
@@ -54,7 +58,8 @@ def _rules(program: Program, lists: _Lists) -> Iterator[Diagnostic]:
         if isinstance(section, ShortHand):
             exact = False
             name = kind_of("fac.rules", section).name
-            yield from lists.refused("allowed_rules", name, (*base, "rule"))
+            usable = without_matrices if isinstance(section, Anchored) else None
+            yield from lists.refused("allowed_rules", name, (*base, "rule"), usable)
         elif section.routes:
             exact = False
             yield from lists.refused("allowed_rules", WRITTEN_OUT, (*base, "routes"))
@@ -88,10 +93,19 @@ class _Lists:
         self.program = program
         self.found: dict[tuple[str, str], tuple[Demand | None, str]] = {}
 
-    def refused(self, key: str, name: str, place: Path | None) -> Iterator[Diagnostic]:
-        """The finding of a name that one of the lists lacks. Without a place it stands nowhere in the spec."""
+    def refused(
+        self, key: str, name: str, place: Path | None, usable: Usable | None = None
+    ) -> Iterator[Diagnostic]:
+        """The finding of a name that one of the lists lacks.
+
+        Args:
+            key: of the lists.
+            name: it.
+            place: where it stands; None if nowhere in the spec.
+            usable: which names could stand there; all, by default.
+        """
         if (key, name) not in self.found:
-            self.found[key, name] = self._asked(key, name)
+            self.found[key, name] = self._asked(key, name, usable)
         asked, help = self.found[key, name]
         if asked is not None:
             without = "" if place else "errors are exact: "
@@ -101,11 +115,14 @@ class _Lists:
                 help=help,
             )
 
-    def _asked(self, key: str, name: str) -> tuple[Demand | None, str]:
+    def _asked(self, key: str, name: str, usable: Usable | None) -> tuple[Demand | None, str]:
         asked = next((d for d in demands(self.program, key) if name not in d.value), None)
         if asked is None:
             return None, ""
-        return asked, f"use {_choice(asked.value)}" if asked.value else f"`{key}` allows nothing"
+        if not asked.value:
+            return asked, f"`{key}` allows nothing"
+        names = asked.value if usable is None else usable(self.program, asked.value)
+        return asked, f"use {_choice(names)}" if names else "remove it: none of these could stand here"
 
 
 def _choice(names: tuple[str, ...]) -> str:

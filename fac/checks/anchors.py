@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from fac import plugins
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
-from fac.program.lower import kind_of
+from fac.program.lower import kind_of, lower
 from fac.program.program import Program
 
 ANCHOR_WITH_MATRICES = Rule("FAC336", "anchor-with-matrices")
@@ -67,6 +68,19 @@ def anchor_like_all(program: Program) -> Iterator[Diagnostic]:
             help="remove it, or let `feedback` say something else",
             fix=Fix("remove what has no effect", (Edit(ANCHOR, None),)),
         )
+
+
+def without_matrices(program: Program, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of some rules that have no feedback matrices where nothing but their name is written."""
+    kinds, found = {kind.name: kind for kind in plugins.kinds("fac.rules")}, []
+    for name in dict.fromkeys(names):
+        spec = kinds[name].spec if name in kinds else None
+        if spec is None or any(field.is_required() for field in spec.model_fields.values()):
+            continue
+        made = lower(program.spec.model_copy(update={"feedback": spec()}))
+        if not any(route.tensors for route in made.routes):
+            found.append(name)
+    return tuple(found)
 
 
 def _rule(program: Program) -> str:

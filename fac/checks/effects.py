@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from fac import plugins
+from fac.checks.anchors import ANCHOR
 from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal
 from fac.checks.lengths import never_due
 from fac.checks.places import by_origin, listed, matrix_of, written_models
@@ -62,11 +64,12 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
     for path, model in written_models(program.spec):
         # The model of `update:` is made of that of its rule and of what all rules share.
         kind = next((kinds[base] for base in type(model).__mro__ if base in kinds), None)
-        if kind is None:
+        # The rule of anchors is judged in the program of their steps.
+        if kind is None or path[: len(ANCHOR)] == ANCHOR:
             continue
         for found in kind.unused(model, program):
             is_kind = found.field in DISCRIMINATORS
-            value = getattr(model, found.field, None)
+            value: Any = getattr(model, found.field, None)
             if is_kind or (found.field in model.model_fields_set and value is not None):
                 what = kind.name if is_kind else found.field
                 place: Path = (*path, type(model).model_fields[found.field].alias or found.field)

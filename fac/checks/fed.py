@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fac.checks.places import at_input, head, listed, read, wired, written_readers
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.program import INPUT, Program
+from fac.spec.model import Input
 
 WHICH_INPUT = Rule("FAC241", "which-input")
 NO_MASK = Rule("FAC243", "no-mask")
@@ -138,9 +139,21 @@ def unread_input(program: Program) -> Iterator[Diagnostic]:
         for name, read in program.inputs.items():
             if name not in program.readers and name not in masks:
                 message = f"no layer reads `{name}`"
-                help = (
-                    f"name it in a `{'mask' if read.mask else 'from'}:`, or remove it"
-                    if program.spec.inputs
-                    else "let the first layer read it"
-                )
+                help = f"name it in a `{'mask' if read.mask else 'from'}:`, or remove it"
+                if not program.spec.inputs:
+                    help = "let the first layer read it"
+                elif _may_mask(program, read):
+                    help = "name it in a `from:`, or write `mask: true` beside its shape and name it in a `mask:`"
                 yield UNREAD_INPUT.at(at_input(program, name), message, help=help, key=True)
+
+
+def _may_mask(program: Program, read: Input) -> bool:
+    """Whether an input that is no mask has one number for each place of another one."""
+    if read.mask or read.classes is not None:
+        return False
+    others = (
+        of.shape if of.classes is not None else of.shape[:-1]
+        for of in program.inputs.values()
+        if of is not read
+    )
+    return any(places == read.shape for places in others)

@@ -40,7 +40,7 @@ def _deciding(program: Program) -> Iterator[Diagnostic]:
             key=True,
             fix=removal(("update", "feedback")),
         )
-    free = _thawed(program)
+    free = unfrozen(program)
     moving = {t.name for t, moves in _arrays(free) if moves}
     parameters = {t.name for node in free.nodes for t in node.tensors}
     later: set[str] = set()
@@ -80,24 +80,24 @@ def _keeping(program: Program) -> Iterator[Diagnostic]:
 
 def _leaving(program: Program) -> Iterator[Diagnostic]:
     """Update rules that leave everything which they are asked to move to another one, as `muon` leaves vectors."""
-    asked: dict[Path, tuple[updates.Rule, list[Tensor]]] = {}
+    from fac.build.updating import handed  # few specs have such a rule
+
+    asked: dict[Path, tuple[updates.Rule, dict[str, updates.Rule]]] = {}
     for tensor in (tensor for tensor, moves in _arrays(program) if moves):
         decided = decides(program, tensor)
         used = decided[1].use if decided else None
-        place: Path = (*decided[0], "use", "rule") if decided and used else ("update", "rule")
-        asked.setdefault(place, (used or program.update, []))[1].append(tensor)
-    for place, (rule, tensors) in asked.items():
-        kind, others = kind_of("fac.updates", rule), dict[str, None]()
-        for tensor in tensors:
-            other = kind.instead(rule, program, tensor)
-            if other is None:
-                break
-            others[kind_of("fac.updates", other).name] = None
-        else:
+        place: Path = (*decided[0], "use") if decided and used else ("update",)
+        rules = handed(used or program.update, program, tensor)
+        for rule, other in zip(rules, (*rules[1:], None), strict=True):
+            asked.setdefault(place, (rule, {}))[1][tensor.name] = rules[-1]
+            place = (*place, next((f for f in type(rule).model_fields if getattr(rule, f) is other), ""))
+    for place, (rule, moving) in asked.items():
+        if all(other is not rule for other in moving.values()):
+            others = listed(dict.fromkeys(kind_of("fac.updates", other).name for other in moving.values()))
             yield SETTING_WITHOUT_EFFECT.at(
-                place,
-                f"`{kind.name}` has no effect: it leaves {listed(t.name for t in tensors)} to {listed(others)}",
-                help=f"write {listed(others)}, or match weights in front of which an error crosses another weight",
+                (*place, "rule"),
+                f"`{kind_of('fac.updates', rule).name}` has no effect: it leaves {listed(moving)} to {others}",
+                help=f"write {others}, or match weights in front of which an error crosses another weight",
             )
 
 
@@ -135,13 +135,13 @@ def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
             )
 
 
-def _thawed(program: Program) -> Program:
+def unfrozen(program: Program) -> Program:
     """The same if no group of the update froze anything."""
-    update = program.update
-    if all(group.trainable for group in update.groups):
+    if all(group.trainable for group in program.groups):
         return program
-    groups = tuple(group.model_copy(update={"trainable": True}) for group in update.groups)
-    return lower(program.spec.model_copy(update={"update": update.model_copy(update={"groups": groups})}))
+    groups = tuple(group.model_copy(update={"trainable": True}) for group in program.groups)
+    update = program.update.model_copy(update={"groups": groups})
+    return lower(program.spec.model_copy(update={"update": update}))
 
 
 def _all_known(program: Program) -> bool:

@@ -25,7 +25,8 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
     its mistakes move the last layer alone. A unit whose row is all zero never learns. `per_unit: s` reads all
     components alike often, so that of C components n units leave out C - s n, or with `rank: r` C - s r: a layer that
     is too narrow. Entries kept with probability p leave out a component with (1 - p)^n, and a unit with (1 - p)^C;
-    reported is what is expected, because each seed draws another mask.
+    reported is what is expected, because each seed draws another mask. With p so small that no entry is kept at all, no
+    error is brought.
 
     A group of the update with `keep` leaves out the gradients of some units. Those of a layer that a loss reads are
     classes, or numbers that are asked for: they are never taught.
@@ -83,6 +84,12 @@ def _left_out(route: Route) -> tuple[float, float]:
     return reads * _power(law.density, writes), groups * writes * _power(law.density, own)
 
 
+def _none(route: Route) -> bool:
+    """Whether a mask keeps no entry at all, more likely than not."""
+    law, kept = _mask(route), sum(tensor.kept * wide(tensor.size) for tensor in route.tensors if tensor.mask)
+    return isinstance(law, Density) and exp(-kept) > 1 / 2
+
+
 def _groups(ends: Ends) -> int:
     """How many groups of components there are, each with units of its own."""
     return 1 if ends.weight is None else ends.weight.groups
@@ -95,6 +102,8 @@ def _power(p: float, n: float) -> float:
 
 def _told(route: Route, missed: float, idle: float) -> str:
     assert route.ends is not None
+    if _none(route):
+        return f"with this mask, no entry of the feedback of `{route.node}` is expected to be kept: it brings no error"
     units = f"units that `{route.node}` reads" if route.through else f"units of `{route.site}`"
     if isinstance(_mask(route), PerUnit):
         left = f"{_number(missed)} of the {route.ends.reads} components of the error"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isqrt, prod
 
+from fac.checks.idle import unfrozen
 from fac.checks.places import at_input, head, wired
-from fac.diagnostics import Diagnostic, Rule, Severity, dotted
+from fac.diagnostics import Diagnostic, Path, Rule, Severity, dotted
 from fac.program.lower import kind_of, reading
 from fac.program.program import Node, Objective, Program, Shape
 
@@ -123,8 +124,19 @@ def empty_network(program: Program) -> Iterator[Diagnostic]:
         help = "a network has at least one: `- {kind: linear, name: logits, out: 10}`"
         yield EMPTY_NETWORK.at(("layers",), "the network has no layers", help=help)
     elif all(node.shape is not None and not node.learns for node in program.nodes):
-        help = "a `linear` layer has weights; `trainable: false` and `rule: shallow` freeze them"
-        yield EMPTY_NETWORK.at(("layers",), "no layer of the network learns", help=help)
+        path, help = _freezing(program)
+        yield EMPTY_NETWORK.at(path, "no layer of the network learns", help=help)
+
+
+def _freezing(program: Program) -> tuple[Path, str]:
+    """What keeps all layers from learning, and what to do about it."""
+    if any(node.learns for node in unfrozen(program).nodes):
+        index, group = next((i, group) for i, group in enumerate(program.groups) if not group.trainable)
+        help = f"`{group.match}` freezes what would: match fewer arrays, or remove the group"
+        if sum(not other.trainable for other in program.groups) > 1:
+            help = "the groups with `trainable: false` freeze what would: let them match fewer arrays"
+        return ("update", "groups", index, "match"), help
+    return ("layers",), "a `linear` layer has weights; `trainable: false` and `rule: shallow` freeze them"
 
 
 def loss_output_mismatch(program: Program) -> Iterator[Diagnostic]:

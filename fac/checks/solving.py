@@ -31,7 +31,7 @@ def unsolvable(program: Program) -> Iterator[Diagnostic]:
     inverse where its windows show the whole map and nothing else, at a stride of 1 and without padding. The loss has to
     say one output that is right: `mse` does, and `cross_entropy` of labels. What `sigmoid` and `tanh` make lies in a
     range, onto which targets are mapped first; the layer above, which is solved with a bias, takes that up, so they are
-    no output.
+    no output. What goes back through a weight of zeros is zero: such a layer tells those below nothing.
 
     Bad:
 
@@ -142,9 +142,16 @@ def too_many_features(program: Program) -> Iterator[Diagnostic]:
             continue
         needed = kind.memory(solve, node)
         if there is not None and needed > there:
+            weight, below = node.weight, program.nodes[: program.nodes.index(node)]
+            narrower = "make it narrower"
+            if weight.reads < weight.writes:
+                learned = any(other.weight for other in below)
+                narrower = (
+                    "make the layer below narrower" if learned else "feed the network with fewer numbers"
+                )
             yield TOO_MANY_FEATURES.at(
                 head(node),
-                f"`{node.name}` reads {node.weight.writes:,} features: to solve it takes {needed / GIB:,.0f} GiB, more "
-                "than this machine has",
-                help="make the layer below narrower, or train with `update`",
+                f"`{node.name}` makes {weight.reads:,} numbers of {weight.writes:,} features: to solve it takes "
+                f"{needed / GIB:,.0f} GiB, more than this machine has",
+                help=f"{narrower}, or train with `update`",
             )

@@ -154,6 +154,8 @@ class Spread:
                 # The largest singular values hold at least their share of the squared norm, at most all of it.
                 share = Range(log(tensor.init.rank / ends.most), 0.0)
                 return None if whole is None else share + whole
+            if wide(tensor.size) * tensor.kept < 1:
+                return None  # A mask that keeps no entry is a finding of its own.
             gain = wide(factor.writes) * (variance(tensor) or 0.0) * factor.kept
             if not gain:
                 return None

@@ -12,8 +12,6 @@ from fac.program.declared import curve_of, traits_of
 from fac.program.flow import Flow
 from fac.program.program import Node, Program, Route
 from fac.program.reading import stays_zero
-from fac.program.tensors import Tensor
-from fac.spec.init import Normal, Uniform
 
 ZERO_WEIGHTS_NEVER_MOVE = Rule("FAC216", "zero-weights-never-move", Severity.WARNING)
 ZERO_FEEDBACK = Rule("FAC319", "zero-feedback", Severity.WARNING)
@@ -48,7 +46,7 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
 
     See arXiv 1903.02083.
     """
-    candidates = {n.name for n in program.weighted if n.weight and _is_zero(n.weight) and traits_of(n).zero}
+    candidates = {n.name for n in program.weighted if n.weight and n.weight.zero and traits_of(n).zero}
     if not wired(program) or not any(program.by_name[name].weight_learns for name in candidates):
         return
     zero = _Zeros(program, candidates).hold()
@@ -128,7 +126,7 @@ class _Zeros:
         if kind == "value":
             fed = ("weight", name) not in zero and any(("value", below) not in zero for below in node.inputs)
             own = "" if node.weight is None else node.weight.name
-            biases = any(t.trainable and t.name != own and _is_zero(t) for t in node.state)
+            biases = any(t.trainable and t.name != own and t.zero for t in node.state)
             moves = biases and ("error", name) not in zero
             return traits_of(node).zero and not fed and not moves
         return self._no_error(name)
@@ -151,15 +149,6 @@ class _Zeros:
         if reader.name in self.feeds:
             return not self.feeds[reader.name]
         return ("weight", reader.name) in self.zero
-
-
-def _is_zero(tensor: Tensor) -> bool:
-    law = tensor.law
-    return (
-        law == "zeros"
-        or (isinstance(law, Normal) and law.std == 0)
-        or (isinstance(law, Uniform) and law.bound == 0)
-    )
 
 
 def zero_feedback(program: Program) -> Iterator[Diagnostic]:
@@ -189,7 +178,7 @@ def zero_feedback(program: Program) -> Iterator[Diagnostic]:
 
 def _stays_zero(route: Route) -> bool:
     """Whether the operator is zero for ever."""
-    zeros = [tensor.part for tensor in route.tensors if _is_zero(tensor)]
+    zeros = [tensor.part for tensor in route.tensors if tensor.zero]
     return bool(zeros) and stays_zero(route, zeros)
 
 
@@ -197,7 +186,7 @@ def _law_of(program: Program, route: Route) -> Path:
     """Where the zeros are written, or the matrix if that is the weight that it is drawn like."""
     hand = short_hand(program, route)
     owner = route.matrix if hand is None else hand
-    zeros = [t for t in route.tensors if _is_zero(t)]
+    zeros = [t for t in route.tensors if t.zero]
     fields = ["init", *(f"init_{t.part}" for t in zeros)]
     field = next((f for f in reversed(fields) if f in owner.model_fields_set), None)
     if field is not None:

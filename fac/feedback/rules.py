@@ -168,6 +168,13 @@ def expand_bp(rule: Backprop, program: Program) -> Expansion:
     return Expansion()
 
 
+def unused_bp(rule: Backprop, program: Program) -> Iterator[Unused]:
+    """`nodes`, whichever they are."""
+    yield Unused(
+        "nodes", "with `bp`, which replaces nothing", "remove it: layers without a route learn by `bp` anyway"
+    )
+
+
 def expand_fa(rule: FeedbackAlignment, program: Program) -> Expansion:
     """`through` each weighted node above something that learns."""
     matrix = Random(init=rule.init, learn=rule.learn, scale=rule.scale)
@@ -271,7 +278,7 @@ def to(node: Node, source: str, matrix: Matrix, **said: Any) -> ToRoute:
     return ToRoute(to=node.name, from_=source, matrix=matrix, **said)
 
 
-BP = RuleKind("bp", Backprop, expand_bp)
+BP = RuleKind("bp", Backprop, expand_bp, unused=unused_bp)
 FA = RuleKind("fa", FeedbackAlignment, expand_fa, unused=unused_layerwise, changes=True)
 DFA = RuleKind("dfa", DirectFeedbackAlignment, expand_dfa, unused=unused_dfa, changes=True, direct=True)
 LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa, changes=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from fac.spec.init import Density, Init, PerUnit
+from fac.spec.init import Density, Init, Normal, PerUnit, Uniform
 
 
 class Role(StrEnum):
@@ -94,6 +94,16 @@ class Tensor:
     def law(self) -> Init | Literal["ones"] | SvdFactor | Columns:
         """The law of its entries, also of those that are kept beside their columns."""
         return self.init.law if isinstance(self.init, Entries | Products) else self.init
+
+    @property
+    def zero(self) -> bool:
+        """Whether every entry starts at zero."""
+        law = self.law
+        return (
+            law == "zeros"
+            or (isinstance(law, Normal) and law.std == 0)
+            or (isinstance(law, Uniform) and law.bound == 0)
+        )
 
     @property
     def below(self) -> int | None:

@@ -8,6 +8,7 @@ from fac.build.anchor import anchored
 from fac.build.costs import Cost, StepCost
 from fac.build.transport import Transport, transport
 from fac.program.lower import kind_of
+from fac.program.prealign import above
 from fac.program.program import Block, Node, Program, Route, Subspace
 from fac.program.tensors import Role
 from fac.render.arrivals import Way, layer_of
@@ -40,7 +41,16 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
             "backprop": _step_data(cost.backprop),
         },
         "anchor": _anchor_data(program, cost),
+        "prealign": _prealign_data(program),
     }
+
+
+def _prealign_data(program: Program) -> dict[str, Any] | None:
+    """Which weights the first batch sets, the last first, and to which norm; None if none is asked for."""
+    norm = program.spec.train.prealign
+    return (
+        None if norm is None else {"norm": norm, "weights": [weight.name for _, _, weight in above(program)]}
+    )
 
 
 def _anchor_data(program: Program, cost: Cost) -> dict[str, Any] | None:

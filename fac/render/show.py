@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fac.build.anchor import anchored
-from fac.build.costs import Cost, LayerCost
+from fac.build.costs import Cost, LayerCost, backprop
 from fac.build.functions import build_step
 from fac.build.transport import transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
 from fac.program.lower import kind_of
+from fac.program.prealign import above
 from fac.program.program import Node, Program
 from fac.render import facts
 from fac.render.arrivals import layer_of
@@ -42,9 +43,12 @@ def layers(program: Program, lineage: Lineage, cost: Cost, tree: Tree | None = N
     states = tree.states if tree else {}
     rows = _listed(tree, known, lambda run: _block_row(lineage, run, states))
     carrying = lineage.transport.layers(program)
-    transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying) or "none"
+    transporting = ", ".join(globs(tree.copies, carrying) if tree else carrying)
+    if not transporting:
+        transporting = "none but in anchors" if _anchors_transport(program) else "none"
+    kept = any(not node.learns for node in backprop(program).parametric)
     totals = [
-        f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop",
+        f"backward multiply-adds: {cost.backward_ratio:.2f} of backprop{' with the same layers frozen' * kept}",
         f"peak memory at batch {cost.batch}: {binary(cost.step.peak_bytes)}",
         f"weight transport: {transporting}",
     ]
@@ -225,6 +229,11 @@ def anchors(program: Program) -> str | None:
     )
 
 
+def _anchors_transport(program: Program) -> bool:
+    other = anchored(program)
+    return other is not None and bool(transport(other).layers(other))
+
+
 def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator[str]:
     """What sets some tensors apart from the others: `sgd (weight_decay 0.0): fc1.bias, fc2.bias`; and some steps."""
     usual = kind_of("fac.updates", program.update).name
@@ -237,5 +246,11 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
         names = globs(tree.copies, names) if tree else names
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{moves}: {', '.join(names[:SHOWN])}{more}"
+    if program.spec.train.prealign is not None:
+        names = [weight.name for _, _, weight in above(program)]
+        names = globs(tree.copies, names) if tree else names
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        some = ", ".join(names[:SHOWN]) or "nothing"
+        yield f"set on the first batch (prealign: {program.spec.train.prealign}): {some}{more}"
     if (text := anchors(program)) is not None:
         yield text

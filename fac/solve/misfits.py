@@ -21,6 +21,7 @@ def misfits(program: Program) -> Iterator[Unsolvable]:
     yield from found
     if not found and all(node.shape is not None for node in program.nodes):
         yield from _ranges(program)
+        yield from _zeros(program)
 
 
 def _inputs(program: Program) -> Iterator[Unsolvable]:
@@ -105,6 +106,18 @@ def _ranges(program: Program) -> Iterator[Unsolvable]:
             f"`{node.name}` maps its targets onto its own range, and {why}: nothing takes the map back",
             "put a `linear` layer with a bias above it",
         )
+
+
+def _zeros(program: Program) -> Iterator[Unsolvable]:
+    """Layers whose weights are zero while targets go back through them."""
+    for node in passed(program):
+        if node.weight is not None and node.weight.zero:
+            yield Unsolvable(
+                (*node.origin, "init"),
+                f"the weights of `{node.name}` start at zero, and no target gets back through them: the layers below "
+                "would be solved for zeros",
+                "draw them, as `init: kaiming_uniform` does",
+            )
 
 
 def _moves(node: Node) -> bool:

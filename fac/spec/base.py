@@ -29,6 +29,8 @@ class Model(BaseModel):
     The tables of base classes count too."""
     other_kinds: ClassVar[Mapping[str, str]] = {}
     """What other tools call the kind, in lower case and without `_`: what to do, or nothing where it means the same."""
+    kind_wanted: ClassVar[str] = ""
+    """What to write where no kind is named that there is, if not just any of them."""
 
 
 FOLLOWS = "leave it out: it follows from what the layer reads"

@@ -139,6 +139,12 @@ class Schema:
         tables = ((tag, getattr(member.model, "other_kinds", {})) for tag, member in members)
         return {word: (tag, remedy) for tag, table in tables for word, remedy in table.items()}
 
+    def kind_wanted(self) -> str:
+        """`Model.kind_wanted` of the members of a union."""
+        return next(
+            (said for member in self.choices() if (said := getattr(member.model, "kind_wanted", ""))), ""
+        )
+
     def required(self) -> list[str]:
         """The keys of a model that have no default."""
         if self.type != "model-fields":

@@ -232,7 +232,7 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
         help = f"did you mean `{close}`?" if close else ""
         return MISSING_KEY.at(path, f"expected a mapping with {words.either(leading)}", help=help)
     if key in data:
-        return _unknown_kind(data[key], tags, key, (*path, key), schema.other_kinds())
+        return _unknown_kind(data[key], tags, key, (*path, key), schema.other_kinds(), schema.kind_wanted())
     wrong = next((k for k in data if _other_tag(k, data, [(key, tags)])), None)
     if wrong is not None:
         return _wrong_tag(wrong, data[wrong], key, tags, path)
@@ -241,7 +241,18 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
         message = f"`{misspelt}` is not a field here"
         fix = mending.respelt((*path, misspelt), misspelt, key, [key], key=True)
         return UNKNOWN_KEY.at((*path, misspelt), message, help=f"did you mean `{key}`?", key=True, fix=fix)
-    return MISSING_KEY.at(path, f"`{key}` is missing", help=words.one_of(f"`{key}` is one of", tags))
+    help = _meant_kind(data, schema) or schema.kind_wanted() or words.one_of(f"`{key}` is one of", tags)
+    return MISSING_KEY.at(path, f"`{key}` is missing", help=help)
+
+
+def _meant_kind(data: Mapping[str, Any], schema: Schema) -> str:
+    """The help where a kind stands in the place of its key, as in `{normal: 0.1}`, or alone has the keys that do."""
+    key, tags = schema.kinds()
+    if len(data) == 1 and (tag := next(iter(data))) in tags:
+        needed = "".join(f", {name}: ..." for name in schema.choice(tag).required() if name != key)
+        return f"write `{{{key}: {tag}{needed}}}`"
+    able = [tag for tag in tags if data and data.keys() <= set(schema.choice(tag).field_names())]
+    return f"did you mean `{key}: {able[0]}`?" if len(able) == 1 else ""
 
 
 def _two_in_one(
@@ -281,12 +292,13 @@ def _unknown_kind(
     key: str,
     path: Path,
     others: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    wanted: str = "",
 ) -> Diagnostic:
-    """A kind that there is not. `others` are the words of other tools, see `Schema.other_kinds`."""
+    """A kind that there is not. For `others` and `wanted` see `Schema.other_kinds` and `Schema.kind_wanted`."""
     other, instead = others.get(words.plain(value), ("", "")) if isinstance(value, str) else ("", "")
     close = other or (words.close(value, tags) if isinstance(value, str) else "")
     among = f"`{key}` is one of" if key in _TAGS else "there are"
-    help = instead or (f"did you mean `{close}`?" if close else words.one_of(among, tags))
+    help = instead or (f"did you mean `{close}`?" if close else wanted or words.one_of(among, tags))
     message = (
         f"no {key} is called `{value}`" if isinstance(value, str) else words.found(f"expected a {key}", value)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ Positive = Annotated[int, Field(gt=0)]
 
 class Anchored(Model):
     """The field of `train.anchor` beside those of its rule."""
+
+    kind_wanted: ClassVar = "write `rule: bp`, or another rule without feedback matrices"
 
     every: Annotated[int, Field(gt=1)] = Field(
         description="Each step whose number, from 1, is a multiple of this is one of the rule."

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fac.checks import run_checks
+from fac.diagnostics import dotted
 from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from tests.checks.specs import KP, NET, RANDOM, SGD, diagnosed, found, routes
@@ -290,11 +291,48 @@ def test_a_scale_of_zero_is_told_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "nodes"), [("fa", "fc1"), ("dfa", "logits"), ("shallow", "logits"), ("ldfa", ("fc1",))]
+    ("rule", "nodes"),
+    [("bp", "fc2"), ("fa", "fc1"), ("dfa", "logits"), ("shallow", "logits"), ("ldfa", ("fc1",))],
 )
 def test_nodes_to_which_a_rule_gives_nothing(rule: str, nodes: Any) -> None:
     rank = {"rank": 3} if rule == "ldfa" else {}
     assert found(feedback={"rule": rule, "nodes": nodes} | rank) == [("FAC314", "feedback.nodes")]
+
+
+def test_what_is_idle_in_the_rule_of_anchors_is_said_once() -> None:
+    train = {"anchor": {"every": 3, "rule": "bp", "nodes": "fc2"}}
+    assert found(feedback={"rule": "dfa"}, train=train) == [("FAC314", "train.anchor.nodes")]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "help"),
+    [
+        (("dfa", "ldfa", "shallow", "usf", "frsf"), "use `shallow` or `usf`"),
+        (("dfa",), "remove it: none of these could stand here"),
+    ],
+)
+def test_what_anchors_may_be_instead_has_no_matrices(allowed: Any, help: str) -> None:
+    train, demanded = {"anchor": {"every": 3, "rule": "bp"}}, {"allowed_rules": allowed}
+    (finding,) = diagnosed(feedback={"rule": "dfa"}, train=train, constraints=demanded)
+    assert (finding.rule.code, finding.path, finding.help) == ("FAC354", ("train", "anchor", "rule"), help)
+
+
+@pytest.mark.parametrize(
+    ("groups", "place", "help"),
+    [
+        (("*",), "update.groups[0].match", "`*` freezes what would: match fewer arrays, or remove the group"),
+        (
+            ("fc*", "logits.*"),
+            "update.groups[0].match",
+            "the groups with `trainable: false` freeze what would",
+        ),
+    ],
+)
+def test_groups_that_freeze_all_are_what_is_wrong(groups: Any, place: str, help: str) -> None:
+    update = SGD | {"groups": tuple({"match": match, "trainable": False} for match in groups)}
+    finding = next(d for d in diagnosed(update=update) if d.rule.code == "FAC206")
+    assert dotted(finding.path) == place
+    assert finding.help.startswith(help)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,25 @@ def test_what_is_sound(layers: Any, inputs: Any) -> None:
     assert told(layers, inputs=inputs) == []
 
 
+@pytest.mark.parametrize(
+    ("shape", "mask", "help"),
+    [
+        (
+            (5,),
+            False,
+            "name it in a `from:`, or write `mask: true` beside its shape and name it in a `mask:`",
+        ),
+        ((5,), True, "name it in a `mask:`, or remove it"),
+        ((4,), False, "name it in a `from:`, or remove it"),
+    ],
+)
+def test_what_an_input_that_nobody_reads_could_be(shape: Any, mask: bool, help: str) -> None:
+    inputs = {"words": WORDS["words"], "more": {"shape": shape, "mask": mask}}
+    layers = (VECTORS | {"from": "words"}, {"kind": "mean", "axes": (0,)}, linear("logits", 3))
+    (finding,) = check(base(layers, inputs=inputs))
+    assert (finding.rule.code, finding.help) == ("FAC242", help)
+
+
 def test_both_forms() -> None:
     assert told(JOINED, input={"shape": (6,)}, inputs=TWO) == [
         ("FAC241", "inputs", "the spec has `input`, and `inputs` beside it")

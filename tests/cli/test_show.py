@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fac.cli.show import COMMAND
 
 Run = Callable[..., tuple[int, str, str]]
@@ -27,6 +29,35 @@ def test_the_table(run: Run, spec: Path) -> None:
  backward multiply-adds: 1.30 of backprop     peak memory at batch 64: 44.9 KiB     weight transport: none
 """
     )
+
+
+def test_what_is_set_before_the_first_step(run: Run, spec: Path) -> None:
+    status, out, _ = run("show", spec, "--set", "train.prealign=unit", "--set", "feedback={rule: dfa}")
+    assert status == 0
+    assert " set on the first batch (prealign: unit): logits.weight\n" in out
+    _, out, _ = run("show", spec, "--set", "train.prealign=drawn", "--set", "feedback={rule: dfa}", "--json")
+    assert json.loads(out)["prealign"] == {"norm": "drawn", "weights": ["logits.weight"]}
+    _, out, _ = run("show", spec, "--json")
+    assert json.loads(out)["prealign"] is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "of"),
+    [
+        ("layers.fc1.trainable=false", "1.00 of backprop with the same layers frozen "),
+        (
+            'update.groups=[{match: "fc1.*", trainable: false}]',
+            "1.00 of backprop with the same layers frozen ",
+        ),
+        ("feedback={rule: shallow}", "0.12 of backprop "),
+    ],
+)
+def test_of_what_the_cost_is_a_share(run: Run, spec: Path, edit: str, of: str) -> None:
+    """What the rule freezes backpropagation trains; what the spec freezes it does not."""
+    feedback = () if edit.startswith("feedback") else ("--set", "feedback={rule: bp}")
+    status, out, _ = run("show", spec, "--set", edit, *feedback)
+    assert status == 0
+    assert f"backward multiply-adds: {of}" in out
 
 
 def test_parts_can_be_asked_for_together(run: Run, spec: Path) -> None:

@@ -129,7 +129,8 @@ def test_a_trajectory_is_undefined_until_it_is_whole_and_then_written_out(backen
 def test_a_trajectory_fits_into_the_training_or_is_a_finding(
     window: int | None, epochs: int, undefined: int
 ) -> None:
-    of = asked(dense(6, 4), of=("error", "trajectory"), **({"window": window} if window else {}))
+    written: Spec = {} if window is None else {"window": window}
+    of = asked(dense(6, 4), of=("error", "trajectory"), **written)
     of["train"] |= {"epochs": epochs}
     session = opened(of, "reference")
     x, y = batch()

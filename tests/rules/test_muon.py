@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import fac
 from fac.build.updating import plan
 from fac.pipeline import lowered
 from fac.step.builder import Builder
@@ -15,7 +16,7 @@ from fac.step.types import DType, N, Type
 from fac.updates import Muon, muon
 from fac.updates.orthogonal import A, B, C
 from fac_reference.interpreter import run
-from tests.rules.nets import Array, Spec, State, batch, dense, distance, gradients, opened, spec
+from tests.rules.nets import BP, Array, Spec, State, batch, dense, distance, gradients, opened, spec
 
 torch.set_num_threads(1)
 LR = 0.1
@@ -123,3 +124,24 @@ def test_what_goes_by_the_rest() -> None:
         "head.feedback.B": "sgd",
     }
     assert moved["norm.bias"].lr_ratio == pytest.approx(0.2)
+
+
+def test_what_is_left_to_its_like_is_left_on() -> None:
+    """`rest` of `rest` moves what neither moves, so that the one between has no effect, and that is a finding."""
+    adam = {"rule": "adam", "lr": 0.02}
+    between: Spec = {"rule": "gram_orthogonal", "lr": LR, "rest": adam}
+    data = spec(dense(9, 8, 4), BP, MUON | {"rest": between})
+    program = lowered(data)
+    assert {t.name: str(plan(program, t).bare.rule) for t in program.arrays} == {  # type: ignore[attr-defined]
+        "fc1.weight": "muon",
+        "fc2.weight": "muon",
+        "fc3.weight": "adam",
+        "fc1.bias": "adam",
+        "fc2.bias": "adam",
+        "fc3.bias": "adam",
+    }
+    assert plan(program, program.by_name["fc3"].tensors[0]).lr_ratio == pytest.approx(0.02 / LR)
+    (finding,) = fac.check(data)
+    assert (finding.rule.code, finding.path) == ("FAC314", ("update", "rest", "rule"))
+    assert "to `adam`" in finding.message
+    assert fac.check(data | {"update": MUON | {"rest": adam}}) == ()

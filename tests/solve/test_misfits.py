@@ -56,6 +56,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         layers(FC, TANH, {**FC, "name": "b", "trainable": False}, {"kind": "relu"}, LINEAR),
         "layers[1]: is read by `b`, which is not solved with a bias",
     ),
+    "zeros above": (
+        layers(FC, {"kind": "relu"}, {**LINEAR, "init": "zeros"}),
+        "layers[2]: start at zero, and no target gets back through them",
+    ),
     "huber": (layers(LINEAR) | {"loss": {"kind": "huber"}}, "loss: `huber` does not say one output"),
     "bce": (layers(LINEAR) | {"loss": {"kind": "bce"}}, "loss: `bce` does not say one output"),
     "class weights": (

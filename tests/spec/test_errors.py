@@ -195,7 +195,15 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         {"layers": [{"kind": [1]}]},
         [f"FAC105 layers[0].kind: expected a kind, found a list ({KINDS})"],
     ),
-    "kind missing": ({"layers": [{"out": 3}]}, [f"FAC104 layers[0]: `kind` is missing ({KINDS})"]),
+    "kind missing": ({"layers": [{}]}, [f"FAC104 layers[0]: `kind` is missing ({KINDS})"]),
+    "kind missing beside keys of one kind": (
+        {"layers": [{"out": 3}]},
+        ["FAC104 layers[0]: `kind` is missing (did you mean `kind: linear`?)"],
+    ),
+    "kind in the place of its key": (
+        {"layers": [{"linear": 3}]},
+        ["FAC104 layers[0]: `kind` is missing (write `{kind: linear, out: ...}`)"],
+    ),
     "kind misspelt": (
         {"layers": [{"knd": "linear", "out": 3}]},
         ["FAC103 layers[0].knd^: `knd` is not a field here (did you mean `kind`?)"],

@@ -256,7 +256,9 @@ def test_the_larger_of_both_steps_has_to_fit() -> None:
 def test_show_says_it() -> None:
     program = lowered(anchored())
     lineage, counted = Lineage(program), cost(program, 128)
-    assert "one of 3 steps: bp, weight transport: fc2, fc3\n" in show.layers(program, lineage, counted)
+    table = show.layers(program, lineage, counted)
+    assert "one of 3 steps: bp, weight transport: fc2, fc3\n" in table
+    assert table.endswith("     weight transport: none but in anchors\n")
     assert "in anchors: backward multiply-adds" in show.costs(counted)
     told = as_json(program, lineage, counted)["anchor"]
     assert (told["every"], told["rule"], told["weight_transport"]) == (3, "bp", ["fc2", "fc3"])
