@@ -16,7 +16,7 @@ from pydantic import Field
 
 from fac.feedback import sparse
 from fac.program.kinds import Learned, MatrixKind, ShapeError, Signals, State, Unused
-from fac.program.program import Ends, Program, Route
+from fac.program.program import Ends, Program
 from fac.program.reading import makes_gradient, needs_slope, needs_weight, ways
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import SHARED, AnyLearning, Fixed, Matrix
@@ -263,13 +263,12 @@ def _keeps_all(mask: Mask | None, program: Program) -> bool:
     if not isinstance(mask, PerUnit):
         return mask is not None and mask.density == 1
     own = [route for route in program.routes if getattr(route.matrix, "mask", None) is mask]
-    return mask.rank is None and bool(own) and all(_whole(route, mask) for route in own)
+    return mask.rank is None and bool(own) and all(_whole(route.matrix, route.ends, mask) for route in own)
 
 
-def _whole(route: Route, mask: PerUnit) -> bool:
+def _whole(matrix: Any, ends: Ends | None, mask: PerUnit) -> bool:
     """The same of one matrix. Entries that a mask keeps have another size by `crafton` than those without one."""
-    ends = route.ends
-    if ends is None or law(route.matrix, ends) == "crafton":
+    if ends is None or law(matrix, ends) == "crafton":
         return False
     return mask.per_unit == ends.reads // (1 if ends.weight is None else ends.weight.groups)
 
