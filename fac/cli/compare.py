@@ -175,7 +175,7 @@ class _Trainer:
             Exception: what the first training of all ended with: then there is nothing to keep.
             KeyboardInterrupt: before the end of the first training.
         """
-        from fac.build.costs import backward_ratio
+        from fac.cli.needs import by_byte, needs_of
         from fac.cli.rows import Row
         from fac.cli.variants import ranks_of
         from fac.program.feeds import target
@@ -193,7 +193,8 @@ class _Trainer:
                     ranks_of(program),
                     classifies,
                     classifies and bool(target(program, first).shape),
-                    None if program.spec.solve else backward_ratio(program),
+                    needs_of(program),
+                    by_byte(program),
                 )
                 for seed in self.seeds:
                     label = f"{variant.label} seed {seed}"

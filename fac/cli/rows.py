@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, log
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fac.cli.needs import Needs
     from fac.cli.variants import Variant
     from fac.training.logs import EpochRecord
     from fac.training.loop import Report
 
+BITS = "test_bits_per_byte"
+"""The loss on bytes of a text, in bits."""
 METRICS = ("test_accuracy", "test_loss", "train_loss")
+NEEDS = ("backward MACs vs bp", "feedback words", "weight transport")
 MARK = "!"
 """Behind a result of runs that a line below the table says more of."""
 
@@ -32,6 +36,9 @@ class Run:
 
     def value(self, name: str) -> float | None:
         """A figure of the report, if it is a number."""
+        if name == BITS:
+            nats = self.value("test_loss")
+            return None if nats is None else nats / log(2)
         found = self.each[name] if name in self.each else getattr(self.report, name, None)
         return found if found is not None and isfinite(found) else None
 
@@ -61,8 +68,10 @@ class Row:
     classifies: bool
     by_place: bool
     """Whether there is a label for each place of a sample, as for each letter of a text: then the loss tells more."""
-    backward_ratio: float | None
-    """None where there is no backward pass."""
+    needs: Needs
+    """What its errors need beside the network."""
+    by_byte: bool = False
+    """Whether the loss is what a byte of a text costs, in nats."""
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -84,10 +93,12 @@ def table(rows: Sequence[Row]) -> str:
     metrics = [("test accuracy %", "test_accuracy")] if accurate else []
     if any(row.by_place or not row.classifies for row in rows):
         metrics.append(("test loss", "test_loss"))
+    if any(row.by_byte for row in rows):
+        metrics.append(("bits per byte", BITS))
     several = any(row.variant.spec for row in rows)
     each = [name for name in dict.fromkeys(name for row in rows for name in row.each) if _tells(name, rows)]
     titles = (*(title for title, _ in metrics), *map(_title, each))
-    header = ("spec",) * several + ("rule", "rank", "backward MACs vs bp", *titles, "ms per step")
+    header = ("spec",) * several + ("rule", "rank", *NEEDS, *titles, "ms per step")
     return columns(
         header, [(row.variant.spec,) * several + _cells(row, [n for _, n in metrics], each) for row in rows]
     )
@@ -128,7 +139,9 @@ def as_json(row: Row) -> dict[str, Any]:
         "rule": row.variant.rule,
         "rank": row.variant.rank,
         "ranks": row.ranks,
-        "backward_macs_vs_backprop": row.backward_ratio,
+        "backward_macs_vs_backprop": row.needs.backward_ratio,
+        "feedback_words": row.needs.words,
+        "weight_transport": row.needs.transport,
         "step_ms": _median(row.values("step_ms")),
         "seeds": [run.seed for run in row.runs],
         "diverged": [run.seed for run in row.runs if run.diverged],
@@ -137,6 +150,8 @@ def as_json(row: Row) -> dict[str, Any]:
     }
     for name in METRICS:
         found[name] = _statistics(row, name) if name != "test_accuracy" or row.classifies else None
+    if row.by_byte:
+        found[BITS] = _statistics(row, BITS)
     return found | ({"losses": {name: _statistics(row, name) for name in row.each}} if row.each else {})
 
 
@@ -161,11 +176,13 @@ def _cells(row: Row, metrics: Sequence[str], each: Sequence[str]) -> tuple[str, 
     low, high = min(row.ranks, default=0), max(row.ranks, default=0)
     rank = f"{low}–{high}" if low < high else str(high or "–")
     time = _median(row.values("step_ms"))
-    ratio = "–" if row.backward_ratio is None else f"{row.backward_ratio:.2f}"
+    ratio, words = row.needs.backward_ratio, row.needs.words
     return (
         row.variant.name,
         rank,
-        ratio,
+        "–" if ratio is None else f"{ratio:.2f}",
+        "–" if words is None else f"{words:,}",
+        row.needs.transport,
         *(_result(row, name) if _has(row, name) else "–" for name in metrics),
         *(_result(row, name) if name in row.each else "–" for name in each),
         "–" if time is None else f"{time:.2f}",
@@ -173,6 +190,8 @@ def _cells(row: Row, metrics: Sequence[str], each: Sequence[str]) -> tuple[str, 
 
 
 def _has(row: Row, metric: str) -> bool:
+    if metric == BITS:
+        return row.by_byte
     return row.classifies if metric == "test_accuracy" else row.by_place or not row.classifies
 
 

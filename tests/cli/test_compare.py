@@ -12,6 +12,7 @@ import pytest
 
 from fac.backend import Arrays
 from fac.cli import rows
+from fac.cli.needs import Needs
 from fac.diagnostics import FacError
 from fac.training.loop import train
 from tests.cli.conftest import DIGITS
@@ -34,7 +35,8 @@ def test_one_spec_is_set_beside_the_default_rules(run: Run, spec: Path) -> None:
     status, out, err = run("compare", spec, *QUICK, "--seeds", 2)
     assert status == 0
     lines = out.splitlines()
-    header = ("rule", "rank", "backward MACs vs bp", "test accuracy %", "ms per step")
+    needs = ("backward MACs vs bp", "feedback words", "weight transport")
+    header = ("rule", "rank", *needs, "test accuracy %", "ms per step")
     assert lines[0].split() == " ".join(header).split()
     assert [line.split()[0] for line in lines[1:]] == ["ldfa", "bp", "fa", "dfa", "shallow"]
     assert lines[1].split()[1] == "9"
@@ -59,6 +61,26 @@ def test_json(run: Run, spec: Path) -> None:
     assert len(values) == 2
     assert ldfa["test_accuracy"]["mean"] == pytest.approx(np.mean(values))
     assert ldfa["test_accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_what_rules_need_is_told_beside_what_they_reach(run: Run, spec: Path) -> None:
+    """Words are the elements of matrices that errors pass: of `fc1` 16 units, of `logits` 10, P and Q of rank 9."""
+    rules = ("--rules", "bp,fa,dfa,ldfa,usf,shallow", "--rank", 9, "--seeds", 1)
+    status, out, _ = run("compare", spec, *QUICK, *rules, "--json")
+    assert status == 0
+    needs = {row["rule"]: (row["weight_transport"], row["feedback_words"]) for row in json.loads(out)["rows"]}
+    assert needs == {
+        "bp": ("yes", 160),
+        "fa": ("no", 160),
+        "dfa": ("no", 160),
+        "ldfa": ("no", 9 * 10 + 9 * 16),
+        "usf": ("yes", needs["usf"][1]),
+        "shallow": ("no", 0),
+    }
+    _, out, _ = run(
+        "compare", spec, *QUICK, "--rules", "dfa", "--set", "train.anchor={every: 5, rule: bp}", "--seeds", 1
+    )
+    assert out.splitlines()[1].split()[3:6] == ["160", "in", "anchors"]
 
 
 def test_json_holds_the_history_of_each_run(run: Run, spec: Path) -> None:
@@ -196,7 +218,7 @@ def test_where_all_runs_diverge_the_row_says_so(run: Run, spec: Path) -> None:
     assert out.splitlines()[0].split()[-6:-3] == ["test", "accuracy", "%"], (
         "it classifies, whatever came of it"
     )
-    assert out.splitlines()[1].split()[:5] == ["bp", "–", "1.00", "diverged", "!"]
+    assert out.splitlines()[1].split()[:7] == ["bp", "–", "1.00", "160", "yes", "diverged", "!"]
     assert " ! bp, seed 0: diverged: the loss is " in out
     assert out.count("(seed 1 likewise, with other numbers)") == 2
     assert "bp seed 1  diverged: the loss is " in err
@@ -268,7 +290,7 @@ def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: P
     rows = run("compare", spec, other, *QUICK, "--seeds", 1)[1].splitlines()[:3]
     assert "test accuracy %  test loss" in rows[0]
     classified, regressed = (row.split() for row in rows[1:])
-    assert classified[5] == regressed[4] == "–"
+    assert classified[7] == regressed[6] == "–"
     found = json.loads(run("compare", other, *QUICK, "--seeds", 1, "--rules", "bp", "--json")[1])
     assert found["rows"][0]["test_accuracy"] is None
 
@@ -298,7 +320,7 @@ def test_each_of_several_losses_has_a_column(run: Run, tmp_path: Path) -> None:
     quick = (*QUICK, "--rules", "bp,shallow", "--seeds", 2)
     status, out, err = run("compare", written, *quick)
     assert status == 0, err
-    assert "bp label accuracy % code loss" in " ".join(out.splitlines()[0].split())
+    assert "weight transport label accuracy % code loss" in " ".join(out.splitlines()[0].split())
     found = json.loads(run("compare", written, *quick, "--json")[1])
     for row in found["rows"]:
         assert row["losses"].keys() == {"label.loss", "label.accuracy", "code.loss"}
@@ -321,7 +343,7 @@ def test_a_warning_about_one_loss_marks_its_column_alone(run: Run, tmp_path: Pat
     )
     assert status == 0, err
     header, row, *remarks = out.splitlines()
-    assert "bp main accuracy % aux accuracy % ms" in " ".join(header.split())
+    assert "weight transport main accuracy % aux accuracy % ms" in " ".join(header.split())
     assert row.count("!") == 1
     assert header.index("aux") < row.index("!") < header.index(" ms")
     assert all(" bp, seed 0: loss `aux`: " in line for line in remarks if line.startswith(" !")), remarks
@@ -333,7 +355,7 @@ def test_one_run_that_is_warned_of_twice_is_no_second_run() -> None:
     )
     variant: Any = SimpleNamespace(label="bp")
     runs = [rows.Run(seed, report, ()) for seed in (0, 1)]
-    row = rows.Row(variant, "", (), True, False, 1.0, runs)
+    row = rows.Row(variant, "", (), True, False, Needs(1.0, 0, "no"), runs=runs)
     assert list(rows.remarks([row])) == [
         f"! bp, seed 0: loss `{of}` (seed 1 likewise, with other numbers)" for of in ("main", "aux")
     ]
@@ -353,7 +375,17 @@ def test_labels_at_each_place_have_their_loss_beside_their_accuracy(run: Run, tm
     written.write_text(LETTERS)
     status, out, err = run("compare", written, *QUICK, "--rules", "bp", "--seeds", 1)
     assert status == 0, err
-    assert "test accuracy % test loss ms per step" in " ".join(out.splitlines()[0].split())
+    assert "test accuracy % test loss bits per byte ms per step" in " ".join(out.splitlines()[0].split())
+    found = json.loads(run("compare", written, *QUICK, "--rules", "bp", "--seeds", 1, "--json")[1])
+    (row,) = found["rows"]
+    (bits,) = row["test_bits_per_byte"]["values"]
+    assert bits == pytest.approx(row["test_loss"]["values"][0] / np.log(2), rel=1e-12)
+    assert f" {bits:.4f} " in out
+    other = ("--set", "loss.label_smoothing=0.1")
+    (row,) = json.loads(run("compare", written, *QUICK, "--rules", "bp", *other, "--seeds", 1, "--json")[1])[
+        "rows"
+    ]
+    assert "test_bits_per_byte" not in row, "smoothed, the loss is not what a byte costs"
 
 
 LETTERS = """\
