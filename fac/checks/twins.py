@@ -59,7 +59,9 @@ def unequal_twin_steps(program: Program) -> Iterator[Diagnostic]:
     decay. So their difference B - W^T can only shrink, by the decay, until the feedback is the true one. A setting
     for feedback matrices (`feedback:` inside `update:`), or a group, that gives one of the two another rate or
     another decay breaks that identity, and B settles somewhere else. The Q of a low-rank matrix has no twin (W^T P^T
-    moves with P), and is left alone.
+    moves with P), and is left alone. Steps of `train.anchor` move W alone, and are no finding: where one of ten is an
+    anchor, cos(B, W^T) ends at 0.98 instead of 0.99 (60 epochs on the digits with weight decay 0.01), where every
+    second one is, at 0.82.
 
     Bad:
 
