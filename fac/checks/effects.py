@@ -10,6 +10,7 @@ from fac import plugins
 from fac.checks.anchors import ANCHOR
 from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal
 from fac.checks.lengths import never_due
+from fac.checks.masks import keeps_all
 from fac.checks.places import by_origin, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Path
 from fac.program.ends import ends_of
@@ -55,6 +56,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     yield from _shares(program)
     yield from idle_settings(program)
     yield from never_due(program)
+    yield from keeps_all(program)
     yield from _probes(program)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil, exp, inf, log, log1p
 
+from fac.checks.idle import SETTING_WITHOUT_EFFECT, removal
 from fac.checks.laws import wide
 from fac.checks.places import by_origin, matrix_of
 from fac.diagnostics import Diagnostic, Rule, Severity
@@ -60,6 +61,31 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
                     f"{units - group.keep} of the {units} units of `{head}`, which a loss reads, get no gradient",
                     help=f"match other layers: what `{head}` says of these is never taught",
                 )
+
+
+def keeps_all(program: Program) -> Iterator[Diagnostic]:
+    """`per_unit` of as many as there are, in all routes that one place writes: part of FAC314.
+
+    A matrix is stored in another way then, and means the same. By `crafton` its entries have another size.
+    """
+    for routes in by_origin(r for r in program.routes if r.ends is not None and _mask(r)).values():
+        if all(_keeps_all(route) for route in routes):
+            path = matrix_of(program, routes[0], "mask")
+            yield SETTING_WITHOUT_EFFECT.at(
+                path,
+                "`mask` has no effect when it keeps every entry",
+                help="remove it",
+                key=True,
+                fix=removal(path),
+            )
+
+
+def _keeps_all(route: Route) -> bool:
+    law = _mask(route)
+    assert route.ends is not None
+    if not isinstance(law, PerUnit) or any(tensor.law == "crafton" for tensor in route.tensors):
+        return False
+    return law.rank is None and law.per_unit == route.ends.reads // _groups(route.ends)
 
 
 def _mask(route: Route) -> PerUnit | Density | None:

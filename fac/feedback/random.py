@@ -20,7 +20,7 @@ from fac.program.program import Ends, Program
 from fac.program.reading import makes_gradient, needs_slope, needs_weight, ways
 from fac.program.tensors import Role, Tensor
 from fac.spec.feedback import SHARED, AnyLearning, Fixed, Matrix
-from fac.spec.init import Init, Mask, PerUnit, entries
+from fac.spec.init import Density, Init, Mask, PerUnit, entries
 from fac.step.builder import Builder
 from fac.step.contraction import matrix_of
 from fac.step.ir import Value
@@ -252,25 +252,10 @@ def _size(value: Value, axis: int = 0) -> int:
 
 def unused(matrix: Any, program: Program) -> Iterable[Unused]:
     """A mask that keeps all, or one to share a matrix with; of a matrix, or of a rule that hands its own on."""
-    if _keeps_all(matrix.mask, program):
+    if isinstance(matrix.mask, Density) and matrix.mask.density == 1:
         yield Unused("mask", "when it keeps every entry", "remove it")
     if matrix.shared and not any(route.ends and route.ends.shared for route in program.routes):
         yield Unused("shared", "where no other route reads the same error by a matrix like it", "remove it")
-
-
-def _keeps_all(mask: Mask | None, program: Program) -> bool:
-    """Whether a mask leaves every entry of every matrix that it is of."""
-    if not isinstance(mask, PerUnit):
-        return mask is not None and mask.density == 1
-    own = [route for route in program.routes if getattr(route.matrix, "mask", None) is mask]
-    return mask.rank is None and bool(own) and all(_whole(route.matrix, route.ends, mask) for route in own)
-
-
-def _whole(matrix: Any, ends: Ends | None, mask: PerUnit) -> bool:
-    """The same of one matrix. Entries that a mask keeps have another size by `crafton` than those without one."""
-    if ends is None or law(matrix, ends) == "crafton":
-        return False
-    return mask.per_unit == ends.reads // (1 if ends.weight is None else ends.weight.groups)
 
 
 RANDOM = MatrixKind(
