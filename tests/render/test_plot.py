@@ -175,6 +175,14 @@ def test_points_lie_where_the_axes_say() -> None:
     assert ys[0] > ys[2]
 
 
+def test_the_legend_names_what_is_drawn() -> None:
+    silent = tuple({**row, "error.cosine": None} for row in rows())
+    found = figure([Trial("a", (rows(),)), Trial("b", (silent,))], ("error.cosine",))
+    assert [label for label, _ in found.legend] == ["a"]
+    found = figure([Trial("a", (rows(),)), Trial("b", (silent,))], ("error.cosine", "test_loss"))
+    assert [label for label, _ in found.legend] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("places", "ticks", "middle"),
     [

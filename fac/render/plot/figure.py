@@ -198,7 +198,8 @@ def _by_trial(
     names: Sequence[str],
     curves: Mapping[str, Sequence[tuple[tuple[float, float, float, float], ...]]],
 ) -> Drawn:
-    tones = _tones([trial.label for trial in trials])
+    drawn = zip(trials, *(curves[name] for name in names), strict=True)
+    tones = _tones([trial.label for trial, *each in drawn if any(map(_seen, each))])
     panels = []
     for name in names:
         layer, _, words = split(name)
