@@ -5,7 +5,7 @@ has to come out. `fac study NAME` trains and measures what is missing, and write
 """
 
 from fac.studies.lab import Lab, Measured, Training, trained
-from fac.studies.model import Claim, Column, Results, Row, Study, Table, between, leads
+from fac.studies.model import Claim, Column, Results, Row, Study, Table, between, every, leads
 
 __all__ = [
     "Claim",
@@ -18,6 +18,7 @@ __all__ = [
     "Table",
     "Training",
     "between",
+    "every",
     "leads",
     "trained",
 ]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from fac import source
 from fac.backend import Backend, Precision, Session
-from fac.pipeline import emit, lowered
+from fac.pipeline import emit, lowered, precision_of
+from fac.program.feeds import feeds
 from fac.source import Document
 from fac.spec.data import Data
 from fac.training import data
-from fac.training.dataset import Dataset
+from fac.training.dataset import Dataset, fitted
 from fac.training.logs import EpochRecord
 from fac.training.loop import train
 from fac.training.nonfinite import DivergedError
@@ -60,7 +61,7 @@ class Lab:
             spec: its file.
             changes: as those of `--set`, such as `update.lr=0.1`.
             seed: of initial values and of the order of samples: `train.seed`.
-            precision: the backend's own if not given.
+            precision: the backend's own if not given, and float64 of what is solved.
 
         Raises:
             FacError: the spec has errors.
@@ -91,7 +92,7 @@ class Lab:
         """
         document = self._document(spec, changes, seed)
         program = lowered(document)
-        precision = precision or self.backend.default_precision
+        precision = precision or precision_of(program, self.backend)
         dataset = dataset or self._loaded(data.declared(program.spec.data, spec), precision)
         session = emit(program, self.backend, precision, document).open()
         try:
@@ -103,6 +104,23 @@ class Lab:
             "step_ms": report.step_ms
         }
         return Training(Measured(figures, curves), session)
+
+    def data(self, spec: str, *changes: str, precision: Precision | None = None) -> Dataset:
+        """The data set that a spec of the folder declares, in the shapes that its network reads.
+
+        Args:
+            spec: see `open`, and so the others.
+            changes: the same.
+            precision: the same.
+
+        Raises:
+            FacError: the spec has errors or no `data:`, or its data cannot be loaded or do not fit.
+        """
+        program = lowered(self._document(spec, changes, 0))
+        precision = precision or precision_of(program, self.backend)
+        return fitted(
+            self._loaded(data.declared(program.spec.data, spec), precision), feeds(program), precision
+        )
 
     def _document(self, spec: str, changes: Sequence[str], seed: int) -> Document:
         return source.override(source.read(str(self.folder / spec)), (*changes, f"train.seed={seed}"))

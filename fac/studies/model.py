@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from statistics import mean, stdev
 
 from fac.diagnostics import FacError
@@ -118,6 +118,22 @@ def between(row: str, figure: str, low: float, high: float, scale: float = 1.0) 
     return Claim(
         f"{row}: {figure} between {low:g} and {high:g}",
         lambda found: low <= scale * found.mean(row, figure) <= high,
+    )
+
+
+def every(what: str, rows: Sequence[str], figure: str, low: float = -inf, high: float = inf) -> Claim:
+    """That a figure lies in a band for every seed of each of some rows.
+
+    Args:
+        what: the sentence up to the words "for every seed".
+        rows: of the table.
+        figure: of each.
+        low: the least that it may be.
+        high: the most.
+    """
+    return Claim(
+        f"{what}, for every seed",
+        lambda found: all(low <= value <= high for row in rows for value in found.values(row, figure)),
     )
 
 

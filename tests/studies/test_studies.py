@@ -14,7 +14,7 @@ import pytest
 import fac
 from fac.diagnostics import FacError
 from fac.pipeline import find_backend
-from fac.studies import Claim, Column, Measured, Results, Row, Study, Table, between, leads, pictures
+from fac.studies import Claim, Column, Measured, Results, Row, Study, Table, between, every, leads, pictures
 from fac.studies.finding import digest, folder_of, names, read
 from fac.studies.keeping import FILE, Kept
 from fac.studies.lab import Lab
@@ -174,6 +174,35 @@ def test_cells_and_claims() -> None:
     assert not between("x", "a", 61, 65, scale=100).holds(found)
     assert leads("x", "y", "a").holds(found) is False  # one of its runs has no figure: nothing is borne out
     assert leads("w", "x", "a").holds(found) is False
+
+
+def test_a_claim_of_every_seed_hears_of_each() -> None:
+    nan = float("nan")
+    found = Results({"x": [Measured({"a": 1.0}), Measured({"a": 3.0})], "y": [Measured({"a": nan})]})
+    assert every("all", ["x"], "a", 1, 3).text == "all, for every seed"
+    assert every("all", ["x"], "a", 1, 3).holds(found)
+    assert not every("all", ["x"], "a", 1, 2.9).holds(found)
+    assert not every("all", ["x"], "a", 1.1).holds(found)
+    assert not every("all", ["x", "y"], "a").holds(found)
+
+
+def test_what_is_solved_is_trained_and_opened_in_float64(mine: Path) -> None:
+    text = (mine / "net.fac.yaml").read_text()
+    kept = [line for line in text.splitlines() if not line.startswith(("feedback:", "update:", "train:"))]
+    (mine / "solved.fac.yaml").write_text("\n".join([*kept, "solve: {rule: zorb}"]))
+    for backend in ("reference", "torch"):
+        lab = Lab(mine, find_backend(backend))
+        training = lab.train("solved.fac.yaml", seed=0)
+        assert training.session.precision == "float64"
+        assert training.measured.figures["test_accuracy"] > 0.5
+        assert lab.data("solved.fac.yaml").train.x.dtype == np.float64
+    assert lab.data("net.fac.yaml").train.x.dtype == np.float32
+
+
+def test_data_have_the_shapes_that_the_network_reads(mine: Path) -> None:
+    lab = Lab(mine, find_backend("reference"))
+    assert lab.data("net.fac.yaml").train.x.shape == (1400, 8, 8)
+    assert lab.data("net.fac.yaml", "input.shape=[64]").test.x.shape == (397, 64)
 
 
 def test_the_page_says_what_did_not_come_out(tmp_path: Path, lab: Lab) -> None:
