@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -86,7 +86,7 @@ def normalisation(short: bool) -> Table:
     normal, unit, slowed = "N(0, 1) / sqrt(n C)", "N(0, 1)", "N(0, 1), hidden rates / sqrt(n C)"
     rows: list[Row] = []
     for lr in rates:
-        measures = {
+        measures: Mapping[str, Callable[[Lab, int], Measured]] = {
             normal: trained(SPEC, _sgd(lr)),
             unit: trained(SPEC, UNIT, _sgd(lr)),
             slowed: partial(_rescaled, lr),
@@ -193,7 +193,7 @@ def prealign(short: bool) -> Table:
         [
             every(f"{unit}: above .97 on the batch", [unit], "batch", 0.97),
             every(f"{unit}: above .9 on other samples", [unit], "other", 0.9),
-            every(f"{sized}: above .7 on both", [sized], "other", 0.7),
+            every(f"{sized}: above .7 on other samples", [sized], "other", 0.7),
             *(leads(name, drawn, THIRD, 0.15) for name in (unit, sized)),
         ],
         says="The net of the first table, tanh. Batch and other samples: the smallest of the three cosines in front "

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fac.backend import Session
+from fac.solve.zorb import EQUATIONS
 from fac.studies import Claim, Column, Lab, Measured, Row, Study, Table, every, leads
 from fac.training.dataset import Dataset, Split, order
 from fac.training.solving import Solving
@@ -32,7 +33,7 @@ ACTS: Mapping[str, Callable[[Array], Array]] = {"sigmoid": lambda a: 1 / (1 + np
 
 
 def _with_ones(features: Array) -> Array:
-    return np.c_[features, np.ones(len(features))]
+    return np.asarray(np.c_[features, np.ones(len(features))])
 
 
 def _nearest(features: Array, targets: Array) -> Array:
@@ -51,7 +52,7 @@ def exact(act: str, lab: Lab, seed: int) -> Measured:
     h, y = rng.standard_normal((200, 12)), rng.standard_normal((200, 5))
     solving, squares, missed = _solving(session, Split(h, y)), [], nan
     for fc, _ in zip(solving.solution.layers, solving.solution.run(solving, 0), strict=True):
-        targets = np.concatenate(list(solving.rows(fc)))[:, h.shape[1] :]
+        targets = np.concatenate(list(solving.rows(f"{fc}.{EQUATIONS}")))[:, h.shape[1] :]
         state = session.state()
         theta = np.c_[state[f"{fc}.weight"], state[f"{fc}.bias"]].T
         squares.append(_apart(theta, _nearest(h, targets)))
@@ -84,10 +85,8 @@ def equations(short: bool) -> Table:
 
 
 def _accuracies(session: Session, data: Dataset) -> dict[str, float]:
-    return {
-        name: session.evaluate(split.arrays)["accuracy"]
-        for name, split in (("train", data.train), ("test", data.test))
-    }
+    splits = {"train": data.train, "test": data.test}
+    return {name: session.evaluate(split.arrays)["accuracy"] for name, split in splits.items()}
 
 
 def solved(spec: str, changes: Sequence[str], lab: Lab, seed: int) -> Measured:
@@ -133,7 +132,7 @@ COLUMNS = (
 )
 
 
-def _beside(title: str, spec: str, batch: int, rates: Sequence[float], seeds: int, says: str) -> Table:
+def beside(data: str, spec: str, net: str, rates: Sequence[float], batch: int, seeds: int) -> Table:
     """Solves and steps on one net, to the same training accuracy."""
     steps = [f"Adam {lr:g}" for lr in rates]
     measures: Measures = {
@@ -142,7 +141,7 @@ def _beside(title: str, spec: str, batch: int, rates: Sequence[float], seeds: in
     }
     measures |= {name: partial(stepped, spec, (), lr, batch) for name, lr in zip(steps, rates, strict=True)}
     return Table(
-        title,
+        f"{data}: accuracy and time beside Adam",
         [Row(name, measure, seeds) for name, measure in measures.items()],
         COLUMNS,
         [
@@ -156,42 +155,22 @@ def _beside(title: str, spec: str, batch: int, rates: Sequence[float], seeds: in
                 ),
             ),
         ],
-        says=f"{says} zorb in float64; fc1 as drawn: the last layer alone is solved. Adam in float32 in batches of "
+        says=f"{net}. zorb in float64; fc1 as drawn: the last layer alone is solved. Adam in float32 in batches of "
         f"{batch}, at each of its rates up to the first epoch that ends with zorb's training accuracy of the "
         f"same seed or more, {LIMIT} epochs at most. Time: of the process, in the solves or steps alone; "
         "evaluations, and what is compiled, are outside of it.",
     )
 
 
-def digits(short: bool) -> Table:
-    """On 1,400 digits."""
-    rates = (0.003, 0.01) if short else (0.001, 0.003, 0.01, 0.03)
-    return _beside(
-        "Digits: accuracy and time beside Adam", "digits.fac.yaml", 32, rates, 3, "64-256-10, sigmoid."
-    )
-
-
-def fashion() -> Table:
-    """On 60,000 images."""
-    return _beside(
-        "Fashion-MNIST: accuracy and time beside Adam",
-        "fashion.fac.yaml",
-        128,
-        (0.0003, 0.001, 0.003, 0.01),
-        1,
-        "784-256-10, sigmoid.",
-    )
-
-
 def cut_off(short: bool) -> Table:
     """What `rcond` does."""
     names = {rcond: f"rcond {rcond:g}" for rcond in (1e-9, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)}
+    measures = {
+        name: partial(solved, "digits.fac.yaml", (f"solve.rcond={rcond!r}",)) for rcond, name in names.items()
+    }
     return Table(
         "Digits: what is cut off",
-        [
-            Row(name, partial(solved, "digits.fac.yaml", (f"solve.rcond={rcond!r}",)), 3 if short else 10)
-            for rcond, name in names.items()
-        ],
+        [Row(name, measure, 3 if short else 10) for name, measure in measures.items()],
         (*COLUMNS[:2], Column("rank", "rank", ".0f")),
         [
             *(leads(names[less], names[more], "train", 0.002) for less, more in pairwise(names)),
@@ -234,8 +213,11 @@ def deep(short: bool) -> Table:
 
 def tables(short: bool) -> Sequence[Table]:
     """All of them."""
-    more = () if short else (fashion(),)
-    return (equations(short), digits(short), *more, cut_off(short), deep(short))
+    rates = (0.003, 0.01) if short else (0.001, 0.003, 0.01, 0.03)
+    digits = beside("Digits", "digits.fac.yaml", "64-256-10, sigmoid", rates, 32, 3)
+    rates = (0.0003, 0.001, 0.003, 0.01)
+    fashion = beside("Fashion-MNIST", "fashion.fac.yaml", "784-256-10, sigmoid", rates, 128, 1)
+    return (equations(short), digits, *(() if short else (fashion,)), cut_off(short), deep(short))
 
 
 STUDY = Study(
