@@ -212,6 +212,7 @@ POOL: tuple[Any, ...] = (
         "constant",
         "epoch",
         "norm",
+        "sum",
     ),
     *("fc1", "fc2", "logits", "relu_1", "act", "add", "replace", "loss", "task", "fc2.*", "*.feedback.*"),
     *({"kind": kind} for kind in ("relu", "tanh", "dropout", "mse", "random", "identity", "transpose")),
@@ -601,6 +602,24 @@ def test_another_source_of_a_route_is_a_change() -> None:
         "routes\n"
         " ~ to fc1  from  loss -> fc2"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"signs": True}, " ~ to fc1  signs  false -> true"),
+        ({"error_scale": "sum"}, " ~ to fc1  error_scale  mean -> sum"),
+    ],
+)
+def test_what_a_route_makes_of_an_error_is_a_change(said: Data, line: str) -> None:
+    """It has a name, and a route that is new says it, too."""
+    route = {"to": "fc1", "matrix": {"kind": "random"}}
+    old, new = (data(feedback={"routes": (one,)}) for one in (route, route | said))
+    found = difference(old, new)
+    assert told(found).startswith(f"routes\n{line}")
+    assert not found.sections["step"]
+    (key,) = said
+    assert key in told(difference(data(feedback={"rule": "bp"}), new))
 
 
 def test_a_site_that_moved_is_a_change() -> None:

@@ -144,6 +144,10 @@ def _facts(program: Program, route: Route) -> Iterator[tuple[str, Plain]]:
         yield "combine", "add"
     if not route.share:
         yield "share", False
+    if route.sums:
+        yield "error_scale", "sum"
+    if route.signs:
+        yield "signs", True
     yield "matrix", described(route.matrix)
 
 
@@ -167,6 +171,10 @@ def _changes(
         yield Change("combine", *("add" if add else "replace" for add in (before.add, after.add)))
     if before.share != after.share:
         yield Change("share", before.share, after.share)
+    if before.sums != after.sums:
+        yield Change("error_scale", *("sum" if sums else "mean" for sums in (before.sums, after.sums)))
+    if before.signs != after.signs:
+        yield Change("signs", before.signs, after.signs)
     yield from differing(before.matrix, after.matrix, (old, new), whole="matrix")
     yield from laws(before.matrix, after.matrix, before.tensors, after.tensors)
 
