@@ -100,6 +100,14 @@ class Network:
         self._again[key] = found = Value(node, wanted, value.axes)
         return found
 
+    def reshaped(self, value: Value, own: tuple[Axis, ...], call: Call) -> str:
+        """A layer that makes the same numbers in the same order, with other axes."""
+        key = value.node, own
+        if key not in self._again:
+            node, _ = self._reshaped(value.node, value.sample, sizes(own), call)
+            self._again[key] = Value(node, own, value.axes)
+        return self._again[key].node
+
     def _reshaped(self, node: str, shape: Shape, wanted: Shape, call: Call) -> tuple[str, Shape]:
         if shape == wanted:
             return node, shape

@@ -54,11 +54,40 @@ def _selected(network: Network, call: Call, value: Value, axis: int, index: int)
         return Value(value.node, value.own, kept)
     if any(atom.batch for atom in value.axes[axis]):
         raise NoCounterpartError("a layer that does not pick samples")
-    value = network.settled(value, call)
-    at = value.own.index(value.axes[axis])
-    length = value.sample[at]
-    written = network.add(Select(axis=at, index=index % length), (value.node,), call)
+    value, at = _apart(network, call, value, axis)
+    written = network.add(Select(axis=at, index=index % value.sample[at]), (value.node,), call)
     return Value(written.name, (*value.own[:at], *value.own[at + 1 :]), kept)
+
+
+def _apart(network: Network, call: Call, value: Value, axis: int) -> tuple[Value, int]:
+    """The tensor, of a layer that has one of its axes as an axis of its own, and which that is.
+
+    Where the layer below has its numbers side by side in that order, only its axes are cut: what stands beside them
+    stays in the order in which it is.
+    """
+    wanted, own = value.axes[axis], list[Axis]()
+    for have in value.own:
+        first = next((i for i in range(len(have)) if have[i : i + len(wanted)] == wanted), None)
+        if first is None:
+            own.append(have)
+            continue
+        last = first + len(wanted)
+        own += [part for part in (have[:first], wanted, have[last:]) if part]
+    if wanted not in own:
+        value = network.settled(value, call)
+        return value, value.own.index(wanted)
+    if tuple(own) == value.own:
+        return value, own.index(wanted)
+    node = network.reshaped(value, tuple(own), call)
+    return Value(node, tuple(own), value.axes), own.index(wanted)
+
+
+def part(network: Network, call: Call, args: Args) -> Any:
+    """All of what stands along an axis, as of the samples in `x[:, 0]`."""
+    value = args["self"]
+    if not isinstance(value, Value) or call.shape != value.shape or args["step"] != 1:
+        raise NoCounterpartError("a layer that cuts a part out")
+    return value
 
 
 def unbind(network: Network, call: Call, args: Args) -> list[Value]:
@@ -134,6 +163,7 @@ READERS: Mapping[str, Reader] = {
     "aten.transpose": transpose,
     "aten.t": transpose,
     "aten.select": select,
+    "aten.slice": part,
     "aten.unbind": unbind,
     "getitem": item,
     "aten.cat": concat,

@@ -9,7 +9,7 @@ from typing import Any
 
 from fac import plugins
 from fac.backend import Call, Held, Ref, Traced
-from fac.importing import arithmetic, noise, shapes
+from fac.importing import arithmetic, attention, noise, shapes
 from fac.importing.layout import Atom, Value, fresh, made
 from fac.importing.network import Network
 from fac.importing.noise import Noise
@@ -19,7 +19,8 @@ from fac.spec.layers import Layer
 
 RESERVED = frozenset({"input", "loss", "targets", "step", "x", "y", "lr"})
 """Names that mean something else in a spec."""
-READERS: Mapping[str, Reader] = {**shapes.READERS, **arithmetic.READERS, **noise.READERS}
+FAMILIES = (shapes, arithmetic, noise, attention)
+READERS: Mapping[str, Reader] = {op: read for family in FAMILIES for op, read in family.READERS.items()}
 """Operations that are no layer by themselves, by name."""
 
 
@@ -153,7 +154,8 @@ def counterparts() -> Mapping[str, tuple[Counterpart, ...]]:
 
 
 def _layer(network: Network, call: Call, args: dict[str, Any], counterpart: Counterpart) -> Value:
-    x = args.get(counterpart.input)
+    # of an operation in place the argument may have another name: `dropout_(self)`, `dropout(input)`
+    x = args.get(counterpart.input, args.get("self"))
     if not isinstance(x, Value) or x.array is not None:
         raise NoCounterpartError("a tensor that depends on the input of the network")
     arrays = {part: _array(args[part], part) for part in counterpart.arrays if args.get(part) is not None}

@@ -219,7 +219,7 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "hardsigmoid": (nn.Hardsigmoid(), (4,)),
     "hardswish": (nn.Hardswish(), (4,)),
     "softmax": (nn.Softmax(1), (3, 4)),
-    "dropout": (nn.Dropout(), (4,)),
+    "dropout": (nn.Dropout(inplace=True), (4,)),
     "linear": (nn.Linear(4, 3, bias=False), (5, 4)),
     "conv2d": (nn.Conv2d(2, 4, (3, 1), (2, 1), (1, 0), (1, 2), 2), (2, 7, 5)),
     "conv1d": (nn.Conv1d(2, 4, 3, 2, "valid"), (2, 7)),

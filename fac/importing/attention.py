@@ -1,0 +1,70 @@
+"""Scaled dot-product attention, whatever moves heads and tokens about around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isclose, sqrt
+from typing import Any
+
+from fac.backend import Call
+from fac.importing.layout import Axis, Value, fresh
+from fac.importing.network import Network
+from fac.importing.reader import Reader, tensor
+from fac.layers import Attend, Reshape, Select
+from fac.program.kinds import NoCounterpartError
+
+Args = dict[str, Any]
+
+
+def attend(network: Network, call: Call, args: Args) -> Value:
+    """Of queries [N, heads, T, d], keys [N, kv_heads, S, d] and values [N, kv_heads, S, e] -> [N, heads, T, e]."""
+    if args["attn_mask"] is not None:
+        raise NoCounterpartError(
+            "attention without a mask that is added; `is_causal=True` is one that needs none"
+        )
+    if args["dropout_p"]:
+        raise NoCounterpartError("attention without dropout of its shares")
+    queries, keys, values = (tensor(args[name]) for name in ("query", "key", "value"))
+    for value in (queries, keys, values):
+        if len(value.axes) != 4 or not value.alone or value.batch:
+            raise NoCounterpartError("queries, keys and values [batch, heads, tokens, channels]")
+    width, scale = queries.shape[3], args["scale"]
+    if scale is not None and not isclose(scale, 1 / sqrt(width), rel_tol=1e-12):
+        raise NoCounterpartError("a scale of 1 / sqrt(channels of a head)")
+    heads, groups = queries.shape[1], keys.shape[1]
+    if groups != heads and not args["enable_gqa"]:
+        raise NoCounterpartError("as many heads of keys as of queries")
+    reads = [network.settled(_tokens(value), call).node for value in (queries, keys, values)]
+    layer = Attend(heads=heads, kv_heads=None if groups == heads else groups, causal=bool(args["is_causal"]))
+    written = network.add(layer, _packed(network, reads) or reads, call)
+    batch, head, token, _ = queries.axes
+    (channel,) = fresh((values.shape[3],))
+    return Value(written.name, (token, head + channel), (batch, head, token, channel))
+
+
+def _tokens(value: Value) -> Value:
+    """[N, tokens, heads of channels]: heads side by side, as layers have them."""
+    batch, head, token, channel = value.axes
+    joined: Axis = head + channel
+    return Value(value.node, value.own, (batch, token, joined))
+
+
+def _packed(network: Network, reads: Sequence[str]) -> list[str] | None:
+    """The one layer that makes queries, keys and values side by side, if these are its three parts."""
+    parts = [network.layers.get(name) for name in reads]
+    sources = {part.reads for part in parts if part is not None}
+    if len(sources) != 1 or None in parts:
+        return None
+    wanted = [Select(axis=1, index=index) for index in range(3)]
+    if [part.layer for part in parts if part is not None] != wanted:
+        return None
+    ((cut,),) = sources
+    source = network.layers.get(cut)
+    if source is None or not isinstance(source.layer, Reshape) or source.shape[1] != 3:
+        return None
+    (whole,) = source.reads
+    tokens, _, channels = source.shape
+    return [whole] if network.shapes[whole] == (tokens, 3 * channels) else None
+
+
+READERS: Mapping[str, Reader] = {"aten.scaled_dot_product_attention": attend}
