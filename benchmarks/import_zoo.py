@@ -28,7 +28,8 @@ def torchvision(name: str) -> Any:
 
 
 def timm(name: str) -> Any:
-    """A network of `timm`."""
+    """A network of `timm`, which imports torchvision."""
+    _declare_operators()
     return import_module("timm").create_model(name, pretrained=False)
 
 

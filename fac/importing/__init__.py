@@ -75,6 +75,11 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
             f"`{name}` reads {len(graph.inputs)} tensors and returns {len(graph.outputs)}; a network here has one of "
             "each: wrap it in a module that does"
         )
+    for key, owner in module.shared().items():
+        raise FacError(
+            f"`{key}` and `{owner}` of `{name}` are one array, and an array here has one name: give each its own, or "
+            "call one module twice"
+        )
     work = translated(graph, "input")
     output = work.values.get(graph.outputs[0].name)
     refused = [*work.refused, *(unlike(module, work) if not work.refused else ())]

@@ -11,8 +11,10 @@ from fac.importing.layout import Atom, Axis, MixedError, Value, fresh, sizes, sp
 from fac.layers import Flatten, Permute, Reshape
 from fac.program.kinds import LayerKind, NoCounterpartError, ShapeError
 from fac.program.program import Shape
-from fac.spec.layers import Layer
+from fac.spec.layers import Layer, ParametricLayer
 
+RESERVED = frozenset({"input", "loss", "targets", "step", "x", "y", "lr"})
+"""Names that mean something else in a spec."""
 ASIDE = frozenset({"flatten", "permute", "reshape"})
 """What is written in front of a layer, so that it reads what it has to: that is no module of its own."""
 
@@ -57,12 +59,18 @@ class Network:
         kind = next(k for k in plugins.kinds("fac.layers") if k.spec is type(layer))
         assert isinstance(kind, LayerKind)
         name = self._named(call, kind.name, arrays or {})
+        if owner := name if arrays and name in self.layers else None:
+            # the module is called again: one more layer, with the arrays of the first
+            name = self._free(f"{name}_again")
+            layer = layer.model_copy(update={"tie": owner})
+        if arrays and isinstance(layer, ParametricLayer) and _still(arrays):
+            layer = layer.frozen()
         try:
             facts = kind.infer(layer, name, [self.shapes[read] for read in reads])
         except ShapeError as error:
             raise NoCounterpartError(str(error)) from error
-        given = {f"{name}.{part}": array for part, array in (arrays or {}).items()}
-        for tensor in facts.tensors:
+        given = {f"{owner or name}.{part}": array for part, array in (arrays or {}).items()}
+        for tensor in facts.tensors if owner is None else ():
             array = given.get(tensor.name)
             if array is None:
                 raise NoCounterpartError(f"an array for `{tensor.name}` of the layer `{kind.name}`")
@@ -71,7 +79,7 @@ class Network:
         for part, array in given.items():
             if array.key != part:
                 raise NoCounterpartError(f"the array `{array.key}` under the name `{part}`")
-        written = Written(name, layer, tuple(reads), facts.shape, given)
+        written = Written(name, layer, tuple(reads), facts.shape, {} if owner else given)
         self.layers[name], self.shapes[name] = written, facts.shape
         return written
 
@@ -141,13 +149,34 @@ class Network:
         """What a layer is called: as its arrays say, or the module that it is, or after the module that it is in."""
         for part, array in arrays.items():
             if array.key.endswith(f".{part}"):
-                return array.key.removesuffix(f".{part}")
+                name = array.key.removesuffix(f".{part}")
+                if name in RESERVED:
+                    raise NoCounterpartError(
+                        f"another name than `{name}`, which means something else in a spec"
+                    )
+                return name
         taken = {*self.layers, *self.taken}
         base = ".".join(filter(None, (call.module, kind)))
         if call.leaf and call.module:
             alone = call.module not in taken and kind not in ASIDE
             base = call.module if alone else ".".join((*call.module.split(".")[:-1], kind))
+        return self._free(base)
+
+    def _free(self, base: str) -> str:
+        taken = {*self.layers, *self.taken}
         return next(n for n in (base, *(f"{base}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+
+
+def _still(arrays: Mapping[str, Held]) -> bool:
+    """Whether a layer keeps its parameters.
+
+    Raises:
+        NoCounterpartError: it keeps some of them.
+    """
+    learn = {array.learns for array in arrays.values() if not array.statistic}
+    if len(learn) > 1:
+        raise NoCounterpartError("a layer of which all parameters learn, or none")
+    return learn == {False}
 
 
 def _runs(have: Sequence[Atom], order: Sequence[Atom]) -> list[tuple[Atom, ...]]:

@@ -27,8 +27,8 @@ def state_dict(program: Program, state: Mapping[str, Array], precision: Precisio
     """
     found: dict[str, Array] = {}
     for node in program.nodes:
-        for tensor in (*node.tensors, *node.shared):
-            found[f"{node.name}.{tensor.name.rpartition('.')[2]}"] = state[tensor.name].astype(precision)
+        for tensor in node.tensors:
+            found[tensor.name] = state[tensor.name].astype(precision)
         if isinstance(node.layer, BatchNorm):
             found[f"{node.name}.{COUNT}"] = np.array(state[STEP], np.int64)
     return found

@@ -106,6 +106,8 @@ def concat(network: Network, call: Call, args: Args) -> Value:
     """Tensors one behind the other."""
     values = [tensor(value) for value in args["tensors"]]
     axis = args["dim"] % len(values[0].axes)
+    if len(values) == 1:
+        return values[0]
     values = [network.settled(value, call) for value in values]
     first = values[0]
     if any(not v.alone or v.batch != first.batch for v in values) or axis == first.batch:

@@ -11,14 +11,12 @@ from fac import plugins
 from fac.backend import Call, Held, Ref, Traced
 from fac.importing import arithmetic, attention, noise, shapes
 from fac.importing.layout import Atom, Value, fresh, made
-from fac.importing.network import Network
+from fac.importing.network import RESERVED, Network
 from fac.importing.noise import Noise
 from fac.importing.reader import Reader
 from fac.program.kinds import Counterpart, LayerKind, NoCounterpartError, Seen
 from fac.spec.layers import Layer
 
-RESERVED = frozenset({"input", "loss", "targets", "step", "x", "y", "lr"})
-"""Names that mean something else in a spec."""
 FAMILIES = (shapes, arithmetic, noise, attention)
 READERS: Mapping[str, Reader] = {op: read for family in FAMILIES for op, read in family.READERS.items()}
 """Operations that are no layer by themselves, by name."""

@@ -263,6 +263,62 @@ def test_words() -> None:
     assert layers(found)[0] == {"kind": "embedding", "name": "table", "num_embeddings": 9, "out": 4}
 
 
+class Twice(nn.Module):
+    """One module that is called twice, beside two that keep what they have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.norm, self.still, self.head = (
+            nn.Linear(4, 4),
+            nn.BatchNorm1d(4),
+            nn.Linear(4, 4),
+            nn.Linear(4, 2),
+        )
+        self.still.requires_grad_(False)
+        self.norm.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.head(self.norm(self.still(self.fc(torch.tanh(self.fc(x))))))
+        return made
+
+
+def test_arrays_that_are_shared_or_stay() -> None:
+    found = imported(Twice(), 4)
+    assert layers(found) == [
+        {"kind": "linear", "name": "fc", "out": 4},
+        {"kind": "tanh", "name": "tanh"},
+        {"kind": "linear", "name": "fc_again", "tie": "fc", "out": 4},
+        {"kind": "linear", "name": "still", "trainable": False, "out": 4},
+        {"kind": "batch_norm", "name": "norm", "trainable": False, "moments": "batch"},
+        {"kind": "linear", "name": "head", "out": 2},
+    ]
+    assert found.proof.parameters == 4
+    assert "fc_again.weight" not in found.state
+
+
+def test_one_array_under_two_names() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    module[1].weight = module[0].weight
+    with pytest.raises(fac.FacError, match=r"`1\.weight` and `0\.weight` of `Sequential` are one array"):
+        from_torch(module, (4,))
+
+
+class Reserved(nn.Module):
+    """A module with a name that means something else in a spec."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.input(x)  # type: ignore[no-any-return]
+
+
+def test_names_that_mean_something_else() -> None:
+    with pytest.raises(NotImportedError, match="another name than `input`"):
+        from_torch(Reserved(), (4,))
+
+
 REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "approximation with `tanh`": (nn.GELU("tanh"), (4,)),
     "track_running_stats=True": (nn.BatchNorm1d(4, track_running_stats=False), (4,)),
