@@ -17,6 +17,7 @@ import torch
 
 from fac import FacError, from_torch
 from fac.importing import Imported, NotImportedError
+from fac.pipeline import lowered
 
 Shape = tuple[int, ...]
 
@@ -111,7 +112,7 @@ def row(name: str) -> str:
 def told(found: Imported) -> str:
     """What was imported, and how far it is from the module."""
     parts = (f"{part} {deviation.share:.0e}" for part, deviation in found.proof.parts.items())
-    return f"{len(found.spec['layers'])} layers, {found.proof.parameters} parameters; {', '.join(parts)}"
+    return f"{len(lowered(found.spec).nodes)} layers, {found.proof.parameters} parameters; {', '.join(parts)}"
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def COMMAND(
         for line in error.lines:
             say(f"  {line}", err=True)
         context.exit(1 if isinstance(error, NotImportedError) else 2)
-    _write(found, output)
-    _tell(found, output)
+    layers = _written(found, output)
+    _tell(found, layers, output)
 
 
 def _argument(text: str) -> tuple[str, Any]:
@@ -94,21 +94,24 @@ def _require_free(output: Path, force: bool) -> None:
             raise FacError(f"`{file}` exists: `--force` overwrites it")
 
 
-def _write(found: Imported, output: Path) -> None:
+def _written(found: Imported, output: Path) -> int:
+    """How many layers are written, those in blocks counted one by one."""
     import numpy as np
 
     from fac.backend import STEP, to_bytes, write_files
     from fac.pipeline import compiled, lowered
     from fac.render.yaml import dump
 
-    about = compiled(lowered(found.spec)).about
+    program = lowered(found.spec)
+    about = compiled(program).about
     state = {**found.state, STEP: np.array(0, np.int64)}
     write_files(output, {SPEC: dump(found.spec), WEIGHTS: to_bytes(state, about)})
+    return len(program.nodes)
 
 
-def _tell(found: Imported, output: Path) -> None:
-    layers, arrays = len(found.spec["layers"]), found.state.values()
-    say(f"`{found.spec['name']}`: {layers} layers, {sum(array.size for array in arrays):,} numbers of state")
+def _tell(found: Imported, layers: int, output: Path) -> None:
+    numbers = sum(array.size for array in found.state.values())
+    say(f"`{found.spec['name']}`: {layers} layers, {numbers:,} numbers of state")
     for file in (SPEC, WEIGHTS):
         say(f"  {output / file}")
     proof = found.proof

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,17 +125,25 @@ def proved(
 
 
 def _tested(spec: Mapping[str, Any]) -> dict[str, Any]:
-    random = {kind.name for kind in plugins.kinds("fac.layers") if "rate" in kind.spec.model_fields}
-    layers = [{**layer, "rate": 0.0} if layer["kind"] in random else layer for layer in spec["layers"]]
+    random = frozenset(kind.name for kind in plugins.kinds("fac.layers") if "rate" in kind.spec.model_fields)
     return {
         **spec,
-        "layers": layers,
+        "layers": list(_certain(spec["layers"], random)),
         "loss": {"kind": "mse"},
         "feedback": {"rule": "bp"},
         "update": {"rule": "sgd", "lr": 1.0},
         "train": {"batch": SAMPLES},
         "probes": [],
     }
+
+
+def _certain(layers: Sequence[Mapping[str, Any]], random: frozenset[str]) -> Iterator[Mapping[str, Any]]:
+    """The layers, in blocks too, with a rate of 0 in those that draw."""
+    for layer in layers:
+        if "body" in layer:
+            yield {**layer, "body": list(_certain(layer["body"], random))}
+        else:
+            yield {**layer, "rate": 0.0} if layer["kind"] in random else layer
 
 
 def _batch(given: Mapping[str, Any]) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fac.importing.layout import Value
+from fac.importing.nesting import nested
 from fac.importing.network import Network, Written
-from fac.spec.base import written
 
 
 def spec(name: str, network: Network, output: Value, classes: int | None) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def spec(name: str, network: Network, output: Value, classes: int | None) -> dic
         "fac": 1,
         "name": name,
         "input": given,
-        "layers": _chain(needed(network, output), network.input),
+        "layers": nested(needed(network, output), network.input),
         "loss": {"kind": "cross_entropy"},
         "feedback": {"rule": "bp"},
         "update": {"rule": "sgd", "lr": 0.01, "momentum": 0.9},
@@ -40,15 +40,3 @@ def needed(network: Network, output: Value) -> list[Written]:
             wanted.update(layer.reads)
             found.append(layer)
     return found[::-1]
-
-
-def _chain(layers: list[Written], start: str) -> list[dict[str, Any]]:
-    """Layers as a spec has them: `from` where they do not read the one before alone."""
-    found, before = list[dict[str, Any]](), start
-    for layer in layers:
-        reads = None if layer.reads == (before,) else layer.reads
-        named = layer.layer.model_copy(update={"name": layer.name, "from_": reads})
-        said = written(named)
-        found.append({key: said.pop(key) for key in ("kind", "name", "from") if key in said} | said)
-        before = layer.name
-    return found

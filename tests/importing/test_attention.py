@@ -114,8 +114,8 @@ def test_apart() -> None:
     found = from_torch(Apart(), (5, 8))
     assert said(found) == [
         ("linear", "q", None),
-        ("linear", "k", ["input"]),
-        ("linear", "v", ["input"]),
+        ("linear", "k", "input"),
+        ("linear", "v", "input"),
         ("attend", "attend", ["q", "k", "v"]),
         ("mean", "mean", None),
     ]

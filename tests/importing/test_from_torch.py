@@ -55,13 +55,25 @@ def test_a_convolutional_network() -> None:
     module = Convolutional()
     found = imported(module, 2, 4, 4)
     assert layers(found) == [
-        {"kind": "conv2d", "name": "stem.0", "out": 4, "kernel": 3, "padding": 1, "bias": False},
-        {"kind": "batch_norm", "name": "stem.1"},
-        {"kind": "relu", "name": "stem.2"},
-        {"kind": "max_pool2d", "name": "stem.3", "kernel": 2},
-        {"kind": "conv2d", "name": "body.0", "out": 4, "kernel": 3, "padding": 1, "groups": 2},
-        {"kind": "batch_norm", "name": "body.1", "momentum": 0.3},
-        {"kind": "add", "name": "add", "from": ["stem.3", "body.1"]},
+        {
+            "kind": "sequence",
+            "name": "stem",
+            "body": [
+                {"kind": "conv2d", "name": "0", "out": 4, "kernel": 3, "padding": 1, "bias": False},
+                {"kind": "batch_norm", "name": "1"},
+                {"kind": "relu", "name": "2"},
+                {"kind": "max_pool2d", "name": "3", "kernel": 2},
+            ],
+        },
+        {
+            "kind": "sequence",
+            "name": "body",
+            "body": [
+                {"kind": "conv2d", "name": "0", "out": 4, "kernel": 3, "padding": 1, "groups": 2},
+                {"kind": "batch_norm", "name": "1", "momentum": 0.3},
+            ],
+        },
+        {"kind": "add", "name": "add", "from": ["stem", "body"]},
         {"kind": "relu", "name": "relu"},
         {"kind": "dropout", "name": "drop", "rate": 0.25},
         {"kind": "flatten", "name": "flatten"},
