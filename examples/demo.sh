@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
 # A tour of fac on one example: check, show, compile, train, and compare with backpropagation, plain feedback alignment
-# and the last layer alone. Takes a few minutes; leaves everything in build/ and runs/; can be run again at any time.
+# and the last layer alone. Takes a minute or two; leaves everything in build/ and runs/; can be run again at any time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PWD/.venv/bin:$PATH"
-# Steps of this size gain little from more threads, and where other work keeps the cores busy, threads that wait for
-# each other are many times slower than one.
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 SPEC=examples/fashion_ldfa.fac.yaml
 
 step() { # what it is for, then the command
@@ -24,8 +21,8 @@ step "Straight-line torch code that runs without fac:" \
   fac compile "$SPEC" --backend torch -o build/fashion_ldfa
 step "Train it; the folder of the run keeps spec, log and final state:" \
   fac train "$SPEC" --backend torch
-step "The same network under four rules, each at its own learning rate, over three seeds:" \
-  fac compare examples/fashion_{bp,ldfa,fa,shallow}.fac.yaml --backend torch --seeds 3
+step "The same network under four rules, each at its own learning rate, over three seeds of two epochs:" \
+  fac compare examples/fashion_{bp,ldfa,fa,shallow}.fac.yaml --backend torch --seeds 3 --set train.epochs=2
 
 cat <<'END'
 

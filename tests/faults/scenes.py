@@ -75,7 +75,10 @@ class Scene:
 
 
 def files(folder: Path) -> Files:
-    """What a folder holds, without what is on its way; groups that are due are finished, as who reads them does."""
+    """What a folder holds, without what is on its way; groups that are due are finished, as who reads them does.
+
+    Nor what Python keeps of a program that it has read, which is another one with each copy.
+    """
     for path in (folder, *(Path(top, name) for top, names, _ in os.walk(folder) for name in names)):
         if not unfinished(path.name):
             settle(path)
@@ -85,6 +88,7 @@ def files(folder: Path) -> Files:
         if path.is_file()
         and not any(map(unfinished, path.relative_to(folder).parts))
         and path.name != ".lock"
+        and path.parent.name != "__pycache__"
     }
 
 
