@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fac.build.anchor import anchored
 from fac.build.functions import build_step
 from fac.passes import optimise
 from fac.program.lower import lower
@@ -81,7 +80,7 @@ def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Fu
         float_bytes: of one element of the precision that is trained in.
         built: its step before any pass, by who has it already.
     """
-    step, other = optimised_step(program) if built is None else optimise(built), anchored(program)
+    step, other = optimised_step(program) if built is None else optimise(built), program.anchored
     return Cost(
         batch,
         float_bytes,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from fac.build.anchor import anchored
 from fac.build.contract import made, updated
 from fac.build.routing import Routing
 from fac.build.trace import Trace
@@ -36,7 +35,7 @@ class Functions:
 def functions(program: Program) -> Functions:
     """All of them, after the passes."""
     step, tensors = build_step(program)
-    other, anchor = anchored(program), None
+    other, anchor = program.anchored, None
     if other is not None:
         made, own = build_step(other)
         anchor = optimise(replace(made, name="anchor"))

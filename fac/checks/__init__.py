@@ -238,9 +238,7 @@ def _in_order(program: Program, found: Iterable[Diagnostic]) -> tuple[Diagnostic
 
 def _of_anchors(program: Program) -> Iterator[Diagnostic]:
     """What is wrong with the routing of anchors, at the place where it is written."""
-    from fac.build.anchor import anchored
-
-    other = anchored(program)
+    other = program.anchored
     if other is None:
         return
     for _, check in CHECKS:

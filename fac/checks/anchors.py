@@ -32,9 +32,7 @@ def anchor_with_matrices(program: Program) -> Iterator[Diagnostic]:
         feedback: {rule: dfa}
         train: {anchor: {every: 200, rule: bp}}
     """
-    from fac.build.anchor import anchored
-
-    other = anchored(program)
+    other = program.anchored
     if other is not None and any(route.tensors for route in other.routes):
         yield ANCHOR_WITH_MATRICES.at(
             (*ANCHOR, "rule"),
@@ -58,9 +56,7 @@ def anchor_like_all(program: Program) -> Iterator[Diagnostic]:
         feedback: {rule: dfa}
         train: {anchor: {every: 200, rule: bp}}
     """
-    from fac.build.anchor import anchored
-
-    other = anchored(program)
+    other = program.anchored
     if other is not None and not (other.routes or program.routes) and other.nodes == program.nodes:
         yield ANCHOR_LIKE_ALL.at(
             (*ANCHOR, "rule"),

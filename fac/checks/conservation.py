@@ -146,9 +146,7 @@ def _drifting(path: Path, program: Program, found: list[Balance]) -> Iterator[Di
 
 def _anchored(program: Program) -> list[Law] | None:
     """What the steps of `train.anchor` conserve; None where there are none."""
-    from fac.build.anchor import anchored  # few specs need it
-
-    other = anchored(program)
+    other = program.anchored
     return None if other is None else [_law(balance) for balance in balances(other) if balance.partner]
 
 

@@ -43,9 +43,7 @@ class Costs:
     @cached_property
     def anchor(self) -> Costs | None:
         """Of the steps of anchors, if there are any."""
-        from fac.build.anchor import anchored
-
-        other = anchored(self.program)
+        other = self.program.anchored
         return None if other is None else Costs(other)
 
     @property

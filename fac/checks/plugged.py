@@ -68,7 +68,6 @@ class Built:
     def _outcome(self) -> tuple[Failure | None, Mapping[str, tuple[str, ...]]]:
         if not (self.sound and self.plugins) or any(node.fault for node in self.program.nodes):
             return None, {}
-        from fac.build.anchor import anchored
         from fac.build.functions import build_evaluate, build_forward, build_probe, build_step, routed
         from fac.build.pieces import written
         from fac.build.transport import unnamed
@@ -82,7 +81,7 @@ class Built:
                 verify(function)
             routing, outputs, _ = routed(self.program)
             verify(routing.trace.b.finish("step", outputs))
-            if (other := anchored(self.program)) is not None:
+            if (other := self.program.anchored) is not None:
                 verify(build_step(other)[0])
             found = unnamed(routing, outputs) if self._feeds_back else {}
             measuring = True

@@ -113,7 +113,7 @@ def fitted_data(program: Program, name: str, base: Path, precision: Precision) -
     from fac.cli.progress import logged
     from fac.program.feeds import feeds
     from fac.training import data
-    from fac.training.dataset import fitted
+    from fac.training.fitting import fitted
 
     with logged():
         dataset = data.load(data.declared(program.spec.data, name), base, precision)

@@ -26,7 +26,6 @@ class Needs:
 
 def needs_of(program: Program) -> Needs:
     """Those of a program without findings of the severity `error`."""
-    from fac.build.anchor import anchored
     from fac.build.costs import cost
     from fac.build.transport import transport
 
@@ -34,7 +33,7 @@ def needs_of(program: Program) -> Needs:
     if solve is not None:
         passed = kind_of("fac.solve", solve).transports(solve, program)
         return Needs(None, None, "yes" if passed else "no")
-    counted, other = cost(program, program.spec.train.batch), anchored(program)
+    counted, other = cost(program, program.spec.train.batch), program.anchored
     found: Literal["yes", "in anchors", "no"] = "yes" if transport(program).layers(program) else "no"
     if found == "no" and other is not None and transport(other).layers(other):
         found = "in anchors"

@@ -66,7 +66,7 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     from fac.cli.progress import logged
     from fac.program.feeds import feeds
     from fac.training import data
-    from fac.training.dataset import fitted
+    from fac.training.fitting import fitted
     from fac.training.places import start
 
     section = data.declared(program.spec.data, str(found.place))
@@ -91,7 +91,8 @@ def of_file(path: Path, program: Program, precision: Precision, *, targets: bool
     from fac.program.feeds import feeds
     from fac.step.feed import matched
     from fac.training.data.npz import stored
-    from fac.training.dataset import Dataset, Split, fitted_split, read_anew
+    from fac.training.dataset import Dataset, Split
+    from fac.training.fitting import fitted_split, read_anew
 
     place = f"`{path}`"
     with stored(opened(path, DATA), place) as file:

@@ -211,6 +211,20 @@ class Program:
         return replace(self, nodes=tuple(replace(node, trainable=True) for node in self.nodes))
 
     @cached_property
+    def anchored(self) -> Program | None:
+        """The program of the steps that `train.anchor` puts in the place of others; None if it asks for none.
+
+        It differs from this one in nothing but its routes and what its rule freezes.
+        """
+        from fac.program.lower import lower
+
+        train = self.spec.train
+        if train.anchor is None:
+            return None
+        update = {"feedback": train.anchor, "train": train.model_copy(update={"anchor": None})}
+        return replace(lower(self.spec.model_copy(update=update)), policy=self.policy)
+
+    @cached_property
     def crossing(self) -> frozenset[str]:
         """Nodes from whose output some way to a loss crosses a weight; losses reach the others exactly."""
         found = set[str]()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fac.build.anchor import anchored
 from fac.build.costs import Cost, StepCost
 from fac.build.transport import Transport, transport
 from fac.program.lower import kind_of
@@ -56,7 +55,7 @@ def _prealign_data(program: Program) -> dict[str, Any] | None:
 def _anchor_data(program: Program, cost: Cost) -> dict[str, Any] | None:
     """Which steps have another routing, and what they cost; None if none have."""
     anchor: Any = program.spec.train.anchor
-    other = anchored(program)
+    other = program.anchored
     if other is None or cost.anchor is None:
         return None
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fac.build.anchor import anchored
 from fac.build.costs import Cost, LayerCost, backprop
 from fac.build.functions import build_step
 from fac.build.transport import transport
@@ -218,7 +217,7 @@ def _from(hop: dict[str, Any]) -> str:
 def anchors(program: Program) -> str | None:
     """Which steps have another routing, if any have."""
     anchor: Any = program.spec.train.anchor
-    other = anchored(program)
+    other = program.anchored
     if other is None:
         return None
     carrying = transport(other).layers(other)
@@ -230,7 +229,7 @@ def anchors(program: Program) -> str | None:
 
 
 def _anchors_transport(program: Program) -> bool:
-    other = anchored(program)
+    other = program.anchored
     return other is not None and bool(transport(other).layers(other))
 
 

@@ -14,7 +14,8 @@ from fac.program.feeds import feeds
 from fac.source import Document
 from fac.spec.data import Data
 from fac.training import data
-from fac.training.dataset import Dataset, fitted
+from fac.training.dataset import Dataset
+from fac.training.fitting import fitted
 from fac.training.logs import EpochRecord
 from fac.training.loop import train
 from fac.training.nonfinite import DivergedError

@@ -1,4 +1,4 @@
-"""Data sets in memory, how they are fitted to a network, and the order of their samples.
+"""Data sets in memory, and the order of their samples; `fac.training.fitting` fits them to a network.
 
 This module and the data sources import NumPy inside functions only: to check a spec one needs the kinds, and
 checking must stay quick and free of NumPy.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fac.diagnostics import FacError
 from fac.spec.data import Data
-from fac.step.feed import Feed, matched
+from fac.step.feed import Feed
 from fac.step.shapes import fits
 
 if TYPE_CHECKING:
@@ -116,119 +114,6 @@ class DataKind(Generic[D]):
     """Whether it fills the masks of a network, whatever they are called, see `Dataset.arranged`."""
 
 
-def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dataset:
-    """The data set with arrays of shape (n, *feed shape), checked for all that would fail late or silently.
-
-    Args:
-        dataset: what a source loaded.
-        feeds: what a batch is made of, as `Compiled.feeds`.
-        precision: of the floats, that of the session which reads them.
-
-    Raises:
-        FacError: an array is missing, or nothing reads it; a split is empty, arrays differ in length, samples do not
-            fit their shape (see `fits`), a number is not finite, or targets are not what the loss reads.
-
-    """
-    if dataset.arranged is not None:
-        dataset = dataset.arranged(feeds)
-    splits = (
-        fitted_split(split, feeds, f"the `{part}` split of `{dataset.name}`", precision)
-        for part, split in (("train", dataset.train), ("test", dataset.test))
-    )
-    return Dataset(dataset.name, *splits)
-
-
-def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Precision) -> Split:
-    """Samples of one purpose, fitted as `fitted` says.
-
-    Args:
-        split: as they were loaded.
-        feeds: what they have to be.
-        place: what messages call them.
-        precision: of the floats.
-
-    Raises:
-        FacError: see `fitted`.
-    """
-    _require_names(split, feeds, place)
-    split = _named(split, feeds)
-    first, *others = (feed.name for feed in feeds)
-    n = len(split.arrays[first])
-    for name in others:
-        if len(split.arrays[name]) != n:
-            raise FacError(
-                f"{place} has {n} samples in {first} but {len(split.arrays[name])} in {name}: "
-                f"give each {first} exactly one {name}"
-            )
-    if n == 0:
-        raise FacError(f"{place} is empty: give it at least one sample")
-    return Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
-
-
-def _named(split: Split, feeds: Sequence[Feed]) -> Split:
-    """The arrays by the names of the feeds, as far as there are some, see `matched`."""
-    return Split(**{feed: split.arrays[name] for feed, name in matched(split.arrays, feeds).items()})
-
-
-def _require_names(split: Split, feeds: Sequence[Feed], place: str) -> None:
-    found = matched(split.arrays, feeds)
-    if len(found) < len(feeds) or len(found) < len(split.arrays):
-        names = split.arrays, (feed.name for feed in feeds)
-        has, reads = (" and ".join(f"`{name}`" for name in of) for of in names)
-        raise FacError(
-            f"{place} has the arrays {has}, and the network is fed with {reads}: name each by its feed"
-        )
-
-
-def _fitted(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
-    if feed.loss is None:
-        return _samples(feed, array, place, precision)
-    if feed.classes is None:
-        return _targets(feed, array, place, precision)
-    return _labels(feed, array, place)
-
-
-def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
-    """What is said of a data set whose numbers are read in another shape, see `fits`; empty if none are.
-
-    Args:
-        dataset: as a source loaded it.
-        feeds: what the network is fed with.
-    """
-    told: list[str] = []
-    if dataset.arranged is not None:
-        return ""
-    for feed in feeds:
-        splits = (_named(split, feeds) for split in (dataset.train, dataset.test))
-        shapes = {split.arrays[feed.name].shape[1:] for split in splits} - {feed.shape}
-        told += [
-            f"{feed.name} of shape {list(stored)} is read as {list(feed.shape)}, row by row"
-            for stored in sorted(shapes)
-        ]
-    return "; ".join(told)
-
-
-def remedy(stored: tuple[int, ...], feed: Feed) -> str:
-    """What to do about samples that do not fit: turn their axes if that is all, or declare the shape they have."""
-    wanted = feed.shape
-    if not stored:
-        return f"give each sample {prod(wanted)} numbers"
-    flat = f" or `[{prod(stored)}]`" if len(stored) > 1 else ""
-    declare = f"write `{feed.origin}: {{shape: {list(stored)}}}`{flat}"
-    if feed.mask:
-        return f"give a mask of each place, or {declare}"
-    if sorted(stored) != sorted(wanted):
-        return declare
-    left, axes = list(stored), []
-    for size in wanted:
-        axes.append(left.index(size))
-        left[axes[-1]] = -1  # taken; equal axes keep their order
-    turned = ", ".join(str(axis + 1) for axis in axes)
-    return (
-        f"if only the axes are in another order, store `{feed.name}.transpose(0, {turned})`; else {declare}"
-    )
-
-
 def fingerprint(split: Split, precision: Precision) -> str:
     """A digest of the samples, their order and shapes, floats rounded to a precision: 32 hexadecimal digits.
 
@@ -260,129 +145,3 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
 
     words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(n)
     return np.argsort(words, kind="stable").astype(np.int64, copy=False)
-
-
-def _samples(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
-    stored = array.shape[1:]
-    if not fits(stored, feed.shape):
-        raise FacError(
-            f"samples{feed.of} in {place} have shape {list(stored)}, but `{feed.origin}.shape` is "
-            f"{list(feed.shape)}: {remedy(stored, feed)}"
-        )
-    if feed.classes is not None:
-        return _whole(feed, array, place).reshape(-1, *feed.shape)
-    numbers = _finite(array, feed.name, place, precision).reshape(-1, *feed.shape)
-    return _mask(feed, numbers, place) if feed.mask else numbers
-
-
-def _mask(feed: Feed, numbers: NDArray[Any], place: str) -> NDArray[Any]:
-    """Zeros and ones."""
-    wrong = (numbers != 0) & (numbers != 1)
-    if wrong.any():
-        position = int(wrong.argmax())
-        raise FacError(
-            f"{feed.name} of sample {position // prod(feed.shape)} in {place} holds {numbers.flat[position]}: "
-            "a mask holds 0 and 1 only"
-        )
-    return numbers
-
-
-def _whole(feed: Feed, array: NDArray[Any], place: str) -> NDArray[np.int64]:
-    """Whole numbers that `classes` of an input allows."""
-    import numpy as np
-
-    if array.dtype.kind not in "iu":
-        raise FacError(
-            f"{feed.name} in {place} holds {array.dtype}, but `{feed.origin}.classes` asks for whole numbers: "
-            "give integers, or leave `classes` out"
-        )
-    wrong = (array < 0) | (array >= feed.classes)
-    if wrong.any():
-        at = np.unravel_index(int(wrong.argmax()), array.shape)
-        raise FacError(
-            f"{feed.name} {array[at]} of sample {at[0]} in {place} is out of range: "
-            f"`{feed.origin}.classes` allows 0 to {(feed.classes or 0) - 1}"
-        )
-    return array.astype(np.int64, copy=False)
-
-
-def _labels(feed: Feed, y: NDArray[Any], place: str) -> NDArray[np.int64]:
-    import numpy as np
-
-    outputs = feed.classes or 0
-    if y.dtype.kind not in "iu" or y.shape[1:] != feed.shape:
-        # (n,) floats have become (n, 1): the file may say otherwise
-        shape = "" if y.shape[1:] == feed.shape else f"shape {list(y.shape)} of "
-        found = "floats" if y.dtype.kind == "f" else f"{shape}{y.dtype}"
-        wanted = ", ".join(map(str, ("n", *feed.shape))) + "," * (not feed.shape)
-        raise FacError(
-            f"{feed.name} in {place} holds {found}, but the loss needs integer labels of shape ({wanted}): give such "
-            "labels, or a loss on targets such as `mse`"
-        )
-    kept = np.full(y.shape, True) if feed.ignored is None else y != feed.ignored
-    wrong = kept & ((y < 0) | (y >= outputs))
-    if wrong.any():
-        at = np.unravel_index(int(wrong.argmax()), y.shape)
-        also = "" if feed.ignored is None else f", or {feed.ignored}, which does not count"
-        raise FacError(
-            f"label {y[at]} of sample {at[0]}{feed.of} in {place} is out of range: "
-            f"{_head(feed)} {outputs} outputs, so labels must be 0 to {outputs - 1}{also}"
-        )
-    if not kept.any():
-        raise FacError(
-            f"{feed.name} in {place} holds nothing but {feed.ignored}, which `ignore_index` leaves out: "
-            "give labels that count"
-        )
-    return y.astype(np.int64, copy=False)
-
-
-def _targets(feed: Feed, y: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
-    output = feed.shape
-    wanted = ", ".join(map(str, ("n", *output)))
-    # In bounds, as 0 and 1 are, integers and truth values can be nothing but targets, if there are enough of them.
-    if y.dtype.kind != "f" and (feed.within is None or (y.ndim == 1 and not fits((), output))):
-        labels = y.ndim == 1 and y.dtype.kind != "b"
-        raise FacError(
-            f"{feed.name} in {place} holds {y.dtype}{' labels' * labels}, but `{feed.loss}` needs float targets of "
-            f"shape ({wanted}): give such targets{', or write `loss: {kind: cross_entropy}`' * labels}"
-        )
-    if not fits(y.shape[1:], output):
-        outputs = f"an output of shape {list(output)}"
-        if len(output) == 1:
-            outputs = "1 output" if output == (1,) else f"{output[0]} outputs"
-        raise FacError(
-            f"{feed.name} in {place} has shape {list(y.shape)}, but {_head(feed)} {outputs}: "
-            f"give targets of shape ({wanted})"
-        )
-    y = _finite(y, feed.name, place, precision)
-    low, high = feed.within or (-inf, inf)
-    if not low <= y.min() <= y.max() <= high:
-        position = int(((y < low) | (y > high)).argmax())
-        raise FacError(
-            f"target {y.flat[position]} of sample {position // (y.size // len(y))}{feed.of} in {place} is out of "
-            f"range: `{feed.loss}` needs targets from {low:g} to {high:g}"
-        )
-    return y.reshape(-1, *output)
-
-
-def _head(feed: Feed) -> str:
-    """Whose outputs a target is compared with."""
-    return f"what `{feed.origin}` reads has" if feed.origin.startswith("losses") else "the network has"
-
-
-def _finite(values: NDArray[Any], name: str, place: str, precision: Precision) -> NDArray[Any]:
-    """The values in a precision; one too large for it counts as infinite."""
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        numbers = values.astype(precision, copy=False)
-    good = np.isfinite(numbers)
-    if not good.all():
-        # argmin finds the first False without a list of all of them
-        position = int(good.argmin())
-        index = position // (numbers.size // len(numbers))
-        raise FacError(
-            f"{name} of sample {index} in {place} holds {numbers.flat[position]}: "
-            f"remove or replace values that are not finite in {precision}"
-        )
-    return numbers

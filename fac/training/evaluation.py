@@ -88,7 +88,7 @@ def evaluated(session: Session, split: Split, kind: LossKind) -> Evaluation:
 
     Args:
         session: with the state.
-        split: samples that fit it, see `fac.training.dataset.fitted`.
+        split: samples that fit it, see `fac.training.fitting.fitted`.
         kind: of the first loss.
     """
     means = session.evaluate(split.arrays)

@@ -21,8 +21,9 @@ from fac.diagnostics import FacError
 from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.training.checkpoint import Checkpoint
-from fac.training.dataset import Dataset, Split, fingerprint, fitted, read_anew
+from fac.training.dataset import Dataset, Split, fingerprint
 from fac.training.family import Family
+from fac.training.fitting import fitted, read_anew
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES

@@ -13,7 +13,7 @@ from fac.program.lower import lower
 from fac.spec.model import ModelSpec
 from fac.training.data import load
 from fac.training.data.digits import Digits
-from fac.training.dataset import fitted
+from fac.training.fitting import fitted
 from tests.checks.specs import diagnosed, linear
 
 TEACHER = {"source": "teacher", "n": 128, "test": 8, "inputs": 6, "outputs": 4}

@@ -11,7 +11,8 @@ import pytest
 import fac
 from fac.backend import Precision
 from fac.training import data
-from fac.training.dataset import Dataset, fitted
+from fac.training.dataset import Dataset
+from fac.training.fitting import fitted
 
 Run = Callable[..., tuple[int, str, str]]
 

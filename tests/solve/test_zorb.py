@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fac.build.pieces import written as pieces
 from fac.diagnostics import FacError
 from fac.pipeline import lowered
 from fac.training import solving
+from fac.training.data import declared, load
+from fac.training.dataset import Dataset, Split
 from fac.training.loop import StoppedError, train
 from tests.solve.nets import Layers, data, mlp, session_of, solved, spec, zorb
 
@@ -39,12 +42,20 @@ def close(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> None:
 @pytest.mark.parametrize("act", ["sigmoid", "tanh", "relu"])
 @pytest.mark.parametrize("widths", [(9, 4), (9, 7, 4)])
 def test_a_network_is_what_its_equations_say(act: str, widths: tuple[int, ...]) -> None:
-    of, dataset = spec(mlp(*widths, act=act)), data()
+    layers = mlp(*widths, act=act)
+    of, dataset = spec(layers), data()
     session = session_of(of)
-    wanted = zorb(session.state(), dataset.train.x, dataset.train.y, act, len(widths))
+    wanted = zorb(session.state(), dataset.train.x, dataset.train.y, layers)
     train(session, dataset, of)
-    found = session.state()
-    close({name: found[name] for name in wanted}, wanted, 1e-7)
+    close(session.state(), wanted | {"step": np.array(len(widths))}, 1e-7)
+
+
+def test_convolutions_are_what_their_equations_say() -> None:
+    of, dataset = spec(CONV, MAP), data(shape=MAP)
+    session = session_of(of)
+    wanted = zorb(session.state(), dataset.train.x, dataset.train.y, CONV)
+    train(session, dataset, of)
+    close(session.state(), wanted | {"step": np.array(3)}, 1e-7)
 
 
 def test_the_last_layer_is_optimal_for_its_features() -> None:
@@ -219,7 +230,7 @@ def test_a_network_that_fits_nothing_is_told_with_what_to_do() -> None:
     assert np.isfinite(report.train_loss)
 
 
-DIGITS = {
+DIGITS: dict[str, tuple[Layers, float]] = {
     "sigmoid": (({"kind": "linear", "name": "fc1", "out": 256}, {"kind": "sigmoid"}), 0.955),
     "relu": (({"kind": "linear", "name": "fc1", "out": 256}, {"kind": "relu"}), 0.94),
 }
@@ -230,8 +241,28 @@ def test_digits(act: str) -> None:
     layers, least = DIGITS[act]
     text = spec((*layers, {"kind": "linear", "name": "logits", "out": 10}), (64,)).model_dump(by_alias=True)
     of = fac.load(text | {"data": {"source": "digits"}})
-    from fac.training.data import declared, load
-
     _, report = solved(of, load(declared(of.data, "test"), Path(), "float64"))
     assert report.test_accuracy is not None
     assert report.test_accuracy > least
+
+
+def test_convolutions_on_digits() -> None:
+    """Of pixels of one scale, which ten seeds tell as .9907 +- .0032. One kernel reads all places.
+
+    So it loses what a scale of its own for each pixel takes away, as `digits` has it for layers that read vectors.
+    """
+    layers = (
+        {"kind": "conv2d", "name": "conv1", "out": 16, "kernel": 3, "init": "xavier_uniform"},
+        {"kind": "tanh"},
+        {"kind": "conv2d", "name": "conv2", "out": 32, "kernel": 3, "init": "xavier_uniform"},
+        {"kind": "tanh"},
+        {"kind": "flatten"},
+        {"kind": "linear", "name": "logits", "out": 10, "init": "xavier_uniform"},
+    )
+    with (resources.files("fac.training.data") / "digits.npz").open("rb") as file, np.load(file) as stored:
+        shuffled = np.random.default_rng(0).permutation(len(stored["images"]))
+        x, y = stored["images"][shuffled].reshape(-1, 1, 8, 8) / 16, stored["labels"][shuffled].astype(int)
+    dataset = Dataset("digits", Split(x[:1400], y[:1400]), Split(x[1400:], y[1400:]))
+    _, report = solved(spec(layers, (1, 8, 8)), dataset)
+    assert report.test_accuracy is not None
+    assert report.test_accuracy > 0.985

@@ -13,9 +13,12 @@ import pytest
 from fac.backend import Session
 from fac.build.costs import cost
 from fac.pipeline import check, compile, compiled, load, lowered
+from fac.program.lower import lower
+from fac.program.program import Program
 from fac.render import show
 from fac.render.facts import as_json
 from fac.render.lineage import Lineage
+from fac.spec.model import ModelSpec
 from fac.step.text import to_text
 from fac.training.dataset import Dataset, Split
 from fac.training.logs import Listener
@@ -208,6 +211,18 @@ def test_the_step_of_all_others_is_what_it_is_without_anchors() -> None:
     assert with_.anchor is not None
     exact = compiled(lowered(alone(anchored(BP))))
     assert to_text(with_.anchor.step).partition("\n")[2] == to_text(exact.step).partition("\n")[2]
+
+
+def test_all_checks_read_one_program_of_the_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def told(spec: ModelSpec) -> Program:
+        made.append(spec.name)
+        return lower(spec)
+
+    monkeypatch.setattr("fac.program.lower.lower", told)
+    assert not check(anchored())
+    assert len(made) == 1
 
 
 def test_weight_transport_in_anchors_is_transport() -> None:

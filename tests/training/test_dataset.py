@@ -15,7 +15,8 @@ from fac.losses.bce import BCE
 from fac.losses.cross_entropy import CROSS_ENTROPY
 from fac.losses.mse import MSE
 from fac.program.kinds import LossKind
-from fac.training.dataset import Dataset, Split, fitted, order
+from fac.training.dataset import Dataset, Split, order
+from fac.training.fitting import fitted
 
 Array = NDArray[Any]
 

@@ -11,7 +11,8 @@ import pytest
 from fac.diagnostics import FacError
 from fac.pipeline import compile, compiled, lowered
 from fac.testing.nets import Data, linear
-from fac.training.dataset import Dataset, Split, fitted
+from fac.training.dataset import Dataset, Split
+from fac.training.fitting import fitted
 
 N = 6
 SPEC: Data = {

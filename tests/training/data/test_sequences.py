@@ -14,7 +14,8 @@ from fac.program.feeds import feeds
 from fac.step.feed import Feed
 from fac.training.data import load
 from fac.training.data.sequences import Sequences
-from fac.training.dataset import Dataset, fitted, read_anew
+from fac.training.dataset import Dataset
+from fac.training.fitting import fitted, read_anew
 
 TRAIN = """\
 # two channels; the second never moves
