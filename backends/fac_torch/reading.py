@@ -56,9 +56,10 @@ class TorchModule:
             key: owner for key, value in self._items() if (owner := first.setdefault(id(value), key)) != key
         }
 
-    def run(self, x: Array, training: bool, target: Array | None = None) -> Ran:
+    def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """See `fac.backend.Module`."""
         module = copy.deepcopy(self.original).to(torch.float64).train(training)
+        module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()}, strict=False)
         with torch.enable_grad(), _Certain():  # type: ignore[no-untyped-call]
             output = _only(module(torch.from_numpy(x)))
             gradients: dict[str, Array] = {}

@@ -96,8 +96,8 @@ class Module(Protocol):
     def shared(self) -> Mapping[str, str]:
         """For each key whose array stands under another key before it that key."""
 
-    def run(self, x: Array, training: bool, target: Array | None = None) -> Ran:
-        """Run it in float64. Its state stays as it was."""
+    def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
+        """Run it in float64, with these arrays in the place of its own; it stays as it was."""
 
 
 @runtime_checkable

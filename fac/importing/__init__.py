@@ -97,7 +97,7 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
     data, given = spec(name, work.network, output, classes), module.state()
     _require_all(name, given, arrays)
     state = {part: given[held.key] for part, held in arrays.items()}
-    proof = proved(data, state, {part: held.key for part, held in arrays.items()}, module)
+    proof = proved(data, state, arrays, module)
     proof.require()
     return Imported(data, state, proof)
 

@@ -23,7 +23,7 @@ def add(network: Network, call: Call, args: Args) -> Value:
         return a  # how many batches a normalisation has seen
     if args.get("alpha", 1) != 1:
         raise NoCounterpartError("a sum with a factor")
-    a, b = _both(a, b, "a layer that adds a number")
+    a, b = _both(a, b, "adds")
     if a.shape != b.shape:
         raise NoCounterpartError("two tensors of one shape, because a sum stretches nothing")
     a, b = _alike(network, call, a, b)
@@ -35,7 +35,7 @@ def multiply(network: Network, call: Call, args: Args) -> Value:
     a, b = args["self"], args["other"]
     if isinstance(b, Noise) and isinstance(a, Value):
         return masked(network, call, tensor(a), b)
-    a, b = _both(a, b, "a layer that multiplies with a number")
+    a, b = _both(a, b, "multiplies with")
     if len(a.axes) != len(b.axes):
         raise NoCounterpartError("two tensors with as many axes")
     wide = a if a.shape == call.shape else b
@@ -46,10 +46,15 @@ def multiply(network: Network, call: Call, args: Args) -> Value:
     return Value(network.add(Multiply(), (a.node, b.node), call).name, wide.own, wide.axes)
 
 
-def _both(a: Any, b: Any, need: str) -> tuple[Value, Value]:
-    if not isinstance(a, Value) or not isinstance(b, Value):
-        raise NoCounterpartError(need)
-    return tensor(a), tensor(b)
+def _both(a: Any, b: Any, does: str) -> tuple[Value, Value]:
+    for value in (a, b):
+        if not isinstance(value, Value):
+            raise NoCounterpartError(f"a layer that {does} a number")
+        if value.array is not None:
+            raise NoCounterpartError(
+                f"a layer that {does} `{value.array.key}`, an array of no module that is a layer"
+            )
+    return a, b
 
 
 def _alike(network: Network, call: Call, a: Value, b: Value) -> tuple[Value, Value]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fac import pipeline, plugins
-from fac.backend import Array, Module
+from fac.backend import Array, Held, Module
 from fac.diagnostics import FacError
 
 SAMPLES = 4
@@ -19,7 +19,10 @@ BOUND = 1e-10
 RATE = 2.0**20
 """By which a gradient is stepped along, so that the weight it moves hides none of its digits."""
 TARGETS = 7, 8
+SHAKEN = 9
 """Seeds of what is random."""
+SHARE, SMALL = 0.1, 0.2
+"""How far parameters are moved, as a share of their root mean square, and what that is taken for where all are zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,48 +83,58 @@ class Proof:
 
 
 def proved(
-    spec: Mapping[str, Any], state: Mapping[str, Array], keys: Mapping[str, str], module: Module
+    spec: Mapping[str, Any], state: Mapping[str, Array], arrays: Mapping[str, Held], module: Module
 ) -> Proof:
     """Compare, by backpropagation whatever the feedback of the spec.
+
+    Parameters are moved a little first, on both sides alike: those that begin at zero, as the last layers of some
+    networks do, would hide all that stands below.
 
     Args:
         spec: with one input; what is random in it is left out here.
         state: parameters and statistics of the layers.
-        keys: for each of these what the module calls it.
+        arrays: for each of these what it is in the module.
         module: the other side.
     """
-    artifact = pipeline.compile(_tested(spec), "torch", "float64")
-    session, wide = (
-        artifact.open(state, "cpu", derive=True),
-        {k: np.asarray(v, np.float64) for k, v in state.items()},
-    )
+    wide = {name: _shaken(name, array, arrays[name]) for name, array in state.items()}
+    theirs = {arrays[name].key: array for name, array in wide.items()}
+    session = pipeline.compile(_tested(spec), "torch", "float64").open(wide, "cpu", derive=True)
     x = _batch(spec["input"])
-    still = module.run(x, False)
+    still, moved = module.run(theirs, x, False), module.run(theirs, x, True)
     evaluation = _deviation(session.forward(x), still.output)
-    moved = module.run(x, True)
     # The loss of a network whose target is the module's output is the mean square of what lies between them.
     loss = float(session.step(x, moved.output, lr=0.0)["loss"])
     training = Deviation(float(np.sqrt(loss)), _reach(moved.output))
     after = session.state()
     averages = [
-        (after[name], moved.state[key]) for name, key in keys.items() if key in moved.state and name in after
+        (after[name], moved.state[held.key]) for name, held in arrays.items() if held.key in moved.state
     ]
     session.load_state(wide, derive=True)
-    target = np.random.default_rng(TARGETS[1]).standard_normal(moved.output.shape) * (
-        _reach(moved.output) or 1.0
-    )
-    theirs = module.run(x, True, target).gradients
+    draw = np.random.default_rng(TARGETS[1])
+    target = draw.standard_normal(moved.output.shape) * (_reach(moved.output) or 1.0)
+    wanted = module.run(theirs, x, True, target).gradients
     session.step(x, target, lr=RATE)
     after = session.state()
     pairs = {
-        key: ((wide[name] - after[name]) / RATE, theirs[key]) for name, key in keys.items() if key in theirs
+        held.key: ((wide[name] - after[name]) / RATE, wanted[held.key])
+        for name, held in arrays.items()
+        if held.key in wanted
     }
     apart = {key: float(np.abs(a - b).max(initial=0.0)) for key, (a, b) in pairs.items()}
     worst = max(apart, key=lambda key: (np.isnan(apart[key]), apart[key]), default="")
     reach = max((_reach(b) for _, b in pairs.values()), default=0.0)
-    found = Deviation(apart.get(worst, 0.0), reach)
-    between = _joined(averages)
-    return Proof(evaluation, training, found, between, len(pairs), SAMPLES, worst)
+    gradients = Deviation(apart.get(worst, 0.0), reach)
+    return Proof(evaluation, training, gradients, _joined(averages), len(pairs), SAMPLES, worst)
+
+
+def _shaken(name: str, array: Array, held: Held) -> Array:
+    """A parameter, in float64, and a tenth of its size of noise; statistics as they are, as variances are positive."""
+    wide = np.asarray(array, np.float64)
+    if held.statistic:
+        return wide
+    size = float(np.sqrt(np.mean(wide**2))) or SMALL
+    draw = np.random.default_rng([SHAKEN, *name.encode()])
+    return wide + SHARE * size * draw.standard_normal(wide.shape)
 
 
 def _tested(spec: Mapping[str, Any]) -> dict[str, Any]:

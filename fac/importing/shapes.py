@@ -82,6 +82,15 @@ def _apart(network: Network, call: Call, value: Value, axis: int) -> tuple[Value
     return Value(node, tuple(own), value.axes), own.index(wanted)
 
 
+def expand(network: Network, call: Call, args: Args) -> Any:
+    """A tensor that is stretched: no layer does that by itself."""
+    value = args["self"]
+    if isinstance(value, Value) and value.shape == call.shape:
+        return value
+    of = f"`{value.array.key}`" if isinstance(value, Value) and value.array else "a tensor"
+    raise NoCounterpartError(f"a layer that has {of} once for each sample, or for each place")
+
+
 def part(network: Network, call: Call, args: Args) -> Any:
     """All of what stands along an axis, as of the samples in `x[:, 0]`."""
     value = args["self"]
@@ -165,6 +174,7 @@ READERS: Mapping[str, Reader] = {
     "aten.transpose": transpose,
     "aten.t": transpose,
     "aten.select": select,
+    "aten.expand": expand,
     "aten.slice": part,
     "aten.unbind": unbind,
     "getitem": item,

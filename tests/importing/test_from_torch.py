@@ -142,6 +142,19 @@ def test_a_network_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         from_torch(nn.Sequential(nn.Linear(4, 4), nn.LeakyReLU(0.01)), (4,))
 
 
+def test_a_head_that_begins_at_zero_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict(translate.counterparts())
+    (leaky,) = found["aten.leaky_relu"]
+    other = replace(leaky, layer=lambda _: LeakyRelu(slope=0.5))
+    monkeypatch.setattr(translate, "counterparts", lambda: found | {"aten.leaky_relu": (other,)})
+    head = nn.Linear(4, 2)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    module = nn.Sequential(nn.Linear(4, 4), nn.LeakyReLU(0.01), head)
+    with pytest.raises(fac.FacError, match="the network deviates from the module"):
+        from_torch(module, (4,))
+
+
 class Odd(nn.Module):
     """Dropout that acts in evaluation too."""
 
@@ -342,6 +355,29 @@ REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "a layer that does not mix samples": (nn.Softmax(0), (4,)),
 }
 """By what would be needed."""
+
+
+class Loose(nn.Module):
+    """Parameters that belong to no module which is a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.place, self.gain = (nn.Parameter(torch.ones(1, 1, 4)) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        return (h + self.place) * self.gain * 2.0
+
+
+def test_parameters_of_no_layer_are_named() -> None:
+    with pytest.raises(NotImportedError) as caught:
+        from_torch(Loose(), (3, 4))
+    assert [item.need.partition(",")[0] for item in caught.value.refused] == [
+        "a layer that has `token` once for each sample",
+        "a layer that adds `place`",
+        "a layer that multiplies with `gain`",
+        "a layer that multiplies with a number",
+    ]
 
 
 def test_settings_that_no_layer_has() -> None:
