@@ -61,7 +61,6 @@ def offline(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         HOME=str(tmp_path_factory.mktemp("home")),  # virtualenv keeps copies there
         PIP_NO_INDEX="1",
         PIP_FIND_LINKS=str(folder),
-        PIP_NO_COMPILE="1",  # most of what is installed is never imported
         PIP_CONFIG_FILE=os.devnull,
         PIP_DISABLE_PIP_VERSION_CHECK="1",
         PRE_COMMIT_HOME=str(tmp_path_factory.mktemp("pre-commit")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -24,14 +25,25 @@ def temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runner")
 
 
+PYTHON = f"""\
+#!/bin/sh
+[ "$1 $2" != "-m venv" ] || [ ! -x "$3/bin/python" ] || exit 0
+exec {shlex.quote(sys.executable)} "$@"
+"""
+"""This Python, but that an environment that is there is not made once more."""
+
+
 def job(workspace: Path, temp: Path, environment: Mapping[str, str]) -> Job:
     """A job that has run nothing yet."""
     for file in temp.glob("*-[0-9]*"):
         file.unlink()
+    python = temp / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
 
     def setup_python(inputs: Mapping[str, str]) -> Mapping[str, str]:
         assert inputs["update-environment"] == "False"
-        return {"python-path": sys.executable}
+        return {"python-path": str(python)}
 
     def nothing(inputs: Mapping[str, str]) -> Mapping[str, str]:
         return {}
