@@ -30,9 +30,9 @@ def never_due(program: Program) -> Iterator[Diagnostic]:
 
 
 def steps_of(program: Program) -> int | None:
-    """How many steps the training makes; None where that is not known before the data are read."""
+    """How many steps the training makes; None where it makes none, or nobody knows before the data are read."""
     data, train = program.spec.data, program.spec.train
-    facts = None if data is None else kind_of("fac.data", data).facts(data)
+    facts = None if data is None or program.spec.solve is not None else kind_of("fac.data", data).facts(data)
     if facts is None or facts.train is None:
         return None
     steps: int = facts.train // train.batch * train.epochs

@@ -61,6 +61,12 @@ def test_nothing_is_said_where_the_samples_are_not_counted() -> None:
     assert found(**sections(10**6) | {"data": arrays}) == []
 
 
+def test_what_is_solved_makes_no_steps() -> None:
+    solved = {key: value for key, value in sections(10).items() if key != "feedback"}
+    assert found(update=None, solve={"rule": "zorb"}, **solved)[0] == ("FAC251", "train.epochs")
+    assert "FAC314" not in [code for code, _ in found(update=None, solve={"rule": "zorb"}, **solved)]
+
+
 def test_the_message() -> None:
     (finding,) = diagnosed(**sections(10))
     assert finding.message == "`anchor` has no effect before step 10, and the training ends with step 9"
