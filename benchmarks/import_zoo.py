@@ -36,6 +36,7 @@ def timm(name: str) -> Any:
 
 def gpt2(name: str) -> Any:
     """A small GPT-2 that returns its logits alone."""
+    _declare_operators()
     transformers = import_module("transformers")
     config = transformers.GPT2Config(
         vocab_size=50,

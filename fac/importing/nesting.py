@@ -62,7 +62,9 @@ def _outside(members: Sequence[Written], network: Sequence[Written], name: str) 
     inside = {layer.name for layer in members}
     last = members[-1].name
     read = {name for layer in members for name in layer.reads if name not in inside}
-    whole = {layer.name for layer in network if layer.name == name or layer.name.startswith(f"{name}.")}
+    if any(layer.name == name for layer in network):
+        return None  # a layer by itself, with others inside, as a norm that holds its activation
+    whole = {layer.name for layer in network if layer.name.startswith(f"{name}.")}
     seen = {name for layer in network if layer.name not in inside for name in layer.reads if name in inside}
     output = network[-1].name
     named = any(word in WORDS for layer in members for word in _local(layer.name, name).split("."))

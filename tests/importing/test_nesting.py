@@ -91,3 +91,28 @@ def test_a_module_that_is_read_inside_is_no_block() -> None:
         },
         {"kind": "add", "name": "add", "from": ["b", "a.0"]},
     ]
+
+
+class Norm(nn.BatchNorm1d):
+    """A layer by itself that holds another one."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.act = nn.Tanh()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.act(super().forward(x))
+        return made
+
+
+def test_a_layer_that_holds_another_is_no_block() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.norm = nn.Linear(3, 3, bias=False), Norm()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.norm(self.fc(x))
+            return made
+
+    assert names(from_torch(Normed(), (3,)).spec) == ["fc", "norm", "norm.act"]
