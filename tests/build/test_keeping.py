@@ -230,7 +230,7 @@ def test_what_says_nothing_is_told() -> None:
     assert of_groups(frozen, {"match": "fc1.weight"} | FROZEN) == []
     assert of_groups({"match": "fc1.weight"} | FROZEN, frozen) == [("FAC314", "update.groups[0].match")]
     assert of_groups({"match": "fc*", "keep": 8}) == [("FAC314", "update.groups[0].keep")]
-    assert of_groups({"match": "*"} | FROZEN) == [("FAC206", "layers")]
+    assert of_groups({"match": "*"} | FROZEN) == [("FAC206", "update.groups[0].match")]
     assert of_groups({"match": "logits.*", "keep": 3}) == [("FAC327", "update.groups[0].keep")]
     layers = ({"kind": "linear", "name": "fc1", "out": 8, "trainable": False}, *chain(8, 8)[1:])
     assert found(layers, update={"rule": "sgd", "lr": 0.1, "groups": (frozen,)}) == [
