@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, check_feed, samples
 from fac.diagnostics import FacError
+from fac.step.ops import OPS
 from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
+SMALL = 1 << 23
+"""Multiply-adds of a product up to which the faster precision is none: its library takes 14 µs for each call."""
 ENDS = "fac_ends"
 """Attribute of placed whole numbers: what `_ends` says of them, known from the host."""
 NO_ROOM = "can't allocate memory"
@@ -35,7 +38,8 @@ class TorchSession(Session):
         super().__init__(compiled, precision, str(self.on))
         self.module = module
         self.dtype = torch.float64 if precision == "float64" else torch.float32
-        self.matmul = matmul_precision(self.on.type) if precision == "float32" else "highest"
+        gains = precision == "float32" and largest_product(compiled) > SMALL
+        self.matmul = matmul_precision(self.on.type) if gains else "highest"
         self.maps: tuple[str, ...] = vars(module).get("MAPS", ())
         self.mapped = {torch.Size(feed.shape) for feed in compiled.feeds if feed.name in self.maps}
         """Shapes of samples that should lie in memory with their channels last."""
@@ -145,6 +149,12 @@ class TorchSession(Session):
             with torch.inference_mode():
                 self.workspaces[n] = self.module.workspace(self.tensors, n)
         return self.workspaces[n]
+
+
+def largest_product(compiled: Compiled) -> int:
+    """Multiply-adds of the largest op of a step, on a batch as the spec has it."""
+    costs = ((OPS[op.kind].macs, op) for op in compiled.step.ops)
+    return max((macs(op, compiled.recipe.batch) for macs, op in costs if macs), default=0)
 
 
 def _ends(array: NDArray[Any]) -> tuple[int, ...]:

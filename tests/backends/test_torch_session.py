@@ -234,6 +234,17 @@ def test_session_puts_precision_back(call: str) -> None:
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+@pytest.mark.parametrize(("batch", "expected"), [(255, "highest"), (257, "medium")])
+def test_small_products_are_left_to_the_library_that_takes_less_for_a_call(
+    batch: int, expected: str, monkeypatch: Any
+) -> None:
+    """256 x 128 weights: the bound of 8 million multiply-adds is a batch of 256."""
+    monkeypatch.setattr("fac_torch.session.matmul_precision", lambda kind: "medium")
+    data = spec((linear("fc1", 256),), shape=(128,), loss="mse", train={"batch": batch})
+    session: Any = compile(data, "torch").open(device="cpu")
+    assert session.matmul == expected
+
+
 def test_float64_never_asks_the_probe(monkeypatch: Any) -> None:
     monkeypatch.setattr("fac_torch.session.matmul_precision", lambda kind: pytest.fail("probed"))
     compile(spec(NET), "torch", "float64").open(device="cpu")
