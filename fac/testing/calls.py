@@ -258,10 +258,11 @@ CALLS = (
     *convolved(f(N, 1, 7, 5), f(2, 1, 3, 2), f(N, 2, 7, 4), padding=(2, 2, 0, 0), dilation=(2, 1)),
     *convolved(f(N, 3, 5, 2), f(2, 3, 1, 1), f(N, 2, 3, 1), (2, 2)),
     Call("project", (f(N, 3), f(2, 3)), f(N, 3)),
+    # Of more numbers than samples: where rows depend on each other only left^T S is the same everywhere, and S is not.
     *(
         Call(
             "newton_schulz_rows",
-            (f(N, 3), f(N, 5)),
+            (f(N, 6), f(N, 5)),
             f(N, 5),
             {"steps": steps, "coefficients": (3.4445, -4.775, 2.0315), "least": 1e-10},
         )

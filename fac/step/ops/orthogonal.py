@@ -37,7 +37,8 @@ UPDATES_ONLY = Without("that of a chain of polynomials is not written, because t
 
 ORTHOGONAL = (
     # S [rows, k] of L [rows, m] and R [rows, k], so that L^T S is what `steps` steps X <- a X + (b G + c G G) X with
-    # G = X X^T, the coefficients being (a, b, c), make of L^T R, divided by its norm first.
+    # G = X X^T, the coefficients being (a, b, c), make of L^T R, divided by its norm first. Where rows of L depend on
+    # each other there are several such S, and which it is says nothing.
     #
     # As S = Z R with a polynomial Z in J = H K, K = L L^T, H = R R^T. With ||L^T R||^2 = <K, H> and D = J / <K, H>, a
     # step is F = a I + b D + c D D, Z <- F Z, D <- F F D; Z starts as I / ||L^T R||. Where <K, H> <= `least` ||L||^2
