@@ -11,6 +11,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
 from fac.cli.paths import PATH
+from fac.diagnostics import FacError
 from fac.escaping import visible
 from fac.render.columns import columns
 from fac.render.json_text import json_text
@@ -59,6 +60,7 @@ def evaluate(
     """
     from fac.cli.samples import network, of_file, of_run
     from fac.program.lower import kind_of
+    from fac.spec.data import places
     from fac.training.evaluation import evaluated
 
     if file is not None and (split is not None or base is not None):
@@ -67,10 +69,17 @@ def evaluate(
         )
     trained = network(run, backend, device, precision)
     program = trained.program
+    if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
+        raise FacError("the data of this run are in no file that a spec names: leave out `--base`")
     if file is not None:
         part, of = of_file(file, program, trained.session.precision), {"data": str(file)}
     else:
-        dataset = of_run(program, trained.checkpoint, base, trained.session.precision)
+        try:
+            dataset = of_run(program, trained.checkpoint, base, trained.session.precision)
+        except FacError as error:
+            raise FacError(
+                f"{error}; `--data` takes samples from a file, `--base` names the folder of the spec"
+            ) from error
         split = split or "test"
         part, of = (
             (dataset.test if split == "test" else dataset.train),
@@ -86,6 +95,8 @@ def evaluate(
         visible(f"`{program.spec.name}` after step {trained.checkpoint.step}, on {found.samples:,} {where}:")
     )
     echo("\n".join(_lines(found)))
+    if found.classes is not None:
+        echo("\n".join(_table(found.classes, program.losses[0].of if len(program.losses) > 1 else "")))
 
 
 def _flat(found: Evaluation) -> dict[str, Any]:
@@ -131,10 +142,11 @@ def _lines(found: Evaluation) -> Iterator[str]:
             f"  calibration error {100 * by.error:.2f} %: sure of {100 * by.confidence.sum() / many:.2f} %, "
             f"right in {100 * by.right.sum() / many:.2f} %"
         )
-    yield from _table(of)
 
 
-def _table(of: Classes) -> Iterator[str]:
+def _table(of: Classes, whose: str) -> Iterator[str]:
+    if whose:
+        yield visible(f"classes of `{whose}`, which the first loss reads:")
     there = [label for label, many in enumerate(of.labels) if many]
     shown = sorted(there, key=lambda label: of.recall[label])[:LISTED] if len(there) > LISTED else there
     if len(shown) < len(there):

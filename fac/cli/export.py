@@ -131,6 +131,7 @@ def export(
         "precision": precision,
         "runtime": exported.runtime,
         "inputs": "random" if missing else "test",
+        "no_data": missing or None,
         "file": str(output),
         "files": [str(output.with_name(name)) for name in files],
         "samples": outcome.samples,

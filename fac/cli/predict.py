@@ -41,20 +41,23 @@ def predict(
     `probability` of that.
     """
     from fac.cli.samples import network, of_file
+    from fac.opening import there
     from fac.training.prediction import predicted
 
     if output.suffix not in ENDINGS:
         raise FacError(
             f"`{output}` is no file that can be written: give `-o` a name that ends in `.npz` or `.csv`"
         )
-    if os.path.realpath(output) == os.path.realpath(file):
+    if there(output) and there(file) and os.path.samefile(output, file):  # hard links, too
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
     trained = network(run, backend, device, precision)
     split = of_file(file, trained.program, trained.session.precision, targets=False)
     found = predicted(trained.session, split, trained.program)
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
-    say(f"`{output}`: {shapes}")
+    losses = trained.program.losses
+    whose = f", of `{losses[0].of}`, which the first loss reads" if len(losses) > 1 else ""
+    say(f"`{output}`: {shapes}{whose}")
 
 
 def _archive(found: dict[str, Array]) -> bytes:

@@ -105,9 +105,8 @@ def of_file(path: Path, program: Program, precision: Precision, *, targets: bool
         else:
             names = file.names
         if not names:
-            raise FacError(
-                f"{place} has no arrays: the network reads {', '.join(f'`{f.name}`' for f in needed)}"
-            )
+            reads = ", ".join(f"`{feed.name}`" for feed in needed)
+            raise FacError(f"{place} has nothing that the network reads, which is {reads}")
         given = Split(**{name: file.array(name) for name in names})
     split = fitted_split(given, needed, place, precision)
     if told := read_anew(Dataset(str(path), given, given), needed):

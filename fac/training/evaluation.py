@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fac.backend import Array, Session, Term
 from fac.backend.session import CHUNK
+from fac.diagnostics import FacError
 from fac.program.kinds import LossKind
 from fac.step.feed import Feed
 from fac.training.dataset import Split
@@ -90,16 +92,44 @@ def evaluated(session: Session, split: Split, kind: LossKind) -> Evaluation:
         session: with the state.
         split: samples that fit it, see `fac.training.fitting.fitted`.
         kind: of the first loss.
+
+    Raises:
+        FacError: an output is not finite, or nothing counts.
     """
-    means = session.evaluate(split.arrays)
     term = session.compiled.losses[0]
     target = next(feed for feed in session.compiled.targets if feed.name == term.target)
     if target.classes is None:
+        means = session.evaluate(split.arrays)
+        for name, mean in means.items():
+            if not isfinite(mean):
+                raise FacError(f"`{name}` of these samples is not finite in {session.precision}")
         return Evaluation(len(split), means, None)
     count = _Count(target.classes, kind.inside == "softmax")
+    for batch, output in answers(session, split):
+        count.take(*_rows(output, batch, term, target))
+    if not count.labels.any():
+        raise FacError("no label of these samples counts: each is ignored or masked")
+    return Evaluation(len(split), session.evaluate(split.arrays), count.found())
+
+
+def answers(session: Session, split: Split) -> Iterator[tuple[Mapping[str, Array], Array]]:
+    """Some samples at a time, and what the network makes of them.
+
+    Raises:
+        FacError: that is no number, which would pass for some class.
+    """
+    start = 0
     for batch in parts(split):
-        count.take(*_rows(session.forward(batch), batch, term, target))
-    return Evaluation(len(split), means, count.found())
+        output = session.forward(batch)
+        wrong = ~np.isfinite(output).reshape(len(output), -1).all(1)
+        if wrong.any():
+            lossless = "" if session.precision == "float64" else ", or `--precision float64`"
+            raise FacError(
+                f"the network's output for sample {start + int(wrong.argmax())} is not finite in {session.precision}: "
+                f"give numbers of the size of those that it was trained on{lossless}"
+            )
+        yield batch, output
+        start += len(output)
 
 
 def parts(split: Split) -> Iterator[Mapping[str, Array]]:

@@ -153,6 +153,10 @@ def _mask(feed: Feed, numbers: NDArray[Any], place: str) -> NDArray[Any]:
             f"{feed.name} of sample {position // prod(feed.shape)} in {place} holds {numbers.flat[position]}: "
             "a mask holds 0 and 1 only"
         )
+    if not numbers.any():
+        raise FacError(
+            f"{feed.name} in {place} is 0 everywhere, so that nothing counts: write 1 where something does"
+        )
     return numbers
 
 

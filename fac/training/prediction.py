@@ -8,7 +8,7 @@ from fac.backend import Array, Session
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.training.dataset import Split
-from fac.training.evaluation import parts, probabilities
+from fac.training.evaluation import answers, probabilities
 
 
 def predicted(session: Session, split: Split, program: Program) -> dict[str, Array]:
@@ -22,8 +22,11 @@ def predicted(session: Session, split: Split, program: Program) -> dict[str, Arr
     Returns:
         `output` [N, *output]. If the first loss is over classes, `label` INT [N, *places], the class of the largest
         output; if it makes probabilities of outputs, `probability` of that class, float64 [N, *places].
+
+    Raises:
+        FacError: an output is not finite.
     """
-    output = np.concatenate([session.forward(batch) for batch in parts(split)])
+    output = np.concatenate([output for _, output in answers(session, split)])
     found: dict[str, Array] = {"output": output}
     kind = kind_of("fac.losses", program.spec.minimised[0])
     if kind.classes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,10 +95,15 @@ def test_what_cannot_be_measured(run: Run, trained: Path) -> None:
     np.savez("nan.npz", x=np.full((2, 64), np.nan), y=np.zeros(2, int))
     np.savez("label.npz", x=np.zeros((2, 64)), y=np.full(2, 10))
     np.savez("none.npz")
+    np.savez("large.npz", x=np.array([np.zeros(64), np.full(64, 1e38), np.zeros(64)]), y=np.zeros(3, int))
     for name, said in (
         ("gone.npz", "`gone.npz` does not exist"),
         (str(trained), f"`{trained}` is not an npz file: write it with `numpy.savez`"),
-        ("none.npz", "`none.npz` has no arrays: the network reads `x`, `y`"),
+        ("none.npz", "`none.npz` has nothing that the network reads, which is `x`, `y`"),
+        (
+            "large.npz",
+            "the network's output for sample 1 is not finite in float32: give numbers of the size of those",
+        ),
         ("wide.npz", "samples in `wide.npz` have shape [65], but `input.shape` is [8, 8]: "),
         ("nan.npz", "x of sample 0 in `nan.npz` holds nan: remove"),
         ("label.npz", "label 10 of sample 0 in `label.npz` is out of range: the network has 10 outputs"),
@@ -106,9 +112,9 @@ def test_what_cannot_be_measured(run: Run, trained: Path) -> None:
             "`other.npz` has the arrays `z`, and the network is fed with `x` and `y`: name each by its feed",
         ),
     ):
-        status, out, err = run("evaluate", "r", *REFERENCE, "--data", name)
+        status, out, err = run("evaluate", "r", *REFERENCE, "--data", name, "--precision", "float32")
         assert (status, out) == (2, ""), name
-        assert err.startswith(f"fac: {said}"), (name, err)
+        assert f"fac: {said}" in err, (name, err)
     assert run("evaluate", "r", "--data", "d/test.npz", "--split", "train")[0] == 2
     bare = checkpoint.load(Path("r"))
     checkpoint.save(Path("bare"), bare.state, {"fac_checkpoint": bare.about["fac_checkpoint"]})
@@ -121,16 +127,23 @@ def test_what_cannot_be_measured(run: Run, trained: Path) -> None:
     status, _, err = run("evaluate", "free", *REFERENCE)
     assert (status, err) == (
         2,
-        "fac: `free` says nothing about data: add a section such as `data: {source: digits}`\n",
+        "fac: `free` says nothing about data: add a section such as `data: {source: digits}`; `--data` takes samples "
+        "from a file, `--base` names the folder of the spec\n",
     )
     assert run("evaluate", "free", *REFERENCE, "--data", "d/test.npz")[0] == 0
+    status, _, err = run("evaluate", "r", *REFERENCE, "--base", ".")
+    assert (status, "are in no file that a spec names: leave out `--base`" in err) == (2, True)
 
 
 @pytest.mark.usefixtures("trained")
 def test_predictions_lose_no_data(run: Run) -> None:
     np.savez("x.npz", x=np.zeros((2, 64)))
     before = Path("x.npz").read_bytes()
+    os.link("x.npz", "hard.npz")
+    os.symlink("x.npz", "soft.npz")
     for output, said in (
+        ("hard.npz", "`hard.npz` is the file with the samples: give another name to `-o`"),
+        ("soft.npz", "`soft.npz` is the file with the samples: give another name to `-o`"),
         ("x.npz", "`x.npz` is the file with the samples: give another name to `-o`"),
         ("d", "`d` is no file that can be written: give `-o` a name that ends in `.npz` or `.csv`"),
         ("p.txt", "`p.txt` is no file that can be written: give `-o` a name that ends in `.npz` or `.csv`"),

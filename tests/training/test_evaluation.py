@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import fac
 from fac.backend import Session
+from fac.diagnostics import FacError
 from fac.losses.cross_entropy import CROSS_ENTROPY
 from fac.losses.mse import MSE
 from fac.pipeline import lowered
@@ -110,6 +111,13 @@ def test_only_places_that_count_are_counted() -> None:
     check(found.classes, session.forward({"x": x, "there": there})[kept], y[kept])
     assert found.classes is not None
     assert found.classes.right.sum() / kept.sum() == pytest.approx(found.means["accuracy"])
+
+
+def test_what_counts_nowhere_is_no_accuracy_of_zero() -> None:
+    session, _ = tokens()
+    split = Split(x=numbers(2, 5, 4), there=np.ones((2, 5)), y=np.full((2, 5), -1))
+    with pytest.raises(FacError, match="no label of these samples counts"):
+        evaluated(session, split, CROSS_ENTROPY)
 
 
 def test_shares_of_what_is_not_there_are_undefined() -> None:
