@@ -25,8 +25,15 @@ def never_due(program: Program) -> Iterator[Diagnostic]:
             yield SETTING_WITHOUT_EFFECT.at(
                 path,
                 f"`{what}` has no effect before step {every}, and the training ends with step {steps}",
-                help=f"write {steps} or less, or train longer",
+                help=_remedy(path, steps),
             )
+
+
+def _remedy(path: Path, steps: int) -> str:
+    """What may be written in the place of a period: an anchor is never each step, so a single one has none."""
+    if path[-1] == "every" and steps == 1:
+        return "remove the anchor, or train longer"
+    return f"write {steps} or less, or train longer"
 
 
 def steps_of(program: Program) -> int | None:

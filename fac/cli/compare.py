@@ -114,7 +114,7 @@ def compare(
     programs = [trainer.checked(variant) for variant in planned]
     rows = trainer.rows(planned, programs)
     made, meant = sum(len(row.runs) for row in rows), len(planned) * seeds
-    notes = [*remarks(rows), *_notes(planned, {(t.batch, t.epochs) for t in stepped})]
+    notes = [*remarks(rows), *_notes(rows, {(t.batch, t.epochs) for t in stepped})]
     if len(documents) == 1 and not rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], ranks)
     named = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
@@ -270,9 +270,9 @@ def _result(run: Run) -> str:
     return f"{result}  ({run.report.seconds:.1f} s){f' {MARK}' * bool(run.report.concerns)}"
 
 
-def _notes(variants: Sequence[Variant], schedules: set[tuple[int, int]]) -> Iterator[str]:
+def _notes(rows: Sequence[Row], schedules: set[tuple[int, int]]) -> Iterator[str]:
     """What a reader of the table must know."""
-    if not any(variant.rule == "shallow" for variant in variants) and schedules:
+    if not any(row.variant.rule == "shallow" for row in rows) and any(row.needs.fixed for row in rows):
         yield (
             "no `shallow` row: it trains the last layer alone, and rules with fixed feedback live near it; "
             "add it with `--rules`"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from fac.program.lower import kind_of
 from fac.program.program import Program
+from fac.program.reading import learned
 from fac.spec.base import written
 
 BYTES = 256
@@ -17,11 +18,16 @@ class Needs:
     """What a rule needs to bring errors, or targets, to where they are wanted."""
 
     backward_ratio: float | None
-    """Multiply-adds of everything but the forward pass, as a share of backprop's; None where there is no such pass."""
+    """Multiply-adds of everything but the forward pass, as a share of those of backprop on the same network under the
+    same update rule; None where there is no such pass."""
+    backward_macs: int | None
+    """How many these are in a step; None likewise."""
     words: int | None
     """Elements of feedback matrices, or of weights in their place, that errors read in a step; None likewise."""
     transport: Literal["yes", "in anchors", "no"]
     """Whether forward weights have a say in what is brought: always, or in the steps of anchors alone."""
+    fixed: bool
+    """Whether errors pass a feedback matrix that nothing teaches."""
 
 
 def needs_of(program: Program) -> Needs:
@@ -32,12 +38,14 @@ def needs_of(program: Program) -> Needs:
     solve = program.spec.solve
     if solve is not None:
         passed = kind_of("fac.solve", solve).transports(solve, program)
-        return Needs(None, None, "yes" if passed else "no")
+        return Needs(None, None, None, "yes" if passed else "no", fixed=False)
     counted, other = cost(program, program.spec.train.batch), program.anchored
     found: Literal["yes", "in anchors", "no"] = "yes" if transport(program).layers(program) else "no"
     if found == "no" and other is not None and transport(other).layers(other):
         found = "in anchors"
-    return Needs(counted.backward_ratio, counted.step.total.words, found)
+    fixed = any(route.tensors and not learned(route) for route in program.routes)
+    step = counted.step
+    return Needs(counted.backward_ratio, step.backward_macs, step.total.words, found, fixed)
 
 
 def by_byte(program: Program) -> bool:

@@ -128,12 +128,9 @@ class Bar(Listener):
         assert self.plan is not None
         made = (progress.epoch - 1) * self.plan.steps_per_epoch + progress.step
         left = (self.plan.epochs * self.plan.steps_per_epoch - made) * progress.step_ms / 1000
-        parts = [
-            f"loss {progress.loss:.3f}",
-            self.last,
-            rate(progress.step_ms, self.plan),
-            f"eta {clock(left)}",
-        ]
+        # No layer tells how long the next one takes.
+        speed = () if self.plan.solves else (rate(progress.step_ms, self.plan), f"eta {clock(left)}")
+        parts = [f"loss {progress.loss:.3f}", self.last, *speed]
         self._draw(progress.epoch, progress.step, "  ".join(filter(None, parts)))
 
     def ended(self, record: EpochRecord) -> None:
@@ -176,19 +173,20 @@ def opening(plan: Plan) -> str:
 
 
 def heading(epoch: int, plan: Plan) -> str:
-    """`epoch  3/10`."""
+    """`epoch  3/10`; of solves there is one."""
+    if plan.solves:
+        return "solved"
     return f"epoch {epoch:>{len(str(plan.epochs))}}/{plan.epochs}"
 
 
 def figures(record: EpochRecord, plan: Plan) -> str:
-    """The loss, how good the network is, how fast it trains."""
+    """The loss, how good the network is, and of steps how fast it trains."""
     each = ", ".join(f"{name.removesuffix('.loss')} {loss:.3f}" for name, loss in record.train_losses.items())
     parts = (
         f"loss {record.train_loss:.3f}" + f" ({each})" * bool(each),
         quality(record),
-        rate(record.step_ms, plan),
     )
-    return "  ".join(parts)
+    return "  ".join(parts if plan.solves else (*parts, rate(record.step_ms, plan)))
 
 
 def quality(record: EpochRecord) -> str:

@@ -18,6 +18,8 @@ BITS = "test_bits_per_byte"
 """The loss on bytes of a text, in bits."""
 METRICS = ("test_accuracy", "test_loss", "train_loss")
 NEEDS = ("backward MACs vs bp", "feedback words", "weight transport")
+MACS = "backward MACs"
+"""Beside them, of several specs: backprop is that of each network under its own update, which has products, too."""
 MARK = "!"
 """Behind a result of runs that a line below the table says more of."""
 
@@ -98,10 +100,15 @@ def table(rows: Sequence[Row]) -> str:
     several = any(row.variant.spec for row in rows)
     each = [name for name in dict.fromkeys(name for row in rows for name in row.each) if _tells(name, rows)]
     titles = (*(title for title, _ in metrics), *map(_title, each))
-    header = ("spec",) * several + ("rule", "rank", *NEEDS, *titles, "ms per step")
-    return columns(
-        header, [(row.variant.spec,) * several + _cells(row, [n for _, n in metrics], each) for row in rows]
-    )
+    header = ("rule", "rank", *NEEDS, *titles, "ms per step")
+    table = [_cells(row, [n for _, n in metrics], each) for row in rows]
+    if several:
+        header = ("spec", *header[:2], MACS, *header[2:])
+        table = [
+            (row.variant.spec, *cells[:2], _counted(row.needs.backward_macs), *cells[2:])
+            for row, cells in zip(rows, table, strict=True)
+        ]
+    return columns(header, table)
 
 
 def _tells(name: str, rows: Sequence[Row]) -> bool:
@@ -139,6 +146,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "rule": row.variant.rule,
         "rank": row.variant.rank,
         "ranks": row.ranks,
+        "backward_macs": row.needs.backward_macs,
         "backward_macs_vs_backprop": row.needs.backward_ratio,
         "feedback_words": row.needs.words,
         "weight_transport": row.needs.transport,
@@ -175,18 +183,23 @@ def runs_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _cells(row: Row, metrics: Sequence[str], each: Sequence[str]) -> tuple[str, ...]:
     low, high = min(row.ranks, default=0), max(row.ranks, default=0)
     rank = f"{low}–{high}" if low < high else str(high or "–")
-    time = _median(row.values("step_ms"))
     ratio, words = row.needs.backward_ratio, row.needs.words
+    # What is solved makes no steps.
+    time = None if ratio is None else _median(row.values("step_ms"))
     return (
         row.variant.name,
         rank,
         "–" if ratio is None else f"{ratio:.2f}",
-        "–" if words is None else f"{words:,}",
+        _counted(words),
         row.needs.transport,
         *(_result(row, name) if _has(row, name) else "–" for name in metrics),
         *(_result(row, name) if name in row.each else "–" for name in each),
         "–" if time is None else f"{time:.2f}",
     )
+
+
+def _counted(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"
 
 
 def _has(row: Row, metric: str) -> bool:

@@ -328,7 +328,7 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
         result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
     where = f"{job.backend} ({session.device}, {session.precision})"
     speed = f"{report.seconds:.1f} s"
-    if isfinite(report.step_ms):
+    if isfinite(report.step_ms) and job.spec.solve is None:
         speed += f", {report.step_ms:.2f} ms per step"
     lines = (
         f"`{job.spec.name}` on {where}: {result}; {speed}",

@@ -67,6 +67,12 @@ def test_what_is_solved_makes_no_steps() -> None:
     assert "FAC314" not in [code for code, _ in found(update=None, solve={"rule": "zorb"}, **solved)]
 
 
+def test_a_training_of_one_step_has_no_anchor() -> None:
+    """There `every: 1` would be the help, which the spec refuses."""
+    (finding,) = diagnosed(**sections(2, epochs=1, batch=90))
+    assert finding.help == "remove the anchor, or train longer"
+
+
 def test_the_message() -> None:
     (finding,) = diagnosed(**sections(10))
     assert finding.message == "`anchor` has no effect before step 10, and the training ends with step 9"

@@ -53,7 +53,7 @@ def test_json(run: Run, spec: Path) -> None:
     (line,) = out.splitlines()
     found = json.loads(line)
     assert (found["backend"], found["device"], found["seeds"]) == ("reference", "cpu", [5, 6])
-    assert "no `shallow` row" in found["notes"][0]
+    assert not any("no `shallow` row" in note for note in found["notes"]), "its feedback learns"
     bp, ldfa = found["rows"]
     assert (bp["rule"], bp["rank"], bp["backward_macs_vs_backprop"]) == ("bp", None, 1.0)
     assert (ldfa["rule"], ldfa["rank"], ldfa["ranks"]) == ("ldfa", 3, [3])
@@ -127,6 +127,28 @@ def test_several_specs_are_compared_as_they_are(run: Run, spec: Path, tmp_path: 
         lines[3]
         == " the specs differ in `train.batch` or `train.epochs`, so their data order is not the same"
     )
+
+
+def test_fixed_feedback_wants_the_last_layer_alone_beside_it(run: Run, spec: Path) -> None:
+    out = run("compare", spec, *QUICK, "--seeds", 1, "--rules", "fa")[1]
+    assert "no `shallow` row" in out
+
+
+def test_what_an_update_multiplies_counts_in_the_number_beside_the_share(
+    run: Run, spec: Path, tmp_path: Path
+) -> None:
+    plain = spec.read_text().replace("feedback: {rule: ldfa, rank: 9}\n", "")
+    spec.write_text(plain)
+    other = tmp_path / "other.fac.yaml"
+    other.write_text(plain.replace("digits-small", "other"))
+    muon = "update={rule: muon, lr: 0.01}"
+    assert "rule: ldfa" not in plain
+    call = ("compare", spec, other, *QUICK, "--seeds", 1, "--json", "--set")
+    sgd, turned = (
+        json.loads(run(*call, update)[1])["rows"][0] for update in ("update={rule: sgd, lr: 0.1}", muon)
+    )
+    assert sgd["backward_macs_vs_backprop"] == turned["backward_macs_vs_backprop"] == 1
+    assert turned["backward_macs"] > 1.1 * sgd["backward_macs"]
 
 
 def test_bad_calls(run: Run, spec: Path) -> None:
@@ -290,7 +312,7 @@ def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: P
     rows = run("compare", spec, other, *QUICK, "--seeds", 1)[1].splitlines()[:3]
     assert "test accuracy %  test loss" in rows[0]
     classified, regressed = (row.split() for row in rows[1:])
-    assert classified[7] == regressed[6] == "–"
+    assert classified[8] == regressed[7] == "–"
     found = json.loads(run("compare", other, *QUICK, "--seeds", 1, "--rules", "bp", "--json")[1])
     assert found["rows"][0]["test_accuracy"] is None
 
@@ -355,7 +377,7 @@ def test_one_run_that_is_warned_of_twice_is_no_second_run() -> None:
     )
     variant: Any = SimpleNamespace(label="bp")
     runs = [rows.Run(seed, report, ()) for seed in (0, 1)]
-    row = rows.Row(variant, "", (), True, False, Needs(1.0, 0, "no"), runs=runs)
+    row = rows.Row(variant, "", (), True, False, Needs(1.0, 1, 0, "no", fixed=False), runs=runs)
     assert list(rows.remarks([row])) == [
         f"! bp, seed 0: loss `{of}` (seed 1 likewise, with other numbers)" for of in ("main", "aux")
     ]

@@ -14,7 +14,7 @@ from fac.diagnostics import FacError
 from fac.plugins import kinds
 from fac.render.plot import Figure, Trial, figure, render
 from fac.render.plot.axes import Axis, axis
-from fac.render.plot.figure import ALL, RAMP, Row, split
+from fac.render.plot.figure import ALL, RAMP, Curve, Panel, Row, split
 from fac.render.plot.layout import Below
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -154,6 +154,33 @@ def test_axes_have_round_numbers(values: tuple[float, float], log: bool, ticks: 
     assert all(0 <= found.place(value) <= 1 for value, _ in marks)
     assert [text for _, text in marks] == ticks
     assert all(0 <= found.place(value) <= 1 for value in values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "low", "high"),
+    [
+        ("test_accuracy", (0.966,), 0.483, 1.0),
+        ("test_accuracy", (1.0, 1.0), 0.5, 1.0),
+        ("test_accuracy", (0.0, 0.5), 0.0, 0.53),
+        ("aux.accuracy", (0.9, 1.0), 0.894, 1.0),
+        ("fc1.error.cosine", (-1.0, 1.0 + 1e-15), -1.0, 1.0),
+        ("fc1.error.cosine", (0.0,), -1.0, 1.0),
+        # no share after all, and what has no end
+        ("custom.accuracy", (90.0, 100.0), 89.4, 100.6),
+        ("test_loss", (0.966,), 0.483, 1.449),
+    ],
+)
+def test_axes_end_where_numbers_do(name: str, values: tuple[float, ...], low: float, high: float) -> None:
+    points = tuple((float(step), value, value, value) for step, value in enumerate(values))
+    panel = Panel("p", (Curve("a", "ink", points, name),))
+    found = axis(values, panel.within)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    wide = axis([values[0] - 9, values[0] + 9], panel.within)
+    assert panel.within is None or (wide.low, wide.high) == panel.within
+
+
+def test_axes_by_logarithms_end_there_too() -> None:
+    assert axis([1e-3, 1.0], (0.0, 1.0)).high == 0
 
 
 def test_points_lie_where_the_axes_say() -> None:

@@ -24,6 +24,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = fac("train", str(SPEC), "--backend", "reference", "--out", str(folder))
     assert done.exit_code == 0, done.output
     assert "solving 2 layers, one after the other, on 1,400 samples" in done.output
+    assert "\nsolved  loss 0." in done.output
+    assert not any(word in done.output for word in ("epoch", "samples/s", "per step", "eta"))
     assert "solved `fc1`: 1,400 rows of 65 features, rank 62, 256 outputs" in done.output
     return folder
 

@@ -129,7 +129,10 @@ def shared(short: bool) -> Table:
         [Row(name, partial(_stored, rule), 2 if short else 5) for name, rule in rules.items()],
         (ACCURACY, *ALIGNED, Column("numbers of feedback", "numbers", ",.0f")),
         [
-            *(leads(slices, own, figure, -by) for figure, by in (("test_accuracy", 0.02), (SECOND, 0.15))),
+            *(
+                leads(slices, own, figure, -by)
+                for figure, by in (("test_accuracy", 0.02), (SECOND, 0.05), (THIRD, 0.05))
+            ),
             *(leads(name, "shallow", "test_accuracy", 0.03) for name in (own, slices)),
             every(f"{own}: 3,500 numbers", [own], "numbers", 3500, 3500),
             every(f"{slices}: 2,000 numbers", [slices], "numbers", 2000, 2000),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from math import ceil, floor, isfinite, log10
 
@@ -45,10 +45,23 @@ def drawable(value: float) -> bool:
     return isfinite(value) and abs(value) <= LARGEST
 
 
-def axis(values: Iterable[float]) -> Axis:
-    """The axis of one or more drawable numbers, by their logarithms where they are positive and differ much."""
+def axis(values: Iterable[float], within: tuple[float, float] | None = None) -> Axis:
+    """The axis of one or more drawable numbers, by their logarithms where they are positive and differ much.
+
+    It does not go beyond the ends of `within`, whatever the numbers do.
+    """
     numbers = list(values)
-    low, high = min(numbers), max(numbers)
+    found = _around(min(numbers), max(numbers))
+    if within is None:
+        return found
+    least, most = within
+    if found.log:
+        return replace(found, high=min(found.high, log10(most)))
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
+
+
+def _around(low: float, high: float) -> Axis:
+    """The axis with room on either side of the least and of the largest number."""
     if low > SMALLEST and high / low >= WIDE:
         room = MARGIN * (log10(high) - log10(low))
         return Axis(log10(low) - room, log10(high) + room, log=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from math import isnan, nan
+from math import inf, isnan, nan
 from statistics import fmean, stdev
 
 from fac.diagnostics import FacError
 from fac.plugins import kinds
 from fac.program.globs import Names
-from fac.render.plot.axes import drawable
+from fac.render.plot.axes import ROUNDING, drawable
 
 Row = Mapping[str, float | None]
 """One line of a log: numbers by name, `step` among them."""
@@ -22,6 +22,10 @@ COUNTS = ("epoch", "step")
 TONES = ("value", "random", "low_rank", "transpose", "identity", "other", "alarm")
 RAMP = tuple(f"depth{i}" for i in range(9))
 ALL = "all layers"
+WITHIN = {"accuracy": (0.0, 1.0), "cosine": (-1.0, 1.0)}
+"""The last word of a name, and between what such numbers lie."""
+NOWHERE = (inf, -inf)
+"""Between what no number lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,15 @@ class Panel:
 
     title: str
     curves: tuple[Curve, ...]
+
+    @property
+    def within(self) -> tuple[float, float] | None:
+        """Where means that are drawn lie by what they are, if that is known and they do. A spread may go beyond."""
+        kinds = {split(curve.name)[1].rpartition(".")[2] for curve in self.curves}
+        least, most = WITHIN.get(kinds.pop(), NOWHERE) if len(kinds) == 1 else NOWHERE
+        means = [mean for curve in self.curves for _, mean, _, _ in curve.points if not isnan(mean)]
+        inside = all(least - ROUNDING <= mean <= most + ROUNDING for mean in means)
+        return (least, most) if inside else None
 
 
 @dataclass(frozen=True, slots=True)

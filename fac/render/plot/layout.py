@@ -119,9 +119,9 @@ class _Drawn:
     def __init__(self, panel: Panel, rect: Rect, below: Below) -> None:
         self.panel, self.rect, self.below = panel, rect, below
         points = [point for curve in panel.curves for point in curve.points if not isnan(point[1])]
-        self.values = axis(point[1] for point in points)
+        self.values = axis((point[1] for point in points), panel.within)
         if not self.values.log:
-            self.values = axis(v for point in points for v in point[1:] if drawable(v))
+            self.values = axis((v for point in points for v in point[1:] if drawable(v)), panel.within)
 
     def _at(self, step: float, value: float) -> Point:
         lowest = 10**self.values.low if self.values.log else value
