@@ -39,7 +39,7 @@ from fac.program.kinds import (
     UpdateKind,
 )
 from fac.program.lower import selected
-from fac.program.program import LOSS, Node, Program, Shape
+from fac.program.program import LOSS, Ends, Node, Program, Shape
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.data import Data, Place
@@ -69,6 +69,7 @@ __all__ = [
     "DataKind",
     "Dataset",
     "Descent",
+    "Ends",
     "Expansion",
     "Facts",
     "Feed",

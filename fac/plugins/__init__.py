@@ -67,16 +67,16 @@ def load(path: str | os.PathLike[str]) -> None:
         path: of the file. One that was loaded before is not run again.
 
     Raises:
-        FacError: there is no such file, it fails, or has no `KINDS`; or a spec was read before, and what kinds there
-            are is settled.
+        FacError: there is no such file, it fails, or has no `KINDS`; or what kinds there are is settled, because a spec
+            was read before, or `fac.testing` imported. Then the file is not run.
     """
-    known = len(files.named())
-    files.run(path)
-    if len(files.named()) > known and _found.cache_info().currsize:
+    if _found.cache_info().currsize and not files.ran(path):
         raise FacError(
-            f"the plug-in `{path}` comes too late: what kinds there are is settled by now; load it before any spec is "
-            f"read, or name it in the environment, `{files.VARIABLE}`"
+            f"the plug-in `{shown(os.fspath(path))}` comes too late: what kinds there are is settled by now; load it "
+            "before any spec is read and before `import fac.testing`, or name it in the environment, "
+            f"`{files.VARIABLE}`"
         )
+    files.run(path)
 
 
 def kinds(group: str) -> tuple[Any, ...]:
@@ -118,9 +118,8 @@ def _found(group: str) -> tuple[_Found, ...]:
     for one in (*installed, *_of_files(group)):
         if one.kind.name in found:
             other = found[one.kind.name].place
-            raise FacError(
-                f"`{one.kind.name}` of group `{group}` is declared by both `{other}` and `{one.place}`"
-            )
+            by = f"both `{other}` and `{one.place}`" if one.place != other else f"`{other}` twice"
+            raise FacError(f"`{one.kind.name}` of group `{group}` is declared by {by}")
         found[one.kind.name] = one
     if not found:
         raise FacError(
@@ -239,7 +238,7 @@ def blamed(error: BaseException) -> str | None:
             line = line_of(error, _package(point)) if _is_foreign(point) else None
             if line:
                 return f"the plug-in `{_plugin(point)}` fails at {line}"
-    for file in files.named():
+    for file in files.known():
         line = line_of(error, file.package)
         if line:
             return f"the plug-in `{file.name}` fails at {line}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -30,17 +31,38 @@ class File(NamedTuple):
     """What its module is called."""
     kinds: tuple[Any, ...]
     """What it calls `KINDS`."""
+    digest: str
+    """SHA-256 of what it holds, in hexadecimal digits."""
 
 
 _files: dict[str, File] = {}
 
 
 def named() -> tuple[File, ...]:
-    """Those of this process, those of the environment among them."""
-    for path in os.environ.get(VARIABLE, "").split(os.pathsep):
-        if path:
-            run(path)
+    """Those of this process, those of the environment among them.
+
+    Raises:
+        FacError: one of the environment cannot be run, see `run`.
+    """
+    for path in _of_environment():
+        run(path)
+    return known()
+
+
+def known() -> tuple[File, ...]:
+    """Those that were run by now."""
     return tuple(_files.values())
+
+
+def ran(path: str | os.PathLike[str]) -> bool:
+    """Whether a file was run."""
+    return os.path.realpath(path) in _files
+
+
+@cache
+def _of_environment() -> tuple[str, ...]:
+    """Read once: a relative path means the same file when the process has gone to another folder."""
+    return tuple(os.path.abspath(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path)
 
 
 def run(path: str | os.PathLike[str]) -> None:
@@ -60,6 +82,7 @@ def run(path: str | os.PathLike[str]) -> None:
     spec = spec_from_file_location(package, place)
     if spec is None or spec.loader is None:
         raise FacError(f"the plug-in `{name}` is no Python file: its name has to end in `.py`")
+    digest = _digest(place, name)
     module = module_from_spec(spec)
     sys.modules[package] = module  # where pydantic looks up annotations that are texts
     try:
@@ -71,7 +94,15 @@ def run(path: str | os.PathLike[str]) -> None:
         line = line_of(error, package)
         at = f", at {line}" if line and not isinstance(error, SyntaxError) else ""
         raise FacError(f"the plug-in `{name}` cannot be run{at}: {told(error)}") from error
-    _files[place] = File(name, package, _declared(module, name))
+    _files[place] = File(name, package, _declared(module, name), digest)
+
+
+def _digest(place: str, name: str) -> str:
+    try:
+        with open(place, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FacError(f"the plug-in `{name}` cannot be read: {error.strerror}") from error
 
 
 def _declared(module: ModuleType, name: str) -> tuple[Any, ...]:
@@ -81,6 +112,8 @@ def _declared(module: ModuleType, name: str) -> tuple[Any, ...]:
         raise FacError(
             f"the plug-in `{name}` {problem}: a tuple of what it declares is needed, `KINDS = (...,)`"
         )
+    if not found:
+        raise FacError(f"the plug-in `{name}` declares nothing: its `KINDS` is empty")
     return tuple(found)
 
 
@@ -89,3 +122,4 @@ def forget() -> None:
     for file in _files.values():
         sys.modules.pop(file.package, None)
     _files.clear()
+    _of_environment.cache_clear()

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from fac.backend import Array
 from fac.build.initial import draw
+from fac.diagnostics import FacError
+from fac.plugins import told
 from fac.program.bounds import size_of
 from fac.program.kinds import (
     BlockKind,
@@ -26,6 +28,7 @@ from fac.program.kinds import (
     MatrixKind,
     Signals,
     SolveKind,
+    State,
     UpdateKind,
 )
 from fac.program.lower import kind_of, node_of
@@ -123,10 +126,20 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         state = {t.part: b.input(t.name, Type(t.shape)) for t in tensors}
         return evaluated(b, write(b, state, error, weight), np.eye(ends.reads), given)
 
+    def applied(b: Builder, state: State, error: Value, weight: Value | None) -> Value:
+        try:
+            return kind.apply(b, matrix, state, _signals(b, ends, error, weight))
+        except Exception as fault:
+            if weight is not None:
+                raise
+            why = str(fault) if isinstance(fault, FacError) else told(fault)
+            raise AssertionError(
+                f"`{kind.name}` fails on a `to` route, where `signals.weight` is None; if it cannot stand there, its "
+                f"`misfit` says so of ends whose `weight` is None: {why}"
+            ) from fault
+
     # Of the errors 1, 0, 0, ...; 0, 1, 0, ...; and so on it makes its matrix, [reads, writes].
-    sent = made(
-        lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(b, ends, error, weight))
-    )
+    sent = made(applied)
     whole = kind.matrix
     if whole is not None:
         turned = ends.weight is None
@@ -136,9 +149,7 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
         require(near(sent, said), f"`{kind.name}` multiplies with another matrix than its `matrix`")
     if ends.weight is not None and kind.signs(matrix):
         given[ends.weight.name] *= rng.uniform(0.5, 2, ends.weight.shape)
-        again = made(
-            lambda b, state, error, weight: kind.apply(b, matrix, state, _signals(b, ends, error, weight))
-        )
+        again = made(applied)
         require(near(sent, again), f"`{kind.name}` reads more of the weight than its signs")
     rank = kind.rank(matrix, ends)
     found = int(np.linalg.matrix_rank(sent, tol=1e-9))

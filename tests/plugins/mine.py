@@ -16,6 +16,7 @@ from fac.plugin import (
     DataKind,
     Dataset,
     DType,
+    Ends,
     Expansion,
     Layer,
     LayerKind,
@@ -29,6 +30,7 @@ from fac.plugin import (
     Program,
     Rule,
     RuleKind,
+    ShapeError,
     ShortHand,
     Signals,
     Split,
@@ -71,6 +73,12 @@ def rounded(b: Builder, weight: Value) -> Value:
 def ternary(b: Builder, matrix: Ternary, state: State, signals: Signals) -> Value:
     assert signals.weight is not None
     return signals.sent(b, signals.error, rounded(b, signals.weight))
+
+
+def misfit(matrix: Ternary, ends: Ends) -> ShapeError | None:
+    if ends.weight is not None:
+        return None
+    return ShapeError("a `to` route has no weight to round", "use it on a `through` route", "kind")
 
 
 class TernaryFeedback(ShortHand):
@@ -137,7 +145,7 @@ def load(data: Ring, base: Path, precision: str) -> Dataset:
 
 KINDS = (
     LayerKind("squash", Squash, same_shape, squash, curve=lambda _: Curve(lambda x: 1.7 * tanh(x * 2 / 3))),
-    MatrixKind("ternary", Ternary, lambda *_: (), ternary),
+    MatrixKind("ternary", Ternary, lambda *_: (), ternary, misfit=misfit),
     RuleKind("ternary_feedback", TernaryFeedback, expand, changes=True),
     UpdateKind("sign_descent", SignDescent, lambda _: (), descend),
     LossKind("absolute", Absolute, False, absolute),

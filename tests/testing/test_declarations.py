@@ -658,6 +658,11 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         None,
         "other large numbers than its curve",
     ),
+    "an operator that reads a weight where there is none": (
+        lambda: replace(TRANSPOSE, misfit=lambda *_: None),
+        None,
+        "`transpose` fails on a `to` route, where `signals.weight` is None; .* its `misfit`",
+    ),
     "learning that is not told": (
         lambda: replace(LOW_RANK, learning=lambda matrix: {}),
         LowRank(rank=2),

@@ -97,24 +97,31 @@ class MatrixKind(Kind):
     name: str
     spec: type[Model]
     tensors: Callable[[Any, Ends], tuple[Tensor, ...]]
+    """`tensors(matrix, ends)`: its state, named `{ends.prefix}.PART`. `matrix` is the operator as the spec has it, here
+    and below; `ends` say what it reads and writes, and on a `through` route the weight that it replaces."""
     apply: Callable[[Builder, Any, State, Signals], Value]
-    """`apply(builder, spec, state, signals)`: what `signals.sent` makes of the error, without `scale`."""
+    """`apply(builder, matrix, state, signals)`: what `signals.sent` makes of the error, without `scale`.
+
+    The error is [places, reads]. `state` holds the values of `tensors` by their PART.
+    """
     learn: Callable[[Builder, Any, State, Signals], Iterable[Learned]] = lambda *_: ()
+    """`learn(builder, matrix, state, signals)`: what is learned of `tensors`, each in the shape of its own."""
     misfit: Callable[[Any, Ends], ShapeError | None] = lambda *_: None
-    """Why the operator cannot connect these ends, if it cannot."""
+    """`misfit(matrix, ends)`: why the operator cannot connect these ends, if it cannot."""
     rank: Callable[[Any, Ends], int | None] = lambda *_: None
-    """The rank that the spec writes out, if it does."""
+    """`rank(matrix, ends)`: the rank that the spec writes out, if it does."""
     refresh: Callable[[Any], int | None] = lambda _: None
-    """Every how many steps the factors are set anew from the SVD of the weight, if ever."""
+    """`refresh(matrix)`: every how many steps the factors are set anew from the SVD of the weight, if ever."""
     learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}
-    """The rule of the spec that teaches each tensor, by the last part of its name."""
+    """`learning(matrix)`: the rule of the spec that teaches each tensor, by the last part of its name."""
     shared: Callable[[Any], bool] = lambda _: False
-    """Whether `to` routes from one source that say the same share one state, of `Ends.shared` rows: each has the
-    first ones."""
+    """`shared(matrix)`: whether `to` routes from one source that say the same share one state, of `Ends.shared` rows:
+    each has the first ones."""
     signs: Callable[[Any], bool] = lambda _: False
-    """Whether of the forward weight its signs alone are read, so that d<F, W> = <F, dW> while none of them turns."""
+    """`signs(matrix)`: whether of the forward weight its signs alone are read, so that d<F, W> = <F, dW> while none of
+    them turns."""
     matrix: Callable[[Builder, Any, Ends, State, Value | None], Value] | None = None
-    """`matrix(builder, spec, ends, state, weight)`: the operator whole, without `scale`, for probes.
+    """`matrix(builder, matrix, ends, state, weight)`: the operator whole, without `scale`, for probes.
 
     [reads, writes], as the weight, on a `through` route; [writes, reads] on a `to` route.
     """
@@ -122,7 +129,12 @@ class MatrixKind(Kind):
 
 @dataclass(frozen=True, slots=True)
 class LearningKind(Kind):
-    """How one matrix, or one factor of a low-rank pair, learns. None where the rule has nothing to say."""
+    """How one matrix, or one factor of a low-rank pair, learns. None where the rule has nothing to say.
+
+    Each function is called as `full(builder, rule, state, signals)`: `rule` is what the spec says of the learning,
+    `state` holds the matrices of the operator by name, B, or P [r, reads] and Q [writes, r]. What it gives is a
+    pseudo-gradient or the next value of its own matrix, in the shape of that.
+    """
 
     name: str
     spec: type[Model]
@@ -161,6 +173,8 @@ class RuleKind(Kind):
     name: str
     spec: type[Model]
     expand: Callable[[Any, Program], Expansion]
+    """`expand(rule, program)`: the routes, by names of layers. `rule` is the short-hand as the spec has it; the
+    program has its layers, and no routes yet. `fac.plugin.layerwise` and its like name the layers that it is about."""
     changes: bool = False
     """Whether it is meant to change something: FAC323 reports where it gives no layer a route, and freezes none."""
     direct: bool = False

@@ -84,8 +84,10 @@ class LayerKind(Kind):
     name: str
     spec: type[Model]
     infer: Callable[[Any, str, Sequence[Shape]], Facts]
-    """`infer(spec, node name, input shapes)`; raises ShapeError."""
+    """`infer(layer, node name, input shapes)`, of one sample and without the batch; raises ShapeError."""
     forward: Callable[[Builder, Any, Sequence[Value], State, Mode], Value | Made]
+    """`forward(builder, layer, inputs, state, mode)`: what the layer makes, [N, *shape] of `infer`. Inputs are [N,
+    *shape] each; `state` holds the values of its tensors by the last part of their names."""
     curve: Callable[[Any], Curve] | None = None
     """`curve(spec)`: what it makes of a number, if it treats every number alike; everything else is read off it."""
     traits: Callable[[Any, Facts | None], Traits] | None = None

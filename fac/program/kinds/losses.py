@@ -26,11 +26,12 @@ class LossKind(Kind):
     classes: bool
     """Whether targets are class labels INT [N] rather than FLOAT of the output's shape."""
     forward: Callable[..., Value]
-    """`forward(builder, spec, output, y)`. A loss over classes reads rows, output [N, C] and y [N]: samples, or all
-    places of all samples. Where not all of them count, a loss that `masks` is given a fifth argument, FLOAT [N], 1 for
-    what counts and 0 for the rest, and reads rows whatever it is over."""
+    """`forward(builder, loss, output, y)`: a FLOAT scalar, of output [N, *shape] and y, the same shape or labels. A
+    loss over classes reads rows, output [N, C] and y [N]: samples, or all places of all samples. Where not all of them
+    count, a loss that `masks` is given a fifth argument, FLOAT [N], 1 for what counts and 0 for the rest, and reads
+    rows whatever it is over."""
     constant: Callable[[Any, NDArray[Any], Shape], float] | None = None
-    """`constant(spec, y, output shape)`: the loss of the best output that is the same for all samples, which a network
+    """`constant(loss, y, output shape)`: the loss of the best output that is the same for all samples, which a network
     that learned something of x beats. y is [n] labels that count, of rows of C numbers, or [n, *output] targets. None:
     not known, and to judge a training takes two evaluations of all training samples."""
     least: Callable[[Any, NDArray[Any], Shape], float] = lambda *_: 0.0
@@ -44,16 +45,17 @@ class LossKind(Kind):
     is zero, or has the sign of the error. Of the output it is given the type and no value. None: targets do not tell
     the sign, and nothing can be projected in place of the error."""
     misfit: Callable[[Any, Shape], ShapeError | None] = lambda *_: None
-    """Why the loss cannot read an output of this shape, if it cannot; over classes, rows of this shape."""
+    """`misfit(loss, shape)`: why the loss cannot read an output of this shape, if it cannot; over classes, rows of this
+    shape."""
     within: tuple[float, float] | None = None
     """Between which numbers targets have to lie, both included."""
     masks: bool = False
     """Whether it can leave rows out."""
     ignored: Callable[[Any], int | None] = lambda _: None
-    """The label of rows that it leaves out, which need not be a class."""
+    """`ignored(loss)`: the label of rows that it leaves out, which need not be a class."""
     inside: str = ""
     """What the loss applies to the output itself, so that the network must not: `softmax`, `sigmoid`."""
     aim: Callable[[Any], Callable[[Builder, Value, Value], Value]] | None = None
-    """`aim(spec)` is a function (builder, output, y): the output that the targets y ask for, of the output that there
+    """`aim(loss)` is a function (builder, output, y): the output that the targets y ask for, of the output that there
     is, both [N, C] over classes; for rules that solve (`fac.solve`). Raises ShapeError where its settings leave none.
     None: it asks for no one output."""

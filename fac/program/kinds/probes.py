@@ -59,12 +59,14 @@ class ProbeKind(Kind):
     name: str
     spec: type[Model]
     build: Callable[[Builder, Any, Sweeps], Iterable[tuple[str, Value]]]
+    """`build(builder, probe, sweeps)`: names, such as `fc1.size`, and FLOAT scalars. Outputs and targets in `sweeps`
+    are [N, *shape], of all samples of the batch."""
     measures: Mapping[str, str] = field(default_factory=dict)
     """How its names end, and what that is in a few words: `{"error.cosine": "cosine of routed and true error"}` of
     `fc1.error.cosine`. Pictures draw what ends alike, layer by layer, on one pair of axes."""
     standard: bool = True
     """Whether it is measured where a spec says nothing of probes."""
     finish: Callable[[Any, Mapping[str, Any], Memory], Mapping[str, float]] | None = None
-    """`finish(spec, found, memory)`, for what no op does: what is measured, made on the host of what `build` gives.
+    """`finish(probe, found, memory)`, for what no op does: what is measured, made on the host of what `build` gives.
 
     That may then be of any shape, and is a NumPy array here. The function may import NumPy; its module may not."""

@@ -33,7 +33,7 @@ class Descent:
 
 
 Factored = Callable[[Builder, Any, Value, Factors, State, Value, Value], Updated]
-"""As `apply` of an `UpdateKind`, of the factors of a gradient."""
+"""As `apply` of an `UpdateKind`, of the factors of a gradient in its place: left [rows, out] and right [rows, in]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,24 @@ class UpdateKind(Kind):
     name: str
     spec: type[Model]
     slots: Callable[[Any], tuple[str, ...]]
-    """Names of the optimiser state kept per parameter, each of the parameter's shape."""
+    """`slots(rule)`: names of the optimiser state kept per parameter, each of the parameter's shape."""
     apply: Callable[[Builder, Any, Value, Value, State, Value, Value], Updated]
-    """`apply(builder, spec, parameter, gradient, slots, lr, step)`."""
+    """`apply(builder, rule, parameter, gradient, state, lr, step)`: what follows on a parameter and on its `slots`.
+
+    `parameter`, `gradient` and each value of `state`, which holds the slots by name, have the parameter's shape,
+    whatever that is. `lr` is a FLOAT scalar, the rate of this step, and `step` an INT scalar: steps made before.
+    """
     factored: Callable[[Any], Factored | None] = lambda _: None
-    """What takes the same step from the factors of a gradient, for rules to which these are enough. It is asked for
-    where they have fewer rows than either side of the weight, at the batch of the spec."""
+    """`factored(rule)`: what takes the same step from the factors of a gradient, for rules to which these are enough.
+    It is asked for where they have fewer rows than either side of the weight, at the batch of the spec."""
     descent: Callable[[Any], Descent | None] = lambda _: None
-    """How its step is linear in the gradients, if it is."""
+    """`descent(rule)`: how its step is linear in the gradients, if it is."""
     decay: Callable[[Any], float] = lambda _: 0.0
-    """How much of a weight is added to its gradient, or taken from it beside the gradient: at a rate lr the first step
-    leaves 1 - lr decay of it, less in Nesterov's form. What passes through moments is no such decay."""
+    """`decay(rule)`: how much of a weight is added to its gradient, or taken from it beside the gradient: at a rate lr
+    the first step leaves 1 - lr decay of it, less in Nesterov's form. What passes through moments is no such decay."""
     instead: Callable[[Any, Program, Tensor], Rule | None] = lambda *_: None
-    """The rule that moves a parameter which this one leaves to it; None for those that it moves itself."""
+    """`instead(rule, program, tensor)`: the rule that moves a parameter which this one leaves to it; None for those
+    that it moves itself."""
     moments: tuple[str, str] | None = None
     """The fields that say how slowly the mean of gradients forgets, and that of their squares, which divides it; the
     two are the first slots."""
