@@ -110,7 +110,9 @@ class Arrivals:
                 elif op in self._adding or op.origin.phase != Phase.ERROR:
                     continue
                 elif node is None:
-                    readers.setdefault(value, set()).add((op, index))
+                    # However often an operator reads a value, it is one reader.
+                    owner = self.routing.owner.get(op)
+                    readers.setdefault(value, set()).add((op, index) if owner is None else id(owner))
                 elif value is self._error[node.name]:
                     readers.setdefault(value, set()).update(self._taught(node))
         found |= {value for value, known in readers.items() if len(known) > 1}
@@ -233,7 +235,8 @@ class Arrivals:
         made = self.routing.reverse.sums.get(value)
         if made is None:
             op = self.made[value]
-            return [(value, None)] if self._hop(op) else [(error, None) for error in self._errors(op)]
+            within = self._hop(op) is not None or len(self._entries(op)) == 1
+            return [(value, None)] if within else [(error, None) for error in self._errors(op)]
         found: dict[object, list[Part]] = {}
         for index, (name, term) in enumerate(made.terms):
             if self._is_error(term):
@@ -243,6 +246,16 @@ class Arrivals:
         for (term, node), *more in found.values():
             parts.append((self._error[node.name], node) if node and more else (term, None))
         return parts
+
+    def _entries(self, op: Op) -> set[Value]:
+        """The errors that the operator of an op reads on the way to it, or the op itself if it is of no operator."""
+        owner, read, stack = self.routing.owner.get(op), dict[Value, bool](), [op]
+        while stack:
+            for error in self._errors(stack.pop()):
+                if error not in read:
+                    read[error] = owner is not None and self.routing.owner.get(self.made[error]) is owner
+                    stack += [self.made[error]] if read[error] else []
+        return {error for error, inside in read.items() if not inside}
 
     def _once(self, name: str, read: Value) -> Node | None:
         """The layer of that name if it is without weights and has the value as one of its inputs, or inside."""
