@@ -97,12 +97,12 @@ def export(
             raise click.UsageError("`--to` runs nothing: leave out `--device`, `--precision` and `--base`")
         state_dict.export(checkpoint, output, as_json)
         return
+    from fac.cli.runs import trained
     from fac.pipeline import emit, find_backend, lowered
-    from fac.training import checkpoint as checkpoints
     from fac.writing import staged, unwritable
 
     backend = _backend(output)
-    found = checkpoints.load(checkpoint)
+    found = trained(checkpoint)
     document = found.document()
     program = lowered(document)
     precision = precision or found.precision or backend.default_precision

@@ -47,14 +47,14 @@ def sample(
     that would steer a terminal, are replaced.
     """
     from fac.cli.backends import chosen
+    from fac.cli.runs import trained
     from fac.pipeline import emit, lowered
-    from fac.training import checkpoint as checkpoints
     from fac.training.sampling import continued
 
     given = prompt.encode("utf-8", "surrogateescape")
     if not given:
         raise FacError("`--prompt` is empty: a network goes on with at least one byte")
-    found = checkpoints.load(run)
+    found = trained(run)
     program = lowered(found.document())
     engine = chosen(backend)
     precision: Precision = engine.default_precision

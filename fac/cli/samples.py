@@ -40,10 +40,10 @@ def network(run: Path, backend: str | None, device: str | None, precision: Preci
         FacError: there is no such run, or no such backend or device.
     """
     from fac.cli.backends import chosen
+    from fac.cli.runs import trained
     from fac.pipeline import emit, lowered
-    from fac.training import checkpoint as checkpoints
 
-    found = checkpoints.load(run)
+    found = trained(run)
     document = found.document()
     program, engine = lowered(document), chosen(backend)
     kept = precision or found.precision or engine.default_precision

@@ -19,17 +19,17 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
     """
     from safetensors.numpy import save
 
+    from fac.cli.runs import trained
     from fac.importing import reader
     from fac.importing.returning import state_dict
     from fac.pipeline import lowered
-    from fac.training import checkpoint as checkpoints
     from fac.writing import write
 
     if output.suffix not in ENDINGS:
         raise FacError(
             f"`{output}` is no name for a state_dict: give `-o` one that ends in {' or '.join(ENDINGS)}"
         )
-    found = checkpoints.load(checkpoint)
+    found = trained(checkpoint)
     arrays = state_dict(lowered(found.document()), found.state, found.precision or "float32")
     content = save(arrays) if output.suffix == ENDINGS[0] else reader("torch").saved(arrays)
     write(output, content)

@@ -15,6 +15,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
+from fac.cli.runs import say_changes
 from fac.diagnostics import FacError, plain
 from fac.escaping import visible
 from fac.render.json_text import json_text
@@ -124,6 +125,7 @@ def _trained(job: Job, held: Held, as_json: bool) -> tuple[Session, RunFolder, R
     from fac.training.metadata import BASE
     from fac.training.nonfinite import DivergedError
     from fac.training.places import rebased, rebased_json, relative
+    from fac.training.plugged import kept as plugged
 
     try:
         with logged():
@@ -144,6 +146,7 @@ def _trained(job: Job, held: Held, as_json: bool) -> tuple[Session, RunFolder, R
         BASE: relative(job.origin, path),
         "spec": rebased_json(session.compiled.spec, rebased(job.data, job.base, job.origin)),
         "threads": str(allowed()),
+        **plugged(job.spec),
     }
     kept = RunFolder(held, about, _kept_text(job, path))
     if job.checkpoint:
@@ -220,6 +223,7 @@ def _continued(
     from fac.training.checkpoint import require_spec
     from fac.training.places import kept_start, start
 
+    say_changes(found)
     document = (
         _document(str(resume / folder.SPEC), overrides, within=resume)
         if spec is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from re import fullmatch
 from typing import Any
 
 from fac.backend import DamagedError
@@ -18,6 +19,8 @@ LOSS_SUM = "loss_sum"
 """Of the part of an epoch that led here: the sum of the losses of its steps."""
 LOSS_SUMS = "loss_sums"
 """Where there are several, the sums of each, by name, as JSON."""
+PLUGINS = "plugins"
+"""The plug-ins whose kinds the spec has, if any are files: their names by SHA-256 in hexadecimal digits, as JSON."""
 
 
 def require_sound(metadata: Mapping[str, str]) -> None:
@@ -62,10 +65,18 @@ def _are_numbers(text: str) -> bool:
     return isinstance(found, dict) and all(type(v) is float or v == 0 for v in found.values())
 
 
+def _have_digests(text: str) -> bool:
+    found = _json(text)
+    return isinstance(found, dict) and all(
+        fullmatch("[0-9a-f]{64}", digest) and type(name) is str for digest, name in found.items()
+    )
+
+
 _SOUND: Mapping[str, Callable[[str], bool]] = {
     SPEC: _is_spec,
     BASE: lambda text: "\0" not in text,
     SAMPLES: lambda text: text.isdecimal() and len(text) < 20,
     LOSS_SUM: _is_number,
     LOSS_SUMS: _are_numbers,
+    PLUGINS: _have_digests,
 }

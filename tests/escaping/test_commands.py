@@ -218,3 +218,26 @@ def test_metadata_of_a_checkpoint(text: str, printed: Callable[..., Printed]) ->
         printed("train", "--resume", "run")
     printed("export", "run", "-o", "a.onnx")
     printed("sample", "run")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_plugins_that_a_checkpoint_names(known: bool, printed: Callable[..., Printed]) -> None:
+    """They are words of a message, and no file of that name is run, wherever it lies."""
+    assert printed("train", spec("a.fac.yaml"), *REFERENCE, "--out", "run")[0] == 0
+    for file in ("mine.py", "run/mine.py"):
+        Path(file).write_text("open('ran', 'w').close()\n")
+    place = Path("run/state.safetensors")
+    found = checkpoint.load(place)
+    kept = found.about["spec"] if known else found.about["spec"].replace('"relu"', '"unknown"')
+    names = {f"{i:064x}": name for i, name in enumerate((HOSTILE, *SEEN, "mine.py"))}
+    place.write_bytes(to_bytes(found.state, {**found.about, "spec": kept, "plugins": json.dumps(names)}))
+    for command in (("export", "run", "-o", "a.onnx"), ("evaluate", "run"), ("train", "--resume", "run")):
+        status, _, err = printed(*command)
+        assert status == (0 if known else 2), err
+        assert "was trained with" in err
+    assert not Path("ran").exists()
+    for wrong in ("[]", '{"x": "mine.py"}', json.dumps({"0" * 64: 1}), "{"):
+        place.write_bytes(to_bytes(found.state, {**found.about, "plugins": wrong}))
+        status, _, err = printed("evaluate", "run")
+        assert status == 2
+        assert "its metadata have a `plugins` that no run wrote" in err

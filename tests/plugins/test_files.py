@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fac import plugins
@@ -47,7 +48,7 @@ for group in FAMILIES:
     for kind in kinds(group):
         if kind.spec in own:
             held.append(kind.name)
-            if group not in ("fac.data", "fac.probes", "fac.feedback"):
+            if group not in ("fac.data", "fac.probes"):
                 check_declarations(kind, kind.spec(lr=0.1) if group == "fac.updates" else None)
 print(*held)
 """
@@ -145,6 +146,10 @@ WRONG = {
         "KINDS = 3\n",
         "the plug-in `wrong.py` calls a int `KINDS`: a tuple of what it declares is needed, `KINDS = (...,)`",
     ),
+    "an empty tuple": (
+        "KINDS = ()\n",
+        "the plug-in `wrong.py` declares nothing: its `KINDS` is empty",
+    ),
     "what is no kind": (
         "KINDS = (3,)\n",
         "the plug-in `wrong.py` declares 3: a `LayerKind` or `BlockKind` is needed",
@@ -167,6 +172,14 @@ WRONG = {
         "class Relu(Layer):\n    kind: Literal['relu'] = 'relu'\n"
         "KINDS = (LayerKind('relu', Relu, same_shape, same_shape),)\n",
         "`relu` of group `fac.layers` is declared by both `fac.layers:KINDS` and `wrong.py`",
+    ),
+    "a kind twice": (
+        "from fac.plugin import *\n"
+        "from typing import Literal\n"
+        "class Own(Layer):\n    kind: Literal['own'] = 'own'\n"
+        "OWN = LayerKind('own', Own, same_shape, same_shape)\n"
+        "KINDS = (OWN, OWN)\n",
+        "`own` of group `fac.layers` is declared by `wrong.py` twice",
     ),
 }
 
@@ -219,14 +232,144 @@ def test_a_function_that_fails_is_told_with_its_line(folder: Path) -> None:
     assert f"mine.py:{line}" in out + err
 
 
-def test_one_that_comes_too_late_is_refused(folder: Path) -> None:
-    code = "import fac; from fac import plugin; fac.check({'fac': 1}); plugin.load('mine.py')"
-    ended = python(folder, "-c", code)
-    assert ended.returncode == 1
-    assert (
-        "FacError: the plug-in `mine.py` comes too late: what kinds there are is settled by now; "
-        in ended.stderr
+SIGNS = """
+from typing import Literal
+from fac.plugin import *
+
+
+class Signs(Matrix):
+    kind: Literal["signs_of"] = "signs_of"
+
+
+def apply(b, matrix, state, signals):
+    d = signals.error
+    up, down = (b.cast(sign, DType.FLOAT) for sign in (b.less(0.0, d), b.less(d, 0.0)))
+    sign = b.sub(up, down)
+    return signals.sent(b, b.mul(sign, b.mul(sign, sign)), signals.weight)
+
+
+class SignErrors(ShortHand):
+    rule: Literal["sign_errors"] = "sign_errors"
+
+
+def expand(rule, program):
+    return Expansion(tuple(through(node, Signs()) for node in layerwise(rule, program)))
+
+
+KINDS = (MatrixKind("signs_of", Signs, lambda *_: (), apply), RuleKind("sign_errors", SignErrors, expand))
+"""
+
+
+def test_an_operator_that_reads_an_error_more_than_once_is_passed_once(folder: Path) -> None:
+    (folder / "signs.py").write_text(SIGNS)
+    assert fac(folder, "init", "net.fac.yaml")[0] == 0
+    status, out, err = fac(
+        folder, "show", "net.fac.yaml", "--plugin", "signs.py", "--set", "feedback={rule: sign_errors}"
     )
+    assert (status, err) == (0, "")
+    rows = [re.split(r"\s{2,}", line.strip())[4:6] for line in out.splitlines()[1:3]]
+    assert rows == [["fc2 (through)", "signs_of"], ["logits (through)", "signs_of"]], out
+
+
+LATE = """
+import fac
+from fac import plugin, plugins
+from fac.diagnostics import FacError
+
+{settling}
+for _ in range(2):
+    try:
+        plugin.load("mine.py")
+    except FacError as error:
+        print(error)
+print([name for name in plugins.FAMILIES if plugins.foreign(name)])
+"""
+
+
+@pytest.mark.parametrize(
+    "settling", ["fac.check({'fac': 1})", "plugins.kinds('fac.data')", "import fac.testing"]
+)
+def test_one_that_comes_too_late_is_refused_each_time_and_not_run(folder: Path, settling: str) -> None:
+    ended = python(folder, "-c", LATE.format(settling=settling))
+    assert ended.stderr == ""
+    said = (
+        "the plug-in `mine.py` comes too late: what kinds there are is settled by now; load it before any spec is read "
+        "and before `import fac.testing`, or name it in the environment, `FAC_PLUGINS`"
+    )
+    assert ended.stdout.splitlines() == [said, said, "[]"]
+
+
+def test_one_that_is_there_is_loaded_again_without_a_word(folder: Path) -> None:
+    code = "from fac import plugin; import fac.testing; plugin.load('./mine.py')"
+    ended = python(folder, "-c", code, FAC_PLUGINS="mine.py")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_environment_names_the_same_files_from_another_folder(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    code = (
+        "import os; from fac import plugins; plugins.kinds('fac.data'); os.chdir('elsewhere'); "
+        "print(plugins.blamed(KeyError()), *plugins.foreign('fac.layers').values())"
+    )
+    ended = python(folder, "-c", code, FAC_PLUGINS="mine.py")
+    assert (ended.stdout, ended.stderr) == ("None mine.py\n", "")
+
+
+def trained(folder: Path) -> str:
+    status, _, err = fac(
+        folder, "train", "ring.fac.yaml", "--plugin", "mine.py", "--backend", "reference", "--out", "run"
+    )
+    assert (status, err) == (0, "")
+    return "run"
+
+
+READERS = (
+    ("evaluate", "run"),
+    ("predict", "run", "x.npz", "-o", "y.npz"),
+    ("export", "run", "-o", "ring.onnx"),
+    ("export", "run", "--to", "state_dict", "-o", "ring.safetensors"),
+    ("sample", "run"),
+    ("train", "--resume", "run"),
+)
+
+
+def test_a_run_knows_its_plugin(folder: Path) -> None:
+    trained(folder)
+    np.savez(folder / "x.npz", x=np.zeros((1, 2)))
+    for command in READERS:
+        status, out, err = fac(folder, *command)
+        assert (status, out) == (2, ""), command
+        assert err == (
+            f"fac: `{Path('run', 'state.safetensors')}` was trained with a plug-in that is not loaded, `mine.py`: name "
+            "its file where it lies, as in `--plugin mine.py`, or in the environment, `FAC_PLUGINS`\n"
+        )
+    (folder / "elsewhere").mkdir()
+    (folder / "mine.py").rename(folder / "elsewhere" / "mine.py")
+    assert fac(folder, "evaluate", "run", "--plugin", "elsewhere/mine.py")[::2] == (0, "")
+
+
+def test_a_run_knows_that_its_plugin_has_changed(folder: Path) -> None:
+    trained(folder)
+    (folder / "mine.py").write_text(f"{MINE.read_text()}\n# another\n")
+    (folder / "ours.py").write_bytes((folder / "mine.py").read_bytes())
+    changed = "`mine.py` changed after this run: what the plug-in declares may mean something else now\n"
+    assert fac(folder, "evaluate", "run", "--plugin", "mine.py")[::2] == (0, changed)
+    status, _, err = fac(folder, "evaluate", "run", "--plugin", "ours.py")
+    assert (status, err) == (
+        0, "this run was trained with `mine.py`, and its kinds are those of another plug-in now\n"
+    )  # fmt: skip
+    longer = ("train", "--resume", "run", "--plugin", "mine.py", "--set", "train.epochs=4")
+    status, _, err = fac(folder, *longer)
+    assert (status, err) == (0, f"{changed}training for 4 epochs instead of 3\n")
+    # from here on the run is one of the new file
+    assert fac(folder, "evaluate", "run", "--plugin", "mine.py")[::2] == (0, "")
+
+
+def test_a_run_knows_no_plugin_of_which_it_has_no_kind(folder: Path) -> None:
+    assert fac(folder, "init", "net.fac.yaml")[0] == 0
+    arguments = ("--backend", "reference", "--set", "train.epochs=1", "--out", "run")
+    assert fac(folder, "train", "net.fac.yaml", "--plugin", "mine.py", *arguments)[0] == 0
+    assert fac(folder, "evaluate", "run")[::2] == (0, "")
 
 
 def test_no_settings_file_and_no_spec_make_fac_run_code(folder: Path) -> None:

@@ -1,0 +1,40 @@
+"""Runs that commands read, and what is said of their plug-ins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fac.cli.output import say
+from fac.diagnostics import plain
+
+if TYPE_CHECKING:
+    from fac.training.checkpoint import Checkpoint
+
+
+def trained(run: Path) -> Checkpoint:
+    """The checkpoint of a run, and a word where a plug-in of it has changed.
+
+    Args:
+        run: its folder or its state.
+
+    Raises:
+        FacError: there is no such run, or a plug-in is missing whose kinds it has.
+    """
+    from fac.training import checkpoint
+
+    found = checkpoint.load(run)
+    say_changes(found)
+    return found
+
+
+def say_changes(found: Checkpoint) -> None:
+    """Tell on standard error which plug-ins of a run are not what they were.
+
+    Raises:
+        FacError: one is missing whose kinds it has.
+    """
+    from fac.training.plugged import changes
+
+    for change in changes(found):
+        say(plain(change), err=True)
