@@ -23,7 +23,7 @@ def newton_schulz_rows(e: Emitter, op: Op) -> str:
         return e.part(kind, inputs, op, name, DOUBLE, shape, **extra)
 
     def gram(place: int, name: str) -> tuple[str, str, str, str]:
-        """Rows over a size, that, their Gram, and the square of their norm."""
+        """Rows over a size, that, their Gram, and the squares of their norms."""
         value, axes = op.operands[place], e.graph.constant((0, 1), INT64)
         x, unit, shape = e.name(value, DOUBLE), one, value.type.shape
         if e.float == DOUBLE:  # squares of all that is float32 are numbers in double precision
@@ -32,15 +32,19 @@ def newton_schulz_rows(e: Emitter, op: Op) -> str:
             none = e.part("Equal", [largest, zero], op, f"{name}.none", BOOL, ())
             unit = node("Where", [none, one, largest], f"{name}.unit", ())
             x = node("Div", [x, unit], name, shape)
-        square = node("ReduceSumSquare", [x, axes], f"{name}.square", (), keepdims=0)
-        return x, unit, node("Gemm", [x, x], f"{name}.gram", transB=1), square
+        each = e.graph.constant((1,), INT64)
+        squares = node("ReduceSumSquare", [x, each], f"{name}.squares", (rows,), keepdims=0)
+        return x, unit, node("Gemm", [x, x], f"{name}.gram", transB=1), squares
 
     _, unit, k, left = gram(0, "left")
     others, _, h, right = gram(1, "right")
     both = node("Mul", [k, h], "both")
     square = node("ReduceSum", [both, e.graph.constant((0, 1), INT64)], "square", (), keepdims=0)
-    least = e.graph.constant(op["least"], DOUBLE)
-    least = node("Mul", [least, node("Mul", [left, right], "sizes", ())], "least", ())
+    each = node("Sqrt", [node("Mul", [left, right], "products", (rows,))], "sizes", (rows,))
+    whole = node("ReduceSum", [each, e.graph.constant((0,), INT64)], "size", (), keepdims=0)
+    least = node(
+        "Mul", [e.graph.constant(op["least"], DOUBLE), node("Mul", [whole, whole], "most", ())], "least", ()
+    )
     nothing = e.part("LessOrEqual", [square, least], op, "nothing", BOOL, ())
     square = node("Where", [nothing, one, square], "divisor", ())
     d = node("Div", [node("MatMul", [h, k], "grams"), square], "d")

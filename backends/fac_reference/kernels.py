@@ -119,7 +119,7 @@ def newton_schulz_rows(r: Run, left: Array, right: Array) -> Any:
     rows, others = (np.asarray(x, np.float64) / size for x, size in zip((left, right), sizes, strict=True))
     k, h = rows @ rows.T, others @ others.T
     square = np.vdot(k, h)
-    if square <= r["least"]:
+    if square <= r["least"] * np.sqrt(k.diagonal() * h.diagonal()).sum() ** 2:
         return np.zeros_like(right)
     d, z = h @ k / square, np.eye(len(rows)) / np.sqrt(square)
     for _ in range(r["steps"]):

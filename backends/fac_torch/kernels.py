@@ -258,7 +258,7 @@ def newton_schulz_rows(
     (rows, size), (others, _) = (_doubled(x) for x in (left, right))
     k, h = rows @ rows.T, others @ others.T
     square = dot(k, h)
-    nothing = square <= least * k.trace() * h.trace()
+    nothing = square <= least * (k.diagonal() * h.diagonal()).sqrt().sum().square()
     square = torch.where(nothing, 1.0, square)
     d = torch.mm(h, k).div_(square)
     z = f = polynomial(d)

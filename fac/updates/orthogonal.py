@@ -24,7 +24,7 @@ from fac.updates.sgd import NonNegative
 
 A, B, C = 3.4445, -4.7750, 2.0315
 LEAST = 1e-10
-"""The square of what is left of rows that cancel, relative to theirs. From 1e-9 on down the steps make more of the
+"""The square of what is left of products that cancel, relative to the sum of their sizes. From 1e-9 on down the steps make more of the
 rounding of Grams, in float64, than float32 has in L^T R itself; from 1e-12 on they diverge."""
 
 
@@ -90,7 +90,7 @@ def orthogonalised(b: Builder, matrix: Value, steps: int) -> Value:
 def orthogonalised_product(b: Builder, product: Factors, steps: int) -> Value:
     """NS(L^T R), [m, k], of L [rows, m] and R [rows, k]: L^T S, where matrices [rows, rows] make S [rows, k] of both.
 
-    0 where rows cancel to less than 1e-5 of their size: what is left of them is below what their Grams can tell.
+    0 where what is left of the sum of products l r^T is less than 1e-5 of the sum of |l| |r|: less than Grams can tell.
     """
     left = _moderate(b, product.left)
     found = b.emit(

@@ -94,7 +94,7 @@ def newton_schulz_rows(of: Mapping[str, Any], left: Array, right: Array) -> Any:
     sizes = [np.linalg.norm(x) or 1.0 for x in (left, right)]
     k, h = (x @ x.T / size**2 for x, size in zip((left, right), sizes, strict=True))
     square = np.vdot(k, h)
-    if square <= of["least"]:
+    if square <= of["least"] * np.sqrt(np.diag(k) * np.diag(h)).sum() ** 2:
         return 0 * right
     d, z = h @ k / square, np.eye(len(left))
     for _ in range(of["steps"]):

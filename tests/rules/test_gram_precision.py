@@ -20,7 +20,7 @@ from fac.step.factors import Factors
 from fac.step.types import N, Type
 from fac.testing.case import Subject
 from fac.testing.ops import forward_alone
-from fac.updates.orthogonal import LEAST, A, B, C, orthogonalised_product
+from fac.updates.orthogonal import LEAST, A, B, C, orthogonalised, orthogonalised_product
 from fac_reference.interpreter import run
 from tests.rules.nets import Array, Spec, batch, dense, spec
 from tests.rules.test_gram_orthogonal import BACKENDS, few, forms
@@ -123,8 +123,51 @@ def test_rows_that_cancel_move_nothing_or_as_much_as_any(backend: str) -> None:
         left, right = opposite(cancelling(rng, 12, 40, by)), cancelling(rng, 12, 30, by)
         found = left.T @ session.forward(np.concatenate([left, right], 1).astype(SINGLE))
         assert np.linalg.norm(found, 2) <= 1.6, by
-        kept = np.linalg.norm(left.T @ right) / (np.linalg.norm(left) * np.linalg.norm(right))
+        kept = np.linalg.norm(left.T @ right) / sum_of_sizes(left, right)
         assert not (kept**2 < LEAST / 2 and found.any()), by
+
+
+def sum_of_sizes(left: Array, right: Array) -> float:
+    """Of the products of a row of each."""
+    return float((np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)).sum())
+
+
+def test_how_far_rows_may_cancel() -> None:
+    """Nearer to float64 than along the side down to 2e-4 of the products; near 1e-5 no longer, and then no step."""
+    b = Builder()
+    d, h = (b.input(name, Type((N, width))) for name, width in (("d", 100), ("h", 130)))
+    among = orthogonalised_product(b, Factors(d, h), 5)
+    function = b.finish("both", {"among": among, "along": orthogonalised(b, b.matmul(d, h, ta=True), 5)})
+    seen: dict[float, tuple[float, float]] = {}
+    for by in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
+        rng = np.random.default_rng(0)
+        left, right = opposite(cancelling(rng, 32, 100, by)), cancelling(rng, 32, 130, by)
+        rows = {"d": left.astype(SINGLE), "h": right.astype(SINGLE)}
+        product = rows["d"].astype(float).T @ rows["h"]
+        whole, found = by_singular_values(product), run(function, rows, SINGLE)
+        off = [float(np.linalg.norm(found[name] - whole) / np.linalg.norm(whole)) for name in found]
+        seen[np.linalg.norm(product) / sum_of_sizes(rows["d"], rows["h"])] = (off[0], off[1])
+    *near, some, none = seen.items()
+    assert all(kept > 1e-4 and among < along for kept, (among, along) in near)
+    assert 1e-5 < some[0] < 1e-4
+    assert some[1][0] > 0.1 > some[1][1]
+    assert none[0] < 1e-5
+    assert none[1][0] == 1
+    assert none[1][1] < 0.5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("size", [1e6, 1e12, 1e30])
+def test_a_row_that_meets_zeros_takes_the_step_from_no_other(backend: str, size: float) -> None:
+    """The product does not have it, however large the error is."""
+    session, rng = alone(backend, 40, 30), np.random.default_rng(0)
+    left, right = rng.standard_normal((12, 40)), rng.standard_normal((12, 30))
+    right[3] = 0
+    whole = by_singular_values(left.T @ right)
+    left[3] *= size
+    s = session.forward(np.concatenate([left, right], 1).astype(SINGLE))
+    assert not s[3].any()
+    assert np.linalg.norm(left.T @ s - whole) <= TOLERANCE * np.linalg.norm(whole)
 
 
 @pytest.mark.parametrize("size", [1e-36, 1e-25, 1e-15, 1e15, 1e30])
