@@ -25,6 +25,7 @@ from fac.checks import (
     kernels,
     masks,
     matrices,
+    measuring,
     moments,
     names,
     network,
@@ -142,6 +143,7 @@ OF_STEPS = frozenset(
         errors,
         following,
         matrices,
+        measuring,
         prealign,
         proportion,
         ranks,
@@ -187,6 +189,7 @@ ESTIMATES: tuple[tuple[Rule, Check], ...] = (
     (savings.DIRECT_ROUTE_COSTS_MORE, savings.direct_route_costs_more),
     (savings.LOW_RANK_COSTS_MORE, savings.low_rank_costs_more),
     (conservation.CONSERVATION_VOIDED, conservation.conservation_voided),
+    (measuring.PROBE_KEEPS_MUCH, measuring.probe_keeps_much),
 )
 """Checks that compute with all shapes and routes, which only in a program without errors mean what they say."""
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -30,6 +31,8 @@ DEFINITIONS = ("roy_vetterli", "participation", "stable")
 TRAJECTORY = "trajectory"
 DEFAULT = 10
 """Gradients of a trajectory where there are as many."""
+BLOCK = 1 << 16
+"""Numbers of each row that are multiplied at a time in float64; the rows are kept as they came."""
 
 
 class EffectiveRank(Probe):
@@ -37,9 +40,9 @@ class EffectiveRank(Probe):
 
     `error`: the routed error of a batch, [places, reads], not centred. `gradient`: that of the weight, as the matrix
     [reads, writes]. `update`: what a step adds to the weight, by the update rule. `trajectory`: of the gradients of the
-    last `window` measurements, each a row; undefined until there are so many, also after a resume. Training measures
-    after each epoch. The singular values are computed on the host in float64, which takes about 0.2 s for a gradient of
-    512 x 784.
+    last `window` measurements, each a row; undefined until there are so many, also after a resume. They are kept in
+    memory, in the precision of the run. Training measures after each epoch. The singular values are computed on the
+    host in float64, which takes about 0.2 s for a gradient of 512 x 784.
     """
 
     kind: Literal["effective_rank"] = "effective_rank"
@@ -93,7 +96,7 @@ def finish(probe: Any, found: Mapping[str, Array], memory: Memory) -> dict[str, 
         return told
     rows = {name: array for name, array in found.items() if name.endswith(f".{TRAJECTORY}")}
     kept, rows_needed = memory.kept, window(probe, memory.epochs)
-    kept[memory.step] = {name: np.array(array, np.float64).ravel() for name, array in rows.items()}
+    kept[memory.step] = {name: np.array(array).ravel() for name, array in rows.items()}
     while len(kept) > rows_needed:
         del kept[next(iter(kept))]
     for name, stacked in {**{name: [name] for name in rows}, TRAJECTORY: list(rows)}.items():
@@ -109,8 +112,12 @@ def _from_rows(kept: Mapping[int, Mapping[str, Array]], names: list[str]) -> Arr
     largest = max(float(np.abs(row[name]).max(initial=0)) for row in kept.values() for name in names)
     if not np.isfinite(largest) or largest == 0:
         return np.zeros(1)
-    parts = (np.array([row[name] for row in kept.values()]) / largest for name in names)
-    squares = np.linalg.eigvalsh(np.sum([part @ part.T for part in parts], axis=0))
+    parts = (
+        np.array([row[name][at : at + BLOCK] for row in kept.values()], np.float64) / largest
+        for name in names
+        for at in range(0, next(iter(kept.values()))[name].size, BLOCK)
+    )
+    squares: Array = np.linalg.eigvalsh(sum(part @ part.T for part in parts))
     # What rounding makes of zero is some epsilons of the largest, the root of which would count as a direction.
     squares[squares < squares.max() * len(squares) * 4 * np.finfo(float).eps] = 0
     return np.sqrt(squares)
@@ -160,6 +167,15 @@ def unused_settings(probe: Any, program: Program) -> Iterator[Unused]:
         )
 
 
+def keeps(probe: Any, program: Program) -> int:
+    """The numbers of the gradients of a trajectory."""
+    if TRAJECTORY not in probe.of:
+        return 0
+    weights = (node.weight for node in learners(program))
+    numbers = sum(prod(weight.shape) for weight in weights if weight is not None)
+    return window(probe, program.spec.train.epochs) * numbers
+
+
 EFFECTIVE_RANK = ProbeKind(
     "effective_rank",
     EffectiveRank,
@@ -172,4 +188,5 @@ EFFECTIVE_RANK = ProbeKind(
     standard=False,
     finish=finish,
     unused=unused_settings,
+    keeps=keeps,
 )

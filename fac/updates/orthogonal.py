@@ -24,8 +24,8 @@ from fac.updates.sgd import NonNegative
 
 A, B, C = 3.4445, -4.7750, 2.0315
 LEAST = 1e-10
-"""The square of what is left of products that cancel, relative to the sum of their sizes. From 1e-9 on down the steps make more of the
-rounding of Grams, in float64, than float32 has in L^T R itself; from 1e-12 on they diverge."""
+"""The square of what is left of products that cancel, relative to the sum of their sizes. From 1e-9 on down the steps
+make more of the rounding of Grams, in float64, than float32 has in L^T R itself; from 1e-12 on they diverge."""
 
 
 class Orthogonal(Rule):

@@ -11,8 +11,9 @@ import pytest
 
 import fac
 from fac.backend import Session
-from fac.pipeline import compile
+from fac.pipeline import compile, lowered
 from fac.probes.effective_rank import DEFINITIONS, ranks, singular_values
+from fac.program.declared import probes_of
 from tests.rules.nets import SGD, Array, Spec, batch, dense, gradients, put, spec
 
 EACH = pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
@@ -142,6 +143,21 @@ def test_a_trajectory_fits_into_the_training_or_is_a_finding(
     told = [(finding.path, finding.message) for finding in fac.check(of) if finding.rule.code == "FAC314"]
     assert [path for path, _ in told] == [("probes", 0, "of", 1)] * all(found)
     assert all(f"where `train.epochs` is {epochs}" in message for _, message in told)
+
+
+def test_what_a_trajectory_keeps_is_what_it_declares() -> None:
+    """Window times numbers, in the precision of the run."""
+    of = asked(dense(6, 4), of=("error", "trajectory"), window=3)
+    session = compile(of, backend="torch", precision="float32").open()
+    x, y = batch()
+    for _ in range(5):
+        session.step(x.astype("float32"), y)
+        session.probe(x.astype("float32"), y)
+    (kept,) = (each for each in session._kept if each)
+    rows = [row for taken in kept.values() for row in taken.values()]
+    ((kind, probe),) = probes_of(lowered(of))
+    assert {row.dtype for row in rows} == {np.dtype("float32")}
+    assert sum(row.size for row in rows) == kind.keeps(probe, lowered(of)) == 3 * (7 * 6 + 6 * 4)
 
 
 @EACH

@@ -146,7 +146,7 @@ def test_how_far_rows_may_cancel() -> None:
         product = rows["d"].astype(float).T @ rows["h"]
         whole, found = by_singular_values(product), run(function, rows, SINGLE)
         off = [float(np.linalg.norm(found[name] - whole) / np.linalg.norm(whole)) for name in found]
-        seen[np.linalg.norm(product) / sum_of_sizes(rows["d"], rows["h"])] = (off[0], off[1])
+        seen[float(np.linalg.norm(product)) / sum_of_sizes(rows["d"], rows["h"])] = (off[0], off[1])
     *near, some, none = seen.items()
     assert all(kept > 1e-4 and among < along for kept, (among, along) in near)
     assert 1e-5 < some[0] < 1e-4

@@ -70,3 +70,5 @@ class ProbeKind(Kind):
     """`finish(probe, found, memory)`, for what no op does: what is measured, made on the host of what `build` gives.
 
     That may then be of any shape, and is a NumPy array here. The function may import NumPy; its module may not."""
+    keeps: Callable[[Any, Program], int] = lambda *_: 0
+    """`keeps(spec, program)`: how many numbers are in its `memory.kept` at most, in the precision of the run."""

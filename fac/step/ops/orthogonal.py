@@ -43,7 +43,7 @@ ORTHOGONAL = (
     # As S = Z R with a polynomial Z in J = H K, K = L L^T, H = R R^T. With ||L^T R||^2 = <K, H> and D = J / <K, H>, a
     # step is F = a I + b D + c D D, Z <- F Z, D <- F F D; Z starts as I / ||L^T R||. L^T R is the sum of the
     # products of a row of L and one of R, and where <K, H> <= `least` (sum of |l| |r|)^2 these cancel so far that Grams
-    # know nothing of their sum: S is 0. The rounding of <K, H> is some epsilons of that square, however unlike rows are,
+    # know nothing of their sum: S is 0. The rounding of <K, H> is some epsilons of that square, however rows differ,
     # and a row that meets zeros counts for nothing in either. S is as small as L is large.
     #
     # Everything but L^T S is computed in double precision, whatever that of FLOAT: Grams have the squares of singular
