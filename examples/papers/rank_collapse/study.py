@@ -152,7 +152,6 @@ def fashion() -> Table:
             f"{name}, {update}": (feedback, change)
             for update, change in ORTHOGONAL.items()
             for name, feedback in FEEDBACK.items()
-            if name != "bp"
         },
     }
     fixed = [name for name in FEEDBACK if name != "bp"]
@@ -173,6 +172,8 @@ def fashion() -> Table:
             *(leads(f"{name}, Muon", "bp", "test_accuracy", -0.01) for name in ("fa", "dfa")),
             *(leads(f"{name}, gram", name, "test_accuracy", 0.01) for name in fixed),
             *(leads(f"{name}, Muon", f"{name}, gram", "test_accuracy") for name in fixed),
+            leads("bp, Muon", "bp", "test_accuracy", 0.003),
+            leads("bp, Muon", "dfa, Muon", "test_accuracy", 0.003),
             leads("bp", "fa", "gradient"),
         ],
         says="784-512-512-512-10, relu, 5 epochs in batches of 128, a cosine to zero, SGD with momentum .9: bp, "
