@@ -19,6 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
+
 from tests import sealed
 
 SECONDS = 10
@@ -83,10 +85,10 @@ def _noting(descriptor: int) -> Callable[[str, tuple[Any, ...]], None]:
 def main() -> None:
     """All of them."""
     from fac import pipeline
-    from fac.cli import COMMANDS, main
+    from fac.cli import COMMANDS, fac, main
 
     for name in COMMANDS:
-        import_module(f"fac.cli.{name}")
+        fac.get_command(click.Context(fac), name)
     for name in ("fac.training.loop", "fac.training.folder", "fac.lint.schema", "fac.render.findings.full"):
         import_module(name)
     pipeline.compile(WARM, "reference")  # what is built when it is first used, is built once

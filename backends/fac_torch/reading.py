@@ -29,6 +29,7 @@ SILENT = frozenset(
 """Operations that compute nothing."""
 USERS = "LOGNAME", "USER", "LNAME", "USERNAME"
 """Variables that name the user, as `getpass` reads them."""
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
 aten: Any = torch.ops.aten
 
 
@@ -161,8 +162,9 @@ def _traced(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Traced:
 def _quiet() -> Iterator[None]:
     """Without what `torch.export` says to developers of PyTorch, and without its looking for a place for a cache.
 
-    It does so when it is first used, though nothing here needs one: it tries where files can be made, and asks who the
-    user is, for which the C library may open a socket where the environment does not say.
+    It does so when it is first used, though nothing here needs one: it tries where files can be made, makes a folder
+    unless it is told one that is there, and asks who the user is, for which the C library may open a socket where the
+    environment does not say.
     """
     logger = logging.getLogger("torch")
     level = logger.level
@@ -170,6 +172,7 @@ def _quiet() -> Iterator[None]:
     nameless = not any(os.environ.get(name) for name in USERS)
     if nameless:
         os.environ[USERS[0]] = "nobody"
+    told, os.environ[CACHE] = os.environ.get(CACHE), os.environ.get(CACHE) or os.getcwd()
     place, tempfile.tempdir = tempfile.tempdir, tempfile.tempdir or os.curdir
     try:
         with warnings.catch_warnings():
@@ -180,6 +183,8 @@ def _quiet() -> Iterator[None]:
         tempfile.tempdir = place
         if nameless:
             del os.environ[USERS[0]]
+        if told is None:
+            del os.environ[CACHE]
 
 
 class _Reading:

@@ -165,12 +165,12 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`installed("onnxruntime")`: the distributions that there are of the two."""
 
     def make(*names: str) -> None:
-        def version(name: str) -> str:
+        def looked_up(name: str) -> object:
             if name not in names:
                 raise PackageNotFoundError(name)
-            return "1.31.1"
+            return object()
 
-        monkeypatch.setattr(packages, "version", version)
+        monkeypatch.setattr(packages, "installed", looked_up)
 
     return make
 

@@ -161,6 +161,13 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("plot", "run", "-o", "a.svg", "--show", HOSTILE),
         ("plot", "run", "-o", "a.svg", "--format", HOSTILE),
     ],
+    "import": lambda: [
+        ("import", HOSTILE, "a:b", "--input", "3", "-o", "made"),
+        ("import", "torch", HOSTILE, "--input", "3", "-o", "made"),
+        ("import", "torch", f"json:{HOSTILE}", "--input", "3", "-o", "made"),
+        ("import", "torch", "json:loads", "--input", HOSTILE, "-o", "made"),
+        ("import", "torch", "json:loads", "--input", "3", "--arg", f"s={HOSTILE}", "-o", HOSTILE),
+    ],
     "evaluate": lambda: [
         ("evaluate", HOSTILE),
         ("evaluate", "run", "--data", HOSTILE),
