@@ -87,7 +87,7 @@ def ran(folder: Path, code: str, *arguments: str, **variables: str) -> subproces
     """A sealed process that works in `folder / "work"`, with its home and its temporary files beside it."""
     for name in ("work", "home", "tmp"):
         (folder / name).mkdir(exist_ok=True)
-    others = ("ORT_DISABLE_TELEMETRY", "FAC_CACHE", "XDG_")
+    others = ("ORT_DISABLE_TELEMETRY", "FAC_CACHE", "XDG_", "TORCHINDUCTOR_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     environment |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
     # Byte code that Python keeps for itself would be written by whatever process comes first.

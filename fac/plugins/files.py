@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from fac.diagnostics import FacError
+from fac.opening import DATA, opened
 from fac.plugins.guard import line_of, shown, told
 
 VARIABLE = "FAC_PLUGINS"
@@ -99,7 +100,7 @@ def run(path: str | os.PathLike[str]) -> None:
 
 def _digest(place: str, name: str) -> str:
     try:
-        with open(place, "rb") as file:
+        with opened(place, DATA, place=f"`{name}`") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise FacError(f"the plug-in `{name}` cannot be read: {error.strerror}") from error

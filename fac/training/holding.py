@@ -18,6 +18,7 @@ from fac.writing import (
     TRIES,
     fresh,
     lock,
+    locked,
     make_parents,
     new_folder,
     remove_empty,
@@ -122,14 +123,20 @@ def _left(held: Held, *, remove: bool) -> None:
     if not remove or len(os.listdir(folder)) > 1:
         os.unlink(seen(folder / LOCK, held.descriptor), dir_fd=held.descriptor)
         return
-    # Out of the way first: who comes now makes the folder anew, and it is theirs.
-    aside = fresh(folder.parent)
-    folder.rename(aside)
-    (aside / LOCK).unlink()
+    # Out of the way first: who comes now makes the folder anew, and it is theirs. Until it is settled what becomes of
+    # the old one it is locked, so that nobody who cleans up takes it for abandoned: another may come to hold it yet.
+    guard = locked(folder)
     try:
-        aside.rmdir()  # which the system refuses if anything is in it
-    except OSError:
-        aside.rename(folder)
+        aside = fresh(folder.parent)
+        folder.rename(aside)
+        (aside / LOCK).unlink()
+        try:
+            aside.rmdir()  # which the system refuses if anything is in it
+        except OSError:
+            aside.rename(folder)
+    finally:
+        if guard is not None:
+            os.close(guard)
 
 
 def _locked(path: Path, made: list[Path]) -> tuple[Held, int]:
@@ -157,7 +164,8 @@ def _locked(path: Path, made: list[Path]) -> tuple[Held, int]:
             if lock(descriptor) is False:
                 raise FacError(f"another training is at work in `{path}`: wait until it ends, or stop it")
             held = Held(path)
-            if same(descriptor, path / LOCK, held.descriptor):
+            # by its path: who leaves moves the folder out of the way first, and what lies there then is nobody's
+            if same(descriptor, path / LOCK) and (held.descriptor is None or same(held.descriptor, path)):
                 return held, descriptor
         except FileNotFoundError:
             pass  # whoever held the lock removed the folder before letting go of it

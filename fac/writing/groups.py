@@ -28,7 +28,7 @@ from fac.writing.places import (
     alone,
     flush,
     fresh,
-    held,
+    locked,
     make_parents,
     new_folder,
     remove_empty,
@@ -137,7 +137,7 @@ def _renamed(place: Path, folder: Path) -> bool:
 
 def _joined(place: Path, folder: Path, names: list[str], gone: Callable[[], Iterable[str]]) -> None:
     """Move files into a folder that somebody else has made meanwhile."""
-    descriptor, staging = held(place), fresh(folder)
+    descriptor, staging = locked(place), fresh(folder)
     try:
         place.rename(staging)
         commit(staging, folder, names, gone)

@@ -86,12 +86,19 @@ def new_folder(folder: Path, at: int | None = None) -> tuple[int | None, Path]:
                 return descriptor, path
 
 
-def held(folder: Path) -> int | None:
+MOMENT = 1000
+"""Tries, each a millisecond, to lock a folder that others only look at."""
+
+
+def locked(folder: Path) -> int | None:
     """A descriptor that locks a folder, where folders have one."""
     if fcntl is None:
         return None
     descriptor = os.open(folder, READING)
-    lock(descriptor)
+    for _ in range(MOMENT):  # one that cleans up may look at it just now
+        if lock(descriptor) is not False:
+            break
+        time.sleep(0.001)
     return descriptor
 
 
@@ -121,11 +128,14 @@ def require_folder(path: Path) -> None:
     Raises:
         FacError: it is a file, or a link that leads nowhere.
     """
-    if path.is_dir() or not os.path.lexists(path):
+    try:
+        found = os.stat(path)  # asked once: it may come or go in between
+    except OSError as error:
+        if path.is_symlink() and not path.exists():
+            raise FacError(f"`{path}` is a link that leads nowhere: mend it, or remove it") from error
         return
-    if path.is_symlink() and not path.exists():
-        raise FacError(f"`{path}` is a link that leads nowhere: mend it, or remove it")
-    raise FacError(f"`{path}` is a file, where a folder is needed: name another")
+    if not stat.S_ISDIR(found.st_mode):
+        raise FacError(f"`{path}` is a file, where a folder is needed: name another")
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
@@ -137,8 +147,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 def _locked_in_time(descriptor: int, path: Path, at: int | None) -> bool:
     """Whether it was locked before a sweep of another process took it for a leftover."""
-    lock(descriptor)
-    if same(descriptor, path, at):
+    if lock(descriptor) is not False and same(descriptor, path, at):
         return True
     os.close(descriptor)
     return False
