@@ -164,8 +164,7 @@ def _locked(path: Path, made: list[Path]) -> tuple[Held, int]:
             if lock(descriptor) is False:
                 raise FacError(f"another training is at work in `{path}`: wait until it ends, or stop it")
             held = Held(path)
-            # by its path: who leaves moves the folder out of the way first, and what lies there then is nobody's
-            if same(descriptor, path / LOCK) and (held.descriptor is None or same(held.descriptor, path)):
+            if same(descriptor, path / LOCK, held.descriptor):
                 return held, descriptor
         except FileNotFoundError:
             pass  # whoever held the lock removed the folder before letting go of it

@@ -46,3 +46,25 @@ def test_a_folder_that_is_locked_for_a_moment_is_written_in_silence(
     write(tmp_path)
     assert (tmp_path / "file").read_text() == "new"
     assert caplog.messages == []
+
+
+def test_a_new_folder_that_a_sweep_looks_at_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is about to be removed as a leftover: who made it takes another, which nobody else has locked."""
+    mkdir, sweeping = os.mkdir, list[int]()
+
+    def seen_at_once(path: str, *, dir_fd: int | None = None) -> None:
+        mkdir(path, dir_fd=dir_fd)
+        if not sweeping:
+            sweeping.append(os.open(path, os.O_RDONLY))
+            fcntl.flock(sweeping[0], fcntl.LOCK_EX)
+
+    monkeypatch.setattr(os, "mkdir", seen_at_once)
+    descriptor, path = places.new_folder(tmp_path)
+    assert descriptor is not None
+    assert not os.path.samestat(os.fstat(sweeping[0]), os.stat(path))
+    with places.abandoned(path) as ours:
+        assert not ours
+    os.close(descriptor)
+    os.close(sweeping[0])
