@@ -142,8 +142,8 @@ class Session(ABC):
         accuracy of the first, and both of each by its name: `aux.loss`, `aux.accuracy`.
         """
         batch = self._batch(self.compiled.feeds, x, y)
-        parts = [(samples(part), self.run_evaluate(part)) for part in _parts(batch)]
-        means = [self._mean(term, parts) for term in self.compiled.losses]
+        found = [(samples(part), self.run_evaluate(part)) for part in parts(batch)]
+        means = [self._mean(term, found) for term in self.compiled.losses]
         if len(means) == 1:
             return means[0]
         total = {"loss": sum(t.scale * m["loss"] for t, m in zip(self.compiled.losses, means, strict=True))}
@@ -167,8 +167,8 @@ class Session(ABC):
 
     def forward(self, x: Any) -> Array:
         """The network's output, for the batch of `step`; what the network does not read may be missing."""
-        parts = _parts(self._batch(self.compiled.inputs, x, None))
-        return np.concatenate([self.run_forward(part) for part in parts])
+        batch = self._batch(self.compiled.inputs, x, None)
+        return np.concatenate([self.run_forward(part) for part in parts(batch)])
 
     def probe(self, x: Any, y: Any = None) -> dict[str, float]:
         """What the spec's probes measure on this batch, given as in `step`; changes nothing of the state."""
@@ -228,7 +228,7 @@ def samples(batch: Arrays) -> int:
     return len(next(iter(batch.values())))
 
 
-def _parts(batch: Arrays) -> Iterator[Arrays]:
+def parts(batch: Arrays) -> Iterator[Arrays]:
     """The samples of a batch, `CHUNK` at a time."""
     for start in range(0, samples(batch), CHUNK):
         yield {name: array[start : start + CHUNK] for name, array in batch.items()}

@@ -163,20 +163,20 @@ def compared(run: Callable[[Arrays], Array], oracle: Session, split: Split) -> O
     """
     import numpy as np
 
-    from fac.training.evaluation import parts
+    from fac.backend.session import parts
+    from fac.training.evaluation import which_count
 
     deviations, sizes, agree, hits, expected, counted = [], [], 0, 0, 0, 0
     term = oracle.compiled.losses[0]
     target = next(feed for feed in oracle.compiled.targets if feed.name == term.target)
-    for batch in parts(split):
+    for batch in parts(split.arrays):
         z, wanted = run(batch), oracle.forward(batch)
         deviations.append(np.abs(z - wanted).max())
         sizes.append(np.abs(wanted).max())
         if target.classes is not None:
             said, right = (values.argmax(1 + term.axis) for values in (z, wanted))
             y = batch.get(target.name, right)
-            kept = np.full(y.shape, True) if target.ignored is None else y != target.ignored
-            kept = kept if term.mask is None else kept & (batch[term.mask] == 1)
+            kept = which_count(y, batch, term, target)
             counted += int(kept.sum())
             agree += int((said == right)[kept].sum())
             hits += int((said == y)[kept].sum())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fac.backend import Array, Session, Term
-from fac.backend.session import CHUNK
+from fac.backend.session import parts
 from fac.diagnostics import FacError
 from fac.program.kinds import LossKind
 from fac.step.feed import Feed
@@ -119,7 +119,7 @@ def answers(session: Session, split: Split) -> Iterator[tuple[Mapping[str, Array
         FacError: that is no number, which would pass for some class.
     """
     start = 0
-    for batch in parts(split):
+    for batch in parts(split.arrays):
         output = session.forward(batch)
         wrong = ~np.isfinite(output).reshape(len(output), -1).all(1)
         if wrong.any():
@@ -130,12 +130,6 @@ def answers(session: Session, split: Split) -> Iterator[tuple[Mapping[str, Array
             )
         yield batch, output
         start += len(output)
-
-
-def parts(split: Split) -> Iterator[Mapping[str, Array]]:
-    """The samples, `CHUNK` at a time."""
-    for start in range(0, len(split), CHUNK):
-        yield {name: array[start : start + CHUNK] for name, array in split.arrays.items()}
 
 
 def probabilities(outputs: Array) -> NDArray[np.float64]:
@@ -152,10 +146,14 @@ def _rows(
 ) -> tuple[Array, NDArray[np.int64]]:
     """[M, C] outputs and [M] labels of what counts."""
     y = batch[term.target]
-    kept = np.full(y.shape, True) if target.ignored is None else y != target.ignored
-    if term.mask is not None:
-        kept &= batch[term.mask] == 1
+    kept = which_count(y, batch, term, target)
     return np.moveaxis(outputs, 1 + term.axis, -1)[kept], y[kept]
+
+
+def which_count(y: Array, batch: Mapping[str, Array], term: Term, target: Feed) -> NDArray[np.bool_]:
+    """Which labels [N, *places] count for a loss over classes: those that are neither ignored nor masked."""
+    kept = np.full(y.shape, True) if target.ignored is None else y != target.ignored
+    return kept if term.mask is None else kept & (batch[term.mask] == 1)
 
 
 @dataclass(slots=True)

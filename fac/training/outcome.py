@@ -22,7 +22,9 @@ from fac.backend import Term
 from fac.program.kinds import LossKind
 from fac.program.program import Shape
 from fac.spec.layers import Head, Loss
+from fac.step.feed import Feed
 from fac.training.dataset import Split
+from fac.training.evaluation import which_count
 from fac.training.family import Family
 
 RISEN = 2.0
@@ -176,7 +178,7 @@ def _judged(
     compiled = whole.session.compiled
     feed = next(feed for feed in compiled.feeds if feed.name == term.target)
     output = feed.shape if feed.classes is None else (feed.classes,)
-    tested, trained = (_counted(asked, split, feed.name) for split in (test, whole.family.split))
+    tested, trained = (_counted(asked, split, feed) for split in (test, whole.family.split))
     on_test = _level(asked, output, found, tested)
     # the cheap questions first: few networks are not plainly better than a constant
     quiet = train_loss <= RISEN * (_constant(asked, output, trained) or 0)
@@ -204,17 +206,10 @@ def _level(asked: _Asked, output: Shape, found: Mapping[str, float | None], y: N
     return _Level(now, found.get("accuracy"), constant, least, frequent, error)
 
 
-def _counted(asked: _Asked, split: Split, target: str) -> NDArray[Any]:
+def _counted(asked: _Asked, split: Split, target: Feed) -> NDArray[Any]:
     """Targets as they are; of labels those that count, of all places, in one row."""
-    y, loss = split.arrays[target], asked.loss
-    if not asked.kind.classes:
-        return y
-    label, rows = asked.kind.ignored(loss), y.ravel()
-    kept = np.full(rows.shape, True) if label is None else rows != label
-    if loss.mask is not None:
-        kept &= split.arrays[loss.mask].ravel() == 1
-    counted: NDArray[Any] = rows[kept]
-    return counted
+    y = split.arrays[target.name]
+    return y[which_count(y, split.arrays, asked.term, target)] if asked.kind.classes else y
 
 
 def _constant(asked: _Asked, output: Shape, y: NDArray[Any]) -> float | None:

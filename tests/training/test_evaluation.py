@@ -85,7 +85,7 @@ def check(found: Classes | None, outputs: NDArray[Any], labels: NDArray[Any]) ->
 @pytest.fixture(params=[7, 2048])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples in parts of which the last is smaller, and all at once."""
-    monkeypatch.setattr(evaluation, "CHUNK", request.param)
+    monkeypatch.setattr("fac.backend.session.CHUNK", request.param)
 
 
 @pytest.mark.usefixtures("chunk")
