@@ -19,8 +19,8 @@ from fac.signals import ended_by, on_signals
 
 if TYPE_CHECKING:
     from fac.backend import Backend, Precision
-    from fac.cli.rows import Row, Run
-    from fac.cli.variants import Variant
+    from fac.experiments.rows import Row, Run
+    from fac.experiments.variants import Variant
     from fac.program.program import Program
     from fac.source import Document
     from fac.training.dataset import Dataset
@@ -97,10 +97,10 @@ def compare(
     On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
     from fac import source
-    from fac.cli.backends import chosen
-    from fac.cli.rows import as_json as row_as_json
-    from fac.cli.rows import remarks, runs_as_json, table
-    from fac.cli.variants import twins, variants
+    from fac.experiments.backends import chosen
+    from fac.experiments.rows import as_json as row_as_json
+    from fac.experiments.rows import remarks, runs_as_json, table
+    from fac.experiments.variants import twins, variants
     from fac.pipeline import lowered
 
     documents = [source.override(source.read(spec), overrides) for spec in specs]
@@ -175,9 +175,9 @@ class _Trainer:
             Exception: what the first training of all ended with: then there is nothing to keep.
             KeyboardInterrupt: before the end of the first training.
         """
-        from fac.cli.needs import by_byte, needs_of
-        from fac.cli.rows import Row
-        from fac.cli.variants import ranks_of
+        from fac.experiments.needs import by_byte, needs_of
+        from fac.experiments.rows import Row
+        from fac.experiments.variants import ranks_of
         from fac.program.feeds import target
         from fac.program.lower import kind_of
         from fac.training.loop import StoppedError
@@ -215,7 +215,7 @@ class _Trainer:
             Exception: it failed, and `keep` says that there are no others to keep.
             StoppedError: somebody interrupts.
         """
-        from fac.cli.rows import Run
+        from fac.experiments.rows import Run
         from fac.training.loop import StoppedError
         from fac.training.nonfinite import DivergedError
 
@@ -260,7 +260,7 @@ class _Trainer:
 
 
 def _result(run: Run) -> str:
-    from fac.cli.rows import MARK
+    from fac.experiments.rows import MARK
 
     if run.report is None:
         return f"{'diverged' if run.diverged else 'failed'}: {run.problem}"
@@ -282,7 +282,7 @@ def _notes(rows: Sequence[Row], schedules: set[tuple[int, int]]) -> Iterator[str
 
 
 def _left_out(document: Document, ranks: Sequence[int]) -> Iterator[str]:
-    from fac.cli.variants import left_out
+    from fac.experiments.variants import left_out
 
     for rule in left_out(document, ranks):
         yield f"no `{rule}` row: it needs a rank, and the spec does not give one; add `--rank 10`"

@@ -40,8 +40,8 @@ def compile_(
     as_json: bool,
 ) -> None:
     """Compile SPEC into a folder: code, initial state and a manifest. The `data` section is not needed."""
-    from fac.cli.backends import chosen
     from fac.cli.earlier import listed, replaced, require_artifact
+    from fac.experiments.backends import chosen
     from fac.opening import reason
     from fac.pipeline import compile
     from fac.writing import staged, sweep

@@ -46,8 +46,8 @@ def sample(
     The network is one that was trained on `data: {source: text}`. The prompt stands first. Bytes that are no text, or
     that would steer a terminal, are replaced.
     """
-    from fac.cli.backends import chosen
     from fac.cli.runs import trained
+    from fac.experiments.backends import chosen
     from fac.pipeline import emit, lowered
     from fac.training.sampling import continued
 

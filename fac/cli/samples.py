@@ -32,15 +32,15 @@ def network(run: Path, backend: str | None, device: str | None, precision: Preci
 
     Args:
         run: its folder or its state.
-        backend: see `fac.cli.backends.chosen`.
+        backend: see `fac.experiments.backends.chosen`.
         device: of the backend; its first if not given.
         precision: that of the training if not given.
 
     Raises:
         FacError: there is no such run, or no such backend or device.
     """
-    from fac.cli.backends import chosen
     from fac.cli.runs import trained
+    from fac.experiments.backends import chosen
     from fac.pipeline import emit, lowered
 
     found = trained(run)

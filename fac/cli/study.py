@@ -37,8 +37,8 @@ def study(
     Runs that are there already are not made again, so an interrupted study goes on. Exit status 1: something that
     the study claims did not come out.
     """
-    from fac.cli.backends import chosen
     from fac.cli.progress import logged
+    from fac.experiments.backends import chosen
     from fac.studies import finding
     from fac.studies.keeping import Kept
     from fac.studies.lab import Lab

@@ -10,8 +10,8 @@ import pytest
 
 from fac import pipeline
 from fac.backend import Backend
-from fac.cli.backends import chosen
 from fac.diagnostics import FacError
+from fac.experiments.backends import chosen
 from fac_torch.device import openmp
 
 Run = Callable[..., tuple[int, str, str]]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fac.backend import Arrays
-from fac.cli import rows
-from fac.cli.needs import Needs
 from fac.diagnostics import FacError
+from fac.experiments import rows
+from fac.experiments.needs import Needs
 from fac.training.loop import train
 from tests.cli.conftest import DIGITS
 

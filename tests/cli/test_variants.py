@@ -11,8 +11,8 @@ import pytest
 
 import fac
 from fac import plugins, source
-from fac.cli.variants import DEFAULT_RULES, variants
 from fac.diagnostics import FacError
+from fac.experiments.variants import DEFAULT_RULES, variants
 from fac.pipeline import lowered
 
 Run = Callable[..., tuple[int, str, str]]

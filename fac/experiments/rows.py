@@ -9,8 +9,8 @@ from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fac.cli.needs import Needs
-    from fac.cli.variants import Variant
+    from fac.experiments.needs import Needs
+    from fac.experiments.variants import Variant
     from fac.training.logs import EpochRecord
     from fac.training.loop import Report
 

@@ -1,0 +1,238 @@
+"""A training, from a spec to a session and its data: the command line and Python begin one alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fac import source
+from fac.build.threads import allowed
+from fac.diagnostics import FacError
+from fac.experiments.backends import chosen
+from fac.lint.run import lint
+from fac.lint.settings import Settings
+from fac.pipeline import emit, lowered
+from fac.render.findings.full import full
+from fac.source import Document
+from fac.spec.data import Data, places
+from fac.spec.schedules import Cosine, schedule_of
+from fac.training import data, folder
+from fac.training.checkpoint import Checkpoint, require_spec
+from fac.training.folder import RunFolder
+from fac.training.holding import Held
+from fac.training.loop import Report, train
+from fac.training.metadata import BASE
+from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
+from fac.training.plugged import kept as plugged
+
+if TYPE_CHECKING:
+    from fac.backend import Artifact, Precision, Session
+    from fac.spec.model import ModelSpec
+    from fac.training.dataset import Dataset
+    from fac.training.logs import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What it runs on; None is the first backend that can be used, its first device, and its own precision."""
+
+    backend: str | None = None
+    device: str | None = None
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be trained, and how."""
+
+    document: Document
+    spec: ModelSpec
+    data: Data | None
+    """None where arrays are handed over instead."""
+    artifact: Artifact
+    backend: str
+    device: str | None
+    base: Path
+    """The folder from which relative paths in `data:` start."""
+    origin: Path
+    """The folder from which they start in the spec that checkpoints carry."""
+    warnings: str
+    """Findings of the spec, as text; empty if there are none."""
+    checkpoint: Checkpoint | None = None
+    before: int | None = None
+    """For how many epochs a run was meant that is to be longer now."""
+
+    def text(self, path: Path) -> str:
+        """The spec as a folder keeps it: paths in it are right from there."""
+        return rebased_text(self.document, self._rebased(path))
+
+    def json(self, session: Session) -> str:
+        """The spec as a checkpoint carries it."""
+        return rebased_json(session.compiled.spec, self._rebased(self.origin))
+
+    def _rebased(self, path: Path) -> dict[str, str]:
+        return {} if self.data is None else rebased(self.data, self.base, path)
+
+    def dataset(self) -> Dataset:
+        """What the spec names.
+
+        Raises:
+            FacError: it cannot be loaded.
+        """
+        assert self.data is not None, "arrays are handed over"
+        try:
+            return data.load(self.data, self.base, self.artifact.precision)
+        except FacError as error:
+            names = " ".join(f"--set data.{name}=PATH" for name in places(type(self.data)))
+            if self.checkpoint is None or not names:
+                raise
+            raise FacError(
+                f"{error}; data that have moved are named with `{names}`, paths from `{self.base}`"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A training that is ready for its next step."""
+
+    job: Job
+    session: Session
+    dataset: Dataset
+    kept: RunFolder | None
+    remarks: tuple[str, ...]
+    """Why a run does not go on just as it would have."""
+
+    def train(self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False) -> Report:
+        """All that is left of it; see `fac.training.loop.train`."""
+        given = self.job.checkpoint
+        return train(self.session, self.dataset, self.job.spec, self.kept, listener, stop=stop, since=given)
+
+
+def document_of(spec: str, overrides: Iterable[str], within: Path | None = None) -> Document:
+    """The spec in a file with settings changed; see `fac.source.read`."""
+    return source.override(source.read(spec, within), overrides)
+
+
+def folder_of(spec: str) -> Path:
+    """Where relative paths in the file of a spec start."""
+    return Path() if spec == "-" else Path(spec).parent
+
+
+def new(document: Document, base: Path, where: Where, *, arrays: bool = False) -> Job:
+    """A new training.
+
+    Args:
+        document: the spec.
+        base: where relative paths in it start.
+        where: it runs.
+        arrays: whether data are handed over, so that the spec need not name any.
+
+    Raises:
+        FacError: there is no such backend, or the spec has errors, or names no data.
+    """
+    program = lowered(document)
+    # Comments of the spec hold here, too; what a team wants of its specs is for `fac check` to say.
+    warnings = lint(document, Settings())
+    section = None if arrays else data.declared(program.spec.data, document.name)
+    backend = chosen(where.backend)
+    artifact = emit(program, backend, where.precision, document)
+    told = full(document, warnings) if warnings else ""
+    return Job(document, program.spec, section, artifact, backend.name, where.device, base, base, told)
+
+
+def continued(
+    found: Checkpoint, path: Path, spec: str | None, overrides: tuple[str, ...], where: Where
+) -> Job:
+    """The training of a folder, on the backend and device that it ran on unless told otherwise.
+
+    Args:
+        found: its checkpoint.
+        path: the folder.
+        spec: the file of another spec, which must have the same network; None for its own.
+        overrides: settings that change.
+        where: it runs.
+
+    Raises:
+        FacError: the state does not belong to that spec, or as in `new`.
+    """
+    document = (
+        document_of(str(path / folder.SPEC), overrides, within=path)
+        if spec is None
+        else document_of(spec, overrides)
+    )
+    known: Any = found.about
+    backend, device, precision = where.backend, where.device, where.precision
+    there = Where(
+        known.get("backend") if backend is None else backend,
+        known.get("device") if device is None and backend is None else device,
+        precision or (found.precision if backend is None else None),
+    )
+    job = new(document, start(found) if spec is None else folder_of(spec), there)
+    try:
+        before = require_spec(found, job.artifact.compiled, job.spec)
+    except FacError as error:
+        if spec is not None or overrides:
+            raise
+        raise FacError(
+            f"{error}; the state holds its own spec, and `{path / folder.SPEC}` is written anew where it is gone"
+        ) from error
+    assert job.data is not None
+    base = kept_start(found, job.data) if spec is None else job.base
+    return replace(job, base=base, checkpoint=found, before=before)
+
+
+def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) -> Begun:
+    """Load the data, and open a session with the state that the training goes on from.
+
+    Args:
+        job: the training.
+        held: the folder that keeps it; None keeps nothing.
+        dataset: the data, where the job names none.
+
+    Raises:
+        FacError: the data cannot be loaded, the device is not there, or memory is too small.
+    """
+    found = dataset or job.dataset()
+    session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
+    if held is None:
+        return Begun(job, session, found, None, ())
+    path = held.path
+    about = {
+        "backend": job.backend,
+        "device": session.device,
+        "precision": session.precision,
+        BASE: relative(job.origin, path),
+        "spec": job.json(session),
+        "threads": str(allowed()),
+        **plugged(job.spec),
+    }
+    remarks = tuple(_remarks(job, job.checkpoint, about)) if job.checkpoint else ()
+    return Begun(job, session, found, RunFolder(held, about, job.text(path)), remarks)
+
+
+def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[str]:
+    keys = ("backend", "device", "precision")
+    there = [found.about.get(key, about[key]) for key in keys]
+    here = [about[key] for key in keys]
+    if there != here:
+        yield (
+            f"this run was on {there[0]} ({there[1]}, {there[2]}) and goes on on {here[0]} ({here[1]}, {here[2]}): "
+            "equal up to rounding, not bit for bit"
+        )
+    threads = found.about.get("threads", about["threads"])
+    if threads != about["threads"] and threads.isdecimal():
+        yield (
+            f"this run was on {threads} thread{'s' * (threads != '1')} and goes on on {about['threads']}: "
+            f"equal up to rounding, not bit for bit; `OMP_NUM_THREADS={threads}` makes it so"
+        )
+    if job.before is not None:
+        text = f"training for {job.spec.train.epochs} epochs instead of {job.before}"
+        update = job.spec.update
+        if update is not None and isinstance(schedule_of(update.schedule), Cosine):
+            text += (
+                f": from here on the learning rate is that of a cosine over {job.spec.train.epochs} epochs, so the "
+                f"result is not that of {job.spec.train.epochs} epochs in one go"
+            )
+        yield text
