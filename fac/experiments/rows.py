@@ -90,6 +90,11 @@ def table(rows: Sequence[Row]) -> str:
     """The comparison as text."""
     from fac.render.columns import columns
 
+    return columns(*cells(rows))
+
+
+def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The comparison as a header and what stands below it."""
     # Of several losses each has columns of its own, and the first one's accuracy is that of the whole.
     accurate = any(row.classifies and not row.each for row in rows)
     metrics = [("test accuracy %", "test_accuracy")] if accurate else []
@@ -108,7 +113,7 @@ def table(rows: Sequence[Row]) -> str:
             (row.variant.spec, *cells[:2], _counted(row.needs.backward_macs), *cells[2:])
             for row, cells in zip(rows, table, strict=True)
         ]
-    return columns(header, table)
+    return header, table
 
 
 def _tells(name: str, rows: Sequence[Row]) -> bool:
@@ -137,7 +142,7 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{MARK} {row.variant.label}, seed {seed}: {start}{message}{more}"
 
 
-def as_json(row: Row) -> dict[str, Any]:
+def row_as_json(row: Row) -> dict[str, Any]:
     """A row, its statistics with the value of each seed."""
     found: dict[str, Any] = {
         "name": row.variant.label,
