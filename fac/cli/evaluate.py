@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import PATH
-from fac.diagnostics import FacError
+from fac.diagnostics import FacError, plain
 from fac.escaping import visible
 from fac.render.columns import columns
 from fac.render.json_text import json_text
@@ -58,7 +58,9 @@ def evaluate(
     All samples are seen as in inference. Recall is the share of a class that is found, precision the share of what is
     named so that is so.
     """
-    from fac.cli.samples import network, of_file, of_run
+    from fac.cli.progress import logged
+    from fac.experiments.job import Where
+    from fac.experiments.samples import network, of_file, of_run
     from fac.program.lower import kind_of
     from fac.spec.data import places
     from fac.training.evaluation import evaluated
@@ -67,15 +69,21 @@ def evaluate(
         raise click.UsageError(
             f"`--data` names the samples: leave out `--{'base' if split is None else 'split'}`"
         )
-    trained = network(run, backend, device, precision)
+    trained = network(run, Where(backend, device, precision))
+    for remark in trained.remarks:
+        say(plain(remark), err=True)
     program = trained.program
     if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
         raise FacError("the data of this run are in no file that a spec names: leave out `--base`")
     if file is not None:
-        part, of = of_file(file, program, trained.session.precision), {"data": str(file)}
+        part, told = of_file(file, program, trained.session.precision)
+        of = {"data": str(file)}
+        if told:
+            say(told, err=True)
     else:
         try:
-            dataset = of_run(program, trained.checkpoint, base, trained.session.precision)
+            with logged():
+                dataset = of_run(program, trained.checkpoint, base, trained.session.precision)
         except FacError as error:
             raise FacError(
                 f"{error}; `--data` takes samples from a file, `--base` names the folder of the spec"

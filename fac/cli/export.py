@@ -250,10 +250,12 @@ def _samples(
     Raises:
         FacError: `base` was given, and the data cannot be had from there.
     """
-    from fac.cli.samples import of_run, random_inputs
+    from fac.cli.progress import logged
+    from fac.experiments.samples import of_run, random_inputs
 
     try:
-        return of_run(program, found, base, precision).test, ""
+        with logged():
+            return of_run(program, found, base, precision).test, ""
     except FacError as error:
         if base is not None:
             raise

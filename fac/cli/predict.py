@@ -13,7 +13,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import say, write
 from fac.cli.paths import PATH
-from fac.diagnostics import FacError
+from fac.diagnostics import FacError, plain
 
 if TYPE_CHECKING:
     from fac.backend import Array
@@ -40,7 +40,8 @@ def predict(
     For each sample: `output`, and of a network that classifies `label`, the class with the largest output, and
     `probability` of that.
     """
-    from fac.cli.samples import network, of_file
+    from fac.experiments.job import Where
+    from fac.experiments.samples import network, of_file
     from fac.opening import there
     from fac.training.prediction import predicted
 
@@ -50,8 +51,10 @@ def predict(
         )
     if there(output) and there(file) and os.path.samefile(output, file):  # hard links, too
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
-    trained = network(run, backend, device, precision)
-    split = of_file(file, trained.program, trained.session.precision, targets=False)
+    trained = network(run, Where(backend, device, precision))
+    split, told = of_file(file, trained.program, trained.session.precision, targets=False)
+    for remark in (*map(plain, trained.remarks), *([told] if told else ())):
+        say(remark, err=True)
     found = predicted(trained.session, split, trained.program)
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fac.diagnostics import FacError, plain
 from fac.escaping import visible
 from fac.experiments.backends import chosen
-from fac.experiments.job import Where
+from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.needs import by_byte, needs_of
 from fac.experiments.rows import Row, Run, remarks, row_as_json, runs_as_json, table
 from fac.experiments.variants import Variant, left_out, ranks_of, twins, variants
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from fac.source import Document
     from fac.training.dataset import Dataset
 
-ANYWHERE = Where()
 Heard = tuple[Listener, Callable[[], bool]]
 """Who hears a training, and what is asked after each step whether it is to end."""
 

@@ -43,6 +43,9 @@ class Where:
     precision: Precision | None = None
 
 
+ANYWHERE = Where()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be trained, and how."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fac.cli.output import say
 from fac.diagnostics import FacError
+from fac.experiments.job import ANYWHERE, Where
 
 if TYPE_CHECKING:
     from fac.backend import Array, Precision, Session
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fac.training.dataset import Dataset, Split
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Network:
     """The network of a run, ready to be asked."""
 
@@ -25,30 +25,32 @@ class Network:
     program: Program
     backend: str
     session: Session
+    remarks: tuple[str, ...]
+    """Which plug-ins of it are not what they were."""
 
 
-def network(run: Path, backend: str | None, device: str | None, precision: Precision | None) -> Network:
+def network(run: Path, where: Where = ANYWHERE) -> Network:
     """The network of a run.
 
     Args:
         run: its folder or its state.
-        backend: see `fac.experiments.backends.chosen`.
-        device: of the backend; its first if not given.
-        precision: that of the training if not given.
+        where: it runs; in the precision of the training if none is named.
 
     Raises:
-        FacError: there is no such run, or no such backend or device.
+        FacError: there is no such run, a plug-in is missing whose kinds it has, or there is no such backend or device.
     """
-    from fac.cli.runs import trained
     from fac.experiments.backends import chosen
     from fac.pipeline import emit, lowered
+    from fac.training import checkpoint
+    from fac.training.plugged import changes
 
-    found = trained(run)
+    found = checkpoint.load(run)
+    remarks = tuple(changes(found))
     document = found.document()
-    program, engine = lowered(document), chosen(backend)
-    kept = precision or found.precision or engine.default_precision
-    session = emit(program, engine, kept, document).open(found.state, device)
-    return Network(found, program, engine.name, session)
+    program, engine = lowered(document), chosen(where.backend)
+    kept = where.precision or found.precision or engine.default_precision
+    session = emit(program, engine, kept, document).open(found.state, where.device)
+    return Network(found, program, engine.name, session, remarks)
 
 
 def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Dataset:
@@ -63,20 +65,18 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     Raises:
         FacError: the spec names none, they cannot be read, or do not fit.
     """
-    from fac.cli.progress import logged
     from fac.program.feeds import feeds
     from fac.training import data
     from fac.training.fitting import fitted
     from fac.training.places import start
 
     section = data.declared(program.spec.data, str(found.place))
-    with logged():
-        dataset = data.load(section, base or start(found), precision)
+    dataset = data.load(section, base or start(found), precision)
     return fitted(dataset, feeds(program), precision)
 
 
-def of_file(path: Path, program: Program, precision: Precision, *, targets: bool = True) -> Split:
-    """The arrays of an `.npz` file, fitted to a network.
+def of_file(path: Path, program: Program, precision: Precision, *, targets: bool = True) -> tuple[Split, str]:
+    """The arrays of an `.npz` file, fitted to a network, and what to say of how they were read.
 
     Args:
         path: of the file.
@@ -109,9 +109,7 @@ def of_file(path: Path, program: Program, precision: Precision, *, targets: bool
             raise FacError(f"{place} has nothing that the network reads, which is {reads}")
         given = Split(**{name: file.array(name) for name in names})
     split = fitted_split(given, needed, place, precision)
-    if told := read_anew(Dataset(str(path), given, given), needed):
-        say(told, err=True)
-    return split
+    return split, read_anew(Dataset(str(path), given, given), needed)
 
 
 def random_inputs(program: Program, n: int, precision: Precision) -> Split:
