@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fac.build.threads import one_thread
 from fac.memory import require_memory
-from fac.program.tensors import Columns, Entries, Products, Start, SvdFactor, Tensor
+from fac.program.tensors import Columns, Constant, Entries, Products, Start, SvdFactor, Tensor
 from fac.spec.init import SCALED, Density, Normal, PerUnit, Uniform, entries
 
 Array = NDArray[np.float64]
@@ -130,6 +130,8 @@ def _entries(tensor: Tensor, init: Start, seed: int) -> Array:
             return np.zeros(shape)
         case "ones":
             return np.ones(shape)
+        case Constant(value=value):
+            return np.full(shape, value)
         case Columns(matrix=matrix, of=many, sets=sets):
             rows, each = shape
             found = _chosen(_masking(matrix, seed), min(sets or rows, rows), many, each)

@@ -5,6 +5,7 @@ from fac.layers.attention import ATTENTION, Attention
 from fac.layers.batch_norm import BatchNorm
 from fac.layers.blocks import PARALLEL, RESIDUAL, SEQUENCE, Parallel, Residual, Sequence
 from fac.layers.convolution import CONV1D, CONV2D, CONV_TRANSPOSE2D, Conv1d, Conv2d, ConvTranspose2d
+from fac.layers.cutting import SLICE, Slice
 from fac.layers.elementwise import (
     DROPOUT,
     GELU,
@@ -21,6 +22,7 @@ from fac.layers.elementwise import (
 )
 from fac.layers.embedding import EMBEDDING, Embedding
 from fac.layers.joins import JOINS, Add, Concat, Multiply, Stack
+from fac.layers.learned import LEARNED, Bias, Scale
 from fac.layers.linear import LINEAR, Linear
 from fac.layers.mlp import MLP, Mlp
 from fac.layers.noise import NOISE, AlphaDropout, DropPath
@@ -30,6 +32,7 @@ from fac.layers.pools import POOLS, AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool,
 from fac.layers.recurrence import RECURRENT, Gru, GruGates, Rnn, Zeros
 from fac.layers.reductions import REDUCTIONS, Max, Mean
 from fac.layers.repeat import REPEAT, Repeat
+from fac.layers.rescaling import RESCALING, Rescaling
 from fac.layers.resizing import RESIZING, Pad, Upsample
 from fac.layers.rotation import ROTARY, Rotary
 from fac.layers.shapes import SHAPES, Flatten, Permute, Reshape
@@ -46,6 +49,7 @@ __all__ = [
     "Attention",
     "AvgPool2d",
     "BatchNorm",
+    "Bias",
     "ClassToken",
     "Concat",
     "Conv1d",
@@ -79,16 +83,19 @@ __all__ = [
     "PositionalEmbedding",
     "Relu",
     "Repeat",
+    "Rescaling",
     "Reshape",
     "Residual",
     "RmsNorm",
     "Rnn",
     "Rotary",
+    "Scale",
     "Select",
     "Selu",
     "Sequence",
     "Sigmoid",
     "Silu",
+    "Slice",
     "Softmax",
     "Softplus",
     "Stack",
@@ -108,16 +115,19 @@ KINDS = (
     SIGMOID,
     GELU,
     *UNITS,
+    RESCALING,
     SOFTMAX,
     DROPOUT,
     *POOLS,
     *RESIZING,
     *REDUCTIONS,
     *SHAPES,
+    SLICE,
     ONE_HOT,
     EMBEDDING,
     *JOINS,
     *NORMS,
+    *LEARNED,
     *NOISE,
     *TOKENS,
     ROTARY,

@@ -62,9 +62,21 @@ class Products:
     sets: int
 
 
-Start = Init | Literal["ones"] | SvdFactor | Columns | Entries | Products
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """All entries are one number, which is neither 0 nor 1; see `constant`."""
+
+    value: float
+
+
+Start = Init | Literal["ones"] | Constant | SvdFactor | Columns | Entries | Products
 """How a tensor starts. The scale of a normalisation does so with ones, which no spec may ask for: all units of a layer
 with such a weight would be one."""
+
+
+def constant(value: float) -> Start:
+    """How a tensor starts of which all entries are that number."""
+    return "zeros" if value == 0 else "ones" if value == 1 else Constant(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class Tensor:
     """Equal parts of the first axis that do not mix. An error of one group goes to that group alone."""
 
     @property
-    def law(self) -> Init | Literal["ones"] | SvdFactor | Columns:
+    def law(self) -> Init | Literal["ones"] | Constant | SvdFactor | Columns:
         """The law of its entries, also of those that are kept beside their columns."""
         return self.init.law if isinstance(self.init, Entries | Products) else self.init
 

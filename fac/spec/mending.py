@@ -13,6 +13,8 @@ from fac.spec.words import plain
 
 SHORT, LONG = 3, 7
 """Letters that a word has at least in which one may be wrong, missing or too many; or wrong at its end."""
+CLOSE = 0.65
+"""How alike another known word is that could be meant as well, by `difflib`: `slice` is none for `linea`."""
 _TAG = re.compile(r"(^|[_.-]).$|[a-z][A-Z]$")
 """A single letter at the end of a name, which tells it from others: `branch_a`, `branchA`."""
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
@@ -38,7 +40,7 @@ def sure(word: str, meant: str, known: list[str]) -> bool:
         return False
     if word[-1:] != meant[-1:] and _TAG.search(meant):
         return False
-    near = {k.lower() for k in get_close_matches(word.lower(), [k.lower() for k in known], n=2)}
+    near = {k.lower() for k in get_close_matches(word.lower(), [k.lower() for k in known], n=2, cutoff=CLOSE)}
     return _slipped(plain(word), plain(meant)) and not near - {meant.lower()}
 
 

@@ -74,6 +74,7 @@ LAYERS: dict[str, Layers] = {
     },
     "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
     "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),
+    "rescaling": mlp(8, 6, 3, activation={"kind": "rescaling", "scale": -0.7, "offset": 0.4}),
     "softmax": (*mlp(8, 6), {"kind": "softmax", "axis": 0}, linear("head", 3)),
     "conv2d": (
         conv2d("c1", 6, (3, 2), padding="same"),
@@ -128,6 +129,16 @@ LAYERS: dict[str, Layers] = {
         linear("fc1", 6),
         {"kind": "layer_norm", "bias": False},
         RELU,
+        linear("out", 3),
+    ),
+    "scale": on_maps({"kind": "scale", "axes": 0, "init": 0.3}, {"kind": "scale", "axes": (-2, -1)}, RELU),
+    "bias": on_maps({"kind": "bias", "axes": 0, "init": -0.2}, {"kind": "bias", "axes": (0, 2)}, RELU),
+    "slice": (
+        linear("fc1", 6),
+        {"kind": "tanh"},
+        {"kind": "slice", "start": 1, "stop": -1},
+        {"kind": "slice", "axis": -1, "stop": 4},
+        {"kind": "flatten"},
         linear("out", 3),
     ),
     "group_norm": ({"kind": "group_norm", "groups": 2}, {"kind": "flatten"}, *mlp(8, 3)),
@@ -300,7 +311,7 @@ TOKENS = (
         "positional_embedding",
         "positional_embedding fixed",
     ),
-    *("class_token", "select", "mlp"),
+    *("class_token", "select", "slice", "mlp"),
     *("zeros", "rnn", "rnn masked", "gru", "gru masked", "carry"),
 )
 """Networks that read tokens."""

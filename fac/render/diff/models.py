@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from fac.program.lower import kind_of
 from fac.program.program import Program
-from fac.program.tensors import Columns, SvdFactor, Tensor
+from fac.program.tensors import Columns, Constant, SvdFactor, Tensor
 from fac.render.diff.difference import Change, Plain
 from fac.spec.base import Model
 from fac.spec.core_schema import DISCRIMINATORS
@@ -136,6 +136,8 @@ def law(tensor: Tensor) -> Plain:
     found = tensor.law
     if isinstance(found, SvdFactor):
         return "svd"
+    if isinstance(found, Constant):
+        return found.value
     if isinstance(found, Columns):
         return "chosen" if found.sets is None else {"kind": "chosen", "sets": found.sets}
     return described(found) if isinstance(found, Model) else found
