@@ -40,10 +40,12 @@ from fac.program.kinds import (
 )
 from fac.program.lower import selected
 from fac.program.program import LOSS, Ends, Node, Program, Shape
+from fac.program.reading import ways
 from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.data import Data, Place
-from fac.spec.feedback import Learning, Matrix, ShortHand
+from fac.spec.feedback import AnyLearning, AnyMatrix, Fixed, Learning, Matrix, ShortHand
+from fac.spec.init import Init
 from fac.spec.layers import Layer, Loss, Named, ParametricLayer, WeightedLayer
 from fac.spec.solve import Solve
 from fac.spec.train import Probe
@@ -59,6 +61,8 @@ from fac.training.dataset import Facts as DataFacts
 __all__ = [
     "LAST",
     "LOSS",
+    "AnyLearning",
+    "AnyMatrix",
     "Back",
     "BlockKind",
     "Builder",
@@ -73,6 +77,8 @@ __all__ = [
     "Expansion",
     "Facts",
     "Feed",
+    "Fixed",
+    "Init",
     "Inside",
     "Inverse",
     "Labelled",
@@ -129,4 +135,5 @@ __all__ = [
     "through",
     "to",
     "tokens",
+    "ways",
 ]

@@ -54,8 +54,8 @@ class Lazy(click.Group):
         module = f"{name}_" if iskeyword(name) else name
         command = import_module(f"fac.cli.{module}").COMMAND
         assert isinstance(command, click.Command)
-        if PLUGIN not in command.params:
-            command.params.append(PLUGIN)
+        if not any("--plugin" in parameter.opts for parameter in command.params):
+            command.params.append(PLUGIN)  # `fac init --plugin` writes one
         return command
 
 

@@ -1,13 +1,15 @@
-"""`fac init`: a spec to start from, or a repository that checks its specs."""
+"""`fac init`: a spec to start from, a repository that checks its specs, or a plug-in with its tests."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import resources
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
+from keyword import iskeyword
 from pathlib import Path
 from shlex import quote
 from types import MappingProxyType
@@ -35,6 +37,14 @@ REPOSITORY = {
     ".pre-commit-config.yaml": "templates/pre-commit.yaml",
 }
 """What `--ci` writes, and from what."""
+PLUGIN = "PLUGIN"
+"""What templates of a plug-in call it."""
+PLUGIN_FILES = {
+    f"{PLUGIN}.py": "templates/plugin/plugin.py",
+    f"test_{PLUGIN}.py": "templates/plugin/test_plugin.py",
+    f"{PLUGIN}.fac.yaml": "templates/plugin/plugin.fac.yaml",
+}
+"""What `--plugin` writes, and from what."""
 
 
 @click.command("init")
@@ -46,19 +56,33 @@ REPOSITORY = {
     callback=not_empty,
     help="With --ci: what the files install, such as git+https://HOST/OWNER/fac@REVISION.  [this version]",
 )
+@click.option(
+    "--plugin",
+    metavar="NAME",
+    type=TEXT,
+    callback=not_empty,
+    help="Write a folder of that name: a plug-in with a layer, a feedback operator, a way to learn, a rule and an "
+    "update, its tests and a spec.",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
-def COMMAND(path: str | None, ci: bool, install: str | None, force: bool) -> None:
+def COMMAND(path: str | None, ci: bool, install: str | None, plugin: str | None, force: bool) -> None:
     """Write a starter spec to PATH that trains within seconds.
 
     PATH is a file that ends in .fac.yaml, or a folder that exists or is made if PATH ends in a slash; the default
     is spec.fac.yaml. With --ci it is the folder of a repository, by default the current one: specs, settings, and
     what GitHub, GitLab and pre-commit need to check them.
+
+    With --plugin NAME it is the folder of a plug-in, kinds of one's own in a Python file: `pytest NAME` passes at once.
     """
+    if plugin is not None and (path or ci):
+        raise click.UsageError(f"--plugin names the folder that it writes: remove {'--ci' if ci else 'PATH'}")
     if install and not (install.strip() and install.isprintable()):
         raise click.UsageError("--install takes one line that names what to install")
     if install and not ci:
         raise click.UsageError("--install is about the files of a CI: add --ci")
-    if ci:
+    if plugin is not None:
+        _plugin(plugin, force)
+    elif ci:
         _repository(path or os.curdir, install or f"fac-compiler=={version('fac-compiler')}", force)
     else:
         _spec(path or NAME, force)
@@ -116,6 +140,38 @@ def _repository(path: str, install: str, force: bool) -> None:
         say(f"A CI reads its files at the top of the repository only: move them to `{reading.top(path)}`.")
     if kept:
         echo("\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place.")
+
+
+def _plugin(path: str, force: bool) -> None:
+    """Write a plug-in, whose kinds are called after its folder so that two of them go together.
+
+    Raises:
+        FacError: it cannot be called so, or a file exists or cannot be written.
+    """
+    folder = Path(path)
+    name = folder.name
+    if not (name.isidentifier() and name.isascii()) or iskeyword(name):
+        raise FacError(
+            f"`{path}` is no name for a plug-in: its folder and its kinds take a Python name, `my_rule`"
+        )
+    if name in sys.stdlib_module_names or name in packages_distributions():
+        # its tests have the folder on the path of modules
+        raise FacError(
+            f"a module of Python's is called `{name}`, which the plug-in would hide: take another name"
+        )
+    sweep(folder)
+    words = {PLUGIN: name}
+    texts = {folder / file.replace(PLUGIN, name): _text(of, words) for file, of in PLUGIN_FILES.items()}
+    _write(texts, force, parents=True)
+    for file in texts:
+        say(f"wrote {file}")
+    own, *_, spec = (visible(quote(str(file))) for file in texts)
+    echo(
+        "\nnext:\n"
+        f"  pytest {visible(quote(str(folder)))}    # pip install 'fac-compiler[testing]'\n"
+        f"  fac check {spec} --plugin {own}\n"
+        f"  fac train {spec} --plugin {own}"
+    )
 
 
 def _text(name: str, words: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, NamedTuple, get_args
 
 from fac.diagnostics import FacError
@@ -60,23 +61,26 @@ FAMILIES = {
 }
 
 
-def load(path: str | os.PathLike[str]) -> None:
+def load(path: str | os.PathLike[str]) -> ModuleType:
     """Run a Python file, and add what it calls `KINDS` to what there is: layers, rules, updates and all other families.
 
     Args:
         path: of the file. One that was loaded before is not run again.
 
+    Returns:
+        The module that the file is, for tests of what it defines.
+
     Raises:
         FacError: there is no such file, it fails, or has no `KINDS`; or what kinds there are is settled, because a spec
-            was read before, or `fac.testing` imported. Then the file is not run.
+            was read before, or `BackendConformance` of `fac.testing` imported. Then the file is not run.
     """
     if _found.cache_info().currsize and not files.ran(path):
         raise FacError(
             f"the plug-in `{shown(os.fspath(path))}` comes too late: what kinds there are is settled by now; load it "
-            "before any spec is read and before `import fac.testing`, or name it in the environment, "
-            f"`{files.VARIABLE}`"
+            "before any spec is read and before `fac.testing.BackendConformance` is imported, or name it in the "
+            f"environment, `{files.VARIABLE}`"
         )
-    files.run(path)
+    return files.run(path)
 
 
 def kinds(group: str) -> tuple[Any, ...]:

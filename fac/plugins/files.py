@@ -66,15 +66,15 @@ def _of_environment() -> tuple[str, ...]:
     return tuple(os.path.abspath(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path)
 
 
-def run(path: str | os.PathLike[str]) -> None:
-    """Run a file, unless it was run before.
+def run(path: str | os.PathLike[str]) -> ModuleType:
+    """Run a file, unless it was run before: the module that it is.
 
     Raises:
         FacError: there is no such file, it fails, or has no `KINDS`.
     """
     place = os.path.realpath(path)
     if place in _files:
-        return
+        return sys.modules[_files[place].package]
     name = shown(os.fspath(path))
     if not os.path.isfile(place):
         raise FacError(f"there is no plug-in `{name}`: name a Python file")
@@ -96,6 +96,7 @@ def run(path: str | os.PathLike[str]) -> None:
         at = f", at {line}" if line and not isinstance(error, SyntaxError) else ""
         raise FacError(f"the plug-in `{name}` cannot be run{at}: {told(error)}") from error
     _files[place] = File(name, package, _declared(module, name), digest)
+    return module
 
 
 def _digest(place: str, name: str) -> str:

@@ -63,6 +63,7 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
 """Who reads standard output, the exit status, the arguments. What these print is the same at each call."""
 ONCE: tuple[tuple[str, ...], ...] = (
     ("init", "neu-η/"),
+    ("init", "--plugin", "η/neu"),
     ("compile", SPEC, "--backend", "reference", "-o", "built-η"),
     ("train", SPEC, "--backend", "reference", "--out", "run-η"),
     ("plot", "run-η", "-o", "η.svg"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -173,3 +176,89 @@ def test_what_a_ci_installs(folder: Path) -> None:
     assert shlex.split(read((folder / ".gitlab-ci.yml").read_text())["fac"]["script"][0]) == shlex.split(step)
     (repo,) = read((folder / ".pre-commit-config.yaml").read_text())["repos"]
     assert [hook["additional_dependencies"] for hook in repo["hooks"]] == [[source]] * 2
+
+
+# -- --plugin --------------------------------------------------------------------------------------------------
+
+
+def ran(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_tests_of_plug_ins_pass_at_once_and_two_go_together(folder: Path) -> None:
+    """In one process, as a repository of several has them; and a spec may use both."""
+    printed = init("--plugin", "mine")
+    assert printed.splitlines()[:3] == [
+        f"wrote mine/{name}" for name in ("mine.py", "test_mine.py", "mine.fac.yaml")
+    ]
+    init("--plugin", "deep/other")
+    texts = "".join(file.read_text("utf-8") for file in folder.rglob("*.*") if file.is_file())
+    assert "PLUGIN" not in texts
+    ended = ran(folder, "pytest", "-q", "-p", "no:cacheprovider")
+    assert ended.returncode == 0, ended.stdout
+    assert "12 passed" in ended.stdout
+    both = ("--plugin", "mine/mine.py", "--plugin", "deep/other/other.py")
+    ended = ran(folder, "fac", "check", "--fail-on", "warning", *both, "--set", "update.rule=other_signum")
+    assert (ended.returncode, ended.stdout) == (0, "no findings in 2 files\n"), ended.stdout + ended.stderr
+
+
+def test_what_a_plug_in_test_finds(folder: Path) -> None:
+    """The tests that are written can fail: at an equation, and at what a kind says of itself."""
+    init("--plugin", "mine")
+    file = folder / "mine/mine.py"
+    text = file.read_text("utf-8")
+    for right, wrong, named in (
+        ("b.mul(x, 2 / 3)", "b.mul(x, 3 / 2)", "test_what_it_says_of_itself_holds[mine_squash]"),
+        ("-rule.rate)", "rule.rate)", "test_a_step_is_that_of_the_equations"),
+        ('{"B": matrix.learn}', "{}", "test_what_it_says_of_itself_holds[mine_binary]"),
+    ):
+        assert text.count(right) == 1
+        file.write_text(text.replace(right, wrong), "utf-8")
+        ended = ran(folder, "pytest", "-q", "-p", "no:cacheprovider", "mine")
+        assert ended.returncode == 1
+        assert f"FAILED mine/test_mine.py::{named}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "mine.py",
+            "`mine.py` is no name for a plug-in: its folder and its kinds take a Python name, `my_rule`",
+        ),
+        ("my-rule", "`my-rule` is no name for a plug-in"),
+        ("class", "`class` is no name for a plug-in"),
+        ("über", "`über` is no name for a plug-in"),
+        ("..", "`..` is no name for a plug-in"),
+        ("json", "a module of Python's is called `json`, which the plug-in would hide: take another name"),
+        ("deep/numpy", "a module of Python's is called `numpy`"),
+    ],
+)
+def test_a_name_that_no_plug_in_can_have(folder: Path, name: str, message: str) -> None:
+    with pytest.raises(FacError, match=re.escape(message)):
+        init("--plugin", name)
+    assert not list(folder.iterdir())
+
+
+def test_a_plug_in_that_exists_is_kept(folder: Path) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine/test_mine.py").write_text("own")
+    with pytest.raises(FacError, match=r"`mine/test_mine\.py` exists: `--force` overwrites it"):
+        init("--plugin", "mine")
+    assert [file.name for file in (folder / "mine").iterdir()] == ["test_mine.py"]
+    init("--plugin", "mine", "--force")
+    assert (folder / "mine/test_mine.py").read_text() != "own"
+
+
+@pytest.mark.parametrize("other", ["--ci", "other.fac.yaml"])
+def test_a_plug_in_alone(other: str) -> None:
+    found = CliRunner().invoke(COMMAND, ["--plugin", "mine", other])
+    assert found.exit_code == 2
+    assert "--plugin names the folder that it writes: remove " in found.stderr

@@ -287,20 +287,21 @@ print([name for name in plugins.FAMILIES if plugins.foreign(name)])
 
 
 @pytest.mark.parametrize(
-    "settling", ["fac.check({'fac': 1})", "plugins.kinds('fac.data')", "import fac.testing"]
+    "settling",
+    ["fac.check({'fac': 1})", "plugins.kinds('fac.data')", "from fac.testing import BackendConformance"],
 )
 def test_one_that_comes_too_late_is_refused_each_time_and_not_run(folder: Path, settling: str) -> None:
     ended = python(folder, "-c", LATE.format(settling=settling))
     assert ended.stderr == ""
     said = (
         "the plug-in `mine.py` comes too late: what kinds there are is settled by now; load it before any spec is read "
-        "and before `import fac.testing`, or name it in the environment, `FAC_PLUGINS`"
+        "and before `fac.testing.BackendConformance` is imported, or name it in the environment, `FAC_PLUGINS`"
     )
     assert ended.stdout.splitlines() == [said, said, "[]"]
 
 
 def test_one_that_is_there_is_loaded_again_without_a_word(folder: Path) -> None:
-    code = "from fac import plugin; import fac.testing; plugin.load('./mine.py')"
+    code = "from fac import plugin; import fac.testing.suite; plugin.load('./mine.py')"
     ended = python(folder, "-c", code, FAC_PLUGINS="mine.py")
     assert (ended.returncode, ended.stderr) == (0, "")
 
