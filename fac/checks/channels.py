@@ -133,7 +133,7 @@ def _labelled(program: Program) -> set[str]:
     Channels that are moved there leave a misfit with the data; of others, and of no data, labels may have places.
     """
     data, found = program.spec.data, set[str]()
-    facts = None if data is None else kind_of("fac.data", data).facts(data)
+    facts = None if data is None else kind_of("fac.data", data).known(data)
     if facts is None or not facts.classes or facts.places:
         return found
     for objective in program.losses:

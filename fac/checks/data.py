@@ -12,10 +12,10 @@ from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.feeds import inputs, target
 from fac.program.lower import kind_of, reading
 from fac.program.program import TARGET, Node, Objective, Program
+from fac.spec.data import Data
 from fac.step.feed import Feed, matched
 
 if TYPE_CHECKING:
-    from fac.spec.data import Data
     from fac.training.dataset import Facts
 
 DATA_MISFIT = Rule("FAC219", "data-misfit")
@@ -45,7 +45,7 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
     if spec.data is None:
         return
     kind = kind_of("fac.data", spec.data)
-    facts = kind.facts(spec.data)
+    facts = kind.known(spec.data)
     yield from _named(program, kind, facts)
     if facts is None or len(program.inputs) != 1:
         return
@@ -87,7 +87,8 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
 
 def _set(data: Data, values: int, room: int) -> str:
     """A setting of the data that says how many values a sample has, if there is one."""
-    key = next((key for key, value in data if value == values and isinstance(value, int)), None)
+    own = ((key, value) for key, value in data if key not in Data.model_fields)
+    key = next((key for key, value in own if value == values and isinstance(value, int)), None)
     return f", or `{key}: {room}` in `data`" if key else ""
 
 

@@ -39,7 +39,7 @@ def _remedy(path: Path, steps: int) -> str:
 def steps_of(program: Program) -> int | None:
     """How many steps the training makes; None where it makes none, or nobody knows before the data are read."""
     data, train = program.spec.data, program.spec.train
-    facts = None if data is None or program.spec.solve is not None else kind_of("fac.data", data).facts(data)
+    facts = None if data is None or program.spec.solve is not None else kind_of("fac.data", data).known(data)
     if facts is None or facts.train is None:
         return None
     steps: int = facts.train // train.batch * train.epochs

@@ -40,7 +40,7 @@ def looks_ahead(program: Program) -> Iterator[Diagnostic]:
     """
     data = program.spec.data
     kind = None if data is None else kind_of("fac.data", data)
-    facts = None if kind is None else kind.facts(data)
+    facts = None if kind is None else kind.known(data)
     if kind is None or facts is None or not facts.next or len(program.inputs) != 1:
         return
     heads = tuple(objective.of for objective in program.losses if objective.target == TARGET)

@@ -1,4 +1,4 @@
-"""`fac data`: what a spec trains on, as files that any program reads."""
+"""`fac data`: what a spec trains on, as a table and a picture, or as files that any program reads."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fac.cli.output import echo, say
-from fac.cli.paths import PATH
+from fac.cli.output import echo, is_spec, say
+from fac.cli.output import write as write_file
+from fac.cli.paths import PATH, TEXT
+from fac.cli.pictures import STDOUT, picture_kind
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
     from fac.backend import Precision
-    from fac.program.program import Program
     from fac.training.dataset import Dataset, Split
-
-FILES = ("train.npz", "test.npz")
-MARK = b"written by fac data"
-"""The comment of the archives, by which a file is known as one that may be replaced."""
 
 
 @click.command("data")
 @click.argument("spec")
-@click.option("-o", "--output", type=PATH, required=True, help="Folder, made if need be.")
+@click.option("-o", "--output", type=PATH, help="Write the arrays to this folder, made if need be.")
+@click.option("--picture", type=TEXT, metavar="FILE", help="Draw samples: .svg, .png or .pdf.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @click.option(
     "--precision",
@@ -37,38 +35,111 @@ MARK = b"written by fac data"
     help="Of x and of targets: that of the training which they are for.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
-def data_(spec: str, output: Path, overrides: tuple[str, ...], precision: Precision, as_json: bool) -> None:
-    """Write what SPEC trains on to a folder: `train.npz` and `test.npz`, each with all that the network is fed with.
+def data_(
+    spec: str,
+    output: Path | None,
+    picture: str | None,
+    overrides: tuple[str, ...],
+    precision: Precision,
+    as_json: bool,
+) -> None:
+    """Say what SPEC trains on: shapes, ranges, means, missing values and classes of each split, as its source has them.
 
-    That is `x` and `y`, if the spec gives its inputs no names. The trainer sees the same numbers in that precision. The
-    `run.py` of `fac compile --backend onnx` reads these files, and so does a spec with
-    `data: {source: arrays, train: A.npz, test: B.npz}`.
+    With `-o` its arrays are written to a folder instead: `train.npz` and `test.npz`, and `validation.npz` if samples
+    are held out, each with all that the network is fed with: `x` and `y`, if the spec gives its inputs no names. The
+    trainer sees the same numbers in that precision. The `run.py` of `fac compile --backend onnx` reads these files,
+    and so does a spec with `data: {source: arrays, train: A.npz, test: B.npz}`.
     """
     from fac import source
+    from fac.cli.progress import logged
     from fac.pipeline import lowered
-    from fac.writing import sweep
+    from fac.program.feeds import feeds
+    from fac.render import samples
+    from fac.training import data
+    from fac.training.fitting import fitted, parted
 
+    kind = None if picture is None else _picture_kind(picture, samples.FORMATS)
     document = source.override(source.read(spec), overrides)
     program = lowered(document)
-    sweep(output)
-    for name in FILES:
-        require_replaceable(output / name)
+    if output is not None:
+        _require_place(output)
     base = Path() if spec == "-" else Path(spec).parent
-    dataset = fitted_data(program, document.name, base, precision)
-    splits = dict(zip(FILES, (dataset.train, dataset.test), strict=True))
+    fed = feeds(program)
+    with logged():
+        dataset = parted(data.load(data.declared(program.spec.data, document.name), base, precision), fed)
+    if output is None:
+        _describe(program.spec.name, dataset, as_json)
+    found = fitted(dataset, fed, precision)
+    if picture is not None:
+        assert kind is not None
+        write_file(picture, _drawn(dataset, kind))
+        say(f"drew `{picture}`", err=as_json)
+    if output is not None:
+        _written(program.spec.name, found, output, as_json)
+
+
+def _picture_kind(picture: str, formats: tuple[str, ...]) -> str:
+    if picture == STDOUT:
+        raise FacError("a picture of samples goes to a file: give `--picture` a name")
+    if is_spec(picture, ()):
+        raise FacError(f"a picture would be written to `{picture}`, which is called as a spec is")
+    return picture_kind(picture, None, formats)
+
+
+def _describe(name: str, dataset: Dataset, as_json: bool) -> None:
+    from fac.render.describing import flat, text
+    from fac.training.describing import all_described, class_counts
+
+    found, counts = all_described(dataset), class_counts(dataset)
+    if as_json:
+        echo(json_text({"spec": name, "source": dataset.name, **flat(found, counts, dataset.classes)}))
+        return
+    say(f"`{dataset.name}`, on which `{name}` trains:")
+    echo(text(found, counts, dataset.classes))
+
+
+def _drawn(dataset: Dataset, kind: str) -> bytes:
+    """The picture of training samples."""
+    from fac.render import samples
+    from fac.training.describing import are_labels
+
+    arrays = dataset.train.arrays
+    x = next(iter(arrays.values()))
+    labels = next((array for array in arrays.values() if are_labels(array)), None)
+    return samples.render(x, labels, dataset.classes, f"training samples of {dataset.name}", kind)
+
+
+def _require_place(output: Path) -> None:
+    """What would be written has a place.
+
+    Raises:
+        FacError: files that this command has not written are in the way.
+    """
+    from fac.writing import sweep
+
+    sweep(output)
+    for part in ("train", "validation", "test"):
+        require_replaceable(output / f"{part}.npz")
+
+
+def _written(name: str, dataset: Dataset, output: Path, as_json: bool) -> None:
+    from fac.opening import there
+
+    splits = {f"{part}.npz": split for part, split in dataset.splits.items()}
     sizes = write(output, splits)
     rows: dict[str, Any] = {
-        name: {"bytes": sizes[name], "arrays": described(split)} for name, split in splits.items()
+        file: {"bytes": sizes[file], "arrays": described(split)} for file, split in splits.items()
     }
+    if "validation.npz" not in splits and there(output / "validation.npz"):
+        say(f"`{output / 'validation.npz'}` is of an earlier call: now nothing is held out", err=True)
     if as_json:
-        found = {"spec": program.spec.name, "source": dataset.name, "directory": str(output), "files": rows}
-        echo(json_text(found))
+        echo(json_text({"spec": name, "source": dataset.name, "directory": str(output), "files": rows}))
         return
-    say(f"`{dataset.name}` as `{program.spec.name}` reads it in `{output}`:")
-    for name, row in rows.items():
+    say(f"`{dataset.name}` as `{name}` reads it in `{output}`:")
+    width = max(map(len, rows))
+    for file, row in rows.items():
         kept = (f"{key} {list(of['shape'])} {of['dtype']}" for key, of in row["arrays"].items())
-        arrays = ", ".join(kept)
-        say(f" {row['bytes']:>12,} bytes  {name:<9}  {arrays}")
+        say(f" {row['bytes']:>12,} bytes  {file:<{width}}  {', '.join(kept)}")
 
 
 def described(split: Split) -> dict[str, Any]:
@@ -83,7 +154,7 @@ def require_replaceable(path: Path) -> None:
         FacError: there is such a file, or the folder is none.
     """
     from fac.opening import DATA, opened, there
-    from fac.training.data.npz import stored
+    from fac.training.data.npz import AS_READ, stored
 
     if there(path.parent) and not os.path.isdir(path.parent):
         raise FacError(f"`{path.parent}` is a file: give a folder to `-o`")
@@ -91,33 +162,11 @@ def require_replaceable(path: Path) -> None:
         return
     try:
         with stored(opened(path, DATA, within=path.parent), f"`{path}`") as found:
-            ours = found.archive.comment == MARK
+            ours = found.archive.comment == AS_READ
     except FacError:
         ours = False
     if not ours:
         raise FacError(f"`{path}` is there and was not written by `fac data`: give another folder to `-o`")
-
-
-def fitted_data(program: Program, name: str, base: Path, precision: Precision) -> Dataset:
-    """The data of a spec, as the trainer sees them.
-
-    Args:
-        program: without errors.
-        name: of the spec's file.
-        base: the folder from which relative paths in `data:` start.
-        precision: of the floats.
-
-    Raises:
-        FacError: there are none, they cannot be read, or they do not fit the network.
-    """
-    from fac.cli.progress import logged
-    from fac.program.feeds import feeds
-    from fac.training import data
-    from fac.training.fitting import fitted
-
-    with logged():
-        dataset = data.load(data.declared(program.spec.data, name), base, precision)
-    return fitted(dataset, feeds(program), precision)
 
 
 def write(folder: Path, splits: Mapping[str, Split]) -> dict[str, int]:
@@ -128,13 +177,14 @@ def write(folder: Path, splits: Mapping[str, Split]) -> dict[str, int]:
     """
     from numpy.lib.format import write_array
 
+    from fac.training.data.npz import AS_READ
     from fac.writing import staged, unwritable
 
     with staged(folder) as place:
         for name, split in splits.items():
             try:
                 with zipfile.ZipFile(place / name, "w") as archive:
-                    archive.comment = MARK
+                    archive.comment = AS_READ
                     for key, array in split.arrays.items():
                         with archive.open(f"{key}.npy", "w", force_zip64=True) as part:
                             write_array(part, array, allow_pickle=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ LISTED = 20
 )
 @click.option(
     "--split",
-    type=click.Choice(("test", "train")),
+    type=click.Choice(("test", "validation", "train")),
     help="Which part of the data of the run. Default: test.",
 )
 @click.option(
@@ -64,6 +64,7 @@ def evaluate(
     from fac.program.lower import kind_of
     from fac.spec.data import places
     from fac.training.evaluation import evaluated
+    from fac.training.metadata import classes
 
     if file is not None and (split is not None or base is not None):
         raise click.UsageError(
@@ -76,7 +77,7 @@ def evaluate(
     if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
         raise FacError("the data of this run are in no file that a spec names: leave out `--base`")
     if file is not None:
-        part, told = of_file(file, program, trained.session.precision)
+        part, told = of_file(file, trained)
         of = {"data": str(file)}
         if told:
             say(told, err=True)
@@ -89,14 +90,17 @@ def evaluate(
                 f"{error}; `--data` takes samples from a file, `--base` names the folder of the spec"
             ) from error
         split = split or "test"
-        part, of = (
-            (dataset.test if split == "test" else dataset.train),
-            {"data": dataset.name, "split": split},
-        )
+        if split not in dataset.splits:
+            raise FacError(
+                f"no samples of `{dataset.name}` are held out for validation in this run: leave out `--split`, or "
+                "train with `data.validation`"
+            )
+        part, of = dataset.splits[split], {"data": dataset.name, "split": split}
     found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]))
+    names = classes(trained.checkpoint.about)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
     if as_json:
-        echo(json_text(about | _flat(found)))
+        echo(json_text(about | _flat(found, names)))
         return
     where = f"samples of `{file}`" if file is not None else f"{split} samples of `{of['data']}`"
     echo(
@@ -104,10 +108,10 @@ def evaluate(
     )
     echo("\n".join(_lines(found)))
     if found.classes is not None:
-        echo("\n".join(_table(found.classes, program.losses[0].of if len(program.losses) > 1 else "")))
+        echo("\n".join(_table(found.classes, names, program.losses[0].of if len(program.losses) > 1 else "")))
 
 
-def _flat(found: Evaluation) -> dict[str, Any]:
+def _flat(found: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     """As JSON has it."""
     flat: dict[str, Any] = {"samples": found.samples, "means": dict(found.means)}
     of = found.classes
@@ -117,6 +121,7 @@ def _flat(found: Evaluation) -> dict[str, Any]:
     flat["classes"] = [
         {
             "class": label,
+            **({"name": names[label]} if label < len(names) else {}),
             "labels": int(there),
             "named": int(named),
             "right": int(right),
@@ -152,7 +157,7 @@ def _lines(found: Evaluation) -> Iterator[str]:
         )
 
 
-def _table(of: Classes, whose: str) -> Iterator[str]:
+def _table(of: Classes, names: Sequence[str], whose: str) -> Iterator[str]:
     if whose:
         yield visible(f"classes of `{whose}`, which the first loss reads:")
     there = [label for label, many in enumerate(of.labels) if many]
@@ -164,17 +169,21 @@ def _table(of: Classes, whose: str) -> Iterator[str]:
         mistaken = of.mistaken(label)
         rows.append(
             (
-                str(label),
+                _name(label, names),
                 f"{of.labels[label]:,}",
                 f"{100 * of.recall[label]:.1f}",
                 f"{100 * of.precision[label]:.1f}" if of.named[label] else "–",
-                "–" if mistaken is None else f"{mistaken[0]} ({mistaken[1]:,})",
+                "–" if mistaken is None else f"{_name(mistaken[0], names)} ({mistaken[1]:,})",
             )
         )
     yield columns(("class", "labels", "recall %", "precision %", "mostly mistaken for"), rows)
     absent = len(of.labels) - len(there)
     if absent:
         yield f"  no label of {absent} of {len(of.labels)} classes"
+
+
+def _name(label: int, names: Sequence[str]) -> str:
+    return names[label] if label < len(names) else str(label)
 
 
 COMMAND = evaluate

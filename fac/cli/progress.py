@@ -190,10 +190,17 @@ def figures(record: EpochRecord, plan: Plan) -> str:
 
 
 def quality(record: EpochRecord) -> str:
-    """The test accuracy (or loss), and the alignment of the first layer that has one; – if it is undefined."""
+    """What was reached: the accuracy, or loss, on the test samples and on those held out, and the first alignment.
+
+    That is of the first layer that has one; – if it is undefined.
+    """
     test = f"test loss {record.test_loss:.4g}"
     if record.test_accuracy is not None:
         test = f"acc {100 * record.test_accuracy:.1f} %"
+    if record.validation:
+        held = record.validation
+        found = f"loss {held['loss']:.4g}" if "accuracy" not in held else f"{100 * held['accuracy']:.1f} %"
+        test += f"  validation {found}"
     ending = ".error.cosine"
     aligned = next((n for n in record.probes if n.endswith(ending)), None)
     if aligned is None:

@@ -133,6 +133,8 @@ def summary(job: Job, session: Session, report: Report | DivergedError, path: Pa
     }
     for name in ("test_accuracy", "test_loss", "train_loss", "seconds", "step_ms"):
         found[name] = getattr(ended, name, None)
+    if ended is not None and ended.history[-1].validation:
+        found["validation"] = dict(ended.history[-1].validation)
     if ended is not None and ended.history[-1].losses:
         found["losses"] = dict(ended.history[-1].losses)
         found["train_losses"] = dict(ended.history[-1].train_losses)
@@ -159,6 +161,9 @@ def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
     result = f"test loss {report.test_loss:.4g}"
     if report.test_accuracy is not None:
         result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
+    if held := report.history[-1].validation:
+        accuracy = f"validation accuracy {100 * held['accuracy']:.1f} %, " if "accuracy" in held else ""
+        result += f"; {accuracy}validation loss {held['loss']:.4g}"
     where = f"{job.backend} ({session.device}, {session.precision})"
     speed = f"{report.seconds:.1f} s"
     if isfinite(report.step_ms) and job.spec.solve is None:

@@ -51,7 +51,7 @@ def needs_of(program: Program) -> Needs:
 def by_byte(program: Program) -> bool:
     """Whether the loss is the mean over bytes of a text of what each costs, in nats, and of nothing else."""
     data, loss = program.spec.data, program.spec.loss
-    facts = None if data is None else kind_of("fac.data", data).facts(data)
+    facts = None if data is None else kind_of("fac.data", data).known(data)
     if facts is None or loss is None or not facts.next or facts.whole != BYTES:
         return False
     return bool(kind_of("fac.losses", loss).classes) and written(loss).keys() == {"kind"}

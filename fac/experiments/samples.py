@@ -68,20 +68,23 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     from fac.program.feeds import feeds
     from fac.training import data
     from fac.training.fitting import fitted
+    from fac.training.metadata import scalings
     from fac.training.places import start
 
     section = data.declared(program.spec.data, str(found.place))
     dataset = data.load(section, base or start(found), precision)
-    return fitted(dataset, feeds(program), precision)
+    return fitted(dataset, feeds(program), precision, scalings(found.about))
 
 
-def of_file(path: Path, program: Program, precision: Precision, *, targets: bool = True) -> tuple[Split, str]:
+def of_file(path: Path, trained: Network, *, targets: bool = True) -> tuple[Split, str]:
     """The arrays of an `.npz` file, fitted to a network, and what to say of how they were read.
+
+    They are standardised as those of the training were. What `fac data` has written is what a network reads, and stays
+    as it is.
 
     Args:
         path: of the file.
-        program: what the network is.
-        precision: of the floats.
+        trained: the network.
         targets: whether the targets of its losses are needed. If not, those that are there are left alone.
 
     Raises:
@@ -90,12 +93,15 @@ def of_file(path: Path, program: Program, precision: Precision, *, targets: bool
     from fac.opening import DATA, opened
     from fac.program.feeds import feeds
     from fac.step.feed import matched
-    from fac.training.data.npz import stored
+    from fac.training.data.npz import AS_READ, stored
     from fac.training.dataset import Dataset, Split
     from fac.training.fitting import fitted_split, read_anew
+    from fac.training.metadata import scalings
+    from fac.training.scaling import scaled
 
-    place = f"`{path}`"
+    place, program, precision = f"`{path}`", trained.program, trained.session.precision
     with stored(opened(path, DATA), place) as file:
+        by = {} if file.archive.comment == AS_READ else scalings(trained.checkpoint.about)
         needed = feeds(program)
         if not targets:
             goals = [feed for feed in needed if feed.loss is not None]
@@ -108,8 +114,12 @@ def of_file(path: Path, program: Program, precision: Precision, *, targets: bool
             reads = ", ".join(f"`{feed.name}`" for feed in needed)
             raise FacError(f"{place} has nothing that the network reads, which is {reads}")
         given = Split(**{name: file.array(name) for name in names})
+    known = " and ".join(f"`{name}`" for name in by if name in given.arrays)
+    told = [f"{known} of {place}: standardised as the training samples were"] if known else []
+    given = scaled(given, by, place, precision)
     split = fitted_split(given, needed, place, precision)
-    return split, read_anew(Dataset(str(path), given, given), needed)
+    anew = read_anew(Dataset(str(path), given, given), needed)
+    return split, "; ".join(told + [anew] * bool(anew))
 
 
 def random_inputs(program: Program, n: int, precision: Precision) -> Split:

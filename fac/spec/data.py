@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from fac.spec.base import Model
 
 
@@ -23,6 +25,21 @@ class Data(Model):
     The kinds of the core stand in `fac/training/data/`, others come through the entry-point group `fac.data`. Fields
     that name files are marked with `Place`.
     """
+
+    validation: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Which part of the training samples is held out of the training, and evaluated after each epoch "
+        "beside the test samples. Where each sample has one label, each class gives its share.",
+    )
+    split_seed: int = Field(
+        default=0,
+        ge=0,
+        lt=1 << 64,
+        description="Seed of the drawing of samples that are held out; that of the training does not count, so runs "
+        "of several seeds hold out the same.",
+    )
 
 
 def places(kind: type[Data]) -> tuple[str, ...]:

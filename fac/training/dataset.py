@@ -7,7 +7,7 @@ checking must stay quick and free of NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
+    from fac.training.scaling import Scaling
 
 D = TypeVar("D", bound=Data)
 AT_ONCE = 4096
@@ -57,6 +58,19 @@ class Split:
         return len(next(iter(self.arrays.values())))
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Training samples that are drawn for validation."""
+
+    share: float
+    """Of them, between 0 and 1."""
+    seed: int
+
+    def count(self, n: int) -> int:
+        """How many of n samples: at least one, and not all of them."""
+        return min(max(round(n * self.share), 1), n - 1)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Dataset:
     """What a data source loads."""
@@ -65,9 +79,31 @@ class Dataset:
     """What messages call it."""
     train: Split
     test: Split
+    validation: Split | None = field(default=None, kw_only=True)
+    """What is evaluated beside the test samples; None if nothing is."""
+    held_out: HeldOut | None = field(default=None, kw_only=True)
+    """How `validation` is still to be taken from `train`, once the arrays are known that a network reads."""
+    pooled: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
+    """Arrays that are still to be standardised, by the training samples that are not held out; of each the axes of a
+    sample over which one mean is taken."""
+    scalings: Mapping[str, Scaling] = field(default_factory=dict, kw_only=True)
+    """What was done to them."""
+    classes: tuple[str, ...] = field(default=(), kw_only=True)
+    """What the classes are called, in the order of their numbers; empty if they have no names."""
     arranged: Callable[[Sequence[Feed]], Dataset] | None = field(default=None, kw_only=True)
     """Makes the arrays that a network is fed with, if samples have no shape of their own, as sequences of unequal
     length have none: what there is in `train` and `test` is not what is read."""
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """By their names: `train`, `validation` if there is one, `test`."""
+        held = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, **held, "test": self.test}
+
+    def each(self, change: Callable[[str, Split], Split]) -> Dataset:
+        """The same with other splits, each made of its name and what it was."""
+        made = {name: change(name, split) for name, split in self.splits.items()}
+        return replace(self, train=made["train"], validation=made.get("validation"), test=made["test"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +148,15 @@ class DataKind(Generic[D]):
     """How the arrays of a split are called, see `fac.step.feed.matched`."""
     masks: bool = False
     """Whether it fills the masks of a network, whatever they are called, see `Dataset.arranged`."""
+
+    def known(self, data: D) -> Facts | None:
+        """`facts`, with the training samples that are left when some are held out for validation."""
+        facts = self.facts(data)
+        if facts is None or facts.train is None or data.validation is None:
+            return facts
+        return replace(
+            facts, train=facts.train - HeldOut(data.validation, data.split_seed).count(facts.train)
+        )
 
 
 def fingerprint(split: Split, precision: Precision) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +17,84 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
+    from fac.training.scaling import Scaling
 
 
-def fitted(dataset: Dataset, feeds: Sequence[Feed], precision: Precision) -> Dataset:
+def fitted(
+    dataset: Dataset,
+    feeds: Sequence[Feed],
+    precision: Precision,
+    scalings: Mapping[str, Scaling] | None = None,
+) -> Dataset:
     """The data set with arrays of shape (n, *feed shape), checked for all that would fail late or silently.
 
     Args:
         dataset: what a source loaded.
         feeds: what a batch is made of, as `Compiled.feeds`.
         precision: of the floats, that of the session which reads them.
+        scalings: by which samples are standardised, if a training has kept some; measured on the training samples
+            otherwise, where the source asks for it.
 
     Raises:
         FacError: an array is missing, or nothing reads it; a split is empty, arrays differ in length, samples do not
             fit their shape (see `fits`), a number is not finite, or targets are not what the loss reads.
 
     """
+    dataset = parted(dataset, feeds)
+    if dataset.pooled:
+        dataset = _standardised(dataset, feeds, precision, scalings)
+    return dataset.each(lambda part, split: fitted_split(split, feeds, _called(dataset, part), precision))
+
+
+def parted(dataset: Dataset, feeds: Sequence[Feed]) -> Dataset:
+    """The arrays that a network is fed with, as they are, and what is held out for validation apart.
+
+    Args:
+        dataset: as a source loaded it.
+        feeds: what the network is fed with. The labels of the first loss that reads one for each sample say which are
+            held out.
+
+    Raises:
+        FacError: samples are to be held out, and arrays are missing or differ in length, or there is only one sample.
+    """
+    from fac.training import holdout
+
+    held = dataset.held_out
     if dataset.arranged is not None:
-        dataset = dataset.arranged(feeds)
-    splits = (
-        fitted_split(split, feeds, f"the `{part}` split of `{dataset.name}`", precision)
-        for part, split in (("train", dataset.train), ("test", dataset.test))
-    )
-    return Dataset(dataset.name, *splits)
+        dataset = replace(dataset.arranged(feeds), arranged=None)
+    if held is None:
+        return dataset
+
+    _require_whole(dataset.train, feeds, _called(dataset, "train"))
+    if len(dataset.train) < 2:
+        raise FacError(
+            f"{_called(dataset, 'train')} has a single sample, so that none can be held out: leave out "
+            "`data.validation`"
+        )
+    named = _named(dataset.train, feeds).arrays
+    labels = (named[feed.name] for feed in feeds if feed.loss is not None and feed.classes is not None)
+    one_each = (array for array in labels if array.ndim == 1 and array.dtype.kind in "iu")
+    train, validation = holdout.parted(dataset.train, held, next(one_each, None))
+    return replace(dataset, train=train, validation=validation, held_out=None)
+
+
+def _standardised(
+    dataset: Dataset, feeds: Sequence[Feed], precision: Precision, known: Mapping[str, Scaling] | None
+) -> Dataset:
+    """With the arrays scaled that the source names."""
+    from fac.training.scaling import measured, scaled
+
+    train = _called(dataset, "train")
+    _require_whole(dataset.train, feeds, train)
+    by = known or {
+        name: measured(dataset.train.arrays[name], axes, train) for name, axes in dataset.pooled.items()
+    }
+    found = dataset.each(lambda part, split: scaled(split, by, _called(dataset, part), precision))
+    return replace(found, pooled={}, scalings=by)
+
+
+def _called(dataset: Dataset, part: str) -> str:
+    return f"the `{part}` split of `{dataset.name}`"
 
 
 def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Precision) -> Split:
@@ -52,6 +109,13 @@ def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Pre
     Raises:
         FacError: see `fitted`.
     """
+    _require_whole(split, feeds, place)
+    split = _named(split, feeds)
+    return Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
+
+
+def _require_whole(split: Split, feeds: Sequence[Feed], place: str) -> None:
+    """All arrays, of one number of samples."""
     _require_names(split, feeds, place)
     split = _named(split, feeds)
     first, *others = (feed.name for feed in feeds)
@@ -64,7 +128,6 @@ def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Pre
             )
     if n == 0:
         raise FacError(f"{place} is empty: give it at least one sample")
-    return Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
 
 
 def _named(split: Split, feeds: Sequence[Feed]) -> Split:
@@ -101,7 +164,7 @@ def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
     if dataset.arranged is not None:
         return ""
     for feed in feeds:
-        splits = (_named(split, feeds) for split in (dataset.train, dataset.test))
+        splits = (_named(split, feeds) for split in dataset.splits.values())
         shapes = {split.arrays[feed.name].shape[1:] for split in splits} - {feed.shape}
         told += [
             f"{feed.name} of shape {list(stored)} is read as {list(feed.shape)}, row by row"

@@ -64,6 +64,8 @@ class EpochRecord:
     """Measurements at the end of the epoch, on one fixed batch of training samples; NaN where one is undefined."""
     losses: Mapping[str, float] = field(default_factory=dict)
     """Where there are several, the loss and the accuracy of each on the test data: `aux.loss`, `aux.accuracy`."""
+    validation: Mapping[str, float] = field(default_factory=dict)
+    """Of samples that are held out, if there are some: `loss`, `accuracy`, and of several losses each by its name."""
     train_losses: Mapping[str, float] = field(default_factory=dict)
     """Where there are several, the mean of each over the epoch, as `train_loss` is that of their sum: `aux.loss`."""
 
@@ -71,6 +73,7 @@ class EpochRecord:
         """Fields and probes side by side, so that a table reads them."""
         losses = {TRAIN + name: value for name, value in self.train_losses.items()}
         losses |= {TEST + name: value for name, value in self.losses.items()}
+        losses |= {_held(name): value for name, value in self.validation.items()}
         return {name: getattr(self, name) for name in _FIELDS} | losses | dict(self.probes)
 
     def to_json(self) -> str:
@@ -94,25 +97,32 @@ class EpochRecord:
         for name in own.keys() - {"test_accuracy"}:
             own[name] = float("nan") if own[name] is None else own[name]
         numbers = {name: float("nan") if v is None else v for name, v in found.items()}
-        of_losses = {name for name in numbers if name.startswith((TRAIN, TEST)) and name.endswith(ENDINGS)}
-        losses, train_losses = (
+        held = {name: numbers.pop(_held(name)) for name in ("loss", "accuracy") if _held(name) in numbers}
+        starts = (TRAIN, TEST, VALIDATION)
+        of_losses = {name for name in numbers if name.startswith(starts) and name.endswith(ENDINGS)}
+        train_losses, losses, others = (
             {
                 name.removeprefix(start): numbers[name]
                 for name in numbers
                 if name in of_losses and name.startswith(start)
             }
-            for start in (TEST, TRAIN)
+            for start in starts
         )
         probes = {name: v for name, v in numbers.items() if name not in of_losses}
-        return cls(**own, probes=probes, losses=losses, train_losses=train_losses)
+        return cls(**own, probes=probes, losses=losses, validation=held | others, train_losses=train_losses)
 
 
-TRAIN, TEST = "train.", "test."
+TRAIN, TEST, VALIDATION = "train.", "test.", "validation."
 """In front of what a line says of one of several losses."""
 ENDINGS = (".loss", ".accuracy")
 """How that ends: probes of a layer that is called `train` or `test` end otherwise."""
 _COUNTS = ("epoch", "step")
 _FIELDS = (*_COUNTS, "lr", "train_loss", "test_loss", "test_accuracy", "seconds", "step_ms")
+
+
+def _held(name: str) -> str:
+    """How a line calls what was found on samples that are held out."""
+    return VALIDATION + name if "." in name else f"validation_{name}"
 
 
 def _is_record(found: Any) -> bool:

@@ -26,10 +26,11 @@ from fac.training.family import Family
 from fac.training.fitting import fitted, read_anew
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
-from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES
+from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, scalings, told
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
+from fac.training.scaling import Scaling
 from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 
@@ -97,7 +98,8 @@ def train(
             the error has the epochs before.
         StoppedError: `stop` said so.
     """
-    return _Training(session, dataset, spec, out, listener or Listener(), stop).run(since)
+    kept = {} if since is None else scalings(since.about)
+    return _Training(session, dataset, spec, out, listener or Listener(), stop, kept).run(since)
 
 
 class _Training:
@@ -111,18 +113,20 @@ class _Training:
         out: RunFolder | None,
         listener: Listener,
         stop: Callable[[], bool],
+        kept: Mapping[str, Scaling],
     ) -> None:
         self.began = perf_counter()
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
-        data = fitted(dataset, compiled.feeds, session.precision)
+        data = fitted(dataset, compiled.feeds, session.precision, kept)
         self.family = _family(session, data.train, spec)
         anew = read_anew(dataset, compiled.feeds)
         if anew:
             self.listener.said(anew)
         self.test, self.test_split = self._placed(data.test), data.test
+        self.validation = None if data.validation is None else self._placed(data.validation)
         self.split = data.train
-        self.about = compiled.about
+        self.about = {**compiled.about, **told(data)}
         self.good: Mapping[str, Array] = session.state()
         self.kept: int | None = None
         """After how many steps the state was that the folder holds."""
@@ -241,6 +245,7 @@ class _Training:
             step_ms=step_ms,
             probes=self._probes(),
             losses=losses,
+            validation={} if self.validation is None else self.session.evaluate(self.validation),
             train_losses={name: value for name, value in train.items() if name != "loss"},
         )
 
@@ -324,7 +329,7 @@ class _Training:
 
 def _foreseen(spec: ModelSpec) -> bool:
     """Whether `fac check` knows how many samples there are."""
-    facts = None if spec.data is None else kind_of("fac.data", spec.data).facts(spec.data)
+    facts = None if spec.data is None else kind_of("fac.data", spec.data).known(spec.data)
     return facts is not None and facts.train is not None
 
 

@@ -8,6 +8,8 @@ from re import fullmatch
 from typing import Any
 
 from fac.backend import DamagedError
+from fac.training.dataset import Dataset
+from fac.training.scaling import Scaling, from_text, to_text
 
 SPEC = "spec"
 """The spec, all defaults written out, as JSON."""
@@ -21,6 +23,31 @@ LOSS_SUMS = "loss_sums"
 """Where there are several, the sums of each, by name, as JSON."""
 PLUGINS = "plugins"
 """The plug-ins whose kinds the spec has, if any are files: their names by SHA-256 in hexadecimal digits, as JSON."""
+
+CLASSES = "classes"
+"""What the classes of the data are called, in the order of their numbers, as JSON."""
+SCALINGS = "scalings"
+"""By which means and deviations of training samples the data are standardised, see `fac.training.scaling`."""
+
+
+def told(dataset: Dataset) -> dict[str, str]:
+    """What is kept of data that a network is trained on."""
+    kept = {}
+    if dataset.classes:
+        kept[CLASSES] = json.dumps(list(dataset.classes))
+    if dataset.scalings:
+        kept[SCALINGS] = to_text(dataset.scalings)
+    return kept
+
+
+def classes(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """What the classes are called; empty where they have no names."""
+    return tuple(json.loads(metadata.get(CLASSES, "[]")))
+
+
+def scalings(metadata: Mapping[str, str]) -> dict[str, Scaling]:
+    """By what the arrays of the data are standardised; those that are not have none."""
+    return from_text(metadata.get(SCALINGS, "{}"))
 
 
 def require_sound(metadata: Mapping[str, str]) -> None:
@@ -72,6 +99,19 @@ def _have_digests(text: str) -> bool:
     )
 
 
+def _are_names(text: str) -> bool:
+    found = _json(text)
+    return isinstance(found, list) and all(type(name) is str for name in found)
+
+
+def _are_scalings(text: str) -> bool:
+    try:
+        from_text(text)
+    except ValueError:
+        return False
+    return True
+
+
 _SOUND: Mapping[str, Callable[[str], bool]] = {
     SPEC: _is_spec,
     BASE: lambda text: "\0" not in text,
@@ -79,4 +119,6 @@ _SOUND: Mapping[str, Callable[[str], bool]] = {
     LOSS_SUM: _is_number,
     LOSS_SUMS: _are_numbers,
     PLUGINS: _have_digests,
+    CLASSES: _are_names,
+    SCALINGS: _are_scalings,
 }

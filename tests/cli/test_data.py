@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import base64
 import json
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from fac.training import data
 from fac.training.dataset import Dataset
 from fac.training.fitting import fitted
 
+SVG = "{http://www.w3.org/2000/svg}"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -156,5 +161,91 @@ def test_data_that_are_not_there_or_do_not_fit(run: Run, spec: Path, tmp_path: P
     assert (status, err) == (2, expected)
     spec.write_text(spec.read_text().replace("out: 16", "out: sixteen"))
     assert run("data", spec, "-o", "out")[0] == 1
-    assert run("data", spec)[0] == 2
+    assert run("data", spec)[0] == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_it_says_what_there_is(run: Run, spec: Path) -> None:
+    """Against NumPy, for each split; the classes add up."""
+    status, out, err = run("data", spec, "--set", "data.validation=0.1", "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert (found["spec"], found["source"]) == ("digits-small", "digits")
+    dataset = loaded(spec, "data.validation=0.1")
+    assert list(found["splits"]) == ["train", "validation", "test"]
+    for part, split in dataset.splits.items():
+        for name, array in (("x", split.x), ("y", split.y)):
+            told = found["splits"][part][name]
+            assert (told["shape"], told["missing"]) == (list(array.shape), 0)
+            expected = (array.min(), array.max(), array.mean(dtype=float), array.std(dtype=float))
+            assert [told[key] for key in ("min", "max", "mean", "sd")] == pytest.approx(expected)
+        assert [one[part] for one in found["classes"]["y"]] == np.bincount(split.y).tolist()
+
+
+def test_what_is_missing_is_counted_before_it_is_refused(run: Run, spec: Path, tmp_path: Path) -> None:
+    x = np.ones((4, 64))
+    x[1, 2], x[3, 4], x[3, 5] = np.nan, np.inf, 7.0
+    np.savez(tmp_path / "a.npz", x=x, y=np.array([0, 1, 1, 9]))
+    arrays = ("--set", "data={source: arrays, train: a.npz, test: a.npz}", "--set", "train.batch=2")
+    status, out, err = run("data", spec, *arrays)
+    assert status == 2
+    assert err == (
+        "fac: x of sample 1 in the `train` split of `arrays` holds nan: "
+        "remove or replace values that are not finite in float32\n"
+    )
+    row = next(line.split() for line in out.splitlines() if line.startswith(" train  x"))
+    deviation = np.std([1.0] * 253 + [7.0])
+    assert row == ["train", "x", "[4,", "64]", "float32", "1", "7", "1.0236", f"{deviation:.5g}", "2"]
+    assert ["1", "2", "2"] in [line.split() for line in out.splitlines()]
+
+
+def test_samples_are_drawn(run: Run, spec: Path, tmp_path: Path) -> None:
+    """A row for each class, and pixels that are those of the samples."""
+    status, out, _ = run("data", spec, "--picture", "s.svg", "--json")
+    assert status == 0
+    json.loads(out)
+    root = ElementTree.parse(tmp_path / "s.svg").getroot()
+    names = [text.text for text in root.iter(f"{SVG}text")]
+    assert names == ["training samples of digits", *map(str, range(10))]
+    images = list(root.iter(f"{SVG}image"))
+    assert len(images) == 100
+    dataset = loaded(spec)
+    number = int(str(images[13][0].text).removeprefix("sample "))
+    assert dataset.train.y[number] == 1
+    expected = dataset.train.x[number].reshape(8, 8)
+    expected = (expected - expected.min()) / (expected.max() - expected.min())
+    np.testing.assert_allclose(decoded(images[13].attrib["href"]) / 255, expected, atol=0.5 / 255 + 1e-6)
+    assert run("data", spec, "--picture", "s.png", "-o", "out")[1].startswith("drew `s.png`")
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+def decoded(href: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The grey values of a PNG whose rows are not filtered."""
+    raw = base64.b64decode(href.removeprefix("data:image/png;base64,"))
+    width, height = struct.unpack(">2I", raw[16:24])
+    length = struct.unpack(">I", raw[33:37])[0]
+    rows = np.frombuffer(zlib.decompress(raw[41 : 41 + length]), np.uint8).reshape(height, width + 1)
+    assert not rows[:, 0].any()
+    return rows[:, 1:]
+
+
+def test_pictures_that_cannot_be_drawn(run: Run, spec: Path) -> None:
+    for name, message in (
+        ("s.gif", "`s.gif` does not say which kind of picture it is"),
+        ("-", "a picture of samples goes to a file"),
+        ("s.fac.yaml", "a picture would be written to `s.fac.yaml`, which is called as a spec is"),
+    ):
+        status, out, err = run("data", spec, "--picture", name)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"fac: {message}")
+
+
+def test_what_is_held_out_is_written_beside(run: Run, spec: Path, tmp_path: Path) -> None:
+    assert run("data", spec, "--set", "data.validation=0.1", "-o", "out")[0] == 0
+    held = loaded(spec, "data.validation=0.1").validation
+    assert held is not None
+    with np.load(tmp_path / "out" / "validation.npz") as stored:
+        np.testing.assert_array_equal(stored["x"], held.x)
+        np.testing.assert_array_equal(stored["y"], held.y)
+    status, _, err = run("data", spec, "-o", "out")
+    assert (status, err) == (0, "`out/validation.npz` is of an earlier call: now nothing is held out\n")

@@ -91,6 +91,15 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
+class Raster:
+    """Pixels that fill a rectangle, each a square of one colour."""
+
+    rect: Rect
+    png: bytes
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What is drawn, the first things undermost. Without words above and below the drawing it has no ground, too."""
 
@@ -105,3 +114,4 @@ class Picture:
     labels: tuple[Label, ...]
     bare: bool = False
     areas: tuple[Area, ...] = ()
+    rasters: tuple[Raster, ...] = ()

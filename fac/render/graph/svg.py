@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from fac.escaping import xml
 from fac.render.graph.parallel import doubled
 from fac.render.graph.pens import GAP, TONES, Pen
-from fac.render.graph.picture import Area, Box, Label, Picture, Point, Rect, Wire, Words
+from fac.render.graph.picture import Area, Box, Label, Picture, Point, Raster, Rect, Wire, Words
 
 FACE = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 LOOKS = {
@@ -33,6 +34,7 @@ def render(picture: Picture, light: bool = False) -> str:
     body = [
         *_boxes([box for box in picture.boxes if box.look == "group"]),
         *map(_area, picture.areas),
+        *map(_raster, picture.rasters),
         *(part for wire in picture.wires for part in _wire(wire)),
         *_boxes([box for box in picture.boxes if box.look != "group"]),
         *(part for label in picture.labels for part in _label(label)),
@@ -109,6 +111,15 @@ def _open(box: Box, drawn: str) -> str:
 
 def _area(area: Area) -> str:
     return f'<path d="{_path(area.corners)}Z" class="f-{area.tone}" fill-opacity="{area.opacity}"/>'
+
+
+def _raster(raster: Raster) -> str:
+    rect, title = raster.rect, f"<title>{xml(raster.title)}</title>" if raster.title else ""
+    return (
+        f'<image x="{_n(rect.x)}" y="{_n(rect.y)}" width="{_n(rect.width)}" height="{_n(rect.height)}" '
+        f'preserveAspectRatio="none" style="image-rendering:pixelated" '
+        f'href="data:image/png;base64,{b64encode(raster.png).decode()}">{title}</image>'
+    )
 
 
 def _wire(wire: Wire) -> Iterator[str]:

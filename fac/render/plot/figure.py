@@ -15,7 +15,7 @@ from fac.render.plot.axes import ROUNDING, drawable
 
 Row = Mapping[str, float | None]
 """One line of a log: numbers by name, `step` among them."""
-WAYS = {"train": "loss on training data", "test": ""}
+WAYS = {"train": "loss on training data", "validation": "", "test": ""}
 PLAIN = ("lr", "seconds", "step_ms")
 """What is drawn if somebody asks for it."""
 COUNTS = ("epoch", "step")
@@ -115,7 +115,7 @@ def figure(trials: Sequence[Trial], globs: Sequence[str] = (), axis: str = "step
 
 def split(name: str) -> tuple[str, str, str]:
     """A name as a layer, a measure, and the measure in words: `fc1.error.cosine` as `fc1` and `error.cosine`."""
-    for way in ("train", "test"):
+    for way in WAYS:
         if name in (f"{way}_loss", f"{way}_accuracy"):
             measure = name.removeprefix(f"{way}_")
             return way, measure, measure
@@ -188,7 +188,7 @@ Drawn = tuple[tuple[Panel, ...], tuple[tuple[str, str], ...]]
 def _by_layer(trial: Trial, names: Sequence[str]) -> Drawn:
     found = {name: split(name) for name in names}
     layers = list(dict.fromkeys(layer for layer, _, _ in found.values() if layer not in (ALL, *WAYS)))
-    tones = _tones(layers) | {ALL: "ink", "train": "quiet", "test": "ink"}
+    tones = _tones(layers) | {ALL: "ink", "train": "quiet", "validation": "value", "test": "ink"}
     panels = []
     for measure in dict.fromkeys(measure for _, measure, _ in found.values()):
         here = [name for name in names if found[name][1] == measure]

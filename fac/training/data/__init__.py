@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from fac import plugins
 from fac.diagnostics import FacError
 from fac.spec.data import Data
 from fac.training.data import arrays, digits, fashion_mnist, sequences, teacher, text
-from fac.training.dataset import DataKind, Dataset
+from fac.training.dataset import DataKind, Dataset, HeldOut
 
 if TYPE_CHECKING:
     from fac.backend import Precision
@@ -52,7 +53,9 @@ def load(data: Data, base: Path = Path(), precision: Precision = "float64") -> D
             dataset = kind.load(data, base, precision)
             if not isinstance(dataset, Dataset):
                 raise plugins.misuse(kind.load, f"returns {type(dataset).__name__} where a Dataset is needed")
-            return dataset
+            if data.validation is None:
+                return dataset
+            return replace(dataset, held_out=HeldOut(data.validation, data.split_seed))
     raise FacError(
         f"no installed data source loads `{type(data).__name__}`: install the plug-in that declares it"
     )

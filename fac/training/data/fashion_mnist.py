@@ -42,6 +42,9 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
+)  # fmt: skip
 LIMIT = opening.IDX.most
 """Most bytes of a download, and of an unpacked file."""
 TIMEOUT = 30
@@ -56,7 +59,8 @@ class FashionMnist(Data):
     source: Literal["fashion_mnist"] = Field(
         default="fashion_mnist",
         description="Fashion-MNIST, 70,000 images of clothing; fetched once (31 MB) where not installed. Pixels are "
-        "standardised: mean 0 and variance 1 over all those to train on.",
+        "standardised: mean 0 and variance 1 over all 60,000 images to "
+        "train on, those that `validation` holds out included.",
     )
     root: Annotated[str | None, Place()] = Field(
         default=None,
@@ -85,6 +89,7 @@ def load(data: FashionMnist, base: Path, precision: Precision) -> Dataset:
         "fashion_mnist",
         Split(table[images], labels.astype(np.int64)),
         Split(table[test_images], test_labels.astype(np.int64)),
+        classes=CLASSES,
     )
 
 

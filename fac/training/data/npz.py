@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MARK = b"\x93NUMPY"
+AS_READ = b"written by fac data"
+"""The comment of an archive of `fac data`: it may be replaced, and holds what a network reads, standardised already."""
 HEADER = 10_000
 """Bytes that NumPy takes for a header, too."""
 AXES = 32

@@ -72,7 +72,9 @@ class _Ragged:
         for split in self.splits.values():
             self._require_room(split, feed, length, bool(masks))
         return Dataset(
-            "sequences", *(_padded(split, feed, masks, self.precision) for split in self.splits.values())
+            "sequences",
+            *(_padded(split, feed, masks, self.precision) for split in self.splits.values()),
+            classes=tuple(self.splits["train"].classes),
         )
 
     def _length(self, feed: Feed) -> int:
@@ -144,7 +146,10 @@ def load(data: Sequences, base: Path, precision: Precision) -> Dataset:
     longest = max(max(split.lengths) for split in splits.values())
     whole = Feed("x", (longest, train.channels))
     return Dataset(
-        "sequences", *(_padded(s, whole, (), precision) for s in splits.values()), arranged=arranged
+        "sequences",
+        *(_padded(s, whole, (), precision) for s in splits.values()),
+        classes=tuple(train.classes),
+        arranged=arranged,
     )
 
 
