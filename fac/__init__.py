@@ -5,7 +5,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
-    from fac.importing import from_torch
+    from fac.importing import from_onnx, from_torch
     from fac.pipeline import check, compile, load
     from fac.spec.model import Input, ModelSpec
 
@@ -17,6 +17,7 @@ __all__ = [
     "SpecError",
     "check",
     "compile",
+    "from_onnx",
     "from_torch",
     "load",
 ]
@@ -24,6 +25,7 @@ __all__ = [
 _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "diagnostics"} | {
     "Input": "spec.model",
     "ModelSpec": "spec.model",
+    "from_onnx": "importing",
     "from_torch": "importing",
 }
 

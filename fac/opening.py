@@ -42,6 +42,8 @@ MANIFEST = Kind("a manifest", 10_000_000)
 LOG = Kind("a log", 100_000_000)
 IDX = Kind("an IDX file", 1 << 26)
 """The largest of Fashion-MNIST has 47 million."""
+MODEL = Kind("a model", 1 << 34)
+"""Of another framework, or one of the files beside it."""
 STATE = Kind("a state")
 DATA = Kind("a data file")
 

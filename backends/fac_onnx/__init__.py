@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fac.backend import Artifact, Compiled, Precision
+from collections.abc import Sequence
+from typing import Any
+
+from fac.backend import Array, Artifact, Compiled, File, Module, Precision
 from fac_onnx.packages import require_onnx, require_runtime
 
 
@@ -13,6 +16,7 @@ class OnnxBackend:
     summary = "standard ONNX graphs of training steps and inference, run with onnxruntime"
     default_precision: Precision = "float32"
     exports = ".onnx"
+    imports = "onnx"
 
     def devices(self) -> tuple[str, ...]:
         """CUDA first, if onnxruntime can open a session there."""
@@ -35,6 +39,22 @@ class OnnxBackend:
         from fac_onnx.artifact import OnnxArtifact
 
         return OnnxArtifact(compiled, precision)
+
+    def opened(self, file: File, shape: Sequence[int] | None) -> tuple[Any, tuple[int, ...], bool]:
+        """An ONNX model."""
+        require_onnx()
+        from fac_onnx.reading import opened
+
+        return opened(file, shape)
+
+    def module(self, made: Any, sample: Sequence[Array]) -> Module:
+        """What `opened` gives, traced."""
+        require_onnx()
+        require_runtime()
+        from fac_onnx.reading import OnnxModule
+
+        (batch,) = sample
+        return OnnxModule(made, batch)
 
 
 BACKEND = OnnxBackend()

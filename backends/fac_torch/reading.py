@@ -20,7 +20,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fac.backend import Array, Call, Fed, Held, Ran, Ref, Traced
+from fac.backend import Array, Call, Fed, Held, Precision, Ran, Ref, Traced
 from fac.diagnostics import FacError
 
 SILENT = frozenset(
@@ -36,6 +36,9 @@ aten: Any = torch.ops.aten
 class TorchModule:
     """A module, traced in both of its modes."""
 
+    precision: Precision = "float64"
+    notes: tuple[str, ...] = ()
+
     def __init__(self, module: torch.nn.Module, sample: Sequence[Array]) -> None:
         self.original = module
         _require_floats(module)
@@ -43,7 +46,7 @@ class TorchModule:
         # The trace is one of a copy: tracing moves averages, and a user's module stays as it is.
         wide = copy.deepcopy(module).to(torch.float64)
         _require_runs(wide.eval(), batch)
-        self.training = _traced(wide.train(), batch)
+        self.training: Traced | None = _traced(wide.train(), batch)
         self.evaluation = _traced(wide.eval(), batch)
 
     def state(self) -> dict[str, Array]:

@@ -34,7 +34,20 @@ from fac.backend.session import Arrays, Session, samples
 from fac.backend.solution import Solution, Solved, Solving, holding
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
 from fac.backend.state_reading import DamagedError, from_file
-from fac.backend.traced import Call, Fed, Held, Importing, Module, Ran, Ref, Traced
+from fac.backend.traced import (
+    RESERVED,
+    Call,
+    Fed,
+    File,
+    Held,
+    Importing,
+    Module,
+    Opening,
+    Ran,
+    Ref,
+    Saving,
+    Traced,
+)
 from fac.escaping import docstring
 from fac.step.feed import Feed
 from fac.writing import Content
@@ -42,6 +55,7 @@ from fac.writing import Content
 __all__ = [
     "FORMAT",
     "PRECISIONS",
+    "RESERVED",
     "STEP",
     "UNSIGNED",
     "Anchor",
@@ -57,18 +71,21 @@ __all__ = [
     "Exporting",
     "Fed",
     "Feed",
+    "File",
     "Held",
     "HostSession",
     "HostTask",
     "Importing",
     "Initial",
     "Module",
+    "Opening",
     "Parameters",
     "Precision",
     "Ran",
     "Reading",
     "Recipe",
     "Ref",
+    "Saving",
     "Session",
     "Slot",
     "Solution",

@@ -1,17 +1,21 @@
-"""A network of another framework, in that framework's own operations: what `fac import` reads.
+"""A network of another framework, operation by operation: what `fac import` reads.
 
-A backend that is `Importing` says what a module computes, operation by operation, and computes it. What layers these
-operations are is said in `fac.importing` and by the kinds of layers, which know no framework.
+A backend that is `Importing` says what a module computes, and computes it. Operations go by PyTorch's names for them,
+whatever the framework calls them. What layers they are is said in `fac.importing` and by the kinds of layers, which
+know no framework.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from fac.backend.artifact import Backend
-from fac.backend.compiled import Array
+from fac.backend.compiled import Array, Precision
+
+RESERVED = frozenset({"input", "loss", "targets", "step", "x", "y", "lr"})
+"""Names that mean something else in a spec: no layer has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,10 @@ class Call:
     """Whether that module holds no others."""
     shape: tuple[int, ...] | None
     """Of the result, if it is one tensor."""
+    need: str = ""
+    """What would be needed, where the backend knows that no layer is this."""
+    place: str = ""
+    """Where it stands, if that is not the module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +95,13 @@ class Ran:
 class Module(Protocol):
     """A network of another framework."""
 
-    training: Traced
+    training: Traced | None
+    """None of one that only evaluates: then it has no gradients either."""
     evaluation: Traced
+    precision: Precision
+    """In which it runs."""
+    notes: tuple[str, ...]
+    """What somebody who goes on with it has to know."""
 
     def state(self) -> dict[str, Array]:
         """Its arrays by key, as they are; of those that are one array under several keys each key."""
@@ -97,7 +110,7 @@ class Module(Protocol):
         """For each key whose array stands under another key before it that key."""
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
-        """Run it in float64, with these arrays in the place of its own; it stays as it was."""
+        """Run it in its precision, with these arrays in the place of its own; it stays as it was."""
 
 
 @runtime_checkable
@@ -118,9 +131,41 @@ class Importing(Backend, Protocol):
             FacError: it is no module, cannot be traced, or holds what no state can hold.
         """
 
+
+@runtime_checkable
+class Saving(Importing, Protocol):
+    """One whose framework keeps arrays by key in files of its own."""
+
     def saved(self, arrays: Mapping[str, Array]) -> bytes:
         """The content of the framework's own file of arrays by key.
 
         Raises:
             FacError: what the backend runs with is not installed.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that holds a network, as it was opened."""
+
+    place: str
+    """What messages call it."""
+    content: bytes
+    beside: Callable[[str], bytes]
+    """The content of another file in the same folder, by its name."""
+
+
+@runtime_checkable
+class Opening(Importing, Protocol):
+    """One whose framework keeps networks in files."""
+
+    def opened(self, file: File, shape: Sequence[int] | None) -> tuple[Any, tuple[int, ...], bool]:
+        """What `module` reads, the shape of a sample, and whether it holds whole numbers.
+
+        Args:
+            file: the file.
+            shape: of a sample, where the user says it.
+
+        Raises:
+            FacError: the file cannot be read, or leaves the shape open.
         """

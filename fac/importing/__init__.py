@@ -1,4 +1,4 @@
-"""Networks of other frameworks as specs: `fac import`, and `fac.from_torch`.
+"""Networks of other frameworks as specs: `fac import`, `fac.from_torch` and `fac.from_onnx`.
 
 A backend says what a module of its framework computes (`fac.backend.Importing`); kinds of layers say which operations
 they are (`LayerKind.counterparts`); what moves axes or joins values is read here. What cannot be said by layers is
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from fac import pipeline
-from fac.backend import Array, Held, Importing
+from fac.backend import Array, Held, Importing, Opening
 from fac.diagnostics import FacError
+from fac.importing.files import opened, stem
 from fac.importing.layout import Value
 from fac.importing.modes import unlike
 from fac.importing.proof import Proof, proved
@@ -46,6 +48,8 @@ class Imported:
     state: dict[str, Array]
     """Parameters and statistics, by the names that layers give them."""
     proof: Proof
+    notes: tuple[str, ...] = ()
+    """What somebody who goes on with it has to know."""
 
 
 def from_torch(
@@ -66,10 +70,43 @@ def from_torch(
     return imported(module, shape, classes=classes, name=name or type(module).__name__, framework="torch")
 
 
+def from_onnx(
+    path: str | PathLike[str],
+    shape: Sequence[int] | None = None,
+    *,
+    classes: int | None = None,
+    name: str | None = None,
+) -> Imported:
+    """Read an ONNX file as a spec and a state.
+
+    Args:
+        path: of the file; arrays that it keeps beside it are read from its folder.
+        shape: of one sample, where the file leaves sizes open.
+        classes: how many whole numbers the input tells apart, where it holds these.
+        name: of the spec; by default that of the file, without its ending.
+
+    Raises:
+        NotImportedError: no layers say what it computes; all that is missing is listed.
+        FacError: it is no such file, or what was imported does not compute the same.
+    """
+    file = opened(path)
+    backend = reader("onnx")
+    assert isinstance(backend, Opening)
+    made, found, whole = backend.opened(file, shape)
+    if whole != (classes is not None):
+        holds = (
+            "whole numbers: say how many it tells apart, `--classes N`"
+            if whole
+            else "real numbers, not classes"
+        )
+        raise FacError(f"the input of {file.place} holds {holds}")
+    return imported(made, found, classes=classes, name=name or stem(path), framework="onnx")
+
+
 def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str, framework: str) -> Imported:
     """As `from_torch`, of any framework that a backend reads."""
     module = reader(framework).module(made, [_sample(shape, classes)])
-    graph = module.training
+    graph = module.training or module.evaluation
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise FacError(
             f"`{name}` reads {len(graph.inputs)} tensors and returns {len(graph.outputs)}; a network here has one of "
@@ -82,7 +119,7 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
         )
     work = translated(graph, "input")
     output = work.values.get(graph.outputs[0].name)
-    refused = [*work.refused, *(unlike(module, work) if not work.refused else ())]
+    refused = [*work.refused, *(unlike(module, work) if module.training and not work.refused else ())]
     if refused:
         raise NotImportedError(name, refused)
     if not isinstance(output, Value) or output.array is not None or not work.network.layers:
@@ -99,7 +136,7 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
     state = {part: given[held.key] for part, held in arrays.items()}
     proof = proved(data, state, arrays, module)
     proof.require()
-    return Imported(data, state, proof)
+    return Imported(data, state, proof, module.notes)
 
 
 def reader(framework: str) -> Importing:
@@ -133,4 +170,4 @@ def _require_all(name: str, held: Iterable[str], used: Mapping[str, Held]) -> No
         )
 
 
-__all__ = ["Imported", "ListedError", "NotImportedError", "from_torch", "imported", "reader"]
+__all__ = ["Imported", "ListedError", "NotImportedError", "from_onnx", "from_torch", "imported", "reader"]

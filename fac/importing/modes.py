@@ -16,6 +16,7 @@ def unlike(module: Module, work: Translation) -> Iterator[Refused]:
         module: traced in both modes.
         work: what came of the trace in training.
     """
+    assert module.training is not None
     training = [call for call in module.training.calls if call.name not in work.training]
     evaluation = [call for call in module.evaluation.calls if call.args.get("train") is not False]
     kept = [call for call in training if call.args.get("train") is not True]

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fac import plugins
-from fac.backend import Call, Held
+from fac.backend import RESERVED, Call, Held
 from fac.importing.layout import Atom, Axis, MixedError, Value, fresh, sizes, split
 from fac.layers import Flatten, Permute, Reshape
 from fac.program.kinds import LayerKind, NoCounterpartError, ShapeError
 from fac.program.program import Shape
 from fac.spec.layers import Layer, ParametricLayer
 
-RESERVED = frozenset({"input", "loss", "targets", "step", "x", "y", "lr"})
-"""Names that mean something else in a spec."""
 ASIDE = frozenset({"flatten", "permute", "reshape"})
 """What is written in front of a layer, so that it reads what it has to: that is no module of its own."""
 

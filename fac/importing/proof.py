@@ -1,4 +1,4 @@
-"""The proof that an imported network computes what the module does: outputs, averages and gradients, in float64."""
+"""The proof that an imported network computes what the module does: outputs, gradients and averages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fac import pipeline, plugins
-from fac.backend import Array, Held, Module
+from fac.backend import Array, Held, Module, Precision
 from fac.diagnostics import FacError
 
 SAMPLES = 4
 """Of the random batch; another number than that of the trace, so that nothing can depend on it."""
-BOUND = 1e-10
-"""The deviation that is rounding, relative to the largest number of the same sort."""
+BOUNDS: Mapping[Precision, float] = {"float64": 1e-10, "float32": 1e-5}
+"""The deviation that is rounding, relative to the largest number of the same sort, by what the module runs in."""
 RATE = 2.0**20
 """By which a gradient is stepped along, so that the weight it moves hides none of its digits."""
 TARGETS = 7, 8
@@ -33,6 +33,8 @@ class Deviation:
     """The largest absolute difference."""
     reach: float
     """The largest absolute number of the module's side."""
+    bound: float = BOUNDS["float64"]
+    """Of what is rounding, as a share of that."""
 
     @property
     def share(self) -> float:
@@ -42,7 +44,7 @@ class Deviation:
     @property
     def close(self) -> bool:
         """Whether it is rounding."""
-        return self.share <= BOUND
+        return self.share <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,29 @@ class Proof:
     """What was compared, each on the same random batch."""
 
     evaluation: Deviation
-    training: Deviation
-    """Root mean square of the outputs, with what is random left out."""
-    gradients: Deviation
-    averages: Deviation | None
+    training: Deviation | None = None
+    """Root mean square of the outputs, with what is random left out; None of a module that does not learn."""
+    gradients: Deviation | None = None
+    averages: Deviation | None = None
     """Of normalisations, after a step; None if there are none."""
-    parameters: int
+    parameters: int = 0
     """How many gradients were compared."""
-    samples: int
-    worst: str
+    samples: int = SAMPLES
+    worst: str = ""
     """The parameter whose gradients lie farthest apart."""
+    precision: Precision = "float64"
+    """In which the module ran. The network ran in float64."""
 
     @property
     def parts(self) -> Mapping[str, Deviation]:
         """By what is compared."""
-        found = {"evaluation": self.evaluation, "training": self.training, "gradients": self.gradients}
-        return found if self.averages is None else found | {"averages": self.averages}
+        found = {
+            "evaluation": self.evaluation,
+            "training": self.training,
+            "gradients": self.gradients,
+            "averages": self.averages,
+        }
+        return {name: part for name, part in found.items() if part is not None}
 
     def require(self) -> None:
         """Refuse a network that is not the module.
@@ -87,6 +96,8 @@ def proved(
 ) -> Proof:
     """Compare, by backpropagation whatever the feedback of the spec.
 
+    A module that does not learn is compared with the reference backend, in evaluation alone.
+
     Parameters are moved a little first, on both sides alike: those that begin at zero, as the last layers of some
     networks do, would hide all that stands below.
 
@@ -96,12 +107,21 @@ def proved(
         arrays: for each of these what it is in the module.
         module: the other side.
     """
-    wide = {name: _shaken(name, array, arrays[name]) for name, array in state.items()}
+    wide = {
+        name: _shaken(name, array, arrays[name]).astype(module.precision).astype(np.float64)
+        for name, array in state.items()
+    }
     theirs = {arrays[name].key: array for name, array in wide.items()}
-    session = pipeline.compile(_tested(spec), "torch", "float64").open(wide, "cpu", derive=True)
+    backend = "reference" if module.training is None else "torch"
+    session = pipeline.compile(_tested(spec), backend, "float64").open(wide, "cpu", derive=True)
     x = _batch(spec["input"])
-    still, moved = module.run(theirs, x, False), module.run(theirs, x, True)
-    evaluation = _deviation(session.forward(x), still.output)
+    if "classes" not in spec["input"]:
+        x = x.astype(module.precision).astype(np.float64)
+    still = module.run(theirs, x, False)
+    evaluation = _deviation(session.forward(x), still.output, BOUNDS[module.precision])
+    if module.training is None:
+        return Proof(evaluation, precision=module.precision)
+    moved = module.run(theirs, x, True)
     # The loss of a network whose target is the module's output is the mean square of what lies between them.
     loss = float(session.step(x, moved.output, lr=0.0)["loss"])
     training = Deviation(float(np.sqrt(loss)), _reach(moved.output))
@@ -168,8 +188,8 @@ def _reach(array: Array) -> float:
     return float(np.abs(array).max(initial=0.0))
 
 
-def _deviation(ours: Array, theirs: Array) -> Deviation:
-    return Deviation(_reach(ours - theirs), _reach(theirs))
+def _deviation(ours: Array, theirs: Array, bound: float) -> Deviation:
+    return Deviation(_reach(ours - theirs), _reach(theirs), bound)
 
 
 def _joined(pairs: list[tuple[Array, Array]]) -> Deviation | None:

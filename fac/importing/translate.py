@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from fac import plugins
-from fac.backend import Call, Held, Ref, Traced
+from fac.backend import RESERVED, Call, Held, Ref, Traced
 from fac.importing import arithmetic, attention, noise, shapes
 from fac.importing.layout import Atom, Value, fresh, made
-from fac.importing.network import RESERVED, Network
+from fac.importing.network import Network
 from fac.importing.noise import Noise
 from fac.importing.reader import Reader
 from fac.program.kinds import Counterpart, LayerKind, NoCounterpartError, Seen
@@ -74,7 +74,7 @@ def translated(graph: Traced, name: str) -> Translation:
         try:
             work.values[call.name] = value = _read(work.network, call, args)
         except NoCounterpartError as error:
-            work.refused.append(Refused(call.module, call.type, call.op, str(error)))
+            work.refused.append(Refused(call.place or call.module, call.type, call.op, str(error)))
             if (stand_in := _instead(network, call, fed.shape[0])) is not None:
                 work.values[call.name] = stand_in
             continue
@@ -119,6 +119,8 @@ def _read(network: Network, call: Call, args: dict[str, Any]) -> Any:
     Raises:
         NoCounterpartError: it cannot be said by layers.
     """
+    if call.need:
+        raise NoCounterpartError(call.need)
     if call.op in READERS:
         return _fitting(call, READERS[call.op](network, call, args))
     reasons: list[str] = []

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from fac import pipeline
+from fac.diagnostics import Severity
 from fac.importing.layout import Value
 from fac.importing.nesting import nested
 from fac.importing.network import Network, Written
 
+LOSSES = "cross_entropy", "mse"
+"""The second for what has no axis along which there could be classes."""
+
 
 def spec(name: str, network: Network, output: Value, classes: int | None) -> dict[str, Any]:
-    """A spec with the layers that lead to an output.
+    """A spec with the layers that lead to an output, and the first loss of a few that it can have.
 
     Args:
         name: of the spec.
@@ -21,15 +26,21 @@ def spec(name: str, network: Network, output: Value, classes: int | None) -> dic
     given: dict[str, Any] = {"shape": list(network.shapes[network.input])}
     if classes is not None:
         given["classes"] = classes
-    return {
+    made: dict[str, Any] = {
         "fac": 1,
         "name": name,
         "input": given,
         "layers": nested(needed(network, output), network.input),
-        "loss": {"kind": "cross_entropy"},
+        "loss": {"kind": LOSSES[0]},
         "feedback": {"rule": "bp"},
         "update": {"rule": "sgd", "lr": 0.01, "momentum": 0.9},
     }
+    if any(
+        found.rule.severity is Severity.ERROR and found.path[:1] == ("loss",)
+        for found in pipeline.check(made)
+    ):
+        made["loss"] = {"kind": LOSSES[1]}
+    return made
 
 
 def needed(network: Network, output: Value) -> list[Written]:

@@ -9,7 +9,17 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import Natural, Size, both, channels, only
-from fac.program.kinds import Facts, LayerKind, Mode, ShapeError, State
+from fac.program.kinds import (
+    Counterpart,
+    Facts,
+    LayerKind,
+    Mode,
+    NoCounterpartError,
+    Seen,
+    ShapeError,
+    State,
+    same,
+)
 from fac.program.program import Shape
 from fac.program.traits import Traits
 from fac.spec.layers import Layer
@@ -104,6 +114,53 @@ def repeated(layer: Upsample, facts: Facts | None) -> Traits:
     return Traits(zero=True, homogeneous=True, sign=True, value=one, error=one)
 
 
-PAD = LayerKind("pad", Pad, infer_pad, pad, traits=padded)
-UPSAMPLE = LayerKind("upsample", Upsample, infer_upsample, upsample, traits=repeated)
+def from_pad(seen: Seen) -> Pad:
+    """Of `torch.nn.functional.pad`."""
+    if seen.args["mode"] != "constant" or seen.args["value"]:
+        raise NoCounterpartError("a `pad` with zeros")
+    padding = tuple(seen.args["pad"])
+    if min(padding) < 0 or len(padding) > 2 * len(seen.shapes["self"]) - 2:
+        raise NoCounterpartError("a `pad` of samples, which cuts nothing off")
+    return Pad(padding=padding)
+
+
+def from_nearest(seen: Seen) -> Upsample:
+    """Of `torch.nn.functional.interpolate`, without a mode."""
+    return Upsample(scale_factor=_factor(seen))
+
+
+def from_bilinear(seen: Seen) -> Upsample:
+    """Of `torch.nn.functional.interpolate` with `mode="bilinear"`."""
+    seen.only("align_corners", False, need="`align_corners=False`")
+    return Upsample(scale_factor=_factor(seen), mode="bilinear")
+
+
+def _factor(seen: Seen) -> int | tuple[int, int]:
+    before = seen.shapes["input"][2:]
+    size, by = seen.args["output_size"], seen.args["scale_factors"]
+    factors = by if size is None else [new / old for new, old in zip(size, before, strict=True)]
+    if any(factor < 1 or factor != int(factor) for factor in factors):
+        raise NoCounterpartError("maps whose height and width are multiplied by whole numbers")
+    return same([int(factor) for factor in factors])  # type: ignore[no-any-return]
+
+
+PAD = LayerKind(
+    "pad",
+    Pad,
+    infer_pad,
+    pad,
+    traits=padded,
+    counterparts=(Counterpart("aten.pad", from_pad, "sample", input="self"),),
+)
+UPSAMPLE = LayerKind(
+    "upsample",
+    Upsample,
+    infer_upsample,
+    upsample,
+    traits=repeated,
+    counterparts=(
+        Counterpart("aten.upsample_nearest2d", from_nearest, "sample"),
+        Counterpart("aten.upsample_bilinear2d", from_bilinear, "sample"),
+    ),
+)
 RESIZING = (PAD, UPSAMPLE)

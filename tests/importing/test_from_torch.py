@@ -256,6 +256,8 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "max_pool2d": (nn.MaxPool2d(3, 2, 1), (2, 5, 5)),
     "avg_pool2d": (nn.AvgPool2d(2, ceil_mode=True), (2, 4, 4)),
     "adaptive_avg_pool2d": (nn.AdaptiveAvgPool2d(2), (2, 5, 5)),
+    "pad": (nn.ZeroPad2d((1, 0, 2, 1)), (2, 3, 3)),
+    "upsample": (nn.Upsample(scale_factor=(2, 3), mode="bilinear"), (2, 3, 3)),
 }
 """By the kind of layer that comes of it."""
 
@@ -271,7 +273,15 @@ def test_operations_that_are_layers() -> None:
 def test_every_counterpart_is_tried() -> None:
     told = {kind.name for kind in kinds("fac.layers") if getattr(kind, "counterparts", ())}
     assert told == {*OPERATIONS, "embedding"}
-    assert len(translate.counterparts()) == len(told)
+    # maps are made larger by two operations that are one kind
+    assert len(translate.counterparts()) == len(told) + 1
+
+
+def test_maps_that_are_made_larger() -> None:
+    found = imported(nn.Sequential(nn.Conv2d(2, 2, 1), nn.Upsample((6, 6))), 2, 3, 3)
+    assert layers(found)[1] == {"kind": "upsample", "name": "1", "scale_factor": 2}
+    with pytest.raises(NotImportedError, match="multiplied by whole numbers"):
+        imported(nn.Sequential(nn.Conv2d(2, 2, 1), nn.Upsample((5, 6))), 2, 3, 3)
 
 
 def test_words() -> None:

@@ -1,0 +1,112 @@
+"""An ONNX model as a module: what it computes, and what it computes with other arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from fac.backend import Array, File, Precision, Ran, Traced
+from fac_onnx.reading.file import WHOLE, entry, parsed, shape
+from fac_onnx.reading.graph import Graph, run
+from fac_onnx.reading.trace import Trace, trace
+
+TYPES: Mapping[int, Any] = {
+    TensorProto.FLOAT: np.float32,
+    TensorProto.DOUBLE: np.float64,
+    TensorProto.INT64: np.int64,
+    TensorProto.INT32: np.int32,
+}
+
+
+class OnnxModule:
+    """A model, traced on a batch. It has no training of its own."""
+
+    training: Traced | None = None
+
+    def __init__(self, model: ModelProto, batch: Array) -> None:
+        value, output = entry(model, "the model")
+        self.fed, self.output = value.name, output.name
+        self.dtype = TYPES[value.type.tensor_type.elem_type]
+        self.model = _open(model)
+        self.precision: Precision = (
+            "float64" if output.type.tensor_type.elem_type == TensorProto.DOUBLE else "float32"
+        )
+        graph = Graph(self.model, {self.fed: batch.astype(self.dtype)})
+        found = trace(graph, self.fed)
+        self.evaluation: Traced = found.traced
+        self.uses = found.uses
+        self.arrays = {
+            key: _floats(uses[0].form.there(graph.constants[uses[0].value]))
+            for key, uses in found.uses.items()
+        }
+        self.even = found.even
+        self.notes = tuple(_notes(found))
+
+    def state(self) -> dict[str, Array]:
+        """See `fac.backend.Module`."""
+        return dict(self.arrays)
+
+    def shared(self) -> Mapping[str, str]:
+        """See `fac.backend.Module`. An array whose numbers are all one is kept once for layers that have one each."""
+        first = dict[str, str]()
+        owners = {key: first.setdefault(uses[0].value, key) for key, uses in self.uses.items()}
+        return {key: owner for key, owner in owners.items() if owner != key and key not in self.even}
+
+    def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
+        """See `fac.backend.Module`; it has no gradients, and runs in evaluation alone."""
+        assert not training
+        assert target is None
+        model = ModelProto()
+        model.CopyFrom(self.model)
+        for key, array in state.items():
+            for use in self.uses[key]:
+                name = f"{key} for {use.slot} of {use.node.index}"
+                content = use.form.back(array).astype(self.precision)
+                model.graph.initializer.append(numpy_helper.from_array(content, name))
+                model.graph.node[use.node.index].input[use.slot] = name
+        made = run(model, {self.fed: x.astype(self.dtype)}, [self.output])
+        return Ran(made[self.output], {}, {})
+
+
+def opened(file: File, given: Sequence[int] | None) -> tuple[ModelProto, tuple[int, ...], bool]:
+    """A model, the shape of a sample, and whether it reads whole numbers.
+
+    Raises:
+        FacError: it cannot be read, or leaves something open.
+    """
+    model = parsed(file.content, file.place, file.beside)
+    value, _ = entry(model, file.place)
+    return model, shape(value, given, file.place), value.type.tensor_type.elem_type in WHOLE
+
+
+def _open(model: ModelProto) -> ModelProto:
+    """The model for batches of any size."""
+    made = ModelProto()
+    made.CopyFrom(model)
+    del made.graph.value_info[:]
+    for value in (*made.graph.input, *made.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            dim.Clear()
+    return made
+
+
+def _floats(array: Array) -> Array:
+    """In a precision that a state has."""
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+def _notes(found: Trace) -> Iterator[str]:
+    if found.folded:
+        yield (
+            f"{found.folded} layers hold a batch normalisation that the exporter has folded into them: the network "
+            "that was trained had it beside them; export it with `training=torch.onnx.TrainingMode.PRESERVE` and "
+            "`do_constant_folding=False` to keep it"
+        )
+    if found.apart:
+        yield (
+            f"{found.apart} arrays stand once in the file for several layers; here each layer has its own, because "
+            "their numbers are all one"
+        )

@@ -1,0 +1,262 @@
+"""Layers that a file spells out in arithmetic, found from their last operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod, sqrt
+
+import numpy as np
+
+from fac.backend import Array, Ref
+from fac_onnx.reading.graph import Graph, Node
+from fac_onnx.reading.layers import near, written
+from fac_onnx.reading.shapes import axes_of
+from fac_onnx.reading.steps import TURNED, Step, Steps, Translator, UnreadError, Weight, shaped
+
+DEEP = 4
+"""How many products stand on top of each other in a spelled-out activation, at most."""
+
+
+def gelu(graph: Graph, node: Node, value: str) -> Steps:
+    """X / 2 (1 + erf(x / sqrt 2)), whichever product comes first."""
+    for erf in _below(graph, node.outputs[0], "Mul", "Add", DEEP):
+        for inner, one in graph.with_number(erf, "Add"):
+            found = graph.by(inner, "Erf")
+            if found is None or one != 1:
+                continue
+            x, factor = graph.scaled(found.inputs[0])
+            if near(factor, 1 / sqrt(2)) and _product(graph, node, {x, erf.outputs[0]}, 0.5):
+                return Step("aten.gelu", {"self": Ref(x), "approximate": "none"})
+    return None
+
+
+def silu(graph: Graph, node: Node, value: str) -> Steps:
+    """X sigmoid(x), and x hardsigmoid(x)."""
+    for op, name in (("Sigmoid", "aten.silu"), ("HardSigmoid", "aten.hardswish")):
+        for x, gate in (node.inputs, node.inputs[::-1]):
+            found = graph.by(gate, op)
+            if found is None or found.inputs[0] != x:
+                continue
+            if op == "Sigmoid" or (
+                near(found.get("alpha", 0.2), 1 / 6) and near(found.get("beta", 0.5), 0.5)
+            ):
+                return Step(name, {"self": Ref(x)})
+    return None
+
+
+def hard(graph: Graph, node: Node, value: str) -> Steps:
+    """Min(max(x + 3, 0), 6) / 6, and x times that."""
+    for clip in _below(graph, node.outputs[0], ("Mul", "Div"), "Clip", DEEP):
+        limits = graph.single(clip.input(1)), graph.single(clip.input(2))
+        shifted = graph.made.get(clip.inputs[0])
+        if limits != (0, 6) or shifted is None:
+            continue
+        for x, three in graph.with_number(shifted, "Add"):
+            if three != 3:
+                continue
+            if _product(graph, node, {clip.outputs[0]}, 1 / 6):
+                return Step("aten.hardsigmoid", {"self": Ref(x)})
+            if _product(graph, node, {x, clip.outputs[0]}, 1 / 6):
+                return Step("aten.hardswish", {"self": Ref(x)})
+    return None
+
+
+def _below(graph: Graph, value: str, through: str | Sequence[str], op: str, deep: int) -> Iterator[Node]:
+    """Nodes of an operation, of whose results products are made in the end."""
+    node = graph.made.get(value)
+    if node is None or value in graph.constants:
+        return
+    if node.op == op:
+        yield node
+    elif deep and node.op in ((through,) if isinstance(through, str) else through):
+        for name in node.inputs:
+            yield from _below(graph, name, through, op, deep - 1)
+
+
+def _product(graph: Graph, node: Node, wanted: set[str], number: float) -> bool:
+    """Whether a node makes the product of these values and a number, each of them once."""
+    factors, found = 1.0, list[str]()
+
+    def walk(name: str, deep: int) -> bool:
+        nonlocal factors
+        if name in wanted:
+            found.append(name)
+            return True
+        single, made = graph.single(name), graph.made.get(name)
+        if single is not None:
+            factors *= single
+            return True
+        if made is None or not deep or name in graph.constants:
+            return False
+        if made.op == "Div" and (divisor := graph.single(made.inputs[1])):
+            factors /= divisor
+            return walk(made.inputs[0], deep - 1)
+        return made.op == "Mul" and all(walk(other, deep - 1) for other in made.inputs)
+
+    return walk(node.outputs[0], DEEP) and sorted(found) == sorted(wanted) and near(factors, number)
+
+
+def linear(graph: Graph, node: Node, value: str) -> Steps:
+    """A product with a matrix of the file, and a summand for each column."""
+    for slot, name in enumerate(node.inputs):
+        product = graph.by(node.inputs[1 - slot], "MatMul")
+        if name not in graph.constants or product is None or product.inputs[1] not in graph.constants:
+            continue
+        shape, sizes = graph.shapes[product.inputs[1]], graph.shapes[name]
+        if len(shape) != 2 or prod(sizes) != shape[1] or (sizes and sizes[-1] != shape[1]):
+            continue
+        if len(graph.read[product.outputs[0]]) > 1:
+            continue
+        weights = {"weight": Weight(product, 1, TURNED), "bias": Weight(node, slot, shaped(sizes, shape[1:]))}
+        return Step("aten.linear", {"input": Ref(product.inputs[0])}, weights)
+    return None
+
+
+def normalised(graph: Graph, node: Node, value: str) -> Steps:
+    """(x - mean) / sqrt(var + eps), times a weight, plus a bias: what stands above is part of it where it is there."""
+    weights, rest = dict[str, Weight](), node
+    for part, op in (("bias", "Add"), ("weight", "Mul")):
+        slot = next((i for i, name in enumerate(rest.inputs) if name in graph.constants), None)
+        if rest.op == op and slot is not None and len(rest.inputs) == 2:
+            below = graph.made.get(rest.inputs[1 - slot])
+            if below is None:
+                return None
+            weights[part] = Weight(rest, slot)
+            rest = below
+    found = _standardised(graph, rest)
+    if found is None or ("bias" in weights and "weight" not in weights):
+        return None
+    x, axes, eps, centred = found
+    shape = graph.shapes[x]
+    if not centred and "bias" in weights:
+        return None
+    if axes != [*range(len(shape) - len(axes), len(shape))]:
+        raise UnreadError("a norm over the last axes")
+    last = shape[-len(axes) :]
+    for part, weight in weights.items():
+        have = graph.shapes[weight.value]
+        if prod(have) != prod(last) or have[-len(axes) :] != last:
+            return None
+        weights[part] = Weight(weight.node, weight.slot, shaped(have, last))
+    args = {"input": Ref(x), "normalized_shape": [*last], "eps": written(eps)}
+    return Step("aten.layer_norm" if centred else "aten.rms_norm", args, weights)
+
+
+def _standardised(graph: Graph, node: Node) -> tuple[str, list[int], float, bool] | None:
+    """X, the axes, eps, and whether the mean is taken off, of (x - mean) / sqrt(mean((x - mean)^2) + eps)."""
+    for top, root in _quotient(graph, node):
+        added = graph.made.get(root)
+        if added is None:
+            continue
+        for variance, eps in graph.with_number(added, "Add"):
+            mean = _mean(graph, variance)
+            if mean is None or not _squares(graph, mean.inputs[0], top):
+                continue
+            axes = _axes(graph, mean)
+            centre = graph.by(top, "Sub")
+            if centre is not None:
+                off = _mean(graph, centre.inputs[1])
+                if off is not None and off.inputs[0] == centre.inputs[0] and _axes(graph, off) == axes:
+                    return centre.inputs[0], axes, eps, True
+            return top, axes, eps, False
+    return None
+
+
+def _quotient(graph: Graph, node: Node) -> Iterator[tuple[str, str]]:
+    """A and b of a / sqrt(b), in what words ever."""
+    if node.op == "Div" and (root := graph.by(node.inputs[1], "Sqrt")):
+        yield node.inputs[0], root.inputs[0]
+    if node.op != "Mul":
+        return
+    for top, factor in (node.inputs, node.inputs[::-1]):
+        turned = graph.made.get(factor)
+        if turned is None:
+            continue
+        bottom = turned.inputs[0] if turned.op == "Reciprocal" else ""
+        if turned.op == "Div" and graph.single(turned.inputs[0]) == 1:
+            bottom = turned.inputs[1]
+        if bottom and (root := graph.by(bottom, "Sqrt")):
+            yield top, root.inputs[0]
+
+
+def _mean(graph: Graph, name: str) -> Node | None:
+    """The mean that a value is, whether its axes are kept or put back."""
+    view = graph.by(name, "Reshape") or graph.by(name, "Unsqueeze")
+    found = graph.by(view.inputs[0] if view else name, "ReduceMean")
+    if found is None:
+        return None
+    kept = [1 if i in _axes(graph, found) else size for i, size in enumerate(graph.shapes[found.inputs[0]])]
+    return found if list(graph.shapes[name]) == kept else None
+
+
+def _axes(graph: Graph, node: Node) -> list[int]:
+    rank = len(graph.shapes[node.inputs[0]])
+    return sorted(axis % rank for axis in axes_of(graph, node, 1))
+
+
+def _squares(graph: Graph, name: str, of: str) -> bool:
+    node = graph.made.get(name)
+    if node is None:
+        return False
+    if node.op == "Mul":
+        return node.inputs == (of, of)
+    return node.op == "Pow" and node.inputs[0] == of and graph.single(node.inputs[1]) == 2
+
+
+def attention(graph: Graph, node: Node, value: str) -> Steps:
+    """Softmax(q k^T / sqrt(d)) v, wherever the factor stands, with a mask that is causal or without one."""
+    shares = graph.by(node.inputs[0], "Softmax")
+    if shares is None or node.inputs[1] in graph.constants:
+        return None
+    rank = len(graph.shapes[value])
+    if shares.get("axis", -1) % rank != rank - 1:
+        return None
+    scores, causal = shares.inputs[0], False
+    added = graph.by(scores, "Add")
+    if added is not None:
+        slot = next((i for i, name in enumerate(added.inputs) if name in graph.constants), None)
+        if slot is None or not _causal(graph.constants[added.inputs[slot]], graph.shapes[scores]):
+            raise UnreadError("attention without a mask that is added, or with a causal one")
+        scores, causal = added.inputs[1 - slot], True
+    scores, scale = graph.scaled(scores)
+    product = graph.by(scores, "MatMul")
+    if product is None:
+        return None
+    (queries, first), (turned, second) = (graph.scaled(name) for name in product.inputs)
+    scale *= first * second
+    width = graph.shapes[queries][-1]
+    keys = f"{value} keys"
+    shape = graph.shapes[turned]
+    args = {
+        "query": Ref(queries),
+        "key": Ref(keys),
+        "value": Ref(node.inputs[1]),
+        "attn_mask": None,
+        "dropout_p": 0.0,
+        "is_causal": causal,
+        "scale": None if near(scale, 1 / sqrt(width)) else scale,
+        "enable_gqa": False,
+    }
+    swapped = (*shape[:-2], shape[-1], shape[-2])
+    return [
+        Step("aten.transpose", {"self": Ref(turned), "dim0": -2, "dim1": -1}, {}, keys, swapped),
+        Step("aten.scaled_dot_product_attention", args),
+    ]
+
+
+def _causal(mask: Array, shape: Sequence[int]) -> bool:
+    """Whether a mask leaves each place those before it and itself, and nothing else."""
+    rows, columns = shape[-2:]
+    if mask.shape[-2:] != (rows, columns) or mask.size != rows * columns:
+        return False
+    seen = np.arange(columns) <= np.arange(rows)[:, None]
+    return bool(np.where(seen, mask == 0, mask <= -1e30).all())
+
+
+PATTERNS: Mapping[str, Sequence[Translator]] = {
+    "Mul": (gelu, silu, hard, normalised),
+    "Div": (hard, normalised),
+    "Add": (linear, normalised),
+    "MatMul": (attention,),
+}
+"""By the last operation."""
