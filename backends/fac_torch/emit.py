@@ -34,6 +34,8 @@ RESERVED = frozenset(
         "kernels",
         "min",
         "max",
+        "abs",
+        "round",
         "float",
         "int",
         "bool",

@@ -21,6 +21,7 @@ ARITHMETIC: dict[str, Callable[..., float]] = {
     "pow": operator.pow,
     "neg": operator.neg,
     "sqrt": math.sqrt,
+    "abs": abs,
     "maximum": max,
     "minimum": min,
 }

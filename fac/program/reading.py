@@ -36,7 +36,7 @@ FACTORS = {
 """Ops whose result is zero if one of their first operands is."""
 SUMS = {
     *("add", "sub", "neg", "sum", "mean", "reshape", "transpose", "broadcast_to"),
-    *("maximum", "minimum", "sign", "sqrt"),
+    *("maximum", "minimum", "sign", "sqrt", "abs", "round"),
     *(
         "unfold",
         "fold",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 
 from fac.step.ir import Attribute, Function, Op, Origin, Phase, Region, Value
 from fac.step.ops import OPS
@@ -132,6 +133,17 @@ class Builder:
         """A FLOAT vector of these numbers."""
         return self.emit("table", values=tuple(map(float, values)))
 
+    def array(self, values: object) -> Value:
+        """A FLOAT array of these numbers: nested lists or an array of NumPy's, which become part of the step.
+
+        For some hundred numbers; what is larger is a tensor of its own, whose initial law says it, or data.
+
+        Raises:
+            TypeRuleError: rows are of unequal lengths, or there is no number.
+        """
+        shape, numbers = _unrolled(values)
+        return self.reshape(self.table(numbers), shape)
+
     def cast(self, x: Value, dtype: DType) -> Value:
         """`x` in another element type; itself if it has that type."""
         return x if x.type.dtype == dtype else self.emit("cast", x, dtype=str(dtype))
@@ -165,6 +177,27 @@ class Builder:
     def minimum(self, a: Operand, b: Operand) -> Value:
         """The smaller of a and b, broadcast."""
         return self.emit("minimum", self._value(a), self._value(b))
+
+    def where(self, condition: Value, a: Operand, b: Operand) -> Value:
+        """`a` where the BOOL condition holds, else `b`, broadcast. What is not taken may be no number.
+
+        What is not taken gets an error of 0. An op before it whose slope is infinite there makes 0 * inf of that:
+        choose what it reads, too. The condition has no derivative: a comparison of what learns is one of
+        `stop_gradient(x)`.
+        """
+        return self.emit("where", condition, self._value(a), self._value(b))
+
+    def abs(self, x: Value) -> Value:
+        """|x|."""
+        return self.emit("abs", x)
+
+    def sign(self, x: Value) -> Value:
+        """-1, 0 or 1. It has no derivative."""
+        return self.emit("sign", x)
+
+    def round(self, x: Value) -> Value:
+        """The nearest whole number as a FLOAT, of two that are as near to the even one. It has no derivative."""
+        return self.emit("round", x)
 
     def equal(self, a: Value, b: Value) -> Value:
         """BOOL: a == b, broadcast."""
@@ -217,6 +250,22 @@ class Builder:
     def norm(self, *xs: Value, nonzero: bool = False) -> Value:
         """The Euclidean norm of all numbers of all `xs`, whatever the size of their squares; 1, not 0, if `nonzero`."""
         return self.emit("norm", *(self.reshape(x, x.type.shape or (1,)) for x in xs), nonzero=nonzero)
+
+    def concat(self, *xs: Value, axis: int) -> Value:
+        """One behind the other along an axis, which is not the batch."""
+        return self.emit("concat", *xs, axis=axis)
+
+    def pad(self, x: Value, before: Sequence[int], after: Sequence[int]) -> Value:
+        """`before[i]` zeros before and `after[i]` behind x along axis i."""
+        return self.emit("pad", x, before=tuple(before), after=tuple(after))
+
+    def crop(self, x: Value, before: Sequence[int], after: Sequence[int]) -> Value:
+        """X without its first `before[i]` and last `after[i]` rows along axis i."""
+        return self.emit("crop", x, before=tuple(before), after=tuple(after))
+
+    def gather(self, table: Value, index: Value) -> Value:
+        """[..., d]: of a table [V, d] the rows of INT numbers [...] below V."""
+        return self.emit("gather", table, index)
 
     def argmax(self, x: Value) -> Value:
         """INT: index of the largest entry along the last axis."""
@@ -275,3 +324,15 @@ class Builder:
     def scalar(self, name: str, dtype: DType = DType.FLOAT) -> Value:
         """A scalar input."""
         return self.input(name, Type((), dtype) if dtype != DType.FLOAT else SCALAR)
+
+
+def _unrolled(values: object) -> tuple[tuple[int, ...], list[float]]:
+    """Shape, and numbers in row-major order."""
+    plain: Any = values.tolist() if hasattr(values, "tolist") else values
+    if not isinstance(plain, list | tuple):
+        return (), [float(plain)]
+    rows = [_unrolled(row) for row in plain]
+    shapes = {shape for shape, _ in rows}
+    if len(shapes) != 1:
+        raise TypeRuleError("an array has rows of one length, and at least one number")
+    return (len(rows), *shapes.pop()), [number for _, numbers in rows for number in numbers]

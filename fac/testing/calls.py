@@ -59,9 +59,9 @@ def concrete(shape: Shape, samples: int) -> tuple[int, ...]:
 
 
 def draw(call: Call, samples: int, seed: int = 0) -> list[Any]:
-    """Operands: floats at least 0.3 away from 0, where nothing has a kink; integers below 3; scalars are plain.
+    """Operands: floats at least 0.3 away from 0, where nothing has a kink; integers below 3; truth values.
 
-    Those whose shape does not hold N are the same at every number of samples.
+    Scalars are plain. Those whose shape does not hold N are the same at every number of samples.
     """
     found: list[Any] = []
     for index, type in enumerate(call.operands):
@@ -69,6 +69,8 @@ def draw(call: Call, samples: int, seed: int = 0) -> list[Any]:
         shape = concrete(type.shape, samples)
         if type.dtype == DType.INT:
             value = np.asarray(rng.integers(0, 3, shape))
+        elif type.dtype == DType.BOOL:
+            value = np.asarray(rng.random(shape) < 0.5)
         else:
             sign = 1 if call.positive else rng.choice([-1.0, 1.0], shape)
             value = np.asarray(call.spread * sign * rng.uniform(0.3, 1.5, shape))
@@ -199,7 +201,17 @@ CALLS = (
     Call("less", (f(N), f()), b(N)),
     Call("neg", (f(N, 3),), f(N, 3)),
     Call("neg", (f(),), f()),
-    *(Call("sign", (f(*shape),), f(*shape)) for shape in ((N, 3), ())),
+    *(Call(kind, (f(*shape),), f(*shape)) for kind in ("sign", "abs") for shape in ((N, 3), ())),
+    *(Call("round", (f(*shape),), f(*shape), spread=3.0) for shape in ((N, 3), ())),
+    *(
+        Call("where", (b(*condition), f(*one), f(*other)), f(N, 3))
+        for condition, one, other in (
+            *(((N, 3), (N, 3), (N, 3)), ((N, 1), (N, 3), (3,)), ((N, 3), (), (N, 3)), ((N, 3), (), ())),
+            *(((), (N, 3), (N, 3)), ((3,), (3,), (N, 1))),
+        )
+    ),
+    Call("where", (b(), f(), f()), f()),
+    Call("where", (b(N), i(N), i()), i(N)),
     Call("sqrt", (f(N, 3),), f(N, 3), positive=True),
     Call("sqrt", (f(),), f(), positive=True),
     Call("clamp", (f(N, 3),), f(N, 3), {"low": -0.5, "high": 0.75}),

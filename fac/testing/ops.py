@@ -110,7 +110,8 @@ class Wiring:
             return self._from_x(k, type)
         drawn = draw(self.call, 1)[k]
         if type.shape == () and not tensor:
-            return self.b.constant(drawn)
+            number = self.b.constant(int(drawn) if type.dtype == DType.BOOL else drawn)
+            return self.b.cast(number, type.dtype)
         # As an input of its own a scalar would be a number that is known beforehand, such as `lr`.
         kept = self._kept(f"a{k}", np.reshape(drawn, concrete(type.shape, 1) or (1,)))
         return self.b.cast(self.b.reshape(kept, type.shape), type.dtype)

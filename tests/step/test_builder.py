@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from fac.step.builder import Builder
@@ -11,6 +13,7 @@ from fac.step.ir import Origin, Phase
 from fac.step.text import to_text
 from fac.step.types import SCALAR, DType, N, Type, TypeRuleError
 from fac.step.verify import verify
+from fac_reference.interpreter import run
 from tests.passes.golden import matches
 
 X = Type((N, 3))
@@ -121,3 +124,38 @@ def test_text_form() -> None:
     flags = b.less(b.cast(step, DType.FLOAT), wide)
     function = b.finish("demo", {"flags": flags, "w": w})
     matches(Path(__file__).with_name("text.ir"), to_text(function))
+
+
+@pytest.mark.parametrize(
+    "values", [2.5, [1.0, 2.0], ((1, 2, 3), (4, 5, 6)), np.arange(24.0).reshape(2, 3, 4) / 7, np.float64(0.1)]
+)
+def test_an_array_is_what_was_given(values: Any) -> None:
+    b = Builder()
+    made = b.array(values)
+    assert made.type == Type(np.shape(values))
+    b.input("x", Type((N, 1)))
+    found = run(b.finish("array", {"a": b.mul(made, 2.0)}), {"x": np.zeros((3, 1))}, np.dtype("float64"))["a"]
+    np.testing.assert_array_equal(found, 2 * np.asarray(values, float))
+
+
+@pytest.mark.parametrize("values", [[], [[1.0], [2.0, 3.0]], [[1.0], 2.0], [[], []], np.zeros((0, 3))])
+def test_no_array(values: Any) -> None:
+    with pytest.raises(TypeRuleError, match="an array has rows of one length, and at least one number"):
+        Builder().array(values)
+
+
+def test_the_short_names_are_the_ops() -> None:
+    b = Builder()
+    x, index = b.input("x", Type((N, 4))), b.input("y", Type((N,), DType.INT))
+    made = [
+        b.where(b.less(x, 0.0), x, 1.0),
+        *(b.abs(x), b.sign(x), b.round(x)),
+        b.concat(x, x, axis=1),
+        b.pad(x, (0, 1), (0, 2)),
+        b.crop(x, (0, 1), (0, 2)),
+        b.gather(b.array([[1.0, 2.0]]), index),
+    ]
+    assert [b.made[value].kind for value in made] == [
+        "where", "abs", "sign", "round", "concat", "pad", "crop", "gather",
+    ]  # fmt: skip
+    assert [value.type.shape[1:] for value in made[4:]] == [(8,), (7,), (1,), (2,)]

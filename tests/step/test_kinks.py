@@ -35,6 +35,11 @@ CASES: dict[str, tuple[Made, list[list[float]]]] = {
     ),
     "a number is the larger one of itself": (lambda b, x, y: b.maximum(x, x), [[1, 1, 1], [1, 1, 1]]),
     "clamp lets the ends through": (lambda b, x, y: b.clamp(x, 0.0, 1.0), [[1, 1, 1], [0, 0, 0]]),
+    "a size is flat at 0": (lambda b, x, y: b.abs(x), [[1, 1, 0], [1, -1, 1]]),
+    "where hands all to what it takes, at ties too": (
+        lambda b, x, y: b.where(b.less(y, b.stop_gradient(x)), x, b.mul(b.add(x, y), 3.0)),
+        [[3, 1, 3], [3, 3, 3]],
+    ),
     "max shares equally": (maximum_along((1,), False), [[0.5, 0.5, 0], [0.5, 0, 0.5]]),
     "max shares equally, axes kept": (maximum_along((1,), True), [[0.5, 0.5, 0], [0.5, 0, 0.5]]),
     "max over all shares equally": (maximum_along((0, 1), False), [[0, 0, 0], [0.5, 0, 0.5]]),

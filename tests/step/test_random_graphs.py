@@ -95,6 +95,7 @@ def unary(g: Graph, x: Value) -> Value:
     """Of one value."""
     kinds = [
         "neg",
+        "abs",
         "exp",
         "erf",
         "sin",
@@ -114,6 +115,12 @@ def unary(g: Graph, x: Value) -> Value:
         "elu": {"alpha": 0.7},
     }
     return g.b.emit(kind, x, **settings.get(kind, {}))
+
+
+def either(g: Graph, x: Value) -> Value:
+    """One of two values, by a third one."""
+    y, mark = (g.any(x.type.shape) for _ in range(2))
+    return g.b.where(g.b.less(g.b.stop_gradient(mark), 0.1), x, y)
 
 
 def rooted(g: Graph, x: Value) -> Value:
@@ -269,7 +276,7 @@ def looked_up(g: Graph, x: Value) -> Value:
 
 
 WRITE: tuple[Callable[[Graph, Value], Value], ...] = (
-    *(elementwise, elementwise, unary, unary, rooted, backward),
+    *(elementwise, elementwise, unary, unary, either, rooted, backward),
     *(reduced, reduced, reshaped, multiplied, multiplied, inner, normalised),
     *(pooled, resampled, joined, convolved, standardised, attended, looked_up),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fac.step.types import DType
 from fac_torch.statements import is_buffered
 from fac_torch.templates.base import Line, Memory, Template, kernel
 
@@ -48,10 +49,34 @@ def unary(name: str, memory: Memory = Memory.OVER) -> Template:
     return Template(text, memory)
 
 
+def where(line: Line) -> str:
+    """One of two; plain numbers become tensors, because only these go with `out=`."""
+    if all(line.host):
+        condition, a, b = line.arguments
+        return f"({a} if {condition} else {b})"
+    kinds = {DType.BOOL: ", dtype=torch.bool", DType.INT: ", dtype=torch.int64", DType.FLOAT: ""}
+    given = [
+        f"{line.like}.new_full((), {name}{kinds[operand.type.dtype]})" if known else name
+        for name, operand, known in zip(line.arguments, line.statement.operands, line.host, strict=True)
+    ]
+    return f"torch.where({', '.join(given)})"
+
+
 def sign(line: Line) -> str:
     """-1.0, 0.0 or 1.0."""
     (x,) = line.arguments
     return f"float(({x} > 0) - ({x} < 0))" if line.host[0] else f"torch.sign({x})"
+
+
+def absolute(line: Line) -> str:
+    """|x|."""
+    return f"{'' if line.host[0] else 'torch.'}abs({line.arguments[0]})"
+
+
+def rounded(line: Line) -> str:
+    """To the nearest whole number, of two that are as near to the even one."""
+    (x,) = line.arguments
+    return f"float(round({x}))" if line.host[0] else f"torch.round({x})"
 
 
 def operator(symbol: str) -> Template:
@@ -74,7 +99,10 @@ ELEMENTWISE: dict[str, Template] = {
     "equal": operator("=="),
     "less": operator("<"),
     **{name: unary(name) for name in ("neg", "sqrt", "exp", "log", "erf", "sin", "cos")},
+    "where": Template(where, Memory.OVER),
     "sign": Template(sign, Memory.OVER),
+    "abs": Template(absolute, Memory.OVER),
+    "round": Template(rounded, Memory.OVER),
     "clamp": Template(
         lambda line: f"torch.clamp({line.arguments[0]}, {line['low']}, {line['high']})", Memory.OVER
     ),

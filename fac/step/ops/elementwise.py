@@ -138,6 +138,29 @@ def clamp_input(b: Builder, op: Op, g: Value) -> Value:
     return b.mul(g, b.sub(1.0, out))
 
 
+def where(operands: tuple[Type, ...], attributes: Attributes) -> Type:
+    """BOOL and two of equal element types, FLOAT or INT; all three broadcast.
+
+    Raises:
+        TypeRuleError: other element types; or they do not broadcast.
+    """
+    condition, *chosen = operands
+    if condition.dtype != DType.BOOL:
+        raise TypeRuleError(f"where chooses by BOOL, not {condition}")
+    found = numeric((chosen[0], chosen[1]), attributes)
+    return Type(broadcast(condition.shape, found.shape), found.dtype)
+
+
+def chosen(index: int) -> Vjp:
+    """g where the operand is taken, else 0: what is not taken may be of any size, infinite or no number."""
+
+    def vjp(b: Builder, op: Op, g: Value) -> Value:
+        condition, own = op.operands[0], op.operands[index]
+        return unbroadcast(b, b.where(condition, g, 0.0) if index == 1 else b.where(condition, 0.0, g), own)
+
+    return vjp
+
+
 def erf_input(b: Builder, op: Op, g: Value) -> Value:
     """g * 2 / sqrt(pi) * exp(-x^2)."""
     (x,) = op.operands
@@ -186,11 +209,22 @@ ELEMENTWISE = (
     OpDef("pow", real, (power_base, power_exponent)),
     OpDef("maximum", numeric, (extremum(0), extremum(1))),
     OpDef("minimum", numeric, (extremum(0), extremum(1))),
+    # The second operand where the first is true, the third elsewhere.
+    OpDef("where", where, (DISCRETE, chosen(1), chosen(2))),
     OpDef("equal", compare, (DISCRETE, DISCRETE)),
     OpDef("less", compare, (DISCRETE, DISCRETE)),
     OpDef("neg", negative, (lambda b, op, g: b.neg(g),)),
     # -1, 0 or 1.
     OpDef("sign", floating, (DISCRETE,)),
+    # Its slope at 0 is 0 (as torch and jax have it).
+    OpDef(
+        "abs",
+        floating,
+        (lambda b, op, g: b.mul(g, b.emit("sign", op.operands[0])),),
+        finer=lambda b, op: b.maximum(op.operands[0], b.neg(op.operands[0])),
+    ),
+    # To the nearest whole number, of two that are as near to the even one.
+    OpDef("round", floating, (DISCRETE,)),
     OpDef("sqrt", floating, (lambda b, op, g: b.div(b.mul(g, 0.5), op.result),)),
     OpDef("clamp", floating, (clamp_input,), frozenset({"low", "high"})),
     OpDef("exp", floating, (lambda b, op, g: b.mul(g, op.result),)),

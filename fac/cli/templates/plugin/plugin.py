@@ -92,8 +92,8 @@ def tensors(matrix: Binary, ends: Ends) -> tuple[Tensor, ...]:
 
 def binary(b: Builder, state: State) -> Value:
     """F_RW."""
-    size = b.mean(b.maximum(state["B"], b.neg(state["B"])), (0, 1))
-    return b.mul(b.emit("sign", state["B"]), size)
+    size = b.mean(b.abs(state["B"]), (0, 1))
+    return b.mul(b.sign(state["B"]), size)
 
 
 def apply(b: Builder, matrix: Binary, state: State, signals: Signals) -> Value:
@@ -190,7 +190,7 @@ def signum(
 ) -> Updated:
     """The next w, and the next m."""
     m = b.add(b.mul(state["momentum"], rule.momentum), b.mul(gradient, 1 - rule.momentum))
-    return Updated(b.sub(w, b.mul(b.emit("sign", m), lr)), {"momentum": m})
+    return Updated(b.sub(w, b.mul(b.sign(m), lr)), {"momentum": m})
 
 
 SIGNUM = UpdateKind("PLUGIN_signum", SignMomentum, lambda rule: ("momentum",), signum)
