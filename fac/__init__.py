@@ -5,6 +5,8 @@ from importlib import import_module
 TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
+    from fac.experiments.api import compare, evaluate, predict, train
+    from fac.experiments.results import Trained
     from fac.importing import from_onnx, from_torch
     from fac.pipeline import check, compile, load
     from fac.spec.model import Input, ModelSpec
@@ -15,19 +17,26 @@ __all__ = [
     "Input",
     "ModelSpec",
     "SpecError",
+    "Trained",
     "check",
+    "compare",
     "compile",
+    "evaluate",
     "from_onnx",
     "from_torch",
     "load",
+    "predict",
+    "train",
 ]
 
 _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "diagnostics"} | {
     "Input": "spec.model",
     "ModelSpec": "spec.model",
     "from_onnx": "importing",
+    "Trained": "experiments.results",
     "from_torch": "importing",
 }
+_HOMES |= dict.fromkeys(("compare", "evaluate", "predict", "train"), "experiments.api")
 
 
 def __getattr__(name: str) -> object:

@@ -64,7 +64,6 @@ def evaluate(
     from fac.program.lower import kind_of
     from fac.spec.data import places
     from fac.training.evaluation import evaluated
-    from fac.training.metadata import classes
 
     if file is not None and (split is not None or base is not None):
         raise click.UsageError(
@@ -77,7 +76,7 @@ def evaluate(
     if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
         raise FacError("the data of this run are in no file that a spec names: leave out `--base`")
     if file is not None:
-        part, told = of_file(file, trained)
+        part, told = of_file(file, trained.program, trained.session.precision, trained.scalings)
         of = {"data": str(file)}
         if told:
             say(told, err=True)
@@ -96,11 +95,11 @@ def evaluate(
                 "train with `data.validation`"
             )
         part, of = dataset.splits[split], {"data": dataset.name, "split": split}
-    found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]))
-    names = classes(trained.checkpoint.about)
+    names = trained.classes
+    found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]), names)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
     if as_json:
-        echo(json_text(about | _flat(found, names)))
+        echo(json_text(about | _flat(found)))
         return
     where = f"samples of `{file}`" if file is not None else f"{split} samples of `{of['data']}`"
     echo(
@@ -108,13 +107,17 @@ def evaluate(
     )
     echo("\n".join(_lines(found)))
     if found.classes is not None:
-        echo("\n".join(_table(found.classes, names, program.losses[0].of if len(program.losses) > 1 else "")))
+        echo(
+            "\n".join(
+                _table(found.classes, found.names, program.losses[0].of if len(program.losses) > 1 else "")
+            )
+        )
 
 
-def _flat(found: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+def _flat(found: Evaluation) -> dict[str, Any]:
     """As JSON has it."""
     flat: dict[str, Any] = {"samples": found.samples, "means": dict(found.means)}
-    of = found.classes
+    of, names = found.classes, found.names
     if of is None:
         return flat
     rows = zip(of.labels, of.named, of.right, of.recall, of.precision, strict=True)
@@ -158,32 +161,18 @@ def _lines(found: Evaluation) -> Iterator[str]:
 
 
 def _table(of: Classes, names: Sequence[str], whose: str) -> Iterator[str]:
+    from fac.training.evaluation import COLUMNS
+
     if whose:
         yield visible(f"classes of `{whose}`, which the first loss reads:")
     there = [label for label, many in enumerate(of.labels) if many]
     shown = sorted(there, key=lambda label: of.recall[label])[:LISTED] if len(there) > LISTED else there
     if len(shown) < len(there):
         yield f"the {LISTED} of {len(there)} classes that are found least:"
-    rows = []
-    for label in shown:
-        mistaken = of.mistaken(label)
-        rows.append(
-            (
-                _name(label, names),
-                f"{of.labels[label]:,}",
-                f"{100 * of.recall[label]:.1f}",
-                f"{100 * of.precision[label]:.1f}" if of.named[label] else "–",
-                "–" if mistaken is None else f"{_name(mistaken[0], names)} ({mistaken[1]:,})",
-            )
-        )
-    yield columns(("class", "labels", "recall %", "precision %", "mostly mistaken for"), rows)
+    yield columns(COLUMNS, of.rows(shown, names))
     absent = len(of.labels) - len(there)
     if absent:
         yield f"  no label of {absent} of {len(of.labels)} classes"
-
-
-def _name(label: int, names: Sequence[str]) -> str:
-    return names[label] if label < len(names) else str(label)
 
 
 COMMAND = evaluate

@@ -43,7 +43,6 @@ def predict(
     from fac.experiments.job import Where
     from fac.experiments.samples import network, of_file
     from fac.opening import there
-    from fac.training.metadata import classes
     from fac.training.prediction import predicted
 
     if output.suffix not in ENDINGS:
@@ -53,10 +52,10 @@ def predict(
     if there(output) and there(file) and os.path.samefile(output, file):  # hard links, too
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
     trained = network(run, Where(backend, device, precision))
-    split, told = of_file(file, trained, targets=False)
+    split, told = of_file(file, trained.program, trained.session.precision, trained.scalings, targets=False)
     for remark in (*map(plain, trained.remarks), *([told] if told else ())):
         say(remark, err=True)
-    found = predicted(trained.session, split, trained.program, classes(trained.checkpoint.about))
+    found = predicted(trained.session, split, trained.program, trained.classes)
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     losses = trained.program.losses

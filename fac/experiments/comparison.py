@@ -14,17 +14,21 @@ from fac.escaping import visible
 from fac.experiments.backends import chosen
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.needs import by_byte, needs_of
-from fac.experiments.rows import Row, Run, remarks, row_as_json, runs_as_json, table
+from fac.experiments.rows import Row, Run, cells, remarks, row_as_json, runs_as_json, table
 from fac.experiments.variants import Variant, left_out, ranks_of, twins, variants
 from fac.pipeline import emit, lowered, precision_of
 from fac.program.feeds import target
 from fac.program.lower import kind_of
+from fac.render.html import table as html_table
 from fac.training.data import declared, load
 from fac.training.logs import Listener
 from fac.training.loop import Report, StoppedError, train
 from fac.training.nonfinite import DivergedError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fac.program.program import Program
     from fac.source import Document
     from fac.training.dataset import Dataset
@@ -65,6 +69,49 @@ class Comparison:
     def table(self) -> str:
         """Mean and standard deviation of each row, and the notes."""
         return "\n".join([table(self.rows), *(f" {visible(note)}" for note in self.notes)])
+
+    def values(self, name: str = "test_accuracy") -> dict[str, NDArray[np.float64]]:
+        """[seeds] of each row by its label; NaN where a run has no such number.
+
+        Args:
+            name: of a figure of `Report`, such as `test_loss`; of several losses `aux.loss` and `aux.accuracy`, too.
+        """
+        import numpy as np
+
+        found = {row.variant.label: [run.value(name) for run in row.runs] for row in self.rows}
+        return {
+            label: np.array([np.nan if value is None else value for value in values], np.float64)
+            for label, values in found.items()
+        }
+
+    def history(self, name: str = "test_accuracy") -> dict[str, NDArray[np.float64]]:
+        """[seeds, epochs] of each row by its label; NaN where a run has no such epoch.
+
+        Args:
+            name: of a column of `metrics.jsonl`.
+
+        Raises:
+            FacError: no epoch of any run has that column.
+        """
+        import numpy as np
+
+        found: dict[str, NDArray[np.float64]] = {}
+        known: dict[str, None] = {}
+        for row in self.rows:
+            lines = [[record.flat() for record in run.history] for run in row.runs]
+            table = np.full((len(lines), max(map(len, lines), default=0)), np.nan)
+            for seed, epochs in enumerate(lines):
+                for epoch, line in enumerate(epochs):
+                    known |= dict.fromkeys(line)
+                    value = line.get(name)
+                    table[seed, epoch] = np.nan if value is None else value
+            found[row.variant.label] = table
+        if known and name not in known:
+            raise FacError(f"no epoch has `{name}`; there are {', '.join(f'`{each}`' for each in known)}")
+        return found
+
+    def _repr_html_(self) -> str:
+        return html_table(*cells(self.rows), self.notes)
 
     def flat(self) -> dict[str, Any]:
         """Rows, runs with each of their epochs, and notes, as JSON has them."""

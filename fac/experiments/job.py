@@ -29,6 +29,7 @@ from fac.training.plugged import kept as plugged
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Precision, Session
+    from fac.program.program import Program
     from fac.spec.model import ModelSpec
     from fac.training.dataset import Dataset
     from fac.training.logs import Listener
@@ -51,7 +52,7 @@ class Job:
     """What is to be trained, and how."""
 
     document: Document
-    spec: ModelSpec
+    program: Program
     data: Data | None
     """None where arrays are handed over instead."""
     artifact: Artifact
@@ -66,6 +67,11 @@ class Job:
     checkpoint: Checkpoint | None = None
     before: int | None = None
     """For how many epochs a run was meant that is to be longer now."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is trained."""
+        return self.program.spec
 
     def text(self, path: Path) -> str:
         """The spec as a folder keeps it: paths in it are right from there."""
@@ -142,11 +148,17 @@ def new(document: Document, base: Path, where: Where, *, arrays: bool = False) -
     backend = chosen(where.backend)
     artifact = emit(program, backend, where.precision, document)
     told = full(document, warnings) if warnings else ""
-    return Job(document, program.spec, section, artifact, backend.name, where.device, base, base, told)
+    return Job(document, program, section, artifact, backend.name, where.device, base, base, told)
 
 
 def continued(
-    found: Checkpoint, path: Path, spec: str | None, overrides: tuple[str, ...], where: Where
+    found: Checkpoint,
+    path: Path,
+    spec: str | None,
+    overrides: tuple[str, ...],
+    where: Where,
+    *,
+    arrays: bool = False,
 ) -> Job:
     """The training of a folder, on the backend and device that it ran on unless told otherwise.
 
@@ -156,6 +168,7 @@ def continued(
         spec: the file of another spec, which must have the same network; None for its own.
         overrides: settings that change.
         where: it runs.
+        arrays: see `new`.
 
     Raises:
         FacError: the state does not belong to that spec, or as in `new`.
@@ -172,7 +185,7 @@ def continued(
         known.get("device") if device is None and backend is None else device,
         precision or (found.precision if backend is None else None),
     )
-    job = new(document, start(found) if spec is None else folder_of(spec), there)
+    job = new(document, start(found) if spec is None else folder_of(spec), there, arrays=arrays)
     try:
         before = require_spec(found, job.artifact.compiled, job.spec)
     except FacError as error:
@@ -181,8 +194,7 @@ def continued(
         raise FacError(
             f"{error}; the state holds its own spec, and `{path / folder.SPEC}` is written anew where it is gone"
         ) from error
-    assert job.data is not None
-    base = kept_start(found, job.data) if spec is None else job.base
+    base = job.base if spec is not None or job.data is None else kept_start(found, job.data)
     return replace(job, base=base, checkpoint=found, before=before)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from fac.step.feed import Feed
     from fac.training.checkpoint import Checkpoint
     from fac.training.dataset import Dataset, Split
+    from fac.training.scaling import Scaling
+
+
+ARRAYS = "the samples"
+"""What messages call arrays that were handed over."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -27,6 +33,20 @@ class Network:
     session: Session
     remarks: tuple[str, ...]
     """Which plug-ins of it are not what they were."""
+
+    @property
+    def scalings(self) -> dict[str, Scaling]:
+        """How the samples of the training were standardised."""
+        from fac.training.metadata import scalings
+
+        return scalings(self.checkpoint.about)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What their classes are called; empty if they have no names."""
+        from fac.training.metadata import classes
+
+        return classes(self.checkpoint.about)
 
 
 def network(run: Path, where: Where = ANYWHERE) -> Network:
@@ -76,7 +96,14 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     return fitted(dataset, feeds(program), precision, scalings(found.about))
 
 
-def of_file(path: Path, trained: Network, *, targets: bool = True) -> tuple[Split, str]:
+def of_file(
+    path: Path,
+    program: Program,
+    precision: Precision,
+    by: Mapping[str, Scaling],
+    *,
+    targets: bool = True,
+) -> tuple[Split, str]:
     """The arrays of an `.npz` file, fitted to a network, and what to say of how they were read.
 
     They are standardised as those of the training were. What `fac data` has written is what a network reads, and stays
@@ -84,41 +111,80 @@ def of_file(path: Path, trained: Network, *, targets: bool = True) -> tuple[Spli
 
     Args:
         path: of the file.
-        trained: the network.
+        program: what the network is.
+        precision: of the floats.
+        by: how the samples of the training were standardised.
         targets: whether the targets of its losses are needed. If not, those that are there are left alone.
 
     Raises:
         FacError: it cannot be read, or its arrays do not fit.
     """
     from fac.opening import DATA, opened
+    from fac.training.data.npz import AS_READ, stored
+    from fac.training.dataset import Split
+
+    place = f"`{path}`"
+    with stored(opened(path, DATA), place) as file:
+        by = {} if file.archive.comment == AS_READ else by
+        names = _wanted(file.names, program, place, targets)
+        given = Split(**{name: file.array(name) for name in names})
+    return _suited(given, program, place, precision, by, targets)
+
+
+def of_arrays(
+    given: Split,
+    program: Program,
+    precision: Precision,
+    by: Mapping[str, Scaling],
+    *,
+    targets: bool = True,
+) -> tuple[Split, str]:
+    """As `of_file`, of arrays that are there already."""
+    from fac.training.dataset import Split
+
+    names = _wanted(list(given.arrays), program, ARRAYS, targets)
+    kept = Split(**{name: given.arrays[name] for name in names})
+    return _suited(kept, program, ARRAYS, precision, by, targets)
+
+
+def _wanted(names: list[str], program: Program, place: str, targets: bool) -> list[str]:
+    """Which of these arrays are meant: all but targets that nobody asks for."""
     from fac.program.feeds import feeds
     from fac.step.feed import matched
-    from fac.training.data.npz import AS_READ, stored
-    from fac.training.dataset import Dataset, Split
+
+    goals = [] if targets else [feed for feed in feeds(program) if feed.loss is not None]
+    aside = set(matched(names, goals).values())
+    found = [name for name in names if name not in aside]
+    if not found:
+        reads = ", ".join(f"`{feed.name}`" for feed in _needed(program, targets))
+        raise FacError(f"{place} has nothing that the network reads, which is {reads}")
+    return found
+
+
+def _needed(program: Program, targets: bool) -> tuple[Feed, ...]:
+    from fac.program.feeds import feeds
+
+    return tuple(feed for feed in feeds(program) if targets or feed.loss is None)
+
+
+def _suited(
+    given: Split,
+    program: Program,
+    place: str,
+    precision: Precision,
+    by: Mapping[str, Scaling],
+    targets: bool,
+) -> tuple[Split, str]:
+    from fac.training.dataset import Dataset
     from fac.training.fitting import fitted_split, read_anew
-    from fac.training.metadata import scalings
     from fac.training.scaling import scaled
 
-    place, program, precision = f"`{path}`", trained.program, trained.session.precision
-    with stored(opened(path, DATA), place) as file:
-        by = {} if file.archive.comment == AS_READ else scalings(trained.checkpoint.about)
-        needed = feeds(program)
-        if not targets:
-            goals = [feed for feed in needed if feed.loss is not None]
-            needed = tuple(feed for feed in needed if feed.loss is None)
-            aside = set(matched(file.names, goals).values())
-            names = [name for name in file.names if name not in aside]
-        else:
-            names = file.names
-        if not names:
-            reads = ", ".join(f"`{feed.name}`" for feed in needed)
-            raise FacError(f"{place} has nothing that the network reads, which is {reads}")
-        given = Split(**{name: file.array(name) for name in names})
+    needed = _needed(program, targets)
     known = " and ".join(f"`{name}`" for name in by if name in given.arrays)
     told = [f"{known} of {place}: standardised as the training samples were"] if known else []
     given = scaled(given, by, place, precision)
     split = fitted_split(given, needed, place, precision)
-    anew = read_anew(Dataset(str(path), given, given), needed)
+    anew = read_anew(Dataset(place.strip("`"), given, given), needed)
     return split, "; ".join(told + [anew] * bool(anew))
 
 

@@ -117,11 +117,11 @@ def titles(documents: Sequence[Document]) -> list[str]:
         [Path(document.name).name for document in documents],
         [document.name for document in documents],
     )
-    found = []
+    found: list[str] = []
     for i, document in enumerate(documents):
-        title = next((way[i] for way in ways if Counter(way)[way[i]] == 1), document.name)
-        times = ways[-1][: i + 1].count(document.name)
-        found.append(f"{title} #{times}" if times > 1 else title)
+        title = next((way[i] for way in ways if Counter(way)[way[i]] == 1), None)
+        times = 1 if title else ways[-1][: i + 1].count(document.name)
+        found.append((title or document.name) + (f" #{times}" if times > 1 else ""))
     return found
 
 

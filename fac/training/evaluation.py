@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -13,9 +13,11 @@ from fac.backend import Array, Session, Term
 from fac.backend.session import parts
 from fac.diagnostics import FacError
 from fac.program.kinds import LossKind
+from fac.render.html import table
 from fac.step.feed import Feed
 from fac.training.dataset import Split
 
+COLUMNS = ("class", "labels", "recall %", "precision %", "mostly mistaken for")
 BINS = 15
 """Equal parts of [0, 1] by which confidence is sorted."""
 SHOWN = 1000
@@ -64,6 +66,23 @@ class Classes:
         """[C] the share of what is named so that is so; NaN of one that is never named."""
         return _share(self.right, self.named)
 
+    def rows(self, labels: Sequence[int], names: Sequence[str]) -> list[tuple[str, ...]]:
+        """A line of text under `COLUMNS` for each of these classes, which may have names."""
+        return [self._row(label, names) for label in labels]
+
+    def _row(self, label: int, names: Sequence[str]) -> tuple[str, ...]:
+        def called(number: int) -> str:
+            return names[number] if number < len(names) else str(number)
+
+        mistaken = self.mistaken(label)
+        return (
+            called(label),
+            f"{self.labels[label]:,}",
+            f"{100 * self.recall[label]:.1f}" if self.labels[label] else "–",
+            f"{100 * self.precision[label]:.1f}" if self.named[label] else "–",
+            "–" if mistaken is None else f"{called(mistaken[0])} ({mistaken[1]:,})",
+        )
+
     def mistaken(self, label: int) -> tuple[int, int] | None:
         """For which other class a label is taken most often, and how often; None if never, or not known."""
         if self.confusion is None:
@@ -83,15 +102,25 @@ class Evaluation:
     """As `Session.evaluate` gives them: `loss`, `accuracy` in [0, 1], and of several losses each by its name."""
     classes: Classes | None
     """Of the network's output under the first loss; None if that does not classify."""
+    names: Sequence[str] = ()
+    """What the classes are called, in the order of their numbers; empty if they have no names."""
+
+    def _repr_html_(self) -> str:
+        means = [(name, f"{mean:.6g}") for name, mean in self.means.items()]
+        told = table((f"{self.samples:,} samples", ""), means)
+        if self.classes is None:
+            return told
+        return told + table(COLUMNS, self.classes.rows(range(len(self.classes.labels)), self.names))
 
 
-def evaluated(session: Session, split: Split, kind: LossKind) -> Evaluation:
+def evaluated(session: Session, split: Split, kind: LossKind, names: Sequence[str] = ()) -> Evaluation:
     """The network as in inference, a part of the samples at a time.
 
     Args:
         session: with the state.
         split: samples that fit it, see `fac.training.fitting.fitted`.
         kind: of the first loss.
+        names: what its classes are called.
 
     Raises:
         FacError: an output is not finite, or nothing counts.
@@ -109,7 +138,7 @@ def evaluated(session: Session, split: Split, kind: LossKind) -> Evaluation:
         count.take(*_rows(output, batch, term, target))
     if not count.labels.any():
         raise FacError("no label of these samples counts: each is ignored or masked")
-    return Evaluation(len(split), session.evaluate(split.arrays), count.found())
+    return Evaluation(len(split), session.evaluate(split.arrays), count.found(), names)
 
 
 def answers(session: Session, split: Split) -> Iterator[tuple[Mapping[str, Array], Array]]:

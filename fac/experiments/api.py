@@ -1,0 +1,272 @@
+"""What commands do, as functions that return objects: `fac.train`, `fac.compare`, `fac.evaluate`, `fac.predict`.
+
+Nothing is printed. What a person should know, such as numbers that are read in another shape, is logged as a warning
+by the logger `fac`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fac.diagnostics import FacError
+from fac.experiments import handed
+from fac.experiments.comparison import Comparison, Heard, Watch, compared
+from fac.experiments.handed import DataLike, Samples
+from fac.experiments.job import ANYWHERE, Where, begun, continued, new
+from fac.experiments.results import Trained
+from fac.experiments.samples import ARRAYS, network, of_arrays, of_file, of_run
+from fac.pipeline import SpecLike
+from fac.program.lower import kind_of
+from fac.training import folder
+from fac.training.evaluation import Evaluation, evaluated
+from fac.training.logs import EpochRecord, Listener
+from fac.training.metadata import scalings
+from fac.training.prediction import predicted
+
+if TYPE_CHECKING:
+    from fac.backend import Array, Precision, Session
+    from fac.program.program import Program
+    from fac.training.dataset import Dataset, Split
+    from fac.training.scaling import Scaling
+
+LOG = logging.getLogger("fac")
+
+
+class _Logged(Listener):
+    """Hears of a training for those who name nobody else."""
+
+    def ended(self, record: EpochRecord) -> None:
+        LOG.info("epoch %d: %s", record.epoch, record.to_json())
+
+    def said(self, text: str) -> None:
+        LOG.warning("%s", text)
+
+
+class _Watched(Watch):
+    """Likewise of a comparison."""
+
+    def training(self, label: str) -> AbstractContextManager[Heard]:
+        return nullcontext((_Logged(), lambda: False))
+
+
+def train(
+    spec: SpecLike | None = None,
+    data: DataLike | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    overrides: Iterable[str] = (),
+    backend: str | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    listener: Listener | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train a spec, as `fac train` does.
+
+    Args:
+        spec: a file's path, plain data, or a `ModelSpec`. May be left out where a run is resumed.
+        data: `{"train": (x, y), "test": (x, y)}`, batch first, `validation` likewise if it is to be evaluated, too; or
+            instead of pairs arrays by the names of inputs and targets. Default: what the spec names.
+        out: a folder that keeps the run; `fac evaluate`, `export` and `predict` read it. Default: nothing is kept.
+        resume: the folder of a run, which goes on there.
+        overrides: changes of the spec, such as `update.lr=0.01`.
+        backend: the first usable of torch, onnx, reference if not given.
+        device: such as `cuda`; the backend's first if not given.
+        precision: `float32` or `float64`; the backend's own if not given.
+        listener: hears how it goes.
+        stop: asked after each step; True ends the training.
+
+    Raises:
+        SpecError: the spec has errors.
+        DivergedError: numbers ceased to be finite; it has the epochs before.
+        StoppedError: `stop` said so. A kept run can be resumed.
+        FacError: the data do not fit, a file cannot be written, or there is no such backend.
+    """
+    if (spec is None) == (resume is None):
+        raise FacError(
+            "name a spec, or a run with `resume`: a run goes on with its own, changed by `overrides`"
+        )
+    if resume is not None and out is not None:
+        raise FacError("`resume` goes on in the folder of the run: leave out `out`")
+    given = None if data is None else handed.dataset(data)
+    where, listener = Where(backend, device, precision), listener or _Logged()
+    with ExitStack() as held:
+        place = None
+        if resume is not None:
+            place, found = held.enter_context(folder.resumed(Path(resume)))
+            job = continued(found, place.path, None, tuple(overrides), where, arrays=given is not None)
+        else:
+            assert spec is not None
+            document = handed.document(spec, overrides)
+            start = handed.base(document)
+            document = document if given is None else handed.without_data(document)
+            job = new(document, start, where, arrays=given is not None)
+            if out is not None:
+                place = held.enter_context(folder.claim(Path(out), job.spec.name, job.text))
+        if job.warnings:
+            listener.said(job.warnings)
+        ready = begun(job, place, given)
+        for remark in ready.remarks:
+            listener.said(remark)
+        report = ready.train(listener, stop)
+        kept = None if place is None else place.path
+    since = {} if job.checkpoint is None else scalings(job.checkpoint.about)
+    return Trained(job.program, job.artifact, ready.session, report, ready.dataset, job.backend, kept, since)
+
+
+def compare(
+    specs: SpecLike | Sequence[SpecLike],
+    rules: Sequence[str] | None = None,
+    data: DataLike | None = None,
+    *,
+    ranks: Sequence[int] = (),
+    seeds: int = 3,
+    overrides: Iterable[str] = (),
+    backend: str | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    watch: Watch | None = None,
+) -> Comparison:
+    """Train variants on equal data order and from equal initial weights, as `fac compare` does.
+
+    Args:
+        specs: several are compared as they are; one is set beside other rules on the same network.
+        rules: short-hands that replace the feedback, such as `["bp", "fa"]`; `own` is what a spec itself declares.
+        data: see `train`.
+        ranks: a row for each, of the low-rank rules.
+        seeds: trainings of each variant.
+        overrides: see `train`, of every spec.
+        backend: see `train`.
+        device: see `train`.
+        precision: see `train`.
+        watch: hears how it goes.
+
+    Raises:
+        FacError: a variant cannot be trained, which is known before the first training; or that one failed.
+        KeyboardInterrupt: before the end of the first training. Later ones are given with what was made.
+    """
+    if seeds < 1:
+        raise FacError(f"`seeds` is {seeds}: train each variant at least once")
+    several: list[Any] = list(specs) if isinstance(specs, list | tuple) else [specs]
+    if not several:
+        raise FacError("there is no spec to compare")
+    changes = tuple(overrides)
+    documents = [handed.document(spec, changes) for spec in several]
+    given = None if data is None else handed.dataset(data)
+    where = Where(backend, device, precision)
+    return compared(documents, rules, ranks, seeds, where, dataset=given, watch=watch or _Watched())
+
+
+def evaluate(
+    run: Trained | str | os.PathLike[str],
+    data: Samples | str | os.PathLike[str] | None = None,
+    *,
+    split: Literal["train", "validation", "test"] = "test",
+    backend: str | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+) -> Evaluation:
+    """Measure a trained network, as `fac evaluate` does: losses, classes, calibration.
+
+    Args:
+        run: what `train` gave, or the folder of a run or its state.
+        data: (x, y), arrays by name, or an `.npz` file of these. Default: the data of the run.
+        split: which part of these.
+        backend: see `train`; of a folder only, as the two below.
+        device: see `train`.
+        precision: that of the training if not given.
+
+    Raises:
+        FacError: there is no such run, its data are gone or do not fit, or an output is not finite.
+    """
+    it = _opened(run, Where(backend, device, precision))
+    if data is None:
+        try:
+            found = it.own()
+        except FacError as error:
+            raise FacError(f"{error}; or hand samples over as `data`") from error
+        if split not in found.splits:
+            known = " and ".join(f"`{name}`" for name in found.splits)
+            raise FacError(f"the data of this run have no split `{split}`: there are {known}")
+        part = found.splits[split]
+    else:
+        part = it.samples(data, targets=True)
+    return evaluated(it.session, part, kind_of("fac.losses", it.program.spec.minimised[0]), it.classes)
+
+
+def predict(
+    run: Trained | str | os.PathLike[str],
+    x: Samples | Array | str | os.PathLike[str],
+    *,
+    backend: str | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+) -> Mapping[str, Array]:
+    """What a trained network says of samples, as `fac predict` writes it.
+
+    Args:
+        run: see `evaluate`, as the others.
+        x: of a network with one input that input, else arrays by name; or an `.npz` file of these.
+        backend: see `evaluate`.
+        device: see `evaluate`.
+        precision: see `evaluate`.
+
+    Returns:
+        `output` [N, *output]; of a network that classifies `label` [N, *places] and `probability` of that.
+
+    Raises:
+        FacError: as `evaluate`.
+    """
+    it = _opened(run, Where(backend, device, precision))
+    return predicted(it.session, it.samples(x, targets=False), it.program, it.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A trained network, and what its training says of samples."""
+
+    session: Session
+    program: Program
+    own: Callable[[], Dataset]
+    """Its data, fitted."""
+    scalings: Mapping[str, Scaling]
+    classes: tuple[str, ...]
+
+    def samples(self, data: Any, *, targets: bool) -> Split:
+        precision = self.session.precision
+        if isinstance(data, str | os.PathLike):
+            found, told = of_file(Path(data), self.program, precision, self.scalings, targets=targets)
+        else:
+            given = handed.split(data, ARRAYS, targets)
+            found, told = of_arrays(given, self.program, precision, self.scalings, targets=targets)
+        if told:
+            LOG.warning("%s", told)
+        return found
+
+
+def _opened(run: Trained | str | os.PathLike[str], where: Where) -> _Open:
+    if isinstance(run, Trained):
+        if where != ANYWHERE:
+            raise FacError(
+                "a network that is open stays where it runs: leave out `backend`, `device`, `precision`"
+            )
+        own = run.dataset
+        return _Open(run.session, run.program, lambda: own, own.scalings, own.classes)
+    found = network(Path(run), where)
+    for remark in found.remarks:
+        LOG.warning("%s", remark)
+    precision = found.session.precision
+    return _Open(
+        found.session,
+        found.program,
+        lambda: of_run(found.program, found.checkpoint, None, precision),
+        found.scalings,
+        found.classes,
+    )
