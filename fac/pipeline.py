@@ -29,7 +29,7 @@ from fac.spec.errors import translate
 from fac.spec.model import ModelSpec
 
 if TYPE_CHECKING:
-    from fac.backend import Artifact, Backend, Compiled, Precision, Term
+    from fac.backend import Artifact, Backend, Compiled, Precision, Saving, Term
 
 SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Document | ModelSpec
 
@@ -267,6 +267,20 @@ def find_backend(name: str) -> Backend:
 def backends() -> tuple[Backend, ...]:
     """All installed backends."""
     return plugins.objects("fac.backends")
+
+
+def find_saving(framework: str) -> Saving:
+    """The backend that reads and writes a framework's own files of arrays.
+
+    Raises:
+        FacError: none does.
+    """
+    from fac.backend import Saving
+
+    for backend in backends():
+        if isinstance(backend, Saving) and backend.imports == framework:
+            return backend
+    raise FacError(f"no installed backend reads files of `{framework}`")
 
 
 @cache

@@ -294,6 +294,25 @@ def a_checkpoint_to_go_on_with(path: Path, thing: Thing) -> list[str]:
     return ["sample", "X"]
 
 
+@place("command", STATES)
+def weights_to_start_from(path: Path, thing: Thing) -> list[str]:
+    thing(path / "X.safetensors")
+    return ["train", _spec(path, DIGITS), "--init", "X.safetensors"]
+
+
+@place("command", ARCHIVES)
+def weights_of_pytorch(path: Path, thing: Thing) -> list[str]:
+    thing(path / "X.pt")
+    return ["train", _spec(path, DIGITS), "--init", "X.pt"]
+
+
+@place("folder", STATES)
+def a_fork(path: Path, thing: Thing) -> list[str]:
+    (path / "run").mkdir()
+    thing(path / "run/state.safetensors")
+    return ["train", _spec(path, DIGITS), "--fork", "run"]
+
+
 def _run(path: Path, without: str) -> list[str]:
     """The folder of a run that has begun, but for one of its files."""
     spec = SPEC + "data: {source: arrays, train: ../d.npz, test: ../d.npz}\n"
@@ -380,7 +399,7 @@ GROUPS = {
     "specs": ("a spec", "the spec"),
     "settings": ("settings", "shared settings"),
     "data": ("arrays", "series", "a text", "a folder of", "pictures", "packed"),
-    "what was made": ("a checkpoint", "the state", "the log", "the manifest"),
+    "what was made": ("a checkpoint", "the state", "the log", "the manifest", "weights", "a fork"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from io import BufferedReader
 from typing import Any
 
 from fac.backend import Array, Artifact, Compiled, Module, Precision
@@ -55,6 +56,13 @@ class TorchBackend:
         from fac_torch.reading import saved
 
         return saved(arrays)
+
+    def loaded(self, file: BufferedReader, name: str) -> dict[str, Array]:
+        """A `state_dict` as `torch.save` writes it, by `torch.load(..., weights_only=True)`."""
+        require_torch()
+        from fac_torch.pickled import loaded
+
+        return loaded(file, name)
 
 
 def require_torch() -> None:

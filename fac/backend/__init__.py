@@ -13,7 +13,7 @@ from fac.backend.artifact import (
     write_common,
     write_files,
 )
-from fac.backend.boundary import check_feed, held
+from fac.backend.boundary import COUNTS, check_feed, held
 from fac.backend.compiled import (
     PRECISIONS,
     STEP,
@@ -30,6 +30,7 @@ from fac.backend.compiled import (
 )
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
+from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
 from fac.backend.solution import Solution, Solved, Solving, holding
 from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
@@ -53,6 +54,7 @@ from fac.step.feed import Feed
 from fac.writing import Content
 
 __all__ = [
+    "COUNTS",
     "FORMAT",
     "PRECISIONS",
     "RESERVED",
@@ -96,6 +98,7 @@ __all__ = [
     "check_feed",
     "denormals_as_zero",
     "docstring",
+    "fitting",
     "from_file",
     "held",
     "holding",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fac.backend.compiled import Array, Compiled
+from fac.backend.compiled import STEP, Array, Compiled
 from fac.diagnostics import FacError
 
 
@@ -79,6 +79,27 @@ def completed(
             f"nothing can be derived from {listed(bad)}: there are numbers in it that are not finite"
         )
     return {**compiled.initial(arrays), **arrays}, 0 if fresh else steps, missing
+
+
+def fitting(compiled: Compiled, state: Mapping[str, Array]) -> dict[str, Array]:
+    """What of the state of another spec can be given to this one, with `derive=True`: the step, and what fits.
+
+    Of feedback or optimiser state that belongs together all fits, or none is taken.
+
+    Raises:
+        FacError: a parameter is missing, or has another shape.
+    """
+    slots = {slot.name: slot for slot in compiled.state}
+    fits = {name for name, slot in slots.items() if name in state and state[name].shape == slot.shape}
+    wrong = [slot.name for slot in compiled.state if slot.parameter and slot.name not in fits]
+    if wrong:
+        raise FacError(
+            f"the state has not all parameters of `{compiled.name}` in their shapes: {listed(wrong)}; `--init RUN "
+            "--init-partial` starts a new training from those that fit"
+        )
+    torn = {_group(name, slots) for name, slot in slots.items() if not slot.parameter and name not in fits}
+    kept = {name for name in fits if slots[name].parameter or _group(name, slots) not in torn}
+    return {name: array for name, array in state.items() if name in kept or name == STEP}
 
 
 OPTIMISER = "optimiser"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import Any, Protocol, runtime_checkable
 
 from fac.backend.artifact import Backend
@@ -141,6 +142,20 @@ class Saving(Importing, Protocol):
 
         Raises:
             FacError: what the backend runs with is not installed.
+        """
+
+    def loaded(self, file: BufferedReader, name: str) -> dict[str, Array]:
+        """The arrays by key in the framework's own file of them, read without running any code that it may hold.
+
+        Nothing is copied before it is asked for: a file may say that few numbers are many.
+
+        Args:
+            file: at its start.
+            name: what messages call it.
+
+        Raises:
+            FacError: it is damaged, holds something else than arrays by key, or what the backend runs with is not
+                installed.
         """
 
 

@@ -19,11 +19,9 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
     """
     from safetensors.numpy import save
 
-    from fac.backend import Saving
     from fac.cli.runs import trained
-    from fac.importing import reader
     from fac.importing.returning import state_dict
-    from fac.pipeline import lowered
+    from fac.pipeline import find_saving, lowered
     from fac.writing import write
 
     if output.suffix not in ENDINGS:
@@ -32,9 +30,7 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
         )
     found = trained(checkpoint)
     arrays = state_dict(lowered(found.document()), found.state, found.precision or "float32")
-    torch = reader("torch")
-    assert isinstance(torch, Saving)
-    content = save(arrays) if output.suffix == ENDINGS[0] else torch.saved(arrays)
+    content = save(arrays) if output.suffix == ENDINGS[0] else find_saving("torch").saved(arrays)
     write(output, content)
     if as_json:
         shapes = {key: list(array.shape) for key, array in arrays.items()}

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from math import isfinite, prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
-from fac.cli.runs import say_changes
+from fac.cli.runs import say_changes, trained
 from fac.diagnostics import plain
-from fac.escaping import visible
 from fac.render.json_text import json_text
 from fac.signals import ended_by, on_signals
 
 if TYPE_CHECKING:
-    from fac.backend import Compiled, Precision, Session
-    from fac.experiments.job import Begun, Job
+    from fac.backend import Precision
+    from fac.experiments.job import Begun, Job, Where
     from fac.training.holding import Held
-    from fac.training.logs import EpochRecord
     from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
 
@@ -36,6 +32,14 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @click.option("--out", type=PATH, help="Folder of the run. Default: `runs/NAME-1`, ...")
 @click.option("--resume", type=PATH, metavar="DIR", help="Continue the run in a folder.")
+@click.option(
+    "--init",
+    type=PATH,
+    metavar="FILE|RUN",
+    help="Start from parameters: of a .safetensors or .pt file, or of a run.",
+)
+@click.option("--init-partial", is_flag=True, help="Take what fits of these, and leave the rest.")
+@click.option("--fork", type=PATH, metavar="RUN", help="Go on from the state of a run, in another folder.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object; progress goes to stderr.")
 @click.pass_context
 def train(
@@ -47,6 +51,9 @@ def train(
     overrides: tuple[str, ...],
     out: Path | None,
     resume: Path | None,
+    init: Path | None,
+    init_partial: bool,
+    fork: Path | None,
     as_json: bool,
 ) -> None:
     """Train SPEC and keep its state, its log and its spec in a folder.
@@ -54,13 +61,21 @@ def train(
     Ctrl-C ends a training after the current step; `fac train --resume DIR` goes on exactly there. With
     `--set train.epochs=N` it trains longer than was meant.
 
+    `--init` begins with step 0 and the parameters of a file. `--fork RUN` is that run from where it stands, with
+    its own spec or another one, in a new folder.
+
     On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
-    if resume is None and spec is None:
+    if resume is None and fork is None and spec is None:
         raise click.UsageError("name a spec, or a run with `--resume DIR`")
+    if sum(place is not None for place in (resume, init, fork)) > 1:
+        raise click.UsageError("`--resume`, `--init` and `--fork` each say where to start: name one of them")
+    if init_partial and init is None:
+        raise click.UsageError("`--init-partial` says how to take what `--init` names: add that")
     if resume is not None and out is not None:
         raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
-    from fac.experiments.job import Where, continued, document_of, folder_of, new
+    from fac.cli.closing import closing, summary
+    from fac.experiments.job import Where, continued
     from fac.training import folder
     from fac.training.loop import Report, StoppedError
     from fac.training.nonfinite import DivergedError
@@ -68,8 +83,7 @@ def train(
     where = Where(backend, device, precision)
     with ExitStack() as held:
         if resume is None:
-            assert spec is not None
-            job = new(document_of(spec, overrides), folder_of(spec), where)
+            job = _new(spec, overrides, where, init, fork, partial=init_partial)
             place = held.enter_context(folder.claim(out, job.spec.name, job.text))
         else:
             place, found = held.enter_context(folder.resumed(resume))
@@ -77,6 +91,8 @@ def train(
             job = continued(found, place.path, spec, overrides, where)
         if job.warnings:
             echo(job.warnings + "\n", err=True)
+        for line in job.starts:
+            say(plain(line), err=True)
         try:
             ready, report = _trained(job, place, as_json)
             path = place.path
@@ -89,9 +105,41 @@ def train(
     if as_json:
         echo(json_text(summary(job, ready.session, report, path)))
     elif isinstance(report, Report):
-        echo(_closing(job, ready.session, report, path))
+        echo(closing(job, ready.session, report, path))
     if isinstance(report, DivergedError):
         raise report
+
+
+def _new(
+    spec: str | None,
+    overrides: tuple[str, ...],
+    where: Where,
+    init: Path | None,
+    fork: Path | None,
+    *,
+    partial: bool,
+) -> Job:
+    """A training in a folder of its own."""
+    from fac.experiments.job import document_of, folder_of, new
+
+    if fork is None:
+        assert spec is not None
+        job = new(document_of(spec, overrides), folder_of(spec), where)
+        return job if init is None else _given(job, init, partial)
+    from fac.experiments.starting import forked
+
+    return forked(trained(fork), fork, spec, overrides, where)
+
+
+def _given(job: Job, init: Path, partial: bool) -> Job:
+    from fac.experiments.starting import UnmatchedError, given
+
+    try:
+        return given(job, init, partial=partial)
+    except UnmatchedError as error:
+        for line in error.lines:
+            say(plain(line), err=True)
+        raise
 
 
 def _trained(job: Job, held: Held, as_json: bool) -> tuple[Begun, Report | DivergedError]:
@@ -109,72 +157,6 @@ def _trained(job: Job, held: Held, as_json: bool) -> tuple[Begun, Report | Diver
             return ready, ready.train(listener, stop)
         except DivergedError as error:
             return ready, error
-
-
-def parameters(compiled: Compiled) -> int:
-    """How many numbers the forward pass reads."""
-    return sum(prod(slot.shape) for slot in compiled.state if slot.parameter)
-
-
-def summary(job: Job, session: Session, report: Report | DivergedError, path: Path) -> dict[str, Any]:
-    """What `--json` prints. Of a training that diverged only `metrics.jsonl` has figures, those of its good epochs."""
-    from fac.training.loop import Report
-
-    ended = report if isinstance(report, Report) else None
-    found = {
-        "spec": job.spec.name,
-        "spec_hash": session.compiled.spec_hash,
-        "backend": job.backend,
-        "device": session.device,
-        "precision": session.precision,
-        "seed": job.spec.train.seed,
-        "epochs": job.spec.train.epochs,
-        "steps": session.steps,
-    }
-    for name in ("test_accuracy", "test_loss", "train_loss", "seconds", "step_ms"):
-        found[name] = getattr(ended, name, None)
-    if ended is not None and ended.history[-1].validation:
-        found["validation"] = dict(ended.history[-1].validation)
-    if ended is not None and ended.history[-1].losses:
-        found["losses"] = dict(ended.history[-1].losses)
-        found["train_losses"] = dict(ended.history[-1].train_losses)
-    return found | {
-        "parameters": parameters(session.compiled),
-        "out": str(path),
-        "problem": None if ended else str(report),
-        "warnings": [concern.flat() for concern in ended.concerns] if ended else [],
-    }
-
-
-def _each(record: EpochRecord) -> Iterator[str]:
-    """What the sum is made of, if it is one."""
-    for name, loss in record.losses.items():
-        if name.endswith(".loss"):
-            of, trained = name.removesuffix(".loss"), record.train_losses.get(name)
-            accuracy = record.losses.get(f"{of}.accuracy")
-            rate = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} %"
-            before = "" if trained is None else f"train loss {trained:.4g}, "
-            yield f"  {of}: {before}test loss {loss:.4g}{rate}"
-
-
-def _closing(job: Job, session: Session, report: Report, path: Path) -> str:
-    result = f"test loss {report.test_loss:.4g}"
-    if report.test_accuracy is not None:
-        result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
-    if held := report.history[-1].validation:
-        accuracy = f"validation accuracy {100 * held['accuracy']:.1f} %, " if "accuracy" in held else ""
-        result += f"; {accuracy}validation loss {held['loss']:.4g}"
-    where = f"{job.backend} ({session.device}, {session.precision})"
-    speed = f"{report.seconds:.1f} s"
-    if isfinite(report.step_ms) and job.spec.solve is None:
-        speed += f", {report.step_ms:.2f} ms per step"
-    lines = (
-        f"`{job.spec.name}` on {where}: {result}; {speed}",
-        *_each(report.history[-1]),
-        *(f"warning: {concern.message}" for concern in report.concerns),
-        f"state, log and spec are in `{path}`",
-    )
-    return "\n".join(map(visible, lines))
 
 
 COMMAND = train

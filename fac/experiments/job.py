@@ -23,12 +23,13 @@ from fac.training.checkpoint import Checkpoint, require_spec
 from fac.training.folder import RunFolder
 from fac.training.holding import Held
 from fac.training.loop import Report, train
-from fac.training.metadata import BASE
+from fac.training.metadata import BASE, ORIGIN
 from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
 from fac.training.plugged import kept as plugged
+from fac.training.weights import listed
 
 if TYPE_CHECKING:
-    from fac.backend import Artifact, Precision, Session
+    from fac.backend import Array, Artifact, Precision, Session
     from fac.program.program import Program
     from fac.spec.model import ModelSpec
     from fac.training.dataset import Dataset
@@ -67,6 +68,14 @@ class Job:
     checkpoint: Checkpoint | None = None
     before: int | None = None
     """For how many epochs a run was meant that is to be longer now."""
+    state: Mapping[str, Array] | None = None
+    """What it starts with, if not with the state of the checkpoint or with initial values; see `starting`."""
+    given: str = ""
+    """Where that is from, as checkpoints carry it."""
+    log: str = ""
+    """Of the epochs before it, if they were those of another run."""
+    starts: tuple[str, ...] = ()
+    """What it starts with and what it does not, for people."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -112,11 +121,14 @@ class Begun:
     kept: RunFolder | None
     remarks: tuple[str, ...]
     """Why a run does not go on just as it would have."""
+    since: Checkpoint | None
+    """What it goes on from, with the state that the session has."""
 
     def train(self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False) -> Report:
         """All that is left of it; see `fac.training.loop.train`."""
-        given = self.job.checkpoint
-        return train(self.session, self.dataset, self.job.spec, self.kept, listener, stop=stop, since=given)
+        return train(
+            self.session, self.dataset, self.job.spec, self.kept, listener, stop=stop, since=self.since
+        )
 
 
 def document_of(spec: str, overrides: Iterable[str], within: Path | None = None) -> Document:
@@ -173,6 +185,28 @@ def continued(
     Raises:
         FacError: the state does not belong to that spec, or as in `new`.
     """
+    job = again(found, path, spec, overrides, where, arrays=arrays)
+    try:
+        before = require_spec(found, job.artifact.compiled, job.spec)
+    except FacError as error:
+        if spec is not None or overrides:
+            raise
+        raise FacError(
+            f"{error}; the state holds its own spec, and `{path / folder.SPEC}` is written anew where it is gone"
+        ) from error
+    return replace(job, before=before, given=found.about.get(ORIGIN, ""))
+
+
+def again(
+    found: Checkpoint,
+    path: Path,
+    spec: str | None,
+    overrides: tuple[str, ...],
+    where: Where,
+    *,
+    arrays: bool = False,
+) -> Job:
+    """A training from the checkpoint of a run, whatever its spec is; the rest as `continued`."""
     document = (
         document_of(str(path / folder.SPEC), overrides, within=path)
         if spec is None
@@ -186,16 +220,8 @@ def continued(
         precision or (found.precision if backend is None else None),
     )
     job = new(document, start(found) if spec is None else folder_of(spec), there, arrays=arrays)
-    try:
-        before = require_spec(found, job.artifact.compiled, job.spec)
-    except FacError as error:
-        if spec is not None or overrides:
-            raise
-        raise FacError(
-            f"{error}; the state holds its own spec, and `{path / folder.SPEC}` is written anew where it is gone"
-        ) from error
     base = job.base if spec is not None or job.data is None else kept_start(found, job.data)
-    return replace(job, base=base, checkpoint=found, before=before)
+    return replace(job, base=base, checkpoint=found)
 
 
 def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) -> Begun:
@@ -210,9 +236,17 @@ def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) ->
         FacError: the data cannot be loaded, the device is not there, or memory is too small.
     """
     found = dataset or job.dataset()
-    session = job.artifact.open(job.checkpoint.state if job.checkpoint else None, job.device)
+    since = job.checkpoint
+    before = since.state if since else None
+    session = job.artifact.open(
+        before if job.state is None else job.state, job.device, derive=job.state is not None
+    )
+    remarks: tuple[str, ...] = ()
+    if since and job.state is not None:
+        remarks = tuple(_anew(session, since))
+        since = replace(since, state=session.state())
     if held is None:
-        return Begun(job, session, found, None, ())
+        return Begun(job, session, found, None, remarks, since)
     path = held.path
     about = {
         "backend": job.backend,
@@ -222,9 +256,19 @@ def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) ->
         "spec": job.json(session),
         "threads": str(allowed()),
         **plugged(job.spec),
+        **({ORIGIN: job.given} if job.given else {}),
     }
-    remarks = tuple(_remarks(job, job.checkpoint, about)) if job.checkpoint else ()
-    return Begun(job, session, found, RunFolder(held, about, job.text(path)), remarks)
+    if since:
+        remarks += tuple(_remarks(job, since, about))
+    return Begun(job, session, found, RunFolder(held, about, job.text(path), job.log), remarks, since)
+
+
+def _anew(session: Session, since: Checkpoint) -> Iterator[str]:
+    """What the state of another spec did not hold."""
+    if session.derived:
+        yield f"  begun anew ({len(session.derived)}): {listed(f'`{name}`' for name in session.derived)}"
+    if session.steps != since.step:
+        yield f"  what the update keeps is new, so that this begins with step {session.steps}"
 
 
 def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[str]:

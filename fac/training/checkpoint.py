@@ -137,14 +137,9 @@ def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) ->
     Raises:
         FacError: naming the first few differences.
     """
-    theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
+    theirs, ours = _both(checkpoint, spec)
     if not theirs and checkpoint.about.get("spec_hash") == compiled.spec_hash:
         return None
-    theirs.pop("$schema", None)  # for editors, as in the hash
-    ours: Any = dumped(spec.model_copy(update={"schema_": None}), theirs)
-    if spec.data is not None and theirs.get("data"):
-        aside = dict.fromkeys(places(type(spec.data)))
-        theirs, ours = (found | {"data": found["data"] | aside} for found in (theirs, ours))
     if theirs == ours:
         return None
     before = (theirs.get("train") or {}).get("epochs", 0)
@@ -154,8 +149,45 @@ def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) ->
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     raise FacError(
         f"the checkpoint `{checkpoint.place}` belongs to another spec: {'; '.join(found[:3])}{more}: "
-        "resume with the spec of that run (a larger `train.epochs` is allowed), or train anew in another folder"
+        "resume with the spec of that run (a larger `train.epochs` is allowed), or go on with this one in another "
+        f"folder, `--fork {checkpoint.place.parent}`"
     )
+
+
+def differences(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
+    """In what a spec is not the one that a checkpoint was made with, place by place."""
+    return tuple(_differences(*_both(checkpoint, spec), ""))
+
+
+def require_epochs(checkpoint: Checkpoint, spec: ModelSpec) -> None:
+    """Refuse to go on with a spec by which the steps of a checkpoint would be other epochs.
+
+    Raises:
+        FacError: its batches have another size, or it is solved where the other makes steps.
+    """
+    theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
+    remedy = f"`--init {checkpoint.place.parent}` starts a new training from its parameters"
+    if bool(theirs.get("solve")) != (spec.solve is not None):
+        raise FacError(
+            f"of `{checkpoint.place}` and this spec one is solved and the other makes steps: {remedy}"
+        )
+    batch = (theirs.get("train") or {}).get("batch", spec.train.batch)
+    if checkpoint.step and batch != spec.train.batch:
+        raise FacError(
+            f"`train.batch` is {batch} in `{checkpoint.place}` and {spec.train.batch} here, so its epochs cannot go "
+            f"on: {remedy}"
+        )
+
+
+def _both(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[Any, Any]:
+    """The spec of a checkpoint and another one as plain data, without what does not count."""
+    theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
+    theirs.pop("$schema", None)  # for editors, as in the hash
+    ours: Any = dumped(spec.model_copy(update={"schema_": None}), theirs)
+    if spec.data is not None and theirs.get("data"):
+        aside = dict.fromkeys(places(type(spec.data)))
+        theirs, ours = (found | {"data": found["data"] | aside} for found in (theirs, ours))
+    return theirs, ours
 
 
 def _differences(theirs: Any, ours: Any, at: str) -> Iterator[str]:

@@ -36,15 +36,16 @@ METRICS = "metrics.jsonl"
 class RunFolder:
     """An existing folder that belongs to one run."""
 
-    def __init__(self, held: Held, about: Mapping[str, str], spec: str = "") -> None:
+    def __init__(self, held: Held, about: Mapping[str, str], spec: str = "", log: str = "") -> None:
         """Take the folder as it is.
 
         Args:
             held: from `claim` or `resumed`.
             about: what checkpoints say of the run beside its spec, such as the backend.
             spec: text of the spec, which the first checkpoint brings along.
+            log: text of the log so far, which comes with it, too.
         """
-        self.held, self.about, self.spec = held, dict(about), spec
+        self.held, self.about, self.spec, self.log = held, dict(about), spec, log
 
     @property
     def path(self) -> Path:
@@ -59,6 +60,11 @@ class RunFolder:
     def state(self) -> Path:
         """The latest checkpoint; at the end the final state."""
         return self.path / STATE
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has a checkpoint."""
+        return self.held.anywhere(lambda path: there(path / STATE))
 
     def says_otherwise(self, since: Checkpoint, about: Mapping[str, str]) -> bool:
         """Whether checkpoints from now on carry another spec, or another way to its data, than that one does."""
@@ -87,6 +93,8 @@ class RunFolder:
             with staged(path, at=at) as place:
                 checkpoint.save(place / STATE, state, about)
                 write(place / SPEC, self.spec.encode())
+                if self.log:
+                    write(place / METRICS, self.log.encode())
 
         if self.spec and not self.held.anywhere(lambda path: there(path / SPEC)):
             self.held.anywhere(begin)

@@ -37,6 +37,7 @@ from fac.training.stepping import NonFiniteError, Pass, Stepping
 DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
 """Metadata keys of fingerprints of the training samples, and the precision up to which they tell them apart. A run in
 float32 has the first only; one that changes its precision is compared by what both have."""
+_SUMS = (LOSS_SUM, LOSS_SUMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class _Training:
             known = ("float32", self.session.precision)
             self.about |= {key: fingerprint(self.split, p) for key, p in DATA.items() if p in known}
         if since:
-            self.kept = since.step
+            self.kept = since.step if self.out is None or self.out.begun else None
             self._compare_data(since.about)
         bad = bad_array(self.good)
         if bad is not None:
@@ -146,14 +147,20 @@ class _Training:
             raise DivergedError(
                 f"`{bad}` of layer `{layer}` is not finite before the first step of this training"
             )
-        history = self._history()
-        if self.out and since and self.out.says_otherwise(since, self.about):
+        new = self.out is not None and not self.out.begun
+        if since and new and self.family.done >= self.family.epochs:
+            raise FacError(
+                f"nothing is left to train: {self.family.done} epochs are done; ask for more, as by "
+                f"`--set train.epochs={self.family.done + self.family.epochs}`"
+            )
+        if self.out and since and not new and self.out.says_otherwise(since, self.about):
             # before any step: a spec of more epochs than the checkpoint's can be resumed, the reverse cannot
             self.out.write_spec()
-        if self.session.steps == 0:
-            if self.spec.train.prealign is not None and since is None:
-                self._prealign()
-            self._keep({})
+        if self.session.steps == 0 and self.spec.train.prealign is not None and since is None:
+            self._prealign()
+        if self.session.steps == 0 or new:
+            self._keep({key: since.about[key] for key in _SUMS if key in since.about} if since else {})
+        history = self._history()
         self.listener.began(self.family.plan)
         self._foresee()
         # only where the epoch has begun: another program may have carried the state on since

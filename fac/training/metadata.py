@@ -24,6 +24,8 @@ LOSS_SUMS = "loss_sums"
 PLUGINS = "plugins"
 """The plug-ins whose kinds the spec has, if any are files: their names by SHA-256 in hexadecimal digits, as JSON."""
 
+ORIGIN = "origin"
+"""What the first state was made of, if it was given: a file or a run, with its SHA-256, as JSON."""
 CLASSES = "classes"
 """What the classes of the data are called, in the order of their numbers, as JSON."""
 SCALINGS = "scalings"
@@ -112,6 +114,11 @@ def _are_scalings(text: str) -> bool:
     return True
 
 
+def _is_origin(text: str) -> bool:
+    found = _json(text)
+    return isinstance(found, dict) and all(type(value) in (str, int) for value in found.values())
+
+
 _SOUND: Mapping[str, Callable[[str], bool]] = {
     SPEC: _is_spec,
     BASE: lambda text: "\0" not in text,
@@ -121,4 +128,5 @@ _SOUND: Mapping[str, Callable[[str], bool]] = {
     PLUGINS: _have_digests,
     CLASSES: _are_names,
     SCALINGS: _are_scalings,
+    ORIGIN: _is_origin,
 }

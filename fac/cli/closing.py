@@ -1,0 +1,85 @@
+"""What `fac train` says when a training is over: some lines for people, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from math import isfinite, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fac.escaping import visible
+
+if TYPE_CHECKING:
+    from fac.backend import Compiled, Session
+    from fac.experiments.job import Job
+    from fac.training.logs import EpochRecord
+    from fac.training.loop import Report
+    from fac.training.nonfinite import DivergedError
+
+
+def parameters(compiled: Compiled) -> int:
+    """How many numbers the forward pass reads."""
+    return sum(prod(slot.shape) for slot in compiled.state if slot.parameter)
+
+
+def summary(job: Job, session: Session, report: Report | DivergedError, path: Path) -> dict[str, Any]:
+    """What `--json` prints. Of a training that diverged only `metrics.jsonl` has figures, those of its good epochs."""
+    from fac.training.loop import Report
+
+    ended = report if isinstance(report, Report) else None
+    found = {
+        "spec": job.spec.name,
+        "spec_hash": session.compiled.spec_hash,
+        "backend": job.backend,
+        "device": session.device,
+        "precision": session.precision,
+        "seed": job.spec.train.seed,
+        "epochs": job.spec.train.epochs,
+        "steps": session.steps,
+    }
+    for name in ("test_accuracy", "test_loss", "train_loss", "seconds", "step_ms"):
+        found[name] = getattr(ended, name, None)
+    if ended is not None and ended.history[-1].validation:
+        found["validation"] = dict(ended.history[-1].validation)
+    if ended is not None and ended.history[-1].losses:
+        found["losses"] = dict(ended.history[-1].losses)
+        found["train_losses"] = dict(ended.history[-1].train_losses)
+    return found | {
+        "parameters": parameters(session.compiled),
+        "out": str(path),
+        "origin": json.loads(job.given or "null"),
+        "problem": None if ended else str(report),
+        "warnings": [concern.flat() for concern in ended.concerns] if ended else [],
+    }
+
+
+def _each(record: EpochRecord) -> Iterator[str]:
+    """What the sum is made of, if it is one."""
+    for name, loss in record.losses.items():
+        if name.endswith(".loss"):
+            of, trained = name.removesuffix(".loss"), record.train_losses.get(name)
+            accuracy = record.losses.get(f"{of}.accuracy")
+            rate = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} %"
+            before = "" if trained is None else f"train loss {trained:.4g}, "
+            yield f"  {of}: {before}test loss {loss:.4g}{rate}"
+
+
+def closing(job: Job, session: Session, report: Report, path: Path) -> str:
+    result = f"test loss {report.test_loss:.4g}"
+    if report.test_accuracy is not None:
+        result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
+    if held := report.history[-1].validation:
+        accuracy = f"validation accuracy {100 * held['accuracy']:.1f} %, " if "accuracy" in held else ""
+        result += f"; {accuracy}validation loss {held['loss']:.4g}"
+    where = f"{job.backend} ({session.device}, {session.precision})"
+    speed = f"{report.seconds:.1f} s"
+    if isfinite(report.step_ms) and job.spec.solve is None:
+        speed += f", {report.step_ms:.2f} ms per step"
+    lines = (
+        f"`{job.spec.name}` on {where}: {result}; {speed}",
+        *_each(report.history[-1]),
+        *(f"warning: {concern.message}" for concern in report.concerns),
+        f"state, log and spec are in `{path}`",
+    )
+    return "\n".join(map(visible, lines))

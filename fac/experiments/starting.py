@@ -1,0 +1,96 @@
+"""What a new training starts from other than initial values: given parameters, or the state of another run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from fac.backend import fitting
+from fac.diagnostics import FacError
+from fac.experiments.job import Job, Where, again
+from fac.training import folder
+from fac.training.checkpoint import Checkpoint, differences, require_epochs
+from fac.training.weights import listed, matched, origin, read
+
+
+class UnmatchedError(FacError):
+    """Parameters that a training should start from are not those of its network."""
+
+    def __init__(self, message: str, lines: Iterable[str]) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines)
+        """What matched, and what did not."""
+
+
+def given(job: Job, place: Path, *, partial: bool = False) -> Job:
+    """The same training from the parameters of a file or of a run.
+
+    Feedback that is made of weights is made of these, all else begins as it would.
+
+    Args:
+        job: a new training.
+        place: of the file, or of the folder of a run.
+        partial: whether parameters may be missing, which are drawn then, or be left out.
+
+    Raises:
+        UnmatchedError: nothing of the file fits, or not all of it does.
+        FacError: the file cannot be read, or the training would replace the weights.
+    """
+    if job.spec.train.prealign is not None:
+        raise FacError(
+            "`train.prealign` sets the weights that `--init` gives: leave one out, as by `--set train.prealign=null`"
+        )
+    weights, compiled = read(place), job.artifact.compiled
+    found = matched(weights, compiled)
+    whole = sum(slot.parameter for slot in compiled.state)
+    lines = (
+        f"from {weights.name}: {len(found.taken)} of {whole} parameters of `{compiled.name}`",
+        *found.lines(),
+    )
+    if not found.taken:
+        raise UnmatchedError(
+            f"nothing of {weights.name} fits `{compiled.name}`: call layers as the arrays are called there",
+            lines,
+        )
+    if not found.whole and not partial:
+        raise UnmatchedError(
+            f"{weights.name} and `{compiled.name}` do not have the same parameters: add `--init-partial` to take what "
+            "fits, and draw the rest as for a new training",
+            lines,
+        )
+    state = compiled.initial(found.taken)
+    return replace(job, state=state, given=json.dumps(weights.origin), starts=lines)
+
+
+def forked(found: Checkpoint, run: Path, spec: str | None, overrides: tuple[str, ...], where: Where) -> Job:
+    """A training that goes on from the state of another run, which stays as it is.
+
+    Args:
+        found: its checkpoint.
+        run: its folder.
+        spec: the file of another spec; None for that of the run.
+        overrides: settings that change.
+        where: it runs; by default where the run did.
+
+    Raises:
+        FacError: a file was named, its state lacks parameters of the spec or has them in other shapes, or its
+            epochs would be others.
+    """
+    if not run.is_dir():
+        raise FacError(f"`{run}` is no folder of a run: `--init` takes the parameters of a file")
+    job = again(found, run, spec, overrides, where)
+    require_epochs(found, job.spec)
+    state = fitting(job.artifact.compiled, found.state)
+    changed = differences(found, job.spec)
+    lines = [f"from `{run}` after step {found.step}{':' if changed else ', with the same spec'}"]
+    lines += (f"  {line}" for line in changed)
+    left = [name for name in found.state if name not in state]
+    if left:
+        lines.append(f"  left out ({len(left)}): {listed(f'`{name}`' for name in left)}")
+    records = (record for record in folder.logged(run) if record is not None)
+    log = "".join(f"{record.to_json()}\n" for record in records)
+    return replace(
+        job, state=state, given=json.dumps(origin(found, run.resolve().name)), log=log, starts=tuple(lines)
+    )
