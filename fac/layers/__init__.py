@@ -4,6 +4,7 @@ from fac.layers.attend import ATTEND, Attend
 from fac.layers.attention import ATTENTION, Attention
 from fac.layers.batch_norm import BatchNorm
 from fac.layers.blocks import PARALLEL, RESIDUAL, SEQUENCE, Parallel, Residual, Sequence
+from fac.layers.clamp import CLAMP, Clamp
 from fac.layers.convolution import CONV1D, CONV2D, CONV_TRANSPOSE2D, Conv1d, Conv2d, ConvTranspose2d
 from fac.layers.cutting import SLICE, Slice
 from fac.layers.elementwise import (
@@ -50,6 +51,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm",
     "Bias",
+    "Clamp",
     "ClassToken",
     "Concat",
     "Conv1d",
@@ -116,6 +118,7 @@ KINDS = (
     GELU,
     *UNITS,
     RESCALING,
+    CLAMP,
     SOFTMAX,
     DROPOUT,
     *POOLS,

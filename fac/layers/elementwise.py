@@ -24,7 +24,6 @@ class Relu(Layer):
 
     kind: Literal["relu"] = "relu"
     other_kinds: ClassVar = {
-        "relu6": "there is none with a limit above; `relu` has none, `hardsigmoid` is one of 0 to 1",
         "prelu": "there is none with a slope that learns; `leaky_relu` has a fixed one",
         "rrelu": "there is none with random slopes; `leaky_relu` has a fixed one",
     }
@@ -43,7 +42,6 @@ class Tanh(Layer):
 
     kind: Literal["tanh"] = "tanh"
     other_kinds: ClassVar = {
-        "hardtanh": "there is none; `tanh` is smooth, and `hardsigmoid` a straight one of 0 to 1",
         "tanhshrink": "there is none; it is what it reads minus its `tanh`, and so another function",
     }
 

@@ -74,6 +74,7 @@ LAYERS: dict[str, Layers] = {
     },
     "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
     "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),
+    "clamp": mlp(8, 6, 3, activation={"kind": "clamp", "min": -0.6, "max": 0.8}),
     "rescaling": mlp(8, 6, 3, activation={"kind": "rescaling", "scale": -0.7, "offset": 0.4}),
     "softmax": (*mlp(8, 6), {"kind": "softmax", "axis": 0}, linear("head", 3)),
     "conv2d": (

@@ -38,6 +38,8 @@ TWINS: dict[str, tuple[str, dict[str, Any], Twin]] = {
     # Torch's own gradient has 1/6 in float32, whatever the precision.
     "hardsigmoid": ("hardsigmoid", {}, lambda x: functional.relu6(x + 3) / 6),
     "hardswish": ("hardswish", {}, functional.hardswish),
+    "clamp": ("clamp", {"min": 0, "max": 0.7}, lambda x: x.clamp(0, 0.7)),
+    "clamp from above": ("clamp", {"max": -0.7}, lambda x: x.clamp(max=-0.7)),
     "softmax": ("softmax", {}, lambda x: functional.softmax(x, -1)),
 }
 

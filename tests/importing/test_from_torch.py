@@ -243,6 +243,7 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "softplus": (nn.Softplus(2), (4,)),
     "hardsigmoid": (nn.Hardsigmoid(), (4,)),
     "hardswish": (nn.Hardswish(), (4,)),
+    "clamp": (nn.Hardtanh(-0.3, 0.4), (4,)),
     "softmax": (nn.Softmax(1), (3, 4)),
     "dropout": (nn.Dropout(inplace=True), (4,)),
     "linear": (nn.Linear(4, 3, bias=False), (5, 4)),
@@ -273,8 +274,8 @@ def test_operations_that_are_layers() -> None:
 def test_every_counterpart_is_tried() -> None:
     told = {kind.name for kind in kinds("fac.layers") if getattr(kind, "counterparts", ())}
     assert told == {*OPERATIONS, "embedding"}
-    # maps are made larger by two operations that are one kind
-    assert len(translate.counterparts()) == len(told) + 1
+    # maps are made larger by two operations that are one kind, and there are three words for limits
+    assert len(translate.counterparts()) == len(told) + 3
 
 
 def test_maps_that_are_made_larger() -> None:

@@ -65,9 +65,9 @@ def test_a_kind_under_the_name_of_another_tool(word: str, kind: str) -> None:
 
 
 OTHERS = {
-    "ReLU6": "there is none with a limit above; `relu` has none, `hardsigmoid` is one of 0 to 1",
+    "ReLU6": "write `kind: clamp`, with `min: 0` and `max: 6`",
     "PReLU": "there is none with a slope that learns; `leaky_relu` has a fixed one",
-    "hard_tanh": "there is none; `tanh` is smooth, and `hardsigmoid` a straight one of 0 to 1",
+    "hard_tanh": "write `kind: clamp`, with `min: -1` and `max: 1`",
     "gelu_tanh": "`gelu` is the exact form, and there is none with the approximation by `tanh`",
     "softmin": "there is none; it is the `softmax` of what it reads with the other sign",
     "log_softmax": "leave it out: `cross_entropy` reads logits, and takes the logarithm itself",

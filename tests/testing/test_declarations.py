@@ -65,6 +65,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "carry": {"index": 1, "mask": "kept"},
     "conv2d": {"out": 3, "kernel": 2, "padding": 1},
     "group_norm": {"groups": 2},
+    "clamp": {"min": -0.3, "max": 0.5},
     "rescaling": {"scale": -0.5, "offset": 0.25},
     "scale": {"axes": (0, 2), "init": 0.1},
     "bias": {"axes": 0},
