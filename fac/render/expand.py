@@ -60,11 +60,20 @@ def expanded_data(program: Program, blocks: bool = False) -> dict[str, Any]:
     return _ordered(program, tuple(_layers(program)), _feedback(program))
 
 
+def as_written(spec: ModelSpec) -> dict[str, Any]:
+    """A spec as plain data, without what is left at its default."""
+    return _sorted(_plain(spec, _as_written))
+
+
 def _ordered(program: Program, layers: tuple[Any, ...], feedback: dict[str, Any]) -> dict[str, Any]:
     data = _plain(program.spec, _as_written)
     data["layers"] = _plain(layers, _as_written)
     if program.spec.solve is None:
         data["feedback"] = feedback
+    return _sorted(data)
+
+
+def _sorted(data: dict[str, Any]) -> dict[str, Any]:
     sections = ("fac", "name", "input", "inputs", "layers", "losses", "loss", "feedback")
     first = [key for key in sections if key in data]
     return {key: data[key] for key in (*first, *(key for key in data if key not in first))}

@@ -12,9 +12,10 @@ from pydantic_core import CoreSchema, to_jsonable_python
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from fac import plugins
+from fac.spec.building import Built
 
 
-class Model(BaseModel):
+class Model(BaseModel, metaclass=Built):
     """Strict (no coercion), frozen, and closed: a key that nobody reads is an error.
 
     Built when first used, because a union with installed kinds can only be built once they can be imported.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -113,6 +114,26 @@ class ModelSpec(Model):
         "`conservation`, as far as they apply.",
     )
     constraints: Constraints = Field(Constraints(), description="What must hold of this spec.")
+
+    def save(self, path: str | PathLike[str], *, replace: bool = False) -> None:
+        """Write it as a file that `fac.load` reads as the same spec.
+
+        Args:
+            path: ends in `.yaml`, `.yml` or `.json`; `.fac.yaml` is what `fac check` finds by itself.
+            replace: whether a file that says something else may be lost.
+
+        Raises:
+            FacError: there is such a file, the name ends otherwise, or the file cannot be written.
+        """
+        from fac.render.presented import save
+
+        save(self, path, replace)
+
+    def _repr_html_(self) -> str:
+        """The picture of its layers and errors, for notebooks."""
+        from fac.render.presented import html
+
+        return html(self)
 
     @property
     def minimised(self) -> tuple[Loss, ...]:

@@ -26,7 +26,9 @@ def found(expected: str, value: object) -> str:
             return f"{expected}, found `{value}`"
         case Mapping():
             return f"{expected}, found a mapping"
-    return f"{expected}, found a list"
+        case list() | tuple():
+            return f"{expected}, found a list"
+    return f"{expected}, found an object of type `{type(value).__name__}`"  # only Python can hand over these
 
 
 def name(path: Path) -> str:

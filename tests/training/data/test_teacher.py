@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
+import fac
 from fac.training.data import load
 from fac.training.data.teacher import Teacher
 
@@ -62,11 +62,11 @@ def test_seeds_differ_and_repeat() -> None:
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_rank_is_at_most_the_number_of_inputs(task: Literal["regression", "classification"]) -> None:
-    with pytest.raises(ValidationError, match="rank 5 exceeds the 4 directions that the teacher has"):
+    with pytest.raises(fac.SpecError, match="rank 5 exceeds the 4 directions that the teacher has"):
         Teacher(task=task, inputs=4, rank=5)
 
 
 def test_rank_of_a_linear_teacher_is_at_most_the_number_of_outputs() -> None:
-    with pytest.raises(ValidationError, match="rank 5 exceeds the 2 directions that the teacher has"):
+    with pytest.raises(fac.SpecError, match="rank 5 exceeds the 2 directions that the teacher has"):
         Teacher(outputs=2, rank=5)
     assert load(Teacher(task="classification", outputs=2, rank=5)).train.y.max() == 1
