@@ -99,6 +99,7 @@ def export(
         return
     from fac.cli.runs import trained
     from fac.pipeline import emit, find_backend, lowered
+    from fac.training.metadata import scalings
     from fac.writing import staged, unwritable
 
     backend = _backend(output)
@@ -123,6 +124,12 @@ def export(
                 bound = max(bound, rounding(rounded, exact, test, precision))
         _require_close(outcome, bound, precision, output, inputs)
         files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    if scaled := " and ".join(f"`{name}`" for name in scalings(found.about)):
+        say(
+            f"`{output}` reads {scaled} standardised: less the mean and over the deviation that the metadata "
+            f"of `{found.place}` name under `scalings`",
+            err=True,
+        )
     figures = {
         "spec": artifact.compiled.name,
         "spec_hash": artifact.compiled.spec_hash,

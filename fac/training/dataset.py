@@ -83,9 +83,9 @@ class Dataset:
     """What is evaluated beside the test samples; None if nothing is."""
     held_out: HeldOut | None = field(default=None, kw_only=True)
     """How `validation` is still to be taken from `train`, once the arrays are known that a network reads."""
-    pooled: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
-    """Arrays that are still to be standardised, by the training samples that are not held out; of each the axes of a
-    sample over which one mean is taken."""
+    scale: Mapping[str, tuple[int, ...] | Scaling] = field(default_factory=dict, kw_only=True)
+    """Arrays that are still to be scaled: in a way that is known, or by means and deviations of the training samples
+    that are not held out, taken over these axes of a sample."""
     scalings: Mapping[str, Scaling] = field(default_factory=dict, kw_only=True)
     """What was done to them."""
     classes: tuple[str, ...] = field(default=(), kw_only=True)

@@ -41,7 +41,7 @@ def fitted(
 
     """
     dataset = parted(dataset, feeds)
-    if dataset.pooled:
+    if dataset.scale:
         dataset = _standardised(dataset, feeds, precision, scalings)
     return dataset.each(lambda part, split: fitted_split(split, feeds, _called(dataset, part), precision))
 
@@ -87,10 +87,11 @@ def _standardised(
     train = _called(dataset, "train")
     _require_whole(dataset.train, feeds, train)
     by = known or {
-        name: measured(dataset.train.arrays[name], axes, train) for name, axes in dataset.pooled.items()
+        name: measured(dataset.train.arrays[name], how, train) if isinstance(how, tuple) else how
+        for name, how in dataset.scale.items()
     }
     found = dataset.each(lambda part, split: scaled(split, by, _called(dataset, part), precision))
-    return replace(found, pooled={}, scalings=by)
+    return replace(found, scale={}, scalings=by)
 
 
 def _called(dataset: Dataset, part: str) -> str:

@@ -31,6 +31,15 @@ class Scaling:
         return made
 
 
+BYTES = 255.0
+"""The value of a byte that stands for 1."""
+
+
+def of_bytes() -> Scaling:
+    """Bytes as numbers from 0 to 1."""
+    return Scaling(np.zeros(()), np.array(BYTES))
+
+
 def measured(array: NDArray[Any], pooled: Sequence[int], what: str) -> Scaling:
     """Mean and standard deviation of samples, in float64, some samples at a time.
 

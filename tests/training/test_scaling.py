@@ -61,7 +61,7 @@ def test_what_is_not_finite_is_told_by_its_sample() -> None:
 def test_by_the_samples_alone_that_are_trained_on(dataset: Dataset) -> None:
     held = HeldOut(0.25, 0)
     left, taken = parted(dataset.train, held, dataset.train.y)
-    found = fitted(replace(dataset, held_out=held, pooled={"x": ()}), FEEDS, "float64")
+    found = fitted(replace(dataset, held_out=held, scale={"x": ()}), FEEDS, "float64")
     mean, deviation = left.x.mean(0, dtype=float), left.x.std(0, dtype=float)
     assert found.validation is not None
     for part, raw in ((found.train, left), (found.validation, taken), (found.test, dataset.test)):
@@ -71,7 +71,7 @@ def test_by_the_samples_alone_that_are_trained_on(dataset: Dataset) -> None:
 
 def test_numbers_that_a_training_kept_go_before(dataset: Dataset) -> None:
     kept = {"x": Scaling(np.full(6, 2.0), np.full(6, 4.0))}
-    found = fitted(replace(dataset, pooled={"x": ()}), FEEDS, "float64", kept)
+    found = fitted(replace(dataset, scale={"x": ()}), FEEDS, "float64", kept)
     np.testing.assert_allclose(found.test.x, (dataset.test.x - 2.0) / 4)
 
 
@@ -102,7 +102,7 @@ def test_a_run_keeps_them_and_goes_on_with_them(
     spec: ModelSpec, dataset: Dataset, open_session: Callable[..., Session], tmp_path: Path
 ) -> None:
     """What is measured anew from changed data would be another network's input."""
-    raw = replace(dataset, pooled={"x": ()}, classes=("a", "b", "c", "d"))
+    raw = replace(dataset, scale={"x": ()}, classes=("a", "b", "c", "d"))
     session, steps = open_session(spec), iter(range(100))
     with pytest.raises(StoppedError):
         train(session, raw, spec, RunFolder(Held(tmp_path), {}), stop=lambda: next(steps) == 6)

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 from fac import plugins
 from fac.diagnostics import FacError
 from fac.spec.data import Data
-from fac.training.data import arrays, digits, fashion_mnist, sequences, teacher, text
+from fac.training.data import (
+    arrays,
+    cifar,
+    csv,
+    digits,
+    fashion_mnist,
+    image_folder,
+    parquet,
+    sequences,
+    teacher,
+    text,
+)
 from fac.training.dataset import DataKind, Dataset, HeldOut
 
 if TYPE_CHECKING:
@@ -22,6 +33,10 @@ KINDS: tuple[DataKind[Any], ...] = (
     teacher.KIND,
     text.KIND,
     sequences.KIND,
+    csv.KIND,
+    parquet.KIND,
+    image_folder.KIND,
+    cifar.KIND,
 )
 
 

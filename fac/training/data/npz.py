@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from io import BufferedReader, BytesIO
@@ -51,12 +51,7 @@ class Stored:
             FacError: there is none of that name, it does not hold plain numbers, is damaged, or memory is too small.
         """
         if key not in self.names:
-            shown = self.names[:SHOWN]
-            near = get_close_matches(key, shown, n=1)
-            hint = (
-                f"did you mean `{near[0]}`?" if near else "it has " + ", ".join(f"`{name}`" for name in shown)
-            )
-            raise FacError(f"{self.place} has no array `{key}`: {hint}")
+            raise missing(key, self.names, self.place)
         info = self.archive.getinfo(key + ENDING)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
             raise FacError(
@@ -64,67 +59,101 @@ class Stored:
                 "`numpy.savez_compressed` do: write it with one of these"
             )
         with self.archive.open(info) as part:
-            dtype, turned, shape = self._header(part, key)
-            return self._numbers(part, info.file_size, key, dtype, turned, shape)
-
-    def _header(self, part: IO[bytes], key: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
-        """Type, whether columns come first, and shape."""
-        from numpy.lib import format
-
-        start = part.read(8)
-        version = start[6:]
-        if start[:6] != MARK or version not in (b"\1\0", b"\2\0"):
-            raise self._damaged(key, "it does not begin as an array of plain numbers does")
-        field = part.read(2 if version == b"\1\0" else 4)
-        length = int.from_bytes(field, "little")
-        if length > HEADER:
-            raise self._damaged(key, f"a header of {length:,} bytes")
-        text = BytesIO(field + part.read(length))
-        read = format.read_array_header_1_0 if version == b"\1\0" else format.read_array_header_2_0
-        try:
-            shape, turned, dtype = read(text)
-        except Exception as error:  # of a dozen kinds, for what is no literal, or of no type
-            raise self._damaged(key, str(error)[:200] or type(error).__name__) from error
-        if len(shape) > AXES or not all(type(size) is int and 0 <= size < 1 << 62 for size in shape):
-            raise self._damaged(key, f"no array has the shape {shape!r:.200}")
-        return dtype, turned, shape
+            dtype, turned, shape = header(part, key, self.place)
+            require_numbers(key, self.place, dtype, shape)
+            require_size(key, self.place, dtype, shape, info.file_size - part.tell())
+            return self._numbers(part, key, dtype, turned, shape)
 
     def _numbers(
-        self, part: IO[bytes], size: int, key: str, dtype: np.dtype[Any], turned: bool, shape: tuple[int, ...]
+        self, part: IO[bytes], key: str, dtype: np.dtype[Any], turned: bool, shape: tuple[int, ...]
     ) -> NDArray[Any]:
         import numpy as np
 
         from fac.memory import require_room
 
-        if dtype.hasobject:
-            raise self._damaged(
-                key, "it holds Python objects, which only unpickling could read, and that runs code"
-            )
-        if dtype.kind not in "iufb" or not shape:
-            raise FacError(
-                f"array `{key}` in {self.place} has shape {list(shape)} of {dtype}: "
-                "give numbers with one row for each sample"
-            )
-        needed = 0 if 0 in shape else prod(shape) * dtype.itemsize
-        if part.tell() + needed != size:
-            raise self._damaged(
-                key,
-                f"shape {list(shape)} of {dtype} has {needed:,} bytes, and {size - part.tell():,} are there",
-            )
+        needed = prod(shape) * dtype.itemsize
         require_room(f"array `{key}` in {self.place}", needed, "give fewer samples")
         flat = np.empty(needed, np.uint8)
         at = 0
         while at < needed:
             if not (piece := part.read(min(PART, needed - at))):
-                raise self._damaged(key, "it ends too early")
+                raise damaged(key, self.place, "it ends too early")
             flat[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
             at += len(piece)
         part.read(1)  # at the end the check sum is compared
         array = flat.view(dtype)
         return array.reshape(shape[::-1]).transpose() if turned else array.reshape(shape)
 
-    def _damaged(self, key: str, why: str) -> FacError:
-        return FacError(f"array `{key}` in {self.place} cannot be read as plain numbers: {why}")
+
+def header(part: IO[bytes], key: str, place: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
+    """Type, whether columns come first, and shape: what stands before the numbers of an `.npy` file.
+
+    Raises:
+        FacError: it does not begin so.
+    """
+    from numpy.lib import format
+
+    start = part.read(8)
+    version = start[6:]
+    if start[:6] != MARK or version not in (b"\1\0", b"\2\0"):
+        raise damaged(key, place, "it does not begin as an array of plain numbers does")
+    field = part.read(2 if version == b"\1\0" else 4)
+    length = int.from_bytes(field, "little")
+    if length > HEADER:
+        raise damaged(key, place, f"a header of {length:,} bytes")
+    text = BytesIO(field + part.read(length))
+    read = format.read_array_header_1_0 if version == b"\1\0" else format.read_array_header_2_0
+    try:
+        shape, turned, dtype = read(text)
+    except Exception as error:  # of a dozen kinds, for what is no literal, or of no type
+        raise damaged(key, place, str(error)[:200] or type(error).__name__) from error
+    if len(shape) > AXES or not all(type(size) is int and 0 <= size < 1 << 62 for size in shape):
+        raise damaged(key, place, f"no array has the shape {shape!r:.200}")
+    return dtype, turned, shape
+
+
+def require_numbers(key: str, place: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Plain numbers, with one row for each sample.
+
+    Raises:
+        FacError: it holds something else.
+    """
+    if dtype.hasobject:
+        raise damaged(
+            key, place, "it holds Python objects, which only unpickling could read, and that runs code"
+        )
+    if dtype.kind not in "iufb" or not shape:
+        raise FacError(
+            f"array `{key}` in {place} has shape {list(shape)} of {dtype}: give numbers with one row for each sample"
+        )
+
+
+def require_size(key: str, place: str, dtype: np.dtype[Any], shape: tuple[int, ...], there: int) -> None:
+    """As many bytes as the header says.
+
+    Raises:
+        FacError: there are others.
+    """
+    needed = prod(shape) * dtype.itemsize
+    if needed != there:
+        raise damaged(
+            key, place, f"shape {list(shape)} of {dtype} has {needed:,} bytes, and {there:,} are there"
+        )
+
+
+def damaged(key: str, place: str, why: str) -> FacError:
+    """What is said of an array that cannot be read."""
+    return FacError(f"array `{key}` in {place} cannot be read as plain numbers: {why}")
+
+
+def missing(key: str, names: Sequence[str], place: str) -> FacError:
+    """What is said of an array that is not there."""
+    shown = names[:SHOWN]
+    near = get_close_matches(key, shown, n=1)
+    has = ", ".join(f"`{name}`" for name in shown) or "none"
+    return FacError(
+        f"{place} has no array `{key}`: " + (f"did you mean `{near[0]}`?" if near else f"it has {has}")
+    )
 
 
 class _Bounded(BufferedReader):

@@ -1,0 +1,101 @@
+"""Tables in files of separated values (RFC 4180), with a line of names first."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from fac.diagnostics import FacError
+from fac.training.data.incoming import opened_data, read_data
+from fac.training.data.table import Table, is_number, short
+from fac.training.data.tabular import Tabular, loaded
+from fac.training.dataset import DataKind, Dataset
+
+if TYPE_CHECKING:
+    from fac.backend import Precision
+
+ROOM = 12
+"""Bytes of memory that a byte of text takes, as such, as cells, and as numbers."""
+SEPARATORS = {";": ";", "\t": "\\t", "|": "|", ",": ","}
+"""What else may stand between cells, and how YAML has it within double quotes."""
+
+
+class Csv(Tabular):
+    """A file of text with a line for each sample. All that is no class has to be a number; no cell may be missing."""
+
+    source: Literal["csv"] = Field(
+        default="csv", description="Tables in files of separated values, with a line of names first."
+    )
+    delimiter: str = Field(
+        default=",",
+        min_length=1,
+        max_length=1,
+        description='What stands between cells, such as `";"` or `"\\t"`.',
+    )
+    encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = Field(
+        default="utf-8", description="How the file writes letters."
+    )
+
+
+def load(data: Csv, base: Path, precision: Precision) -> Dataset:
+    """x (n, columns) in the precision, y (n,) classes or (n, columns) targets.
+
+    Raises:
+        FacError: a file is missing or no such text, a column is missing, or a cell is not what it has to be.
+    """
+    return loaded(
+        data, "csv", lambda folder, written, place: _read(data, folder, written, place), base, precision
+    )
+
+
+def _read(data: Csv, base: Path, written: str, place: str) -> Table:
+    raw = read_data(opened_data(base, written, place), place, ROOM)
+    try:
+        text = raw.decode("utf-8-sig" if data.encoding == "utf-8" else data.encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        other = (
+            "`encoding: cp1252`, or the one that it has"
+            if data.encoding == "utf-8"
+            else "the one that it has"
+        )
+        raise FacError(
+            f"{place}, line {line}: byte {error.start} is not text in {data.encoding}: write it so, or name "
+            f"{other}"
+        ) from error
+    reader = csv.reader(StringIO(text, newline=""), delimiter=data.delimiter, strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise FacError(f"{place}, line {reader.line_num}: {error}: mend the quotes around cells") from error
+    if len(rows) < 2:
+        raise FacError(f"{place} has no line of a sample: the first names the columns, and the others follow")
+    (_, header), *body = rows
+    names = [name.strip() for name in header]
+    _require_header(names, data.delimiter, place)
+    for line, row in body:
+        if len(row) != len(names):
+            raise FacError(
+                f"{place}, line {line}: {len(row)} cell{'s' * (len(row) != 1)}, and the first line names {len(names)} "
+                "columns: give each a cell, with quotes around one that holds the delimiter"
+            )
+    columns = zip(*(row for _, row in body), strict=True)
+    return Table(place, dict(zip(names, columns, strict=True)), [line for line, _ in body])
+
+
+def _require_header(names: list[str], delimiter: str, place: str) -> None:
+    if len(names) == 1 and (other := next((c for c in SEPARATORS if c != delimiter and c in names[0]), None)):
+        raise FacError(
+            f'{place} has a single column, `{short(names[0])}`: write `delimiter: "{SEPARATORS[other]}"`'
+        )
+    if all(map(is_number, names)):
+        raise FacError(f"{place}, line 1 holds numbers: put a line with the names of the columns before it")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise FacError(f"{place}, line 1 names column `{short(twice)}` twice: name each once")
+
+
+KIND = DataKind("csv", Csv, load)

@@ -1,0 +1,60 @@
+"""Images as they come in: files of Pillow's formats, as bytes of one size and one number of channels."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+CHANNELS = {"grey": "L", "colour": "RGB"}
+GREY = frozenset(("1", "L", "LA", "I", "I;16", "F"))
+"""What Pillow calls pictures without colours."""
+LARGEST = 1 << 28
+"""Pixels of an image that is still unpacked: a small file may hold many."""
+
+
+def pixels(
+    source: bytes | BinaryIO,
+    place: str,
+    channels: Literal["grey", "colour"] | None,
+    size: tuple[int, int] | None,
+) -> NDArray[np.uint8]:
+    """The pixels of an image, (channels, height, width).
+
+    Args:
+        source: the file.
+        place: what messages call it.
+        channels: how it is read, or None for as it is: 1 of grey, 3 of colours.
+        size: (height, width) to which it is resized, by bilinear interpolation; None if it is taken as it is.
+
+    Raises:
+        FacError: Pillow is not installed; it is no image, damaged or cut off, or too large.
+    """
+    import numpy as np
+
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise FacError(f'{place} needs Pillow: pip install "fac-compiler[images]"') from error
+    try:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            if image.width * image.height > LARGEST:
+                raise FacError(f"{place} has {image.width} x {image.height} pixels: give a smaller one")
+            mode = CHANNELS[channels] if channels else "L" if image.mode in GREY else "RGB"
+            read = image.convert(mode)
+            if size is not None and read.size != (size[1], size[0]):
+                read = read.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            found = np.asarray(read, np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        # whatever the bytes of a file can make Pillow say
+        raise FacError(
+            f"{place} is no image, or is damaged: {str(error)[:200] or type(error).__name__}"
+        ) from error
+    return found[None] if found.ndim == 2 else found.transpose(2, 0, 1)

@@ -1,0 +1,138 @@
+"""Tables as they come in: columns by name, of text or of numbers, and what of them can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from fac.diagnostics import FacError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
+"""Cells that hold nothing, in small letters."""
+SHOWN = 5
+"""Columns that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of equally many cells; None is a cell that holds nothing."""
+
+    place: str
+    """What messages call it."""
+    columns: Mapping[str, Sequence[str | float | None]]
+    lines: Sequence[int]
+    """Where each row stands, from 1."""
+    row: str = "line"
+    """What a row is called."""
+
+    def require(self, names: Sequence[str], field: str) -> None:
+        """The columns of these names.
+
+        Raises:
+            FacError: one is not there.
+        """
+        for name in names:
+            if name not in self.columns:
+                near = get_close_matches(name, self.columns, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"it has {listed(list(self.columns))}"
+                raise FacError(f"{self.place} has no column `{name}` (`data.{field}`): {hint}")
+
+    def require_filled(self, names: Sequence[str]) -> None:
+        """Cells that all hold something.
+
+        Raises:
+            FacError: with the number of those that do not, and where they are.
+        """
+        found = {
+            name: [row for row, cell in enumerate(self.columns[name]) if _missing(cell)] for name in names
+        }
+        found = {name: rows for name, rows in found.items() if rows}
+        if not found:
+            return
+        many = sum(map(len, found.values()))
+        shown = ", ".join(
+            f"{len(rows):,} in `{name}` (first in {self.row} {self.lines[rows[0]]})"
+            for name, rows in list(found.items())[:SHOWN]
+        )
+        more = f", and in {len(found) - SHOWN} columns more" if len(found) > SHOWN else ""
+        raise FacError(
+            f"{self.place}: {many:,} cell{'s are' if many > 1 else ' is'} missing, {shown}{more}: fill them in, or "
+            "leave rows or columns out"
+        )
+
+    def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """(n, columns) of numbers.
+
+        Raises:
+            FacError: a cell is none, or not finite.
+        """
+        import numpy as np
+
+        made = np.empty((len(self.lines), len(names)))
+        for place, name in enumerate(names):
+            try:
+                made[:, place] = [number(cell) for cell in self.columns[name]]
+            except ValueError:
+                raise self._no_number(name) from None
+        return made
+
+    def words(self, name: str) -> list[str]:
+        """The cells as text, without blanks around it."""
+        return [str(cell).strip() for cell in self.columns[name]]
+
+    def _no_number(self, name: str) -> FacError:
+        cells = self.columns[name]
+        row, cell = next((row, cell) for row, cell in enumerate(cells) if not is_number(cell))
+        others = sum(map(is_number, cells))
+        mixed = f", and {others:,} cells of the column are numbers" if others else ""
+        return FacError(
+            f"{self.place}, {self.row} {self.lines[row]}: `{short(str(cell))}` in column `{name}` is no finite "
+            f"number{mixed}: mend it, or leave the column out of `data.x`"
+        )
+
+
+def number(cell: str | float | None) -> float:
+    """What a cell holds.
+
+    Raises:
+        ValueError: that is no finite number.
+    """
+    if cell is None or (isinstance(cell, str) and "_" in cell):
+        raise ValueError(cell)  # `1_000` is a number to Python alone
+    value = float(cell)
+    if not isfinite(value):
+        raise ValueError(cell)
+    return value
+
+
+def is_number(cell: str | float | None) -> bool:
+    """Whether `number` takes it."""
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names."""
+    shown = ", ".join(f"`{short(name)}`" for name in names[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+
+
+def short(text: str) -> str:
+    """The beginning of a long text."""
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _missing(cell: str | float | None) -> bool:
+    if isinstance(cell, str):
+        return cell.strip().lower() in MISSING
+    return cell is None or cell != cell

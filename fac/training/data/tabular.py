@@ -1,0 +1,135 @@
+"""What tables of all formats have in common: which columns are read, and what classes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from fac.diagnostics import FacError
+from fac.training.data.parts import Parts, dataset
+from fac.training.data.table import Table, is_number, listed, number, short
+from fac.training.dataset import Dataset, Split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fac.backend import Precision
+    from fac.training.scaling import Scaling
+
+
+class Tabular(Parts):
+    """A table with a row for each sample: columns of numbers, and one of classes, or some of targets."""
+
+    x: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Columns of numbers that make a sample, in this order. Default: all others.",
+    )
+    y: str | tuple[str, ...] = Field(
+        description="Column of the classes, of text or of whole numbers, or columns of the targets."
+    )
+    targets: bool = Field(
+        default=False, description="Whole numbers in `y` are targets, as for `mse`, and no classes."
+    )
+    standardise: bool = Field(
+        default=True,
+        description="Each column of x less its mean, over its standard deviation, both over the training samples that "
+        "are not held out, and kept with the state.",
+    )
+
+
+def loaded(
+    data: Tabular, name: str, read: Callable[[Path, str, str], Table], base: Path, precision: Precision
+) -> Dataset:
+    """The data set of tables.
+
+    Args:
+        data: what the spec says of them.
+        name: of the source.
+        read: a table, by the folder of the spec, what the spec calls the file, and what messages call it.
+        base: the folder of the spec.
+        precision: of the floats.
+
+    Raises:
+        FacError: a column is missing, or a cell is not what it has to be: with its line.
+    """
+    place = f"`{data.train}` (`data.train`)"
+    first = read(base, data.train, place)
+    columns = _columns(data, first)
+    classes = _classes(data, first)
+
+    def samples(written: str, what: str) -> tuple[Split, NDArray[Any] | None]:
+        import numpy as np
+
+        table = first if what == place else read(base, written, what)
+        split = None if data.split is None else np.array(table.words(data.split))
+        return _split(data, table, columns, classes, precision), split
+
+    scale: dict[str, tuple[int, ...] | Scaling] = {"x": ()} if data.standardise else {}
+    return dataset(data, name, samples, scale=scale, classes=classes or ())
+
+
+def _targets(data: Tabular) -> tuple[str, ...]:
+    return (data.y,) if isinstance(data.y, str) else data.y
+
+
+def _columns(data: Tabular, table: Table) -> tuple[str, ...]:
+    """The columns of a sample."""
+    aside = {*_targets(data), data.split}
+    table.require(_targets(data), "y")
+    if data.split is not None:
+        table.require((data.split,), "split")
+    if data.x is None:
+        columns = tuple(name for name in table.columns if name not in aside)
+        if not columns:
+            raise FacError(f"{table.place} has no column beside those of `data.y`: there is nothing to read")
+        return columns
+    table.require(data.x, "x")
+    if both := next((name for name in data.x if name in aside), None):
+        raise FacError(f"column `{both}` is to be told, and cannot be read: remove it from `data.x`")
+    return data.x
+
+
+def _classes(data: Tabular, table: Table) -> tuple[str, ...] | None:
+    """What they are called, in their order: that of numbers, or of text. None of targets."""
+    names = _targets(data)
+    table.require_filled(names)
+    if data.targets or len(names) > 1:
+        return None
+    words = table.words(names[0])
+    found = set(words)
+    if not all(map(is_number, found)):
+        return tuple(sorted(found))
+    if all(number(word).is_integer() for word in found):
+        return tuple(sorted(found, key=lambda word: (number(word), word)))
+    return None
+
+
+def _split(
+    data: Tabular,
+    table: Table,
+    columns: Sequence[str],
+    classes: Sequence[str] | None,
+    precision: Precision,
+) -> Split:
+    import numpy as np
+
+    names = _targets(data)
+    table.require(names, "y")
+    table.require(columns, "x")
+    table.require_filled((*columns, *names))
+    x = table.numbers(columns).astype(precision)
+    if classes is None:
+        return Split(x, table.numbers(names).astype(precision))
+    numbers = {name: place for place, name in enumerate(classes)}
+    words = table.words(names[0])
+    for row, word in enumerate(words):
+        if word not in numbers:
+            raise FacError(
+                f"{table.place}, {table.row} {table.lines[row]}: class `{short(word)}` is none of the training "
+                f"samples, which have {listed(classes)}"
+            )
+    return Split(x, np.array([numbers[word] for word in words], np.int64))

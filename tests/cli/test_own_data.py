@@ -1,0 +1,125 @@
+"""A table of one's own from check to prediction: names of classes, and numbers that are scaled alike everywhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fac.training import checkpoint, metadata
+
+Run = Callable[..., tuple[int, str, str]]
+REFERENCE = ("--backend", "reference")
+SPEC = """\
+fac: 1
+name: flowers
+input: {shape: [2]}
+layers:
+  - {kind: linear, out: 8}
+  - {kind: relu}
+  - {kind: linear, out: 3}
+loss: {kind: cross_entropy}
+feedback: {rule: bp}
+update: {rule: adam, lr: 0.02}
+data: {source: csv, train: flowers.csv, y: kind, test_share: 0.2, validation: 0.1}
+train: {epochs: 3, batch: 8}
+"""
+NAMES = ["rose", "tulip", "violet"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> NDArray[np.float64]:
+    """90 rows of three kinds, far from 0."""
+    rng = np.random.default_rng(0)
+    rows: NDArray[np.float64] = rng.normal(0, 1, (90, 2)) * (1, 50) + np.repeat(
+        [[10, 500], [12, 900], [14, 500]], 30, 0
+    )
+    lines = (f"{a!r},{b!r},{NAMES[i // 30]}" for i, (a, b) in enumerate(rows.tolist()))
+    (tmp_path / "flowers.csv").write_text("length,weight,kind\n" + "\n".join(lines) + "\n")
+    (tmp_path / "f.fac.yaml").write_text(SPEC)
+    return rows
+
+
+@pytest.mark.usefixtures("table")
+def test_names_of_classes_are_shown_wherever_there_are_classes(run: Run) -> None:
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    out = run("evaluate", "r", *REFERENCE)[1]
+    assert [line.split()[0] for line in out.splitlines()[-3:]] == NAMES
+    found = json.loads(run("evaluate", "r", *REFERENCE, "--split", "validation", "--json")[1])
+    assert [one["name"] for one in found["classes"]] == NAMES
+    assert (found["samples"], sum(one["labels"] for one in found["classes"])) == (7, 7)
+    log = json.loads(Path("r/metrics.jsonl").read_text().splitlines()[-1])
+    assert found["means"]["loss"] == pytest.approx(log["validation_loss"])
+    assert run("data", "f.fac.yaml", "-o", "d", "--precision", "float64")[0] == 0
+    assert run("predict", "r", "d/test.npz", *REFERENCE, "-o", "p.csv")[::2] == (0, "")
+    with open("p.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["class"] == NAMES[int(row["label"])] for row in rows)
+
+
+def test_a_file_is_scaled_as_the_training_was(table: NDArray[np.float64], run: Run) -> None:
+    """Raw numbers by what was kept, and what `fac data` wrote not once more: both give the same."""
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    assert run("data", "f.fac.yaml", "-o", "d", "--precision", "float64")[0] == 0
+    kept = metadata.scalings(checkpoint.load(Path("r")).about)["x"]
+    with np.load("d/test.npz") as stored:
+        x, y = stored["x"], stored["y"]
+    raw = x * kept.deviation + kept.mean
+    assert np.isclose(raw[:, None], table[None]).all(2).any(1).all(), "these are rows of the table"
+    np.savez("raw.npz", x=raw, y=y)
+    status, _, err = run("predict", "r", "raw.npz", *REFERENCE, "-o", "raw-p.npz")
+    assert (status, err) == (0, "`x` of `raw.npz`: standardised as the training samples were\n")
+    assert run("predict", "r", "d/test.npz", *REFERENCE, "-o", "p.npz")[2] == ""
+    with np.load("raw-p.npz") as first, np.load("p.npz") as second:
+        np.testing.assert_allclose(first["output"], second["output"], rtol=1e-9)
+        assert first["class"].tolist() == [NAMES[label] for label in first["label"]]
+    by_file, by_run = (
+        json.loads(run("evaluate", "r", *REFERENCE, *more, "--json")[1])["means"]
+        for more in (("--data", "raw.npz"), ())
+    )
+    assert by_file == pytest.approx(by_run)
+
+
+@pytest.mark.usefixtures("table")
+def test_other_rows_do_not_change_how_a_run_reads(run: Run) -> None:
+    """The statistics are a part of the network: measured once."""
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    before = checkpoint.load(Path("r")).about[metadata.SCALINGS]
+    text = Path("flowers.csv").read_text().splitlines()
+    text[1:9] = ["1000.0,1e6,rose"] * 8
+    Path("flowers.csv").write_text("\n".join(text) + "\n")
+    status, _, err = run("train", "--resume", "r", "--set", "train.epochs=4")
+    assert status == 0
+    assert "warning: the training data are not those that this run began with" in err
+    assert checkpoint.load(Path("r")).about[metadata.SCALINGS] == before
+
+
+@pytest.mark.usefixtures("table")
+def test_an_exported_file_says_what_it_reads(run: Run) -> None:
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    status, _, err = run("export", "r", "-o", "m.onnx")
+    assert status == 0
+    assert "`m.onnx` reads `x` standardised: less the mean and over the deviation that the metadata" in err
+
+
+@pytest.mark.usefixtures("table")
+def test_what_is_wrong_ends_each_command_with_one_message(run: Run) -> None:
+    for setting, message in (
+        ("data.y=kond", "has no column `kond` (`data.y`): did you mean `kind`?"),
+        ("data.train=none.csv", "`none.csv` (`data.train`) is not a file"),
+        ("data.delimiter=;", 'has a single column, `length,weight,kind`: write `delimiter: ","`'),
+    ):
+        for command in (("train", "f.fac.yaml", "--out", "r"), ("data", "f.fac.yaml")):
+            status, out, err = run(*command, "--set", setting)
+            assert (status, out) == (2, "")
+            assert message in err
+            assert len(err.splitlines()) == 1
+        assert not Path("r").exists()
+    status, out, _ = run("check", "f.fac.yaml", "--set", "data.test=flowers.csv")
+    assert status == 1
+    assert "`test` and `test_share` both say which samples are for testing: remove one" in out
