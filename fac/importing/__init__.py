@@ -134,6 +134,9 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
     data, given = spec(name, work.network, output, classes), module.state()
     _require_all(name, given, arrays)
     state = {part: given[held.key] for part, held in arrays.items()}
+    for part, array in state.items():
+        if not np.isfinite(array).all():
+            raise FacError(f"`{arrays[part].key}` of `{name}` holds infinities, or what is no number")
     proof = proved(data, state, arrays, module)
     proof.require()
     return Imported(data, state, proof, module.notes)

@@ -23,7 +23,8 @@ def opened(path: str | PathLike[str]) -> File:
         if not name or os.path.isabs(name) or ".." in Path(name).parts:
             raise FacError(f"{place} keeps arrays in `{name}`, which is no file of its folder")
         if name not in read:
-            read[name] = content(os.path.join(folder, name), MODEL, within=folder)
+            said = f"`{name}`, in which {place} keeps arrays,"
+            read[name] = content(os.path.join(folder, name), MODEL, place=said, within=folder)
         return read[name]
 
     read: dict[str, bytes] = {}

@@ -66,7 +66,7 @@ class Network:
         try:
             facts = kind.infer(layer, name, [self.shapes[read] for read in reads])
         except ShapeError as error:
-            raise NoCounterpartError(str(error)) from error
+            raise NoCounterpartError(f"a layer that reads this: {error}") from error
         given = {f"{owner or name}.{part}": array for part, array in (arrays or {}).items()}
         for tensor in facts.tensors if owner is None else ():
             array = given.get(tensor.name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx.defs import onnx_opset_version
 
 from fac.diagnostics import FacError
 
@@ -43,9 +44,10 @@ def parsed(content: bytes, place: str, beside: Beside) -> ModelProto:
         raise FacError(f"{place} is no ONNX file, or a damaged or incomplete one") from error
     if not model.ir_version or not model.graph.node:
         raise FacError(f"{place} is no ONNX file: it holds no graph with operations")
+    _require_versions(model, place)
     for tensor in _tensors(model.graph):
         _bring(tensor, place, beside)
-    _require_versions(model, place)
+        _require_numbers(tensor, place)
     _require_operations(model, place)
     _require_order(model, place)
     return model
@@ -159,6 +161,16 @@ def _bring(tensor: TensorProto, place: str, beside: Beside) -> None:
     del tensor.external_data[:]
 
 
+def _require_numbers(tensor: TensorProto, place: str) -> None:
+    """As many as the shape of an array has."""
+    try:
+        numpy_helper.to_array(tensor)
+    except Exception as error:  # of what kind depends on what is wrong
+        raise FacError(
+            f"{place} is damaged: `{tensor.name}` {[*tensor.dims]} does not hold its numbers"
+        ) from error
+
+
 def _require_versions(model: ModelProto, place: str) -> None:
     opsets = {item.domain: item.version for item in model.opset_import}
     version = next((opsets[domain] for domain in STANDARD if domain in opsets), None)
@@ -168,6 +180,11 @@ def _require_versions(model: ModelProto, place: str) -> None:
         raise FacError(
             f"{place} is of opset {version}, and {OLDEST} is the oldest that is read: export it anew, or convert it "
             "by `onnx.version_converter.convert_version(model, 17)`"
+        )
+    if version > onnx_opset_version():
+        raise FacError(
+            f"{place} is of opset {version}, and the onnx that is installed knows those up to {onnx_opset_version()}: "
+            "install a newer one"
         )
 
 

@@ -15,10 +15,16 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from fac.backend import Array
 from fac.diagnostics import FacError
-from fac_onnx.device import session
+from fac_onnx.device import first_line, session
+from fac_onnx.runtime import ort
 
 SIZES = frozenset({"Shape", "Size"})
 """Operations whose results depend on shapes alone."""
+
+VIEWS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+"""Operations whose results hold the numbers of what they read."""
+FATAL = 4
+"""Of what onnxruntime prints by itself."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,6 +92,12 @@ class Graph:
         array = self.constants.get(name)
         return None if array is None or array.dtype.kind not in "iu" else [int(i) for i in array.ravel()]
 
+    def source(self, name: str) -> str:
+        """The array of the file that a constant is a view of; itself if it is none."""
+        while (node := self.made.get(name)) is not None and node.op in VIEWS:
+            name = node.inputs[0]
+        return name
+
     def by(self, name: str, op: str) -> Node | None:
         """The node that makes a value, if it is one of that operation, and the value no constant."""
         node = self.made.get(name)
@@ -148,12 +160,14 @@ def run(model: ModelProto, batch: Mapping[str, Array], names: Sequence[str]) -> 
         FacError: it cannot run the graph, or fails on the batch.
     """
     runner = session(model.SerializeToString(), "cpu")
+    quiet = ort.RunOptions()
+    quiet.log_severity_level = FATAL  # what fails is told below
     try:
-        found = runner.run([*names], dict(batch))
+        found = runner.run([*names], dict(batch), quiet)
     except Exception as error:  # its exceptions share no base class but this one
         sizes = ", ".join(str([*array.shape]) for array in batch.values())
         raise FacError(
-            f"onnxruntime fails on a batch {sizes}: {str(error).strip().splitlines()[0]}; a file whose batch is fixed "
-            "has to be exported with one that is not (`dynamic_axes`, `dynamic_shapes`)"
+            f"onnxruntime fails on a batch {sizes}: {first_line(error)}; is that the shape which the file reads? One "
+            "whose batch is fixed has to be exported with an open one (`dynamic_axes`, `dynamic_shapes`)"
         ) from error
     return {name: np.asarray(array) for name, array in zip(names, found, strict=True)}

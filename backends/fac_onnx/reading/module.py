@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from fac.backend import Array, File, Precision, Ran, Traced
 from fac_onnx.reading.file import WHOLE, entry, parsed, shape
@@ -38,11 +38,8 @@ class OnnxModule:
         found = trace(graph, self.fed)
         self.evaluation: Traced = found.traced
         self.uses = found.uses
-        self.arrays = {
-            key: _floats(uses[0].form.there(graph.constants[uses[0].value]))
-            for key, uses in found.uses.items()
-        }
-        self.even = found.even
+        self.arrays = {key: _floats(array) for key, array in found.arrays.items()}
+        self.twice = found.shared
         self.notes = tuple(_notes(found))
 
     def state(self) -> dict[str, Array]:
@@ -50,10 +47,8 @@ class OnnxModule:
         return dict(self.arrays)
 
     def shared(self) -> Mapping[str, str]:
-        """See `fac.backend.Module`. An array whose numbers are all one is kept once for layers that have one each."""
-        first = dict[str, str]()
-        owners = {key: first.setdefault(uses[0].value, key) for key, uses in self.uses.items()}
-        return {key: owner for key, owner in owners.items() if owner != key and key not in self.even}
+        """See `fac.backend.Module`."""
+        return self.twice
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """See `fac.backend.Module`; it has no gradients, and runs in evaluation alone."""
@@ -83,14 +78,44 @@ def opened(file: File, given: Sequence[int] | None) -> tuple[ModelProto, tuple[i
 
 
 def _open(model: ModelProto) -> ModelProto:
-    """The model for batches of any size."""
+    """The model for batches of any size, as far as it has none of its own."""
     made = ModelProto()
     made.CopyFrom(model)
+    value, output = entry(made, "the model")
+    fixed = value.type.tensor_type.shape.dim[0].dim_value
     del made.graph.value_info[:]
-    for value in (*made.graph.input, *made.graph.output):
-        for dim in value.type.tensor_type.shape.dim:
+    for end in (value, output):
+        for dim in end.type.tensor_type.shape.dim:
             dim.Clear()
+    if fixed:
+        _free(made, fixed)
     return made
+
+
+def _free(model: ModelProto, fixed: int) -> None:
+    """Let `Reshape` keep a first axis of the size of the batch, whatever that is: 0 stands for the size that it had.
+
+    Where that axis is no batch, the network differs from the file, or nothing runs, and nothing is imported.
+    """
+    graph = model.graph
+    sizes = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    sizes |= {
+        n.output[0]: numpy_helper.to_array(a.t) for n in graph.node for a in n.attribute if _is_constant(n, a)
+    }
+    for node in graph.node:
+        wanted = sizes.get(node.input[1]) if node.op_type == "Reshape" else None
+        if wanted is None or wanted.size < 2 or wanted[0] != fixed or (wanted == 0).any():
+            continue
+        name = f"{node.output[0]} kept"
+        graph.initializer.append(numpy_helper.from_array(np.array([0, *wanted[1:]], np.int64), name))
+        node.input[1] = name
+        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+
+
+def _is_constant(node: NodeProto, attribute: AttributeProto) -> bool:
+    return node.op_type == "Constant" and attribute.name == "value"
 
 
 def _floats(array: Array) -> Array:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fac.backend import RESERVED, Array, Call, Fed, Held, Ref, Traced
 from fac_onnx.reading import arithmetic, layers, naming, shapes
 from fac_onnx.reading.graph import Graph, Node
@@ -28,10 +30,12 @@ class Trace:
     traced: Traced
     uses: dict[str, list[Weight]]
     """By key, where the file has an array."""
+    arrays: dict[str, Array]
+    """By key, as layers keep them."""
+    shared: dict[str, str]
+    """Keys of arrays that stand under another key before."""
     apart: int
     """How many arrays the file keeps once for several layers, which have one each here."""
-    even: frozenset[str]
-    """Keys of arrays whose numbers are all one."""
     folded: int
     """How many layers hold a batch normalisation that the exporter has folded into them."""
 
@@ -45,11 +49,11 @@ def trace(graph: Graph, fed: str) -> Trace:
 class _Reading:
     graph: Graph
     owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each layer with arrays the values that are these."""
+    """Of each layer with arrays the arrays of the file that are these."""
     arrays: dict[str, Held] = field(default_factory=dict)
     uses: dict[str, list[Weight]] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)
-    """By value the layer that was the first to have it."""
+    """By array of the file the layer that was the first to have it."""
     apart: int = 0
 
     def trace(self, fed: str) -> Trace:
@@ -61,8 +65,17 @@ class _Reading:
         traced = Traced(
             (Fed(fed, self.graph.shapes[fed]),), self.arrays, tuple(calls), (Ref(self.graph.outputs[0]),)
         )
-        even = frozenset(key for key, uses in self.uses.items() if _even(self.graph.constants[uses[0].value]))
-        return Trace(traced, self.uses, self.apart, even, folded)
+        arrays = {key: self._held(uses[0]) for key, uses in self.uses.items()}
+        return Trace(traced, self.uses, arrays, self._shared(arrays), self.apart, folded)
+
+    def _shared(self, arrays: Mapping[str, Array]) -> dict[str, str]:
+        """For each array that another layer has before that one, but for those whose numbers are one."""
+        first, found = dict[str, str](), dict[str, str]()
+        for key, uses in self.uses.items():
+            owner = first.setdefault(self.graph.source(uses[0].value), key)
+            if owner != key and not _even(arrays[key]):
+                found[key] = owner
+        return found
 
     def _needed(self) -> Iterator[tuple[Node, str, Step]]:
         """From the output on downwards: what a pattern has taken up, nobody asks for again."""
@@ -103,31 +116,43 @@ class _Reading:
         """Arrays of a layer, under the names that it gives them."""
         if not step.weights:
             return {}
-        values = tuple(weight.value for weight in step.weights.values())
-        name = self._owner(step, values, path, node)
+        name = self._owner(step, path, node)
         for part, weight in step.weights.items():
             key = f"{name}.{part}"
-            array = weight.form.there(self.graph.constants[weight.value])
-            self.arrays.setdefault(key, Held(key, array.shape, not weight.statistic, weight.statistic))
+            shape = self._held(weight).shape
+            self.arrays.setdefault(key, Held(key, shape, not weight.statistic, weight.statistic))
             self.uses.setdefault(key, []).append(weight)
         return {part: Ref(f"{name}.{part}") for part in step.weights}
 
-    def _owner(self, step: Step, values: tuple[str, ...], path: str, node: Node) -> str:
+    def _owner(self, step: Step, path: str, node: Node) -> str:
         """What the layer of some arrays is called, the same if it is one that has been there already."""
-        alike = [name for name, held in self.owners.items() if held == values]
-        learned = not all(_even(self.graph.constants[value]) for value in values)
-        if alike and learned:
-            return alike[0]
-        self.apart += sum(value in self.first for value in values)
-        named = (naming.owner(w.value, part) for part, w in step.weights.items() if part == "weight")
-        bases = [*filter(None, named), path, *(naming.owner(w.value, p) for p, w in step.weights.items())]
-        base = next(filter(None, bases), node.op.lower())
-        candidates = [*filter(None, bases), *(f"{base}_{i}" for i in range(2, len(self.owners) + 4))]
-        name = next(name for name in (*candidates,) if name not in self.owners and name not in RESERVED)
-        self.owners[name] = values
-        for value in values:
-            self.first.setdefault(value, name)
+        sources = tuple(self.graph.source(weight.value) for weight in step.weights.values())
+        even = [_even(self.graph.constants[weight.value]) for weight in step.weights.values()]
+        alike = next((name for name, held in self.owners.items() if held == sources), None)
+        if alike is not None and not all(even) and self._same(alike, step):
+            return alike
+        self.apart += sum(one and source in self.first for one, source in zip(even, sources, strict=True))
+        named = {part: naming.owner(weight.value, part) for part, weight in step.weights.items()}
+        told = (named.get("weight"), path, *named.values(), step.op.removeprefix("aten."))
+        bases = [name for name in told if name]
+        more = (f"{bases[0]}_{i}" for i in range(2, len(self.owners) + 4))
+        name = next(name for name in (*bases, *more) if name not in self.owners and name not in RESERVED)
+        self.owners[name] = sources
+        for source in sources:
+            self.first.setdefault(source, name)
         return name
+
+    def _same(self, name: str, step: Step) -> bool:
+        """Whether a layer keeps these arrays as another one does, and not turned."""
+        keys = [f"{name}.{part}" for part in step.weights]
+        return all(
+            key in self.uses and np.array_equal(self._held(weight), self._held(self.uses[key][0]))
+            for key, weight in zip(keys, step.weights.values(), strict=True)
+        )
+
+    def _held(self, weight: Weight) -> Array:
+        """An array as its layer keeps it."""
+        return weight.form.there(self.graph.constants[weight.value])
 
     def _alone(self, value: str) -> None:
         """An array that no layer of the file's own has."""
