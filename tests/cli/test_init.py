@@ -215,13 +215,13 @@ def test_what_a_plug_in_test_finds(folder: Path) -> None:
     file = folder / "mine/mine.py"
     text = file.read_text("utf-8")
     for right, wrong, named in (
-        ("b.mul(x, 2 / 3)", "b.mul(x, 3 / 2)", "test_what_it_says_of_itself_holds[mine_squash]"),
+        ("b.mul(x, 2 / 3)", "b.mul(x, 3 / 2)", "test_it_keeps_the_laws_of_its_family[mine_squash]"),
         ("-rule.rate)", "rule.rate)", "test_a_step_is_that_of_the_equations"),
-        ('{"B": matrix.learn}', "{}", "test_what_it_says_of_itself_holds[mine_binary]"),
+        ('{"B": matrix.learn}', "{}", "test_it_keeps_the_laws_of_its_family[mine_binary]"),
     ):
         assert text.count(right) == 1
         file.write_text(text.replace(right, wrong), "utf-8")
-        ended = ran(folder, "pytest", "-q", "-p", "no:cacheprovider", "mine")
+        ended = ran(folder, "pytest", "-q", "-p", "no:cacheprovider", f"mine/test_mine.py::{named}")
         assert ended.returncode == 1
         assert f"FAILED mine/test_mine.py::{named}" in ended.stdout
 

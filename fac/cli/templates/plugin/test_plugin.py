@@ -10,7 +10,7 @@ import pytest
 
 import fac
 from fac import plugin
-from fac.testing import check_declarations
+from fac.testing import check_kind
 
 PLUGIN = plugin.load(Path(__file__).with_name("PLUGIN.py"))
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -21,8 +21,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", PLUGIN.KINDS, ids=lambda kind: kind.name)
-def test_what_it_says_of_itself_holds(kind: Any) -> None:
-    check_declarations(kind, kind.spec(**SETTINGS.get(kind.name, {})))
+def test_it_keeps_the_laws_of_its_family(kind: Any) -> None:
+    check_kind(kind, kind.spec(**SETTINGS.get(kind.name, {})))
 
 
 def test_a_step_is_that_of_the_equations() -> None:
