@@ -292,9 +292,13 @@ def _version() -> str:
 def spec_hash(spec: ModelSpec) -> str:
     """SHA-256 of what the spec says beyond the defaults, whatever its layout, and wherever its data lie.
 
+    What PyTorch calls arrays is no part of it: no step depends on that.
+
     16 hexadecimal digits.
     """
-    meaning = written(spec.model_copy(update={"schema_": None}))  # for editors
+    meaning = written(
+        spec.model_copy(update={"schema_": None, "state_dict": ()})
+    )  # for editors, and for `fac export`
     for place in places(type(spec.data)) if spec.data is not None else ():
         meaning["data"].pop(place, None)
     text = json.dumps(meaning, sort_keys=True)

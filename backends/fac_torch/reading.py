@@ -46,19 +46,13 @@ class TorchModule:
         # The trace is one of a copy: tracing moves averages, and a user's module stays as it is.
         wide = copy.deepcopy(module).to(torch.float64)
         _require_runs(wide.eval(), batch)
-        self.training: Traced | None = _traced(wide.train(), batch)
-        self.evaluation = _traced(wide.eval(), batch)
+        owners = self._owners()
+        self.training: Traced | None = _traced(wide.train(), batch, owners)
+        self.evaluation = _traced(wide.eval(), batch, owners)
 
     def state(self) -> dict[str, Array]:
         """See `fac.backend.Module`."""
         return {key: np.array(value.detach().numpy(force=True)) for key, value in self._items()}
-
-    def shared(self) -> Mapping[str, str]:
-        """See `fac.backend.Module`."""
-        first: dict[int, str] = {}
-        return {
-            key: owner for key, value in self._items() if (owner := first.setdefault(id(value), key)) != key
-        }
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """See `fac.backend.Module`."""
@@ -75,6 +69,11 @@ class TorchModule:
                 gradients = {key: _array(p if g is None else g, g is None) for (key, p), g in pairs}
         buffers = {key: np.array(value.numpy(force=True)) for key, value in module.named_buffers()}
         return Ran(output.detach().numpy(), gradients, buffers)
+
+    def _owners(self) -> Mapping[str, str]:
+        """For the key of each array the first one under which the module has it."""
+        first: dict[int, str] = {}
+        return {key: first.setdefault(id(value), key) for key, value in self._items()}
 
     def _items(self) -> Iterator[tuple[str, Any]]:
         # `keep_vars`: the parameters themselves, of which it can be seen that two are one
@@ -147,7 +146,7 @@ def _first(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".")
 
 
-def _traced(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Traced:
+def _traced(module: torch.nn.Module, batch: tuple[torch.Tensor, ...], owners: Mapping[str, str]) -> Traced:
     mode = "train" if module.training else "eval"
     try:
         with _quiet():
@@ -158,7 +157,7 @@ def _traced(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Traced:
             f"the module cannot be traced in {mode} mode by `torch.export`: {said}; what it computes must not depend "
             "on numbers of the data"
         ) from error
-    return _Reading(program, module).traced()
+    return _Reading(program, module, owners).traced()
 
 
 @contextmanager
@@ -197,8 +196,9 @@ class _Reading:
     the same memory by another name, a view made before, would see the change: that is refused.
     """
 
-    def __init__(self, program: ExportedProgram, module: torch.nn.Module) -> None:
-        self.program, self.module = program, module
+    def __init__(self, program: ExportedProgram, module: torch.nn.Module, owners: Mapping[str, str]) -> None:
+        self.program, self.module, self.owners = program, module, owners
+        self.constants: dict[str, Any] = {}
         self.now: dict[str, str] = {}
         self.memory: dict[str, str] = {}
         self.stale: dict[str, str] = {}
@@ -213,20 +213,42 @@ class _Reading:
             if not isinstance(value, torch.Tensor):
                 continue
             shape = tuple(value.shape)
+            key = spec.target or name
             if spec.kind is InputKind.USER_INPUT:
                 inputs.append(Fed(name, shape))
-            else:
-                key = spec.target or name
+            elif key in self.owners:
                 parameter = spec.kind is InputKind.PARAMETER
                 learns = parameter and self.module.get_parameter(key).requires_grad
-                arrays[name] = Held(key, shape, learns, not parameter)
-        calls = tuple(self._call(node) for node in nodes.values() if self._computes(node))
+                owner = self.owners[key]
+                also = tuple(other for other, first in self.owners.items() if first == owner != other)
+                arrays[name] = Held(owner, shape, learns, not parameter, also)
+            else:  # no part of the `state_dict`
+                self.constants[name] = self.program.constants[key].detach().clone()
+        # one by one: what is called says which values are overwritten from there on
+        calls = tuple(
+            self._call(node) for node in nodes.values() if self._computes(node) and not self._folded(node)
+        )
         outputs = tuple(
             Ref(self.now.get(spec.arg.name, spec.arg.name))
             for spec in signature.output_specs
             if spec.kind is OutputKind.USER_OUTPUT and getattr(spec.arg, "name", None)
         )
-        return Traced(tuple(inputs), arrays, calls, outputs)
+        constants = {
+            name: np.array(value.numpy(force=True))
+            for name, value in self.constants.items()
+            if isinstance(value, torch.Tensor)
+        }
+        return Traced(tuple(inputs), arrays, calls, outputs, constants)
+
+    def _folded(self, node: Node) -> bool:
+        """Whether a value depends neither on the input nor on an array; then it is computed here."""
+        target = node.target
+        known = all(of.name in self.constants and of.name not in self.now for of in node.all_input_nodes)
+        if not known or node.op != "call_function" or not callable(target) or _draws(node):
+            return False
+        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda of: self.constants[of.name])
+        self.constants[node.name] = target(*args, **kwargs)
+        return True
 
     def _computes(self, node: Node) -> bool:
         return node.op in ("call_function", "get_attr") and _named(node) not in SILENT
@@ -293,6 +315,12 @@ def _writes(schema: Any) -> bool:
     """Whether an operation overwrites its first argument, and returns that."""
     info = schema.arguments[0].alias_info if schema.arguments else None
     return info is not None and info.is_write and schema.name.endswith("_")
+
+
+def _draws(node: Node) -> bool:
+    """Whether an operation draws, or makes memory in which nothing stands yet."""
+    random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return random or "empty" in _named(node)
 
 
 def _named(node: Node) -> str:

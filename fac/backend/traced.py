@@ -8,7 +8,7 @@ know no framework.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import Any, Protocol, runtime_checkable
 
@@ -46,6 +46,8 @@ class Held:
     """Whether it is a parameter that gets a gradient."""
     statistic: bool = False
     """Whether it is no parameter: it follows the data, or stays as it is."""
+    also: tuple[str, ...] = ()
+    """What else the module calls it: it is one array under several keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Traced:
     """By the names by which calls refer to them."""
     calls: tuple[Call, ...]
     outputs: tuple[Ref, ...]
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    """Values of the graph that depend neither on inputs nor on arrays, such as the numbers of places, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,6 @@ class Module(Protocol):
 
     def state(self) -> dict[str, Array]:
         """Its arrays by key, as they are; of those that are one array under several keys each key."""
-
-    def shared(self) -> Mapping[str, str]:
-        """For each key whose array stands under another key before it that key."""
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """Run it in its precision, with these arrays in the place of its own; it stays as it was."""

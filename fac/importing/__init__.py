@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from fac import pipeline
-from fac.backend import Array, Held, Importing, Opening
+from fac.backend import Array, Importing, Opening
 from fac.diagnostics import FacError
+from fac.importing.bound import Bound
 from fac.importing.files import opened, stem
 from fac.importing.layout import Value
 from fac.importing.modes import unlike
@@ -112,11 +113,6 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
             f"`{name}` reads {len(graph.inputs)} tensors and returns {len(graph.outputs)}; a network here has one of "
             "each: wrap it in a module that does"
         )
-    for key, owner in module.shared().items():
-        raise FacError(
-            f"`{key}` and `{owner}` of `{name}` are one array, and an array here has one name: give each its own, or "
-            "call one module twice"
-        )
     work = translated(graph, "input")
     output = work.values.get(graph.outputs[0].name)
     refused = [*work.refused, *(unlike(module, work) if module.training and not work.refused else ())]
@@ -130,13 +126,15 @@ def imported(made: Any, shape: Sequence[int], *, classes: int | None, name: str,
         )
     output = work.network.settled(output, graph.calls[-1])
     layers = needed(work.network, output)
-    arrays = {part: held for layer in layers for part, held in layer.arrays.items()}
+    arrays = {part: array for layer in layers for part, array in layer.arrays.items()}
     data, given = spec(name, work.network, output, classes), module.state()
     _require_all(name, given, arrays)
-    state = {part: given[held.key] for part, held in arrays.items()}
+    if not any(array.held.learns for array in arrays.values()):
+        raise FacError(f"`{name}` has no parameter that learns, and a network here has one at least")
+    state = {part: array.taken(given[array.held.key]) for part, array in arrays.items()}
     for part, array in state.items():
         if not np.isfinite(array).all():
-            raise FacError(f"`{arrays[part].key}` of `{name}` holds infinities, or what is no number")
+            raise FacError(f"`{arrays[part].held.key}` of `{name}` holds infinities, or what is no number")
     proof = proved(data, state, arrays, module)
     proof.require()
     return Imported(data, state, proof, module.notes)
@@ -160,9 +158,9 @@ def _sample(shape: Sequence[int], classes: int | None) -> Array:
     return draw.standard_normal(size) if classes is None else draw.integers(classes, size=size)
 
 
-def _require_all(name: str, held: Iterable[str], used: Mapping[str, Held]) -> None:
+def _require_all(name: str, held: Iterable[str], used: Mapping[str, Bound]) -> None:
     """Refuse arrays that nothing of the network reads: they would be lost on the way back."""
-    there = {array.key for array in used.values()}
+    there = {key for array in used.values() for key in array.keys}
     idle = [key for key in held if key not in there and not key.endswith(f".{COUNT}")]
     if idle:
         more = f" and {len(idle) - 3} more" if len(idle) > 3 else ""

@@ -1,4 +1,4 @@
-"""Sums and products of tensors."""
+"""Sums and products of tensors, with numbers, and with arrays of the module."""
 
 from __future__ import annotations
 
@@ -7,23 +7,48 @@ from typing import Any
 
 from fac.backend import Call
 from fac.importing.layout import Axis, Value
+from fac.importing.learned import added, multiplied
 from fac.importing.network import Network
-from fac.importing.noise import Noise, masked
-from fac.importing.reader import Reader, tensor
-from fac.layers import Add, Multiply
+from fac.importing.noise import Noise, divided, masked
+from fac.importing.reader import Reader, number, tensor
+from fac.layers import Add, Multiply, Rescaling
 from fac.program.kinds import NoCounterpartError
 
 Args = dict[str, Any]
 
 
 def add(network: Network, call: Call, args: Args) -> Value:
-    """The sum of two tensors of one shape."""
+    """The sum of two tensors of one shape, or of one and what is learned."""
     a, b = args["self"], args["other"]
     if isinstance(a, Value) and a.array is not None and not a.shape and isinstance(b, int):
         return a  # how many batches a normalisation has seen
-    if args.get("alpha", 1) != 1:
-        raise NoCounterpartError("a sum with a factor")
+    return _sum(network, call, a, b, number(args.get("alpha", 1)))
+
+
+def subtract(network: Network, call: Call, args: Args) -> Value:
+    """One tensor, or a number, minus another."""
+    factor = number(args.get("alpha", 1))
+    return _sum(network, call, args["self"], args["other"], None if factor is None else -factor)
+
+
+def subtract_from(network: Network, call: Call, args: Args) -> Value:
+    """The same the other way round: `1 - x`."""
+    return subtract(network, call, {**args, "self": args["other"], "other": args["self"]})
+
+
+def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> Value:
+    """A + factor b."""
+    if factor is None:
+        raise NoCounterpartError("a sum with a factor that is a number")
+    if (offset := number(b)) is not None:
+        return _rescaled(network, call, tensor(a), 1.0, factor * offset)
+    if (offset := number(a)) is not None:
+        return _rescaled(network, call, tensor(b), factor, offset)
+    if factor != 1:
+        b = _rescaled(network, call, tensor(b), factor, 0.0)
     a, b = _both(a, b, "adds")
+    if b.array is not None:
+        return added(network, call, tensor(a), b)
     if a.shape != b.shape:
         raise NoCounterpartError("two tensors of one shape, because a sum stretches nothing")
     a, b = _alike(network, call, a, b)
@@ -31,11 +56,16 @@ def add(network: Network, call: Call, args: Args) -> Value:
 
 
 def multiply(network: Network, call: Call, args: Args) -> Value:
-    """The product of two tensors, stretched along axes of 1."""
+    """The product of two tensors, stretched along axes of 1, or of one and what is learned."""
     a, b = args["self"], args["other"]
     if isinstance(b, Noise) and isinstance(a, Value):
         return masked(network, call, tensor(a), b)
+    for x, factor in ((a, number(b)), (b, number(a))):
+        if factor is not None:
+            return _rescaled(network, call, tensor(x), factor, 0.0)
     a, b = _both(a, b, "multiplies with")
+    if b.array is not None:
+        return multiplied(network, call, tensor(a), b)
     if len(a.axes) != len(b.axes):
         raise NoCounterpartError("two tensors with as many axes")
     wide = a if a.shape == call.shape else b
@@ -46,15 +76,34 @@ def multiply(network: Network, call: Call, args: Args) -> Value:
     return Value(network.add(Multiply(), (a.node, b.node), call).name, wide.own, wide.axes)
 
 
+def divide(network: Network, call: Call, args: Args) -> Any:
+    """A tensor divided by a number; or a mask by its mean."""
+    a, factor = args["self"], number(args["other"])
+    if isinstance(a, Noise):
+        return divided(a, factor)
+    if not factor or args.get("rounding_mode") is not None:
+        raise NoCounterpartError("a layer that divides, by another thing than a number")
+    return _rescaled(network, call, tensor(a), 1 / factor, 0.0)
+
+
+def negate(network: Network, call: Call, args: Args) -> Value:
+    """A tensor with its signs turned."""
+    return _rescaled(network, call, tensor(args["self"]), -1.0, 0.0)
+
+
+def _rescaled(network: Network, call: Call, x: Value, scale: float, offset: float) -> Value:
+    if (scale, offset) == (1.0, 0.0):
+        return x
+    layer = Rescaling(scale=scale, offset=offset)
+    return Value(network.add(layer, (x.node,), call).name, x.own, x.axes)
+
+
 def _both(a: Any, b: Any, does: str) -> tuple[Value, Value]:
+    """Two tensors, that of a layer first, and perhaps an array of the module behind it."""
     for value in (a, b):
         if not isinstance(value, Value):
-            raise NoCounterpartError(f"a layer that {does} a number")
-        if value.array is not None:
-            raise NoCounterpartError(
-                f"a layer that {does} `{value.array.key}`, an array of no module that is a layer"
-            )
-    return a, b
+            raise NoCounterpartError(f"a layer that {does} a number for each place, which nothing learns")
+    return (b, a) if a.array is not None and b.array is None else (a, b)
 
 
 def _alike(network: Network, call: Call, a: Value, b: Value) -> tuple[Value, Value]:
@@ -73,4 +122,11 @@ def _places(value: Value) -> Sequence[Sequence[tuple[int, int]]]:
     return [[(-1 if atom.batch else have.index(atom), atom.size) for atom in axis] for axis in value.axes]
 
 
-READERS: Mapping[str, Reader] = {"aten.add": add, "aten.mul": multiply}
+READERS: Mapping[str, Reader] = {
+    "aten.add": add,
+    "aten.sub": subtract,
+    "aten.rsub": subtract_from,
+    "aten.mul": multiply,
+    "aten.div": divide,
+    "aten.neg": negate,
+}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import isclose, sqrt
 from typing import Any
 
+import numpy as np
+
 from fac.backend import Call
 from fac.importing.layout import Axis, Value, fresh
 from fac.importing.network import Network
@@ -18,10 +20,7 @@ Args = dict[str, Any]
 
 def attend(network: Network, call: Call, args: Args) -> Value:
     """Of queries [N, heads, T, d], keys [N, kv_heads, S, d] and values [N, kv_heads, S, e] -> [N, heads, T, e]."""
-    if args["attn_mask"] is not None:
-        raise NoCounterpartError(
-            "attention without a mask that is added; `is_causal=True` is one that needs none"
-        )
+    causal = bool(args["is_causal"]) or _causal(args["attn_mask"])
     if args["dropout_p"]:
         raise NoCounterpartError("attention without dropout of its shares")
     queries, keys, values = (tensor(args[name]) for name in ("query", "key", "value"))
@@ -35,11 +34,30 @@ def attend(network: Network, call: Call, args: Args) -> Value:
     if groups != heads and not args["enable_gqa"]:
         raise NoCounterpartError("as many heads of keys as of queries")
     reads = [network.settled(_tokens(value), call).node for value in (queries, keys, values)]
-    layer = Attend(heads=heads, kv_heads=None if groups == heads else groups, causal=bool(args["is_causal"]))
+    layer = Attend(heads=heads, kv_heads=None if groups == heads else groups, causal=causal)
     written = network.add(layer, _packed(network, reads) or reads, call)
     batch, head, token, _ = queries.axes
     (channel,) = fresh((values.shape[3],))
     return Value(written.name, (token, head + channel), (batch, head, token, channel))
+
+
+def _causal(mask: Any) -> bool:
+    """Whether a mask of what may be looked at leaves what comes later out, the same for all; None leaves nothing out.
+
+    Raises:
+        NoCounterpartError: it does something else.
+    """
+    if mask is None:
+        return False
+    if isinstance(mask, np.ndarray):
+        shares = np.where(mask, 0.0, -np.inf) if mask.dtype == np.bool_ else mask
+        if (shares == 0).all():
+            return False
+        if mask.ndim > 1 and (shares == np.where(np.tri(*mask.shape[-2:]), 0.0, -np.inf)).all():
+            return True
+    raise NoCounterpartError(
+        "attention without a mask, or with one that is the same for all and leaves later tokens out"
+    )
 
 
 def _tokens(value: Value) -> Value:

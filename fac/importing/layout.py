@@ -37,9 +37,10 @@ class Value:
     node: str
     """The layer, or empty for an array."""
     own: tuple[Axis, ...]
-    """The axes of a sample as the layer makes it, or those of the array as it is kept."""
+    """The axes of a sample as the layer makes it, or those of the array as it is kept, or of its first rows."""
     axes: tuple[Axis, ...]
-    """The axes of the tensor: the same atoms, and that of the batch if a layer makes it."""
+    """The axes of the tensor: the same atoms, and that of the batch if a layer makes it, or those along which an array
+    is stretched."""
     array: Held | None = None
 
     @property
@@ -71,6 +72,28 @@ class Value:
     def permuted(self, order: Sequence[int]) -> Value:
         """With its axes in another order."""
         return replace(self, axes=tuple(self.axes[i] for i in order))
+
+    def stretched(self, shape: Sequence[int]) -> Value:
+        """An array with the same numbers all along axes of 1, and along new ones in front."""
+        before: tuple[Axis, ...] = ((),) * (len(shape) - len(self.axes))
+        axes = (*before, *self.axes)
+        return replace(
+            self,
+            axes=tuple(
+                axis if sizes((axis,)) == (size,) else fresh((size,))[0]
+                for axis, size in zip(axes, shape, strict=True)
+            ),
+        )
+
+    def shortened(self, axis: int, size: int) -> Value:
+        """An array with the first rows alone: along an axis that is one of its own."""
+        new = fresh((size,))[0]
+        at = self.own.index(self.axes[axis])
+        return replace(
+            self,
+            own=(*self.own[:at], new, *self.own[at + 1 :]),
+            axes=(*self.axes[:axis], new, *self.axes[axis + 1 :]),
+        )
 
     def viewed(self, shape: Sequence[int]) -> Value:
         """With other axes, whose sizes are given.

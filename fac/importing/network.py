@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fac import plugins
 from fac.backend import RESERVED, Call, Held
+from fac.importing.bound import Bound
 from fac.importing.layout import Atom, Axis, MixedError, Value, fresh, sizes, split
 from fac.layers import Flatten, Permute, Reshape
 from fac.program.kinds import LayerKind, NoCounterpartError, ShapeError
 from fac.program.program import Shape
+from fac.program.tensors import Role
 from fac.spec.layers import Layer, ParametricLayer
 
 ASIDE = frozenset({"flatten", "permute", "reshape"})
@@ -25,8 +27,8 @@ class Written:
     layer: Layer
     reads: tuple[str, ...]
     shape: Shape
-    arrays: Mapping[str, Held]
-    """By the names of its state."""
+    arrays: Mapping[str, Bound]
+    """By the names of its state; without those of a layer that it is tied to."""
 
 
 @dataclass
@@ -38,10 +40,12 @@ class Network:
     """Names that no layer may have unless its arrays say so: the input, and all that layers with arrays are called."""
     layers: dict[str, Written] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """For the key of each array that stands in the network the layer that has it, and what that calls it."""
     _again: dict[tuple[str, tuple[Axis, ...]], Value] = field(default_factory=dict)
 
     def add(
-        self, layer: Layer, reads: Sequence[str], call: Call, arrays: Mapping[str, Held] | None = None
+        self, layer: Layer, reads: Sequence[str], call: Call, arrays: Mapping[str, Held | Bound] | None = None
     ) -> Written:
         """One more layer.
 
@@ -56,30 +60,59 @@ class Network:
         """
         kind = next(k for k in plugins.kinds("fac.layers") if k.spec is type(layer))
         assert isinstance(kind, LayerKind)
-        name = self._named(call, kind.name, arrays or {})
-        if owner := name if arrays and name in self.layers else None:
-            # the module is called again: one more layer, with the arrays of the first
-            name = self._free(f"{name}_again")
-            layer = layer.model_copy(update={"tie": owner})
-        if arrays and isinstance(layer, ParametricLayer) and _still(arrays):
-            layer = layer.frozen()
+        taken = {
+            part: array if isinstance(array, Bound) else Bound(array, array.shape)
+            for part, array in (arrays or {}).items()
+        }
+        name = self._named(call, kind.name, taken)
         try:
             facts = kind.infer(layer, name, [self.shapes[read] for read in reads])
         except ShapeError as error:
             raise NoCounterpartError(f"a layer that reads this: {error}") from error
-        given = {f"{owner or name}.{part}": array for part, array in (arrays or {}).items()}
-        for tensor in facts.tensors if owner is None else ():
-            array = given.get(tensor.name)
-            if array is None:
+        given = dict[str, Bound]()
+        for tensor in facts.tensors:
+            if tensor.part not in taken:
                 raise NoCounterpartError(f"an array for `{tensor.name}` of the layer `{kind.name}`")
-            if array.shape != tensor.shape:
-                raise NoCounterpartError(f"`{array.key}` of shape {[*tensor.shape]}, not {[*array.shape]}")
-        for part, array in given.items():
-            if array.key != part:
-                raise NoCounterpartError(f"the array `{array.key}` under the name `{part}`")
-        written = Written(name, layer, tuple(reads), facts.shape, {} if owner else given)
+            given[tensor.part] = taken[tensor.part].fitted(tensor.shape)
+        if spare := taken.keys() - given.keys():
+            raise NoCounterpartError(f"a `{kind.name}` without a place for `{taken[min(spare)].held.key}`")
+        learning = [given[t.part] for t in facts.tensors if t.role is Role.PARAMETER]
+        if learning and isinstance(layer, ParametricLayer) and _still(learning):
+            layer = layer.frozen()
+        shared = dict[str, Bound]()
+        if (owner := self._owner(kind, given)) is not None:
+            layer = layer.model_copy(update={"tie": owner.name})
+            shared = {part: array for part, array in given.items() if f"{owner.name}.{part}" in owner.arrays}
+        own = {f"{name}.{part}": array for part, array in given.items() if part not in shared}
+        written = Written(name, layer, tuple(reads), facts.shape, own)
         self.layers[name], self.shapes[name] = written, facts.shape
+        for part, array in own.items():
+            self.owners[array.held.key] = name, part.rpartition(".")[2]
         return written
+
+    def _owner(self, kind: LayerKind, arrays: Mapping[str, Bound]) -> Written | None:
+        """The layer that has arrays of this one already: that of a module which is called again, or one that is tied.
+
+        Raises:
+            NoCounterpartError: the two cannot share them.
+        """
+        known = {part: self.owners[a.held.key] for part, a in arrays.items() if a.held.key in self.owners}
+        if not known:
+            return None
+        owner = self.layers[next(iter(known.values()))[0]]
+        other = next(k for k in plugins.kinds("fac.layers") if k.spec is type(owner.layer))
+        theirs = {part: f"{owner.name}.{part}" for part in arrays if f"{owner.name}.{part}" in owner.arrays}
+        alike = all(
+            known.get(part) == (owner.name, part) and owner.arrays[name] == arrays[part]
+            for part, name in theirs.items()
+        )
+        if not alike or len(theirs) < len(known) or other.name not in (kind.name, *kind.ties):
+            key = arrays[next(iter(known))].held.key
+            raise NoCounterpartError(
+                f"`{key}` for itself: it is an array of `{owner.name}`, a `{other.name}`, too, and a layer shares "
+                "arrays of its own kind, all that both have, or an `embedding` its table with a `linear`"
+            )
+        return owner
 
     def settled(self, value: Value, call: Call) -> Value:
         """The same tensor, of a layer that makes its axes in their order, but for the batch, which it has in front.
@@ -95,7 +128,10 @@ class Network:
             return Value(self._again[key].node, wanted, value.axes)
         have, order = [a for axis in value.own for a in axis], [a for axis in wanted for a in axis]
         node, shape = value.node, sizes(value.own)
-        if have != order:
+        if have != order and (whole := _order(value.own, wanted)) is not None:
+            node = self.add(Permute(axes=whole), (node,), call).name
+            shape = self.shapes[node]
+        elif have != order:
             runs = _runs(have, order)
             ranked = sorted(runs, key=lambda run: have.index(run[0]))
             node, shape = self._reshaped(node, shape, sizes(ranked), call)
@@ -143,16 +179,15 @@ class Network:
         batch, (axis,) = value.axes[0], fresh(flat.shape)
         return Value(flat.name, (axis,), (batch, axis))
 
-    def _named(self, call: Call, kind: str, arrays: Mapping[str, Held]) -> str:
+    def _named(self, call: Call, kind: str, arrays: Mapping[str, Bound]) -> str:
         """What a layer is called: as its arrays say, or the module that it is, or after the module that it is in."""
-        for part, array in arrays.items():
-            if array.key.endswith(f".{part}"):
-                name = array.key.removesuffix(f".{part}")
-                if name in RESERVED:
-                    raise NoCounterpartError(
-                        f"another name than `{name}`, which means something else in a spec"
-                    )
-                return name
+        if arrays:
+            own = any(f"{call.module}.{part}" in array.keys for part, array in arrays.items())
+            part, array = next(iter(arrays.items()))
+            base = call.module if own else _before(array.held.key, part)
+            if base in self.layers:
+                return self._free(f"{base}_again")
+            return self._free(base) if base in RESERVED else base
         taken = {*self.layers, *self.taken}
         base = ".".join(filter(None, (call.module, kind)))
         if call.leaf and call.module:
@@ -165,16 +200,40 @@ class Network:
         return next(n for n in (base, *(f"{base}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
-def _still(arrays: Mapping[str, Held]) -> bool:
+def names(key: str) -> Iterator[str]:
+    """What a layer could be called that has an array with that key: `a` of `a.weight`, of `a_weight`, `a` of `a`."""
+    yield from filter(None, (key.rpartition(".")[0], key.rpartition("_")[0], key))
+
+
+def _before(key: str, part: str) -> str:
+    """What a layer is called whose array with the name `part` has that key in the module."""
+    ends = next((end for end in (f".{part}", f"_{part}") if key.endswith(end) and key != end), "")
+    return key.removesuffix(ends)
+
+
+def _still(arrays: Sequence[Bound]) -> bool:
     """Whether a layer keeps its parameters.
 
     Raises:
         NoCounterpartError: it keeps some of them.
     """
-    learn = {array.learns for array in arrays.values() if not array.statistic}
+    learn = {array.held.learns for array in arrays}
     if len(learn) > 1:
         raise NoCounterpartError("a layer of which all parameters learn, or none")
     return learn == {False}
+
+
+def _order(have: Sequence[Axis], wanted: Sequence[Axis]) -> tuple[int, ...] | None:
+    """Which of the axes each of those wanted is, if all are the same ones."""
+    left = dict(enumerate(have))
+    found: list[int] = []
+    for axis in wanted:
+        at = next((i for i, one in left.items() if one == axis), None)
+        if at is None:
+            return None
+        found.append(at)
+        del left[at]
+    return None if left else tuple(found)
 
 
 def _runs(have: Sequence[Atom], order: Sequence[Atom]) -> list[tuple[Atom, ...]]:

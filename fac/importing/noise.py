@@ -43,11 +43,14 @@ def drawn(network: Network, call: Call, args: Args) -> Noise:
     return replace(noise, keep=p)
 
 
-def divided(network: Network, call: Call, args: Args) -> Any:
-    """A mask divided by its mean."""
-    noise, by = args["self"], args["other"]
-    if not isinstance(noise, Noise) or noise.keep is None or by != noise.keep:
-        raise NoCounterpartError("a layer that divides")
+def divided(noise: Noise, by: float | None) -> Noise:
+    """A mask divided by its mean.
+
+    Raises:
+        NoCounterpartError: it is another number.
+    """
+    if noise.keep is None or by != noise.keep:
+        raise NoCounterpartError("a mask that is divided by its mean")
     return replace(noise, scaled=True)
 
 
@@ -70,5 +73,4 @@ def masked(network: Network, call: Call, x: Value, noise: Noise) -> Value:
 READERS: Mapping[str, Reader] = {
     **dict.fromkeys(("aten.empty", "aten.new_empty", "aten.empty_like"), empty),
     "aten.bernoulli": drawn,
-    "aten.div": divided,
 }

@@ -11,6 +11,7 @@ import numpy as np
 from fac import pipeline, plugins
 from fac.backend import Array, Held, Module, Precision
 from fac.diagnostics import FacError
+from fac.importing.bound import Bound
 
 SAMPLES = 4
 """Of the random batch; another number than that of the trace, so that nothing can depend on it."""
@@ -92,7 +93,7 @@ class Proof:
 
 
 def proved(
-    spec: Mapping[str, Any], state: Mapping[str, Array], arrays: Mapping[str, Held], module: Module
+    spec: Mapping[str, Any], state: Mapping[str, Array], arrays: Mapping[str, Bound], module: Module
 ) -> Proof:
     """Compare, by backpropagation whatever the feedback of the spec.
 
@@ -108,10 +109,10 @@ def proved(
         module: the other side.
     """
     wide = {
-        name: _shaken(name, array, arrays[name]).astype(module.precision).astype(np.float64)
+        name: _shaken(name, array, arrays[name].held).astype(module.precision).astype(np.float64)
         for name, array in state.items()
     }
-    theirs = {arrays[name].key: array for name, array in wide.items()}
+    theirs = {arrays[name].held.key: arrays[name].given(array) for name, array in wide.items()}
     backend = "reference" if module.training is None else "torch"
     session = pipeline.compile(_tested(spec), backend, "float64").open(wide, "cpu", derive=True)
     x = _batch(spec["input"])
@@ -127,7 +128,9 @@ def proved(
     training = Deviation(float(np.sqrt(loss)), _reach(moved.output))
     after = session.state()
     averages = [
-        (after[name], moved.state[held.key]) for name, held in arrays.items() if held.key in moved.state
+        (after[name], array.taken(moved.state[array.held.key]))
+        for name, array in arrays.items()
+        if array.held.key in moved.state
     ]
     session.load_state(wide, derive=True)
     draw = np.random.default_rng(TARGETS[1])
@@ -136,9 +139,9 @@ def proved(
     session.step(x, target, lr=RATE)
     after = session.state()
     pairs = {
-        held.key: ((wide[name] - after[name]) / RATE, wanted[held.key])
-        for name, held in arrays.items()
-        if held.key in wanted
+        array.held.key: ((wide[name] - after[name]) / RATE, array.taken(wanted[array.held.key]))
+        for name, array in arrays.items()
+        if array.held.key in wanted
     }
     apart = {key: float(np.abs(a - b).max(initial=0.0)) for key, (a, b) in pairs.items()}
     worst = max(apart, key=lambda key: (np.isnan(apart[key]), apart[key]), default="")

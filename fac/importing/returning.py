@@ -9,7 +9,9 @@ import numpy as np
 from fac.backend import STEP, Array, Precision
 from fac.layers import BatchNorm
 from fac.program.program import Program
+from fac.spec.state_dict import StateKey
 
+MEAN = "running_mean"
 COUNT = "num_batches_tracked"
 """What PyTorch calls the number of batches that a normalisation has seen."""
 
@@ -25,10 +27,21 @@ def state_dict(program: Program, state: Mapping[str, Array], precision: Precisio
         state: of it.
         precision: of the arrays.
     """
+    entries = {entry.array: entry for entry in program.spec.state_dict}
     found: dict[str, Array] = {}
     for node in program.nodes:
         for tensor in node.tensors:
-            found[tensor.name] = state[tensor.name].astype(precision)
-        if isinstance(node.layer, BatchNorm):
-            found[f"{node.name}.{COUNT}"] = np.array(state[STEP], np.int64)
+            entry = entries.get(tensor.name) or StateKey(array=tensor.name)
+            array = state[tensor.name].astype(precision)
+            for key in entry.keys:
+                found[key] = _kept(array, entry)
+            if isinstance(node.layer, BatchNorm) and tensor.part == MEAN:
+                for key in entry.keys:
+                    found[key.removesuffix(MEAN) + COUNT] = np.array(state[STEP], np.int64)
     return found
+
+
+def _kept(array: Array, entry: StateKey) -> Array:
+    turned = array.T if entry.transpose else array
+    # in memory as it is written: files of tensors do not know strides
+    return np.ascontiguousarray(turned.reshape(entry.shape) if entry.shape else turned)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from typing import Any
 
 from fac.backend import Call
-from fac.importing.layout import Axis, Value, made, sizes
+from fac.importing.layout import Axis, Value, fresh, made, sizes
+from fac.importing.learned import led
 from fac.importing.network import Network
 from fac.importing.reader import Reader, tensor
-from fac.layers import Concat, Mean, Select
+from fac.layers import Concat, Mean, Select, Slice
 from fac.program.kinds import NoCounterpartError
 
 Args = dict[str, Any]
@@ -82,21 +84,65 @@ def _apart(network: Network, call: Call, value: Value, axis: int) -> tuple[Value
     return Value(node, tuple(own), value.axes), own.index(wanted)
 
 
-def expand(network: Network, call: Call, args: Args) -> Any:
-    """A tensor that is stretched: no layer does that by itself."""
+def expand(network: Network, call: Call, args: Args) -> Value:
+    """An array of the module that is the same for each sample, or each place; no layer stretches other tensors."""
     value = args["self"]
+    assert call.shape is not None
     if isinstance(value, Value) and value.shape == call.shape:
         return value
-    of = f"`{value.array.key}`" if isinstance(value, Value) and value.array else "a tensor"
-    raise NoCounterpartError(f"a layer that has {of} once for each sample, or for each place")
+    if not isinstance(value, Value) or value.array is None:
+        raise NoCounterpartError("a layer that has a tensor once for each place")
+    return value.stretched(call.shape)
 
 
-def part(network: Network, call: Call, args: Args) -> Any:
-    """All of what stands along an axis, as of the samples in `x[:, 0]`."""
-    value = args["self"]
-    if not isinstance(value, Value) or call.shape != value.shape or args["step"] != 1:
-        raise NoCounterpartError("a layer that cuts a part out")
-    return value
+def part(network: Network, call: Call, args: Args) -> Value:
+    """A part of what stands along an axis; all of it, as of the samples in `x[:, 0]`, is no layer."""
+    value, axis, start, step = args["self"], args["dim"], args["start"], args["step"]
+    assert call.shape is not None
+    if not isinstance(value, Value) or step != 1:
+        raise NoCounterpartError("a part in a row, each one of it")
+    if call.shape == value.shape:
+        return value
+    axis %= len(value.axes)
+    first = (start or 0) % max(value.shape[axis], 1)
+    if value.array is not None:
+        if first:
+            raise NoCounterpartError(f"the first rows of `{value.array.key}`, or all")
+        return value.shortened(axis, call.shape[axis])
+    return _cut(network, call, value, axis, first, first + call.shape[axis])
+
+
+def _cut(network: Network, call: Call, value: Value, axis: int, start: int, stop: int) -> Value:
+    if any(atom.batch for atom in value.axes[axis]):
+        raise NoCounterpartError("a layer that does not pick samples")
+    value, at = _apart(network, call, value, axis)
+    written = network.add(
+        Slice(axis=at, start=start, stop=_stop(stop, value.sample[at])), (value.node,), call
+    )
+    (new,) = fresh((stop - start,))
+    own = (*value.own[:at], new, *value.own[at + 1 :])
+    return Value(written.name, own, (*value.axes[:axis], new, *value.axes[axis + 1 :]))
+
+
+def _stop(stop: int, size: int) -> int | None:
+    return None if stop == size else stop
+
+
+def split(network: Network, call: Call, args: Args) -> list[Value]:
+    """Parts side by side along an axis: of equal size as those of one more axis, such as queries, keys and values."""
+    value = tensor(args["self"])
+    axis = args["dim"] % len(value.axes)
+    size = value.shape[axis]
+    many = -(-size // args["chunks"]) if "chunks" in args else args.get("split_size", 1)
+    each = args.get("split_sizes") or [min(many, size - at) for at in range(0, size, many)]
+    if len(each) == 1:
+        return [value]
+    if len(set(each)) == 1:
+        shape = (*value.shape[:axis], len(each), each[0], *value.shape[axis + 1 :])
+        apart = network.viewed(value, shape, call)
+        return [_selected(network, call, apart, axis, index) for index in range(len(each))]
+    ends = [0, *accumulate(each)]
+    return [_cut(network, call, value, axis, *pair) for pair in pairwise(ends)]
 
 
 def unbind(network: Network, call: Call, args: Args) -> list[Value]:
@@ -112,7 +158,10 @@ def item(network: Network, call: Call, args: Args) -> Any:
 
 
 def concat(network: Network, call: Call, args: Args) -> Value:
-    """Tensors one behind the other."""
+    """Tensors one behind the other; of arrays of the module those that stand in front as class tokens do."""
+    *before, _ = args["tensors"]
+    if any(isinstance(value, Value) and value.array is not None for value in before):
+        return led(network, call, before, tensor(args["tensors"][-1]), args["dim"])
     values = [tensor(value) for value in args["tensors"]]
     axis = args["dim"] % len(values[0].axes)
     if len(values) == 1:
@@ -177,6 +226,7 @@ READERS: Mapping[str, Reader] = {
     "aten.expand": expand,
     "aten.slice": part,
     "aten.unbind": unbind,
+    **dict.fromkeys(("aten.split", "aten.split_with_sizes", "aten.chunk"), split),
     "getitem": item,
     "aten.cat": concat,
     "aten.mean": mean,

@@ -8,16 +8,17 @@ from functools import cache
 from typing import Any
 
 from fac import plugins
-from fac.backend import RESERVED, Call, Held, Ref, Traced
-from fac.importing import arithmetic, attention, noise, shapes
-from fac.importing.layout import Atom, Value, fresh, made
-from fac.importing.network import Network
+from fac.backend import RESERVED, Call, Ref, Traced
+from fac.importing import arithmetic, attention, learned, noise, products, shapes
+from fac.importing.applied import READS
+from fac.importing.bound import Bound, bound
+from fac.importing.layout import Atom, Value, fresh
+from fac.importing.network import Network, names
 from fac.importing.noise import Noise
 from fac.importing.reader import Reader
 from fac.program.kinds import Counterpart, LayerKind, NoCounterpartError, Seen
-from fac.spec.layers import Layer
 
-FAMILIES = (shapes, arithmetic, noise, attention)
+FAMILIES = (shapes, arithmetic, learned, products, noise, attention)
 READERS: Mapping[str, Reader] = {op: read for family in FAMILIES for op, read in family.READERS.items()}
 """Operations that are no layer by themselves, by name."""
 
@@ -57,11 +58,11 @@ def translated(graph: Traced, name: str) -> Translation:
         name: what layers call the input.
     """
     (fed,) = graph.inputs
-    named = (array.key.rpartition(".")[0] for array in graph.arrays.values())
-    network = Network(name, frozenset({name, *RESERVED, *filter(None, named)}))
+    keys = (key for array in graph.arrays.values() for key in (array.key, *array.also))
+    network = Network(name, frozenset({name, *RESERVED, *(part for key in keys for part in names(key))}))
     network.shapes[name] = fed.shape[1:]
     own = fresh(fed.shape[1:])
-    work = Translation(network)
+    work = Translation(network, dict(graph.constants))
     work.values[fed.name] = Value(name, own, ((Atom(fed.shape[0], batch=True),), *own))
     for key, array in graph.arrays.items():
         axes = fresh(array.shape)
@@ -121,9 +122,11 @@ def _read(network: Network, call: Call, args: dict[str, Any]) -> Any:
     """
     if call.need:
         raise NoCounterpartError(call.need)
-    if call.op in READERS:
-        return _fitting(call, READERS[call.op](network, call, args))
     reasons: list[str] = []
+    if call.op in READERS:
+        found = READERS[call.op](network, call, args)
+        if found is not NotImplemented:
+            return _fitting(call, found)
     for counterpart in counterparts().get(call.op, ()):
         try:
             return _fitting(call, _layer(network, call, args, counterpart))
@@ -169,12 +172,10 @@ def _layer(network: Network, call: Call, args: dict[str, Any], counterpart: Coun
     return READS[counterpart.reads](network, call, layer, x, arrays)
 
 
-def _array(value: Any, part: str) -> Held:
+def _array(value: Any, part: str) -> Bound:
     if not isinstance(value, Value) or value.array is None:
         raise NoCounterpartError(f"a `{part}` that is an array of the module, and not computed")
-    if not value.plain:
-        raise NoCounterpartError(f"`{value.array.key}` as it is kept, and not with its axes in another order")
-    return value.array
+    return bound(value)
 
 
 def _axis(x: Value) -> Callable[[int], int]:
@@ -185,39 +186,3 @@ def _axis(x: Value) -> Callable[[int], int]:
         return index - (index > x.batch)
 
     return axis
-
-
-def _numbers(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
-    written = network.add(layer, (x.node,), call, arrays)
-    return Value(written.name, x.own, x.axes)
-
-
-def _any(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
-    if not x.alone:
-        raise NoCounterpartError("samples along an axis of their own")
-    x = network.settled(x, call)
-    written = network.add(layer, (x.node,), call, arrays)
-    return Value(written.name, x.own, x.axes)
-
-
-def _last(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
-    x = network.settled(x, call)
-    written = network.add(layer, (x.node,), call, arrays)
-    if written.shape == x.sample:
-        return Value(written.name, x.own, x.axes)
-    if any(atom.batch for atom in x.axes[-1]):
-        raise NoCounterpartError("a layer that does not mix samples")
-    return made(written.name, written.shape, x.axes[:-1])
-
-
-def _sample(network: Network, call: Call, layer: Layer, x: Value, arrays: Mapping[str, Held]) -> Value:
-    if not x.alone or x.batch:
-        raise NoCounterpartError("samples along the first axis")
-    x = network.settled(x, call)
-    written = network.add(layer, (x.node,), call, arrays)
-    if written.shape == x.sample:
-        return Value(written.name, x.own, x.axes)
-    return made(written.name, written.shape, x.axes[:1])
-
-
-READS = {"numbers": _numbers, "any": _any, "last": _last, "sample": _sample}

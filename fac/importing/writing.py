@@ -26,14 +26,19 @@ def spec(name: str, network: Network, output: Value, classes: int | None) -> dic
     given: dict[str, Any] = {"shape": list(network.shapes[network.input])}
     if classes is not None:
         given["classes"] = classes
+    layers = needed(network, output)
+    entries = [
+        entry for layer in layers for name, array in layer.arrays.items() if (entry := array.said(name))
+    ]
     made: dict[str, Any] = {
         "fac": 1,
         "name": name,
         "input": given,
-        "layers": nested(needed(network, output), network.input),
+        "layers": nested(layers, network.input),
         "loss": {"kind": LOSSES[0]},
         "feedback": {"rule": "bp"},
         "update": {"rule": "sgd", "lr": 0.01, "momentum": 0.9},
+        **({"state_dict": entries} if entries else {}),
     }
     if any(
         found.rule.severity is Severity.ERROR and found.path[:1] == ("loss",)

@@ -16,6 +16,7 @@ from fac.spec.feedback import Feedback, Routing
 from fac.spec.layers import Head, Layer, Loss
 from fac.spec.relations import either, true_without
 from fac.spec.solve import AnySolve, Solve
+from fac.spec.state_dict import StateKey
 from fac.spec.train import Positive, Probe, Train
 from fac.spec.updates import AnyUpdate, Update
 
@@ -114,6 +115,9 @@ class ModelSpec(Model):
         "`conservation`, as far as they apply.",
     )
     constraints: Constraints = Field(Constraints(), description="What must hold of this spec.")
+    state_dict: tuple[StateKey, ...] = Field(
+        (), description="How a module of PyTorch keeps arrays, where not as they are called and shaped here."
+    )
 
     def save(self, path: str | PathLike[str], *, replace: bool = False) -> None:
         """Write it as a file that `fac.load` reads as the same spec.

@@ -332,29 +332,6 @@ def test_arrays_that_are_shared_or_stay() -> None:
     assert "fc_again.weight" not in found.state
 
 
-def test_one_array_under_two_names() -> None:
-    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
-    module[1].weight = module[0].weight
-    with pytest.raises(fac.FacError, match=r"`1\.weight` and `0\.weight` of `Sequential` are one array"):
-        from_torch(module, (4,))
-
-
-class Reserved(nn.Module):
-    """A module with a name that means something else in a spec."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.input = nn.Linear(4, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.input(x)  # type: ignore[no-any-return]
-
-
-def test_names_that_mean_something_else() -> None:
-    with pytest.raises(NotImportedError, match="another name than `input`"):
-        from_torch(Reserved(), (4,))
-
-
 REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "approximation with `tanh`": (nn.GELU("tanh"), (4,)),
     "track_running_stats=True": (nn.BatchNorm1d(4, track_running_stats=False), (4,)),
@@ -366,29 +343,6 @@ REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "a layer that does not mix samples": (nn.Softmax(0), (4,)),
 }
 """By what would be needed."""
-
-
-class Loose(nn.Module):
-    """Parameters that belong to no module which is a layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.token, self.place, self.gain = (nn.Parameter(torch.ones(1, 1, 4)) for _ in range(3))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
-        return (h + self.place) * self.gain * 2.0
-
-
-def test_parameters_of_no_layer_are_named() -> None:
-    with pytest.raises(NotImportedError) as caught:
-        from_torch(Loose(), (3, 4))
-    assert [item.need.partition(",")[0] for item in caught.value.refused] == [
-        "a layer that has `token` once for each sample",
-        "a layer that adds `place`",
-        "a layer that multiplies with `gain`",
-        "a layer that multiplies with a number",
-    ]
 
 
 def test_settings_that_no_layer_has() -> None:

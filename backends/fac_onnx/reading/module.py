@@ -9,6 +9,7 @@ import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from fac.backend import Array, File, Precision, Ran, Traced
+from fac.diagnostics import FacError
 from fac_onnx.reading.file import WHOLE, entry, parsed, shape
 from fac_onnx.reading.graph import Graph, run
 from fac_onnx.reading.trace import Trace, trace
@@ -39,16 +40,19 @@ class OnnxModule:
         self.evaluation: Traced = found.traced
         self.uses = found.uses
         self.arrays = {key: _floats(array) for key, array in found.arrays.items()}
-        self.twice = found.shared
+        self.alone = {
+            key: _floats(graph.constants[key]) for key in found.traced.arrays if key not in found.uses
+        }
+        for key, owner in found.shared.items():
+            raise FacError(
+                f"`{key}` and `{owner}` are one array of the file, and an array here has one name: give each its own, "
+                "or call one module twice"
+            )
         self.notes = tuple(_notes(found))
 
     def state(self) -> dict[str, Array]:
         """See `fac.backend.Module`."""
-        return dict(self.arrays)
-
-    def shared(self) -> Mapping[str, str]:
-        """See `fac.backend.Module`."""
-        return self.twice
+        return self.arrays | self.alone
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """See `fac.backend.Module`; it has no gradients, and runs in evaluation alone."""
@@ -57,13 +61,25 @@ class OnnxModule:
         model = ModelProto()
         model.CopyFrom(self.model)
         for key, array in state.items():
-            for use in self.uses[key]:
+            if key in self.alone:
+                _replace(model, key, array.astype(self.precision))
+            for use in self.uses.get(key, ()):
                 name = f"{key} for {use.slot} of {use.node.index}"
                 content = use.form.back(array).astype(self.precision)
                 model.graph.initializer.append(numpy_helper.from_array(content, name))
                 model.graph.node[use.node.index].input[use.slot] = name
         made = run(model, {self.fed: x.astype(self.dtype)}, [self.output])
         return Ran(made[self.output], {}, {})
+
+
+def _replace(model: ModelProto, value: str, array: Array) -> None:
+    """Let all that reads a constant read another."""
+    name = f"{value} as given"
+    model.graph.initializer.append(numpy_helper.from_array(array, name))
+    for node in model.graph.node:
+        for slot, read in enumerate(node.input):
+            if read == value:
+                node.input[slot] = name
 
 
 def opened(file: File, given: Sequence[int] | None) -> tuple[ModelProto, tuple[int, ...], bool]:
