@@ -135,6 +135,7 @@ def compiled(program: Program) -> Compiled:
     from fac.build.host import readings, tasks
     from fac.build.initial import draw
     from fac.build.pieces import solution
+    from fac.build.views import view
     from fac.program.feeds import feeds
     from fac.spec.schedules import schedule_of
 
@@ -165,7 +166,7 @@ def compiled(program: Program) -> Compiled:
         ),
         spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
     )
-    return replace(found, solution=solution(program, found))
+    return replace(found, solution=solution(program, found), views=partial(view, program, found))
 
 
 def terms(program: Program) -> tuple[Term, ...]:

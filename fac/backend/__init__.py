@@ -27,6 +27,7 @@ from fac.backend.compiled import (
     Recipe,
     Slot,
     Term,
+    View,
 )
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
@@ -95,6 +96,7 @@ __all__ = [
     "Solving",
     "Term",
     "Traced",
+    "View",
     "check_feed",
     "denormals_as_zero",
     "docstring",

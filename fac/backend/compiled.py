@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Precision = Literal["float32", "float64"]
+View = Literal["values", "errors", "errors, true", "gradients", "gradients, true"]
+"""What a session shows of a batch; true ones are those of backpropagation, whatever the routing is."""
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 STEP = "step"
 """The name under which a state keeps how many steps were made."""
@@ -143,6 +145,8 @@ class Compiled:
     """The first is that of the network's output."""
     solution: Solution | None = None
     """How parameters are found that no step moves; None where steps do."""
+    views: Callable[[View], Compiled] | None = None
+    """Makes a compiled spec of its own, whose probe gives arrays by the names of layers, or of parameters."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fac.backend.boundary import check_feed, check_placed, check_state, checked_rate, held, named
-from fac.backend.compiled import STEP, Array, Compiled, Precision, Term
+from fac.backend.compiled import STEP, Array, Compiled, Precision, Term, View
 from fac.backend.partial_state import completed
 from fac.diagnostics import FacError
 from fac.step.feed import Feed
@@ -37,6 +37,8 @@ class Session(ABC):
         """What the state that came in last did not hold, so that it was derived."""
         self.beside: Callable[[Compiled], Session] | None = None
         """Opens another compiled spec on the same backend and device; `Artifact.open` says how."""
+        self._views: dict[View, Session] = {}
+        """Those that were asked for: to open one takes as long as to compile it."""
 
     # -- what a backend writes -------------------------------------------------------------------------------
 
@@ -180,6 +182,53 @@ class Session(ABC):
             arrays = {called: np.asarray(found[name]) for name, called in reading.reads.items()}
             measured |= reading.run(arrays, self.steps, kept)
         return measured
+
+    def values(self, x: Any) -> dict[str, Array]:
+        """What each layer makes of a batch, as in inference: [N, ...] by the names that `fac show` gives layers.
+
+        Args:
+            x: see `forward`.
+        """
+        return self._seen("values", self._batch(self.compiled.inputs, x, None))
+
+    def errors(self, x: Any, y: Any = None, *, true: bool = False) -> dict[str, Array]:
+        """The error that reaches the output of each layer in the next step: [N, ...], the shape of that output.
+
+        It is dL/doutput, or what routes bring in its place. Layers whose error a step does not need are left out.
+
+        Args:
+            x: the batch, see `step`.
+            y: see `step`.
+            true: by backpropagation from the same outputs, whatever the routes are.
+        """
+        batch = self._batch(self.compiled.feeds, x, y)
+        return self._seen("errors, true" if true else "errors", batch)
+
+    def gradients(self, x: Any, y: Any = None, *, true: bool = False) -> dict[str, Array]:
+        """What each parameter would be moved by in the next step, before the update rule and its limits see it.
+
+        Args:
+            x: the batch, see `step`.
+            y: see `step`.
+            true: those of the loss, by backpropagation, whatever the routes are.
+
+        Returns:
+            By the names of `state`, in their shapes. Parameters that do not move, and those that no error reaches, are
+            left out.
+        """
+        batch = self._batch(self.compiled.feeds, x, y)
+        return self._seen("gradients, true" if true else "gradients", batch)
+
+    def _seen(self, what: View, batch: Arrays) -> dict[str, Array]:
+        if what not in self._views:
+            assert self.beside is not None, "an artifact opens it"
+            assert self.compiled.views is not None, "a spec stands behind it"
+            self._views[what] = self.beside(self.compiled.views(what))
+        view = self._views[what]
+        view.write(self.read(tuple(slot.name for slot in view.compiled.state)))
+        fed = {feed.name: batch[feed.name] for feed in view.compiled.feeds}
+        found, (reading,) = view.run_probe(fed, self.steps), view.compiled.readings
+        return {called: np.array(found[name]) for name, called in reading.reads.items()}
 
     def state(self) -> dict[str, Array]:
         """Copies of all state arrays by name, and the number of steps under `step`."""

@@ -22,6 +22,7 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
     if solution is not None:
         made = solution.piece
         solution = replace(solution, piece=lambda name, held: fit(made(name, held), kinds))
+    views = compiled.views
     return replace(
         compiled,
         forward=fitted(compiled.forward),
@@ -30,4 +31,5 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         probe=fitted(compiled.probe),
         anchor=anchor and replace(anchor, step=fitted(anchor.step)),
         solution=solution,
+        views=views and (lambda what: fit(views(what), kinds)),
     )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
-import numpy as np
-
-from fac.backend import Array, Compiled, Feed, Slot, Solution, holding
+from fac.backend import Compiled, Feed, Solution, holding
+from fac.build.alone import alone
 from fac.build.contract import rows
 from fac.build.trace import Trace
 from fac.passes import optimise
@@ -17,9 +15,7 @@ from fac.program.kinds import Passing, SolveKind
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec.solve import Solve
-from fac.step.builder import Builder
-from fac.step.feed import fed
-from fac.step.ir import Function, Value
+from fac.step.ir import Function
 from fac.step.types import N, Type
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -42,7 +38,7 @@ def solution(program: Program, compiled: Compiled) -> Solution | None:
 
     def made(name: str, held: Mapping[str, int]) -> Compiled:
         feeds = tuple(Feed(holding(of), _sample(program, of, columns)) for of, columns in held.items())
-        return _alone(compiled, piece(program, kind, spec, name, held), feeds)
+        return alone(compiled, piece(program, kind, spec, name, held), feeds)
 
     return Solution(
         rule=kind.name,
@@ -92,47 +88,3 @@ def piece(
 def _sample(program: Program, of: str, columns: int) -> tuple[int, ...]:
     node = program.by_name.get(of)
     return (columns,) if node is None or node.shape is None else node.shape
-
-
-def _alone(compiled: Compiled, function: Function, held: tuple[Feed, ...]) -> Compiled:
-    """A piece as the forward pass of a network that reads targets, too, and of nothing but the state that it needs."""
-    read = {value for op in function.ops for value in op.operands} | {value for _, value in function.outputs}
-    taken = [value for value in function.inputs if fed(value) and value in read]
-    known = {feed.name: replace(feed, loss=None) for feed in (*compiled.feeds, *held)}
-    feeds = tuple(known[value.name] for value in taken)
-    # What runs functions looks at the first array of a state for the type of all: there has to be one.
-    state = [v for v in function.inputs if not fed(v) and v in read] or [
-        v for v in function.inputs if not fed(v)
-    ][:1]
-    slots = [Slot(v.name, _sizes(v), True) for v in state]
-    return replace(
-        compiled,
-        forward=replace(function, inputs=(*taken, *state)),
-        evaluate=_idle("evaluate", feeds, state),
-        step=_idle("step", feeds, state),
-        probe=_idle("probe", feeds, state),
-        state=tuple(slots),
-        feeds=feeds,
-        initial=partial(_zeros, slots),
-        tasks=(),
-    )
-
-
-def _idle(name: str, feeds: tuple[Feed, ...], state: list[Value]) -> Function:
-    """A function that nobody calls."""
-    b = Builder()
-    for feed in feeds:
-        b.input(feed.name, feed.type)
-    for value in state:
-        b.input(value.name, value.type)
-    return b.finish(name, {"loss": b.constant(0.0)})
-
-
-def _sizes(value: Value) -> tuple[int, ...]:
-    """Of state, which has no axis of samples."""
-    return tuple(size for size in value.type.shape if isinstance(size, int))
-
-
-def _zeros(slots: list[Slot], given: Mapping[str, Array] = MappingProxyType({})) -> dict[str, Array]:
-    """A state that whoever solves sets before anything is read of it."""
-    return {slot.name: np.zeros(slot.shape) for slot in slots} | dict(given)

@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, ClassVar
 from fac.backend import PRECISIONS, Backend, Precision
 from fac.checks.kernels import OP_WITHOUT_KERNEL
 from fac.diagnostics import FacError, SpecError
-from fac.testing import graphs, laws, layers, ops, parts, products, rules, sessions, solves, steps, tokens
+from fac.testing import (
+    graphs,
+    laws,
+    layers,
+    ops,
+    parts,
+    products,
+    rules,
+    sessions,
+    solves,
+    steps,
+    tokens,
+    views,
+)
 from fac.testing.case import Case, Refusal, Subject
 
 if TYPE_CHECKING:
     import pytest
 
-FAMILIES = (ops, layers, rules, steps, graphs, sessions, parts, laws, products, tokens, solves)
+FAMILIES = (ops, layers, rules, steps, graphs, sessions, parts, laws, products, tokens, solves, views)
 CASES: dict[str, Case] = {case.id: case for family in FAMILIES for case in family.cases()}
 
 

@@ -47,6 +47,8 @@ def test_backpropagation_in_disguise_breaks_the_law_that_feedback_matters() -> N
     """And what a matrix feeds, and that steps are clipped, but no other: otherwise backpropagation is right."""
     broken = ("other feedback", "changes what it feeds", "clipped")
     expected = {id for id in LAWS if any(words in id for words in broken)}
+    # a session shows the gradients of the rule, which such a step does not take
+    expected |= {id for id in LAWS if "views" in id and not id.endswith((" x bp", " x shallow"))}
     assert all(any(words in id for id in LAWS) for words in broken)
     assert failing(LAWS, Fake(backpropagation)) == expected
 
