@@ -82,6 +82,8 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     rng = np.random.default_rng(0)
     names = {"fac": fac, "x": rng.standard_normal((8, 784)), "y": rng.integers(0, 10, 8)}
     exec(compile(code, "README.md", "exec"), names)
+    assert names["same"] == fac.load(SPEC)
+    assert names["trained"].session.steps == names["same"].epochs
     session = names["session"]
     assert isinstance(session, fac.backend.Session)
     assert session.steps == 1
