@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -80,10 +81,12 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python")
     rng = np.random.default_rng(0)
-    names = {"fac": fac, "x": rng.standard_normal((8, 784)), "y": rng.integers(0, 10, 8)}
+    names: dict[str, Any] = {"fac": fac, "x": rng.standard_normal((8, 784)), "y": rng.integers(0, 10, 8)}
     exec(compile(code, "README.md", "exec"), names)
     assert names["same"] == fac.load(SPEC)
-    assert names["trained"].session.steps == names["same"].epochs
+    trained = names["trained"]
+    assert isinstance(trained, fac.Trained)
+    assert trained.session.steps == trained.spec.train.epochs
     session = names["session"]
     assert isinstance(session, fac.backend.Session)
     assert session.steps == 1

@@ -19,10 +19,17 @@ class Clip(Model):
     at: Annotated[float, Field(gt=0)] = Field(description="The largest entry, or the largest global norm.")
 
 
+WHOLE = "it is said once, of `update` as a whole; in Python that is a mapping, `update={'rule': ..., 'schedule': ...}`"
+
+
 class Rule(Model):
     """What every update rule has."""
 
-    other_keys: ClassVar = {"learning_rate": "lr", "step_size": "lr"}
+    other_keys: ClassVar = {
+        "learning_rate": "lr",
+        "step_size": "lr",
+        **dict.fromkeys(("schedule", "clip", "groups"), WHOLE),
+    }
 
     lr: Annotated[float, Field(gt=0)] = Field(description="Learning rate.")
 
