@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from fac import plugins
 from fac.backend.boundary import check_feed, check_state, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.session import Session
@@ -107,7 +108,9 @@ class Artifact(ABC):
         self, state: Mapping[str, Array], step: int, path: Path, device: str | None
     ) -> Exported:
         """What `export` does with a state that is one of this spec: the part of a backend that is `Exporting`."""
-        raise FacError(f"`{type(self).__name__}` makes no files for inference")
+        able = [f"`{one.name}`" for one in plugins.objects("fac.backends") if isinstance(one, Exporting)]
+        remedy = f": compile the spec for {' or '.join(able)}, which take this state" if able else ""
+        raise FacError(f"`{type(self).__name__}` makes no files for inference{remedy}")
 
 
 class Backend(Protocol):
