@@ -125,13 +125,21 @@ def test_what_it_declares_holds_and_the_long_form_means_the_same(folder: Path) -
 
 def test_the_example_of_the_page(folder: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
-    code, commands = re.findall(r"^```(?:python)?\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert [tag for tag, _ in blocks] == ["python", "", "text", "python"]
+    code, commands, step, laws = (text for _, text in blocks)
     (folder / "ternary.py").write_text(code)
     for line in commands.splitlines():
         if not line.startswith(("fac train", "fac compare")):
             status, out, err = fac(folder, *shlex.split(line)[1:])
             assert (status, err) == (0, ""), (line, out)
     assert "weight transport: fc2, logits" in out
+    (command,) = re.findall(r"^`fac (compile .*?)`", page, re.MULTILINE)
+    assert fac(folder, *shlex.split(command))[0] == 0
+    built = (folder / "built" / "step.py").read_text()
+    assert all(f"    {line}\n" in built for line in step.splitlines())
+    ended = python(folder, "-c", laws)
+    assert (ended.returncode, ended.stderr) == (0, "")
     ended = python(folder, "-c", LAWS, "ternary.py")
     assert (ended.stderr, ended.stdout) == ("", "ternary_feedback ternary\n")
 
