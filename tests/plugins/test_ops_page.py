@@ -33,8 +33,8 @@ HEAD = """\
 
 What layers, losses, rules, updates and probes are made of. Generated from `fac/step/ops/`:
 `tests/plugins/test_ops_page.py` rewrites it with `FAC_UPDATE_GOLDEN=1`. `f`, `i` and `b` are FLOAT, INT and BOOL; N is
-the number of samples. Shapes are those of one call as an example; elementwise ops broadcast as NumPy does. Where an op has
-no derivative, to ask for one is an error (FAC220), never a silent zero.
+the number of samples. Shapes are those of one call as an example; elementwise ops broadcast as NumPy does. Where an op
+has no derivative, to ask for one is an error (FAC220), never a silent zero.
 
 | op | for example | derivative |
 |---|---|---|
