@@ -142,7 +142,9 @@ def test_who_exports() -> None:
 @pytest.mark.parametrize("backend", ["reference", "torch"])
 def test_other_backends_say_that_they_do_not(backend: str, tmp_path: Path) -> None:
     artifact: Artifact = compile(SPECS["mlp"], backend)
-    with pytest.raises(FacError, match=r"^`\w+Artifact` makes no files for inference: compile the spec for `onnx`"):
+    with pytest.raises(
+        FacError, match=r"^`\w+Artifact` makes no files for inference: compile the spec for `onnx`"
+    ):
         artifact.export(trained(SPECS["mlp"]), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
