@@ -18,15 +18,17 @@ from fac.diagnostics import FacError
 from fac.experiments import handed
 from fac.experiments.comparison import Comparison, Heard, Watch, compared
 from fac.experiments.handed import DataLike, Samples
-from fac.experiments.job import ANYWHERE, Where, begun, continued, new
+from fac.experiments.job import ANYWHERE, Job, Where, begun, continued, new
 from fac.experiments.results import Trained
 from fac.experiments.samples import ARRAYS, network, of_arrays, of_file, of_run
+from fac.experiments.starting import forked, given
 from fac.pipeline import SpecLike
 from fac.program.lower import kind_of
-from fac.training import folder
+from fac.training import checkpoint, folder
 from fac.training.evaluation import Evaluation, evaluated
 from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import scalings
+from fac.training.plugged import changes as changes_of
 from fac.training.prediction import predicted
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    init: str | os.PathLike[str] | None = None,
+    init_partial: bool = False,
+    fork: str | os.PathLike[str] | None = None,
     overrides: Iterable[str] = (),
     backend: str | None = None,
     device: str | None = None,
@@ -71,11 +76,14 @@ def train(
     """Train a spec, as `fac train` does.
 
     Args:
-        spec: a file's path, plain data, or a `ModelSpec`. May be left out where a run is resumed.
+        spec: a file's path, plain data, or a `ModelSpec`. May be left out where a run is resumed or forked.
         data: `{"train": (x, y), "test": (x, y)}`, batch first, `validation` likewise if it is to be evaluated, too; or
             instead of pairs arrays by the names of inputs and targets. Default: what the spec names.
         out: a folder that keeps the run; `fac evaluate`, `export` and `predict` read it. Default: nothing is kept.
         resume: the folder of a run, which goes on there.
+        init: a `.safetensors` or `.pt` file, or a run, whose parameters it starts from.
+        init_partial: whether what fits of these will do.
+        fork: a run, from whose state it goes on; with its spec, or with that of a file.
         overrides: changes of the spec, such as `update.lr=0.01`.
         backend: the first usable of torch, onnx, reference if not given.
         device: such as `cuda`; the backend's first if not given.
@@ -89,36 +97,60 @@ def train(
         StoppedError: `stop` said so. A kept run can be resumed.
         FacError: the data do not fit, a file cannot be written, or there is no such backend.
     """
-    if (spec is None) == (resume is None):
+    starts = {"resume": resume, "init": init, "fork": fork}
+    named = [f"`{name}`" for name, place in starts.items() if place is not None]
+    if len(named) > 1:
+        raise FacError(f"{' and '.join(named)} each say where to start: name one of them")
+    if fork is None and (spec is None) == (resume is None):
         raise FacError(
             "name a spec, or a run with `resume`: a run goes on with its own, changed by `overrides`"
         )
     if resume is not None and out is not None:
         raise FacError("`resume` goes on in the folder of the run: leave out `out`")
-    given = None if data is None else handed.dataset(data)
+    data = None if data is None else handed.dataset(data)
     where, listener = Where(backend, device, precision), listener or _Logged()
+    changes = tuple(overrides)
     with ExitStack() as held:
         place = None
         if resume is not None:
             place, found = held.enter_context(folder.resumed(Path(resume)))
-            job = continued(found, place.path, None, tuple(overrides), where, arrays=given is not None)
+            job = continued(found, place.path, None, changes, where, arrays=data is not None)
+        elif fork is not None:
+            job = _forked(spec, Path(fork), changes, where, arrays=data is not None)
         else:
             assert spec is not None
-            document = handed.document(spec, overrides)
+            document = handed.document(spec, changes)
             start = handed.base(document)
-            document = document if given is None else handed.without_data(document)
-            job = new(document, start, where, arrays=given is not None)
-            if out is not None:
-                place = held.enter_context(folder.claim(Path(out), job.spec.name, job.text))
+            document = document if data is None else handed.without_data(document)
+            job = new(document, start, where, arrays=data is not None)
+            job = job if init is None else given(job, Path(init), partial=init_partial)
+        if place is None and out is not None:
+            place = held.enter_context(folder.claim(Path(out), job.spec.name, job.text))
         if job.warnings:
             listener.said(job.warnings)
-        ready = begun(job, place, given)
+        for line in job.starts:
+            LOG.info("%s", line)
+        ready = begun(job, place, data)
         for remark in ready.remarks:
             listener.said(remark)
         report = ready.train(listener, stop)
         kept = None if place is None else place.path
     since = {} if job.checkpoint is None else scalings(job.checkpoint.about)
     return Trained(job.program, job.artifact, ready.session, report, ready.dataset, job.backend, kept, since)
+
+
+def _forked(
+    spec: SpecLike | None, run: Path, overrides: tuple[str, ...], where: Where, *, arrays: bool
+) -> Job:
+    if spec is not None and not isinstance(spec, str | os.PathLike):
+        raise FacError(
+            "`fork` goes on with the spec of the run, changed by `overrides`, or with that of a file"
+        )
+    found = checkpoint.load(run)
+    for remark in changes_of(found):
+        LOG.warning("%s", remark)
+    path = None if spec is None else os.fspath(spec)
+    return forked(found, run, path, overrides, where, arrays=arrays)
 
 
 def compare(
@@ -159,9 +191,9 @@ def compare(
         raise FacError("there is no spec to compare")
     changes = tuple(overrides)
     documents = [handed.document(spec, changes) for spec in several]
-    given = None if data is None else handed.dataset(data)
+    dataset = None if data is None else handed.dataset(data)
     where = Where(backend, device, precision)
-    return compared(documents, rules, ranks, seeds, where, dataset=given, watch=watch or _Watched())
+    return compared(documents, rules, ranks, seeds, where, dataset=dataset, watch=watch or _Watched())
 
 
 def evaluate(

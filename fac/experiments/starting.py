@@ -64,7 +64,15 @@ def given(job: Job, place: Path, *, partial: bool = False) -> Job:
     return replace(job, state=state, given=json.dumps(weights.origin), starts=lines)
 
 
-def forked(found: Checkpoint, run: Path, spec: str | None, overrides: tuple[str, ...], where: Where) -> Job:
+def forked(
+    found: Checkpoint,
+    run: Path,
+    spec: str | None,
+    overrides: tuple[str, ...],
+    where: Where,
+    *,
+    arrays: bool = False,
+) -> Job:
     """A training that goes on from the state of another run, which stays as it is.
 
     Args:
@@ -73,6 +81,7 @@ def forked(found: Checkpoint, run: Path, spec: str | None, overrides: tuple[str,
         spec: the file of another spec; None for that of the run.
         overrides: settings that change.
         where: it runs; by default where the run did.
+        arrays: whether data are handed over, so that the spec need not name any.
 
     Raises:
         FacError: a file was named, its state lacks parameters of the spec or has them in other shapes, or its
@@ -80,7 +89,7 @@ def forked(found: Checkpoint, run: Path, spec: str | None, overrides: tuple[str,
     """
     if not run.is_dir():
         raise FacError(f"`{run}` is no folder of a run: `--init` takes the parameters of a file")
-    job = again(found, run, spec, overrides, where)
+    job = again(found, run, spec, overrides, where, arrays=arrays)
     require_epochs(found, job.spec)
     state = fitting(job.artifact.compiled, found.state)
     changed = differences(found, job.spec)

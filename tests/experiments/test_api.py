@@ -194,6 +194,26 @@ def test_a_spec_and_a_run_are_not_named_together(tmp_path: Path) -> None:
         fac.train(resume=tmp_path)
 
 
+def test_a_training_starts_from_parameters_or_goes_on_from_a_run(tmp_path: Path) -> None:
+    first = fac.train(SPEC, DATA, backend="reference", out=tmp_path / "run")
+    again = fac.train(SPEC, DATA, backend="reference", init=tmp_path / "run", overrides=["update.lr=1e-30"])
+    parameters = ("linear_1.weight", "out.weight")
+    assert all(
+        np.array_equal(first.session.state()[name], again.session.state()[name]) for name in parameters
+    )
+    whole = fac.train(SPEC, DATA, backend="reference", overrides=["train.epochs=4"])
+    forked = fac.train(fork=tmp_path / "run", data=DATA, out=tmp_path / "b", overrides=["train.epochs=4"])
+    assert equal(forked, whole.session.state())
+    assert int(fac.train(resume=tmp_path / "run", data=DATA).session.state()[STEP]) == 8
+    other = {**SPEC, "layers": [{"kind": "linear", "name": "out", "out": 2}]}
+    with pytest.raises(FacError, match="--init-partial"):
+        fac.train(other, DATA, init=tmp_path / "run")
+    with pytest.raises(FacError, match="`init` and `fork` each say where to start"):
+        fac.train(SPEC, DATA, init=tmp_path / "run", fork=tmp_path / "run")
+    with pytest.raises(FacError, match="or with that of a file"):
+        fac.train(SPEC, DATA, fork=tmp_path / "run")
+
+
 def test_an_error_of_a_spec_is_a_finding() -> None:
     wrong = {**SPEC, "layers": [{"kind": "linear", "out": "many"}]}
     with pytest.raises(fac.SpecError, match=r"layers\[0\]\.out") as found:
