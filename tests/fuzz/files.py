@@ -15,7 +15,11 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import numpy as np
+import pyarrow
 import torch
+from PIL import Image
+from pyarrow import parquet
+from safetensors.numpy import save
 
 import fac
 from fac import pipeline
@@ -26,6 +30,10 @@ from fac.lint import settings
 from fac.training import checkpoint
 from fac.training.data import fashion_mnist, load
 from fac.training.data.arrays import Arrays
+from fac.training.data.csv import Csv
+from fac.training.data.images import pixels
+from fac.training.data.npy import Folder
+from fac.training.data.parquet import Parquet
 from fac.training.data.sequences import Sequences
 from fac.training.data.text import Text
 from fac.training.folder import METRICS, RunFolder
@@ -144,6 +152,71 @@ def read_text(path: Path) -> None:
     load(Text(path=path.name, length=2, test=0.5), path.parent)
 
 
+TABLE = b"a,b,kind\n1,2.5,u\n3,-4,v\n5,6e2,u\n7,8,v\n"
+CELLS = (
+    ",", "\"", "\n", "\r", "\0", "nan", "1e999", "1_0", "", "٣", "\ufeff", ";", "a", "kind", "NA", "9" * 400, "\"\"",
+    ",,,", "\xa0", "-", "0x1", "inf",
+)  # fmt: skip
+
+
+def read_table(path: Path) -> None:
+    """Numbers are finite, and classes have names."""
+    data = load(Csv(train=path.name, y="kind", test_share=0.5), path.parent)
+    assert np.isfinite(data.train.x).all()
+    assert data.train.y.max() < len(data.classes)
+
+
+def parquets() -> tuple[bytes, ...]:
+    """Packed and not."""
+    found = []
+    for packed in ("none", "snappy"):
+        file = BytesIO()
+        columns = {"a": [1.0, 2.0, 3.0, 4.0], "kind": ["u", "v", "u", "v"]}
+        parquet.write_table(pyarrow.table(columns), file, compression=packed)
+        found.append(file.getvalue())
+    return tuple(found)
+
+
+def read_columns(path: Path) -> None:
+    """Likewise."""
+    data = load(Parquet(train=path.name, y="kind", test_share=0.5), path.parent)
+    assert np.isfinite(data.train.x).all()
+
+
+def tensors() -> tuple[bytes, ...]:
+    """Samples and labels."""
+    return (save({"x": X, "y": Y}, {"spec": "{}", "name": "a"}),)
+
+
+def npy() -> tuple[bytes, ...]:
+    """A file of a folder."""
+    file = BytesIO()
+    np.save(file, X)
+    return (file.getvalue(),)
+
+
+def read_mapped(path: Path) -> None:
+    """What is mapped is as long as its header says."""
+    found = Folder(path.parent, "`a`").array("x")
+    assert found.sum() is not None
+
+
+def pictures() -> tuple[bytes, ...]:
+    """Of each kind that has bytes of its own."""
+    found = []
+    for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"):
+        file = BytesIO()
+        Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(file, kind)
+        found.append(file.getvalue())
+    return tuple(found)
+
+
+def read_picture(path: Path) -> None:
+    """Bytes in the shape that is asked for."""
+    with path.open("rb") as file:
+        assert pixels(file, "`a`", "colour", (5, 7)).shape == (3, 5, 7)
+
+
 def idx(packed: bool) -> bytes:
     """Two pictures."""
     raw = struct.pack(">4B3i", 0, 0, 8, 3, 2, 2, 2) + bytes(range(8))
@@ -222,6 +295,16 @@ KINDS = {
     ),
     "idx": Kind("train-images-idx3-ubyte", lambda: (idx(False), idx(True)), (surgery.any_bytes,), read_idx),
     "series": Kind("a.ts", lambda: (SERIES,), (surgery.any_bytes, surgery.words(SERIES_WORDS)), read_series),
+    "table": Kind("a.csv", lambda: (TABLE,), (surgery.any_bytes, surgery.words(CELLS)), read_table),
+    "columns": Kind("a.parquet", parquets, (surgery.any_bytes,), read_columns),
+    "tensors": Kind(
+        "a.safetensors",
+        tensors,
+        (surgery.any_bytes, surgery.state_header),
+        lambda path: load(Arrays(train=path.name, test_share=0.5), path.parent),
+    ),
+    "mapped": Kind("x.npy", npy, (surgery.any_bytes,), read_mapped),
+    "picture": Kind("a.png", pictures, (surgery.any_bytes,), read_picture),
     "text": Kind("a.txt", lambda: (b"to be or not to be",), (surgery.any_bytes,), read_text),
     "log": Kind(METRICS, log, (surgery.any_bytes, surgery.json_lines), read_log),
     "settings": Kind(
