@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -143,8 +143,17 @@ class Session(ABC):
         Means are over all samples, of several places over all that count. Of several losses there is the sum, the
         accuracy of the first, and both of each by its name: `aux.loss`, `aux.accuracy`.
         """
-        batch = self._batch(self.compiled.feeds, x, y)
-        found = [(samples(part), self.run_evaluate(part)) for part in parts(batch)]
+        return self._means(
+            [(samples(p), self.run_evaluate(p)) for p in parts(self._batch(self.compiled.feeds, x, y))]
+        )
+
+    def evaluate_parts(self, batches: Iterable[Arrays]) -> dict[str, float]:
+        """As `evaluate`, of samples that come some at a time, `CHUNK` of them as a rule, and are not kept."""
+        given = (self._batch(self.compiled.feeds, batch, None) for batch in batches)
+        return self._means([(samples(part), self.run_evaluate(part)) for part in given])
+
+    def _means(self, found: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
+        """What is found on parts of the samples, for all losses."""
         means = [self._mean(term, found) for term in self.compiled.losses]
         if len(means) == 1:
             return means[0]

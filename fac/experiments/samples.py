@@ -177,7 +177,7 @@ def _suited(
 ) -> tuple[Split, str]:
     from fac.training.dataset import Dataset
     from fac.training.fitting import fitted_split, read_anew
-    from fac.training.scaling import scaled
+    from fac.training.stored import scaled
 
     needed = _needed(program, targets)
     known = " and ".join(f"`{name}`" for name in by if name in given.arrays)

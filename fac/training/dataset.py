@@ -30,10 +30,8 @@ AT_ONCE = 4096
 class Split:
     """The samples of one purpose, n of them."""
 
-    def __init__(
-        self, x: NDArray[Any] | None = None, y: NDArray[Any] | None = None, /, **others: NDArray[Any]
-    ) -> None:
-        """Arrays by the names of the feeds.
+    def __init__(self, x: Any = None, y: NDArray[Any] | None = None, /, **others: Any) -> None:
+        """Arrays by the names of the feeds, or what is read as one, see `fac.training.stored`.
 
         Args:
             x: (n, *sample shape), floats or integers, for a network with one input.
@@ -41,21 +39,37 @@ class Split:
             others: what else the network and its losses are fed with, likewise.
         """
         given = {name: array for name, array in (("x", x), ("y", y)) if array is not None}
-        self.arrays: Mapping[str, NDArray[Any]] = given | others
+        self.arrays: Mapping[str, Any] = given | others
 
     @property
     def x(self) -> NDArray[Any]:
         """The array of that name."""
-        return self.arrays["x"]
+        x: NDArray[Any] = self.arrays["x"]
+        return x
 
     @property
     def y(self) -> NDArray[Any]:
         """The array of that name."""
-        return self.arrays["y"]
+        y: NDArray[Any] = self.arrays["y"]
+        return y
 
     def __len__(self) -> int:
         """The number of samples."""
         return len(next(iter(self.arrays.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """What a training changes in images (channels, height, width), each time that it sees one."""
+
+    flip: bool = False
+    """Left and right change places in every second one."""
+    crop: int = 0
+    """Images are moved by up to so many pixels, down or up and right or left; what comes in is black."""
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return self.flip or self.crop > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,8 @@ class Dataset:
     that are not held out, taken over these axes of a sample."""
     scalings: Mapping[str, Scaling] = field(default_factory=dict, kw_only=True)
     """What was done to them."""
+    augment: Augment = field(default_factory=Augment, kw_only=True)
+    """What a training changes in the bytes of `x`."""
     classes: tuple[str, ...] = field(default=(), kw_only=True)
     """What the classes are called, in the order of their numbers; empty if they have no names."""
     arranged: Callable[[Sequence[Feed]], Dataset] | None = field(default=None, kw_only=True)

@@ -16,6 +16,7 @@ from fac.program.kinds import LossKind
 from fac.render.html import table
 from fac.step.feed import Feed
 from fac.training.dataset import Split
+from fac.training.stored import evaluated as measured
 
 COLUMNS = ("class", "labels", "recall %", "precision %", "mostly mistaken for")
 BINS = 15
@@ -128,7 +129,7 @@ def evaluated(session: Session, split: Split, kind: LossKind, names: Sequence[st
     term = session.compiled.losses[0]
     target = next(feed for feed in session.compiled.targets if feed.name == term.target)
     if target.classes is None:
-        means = session.evaluate(split.arrays)
+        means = measured(session, split.arrays)
         for name, mean in means.items():
             if not isfinite(mean):
                 raise FacError(f"`{name}` of these samples is not finite in {session.precision}")
@@ -138,7 +139,7 @@ def evaluated(session: Session, split: Split, kind: LossKind, names: Sequence[st
         count.take(*_rows(output, batch, term, target))
     if not count.labels.any():
         raise FacError("no label of these samples counts: each is ignored or masked")
-    return Evaluation(len(split), session.evaluate(split.arrays), count.found(), names)
+    return Evaluation(len(split), measured(session, split.arrays), count.found(), names)
 
 
 def answers(session: Session, split: Split) -> Iterator[tuple[Mapping[str, Array], Array]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fac.diagnostics import FacError
 from fac.step.feed import Feed, matched
 from fac.step.shapes import fits
-from fac.training.dataset import Dataset, Split
+from fac.training.dataset import AT_ONCE, Dataset, Split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,8 @@ def _standardised(
     dataset: Dataset, feeds: Sequence[Feed], precision: Precision, known: Mapping[str, Scaling] | None
 ) -> Dataset:
     """With the arrays scaled that the source names."""
-    from fac.training.scaling import measured, scaled
+    from fac.training.scaling import measured
+    from fac.training.stored import Stored, scaled
 
     train = _called(dataset, "train")
     _require_whole(dataset.train, feeds, train)
@@ -91,6 +92,11 @@ def _standardised(
         for name, how in dataset.scale.items()
     }
     found = dataset.each(lambda part, split: scaled(split, by, _called(dataset, part), precision))
+    x = found.train.arrays.get("x")
+    if dataset.augment and isinstance(x, Stored):
+        found = replace(
+            found, train=Split(**{**found.train.arrays, "x": replace(x, augment=dataset.augment)})
+        )
     return replace(found, scale={}, scalings=by)
 
 
@@ -146,7 +152,7 @@ def _require_names(split: Split, feeds: Sequence[Feed], place: str) -> None:
         )
 
 
-def _fitted(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
+def _fitted(feed: Feed, array: Any, place: str, precision: Precision) -> Any:
     if feed.loss is None:
         return _samples(feed, array, place, precision)
     if feed.classes is None:
@@ -195,7 +201,11 @@ def remedy(stored: tuple[int, ...], feed: Feed) -> str:
     )
 
 
-def _samples(feed: Feed, array: NDArray[Any], place: str, precision: Precision) -> NDArray[Any]:
+def _samples(feed: Feed, array: Any, place: str, precision: Precision) -> Any:
+    import numpy as np
+
+    from fac.training.stored import Stored
+
     stored = array.shape[1:]
     if not fits(stored, feed.shape):
         raise FacError(
@@ -204,8 +214,21 @@ def _samples(feed: Feed, array: NDArray[Any], place: str, precision: Precision) 
         )
     if feed.classes is not None:
         return _whole(feed, array, place).reshape(-1, *feed.shape)
+    if isinstance(array, Stored) or (isinstance(array, np.memmap) and not feed.mask):
+        return _stored(feed, array, place, precision)
     numbers = _finite(array, feed.name, place, precision).reshape(-1, *feed.shape)
     return _mask(feed, numbers, place) if feed.mask else numbers
+
+
+def _stored(feed: Feed, array: Any, place: str, precision: Precision) -> Any:
+    """What is read as it is needed, in the shape of the feed; looked at some samples at a time."""
+    from fac.training.stored import Stored
+
+    found = array if isinstance(array, Stored) else Stored(array, None, precision, array.shape[1:])
+    if found.raw.dtype.kind == "f":
+        for start in range(0, len(found), AT_ONCE):
+            _finite(found[start : start + AT_ONCE], feed.name, place, precision, start)
+    return found.reshaped(feed.shape)
 
 
 def _mask(feed: Feed, numbers: NDArray[Any], place: str) -> NDArray[Any]:
@@ -307,8 +330,10 @@ def _head(feed: Feed) -> str:
     return f"what `{feed.origin}` reads has" if feed.origin.startswith("losses") else "the network has"
 
 
-def _finite(values: NDArray[Any], name: str, place: str, precision: Precision) -> NDArray[Any]:
-    """The values in a precision; one too large for it counts as infinite."""
+def _finite(
+    values: NDArray[Any], name: str, place: str, precision: Precision, first: int = 0
+) -> NDArray[Any]:
+    """The values in a precision; one too large for it counts as infinite. `first` is the number of the first sample."""
     import numpy as np
 
     with np.errstate(over="ignore"):
@@ -317,7 +342,7 @@ def _finite(values: NDArray[Any], name: str, place: str, precision: Precision) -
     if not good.all():
         # argmin finds the first False without a list of all of them
         position = int(good.argmin())
-        index = position // (numbers.size // len(numbers))
+        index = first + position // (numbers.size // len(numbers))
         raise FacError(
             f"{name} of sample {index} in {place} holds {numbers.flat[position]}: "
             f"remove or replace values that are not finite in {precision}"

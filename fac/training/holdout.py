@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.memory import require_room
 from fac.training.dataset import HeldOut, Split
 
 
@@ -22,7 +23,7 @@ def parted(split: Split, held: HeldOut, labels: NDArray[Any] | None) -> tuple[Sp
     rows = drawn(np.zeros(n, np.int64) if labels is None else labels, held)
     taken = np.zeros(n, bool)
     taken[rows] = True
-    return _some(split, ~taken), _some(split, taken)
+    return some(split, ~taken), some(split, taken)
 
 
 def drawn(labels: NDArray[Any], held: HeldOut) -> NDArray[np.int64]:
@@ -52,5 +53,15 @@ def drawn(labels: NDArray[Any], held: HeldOut) -> NDArray[np.int64]:
     return by_class[np.arange(n) - first < np.repeat(quotas, sizes)]
 
 
-def _some(split: Split, kept: NDArray[np.bool_]) -> Split:
+def some(split: Split, kept: NDArray[np.bool_]) -> Split:
+    """Those samples, in memory.
+
+    Raises:
+        FacError: they are on the disk, and do not fit.
+    """
+    for name, array in split.arrays.items():
+        if isinstance(array, np.memmap):
+            needed = int(kept.sum()) * array.nbytes // len(array)
+            remedy = "give each split a folder of its own, from which samples are read as they are needed"
+            require_room(f"`{name}` of some samples of one file", needed, remedy)
     return Split(**{name: array[kept] for name, array in split.arrays.items()})

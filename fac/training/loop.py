@@ -16,7 +16,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from fac.backend import Array, Arrays, Precision, Session
+from fac.backend import Array, Precision, Session
 from fac.diagnostics import FacError
 from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
@@ -33,6 +33,7 @@ from fac.training.prealign import prealign
 from fac.training.scaling import Scaling
 from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
+from fac.training.stored import Fed
 
 DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
 """Metadata keys of fingerprints of the training samples, and the precision up to which they tell them apart. A run in
@@ -124,8 +125,8 @@ class _Training:
         anew = read_anew(dataset, compiled.feeds)
         if anew:
             self.listener.said(anew)
-        self.test, self.test_split = self._placed(data.test), data.test
-        self.validation = None if data.validation is None else self._placed(data.validation)
+        self.test = Fed(session, data.test)
+        self.validation = None if data.validation is None else Fed(session, data.validation)
         self.split = data.train
         self.about = {**compiled.about, **told(data)}
         self.good: Mapping[str, Array] = session.state()
@@ -239,7 +240,7 @@ class _Training:
 
     def _record(self, lr: float, train: Mapping[str, float], seconds: float, step_ms: float) -> EpochRecord:
         """The last epoch, with the state as it is now."""
-        found = self.session.evaluate(self.test)
+        found = self.test.evaluated()
         losses = {name: value for name, value in found.items() if name not in ("loss", "accuracy")}
         return EpochRecord(
             epoch=self.family.done,
@@ -252,7 +253,7 @@ class _Training:
             step_ms=step_ms,
             probes=self._probes(),
             losses=losses,
-            validation={} if self.validation is None else self.session.evaluate(self.validation),
+            validation={} if self.validation is None else self.validation.evaluated(),
             train_losses={name: value for name, value in train.items() if name != "loss"},
         )
 
@@ -307,9 +308,6 @@ class _Training:
         found = self.session.probe(self.family.fixed())
         return {name: value for name, value in found.items() if name != "loss"}
 
-    def _placed(self, split: Split) -> Arrays:
-        return {name: self.session.place(array) for name, array in split.arrays.items()}
-
     def _report(self, history: list[EpochRecord]) -> Report:
         if not history or history[-1].epoch != self.family.done:
             # the log is gone: what only the steps themselves could tell is not known any more
@@ -327,7 +325,7 @@ class _Training:
             concerns=concerns(
                 self.family,
                 [(kind_of("fac.losses", loss), loss) for loss in self.spec.minimised],
-                self.test_split,
+                self.test.split,
                 train={"loss": last.train_loss, **last.train_losses},
                 tested={"loss": last.test_loss, "accuracy": last.test_accuracy, **last.losses},
             ),

@@ -94,7 +94,6 @@ def _traced(stepping: Stepping, before: State, step: int) -> str | None:
     except FacError:
         return None  # not installed: the arrays of the state still tell the layer
     session: Any = artifact.open(before)
-    rows = stepping.rows(step)
-    batch = {name: session.place(array[rows]) for name, array in stepping.split.arrays.items()}
+    batch = {name: session.place(array) for name, array in stepping.read(step).items()}
     found = ((node, array) for node, array in session.trace(batch) if node)
     return next((node for node, array in found if not np.isfinite(array).all()), None)

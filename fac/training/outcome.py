@@ -208,7 +208,7 @@ def _level(asked: _Asked, output: Shape, found: Mapping[str, float | None], y: N
 
 def _counted(asked: _Asked, split: Split, target: Feed) -> NDArray[Any]:
     """Targets as they are; of labels those that count, of all places, in one row."""
-    y = split.arrays[target.name]
+    y: NDArray[Any] = split.arrays[target.name]
     return y[which_count(y, split.arrays, asked.term, target)] if asked.kind.classes else y
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fac.backend import Precision
 from fac.diagnostics import FacError
-from fac.training.dataset import AT_ONCE, Split
+from fac.training.dataset import AT_ONCE
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,9 +26,21 @@ class Scaling:
     def applied(self, array: NDArray[Any], precision: Precision) -> NDArray[Any]:
         """The numbers (n, *sample), computed in float64, in a precision."""
         made = np.empty(array.shape, precision)
+        if array.dtype == np.uint8 and all(size == 1 for size in self.mean.shape[1:]):
+            levels = self._levels(precision)
+            for channel, level in enumerate(levels):
+                part = array if len(levels) == 1 else array[:, channel]
+                (made if len(levels) == 1 else made[:, channel])[...] = level[part]
+            return made
         for start, part in _parts(array):
             made[start : start + len(part)] = (part - self.mean) / self.deviation
         return made
+
+    def _levels(self, precision: Precision) -> NDArray[Any]:
+        """(channels or 1, 256): what each byte becomes."""
+        mean, deviation = (of.reshape(-1, 1) for of in (self.mean, self.deviation))
+        found: NDArray[Any] = ((np.arange(256) - mean) / deviation).astype(precision)
+        return found
 
 
 BYTES = 255.0
@@ -70,36 +82,6 @@ def measured(array: NDArray[Any], pooled: Sequence[int], what: str) -> Scaling:
     # what rounding leaves of numbers that are all the same is no deviation
     same = deviation <= 1e-12 * np.abs(mean)
     return Scaling(mean[0], np.where(same, 1.0, deviation)[0])
-
-
-def scaled(split: Split, by: Mapping[str, Scaling], what: str, precision: Precision) -> Split:
-    """A split with some of its arrays standardised.
-
-    Args:
-        split: as it was loaded.
-        by: what is done to the arrays of these names; those of other names stay.
-        what: how messages call the split.
-        precision: of the floats.
-
-    Raises:
-        FacError: samples are of another shape than those that were measured.
-    """
-    made = dict(split.arrays)
-    for name, scaling in by.items():
-        if name not in made:
-            continue
-        stored = made[name].shape[1:]
-        try:
-            fits = np.broadcast_shapes(stored, scaling.mean.shape) == stored
-        except ValueError:
-            fits = False
-        if not fits:
-            raise FacError(
-                f"{name} in {what} has samples of shape {list(stored)}, and the means that the training kept have "
-                f"{list(scaling.mean.shape)}: give samples as the training read them"
-            )
-        made[name] = scaling.applied(made[name], precision)
-    return Split(**made)
 
 
 def to_text(scalings: Mapping[str, Scaling]) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend import Arrays, Session
+from fac.backend import Array, Arrays, Session
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.spec.schedules import schedule_of
 from fac.training.dataset import Split, order
 from fac.training.logs import Listener, Plan, Progress
+from fac.training.stored import Fed
 
 READ_STEPS = 50
 READ_SECONDS = 0.2
@@ -72,7 +73,7 @@ class Stepping:
             )
         assert spec.update is not None
         self.lr, self.schedule = spec.update.lr, schedule_of(spec.update.schedule)
-        self.data = {name: session.place(array) for name, array in split.arrays.items()}
+        self.fed = Fed(session, split)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     @property
@@ -99,19 +100,19 @@ class Stepping:
 
     def taken(self, step: int) -> Arrays:
         """The batch of a step, on the device."""
-        return self.placed(self.rows(step))
+        return self.fed.batch(self.seed, step, self.rows)
 
-    def placed(self, rows: NDArray[np.int64]) -> Arrays:
-        """Some samples, on the device."""
-        return {name: self.session.take(array, rows) for name, array in self.data.items()}
+    def read(self, step: int) -> dict[str, Array]:
+        """The same, on the host."""
+        return self.fed.host(self.seed, step, self.rows(step))
 
     def fixed(self) -> Arrays:
-        """A batch that is the same after every pass: the first one of the training."""
-        return self.taken(0)
+        """A batch that is the same after every pass: the samples of the first one of the training, as they are."""
+        return self.fed.some(self.rows(0))
 
     def evaluated(self) -> dict[str, float]:
         """What an evaluation of all training samples finds."""
-        return self.session.evaluate(self.data)
+        return self.fed.evaluated()
 
     def once(self) -> dict[str, Any]:
         """One step; returns what `Session.step` does."""

@@ -20,7 +20,8 @@ from fac.training.folder import RunFolder
 from fac.training.holding import Held
 from fac.training.holdout import parted
 from fac.training.loop import StoppedError, train
-from fac.training.scaling import Scaling, from_text, measured, scaled, to_text
+from fac.training.scaling import Scaling, from_text, measured, to_text
+from fac.training.stored import scaled
 
 FEEDS = (Feed("x", (6,)), Feed("y", (), classes=4, loss="cross_entropy"))
 

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from fac.diagnostics import FacError
 from fac.opening import DATA, MissingError, opened, placed, there, unreadable
-from fac.spec.data import Data, Place
+from fac.spec.data import Place
+from fac.training.data.images import Pictures
 from fac.training.data.incoming import read_data
 from fac.training.dataset import DataKind, Dataset, Facts, Split
 
@@ -66,7 +67,7 @@ LAYOUTS = {
 }
 
 
-class Cifar(Data):
+class Cifar(Pictures):
     """CIFAR-10 or CIFAR-100, 3 x 32 x 32 pixels in colours: nothing is fetched, the files have to be there."""
 
     source: Literal["cifar"] = Field(
@@ -76,11 +77,6 @@ class Cifar(Data):
     root: Annotated[str, Place()] = Field(
         description="Folder of the binary files, or the one that holds the folder of the archive; relative to that of "
         "the spec."
-    )
-    standardise: bool = Field(
-        default=True,
-        description="Each channel less its mean, over its standard deviation, both over the training images that are "
-        "not held out, and kept with the state. If not, bytes from 0 to 255 are numbers from 0 to 1.",
     )
 
 
@@ -92,8 +88,6 @@ def load(data: Cifar, base: Path, precision: Precision) -> Dataset:
     """
     import numpy as np
 
-    from fac.training.scaling import of_bytes
-
     layout, place = LAYOUTS[data.classes], f"`{data.root}` (`data.root`)"
     folder = Path(placed(base, data.root, place))
     if there(folder / layout.folder):
@@ -104,7 +98,8 @@ def load(data: Cifar, base: Path, precision: Precision) -> Dataset:
         f"cifar of {data.classes} classes",
         Split(x, y),
         parts[-1],
-        scale={"x": (1, 2) if data.standardise else of_bytes()},
+        scale=data.scale,
+        augment=data.augment,
         classes=_names(folder, layout, place),
     )
 

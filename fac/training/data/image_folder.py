@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +14,7 @@ from fac.diagnostics import FacError
 from fac.opening import DATA, opened, placed, unreadable
 from fac.spec.data import Place
 from fac.spec.train import Positive
-from fac.training.data.images import ENDINGS, pixels
+from fac.training.data.images import ENDINGS, Pictures, pixels
 from fac.training.data.parts import Parts, dataset
 from fac.training.data.table import listed, short
 from fac.training.dataset import DataKind, Dataset, Split
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
-    from fac.training.scaling import Scaling
 
 
-class ImageFolder(Parts):
+class ImageFolder(Parts, Pictures):
     """Folders `CLASS/anything.png`: a folder for each class, its images in it or below.
 
     Classes have the names of folders. A sample is [channels, height, width].
@@ -53,11 +53,6 @@ class ImageFolder(Parts):
     channels: Literal["grey", "colour"] | None = Field(
         default=None, description="How images are read. Left out, all have to be grey, or all in colours."
     )
-    standardise: bool = Field(
-        default=True,
-        description="Each channel less its mean, over its standard deviation, both over the training images that are "
-        "not held out, and kept with the state. If not, bytes from 0 to 255 are numbers from 0 to 1.",
-    )
 
     @model_validator(mode="after")
     def _by_folders(self) -> ImageFolder:
@@ -75,13 +70,11 @@ def load(data: ImageFolder, base: Path, precision: Precision) -> Dataset:
         FacError: Pillow is not installed, a folder is missing or has no images, classes differ between folders, an
             image is damaged, or images differ in size or colours.
     """
-    from fac.training.scaling import of_bytes
-
     place = f"`{data.train}` (`data.train`)"
     classes = _classes(base, data.train, place)
     read = _Reader(data, base, classes)
-    scale: dict[str, tuple[int, ...] | Scaling] = {"x": (1, 2) if data.standardise else of_bytes()}
-    return dataset(data, "image_folder", read, scale=scale, classes=classes)
+    made = dataset(data, "image_folder", read, scale=data.scale, classes=classes)
+    return replace(made, augment=data.augment)
 
 
 def _classes(base: Path, written: str, place: str) -> tuple[str, ...]:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from pydantic import Field
+
 from fac.diagnostics import FacError
+from fac.spec.data import Data
+from fac.training.dataset import Augment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from fac.training.scaling import Scaling
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -18,6 +24,38 @@ GREY = frozenset(("1", "L", "LA", "I", "I;16", "F"))
 """What Pillow calls pictures without colours."""
 LARGEST = 1 << 28
 """Pixels of an image that is still unpacked: a small file may hold many."""
+
+
+class Pictures(Data):
+    """What sources of images have in common."""
+
+    standardise: bool = Field(
+        default=True,
+        description="Each channel less its mean, over its standard deviation, both over the training images that are "
+        "not held out, and kept with the state. If not, bytes from 0 to 255 are numbers from 0 to 1.",
+    )
+    flip: bool = Field(
+        default=False,
+        description="Training sees every second image with left and right changed, drawn anew each time.",
+    )
+    crop: int = Field(
+        default=0,
+        ge=0,
+        description="Training sees images moved by up to so many pixels each way, drawn anew each time; what comes in "
+        "is black.",
+    )
+
+    @property
+    def scale(self) -> dict[str, tuple[int, ...] | Scaling]:
+        """How their bytes become numbers, see `Dataset.scale`."""
+        from fac.training.scaling import of_bytes
+
+        return {"x": (1, 2) if self.standardise else of_bytes()}
+
+    @property
+    def augment(self) -> Augment:
+        """What training changes in them."""
+        return Augment(self.flip, self.crop)
 
 
 def pixels(

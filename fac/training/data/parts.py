@@ -100,11 +100,6 @@ def dataset(
     return made
 
 
-def rows(split: Split, kept: NDArray[Any]) -> Split:
-    """Some samples of a split."""
-    return Split(**{name: array[kept] for name, array in split.arrays.items()})
-
-
 def _drawn(made: Dataset, held: HeldOut, place: str) -> Dataset:
     from fac.training.holdout import parted
 
@@ -119,6 +114,8 @@ def _drawn(made: Dataset, held: HeldOut, place: str) -> Dataset:
 def _told(made: Dataset, said: NDArray[Any], what: str) -> Dataset:
     import numpy as np
 
+    from fac.training.holdout import some
+
     words = [str(word).strip().lower() for word in said.tolist()]
     for number, word in enumerate(words):
         if word not in NAMES:
@@ -129,10 +126,10 @@ def _told(made: Dataset, said: NDArray[Any], what: str) -> Dataset:
     for part in ("train", "test"):
         if not (parts == part).any():
             raise FacError(f"{what} is `{part}` of no sample: give each split some")
-    held = rows(made.train, parts == "validation") if (parts == "validation").any() else None
+    held = some(made.train, parts == "validation") if (parts == "validation").any() else None
     return replace(
         made,
-        train=rows(made.train, parts == "train"),
-        test=rows(made.train, parts == "test"),
+        train=some(made.train, parts == "train"),
+        test=some(made.train, parts == "test"),
         validation=held,
     )
