@@ -196,6 +196,7 @@ def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) 
                 document = replace(document, name=files.stdin_name)
             document = source.override(document, asked.assignments)
             settings = lookup.of(document.name)
+            settings.require()
             check = partial(linted, settings=settings, backend=asked.backend, precision=asked.precision)
             if fixing is None:
                 found = _promised(document, check(document), check)

@@ -29,6 +29,11 @@ class FileSettings(Model):
     fail_on: Level | None = Field(None, alias="fail-on", description="The least severity of exit status 1.")
     output_format: str | None = Field(None, alias="output-format", description="How findings are printed.")
     exclude: tuple[str, ...] = Field((), description="Files and folders that are not checked.")
+    needs: tuple[str, ...] = Field(
+        (),
+        description="Plug-ins whose kinds the specs have: Python files, from the folder of the settings file, and "
+        "distributions by name. None of them is run or installed for that.",
+    )
     constraints: Constraints = Field(Constraints(), description="What must hold of every spec.")
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from fac.diagnostics import Diagnostic, Severity
+from fac import plugins
+from fac.diagnostics import Diagnostic, FacError, Severity
+from fac.escaping import visible
 from fac.lint import reading
 from fac.lint.patterns import any_matches, matches, relative
 from fac.lint.policy import joined
+from fac.lint.reading import shown
 from fac.lint.selection import ALL, READING, Selection, ignorable, selectors, specific
 from fac.program.policy import NO_POLICY, Policy
 
@@ -37,6 +42,28 @@ class Settings:
     output_format: str | None = None
     exclude: tuple[str, ...] = ()
     policy: Policy = NO_POLICY
+    needs: tuple[tuple[str, str], ...] = ()
+    """Plug-ins, a path or the name of a distribution each, with the file of settings that names it."""
+
+    def require(self) -> None:
+        """Nothing if all plug-ins are there that are needed.
+
+        Raises:
+            FacError: one is not. It says how to name it; no file of settings makes `fac` run anything.
+        """
+        for need, file in self.needs:
+            if need.endswith(plugins.SUFFIX):
+                if not plugins.loaded(need):
+                    path = visible(quote(os.path.normpath(need)))
+                    raise FacError(
+                        f"`{file}` says that specs need the plug-in `{shown(need)}`, which is not loaded: name it by "
+                        f"`--plugin {path}`, or in the environment, `{plugins.VARIABLE}`"
+                    )
+            elif not plugins.installed(need):
+                raise FacError(
+                    f"`{file}` says that specs need kinds of the distribution `{need}`, and it is not installed, or "
+                    f"declares none: `pip install {quote(need)}`"
+                )
 
     def reports(self, code: str, name: str) -> bool:
         """Whether findings of that code are to be reported in a file."""
@@ -187,4 +214,21 @@ def _onto(settings: Settings, name: str, said: FileSettings) -> Settings:
         fail_on=Severity(said.fail_on) if said.fail_on else settings.fail_on,
         output_format=said.output_format or settings.output_format,
         exclude=settings.exclude + said.exclude,
+        needs=settings.needs + tuple((_need(need, name), name) for need in said.needs),
     )
+
+
+def _need(said: str, file: str) -> str:
+    """A path from here, or the name of a distribution.
+
+    Raises:
+        FacError: it is neither.
+    """
+    if said.endswith(plugins.SUFFIX):
+        return os.path.join(os.path.dirname(file), said)
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", said):
+        raise FacError(
+            f"`{file}`: `needs` names `{said}`, which is neither a Python file, `rules/mine.py`, nor the name of a "
+            "distribution, `my-rules`"
+        )
+    return said

@@ -8,6 +8,7 @@ distributions, and of files (`fac.plugins.files`), are guarded: what they do wro
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -22,18 +23,23 @@ from fac.plugins.guard import PluginError, Refusal, guarded, line_of, misuse, sh
 
 __all__ = [
     "FAMILIES",
+    "SUFFIX",
+    "VARIABLE",
     "PluginError",
     "Refusal",
     "blamed",
     "foreign",
+    "installed",
     "kinds",
     "load",
+    "loaded",
     "misuse",
     "objects",
     "told",
 ]
 
 CORE = "fac-compiler"
+SUFFIX, VARIABLE = ".py", files.VARIABLE
 
 
 class Family(NamedTuple):
@@ -100,6 +106,27 @@ def foreign(group: str) -> dict[Any, str]:
         FacError: see `kinds`.
     """
     return {found.kind.spec: found.plugin for found in _found(group) if found.plugin}
+
+
+def loaded(path: str | os.PathLike[str]) -> bool:
+    """Whether the kinds of a file are there, without running it.
+
+    Raises:
+        FacError: a file that the environment names cannot be run.
+    """
+    files.named()
+    return files.ran(path)
+
+
+def installed(name: str) -> bool:
+    """Whether a distribution is installed that declares kinds."""
+    points = (point for group in FAMILIES for point in _installed().select(group=group))
+    return any(point.dist is not None and _plain(point.dist.name) == _plain(name) for point in points)
+
+
+def _plain(name: str) -> str:
+    """Names of distributions that mean the same are equal so."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class _Found(NamedTuple):

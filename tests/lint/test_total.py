@@ -73,7 +73,7 @@ VALUES = (
 )  # fmt: skip
 KEYS = (
     "select", "ignore", "severity", "per-file-ignores", "per_file_ignores", "fail-on", "output-format",
-    "exclude", "extends", "constraints", "constraints.max_rank", "constraints.peak_memory", "tool.fac",
+    "exclude", "extends", "needs", "constraints", "constraints.max_rank", "constraints.peak_memory", "tool.fac",
     "x",
 )  # fmt: skip
 
