@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from fac.checks.places import Guess, excluded
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.adapters import able
+from fac.program.globs import Names
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec.updates import Setting
@@ -15,11 +18,12 @@ NO_WEIGHT_DECAY_FIELD = Rule("FAC210", "no-weight-decay-field")
 
 
 def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
-    """A group of `update.groups` names no parameter.
+    """A group of `update.groups` names no parameter, or one of `adapters` no layer.
 
     `match` is a glob of array names: `fc1.weight`, `*.bias`, `*.feedback.P`. It is compared with the whole name, so
     `fc1` alone matches nothing. The setting of such a group would be dropped without a word, and the arrays that
-    were meant would move by the main rule.
+    were meant would move by the main rule. `match` of `adapters` is a glob of names of layers, of those that can have
+    an adapter: in blocks their full names, `encoder.0.fc1`.
 
     Bad:
 
@@ -29,6 +33,7 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
 
         update: {rule: sgd, lr: 0.1, groups: [{match: "fc1.*", lr_scale: 0.1}]}
     """
+    yield from _adapters(program)
     if any(node.shape is None for node in program.nodes):
         return
     names = [tensor.name for tensor in program.arrays]
@@ -43,6 +48,25 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
             f"no parameter matches `{group.match}`",
             help=help or guess(group.match, names) or "names are those of arrays, such as `fc1.weight`",
         )
+
+
+def _adapters(program: Program) -> Iterator[Diagnostic]:
+    """Groups of `adapters`, of layers as they were called before they had any."""
+    if not program.spec.adapters:
+        return
+    parts = {part for layer in program.adapted for part in (layer.base, layer.down, layer.up)}
+    names = [layer.name for layer in program.adapted]
+    names += [name for name in able(program.nodes, partial(kind_of, "fac.layers")) if name not in parts]
+    known, guess = Names(names), Guess()
+    for index, group in enumerate(program.spec.adapters):
+        if not known.matching(group.match):
+            yield GROUP_MATCHES_NOTHING.at(
+                ("adapters", index, "match"),
+                f"no layer that can have an adapter matches `{group.match}`",
+                help=excluded(group.match, names, "layers")
+                or guess(group.match, names)
+                or "names are those of layers with a weight, such as `fc1`",
+            )
 
 
 def no_weight_decay_field(program: Program) -> Iterator[Diagnostic]:

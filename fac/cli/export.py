@@ -63,8 +63,9 @@ class Outcome:
 @click.option("-o", "--output", type=PATH, required=True, help="The file, such as `model.onnx`.")
 @click.option(
     "--to",
-    type=click.Choice(("state_dict",)),
-    help="Not the network but its arrays, as PyTorch keeps those of a module: .safetensors or .pt.",
+    type=click.Choice(("state_dict", "peft")),
+    help="Not the network but its arrays: `state_dict` as PyTorch keeps those of a module, .safetensors or .pt; `peft` "
+    "those of adapters, into a folder.",
 )
 @click.option(
     "--device", callback=not_empty, help="On which the file is checked. Default: the backend's first."
@@ -90,12 +91,14 @@ def export(
     The file is run on the test data of the spec, or on random inputs where they cannot be had, and compared with NumPy
     in float64. It takes its place only if the outputs agree up to rounding.
 
-    With `--to state_dict` it is the arrays alone, by the keys of the module that `fac import` read.
+    With `--to state_dict` it is the arrays alone, by the keys of the module that `fac import` read, adapters merged
+    into the weights beside them. With `--to peft` it is the adapters alone, in the files of PEFT.
     """
     if to is not None:
         if any(option is not None for option in (device, precision, base)):
             raise click.UsageError("`--to` runs nothing: leave out `--device`, `--precision` and `--base`")
-        state_dict.export(checkpoint, output, as_json)
+        write = state_dict.export if to == "state_dict" else state_dict.export_adapters
+        write(checkpoint, output, as_json)
         return
     from fac.cli.runs import trained
     from fac.pipeline import emit, find_backend, lowered

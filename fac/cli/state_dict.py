@@ -1,4 +1,4 @@
-"""`fac export --to state_dict`: the arrays of a checkpoint as PyTorch keeps those of a module."""
+"""`fac export --to`: the arrays of a checkpoint as PyTorch keeps those of a module, or PEFT those of adapters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,37 @@ from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
 ENDINGS = (".safetensors", ".pt")
+
+
+def export_adapters(checkpoint: Path, output: Path, as_json: bool) -> None:
+    """Write the adapters of a network into a folder, as PEFT keeps those of a module.
+
+    Raises:
+        FacError: it is no checkpoint, has no adapters, or the folder cannot be written.
+    """
+    from safetensors.numpy import save
+
+    from fac.backend import write_files
+    from fac.cli.runs import trained
+    from fac.importing.adapting import ARRAYS, CONFIG, apart
+    from fac.opening import there
+    from fac.pipeline import lowered
+
+    found = trained(checkpoint)
+    program = lowered(found.document())
+    if not program.adapted:
+        raise FacError(f"`{program.spec.name}` has no adapters: `--to state_dict` writes its parameters")
+    for name in (ARRAYS, CONFIG):
+        if there(output / name):
+            raise FacError(f"`{output / name}` exists: name another folder")
+    kept = {name: array.astype(found.precision or "float32") for name, array in found.state.items()}
+    arrays, config = apart(program.adapted, kept)
+    write_files(output, {ARRAYS: save(arrays, {"format": "pt"}), CONFIG: config})
+    if as_json:
+        shapes = {key: list(array.shape) for key, array in arrays.items()}
+        echo(json_text({"folder": str(output), "step": found.step, "arrays": shapes}))
+        return
+    say(f"{output}: {len(program.adapted)} adapters after step {found.step}, for `PeftModel.from_pretrained`")
 
 
 def export(checkpoint: Path, output: Path, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def given(job: Job, place: Path, *, partial: bool = False) -> Job:
             "`train.prealign` sets the weights that `--init` gives: leave one out, as by `--set train.prealign=null`"
         )
     weights, compiled = read(place), job.artifact.compiled
-    found = matched(weights, compiled)
+    found = matched(weights, compiled, job.program.adapted)
     whole = sum(slot.parameter for slot in compiled.state)
     lines = (
         f"from {weights.name}: {len(found.taken)} of {whole} parameters of `{compiled.name}`",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fac.backend import STEP, Array, Precision
+from fac.importing.adapting import merged
 from fac.layers import BatchNorm
 from fac.program.program import Program
 from fac.spec.state_dict import StateKey
@@ -19,8 +20,8 @@ COUNT = "num_batches_tracked"
 def state_dict(program: Program, state: Mapping[str, Array], precision: Precision) -> dict[str, Array]:
     """Parameters and averages by their keys, for `load_state_dict(..., strict=True)`.
 
-    Feedback and what an update keeps are left out: no module has them. A normalisation has seen as many batches as the
-    training made steps.
+    Adapters are merged into the weights beside them. Feedback and what an update keeps are left out: no module has
+    them. A normalisation has seen as many batches as the training made steps.
 
     Args:
         program: the network.
@@ -28,16 +29,16 @@ def state_dict(program: Program, state: Mapping[str, Array], precision: Precisio
         precision: of the arrays.
     """
     entries = {entry.array: entry for entry in program.spec.state_dict}
+    kept = {tensor.name: state[tensor.name] for node in program.nodes for tensor in node.tensors}
+    normed = {node.name for node in program.nodes if isinstance(node.layer, BatchNorm)}
     found: dict[str, Array] = {}
-    for node in program.nodes:
-        for tensor in node.tensors:
-            entry = entries.get(tensor.name) or StateKey(array=tensor.name)
-            array = state[tensor.name].astype(precision)
-            for key in entry.keys:
-                found[key] = _kept(array, entry)
-            if isinstance(node.layer, BatchNorm) and tensor.part == MEAN:
-                for key in entry.keys:
-                    found[key.removesuffix(MEAN) + COUNT] = np.array(state[STEP], np.int64)
+    for name, array in merged(program.adapted, kept).items():
+        owner, _, part = name.rpartition(".")
+        entry = entries.get(name) or StateKey(array=name)
+        for key in entry.keys:
+            found[key] = _kept(array.astype(precision), entry)
+            if owner in normed and part == MEAN:
+                found[key.removesuffix(MEAN) + COUNT] = np.array(state[STEP], np.int64)
     return found
 
 

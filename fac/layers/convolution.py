@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fac.layers.adapters import START, lora
 from fac.layers.bias import unused
 from fac.layers.inputs import Natural, Room, Size, both, by, channels, divisors, only
 from fac.layers.windows import Padding, Window, places, window
@@ -30,7 +31,7 @@ from fac.program.tensors import Tensor
 from fac.program.traits import Traits
 from fac.spec.base import ACTIVATION, FOLLOWS
 from fac.spec.init import Init
-from fac.spec.layers import WeightedLayer
+from fac.spec.layers import Layer, WeightedLayer
 from fac.spec.train import Positive
 from fac.step.builder import Builder
 from fac.step.ir import Attribute, Value
@@ -325,6 +326,21 @@ def from_conv_transpose2d(seen: Seen) -> ConvTranspose2d:
 
 ARRAYS = "weight", "bias"
 TRANSPOSED = Traits(zero=True, homogeneous=True)
+
+
+def down(layer: Convolution, rank: int) -> Layer:
+    """The same window, with few channels."""
+    return layer.model_copy(
+        update={"name": None, "from_": None, "tie": None, "out": rank, "bias": False, "init": START}
+        | {"trainable": True, "adapter": None}
+    )
+
+
+def up(layer: Convolution) -> Layer:
+    """At each place by itself."""
+    return type(layer)(out=layer.out, kernel=1, bias=False, init="zeros")
+
+
 CONV2D = LayerKind(
     "conv2d",
     Conv2d,
@@ -333,6 +349,7 @@ CONV2D = LayerKind(
     traits=traits,
     inverse=inverse_conv2d,
     unused=unused,
+    lora=lora(down, up, lambda layer: layer.groups == 1),
     counterparts=(Counterpart("aten.conv2d", partial(from_torch, kind=Conv2d), "sample", ARRAYS),),
 )
 CONV1D = LayerKind(
@@ -342,6 +359,7 @@ CONV1D = LayerKind(
     conv1d,
     traits=traits,
     unused=unused,
+    lora=lora(down, up, lambda layer: layer.groups == 1),
     counterparts=(Counterpart("aten.conv1d", partial(from_torch, kind=Conv1d), "sample", ARRAYS),),
 )
 CONV_TRANSPOSE2D = LayerKind(

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fac.layers.adapters import START, lora
 from fac.layers.bias import unused
 from fac.program.kinds import (
     LAST,
@@ -115,5 +116,9 @@ LINEAR = LayerKind(
     inverse=inverse,
     ties=frozenset({"embedding"}),
     unused=unused,
+    lora=lora(
+        lambda layer, rank: Linear(out=rank, bias=False, init=START),
+        lambda layer: Linear(out=layer.out, bias=False, init="zeros"),
+    ),
     counterparts=(Counterpart("aten.linear", from_torch, "last", ("weight", "bias")),),
 )

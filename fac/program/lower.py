@@ -13,6 +13,7 @@ from fac import plugins
 from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
 from fac.program import bounds
+from fac.program.adapters import written
 from fac.program.ends import ends_of
 from fac.program.freezing import frozen
 from fac.program.globs import Names, is_glob
@@ -57,24 +58,33 @@ def lower(spec: ModelSpec) -> Program:
         kind_of_layer,
         partial(node_of, counts=counts),
     )
-    nodes = tied(tuple(top.chain(spec.layers, top.input, "layers")), kind_of_layer)
-    network = Program(spec, nodes, blocks=tuple(top.writing.blocks), scopes=top.writing.around)
+    found = written(
+        tuple(top.chain(spec.layers, top.input, "layers")),
+        top.writing.blocks,
+        top.writing.around,
+        spec.adapters,
+        kind_of_layer,
+        top.writing.make,
+        top.writing.shapes,
+    )
+    nodes = tied(found.nodes, kind_of_layer)
+    network = Program(spec, nodes, blocks=found.blocks, scopes=found.scopes, adapted=found.adapted)
     _few_groups(network)
     network = replace(network, nodes=frozen(network))
-    written = _Written(network)
+    routing = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
     for index, section in enumerate(sections):
         base: Path = ("feedback", index) if isinstance(spec.feedback, tuple) else ("feedback",)
         if isinstance(section, ShortHand):
-            written.expand(section, base)
+            routing.expand(section, base)
         else:
-            written.take(section, base)
+            routing.take(section, base)
     program = replace(
         network,
-        nodes=settled(network.nodes, written.frozen),
-        subspaces=tuple(written.subspaces),
-        routes=tuple(written.routes),
-        unmatched=tuple(written.unmatched),
+        nodes=settled(network.nodes, routing.frozen),
+        subspaces=tuple(routing.subspaces),
+        routes=tuple(routing.routes),
+        unmatched=tuple(routing.unmatched),
     )
     program = replace(program, routes=_named(program))
     _few_groups(program)

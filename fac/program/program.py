@@ -8,6 +8,7 @@ from functools import cached_property
 from math import prod
 from operator import itemgetter
 
+from fac.program.adapters import Adapted
 from fac.program.counted import Counted, Known, counted
 from fac.program.globs import Names
 from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samples, pools
@@ -52,6 +53,8 @@ class Program:
     """What is written out in `nodes` already: for messages, and for names that mean the output of a block."""
     scopes: Mapping[str, str] = field(default_factory=dict)
     """For each block, and each part of one, the scope around it; empty for the network."""
+    adapted: tuple[Adapted, ...] = ()
+    """The layers with adapters."""
 
     @cached_property
     def inputs(self) -> Mapping[str, Input]:

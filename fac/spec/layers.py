@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
+from fac.spec.adapters import Lora
 from fac.spec.base import Model
 
 
@@ -91,6 +92,11 @@ class ParametricLayer(Layer):
 
 class WeightedLayer(ParametricLayer):
     """A layer that multiplies with a weight: the only kind that feedback can go through."""
+
+    adapter: Lora | None = Field(
+        None,
+        description="Few parameters beside the layer, whose own stay as they are. `adapters` says it of many layers.",
+    )
 
 
 class Loss(Model):

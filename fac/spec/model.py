@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from fac.spec.adapters import AdapterGroup
 from fac.spec.base import Model, OneOf
 from fac.spec.constraints import Constraints
 from fac.spec.data import Data
@@ -88,6 +89,10 @@ class ModelSpec(Model):
     )
     layers: tuple[Annotated[Layer, OneOf("fac.layers")], ...] = Field(
         description="The network; the last layer is its output."
+    )
+    adapters: tuple[AdapterGroup, ...] = Field(
+        (),
+        description="Few parameters beside those of many layers, for fine-tuning: see `adapter` of `linear`.",
     )
     losses: (
         Annotated[tuple[Annotated[Loss, OneOf("fac.losses", mixin=Head)], ...], Field(min_length=1)] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from fac.diagnostics import FacError
 from fac.memory import require_room
 from fac.opening import STATE, MissingError, opened, unreadable
 from fac.pipeline import find_saving
+from fac.program.adapters import Adapted
 from fac.training import checkpoint
 
 ARRAYS = ".safetensors"
@@ -44,6 +45,8 @@ class Match:
     """What the network has and the file does not."""
     unlike: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     """What has another shape there: that one, and the one here."""
+    anew: list[str] = field(default_factory=list)
+    """Parameters of adapters, which begin as adapters do where the file has none."""
     left: list[str] = field(default_factory=list)
     """What the file has and no network would read as a parameter here."""
 
@@ -65,6 +68,8 @@ class Match:
             )
         if self.missing:
             yield _row("not in the file", [f"`{name}`" for name in self.missing])
+        if self.anew:
+            yield _row("adapters, which begin anew", [f"`{name}`" for name in self.anew])
         if self.left:
             yield _row("left out", [f"`{name}`" for name in self.left])
 
@@ -132,25 +137,32 @@ def _beside(name: str, names: Container[str]) -> bool:
     return name == STEP or ".feedback." in name or name.rpartition(".")[0] in names
 
 
-def matched(weights: Weights, compiled: Compiled) -> Match:
+def matched(weights: Weights, compiled: Compiled, adapted: Sequence[Adapted] = ()) -> Match:
     """What of a file a network starts from.
 
-    Counts of batches, which PyTorch keeps beside averages and nothing here reads, are passed over.
+    Counts of batches, which PyTorch keeps beside averages and nothing here reads, are passed over. What belongs to a
+    layer with an adapter may have the name that it has without one.
 
     Raises:
         FacError: an array that fits holds no real numbers, or one that is not finite.
     """
     found = Match()
     slots = {slot.name: slot for slot in compiled.state if slot.parameter}
+    base = {layer.base: layer.name for layer in adapted}
+    beside = {f"{name}.weight" for layer in adapted for name in (layer.down, layer.up)}
+    used = set[str]()
     for name, slot in slots.items():
-        array = weights.arrays.get(name)
+        owner, _, part = name.rpartition(".")
+        plain = f"{base[owner]}.{part}" if owner in base and name not in weights.arrays else name
+        array = weights.arrays.get(plain)
+        used.add(plain)
         if array is None:
-            found.missing.append(name)
+            (found.anew if name in beside else found.missing).append(name)
         elif array.shape != slot.shape:
             found.unlike[name] = array.shape, slot.shape
         else:
             found.taken[name] = _finite(array, name, weights.name)
-    found.left.extend(name for name in weights.arrays if name not in slots and not name.endswith(COUNTS))
+    found.left.extend(name for name in weights.arrays if name not in used and not name.endswith(COUNTS))
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fac.program.adapters import Branch
 from fac.program.counted import Sight
 from fac.program.kinds.base import Kind, ShapeError, State
 from fac.program.kinds.counterparts import Counterpart
@@ -13,6 +14,7 @@ from fac.program.kinds.solve import Inverse
 from fac.program.program import Node, Shape
 from fac.program.tensors import Tensor
 from fac.program.traits import Curve, Traits
+from fac.spec.adapters import Lora
 from fac.spec.base import Model
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
@@ -103,6 +105,9 @@ class LayerKind(Kind):
 
     ties: frozenset[str] = frozenset()
     """Other kinds of layers whose parameters it can share by `tie`, where names and shapes are equal."""
+
+    lora: Callable[[Any, Lora], Branch | None] = lambda *_: None
+    """`lora(spec, adapter)`: the layers of low rank beside it; None if it can have none. See `fac.layers.adapters`."""
 
     counterparts: tuple[Counterpart, ...] = ()
     """Operations of other frameworks that `fac import` reads as this layer."""

@@ -1,0 +1,66 @@
+"""Adapters of a trained network: merged into the weights beside them, or kept apart as PEFT keeps them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fac.backend import Array
+from fac.program.adapters import Adapted
+
+CONFIG, ARRAYS = "adapter_config.json", "adapter_model.safetensors"
+"""The files of PEFT (https://huggingface.co/docs/peft/developer_guides/checkpoint)."""
+PREFIX = "base_model.model"
+"""What stands before the names of modules in these."""
+
+
+def merged(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays without adapters: W + s B A in the place of W, and what belongs to the layer under its own name."""
+    found = dict(state)
+    for layer in adapted:
+        a, b = found.pop(f"{layer.down}.weight"), found.pop(f"{layer.up}.weight")
+        # in float64, so that what is merged is rounded once
+        product = np.float64(b).reshape(len(b), -1) @ np.float64(a).reshape(len(a), -1)
+        for name in [name for name in found if name.startswith(f"{layer.base}.")]:
+            array = found.pop(name)
+            part = name.removeprefix(f"{layer.base}.")
+            if part == "weight":
+                array = (array + layer.adapter.scale * product.reshape(array.shape)).astype(array.dtype)
+            found[f"{layer.name}.{part}"] = array
+    return found
+
+
+def apart(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
+    """The arrays of all adapters as PEFT calls them, and its description of them as JSON.
+
+    Ranks and factors that most have stand for all, others by the name of the layer.
+    """
+    arrays = {
+        f"{PREFIX}.{name}.weight": state[f"{name}.weight"]
+        for layer in adapted
+        for name in (layer.down, layer.up)
+    }
+    ranks = {layer.name: layer.adapter.rank for layer in adapted}
+    alphas = {layer.name: layer.adapter.scale * layer.adapter.rank for layer in adapted}
+    rank, alpha = (Counter(found.values()).most_common(1)[0][0] for found in (ranks, alphas))
+    config = {
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": None,
+        "inference_mode": True,
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "modules_to_save": None,
+        # a list means endings of names, too, of which a short one would mean modules that have no adapter
+        "target_modules": "|".join(re.escape(name) for name in ranks),
+        "rank_pattern": {f"^{re.escape(name)}$": r for name, r in ranks.items() if r != rank},
+        "alpha_pattern": {f"^{re.escape(name)}$": a for name, a in alphas.items() if a != alpha},
+    }
+    return arrays, json.dumps(config, indent=2) + "\n"
