@@ -13,7 +13,7 @@ from fac.spec.layers import Layer, WeightedLayer
 
 BASE, DOWN, FACTOR, UP = "base_layer", "lora_A", "lora_scale", "lora_B"
 """What the parts are called behind the name of the layer, as PEFT calls them."""
-ANY = Lora(rank=1)
+ANY = Lora(kind="lora", rank=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Lora(Model):
 
     other_keys: ClassVar = {"r": "rank", "lora_alpha": "alpha"}
 
-    kind: Literal["lora"] = "lora"
+    kind: Literal["lora"]
     rank: Positive = Field(description="Rows of A.")
     alpha: Annotated[float, Field(gt=0)] | None = Field(
         None, description="rank times the factor s. Default: as `rank`, so that s is 1."

@@ -59,6 +59,13 @@ STEP: Layers = (
 """Of a recurrent layer, as the body of a `repeat`."""
 LAYERS: dict[str, Layers] = {
     "linear": (linear("fc1", 8, bias=False), linear("fc2", 6), {"kind": "tanh"}, linear("out", 3)),
+    "linear adapters": (
+        linear("fc1", 8, adapter={"kind": "lora", "rank": 3, "alpha": 2}),
+        {"kind": "tanh"},
+        linear("fc2", 6, adapter={"kind": "lora", "rank": 2, "freeze": False}),
+        {"kind": "tanh"},
+        linear("out", 3),
+    ),
     "linear tokens": (
         linear("fc1", 6),
         {"kind": "layer_norm"},

@@ -1,0 +1,227 @@
+"""Adapters of low rank: what a step moves, against autograd, central differences and NumPy, on every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import conv2d, cross_entropy, linear
+
+import fac
+from fac.backend import Session
+from fac.diagnostics import FacError, SpecError
+from fac.importing.adapting import apart, merged
+from fac.pipeline import lowered
+from tests.rules.nets import Spec, State, batch, gradients, opened, put, spec
+
+LORA: Spec = {"kind": "lora", "rank": 3, "alpha": 6}
+TRANSPOSED = "a `conv_transpose2d` of such settings, can have no adapter"
+
+
+def layers(adapter: Spec = LORA) -> tuple[Spec, ...]:
+    return (
+        {"kind": "linear", "name": "fc1", "out": 9, "adapter": adapter},
+        {"kind": "tanh"},
+        {"kind": "linear", "name": "fc2", "out": 8, "adapter": adapter},
+        {"kind": "tanh"},
+        {"kind": "linear", "name": "fc3", "out": 4},
+    )
+
+
+def moved_away(session: Session) -> Session:
+    """B away from zero, where A would have no gradient."""
+    rng = np.random.default_rng(3)
+    names = [name for name in session.state() if name.endswith("lora_B.weight")]
+    return put(session, {name: 0.4 * rng.standard_normal(session.state()[name].shape) for name in names})
+
+
+def autograd(state: State, x: Any, y: Any) -> State:
+    """Gradients of the same network, in torch."""
+    held = {name: torch.tensor(array, requires_grad=True) for name, array in state.items() if name != "step"}
+
+    def adapted(h: torch.Tensor, name: str) -> torch.Tensor:
+        base = linear(h, held[f"{name}.base_layer.weight"], held[f"{name}.base_layer.bias"])
+        return base + 2 * linear(linear(h, held[f"{name}.lora_A.weight"]), held[f"{name}.lora_B.weight"])
+
+    h = torch.tanh(adapted(torch.tensor(x), "fc1"))
+    h = torch.tanh(adapted(h, "fc2"))
+    cross_entropy(linear(h, held["fc3.weight"], held["fc3.bias"]), torch.tensor(y)).backward()  # type: ignore[no-untyped-call]
+    return {name: value.grad.numpy() for name, value in held.items() if value.grad is not None}
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+def test_a_step_takes_the_gradients_of_autograd_from_adapters_and_nothing_from_their_base(
+    backend: str,
+) -> None:
+    session = moved_away(opened(spec(layers()), backend))
+    x, y = batch()
+    found, wanted = gradients(session, x, y), autograd(session.state(), x, y)
+    for name, gradient in found.items():
+        still = ".base_layer." in name
+        np.testing.assert_allclose(gradient, 0 if still else wanted[name], atol=1e-12, err_msg=name)
+        assert still or np.abs(gradient).max() > 1e-4, name
+
+
+def test_gradients_are_central_differences() -> None:
+    session = moved_away(opened(spec(layers())))
+    x, y = batch()
+    found, before = gradients(session, x, y), session.state()
+    for name in ("fc1.lora_A.weight", "fc2.lora_B.weight"):
+        turn = np.random.default_rng(0).standard_normal(before[name].shape)
+        losses = []
+        for side in (1e-5, -1e-5):
+            losses.append(put(session, {name: before[name] + side * turn}).evaluate(x, y)["loss"])
+        put(session, before)
+        assert np.vdot(found[name], turn) == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-7)
+
+
+def test_an_error_passes_a_frozen_base_through_low_rank_and_its_adapter_exactly() -> None:
+    route = {
+        "through": "fc2.base_layer",
+        "matrix": {"kind": "low_rank", "rank": 4, "read": {"rule": "fixed"}, "write": {"rule": "fixed"}},
+    }
+    session = moved_away(opened(spec(layers(), {"routes": [route]})))
+    x, y = batch()
+    s, found = session.state(), gradients(session, x, y)
+
+    def adapted(h: Any, name: str) -> Any:
+        w = s[f"{name}.base_layer.weight"] + 2 * s[f"{name}.lora_B.weight"] @ s[f"{name}.lora_A.weight"]
+        return h @ w.T + s[f"{name}.base_layer.bias"]
+
+    h1 = np.tanh(adapted(x, "fc1"))
+    h2 = np.tanh(adapted(h1, "fc2"))
+    z = h2 @ s["fc3.weight"].T + s["fc3.bias"]
+    p = np.exp(z - z.max(1, keepdims=True))
+    d3 = (p / p.sum(1, keepdims=True) - np.eye(4)[y]) / len(y)
+    d2 = d3 @ s["fc3.weight"] * (1 - h2**2)
+    lowered = 2 * d2 @ s["fc2.lora_B.weight"]
+    sent = d2 @ s["fc2.base_layer.feedback.P"].T @ s["fc2.base_layer.feedback.Q"].T
+    d1 = (sent + lowered @ s["fc2.lora_A.weight"]) * (1 - h1**2)
+    wanted = {
+        "fc2.lora_B.weight": 2 * d2.T @ (h1 @ s["fc2.lora_A.weight"].T),
+        "fc2.lora_A.weight": lowered.T @ h1,
+        "fc1.lora_B.weight": 2 * d1.T @ (x @ s["fc1.lora_A.weight"].T),
+        "fc1.lora_A.weight": 2 * (d1 @ s["fc1.lora_B.weight"]).T @ x,
+    }
+    for name, gradient in wanted.items():
+        np.testing.assert_allclose(found[name], gradient, atol=1e-13, err_msg=name)
+
+
+def test_at_first_a_layer_is_what_it_was() -> None:
+    with_adapters = fac.compile(spec(layers()), backend="reference")
+    plain = tuple({key: value for key, value in layer.items() if key != "adapter"} for layer in layers())
+    without = opened(spec(plain))
+    session = with_adapters.open()
+    state = {name.replace("fc1.", "fc1.base_layer.").replace("fc2.", "fc2.base_layer."): array
+             for name, array in without.state().items()}  # fmt: skip
+    session.load_state(session.state() | state)
+    x, _ = batch()
+    np.testing.assert_array_equal(session.forward(x), without.forward(x))
+    a = session.state()["fc1.lora_A.weight"]
+    assert np.abs(a).max() < 1 / np.sqrt(7) < 1.2 * np.abs(a).max(), "U(-b, b), b = 1/sqrt(in)"
+
+
+def test_a_convolution_has_an_adapter_of_its_own_window() -> None:
+    conv = {"kind": "conv2d", "name": "c", "out": 5, "kernel": 3, "stride": 2, "padding": 1, "adapter": LORA}
+    net = (
+        {"kind": "reshape", "shape": [2, 6, 5]},
+        conv,
+        {"kind": "tanh"},
+        {"kind": "flatten"},
+        {"kind": "linear", "name": "out", "out": 4},
+    )
+    session = moved_away(opened(spec(net, inputs=60)))
+    s, (x, y) = session.state(), batch(inputs=60)
+    held = {name: torch.tensor(array, requires_grad=True) for name, array in s.items() if name != "step"}
+    maps = torch.tensor(x).reshape(-1, 2, 6, 5)
+    low = conv2d(maps, held["c.lora_A.weight"], stride=2, padding=1)
+    h = conv2d(maps, held["c.base_layer.weight"], held["c.base_layer.bias"], stride=2, padding=1)
+    h = torch.tanh(h + 2 * conv2d(low, held["c.lora_B.weight"])).flatten(1)
+    cross_entropy(linear(h, held["out.weight"], held["out.bias"]), torch.tensor(y)).backward()  # type: ignore[no-untyped-call]
+    found = gradients(session, x, y)
+    for name in ("c.lora_A.weight", "c.lora_B.weight", "out.weight"):
+        grad = held[name].grad
+        assert grad is not None
+        np.testing.assert_allclose(found[name], grad.numpy(), atol=1e-13)
+    program = lowered(spec(net, inputs=60))
+    without = merged(program.adapted, {name: array for name, array in s.items() if name != "step"})
+    plain = tuple({key: value for key, value in layer.items() if key != "adapter"} for layer in net)
+    back = fac.compile(spec(plain, inputs=60), backend="reference").open(without, derive=True)
+    np.testing.assert_allclose(back.forward(x), session.forward(x), atol=1e-13)
+
+
+def test_merged_weights_make_the_same_network() -> None:
+    session = moved_away(opened(spec(layers())))
+    program = lowered(spec(layers()))
+    arrays = merged(program.adapted, {n: a for n, a in session.state().items() if n != "step"})
+    plain = tuple({key: value for key, value in layer.items() if key != "adapter"} for layer in layers())
+    x, _ = batch()
+    back = fac.compile(spec(plain), backend="reference").open(arrays, derive=True)
+    np.testing.assert_allclose(back.forward(x), session.forward(x), atol=1e-13)
+
+
+def test_adapters_apart_are_called_as_peft_calls_them() -> None:
+    net = (layers()[0], *layers({"kind": "lora", "rank": 2})[1:])
+    session = opened(spec(net))
+    arrays, config = apart(lowered(spec(net)).adapted, session.state())
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "base_model.model.fc1.lora_A.weight": (3, 7),
+        "base_model.model.fc1.lora_B.weight": (9, 3),
+        "base_model.model.fc2.lora_A.weight": (2, 9),
+        "base_model.model.fc2.lora_B.weight": (8, 2),
+    }
+    for said in ('"r": 3', '"lora_alpha": 6.0', '"target_modules": "fc1|fc2"', '"^fc2$": 2', '"^fc2$": 2.0'):
+        assert said in config
+
+
+def test_adapters_by_glob_reach_layers_within_blocks() -> None:
+    body = [{"kind": "layer_norm"}, {"kind": "mlp", "name": "mlp"}]
+    net = (
+        {"kind": "sequence", "name": "body", "trainable": False, "body": body},
+        {"kind": "linear", "name": "out", "out": 4, "adapter": {"kind": "lora", "rank": 1, "freeze": False}},
+    )
+    of = spec(net) | {
+        "adapters": [LORA | {"match": "*", "rank": 5}, LORA | {"match": "body.*.fc2", "rank": 2}]
+    }
+    program = lowered(of)
+    assert {layer.name: layer.adapter.rank for layer in program.adapted} == {
+        "body.mlp.fc1": 5, "body.mlp.fc2": 2, "out": 1
+    }  # fmt: skip
+    session = moved_away(opened(of))
+    taken = gradients(session, *batch())
+    learns = {name for name, gradient in taken.items() if np.abs(gradient).max() > 1e-9}
+    parts = {f"body.mlp.{fc}.lora_{side}.weight" for fc in ("fc1", "fc2") for side in "AB"}
+    out = ("base_layer.weight", "base_layer.bias", "lora_A.weight", "lora_B.weight")
+    assert learns == parts | {f"out.{name}" for name in out}
+
+
+def test_layers_that_share_parameters_share_adapters() -> None:
+    layer = {"kind": "linear", "name": "fc", "out": 7, "adapter": LORA}
+    net = (
+        {"kind": "repeat", "name": "deep", "times": 2, "tie": True, "body": [layer, {"kind": "tanh"}]},
+        {"kind": "linear", "name": "again", "out": 7, "tie": "deep.0.fc"},
+        {"kind": "linear", "name": "out", "out": 4},
+    )
+    names = opened(spec(net)).state().keys() - {"step", "out.weight", "out.bias"}
+    parts = ("base_layer.bias", "base_layer.weight", "lora_A.weight", "lora_B.weight")
+    assert names == {f"deep.0.fc.{part}" for part in parts}
+
+
+def test_what_can_have_no_adapter_is_refused() -> None:
+    for kind, said in {
+        "conv_transpose2d": TRANSPOSED,
+        "conv2d": "a `conv2d` of such settings, can have no",
+    }.items():
+        conv = {"kind": kind, "name": "c", "out": 2, "kernel": 2, "groups": 2, "adapter": LORA}
+        net = (
+            {"kind": "reshape", "shape": [2, 4, 4]},
+            conv,
+            {"kind": "flatten"},
+            {"kind": "linear", "out": 4},
+        )
+        with pytest.raises(SpecError, match=said):
+            lowered(spec(net, inputs=32))
+    with pytest.raises(FacError, match="no layer that can have an adapter matches `fc9`"):
+        lowered(spec(layers()) | {"adapters": [LORA | {"match": "fc9"}]})
