@@ -7,6 +7,7 @@ from math import prod
 
 from fac.checks.places import Guess
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.program.adapters import without
 from fac.program.program import Program
 
 STATE_DICT_MISFIT = Rule("FAC227", "state-dict-misfit")
@@ -30,7 +31,8 @@ def state_dict_misfit(program: Program) -> Iterator[Diagnostic]:
     """
     if any(node.shape is None for node in program.nodes):
         return
-    shapes = {tensor.name: tensor.shape for node in program.nodes for tensor in node.tensors}
+    held = {tensor.name: tensor.shape for node in program.nodes for tensor in node.tensors}
+    shapes = {plain: held[name] for name, plain in without(program.adapted, held).items()}
     said, guess = set[str](), Guess()
     taken = dict.fromkeys(shapes.keys() - {entry.array for entry in program.spec.state_dict}, "")
     for index, entry in enumerate(program.spec.state_dict):

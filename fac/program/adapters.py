@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,6 +49,18 @@ class Adapted:
     def up(self) -> str:
         """Of which B is the weight."""
         return f"{self.name}.{UP}"
+
+
+def without(adapted: Sequence[Adapted], names: Iterable[str]) -> dict[str, str]:
+    """What arrays of layers are called in the same network without adapters; their own have no name there."""
+    base = {layer.base: layer.name for layer in adapted}
+    own = {name for layer in adapted for name in (layer.down, layer.up)}
+    found = {}
+    for name in names:
+        owner, _, part = name.rpartition(".")
+        if owner not in own:
+            found[name] = f"{base.get(owner, owner)}.{part}"
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fac.diagnostics import FacError
 from fac.memory import require_room
 from fac.opening import STATE, MissingError, opened, unreadable
 from fac.pipeline import find_saving
-from fac.program.adapters import Adapted
+from fac.program.adapters import Adapted, without
 from fac.training import checkpoint
 
 ARRAYS = ".safetensors"
@@ -148,16 +148,13 @@ def matched(weights: Weights, compiled: Compiled, adapted: Sequence[Adapted] = (
     """
     found = Match()
     slots = {slot.name: slot for slot in compiled.state if slot.parameter}
-    base = {layer.base: layer.name for layer in adapted}
-    beside = {f"{name}.weight" for layer in adapted for name in (layer.down, layer.up)}
-    used = set[str]()
+    plain, used = without(adapted, slots), set[str]()
     for name, slot in slots.items():
-        owner, _, part = name.rpartition(".")
-        plain = f"{base[owner]}.{part}" if owner in base and name not in weights.arrays else name
-        array = weights.arrays.get(plain)
-        used.add(plain)
+        there = name if name in weights.arrays else plain.get(name, name)
+        array = weights.arrays.get(there)
+        used.add(there)
         if array is None:
-            (found.anew if name in beside else found.missing).append(name)
+            (found.missing if name in plain else found.anew).append(name)
         elif array.shape != slot.shape:
             found.unlike[name] = array.shape, slot.shape
         else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import fac
 from fac.training import checkpoint
@@ -133,6 +133,36 @@ def test_what_does_not_fit_is_told_and_refused_unless_it_may_be_a_part(
     state = checkpoint.load(Path("b")).state
     np.testing.assert_array_equal(state["fc1.weight"], parameters["fc1.weight"])
     np.testing.assert_array_equal(state["logits.weight"], drawn["logits.weight"])
+
+
+def test_adapters_begin_anew_beside_the_weights_of_a_file_and_go_back_into_them(
+    run: Run, spec: Path, trained: Path, parameters: dict[str, Any]
+) -> None:
+    adapters = (
+        "--set",
+        "adapters=[{match: fc1, kind: lora, rank: 2, alpha: 4}]",
+        "--set",
+        "feedback={rule: bp}",
+    )
+    status, _, err = run("train", spec, *REFERENCE, *adapters, "--init", "a", "--out", "b")
+    assert status == 0, err
+    assert "  matched (4): `fc1.base_layer.weight` [16, 64], `fc1.base_layer.bias` [16], " in err
+    assert "  adapters, which begin anew (2): `fc1.lora_A.weight`, `fc1.lora_B.weight`\n" in err
+    state = checkpoint.load(Path("b")).state
+    np.testing.assert_array_equal(state["fc1.base_layer.weight"], parameters["fc1.weight"])
+    assert run("export", "b", "--to", "state_dict", "-o", "merged.safetensors")[0] == 0
+    product = 2 * state["fc1.lora_B.weight"] @ state["fc1.lora_A.weight"]
+    assert np.abs(product).max() > 1e-3
+    merged = load_file("merged.safetensors")
+    np.testing.assert_allclose(merged["fc1.weight"], parameters["fc1.weight"] + product, atol=1e-15)
+    assert run("train", spec, *REFERENCE, *NOTHING, "--init", "merged.safetensors", "--out", "c")[0] == 0
+    assert run("export", "b", "--to", "peft", "-o", "apart")[0] == 0
+    apart = load_file("apart/adapter_model.safetensors")
+    np.testing.assert_array_equal(apart["base_model.model.fc1.lora_A.weight"], state["fc1.lora_A.weight"])
+    assert json.loads(Path("apart/adapter_config.json").read_text())["r"] == 2
+    assert "exists: name another folder" in run("export", "b", "--to", "peft", "-o", "apart")[2]
+    assert "has no adapters" in run("export", "a", "--to", "peft", "-o", "other")[2]
+    assert not Path("other").exists()
 
 
 def test_files_that_hold_no_parameters_are_one_message(
