@@ -7,8 +7,10 @@ from math import isclose
 
 from fac.backend import Ref
 from fac_onnx.reading.graph import Graph, Node
-from fac_onnx.reading.steps import TURNED, Form, Step, Steps, Translator, UnreadError, Weight, plain, shaped
+from fac_onnx.reading.steps import TURNED, Step, Steps, Translator, UnreadError, Weight, plain, shaped
 
+MIDDLE = "half_pixel", "pytorch_half_pixel"
+"""Where numbers lie: apart only where an axis has one number, which lines do not show."""
 DIGITS = 1e-6
 """Relative: what float32 leaves of a number."""
 
@@ -288,6 +290,33 @@ def dropout(graph: Graph, node: Node, value: str) -> Steps:
     return Step("aten.dropout", {"input": Ref(node.inputs[0]), "p": written(rate), "train": False})
 
 
+def resize(graph: Graph, node: Node, value: str) -> Steps:
+    """Maps made larger, if each number is repeated as often, or lines go from the middle of one to that of the next."""
+    x = node.inputs[0]
+    before, after = graph.shapes[x], graph.shapes[value]
+    factors = [new / old for old, new in zip(before, after, strict=True)]
+    scales = graph.constants[node.input(2)].tolist() if node.input(2) else factors
+    scales = scales or factors
+    mode, places = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
+    plain = len(before) == 4 and before[:2] == after[:2] and not node.get("axes") and scales == factors
+    if not plain or any(factor != int(factor) for factor in factors):
+        raise UnreadError("maps whose height and width are multiplied by whole numbers")
+    args = {"input": Ref(x), "output_size": [*after[2:]], "scale_factors": None}
+    if mode == "nearest":
+        rounded = node.get("nearest_mode", "round_prefer_floor")
+        middle = places in MIDDLE and rounded in ("round_prefer_floor", "round_prefer_ceil")
+        if middle or (places == "asymmetric" and rounded == "floor"):
+            return Step("aten.upsample_nearest2d", args)
+    if (
+        mode == "linear"
+        and places in MIDDLE
+        and not node.get("antialias")
+        and not node.get("exclude_outside")
+    ):
+        return Step("aten.upsample_bilinear2d", args | {"align_corners": False})
+    raise UnreadError("a `Resize` that repeats numbers, or one by lines between the middles of numbers")
+
+
 def gather(graph: Graph, node: Node, value: str) -> Steps:
     """Rows of a table, or one of what stands along an axis."""
     table, indices = node.inputs[:2]
@@ -300,9 +329,9 @@ def gather(graph: Graph, node: Node, value: str) -> Steps:
     raise UnreadError("a layer that picks several by their numbers")
 
 
+CONVOLUTIONS: Mapping[str, Translator] = {"Conv": conv, "ConvTranspose": conv_transpose}
 TRANSLATORS: Mapping[str, Translator] = {
-    "Conv": conv,
-    "ConvTranspose": conv_transpose,
+    **CONVOLUTIONS,
     "Gemm": gemm,
     "MatMul": matmul,
     "BatchNormalization": batch_norm,
@@ -314,6 +343,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "AveragePool": pool("aten.avg_pool2d", divisor_override=None),
     "GlobalAveragePool": global_average,
     "Gather": gather,
+    "Resize": resize,
     "Relu": plain("aten.relu"),
     "LeakyRelu": leaky_relu,
     "Sigmoid": plain("aten.sigmoid"),
@@ -327,6 +357,3 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Softmax": softmax,
     "Dropout": dropout,
 }
-
-
-__all__ = ["DIGITS", "TRANSLATORS", "Form", "near", "written"]

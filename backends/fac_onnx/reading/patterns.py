@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod, sqrt
 
 import numpy as np
 
 from fac.backend import Array, Ref
 from fac_onnx.reading.graph import Graph, Node
-from fac_onnx.reading.layers import near, written
-from fac_onnx.reading.shapes import axes_of
+from fac_onnx.reading.layers import CONVOLUTIONS, near
+from fac_onnx.reading.spelled import averaged, grouped, standardised
 from fac_onnx.reading.steps import TURNED, Step, Steps, Translator, UnreadError, Weight, shaped
 
 DEEP = 4
@@ -112,95 +113,21 @@ def linear(graph: Graph, node: Node, value: str) -> Steps:
     return None
 
 
-def normalised(graph: Graph, node: Node, value: str) -> Steps:
-    """(x - mean) / sqrt(var + eps), times a weight, plus a bias: what stands above is part of it where it is there."""
-    weights, rest = dict[str, Weight](), node
-    for part, op in (("bias", "Add"), ("weight", "Mul")):
-        slot = next((i for i, name in enumerate(rest.inputs) if name in graph.constants), None)
-        if rest.op == op and slot is not None and len(rest.inputs) == 2:
-            below = graph.made.get(rest.inputs[1 - slot])
-            if below is None:
-                return None
-            weights[part] = Weight(rest, slot)
-            rest = below
-    found = _standardised(graph, rest)
-    if found is None or ("bias" in weights and "weight" not in weights):
-        return None
-    x, axes, eps, centred = found
-    shape = graph.shapes[x]
-    if not centred and "bias" in weights:
-        return None
-    if axes != [*range(len(shape) - len(axes), len(shape))]:
-        raise UnreadError("a norm over the last axes")
-    last = shape[-len(axes) :]
-    for part, weight in weights.items():
-        have = graph.shapes[weight.value]
-        if prod(have) != prod(last) or have[-len(axes) :] != last:
-            return None
-        weights[part] = Weight(weight.node, weight.slot, shaped(have, last))
-    args = {"input": Ref(x), "normalized_shape": [*last], "eps": written(eps)}
-    return Step("aten.layer_norm" if centred else "aten.rms_norm", args, weights)
-
-
-def _standardised(graph: Graph, node: Node) -> tuple[str, list[int], float, bool] | None:
-    """X, the axes, eps, and whether the mean is taken off, of (x - mean) / sqrt(mean((x - mean)^2) + eps)."""
-    for top, root in _quotient(graph, node):
-        added = graph.made.get(root)
-        if added is None:
+def convolution(graph: Graph, node: Node, value: str) -> Steps:
+    """A convolution without a bias, and a summand for each of its channels."""
+    for slot, name in enumerate(node.inputs):
+        made = graph.made.get(node.inputs[1 - slot])
+        if name not in graph.constants or made is None or made.op not in CONVOLUTIONS or made.input(2):
             continue
-        for variance, eps in graph.with_number(added, "Add"):
-            mean = _mean(graph, variance)
-            if mean is None or not _squares(graph, mean.inputs[0], top):
-                continue
-            axes = _axes(graph, mean)
-            centre = graph.by(top, "Sub")
-            if centre is not None:
-                off = _mean(graph, centre.inputs[1])
-                if off is not None and off.inputs[0] == centre.inputs[0] and _axes(graph, off) == axes:
-                    return centre.inputs[0], axes, eps, True
-            return top, axes, eps, False
+        sizes, shape = graph.shapes[name], graph.shapes[made.outputs[0]]
+        channels = tuple(size if axis == 1 else 1 for axis, size in enumerate(shape))
+        if len(graph.read[made.outputs[0]]) > 1 or (*(1,) * (len(shape) - len(sizes)), *sizes) != channels:
+            continue
+        found = CONVOLUTIONS[made.op](graph, made, made.outputs[0])
+        bias = Weight(node, slot, shaped(sizes, (shape[1],)))
+        *before, last = [found] if isinstance(found, Step) else found or ()
+        return [*before, replace(last, weights=last.weights | {"bias": bias})]
     return None
-
-
-def _quotient(graph: Graph, node: Node) -> Iterator[tuple[str, str]]:
-    """A and b of a / sqrt(b), in what words ever."""
-    if node.op == "Div" and (root := graph.by(node.inputs[1], "Sqrt")):
-        yield node.inputs[0], root.inputs[0]
-    if node.op != "Mul":
-        return
-    for top, factor in (node.inputs, node.inputs[::-1]):
-        turned = graph.made.get(factor)
-        if turned is None:
-            continue
-        bottom = turned.inputs[0] if turned.op == "Reciprocal" else ""
-        if turned.op == "Div" and graph.single(turned.inputs[0]) == 1:
-            bottom = turned.inputs[1]
-        if bottom and (root := graph.by(bottom, "Sqrt")):
-            yield top, root.inputs[0]
-
-
-def _mean(graph: Graph, name: str) -> Node | None:
-    """The mean that a value is, whether its axes are kept or put back."""
-    view = graph.by(name, "Reshape") or graph.by(name, "Unsqueeze")
-    found = graph.by(view.inputs[0] if view else name, "ReduceMean")
-    if found is None:
-        return None
-    kept = [1 if i in _axes(graph, found) else size for i, size in enumerate(graph.shapes[found.inputs[0]])]
-    return found if list(graph.shapes[name]) == kept else None
-
-
-def _axes(graph: Graph, node: Node) -> list[int]:
-    rank = len(graph.shapes[node.inputs[0]])
-    return sorted(axis % rank for axis in axes_of(graph, node, 1))
-
-
-def _squares(graph: Graph, name: str, of: str) -> bool:
-    node = graph.made.get(name)
-    if node is None:
-        return False
-    if node.op == "Mul":
-        return node.inputs == (of, of)
-    return node.op == "Pow" and node.inputs[0] == of and graph.single(node.inputs[1]) == 2
 
 
 def attention(graph: Graph, node: Node, value: str) -> Steps:
@@ -254,9 +181,9 @@ def _causal(mask: Array, shape: Sequence[int]) -> bool:
 
 
 PATTERNS: Mapping[str, Sequence[Translator]] = {
-    "Mul": (gelu, silu, hard, normalised),
-    "Div": (hard, normalised),
-    "Add": (linear, normalised),
+    "Mul": (gelu, silu, hard, averaged, standardised),
+    "Div": (hard, standardised),
+    "Add": (linear, convolution, averaged, grouped, standardised),
     "MatMul": (attention,),
 }
 """By the last operation."""
