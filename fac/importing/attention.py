@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isclose, sqrt
 from typing import Any
 
@@ -12,10 +13,12 @@ from fac.backend import Call
 from fac.importing.layout import Axis, Value, fresh
 from fac.importing.network import Network
 from fac.importing.reader import Reader, tensor
-from fac.layers import Attend, Reshape, Select
+from fac.layers import Attend, Rescaling, Reshape, Select
 from fac.program.kinds import NoCounterpartError
 
 Args = dict[str, Any]
+ROUNDED = 1e-6
+"""Relative: how far a factor that float32 has rounded may be from what is meant."""
 
 
 def attend(network: Network, call: Call, args: Args) -> Value:
@@ -27,9 +30,7 @@ def attend(network: Network, call: Call, args: Args) -> Value:
     for value in (queries, keys, values):
         if len(value.axes) != 4 or not value.alone or value.batch:
             raise NoCounterpartError("queries, keys and values [batch, heads, tokens, channels]")
-    width, scale = queries.shape[3], args["scale"]
-    if scale is not None and not isclose(scale, 1 / sqrt(width), rel_tol=1e-12):
-        raise NoCounterpartError("a scale of 1 / sqrt(channels of a head)")
+    queries, keys = _scaled(network, call, queries, keys, args["scale"])
     heads, groups = queries.shape[1], keys.shape[1]
     if groups != heads and not args["enable_gqa"]:
         raise NoCounterpartError("as many heads of keys as of queries")
@@ -39,6 +40,28 @@ def attend(network: Network, call: Call, args: Args) -> Value:
     batch, head, token, _ = queries.axes
     (channel,) = fresh((values.shape[3],))
     return Value(written.name, (token, head + channel), (batch, head, token, channel))
+
+
+def _scaled(
+    network: Network, call: Call, queries: Value, keys: Value, scale: float | None
+) -> tuple[Value, Value]:
+    """Queries and keys, of which an attention that divides by sqrt(channels of a head) makes the same.
+
+    What multiplies the two before it counts too, as where queries are divided by the root, and nothing else is.
+    """
+    root = sqrt(queries.shape[3])
+    factor = 1.0 if scale is None else scale * root
+    found = []
+    for value in (queries, keys):
+        by = network.layers.get(value.node)
+        if by is not None and isinstance(by.layer, Rescaling) and not by.layer.offset:
+            factor *= by.layer.scale
+            value = replace(value, node=by.reads[0])
+        found.append(value)
+    if isclose(factor, 1.0, rel_tol=ROUNDED):
+        return found[0], found[1]
+    rescaled = network.add(Rescaling(scale=factor), (found[0].node,), call)
+    return replace(found[0], node=rescaled.name), found[1]
 
 
 def _causal(mask: Any) -> bool:

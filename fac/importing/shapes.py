@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import accumulate, pairwise
+from math import prod
 from typing import Any
 
 from fac.backend import Call
@@ -11,7 +13,7 @@ from fac.importing.layout import Axis, Value, fresh, made, sizes
 from fac.importing.learned import led
 from fac.importing.network import Network
 from fac.importing.reader import Reader, tensor
-from fac.layers import Concat, Mean, Select, Slice
+from fac.layers import Concat, Max, Mean, Rescaling, Select, Slice
 from fac.program.kinds import NoCounterpartError
 
 Args = dict[str, Any]
@@ -182,18 +184,36 @@ def concat(network: Network, call: Call, args: Args) -> Value:
 
 def mean(network: Network, call: Call, args: Args) -> Value:
     """The mean along axes."""
+    return _reduced(network, call, args, Mean)[0]
+
+
+def largest(network: Network, call: Call, args: Args) -> Value:
+    """The largest number along axes."""
+    return _reduced(network, call, args, Max)[0]
+
+
+def total(network: Network, call: Call, args: Args) -> Value:
+    """The sum along axes: the mean times how many there are."""
+    value, count = _reduced(network, call, args, Mean)
+    written = network.add(Rescaling(scale=float(count)), (value.node,), call)
+    return replace(value, node=written.name)
+
+
+def _reduced(network: Network, call: Call, args: Args, kind: type[Mean] | type[Max]) -> tuple[Value, int]:
+    """What is left along the other axes, and of how many numbers each is made."""
     value = network.settled(tensor(args["self"]), call)
-    wanted = args.get("dim")
-    axes = sorted({axis % len(value.axes) for axis in (range(len(value.axes)) if wanted is None else wanted)})
+    wanted = args.get("dim") or range(len(value.axes))
+    axes = sorted({axis % len(value.axes) for axis in wanted})
     if not value.alone or value.batch in axes:
         raise NoCounterpartError("a layer that does not mix samples")
     along = tuple(axis - (axis > value.batch) for axis in axes)
     keep = bool(args["keepdim"])
-    written = network.add(Mean(axes=along, keep=keep), (value.node,), call)
-    return _reduced(written.name, value, axes, keep)
+    written = network.add(kind(axes=along, keep=keep), (value.node,), call)
+    count = prod(value.shape[axis] for axis in axes)
+    return _without(written.name, value, axes, keep), count
 
 
-def _reduced(node: str, value: Value, axes: list[int], keep: bool) -> Value:
+def _without(node: str, value: Value, axes: list[int], keep: bool) -> Value:
     left: list[Axis] = []
     for index, axis in enumerate(value.axes):
         if index not in axes:
@@ -230,4 +250,6 @@ READERS: Mapping[str, Reader] = {
     "getitem": item,
     "aten.cat": concat,
     "aten.mean": mean,
+    "aten.amax": largest,
+    "aten.sum": total,
 }

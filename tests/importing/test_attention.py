@@ -90,6 +90,13 @@ def test_packed(module: nn.Module) -> None:
     ]
 
 
+def test_another_scale_is_a_factor_of_the_queries() -> None:
+    found = from_torch(Packed(scale=0.3), (5, 8))
+    factor, look = found.spec["layers"][5:7]
+    assert factor == {"kind": "rescaling", "name": "rescaling", "from": "select", "scale": 0.3 * 2}
+    assert look["from"] == ["rescaling", "select_2", "select_3"]
+
+
 def test_heads_beside_the_batch() -> None:
     assert said(from_torch(BatchSecond(), (5, 8))) == [
         ("linear", "qkv", None),
@@ -133,7 +140,6 @@ def test_apart() -> None:
     ("settings", "need"),
     [
         ({"dropout_p": 0.1}, "without dropout"),
-        ({"scale": 0.3}, "1 / sqrt"),
         ({"attn_mask": torch.ones(5, 5)}, "mask"),
     ],
 )

@@ -246,6 +246,12 @@ def global_average(graph: Graph, node: Node, value: str) -> Steps:
     return Step("aten.mean", {"self": Ref(node.inputs[0]), "dim": axes, "keepdim": True})
 
 
+def global_largest(graph: Graph, node: Node, value: str) -> Steps:
+    """The largest number of each channel."""
+    axes = [*range(2, len(graph.shapes[node.inputs[0]]))]
+    return Step("aten.amax", {"self": Ref(node.inputs[0]), "dim": axes, "keepdim": True})
+
+
 def gelu(graph: Graph, node: Node, value: str) -> Steps:
     """Exact or not, as it says."""
     return Step("aten.gelu", {"self": Ref(node.inputs[0]), "approximate": node.get("approximate", "none")})
@@ -342,6 +348,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "MaxPool": pool("aten.max_pool2d"),
     "AveragePool": pool("aten.avg_pool2d", divisor_override=None),
     "GlobalAveragePool": global_average,
+    "GlobalMaxPool": global_largest,
     "Gather": gather,
     "Resize": resize,
     "Relu": plain("aten.relu"),

@@ -40,19 +40,16 @@ class OnnxModule:
         self.evaluation: Traced = found.traced
         self.uses = found.uses
         self.arrays = {key: _floats(array) for key, array in found.arrays.items()}
-        self.alone = {
-            key: _floats(graph.constants[key]) for key in found.traced.arrays if key not in found.uses
-        }
         for key, owner in found.shared.items():
             raise FacError(
-                f"`{key}` and `{owner}` are one array of the file, and an array here has one name: give each its own, "
-                "or call one module twice"
+                f"`{key}` and `{owner}` are one array of the file, which they read with its axes in another order; an "
+                "array here has one form: give each its own"
             )
         self.notes = tuple(_notes(found))
 
     def state(self) -> dict[str, Array]:
         """See `fac.backend.Module`."""
-        return self.arrays | self.alone
+        return dict(self.arrays)
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """See `fac.backend.Module`; it has no gradients, and runs in evaluation alone."""
@@ -61,25 +58,13 @@ class OnnxModule:
         model = ModelProto()
         model.CopyFrom(self.model)
         for key, array in state.items():
-            if key in self.alone:
-                _replace(model, key, array.astype(self.precision))
-            for use in self.uses.get(key, ()):
+            for use in self.uses[key]:
                 name = f"{key} for {use.slot} of {use.node.index}"
                 content = use.form.back(array).astype(self.precision)
                 model.graph.initializer.append(numpy_helper.from_array(content, name))
                 model.graph.node[use.node.index].input[use.slot] = name
         made = run(model, {self.fed: x.astype(self.dtype)}, [self.output])
         return Ran(made[self.output], {}, {})
-
-
-def _replace(model: ModelProto, value: str, array: Array) -> None:
-    """Let all that reads a constant read another."""
-    name = f"{value} as given"
-    model.graph.initializer.append(numpy_helper.from_array(array, name))
-    for node in model.graph.node:
-        for slot, read in enumerate(node.input):
-            if read == value:
-                node.input[slot] = name
 
 
 def opened(file: File, given: Sequence[int] | None) -> tuple[ModelProto, tuple[int, ...], bool]:

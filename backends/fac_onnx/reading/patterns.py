@@ -132,22 +132,22 @@ def convolution(graph: Graph, node: Node, value: str) -> Steps:
 
 def attention(graph: Graph, node: Node, value: str) -> Steps:
     """Softmax(q k^T / sqrt(d)) v, wherever the factor stands, with a mask that is causal or without one."""
-    shares = graph.by(node.inputs[0], "Softmax")
+    shares = graph.by(_regrouped(graph, node.inputs[0]), "Softmax")
     if shares is None or node.inputs[1] in graph.constants:
         return None
-    rank = len(graph.shapes[value])
+    rank = len(graph.shapes[shares.outputs[0]])
     if shares.get("axis", -1) % rank != rank - 1:
         return None
-    scores, causal = shares.inputs[0], False
+    scores, causal = _regrouped(graph, shares.inputs[0]), False
     added = graph.by(scores, "Add")
     if added is not None:
         slot = next((i for i, name in enumerate(added.inputs) if name in graph.constants), None)
         if slot is None or not _causal(graph.constants[added.inputs[slot]], graph.shapes[scores]):
             raise UnreadError("attention without a mask that is added, or with a causal one")
-        scores, causal = added.inputs[1 - slot], True
+        scores, causal = _regrouped(graph, added.inputs[1 - slot]), True
     scores, scale = graph.scaled(scores)
-    product = graph.by(scores, "MatMul")
-    if product is None:
+    product = graph.by(_regrouped(graph, scores), "MatMul")
+    if product is None or graph.shapes[product.outputs[0]] != graph.shapes[node.inputs[0]]:
         return None
     (queries, first), (turned, second) = (graph.scaled(name) for name in product.inputs)
     scale *= first * second
@@ -169,6 +169,15 @@ def attention(graph: Graph, node: Node, value: str) -> Steps:
         Step("aten.transpose", {"self": Ref(turned), "dim0": -2, "dim1": -1}, {}, keys, swapped),
         Step("aten.scaled_dot_product_attention", args),
     ]
+
+
+def _regrouped(graph: Graph, name: str) -> str:
+    """The value of which another is a view with other axes before the last two."""
+    while (node := graph.made.get(name)) is not None and node.op in ("Reshape", "Squeeze", "Unsqueeze"):
+        if name in graph.constants or graph.shapes[name][-2:] != graph.shapes[node.inputs[0]][-2:]:
+            break
+        name = node.inputs[0]
+    return name
 
 
 def _causal(mask: Array, shape: Sequence[int]) -> bool:

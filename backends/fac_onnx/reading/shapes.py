@@ -92,15 +92,17 @@ def expand(graph: Graph, node: Node, value: str) -> Steps:
     return Step("aten.expand", {"self": Ref(node.inputs[0]), "size": list(graph.shapes[value])})
 
 
-def mean(graph: Graph, node: Node, value: str) -> Steps:
-    """The mean along axes."""
+def reduced(op: str) -> Translator:
+    """What is left along the other axes."""
+    return lambda graph, node, value: _reduced(graph, node, value, op)
+
+
+def _reduced(graph: Graph, node: Node, value: str, op: str) -> Steps:
     axes = axes_of(graph, node, 1)
     if not axes and node.get("noop_with_empty_axes", 0):
         return viewed(graph, node, value)
     axes = axes or [*range(len(graph.shapes[node.inputs[0]]))]
-    return Step(
-        "aten.mean", {"self": Ref(node.inputs[0]), "dim": axes, "keepdim": bool(node.get("keepdims", 1))}
-    )
+    return Step(op, {"self": Ref(node.inputs[0]), "dim": axes, "keepdim": bool(node.get("keepdims", 1))})
 
 
 def axes_of(graph: Graph, node: Node, slot: int) -> list[int]:
@@ -148,7 +150,9 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Slice": cut,
     "Split": split,
     "Expand": expand,
-    "ReduceMean": mean,
+    "ReduceMean": reduced("aten.mean"),
+    "ReduceMax": reduced("aten.amax"),
+    "ReduceSum": reduced("aten.sum"),
     "Pad": pad,
     "Identity": plain("aten.alias"),
     "Cast": cast,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,12 +48,14 @@ def trace(graph: Graph, fed: str) -> Trace:
 @dataclass
 class _Reading:
     graph: Graph
-    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each layer with arrays the arrays of the file that are these."""
+    taken: set[str] = field(default_factory=set)
+    """Names of layers with arrays."""
     arrays: dict[str, Held] = field(default_factory=dict)
     uses: dict[str, list[Weight]] = field(default_factory=dict)
-    first: dict[str, str] = field(default_factory=dict)
-    """By array of the file the layer that was the first to have it."""
+    constants: dict[str, Array] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    """By array of the file what layers make of it."""
+    shared: dict[str, str] = field(default_factory=dict)
     apart: int = 0
 
     def trace(self, fed: str) -> Trace:
@@ -63,19 +65,14 @@ class _Reading:
         calls = [self._call(node, step, value, paths[node.index], leaves) for node, value, step in found]
         folded = len({node.index for node, _, step in found if step.weights and _folds(node, step)})
         traced = Traced(
-            (Fed(fed, self.graph.shapes[fed]),), self.arrays, tuple(calls), (Ref(self.graph.outputs[0]),)
+            (Fed(fed, self.graph.shapes[fed]),),
+            self.arrays,
+            tuple(calls),
+            (Ref(self.graph.outputs[0]),),
+            self.constants,
         )
         arrays = {key: self._held(uses[0]) for key, uses in self.uses.items()}
-        return Trace(traced, self.uses, arrays, self._shared(arrays), self.apart, folded)
-
-    def _shared(self, arrays: Mapping[str, Array]) -> dict[str, str]:
-        """For each array that another layer has before that one, but for those whose numbers are one."""
-        first, found = dict[str, str](), dict[str, str]()
-        for key, uses in self.uses.items():
-            owner = first.setdefault(self.graph.source(uses[0].value), key)
-            if owner != key and not _even(arrays[key]):
-                found[key] = owner
-        return found
+        return Trace(traced, self.uses, arrays, self.shared, self.apart, folded)
 
     def _needed(self) -> Iterator[tuple[Node, str, Step]]:
         """From the output on downwards: what a pattern has taken up, nobody asks for again."""
@@ -104,61 +101,94 @@ class _Reading:
     def _call(self, node: Node, step: Step, value: str, path: str, leaves: frozenset[str]) -> Call:
         name = step.name or value
         shape = step.shape if step.name else self.graph.shapes[value]
-        args = {**step.args, **self._given(node, step, path)}
-        for ref in _read(args):
-            if ref in self.graph.constants:
-                self._alone(ref)
+        args = {key: self._resolved(arg, node, path) for key, arg in step.args.items()}
+        args |= {part: Ref(key) for part, key in self._given(step, path).items()}
         return Call(
             name, step.op, args, path, node.op, path in leaves, shape, step.need, node.proto.name or value
         )
 
-    def _given(self, node: Node, step: Step, path: str) -> dict[str, Ref]:
-        """Arrays of a layer, under the names that it gives them."""
-        if not step.weights:
-            return {}
-        name = self._owner(step, path, node)
-        for part, weight in step.weights.items():
-            key = f"{name}.{part}"
-            shape = self._held(weight).shape
-            self.arrays.setdefault(key, Held(key, shape, not weight.statistic, weight.statistic))
-            self.uses.setdefault(key, []).append(weight)
-        return {part: Ref(f"{name}.{part}") for part in step.weights}
+    def _resolved(self, arg: Any, node: Node, path: str) -> Any:
+        """An argument, in which arrays have their keys."""
+        if isinstance(arg, list):
+            return [self._resolved(item, node, path) for item in arg]
+        if not isinstance(arg, Ref) or arg.name not in self.graph.constants:
+            return arg
+        array = self.graph.constants[arg.name]
+        if array.dtype.kind != "f":
+            self.constants[arg.name] = array
+            return arg
+        return Ref(self._alone(arg.name, node, path))
 
-    def _owner(self, step: Step, path: str, node: Node) -> str:
-        """What the layer of some arrays is called, the same if it is one that has been there already."""
-        sources = tuple(self.graph.source(weight.value) for weight in step.weights.values())
-        even = [_even(self.graph.constants[weight.value]) for weight in step.weights.values()]
-        alike = next((name for name, held in self.owners.items() if held == sources), None)
-        if alike is not None and not all(even) and self._same(alike, step):
-            return alike
-        self.apart += sum(one and source in self.first for one, source in zip(even, sources, strict=True))
+    def _alone(self, value: str, node: Node, path: str) -> str:
+        """The key of an array that no layer of the file's own has."""
+        readers = [node] if value in node.inputs else self.graph.read[value]
+        uses = [
+            Weight(reader, slot)
+            for reader in readers
+            for slot, name in enumerate(reader.inputs)
+            if name == value
+        ]
+        known = self._known(uses[0])
+        base = next(filter(naming.NAME.fullmatch, (value, path)), "array")
+        key = known or self._free([base], self.arrays)
+        self._hold(key, uses)
+        return key
+
+    def _given(self, step: Step, path: str) -> dict[str, str]:
+        """Keys of the arrays of a layer, under the names that it gives them."""
+        found = {part: key for part, weight in step.weights.items() if (key := self._known(weight))}
+        owners = {key.rpartition(".")[0] for key in found.values()}
+        for part, weight in step.weights.items():
+            # beside arrays of another layer its own are no others, whatever their numbers are
+            same = (f"{owner}.{part}" for owner in owners)
+            twin = next((key for key in same if key in self.keys.get(self._source(weight), ())), None)
+            if part not in found and twin is not None:
+                found[part] = twin
+        if len(found) < len(step.weights):
+            name = self._named(step, path)
+            self.taken.add(name)
+            found = {part: found.get(part, f"{name}.{part}") for part in step.weights}
+        for part, key in found.items():
+            self._hold(key, [step.weights[part]])
+        return found
+
+    def _known(self, weight: Weight) -> str | None:
+        """The key of an array that another layer has too, in the same form; an even one is not known by its numbers."""
+        array = self._held(weight)
+        if _even(array):
+            return None
+        keys = self.keys.get(self._source(weight), ())
+        return next((key for key in keys if np.array_equal(self._held(self.uses[key][0]), array)), None)
+
+    def _hold(self, key: str, uses: list[Weight]) -> None:
+        first = uses[0]
+        array, keys = self._held(first), self.keys.setdefault(self._source(first), [])
+        if key not in keys:
+            if keys and _even(array):
+                self.apart += 1
+            elif keys:
+                self.shared[key] = keys[0]
+            keys.append(key)
+        self.arrays.setdefault(key, Held(key, array.shape, not first.statistic, first.statistic))
+        self.uses.setdefault(key, []).extend(uses)
+
+    def _named(self, step: Step, path: str) -> str:
+        """What a layer with arrays of its own is called."""
         named = {part: naming.owner(weight.value, part) for part, weight in step.weights.items()}
         told = (named.get("weight"), path, *named.values(), step.op.removeprefix("aten."))
-        bases = [name for name in told if name]
-        more = (f"{bases[0]}_{i}" for i in range(2, len(self.owners) + 4))
-        name = next(name for name in (*bases, *more) if name not in self.owners and name not in RESERVED)
-        self.owners[name] = sources
-        for source in sources:
-            self.first.setdefault(source, name)
-        return name
+        return self._free([name for name in told if name], self.taken)
 
-    def _same(self, name: str, step: Step) -> bool:
-        """Whether a layer keeps these arrays as another one does, and not turned."""
-        keys = [f"{name}.{part}" for part in step.weights]
-        return all(
-            key in self.uses and np.array_equal(self._held(weight), self._held(self.uses[key][0]))
-            for key, weight in zip(keys, step.weights.values(), strict=True)
-        )
+    def _free(self, bases: Sequence[str], taken: Collection[str]) -> str:
+        """The first of some names that nothing has, or one of them with a number."""
+        more = (f"{bases[0]}_{i}" for i in range(2, len(taken) + 3))
+        return next(name for name in (*bases, *more) if name not in taken and name not in RESERVED)
+
+    def _source(self, weight: Weight) -> str:
+        return self.graph.source(weight.value)
 
     def _held(self, weight: Weight) -> Array:
         """An array as its layer keeps it."""
         return weight.form.there(self.graph.constants[weight.value])
-
-    def _alone(self, value: str) -> None:
-        """An array that no layer of the file's own has."""
-        if value not in self.arrays:
-            shape = self.graph.shapes[value]
-            self.arrays[value] = Held(value, shape, True)
 
 
 def _read(args: Mapping[str, Any]) -> Iterator[str]:
