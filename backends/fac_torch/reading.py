@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import logging
 import operator
@@ -10,7 +11,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fac.backend import Array, Call, Fed, Held, Precision, Ran, Ref, Traced
@@ -29,6 +31,8 @@ SILENT = frozenset(
 """Operations that compute nothing."""
 USERS = "LOGNAME", "USER", "LNAME", "USERNAME"
 """Variables that name the user, as `getpass` reads them."""
+WIDTH = 4
+"""Bytes of the shortest float of a state."""
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 aten: Any = torch.ops.aten
 
@@ -41,10 +45,12 @@ class TorchModule:
 
     def __init__(self, module: torch.nn.Module, sample: Sequence[Array]) -> None:
         self.original = module
+        _require_known(module)
         _require_floats(module)
+        _require_apart(module)
         batch = tuple(map(torch.from_numpy, sample))
         # The trace is one of a copy: tracing moves averages, and a user's module stays as it is.
-        wide = copy.deepcopy(module).to(torch.float64)
+        wide = copy.deepcopy(module).to("cpu", torch.float64)
         _require_runs(wide.eval(), batch)
         owners = self._owners()
         self.training: Traced | None = _traced(wide.train(), batch, owners)
@@ -52,11 +58,11 @@ class TorchModule:
 
     def state(self) -> dict[str, Array]:
         """See `fac.backend.Module`."""
-        return {key: np.array(value.detach().numpy(force=True)) for key, value in self._items()}
+        return {key: np.array(_kept(value.detach()).numpy(force=True)) for key, value in self._items()}
 
     def run(self, state: Mapping[str, Array], x: Array, training: bool, target: Array | None = None) -> Ran:
         """See `fac.backend.Module`."""
-        module = copy.deepcopy(self.original).to(torch.float64).train(training)
+        module = copy.deepcopy(self.original).to("cpu", torch.float64).train(training)
         module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()}, strict=False)
         with torch.enable_grad(), _Certain():  # type: ignore[no-untyped-call]
             output = _only(module(torch.from_numpy(x)))
@@ -105,6 +111,11 @@ class _Certain(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
+def _kept(tensor: torch.Tensor) -> torch.Tensor:
+    """In a precision that a state has: shorter floats have each of their numbers in float32."""
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() < WIDTH else tensor
+
+
 def _array(tensor: torch.Tensor, zero: bool) -> Array:
     return np.zeros(tuple(tensor.shape)) if zero else tensor.detach().numpy()
 
@@ -119,6 +130,28 @@ def _only(made: Any) -> torch.Tensor:
     return found[0]
 
 
+def _require_known(module: torch.nn.Module) -> None:
+    """Refuse arrays that have no shape or no numbers yet."""
+    for key, value in (*module.named_parameters(), *module.named_buffers()):
+        if torch.nn.parameter.is_lazy(value):
+            raise FacError(f"`{key}` has no shape before the module has run once: run it, and import it then")
+        if value.is_meta:
+            raise FacError(f"`{key}` is on the device `meta`, where arrays have no numbers")
+        if not value.numel() and value.dim():
+            raise FacError(f"`{key}` has the shape {[*value.shape]}, and so no numbers")
+
+
+def _require_apart(module: torch.nn.Module) -> None:
+    """Refuse two parameters in one memory: PyTorch trains each by itself, and both move."""
+    first: dict[int, tuple[str, torch.Tensor]] = {}
+    for key, value in module.named_parameters():
+        other, owner = first.setdefault(value.untyped_storage().data_ptr(), (key, value))
+        if owner is not value:
+            raise FacError(
+                f"`{key}` and `{other}` are two parameters in one memory: let them be one, or give each its own"
+            )
+
+
 def _require_floats(module: torch.nn.Module) -> None:
     odd = [
         f"`{key}` ({str(p.dtype).removeprefix('torch.')})"
@@ -130,7 +163,18 @@ def _require_floats(module: torch.nn.Module) -> None:
 
 
 def _require_runs(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> None:
-    """Tell a network that fails on its input from one that cannot be traced."""
+    """Tell a network that fails on its input, or reads other ones, from one that cannot be traced."""
+    try:
+        signature = inspect.signature(module.forward)
+    except ValueError:  # of what is not written in Python nothing is known
+        signature = None
+    try:
+        if signature is not None:
+            signature.bind(*batch)
+    except TypeError as error:
+        raise FacError(
+            f"`forward{signature}` cannot be called with one tensor: {error}; wrap it in a module that does"
+        ) from None
     try:
         with torch.no_grad():
             module(*batch)
@@ -152,10 +196,15 @@ def _traced(module: torch.nn.Module, batch: tuple[torch.Tensor, ...], owners: Ma
         with _quiet():
             program = torch.export.export(module, batch, strict=False)
     except Exception as error:
-        said = f"{type(error).__name__}: {_first(error)}"
+        condition = isinstance(error, GuardOnDataDependentSymNode)
+        said = (
+            "there is a condition on such numbers"
+            if condition
+            else f"{type(error).__name__}: {_first(error)}"
+        )
         raise FacError(
-            f"the module cannot be traced in {mode} mode by `torch.export`: {said}; what it computes must not depend "
-            "on numbers of the data"
+            f"the module cannot be traced in {mode} mode by `torch.export`, where nothing may depend on numbers of the "
+            f"data: {said}"
         ) from error
     return _Reading(program, module, owners).traced()
 
@@ -177,7 +226,8 @@ def _quiet() -> Iterator[None]:
     told, os.environ[CACHE] = os.environ.get(CACHE), os.environ.get(CACHE) or os.getcwd()
     place, tempfile.tempdir = tempfile.tempdir, tempfile.tempdir or os.curdir
     try:
-        with warnings.catch_warnings():
+        # of a graph that it cannot trace it prints all that it has of it
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -69,6 +69,7 @@ def COMMAND(
     output = output or Path(re.sub(r"[^\w.-]+", "-", name).strip("-.") or "imported")
     _require_free(output, force)
     from fac.importing import ListedError, NotImportedError
+    from fac.importing.loading import frames
 
     try:
         found = _found(framework, source, sizes, classes, arguments, name)
@@ -77,6 +78,13 @@ def COMMAND(
         for line in error.lines:
             say(f"  {line}", err=True)
         context.exit(1 if isinstance(error, NotImportedError) else 2)
+    except FacError as error:
+        if not (lines := frames(error.__cause__)):
+            raise
+        tell(str(error))
+        for line in lines:
+            say(f"  {line}", err=True)
+        context.exit(2)
     layers = _written(found, output)
     _tell(found, layers, output)
 

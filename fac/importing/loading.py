@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import linecache
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 from fac.diagnostics import FacError
@@ -16,6 +16,8 @@ from fac.importing.refusals import ListedError
 
 FRAMES = 4
 """How many frames of the user's code an error shows, the innermost ones."""
+LIBRARIES = frozenset({"fac", "fac_torch", "torch", "importlib"})
+"""Whose frames say nothing of that code."""
 
 
 def made(reference: str, arguments: Mapping[str, Any]) -> Any:
@@ -32,7 +34,7 @@ def made(reference: str, arguments: Mapping[str, Any]) -> Any:
     _require_fit(reference, found, arguments)
     try:
         return found(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(f"`{reference}` failed", error) from error
 
 
@@ -50,15 +52,16 @@ def _callable(reference: str) -> Callable[..., Any]:
             raise _failed(f"`{place}` cannot be imported", error) from error
         raise FacError(
             f"there is no module `{error.name}` in this folder or among what is installed: `{reference}` names none"
-        ) from error
-    except Exception as error:
+        ) from None
+    except (Exception, SystemExit) as error:
         raise _failed(f"`{place}` cannot be imported", error) from error
     value: Any = module
     for part in name.split("."):
         value = getattr(value, part, None)
     if not callable(value):
-        what = "has no" if value is None else "has, but not as a callable,"
-        raise FacError(f"`{place}` {what} `{name}`")
+        if value is None:
+            raise FacError(f"`{place}` has no `{name}`")
+        raise FacError(f"`{name}` of `{place}` is no callable, but a `{type(value).__name__}`")
     return value  # type: ignore[no-any-return]
 
 
@@ -71,22 +74,24 @@ def _require_fit(reference: str, found: Callable[..., Any], arguments: Mapping[s
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        raise FacError(
-            f"`{reference}{signature}`: {error}; give arguments with `--arg NAME=VALUE`"
-        ) from error
+        raise FacError(f"`{reference}{signature}`: {error}; give arguments with `--arg NAME=VALUE`") from None
 
 
-def _failed(what: str, error: Exception) -> FacError:
-    frames = traceback.extract_tb(_outside(error.__traceback__))
-    shown = [(f'File "{f.filename}", line {f.lineno}, in {f.name}', f"  {f.line}") for f in frames[-FRAMES:]]
-    return ListedError(f"{what}: {type(error).__name__}: {error}", [line for pair in shown for line in pair])
+def _failed(what: str, error: BaseException) -> FacError:
+    return ListedError(f"{what}: {type(error).__name__}: {error}", frames(error))
 
 
-def _outside(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback without the frames of this package, of the import system, and of what is above both."""
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if name != __file__ and "importlib" not in name:
-            return trace
-        trace = trace.tb_next
-    return None
+def frames(error: BaseException | None) -> list[str]:
+    """Where in code of the user an error came from: its innermost frames, without those of libraries that run it."""
+    found: list[str] = []
+    while error is not None and not found:
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            if str(frame.f_globals.get("__name__")).partition(".")[0] in LIBRARIES:
+                continue
+            code = frame.f_code
+            if code.co_filename.startswith("<"):  # made by a library as it ran
+                continue
+            text = linecache.getline(code.co_filename, line).strip()
+            found += [f'File "{code.co_filename}", line {line}, in {code.co_name}', f"  {text}"]
+        error = error.__cause__
+    return found[-2 * FRAMES :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from fac.program.program import Shape
 from fac.program.tensors import Role
 from fac.spec.layers import Layer, ParametricLayer
 
+ODD = re.compile(r"[^A-Za-z0-9_-]")
+"""What no name of a layer has."""
 ASIDE = frozenset({"flatten", "permute", "reshape"})
 """What is written in front of a layer, so that it reads what it has to: that is no module of its own."""
 
@@ -184,15 +187,14 @@ class Network:
         if arrays:
             own = any(f"{call.module}.{part}" in array.keys for part, array in arrays.items())
             part, array = next(iter(arrays.items()))
-            base = call.module if own else _before(array.held.key, part)
-            if base in self.layers:
-                return self._free(f"{base}_again")
-            return self._free(base) if base in RESERVED else base
-        taken = {*self.layers, *self.taken}
-        base = ".".join(filter(None, (call.module, kind)))
-        if call.leaf and call.module:
-            alone = call.module not in taken and kind not in ASIDE
-            base = call.module if alone else ".".join((*call.module.split(".")[:-1], kind))
+            base = sayable(call.module if own else _before(array.held.key, part))
+            again = any(held.held.key in self.owners for held in arrays.values())
+            return self._free(f"{base}_again" if again else base) if base in self.layers else base
+        taken, module = {*self.layers, *self.taken}, sayable(call.module)
+        base = ".".join(filter(None, (module, kind)))
+        if call.leaf and module:
+            alone = module not in taken and kind not in ASIDE
+            base = module if alone else ".".join((*module.split(".")[:-1], kind))
         return self._free(base)
 
     def _free(self, base: str) -> str:
@@ -202,7 +204,14 @@ class Network:
 
 def names(key: str) -> Iterator[str]:
     """What a layer could be called that has an array with that key: `a` of `a.weight`, of `a_weight`, `a` of `a`."""
-    yield from filter(None, (key.rpartition(".")[0], key.rpartition("_")[0], key))
+    found = key.rpartition(".")[0], key.rpartition("_")[0], key
+    yield from (sayable(name) for name in found if name)
+
+
+def sayable(name: str) -> str:
+    """A name that a spec may have: no word that means something else, and without marks of globs and others."""
+    parts = [ODD.sub("_", part) or "_" for part in name.split(".")]
+    return ".".join((f"{parts[0]}_" if parts[0] in RESERVED else parts[0], *parts[1:])) if name else ""
 
 
 def _before(key: str, part: str) -> str:

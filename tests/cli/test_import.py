@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 import fac
@@ -35,7 +36,55 @@ def inner():
 
 def unknown():
     return nn.Sequential(nn.Linear(4, 4), nn.Softshrink(), nn.Hardshrink())
+
+def leaves():
+    raise SystemExit(0)
+
+class Own(nn.Module):
+    def __init__(self, does):
+        super().__init__()
+        self.fc, self.does = nn.Linear(4, 4), does
+
+    def forward(self, x):
+        return self.does(self.fc(x))
+
+def condition():
+    return Own(lambda h: h if h.sum() > 0 else -h)
+
+def trouble():
+    return Own(helper)
+
+def helper(h):
+    raise RuntimeError("my own")
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(4))
+
+def meta():
+    return nn.Linear(4, 4, device="meta")
+
+def nothing():
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    module[1].weight = nn.Parameter(torch.zeros(0, 4))
+    return module
+
+def memory():
+    module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    module[2].weight = nn.Parameter(module[0].weight.data)
+    return module
+
+def without():
+    return nn.Tanh()
+
+def odd():
+    module = nn.Sequential()
+    for name in ("a*b", "a_b", "lr", "two words"):
+        module.add_module(name, nn.Linear(4, 4))
+    module.add_module("input", nn.Sequential(nn.Linear(4, 4), nn.Tanh()))
+    return module.bfloat16()
 """
+
+PARTS = "in1_features", "in2_features", "out_features"
 
 
 @pytest.fixture
@@ -95,7 +144,7 @@ def test_a_spec_and_weights(
         (("own_networks",), "write `package.module:callable`"),
         (("own_network:mlp",), "there is no module `own_network`"),
         (("own_networks:mpl",), "`own_networks` has no `mpl`"),
-        (("own_networks:CONSTANT",), "has, but not as a callable, `CONSTANT`"),
+        (("own_networks:CONSTANT",), "`CONSTANT` of `own_networks` is no callable, but a `int`"),
         (
             ("own_networks:needs",),
             "missing a required argument: 'size'; give arguments with `--arg NAME=VALUE`",
@@ -105,6 +154,15 @@ def test_a_spec_and_weights(
         (("own_networks:fails",), "KeyError: 'no such part'"),
         (("own_networks:CODE.mlp", "--input", "4x"), "is no shape of a sample"),
         (("own_networks:dict",), "`own_networks` has no `dict`"),
+        (("own_networks:leaves",), "`own_networks:leaves` failed: SystemExit: 0"),
+        (("own_networks:condition",), "there is a condition on such numbers"),
+        (("own_networks:trouble",), "RuntimeError: my own"),
+        (("own_networks:lazy",), "`0.weight` has no shape before the module has run once"),
+        (("own_networks:meta",), "`weight` is on the device `meta`"),
+        (("own_networks:nothing",), "`1.weight` has the shape [0, 4], and so no numbers"),
+        (("own_networks:memory",), "`2.weight` and `0.weight` are two parameters in one memory"),
+        (("own_networks:without",), "`without` has no parameter that learns"),
+        (("torch.nn:Bilinear", *(f"--arg={name}=4" for name in PARTS)), "cannot be called with one tensor"),
     ],
 )
 def test_mistakes(
@@ -123,15 +181,50 @@ def test_mistakes(
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "frames"),
+    [
+        ("fails", ["fails: return inner()", 'inner: raise KeyError("no such part")']),
+        ("trouble", ["forward: return self.does(self.fc(x))", 'helper: raise RuntimeError("my own")']),
+        (
+            "condition",
+            [
+                "forward: return self.does(self.fc(x))",
+                "<lambda>: return Own(lambda h: h if h.sum() > 0 else -h)",
+            ],
+        ),
+    ],
+)
 def test_a_failure_shows_the_users_frames_alone(
+    name: str,
+    frames: list[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """When the network is made, when it runs, and when it is traced."""
+    assert ran(monkeypatch, f"own_networks:{name}", "--input", "4", "-o", "out") == 2
+    _, *lines = capsys.readouterr().err.splitlines()
+    places = [line.rpartition(", in ")[2] for line in lines[::2]]
+    assert [f"{place}: {text.strip()}" for place, text in zip(places, lines[1::2], strict=True)] == frames
+
+
+def test_names_that_no_layer_has(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran(monkeypatch, "own_networks:fails", "--input", "4", "-o", "out")
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(", ", 1)[1] for line in lines if line.lstrip().startswith("File")] == [
-        "line 14, in fails",
-        "line 17, in inner",
-    ]
+    """They are mended, and the module gets its arrays back by its own names; of short floats, too."""
+    assert ran(monkeypatch, "own_networks:odd", "--input", "4", "-o", "out") == 0
+    nodes = fac.pipeline.lowered(folder / "out/spec.fac.yaml").nodes
+    assert [node.name for node in nodes] == ["a_b", "a_b_2", "lr_", "two_words", "input_.0", "input_.1"]
+    monkeypatch.setattr(
+        sys, "argv", ["fac", "export", "out/weights.safetensors", "--to", "state_dict", "-o", "back.pt"]
+    )
+    with pytest.raises(SystemExit):
+        main()
+    module = sys.modules["own_networks"].odd()
+    held = torch.load("back.pt", weights_only=True)
+    assert {array.dtype for array in held.values()} == {torch.float32}
+    module.load_state_dict(held, strict=True)
 
 
 def test_what_is_missing_is_listed(

@@ -207,7 +207,7 @@ class Looking(nn.Module):
     [
         (Odd(), "the same in training and in evaluation"),
         (Idle(), "`spare.weight`, `spare.bias`; leave them out"),
-        (Asking(), "must not depend on numbers of the data"),
+        (Asking(), "there is a condition on such numbers"),
         (Whole(), "`steps` (int64)"),
         (Looking(), "overwrites memory"),
         (nn.Linear(3, 3), "fails on a batch [3, 4]"),

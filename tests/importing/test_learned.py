@@ -308,8 +308,8 @@ class Named(nn.Module):
 def test_names_that_mean_something_else() -> None:
     found = imported(Named(), 4)
     named = [layer["name"] for layer in layers(found) if layer["kind"] == "linear"]
-    assert named == ["input_2", "input_3", "loss_2"]
-    assert found.spec["state_dict"][0] == {"array": "input_2.weight", "key": "input.weight"}
+    assert named == ["input_", "input__again", "loss_"]
+    assert found.spec["state_dict"][0] == {"array": "input_.weight", "key": "input.weight"}
 
 
 class Refused(nn.Module):
