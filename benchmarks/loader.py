@@ -1,8 +1,8 @@
 """What reading images adds to a step: bytes that become numbers batch by batch, flipped and moved.
 
 A small convolution network on images of 3 x 32 x 32, 128 at a time. The same steps by a bare loop on one batch and by
-the trainer's own, in interleaved rounds; one thread to compute with, process CPU time, so that the thread that reads the
-next batch counts too. Target: at most 5 %.
+the trainer's own, in interleaved rounds; one thread to compute with, process CPU time, so that the thread that reads
+the next batch counts too. Target: at most 5 %.
 
     python -m benchmarks.loader
 """

@@ -56,6 +56,8 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)
         if not any("--plugin" in parameter.opts for parameter in command.params):
             command.params.append(PLUGIN)  # `fac init --plugin` writes one
+            if name in LOADING:
+                command.params.append(CODE)
         return command
 
 
@@ -68,6 +70,23 @@ def _load(context: click.Context, parameter: click.Parameter, paths: tuple[str, 
             load(path)
 
 
+def _allow(context: click.Context, parameter: click.Parameter, allowed: bool) -> None:
+    """Let a spec name code that makes its data."""
+    if allowed:
+        from fac.training.data import python
+
+        python.allow()
+
+
+LOADING = ("data", "train", "evaluate", "export", "compare")
+"""Commands that load what `data:` declares."""
+CODE = click.Option(
+    ["--allow-code"],
+    is_flag=True,
+    expose_value=False,
+    callback=_allow,
+    help="Run the function that `data: {source: python}` names.",
+)
 PLUGIN = click.Option(
     ["--plugin"],
     multiple=True,

@@ -17,6 +17,7 @@ from fac.training.data import (
     fashion_mnist,
     image_folder,
     parquet,
+    python,
     sequences,
     teacher,
     text,
@@ -37,6 +38,7 @@ KINDS: tuple[DataKind[Any], ...] = (
     parquet.KIND,
     image_folder.KIND,
     cifar.KIND,
+    python.KIND,
 )
 
 
