@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto
 from onnx.reference import ReferenceEvaluator
 
 import fac
@@ -211,6 +211,113 @@ def test_attention_with_heads(place: str, masked: bool, tmp_path: Path) -> None:
     found = imported(tmp_path, model(nodes, arrays, [4, 6]))
     assert kinds(found) == ["linear", "attend", "linear"]
     assert found.spec["layers"][1].get("causal", False) is masked
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode"),
+    [
+        ({}, "nearest"),
+        ({"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, "nearest"),
+        ({"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}, "bilinear"),
+    ],
+)
+def test_maps_that_are_made_larger(settings: dict[str, Any], mode: str, tmp_path: Path) -> None:
+    arrays = {"w": draw(3, 2, 1, 1), "scales": [1.0, 1.0, 2.0, 3.0]}
+    nodes = [node("Conv", "in w", "c"), node("Resize", "c _ scales", "out", **settings)]
+    found = imported(tmp_path, model(nodes, arrays, [2, 3, 4]))
+    assert found.spec["layers"][1]["scale_factor"] == [2, 3]
+    assert found.spec["layers"][1].get("mode", "nearest") == mode
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mode": "cubic"},
+        {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+        {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"},
+    ],
+)
+def test_maps_that_are_made_larger_otherwise(settings: dict[str, Any], tmp_path: Path) -> None:
+    made = model(
+        [node("Resize", "in _ scales", "out", **settings)], {"scales": [1.0, 1.0, 2.0, 2.0]}, [2, 3, 4]
+    )
+    with pytest.raises(NotImportedError, match="a `Resize` that repeats numbers"):
+        from_onnx(written(tmp_path, made))
+
+
+@pytest.mark.parametrize("factor", ["sixth", "six"])
+@pytest.mark.parametrize("kind", ["hardsigmoid", "hardswish", "silu", "clamp"])
+def test_activations_that_are_spelled_out(kind: str, factor: str, tmp_path: Path) -> None:
+    clip = [node("Add", "in three", "a"), node("Clip", "a zero six", "b")]
+    by = node("Mul", "b sixth", "c") if factor == "sixth" else node("Div", "b six", "c")
+    nodes = {
+        "hardsigmoid": [*clip, by, node("MatMul", "c w", "out")],
+        "hardswish": [*clip, by, node("Mul", "c in", "d"), node("MatMul", "d w", "out")],
+        "silu": [node("Sigmoid", "in", "a"), node("Mul", "a in", "b"), node("MatMul", "b w", "out")],
+        "clamp": [node("Clip", "in zero six", "a"), node("MatMul", "a w", "out")],
+    }[kind]
+    arrays = {"three": 3.0, "zero": 0.0, "six": 6.0, "sixth": 1 / 6, "w": draw(4, 2)}
+    assert kinds(imported(tmp_path, model(nodes, arrays, [4]))) == [kind, "linear"]
+
+
+def test_groups_as_channels_of_another_view(tmp_path: Path) -> None:
+    """As PyTorch exports a group norm: an instance norm of groups, and a weight and a bias behind it."""
+    nodes = [
+        node("Reshape", "in grouped", "g"),
+        node("InstanceNormalization", "g ones zeros", "n", epsilon=1e-3),
+        node("Shape", "in", "size"),
+        node("Reshape", "n size", "v"),
+        node("Mul", "v gn.weight", "m"),
+        node("Add", "m gn.bias", "a"),
+        node("Conv", "a c.weight", "out"),
+    ]
+    arrays = {
+        "grouped": [0, 2, -1],
+        "ones": np.ones(2, np.float32),
+        "zeros": np.zeros(2, np.float32),
+        "gn.weight": draw(4, 1, 1),
+        "gn.bias": draw(4, 1, 1, seed=1),
+        "c.weight": draw(3, 4, 1, 1),
+    }
+    found = imported(tmp_path, model(nodes, arrays, [4, 3, 3]))
+    assert found.spec["layers"][0] == {"kind": "group_norm", "name": "gn", "groups": 2, "eps": 1e-3}
+    assert found.state["gn.weight"].shape == (4,)
+
+
+def test_a_weight_on_the_left(tmp_path: Path) -> None:
+    """W X of tokens X [T, d]: they are mixed, channel by channel."""
+    made = model(
+        [node("MatMul", "mix in", "a"), node("MatMul", "a w", "out")],
+        {"mix": draw(5, 4), "w": draw(3, 2)},
+        [4, 3],
+    )
+    found = imported(tmp_path, made)
+    assert kinds(found) == ["permute", "linear", "permute", "linear"]
+
+
+def test_a_table_that_is_the_head_too(tmp_path: Path) -> None:
+    nodes = [
+        node("Gather", "table in", "e"),
+        node("Transpose", "table", "t", perm=[1, 0]),
+        node("MatMul", "e t", "m"),
+        node("Add", "m bias", "out"),
+    ]
+    arrays = {"table": draw(9, 4), "bias": draw(9)}
+    made = model(nodes, arrays, [5], kind=TensorProto.INT64)
+    found = from_onnx(written(tmp_path, made), classes=9)
+    assert [layer["kind"] for layer in found.spec["layers"]] == ["embedding", "linear"]
+    assert found.spec["layers"][1]["tie"] == found.spec["layers"][0]["name"]
+    assert sum(array.size for array in found.state.values()) == 9 * 4 + 9
+
+
+def test_one_array_in_two_forms(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", "w", "t", perm=[1, 0]),
+        node("MatMul", "in w", "a"),
+        node("MatMul", "a t", "out"),
+    ]
+    with pytest.raises(fac.FacError, match="are one array of the file, which they read with its axes"):
+        from_onnx(written(tmp_path, model(nodes, {"w": draw(4, 4)}, [4])))
 
 
 def test_what_an_exporter_has_folded_is_said(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, numpy_helper
 
 from fac.backend import Array, File, Precision, Ran, Traced
 from fac.diagnostics import FacError
+from fac_onnx.reading.batch import freed, require_same
 from fac_onnx.reading.file import WHOLE, entry, parsed, shape
 from fac_onnx.reading.graph import Graph, run
 from fac_onnx.reading.trace import Trace, trace
@@ -31,11 +32,12 @@ class OnnxModule:
         value, output = entry(model, "the model")
         self.fed, self.output = value.name, output.name
         self.dtype = TYPES[value.type.tensor_type.elem_type]
-        self.model = _open(model)
+        self.model = freed(model)
         self.precision: Precision = (
             "float64" if output.type.tensor_type.elem_type == TensorProto.DOUBLE else "float32"
         )
         graph = Graph(self.model, {self.fed: batch.astype(self.dtype)})
+        require_same(model, self.model, batch.astype(self.dtype))
         found = trace(graph, self.fed)
         self.evaluation: Traced = found.traced
         self.uses = found.uses
@@ -76,47 +78,6 @@ def opened(file: File, given: Sequence[int] | None) -> tuple[ModelProto, tuple[i
     model = parsed(file.content, file.place, file.beside)
     value, _ = entry(model, file.place)
     return model, shape(value, given, file.place), value.type.tensor_type.elem_type in WHOLE
-
-
-def _open(model: ModelProto) -> ModelProto:
-    """The model for batches of any size, as far as it has none of its own."""
-    made = ModelProto()
-    made.CopyFrom(model)
-    value, output = entry(made, "the model")
-    fixed = value.type.tensor_type.shape.dim[0].dim_value
-    del made.graph.value_info[:]
-    for end in (value, output):
-        for dim in end.type.tensor_type.shape.dim:
-            dim.Clear()
-    if fixed:
-        _free(made, fixed)
-    return made
-
-
-def _free(model: ModelProto, fixed: int) -> None:
-    """Let `Reshape` keep a first axis of the size of the batch, whatever that is: 0 stands for the size that it had.
-
-    Where that axis is no batch, the network differs from the file, or nothing runs, and nothing is imported.
-    """
-    graph = model.graph
-    sizes = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    sizes |= {
-        n.output[0]: numpy_helper.to_array(a.t) for n in graph.node for a in n.attribute if _is_constant(n, a)
-    }
-    for node in graph.node:
-        wanted = sizes.get(node.input[1]) if node.op_type == "Reshape" else None
-        if wanted is None or wanted.size < 2 or wanted[0] != fixed or (wanted == 0).any():
-            continue
-        name = f"{node.output[0]} kept"
-        graph.initializer.append(numpy_helper.from_array(np.array([0, *wanted[1:]], np.int64), name))
-        node.input[1] = name
-        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-
-
-def _is_constant(node: NodeProto, attribute: AttributeProto) -> bool:
-    return node.op_type == "Constant" and attribute.name == "value"
 
 
 def _floats(array: Array) -> Array:
