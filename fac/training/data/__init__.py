@@ -21,6 +21,7 @@ from fac.training.data import (
     sequences,
     teacher,
     text,
+    torchvision,
 )
 from fac.training.dataset import DataKind, Dataset, HeldOut
 
@@ -38,6 +39,7 @@ KINDS: tuple[DataKind[Any], ...] = (
     parquet.KIND,
     image_folder.KIND,
     cifar.KIND,
+    torchvision.KIND,
     python.KIND,
 )
 

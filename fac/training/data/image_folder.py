@@ -14,7 +14,7 @@ from fac.diagnostics import FacError
 from fac.opening import DATA, opened, placed, unreadable
 from fac.spec.data import Place
 from fac.spec.train import Positive
-from fac.training.data.images import ENDINGS, Pictures, pixels
+from fac.training.data.images import ENDINGS, Alike, Pictures, pixels
 from fac.training.data.parts import Parts, dataset
 from fac.training.data.table import listed, short
 from fac.training.dataset import DataKind, Dataset, Split
@@ -101,7 +101,7 @@ class _Reader:
 
     def __init__(self, data: ImageFolder, base: Path, classes: Sequence[str]) -> None:
         self.data, self.base, self.classes = data, base, classes
-        self.first: tuple[str, tuple[int, ...]] | None = None
+        self.alike = Alike()
 
     def __call__(self, written: str, place: str) -> tuple[Split, None]:
         """The samples of a folder."""
@@ -152,21 +152,7 @@ class _Reader:
         name = f"`{file}` in {place}"
         with opened(folder / file, DATA, place=name, within=folder) as content:
             found = pixels(content, name, self.data.channels, self.data.size)
-        if self.first is None:
-            self.first = name, found.shape
-        first, shape = self.first
-        if found.shape == shape:
-            return found
-        if found.shape[0] != shape[0]:
-            kinds = {1: "grey", 3: "in colours"}
-            raise FacError(
-                f"{name} is {kinds[found.shape[0]]}, and {first} is {kinds[shape[0]]}: write `channels: grey` or "
-                "`channels: colour`"
-            )
-        raise FacError(
-            f"{name} has {found.shape[1]} x {found.shape[2]} pixels, and {first} {shape[1]} x {shape[2]}: write "
-            f"`size: [{shape[1]}, {shape[2]}]` to resize all"
-        )
+        return self.alike.required(found, name)
 
 
 def _refuse(place: str) -> Callable[[OSError], None]:

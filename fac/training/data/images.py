@@ -14,6 +14,7 @@ from fac.training.dataset import Augment
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from fac.training.scaling import Scaling
 
@@ -75,8 +76,6 @@ def pixels(
     Raises:
         FacError: Pillow is not installed; it is no image, damaged or cut off, or too large.
     """
-    import numpy as np
-
     try:
         from PIL import Image
     except ImportError as error:
@@ -85,14 +84,53 @@ def pixels(
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             if image.width * image.height > LARGEST:
                 raise FacError(f"{place} has {image.width} x {image.height} pixels: give a smaller one")
-            mode = CHANNELS[channels] if channels else "L" if image.mode in GREY else "RGB"
-            read = image.convert(mode)
-            if size is not None and read.size != (size[1], size[0]):
-                read = read.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            found = np.asarray(read, np.uint8)
+            return of_image(image, channels, size)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         # whatever the bytes of a file can make Pillow say
         raise FacError(
             f"{place} is no image, or is damaged: {str(error)[:200] or type(error).__name__}"
         ) from error
+
+
+def of_image(
+    image: Image, channels: Literal["grey", "colour"] | None, size: tuple[int, int] | None
+) -> NDArray[np.uint8]:
+    """The pixels of an image that Pillow has opened, see `pixels`."""
+    import numpy as np
+    from PIL import Image
+
+    mode = CHANNELS[channels] if channels else "L" if image.mode in GREY else "RGB"
+    read = image.convert(mode)
+    if size is not None and read.size != (size[1], size[0]):
+        read = read.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    found = np.asarray(read, np.uint8)
     return found[None] if found.ndim == 2 else found.transpose(2, 0, 1)
+
+
+class Alike:
+    """Images that all have to be as the first one is."""
+
+    def __init__(self) -> None:
+        self.first: tuple[str, tuple[int, ...]] | None = None
+
+    def required(self, found: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+        """An image, if it is so.
+
+        Raises:
+            FacError: it has another size, or is grey among colours.
+        """
+        if self.first is None:
+            self.first = name, found.shape
+        first, shape = self.first
+        if found.shape == shape:
+            return found
+        if found.shape[0] != shape[0]:
+            kinds = {1: "grey", 3: "in colours"}
+            raise FacError(
+                f"{name} is {kinds[found.shape[0]]}, and {first} is {kinds[shape[0]]}: write `channels: grey` or "
+                "`channels: colour`"
+            )
+        raise FacError(
+            f"{name} has {found.shape[1]} x {found.shape[2]} pixels, and {first} {shape[1]} x {shape[2]}: write "
+            f"`size: [{shape[1]}, {shape[2]}]` to resize all"
+        )
