@@ -79,7 +79,8 @@ def COMMAND(
             say(f"  {line}", err=True)
         context.exit(1 if isinstance(error, NotImportedError) else 2)
     except FacError as error:
-        if not (lines := frames(error.__cause__)):
+        lines = frames(error.__cause__) if framework == "torch" else []  # a file has no code of the user's
+        if not lines:
             raise
         tell(str(error))
         for line in lines:
