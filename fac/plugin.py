@@ -52,6 +52,7 @@ from fac.spec.train import Probe
 from fac.spec.updates import Rule
 from fac.step.builder import Builder
 from fac.step.feed import Feed
+from fac.step.hosted import on_host
 from fac.step.ir import Phase, Value
 from fac.step.labelled import Labelled
 from fac.step.types import DType
@@ -129,6 +130,7 @@ __all__ = [
     "direct",
     "layerwise",
     "load",
+    "on_host",
     "only",
     "same_shape",
     "selected",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.step.hosted import carried_out
 from fac.step.ir import Op
 from fac.step.types import Batch, Shape
 from fac_reference import attention, convolution
@@ -223,6 +224,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "conv2d_weight": convolution.conv2d_weight,
     "unfold": lambda r, x: convolution.unfold(r, x, r["kernel"]),
     "fold": lambda r, x: convolution.fold(r, x, r["kernel"]),
+    "host": lambda r, x: carried_out(r["call"], x, r["width"]),
     "project": lambda r, d, p: d @ np.linalg.pinv(p, max(p.shape) * np.finfo(p.dtype).eps) @ p,
     "newton_schulz_rows": newton_schulz_rows,
     "dot": lambda r, a, b: np.vdot(a, b),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -164,6 +164,25 @@ def cross_entropy_input(scale: float | Tensor, z: Tensor, y: Tensor, out: Tensor
     out = torch.softmax(z, 1, out=room(z, out))
     out.scatter_add_(1, y[:, None], out.new_full((len(y), 1), -1.0)).div_(len(y))
     return out if isinstance(scale, float) and scale == 1.0 else out.mul_(scale)
+
+
+HOSTED: dict[str, Callable[[Any, int], Any]] = {}
+"""What `host` calls, by name: functions of rows, an array of NumPy's [n, reads], and a width, that make [n, width]."""
+
+
+def host(x: Tensor, call: str, width: int) -> Tensor:
+    """What a function on the host makes of rows. It waits for them.
+
+    Raises:
+        RuntimeError: nobody has said what is called so.
+    """
+    if call not in HOSTED:
+        raise RuntimeError(
+            f"this step hands rows to `{call}`, which is no part of its files: set `kernels.HOSTED[{call!r}]` to a "
+            "function (rows, width) that makes an array [n, width]"
+        )
+    made = torch.from_numpy(HOSTED[call](x.detach().cpu().numpy(), width))
+    return made.to(device=x.device, dtype=x.dtype)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

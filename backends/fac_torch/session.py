@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, check_feed, samples
 from fac.diagnostics import FacError
+from fac.step.hosted import carried_out, names
 from fac.step.ops import OPS
 from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
@@ -28,6 +30,11 @@ NO_ROOM = "can't allocate memory"
 """What torch says on a CPU; on a GPU it raises an exception of its own."""
 
 
+def know_host() -> None:
+    """Let kernels call all that is carried out on the host by now; in a written folder nothing does."""
+    kernels.HOSTED.update((name, partial(carried_out, name)) for name in names())
+
+
 class TorchSession(Session):
     """Runs an emitted module. Tensors are made once; `step` moves them in place."""
 
@@ -37,6 +44,7 @@ class TorchSession(Session):
         self.on = chosen(device)
         super().__init__(compiled, precision, str(self.on))
         self.module = module
+        know_host()
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         gains = precision == "float32" and largest_product(compiled) > SMALL
         self.matmul = matmul_precision(self.on.type) if gains else "highest"

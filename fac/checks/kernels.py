@@ -22,7 +22,8 @@ def op_without_kernel(
     Asked for with `--backend`: a spec alone says nothing about backends. `compile` and `train` refuse such a spec
     before anything is written, because half a network on another backend would be another program than the one that
     was checked. An operation counts as missing only if it cannot be made of others that the backend has:
-    onnxruntime has no float64 `Erf` on CPUs, from which an exact `gelu` would have to be made.
+    onnxruntime has no float64 `Erf` on CPUs, from which an exact `gelu` would have to be made; and it runs a graph as a
+    whole, so that nothing can be carried out on the host between two halves of a step (`host`).
 
     Bad, for `--backend onnx --precision float64`:
 

@@ -306,6 +306,13 @@ class Builder:
         """op(a) @ op(b) of [..., rows, columns], matrix by matrix, each read transposed if asked."""
         return self.emit("bmm", a, b, ta=ta, tb=tb)
 
+    def host(self, rows: Value, call: str, width: int) -> Value:
+        """[n, width]: what a function on the host makes of rows [n, reads], see `fac.step.hosted.on_host`.
+
+        It has no derivative, counts no multiply-adds, and reads no weight.
+        """
+        return self.emit("host", rows, call=call, width=width)
+
     def eye(self, size: Dim) -> Value:
         """Ones on the diagonal of [size, size], zeros elsewhere."""
         places = self.iota((size,))

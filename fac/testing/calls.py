@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fac.step.hosted import on_host
 from fac.step.ir import Attribute
 from fac.step.types import Batch, DType, N, Shape, Type
 
@@ -171,6 +172,9 @@ NORMALIZED = tuple(
         ),
     )
 )
+
+HALVES = on_host("fac.testing.halves", lambda rows: 0.5 * rows[:, 1:] * rows[:, :-1])
+"""Half the products of neighbours: what a device on the host would make."""
 
 CALLS = (
     Call("constant", (), f(), {"value": 1.5, "dtype": "f"}),
@@ -344,6 +348,7 @@ CALLS = (
             Call("sparse_matmul_values", (f(N, 5), f(N, 3), i(5, kept)), f(5, kept)),
         )
     ),
+    Call("host", (f(N, 3),), f(N, 2), {"call": HALVES, "width": 2}),
     *attended(4, 4, 3, 2),
     *attended(2, 1, 3, 2, queries=5, keys=5, causal=True, masked=True),
     *attended(4, 2, 2, 3, keys=5, masked=True),

@@ -23,11 +23,13 @@ from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
 from fac_torch import BACKEND, kernels
 from fac_torch.emit import Emitter
+from fac_torch.session import know_host
 from fac_torch.statements import is_buffered
 from fac_torch.templates import TEMPLATES, Line, Memory
 from fac_torch.together import TOGETHER
 from tests.step.op_cases import SAMPLES, concrete, draw, function_of, x_of
 
+know_host()
 DEVICES = BACKEND.devices()
 TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
 """Absolute, for numbers near 1. In float32 `gelu_input` and `matmul` lose a few units in the last place."""

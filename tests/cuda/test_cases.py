@@ -12,7 +12,11 @@ from tests.cuda.watch import Watch
 
 FAMILIES = ("op", "layer", "rule", "step")
 """Those whose answers are compared with the reference; the others ask for numbers on the way."""
-LISTED = [case for name, case in CASES.items() if name.split("/")[0] in FAMILIES]
+LISTED = [
+    case
+    for name, case in CASES.items()
+    if name.split("/")[0] in FAMILIES and not name.startswith("op/host(")  # it waits by design
+]
 
 
 @pytest.mark.parametrize("case", LISTED, ids=lambda case: case.id)

@@ -110,6 +110,7 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
         ("attend_query", "attend_key", "attend_value"),
         (*((f(N, 3, 8), *given) for given in NO_ATTENTION), (f(N, 3, 7), *(f(N, 3, 8),) * 3)),
     ),
+    "host": ((f(N),), (f(N, 3, 2),), (i(N, 3),)),
     "cross_entropy": WRONG_LABELS,
     "cross_entropy_input": (*((f(), *labels) for labels in WRONG_LABELS), (f(N), f(N, 3), i(N))),
 }

@@ -28,6 +28,7 @@ FLOATS = [
 SMOOTH = [(call, k) for call, k in FLOATS if not isinstance(OPS[call.kind].derivative(k), Without)]
 UNWRITTEN = {
     ("project", 1),
+    ("host", 0),
     *(("newton_schulz_rows", k) for k in (0, 1)),
     *(("normalize_input", k) for k in (1, 2, 3, 4)),
     *(("normalize_scale", k) for k in (1, 2, 3)),
@@ -35,7 +36,7 @@ UNWRITTEN = {
     *(("attend_key", k) for k in (0, 1, 2, 3)),
     *(("attend_value", k) for k in (0, 1, 2)),
 }
-"""Where there is a derivative and reverse mode refuses to go, because nobody has needed it: the op says why."""
+"""Where there is a derivative and reverse mode refuses to go, because nobody needs it or knows it: the op says why."""
 
 STEP = 3e-6
 TOLERANCE = 1e-8

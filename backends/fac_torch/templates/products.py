@@ -47,5 +47,6 @@ PRODUCTS: dict[str, Template] = {
         lambda line: f"{line.arguments[0]} @ torch.linalg.pinv({line.arguments[1]}) @ {line.arguments[1]}"
     ),
     "newton_schulz_rows": kernel("newton_schulz_rows", "steps", "coefficients", "least"),
+    "host": kernel("host", "call", "width", memory=Memory.FRESH),
     "dot": Template(lambda line: f"kernels.dot({line.given})"),
 }

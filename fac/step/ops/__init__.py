@@ -6,6 +6,7 @@ from fac.step.ops.base import OpDef
 from fac.step.ops.contractions import CONTRACTIONS
 from fac.step.ops.convolution import CONVOLUTION
 from fac.step.ops.elementwise import ELEMENTWISE
+from fac.step.ops.host import HOST
 from fac.step.ops.integers import INTEGERS
 from fac.step.ops.losses import LOSSES
 from fac.step.ops.normalization import NORMALIZATION
@@ -24,7 +25,7 @@ OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, SPARSE, ATTENTION, ORTHOGONAL),
+        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, SPARSE, ATTENTION, ORTHOGONAL, HOST),
     )
     for definition in family
 }
