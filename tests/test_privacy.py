@@ -68,6 +68,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("train", "--resume", "run", "--set", "train.epochs=2"),
     ),
     (("import", "torch", "own:network", "--input", "4", "-o", "own"),),
+    (("import", "onnx", "model.onnx", "-o", "read"),),
     (
         ("train", TEXT, "--backend", "onnx", "--out", "text"),
         ("sample", "text", "--length", "3", "--backend", "onnx"),

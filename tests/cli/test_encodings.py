@@ -57,6 +57,7 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 2, ("predict", "η", "η.npz", "-o", "η.csv")),
     (PEOPLE, 2, ("plot", "η", "-o", "η.svg")),
     (PEOPLE, 2, ("import", "torch", "netze_η:η", "--input", "4", "-o", "neu")),
+    (PEOPLE, 2, ("import", "onnx", "netz-η.onnx", "-o", "neu")),
     (PEOPLE, 2, ("train", "--ηta", SPEC)),
     (PEOPLE, 2, ("show", os.fsdecode(b"\xff\xfe.fac.yaml"))),
 )  # fmt: skip

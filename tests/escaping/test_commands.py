@@ -164,6 +164,8 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
     "import": lambda: [
         ("import", HOSTILE, "a:b", "--input", "3", "-o", "made"),
         ("import", "torch", HOSTILE, "--input", "3", "-o", "made"),
+        ("import", "onnx", HOSTILE),
+        ("import", "onnx", spec(), "--name", HOSTILE),
         ("import", "torch", f"json:{HOSTILE}", "--input", "3", "-o", "made"),
         ("import", "torch", "json:loads", "--input", HOSTILE, "-o", "made"),
         ("import", "torch", "json:loads", "--input", "3", "--arg", f"s={HOSTILE}", "-o", HOSTILE),
