@@ -15,6 +15,7 @@ from fac.training.data import (
     csv,
     digits,
     fashion_mnist,
+    huggingface,
     image_folder,
     parquet,
     python,
@@ -40,6 +41,7 @@ KINDS: tuple[DataKind[Any], ...] = (
     image_folder.KIND,
     cifar.KIND,
     torchvision.KIND,
+    huggingface.KIND,
     python.KIND,
 )
 
