@@ -9,8 +9,10 @@ import numpy as np
 
 from fac.program.declared import traits_of
 from fac.program.kinds import LayerKind
+from fac.program.lower import kind_of
 from fac.program.program import Shape
 from fac.program.traits import Curve, Traits
+from fac.spec.adapters import Lora
 from fac.testing.alone import SAMPLES, Alone, node
 from fac.testing.case import require
 from fac.testing.evaluated import near
@@ -45,10 +47,27 @@ def check_layer(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
     if kind.classes is None:
         _stops(Alone(kind, layer, shapes))
     check_inverse(Alone(kind, layer, shapes, training=False))
+    _lora(kind, layer, shapes)
     if kind.curve is not None:
         _curve(kind.name, kind.curve(layer), alone)
     elif kind.traits is not None:
         _traits(kind.name, kind.traits(layer, alone.facts), alone)
+
+
+def _lora(kind: LayerKind, layer: Any, shapes: Sequence[Shape]) -> None:
+    """The layers of low rank have a weight alone each, that of the last is zero, and they make what the layer makes."""
+    branch = kind.lora(layer, Lora(kind="lora", rank=2))
+    if branch is None:
+        return
+    made = tuple(shapes)
+    for part in (branch.down, branch.factor, branch.up):
+        facts = kind_of("fac.layers", part).infer(part, "part", made)
+        alone = () if part is branch.factor else (facts.weight,)
+        require(facts.tensors == alone, f"`lora` of `{kind.name}` has layers with more than a weight")
+        made = (facts.shape,)
+    same = made == (kind.infer(layer, "it", shapes).shape,)
+    require(same, f"`lora` of `{kind.name}` makes {list(made[0])}, which is not what the layer makes")
+    require(facts.weight.zero, f"`lora` of `{kind.name}` changes the layer before anything is learned")
 
 
 def declared(kind: LayerKind, layer: Any, shapes: Sequence[Shape] = ((6,),)) -> Traits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ import fac
 from fac.backend import Session
 from fac.diagnostics import FacError, SpecError
 from fac.importing.adapting import apart, merged
+from fac.layers.adapters import lora
+from fac.layers.convolution import CONV2D, Conv2d
+from fac.layers.linear import LINEAR, Linear
 from fac.pipeline import lowered
+from fac.testing import check_declarations
 from tests.rules.nets import Spec, State, batch, gradients, opened, put, spec
 
 LORA: Spec = {"kind": "lora", "rank": 3, "alpha": 6}
@@ -207,6 +212,26 @@ def test_layers_that_share_parameters_share_adapters() -> None:
     names = opened(spec(net)).state().keys() - {"step", "out.weight", "out.bias"}
     parts = ("base_layer.bias", "base_layer.weight", "lora_A.weight", "lora_B.weight")
     assert names == {f"deep.0.fc.{part}" for part in parts}
+
+
+def test_what_a_kind_says_of_its_adapters_is_held() -> None:
+    wrong = {
+        "changes the layer": lora(
+            lambda _, rank: Linear(out=rank, bias=False), lambda of: Linear(out=of.out, bias=False)
+        ),
+        "more than a weight": lora(
+            lambda _, rank: Linear(out=rank), lambda of: Linear(out=of.out, init="zeros")
+        ),
+        "is not what": lora(
+            lambda _, rank: Linear(out=rank, bias=False),
+            lambda of: Linear(out=of.out + 1, bias=False, init="zeros"),
+        ),
+    }
+    for said, made in wrong.items():
+        with pytest.raises(AssertionError, match=said):
+            check_declarations(replace(LINEAR, lora=made), Linear(out=5))
+    check_declarations(LINEAR, Linear(out=5))
+    check_declarations(CONV2D, Conv2d(out=3, kernel=3, stride=2, padding=1), [(2, 6, 5)])
 
 
 def test_what_can_have_no_adapter_is_refused() -> None:
