@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -175,8 +175,6 @@ def write(folder: Path, splits: Mapping[str, Split]) -> dict[str, int]:
     Raises:
         FacError: one cannot be written, or another program has put a file in its place meanwhile.
     """
-    from numpy.lib.format import write_array
-
     from fac.training.data.npz import AS_READ
     from fac.writing import staged, unwritable
 
@@ -187,12 +185,25 @@ def write(folder: Path, splits: Mapping[str, Split]) -> dict[str, int]:
                     archive.comment = AS_READ
                     for key, array in split.arrays.items():
                         with archive.open(f"{key}.npy", "w", force_zip64=True) as part:
-                            write_array(part, array, allow_pickle=False)
+                            _write_array(part, array)
             except OSError as error:
                 raise unwritable(folder / name, error) from error
         for name in splits:
             require_replaceable(folder / name)
         return {name: (place / name).stat().st_size for name in splits}
+
+
+def _write_array(part: IO[bytes], array: Any) -> None:
+    """As `numpy.save` does, some samples at a time: what is read from a disk need not fit into memory."""
+    import numpy as np
+    from numpy.lib import format
+
+    from fac.training.dataset import AT_ONCE
+
+    about = {"descr": format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    format.write_array_header_1_0(part, about)
+    for start in range(0, len(array), AT_ONCE):
+        part.write(np.ascontiguousarray(array[start : start + AT_ONCE]).tobytes())
 
 
 COMMAND = data_

@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_what_was_there(
     def full(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("numpy.lib.format.write_array", full)
+    monkeypatch.setattr("numpy.lib.format.write_array_header_1_0", full)
     status, out, err = run(
         "data", spec, "-o", "out", "--set", "input.shape=[64]", "--set", "layers.0.kind=relu"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from fac.training import checkpoint, metadata
 
@@ -123,3 +124,47 @@ def test_what_is_wrong_ends_each_command_with_one_message(run: Run) -> None:
     status, out, _ = run("check", "f.fac.yaml", "--set", "data.test=flowers.csv")
     assert status == 1
     assert "`test` and `test_share` both say which samples are for testing: remove one" in out
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Images of two kinds, in folders, and a spec that reads them."""
+    draw = np.random.default_rng(0)
+    for kind, level in (("dark", 0), ("light", 100)):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(20):
+            pixels = draw.integers(level, level + 156, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{number}.png")
+    section = (
+        "data: {source: image_folder, train: photos, test_share: 0.25, validation: 0.2, flip: true, crop: 1}"
+    )
+    text = SPEC.replace("shape: [2]", "shape: [3, 8, 8]").replace(
+        "layers:\n", "layers:\n  - {kind: flatten}\n"
+    )
+    lines = [section if line.startswith("data:") else line for line in text.splitlines()]
+    (tmp_path / "f.fac.yaml").write_text("\n".join(lines) + "\n")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnx"])
+def test_folders_of_images_on_each_backend(backend: str, photos: Path, run: Run) -> None:
+    """Trained, resumed, evaluated, written and read again: all by the same numbers."""
+    on = ("--backend", backend, "--precision", "float32")
+    assert run("train", "f.fac.yaml", *on, "--out", "r")[0] == 0
+    log = [json.loads(line) for line in Path("r/metrics.jsonl").read_text().splitlines()]
+    means = json.loads(run("evaluate", "r", "--backend", backend, "--json")[1])["means"]
+    assert means["loss"] == pytest.approx(log[-1]["test_loss"], rel=1e-5)
+    assert run("data", "f.fac.yaml", "-o", "d")[0] == 0
+    with np.load("d/train.npz") as stored:
+        assert stored["x"].shape == (24, 3, 8, 8)
+        np.testing.assert_allclose(stored["x"].mean((0, 2, 3)), 0, atol=1e-6)
+        np.testing.assert_allclose(stored["x"].std((0, 2, 3)), 1, rtol=1e-5)
+    found = json.loads(run("evaluate", "r", "--backend", backend, "--data", "d/test.npz", "--json")[1])
+    assert found["means"] == pytest.approx(means, rel=1e-5)
+    assert run("predict", "r", "d/test.npz", "--backend", backend, "-o", "p.npz")[0] == 0
+    with np.load("p.npz") as predicted:
+        assert set(predicted["class"]) <= {"dark", "light", "2"}
+    assert run("train", "--resume", "r", "--set", "train.epochs=4")[0] == 0
+    (photos / "dark" / "3.png").write_bytes(b"gone")
+    status, _, err = run("train", "f.fac.yaml", *on, "--out", "again")
+    assert (status, "`dark/3.png` in `photos` (`data.train`) is no image, or is damaged" in err) == (2, True)
