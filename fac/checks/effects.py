@@ -37,7 +37,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
 
     A number that nobody reads looks like a decision. Examples: `nesterov` without `momentum`; the `rate` of Oja's
     rule, or `refresh`, where `learn` says another way; `init_P` beside `init: svd`; `update.feedback`, or a group,
-    for arrays that no update rule moves, such as fixed matrices; a group whose arrays later groups decide on; a rate
+    for arrays that no update rule moves, such as fixed matrices; a group whose arrays other groups decide on; a rate
     beside `trainable: false`; `keep` of as many units as there are; `muon` for vectors, which it leaves to another
     rule; a probe that is there already; `scale: 0`, which stops all that learns from the error behind it; an anchor, or
     a `refresh`, that would come after the last step. Defaults that nobody wrote are not reported.

@@ -7,6 +7,7 @@ from typing import Any
 
 from fac.checks.places import decides, listed
 from fac.diagnostics import Diagnostic, Edit, Fix, Path, Rule, Severity
+from fac.program.globs import is_glob
 from fac.program.lower import kind_of, lower
 from fac.program.program import Program
 from fac.program.reading import makes_gradient
@@ -44,7 +45,8 @@ def _deciding(program: Program) -> Iterator[Diagnostic]:
     moving = {t.name for t, moves in _arrays(free) if moves}
     parameters = {t.name for node in free.nodes for t in node.tensors}
     later: set[str] = set()
-    for index, group in reversed(list(enumerate(update.groups))):
+    # as they count: the last one first, and names before globs
+    for index, group in sorted(enumerate(update.groups), key=lambda of: (is_glob(of[1].match), -of[0])):
         matched = names.matching(group.match)
         path = "update", "groups", index, "match"
         if matched and not group.trainable and parameters.isdisjoint(matched):
@@ -56,8 +58,8 @@ def _deciding(program: Program) -> Iterator[Diagnostic]:
             help = "remove the group; such arrays are frozen, `fixed`, averages, or taught by `oja`, which has a `rate`"
             yield SETTING_WITHOUT_EFFECT.at(path, message, help=help, fix=removal(path[:-1]))
         elif matched and later.issuperset(matched):
-            message = f"later groups decide on every array that `{group.match}` matches"
-            help = "put it behind them, because the last group that matches counts, or remove it"
+            message = f"other groups decide on every array that `{group.match}` matches"
+            help = "put it behind them, because the last group that matches counts, names before globs; or remove it"
             yield SETTING_WITHOUT_EFFECT.at(path, message, help=help)
         later.update(matched)
 

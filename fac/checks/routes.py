@@ -33,7 +33,9 @@ def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
     Globs (`*`, `?`, `[ab]`) stand for several layers at once. Feedback goes through weights: `through:`, and the
     `nodes` of layer-wise rules such as `fa`, match layers that multiply with a weight. It is brought to what learns:
     `to:`, and the `nodes` of direct rules such as `dfa`, match layers with parameters, the gain of a normalisation
-    among them. A rule that applies to no layer leaves backpropagation in place, which a loss curve does not show.
+    among them. A layer that another route names is left to that one, unless
+    the glob says `combine: add`. A rule that applies to no layer leaves
+    backpropagation in place, which a loss curve does not show.
 
     Bad, where the layers are `fc1`, `fc2` and `logits`:
 
@@ -45,6 +47,12 @@ def glob_matches_nothing(program: Program) -> Iterator[Diagnostic]:
     """
     guess = Guess()
     for missed in program.unmatched:
+        if missed.taken:
+            message = f"other routes name each layer that `{missed.glob}` matches"
+            yield GLOB_MATCHES_NOTHING.at(
+                missed.path, message, help="remove this route, or one of the others"
+            )
+            continue
         fits, what = (has_parameters, "parameters") if missed.direct else (has_weights, "weights")
         known = [node.name for node in program.nodes if fits(node)]
         # A layer whose shape is unknown is not in the program's list, and has a finding of its own.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fac.program.globs import Names
+from fac.program.globs import Names, is_glob
 from fac.program.nodes import Block, Fault, Node, Shape
 from fac.spec.adapters import AdapterGroup, Lora
 from fac.spec.layers import Layer, WeightedLayer
@@ -139,7 +139,8 @@ def _adapters(
     nodes: Sequence[Node], groups: Sequence[AdapterGroup], kind_of: Callable[[Layer], Any]
 ) -> dict[str, Lora]:
     names = Names(able(nodes, kind_of) if groups else ())
-    found: dict[str, Lora] = {name: group for group in groups for name in names.matching(group.match)}
+    ordered = sorted(groups, key=lambda group: not is_glob(group.match))  # names before globs
+    found: dict[str, Lora] = {name: group for group in ordered for name in names.matching(group.match)}
     for node in nodes:
         own = getattr(node.layer, "adapter", None)
         if own is not None:

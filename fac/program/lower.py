@@ -227,6 +227,7 @@ class _Written:
         """Add a long form."""
         for index, subspace in enumerate(section.subspaces):
             self.subspaces.append(_subspace(self.program, subspace, (*base, "subspaces", index)))
+        exact = {side: {getattr(route, side, None) for route in section.routes} for side in ("through", "to")}
         for index, route in enumerate(section.routes):
             origin: Path = (*base, "routes", index)
             name = "through" if isinstance(route, ThroughRoute) else "to"
@@ -235,9 +236,12 @@ class _Written:
                 self._add((route,), origin)
                 continue
             self._count(1, origin)
-            names = _nameable(self.program, name == "to").matching(glob)
+            matched = _nameable(self.program, name == "to").matching(glob)
+            # a route that names a layer counts there before one that means it among others, unless that one adds
+            adds = isinstance(route, ToRoute) and route.combine == "add"
+            names = [node for node in matched if adds or node not in exact[name]]
             if not names:
-                self.unmatched.append(Unmatched((*origin, name), glob, name == "to"))
+                self.unmatched.append(Unmatched((*origin, name), glob, name == "to", bool(matched)))
             self._add((route.model_copy(update={name: node}) for node in names), origin)
 
     def _add(self, routes: Iterable[ThroughRoute | ToRoute], origin: Path) -> None:

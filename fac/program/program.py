@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from operator import itemgetter
 
 from fac.program.adapters import Adapted
 from fac.program.counted import Counted, Known, counted
-from fac.program.globs import Names
+from fac.program.globs import Names, is_glob
 from fac.program.layout import UNKNOWN, Between, Layout, layouts, loses, of_samples, pools
 from fac.program.nodes import INPUT, Block, Fault, Node, Shape
 from fac.program.places import Copies, Places, copies_of, led
@@ -295,10 +294,13 @@ class Program:
 
     @cached_property
     def grouped(self) -> Mapping[str, int]:
-        """For each array that a group of the update matches the number of the last one: that one counts."""
+        """For each array that a group of the update matches the number of the one that counts.
+
+        That is the last one, those with the array's own name behind all globs.
+        """
         last = {group.match: number for number, group in enumerate(self.groups)}
         found: dict[str, int] = {}
-        for glob, number in sorted(last.items(), key=itemgetter(1)):
+        for glob, number in sorted(last.items(), key=lambda of: (not is_glob(of[0]), of[1])):
             found.update(dict.fromkeys(self.array_names.matching(glob), number))
         return found
 

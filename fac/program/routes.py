@@ -113,3 +113,5 @@ class Unmatched:
     glob: str
     direct: bool
     """Whether layers with parameters would do, or else only those with weights."""
+    taken: bool = False
+    """Whether it does name some, and other routes name each of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fac.build.costs import Cost, StepCost
@@ -13,6 +14,7 @@ from fac.program.tensors import Role
 from fac.render.arrivals import Way, layer_of
 from fac.render.lineage import Lineage
 from fac.render.operators import Owner, learning, symbols
+from fac.render.patterns import patterns
 from fac.step.cost import Tally
 
 
@@ -41,6 +43,7 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
         },
         "anchor": _anchor_data(program, cost),
         "prealign": _prealign_data(program),
+        "patterns": [asdict(pattern) for pattern in patterns(program)],
     }
 
 

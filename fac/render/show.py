@@ -18,6 +18,7 @@ from fac.render.arrivals import layer_of
 from fac.render.blocks import Head, Row, Run, Tree, calling, globs, kind
 from fac.render.columns import columns
 from fac.render.lineage import Lineage, Update
+from fac.render.patterns import patterns
 from fac.step.cost import Tally
 from fac.step.ir import Phase
 from fac.step.text import to_text
@@ -253,3 +254,11 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
         yield f"set on the first batch (prealign: {program.spec.train.prealign}): {some}{more}"
     if (text := anchors(program)) is not None:
         yield text
+    for pattern in patterns(program):
+        means = globs(tree.copies, pattern.names) if tree else pattern.names
+        more = f" and {len(means) - SHOWN} more" if len(means) > SHOWN else ""
+        count = f"{len(pattern.names)} of {pattern.among} {pattern.what}"
+        yield (
+            f"{pattern.key} `{pattern.glob}` ({pattern.of}): {count}: "
+            f"{', '.join(means[:SHOWN]) or 'none that others leave'}{more}"
+        )

@@ -37,5 +37,5 @@ class AdapterGroup(Lora):
 
     match: str = Field(
         description="Glob of names of layers such as `*.query`, of those with a weight that can have one. The last "
-        "group that matches a layer counts; what the layer itself says comes before."
+        "group that matches a layer counts, one with its name before globs; what the layer itself says comes before."
     )

@@ -48,7 +48,7 @@ class Setting(Model):
 
 
 class Group(Setting):
-    """Parameters by glob of their names. The last group that matches a parameter counts."""
+    """Parameters by glob of their names. The last group that matches one counts, a name before globs."""
 
     match: str = Field(description="Glob of parameter names such as `fc1.weight` or `*.bias`.")
     trainable: bool = Field(

@@ -228,7 +228,10 @@ def test_what_says_nothing_is_told() -> None:
         ("FAC314", "update.groups[0].keep"),
     ]
     assert of_groups(frozen, {"match": "fc1.weight"} | FROZEN) == []
-    assert of_groups({"match": "fc1.weight"} | FROZEN, frozen) == [("FAC314", "update.groups[0].match")]
+    assert of_groups({"match": "fc1.weight"} | FROZEN, frozen) == []
+    assert of_groups({"match": "fc1.[w]*"} | FROZEN, frozen) == [("FAC314", "update.groups[0].match")]
+    names = {"match": "fc1.weight", "lr_scale": 2}, {"match": "fc1.bias", "lr_scale": 2}
+    assert of_groups(*names, frozen) == [("FAC314", "update.groups[2].match")]
     assert of_groups({"match": "fc*", "keep": 8}) == [("FAC314", "update.groups[0].keep")]
     assert of_groups({"match": "*"} | FROZEN) == [("FAC206", "update.groups[0].match")]
     assert of_groups({"match": "logits.*", "keep": 3}) == [("FAC327", "update.groups[0].keep")]

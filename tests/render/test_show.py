@@ -71,7 +71,7 @@ def rows(made: Program) -> dict[str, list[str]]:
     """The layer table by layer, from `error from` on; columns stand two spaces apart."""
     lines = show.layers(made, lineage(made), cost(made, 2)).splitlines()[1:-1]
     cells = ([c.strip() for c in line.split("  ") if c.strip()] for line in lines)
-    return {name: rest for name, _, _, _, *rest in cells}
+    return {row[0]: row[4:] for row in cells if len(row) > 1}  # lines below the table are of one piece
 
 
 TINY = program({"rule": "ldfa", "rank": 1})
@@ -336,6 +336,7 @@ def test_settings_of_groups_are_told() -> None:
         " sgd (weight_decay 0): fc1.bias",
         " adam (lr 0.01, beta1 0.8): logits.bias",
         " sgd (lr 0.2): logits.feedback.Q",
+        " match `*.bias` (groups): 1 of 6 arrays: fc1.bias",
     ]
     told_settings = {
         u["name"]: u["settings"] for u in facts.as_json(made, lineage(made), cost(made, 2))["updates"]
@@ -349,6 +350,36 @@ def test_settings_of_groups_are_told() -> None:
     }
     assert (told_settings["fc1.weight"]["lr"], told_settings["logits.bias"]["rule"]) == (0.05, "adam")
     assert told_settings["logits.feedback.P"] is None
+
+
+def test_what_patterns_mean_is_told() -> None:
+    """Of each glob the layers, and of how many; a name counts before it, in whichever order they stand."""
+    routes = (
+        {"through": "fc2", "matrix": {"kind": "sign"}},
+        {"through": "fc*", "matrix": {"kind": "random"}},
+    )
+    groups = ({"match": "fc1.bias", "lr_scale": 3.0}, {"match": "*.bias", "lr_scale": 2.0})
+    made = program({"routes": routes}, RESIDUAL, update={"rule": "sgd", "lr": 0.1, "groups": groups})
+    assert [(route.node, type(route.matrix).__name__) for route in made.routes] == [
+        ("fc2", "Sign"),
+        ("fc1", "Random"),
+    ]
+    told = chains(made)
+    assert told["fc1.bias"].startswith("<- sgd (lr 0.3)")
+    assert told["fc2.bias"].startswith("<- sgd (lr 0.2)")
+    table = show.layers(made, lineage(made), cost(made, 2)).splitlines()
+    assert [line for line in table if "`" in line] == [
+        " through `fc*` (random): 1 of 3 layers with weights: fc1",
+        " match `*.bias` (groups): 2 of 7 arrays: fc2.bias, logits.bias",
+    ]
+    told_patterns = facts.as_json(made, lineage(made), cost(made, 2))["patterns"]
+    assert [(found["glob"], found["names"], found["among"]) for found in told_patterns] == [
+        ("fc*", ("fc1",), 3),
+        ("*.bias", ("fc2.bias", "logits.bias"), 7),
+    ]
+    direct = program({"rule": "dfa", "nodes": ["fc*"]}, RESIDUAL)
+    table = show.layers(direct, lineage(direct), cost(direct, 2)).splitlines()
+    assert " nodes `fc*` (dfa): 2 of 3 layers with parameters: fc1, fc2" in table
 
 
 def test_an_operator_without_state_is_named() -> None:

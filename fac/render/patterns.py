@@ -1,0 +1,66 @@
+"""What patterns of a spec stand for: for each glob the layers, or the arrays, that it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fac.program.globs import is_glob
+from fac.program.lower import kind_of, selected
+from fac.program.program import Program
+from fac.spec.feedback import ShortHand, ThroughRoute, ToRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One glob, where it stands, and what it means there."""
+
+    key: str
+    """`nodes`, `to`, `through` or `match`."""
+    of: str
+    """What it belongs to: a rule, an operator, or the groups of the update."""
+    glob: str
+    names: tuple[str, ...]
+    """What it means, without what another one decides on."""
+    among: int
+    """How many it could mean."""
+    what: str
+    """Of which sort these are."""
+
+
+def patterns(program: Program) -> Iterator[Pattern]:
+    """Those of the feedback, then those of the update; `*` alone, which means all, is none."""
+    sections = program.spec.feedback if isinstance(program.spec.feedback, tuple) else (program.spec.feedback,)
+    for section in sections:
+        if isinstance(section, ShortHand):
+            kind = kind_of("fac.rules", section)
+            for glob in filter(_partial, section.globs):
+                names = [node.name for node in selected(program, (glob,), direct=kind.direct)]
+                yield _of_layers(program, "nodes", kind.name, glob, names, kind.direct)
+            continue
+        for route in section.routes:
+            through = isinstance(route, ThroughRoute)
+            key = "through" if through else "to"
+            glob = getattr(route, key)
+            if _partial(glob):
+                found = (program.weighted_names if through else program.parametric_names).matching(glob)
+                exact = {getattr(other, key, None) for other in section.routes}
+                adds = isinstance(route, ToRoute) and route.combine == "add"
+                names = [name for name in found if adds or name not in exact]
+                operator = kind_of("fac.feedback", route.matrix).name
+                yield _of_layers(program, key, operator, glob, names, not through)
+    for number, group in enumerate(program.groups):
+        if _partial(group.match):
+            decided = tuple(name for name, by in program.grouped.items() if by == number)
+            yield Pattern("match", "groups", group.match, decided, len(program.arrays), "arrays")
+
+
+def _partial(glob: str) -> bool:
+    return is_glob(glob) and glob != "*"
+
+
+def _of_layers(program: Program, key: str, of: str, glob: str, names: Sequence[str], direct: bool) -> Pattern:
+    among = program.parametric if direct else program.weighted
+    return Pattern(
+        key, of, glob, tuple(names), len(among), f"layers with {'parameters' if direct else 'weights'}"
+    )
