@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +177,31 @@ def test_a_file_that_cannot_be_read(
     assert printed.err.count("\n") == 1
     assert printed.out == ""
     assert not (folder / "out").exists()
+
+
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+    """Bytes that are changed, missing or too many: a network, or one message."""
+    rng, path = random.Random(0), tmp_path / "net.onnx"
+    nodes = [
+        node("LayerNormalization", "in ln.weight ln.bias", "n", name="/ln/LayerNormalization"),
+        node("Reshape", "n parts", "r"),
+        node("MatMul", "r w", "out"),
+    ]
+    arrays = {"ln.weight": draw(4), "ln.bias": draw(4), "parts": [0, 4], "w": draw(4, 3)}
+    whole = model(nodes, arrays, [4]).SerializeToString()
+    ends = {True: 0, False: 0}
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(rng.choice((1, 1, 3))):
+            at = rng.randrange(len(content))
+            content[at : at + rng.randrange(3)] = bytes(rng.randrange(256) for _ in range(rng.randrange(3)))
+        path.write_bytes(content)
+        try:
+            fac.from_onnx(path)
+            ends[True] += 1
+        except fac.FacError:
+            ends[False] += 1
+    assert min(ends.values()) > 10
 
 
 @pytest.mark.parametrize(

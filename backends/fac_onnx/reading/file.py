@@ -9,6 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnx.defs import onnx_opset_version
 
 from fac.diagnostics import FacError
+from fac_onnx.parameters import LIMIT
 
 OLDEST = 13
 """The first opset in which `Squeeze`, `Split` and `ReduceSum` read their axes, and `Softmax` goes along one axis."""
@@ -44,10 +45,17 @@ def parsed(content: bytes, place: str, beside: Beside) -> ModelProto:
         raise FacError(f"{place} is no ONNX file, or a damaged or incomplete one") from error
     if not model.ir_version or not model.graph.node:
         raise FacError(f"{place} is no ONNX file: it holds no graph with operations")
+    _require_text(model, place)
     _require_versions(model, place)
+    size = 0
     for tensor in _tensors(model.graph):
         _bring(tensor, place, beside)
         _require_numbers(tensor, place)
+        size += len(tensor.raw_data)
+        if size > LIMIT:
+            raise FacError(
+                f"{place} holds more than {LIMIT:,} bytes of arrays, which is the most that is read"
+            )
     _require_operations(model, place)
     _require_order(model, place)
     return model
@@ -117,7 +125,9 @@ def shape(value: ValueInfoProto, given: Sequence[int] | None, place: str) -> tup
 def _type(value: ValueInfoProto) -> str:
     if not value.type.HasField("tensor_type"):
         return "no tensor"
-    return str(TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
+    kind = value.type.tensor_type.elem_type
+    known = kind in TensorProto.DataType.values()
+    return str(TensorProto.DataType.Name(kind)).lower() if known else f"numbers of an unknown type, {kind}"
 
 
 def _sizes(sizes: Sequence[object]) -> str:
@@ -159,6 +169,20 @@ def _bring(tensor: TensorProto, place: str, beside: Beside) -> None:
     tensor.raw_data = content
     tensor.data_location = TensorProto.DEFAULT
     del tensor.external_data[:]
+
+
+def _require_text(model: ModelProto, place: str) -> None:
+    """Names are text; protobuf gives what is none as bytes."""
+    graph = model.graph
+    names: list[object] = [t.name for t in graph.initializer]
+    names += [v.name for v in (*graph.input, *graph.output)]
+    names += [item.domain for item in model.opset_import]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [text for item in node.metadata_props for text in (item.key, item.value)]
+        names += [attribute.name for attribute in node.attribute]
+    if any(isinstance(name, bytes) for name in names):
+        raise FacError(f"{place} is damaged: it holds names that are no text")
 
 
 def _require_numbers(tensor: TensorProto, place: str) -> None:
