@@ -29,7 +29,8 @@ from fac.spec.errors import translate
 from fac.spec.model import ModelSpec
 
 if TYPE_CHECKING:
-    from fac.backend import Artifact, Backend, Compiled, Precision, Saving, Term
+    from fac.backend import Artifact, Backend, Compiled, Precision, Reading, Saving, Term
+    from fac.step.ir import Function
 
 SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Document | ModelSpec
 
@@ -130,14 +131,20 @@ def resolved(spec: ModelSpec, document: Document | None = None) -> Program:
 
 def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
-    from fac.backend import Anchor, Compiled, Recipe, Slot
-    from fac.build.functions import functions
+    from fac.backend import Anchor, Compiled, Probing, Recipe, Slot
+    from fac.build.functions import build_probe, functions
     from fac.build.host import readings, tasks
     from fac.build.initial import draw
     from fac.build.pieces import solution
     from fac.build.views import view
+    from fac.passes import optimise
+    from fac.program.declared import probes_of
     from fac.program.feeds import feeds
     from fac.spec.schedules import schedule_of
+
+    def probing() -> tuple[Function, tuple[Reading, ...]]:
+        probe = optimise(build_probe(program))
+        return probe, readings(program, probe)
 
     made, train, update = functions(program), program.spec.train, program.spec.update
     anchor: Any = train.anchor
@@ -149,7 +156,7 @@ def compiled(program: Program) -> Compiled:
         forward=made.forward,
         evaluate=made.evaluate,
         step=made.step,
-        probe=made.probe,
+        probing=Probing(probing, bool(probes_of(program))),
         state=tuple(Slot(t.name, t.shape, t.name in used, t.below) for t in made.tensors),
         feeds=feeds(program),
         losses=terms(program),
@@ -157,7 +164,6 @@ def compiled(program: Program) -> Compiled:
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
         anchor=None if made.anchor is None or anchor is None else Anchor(anchor.every, made.anchor),
-        readings=readings(program, made.probe),
         recipe=Recipe(
             train.epochs,
             train.batch,

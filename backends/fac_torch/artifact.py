@@ -6,9 +6,10 @@ import linecache
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from fac.backend import Artifact, write_common
-from fac_torch.emit import source
+from fac_torch.emit import probe_source, source
 from fac_torch.session import TorchSession
 
 KERNELS = (
@@ -40,12 +41,22 @@ class TorchArtifact(Artifact):
         write_common(self, "torch", Path(directory), files)
 
     def module(self) -> ModuleType:
-        """The source, executed. Registered with `linecache`, so that tracebacks and debuggers show it."""
-        name = f"<fac {self.compiled.name} {self.compiled.spec_hash}>"
-        linecache.cache[name] = (len(self.source), None, self.source.splitlines(True), name)
-        module = ModuleType("fac_step")
-        exec(compile(self.source, name, "exec"), module.__dict__)
+        """The source, executed; but for the probe, which is emitted when somebody calls it."""
+        module, c = ModuleType("fac_step"), self.compiled
+        self._run(source(c, self.precision, probe=False), "", module)
+
+        def probe(*given: Any) -> Any:
+            self._run(probe_source(c), " probe", module)
+            return module.probe(*given)
+
+        module.__dict__["probe"] = probe
         return module
+
+    def _run(self, text: str, part: str, module: ModuleType) -> None:
+        """Registered with `linecache`, so that tracebacks and debuggers show it."""
+        name = f"<fac {self.compiled.name} {self.compiled.spec_hash}{part}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        exec(compile(text, name, "exec"), module.__dict__)
 
     def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""

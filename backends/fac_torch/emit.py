@@ -50,13 +50,14 @@ KERNELS = "from fac_torch import kernels"
 """How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
 
 
-def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
+def source(compiled: Compiled, precision: str, kernels: str = KERNELS, *, probe: bool = True) -> str:
     """The whole module.
 
     Args:
         compiled: the functions.
         precision: for the header; the tensors decide what is computed.
         kernels: the import line of the kernels module.
+        probe: whether the probe is in it, see `probe_source`.
     """
     step = Emitter(compiled.step, buffered=True)
     result = "loss" if len(compiled.losses) == 1 else "losses"
@@ -77,11 +78,16 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS) -> str:
     )
     imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
     step_source = step.source()
-    rest = [
-        Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate, compiled.probe)
-    ]
+    rest = [Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate)]
+    if probe:
+        rest.append(probe_source(compiled))
     parts = [step.workspace(), step_source, *between(compiled.tasks), *rest]
     return header + imports + "\n\n".join(parts)
+
+
+def probe_source(compiled: Compiled) -> str:
+    """The probe alone, for the names that the module has."""
+    return Emitter(compiled.probe, buffered=False).source()
 
 
 def _types(compiled: Compiled) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -71,6 +72,24 @@ class Reading:
     """From arrays, the number of steps made, and what is kept from one call to the next, to measurements by name."""
 
 
+class Probing:
+    """What a probe is made of: built when it is first asked for, which for most networks nobody does.
+
+    It has two sweeps where a step has one, and takes longer to build and to emit than all else.
+    """
+
+    def __init__(
+        self, make: Callable[[], tuple[Function, tuple[Reading, ...]]], measures: bool = True
+    ) -> None:
+        self.make, self.measures = make, measures
+        """And whether it measures more than the loss."""
+
+    @cached_property
+    def made(self) -> tuple[Function, tuple[Reading, ...]]:
+        """The function, and what is made of its arrays."""
+        return self.make()
+
+
 class Initial(Protocol):
     """Initial values of the whole state."""
 
@@ -130,7 +149,7 @@ class Compiled:
     forward: Function
     evaluate: Function
     step: Function
-    probe: Function
+    probing: Probing
     state: tuple[Slot, ...]
     feeds: tuple[Feed, ...]
     """The arrays of a batch: what the network reads, then the targets of its loss."""
@@ -139,7 +158,6 @@ class Compiled:
     initial: Initial
     tasks: tuple[HostTask, ...] = ()
     anchor: Anchor | None = None
-    readings: tuple[Reading, ...] = ()
     recipe: Recipe = Recipe()
     losses: tuple[Term, ...] = (Term(),)
     """The first is that of the network's output."""
@@ -149,6 +167,16 @@ class Compiled:
     """Makes a compiled spec of its own, whose probe gives arrays by the names of layers, or of parameters."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
+
+    @property
+    def probe(self) -> Function:
+        """(x, y, step, state) -> measurements; made now if it was not yet."""
+        return self.probing.made[0]
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What is made of its arrays on the host; made now if they were not yet."""
+        return self.probing.made[1]
 
     @property
     def anchors(self) -> Compiled | None:

@@ -31,8 +31,8 @@ class Session(ABC):
         """How many steps were made, over all runs that this state has seen."""
         self.other: Session | None = None
         """What makes the steps of anchors, if there are any; its state is what the last one of them left."""
-        self._kept: list[dict[Any, Any]] = [{} for _ in compiled.readings]
-        """What each of the probes that look back remembers."""
+        self._kept: dict[int, dict[Any, Any]] = {}
+        """What each of the probes that look back remembers, by its place among `compiled.readings`."""
         self.derived: tuple[str, ...] = ()
         """What the state that came in last did not hold, so that it was derived."""
         self.beside: Callable[[Compiled], Session] | None = None
@@ -187,7 +187,8 @@ class Session(ABC):
         readings = self.compiled.readings
         taken = {name for reading in readings for name in reading.reads}
         measured = {name: float(value) for name, value in found.items() if name not in taken}
-        for reading, kept in zip(readings, self._kept, strict=True):
+        for place, reading in enumerate(readings):
+            kept = self._kept.setdefault(place, {})
             arrays = {called: np.asarray(found[name]) for name, called in reading.reads.items()}
             measured |= reading.run(arrays, self.steps, kept)
         return measured
@@ -261,8 +262,7 @@ class Session(ABC):
         arrays, steps, derived = completed(self.compiled, arrays, steps)
         self.write(arrays)
         self.steps, self.derived = steps, derived
-        for kept in self._kept:
-            kept.clear()
+        self._kept.clear()
 
     def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
         """What was given, on the device, as these feeds. The first says how many samples there are."""

@@ -6,23 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
-from fac.backend import STEP, Array, Compiled, Feed, Slot
+from fac.backend import STEP, Array, Compiled, Feed, Probing, Reading, Slot
 from fac.step.builder import Builder
 from fac.step.feed import fed
 from fac.step.ir import Function, Value
 
 
-def alone(compiled: Compiled, function: Function, held: tuple[Feed, ...] = ()) -> Compiled:
+def alone(
+    compiled: Compiled,
+    function: Function,
+    held: tuple[Feed, ...] = (),
+    readings: tuple[Reading, ...] = (),
+) -> Compiled:
     """Nothing but that function, fed with what it reads, targets too, and with the state that it needs.
 
     Args:
         compiled: what else the spec becomes.
         function: called `forward` or `probe`, of which it takes the place.
         held: what it is fed with beside the batch.
+        readings: what is made of its arrays, if it is a probe.
     """
     read = {value for op in function.ops for value in op.operands} | {value for _, value in function.outputs}
     known = {feed.name: replace(feed, loss=None) for feed in (*compiled.feeds, *held)}
@@ -33,19 +38,19 @@ def alone(compiled: Compiled, function: Function, held: tuple[Feed, ...] = ()) -
     kept = [value for value in function.inputs if not fed(value) and value.name != STEP]
     state = [value for value in kept if value in read] or kept[:1]
     slots = [Slot(v.name, _sizes(v), True) for v in state]
-    functions: dict[str, Any] = {
-        name: _idle(name, feeds, state) for name in ("forward", "evaluate", "step", "probe")
-    }
+    functions = {name: _idle(name, feeds, state) for name in ("forward", "evaluate", "step", "probe")}
     functions[function.name] = replace(function, inputs=(*taken, *numbers, *state))
     return replace(
         compiled,
-        **functions,
+        forward=functions["forward"],
+        evaluate=functions["evaluate"],
+        step=functions["step"],
+        probing=Probing(lambda: (functions["probe"], readings)),
         state=tuple(slots),
         feeds=feeds,
         initial=partial(_zeros, slots),
         tasks=(),
         anchor=None,
-        readings=(),
     )
 
 

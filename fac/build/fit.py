@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 
-from fac.backend import Compiled
+from fac.backend import Compiled, Probing, Reading
 from fac.passes import optimise
 from fac.passes.decompose import decompose
 from fac.step.ir import Function
@@ -18,6 +18,9 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         finer = decompose(function, kinds)
         return function if finer is function else optimise(finer)
 
+    def probing() -> tuple[Function, tuple[Reading, ...]]:
+        return fitted(compiled.probe), compiled.readings
+
     anchor, solution = compiled.anchor, compiled.solution
     if solution is not None:
         made = solution.piece
@@ -28,7 +31,7 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         forward=fitted(compiled.forward),
         evaluate=fitted(compiled.evaluate),
         step=fitted(compiled.step),
-        probe=fitted(compiled.probe),
+        probing=Probing(probing, compiled.probing.measures),
         anchor=anchor and replace(anchor, step=fitted(anchor.step)),
         solution=solution,
         views=views and (lambda what: fit(views(what), kinds)),

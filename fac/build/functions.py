@@ -26,14 +26,13 @@ class Functions:
     forward: Function
     evaluate: Function
     step: Function
-    probe: Function
     anchor: Function | None
     """The step that anchors make, if there are any."""
     tensors: tuple[Tensor, ...]
 
 
 def functions(program: Program) -> Functions:
-    """All of them, after the passes."""
+    """All of them but the probe, after the passes."""
     step, tensors = build_step(program)
     other, anchor = program.anchored, None
     if other is not None:
@@ -45,7 +44,6 @@ def functions(program: Program) -> Functions:
         optimise(build_forward(program)),
         optimise(build_evaluate(program)),
         optimise(step),
-        optimise(build_probe(program)),
         anchor,
         tensors,
     )

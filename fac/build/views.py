@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from fac.backend import Compiled, Reading, View
 from fac.build.alone import alone
@@ -30,9 +29,8 @@ def view(program: Program, compiled: Compiled, what: View) -> Compiled:
     found = {OF + name: trace.b.named(value, OF + name) for name, value in _seen(program, trace, what)}
     # a plain forward pass asks for no loss, and a probe is expected to give one
     outputs = {"loss": trace.b.constant(0.0), **found}
-    made = alone(compiled, optimise(trace.b.finish("probe", outputs)))
     reading = Reading({name: name.removeprefix(OF) for name in found}, lambda arrays, step, kept: {})
-    return replace(made, readings=(reading,))
+    return alone(compiled, optimise(trace.b.finish("probe", outputs)), readings=(reading,))
 
 
 def _seen(program: Program, trace: Trace, what: View) -> Iterator[tuple[str, Value]]:

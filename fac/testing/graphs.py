@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Compiled, Feed, Slot
+from fac.backend import Compiled, Feed, Probing, Slot
 from fac.passes import optimise
 from fac.program.kinds import UpdateKind
 from fac.step.builder import Builder
@@ -85,6 +85,7 @@ def functions(seed: int) -> Compiled:
     made = [_Graph(np.random.default_rng((seed, k)), shapes, y=k > 0) for k in range(4)]
     initial = {name: np.abs(rng.standard_normal(shape)) / 2 for name, shape in shapes.items()}
     forward, evaluate, step, probe = made
+    measured = probe.finish("probe", {f"n{k}": probe.number() for k in range(3)})
     return Compiled(
         name=f"random {seed}",
         spec_hash="0" * 16,
@@ -92,7 +93,7 @@ def functions(seed: int) -> Compiled:
         forward=forward.finish("forward", {"output": forward.of((N, 3))}),
         evaluate=evaluate.finish("evaluate", {"loss": evaluate.number()}),
         step=step.finish("step", {"loss": step.number(), **step.moved(rules)}),
-        probe=probe.finish("probe", {f"n{k}": probe.number() for k in range(3)}),
+        probing=Probing(lambda: (measured, ())),
         state=tuple(Slot(name, shape, name in parameters) for name, shape in shapes.items()),
         feeds=(Feed("x", (4,)), Feed("y", (3,), "none")),
         lr=0.1,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Compiled, Feed, Initial, Slot
+from fac.backend import Array, Compiled, Feed, Initial, Probing, Slot
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import Batch, DType, N, Shape, Type
@@ -82,7 +82,7 @@ def forward_alone(
         forward=forward,
         evaluate=evaluate,
         step=step,
-        probe=probe,
+        probing=Probing(lambda: (probe, ())),
         state=tuple(Slot(name, array.shape, name in state) for name, array in kept.items()),
         feeds=feeds,
         lr=0.1,

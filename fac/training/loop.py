@@ -303,7 +303,7 @@ class _Training:
             raise FacError(f"{text} with `fac train --resume {self.out.path}`") from error.__cause__
 
     def _probes(self) -> dict[str, float]:
-        if all(name == "loss" for name, _ in self.session.compiled.probe.outputs):
+        if not self.session.compiled.probing.measures:
             return {}
         found = self.session.probe(self.family.fixed())
         return {name: value for name, value in found.items() if name != "loss"}

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from fac.build.functions import functions
+from fac.build.functions import build_probe, functions
 from fac.build.initial import draw as initial
 from fac.checks import run_checks
 from fac.diagnostics import Severity
@@ -201,7 +201,7 @@ def check_and_compile(spec: dict[str, Any]) -> bool:
     if any(finding.rule.severity is Severity.ERROR for finding in found):
         return False
     made = functions(program)
-    for function in (made.forward, made.evaluate, made.step, made.probe):
+    for function in (made.forward, made.evaluate, made.step, build_probe(program)):
         verify(function)
     arrays = initial(made.tensors, 0)
     assert len(arrays) == len(made.tensors)

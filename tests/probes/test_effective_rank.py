@@ -153,7 +153,7 @@ def test_what_a_trajectory_keeps_is_what_it_declares() -> None:
     for _ in range(5):
         session.step(x.astype("float32"), y)
         session.probe(x.astype("float32"), y)
-    (kept,) = (each for each in session._kept if each)
+    (kept,) = (each for each in session._kept.values() if each)
     rows = [row for taken in kept.values() for row in taken.values()]
     ((kind, probe),) = probes_of(lowered(of))
     assert {row.dtype for row in rows} == {np.dtype("float32")}
