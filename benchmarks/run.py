@@ -16,9 +16,11 @@ ORDER = (
     "step_time",
     "conv_time",
     "token_time",
+    "finetune",
     "orthogonal",
     "onnx_step",
     "accuracy",
+    "finetune_accuracy",
 )
 """Those that measure time first: they want the machine cool and idle."""
 
