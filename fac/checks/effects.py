@@ -8,7 +8,7 @@ from typing import Any
 
 from fac import plugins
 from fac.checks.anchors import ANCHOR
-from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal
+from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal, undrawn
 from fac.checks.lengths import never_due
 from fac.checks.masks import keeps_all
 from fac.checks.places import by_origin, listed, matrix_of, written_models
@@ -56,6 +56,7 @@ def setting_without_effect(program: Program) -> Iterator[Diagnostic]:
     yield from _shares(program)
     yield from idle_settings(program)
     yield from never_due(program)
+    yield from undrawn(program)
     yield from keeps_all(program)
     yield from _probes(program)
 

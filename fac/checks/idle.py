@@ -137,6 +137,20 @@ def _replaced_decay(program: Program) -> Iterator[Diagnostic]:
             )
 
 
+def undrawn(program: Program) -> Iterator[Diagnostic]:
+    """A seed of the data by which nothing is drawn."""
+    data = program.spec.data
+    drawn = any(getattr(data, share, None) is not None for share in ("validation", "test_share"))
+    if data is not None and "split_seed" in data.model_fields_set and not drawn:
+        yield SETTING_WITHOUT_EFFECT.at(
+            ("data", "split_seed"),
+            "`split_seed` has no effect where no samples are held out",
+            help="remove it, or write `validation: 0.1`",
+            key=True,
+            fix=removal(("data", "split_seed")),
+        )
+
+
 def unfrozen(program: Program) -> Program:
     """The same if no group of the update froze anything."""
     if all(group.trainable for group in program.groups):

@@ -76,3 +76,30 @@ def test_a_training_of_one_step_has_no_anchor() -> None:
 def test_the_message() -> None:
     (finding,) = diagnosed(**sections(10))
     assert finding.message == "`anchor` has no effect before step 10, and the training ends with step 9"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"split_seed": 3}, True),
+        ({"split_seed": 3, "validation": 0.1}, False),
+        ({"validation": 0.1}, False),
+        ({}, False),
+    ],
+)
+def test_a_seed_by_which_nothing_is_drawn(settings: dict[str, Any], told: bool) -> None:
+    assert found(**sections() | {"data": DATA | settings}) == [("FAC314", "data.split_seed")] * told
+
+
+def test_a_share_for_testing_is_drawn_too() -> None:
+    table = {"source": "csv", "train": "a.csv", "y": "k", "split_seed": 3}
+    assert found(**sections() | {"data": table | {"test_share": 0.5}}) == []
+    assert found(**sections() | {"data": table | {"test": "b.csv"}}) == [("FAC314", "data.split_seed")]
+
+
+def test_what_is_held_out_counts_for_the_steps() -> None:
+    """3 epochs of 90 // 30 steps, where there were 100 // 30; with 0.2 it is 80 // 30."""
+    for share, every in ((0.1, 10), (0.2, 7)):
+        held = sections(every) | {"data": DATA | {"validation": share}}
+        assert found(**held) == [("FAC314", "train.anchor.every")]
+        assert found(**sections(every - 1) | {"data": DATA | {"validation": share}}) == []
