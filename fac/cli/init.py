@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from importlib import resources
 from importlib.metadata import packages_distributions, version
@@ -119,14 +119,11 @@ def _repository(path: str, install: str, force: bool) -> None:
         del files[folder / reading.OWN]  # a folder has one file of settings
     for place in {file.parent for file in files}:
         sweep(place)
-    kept = [] if force else [file for file in files if there(file)]
-    if len(kept) == len(files):
-        raise FacError(f"all files exist in `{folder}`: `--force` overwrites them")
+    kept = _kept(folder, files, force)
     # In a line of shell, and in a list of YAML.
     words = {"@package@": quote(install), "@listed@": json.dumps(install)}
     _write({file: _text(files[file], words) for file in files if file not in kept}, force, parents=True)
-    for file in files:
-        say(f"kept  {file}, which exists" if file in kept else f"wrote {file}")
+    _told(files, kept)
     enter = [] if folder.samefile(os.curdir) else [f"cd {quote(str(folder))}"]
     lines = [
         *enter,
@@ -142,11 +139,28 @@ def _repository(path: str, install: str, force: bool) -> None:
         echo("\nTo add to a file that was kept, see what `fac init --ci new-folder/` writes in its place.")
 
 
+def _kept(folder: Path, files: Iterable[Path], force: bool) -> list[Path]:
+    """Those that are there already, as after a call that was cut off.
+
+    Raises:
+        FacError: all of them.
+    """
+    kept = [] if force else [file for file in files if there(file)]
+    if kept == [*files]:
+        raise FacError(f"all files exist in `{folder}`: `--force` overwrites them")
+    return kept
+
+
+def _told(files: Iterable[Path], kept: list[Path]) -> None:
+    for file in files:
+        say(f"kept  {file}, which exists" if file in kept else f"wrote {file}")
+
+
 def _plugin(path: str, force: bool) -> None:
     """Write a plug-in, whose kinds are called after its folder so that two of them go together.
 
     Raises:
-        FacError: it cannot be called so, or a file exists or cannot be written.
+        FacError: it cannot be called so, a file cannot be written, or all of them exist.
     """
     folder = Path(path)
     name = folder.name
@@ -162,9 +176,9 @@ def _plugin(path: str, force: bool) -> None:
     sweep(folder)
     words = {PLUGIN: name}
     texts = {folder / file.replace(PLUGIN, name): _text(of, words) for file, of in PLUGIN_FILES.items()}
-    _write(texts, force, parents=True)
-    for file in texts:
-        say(f"wrote {file}")
+    kept = _kept(folder, texts, force)
+    _write({file: text for file, text in texts.items() if file not in kept}, force, parents=True)
+    _told(texts, kept)
     own, *_, spec = (visible(quote(str(file))) for file in texts)
     echo(
         "\nnext:\n"

@@ -247,12 +247,18 @@ def test_a_name_that_no_plug_in_can_have(folder: Path, name: str, message: str) 
     assert not list(folder.iterdir())
 
 
-def test_a_plug_in_that_exists_is_kept(folder: Path) -> None:
+def test_what_a_plug_in_has_is_kept(folder: Path) -> None:
     (folder / "mine").mkdir()
     (folder / "mine/test_mine.py").write_text("own")
-    with pytest.raises(FacError, match=r"`mine/test_mine\.py` exists: `--force` overwrites it"):
+    lines = init("--plugin", "mine").splitlines()
+    assert lines[:3] == [
+        "wrote mine/mine.py",
+        "kept  mine/test_mine.py, which exists",
+        "wrote mine/mine.fac.yaml",
+    ]
+    assert (folder / "mine/test_mine.py").read_text() == "own"
+    with pytest.raises(FacError, match=r"all files exist in `mine`: `--force` overwrites them"):
         init("--plugin", "mine")
-    assert [file.name for file in (folder / "mine").iterdir()] == ["test_mine.py"]
     init("--plugin", "mine", "--force")
     assert (folder / "mine/test_mine.py").read_text() != "own"
 

@@ -205,6 +205,7 @@ SCENES = (
         whole=_each_old_or_new,
     ),
     Scene("a spec", ("init", "new/"), whole=_each_old_or_new, refused="exists"),
+    Scene("a plug-in", ("init", "--plugin", "mine"), whole=_each_old_or_new, refused="all files exist"),
     Scene("an export", EXPORT, (ONE_EPOCH, (*EXPORT, "--precision", "float32"))),
     Scene(
         "an export after a training that was cut off", EXPORT, (ONE_EPOCH,), prepared=_cut_off, reads="run"
