@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isclose
 
 from fac.backend import Ref
@@ -119,18 +120,24 @@ def _pads(graph: Graph, node: Node, kernel: Sequence[int]) -> list[int]:
 
 
 def gemm(graph: Graph, node: Node, value: str) -> Steps:
-    """A linear layer."""
-    if node.get("transA", 0) or node.get("alpha", 1.0) != 1 or node.inputs[1] not in graph.constants:
-        raise UnreadError("a product with a matrix of the file, without factors")
+    """A linear layer; behind it a factor, and a sum with what is no bias, where there are such."""
+    if node.get("transA", 0) or node.inputs[1] not in graph.constants:
+        raise UnreadError("a product with a matrix of the file")
     weight = Weight(node, 1) if node.get("transB", 0) else Weight(node, 1, TURNED)
-    out = graph.shapes[value][-1]
-    bias = None
-    if node.input(2):
-        if node.get("beta", 1.0) != 1 or graph.shapes[node.inputs[2]] not in ((out,), (1, out)):
-            raise UnreadError("one summand for each column, without a factor")
-        bias = array(graph, node, 2, "bias")
-        bias = bias and Weight(node, 2, shaped(graph.shapes[node.inputs[2]], (out,)))
-    return Step("aten.linear", {"input": Ref(node.inputs[0])}, given(weight=weight, bias=bias))
+    shape, alpha, beta = graph.shapes[value], written(node.get("alpha", 1.0)), written(node.get("beta", 1.0))
+    read, other = {"input": Ref(node.inputs[0])}, node.input(2)
+    fits = other in graph.constants and graph.shapes[other] in (shape[-1:], (1, *shape[-1:]))
+    if fits and alpha == beta == 1:
+        bias = Weight(node, 2, shaped(graph.shapes[other], shape[-1:]))
+        return Step("aten.linear", read, {"weight": weight, "bias": bias})
+    steps = [Step("aten.linear", read, {"weight": weight}, f"{value} product", shape)]
+    if alpha != 1:
+        args = {"self": Ref(f"{value} product"), "other": alpha}
+        steps.append(Step("aten.mul", args, {}, f"{value} scaled", shape))
+    if other:
+        args = {"self": Ref(steps[-1].name), "other": Ref(other), "alpha": beta}
+        steps.append(Step("aten.add", args, {}, f"{value} sum", shape))
+    return [*steps[:-1], replace(steps[-1], name="", shape=None)]
 
 
 def matmul(graph: Graph, node: Node, value: str) -> Steps:
