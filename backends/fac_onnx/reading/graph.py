@@ -71,7 +71,6 @@ class Graph:
             for name in node.inputs:
                 self.read.setdefault(name, []).append(node)
         self.outputs = tuple(value.name for value in model.graph.output)
-        self.held = frozenset(tensor.name for tensor in model.graph.initializer)
         self.constants: dict[str, Array] = {}
         """What depends on no sample. A token that is stretched to the batch is a value like others."""
         live, sized = self._dependent(batch)

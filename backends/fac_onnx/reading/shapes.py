@@ -8,9 +8,6 @@ from fac.backend import Ref
 from fac_onnx.reading.graph import Graph, Node
 from fac_onnx.reading.steps import Step, Steps, Translator, UnreadError, plain
 
-END = 2**31
-"""Behind every axis."""
-
 
 def viewed(graph: Graph, node: Node, value: str) -> Steps:
     """Whatever leaves the numbers in their order: the shape of the result says the rest."""
