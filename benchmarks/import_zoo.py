@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 
 from fac import FacError, from_torch
+from fac.backend import STEP
 from fac.importing import Imported, NotImportedError
+from fac.importing.returning import state_dict
 from fac.pipeline import lowered
 
 Shape = tuple[int, ...]
@@ -108,7 +111,22 @@ def row(name: str) -> str:
         return f"| `{name}` ({make.__name__}) | {size} | refused: {'; '.join(needs)} |"
     except FacError as error:
         return f"| `{name}` ({make.__name__}) | {size} | refused: {error} |"
+    require_keys(module, found)
     return f"| `{name}` ({make.__name__}) | {size} | {told(found)} ({time.perf_counter() - start:.0f} s) |"
+
+
+def require_keys(module: torch.nn.Module, found: Imported) -> None:
+    """What goes back has to be the module's own `state_dict`, key by key and number by number.
+
+    Raises:
+        AssertionError: it is not.
+    """
+    given = state_dict(lowered(found.spec), {**found.state, STEP: np.array(0)}, "float32")
+    own = module.state_dict()
+    module.load_state_dict({key: torch.from_numpy(array) for key, array in given.items()}, strict=True)
+    wrong = [key for key in own if not np.array_equal(own[key].numpy(), given[key])]
+    if wrong or own.keys() != given.keys():
+        raise AssertionError(f"other arrays came back: {wrong}, {own.keys() ^ given.keys()}")
 
 
 def told(found: Imported) -> str:

@@ -66,6 +66,7 @@ def test_the_session(flat: Path) -> None:
     methods = {call.partition("(")[0] for call in named("From Python")}
     assert methods == {
         *("step", "evaluate", "forward", "probe"),
+        *("values", "errors", "gradients"),
         *("state", "load_state", "place", "take"),
     }
     x, y = np.zeros((4, 64)), np.arange(4)
@@ -74,6 +75,8 @@ def test_the_session(flat: Path) -> None:
     assert session.forward(x).shape == (4, 10)
     before = session.state()
     assert {"loss", "fc1.error.cosine"} <= session.probe(x, y).keys()
+    assert session.values(x)["fc1"].shape == session.errors(x, y)["fc1"].shape
+    assert session.gradients(x, y, true=True)["fc1.weight"].shape == before["fc1.weight"].shape
     assert all(np.array_equal(value, before[name]) for name, value in session.state().items())
     assert session.take(session.place(x), np.array([1, 2])).shape == (2, 64)
     session.load_state(before)
