@@ -103,7 +103,8 @@ class Job:
         try:
             return data.load(self.data, self.base, self.artifact.precision)
         except FacError as error:
-            names = " ".join(f"--set data.{name}=PATH" for name in places(type(self.data)))
+            named = (name for name in places(type(self.data)) if getattr(self.data, name) is not None)
+            names = " ".join(f"--set data.{name}=PATH" for name in named)
             if self.checkpoint is None or not names:
                 raise
             raise FacError(
