@@ -85,6 +85,8 @@ class Artifact(ABC):
     def export(self, state: Mapping[str, Array], path: str | Path, device: str | None = None) -> Exported:
         """Write the network with the parameters of a state as one file for inference, and load that file anew.
 
+        Layers with adapters stay the layers that they are written out as; `fac export` merges them.
+
         Args:
             state: as `Session.state()` gives it, or the parameters alone.
             path: of the file. What does not fit into it goes beside it, under names that begin with its own.

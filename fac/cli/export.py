@@ -89,7 +89,8 @@ def export(
     """Write the trained network of CHECKPOINT, the folder of a run or its state, as one file for inference.
 
     The file is run on the test data of the spec, or on random inputs where they cannot be had, and compared with NumPy
-    in float64. It takes its place only if the outputs agree up to rounding.
+    in float64. It takes its place only if the outputs agree up to rounding. Adapters are merged into the weights beside
+    them, and compared with the network that has them apart.
 
     With `--to state_dict` it is the arrays alone, by the keys of the module that `fac import` read, adapters merged
     into the weights beside them. With `--to peft` it is the adapters alone, in the files of PEFT.
@@ -100,8 +101,11 @@ def export(
         write = state_dict.export if to == "state_dict" else state_dict.export_adapters
         write(checkpoint, output, as_json)
         return
+    from fac.backend import STEP
     from fac.cli.runs import trained
+    from fac.importing.adapting import merged, unlike
     from fac.pipeline import emit, find_backend, lowered
+    from fac.program.lower import without_adapters
     from fac.training.metadata import scalings
     from fac.writing import staged, unwritable
 
@@ -110,14 +114,19 @@ def export(
     document = found.document()
     program = lowered(document)
     precision = precision or found.precision or backend.default_precision
-    artifact = emit(program, backend, precision, document)
+    shared, merges = unlike(program), len(program.adapted)
+    if merges and shared is None:
+        artifact = emit(without_adapters(program), backend, precision, document)
+        state = {STEP: found.state[STEP]} | merged(program, found.state)
+    else:
+        artifact, state, merges = emit(program, backend, precision, document), found.state, 0
     oracle = emit(program, find_backend(ORACLE), "float64")
     test, missing = _samples(program, found, base, precision)
     inputs = "random inputs" if missing else "test samples"
     _require_folder(output)
     with staged(output.parent, refused=partial(unwritable, output)) as folder:
         place = folder / output.name
-        exported = artifact.export(found.state, place, device)
+        exported = artifact.export(state, place, device)
         exact = oracle.open(found.state)
         outcome = compared(exported.run, exact, test)
         bound = BOUND[precision] * outcome.largest
@@ -127,6 +136,9 @@ def export(
                 bound = max(bound, rounding(rounded, exact, test, precision))
         _require_close(outcome, bound, precision, output, inputs)
         files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    if shared is not None:
+        first, second = shared
+        say(f"adapters are not merged: `{first}` and `{second}` share a weight and not its adapter", err=True)
     if scaled := " and ".join(f"`{name}`" for name in scalings(found.about)):
         say(
             f"`{output}` reads {scaled} standardised: less the mean and over the deviation that the metadata "
@@ -137,6 +149,7 @@ def export(
         "spec": artifact.compiled.name,
         "spec_hash": artifact.compiled.spec_hash,
         "step": found.step,
+        "merged_adapters": merges,
         "backend": backend.name,
         "precision": precision,
         "runtime": exported.runtime,
@@ -155,7 +168,8 @@ def export(
     if as_json:
         echo(json_text(figures))
         return
-    say(f"`{artifact.compiled.name}` after step {found.step} ({precision}):")
+    into = f", with {merges} merged adapter{'s' * (merges != 1)}" if merges else ""
+    say(f"`{artifact.compiled.name}` after step {found.step} ({precision}){into}:")
     for name, size in files.items():
         say(f" {size:>12,} bytes  {output.with_name(name)}")
     if missing:

@@ -39,14 +39,14 @@ def export_adapters(checkpoint: Path, output: Path, as_json: bool) -> None:
         shapes = {key: list(array.shape) for key, array in arrays.items()}
         echo(json_text({"folder": str(output), "step": found.step, "arrays": shapes}))
         return
-    say(f"{output}: {len(program.adapted)} adapters after step {found.step}, for `PeftModel.from_pretrained`")
+    say(f"{output}: {len(arrays) // 2} adapters after step {found.step}, for `PeftModel.from_pretrained`")
 
 
 def export(checkpoint: Path, output: Path, as_json: bool) -> None:
     """Write parameters and averages by the keys of the module, in the precision of the training.
 
     Raises:
-        FacError: it is no checkpoint, or the file cannot be written.
+        FacError: it is no checkpoint, its adapters cannot be merged, or the file cannot be written.
     """
     from safetensors.numpy import save
 

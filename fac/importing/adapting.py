@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fac.backend import Array
+from fac.diagnostics import FacError
 from fac.program.adapters import Adapted
+from fac.program.program import Program
 
 CONFIG, ARRAYS = "adapter_config.json", "adapter_model.safetensors"
 """The files of PEFT (https://huggingface.co/docs/peft/developer_guides/checkpoint)."""
@@ -18,10 +20,36 @@ PREFIX = "base_model.model"
 """What stands before the names of modules in these."""
 
 
-def merged(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays without adapters: W + s B A in the place of W, and what belongs to the layer under its own name."""
-    found = dict(state)
-    for layer in adapted:
+def unlike(program: Program) -> tuple[str, str] | None:
+    """A layer, and one whose weight it shares and the adapter of which it has not: one weight cannot be both."""
+    factors = {layer.base: layer.adapter.scale for layer in program.adapted}
+    names = {layer.base: layer.name for layer in program.adapted}
+    for node in program.nodes:
+        if node.tie is not None and factors.get(node.name) != factors.get(node.tie):
+            return names.get(node.name, node.name), names.get(node.tie, node.tie)
+    return None
+
+
+def merged(program: Program, state: Mapping[str, Array]) -> dict[str, Array]:
+    """The parameters and averages of the same network without adapters.
+
+    W + s B A stands in the place of W, and what belongs to the layer under its own name.
+
+    Args:
+        program: the network, with adapters or without.
+        state: of it. Feedback and what an update keeps are left out.
+
+    Raises:
+        FacError: layers share a weight and not its adapter.
+    """
+    if (pair := unlike(program)) is not None:
+        first, second = pair
+        raise FacError(
+            f"adapters cannot be merged, because `{first}` and `{second}` share a weight and not its adapter: write "
+            "the network with them, `fac export RUN -o model.onnx`"
+        )
+    found = {tensor.name: state[tensor.name] for node in program.nodes for tensor in node.tensors}
+    for layer in _own(program.adapted, found):
         a, b = found.pop(f"{layer.down}.weight"), found.pop(f"{layer.up}.weight")
         # in float64, so that what is merged is rounded once
         product = np.float64(b).reshape(len(b), -1) @ np.float64(a).reshape(len(a), -1)
@@ -34,11 +62,17 @@ def merged(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> dict[str, 
     return found
 
 
+def _own(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> list[Adapted]:
+    """Without those that share the arrays of another one."""
+    return [layer for layer in adapted if f"{layer.down}.weight" in state]
+
+
 def apart(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
     """The arrays of all adapters as PEFT calls them, and its description of them as JSON.
 
     Ranks and factors that most have stand for all, others by the name of the layer.
     """
+    adapted = _own(adapted, state)
     arrays = {
         f"{PREFIX}.{name}.weight": state[f"{name}.weight"]
         for layer in adapted

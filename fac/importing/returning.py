@@ -27,12 +27,14 @@ def state_dict(program: Program, state: Mapping[str, Array], precision: Precisio
         program: the network.
         state: of it.
         precision: of the arrays.
+
+    Raises:
+        FacError: adapters cannot be merged.
     """
     entries = {entry.array: entry for entry in program.spec.state_dict}
-    kept = {tensor.name: state[tensor.name] for node in program.nodes for tensor in node.tensors}
     normed = {node.name for node in program.nodes if isinstance(node.layer, BatchNorm)}
     found: dict[str, Array] = {}
-    for name, array in merged(program.adapted, kept).items():
+    for name, array in merged(program, state).items():
         owner, _, part = name.rpartition(".")
         entry = entries.get(name) or StateKey(array=name)
         for key in entry.keys:

@@ -13,7 +13,7 @@ from fac import plugins
 from fac.diagnostics import Path
 from fac.plugins import PluginError, misuse
 from fac.program import bounds
-from fac.program.adapters import written
+from fac.program.adapters import Written, written
 from fac.program.ends import ends_of
 from fac.program.freezing import frozen
 from fac.program.globs import Names, is_glob
@@ -48,29 +48,7 @@ def lower(spec: ModelSpec) -> Program:
     Raises:
         SpecError: it stands for more layers or routes than memory holds, or takes too long to resolve (FAC111).
     """
-    kind_of_layer = partial(kind_of, "fac.layers")
-    bounds.few_layers(spec.layers, kind_of_layer)
-    network = Program(spec, ())
-    counts = {name: of.classes for name, of in network.inputs.items() if of.classes is not None}
-    top = Scope.top(
-        {name: of.shape for name, of in network.inputs.items()},
-        network.start,
-        kind_of_layer,
-        partial(node_of, counts=counts),
-    )
-    found = written(
-        tuple(top.chain(spec.layers, top.input, "layers")),
-        top.writing.blocks,
-        top.writing.around,
-        spec.adapters,
-        kind_of_layer,
-        top.writing.make,
-        top.writing.shapes,
-    )
-    nodes = tied(found.nodes, kind_of_layer)
-    network = Program(spec, nodes, blocks=found.blocks, scopes=found.scopes, adapted=found.adapted)
-    _few_groups(network)
-    network = replace(network, nodes=frozen(network))
+    network = _network(spec, adapters=True)
     routing = _Written(network)
     sections = spec.feedback if isinstance(spec.feedback, tuple) else (spec.feedback,)
     for index, section in enumerate(sections):
@@ -91,7 +69,46 @@ def lower(spec: ModelSpec) -> Program:
     return program
 
 
+def without_adapters(program: Program) -> Program:
+    """The network of a program as it stands in its spec before adapters are written out, and with exact errors.
+
+    What weights it has is another matter: see `fac.importing.adapting.merged`.
+    """
+    network = _network(program.spec, adapters=False)
+    return replace(network, nodes=settled(network.nodes, set()))
+
+
 # -- the network -------------------------------------------------------------------------------------------------
+
+
+def _network(spec: ModelSpec, adapters: bool) -> Program:
+    """The program but for its routing."""
+    kind_of_layer = partial(kind_of, "fac.layers")
+    bounds.few_layers(spec.layers, kind_of_layer)
+    network = Program(spec, ())
+    counts = {name: of.classes for name, of in network.inputs.items() if of.classes is not None}
+    top = Scope.top(
+        {name: of.shape for name, of in network.inputs.items()},
+        network.start,
+        kind_of_layer,
+        partial(node_of, counts=counts),
+    )
+    chain = tuple(top.chain(spec.layers, top.input, "layers"))
+    found = Written(chain, tuple(top.writing.blocks), top.writing.around, ())
+    if adapters:
+        found = written(
+            chain,
+            top.writing.blocks,
+            top.writing.around,
+            spec.adapters,
+            kind_of_layer,
+            top.writing.make,
+            top.writing.shapes,
+        )
+    nodes = tied(found.nodes, kind_of_layer)
+    network = Program(spec, nodes, blocks=found.blocks, scopes=found.scopes, adapted=found.adapted)
+    _few_groups(network)
+    return replace(network, nodes=frozen(network))
 
 
 def node_of(

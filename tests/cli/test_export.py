@@ -97,6 +97,62 @@ def test_the_file_is_the_trained_network(run: Run, spec: Path, backend: str) -> 
     assert sorted(os.listdir()) == ["model.onnx", "run", "small.fac.yaml"]
 
 
+def test_adapters_are_merged_into_the_weights_beside_them(run: Run, spec: Path) -> None:
+    """As a file of the same network without any, from the weights that `--to state_dict` writes."""
+    adapters = (
+        "--set",
+        "adapters=[{match: fc1, kind: lora, rank: 2, alpha: 4}]",
+        "--set",
+        "feedback={rule: bp}",
+    )
+    folder = trained(run, spec, "--backend", "torch", *adapters)
+    status, out, err = run("export", folder, "-o", "model.onnx", "--device", "cpu", "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert found["merged_adapters"] == 1
+    assert 0 < found["max_deviation"] <= found["bound"]
+    assert run("export", folder, "--to", "state_dict", "-o", "merged.safetensors")[0] == 0
+    state = load_file("merged.safetensors")
+    x = np.random.default_rng(0).standard_normal((9, 8, 8))
+    np.testing.assert_allclose(outputs(Path("model.onnx"), x), by_hand(state, x), rtol=0, atol=1e-5)
+    model = onnx.load("model.onnx")
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    np.testing.assert_array_equal(held["fc1.weight"], state["fc1.weight"])
+    assert not any("lora" in name or "base_layer" in name for name in held)
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    assert props["fac.spec_hash"] == checkpoint.load(folder / "state.safetensors").about["spec_hash"]
+    assert run("export", folder, "-o", "again.onnx", "--device", "cpu")[1].startswith(
+        "`digits-small` after step 2 (float32), with 1 merged adapter:\n"
+    )
+
+
+def test_adapters_stay_where_a_layer_shares_the_weight_without_one(run: Run, spec: Path) -> None:
+    layers = (
+        "layers=[{kind: flatten}, {kind: linear, name: fc1, out: 64}, {kind: linear, name: fc2, out: 64, tie: fc1}, "
+        "{kind: linear, name: logits, out: 10}]"
+    )
+    adapters = "adapters=[{match: fc1, kind: lora, rank: 2}]"
+    folder = trained(
+        run,
+        spec,
+        "--backend",
+        "reference",
+        "--set",
+        layers,
+        "--set",
+        adapters,
+        "--set",
+        "feedback={rule: bp}",
+    )
+    status, out, err = run("export", folder, "-o", "model.onnx", "--device", "cpu", "--json")
+    assert status == 0
+    assert err == "adapters are not merged: `fc2` and `fc1` share a weight and not its adapter\n"
+    assert json.loads(out)["merged_adapters"] == 0
+    status, _, err = run("export", folder, "--to", "state_dict", "-o", "merged.safetensors")
+    assert status == 2
+    assert "`fc2` and `fc1` share a weight and not its adapter: write the network with them" in err
+
+
 def test_what_it_prints(run: Run, spec: Path) -> None:
     folder = trained(run, spec, "--backend", "reference")
     status, out, err = run("export", folder / "state.safetensors", "-o", "model.onnx", "--device", "cpu")

@@ -17,9 +17,10 @@ from fac.importing.adapting import apart, merged
 from fac.layers.adapters import lora
 from fac.layers.convolution import CONV2D, Conv2d
 from fac.layers.linear import LINEAR, Linear
-from fac.pipeline import lowered
+from fac.pipeline import emit, find_backend, lowered
+from fac.program.lower import without_adapters
 from fac.testing import check_declarations
-from tests.rules.nets import Spec, State, batch, gradients, opened, put, spec
+from tests.rules.nets import SGD, Spec, State, batch, gradients, opened, put, spec
 
 LORA: Spec = {"kind": "lora", "rank": 3, "alpha": 6}
 TRANSPOSED = "a `conv_transpose2d` of such settings, can have no adapter"
@@ -151,16 +152,58 @@ def test_a_convolution_has_an_adapter_of_its_own_window() -> None:
         assert grad is not None
         np.testing.assert_allclose(found[name], grad.numpy(), atol=1e-13)
     program = lowered(spec(net, inputs=60))
-    without = merged(program.adapted, {name: array for name, array in s.items() if name != "step"})
+    without = merged(program, s)
     plain = tuple({key: value for key, value in layer.items() if key != "adapter"} for layer in net)
     back = fac.compile(spec(plain, inputs=60), backend="reference").open(without, derive=True)
     np.testing.assert_allclose(back.forward(x), session.forward(x), atol=1e-13)
 
 
+def test_a_program_goes_without_its_adapters_whatever_else_names_them() -> None:
+    layer = {"kind": "linear", "name": "fc", "out": 7, "adapter": LORA}
+    net = (
+        {
+            "kind": "repeat",
+            "name": "deep",
+            "times": 2,
+            "tie": True,
+            "body": [layer, {"kind": "tanh", "name": "act"}],
+        },
+        layer | {"name": "again", "tie": "deep.0.fc"},
+        {"kind": "batch_norm", "name": "norm"},
+        {"kind": "linear", "name": "out", "out": 4},
+    )
+    low = {"kind": "low_rank", "rank": 2, "read": {"rule": "fixed"}, "write": {"rule": "fixed"}}
+    feedback = {"routes": [{"through": "deep.1.fc.base_layer", "matrix": low}]}
+    update = SGD | {"momentum": 0.9, "groups": [{"match": "*.lora_A.*", "lr_scale": 2.0}]}
+    of = spec(net, feedback, update) | {"adapters": [LORA | {"match": "out", "freeze": False}]}
+    program, session, (x, y) = lowered(of), moved_away(opened(of)), batch()
+    session.step(x, y, lr=0.1)
+    plain = without_adapters(program)
+    assert [node.name for node in plain.nodes] == [
+        "deep.0.fc", "deep.0.act", "deep.1.fc", "deep.1.act", "again", "norm", "out"
+    ]  # fmt: skip
+    backend = find_backend("reference")
+    back = emit(plain, backend, "float64").open(merged(program, session.state()), derive=True)
+    np.testing.assert_allclose(back.forward(x), session.forward(x), atol=1e-13)
+    assert len(apart(program.adapted, session.state())[0]) == 4
+
+
+@pytest.mark.parametrize("adapters", [{}, {"adapter": LORA | {"alpha": 1}}])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_weight_that_is_shared_without_its_adapter_is_not_merged(adapters: Spec, turned: bool) -> None:
+    fc: Spec = {"kind": "linear", "out": 7}
+    own = [{"adapter": LORA}, adapters]
+    first, second = own[::-1] if turned else own
+    net = (fc | first | {"name": "fc"}, fc | second | {"name": "again", "tie": "fc"}, fc | {"out": 4})
+    session = opened(spec(net))
+    with pytest.raises(FacError, match="`again` and `fc` share a weight and not its adapter"):
+        merged(lowered(spec(net)), session.state())
+
+
 def test_merged_weights_make_the_same_network() -> None:
     session = moved_away(opened(spec(layers())))
     program = lowered(spec(layers()))
-    arrays = merged(program.adapted, {n: a for n, a in session.state().items() if n != "step"})
+    arrays = merged(program, session.state())
     plain = tuple({key: value for key, value in layer.items() if key != "adapter"} for layer in layers())
     x, _ = batch()
     back = fac.compile(spec(plain), backend="reference").open(arrays, derive=True)
