@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fac.testing.case import Answers, Case, Subject, agreement, law, require
+from fac.testing.case import Answers, Case, Subject, agreement, compare, law, require
 from fac.testing.nets import DROPOUT, NET, SKIP, Layers, batch, spec
 from fac.testing.rules import RULES
+from fac.testing.tolerance import TOLERANCE
 
 PLAIN = {"rule": "sgd", "lr": 1.0}
 """A step takes the gradient from the parameter."""
@@ -52,7 +53,8 @@ def views(layers: Layers, feedback: Any, subject: Subject) -> Answers:
         found |= {f"error {name} {true}": value for name, value in session.errors(X, Y, true=true).items()}
         gradients = session.gradients(X, Y, true=true)
         found |= {f"gradient {name} {true}": value for name, value in gradients.items()}
-    require(np.array_equal(found["value out"], session.forward(X)), "the last value is the output")
+    bound = TOLERANCE["law"][subject.precision]
+    compare({"output": found["value out"]}, {"output": session.forward(X)}, bound)
     return found
 
 

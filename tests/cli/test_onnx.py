@@ -93,7 +93,8 @@ def test_a_run_of_another_spec_is_not_resumed(run: Run, spec: Path) -> None:
     assert status == 2
     assert err == (
         "fac: the checkpoint `run/state.safetensors` belongs to another spec: `update.lr` is 0.05 there and 0.2 here: "
-        "resume with the spec of that run (a larger `train.epochs` is allowed), or train anew in another folder\n"
+        "resume with the spec of that run (a larger `train.epochs` is allowed), or go on with this one in another "
+        "folder, `--fork run`\n"
     )
     assert Path("run", "state.safetensors").read_bytes() == before
 
