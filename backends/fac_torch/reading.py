@@ -182,7 +182,7 @@ def _require_runs(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> N
         shapes = ", ".join(str([*x.shape]) for x in batch)
         raise FacError(
             f"the module fails on a batch {shapes}: {type(error).__name__}: {_first(error)}; is that the shape "
-            "which it reads?"
+            "which it reads? Of whole numbers it has to be said how many there are, `--classes N`"
         ) from error
 
 

@@ -25,6 +25,7 @@ from fac.experiments.starting import forked, given
 from fac.pipeline import SpecLike
 from fac.program.lower import kind_of
 from fac.training import checkpoint, folder
+from fac.training.data import python
 from fac.training.evaluation import Evaluation, evaluated
 from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import scalings
@@ -70,6 +71,7 @@ def train(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    allow_code: bool = False,
     listener: Listener | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
@@ -88,6 +90,8 @@ def train(
         backend: the first usable of torch, onnx, reference if not given.
         device: such as `cuda`; the backend's first if not given.
         precision: `float32` or `float64`; the backend's own if not given.
+        allow_code: whether a function that the spec names may be run, see `data: {source: python}`; from then on, in
+            this process.
         listener: hears how it goes.
         stop: asked after each step; True ends the training.
 
@@ -107,6 +111,7 @@ def train(
         )
     if resume is not None and out is not None:
         raise FacError("`resume` goes on in the folder of the run: leave out `out`")
+    _allow(allow_code)
     data = None if data is None else handed.dataset(data)
     where, listener = Where(backend, device, precision), listener or _Logged()
     changes = tuple(overrides)
@@ -164,6 +169,7 @@ def compare(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    allow_code: bool = False,
     watch: Watch | None = None,
 ) -> Comparison:
     """Train variants on equal data order and from equal initial weights, as `fac compare` does.
@@ -178,17 +184,19 @@ def compare(
         backend: see `train`.
         device: see `train`.
         precision: see `train`.
+        allow_code: see `train`.
         watch: hears how it goes.
 
     Raises:
         FacError: a variant cannot be trained, which is known before the first training; or that one failed.
         KeyboardInterrupt: before the end of the first training. Later ones are given with what was made.
     """
-    if seeds < 1:
-        raise FacError(f"`seeds` is {seeds}: train each variant at least once")
+    if type(seeds) is not int or seeds < 1:
+        raise FacError(f"`seeds` is {seeds!r}: say how many trainings of each variant there are, such as 3")
     several: list[Any] = list(specs) if isinstance(specs, list | tuple) else [specs]
     if not several:
         raise FacError("there is no spec to compare")
+    _allow(allow_code)
     changes = tuple(overrides)
     documents = [handed.document(spec, changes) for spec in several]
     dataset = None if data is None else handed.dataset(data)
@@ -204,6 +212,7 @@ def evaluate(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    allow_code: bool = False,
 ) -> Evaluation:
     """Measure a trained network, as `fac evaluate` does: losses, classes, calibration.
 
@@ -214,10 +223,12 @@ def evaluate(
         backend: see `train`; of a folder only, as the two below.
         device: see `train`.
         precision: that of the training if not given.
+        allow_code: see `train`.
 
     Raises:
         FacError: there is no such run, its data are gone or do not fit, or an output is not finite.
     """
+    _allow(allow_code)
     it = _opened(run, Where(backend, device, precision))
     if data is None:
         try:
@@ -258,6 +269,11 @@ def predict(
     """
     it = _opened(run, Where(backend, device, precision))
     return predicted(it.session, it.samples(x, targets=False), it.program, it.classes)
+
+
+def _allow(code: bool) -> None:
+    if code:
+        python.allow()
 
 
 @dataclass(frozen=True, slots=True)

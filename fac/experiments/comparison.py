@@ -14,7 +14,7 @@ from fac.escaping import visible
 from fac.experiments.backends import chosen
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.needs import by_byte, needs_of
-from fac.experiments.rows import Row, Run, cells, remarks, row_as_json, runs_as_json, table
+from fac.experiments.rows import METRICS, Row, Run, cells, remarks, row_as_json, runs_as_json, table
 from fac.experiments.variants import Variant, left_out, ranks_of, twins, variants
 from fac.pipeline import emit, lowered, precision_of
 from fac.program.feeds import target
@@ -75,9 +75,15 @@ class Comparison:
 
         Args:
             name: of a figure of `Report`, such as `test_loss`; of several losses `aux.loss` and `aux.accuracy`, too.
+
+        Raises:
+            FacError: there is no such figure.
         """
         import numpy as np
 
+        known = dict.fromkeys((*METRICS, "seconds", "step_ms", *(of for row in self.rows for of in row.each)))
+        if name not in known:
+            raise FacError(f"no run has `{name}`; there are {', '.join(f'`{each}`' for each in known)}")
         found = {row.variant.label: [run.value(name) for run in row.runs] for row in self.rows}
         return {
             label: np.array([np.nan if value is None else value for value in values], np.float64)

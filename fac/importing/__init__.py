@@ -53,22 +53,42 @@ class Imported:
     """What somebody who goes on with it has to know."""
 
 
-def from_torch(
-    module: Any, shape: Sequence[int], *, classes: int | None = None, name: str | None = None
-) -> Imported:
+def from_torch(module: Any, sample: Any, *, classes: int | None = None, name: str | None = None) -> Imported:
     """Read a `torch.nn.Module` as a spec and a state.
 
     Args:
         module: stays as it is.
-        shape: of one sample.
+        sample: a batch that it reads [N, ...], of which only the shape counts; or the shape of one sample, as
+            `(3, 32, 32)`.
         classes: how many whole numbers the input tells apart, where it holds these.
         name: of the spec; by default the name of the module's class.
 
     Raises:
         NotImportedError: no layers say what it computes; all that is missing is listed.
-        FacError: it cannot be traced, or what was imported does not compute the same.
+        FacError: the sample is none, the module cannot be traced, or what was imported does not compute the same.
     """
+    shape = _shape(sample, classes)
     return imported(module, shape, classes=classes, name=name or type(module).__name__, framework="torch")
+
+
+def _shape(sample: Any, classes: int | None) -> tuple[int, ...]:
+    """Of one sample."""
+    given = getattr(sample, "shape", None)
+    if given is None:
+        sizes = sample if isinstance(sample, list | tuple) else ()
+        if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+            raise FacError(
+                "`sample` is a batch that the module reads, or the shape of one sample, such as `(3, 32, 32)`"
+            )
+        return tuple(sizes)
+    if len(given) < 2:
+        one = ", ".join(map(str, given))
+        raise FacError(
+            f"`sample` has shape {[*given]}: give a batch [N, ...], or the shape of one sample, `({one},)`"
+        )
+    if "int" in str(sample.dtype) and classes is None:
+        raise FacError("`sample` holds whole numbers: say how many the module tells apart, `classes=N`")
+    return tuple(int(size) for size in given[1:])
 
 
 def from_onnx(

@@ -157,7 +157,11 @@ def _shaken(name: str, array: Array, held: Held) -> Array:
         return wide
     size = float(np.sqrt(np.mean(wide**2))) or SMALL
     draw = np.random.default_rng([SHAKEN, *name.encode()])
-    return wide + SHARE * size * draw.standard_normal(wide.shape)
+    moved = wide + SHARE * size * draw.standard_normal(wide.shape)
+    if wide.ndim == 2 and wide.any():
+        # a row of zeros among others stands for something, such as what fills a table up
+        moved[~wide.any(1)] = 0.0
+    return moved
 
 
 def _tested(spec: Mapping[str, Any]) -> dict[str, Any]:

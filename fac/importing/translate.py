@@ -9,6 +9,7 @@ from typing import Any
 
 from fac import plugins
 from fac.backend import RESERVED, Call, Ref, Traced
+from fac.diagnostics import SpecError
 from fac.importing import arithmetic, attention, learned, noise, products, shapes
 from fac.importing.applied import READS
 from fac.importing.bound import Bound, bound
@@ -168,7 +169,11 @@ def _layer(network: Network, call: Call, args: dict[str, Any], counterpart: Coun
         {n: v.shape for n, v in given.items()},
         _axis(x),
     )
-    layer = counterpart.layer(seen)
+    try:
+        layer = counterpart.layer(seen)
+    except SpecError as error:
+        told = "; ".join(finding.message for finding in error.diagnostics)
+        raise NoCounterpartError(f"a layer with other settings: {told}") from None
     return READS[counterpart.reads](network, call, layer, x, arrays)
 
 

@@ -164,8 +164,10 @@ def matched(weights: Weights, compiled: Compiled, adapted: Sequence[Adapted] = (
 
 
 def _finite(array: Array, name: str, place: str) -> Array:
-    if array.dtype.kind not in "fiub":
-        raise FacError(f"`{name}` in {place} holds {array.dtype}, not real numbers")
+    if array.dtype.kind != "f":
+        raise FacError(
+            f"`{name}` in {place} holds {array.dtype}, and parameters are real numbers: write it as float32"
+        )
     if not np.isfinite(array).all():
         raise FacError(
             f"`{name}` in {place} holds numbers that are not finite: nothing can be trained from them"
