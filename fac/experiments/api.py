@@ -31,6 +31,7 @@ from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import scalings
 from fac.training.plugged import changes as changes_of
 from fac.training.prediction import predicted
+from fac.training.weights import Weights, held
 
 if TYPE_CHECKING:
     from fac.backend import Array, Precision, Session
@@ -64,7 +65,7 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
-    init: str | os.PathLike[str] | None = None,
+    init: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     init_partial: bool = False,
     fork: str | os.PathLike[str] | None = None,
     overrides: Iterable[str] = (),
@@ -83,7 +84,7 @@ def train(
             instead of pairs arrays by the names of inputs and targets. Default: what the spec names.
         out: a folder that keeps the run; `fac evaluate`, `export` and `predict` read it. Default: nothing is kept.
         resume: the folder of a run, which goes on there.
-        init: a `.safetensors` or `.pt` file, or a run, whose parameters it starts from.
+        init: a `.safetensors` or `.pt` file, a run, or arrays by name, whose parameters it starts from.
         init_partial: whether what fits of these will do.
         fork: a run, from whose state it goes on; with its spec, or with that of a file.
         overrides: changes of the spec, such as `update.lr=0.01`.
@@ -115,10 +116,10 @@ def train(
     data = None if data is None else handed.dataset(data)
     where, listener = Where(backend, device, precision), listener or _Logged()
     changes = tuple(overrides)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         place = None
         if resume is not None:
-            place, found = held.enter_context(folder.resumed(Path(resume)))
+            place, found = stack.enter_context(folder.resumed(Path(resume)))
             job = continued(found, place.path, None, changes, where, arrays=data is not None)
         elif fork is not None:
             job = _forked(spec, Path(fork), changes, where, arrays=data is not None)
@@ -128,9 +129,9 @@ def train(
             start = handed.base(document)
             document = document if data is None else handed.without_data(document)
             job = new(document, start, where, arrays=data is not None)
-            job = job if init is None else given(job, Path(init), partial=init_partial)
+            job = job if init is None else given(job, _weights(init), partial=init_partial)
         if place is None and out is not None:
-            place = held.enter_context(folder.claim(Path(out), job.spec.name, job.text))
+            place = stack.enter_context(folder.claim(Path(out), job.spec.name, job.text))
         if job.warnings:
             listener.said(job.warnings)
         for line in job.starts:
@@ -142,6 +143,13 @@ def train(
         kept = None if place is None else place.path
     since = {} if job.checkpoint is None else scalings(job.checkpoint.about)
     return Trained(job.program, job.artifact, ready.session, report, ready.dataset, job.backend, kept, since)
+
+
+def _weights(init: Mapping[str, Any] | str | os.PathLike[str]) -> Path | Weights:
+    if not isinstance(init, Mapping):
+        return Path(init)
+    arrays = {str(name): handed.numbers(value, f"`{name}` of `init`") for name, value in init.items()}
+    return held(arrays, "`init`")
 
 
 def _forked(

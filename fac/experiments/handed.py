@@ -108,19 +108,28 @@ def split(samples: Samples, place: str, targets: bool = True) -> Split:
     return Split(x, y[:, None] if y.ndim == 1 and y.dtype.kind == "f" else y)
 
 
+def numbers(value: Any, place: str) -> Array:
+    """An array of any shape.
+
+    Raises:
+        FacError: it is none.
+    """
+    import numpy as np
+
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # rows of unequal length; tensors that lie on a device, or that autograd follows
+        raise FacError(f"{place} cannot be read as an array: {error}") from error
+
+
 def array(value: Any, place: str) -> Array:
     """Numbers, one row for each sample.
 
     Raises:
         FacError: they are none.
     """
-    import numpy as np
-
-    try:
-        found = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        # rows of unequal length; tensors that lie on a device, or that autograd follows
-        raise FacError(f"{place} cannot be read as an array: {error}") from error
+    found = numbers(value, place)
     if found.dtype.kind not in "iufb" or not found.shape:
         raise FacError(
             f"{place} has shape {list(found.shape)} of {found.dtype}: give numbers with one row for each sample"

@@ -12,7 +12,7 @@ from fac.diagnostics import FacError
 from fac.experiments.job import Job, Where, again
 from fac.training import folder
 from fac.training.checkpoint import Checkpoint, differences, require_epochs
-from fac.training.weights import listed, matched, origin, read
+from fac.training.weights import Weights, listed, matched, origin, read
 
 
 class UnmatchedError(FacError):
@@ -24,14 +24,14 @@ class UnmatchedError(FacError):
         """What matched, and what did not."""
 
 
-def given(job: Job, place: Path, *, partial: bool = False) -> Job:
+def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
     """The same training from the parameters of a file or of a run.
 
     Feedback that is made of weights is made of these, all else begins as it would.
 
     Args:
         job: a new training.
-        place: of the file, or of the folder of a run.
+        place: of the file, or of the folder of a run; or arrays that were handed over.
         partial: whether parameters may be missing, which are drawn then, or be left out.
 
     Raises:
@@ -42,7 +42,7 @@ def given(job: Job, place: Path, *, partial: bool = False) -> Job:
         raise FacError(
             "`train.prealign` sets the weights that `--init` gives: leave one out, as by `--set train.prealign=null`"
         )
-    weights, compiled = read(place), job.artifact.compiled
+    weights, compiled = place if isinstance(place, Weights) else read(place), job.artifact.compiled
     found = matched(weights, compiled, job.program.adapted)
     whole = sum(slot.parameter for slot in compiled.state)
     lines = (

@@ -111,6 +111,20 @@ def read(path: Path) -> Weights:
     return Weights(name, arrays, {"file": path.name, "sha256": digest})
 
 
+def held(arrays: Mapping[str, Array], name: str) -> Weights:
+    """Arrays that are in memory, without what stands beside parameters and averages in a state.
+
+    Args:
+        arrays: by their names.
+        name: what messages call them.
+    """
+    kept = {key: array for key, array in arrays.items() if not _beside(key, arrays.keys())}
+    digest = hashlib.sha256()
+    for key in sorted(kept):
+        digest.update(key.encode() + b"\0" + np.ascontiguousarray(kept[key]).tobytes())
+    return Weights(name, kept, {"file": name, "sha256": digest.hexdigest()})
+
+
 def _of_run(found: checkpoint.Checkpoint, run: str | None) -> Weights:
     """The parameters and averages of a checkpoint: its feedback and optimiser state are those of another spec."""
     names = found.state.keys()

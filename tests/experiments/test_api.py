@@ -188,6 +188,10 @@ def test_a_spec_and_a_run_are_not_named_together(tmp_path: Path) -> None:
         fac.train(resume=tmp_path, out=tmp_path)
     with pytest.raises(FacError, match="no spec to compare"):
         fac.compare([])
+    with pytest.raises(FacError, match="no run has `acc`; there are `test_accuracy`"):
+        fac.compare(SPEC, ["bp"], DATA, seeds=1, backend="reference").values("acc")
+    with pytest.raises(FacError, match=r"`seeds` is \[0, 1\]"):
+        fac.compare(SPEC, data=DATA, seeds=[0, 1])  # type: ignore[arg-type]
     with pytest.raises(FacError, match="`seeds` is 0"):
         fac.compare(SPEC, data=DATA, seeds=0)
     with pytest.raises(FacError, match="holds no run"):
@@ -205,6 +209,11 @@ def test_a_training_starts_from_parameters_or_goes_on_from_a_run(tmp_path: Path)
     forked = fac.train(fork=tmp_path / "run", data=DATA, out=tmp_path / "b", overrides=["train.epochs=4"])
     assert equal(forked, whole.session.state())
     assert int(fac.train(resume=tmp_path / "run", data=DATA).session.state()[STEP]) == 8
+    state = first.session.state()
+    handed = fac.train(SPEC, DATA, backend="reference", init=state, overrides=["update.lr=1e-30"])
+    assert equal(handed, again.session.state())
+    with pytest.raises(FacError, match=r"`out\.weight` in `init` holds int64"):
+        fac.train(SPEC, DATA, init={**state, "out.weight": np.ones((2, 8), int)})
     other = {**SPEC, "layers": [{"kind": "linear", "name": "out", "out": 2}]}
     with pytest.raises(FacError, match="--init-partial"):
         fac.train(other, DATA, init=tmp_path / "run")

@@ -363,3 +363,20 @@ def test_all_that_cannot_be_said_is_listed(tmp_path: Path) -> None:
         ("sums", "CumSum"),
         ("determinant", "Det"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["BatchNormalization", "Dropout"])
+def test_a_graph_that_trains_is_told_from_one_for_inference(tmp_path: Path, kind: str) -> None:
+    if kind == "Dropout":
+        trains = node("Dropout", "h ratio training", "out", name="/drop")
+        more = {"ratio": np.float32(0.5), "training": np.array(True)}
+    else:
+        trains = node("BatchNormalization", "h g b m v", "out", training_mode=1, name="/bn")
+        more = {name: np.ones(3, np.float32) for name in "gbmv"}
+    made = model(
+        [node("Gemm", "in w c", "h", transB=1, name="/fc"), trains],
+        {"w": draw(3, 4), "c": draw(3), **more},
+        [4],
+    )
+    with pytest.raises(fac.FacError, match=rf"training mode, as `{kind}` of it says.*`\.eval\(\)`"):
+        from_onnx(written(tmp_path, made))

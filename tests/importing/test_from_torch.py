@@ -350,3 +350,40 @@ def test_settings_that_no_layer_has() -> None:
         with pytest.raises(NotImportedError) as caught:
             imported(nn.Sequential(module), *shape)
         assert need in str(caught.value)
+
+
+def test_a_batch_says_the_shape_of_a_sample() -> None:
+    module = nn.Linear(3, 2)
+    assert from_torch(module, torch.zeros(5, 3)).spec == from_torch(module, (3,)).spec
+    for sample, message in (
+        (3, "is a batch that the module reads"),
+        ("3", "is a batch that the module reads"),
+        ((0,), "is a batch that the module reads"),
+        (torch.zeros(3), r"has shape \[3\]: give a batch"),
+        (torch.zeros(5, 3, dtype=torch.int64), "`classes=N`"),
+    ):
+        with pytest.raises(fac.FacError, match=message):
+            from_torch(module, sample)
+
+
+def test_a_number_that_fills_up_reads_zeros() -> None:
+    """Its row of zeros is left alone where a proof moves parameters."""
+
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(7, 4, padding_idx=2)
+            self.out = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(self.words(x).mean(1))  # type: ignore[no-any-return]
+
+    found = from_torch(Bag(), (5,), classes=7)
+    assert found.spec["layers"][0]["padding_idx"] == 2
+    assert not found.state["words.weight"][2].any()
+
+
+def test_a_layer_with_settings_that_it_cannot_have_is_in_the_list() -> None:
+    module = nn.Sequential(nn.Linear(4, 3), nn.Dropout(1.0))
+    with pytest.raises(NotImportedError, match=r"`1` \(Dropout\).*`rate` must be less than 1"):
+        from_torch(module, (4,))

@@ -76,8 +76,30 @@ def opened(file: File, given: Sequence[int] | None) -> tuple[ModelProto, tuple[i
         FacError: it cannot be read, or leaves something open.
     """
     model = parsed(file.content, file.place, file.beside)
+    _require_inference(model, file.place)
     value, _ = entry(model, file.place)
     return model, shape(value, given, file.place), value.type.tensor_type.elem_type in WHOLE
+
+
+def _require_inference(model: ModelProto, place: str) -> None:
+    """Refuse a graph that trains: its normalisations go by the batch, and its dropout draws.
+
+    Raises:
+        FacError: it is one.
+    """
+    constants = {
+        value.name: numpy_helper.to_array(value) for value in model.graph.initializer if not value.dims
+    }
+    for node in model.graph.node:
+        given = any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
+        drawn = (
+            node.op_type == "Dropout" and len(node.input) > 2 and bool(constants.get(node.input[2], False))
+        )
+        if given or drawn:
+            raise FacError(
+                f"{place} was exported in training mode, as `{node.op_type}` of it says, and is no network for "
+                "inference: call `.eval()` on the module and export it again"
+            )
 
 
 def _floats(array: Array) -> Array:
@@ -89,7 +111,8 @@ def _notes(found: Trace) -> Iterator[str]:
     if found.folded:
         yield (
             f"{found.folded} layers hold a batch normalisation that the exporter has folded into them: the network "
-            "that was trained had it beside them; export it with `training=torch.onnx.TrainingMode.PRESERVE` and "
+            "that was trained had it beside them; export it, after `.eval()`, with "
+            "`training=torch.onnx.TrainingMode.PRESERVE` and "
             "`do_constant_folding=False` to keep it"
         )
     if found.apart:
