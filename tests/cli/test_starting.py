@@ -194,7 +194,10 @@ def test_files_that_hold_no_parameters_are_one_message(
     torch.save(tensors | {"fc1.bias": torch.full((16,), float("nan"))}, "f.pt")
     assert "`fc1.bias` in `f.pt` holds numbers that are not finite" in run("train", spec, "--init", "f.pt")[2]
     torch.save(tensors | {"fc1.bias": torch.ones(16, dtype=torch.complex64)}, "g.pt")
-    assert "`fc1.bias` in `g.pt` holds complex64, and parameters are real" in run("train", spec, "--init", "g.pt")[2]
+    assert (
+        "`fc1.bias` in `g.pt` holds complex64, and parameters are real"
+        in run("train", spec, "--init", "g.pt")[2]
+    )
     torch.save(tensors | {"x": 3}, "h.pt")
     assert "`x` in `h.pt` is a `int`, and no array" in run("train", spec, "--init", "h.pt")[2]
     assert "no file of arrays by its name, nor a run" in run("train", spec, "--init", spec)[2]
