@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fac.checks import (
+    adapted,
     allowed,
     anchors,
     channels,
@@ -69,6 +70,7 @@ CHECKS: tuple[tuple[Rule, Check], ...] = (
     (ties.TIE_MISFIT, ties.tie_misfit),
     (ties.FROZEN_PARAMETERS_LEARN, ties.frozen_parameters_learn),
     (state_dict.STATE_DICT_MISFIT, state_dict.state_dict_misfit),
+    (adapted.ADAPTER_RANK_EXCEEDS_LAYER, adapted.adapter_rank_exceeds_layer),
     (names.RESERVED_NAME, names.reserved_name),
     (fed.WHICH_INPUT, fed.which_input),
     (fed.UNREAD_INPUT, fed.unread_input),

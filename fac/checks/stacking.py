@@ -30,7 +30,8 @@ def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
     of the products with W1, forward and backward. Almost always an activation was forgotten. Three cases are left
     alone, because people build them on purpose: a lower layer that is narrower than both what it reads and what
     reads it (a factorised weight, which bounds the rank), a frozen layer, and a network without any activation (a
-    deep linear network, as theory studies them).
+    deep linear network, as theory studies them). The two layers of an adapter are one weight by design: FAC228 is
+    about their rank.
 
     Bad:
 
@@ -51,9 +52,12 @@ def linear_on_linear(program: Program) -> Iterator[Diagnostic]:
     """
     if not wired(program) or not any(curve_of(node.layer) for node in program.nodes):
         return
+    adapters = {(layer.down, layer.up) for layer in program.adapted}
     for upper in program.nodes:
         lower = program.by_name.get(upper.inputs[0])
         if lower is None or not (_learning_linear(lower) and _learning_linear(upper)):
+            continue
+        if (lower.name, upper.name) in adapters:
             continue
         if len(program.readers[lower.name]) > 1 or _narrow(program, lower, upper):
             continue
