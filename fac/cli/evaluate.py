@@ -76,7 +76,7 @@ def evaluate(
     if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
         raise FacError("the data of this run are in no file that a spec names: leave out `--base`")
     if file is not None:
-        part, told = of_file(file, trained.program, trained.session.precision, trained.scalings)
+        part, told = of_file(file, trained.program, trained.session.precision, trained.kept)
         of = {"data": str(file)}
         if told:
             say(told, err=True)
@@ -95,7 +95,7 @@ def evaluate(
                 "train with `data.validation`"
             )
         part, of = dataset.splits[split], {"data": dataset.name, "split": split}
-    names = trained.classes
+    names = trained.kept.classes
     found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]), names)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
     if as_json:

@@ -52,10 +52,10 @@ def predict(
     if there(output) and there(file) and os.path.samefile(output, file):  # hard links, too
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
     trained = network(run, Where(backend, device, precision))
-    split, told = of_file(file, trained.program, trained.session.precision, trained.scalings, targets=False)
+    split, told = of_file(file, trained.program, trained.session.precision, trained.kept, targets=False)
     for remark in (*map(plain, trained.remarks), *([told] if told else ())):
         say(remark, err=True)
-    found = predicted(trained.session, split, trained.program, trained.classes)
+    found = predicted(trained.session, split, trained.program, trained.kept.classes)
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     losses = trained.program.losses

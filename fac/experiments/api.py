@@ -28,7 +28,7 @@ from fac.training import checkpoint, folder
 from fac.training.data import python
 from fac.training.evaluation import Evaluation, evaluated
 from fac.training.logs import EpochRecord, Listener
-from fac.training.metadata import scalings
+from fac.training.metadata import Kept, scalings
 from fac.training.plugged import changes as changes_of
 from fac.training.prediction import predicted
 from fac.training.weights import Weights, held
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from fac.backend import Array, Precision, Session
     from fac.program.program import Program
     from fac.training.dataset import Dataset, Split
-    from fac.training.scaling import Scaling
 
 LOG = logging.getLogger("fac")
 
@@ -249,7 +248,7 @@ def evaluate(
         part = found.splits[split]
     else:
         part = it.samples(data, targets=True)
-    return evaluated(it.session, part, kind_of("fac.losses", it.program.spec.minimised[0]), it.classes)
+    return evaluated(it.session, part, kind_of("fac.losses", it.program.spec.minimised[0]), it.kept.classes)
 
 
 def predict(
@@ -276,7 +275,7 @@ def predict(
         FacError: as `evaluate`.
     """
     it = _opened(run, Where(backend, device, precision))
-    return predicted(it.session, it.samples(x, targets=False), it.program, it.classes)
+    return predicted(it.session, it.samples(x, targets=False), it.program, it.kept.classes)
 
 
 def _allow(code: bool) -> None:
@@ -292,16 +291,16 @@ class _Open:
     program: Program
     own: Callable[[], Dataset]
     """Its data, fitted."""
-    scalings: Mapping[str, Scaling]
-    classes: tuple[str, ...]
+    kept: Kept
+    """How the samples of its training were read."""
 
     def samples(self, data: Any, *, targets: bool) -> Split:
         precision = self.session.precision
         if isinstance(data, str | os.PathLike):
-            found, told = of_file(Path(data), self.program, precision, self.scalings, targets=targets)
+            found, told = of_file(Path(data), self.program, precision, self.kept, targets=targets)
         else:
-            given = handed.split(data, ARRAYS, targets)
-            found, told = of_arrays(given, self.program, precision, self.scalings, targets=targets)
+            given = handed.split(data, ARRAYS, targets, text=True)
+            found, told = of_arrays(given, self.program, precision, self.kept, targets=targets)
         if told:
             LOG.warning("%s", told)
         return found
@@ -314,7 +313,7 @@ def _opened(run: Trained | str | os.PathLike[str], where: Where) -> _Open:
                 "a network that is open stays where it runs: leave out `backend`, `device`, `precision`"
             )
         own = run.dataset
-        return _Open(run.session, run.program, lambda: own, own.scalings, own.classes)
+        return _Open(run.session, run.program, lambda: own, Kept(own.scalings, own.classes))
     found = network(Path(run), where)
     for remark in found.remarks:
         LOG.warning("%s", remark)
@@ -323,6 +322,5 @@ def _opened(run: Trained | str | os.PathLike[str], where: Where) -> _Open:
         found.session,
         found.program,
         lambda: of_run(found.program, found.checkpoint, None, precision),
-        found.scalings,
-        found.classes,
+        found.kept,
     )

@@ -81,13 +81,14 @@ def dataset(data: DataLike) -> Dataset:
     return Dataset(HANDED, found["train"], found["test"], validation=found.get("validation"))
 
 
-def split(samples: Samples, place: str, targets: bool = True) -> Split:
+def split(samples: Samples, place: str, targets: bool = True, *, text: bool = False) -> Split:
     """Samples of one purpose.
 
     Args:
         samples: as they were handed over.
         place: what messages call them.
         targets: whether a pair is an input and its target; without, what is no mapping is the input.
+        text: whether arrays may hold text, as labels may where classes have names.
 
     Raises:
         FacError: they are no arrays of numbers.
@@ -95,7 +96,9 @@ def split(samples: Samples, place: str, targets: bool = True) -> Split:
     if isinstance(samples, Split):
         return samples
     if isinstance(samples, Mapping):
-        given = {str(name): array(value, f"`{name}` in {place}") for name, value in samples.items()}
+        given = {
+            str(name): array(value, f"`{name}` in {place}", text=text) for name, value in samples.items()
+        }
         if not given:
             raise FacError(f"{place} are empty: give arrays by the names of what the network reads")
         return Split(**given)
@@ -103,7 +106,9 @@ def split(samples: Samples, place: str, targets: bool = True) -> Split:
         return Split(array(samples, place))
     if not isinstance(samples, tuple | list) or len(samples) != 2:
         raise FacError(f"{place} are no pair (x, y), and no arrays by name")
-    x, y = (array(value, f"`{name}` in {place}") for name, value in zip("xy", samples, strict=True))
+    x, y = (
+        array(value, f"`{name}` in {place}", text=text) for name, value in zip("xy", samples, strict=True)
+    )
     # as `data: {source: arrays}` reads them: targets (n,) stand for (n, 1)
     return Split(x, y[:, None] if y.ndim == 1 and y.dtype.kind == "f" else y)
 
@@ -123,14 +128,14 @@ def numbers(value: Any, place: str) -> Array:
         raise FacError(f"{place} cannot be read as an array: {error}") from error
 
 
-def array(value: Any, place: str) -> Array:
-    """Numbers, one row for each sample.
+def array(value: Any, place: str, *, text: bool = False) -> Array:
+    """Numbers, or text where that is allowed, one row for each sample.
 
     Raises:
         FacError: they are none.
     """
     found = numbers(value, place)
-    if found.dtype.kind not in "iufb" or not found.shape:
+    if found.dtype.kind not in ("iufbU" if text else "iufb") or not found.shape:
         raise FacError(
             f"{place} has shape {list(found.shape)} of {found.dtype}: give numbers with one row for each sample"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from fac.step.feed import Feed
     from fac.training.checkpoint import Checkpoint
     from fac.training.dataset import Dataset, Split
-    from fac.training.scaling import Scaling
+    from fac.training.metadata import Kept
 
 
 ARRAYS = "the samples"
@@ -35,18 +34,11 @@ class Network:
     """Which plug-ins of it are not what they were."""
 
     @property
-    def scalings(self) -> dict[str, Scaling]:
-        """How the samples of the training were standardised."""
-        from fac.training.metadata import scalings
+    def kept(self) -> Kept:
+        """How the samples of the training were read."""
+        from fac.training.metadata import kept
 
-        return scalings(self.checkpoint.about)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What their classes are called; empty if they have no names."""
-        from fac.training.metadata import classes
-
-        return classes(self.checkpoint.about)
+        return kept(self.checkpoint.about)
 
 
 def network(run: Path, where: Where = ANYWHERE) -> Network:
@@ -100,20 +92,20 @@ def of_file(
     path: Path,
     program: Program,
     precision: Precision,
-    by: Mapping[str, Scaling],
+    kept: Kept,
     *,
     targets: bool = True,
 ) -> tuple[Split, str]:
     """The arrays of an `.npz` file, fitted to a network, and what to say of how they were read.
 
-    They are standardised as those of the training were. What `fac data` has written is what a network reads, and stays
-    as it is.
+    They are standardised as those of the training were, and labels are the names of its classes, see
+    `fac.training.naming`. What `fac data` has written is what a network reads, and stays as it is.
 
     Args:
         path: of the file.
         program: what the network is.
         precision: of the floats.
-        by: how the samples of the training were standardised.
+        kept: how the samples of the training were read.
         targets: whether the targets of its losses are needed. If not, those that are there are left alone.
 
     Raises:
@@ -122,20 +114,25 @@ def of_file(
     from fac.opening import DATA, opened
     from fac.training.data.npz import AS_READ, stored
     from fac.training.dataset import Split
+    from fac.training.metadata import Kept
+    from fac.training.naming import labels
 
     place = f"`{path}`"
     with stored(opened(path, DATA), place) as file:
-        by = {} if file.archive.comment == AS_READ else by
+        kept = Kept() if file.archive.comment == AS_READ else kept
         names = _wanted(file.names, program, place, targets)
-        given = Split(**{name: file.array(name) for name in names})
-    return _suited(given, program, place, precision, by, targets)
+        named = labels(names, _needed(program, targets))
+        given = Split(
+            **{name: file.array(name, text=named is not None and name == named[0]) for name in names}
+        )
+    return _suited(given, program, place, precision, kept, targets)
 
 
 def of_arrays(
     given: Split,
     program: Program,
     precision: Precision,
-    by: Mapping[str, Scaling],
+    kept: Kept,
     *,
     targets: bool = True,
 ) -> tuple[Split, str]:
@@ -143,8 +140,8 @@ def of_arrays(
     from fac.training.dataset import Split
 
     names = _wanted(list(given.arrays), program, ARRAYS, targets)
-    kept = Split(**{name: given.arrays[name] for name in names})
-    return _suited(kept, program, ARRAYS, precision, by, targets)
+    wanted = Split(**{name: given.arrays[name] for name in names})
+    return _suited(wanted, program, ARRAYS, precision, kept, targets)
 
 
 def _wanted(names: list[str], program: Program, place: str, targets: bool) -> list[str]:
@@ -172,17 +169,20 @@ def _suited(
     program: Program,
     place: str,
     precision: Precision,
-    by: Mapping[str, Scaling],
+    kept: Kept,
     targets: bool,
 ) -> tuple[Split, str]:
     from fac.training.dataset import Dataset
     from fac.training.fitting import fitted_split, read_anew
+    from fac.training.naming import numbered
     from fac.training.stored import scaled
 
     needed = _needed(program, targets)
-    known = " and ".join(f"`{name}`" for name in by if name in given.arrays)
+    known = " and ".join(f"`{name}`" for name in kept.scalings if name in given.arrays)
     told = [f"{known} of {place}: standardised as the training samples were"] if known else []
-    given = scaled(given, by, place, precision)
+    given = scaled(given, kept.scalings, place, precision)
+    given, by_name = numbered(given, needed, kept.classes, place)
+    told += [by_name] * bool(by_name)
     split = fitted_split(given, needed, place, precision)
     anew = read_anew(Dataset(place.strip("`"), given, given), needed)
     return split, "; ".join(told + [anew] * bool(anew))

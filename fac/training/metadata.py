@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from re import fullmatch
 from typing import Any
 
@@ -32,6 +33,16 @@ SCALINGS = "scalings"
 """By which means and deviations of training samples the data are standardised, see `fac.training.scaling`."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Kept:
+    """What a run keeps of the data that its network was trained on, so that others are read as these were."""
+
+    scalings: Mapping[str, Scaling] = field(default_factory=dict)
+    """By what the arrays are standardised; those that are not have none."""
+    classes: tuple[str, ...] = ()
+    """What the classes are called, in the order of their numbers; empty where they have no names."""
+
+
 def told(dataset: Dataset) -> dict[str, str]:
     """What is kept of data that a network is trained on."""
     kept = {}
@@ -42,9 +53,9 @@ def told(dataset: Dataset) -> dict[str, str]:
     return kept
 
 
-def classes(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """What the classes are called; empty where they have no names."""
-    return tuple(json.loads(metadata.get(CLASSES, "[]")))
+def kept(metadata: Mapping[str, str]) -> Kept:
+    """What `told` has written."""
+    return Kept(scalings(metadata), tuple(json.loads(metadata.get(CLASSES, "[]"))))
 
 
 def scalings(metadata: Mapping[str, str]) -> dict[str, Scaling]:

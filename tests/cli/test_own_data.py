@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from fac import evaluate
 from fac.training import checkpoint, metadata
 
 Run = Callable[..., tuple[int, str, str]]
@@ -168,3 +169,44 @@ def test_folders_of_images_on_each_backend(backend: str, photos: Path, run: Run)
     (photos / "dark" / "3.png").write_bytes(b"gone")
     status, _, err = run("train", "f.fac.yaml", *on, "--out", "again")
     assert (status, "`dark/3.png` in `photos` (`data.train`) is no image, or is damaged" in err) == (2, True)
+
+
+@pytest.mark.parametrize("names", [NAMES, ["1", "2", "3"], ["0", "2", "4"]])
+def test_labels_of_a_file_are_the_classes_of_the_training(
+    table: NDArray[np.float64], run: Run, names: list[str]
+) -> None:
+    """The rows of the table as a file: by name, or by the numbers that the table has, it is the same set."""
+    kinds = np.repeat(names, 30)
+    lines = (f"{a!r},{b!r},{kind}" for (a, b), kind in zip(table.tolist(), kinds, strict=True))
+    Path("flowers.csv").write_text("length,weight,kind\n" + "\n".join(lines) + "\n")
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    expected = evaluate("r", (table, np.repeat([0, 1, 2], 30) if names == NAMES else kinds.astype(int)))
+    assert expected.means["accuracy"] > 0.8
+    assert evaluate("r", (table, kinds)).means == expected.means
+    numbers = [] if names == NAMES else [kinds.astype(int)]
+    for y in (kinds, *numbers):
+        np.savez("all.npz", x=table, y=y)
+        status, out, err = run("evaluate", "r", *REFERENCE, "--data", "all.npz", "--json")
+        assert status == 0
+        assert json.loads(out)["means"] == pytest.approx(expected.means)
+        assert ("its numbers are the names of classes" in err) == (y.dtype.kind == "i")
+    # what `fac data` writes is numbered already
+    assert run("data", "f.fac.yaml", "-o", "d", "--precision", "float64")[0] == 0
+    by_file, by_run = (
+        json.loads(run("evaluate", "r", *REFERENCE, *more, "--json")[1])["means"]
+        for more in (("--data", "d/test.npz"), ())
+    )
+    assert by_file == pytest.approx(by_run)
+    np.savez("all.npz", x=table, y=np.where(kinds == names[2], "7", kinds))
+    status, out, err = run("evaluate", "r", *REFERENCE, "--data", "all.npz")
+    assert (status, out) == (2, "")
+    assert f"label `7` of sample 60 in `all.npz` is no class of this network, which has `{names[0]}`" in err
+
+
+@pytest.mark.usefixtures("table")
+def test_text_that_is_damaged_is_refused(run: Run) -> None:
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    np.savez("odd.npz", x=np.zeros((2, 2)), y=np.array([0x110000] * 2, "<u4").view("<U1"))
+    status, out, err = run("evaluate", "r", *REFERENCE, "--data", "odd.npz")
+    assert (status, out) == (2, "")
+    assert "array `y` in `odd.npz` cannot be read as plain numbers: it holds what is no letter" in err

@@ -108,7 +108,7 @@ def test_a_run_keeps_them_and_goes_on_with_them(
     with pytest.raises(StoppedError):
         train(session, raw, spec, RunFolder(Held(tmp_path), {}), stop=lambda: next(steps) == 6)
     found = checkpoint.load(tmp_path)
-    assert metadata.classes(found.about) == ("a", "b", "c", "d")
+    assert metadata.kept(found.about).classes == ("a", "b", "c", "d")
     kept = metadata.scalings(found.about)
     np.testing.assert_array_equal(kept["x"].mean, measured(dataset.train.x, (), "").mean)
     on, unbroken = open_session(spec, found.state), open_session(spec)

@@ -28,6 +28,8 @@ AS_READ = b"written by fac data"
 HEADER = 10_000
 """Bytes that NumPy takes for a header, too."""
 AXES = 32
+LETTERS = 0x10FFFF
+"""The largest number of a letter in Unicode."""
 LISTED = 50_000_000
 """Bytes at the end of an archive that list what is in it."""
 PART = 1 << 20
@@ -44,8 +46,12 @@ class Stored:
         self.archive, self.place = archive, place
         self.names = [name.removesuffix(ENDING) for name in archive.namelist() if name.endswith(ENDING)]
 
-    def array(self, key: str) -> NDArray[Any]:
+    def array(self, key: str, *, text: bool = False) -> NDArray[Any]:
         """An array of numbers, as it is stored.
+
+        Args:
+            key: its name.
+            text: whether it may hold text instead.
 
         Raises:
             FacError: there is none of that name, it does not hold plain numbers, is damaged, or memory is too small.
@@ -60,7 +66,8 @@ class Stored:
             )
         with self.archive.open(info) as part:
             dtype, turned, shape = header(part, key, self.place)
-            require_numbers(key, self.place, dtype, shape)
+            if not (text and dtype.kind == "U" and dtype.itemsize and shape):
+                require_numbers(key, self.place, dtype, shape)
             require_size(key, self.place, dtype, shape, info.file_size - part.tell())
             return self._numbers(part, key, dtype, turned, shape)
 
@@ -82,6 +89,8 @@ class Stored:
             at += len(piece)
         part.read(1)  # at the end the check sum is compared
         array = flat.view(dtype)
+        if dtype.kind == "U" and (flat.view(np.dtype("u4").newbyteorder(dtype.byteorder)) > LETTERS).any():
+            raise damaged(key, self.place, "it holds what is no letter")
         return array.reshape(shape[::-1]).transpose() if turned else array.reshape(shape)
 
 
