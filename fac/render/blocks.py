@@ -41,13 +41,15 @@ class Part:
     @property
     def copies(self) -> bool:
         """Whether its parts are copies."""
-        return bool(self.parts) and list(self.parts) == [f"{self.name}.{i}" for i in range(len(self.parts))]
+        return bool(self.parts) and list(self.parts) == [part.name for part in self.copied]
 
     @property
     def copied(self) -> tuple[Part, ...]:
         """Those of its parts that are copies: layers for all of them may stand before and behind."""
         named = (self.parts.get(f"{self.name}.{index}") for index in count())
-        return tuple(part for part in takewhile(bool, named) if part is not None)
+        # a layer, or a block of its own, may be called by a number, too
+        copies = takewhile(lambda part: part is not None and part.own is None and part.block is None, named)
+        return tuple(part for part in copies if part is not None)
 
     @property
     def nodes(self) -> Iterator[Node]:

@@ -268,3 +268,16 @@ def test_nothing_is_lost(layers: Any, rule: Any) -> None:
 
     shown = set(map(alike, names))
     assert {alike(tensor.name) for tensor in program.arrays} <= shown
+
+
+def test_layers_that_are_called_by_numbers_are_no_copies() -> None:
+    """As those of a `Sequential` of PyTorch are."""
+    body = ({**linear("0", 6), "name": "0"}, {**RELU, "name": "1"})
+    inner = {"kind": "sequence", "name": "0", "body": (linear("fc", 6), RELU)}
+    layers = (
+        {"kind": "sequence", "name": "stem", "body": body},
+        {"kind": "sequence", "name": "deep", "body": (inner,)},
+        linear("logits", 4),
+    )
+    found = table(made(layers, {"rule": "bp"}))
+    assert listed(found) == ["stem", "stem.0", "deep", "deep.0", "deep.0.fc", "logits"]
