@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import linecache
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,20 +44,22 @@ class TorchArtifact(Artifact):
     def module(self) -> ModuleType:
         """The source, executed; but for the probe, which is emitted when somebody calls it."""
         module, c = ModuleType("fac_step"), self.compiled
-        self._run(source(c, self.precision, probe=False), "", module)
+        self._run(source(c, self.precision, probe=False), "", module.__dict__)
 
-        def probe(*given: Any) -> Any:
-            self._run(probe_source(c), " probe", module)
-            return module.probe(*given)
+        @cache
+        def emitted() -> Callable[..., Any]:
+            names = dict(module.__dict__)
+            self._run(probe_source(c), " probe", names)
+            return names["probe"]  # type: ignore[no-any-return]
 
-        module.__dict__["probe"] = probe
+        module.__dict__["probe"] = lambda *given: emitted()(*given)
         return module
 
-    def _run(self, text: str, part: str, module: ModuleType) -> None:
+    def _run(self, text: str, part: str, names: dict[str, Any]) -> None:
         """Registered with `linecache`, so that tracebacks and debuggers show it."""
         name = f"<fac {self.compiled.name} {self.compiled.spec_hash}{part}>"
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-        exec(compile(text, name, "exec"), module.__dict__)
+        exec(compile(text, name, "exec"), names)
 
     def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fac
-from fac.build.functions import functions
+from fac.pipeline import compiled
 from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render import expand
@@ -125,10 +125,10 @@ def test_round_trip(network: str, rule: str) -> None:
     short = lower(fac.load(text(network, rule)))
     long = again(short)
     assert bare(long) == bare(short)
-    one, other = functions(short), functions(long)
+    one, other = compiled(short), compiled(long)
     for name in ("forward", "evaluate", "step", "probe"):
         assert to_text(getattr(one, name)) == to_text(getattr(other, name))
-    assert one.tensors == other.tensors
+    assert one.state == other.state
     assert expanded(long) == expanded(short)
 
 
