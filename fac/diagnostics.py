@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -45,10 +45,17 @@ class Rule:
     severity: Severity = Severity.ERROR
 
     def at(
-        self, path: Path, message: str, *, help: str = "", key: bool = False, fix: Fix | None = None
+        self,
+        path: Path,
+        message: str,
+        *,
+        help: str = "",
+        key: bool = False,
+        fix: Fix | None = None,
+        supposes: Iterable[str] = (),
     ) -> Diagnostic:
         """A finding of this rule. `key` puts the caret under the key at `path` instead of its value."""
-        return Diagnostic(self, path, plain(message), plain(help), key, fix=fix)
+        return Diagnostic(self, path, plain(message), plain(help), key, fix=fix, supposes=frozenset(supposes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,12 @@ class Diagnostic:
     span: Span | None = None
     """Set only where no path exists, as in text that is not YAML."""
     fix: Fix | None = None
+    supposes: frozenset[str] = frozenset()
+    """The arrays of whose initial values it speaks: it is silent where one starts with another."""
+
+    def holds(self, given: Collection[str]) -> bool:
+        """Whether there is something to say where these arrays start with other values."""
+        return self.supposes.isdisjoint(given)
 
 
 class FacError(Exception):

@@ -83,6 +83,7 @@ def _fields(program: Program) -> Iterator[Diagnostic]:
                     f"`{what}` has no effect {found.why}",
                     help=found.help,
                     key=not is_kind and found.item is None,
+                    supposes=found.supposes,
                     fix=removal(path if is_kind else place) if _may_go(found, path) else None,
                 )
 

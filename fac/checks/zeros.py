@@ -52,6 +52,7 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
     zero = _Zeros(program, candidates).hold()
     stuck = [n for n in program.nodes if n.weight_learns and ("weight", n.name) in zero]
     many = len(stuck) > SHOWN
+    weights = frozenset(node.weight.name for node in stuck if node.weight)
     for node in stuck:
         others = (
             listed(other.name for other in stuck if other is not node) if not many else "the other layers"
@@ -66,6 +67,7 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
             (*node.origin, "init") if "init" in node.layer.model_fields_set else head(node),
             f"the weights of `{node.name}` are zero and stay so: {why}",
             help="draw them, as `init: kaiming_uniform` does",
+            supposes=weights,
         )
 
 

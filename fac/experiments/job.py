@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac import source
 from fac.build.threads import allowed
-from fac.diagnostics import FacError
+from fac.diagnostics import Diagnostic, FacError
 from fac.experiments.backends import chosen
 from fac.lint.run import lint
 from fac.lint.settings import Settings
@@ -63,8 +63,8 @@ class Job:
     """The folder from which relative paths in `data:` start."""
     origin: Path
     """The folder from which they start in the spec that checkpoints carry."""
-    warnings: str
-    """Findings of the spec, as text; empty if there are none."""
+    findings: tuple[Diagnostic, ...]
+    """What there is to say of the spec, and of what it starts with."""
     checkpoint: Checkpoint | None = None
     before: int | None = None
     """For how many epochs a run was meant that is to be longer now."""
@@ -81,6 +81,15 @@ class Job:
     def spec(self) -> ModelSpec:
         """What is trained."""
         return self.program.spec
+
+    @property
+    def warnings(self) -> str:
+        """The findings as text; empty if there are none."""
+        return full(self.document, self.findings) if self.findings else ""
+
+    def starting(self, arrays: Collection[str]) -> Job:
+        """The same without what would be said if these arrays started as the spec draws them."""
+        return replace(self, findings=tuple(finding for finding in self.findings if finding.holds(arrays)))
 
     def text(self, path: Path) -> str:
         """The spec as a folder keeps it: paths in it are right from there."""
@@ -156,12 +165,11 @@ def new(document: Document, base: Path, where: Where, *, arrays: bool = False) -
     """
     program = lowered(document)
     # Comments of the spec hold here, too; what a team wants of its specs is for `fac check` to say.
-    warnings = lint(document, Settings())
+    findings = lint(document, Settings())
     section = None if arrays else data.declared(program.spec.data, document.name)
     backend = chosen(where.backend)
     artifact = emit(program, backend, where.precision, document)
-    told = full(document, warnings) if warnings else ""
-    return Job(document, program, section, artifact, backend.name, where.device, base, base, told)
+    return Job(document, program, section, artifact, backend.name, where.device, base, base, findings)
 
 
 def continued(
@@ -195,7 +203,8 @@ def continued(
         raise FacError(
             f"{error}; the state holds its own spec, and `{path / folder.SPEC}` is written anew where it is gone"
         ) from error
-    return replace(job, before=before, given=found.about.get(ORIGIN, ""))
+    origin = found.about.get(ORIGIN, "")
+    return replace(job.starting(found.state if origin else ()), before=before, given=origin)
 
 
 def again(

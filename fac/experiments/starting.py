@@ -61,7 +61,7 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
             lines,
         )
     state = compiled.initial(found.taken)
-    return replace(job, state=state, given=json.dumps(weights.origin), starts=lines)
+    return replace(job.starting(found.taken), state=state, given=json.dumps(weights.origin), starts=lines)
 
 
 def forked(
@@ -101,5 +101,9 @@ def forked(
     records = (record for record in folder.logged(run) if record is not None)
     log = "".join(f"{record.to_json()}\n" for record in records)
     return replace(
-        job, state=state, given=json.dumps(origin(found, run.resolve().name)), log=log, starts=tuple(lines)
+        job.starting(state),
+        state=state,
+        given=json.dumps(origin(found, run.resolve().name)),
+        log=log,
+        starts=tuple(lines),
     )

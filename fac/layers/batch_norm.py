@@ -153,7 +153,10 @@ def unused(layer: BatchNorm, program: Program) -> Iterator[Unused]:
     if layer.still:
         what = "beyond its weight and bias" if layer.affine and layer.trainable else "on what it reads"
         why = "its averages stay where they start, 0 and 1, unless the state is given weights"
-        yield Unused("kind", f"{what}: {why}", "write `moments: batch`, or use `layer_norm` or `group_norm`")
+        help = "write `moments: batch`, or use `layer_norm` or `group_norm`"
+        nodes = program.standing.get(id(layer), ())
+        averages = tuple(t.name for n in nodes for t in n.state if t.role is Role.STATISTIC)
+        yield Unused("kind", f"{what}: {why}", help, supposes=averages)
         yield Unused("momentum", "on averages that stay", "remove it")
     if layer.moments and not layer.affine:
         yield Unused("trainable", "beside `affine: false`, which leaves nothing to train", "remove it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import fac
 from fac.training import checkpoint
+from tests.cli.conftest import DIGITS
 
 Run = Callable[..., tuple[int, str, str]]
 REFERENCE = ("--backend", "reference")
@@ -290,3 +292,32 @@ def test_a_fork_that_cannot_go_on_is_refused(run: Run, trained: Path) -> None:
         assert status == 2
         assert message in err
         assert not Path("b").exists()
+
+
+NORM = DIGITS.replace("  - {kind: relu}\n", "  - {kind: batch_norm, name: n1}\n  - {kind: relu}\n")
+STILL = ("--set", "layers.n1.trainable=false")
+ZEROS = ("--set", "layers.fc1.init=zeros", "--set", "layers.logits.init=zeros")
+
+
+def test_what_is_said_of_initial_values_is_said_where_a_training_has_them(run: Run, spec: Path) -> None:
+    spec.write_text(NORM)
+    short, longer = ("--set", "train.epochs=1"), ("--set", "train.epochs=3")
+    assert run("train", spec, *REFERENCE, *CONSTANT, *short, "--out", "a")[0] == 0
+    changed = (*REFERENCE, *CONSTANT, *STILL, *ZEROS)
+
+    def said(*arguments: object) -> list[str]:
+        status, _, err = run("train", *arguments)
+        assert status == 0, err
+        return sorted(re.findall(r"^warning\[(\w+)\]", err, re.MULTILINE))
+
+    frozen, zero = "FAC314", "FAC216"
+    assert said(spec, *changed, *short, "--out", "b") == [zero, zero, frozen]
+    assert said("--resume", "b", "--set", "train.epochs=2") == [zero, zero, frozen]
+    assert said(spec, *changed, *short, "--init", "a", "--out", "c") == []
+    assert said("--resume", "c", "--set", "train.epochs=2") == []
+    assert said("--fork", "a", *STILL, "--set", "train.epochs=2", "--out", "d") == []
+    state = checkpoint.load(Path("a")).state
+    part = {name: state[name] for name in ("fc1.weight", "fc1.bias", "logits.bias")}
+    save_file(part, "part.safetensors")
+    taken = ("--init", "part.safetensors", "--init-partial", "--out", "e")
+    assert said(spec, *changed, *longer, *taken) == [frozen]

@@ -32,6 +32,8 @@ class Unused:
     help: str
     item: int | None = None
     """Of a field that is a list the place of the one item that has no effect; None for the whole field."""
+    supposes: tuple[str, ...] = ()
+    """The arrays by whose initial values it has none: nothing is said where a training is given others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
