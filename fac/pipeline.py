@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from fac import plugins, source
 from fac.checks import run_checks
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
-from fac.program.lower import lower
+from fac.program.lower import kind_of, lower
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
 from fac.source import Document
@@ -147,6 +147,7 @@ def compiled(program: Program) -> Compiled:
         return probe, readings(program, probe)
 
     made, train, update = functions(program), program.spec.train, program.spec.update
+    schedule = schedule_of("constant" if update is None else update.schedule)
     anchor: Any = train.anchor
     used = {value.name for value in made.forward.inputs}
     found = Compiled(
@@ -168,7 +169,7 @@ def compiled(program: Program) -> Compiled:
             train.epochs,
             train.batch,
             train.seed,
-            schedule_of("constant" if update is None else update.schedule).body(),
+            kind_of("fac.schedules", schedule).written(schedule),
         ),
         spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
     )

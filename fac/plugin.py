@@ -15,6 +15,7 @@ from fac.program.kinds import (
     Descent,
     Expansion,
     Facts,
+    Flat,
     Inside,
     Inverse,
     LayerKind,
@@ -28,6 +29,7 @@ from fac.program.kinds import (
     Passing,
     ProbeKind,
     RuleKind,
+    ScheduleKind,
     ShapeError,
     Sight,
     Signals,
@@ -47,6 +49,7 @@ from fac.spec.data import Data, Place
 from fac.spec.feedback import AnyLearning, AnyMatrix, Fixed, Learning, Matrix, ShortHand
 from fac.spec.init import Init
 from fac.spec.layers import Layer, Loss, Named, ParametricLayer, WeightedLayer
+from fac.spec.schedules import Epochs, Schedule
 from fac.spec.solve import Solve
 from fac.spec.train import Probe
 from fac.spec.updates import Rule
@@ -75,10 +78,12 @@ __all__ = [
     "Dataset",
     "Descent",
     "Ends",
+    "Epochs",
     "Expansion",
     "Facts",
     "Feed",
     "Fixed",
+    "Flat",
     "Init",
     "Inside",
     "Inverse",
@@ -107,6 +112,8 @@ __all__ = [
     "Role",
     "Rule",
     "RuleKind",
+    "Schedule",
+    "ScheduleKind",
     "Shape",
     "ShapeError",
     "ShortHand",

@@ -26,6 +26,7 @@ FAMILIES = (
     "fac.learning",
     "fac.rules",
     "fac.updates",
+    "fac.schedules",
     "fac.solve",
     "fac.probes",
 )

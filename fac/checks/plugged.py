@@ -7,17 +7,25 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fac import plugins
+from fac.checks.lengths import steps_of
 from fac.checks.places import listed, written_models
 from fac.diagnostics import Diagnostic, Path, Rule
+from fac.plugins import PluginError
+from fac.program.kinds import ScheduleKind
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Program
 from fac.spec.feedback import ShortHand
+from fac.spec.schedules import Schedule, schedule_of
 
 NO_DERIVATIVE = Rule("FAC220", "no-derivative")
 PLUGIN_FAILS = Rule("FAC402", "plugin-fails")
 
 GROUPS = tuple(group for group in plugins.FAMILIES if group != "fac.data")
 """What a step is made of."""
+EPOCH = 100
+"""Steps of an epoch where nobody knows how many there are."""
+SAMPLED = 100
+"""At how many steps a schedule is asked for its factor."""
 
 
 class Failure(NamedTuple):
@@ -49,6 +57,8 @@ class Built:
         named = {plugin for spec, plugin in declared.items() if any(spec in mro for mro in used)}
         if self.program.spec.probes is None:  # it has all of them
             named.update(plugins.foreign("fac.probes").values())
+        if self._schedule is not None:  # a name alone is no model
+            named.add(plugins.foreign("fac.schedules")[type(self._schedule)])
         return tuple(sorted(named))
 
     @property
@@ -63,6 +73,29 @@ class Built:
         Empty where no feedback is asked for: backpropagation goes exactly past everything.
         """
         return self._outcome[1]
+
+    @cached_property
+    def unscheduled(self) -> PluginError | None:
+        """What a plug-in does wrong that declares the schedule."""
+        schedule, epochs = self._schedule, self.program.spec.epochs or 1
+        if not self.sound or schedule is None:
+            return None
+        kind: ScheduleKind = kind_of("fac.schedules", schedule)
+        steps = steps_of(self.program) or EPOCH * epochs
+        try:
+            kind.written(schedule)
+            for step in {k * steps // SAMPLED for k in range(SAMPLED)} | {steps - 1}:
+                kind.factor(schedule, step, steps // epochs, epochs)
+        except PluginError as error:
+            return error
+        return None
+
+    @cached_property
+    def _schedule(self) -> Schedule | None:
+        """The schedule, if a plug-in declares it."""
+        update = self.program.spec.update
+        schedule = None if update is None else schedule_of(update.schedule)
+        return schedule if type(schedule) in plugins.foreign("fac.schedules") else None
 
     @cached_property
     def _outcome(self) -> tuple[Failure | None, Mapping[str, tuple[str, ...]]]:
@@ -144,7 +177,8 @@ def plugin_fails(program: Program, built: Built) -> Iterator[Diagnostic]:
 
     A spec with parts of plug-ins is built by `fac check`, so that their mistakes are found here and not in training:
     an operation that does not take what it is given, an output of another shape than `infer` says, an update of
-    another shape than its parameter. The message names the plug-in, the kind, the function and its line.
+    another shape than its parameter, a learning rate that is no number. The message names the plug-in, the kind, the
+    function and its line.
 
     So is a layer that multiplies with a matrix that it does not name as its weight: with any feedback but that of
     backpropagation, the error would go past it by the transposed matrix, and no route could say otherwise.
@@ -171,8 +205,12 @@ def plugin_fails(program: Program, built: Built) -> Iterator[Diagnostic]:
             yield PLUGIN_FAILS.at(
                 path, f"`{node.name}` is not known: {node.fault.message}", help=node.fault.help
             )
+    if (wrong := built.unscheduled) is not None:
+        yield PLUGIN_FAILS.at(
+            ("update", "schedule"), f"the learning rate is not known: {wrong.fact}", help=wrong.help
+        )
     error = None if built.failure is None else built.failure.error
-    if isinstance(error, plugins.PluginError):
+    if isinstance(error, PluginError):
         about = f"`{error.node}` cannot be built: " if error.node else ""
         yield PLUGIN_FAILS.at(_declared(program, error.node)[1], about + error.fact, help=error.help)
     elif error is not None and not isinstance(error, NoDerivativeError):

@@ -10,7 +10,7 @@ from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.spec import updates
-from fac.spec.schedules import Cosine, Epochs, StepDecay, schedule_of
+from fac.spec.schedules import Epochs, schedule_of
 
 SCHEDULE_NEVER_FALLS = Rule("FAC211", "schedule-never-falls", Severity.WARNING)
 WEIGHT_DECAY_ERASES = Rule("FAC217", "weight-decay-erases", Severity.WARNING)
@@ -55,20 +55,8 @@ def schedule_never_falls(program: Program) -> Iterator[Diagnostic]:
             "`lr`",
             help=f"warm up for fewer steps, or write `warmup: {{epochs: ...}}`; `train.epochs` is {epochs}",
         )
-    elif isinstance(schedule, StepDecay) and schedule.every >= epochs:
-        yield SCHEDULE_NEVER_FALLS.at(
-            (*path, "every"),
-            f"the first fall comes after {_epochs(schedule.every)}, and the training has {epochs}",
-            help="let it fall earlier, train longer, or write `schedule: constant`",
-        )
-    elif isinstance(schedule, StepDecay) and schedule.gamma == 1:
-        yield SCHEDULE_NEVER_FALLS.at(
-            (*path, "gamma"), "a `gamma` of 1 never lowers the learning rate", help="use a `gamma` below 1"
-        )
-    elif isinstance(schedule, Cosine) and schedule.floor == 1:
-        yield SCHEDULE_NEVER_FALLS.at(
-            (*path, "floor"), "a `floor` of 1 never lowers the learning rate", help="use a `floor` below 1"
-        )
+    elif flat := kind_of("fac.schedules", schedule).never_falls(schedule, epochs):
+        yield SCHEDULE_NEVER_FALLS.at((*path, flat.field), flat.why, help=flat.help)
 
 
 def _epochs(count: int) -> str:

@@ -14,10 +14,12 @@ from fac.experiments.backends import chosen
 from fac.lint.run import lint
 from fac.lint.settings import Settings
 from fac.pipeline import emit, lowered
+from fac.program.kinds import ScheduleKind
+from fac.program.lower import kind_of
 from fac.render.findings.full import full
 from fac.source import Document
 from fac.spec.data import Data, places
-from fac.spec.schedules import Cosine, schedule_of
+from fac.spec.schedules import schedule_of
 from fac.training import data, folder
 from fac.training.checkpoint import Checkpoint, require_spec
 from fac.training.folder import RunFolder
@@ -297,11 +299,13 @@ def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[
             f"equal up to rounding, not bit for bit; `OMP_NUM_THREADS={threads}` makes it so"
         )
     if job.before is not None:
-        text = f"training for {job.spec.train.epochs} epochs instead of {job.before}"
-        update = job.spec.update
-        if update is not None and isinstance(schedule_of(update.schedule), Cosine):
+        epochs, update = job.spec.train.epochs, job.spec.update
+        text = f"training for {epochs} epochs instead of {job.before}"
+        schedule = schedule_of("constant" if update is None else update.schedule)
+        kind: ScheduleKind = kind_of("fac.schedules", schedule)
+        if kind.stretches(schedule, job.before, epochs):
             text += (
-                f": from here on the learning rate is that of a cosine over {job.spec.train.epochs} epochs, so the "
-                f"result is not that of {job.spec.train.epochs} epochs in one go"
+                f": from here on the learning rate is that of `{kind.name}` over {epochs} epochs, so the result is not "
+                f"that of {epochs} epochs in one go"
             )
         yield text

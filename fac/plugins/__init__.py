@@ -61,6 +61,7 @@ FAMILIES = {
     "fac.feedback": Family("feedback operator", "MatrixKind"),
     "fac.learning": Family("way to learn", "LearningKind", "rule"),
     "fac.updates": Family("update rule", "UpdateKind", "rule"),
+    "fac.schedules": Family("schedule", "ScheduleKind"),
     "fac.solve": Family("solve rule", "SolveKind", "rule"),
     "fac.probes": Family("probe", "ProbeKind"),
     "fac.data": Family("data source", "DataKind", "source"),

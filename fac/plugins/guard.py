@@ -26,6 +26,7 @@ RETURNS: dict[str, tuple[str, tuple[type, ...]]] = {
     "refresh": ("a whole number or None", (int, type(None))),
     "learning": ("a mapping", (Mapping,)),
     "slots": ("a tuple", (tuple, list)),
+    "body": ("a tuple", (tuple, list)),
 }
 """What functions return that checks ask, by their names. What others return is held by `fac.build.contract`."""
 

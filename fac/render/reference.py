@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from fac import plugins
 from fac.render import reference_texts as texts
-from fac.spec import constraints, feedback, init, layers, schedules, train, updates
+from fac.spec import constraints, feedback, init, layers, train, updates
 from fac.spec.base import written
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import Input, ModelSpec
@@ -29,6 +29,7 @@ FAMILIES = (
         "learning rule",
     ),
     ("Update rules", ("update: {}",), "fac.updates", "update rule"),
+    ("Schedules", ("schedule: {}",), "fac.schedules", "schedule"),
     ("Solve rules", ("solve: {}",), "fac.solve", "solve rule"),
     ("Data", ("data: {}",), "fac.data", "data source"),
     ("Probes", ("probes: [{}]",), "fac.probes", "probe"),
@@ -46,9 +47,6 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`clip:`", updates.Clip),
     ("`feedback:` inside `update:`", updates.Setting),
     ("An item of `groups:`", updates.Group),
-    ("`schedule: {kind: cosine}`", schedules.Cosine),
-    ("`schedule: {kind: step}`", schedules.StepDecay),
-    ("`schedule: {kind: constant}`", schedules.Constant),
     ("`train:`", train.Train),
     ("`constraints:`", constraints.Constraints),
     ("A bound", constraints.Bound),
@@ -246,6 +244,8 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 def _model(schema: Mapping[str, Any], many: bool) -> str:
     """A section by its heading, a small mapping by its keys."""
     title = next((title for title, model in SECTIONS if model.__name__ == schema["title"]), None)
+    if title is None and (family := _family_of(schema, many)):
+        return family
     if title is None:
         return f"`{{{', '.join(f'{key}: …' for key in schema['properties'])}}}`"
     text = title.removeprefix("A ").removeprefix("An ")
@@ -260,6 +260,14 @@ def _family(kinds: set[str], many: bool) -> str:
         if kinds == {kind.name for kind in plugins.kinds(group)}:
             return _link(word + ("es" if word.endswith("s") else "s") * many, title)
     return ", ".join(f"`{name}`" for name in sorted(kinds))
+
+
+def _family_of(schema: Mapping[str, Any], many: bool) -> str | None:
+    """The heading of the family of a kind that stands by itself, as where names of kinds stand beside it."""
+    for title, _, group, word in FAMILIES:
+        if any(kind.spec.__name__ == schema["title"] for kind in plugins.kinds(group)):
+            return _link(word + ("es" if word.endswith("s") else "s") * many, title)
+    return None
 
 
 def _link(text: str, title: str) -> str:

@@ -138,5 +138,9 @@ NOTES: Mapping[str, str] = {
         "`learn` as in [`ldfa`](#feedback-rule-ldfa), but P and Q start at `random`: there is no forward weight.\n"
     ),
     "How feedback learns": LEARNING,
+    "Schedules": (
+        "Where no key has to be given the name alone will do: `schedule: cosine`. A schedule is a factor on the "
+        "learning\nrate of all arrays. During a warm-up of w steps, step s, counted from 0, has (s + 1) / w of it.\n"
+    ),
 }
 """What follows the table of a section or kind, or the heading of a family."""

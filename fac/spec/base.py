@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, to_jsonable_python
 from pydantic_core.core_schema import no_info_before_validator_function
@@ -42,6 +42,10 @@ ACTIVATION = "write it as a layer of its own behind this one, such as `- {kind: 
 """Of the key by which other tools put an activation into a layer."""
 
 
+BY_NAME = "a name"
+"""The tag of kinds that are given by their names alone."""
+
+
 @dataclass(frozen=True)
 class OneOf:
     """`Annotated[Layer, OneOf("fac.layers")]`: any installed kind, told apart by its `kind` (or `rule`, `source`).
@@ -53,15 +57,32 @@ class OneOf:
     discriminator: str = "kind"
     mixin: type[Model] | None = None
     """More fields, added to every member of the union."""
+    named: bool = False
+    """Whether the name of a kind alone stands for it, if all of its settings have defaults."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        specs: list[type[Model]] = [kind.spec for kind in plugins.kinds(self.group)]
-        members = tuple(self._member(spec) for spec in specs)
-        union: Any = Union[members]  # noqa: UP007 - the members are known at run time only
-        if len(members) > 1:
+        members = {kind.name: self._member(kind.spec) for kind in plugins.kinds(self.group)}
+        union: Any = Union[tuple(members.values())]  # noqa: UP007 - the members are known at run time only
+        if self.named:
+            union = self._with_names(members)
+        elif len(members) > 1:
             union = Annotated[union, Field(discriminator=self.discriminator)]
         schema = handler.generate_schema(union)
         return schema if self.mixin is None else no_info_before_validator_function(self._plain, schema)
+
+    def _with_names(self, members: Mapping[str, type[Model]]) -> Any:
+        """The union with the names that say it all: a wrong value is reported once, not for each branch."""
+        enough = [name for name, member in members.items() if _is_complete(member)]
+        names: Any = Literal[tuple(enough)]
+        branches: list[Any] = [Annotated[member, Tag(name)] for name, member in members.items()]
+
+        def tag(value: Any) -> Any:
+            if isinstance(value, str):
+                return BY_NAME
+            key = self.discriminator
+            return value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+
+        return Annotated[Union[(Annotated[names, Tag(BY_NAME)], *branches)], Discriminator(tag)]
 
     def _plain(self, value: Any) -> Any:
         """A kind built in Python lacks the fields of the mixin: what was set of it, as a mapping."""
@@ -130,6 +151,11 @@ def _at_default(model: Model, name: str) -> bool:
     default = field.get_default(call_default_factory=True, validated_data=before)
     # True is no number here: `1` and `true` are two texts.
     return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
+
+
+def _is_complete(model: type[Model]) -> bool:
+    """Whether nothing has to be said beside its kind."""
+    return not any(field.is_required() for field in model.model_fields.values())
 
 
 def _is_tag(field: FieldInfo) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fac.spec.base import Model, OneOf
-from fac.spec.schedules import Schedule
+from fac.spec.schedules import AnySchedule
 
 
 class Clip(Model):
@@ -66,7 +66,7 @@ class Group(Setting):
 class Shared(Model):
     """The fields of `update:` that belong to the whole network rather than to one rule."""
 
-    schedule: Schedule = Field("constant", description="How the learning rate changes over training.")
+    schedule: AnySchedule = Field("constant", description="How the learning rate changes over training.")
     clip: Clip | None = Field(None, description="Limits on gradients.")
     feedback: Setting | None = Field(None, description="Other settings for learned feedback matrices.")
     groups: tuple[Group, ...] = Field((), description="Other settings for some parameters.")

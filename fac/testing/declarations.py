@@ -26,6 +26,7 @@ from fac.program.kinds import (
     LearningKind,
     LossKind,
     MatrixKind,
+    ScheduleKind,
     Signals,
     SolveKind,
     State,
@@ -48,6 +49,7 @@ from fac.testing.case import require
 from fac.testing.evaluated import evaluated, near
 from fac.testing.layer_laws import check_layer
 from fac.testing.loss_laws import check_loss
+from fac.testing.schedule_laws import check_schedule
 from fac.testing.solve_laws import check_solve
 
 READS, WRITES = 5, 4
@@ -85,6 +87,9 @@ def check_declarations(kind: Kind, spec: Model | None = None, shapes: Sequence[S
         case UpdateKind():
             _update(kind, spec or _defaults(kind))
             _factored(kind, spec or _defaults(kind))
+        case ScheduleKind():
+            settings: Any = spec or _defaults(kind)
+            check_schedule(kind, settings)
 
 
 def _defaults(kind: Any, **given: str) -> Any:

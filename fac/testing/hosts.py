@@ -21,11 +21,12 @@ from fac.program.kinds import (
     MatrixKind,
     ProbeKind,
     RuleKind,
+    ScheduleKind,
     SolveKind,
     UpdateKind,
 )
 from fac.program.program import Shape
-from fac.testing.nets import Data, Layers, linear, mlp, spec
+from fac.testing.nets import SGD, Data, Layers, linear, mlp, spec
 from fac.testing.solve_laws import NETS
 
 Host = Callable[[Data], Data]
@@ -75,6 +76,8 @@ def hosts(kind: Kind, model: Any, shapes: Sequence[Shape]) -> Mapping[str, Host]
             } | {"`basis` of a subspace": _read}
         case UpdateKind():
             return {"`update:`": lambda said: spec(NET, update={"lr": 0.1} | said)}
+        case ScheduleKind():
+            return {"`schedule:`": lambda said: spec(NET, update=SGD | {"schedule": said})}
         case ProbeKind():
             return {f"`probes:` beside `{rule}`": _measured(rule) for rule in ("fa", "dfa", "bp")}
         case SolveKind():

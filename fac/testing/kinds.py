@@ -42,6 +42,8 @@ def check_kind(
     - Of a layer, a block and a loss: what the step takes is the derivative of the loss, by finite differences.
     - The reference and every other installed backend make the same numbers of it.
     - Of a rule and a block: what `fac show --expand` prints means the same.
+    - Of a schedule: its factors are finite and not negative, depend on the number of the step alone, so that a run can
+      go on, and are those that a written program has.
     - Of a probe: what it measures ends as `measures` says.
     - Of a data source: it gives the same each time, in the precision that is asked for, and what it says of itself.
     - Whatever stands in its fields: there are findings, or a network that runs, and never an exception.

@@ -16,6 +16,7 @@ from fac.pipeline import load
 from fac.plugins import files
 from fac.spec.base import Model
 from fac.spec.model import ModelSpec
+from fac.spec.schedules import schedule_of
 from fac.training.checkpoint import Checkpoint
 from fac.training.metadata import PLUGINS
 
@@ -23,7 +24,11 @@ from fac.training.metadata import PLUGINS
 def kept(spec: ModelSpec) -> dict[str, str]:
     """What a checkpoint says of the files whose kinds a spec has: names by digest; nothing if there are none."""
     of = {model: plugin for group in plugins.FAMILIES for model, plugin in plugins.foreign(group).items()}
-    used = {of[type(model)] for model in _models(spec) if type(model) in of}
+    models = [*_models(spec)]
+    if spec.update is not None:  # where a name alone stands for it, it is no model
+        models.append(schedule_of(spec.update.schedule))
+    # The model of `update:` is made of that of its rule and of what all rules share.
+    used = {of[base] for model in models for base in type(model).__mro__ if base in of}
     found = {file.digest: basename(file.name) for file in files.known() if file.name in used}
     return {PLUGINS: json.dumps(found)} if found else {}
 

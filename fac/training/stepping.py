@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from fac.backend import Array, Arrays, Session
 from fac.diagnostics import FacError
+from fac.program.kinds import ScheduleKind
+from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.spec.schedules import schedule_of
 from fac.training.dataset import Split, order
@@ -73,6 +75,7 @@ class Stepping:
             )
         assert spec.update is not None
         self.lr, self.schedule = spec.update.lr, schedule_of(spec.update.schedule)
+        self._scheduled: ScheduleKind = kind_of("fac.schedules", self.schedule)
         self.fed = Fed(session, split)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
@@ -89,7 +92,7 @@ class Stepping:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        return self.lr * self.schedule.factor(step, self.steps_per_epoch, self.epochs)
+        return self.lr * self._scheduled.factor(self.schedule, step, self.steps_per_epoch, self.epochs)
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """The samples that a step reads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from fac.feedback.random import RANDOM as MATRIX
 from fac.layers.elementwise import RELU
 from fac.losses.mse import MSE
 from fac.pipeline import load
+from fac.plugins.guard import guarded
 from fac.program import lower
 from fac.program.kinds import Facts, Made, Signals, Updated
 from fac.program.tensors import Role, Tensor
+from fac.schedules.cosine import COSINE
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.types import DType
@@ -118,6 +121,27 @@ def test_a_loss(plant: Callable[[Any, Any], None]) -> None:
 
     plant(MSE, replace(MSE, forward=counted))
     assert found(NET, loss={"kind": "mse"}) == [("FAC220", "loss.kind")]
+
+
+@pytest.mark.parametrize(
+    ("functions", "said"),
+    [
+        ({"shape": lambda _, step, *__: 1 / step}, "fails with ZeroDivisionError"),
+        ({"shape": lambda _, step, *__: inf if step == 399 else 1.0}, "returns inf at step 399"),
+        ({"shape": lambda *_: None}, "returns None at step "),
+        ({"body": lambda *_: ("lambda",)}, "returns lines that are no Python: SyntaxError"),
+        ({"body": lambda *_: (1.0,)}, "returns (1.0,) where lines are needed"),
+    ],
+)
+def test_a_schedule(functions: dict[str, Any], said: str, plant: Callable[[Any, Any], None]) -> None:
+    """What is asked for is the factor of a hundred steps, the last among them: here 100 an epoch are taken."""
+    plant(COSINE, guarded(replace(COSINE, **functions), "planted 1.0", "tests", "schedule"))
+    update = {"rule": "sgd", "lr": 0.1, "schedule": "cosine"}
+    (finding,) = diagnosed(NET, update=update, train={"epochs": 4}, **UNMEASURED)
+    assert (finding.rule.code, finding.path) == ("FAC402", ("update", "schedule"))
+    assert finding.message.startswith("the learning rate is not known: `")
+    assert said in finding.message
+    assert diagnosed(NET, update=update | {"schedule": "constant"}, **UNMEASURED) == ()
 
 
 def test_feedback_and_updates_are_not_differentiated(plant: Callable[[Any, Any], None]) -> None:

@@ -242,7 +242,7 @@ def test_a_run_can_be_trained_longer(run: Run, spec: Path, tmp_path: Path) -> No
     status, out, err = run("train", "--resume", "a", "--set", "train.epochs=4")
     assert status == 0
     assert err == (
-        "training for 4 epochs instead of 2: from here on the learning rate is that of a cosine over 4 epochs, "
+        "training for 4 epochs instead of 2: from here on the learning rate is that of `cosine` over 4 epochs, "
         "so the result is not that of 4 epochs in one go\n"
     )
     assert out.splitlines()[0] == "resuming after step 42 of 4 epochs of 21 steps, 64 samples each" + LEFT

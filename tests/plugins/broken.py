@@ -31,6 +31,8 @@ from fac.plugin import (
     Program,
     Rule,
     RuleKind,
+    Schedule,
+    ScheduleKind,
     ShapeError,
     ShortHand,
     Signals,
@@ -209,6 +211,17 @@ def another(data: Any, base: Path, precision: str) -> Dataset:
     return Dataset("another", points(next(COUNT), precision), points(1, precision))
 
 
+class Shrinking(Schedule):
+    """A quotient by a setting that may be 0."""
+
+    kind: Literal["shrinking"] = "shrinking"
+    by: float = 2.0
+
+
+def shrinking(schedule: Shrinking, step: int, warm: int, steps_per_epoch: int, epochs: int) -> float:
+    return 1 / (1 + step / schedule.by)
+
+
 class Coarse(Data):
     """Single precision, whatever is asked for."""
 
@@ -251,6 +264,7 @@ KINDS = (
     RuleKind("secret_feedback", SecretFeedback, secrets, changes=True),
     RuleKind("unfit_feedback", UnfitFeedback, unfit, changes=True),
     UpdateKind("rooted", Rooted, lambda _: (), rooted),
+    ScheduleKind("shrinking", Shrinking, shrinking, lambda schedule, _: (f"1 / (1 + step / {schedule.by})",)),
     ProbeKind("stray", Stray, stray, {"size": "norms of weights"}),
     DataKind("another", Another, another),
     DataKind("coarse", Coarse, lambda *_: Dataset("coarse", points(0, "float32"), points(1, "float32"))),

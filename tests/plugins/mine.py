@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import tanh
+from math import sqrt, tanh
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from fac.plugin import (
     Builder,
@@ -30,6 +31,8 @@ from fac.plugin import (
     Program,
     Rule,
     RuleKind,
+    Schedule,
+    ScheduleKind,
     ShapeError,
     ShortHand,
     Signals,
@@ -103,6 +106,22 @@ def descend(
     return Updated(b.sub(w, b.mul(b.emit("sign", gradient), lr)), {})
 
 
+class InverseRoot(Schedule):
+    """sqrt(k / (k + s)), s the steps since the warm-up (Vaswani et al. 2017, where k is its length)."""
+
+    kind: Literal["inverse_root"] = "inverse_root"
+    k: Annotated[int, Field(gt=0)] = 4
+
+
+def inverse_root(schedule: InverseRoot, step: int, warm: int, steps_per_epoch: int, epochs: int) -> float:
+    return sqrt(schedule.k / (schedule.k + max(0, step - warm)))
+
+
+def as_python(schedule: InverseRoot, warmed: bool) -> tuple[str, ...]:
+    past = "max(0, step - warm)" if warmed else "step"
+    return (f"math.sqrt({schedule.k} / ({schedule.k} + {past}))",)
+
+
 class Absolute(Loss):
     """The mean of |z - y| over samples and outputs."""
 
@@ -148,6 +167,7 @@ KINDS = (
     MatrixKind("ternary", Ternary, lambda *_: (), ternary, misfit=misfit),
     RuleKind("ternary_feedback", TernaryFeedback, expand, changes=True),
     UpdateKind("sign_descent", SignDescent, lambda _: (), descend),
+    ScheduleKind("inverse_root", InverseRoot, inverse_root, as_python),
     LossKind("absolute", Absolute, False, absolute),
     ProbeKind("weight_size", WeightSize, sizes, {"size": "norms of weights"}, standard=False),
     DataKind("ring", Ring, load),

@@ -29,7 +29,7 @@ layers:
   - {kind: linear, name: out, out: 1}
 loss: {kind: absolute}
 feedback: {rule: ternary_feedback}
-update: {rule: sign_descent, lr: 0.01}
+update: {rule: sign_descent, lr: 0.01, schedule: inverse_root}
 data: {source: ring}
 train: {epochs: 3, batch: 16}
 probes: [{kind: weight_size}]
@@ -113,7 +113,8 @@ def test_what_it_declares_holds_and_the_long_form_means_the_same(folder: Path) -
     ended = python(folder, "-c", LAWS, "mine.py")
     assert ended.stderr == ""
     assert ended.stdout.split() == [
-        "squash", "absolute", "ternary_feedback", "ternary", "sign_descent", "weight_size", "ring",
+        "squash", "absolute", "ternary_feedback", "ternary", "sign_descent", "inverse_root", "weight_size",
+        "ring",
     ]  # fmt: skip
     status, out, _ = fac(folder, "show", "ring.fac.yaml", "--expand", "--plugin", "mine.py")
     assert status == 0

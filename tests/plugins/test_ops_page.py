@@ -18,6 +18,7 @@ from fac.program.kinds import (
     MatrixKind,
     ProbeKind,
     RuleKind,
+    ScheduleKind,
     SolveKind,
     UpdateKind,
 )
@@ -57,6 +58,7 @@ FAMILIES: dict[str, type[Any]] = {
     "operator": MatrixKind,
     "way to learn": LearningKind,
     "update": UpdateKind,
+    "schedule": ScheduleKind,
     "probe": ProbeKind,
     "solve rule": SolveKind,
     "data source": DataKind,

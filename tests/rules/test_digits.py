@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fac.backend import Session
-from fac.spec.schedules import Cosine
+from fac.schedules.cosine import COSINE, Cosine
 from fac.training.data import load
 from fac.training.data.digits import Digits
 from fac.training.dataset import order
@@ -57,7 +57,7 @@ def trained(feedback: Spec, update: Spec, seed: int) -> float:
     x, y = map(session.place, train)
     steps, schedule = len(x) // BATCH, Cosine(per="epoch")
     for epoch in range(EPOCHS):
-        lr = update["lr"] * schedule.factor(epoch * steps, steps, EPOCHS)
+        lr = update["lr"] * COSINE.factor(schedule, epoch * steps, steps, EPOCHS)
         rows = order(seed, epoch, len(x))
         for step in range(steps):
             chosen = rows[step * BATCH : (step + 1) * BATCH]

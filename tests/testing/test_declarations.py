@@ -48,7 +48,7 @@ from fac.updates.adam import ADAM
 from fac.updates.gram_orthogonal import GRAM_ORTHOGONAL, GramOrthogonal
 from fac.updates.sgd import SGD, Sgd
 
-GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates")
+GROUPS = ("fac.layers", "fac.losses", "fac.feedback", "fac.learning", "fac.updates", "fac.schedules")
 INSTALLED = {f"{group}/{kind.name}": kind for group in GROUPS for kind in kinds(group)}
 LAYERS = tuple(kind for kind in kinds("fac.layers") if isinstance(kind, LayerKind))
 INNER = {"kind": "residual", "body": ({"kind": "relu"}, {"kind": "linear", "out": 6})}
@@ -59,6 +59,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "repeat": {"body": (INNER, {"kind": "repeat", "times": 2, "body": (INNER,)}), "times": 3},
     "parallel": {"branches": ((INNER,), ({"kind": "relu"},), ({"kind": "tanh"},))},
     "linear": {"out": 3},
+    "step": {"every": 2},
     "zeros": {"shape": (3,)},
     "rnn": {"out": 3},
     "gru": {"out": 3},

@@ -11,6 +11,7 @@ from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixK
 from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
 from fac.program.kinds.losses import LossKind
 from fac.program.kinds.probes import Memory, ProbeKind, Sweeps
+from fac.program.kinds.schedules import Flat, ScheduleKind
 from fac.program.kinds.solve import Back, Inverse, Passing, SolveKind, Unsolvable
 from fac.program.kinds.updates import Descent, Updated, UpdateKind
 
@@ -22,6 +23,7 @@ __all__ = [
     "Descent",
     "Expansion",
     "Facts",
+    "Flat",
     "Inside",
     "Inverse",
     "Kind",
@@ -37,6 +39,7 @@ __all__ = [
     "Passing",
     "ProbeKind",
     "RuleKind",
+    "ScheduleKind",
     "Seen",
     "ShapeError",
     "Sight",

@@ -15,6 +15,7 @@ from fac.spec.base import Model
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.feedback import Learning, Matrix
 from fac.spec.layers import Layer, Loss, ParametricLayer
+from fac.spec.schedules import Schedule
 from fac.spec.solve import Solve
 from fac.spec.train import Probe
 from fac.spec.updates import Rule
@@ -25,6 +26,7 @@ FAMILIES: tuple[tuple[type[Model], str], ...] = (
     (Matrix, "fac.feedback"),
     (Learning, "fac.learning"),
     (Rule, "fac.updates"),
+    (Schedule, "fac.schedules"),
     (Solve, "fac.solve"),
     (Probe, "fac.probes"),
 )
