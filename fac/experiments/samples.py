@@ -85,7 +85,7 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
 
     section = data.declared(program.spec.data, str(found.place))
     dataset = data.load(section, base or start(found), precision)
-    return fitted(dataset, feeds(program), precision, scalings(found.about))
+    return fitted(dataset, feeds(program), precision, scalings(found.about), trained=True)
 
 
 def of_file(
@@ -173,19 +173,20 @@ def _suited(
     targets: bool,
 ) -> tuple[Split, str]:
     from fac.training.dataset import Dataset
-    from fac.training.fitting import fitted_split, read_anew
+    from fac.training.fitting import fitted_split, read_anew, read_shapes, renamed, require_shapes
     from fac.training.naming import numbered
     from fac.training.stored import scaled
 
     needed = _needed(program, targets)
-    known = " and ".join(f"`{name}`" for name in kept.scalings if name in given.arrays)
-    told = [f"{known} of {place}: standardised as the training samples were"] if known else []
-    given = scaled(given, kept.scalings, place, precision)
+    require_shapes(given, needed, place, trained=True)
     given, by_name = numbered(given, needed, kept.classes, place)
-    told += [by_name] * bool(by_name)
-    split = fitted_split(given, needed, place, precision)
     anew = read_anew(Dataset(place.strip("`"), given, given), needed)
-    return split, "; ".join(told + [anew] * bool(anew))
+    by = renamed(kept.scalings, given, needed)
+    known = " and ".join(f"`{name}`" for name in by)
+    scales = f"{known} of {place}: standardised as the training samples were" if known else ""
+    given = scaled(given, by, place, precision, read_shapes(given, needed))
+    split = fitted_split(given, needed, place, precision)
+    return split, "; ".join(filter(None, (scales, by_name, anew)))
 
 
 def random_inputs(program: Program, n: int, precision: Precision) -> Split:

@@ -25,6 +25,8 @@ def fitted(
     feeds: Sequence[Feed],
     precision: Precision,
     scalings: Mapping[str, Scaling] | None = None,
+    *,
+    trained: bool = False,
 ) -> Dataset:
     """The data set with arrays of shape (n, *feed shape), checked for all that would fail late or silently.
 
@@ -34,6 +36,7 @@ def fitted(
         precision: of the floats, that of the session which reads them.
         scalings: by which samples are standardised, if a training has kept some; measured on the training samples
             otherwise, where the source asks for it.
+        trained: whether the network is trained already, so that messages do not advise to change what it reads.
 
     Raises:
         FacError: an array is missing, or nothing reads it; a split is empty, arrays differ in length, samples do not
@@ -41,6 +44,8 @@ def fitted(
 
     """
     dataset = parted(dataset, feeds)
+    for part, split in dataset.splits.items():
+        require_shapes(split, feeds, _called(dataset, part), trained=trained)
     if dataset.scale:
         dataset = _standardised(dataset, feeds, precision, scalings)
     return dataset.each(lambda part, split: fitted_split(split, feeds, _called(dataset, part), precision))
@@ -86,18 +91,31 @@ def _standardised(
     from fac.training.stored import Stored, scaled
 
     train = _called(dataset, "train")
-    _require_whole(dataset.train, feeds, train)
     by = known or {
         name: measured(dataset.train.arrays[name], how, train) if isinstance(how, tuple) else how
         for name, how in dataset.scale.items()
     }
-    found = dataset.each(lambda part, split: scaled(split, by, _called(dataset, part), precision))
+    found = dataset.each(
+        lambda part, split: scaled(split, by, _called(dataset, part), precision, read_shapes(split, feeds))
+    )
     x = found.train.arrays.get("x")
     if dataset.augment and isinstance(x, Stored):
         found = replace(
             found, train=Split(**{**found.train.arrays, "x": replace(x, augment=dataset.augment)})
         )
     return replace(found, scale={}, scalings=by)
+
+
+def read_shapes(split: Split, feeds: Sequence[Feed]) -> dict[str, tuple[int, ...]]:
+    """The shape in which a network reads a sample of each array."""
+    names = matched(split.arrays, feeds)
+    return {names[feed.name]: feed.shape for feed in feeds if feed.name in names}
+
+
+def renamed(by: Mapping[str, Scaling], split: Split, feeds: Sequence[Feed]) -> dict[str, Scaling]:
+    """Means and deviations by the names of a split's arrays, which another source may call otherwise."""
+    here, there = matched(split.arrays, feeds), matched(by, feeds)
+    return {here[feed]: by[name] for feed, name in there.items() if feed in here}
 
 
 def _called(dataset: Dataset, part: str) -> str:
@@ -108,7 +126,7 @@ def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Pre
     """Samples of one purpose, fitted as `fitted` says.
 
     Args:
-        split: as they were loaded.
+        split: as they were loaded; see `require_shapes`.
         feeds: what they have to be.
         place: what messages call them.
         precision: of the floats.
@@ -116,7 +134,6 @@ def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Pre
     Raises:
         FacError: see `fitted`.
     """
-    _require_whole(split, feeds, place)
     split = _named(split, feeds)
     return Split(**{feed.name: _fitted(feed, split.arrays[feed.name], place, precision) for feed in feeds})
 
@@ -180,25 +197,61 @@ def read_anew(dataset: Dataset, feeds: Sequence[Feed]) -> str:
     return "; ".join(told)
 
 
+def require_shapes(split: Split, feeds: Sequence[Feed], place: str, *, trained: bool) -> None:
+    """All arrays, of one number of samples, and of what the network reads in a shape that fits.
+
+    Args:
+        split: as it was loaded.
+        feeds: what it has to be.
+        place: what messages call it.
+        trained: see `fitted`.
+
+    Raises:
+        FacError: see `fitted`.
+    """
+    _require_whole(split, feeds, place)
+    split = _named(split, feeds)
+    for feed in feeds:
+        stored = split.arrays[feed.name].shape[1:]
+        if feed.loss is not None or fits(stored, feed.shape):
+            continue
+        has = f"samples{feed.of} in {place} have shape {list(stored)}"
+        if trained:
+            raise FacError(
+                f"{has}, but the network was trained to read {list(feed.shape)}: {_reshape(stored, feed)}"
+            )
+        raise FacError(f"{has}, but `{feed.origin}.shape` is {list(feed.shape)}: {remedy(stored, feed)}")
+
+
 def remedy(stored: tuple[int, ...], feed: Feed) -> str:
     """What to do about samples that do not fit: turn their axes if that is all, or declare the shape they have."""
-    wanted = feed.shape
     if not stored:
-        return f"give each sample {prod(wanted)} numbers"
+        return f"give each sample {prod(feed.shape)} numbers"
     flat = f" or `[{prod(stored)}]`" if len(stored) > 1 else ""
     declare = f"write `{feed.origin}: {{shape: {list(stored)}}}`{flat}"
     if feed.mask:
         return f"give a mask of each place, or {declare}"
-    if sorted(stored) != sorted(wanted):
-        return declare
+    turned = _turned(stored, feed)
+    return f"{turned}; else {declare}" if turned else declare
+
+
+def _reshape(stored: tuple[int, ...], feed: Feed) -> str:
+    """The same where the network has the shape that it was trained with."""
+    give = f"give samples of that shape, or of {prod(feed.shape)} numbers in a row"
+    turned = _turned(stored, feed)
+    return f"{turned}; else {give}" if turned else give
+
+
+def _turned(stored: tuple[int, ...], feed: Feed) -> str:
+    """How axes are turned, if that may be all."""
+    if sorted(stored) != sorted(feed.shape):
+        return ""
     left, axes = list(stored), []
-    for size in wanted:
+    for size in feed.shape:
         axes.append(left.index(size))
         left[axes[-1]] = -1  # taken; equal axes keep their order
     turned = ", ".join(str(axis + 1) for axis in axes)
-    return (
-        f"if only the axes are in another order, store `{feed.name}.transpose(0, {turned})`; else {declare}"
-    )
+    return f"if only the axes are in another order, store `{feed.name}.transpose(0, {turned})`"
 
 
 def _samples(feed: Feed, array: Any, place: str, precision: Precision) -> Any:
@@ -206,12 +259,6 @@ def _samples(feed: Feed, array: Any, place: str, precision: Precision) -> Any:
 
     from fac.training.stored import Stored
 
-    stored = array.shape[1:]
-    if not fits(stored, feed.shape):
-        raise FacError(
-            f"samples{feed.of} in {place} have shape {list(stored)}, but `{feed.origin}.shape` is "
-            f"{list(feed.shape)}: {remedy(stored, feed)}"
-        )
     if feed.classes is not None:
         return _whole(feed, array, place).reshape(-1, *feed.shape)
     if isinstance(array, Stored) or (isinstance(array, np.memmap) and not feed.mask):

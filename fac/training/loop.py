@@ -100,7 +100,7 @@ def train(
             the error has the epochs before.
         StoppedError: `stop` said so.
     """
-    kept = {} if since is None else scalings(since.about)
+    kept = None if since is None else scalings(since.about)
     return _Training(session, dataset, spec, out, listener or Listener(), stop, kept).run(since)
 
 
@@ -115,12 +115,12 @@ class _Training:
         out: RunFolder | None,
         listener: Listener,
         stop: Callable[[], bool],
-        kept: Mapping[str, Scaling],
+        kept: Mapping[str, Scaling] | None,
     ) -> None:
         self.began = perf_counter()
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
-        data = fitted(dataset, compiled.feeds, session.precision, kept)
+        data = fitted(dataset, compiled.feeds, session.precision, kept, trained=kept is not None)
         self.family = _family(session, data.train, spec)
         anew = read_anew(dataset, compiled.feeds)
         if anew:

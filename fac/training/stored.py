@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fac.backend import Arrays, Precision, Session
 from fac.backend.session import parts
 from fac.diagnostics import FacError
+from fac.step.shapes import fits
 from fac.training.dataset import Augment, Split
 from fac.training.scaling import Scaling
 
@@ -86,37 +87,58 @@ class Stored:
         return numbers.reshape(len(part), *self.sample)
 
 
-def scaled(split: Split, by: Mapping[str, Scaling], what: str, precision: Precision) -> Split:
+def scaled(
+    split: Split,
+    by: Mapping[str, Scaling],
+    what: str,
+    precision: Precision,
+    read: Mapping[str, tuple[int, ...]],
+) -> Split:
     """A split with some of its arrays standardised.
+
+    Samples may have another shape than those that were measured, if that is one as `fits` says: they are brought into
+    that of the network or of the means first.
 
     Args:
         split: as it was loaded.
         by: what is done to the arrays of these names; those of other names stay.
         what: how messages call the split.
         precision: of the floats.
+        read: the shape in which the network reads a sample, by the names of the arrays.
 
     Raises:
-        FacError: samples are of another shape than those that were measured.
+        FacError: samples are of a shape to which the means cannot belong.
     """
     made = dict(split.arrays)
     for name, scaling in by.items():
         if name not in made:
             continue
-        stored = made[name].shape[1:]
-        try:
-            fits = np.broadcast_shapes(stored, scaling.mean.shape) == stored
-        except ValueError:
-            fits = False
-        if not fits:
-            raise FacError(
-                f"{name} in {what} has samples of shape {list(stored)}, and the means that the training kept have "
-                f"{list(scaling.mean.shape)}: give samples as the training read them"
-            )
         raw = made[name]
-        made[name] = (
-            Stored(raw, scaling, precision, raw.shape[1:]) if lazy(raw) else scaling.applied(raw, precision)
-        )
+        if scaling.mean.size == 1:  # however many axes it has, it is that of all numbers
+            scaling = Scaling(scaling.mean.reshape(()), scaling.deviation.reshape(()))
+        sample = _suiting(raw.shape[1:], scaling.mean.shape, read.get(name))
+        if sample is None:
+            raise FacError(
+                f"{name} in {what} has samples of shape {list(raw.shape[1:])}, and the means that the training kept "
+                f"have {list(scaling.mean.shape)}: give samples as the training read them"
+            )
+        raw = raw.reshape(len(raw), *sample)
+        made[name] = Stored(raw, scaling, precision, sample) if lazy(raw) else scaling.applied(raw, precision)
     return Split(**made)
+
+
+def _suiting(
+    stored: tuple[int, ...], means: tuple[int, ...], read: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """The shape of a sample to which means of a shape belong: as it is stored, as it is read, or theirs."""
+    read = read or stored
+    for sample in (stored, read, means):
+        suits = len(means) <= len(sample) and all(
+            mean in (1, size) for mean, size in zip(means[::-1], sample[::-1], strict=False)
+        )
+        if suits and fits(stored, sample) and fits(sample, read):
+            return sample
+    return None
 
 
 def lazy(raw: NDArray[Any]) -> bool:

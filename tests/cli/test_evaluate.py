@@ -104,7 +104,11 @@ def test_what_cannot_be_measured(run: Run, trained: Path) -> None:
             "large.npz",
             "the network's output for sample 1 is not finite in float32: give numbers of the size of those",
         ),
-        ("wide.npz", "samples in `wide.npz` have shape [65], but `input.shape` is [8, 8]: "),
+        (
+            "wide.npz",
+            "samples in `wide.npz` have shape [65], but the network was trained to read [8, 8]: give samples of that "
+            "shape, or of 64 numbers in a row\n",
+        ),
         ("nan.npz", "x of sample 0 in `nan.npz` holds nan: remove"),
         ("label.npz", "label 10 of sample 0 in `label.npz` is out of range: the network has 10 outputs"),
         (

@@ -265,3 +265,29 @@ def test_in_a_notebook_names_are_text() -> None:
         assert "<script" not in html
         assert escape(name) in html
     assert "<td>loss</td>" in fac.evaluate(trained)._repr_html_()
+
+
+@pytest.mark.parametrize("how", ["each", "channels", "all"])
+def test_samples_may_have_other_axes_of_one_than_those_of_the_training(tmp_path: Path, how: str) -> None:
+    """And arrays may be called as the network calls them, where those of the training were not."""
+    x = (DRAW.random((96, 4, 5)) * 255 * (1 + Y[:, None, None])).astype(np.float32)
+    for part, rows in {"train": slice(64), "test": slice(64, 96)}.items():
+        np.savez(tmp_path / f"{part}.npz", x=x[rows], y=Y[rows])
+    spec = {
+        **SPEC,
+        "input": None,
+        "inputs": {"image": {"shape": [1, 4, 5]}},
+        "layers": [{"kind": "flatten"}, {"kind": "linear", "name": "out", "out": 2}],
+        "data": {"source": "arrays", "train": "train.npz", "test": "test.npz", "standardise": how},
+    }
+    del spec["input"], spec["feedback"]
+    for part in ("train", "test"):
+        spec["data"][part] = str(tmp_path / f"{part}.npz")
+    fac.train(spec, backend="reference", out=tmp_path / "run")
+    wanted = fac.evaluate(tmp_path / "run").means
+    for shape in ((4, 5), (1, 4, 5), (20,), (4, 1, 5)):
+        if how == "channels" and shape[0] != 4:
+            continue  # the first axis was that of 4 channels
+        images = x[64:].reshape(32, *shape)
+        for name in ("x", "image"):
+            assert fac.evaluate(tmp_path / "run", {name: images, "y": Y[64:]}).means == wanted, (shape, name)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fac.backend import Array
 from fac.diagnostics import FacError
 from fac.pipeline import compile, compiled, lowered
 from fac.testing.nets import Data, linear
@@ -117,6 +118,28 @@ def test_an_array_that_does_not_fit_is_told_by_name_with_a_remedy(case: str) -> 
     data = Dataset("toy", Split(**arrays() | changed), Split(**arrays()))
     with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
         fitted(data, compiled(lowered(SPEC)).feeds, "float64")
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        (np.ones((N, 3, 3, 2)), "give samples of that shape, or of 24 numbers in a row"),
+        (np.ones(N), "give samples of that shape, or of 24 numbers in a row"),
+        (
+            np.ones((N, 3, 4, 2)),
+            "if only the axes are in another order, store `map.transpose(0, 3, 1, 2)`; else give samples of that "
+            "shape, or of 24 numbers in a row",
+        ),
+    ],
+)
+def test_nobody_is_told_to_change_what_a_trained_network_reads(value: Array, remedy: str) -> None:
+    data = Dataset("toy", Split(**arrays() | {"map": value}), Split(**arrays()))
+    message = (
+        f"samples of `map` in {SPLIT} have shape {list(value.shape[1:])}, but the network was trained to read "
+        f"[2, 3, 4]: {remedy}"
+    )
+    with pytest.raises(FacError, match=f"^{re.escape(message)}$"):
+        fitted(data, compiled(lowered(SPEC)).feeds, "float64", trained=True)
 
 
 @pytest.mark.parametrize(

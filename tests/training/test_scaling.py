@@ -76,12 +76,40 @@ def test_numbers_that_a_training_kept_go_before(dataset: Dataset) -> None:
     np.testing.assert_allclose(found.test.x, (dataset.test.x - 2.0) / 4)
 
 
+@pytest.mark.parametrize("read", [(1, 4, 6), (4, 6), (24,)])
+@pytest.mark.parametrize("pooled", [(), (0, 1)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_samples_of_any_shape_that_fits_become_the_same_numbers(
+    read: tuple[int, ...], pooled: tuple[int, ...], dtype: str
+) -> None:
+    """Those that were measured have one of three shapes, those that are scaled another, and so has the network."""
+    x = np.random.default_rng(0).integers(0, 256, (5, 4, 6)).astype(dtype)
+    exact, axis = x.astype(float), None if pooled else 0
+    wanted = (exact - exact.mean(axis)) / exact.std(axis)
+    for trained in ((4, 6), (1, 4, 6), (24,)):
+        axes = tuple(range(len(trained))) if pooled else ()
+        by = {"x": measured(x.reshape(5, *trained), axes, "x")}
+        for given in ((4, 6), (1, 4, 6), (24,), (4, 1, 6)):
+            found = scaled(Split(x.reshape(5, *given)), by, "x", "float64", {"x": read}).x
+            np.testing.assert_allclose(np.asarray(found).reshape(x.shape), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_channels_keep_their_means_whatever_axes_of_one_there_are() -> None:
+    x = np.random.default_rng(0).normal(size=(5, 3, 4, 1)) + np.arange(3).reshape(3, 1, 1)
+    by = {"x": measured(x, (1, 2), "x")}
+    wanted = (x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True)
+    for given in ((3, 4, 1), (3, 4), (1, 3, 4)):
+        found = scaled(Split(x.reshape(5, *given)), by, "x", "float64", {"x": (3, 4, 1)}).x
+        np.testing.assert_allclose(found.reshape(x.shape), wanted, rtol=1e-12)
+
+
 def test_samples_of_another_shape_are_refused() -> None:
     by = {"x": Scaling(np.zeros((3, 1, 1)), np.ones((3, 1, 1)))}
-    scaled(Split(np.zeros((2, 3, 4, 4))), by, "", "float32")
+    read = {"x": (3, 4, 4)}
+    scaled(Split(np.zeros((2, 3, 4, 4))), by, "", "float32", read)
     for shape in ((1, 4, 4), (3,), (3, 4, 4, 4)):
         with pytest.raises(FacError, match="give samples as the training read them"):
-            scaled(Split(np.zeros((2, *shape))), by, "`a.npz`", "float32")
+            scaled(Split(np.zeros((2, *shape))), by, "`a.npz`", "float32", read)
 
 
 def test_text_keeps_all_digits() -> None:
