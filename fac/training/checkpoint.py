@@ -39,6 +39,9 @@ from fac.writing import settle, write
 
 FILE = "state.safetensors"
 """What a checkpoint is called in the folder of a run."""
+UNKNOWN = object()
+"""Stands for a field that a spec does not know."""
+NOTHING = (None, UNKNOWN)
 SPECS = frozenset({".yaml", ".yml", ".json"})
 REMEDY = "bring back a copy of it, or train anew in another folder"
 
@@ -191,17 +194,22 @@ def _both(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[Any, Any]:
 
 
 def _differences(theirs: Any, ours: Any, at: str) -> Iterator[str]:
-    """`update.lr` is 0.1 there and 0.05 here, for every place at which two specs differ."""
+    """`update.lr` is 0.1 there and 0.05 here, for every place at which two specs differ.
+
+    A field that one of the two does not know, as of another update rule, is no setting there; null is as much as that.
+    """
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in (*theirs, *(k for k in ours if k not in theirs)):
-            yield from _differences(theirs.get(key), ours.get(key), f"{at}.{key}" if at else key)
+            yield from _differences(
+                theirs.get(key, UNKNOWN), ours.get(key, UNKNOWN), f"{at}.{key}" if at else key
+            )
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
         for i, pair in enumerate(zip(theirs, ours, strict=True)):
             yield from _differences(*pair, f"{at}[{i}]")
-    elif theirs != ours:
+    elif theirs != ours and not (theirs in NOTHING and ours in NOTHING):
         yield f"`{at}` is {_short(theirs)} there and {_short(ours)} here"
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = "no setting" if value is UNKNOWN else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -273,6 +273,9 @@ def test_a_fork_says_what_it_begins_anew(run: Run, trained: Path) -> None:
     other = ("--set", "update={rule: adam, lr: 0.01}", "--set", "feedback.rank=8", "--set", "train.epochs=2")
     status, _, err = run("train", "--fork", "a", *other, "--out", "b")
     assert status == 0
+    assert '  `update.rule` is "sgd" there and "adam" here\n' in err
+    assert "  `update.momentum` is 0.9 there and no setting here\n" in err
+    assert "null" not in err
     assert "  left out (7): `fc1.bias.momentum`, " in err
     assert "`logits.feedback.P`, `logits.feedback.Q`" in err
     assert "what the update keeps is new, so that this begins with step 0\n" in err

@@ -99,7 +99,7 @@ def test_a_field_that_has_come_since_makes_no_checkpoint_stale(
     assert checkpoint.require_spec(found, open_session(longer).compiled, longer) == 3
     layers = (spec.layers[0].model_copy(update={"bias": False}), *spec.layers[1:])
     other = longer.model_copy(update={"layers": layers})
-    with pytest.raises(FacError, match=r"`layers\[0\].bias` is null there and false here"):
+    with pytest.raises(FacError, match=r"`layers\[0\].bias` is no setting there and false here"):
         checkpoint.require_spec(found, open_session(other).compiled, other)
 
 
