@@ -39,10 +39,11 @@ from fac.layers.rotation import ROTARY, Rotary
 from fac.layers.shapes import SHAPES, Flatten, Permute, Reshape
 from fac.layers.softmax import SOFTMAX, Softmax
 from fac.layers.tokens import TOKENS, ClassToken, PatchEmbed, PositionalEmbedding, Select
-from fac.layers.units import UNITS, Elu, Hardsigmoid, Hardswish, Selu, Silu, Softplus
+from fac.layers.units import UNITS, Abs, Elu, Exp, Hardsigmoid, Hardswish, Selu, Silu, Softplus
 
 __all__ = [
     "KINDS",
+    "Abs",
     "AdaptiveAvgPool2d",
     "Add",
     "AlphaDropout",
@@ -61,6 +62,7 @@ __all__ = [
     "Dropout",
     "Elu",
     "Embedding",
+    "Exp",
     "Flatten",
     "Gelu",
     "GlobalAvgPool",

@@ -192,7 +192,7 @@ def whole(layer: GlobalAvgPool, facts: Facts | None) -> Traits:
 
 
 def from_max_pool2d(seen: Seen) -> MaxPool2d:
-    """Of `torch.nn.functional.max_pool2d`. Where `ceil_mode` makes no more windows, it says nothing."""
+    """Of `torch.nn.functional.max_pool2d`."""
     if {*seen.args["dilation"]} != {1}:
         raise NoCounterpartError("a window whose numbers lie side by side, `dilation=1`")
     return MaxPool2d(**_moved(seen))
@@ -215,7 +215,23 @@ def from_adaptive(seen: Seen) -> AdaptiveAvgPool2d:
 def _moved(seen: Seen) -> dict[str, Any]:
     kernel, stride = same(seen.args["kernel_size"]), same(seen.args["stride"] or None)
     padding = same(seen.args["padding"])
+    size = seen.shapes["self"][-2:]
+    if seen.args["ceil_mode"] and _reaches(size, both(kernel), both(stride or kernel), both(padding)):
+        raise NoCounterpartError(
+            f"windows that end within its maps of {by(size)}: read them in another size, or leave out `ceil_mode`"
+        )
     return {"kernel": kernel, "stride": None if stride == kernel else stride, "padding": padding}
+
+
+def _reaches(
+    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> bool:
+    """Whether rounding up makes a window more, which is one that begins before the zeros on the far side."""
+    for n, k, s, p in zip(size, kernel, stride, padding, strict=True):
+        fitting, left = divmod(n + 2 * p - k, s)
+        if left and (fitting + 1) * s < n + p:
+            return True
+    return False
 
 
 MAX_POOL2D = LayerKind(

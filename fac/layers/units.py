@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import exp, expm1, log1p, tanh
+from math import exp, expm1, inf, log1p, tanh
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fac.layers.elementwise import infer
 from fac.program.kinds import Counterpart, LayerKind, Mode, NoCounterpartError, Seen, State
-from fac.program.traits import Curve
+from fac.program.traits import Curve, Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
@@ -62,6 +62,18 @@ class Hardswish(Layer):
     kind: Literal["hardswish"] = "hardswish"
 
 
+class Abs(Layer):
+    """The number without its sign; the derivative at zero is 0."""
+
+    kind: Literal["abs"] = "abs"
+
+
+class Exp(Layer):
+    """e to the power of the number: infinite above 88 in float32, and above 709 in float64."""
+
+    kind: Literal["exp"] = "exp"
+
+
 Forward = Callable[[Builder, Any, Value], Value]
 
 
@@ -103,6 +115,7 @@ def unit(
     forward: Forward,
     f: Callable[[Any, float], float],
     from_torch: Callable[[Seen], Layer] | None = None,
+    at_zero: float | None = None,
 ) -> LayerKind:
     """The kind of an activation.
 
@@ -112,13 +125,14 @@ def unit(
         forward: of one value.
         f: what it makes of a number, given its settings.
         from_torch: the layer that the function of that name in PyTorch is, where it has settings.
+        at_zero: the derivative at 0, where it is not that from below.
     """
 
     def alone(b: Builder, layer: Any, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
         return forward(b, layer, inputs[0])
 
     counterpart = Counterpart(f"aten.{name}", from_torch or (lambda _: spec()), input="self")
-    curve = lambda layer: Curve(lambda x: f(layer, x))  # noqa: E731 - one expression, of which types are inferred
+    curve = lambda layer: Curve(lambda x: f(layer, x), at_zero)  # noqa: E731 - one expression, of which types are inferred
     return LayerKind(name, spec, infer, alone, curve=curve, counterparts=(counterpart,))
 
 
@@ -151,4 +165,14 @@ HARDSIGMOID = unit(
 HARDSWISH = unit(
     "hardswish", Hardswish, lambda b, layer, x: b.emit("hardswish", x), lambda layer, x: x * hardsigmoid(x)
 )
-UNITS = (SILU, ELU, SELU, SOFTPLUS, HARDSIGMOID, HARDSWISH)
+ABS = unit("abs", Abs, lambda b, layer, x: b.abs(x), lambda layer, x: abs(x), at_zero=0.0)
+EXP = LayerKind(
+    "exp",
+    Exp,
+    infer,
+    lambda b, layer, inputs, state, mode: b.emit("exp", inputs[0]),
+    # it has no curve, because far above zero it is no finite number
+    traits=lambda *_: Traits(sign=True, bounds=(0.0, inf)),
+    counterparts=(Counterpart("aten.exp", lambda _: Exp(), input="self"),),
+)
+UNITS = (SILU, ELU, SELU, SOFTPLUS, HARDSIGMOID, HARDSWISH, ABS, EXP)

@@ -66,7 +66,9 @@ class Curve:
     """A layer that makes y = f(x) of every number, whatever stands beside it."""
 
     f: Callable[[float], float]
-    """Defined for every x from -1e12 to 1e12. At a kink the derivative is that from below, as of the ops here."""
+    """Defined for every x from -1e12 to 1e12. At a kink the derivative is that from below, as of most ops here."""
+    at_zero: float | None = None
+    """The derivative at 0, where it is not that from below."""
 
     @property
     def defined(self) -> bool:
@@ -137,6 +139,8 @@ class Curve:
     def slope(self, x: float) -> float:
         """The derivative, by differences of the fourth order; at 0, where kinks are, from below."""
         h = 1e-3 * max(1.0, abs(x))
+        if x == 0 and self.at_zero is not None:
+            return self.at_zero
         if x == 0:
             ahead = (-25 / 12, 4, -3, 4 / 3, -1 / 4)
             return 0.0 - sum(c * self.f(-i * h) for i, c in enumerate(ahead)) / h

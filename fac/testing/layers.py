@@ -77,7 +77,8 @@ LAYERS: dict[str, Layers] = {
     **{kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("relu", "tanh", "sigmoid", "gelu")},
     "leaky_relu": mlp(8, 6, 3, activation={"kind": "leaky_relu", "slope": 0.2}),
     **{
-        kind: mlp(8, 6, 3, activation={"kind": kind}) for kind in ("silu", "selu", "hardsigmoid", "hardswish")
+        kind: mlp(8, 6, 3, activation={"kind": kind})
+        for kind in ("silu", "selu", "hardsigmoid", "hardswish", "abs", "exp")
     },
     "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
     "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),

@@ -34,14 +34,26 @@ def test_nothing_is_said_unless_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("rule", ["bp", "fa"])
-@pytest.mark.parametrize("act", ["relu", "leaky_relu", None])
+@pytest.mark.parametrize("act", ["relu", "leaky_relu", "abs", None])
 def test_where_everything_holds_nothing_is_said(act: str | None, rule: str) -> None:
     assert not void(chain(8, 8, act=act), feedback={"rule": rule})
 
 
 @pytest.mark.parametrize(
     "act",
-    ["tanh", "sigmoid", "gelu", "silu", "elu", "selu", "softplus", "hardsigmoid", "hardswish", "softmax"],
+    [
+        "tanh",
+        "sigmoid",
+        "gelu",
+        "silu",
+        "elu",
+        "selu",
+        "softplus",
+        "hardsigmoid",
+        "hardswish",
+        "exp",
+        "softmax",
+    ],
 )
 def test_activations_that_are_not_homogeneous(act: str) -> None:
     assert void(chain(8, 8, act=act)) == [

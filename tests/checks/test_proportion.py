@@ -107,7 +107,7 @@ EXACT: dict[str, tuple[Layers, Any]] = {
     "tanh": (net("tanh"), {"rule": "bp"}),
     "tanh, saturated": (net("tanh", init=STD1), {"rule": "bp"}),
     "sigmoid": (net("sigmoid"), {"rule": "bp"}),
-    **{kind: (net(kind), {"rule": "bp"}) for kind in ("gelu", "silu", "elu", "selu", "softplus")},
+    **{kind: (net(kind), {"rule": "bp"}) for kind in ("gelu", "silu", "elu", "selu", "softplus", "abs")},
     "hardsigmoid": (net("hardsigmoid"), {"rule": "bp"}),
     # Its slopes and its values go together most: at this width 4 % a layer.
     "hardswish": (net("hardswish", depth=3), {"rule": "bp"}),

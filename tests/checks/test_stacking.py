@@ -65,6 +65,8 @@ BELOW = {
     "silu": -0.278,
     "hardswish": -0.375,
     "gelu": -0.17,
+    "abs": 0,
+    "exp": 0,
 }
 """Those that are bounded from below alone, and by what."""
 

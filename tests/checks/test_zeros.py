@@ -41,7 +41,7 @@ def still_zero(layers: Layers, feedback: Any) -> list[str]:
     return [f"layers[{names.index(name)}].init" for name in stuck]
 
 
-UNITS = ("silu", "elu", "selu", "softplus", "hardsigmoid", "hardswish", "softmax")
+UNITS = ("silu", "elu", "selu", "softplus", "hardsigmoid", "hardswish", "abs", "exp", "softmax")
 """Softmax stands in no net that is zero as a whole: it gives equal units equal errors of sum 0, which are no zeros to
 the check, and nothing moves."""
 NETWORKS: dict[str, tuple[Layers, Any]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +243,33 @@ def test_maps_that_are_made_larger_otherwise(settings: dict[str, Any], tmp_path:
     )
     with pytest.raises(NotImportedError, match="a `Resize` that repeats numbers"):
         from_onnx(written(tmp_path, made))
+
+
+POOLS = {"MaxPool": "max_pool2d", "AveragePool": "avg_pool2d"}
+PADS: Mapping[str, Any] = {"MaxPool": {}, "AveragePool": {"count_include_pad": 1}}
+
+
+def pooled(op: str, height: int, **settings: Any) -> ModelProto:
+    """A convolution and a pool of windows of 3 x 3, two apart, of maps [3, height, 7]; they may reach over the edge."""
+    more: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}
+    nodes = [node("Conv", "in w", "c"), node(op, "c", "out", **(more | settings))]
+    return model(nodes, {"w": draw(3, 2, 1, 1)}, [2, height, 7])
+
+
+@pytest.mark.parametrize("op", POOLS)
+def test_windows_that_may_reach_over_the_edge_are_read_where_none_does(op: str, tmp_path: Path) -> None:
+    """One that would begin in the zeros behind the map is none."""
+    for made in (pooled(op, 5), pooled(op, 5, strides=[3, 3], pads=[1, 1, 1, 1], **PADS[op])):
+        assert kinds(imported(tmp_path, made)) == ["conv2d", POOLS[op]]
+    with pytest.raises(NotImportedError, match="within its maps of 6 x 7: read them in another size"):
+        from_onnx(written(tmp_path, pooled(op, 6)))
+
+
+@pytest.mark.parametrize("op", ["Abs", "Exp"])
+def test_functions_of_numbers_that_are_layers(op: str, tmp_path: Path) -> None:
+    nodes = [node("MatMul", "in w", "a"), node(op, "a", "b"), node("MatMul", "b v", "out")]
+    found = imported(tmp_path, model(nodes, {"w": draw(4, 5), "v": draw(5, 2)}, [4]))
+    assert kinds(found) == ["linear", op.lower(), "linear"]
 
 
 @pytest.mark.parametrize("factor", ["sixth", "six"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -231,6 +231,17 @@ def test_a_deviation_is_rounding_or_not(largest: float, close: bool) -> None:
     assert Deviation(largest, 1.0).close is close
 
 
+class Applied(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
 OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "relu": (nn.ReLU(), (4,)),
     "leaky_relu": (nn.LeakyReLU(0.2), (4,)),
@@ -243,6 +254,8 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "softplus": (nn.Softplus(2), (4,)),
     "hardsigmoid": (nn.Hardsigmoid(), (4,)),
     "hardswish": (nn.Hardswish(), (4,)),
+    "abs": (Applied(torch.abs), (4,)),
+    "exp": (Applied(torch.exp), (4,)),
     "clamp": (nn.Hardtanh(-0.3, 0.4), (4,)),
     "softmax": (nn.Softmax(1), (3, 4)),
     "dropout": (nn.Dropout(inplace=True), (4,)),
@@ -255,7 +268,7 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "rms_norm": (nn.RMSNorm(4, eps=1e-6), (3, 4)),
     "group_norm": (nn.GroupNorm(2, 4), (4, 3, 3)),
     "max_pool2d": (nn.MaxPool2d(3, 2, 1), (2, 5, 5)),
-    "avg_pool2d": (nn.AvgPool2d(2, ceil_mode=True), (2, 4, 4)),
+    "avg_pool2d": (nn.AvgPool2d(2, 3, ceil_mode=True), (2, 6, 5)),
     "adaptive_avg_pool2d": (nn.AdaptiveAvgPool2d(2), (2, 5, 5)),
     "pad": (nn.ZeroPad2d((1, 0, 2, 1)), (2, 3, 3)),
     "upsample": (nn.Upsample(scale_factor=(2, 3), mode="bilinear"), (2, 3, 3)),
@@ -339,7 +352,8 @@ REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "`dilation=1`": (nn.MaxPool2d(2, dilation=2), (2, 5, 5)),
     "`count_include_pad=True`": (nn.AvgPool2d(2, padding=1, count_include_pad=False), (2, 4, 4)),
     "another divisor": (nn.AvgPool2d(2, divisor_override=3), (2, 4, 4)),
-    "a layer that makes [3, 2, 3, 3] there": (nn.MaxPool2d(2, ceil_mode=True), (2, 5, 5)),
+    "within its maps of 5 x 6: read them in another size": (nn.MaxPool2d(2, ceil_mode=True), (2, 5, 6)),
+    "within its maps of 7 x 6": (nn.AvgPool2d(2, 3, ceil_mode=True), (2, 7, 6)),
     "a layer that does not mix samples": (nn.Softmax(0), (4,)),
 }
 """By what would be needed."""
