@@ -93,7 +93,8 @@ def export(
     them, and compared with the network that has them apart.
 
     With `--to state_dict` it is the arrays alone, by the keys of the module that `fac import` read, adapters merged
-    into the weights beside them. With `--to peft` it is the adapters alone, in the files of PEFT.
+    into the weights beside them. With `--to peft` it is the adapters and what learned
+    beside them, in the files of PEFT.
     """
     if to is not None:
         if any(option is not None for option in (device, precision, base)):

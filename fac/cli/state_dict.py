@@ -15,13 +15,14 @@ def export_adapters(checkpoint: Path, output: Path, as_json: bool) -> None:
     """Write the adapters of a network into a folder, as PEFT keeps those of a module.
 
     Raises:
-        FacError: it is no checkpoint, has no adapters, or the folder cannot be written.
+        FacError: it is no checkpoint, has no adapters or what PEFT cannot keep, or the folder cannot be written.
     """
     from safetensors.numpy import save
 
     from fac.backend import write_files
     from fac.cli.runs import trained
-    from fac.importing.adapting import ARRAYS, CONFIG, apart
+    from fac.importing.adapting import unlike
+    from fac.importing.peft import ARRAYS, CONFIG, apart
     from fac.opening import there
     from fac.pipeline import lowered
 
@@ -32,14 +33,26 @@ def export_adapters(checkpoint: Path, output: Path, as_json: bool) -> None:
     for name in (ARRAYS, CONFIG):
         if there(output / name):
             raise FacError(f"`{output / name}` exists: name another folder")
-    kept = {name: array.astype(found.precision or "float32") for name, array in found.state.items()}
-    arrays, config = apart(program.adapted, kept)
-    write_files(output, {ARRAYS: save(arrays, {"format": "pt"}), CONFIG: config})
+    kept = apart(program, found.state, found.precision or "float32")
+    write_files(output, {ARRAYS: save(kept.arrays, {"format": "pt"}), CONFIG: kept.config})
+    if (pair := unlike(program)) is not None:
+        first, second = pair
+        say(
+            f"`{first}` and `{second}` share a weight and not its adapter: these files are right for a module that has "
+            "two modules with one weight, and not for one that it calls twice",
+            err=True,
+        )
     if as_json:
-        shapes = {key: list(array.shape) for key, array in arrays.items()}
-        echo(json_text({"folder": str(output), "step": found.step, "arrays": shapes}))
+        shapes = {key: list(array.shape) for key, array in kept.arrays.items()}
+        whole = {"modules_to_save": kept.modules}
+        echo(json_text({"folder": str(output), "step": found.step, "arrays": shapes} | whole))
         return
-    say(f"{output}: {len(arrays) // 2} adapters after step {found.step}, for `PeftModel.from_pretrained`")
+    count = len(kept.adapted)
+    whole_ones = f" and, whole, {', '.join(f'`{name}`' for name in kept.modules)}" if kept.modules else ""
+    say(
+        f"{output}: {count} adapter{'s' * (count != 1)}{whole_ones} after step {found.step}, for "
+        "`PeftModel.from_pretrained`"
+    )
 
 
 def export(checkpoint: Path, output: Path, as_json: bool) -> None:

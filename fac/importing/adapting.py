@@ -1,10 +1,7 @@
-"""Adapters of a trained network: merged into the weights beside them, or kept apart as PEFT keeps them."""
+"""Adapters of a trained network, merged into the weights beside them."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,11 +10,6 @@ from fac.backend import Array
 from fac.diagnostics import FacError
 from fac.program.adapters import Adapted
 from fac.program.program import Program
-
-CONFIG, ARRAYS = "adapter_config.json", "adapter_model.safetensors"
-"""The files of PEFT (https://huggingface.co/docs/peft/developer_guides/checkpoint)."""
-PREFIX = "base_model.model"
-"""What stands before the names of modules in these."""
 
 
 def unlike(program: Program) -> tuple[str, str] | None:
@@ -45,8 +37,9 @@ def merged(program: Program, state: Mapping[str, Array]) -> dict[str, Array]:
     if (pair := unlike(program)) is not None:
         first, second = pair
         raise FacError(
-            f"adapters cannot be merged, because `{first}` and `{second}` share a weight and not its adapter: write "
-            "the network with them, `fac export RUN -o model.onnx`"
+            f"adapters cannot be merged, because `{first}` and `{second}` share a weight and not its adapter: give "
+            "both one and train anew, or write the network with them, `fac export RUN -o model.onnx`, or them alone, "
+            "`fac export RUN --to peft -o FOLDER`"
         )
     found = {tensor.name: state[tensor.name] for node in program.nodes for tensor in node.tensors}
     for layer in _own(program.adapted, found):
@@ -65,36 +58,3 @@ def merged(program: Program, state: Mapping[str, Array]) -> dict[str, Array]:
 def _own(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> list[Adapted]:
     """Without those that share the arrays of another one."""
     return [layer for layer in adapted if f"{layer.down}.weight" in state]
-
-
-def apart(adapted: Sequence[Adapted], state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
-    """The arrays of all adapters as PEFT calls them, and its description of them as JSON.
-
-    Ranks and factors that most have stand for all, others by the name of the layer.
-    """
-    adapted = _own(adapted, state)
-    arrays = {
-        f"{PREFIX}.{name}.weight": state[f"{name}.weight"]
-        for layer in adapted
-        for name in (layer.down, layer.up)
-    }
-    ranks = {layer.name: layer.adapter.rank for layer in adapted}
-    alphas = {layer.name: layer.adapter.scale * layer.adapter.rank for layer in adapted}
-    rank, alpha = (Counter(found.values()).most_common(1)[0][0] for found in (ranks, alphas))
-    config = {
-        "peft_type": "LORA",
-        "task_type": None,
-        "base_model_name_or_path": None,
-        "inference_mode": True,
-        "r": rank,
-        "lora_alpha": alpha,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "modules_to_save": None,
-        # a list means endings of names, too, of which a short one would mean modules that have no adapter
-        "target_modules": "|".join(re.escape(name) for name in ranks),
-        "rank_pattern": {f"^{re.escape(name)}$": r for name, r in ranks.items() if r != rank},
-        "alpha_pattern": {f"^{re.escape(name)}$": a for name, a in alphas.items() if a != alpha},
-    }
-    return arrays, json.dumps(config, indent=2) + "\n"

@@ -31,16 +31,30 @@ def state_dict(program: Program, state: Mapping[str, Array], precision: Precisio
     Raises:
         FacError: adapters cannot be merged.
     """
+    return keyed(program, merged(program, state), state[STEP], precision)
+
+
+def keyed(
+    program: Program, arrays: Mapping[str, Array], steps: Array, precision: Precision
+) -> dict[str, Array]:
+    """Arrays by their keys in the module.
+
+    Args:
+        program: the network.
+        arrays: by the names that they have in it without adapters.
+        steps: how many the training made.
+        precision: of the result.
+    """
     entries = {entry.array: entry for entry in program.spec.state_dict}
     normed = {node.name for node in program.nodes if isinstance(node.layer, BatchNorm)}
     found: dict[str, Array] = {}
-    for name, array in merged(program, state).items():
+    for name, array in arrays.items():
         owner, _, part = name.rpartition(".")
         entry = entries.get(name) or StateKey(array=name)
         for key in entry.keys:
             found[key] = _kept(array.astype(precision), entry)
             if owner in normed and part == MEAN:
-                found[key.removesuffix(MEAN) + COUNT] = np.array(state[STEP], np.int64)
+                found[key.removesuffix(MEAN) + COUNT] = np.array(steps, np.int64)
     return found
 
 

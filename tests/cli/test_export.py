@@ -150,7 +150,31 @@ def test_adapters_stay_where_a_layer_shares_the_weight_without_one(run: Run, spe
     assert json.loads(out)["merged_adapters"] == 0
     status, _, err = run("export", folder, "--to", "state_dict", "-o", "merged.safetensors")
     assert status == 2
-    assert "`fc2` and `fc1` share a weight and not its adapter: write the network with them" in err
+    assert "`fc2` and `fc1` share a weight and not its adapter: give both one and train anew, or write" in err
+    status, _, err = run("export", folder, "--to", "peft", "-o", "apart")
+    assert status == 2
+    assert (
+        "`fc1.bias`, `fc1.weight` moved: write the network with them, `fac export RUN -o model.onnx`" in err
+    )
+    assert not Path("apart").exists()
+
+
+def test_an_adapter_of_one_layer_beside_a_frozen_weight_of_two_is_kept_apart(run: Run, spec: Path) -> None:
+    fc = "kind: linear, out: 64"
+    layers = (
+        f"layers=[{{kind: flatten}}, {{{fc}, name: fc1, adapter: {{kind: lora, rank: 2}}}}, "
+        f"{{{fc}, name: fc2, tie: fc1, trainable: false}}, {{kind: linear, name: logits, out: 10}}]"
+    )
+    folder = trained(run, spec, "--backend", "reference", "--set", layers, "--set", "feedback={rule: bp}")
+    status, out, err = run("export", folder, "--to", "peft", "-o", "apart")
+    assert status == 0
+    assert out == "apart: 1 adapter and, whole, `logits` after step 2, for `PeftModel.from_pretrained`\n"
+    assert (
+        "`fc2` and `fc1` share a weight and not its adapter: these files are right for a module that" in err
+    )
+    found = json.loads(run("export", folder, "--to", "peft", "-o", "again", "--json")[1])
+    assert found["modules_to_save"] == ["logits"]
+    assert found["arrays"].keys() == load_file("again/adapter_model.safetensors").keys()
 
 
 def test_what_it_prints(run: Run, spec: Path) -> None:

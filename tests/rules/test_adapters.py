@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,8 @@ from torch.nn.functional import conv2d, cross_entropy, linear
 import fac
 from fac.backend import Session
 from fac.diagnostics import FacError, SpecError
-from fac.importing.adapting import apart, merged
+from fac.importing.adapting import merged
+from fac.importing.peft import apart
 from fac.layers.adapters import lora
 from fac.layers.convolution import CONV2D, Conv2d
 from fac.layers.linear import LINEAR, Linear
@@ -185,7 +188,8 @@ def test_a_program_goes_without_its_adapters_whatever_else_names_them() -> None:
     backend = find_backend("reference")
     back = emit(plain, backend, "float64").open(merged(program, session.state()), derive=True)
     np.testing.assert_allclose(back.forward(x), session.forward(x), atol=1e-13)
-    assert len(apart(program.adapted, session.state())[0]) == 4
+    with pytest.raises(FacError, match=r"lies under an adapter, and `out.bias`, `out.weight` moved"):
+        apart(program, session.state(), "float64")
 
 
 @pytest.mark.parametrize("adapters", [{}, {"adapter": LORA | {"alpha": 1}}])
@@ -213,15 +217,98 @@ def test_merged_weights_make_the_same_network() -> None:
 def test_adapters_apart_are_called_as_peft_calls_them() -> None:
     net = (layers()[0], *layers({"kind": "lora", "rank": 2})[1:])
     session = opened(spec(net))
-    arrays, config = apart(lowered(spec(net)).adapted, session.state())
-    assert {name: array.shape for name, array in arrays.items()} == {
+    kept = apart(lowered(spec(net)), session.state(), "float64")
+    assert {name: array.shape for name, array in kept.arrays.items()} == {
+        "base_model.model.fc3.weight": (4, 8),
+        "base_model.model.fc3.bias": (4,),
         "base_model.model.fc1.lora_A.weight": (3, 7),
         "base_model.model.fc1.lora_B.weight": (9, 3),
         "base_model.model.fc2.lora_A.weight": (2, 9),
         "base_model.model.fc2.lora_B.weight": (8, 2),
     }
     for said in ('"r": 3', '"lora_alpha": 6.0', '"target_modules": "fc1|fc2"', '"^fc2$": 2', '"^fc2$": 2.0'):
-        assert said in config
+        assert said in kept.config
+    assert (kept.adapted, kept.modules) == (("fc1", "fc2"), ("fc3",))
+    assert json.loads(kept.config)["modules_to_save"] == ["fc3"]
+
+
+def test_what_moved_beside_adapters_is_kept_whole_and_what_stayed_is_not() -> None:
+    """The same numbers from arrays of before the training and those of the files, as PEFT puts them together."""
+    net = (
+        {"kind": "linear", "name": "fc", "out": 6, "adapter": LORA},
+        {"kind": "batch_norm", "name": "norm", "affine": False},
+        {"kind": "linear", "name": "still", "out": 6, "trainable": False},
+        {"kind": "batch_norm", "name": "frozen", "trainable": False},
+        {"kind": "linear", "name": "half", "out": 5},
+        {"kind": "linear", "name": "half_too", "out": 4, "adapter": LORA},
+    )
+    update = SGD | {"groups": [{"match": "half.weight", "trainable": False}]}
+    of = spec(net, update=update)
+    program, session, (x, y) = lowered(of), moved_away(opened(of)), batch()
+    before = session.state()
+    session.step(x, y, lr=0.1)
+    session.step(x, y, lr=0.1)
+    kept = apart(program, session.state(), "float64")
+    assert (kept.adapted, kept.modules) == (("fc", "half_too"), ("half", "norm"))
+    arrays = {key.removeprefix("base_model.model."): array for key, array in kept.arrays.items()}
+    assert arrays.pop("norm.num_batches_tracked") == 2
+    assert set(arrays) <= set(before)
+    assert set(arrays) - {n for n, a in before.items() if not np.array_equal(a, session.state()[n])} == {
+        "half.weight"
+    }
+    back = opened(of)
+    np.testing.assert_array_equal(put(back, before | arrays).forward(x), session.forward(x))
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "message"),
+    [
+        (("fc", "rest"), {"freeze": False}, "lies under an adapter, and `fc.bias`, `fc.weight` moved"),
+        (("deep_out", "out"), {}, "as `out`, in which something moved, it would take `deep_out`, too"),
+        (("fc", "layer"), {}, "as `layer`, in which something moved, it would take `fc.base_layer`, too"),
+        (
+            ("fc", "out"),
+            {},
+            "it would take `fc.lora_dropout`, too: give the layer a name that ends otherwise",
+        ),
+    ],
+)
+def test_what_peft_cannot_keep_is_refused(names: tuple[str, str], settings: Spec, message: str) -> None:
+    net = (
+        {"kind": "linear", "name": names[0], "out": 6, "adapter": LORA | settings},
+        {"kind": "linear", "name": names[1], "out": 4},
+    )
+    with pytest.raises(FacError, match=re.escape(message)):
+        apart(lowered(spec(net)), opened(spec(net)).state(), "float64")
+
+
+def test_files_of_peft_have_the_keys_of_the_module() -> None:
+    net = (
+        {"kind": "linear", "name": "fc", "out": 6, "adapter": LORA},
+        {"kind": "linear", "name": "again", "out": 6, "tie": "fc", "adapter": LORA},
+        {"kind": "linear", "name": "fc3", "out": 4},
+    )
+    of = spec(net, inputs=6)
+    keys: list[Spec] = [
+        {"array": "fc.weight", "key": ["a.weight", "b.weight"]},
+        {"array": "fc.bias", "key": ["a.bias", "b.bias"]},
+        {"array": "fc3.weight", "key": "head.w", "transpose": True},
+        {"array": "fc3.bias", "key": "head.b"},
+    ]
+    state = opened(of).state()
+    plain = apart(lowered(of), state, "float64")
+    assert (plain.adapted, plain.modules) == (("fc", "again"), ("fc3",))
+    kept = apart(lowered(of | {"state_dict": keys}), state, "float64")
+    assert (kept.adapted, kept.modules) == (("a", "b"), ("head",))
+    np.testing.assert_array_equal(kept.arrays["base_model.model.head.w"], state["fc3.weight"].T)
+    for module in "ab":
+        np.testing.assert_array_equal(
+            kept.arrays[f"base_model.model.{module}.lora_A.weight"], state["fc.lora_A.weight"]
+        )
+    assert len(kept.arrays) == 6
+    keys[0] = keys[0] | {"key": "all_in_one"}
+    with pytest.raises(FacError, match="`fc`, `again` is none of its own in the `state_dict`"):
+        apart(lowered(of | {"state_dict": keys}), state, "float64")
 
 
 def test_adapters_by_glob_reach_layers_within_blocks() -> None:
@@ -250,9 +337,9 @@ def test_layers_that_share_parameters_share_adapters() -> None:
     net = (
         {"kind": "repeat", "name": "deep", "times": 2, "tie": True, "body": [layer, {"kind": "tanh"}]},
         {"kind": "linear", "name": "again", "out": 7, "tie": "deep.0.fc"},
-        {"kind": "linear", "name": "out", "out": 4},
+        {"kind": "linear", "name": "fc3", "out": 4},
     )
-    names = opened(spec(net)).state().keys() - {"step", "out.weight", "out.bias"}
+    names = opened(spec(net)).state().keys() - {"step", "fc3.weight", "fc3.bias"}
     parts = ("base_layer.bias", "base_layer.weight", "lora_A.weight", "lora_B.weight")
     assert names == {f"deep.0.fc.{part}" for part in parts}
 
