@@ -176,6 +176,7 @@ def _suited(
     from fac.training.fitting import fitted_split, read_anew, read_shapes, renamed, require_shapes
     from fac.training.naming import numbered
     from fac.training.stored import scaled
+    from fac.training.unlike import unlike
 
     needed = _needed(program, targets)
     require_shapes(given, needed, place, trained=True)
@@ -186,7 +187,8 @@ def _suited(
     scales = f"{known} of {place}: standardised as the training samples were" if known else ""
     given = scaled(given, by, place, precision, read_shapes(given, needed))
     split = fitted_split(given, needed, place, precision)
-    return split, "; ".join(filter(None, (scales, by_name, anew)))
+    odd = [unlike(given.arrays[name], scaling, f"`{name}` of {place}") for name, scaling in by.items()]
+    return split, "\n".join(filter(None, ("; ".join(filter(None, (scales, by_name, anew))), *odd)))
 
 
 def random_inputs(program: Program, n: int, precision: Precision) -> Split:

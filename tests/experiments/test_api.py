@@ -291,3 +291,22 @@ def test_samples_may_have_other_axes_of_one_than_those_of_the_training(tmp_path:
         images = x[64:].reshape(32, *shape)
         for name in ("x", "image"):
             assert fac.evaluate(tmp_path / "run", {name: images, "y": Y[64:]}).means == wanted, (shape, name)
+
+
+def test_samples_in_another_unit_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    x = DRAW.integers(0, 256, (96, 4)).astype(np.uint8)
+    for part, rows in {"train": slice(64), "test": slice(64, 96)}.items():
+        np.savez(tmp_path / f"{part}.npz", x=x[rows], y=Y[rows])
+    paths = {part: str(tmp_path / f"{part}.npz") for part in ("train", "test")}
+    spec = {**SPEC, "data": {"source": "arrays", **paths, "standardise": "each"}}
+    fac.train(spec, backend="reference", out=tmp_path / "run")
+    caplog.clear()
+    fac.evaluate(tmp_path / "run", (x, Y))
+    assert "unlike" not in caplog.text
+    for told in (
+        lambda: fac.evaluate(tmp_path / "run", (x / 255, Y)),
+        lambda: fac.predict(tmp_path / "run", x / 255),
+    ):
+        caplog.clear()
+        told()
+        assert "it seems to be divided by 255 already: give the bytes" in caplog.text
