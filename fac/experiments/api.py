@@ -28,7 +28,8 @@ from fac.training import checkpoint, folder
 from fac.training.data import python
 from fac.training.evaluation import Evaluation, evaluated
 from fac.training.logs import EpochRecord, Listener
-from fac.training.metadata import Kept, scalings
+from fac.training.metadata import Kept
+from fac.training.metadata import kept as kept_of
 from fac.training.plugged import changes as changes_of
 from fac.training.prediction import predicted
 from fac.training.weights import Weights, held
@@ -140,7 +141,7 @@ def train(
             listener.said(remark)
         report = ready.train(listener, stop)
         kept = None if place is None else place.path
-    since = {} if job.checkpoint is None else scalings(job.checkpoint.about)
+    since = None if job.checkpoint is None else kept_of(job.checkpoint.about)
     return Trained(job.program, job.artifact, ready.session, report, ready.dataset, job.backend, kept, since)
 
 
@@ -313,7 +314,7 @@ def _opened(run: Trained | str | os.PathLike[str], where: Where) -> _Open:
                 "a network that is open stays where it runs: leave out `backend`, `device`, `precision`"
             )
         own = run.dataset
-        return _Open(run.session, run.program, lambda: own, Kept(own.scalings, own.classes))
+        return _Open(run.session, run.program, lambda: own, Kept(own.scalings, own.classes, own.columns))
     found = network(Path(run), where)
     for remark in found.remarks:
         LOG.warning("%s", remark)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fac.spec.model import ModelSpec
     from fac.training.dataset import Dataset
     from fac.training.logs import Listener
+    from fac.training.metadata import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Job:
     """What it starts with, if not with the state of the checkpoint or with initial values; see `starting`."""
     given: str = ""
     """Where that is from, as checkpoints carry it."""
+    kept: Kept | None = None
+    """Of the data of the run whose parameters it starts from."""
     log: str = ""
     """Of the epochs before it, if they were those of another run."""
     starts: tuple[str, ...] = ()
@@ -139,7 +142,14 @@ class Begun:
     def train(self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False) -> Report:
         """All that is left of it; see `fac.training.loop.train`."""
         return train(
-            self.session, self.dataset, self.job.spec, self.kept, listener, stop=stop, since=self.since
+            self.session,
+            self.dataset,
+            self.job.spec,
+            self.kept,
+            listener,
+            stop=stop,
+            since=self.since,
+            given=self.job.kept,
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fac.program.feeds import feeds
 from fac.render.html import picture, table
-from fac.training.fitting import fitted
+from fac.training.agreement import fitted_anew
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fac.spec.model import ModelSpec
     from fac.training.dataset import Dataset
     from fac.training.loop import Report
-    from fac.training.scaling import Scaling
+    from fac.training.metadata import Kept
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,13 +38,14 @@ class Trained:
     backend: str
     out: Path | None
     """The folder of the run, if it was kept."""
-    before: Mapping[str, Scaling]
-    """How these were standardised in an earlier part of the run, if it has any."""
+    before: Kept | None
+    """How these were read in an earlier part of the run; None if it has none."""
 
     @cached_property
     def dataset(self) -> Dataset:
         """What it was trained, tested and perhaps validated on, as the network reads it."""
-        return fitted(self.loaded, feeds(self.program), self.session.precision, self.before)
+        precision = self.session.precision
+        return fitted_anew(self.loaded, feeds(self.program), precision, self.before, training=True)[0]
 
     @property
     def spec(self) -> ModelSpec:

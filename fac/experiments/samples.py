@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fac.training.metadata import Kept
 
 
+LOG = logging.getLogger(__name__)
 ARRAYS = "the samples"
 """What messages call arrays that were handed over."""
 
@@ -79,13 +81,16 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     """
     from fac.program.feeds import feeds
     from fac.training import data
-    from fac.training.fitting import fitted
-    from fac.training.metadata import scalings
+    from fac.training.agreement import fitted_anew
+    from fac.training.metadata import kept
     from fac.training.places import start
 
     section = data.declared(program.spec.data, str(found.place))
     dataset = data.load(section, base or start(found), precision)
-    return fitted(dataset, feeds(program), precision, scalings(found.about), trained=True)
+    made, told = fitted_anew(dataset, feeds(program), precision, kept(found.about), training=False)
+    for line in told:
+        LOG.warning("%s", line)
+    return made
 
 
 def of_file(

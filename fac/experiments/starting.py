@@ -61,7 +61,8 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
             lines,
         )
     state = compiled.initial(found.taken)
-    return replace(job.starting(found.taken), state=state, given=json.dumps(weights.origin), starts=lines)
+    job = job.starting(found.taken)
+    return replace(job, state=state, given=json.dumps(weights.origin), kept=weights.kept, starts=lines)
 
 
 def forked(

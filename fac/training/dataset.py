@@ -106,6 +106,8 @@ class Dataset:
     """What a training changes in the bytes of `x`."""
     classes: tuple[str, ...] = field(default=(), kw_only=True)
     """What the classes are called, in the order of their numbers; empty if they have no names."""
+    columns: tuple[str, ...] = field(default=(), kw_only=True)
+    """What the numbers of `x` are called, in their order; empty if they have no names."""
     arranged: Callable[[Sequence[Feed]], Dataset] | None = field(default=None, kw_only=True)
     """Makes the arrays that a network is fed with, if samples have no shape of their own, as sequences of unequal
     length have none: what there is in `train` and `test` is not what is read."""

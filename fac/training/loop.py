@@ -20,17 +20,17 @@ from fac.backend import Array, Precision, Session
 from fac.diagnostics import FacError
 from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
+from fac.training.agreement import fitted_anew, unlike
 from fac.training.checkpoint import Checkpoint
 from fac.training.dataset import Dataset, Split, fingerprint
 from fac.training.family import Family
-from fac.training.fitting import fitted, read_anew
+from fac.training.fitting import read_anew
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
-from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, scalings, told
+from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, Kept, kept, told
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
-from fac.training.scaling import Scaling
 from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 from fac.training.stored import Fed
@@ -80,6 +80,7 @@ def train(
     *,
     stop: Callable[[], bool] = lambda: False,
     since: Checkpoint | None = None,
+    given: Kept | None = None,
 ) -> Report:
     """Train until all epochs of the spec are done, from wherever the session's state stands.
 
@@ -92,16 +93,17 @@ def train(
         stop: asked after each step; True saves the state and ends the training.
         since: the checkpoint that the session's state is from. Its data are compared with these: other values
             are said to the listener, because data may differ by rounding from machine to machine.
+        given: of the data of another run, whose parameters this one starts from: what is other here is said.
 
     Raises:
-        FacError: the data do not fit, are another number of samples than before, or are fewer than a batch;
-            nothing is left to train; or a file cannot be written.
+        FacError: the data do not fit, are another number of samples than before, have other classes or columns, or
+            are fewer than a batch; nothing is left to train; or a file cannot be written.
         DivergedError: a loss or a parameter is no longer finite. The session is back at its last good state, and
             the error has the epochs before.
         StoppedError: `stop` said so.
     """
-    kept = None if since is None else scalings(since.about)
-    return _Training(session, dataset, spec, out, listener or Listener(), stop, kept).run(since)
+    before = None if since is None else kept(since.about)
+    return _Training(session, dataset, spec, out, listener or Listener(), stop, before, given).run(since)
 
 
 class _Training:
@@ -115,16 +117,17 @@ class _Training:
         out: RunFolder | None,
         listener: Listener,
         stop: Callable[[], bool],
-        kept: Mapping[str, Scaling] | None,
+        before: Kept | None,
+        given: Kept | None,
     ) -> None:
         self.began = perf_counter()
         self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
         compiled = session.compiled
-        data = fitted(dataset, compiled.feeds, session.precision, kept, trained=kept is not None)
+        data, told_of = fitted_anew(dataset, compiled.feeds, session.precision, before, training=True)
         self.family = _family(session, data.train, spec)
         anew = read_anew(dataset, compiled.feeds)
-        if anew:
-            self.listener.said(anew)
+        for line in (*told_of, *([anew] if anew else ()), *(unlike(data, given) if given else ())):
+            self.listener.said(line)
         self.test = Fed(session, data.test)
         self.validation = None if data.validation is None else Fed(session, data.validation)
         self.split = data.train

@@ -29,6 +29,8 @@ ORIGIN = "origin"
 """What the first state was made of, if it was given: a file or a run, with its SHA-256, as JSON."""
 CLASSES = "classes"
 """What the classes of the data are called, in the order of their numbers, as JSON."""
+COLUMNS = "columns"
+"""What the columns of a table are called that make a sample, in their order, as JSON."""
 SCALINGS = "scalings"
 """By which means and deviations of training samples the data are standardised, see `fac.training.scaling`."""
 
@@ -41,6 +43,8 @@ class Kept:
     """By what the arrays are standardised; those that are not have none."""
     classes: tuple[str, ...] = ()
     """What the classes are called, in the order of their numbers; empty where they have no names."""
+    columns: tuple[str, ...] = ()
+    """What the numbers of a sample are called, in their order; likewise."""
 
 
 def told(dataset: Dataset) -> dict[str, str]:
@@ -48,6 +52,8 @@ def told(dataset: Dataset) -> dict[str, str]:
     kept = {}
     if dataset.classes:
         kept[CLASSES] = json.dumps(list(dataset.classes))
+    if dataset.columns:
+        kept[COLUMNS] = json.dumps(list(dataset.columns))
     if dataset.scalings:
         kept[SCALINGS] = to_text(dataset.scalings)
     return kept
@@ -55,7 +61,8 @@ def told(dataset: Dataset) -> dict[str, str]:
 
 def kept(metadata: Mapping[str, str]) -> Kept:
     """What `told` has written."""
-    return Kept(scalings(metadata), tuple(json.loads(metadata.get(CLASSES, "[]"))))
+    classes, columns = (tuple(json.loads(metadata.get(key, "[]"))) for key in (CLASSES, COLUMNS))
+    return Kept(scalings(metadata), classes, columns)
 
 
 def scalings(metadata: Mapping[str, str]) -> dict[str, Scaling]:
@@ -138,6 +145,7 @@ _SOUND: Mapping[str, Callable[[str], bool]] = {
     LOSS_SUMS: _are_numbers,
     PLUGINS: _have_digests,
     CLASSES: _are_names,
+    COLUMNS: _are_names,
     SCALINGS: _are_scalings,
     ORIGIN: _is_origin,
 }

@@ -23,6 +23,11 @@ class Scaling:
     deviation: NDArray[np.float64]
     """1 where all training samples are the same, which so become 0."""
 
+    def equals(self, other: Scaling) -> bool:
+        """Whether both do the same to numbers."""
+        pairs = ((self.mean, other.mean), (self.deviation, other.deviation))
+        return all(np.array_equal(one, another) for one, another in pairs)
+
     def applied(self, array: NDArray[Any], precision: Precision) -> NDArray[Any]:
         """The numbers (n, *sample), computed in float64, in a precision."""
         made = np.empty(array.shape, precision)

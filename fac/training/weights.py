@@ -17,6 +17,7 @@ from fac.opening import STATE, MissingError, opened, unreadable
 from fac.pipeline import find_saving
 from fac.program.adapters import Adapted, without
 from fac.training import checkpoint
+from fac.training.metadata import Kept, kept
 
 ARRAYS = ".safetensors"
 PICKLED = {".pt": "torch", ".pth": "torch"}
@@ -34,6 +35,8 @@ class Weights:
     arrays: Mapping[str, Array]
     origin: Mapping[str, str | int]
     """What a run that starts from it keeps of where that was: names without folders, and digests."""
+    kept: Kept | None = None
+    """Of the data that it was trained on, if it is a run."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,7 +132,7 @@ def _of_run(found: checkpoint.Checkpoint, run: str | None) -> Weights:
     """The parameters and averages of a checkpoint: its feedback and optimiser state are those of another spec."""
     names = found.state.keys()
     arrays = {name: array for name, array in found.state.items() if not _beside(name, names)}
-    return Weights(f"`{found.place}`", arrays, origin(found, run))
+    return Weights(f"`{found.place}`", arrays, origin(found, run), kept(found.about))
 
 
 def origin(found: checkpoint.Checkpoint, run: str | None) -> dict[str, str | int]:

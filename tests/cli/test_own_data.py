@@ -210,3 +210,67 @@ def test_text_that_is_damaged_is_refused(run: Run) -> None:
     status, out, err = run("evaluate", "r", *REFERENCE, "--data", "odd.npz")
     assert (status, out) == (2, "")
     assert "array `y` in `odd.npz` cannot be read as plain numbers: it holds what is no letter" in err
+
+
+def rewritten(change: Callable[[int, list[str]], list[str]]) -> None:
+    """The table with each line changed; the first is line 0."""
+    with open("flowers.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    Path("flowers.csv").write_text(
+        "".join(",".join(change(line, row)) + "\n" for line, row in enumerate(rows))
+    )
+
+
+@pytest.mark.usefixtures("table")
+def test_a_table_whose_columns_change_places_is_read_by_their_names(run: Run) -> None:
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    before = json.loads(run("evaluate", "r", *REFERENCE, "--json")[1])["means"]
+    rewritten(lambda _, row: [row[1], row[0], row[2]])
+    status, out, err = run("evaluate", "r", *REFERENCE, "--json")
+    assert (status, json.loads(out)["means"]) == (0, before)
+    assert "the columns of `csv` are in another order than in the training, and read by name" in err
+    status, out, err = run("train", "--resume", "r", "--set", "train.epochs=4")
+    assert status == 0
+    assert "the columns of `csv` are in another order" in err
+    assert "are not those that this run began with" not in err
+    rewritten(lambda line, row: row if line else ["height", *row[1:]])
+    for command in (
+        ("evaluate", "r"),
+        ("train", "--resume", "r", "--set", "train.epochs=5"),
+        ("train", "--fork", "r", "--set", "train.epochs=5", "--out", "s"),
+    ):
+        status, out, err = run(*command)
+        assert status == 2
+        assert (
+            "`csv` has the columns `height`, `length`, and this network was trained on `length`, `weight`"
+            in err
+        )
+
+
+@pytest.mark.usefixtures("table")
+def test_classes_that_are_called_otherwise_are_refused(run: Run) -> None:
+    """`rose` as `zinnia` would be the last of three, and each would have the number of the next."""
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    rewritten(lambda _, row: [*row[:2], row[2].replace("rose", "zinnia")])
+    for command in (
+        ("evaluate", "r"),
+        ("train", "--resume", "r", "--set", "train.epochs=5"),
+        ("train", "--fork", "r", "--set", "train.epochs=5", "--out", "s"),
+    ):
+        status, _, err = run(*command)
+        assert status == 2
+        assert (
+            "`csv` has the classes `tulip`, `violet`, `zinnia`, and this network was trained on `rose`, `tulip`, "
+            "`violet`: " in err
+        )
+
+
+@pytest.mark.usefixtures("table")
+def test_parameters_of_a_run_whose_samples_were_standardised_otherwise(run: Run) -> None:
+    assert run("train", "f.fac.yaml", *REFERENCE, "--out", "r")[0] == 0
+    told = "`x` is standardised otherwise than in the run that the parameters are from"
+    status, out, err = run("train", "f.fac.yaml", *REFERENCE, "--init", "r", "--out", "s")
+    assert (status, told in out + err) == (0, False)
+    rewritten(lambda line, row: ["1000.0", *row[1:]] if 0 < line < 10 else row)
+    status, out, err = run("train", "f.fac.yaml", *REFERENCE, "--init", "r", "--out", "t")
+    assert (status, (out + err).count(told)) == (0, 1)

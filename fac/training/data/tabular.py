@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ def loaded(
         return _split(data, table, columns, classes, precision), split
 
     scale: dict[str, tuple[int, ...] | Scaling] = {"x": ()} if data.standardise else {}
-    return dataset(data, name, samples, scale=scale, classes=classes or ())
+    made = dataset(data, name, samples, scale=scale, classes=classes or ())
+    return replace(made, columns=columns)
 
 
 def _targets(data: Tabular) -> tuple[str, ...]:
