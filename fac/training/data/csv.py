@@ -94,6 +94,10 @@ def _require_header(names: list[str], delimiter: str, place: str) -> None:
         )
     if all(map(is_number, names)):
         raise FacError(f"{place}, line 1 holds numbers: put a line with the names of the columns before it")
+    if "" in names:
+        raise FacError(
+            f"{place}, line 1: column {names.index('') + 1} has no name: give it one, or leave the column out"
+        )
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise FacError(f"{place}, line 1 names column `{short(twice)}` twice: name each once")
 

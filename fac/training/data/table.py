@@ -104,8 +104,8 @@ def number(cell: str | float | None) -> float:
     Raises:
         ValueError: that is no finite number.
     """
-    if cell is None or (isinstance(cell, str) and "_" in cell):
-        raise ValueError(cell)  # `1_000` is a number to Python alone
+    if cell is None or (isinstance(cell, str) and ("_" in cell or not cell.strip().isascii())):
+        raise ValueError(cell)  # `1_000` is a number to Python alone, and so are digits of other scripts
     value = float(cell)
     if not isfinite(value):
         raise ValueError(cell)

@@ -146,6 +146,8 @@ def test_cells_that_are_no_numbers(make: Make) -> None:
         make(columns, split="part")
     with pytest.raises(FacError, match="`inf` in column `width` is no finite number"):
         make({**COLUMNS, "width": ["3", "inf", "2", "4", "3", "2"]}, split="part")
+    with pytest.raises(FacError, match="`\u0663` in column `width` is no finite number"):
+        make({**COLUMNS, "width": ["3", "\u0663", "2", "4", "3", "2"]}, split="part")
 
 
 def test_a_class_that_was_never_trained_on(make: Make, tmp_path: Path) -> None:
@@ -195,6 +197,7 @@ def test_quotes_delimiters_and_encodings(tmp_path: Path) -> None:
         ("a\tk\n1\t2\n", 'has a single column, `a\\tk`: write `delimiter: "\\t"`'),
         ("1,2\n3,4\n", "line 1 holds numbers: put a line with the names"),
         ("a,a\n3,4\n", "line 1 names column `a` twice"),
+        ("a, ,k\n3,4,5\n", "line 1: column 2 has no name: give it one, or leave the column out"),
         ("a,k\n3,4\n\n5\n", "line 4: 1 cell, and the first line names 2 columns"),
         ("a,k\n3,4,5\n", "line 2: 3 cells, and the first line names 2 columns"),
         ('a,k\n3,"4\n', "line 2: unexpected end of data: mend the quotes"),
