@@ -29,7 +29,7 @@ class Pattern:
 
 
 def patterns(program: Program) -> Iterator[Pattern]:
-    """Those of the feedback, then those of the update; `*` alone, which means all, is none."""
+    """Those of the feedback, of adapters and of the update; `*` alone is none where it means all."""
     sections = program.spec.feedback if isinstance(program.spec.feedback, tuple) else (program.spec.feedback,)
     for section in sections:
         if isinstance(section, ShortHand):
@@ -49,6 +49,7 @@ def patterns(program: Program) -> Iterator[Pattern]:
                 names = [name for name in found if adds or name not in exact]
                 operator = kind_of("fac.feedback", route.matrix).name
                 yield _of_layers(program, key, operator, glob, names, not through)
+    yield from _of_adapters(program)
     for number, group in enumerate(program.groups):
         if _partial(group.match):
             decided = tuple(name for name, by in program.grouped.items() if by == number)
@@ -57,6 +58,22 @@ def patterns(program: Program) -> Iterator[Pattern]:
 
 def _partial(glob: str) -> bool:
     return is_glob(glob) and glob != "*"
+
+
+def _of_adapters(program: Program) -> Iterator[Pattern]:
+    """Of layers with weights, so that those which can have no adapter are missed."""
+    parts = {part for layer in program.adapted for part in (layer.base, layer.down, layer.up)}
+    among = len(program.adapted) + sum(node.name not in parts for node in program.weighted)
+    for group in program.spec.adapters:
+        names = tuple(layer.name for layer in program.adapted if layer.adapter is group)
+        if is_glob(group.match) and (group.match != "*" or len(names) < among):
+            yield Pattern("match", "adapters", group.match, names, among, "layers with weights")
+
+
+def whole(program: Program) -> list[str]:
+    """The layers with weights that learn beside adapters and have none."""
+    parts = {part for layer in program.adapted for part in (layer.base, layer.down, layer.up)}
+    return [n.name for n in program.weighted if program.adapted and n.weight_learns and n.name not in parts]
 
 
 def _of_layers(program: Program, key: str, of: str, glob: str, names: Sequence[str], direct: bool) -> Pattern:

@@ -18,7 +18,7 @@ from fac.render.arrivals import layer_of
 from fac.render.blocks import Head, Row, Run, Tree, calling, globs, kind
 from fac.render.columns import columns
 from fac.render.lineage import Lineage, Update
-from fac.render.patterns import patterns
+from fac.render.patterns import patterns, whole
 from fac.step.cost import Tally
 from fac.step.ir import Phase
 from fac.step.text import to_text
@@ -262,3 +262,7 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
             f"{pattern.key} `{pattern.glob}` ({pattern.of}): {count}: "
             f"{', '.join(means[:SHOWN]) or 'none that others leave'}{more}"
         )
+    if names := whole(program):
+        names = globs(tree.copies, names) if tree else names
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield f"without adapters, and learn whole: {', '.join(names[:SHOWN])}{more}"

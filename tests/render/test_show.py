@@ -382,6 +382,23 @@ def test_what_patterns_mean_is_told() -> None:
     assert " nodes `fc*` (dfa): 2 of 3 layers with parameters: fc1, fc2" in table
 
 
+def test_layers_that_learn_whole_beside_adapters_are_told() -> None:
+    adapters = ({"match": "*", "kind": "lora", "rank": 2}, {"match": "logits", "kind": "lora", "rank": 1})
+    net = (
+        {"kind": "reshape", "shape": [4, 1, 1]},
+        {"kind": "conv2d", "name": "grouped", "out": 4, "kernel": 1, "groups": 2},
+        {"kind": "flatten"},
+        {"kind": "linear", "name": "fc", "out": 4},
+        {"kind": "linear", "name": "logits", "out": 3},
+    )
+    made = program({"rule": "bp"}, net, adapters=adapters)
+    table = show.layers(made, lineage(made), cost(made, 2)).splitlines()
+    assert table[-3:-1] == [
+        " match `*` (adapters): 1 of 3 layers with weights: fc",
+        " without adapters, and learn whole: grouped",
+    ]
+
+
 def test_an_operator_without_state_is_named() -> None:
     layers = ({"kind": "linear", "name": "fc1", "out": 2}, *LAYERS[1:])
     made = program({"routes": ({"to": "fc1", "matrix": {"kind": "identity"}},)}, layers)
