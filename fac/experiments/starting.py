@@ -10,8 +10,13 @@ from pathlib import Path
 from fac.backend import fitting
 from fac.diagnostics import FacError
 from fac.experiments.job import Job, Where, again
+from fac.importing.adapting import merged, unlike
+from fac.pipeline import lowered
+from fac.program.adapters import DOWN
+from fac.program.program import Program
 from fac.training import folder
 from fac.training.checkpoint import Checkpoint, differences, require_epochs
+from fac.training.metadata import SPEC
 from fac.training.weights import Weights, listed, matched, origin, read
 
 
@@ -42,11 +47,13 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
         raise FacError(
             "`train.prealign` sets the weights that `--init` gives: leave one out, as by `--set train.prealign=null`"
         )
-    weights, compiled = place if isinstance(place, Weights) else read(place), job.artifact.compiled
+    compiled = job.artifact.compiled
+    weights, joined = _joined(place if isinstance(place, Weights) else read(place), job.program)
     found = matched(weights, compiled, job.program.adapted)
     whole = sum(slot.parameter for slot in compiled.state)
     lines = (
         f"from {weights.name}: {len(found.taken)} of {whole} parameters of `{compiled.name}`",
+        *joined,
         *found.lines(),
     )
     if not found.taken:
@@ -63,6 +70,27 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
     state = compiled.initial(found.taken)
     job = job.starting(found.taken)
     return replace(job, state=state, given=json.dumps(weights.origin), kept=weights.kept, starts=lines)
+
+
+def _joined(weights: Weights, program: Program) -> tuple[Weights, tuple[str, ...]]:
+    """Weights of a run with those of its adapters in them that a network has not, and a line that says so.
+
+    Of a file of arrays nobody knows by which factor an adapter counts.
+    """
+    run, known = weights.run, {layer.name for layer in program.adapted}
+    downs = {
+        name.removesuffix(f".{DOWN}.weight") for name in weights.arrays if name.endswith(f".{DOWN}.weight")
+    }
+    if run is None or SPEC not in run.about or downs <= known:
+        return weights, ()
+    there = lowered(run.document())
+    tensors = (tensor for node in there.nodes for tensor in node.tensors)
+    held = all(t.name in run.state and run.state[t.name].shape == t.shape for t in tensors)
+    names = [layer.name for layer in there.adapted if layer.name not in known]
+    if not (held and names) or unlike(there) is not None:
+        return weights, ()
+    row = f"  adapters, merged into the weights beside them ({len(names)}): {listed(f'`{name}`' for name in names)}"
+    return replace(weights, arrays=merged(there, run.state, known)), (row,)
 
 
 def forked(

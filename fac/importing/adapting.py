@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def unlike(program: Program) -> tuple[str, str] | None:
     return None
 
 
-def merged(program: Program, state: Mapping[str, Array]) -> dict[str, Array]:
+def merged(program: Program, state: Mapping[str, Array], kept: Container[str] = ()) -> dict[str, Array]:
     """The parameters and averages of the same network without adapters.
 
     W + s B A stands in the place of W, and what belongs to the layer under its own name.
@@ -30,6 +30,7 @@ def merged(program: Program, state: Mapping[str, Array]) -> dict[str, Array]:
     Args:
         program: the network, with adapters or without.
         state: of it. Feedback and what an update keeps are left out.
+        kept: the names of layers whose adapters stay beside them.
 
     Raises:
         FacError: layers share a weight and not its adapter.
@@ -43,6 +44,8 @@ def merged(program: Program, state: Mapping[str, Array]) -> dict[str, Array]:
         )
     found = {tensor.name: state[tensor.name] for node in program.nodes for tensor in node.tensors}
     for layer in _own(program.adapted, found):
+        if layer.name in kept:
+            continue
         a, b = found.pop(f"{layer.down}.weight"), found.pop(f"{layer.up}.weight")
         # in float64, so that what is merged is rounded once
         product = np.float64(b).reshape(len(b), -1) @ np.float64(a).reshape(len(a), -1)

@@ -37,6 +37,8 @@ class Weights:
     """What a run that starts from it keeps of where that was: names without folders, and digests."""
     kept: Kept | None = None
     """Of the data that it was trained on, if it is a run."""
+    run: checkpoint.Checkpoint | None = None
+    """Whose they are, if it is one."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -132,7 +134,7 @@ def _of_run(found: checkpoint.Checkpoint, run: str | None) -> Weights:
     """The parameters and averages of a checkpoint: its feedback and optimiser state are those of another spec."""
     names = found.state.keys()
     arrays = {name: array for name, array in found.state.items() if not _beside(name, names)}
-    return Weights(f"`{found.place}`", arrays, origin(found, run), kept(found.about))
+    return Weights(f"`{found.place}`", arrays, origin(found, run), kept(found.about), found)
 
 
 def origin(found: checkpoint.Checkpoint, run: str | None) -> dict[str, str | int]:

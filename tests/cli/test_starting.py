@@ -167,6 +167,35 @@ def test_adapters_begin_anew_beside_the_weights_of_a_file_and_go_back_into_them(
     assert not Path("other").exists()
 
 
+def test_a_network_without_adapters_starts_from_the_merged_weights_of_one_that_has_them(
+    run: Run, spec: Path, trained: Path
+) -> None:
+    def adapters(match: str, rank: int = 2) -> tuple[str, ...]:
+        group = f"{{match: '{match}', kind: lora, rank: {rank}, alpha: 4}}"
+        return "--set", f"adapters=[{group}]", "--set", "feedback={rule: bp}"
+
+    assert run("train", spec, *REFERENCE, *adapters("*"), "--init", "a", "--out", "b")[0] == 0
+    for name, where in {"digest": "b", "file": "b/state.safetensors"}.items():
+        status, _, err = run("train", spec, *REFERENCE, *NOTHING, "--init", where, "--out", name)
+        assert status == 0, err
+        assert "4 of 4 parameters" in err
+        assert "  adapters, merged into the weights beside them (2): `fc1`, `logits`\n" in err
+        assert run("export", "b", "--to", "state_dict", "-o", f"{name}.safetensors")[0] == 0
+        state = checkpoint.load(Path(name)).state
+        for key, array in load_file(f"{name}.safetensors").items():
+            np.testing.assert_array_equal(state[key], array)
+    part = ("train", spec, *REFERENCE, *NOTHING, *adapters("fc1"), "--init", "b", "--out", "c")
+    status, _, err = run(*part)
+    assert status == 0, err
+    assert "  adapters, merged into the weights beside them (1): `logits`\n" in err
+    state, before = (checkpoint.load(Path(place)).state for place in ("c", "b"))
+    for key in ("fc1.base_layer.weight", "fc1.lora_A.weight", "fc1.lora_B.weight"):
+        np.testing.assert_array_equal(state[key], before[key])
+    np.testing.assert_array_equal(
+        state["logits.weight"], checkpoint.load(Path("digest")).state["logits.weight"]
+    )
+
+
 def test_files_that_hold_no_parameters_are_one_message(
     run: Run, spec: Path, parameters: dict[str, Any]
 ) -> None:
