@@ -73,7 +73,9 @@ def _anchor_data(program: Program, cost: Cost) -> dict[str, Any] | None:
 def layer(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
     """One layer: shapes, sizes, and the errors that it learns from."""
     assert node.shape is not None
-    rules = (lineage.rule(tensor) for tensor in node.state if tensor.role is Role.PARAMETER)
+    rules = dict.fromkeys(lineage.rule(tensor) for tensor in node.state if tensor.role is Role.PARAMETER)
+    if not node.learns and any(t.role is Role.STATISTIC and t.name in lineage.outputs for t in node.tensors):
+        rules["averages follow"] = None
     return {
         "name": node.name,
         "kind": kind_of("fac.layers", node.layer).name,
@@ -82,7 +84,7 @@ def layer(program: Program, lineage: Lineage, node: Node) -> dict[str, Any]:
         "parameters": node.parameters,
         "shares": node.owner if node.shared else None,
         "error": [arrival(lineage, *way) for error in lineage.teaching(node) for way in lineage.ways(error)],
-        "update": ", ".join(dict.fromkeys(rules)) or "-",
+        "update": ", ".join(rules) or "-",
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fac.program.globs import is_glob
 from fac.program.lower import kind_of, selected
 from fac.program.program import Program
+from fac.program.tensors import Role
 from fac.spec.feedback import ShortHand, ThroughRoute, ToRoute
 
 
@@ -50,10 +51,12 @@ def patterns(program: Program) -> Iterator[Pattern]:
                 operator = kind_of("fac.feedback", route.matrix).name
                 yield _of_layers(program, key, operator, glob, names, not through)
     yield from _of_adapters(program)
+    moving = {tensor.name for tensor in program.arrays if tensor.role is not Role.STATISTIC}
     for number, group in enumerate(program.groups):
         if _partial(group.match):
-            decided = tuple(name for name, by in program.grouped.items() if by == number)
-            yield Pattern("match", "groups", group.match, decided, len(program.arrays), "arrays")
+            # averages follow the data, whatever a group says
+            decided = tuple(name for name, by in program.grouped.items() if by == number and name in moving)
+            yield Pattern("match", "groups", group.match, decided, len(moving), "arrays")
 
 
 def _partial(glob: str) -> bool:

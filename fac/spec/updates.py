@@ -54,7 +54,8 @@ class Group(Setting):
     trainable: bool = Field(
         True,
         description="False keeps the parameters of layers at their initial values. A layer with no others needs no "
-        "error; it goes forward as before.",
+        "error; it goes forward as before, and the averages of a `batch_norm` go on. `trainable: false` of the layer "
+        "itself stops both.",
     )
     keep: Annotated[int, Field(gt=0)] | None = Field(
         None,

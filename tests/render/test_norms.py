@@ -15,6 +15,8 @@ from fac.render.graph.read import topology
 from fac.render.graph.words import headline
 from fac.render.lineage import Lineage
 from fac.testing.nets import linear, spec
+from tests.rules import nets
+from tests.rules.nets import SGD, Spec
 
 NET = (
     {"kind": "batch_norm", "name": "n0"},
@@ -90,3 +92,43 @@ def test_a_comparison_sees_through_norms_as_the_table_does(feedback: Any) -> Non
     for node in side.program.parametric:
         source = FROM[feedback["rule"]][node.name]
         assert side.sources(node) == ((Hop(source, "exact" if node.name == "out" else by),),)
+
+
+KEPT = {"rule": "sgd", "lr": 0.05, "groups": ({"match": "n1.*", "trainable": False},)}
+
+
+@pytest.mark.parametrize(
+    ("norm", "update", "told"),
+    [
+        ({}, KEPT, "frozen, averages follow"),
+        ({"trainable": False}, SGD, "frozen"),
+        ({"trainable": False, "moments": "batch"}, SGD, "frozen, averages follow"),
+        ({}, SGD, "sgd"),
+    ],
+    ids=["by a group", "by the layer", "by the moments of a batch", "not"],
+)
+def test_what_of_a_frozen_norm_moves_in_a_step_is_told(norm: Spec, update: Spec, told: str) -> None:
+    layers: tuple[Spec, ...] = (
+        {"kind": "linear", "name": "fc1", "out": 6},
+        {"kind": "batch_norm", "name": "n1"} | norm,
+        {"kind": "tanh"},
+        {"kind": "linear", "name": "logits", "out": 4},
+    )
+    net = nets.spec(layers) | {"update": update}
+    program = lowered(load(net))
+    found = facts.as_json(program, Lineage(program), cost(program, 2))["layers"]
+    assert [layer["update"] for layer in found if layer["name"] == "n1"] == [told]
+    session = nets.opened(net)
+    before = session.state()
+    session.step(*nets.batch())
+    moved = {name for name, array in session.state().items() if (array != before[name]).any()}
+    assert {"n1.running_mean", "n1.running_var"}.isdisjoint(moved) == (told == "frozen")
+    assert {"n1.weight", "n1.bias"}.isdisjoint(moved) == told.startswith("frozen")
+
+
+def test_a_group_means_no_averages() -> None:
+    program = lowered(
+        load(nets.spec(({"kind": "batch_norm", "name": "n1"}, linear("out", 4))) | {"update": KEPT})
+    )
+    table = show.layers(program, Lineage(program), cost(program, 2))
+    assert " match `n1.*` (groups): 2 of 4 arrays: n1.weight, n1.bias\n" in table
