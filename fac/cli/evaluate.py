@@ -78,8 +78,8 @@ def evaluate(
     if file is not None:
         part, told = of_file(file, trained.program, trained.session.precision, trained.kept)
         of = {"data": str(file)}
-        if told:
-            say(told, err=True)
+        for line in told.splitlines():
+            say(line, err=True)
     else:
         try:
             with logged():

@@ -53,7 +53,7 @@ def predict(
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
     trained = network(run, Where(backend, device, precision))
     split, told = of_file(file, trained.program, trained.session.precision, trained.kept, targets=False)
-    for remark in (*map(plain, trained.remarks), *([told] if told else ())):
+    for remark in (*map(plain, trained.remarks), *told.splitlines()):
         say(remark, err=True)
     found = predicted(trained.session, split, trained.program, trained.kept.classes)
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))

@@ -47,17 +47,17 @@ def unlike(made: NDArray[Any], by: Scaling, what: str) -> str:
     )
     return (
         f"{what} is unlike what the network was trained on: it has a mean of {mean:.3g} and a deviation of "
-        f"{deviation:.3g}, the training had {trained}; {_cause(mean, deviation, had)}"
+        f"{deviation:.3g}, the training had {trained}; {_cause(mean, deviation, had, images=axes > 1)}"
     )
 
 
-def _cause(mean: float, deviation: float, had: float) -> str:
+def _cause(mean: float, deviation: float, had: float, *, images: bool) -> str:
     """What is likely, and what to do."""
     if abs(mean) < 0.5 and 0.5 < deviation < 2:
         return "it seems to be standardised already: give the numbers as they were before"
-    if 1 / SPREAD < deviation * BYTES / had < SPREAD and 0 <= mean <= 1:
+    if images and 1 / SPREAD < deviation * BYTES / had < SPREAD and 0 <= mean <= 1:
         return "it seems to be divided by 255 already: give the bytes"
-    if 1 / SPREAD < deviation / BYTES / had < SPREAD:
+    if images and 1 / SPREAD < deviation / BYTES / had < SPREAD:
         return "it seems to hold bytes, and the training had these divided by 255: divide them"
     return "give numbers in the units of those that it was trained on"
 
