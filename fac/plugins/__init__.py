@@ -48,6 +48,8 @@ class Family(NamedTuple):
     name: str
     type: str
     """The class that declares them."""
+    model: str
+    """The class of the spec that their models inherit from."""
     discriminator: str = "kind"
     """The field of their models that tells them apart."""
     types: tuple[str, ...] = ()
@@ -55,16 +57,16 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "fac.layers": Family("layer", "LayerKind", types=("BlockKind",)),
-    "fac.losses": Family("loss", "LossKind"),
-    "fac.rules": Family("rule", "RuleKind", "rule"),
-    "fac.feedback": Family("feedback operator", "MatrixKind"),
-    "fac.learning": Family("way to learn", "LearningKind", "rule"),
-    "fac.updates": Family("update rule", "UpdateKind", "rule"),
-    "fac.schedules": Family("schedule", "ScheduleKind"),
-    "fac.solve": Family("solve rule", "SolveKind", "rule"),
-    "fac.probes": Family("probe", "ProbeKind"),
-    "fac.data": Family("data source", "DataKind", "source"),
+    "fac.layers": Family("layer", "LayerKind", "Layer", types=("BlockKind",)),
+    "fac.losses": Family("loss", "LossKind", "Loss"),
+    "fac.rules": Family("rule", "RuleKind", "ShortHand", "rule"),
+    "fac.feedback": Family("feedback operator", "MatrixKind", "Matrix"),
+    "fac.learning": Family("way to learn", "LearningKind", "Learning", "rule"),
+    "fac.updates": Family("update rule", "UpdateKind", "Rule", "rule"),
+    "fac.schedules": Family("schedule", "ScheduleKind", "Schedule"),
+    "fac.solve": Family("solve rule", "SolveKind", "Solve", "rule"),
+    "fac.probes": Family("probe", "ProbeKind", "Probe"),
+    "fac.data": Family("data source", "DataKind", "Data", "source"),
 }
 
 
@@ -190,7 +192,8 @@ def _of_files(group: str) -> Iterable[_Found]:
     for file in files.named():
         for kind in file.kinds:
             # what is of no family is told as if it were to be one of this one
-            of = next((one for one in FAMILIES.values() if _is_of(kind, one)), family)
+            families = FAMILIES.values()
+            of = next((one for one in families if _is_of(kind, one) or _is_model(kind, one)), family)
             if problem := _problem(kind, of):
                 raise FacError(f"the plug-in `{file.name}` declares {problem}")
             if of is family:
@@ -202,12 +205,21 @@ def _is_of(kind: Any, family: Family) -> bool:
     return bool(names & {family.type, *family.types})
 
 
+def _is_model(kind: Any, family: Family) -> bool:
+    """Whether it is the model of a kind of the family, in the place of the kind."""
+    bases = kind.__mro__ if isinstance(kind, type) else ()
+    return any(base.__name__ == family.model and base.__module__.startswith("fac.spec.") for base in bases)
+
+
 def _problem(kind: Any, family: Family) -> str | None:
     """What is wrong with a kind, if something is. Its class is told by name: the program level is above this one."""
     allowed = (family.type, *family.types)
     if not is_dataclass(kind) or not _is_of(kind, family):
+        needed = " or ".join(f"`{name}`" for name in allowed)
+        if _is_model(kind, family):
+            return f"the model `{kind.__name__}` in the place of its kind: a {needed} that names it is needed"
         what = f"a {type(kind).__name__}" if is_dataclass(type(kind)) else repr(kind)
-        return f"{what}: a {' or '.join(f'`{name}`' for name in allowed)} is needed"
+        return f"{what}: a {needed} is needed"
     name = getattr(kind, "name", None)
     field = getattr(getattr(kind, "spec", None), "model_fields", {}).get(family.discriminator)
     if not isinstance(name, str) or get_args(getattr(field, "annotation", None)) != (name,):

@@ -163,6 +163,26 @@ WRONG = {
         "KINDS = (3,)\n",
         "the plug-in `wrong.py` declares 3: a `LayerKind` or `BlockKind` is needed",
     ),
+    **{
+        f"a model that is a {model}": (
+            f"from fac.plugin import *\nclass Mine({model}):\n    pass\nKINDS = (Mine,)\n",
+            f"the plug-in `wrong.py` declares the model `Mine` in the place of its kind: a {needed} that names it is "
+            "needed",
+        )
+        for model, needed in {
+            "Layer": "`LayerKind` or `BlockKind`",
+            "WeightedLayer": "`LayerKind` or `BlockKind`",
+            "Loss": "`LossKind`",
+            "ShortHand": "`RuleKind`",
+            "Matrix": "`MatrixKind`",
+            "Learning": "`LearningKind`",
+            "Rule": "`UpdateKind`",
+            "Schedule": "`ScheduleKind`",
+            "Solve": "`SolveKind`",
+            "Probe": "`ProbeKind`",
+            "Data": "`DataKind`",
+        }.items()
+    },
     "an exception": (
         "\n\nKINDS = {}['x']\n",
         "the plug-in `wrong.py` cannot be run, at wrong.py:3: KeyError: 'x'",

@@ -65,7 +65,7 @@ CASES = {
     "a model": (
         "mine:KINDS",
         SWISH + "KINDS = (Swish,)\n",
-        "declares <class 'mine.Swish'>: a `LayerKind` or `BlockKind` is needed",
+        "declares the model `Swish` in the place of its kind: a `LayerKind` or `BlockKind` that names it is needed",
     ),
     "a kind of another group": (
         "mine:KINDS",
