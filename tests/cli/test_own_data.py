@@ -76,6 +76,10 @@ def test_a_file_is_scaled_as_the_training_was(table: NDArray[np.float64], run: R
     np.savez("raw.npz", x=raw, y=y)
     status, _, err = run("predict", "r", "raw.npz", *REFERENCE, "-o", "raw-p.npz")
     assert (status, err) == (0, "`x` of `raw.npz`: standardised as the training samples were\n")
+    np.savez("divided.npz", x=raw / 255, y=y)
+    err = run("predict", "r", "divided.npz", *REFERENCE, "-o", "p.npz")[2]
+    assert "`x` of `divided.npz` is unlike what the network was trained on" in err
+    assert "\\n" not in err, "the end of a line is none that is escaped"
     assert run("predict", "r", "d/test.npz", *REFERENCE, "-o", "p.npz")[2] == ""
     with np.load("raw-p.npz") as first, np.load("p.npz") as second:
         np.testing.assert_allclose(first["output"], second["output"], rtol=1e-9)
