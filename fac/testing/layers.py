@@ -78,10 +78,19 @@ LAYERS: dict[str, Layers] = {
     "leaky_relu": mlp(8, 6, 3, activation={"kind": "leaky_relu", "slope": 0.2}),
     **{
         kind: mlp(8, 6, 3, activation={"kind": kind})
-        for kind in ("silu", "selu", "hardsigmoid", "hardswish", "abs", "exp")
+        for kind in ("silu", "selu", "hardsigmoid", "hardswish", "abs")
     },
     "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
     "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),
+    # of numbers that have an end: powers of powers have none that float32 holds
+    "exp": (
+        linear("fc1", 8),
+        {"kind": "tanh"},
+        {"kind": "exp"},
+        linear("fc2", 6),
+        {"kind": "tanh"},
+        linear("out", 3),
+    ),
     "clamp": mlp(8, 6, 3, activation={"kind": "clamp", "min": -0.6, "max": 0.8}),
     "rescaling": mlp(8, 6, 3, activation={"kind": "rescaling", "scale": -0.7, "offset": 0.4}),
     "softmax": (*mlp(8, 6), {"kind": "softmax", "axis": 0}, linear("head", 3)),
