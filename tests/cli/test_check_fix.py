@@ -257,7 +257,19 @@ def _fixable() -> list[str]:
     return found
 
 
-FIXABLE = ["FAC102", "FAC103", "FAC105", "FAC201", "FAC225", "FAC301", "FAC303", "FAC307", "FAC314", "FAC337"]
+FIXABLE = [
+    "FAC102",
+    "FAC103",
+    "FAC105",
+    "FAC201",
+    "FAC225",
+    "FAC228",
+    "FAC301",
+    "FAC303",
+    "FAC307",
+    "FAC314",
+    "FAC337",
+]
 
 
 def test_rules_with_a_fix_in_their_bad_spec() -> None:

@@ -42,7 +42,12 @@ def homogeneous(layers: Layers) -> Layers:
     return tuple({"kind": "leaky_relu"} if layer["kind"] == "tanh" else layer for layer in left)
 
 
-WEIGHTED = {kind: homogeneous(LAYERS[kind]) for kind in LAYERS if kind.startswith(("linear", "conv"))}
+WEIGHTED = {
+    kind: homogeneous(LAYERS[kind])
+    for kind in LAYERS
+    # past a layer with an adapter errors go two ways, and neither alone balances
+    if kind.startswith(("linear", "conv")) and not any("adapter" in layer for layer in LAYERS[kind])
+}
 WEIGHTED["conv_transpose2d groups"] = (
     conv2d("d", 4, 3, padding="same"),
     {"kind": "relu"},
