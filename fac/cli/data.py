@@ -63,10 +63,11 @@ def data_(
     program = lowered(document)
     if output is not None:
         _require_place(output)
-    base = Path() if spec == "-" else Path(spec).parent
     fed = feeds(program)
     with logged():
-        dataset = parted(data.load(data.declared(program.spec.data, document.name), base, precision), fed)
+        dataset = parted(
+            data.load(data.declared(program.spec.data, document.name), document.folder, precision), fed
+        )
     if output is None:
         _describe(program.spec.name, dataset, as_json)
     found = fitted(dataset, fed, precision)

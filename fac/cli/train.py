@@ -120,11 +120,11 @@ def _new(
     partial: bool,
 ) -> Job:
     """A training in a folder of its own."""
-    from fac.experiments.job import document_of, folder_of, new
+    from fac.experiments.job import document_of, new
 
     if fork is None:
         assert spec is not None
-        job = new(document_of(spec, overrides), folder_of(spec), where)
+        job = new(document_of(spec, overrides), where)
         return job if init is None else _given(job, init, partial)
     from fac.experiments.starting import forked
 

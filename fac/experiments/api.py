@@ -126,9 +126,8 @@ def train(
         else:
             assert spec is not None
             document = handed.document(spec, changes)
-            start = handed.base(document)
             document = document if data is None else handed.without_data(document)
-            job = new(document, start, where, arrays=data is not None)
+            job = new(document, where, arrays=data is not None)
             job = job if init is None else given(job, _weights(init), partial=init_partial)
         if place is None and out is not None:
             place = stack.enter_context(folder.claim(Path(out), job.spec.name, job.text))

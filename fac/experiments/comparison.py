@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac.diagnostics import FacError, plain
@@ -265,11 +264,10 @@ class _Trainer:
             return self.handed
         data = declared(program.spec.data, document.name)
         precision = self.precision or precision_of(program, self.backend)
-        base = Path() if document.name == "<stdin>" else Path(document.name).parent
-        key = f"{base.resolve()} {precision} {data!r}"
+        key = f"{document.folder.resolve()} {precision} {data!r}"
         if key not in self.datasets:
             with self.watch.loading():
-                self.datasets[key] = load(data, base, precision)
+                self.datasets[key] = load(data, document.folder, precision)
         return self.datasets[key]
 
 

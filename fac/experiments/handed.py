@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac import source
@@ -47,11 +45,6 @@ def document(spec: SpecLike, overrides: Iterable[str] = ()) -> Document:
 def _texted(found: Document) -> Document:
     """With the text that a run keeps of it."""
     return found if found.diagnostics else replace(found, text=dump(found.data))
-
-
-def base(spec: Document) -> Path:
-    """Where relative paths in a spec start: beside its file, else where the program runs."""
-    return Path(spec.name).parent if os.path.exists(spec.name) else Path()
 
 
 def without_data(spec: Document) -> Document:

@@ -158,18 +158,13 @@ def document_of(spec: str, overrides: Iterable[str], within: Path | None = None)
     return source.override(source.read(spec, within), overrides)
 
 
-def folder_of(spec: str) -> Path:
-    """Where relative paths in the file of a spec start."""
-    return Path() if spec == "-" else Path(spec).parent
-
-
-def new(document: Document, base: Path, where: Where, *, arrays: bool = False) -> Job:
+def new(document: Document, where: Where, *, base: Path | None = None, arrays: bool = False) -> Job:
     """A new training.
 
     Args:
         document: the spec.
-        base: where relative paths in it start.
         where: it runs.
+        base: where relative paths in it start, if it has come from elsewhere than its file.
         arrays: whether data are handed over, so that the spec need not name any.
 
     Raises:
@@ -181,7 +176,8 @@ def new(document: Document, base: Path, where: Where, *, arrays: bool = False) -
     section = None if arrays else data.declared(program.spec.data, document.name)
     backend = chosen(where.backend)
     artifact = emit(program, backend, where.precision, document)
-    return Job(document, program, section, artifact, backend.name, where.device, base, base, findings)
+    start = document.folder if base is None else base
+    return Job(document, program, section, artifact, backend.name, where.device, start, start, findings)
 
 
 def continued(
@@ -241,7 +237,7 @@ def again(
         known.get("device") if device is None and backend is None else device,
         precision or (found.precision if backend is None else None),
     )
-    job = new(document, start(found) if spec is None else folder_of(spec), there, arrays=arrays)
+    job = new(document, there, base=start(found) if spec is None else None, arrays=arrays)
     base = job.base if spec is not None or job.data is None else kept_start(found, job.data)
     return replace(job, base=base, checkpoint=found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,11 @@ class Document:
     overridden: Mapping[Path, str] = field(default_factory=dict)
     mark: str = ""
     """The byte order mark before the text, if there was one."""
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where relative paths in it start: beside its file, or where the program runs if it never was one."""
+        return pathlib.Path(self.name).parent
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
