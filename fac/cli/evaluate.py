@@ -11,7 +11,8 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
-from fac.diagnostics import FacError, plain
+from fac.cli.runs import network
+from fac.diagnostics import FacError
 from fac.escaping import visible
 from fac.render.columns import columns
 from fac.render.json_text import json_text
@@ -60,7 +61,7 @@ def evaluate(
     """
     from fac.cli.progress import logged
     from fac.experiments.job import Where
-    from fac.experiments.samples import network, of_file, of_run
+    from fac.experiments.samples import of_file, of_run
     from fac.program.lower import kind_of
     from fac.spec.data import places
     from fac.training.evaluation import evaluated
@@ -70,8 +71,6 @@ def evaluate(
             f"`--data` names the samples: leave out `--{'base' if split is None else 'split'}`"
         )
     trained = network(run, Where(backend, device, precision))
-    for remark in trained.remarks:
-        say(plain(remark), err=True)
     program = trained.program
     if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
         raise FacError("the data of this run are in no file that a spec names: leave out `--base`")

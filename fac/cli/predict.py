@@ -13,7 +13,8 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import say, write
 from fac.cli.paths import PATH
-from fac.diagnostics import FacError, plain
+from fac.cli.runs import network
+from fac.diagnostics import FacError
 
 if TYPE_CHECKING:
     from fac.backend import Array
@@ -41,7 +42,7 @@ def predict(
     name if the data of the training have names for them, and `probability` of that.
     """
     from fac.experiments.job import Where
-    from fac.experiments.samples import network, of_file
+    from fac.experiments.samples import of_file
     from fac.opening import there
     from fac.training.prediction import predicted
 
@@ -53,7 +54,7 @@ def predict(
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
     trained = network(run, Where(backend, device, precision))
     split, told = of_file(file, trained.program, trained.session.precision, trained.kept, targets=False)
-    for remark in (*map(plain, trained.remarks), *told.splitlines()):
+    for remark in told.splitlines():
         say(remark, err=True)
     found = predicted(trained.session, split, trained.program, trained.kept.classes)
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))

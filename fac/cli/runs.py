@@ -9,6 +9,8 @@ from fac.cli.output import say
 from fac.diagnostics import plain
 
 if TYPE_CHECKING:
+    from fac.experiments.job import Where
+    from fac.experiments.samples import Network
     from fac.training.checkpoint import Checkpoint
 
 
@@ -25,6 +27,16 @@ def trained(run: Path) -> Checkpoint:
 
     found = checkpoint.load(run)
     say_changes(found)
+    return found
+
+
+def network(run: Path, where: Where) -> Network:
+    """The network of a run, as `fac.experiments.samples.network` opens it, and the words of `trained`."""
+    from fac.experiments.samples import network
+
+    found = network(run, where)
+    for remark in found.remarks:
+        say(plain(remark), err=True)
     return found
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo
 from fac.cli.paths import PATH
+from fac.cli.runs import network
 from fac.diagnostics import FacError
-
-if TYPE_CHECKING:
-    from fac.backend import Precision
 
 
 @click.command()
@@ -46,19 +43,15 @@ def sample(
     The network is one that was trained on `data: {source: text}`. The prompt stands first. Bytes that are no text, or
     that would steer a terminal, are replaced.
     """
-    from fac.cli.runs import trained
     from fac.experiments.backends import chosen
-    from fac.pipeline import emit, lowered
+    from fac.experiments.job import Where
     from fac.training.sampling import continued
 
     given = prompt.encode("utf-8", "surrogateescape")
     if not given:
         raise FacError("`--prompt` is empty: a network goes on with at least one byte")
-    found = trained(run)
-    program = lowered(found.document())
     engine = chosen(backend)
-    precision: Precision = engine.default_precision
-    session = emit(program, engine, precision).open(found.state, device)
+    session = network(run, Where(engine.name, device, engine.default_precision)).session
     made = bytes(continued(session, given, length, temperature, seed))
     echo((given + made).decode("utf-8", "replace"))
 
