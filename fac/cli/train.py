@@ -75,7 +75,7 @@ def train(
     if resume is not None and out is not None:
         raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
     from fac.cli.closing import closing, summary
-    from fac.experiments.job import Where, continued
+    from fac.experiments.job import Later, Where, continued
     from fac.training import folder
     from fac.training.loop import Report, StoppedError
     from fac.training.nonfinite import DivergedError
@@ -88,7 +88,7 @@ def train(
         else:
             place, found = held.enter_context(folder.resumed(resume))
             say_changes(found)
-            job = continued(found, place.path, spec, overrides, where)
+            job = continued(Later(found, place.path, spec, overrides, where))
         if job.warnings:
             echo(job.warnings + "\n", err=True)
         for line in job.starts:
@@ -120,7 +120,7 @@ def _new(
     partial: bool,
 ) -> Job:
     """A training in a folder of its own."""
-    from fac.experiments.job import document_of, new
+    from fac.experiments.job import Later, document_of, new
 
     if fork is None:
         assert spec is not None
@@ -128,7 +128,7 @@ def _new(
         return job if init is None else _given(job, init, partial)
     from fac.experiments.starting import forked
 
-    return forked(trained(fork), fork, spec, overrides, where)
+    return forked(Later(trained(fork), fork, spec, overrides, where))
 
 
 def _given(job: Job, init: Path, partial: bool) -> Job:

@@ -18,7 +18,7 @@ from fac.diagnostics import FacError
 from fac.experiments import handed
 from fac.experiments.comparison import Comparison, Heard, Watch, compared
 from fac.experiments.handed import DataLike, Samples
-from fac.experiments.job import ANYWHERE, Job, Where, begun, continued, new
+from fac.experiments.job import ANYWHERE, Job, Later, Where, begun, continued, new
 from fac.experiments.results import Trained
 from fac.experiments.samples import ARRAYS, network, of_arrays, of_file, of_run
 from fac.experiments.starting import forked, given
@@ -120,7 +120,8 @@ def train(
         place = None
         if resume is not None:
             place, found = stack.enter_context(folder.resumed(Path(resume)))
-            job = continued(found, place.path, None, changes, where, arrays=data is not None)
+            _tell_changes(found)
+            job = continued(Later(found, place.path, None, changes, where, data is not None))
         elif fork is not None:
             job = _forked(spec, Path(fork), changes, where, arrays=data is not None)
         else:
@@ -159,10 +160,14 @@ def _forked(
             "`fork` goes on with the spec of the run, changed by `overrides`, or with that of a file"
         )
     found = checkpoint.load(run)
+    _tell_changes(found)
+    path = None if spec is None else os.fspath(spec)
+    return forked(Later(found, run, path, overrides, where, arrays))
+
+
+def _tell_changes(found: checkpoint.Checkpoint) -> None:
     for remark in changes_of(found):
         LOG.warning("%s", remark)
-    path = None if spec is None else os.fspath(spec)
-    return forked(found, run, path, overrides, where, arrays=arrays)
 
 
 def compare(

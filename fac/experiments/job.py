@@ -180,66 +180,62 @@ def new(document: Document, where: Where, *, base: Path | None = None, arrays: b
     return Job(document, program, section, artifact, backend.name, where.device, start, start, findings)
 
 
-def continued(
-    found: Checkpoint,
-    path: Path,
-    spec: str | None,
-    overrides: tuple[str, ...],
-    where: Where,
-    *,
-    arrays: bool = False,
-) -> Job:
-    """The training of a folder, on the backend and device that it ran on unless told otherwise.
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What goes on from the checkpoint of a run."""
 
-    Args:
-        found: its checkpoint.
-        path: the folder.
-        spec: the file of another spec, which must have the same network; None for its own.
-        overrides: settings that change.
-        where: it runs.
-        arrays: see `new`.
+    found: Checkpoint
+    path: Path
+    """The folder of that run."""
+    spec: str | None
+    """The file of another spec; None for that of the run."""
+    overrides: tuple[str, ...]
+    """Settings that change."""
+    where: Where
+    """It runs; by default where the run did."""
+    arrays: bool = False
+    """Whether data are handed over, so that the spec need not name any."""
+
+    def job(self) -> Job:
+        """Whatever the spec is.
+
+        Raises:
+            FacError: as in `new`.
+        """
+        found, where = self.found, self.where
+        document = (
+            document_of(str(self.path / folder.SPEC), self.overrides, within=self.path)
+            if self.spec is None
+            else document_of(self.spec, self.overrides)
+        )
+        known: Any = found.about
+        there = Where(
+            known.get("backend") if where.backend is None else where.backend,
+            known.get("device") if where.device is None and where.backend is None else where.device,
+            where.precision or (found.precision if where.backend is None else None),
+        )
+        job = new(document, there, base=start(found) if self.spec is None else None, arrays=self.arrays)
+        base = job.base if self.spec is not None or job.data is None else kept_start(found, job.data)
+        return replace(job, base=base, checkpoint=found)
+
+
+def continued(later: Later) -> Job:
+    """The training of a folder.
 
     Raises:
-        FacError: the state does not belong to that spec, or as in `new`.
+        FacError: the state does not belong to the spec, which must have the same network; or as in `new`.
     """
-    job = again(found, path, spec, overrides, where, arrays=arrays)
+    job, found = later.job(), later.found
     try:
         before = require_spec(found, job.artifact.compiled, job.spec)
     except FacError as error:
-        if spec is not None or overrides:
+        if later.spec is not None or later.overrides:
             raise
         raise FacError(
-            f"{error}; the state holds its own spec, and `{path / folder.SPEC}` is written anew where it is gone"
+            f"{error}; the state holds its own spec, and `{later.path / folder.SPEC}` is written anew where it is gone"
         ) from error
     origin = found.about.get(ORIGIN, "")
     return replace(job.starting(found.state if origin else ()), before=before, given=origin)
-
-
-def again(
-    found: Checkpoint,
-    path: Path,
-    spec: str | None,
-    overrides: tuple[str, ...],
-    where: Where,
-    *,
-    arrays: bool = False,
-) -> Job:
-    """A training from the checkpoint of a run, whatever its spec is; the rest as `continued`."""
-    document = (
-        document_of(str(path / folder.SPEC), overrides, within=path)
-        if spec is None
-        else document_of(spec, overrides)
-    )
-    known: Any = found.about
-    backend, device, precision = where.backend, where.device, where.precision
-    there = Where(
-        known.get("backend") if backend is None else backend,
-        known.get("device") if device is None and backend is None else device,
-        precision or (found.precision if backend is None else None),
-    )
-    job = new(document, there, base=start(found) if spec is None else None, arrays=arrays)
-    base = job.base if spec is not None or job.data is None else kept_start(found, job.data)
-    return replace(job, base=base, checkpoint=found)
 
 
 def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) -> Begun:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from fac.backend import fitting
 from fac.diagnostics import FacError
-from fac.experiments.job import Job, Where, again
+from fac.experiments.job import Job, Later
 from fac.importing.adapting import merged, unlike
 from fac.pipeline import lowered
 from fac.program.adapters import DOWN
 from fac.program.program import Program
 from fac.training import folder
-from fac.training.checkpoint import Checkpoint, differences, require_epochs
+from fac.training.checkpoint import differences, require_epochs
 from fac.training.metadata import SPEC
 from fac.training.weights import Weights, listed, matched, origin, read
 
@@ -93,32 +93,17 @@ def _joined(weights: Weights, program: Program) -> tuple[Weights, tuple[str, ...
     return replace(weights, arrays=merged(there, run.state, known)), (row,)
 
 
-def forked(
-    found: Checkpoint,
-    run: Path,
-    spec: str | None,
-    overrides: tuple[str, ...],
-    where: Where,
-    *,
-    arrays: bool = False,
-) -> Job:
+def forked(later: Later) -> Job:
     """A training that goes on from the state of another run, which stays as it is.
-
-    Args:
-        found: its checkpoint.
-        run: its folder.
-        spec: the file of another spec; None for that of the run.
-        overrides: settings that change.
-        where: it runs; by default where the run did.
-        arrays: whether data are handed over, so that the spec need not name any.
 
     Raises:
         FacError: a file was named, its state lacks parameters of the spec or has them in other shapes, or its
             epochs would be others.
     """
+    found, run = later.found, later.path
     if not run.is_dir():
         raise FacError(f"`{run}` is no folder of a run: `--init` takes the parameters of a file")
-    job = again(found, run, spec, overrides, where, arrays=arrays)
+    job = later.job()
     require_epochs(found, job.spec)
     state = fitting(job.artifact.compiled, found.state)
     changed = differences(found, job.spec)
