@@ -22,6 +22,22 @@ _PAINT = re.compile(r"(\x1b\[[\d;]*m)")
 _CODE = re.compile(r"(?! )(?!.*\]\()[\w .,:;=+*/()\[\]{}>–%'\"~-]+(?<! )")
 """What can stand between backticks: nothing that ends a code span or a cell, or that a site would make a link of."""
 
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    "[": "{[}",
+    "]": "{]}",
+}
+"""A bracket behind the end of a row would be an argument."""
+
 
 def visible(text: str) -> str:
     r"""For people, as a part of one line: what is not seen, or steers what is, is written as an escape (`\x1b`)."""
@@ -88,6 +104,20 @@ def prose(text: str) -> str:
     return "".join(
         code(part) if i % 2 and part else _entities(part, " ,:;?'()=-…") for i, part in enumerate(parts)
     )
+
+
+def spreadsheet(text: str) -> str:
+    """In a cell of CSV: a text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    What writes the file quotes it (https://owasp.org/www-community/attacks/CSV_Injection).
+    """
+    text = visible(text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+def latex(text: str) -> str:
+    """In LaTeX, outside of mathematics: no character means anything there."""
+    return "".join(_LATEX.get(character, character) for character in visible(text))
 
 
 def mermaid(text: str) -> str:

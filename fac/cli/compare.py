@@ -11,13 +11,16 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
+from fac.cli.paths import PATH
 from fac.render.json_text import json_text
 from fac.signals import ended_by, on_signals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fac.backend import Precision
-    from fac.experiments.comparison import Watch
     from fac.experiments.rows import Run
+    from fac.experiments.trainer import Watch
 
 
 def _listed(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -41,6 +44,24 @@ def _ranks(context: click.Context, option: click.Parameter, given: tuple[str, ..
     )
 
 
+def _rates(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
+    """`bp=0.1` as a name and a number; labels may have equals signs of their own.
+
+    Raises:
+        BadParameter: one is no such pair.
+    """
+    kind: Any = click.FLOAT
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        if not name:
+            raise click.BadParameter(f"`{text}` is no rule and its learning rate, such as `bp=0.1`")
+        found[name.strip()] = kind.convert(number, option, context)
+    return tuple(found.items())
+
+
 @click.command()
 @click.argument("specs", nargs=-1, required=True)
 @click.option(
@@ -60,6 +81,22 @@ def _ranks(context: click.Context, option: click.Parameter, given: tuple[str, ..
     help="A row for each, of the low-rank rules. Default: the spec's own. Repeatable.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings per variant.")
+@click.option(
+    "--contrast",
+    "contrasts",
+    multiple=True,
+    metavar="ROW:ROW",
+    help="Two rows, such as `ldfa:bp`, whose paired difference is wanted, with its interval. Repeatable.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    callback=_rates,
+    metavar="RULE=LR",
+    help="The learning rate of a rule, or of a row. Repeatable.",
+)
+@click.option("--out", type=PATH, help="A folder that keeps all of it; the same call goes on there.")
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
@@ -74,6 +111,9 @@ def compare(
     rules: tuple[str, ...],
     ranks: tuple[int, ...],
     seeds: int,
+    contrasts: tuple[str, ...],
+    rates: tuple[tuple[str, float], ...],
+    out: Path | None,
     backend: str | None,
     device: str | None,
     precision: Precision | None,
@@ -89,12 +129,13 @@ def compare(
 
     On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
-    from fac.experiments.comparison import compared
+    from fac.experiments.comparing import Design, compared
     from fac.experiments.job import Where, document_of
 
     documents = [document_of(spec, overrides) for spec in specs]
     where = Where(backend, device, precision)
-    found = compared(documents, rules, ranks, seeds, where, probes=as_json, watch=_watch())
+    design = Design(rules, ranks, seeds, contrasts, dict(rates))
+    found = compared(documents, design, where, out=out, probes=as_json or out is not None, watch=_watch())
     if as_json:
         echo(json_text(found.flat()))
     else:
@@ -108,7 +149,7 @@ def compare(
 def _watch() -> Watch:
     """One that shows each training, and what became of it, on standard error."""
     from fac.cli.progress import logged, shown
-    from fac.experiments.comparison import Heard, Watch
+    from fac.experiments.trainer import Heard, Watch
 
     told: set[str] = set()
 

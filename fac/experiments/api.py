@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fac.diagnostics import FacError
 from fac.experiments import handed
-from fac.experiments.comparison import Comparison, Heard, Watch, compared
+from fac.experiments.comparing import Design, compared
+from fac.experiments.comparison import Comparison
 from fac.experiments.handed import DataLike, Samples
 from fac.experiments.job import ANYWHERE, Job, Later, Where, begun, continued, new
 from fac.experiments.results import Trained
 from fac.experiments.samples import ARRAYS, network, of_arrays, of_file, of_run
 from fac.experiments.starting import forked, given
+from fac.experiments.trainer import Heard, Watch
 from fac.pipeline import SpecLike
 from fac.program.lower import kind_of
 from fac.training import checkpoint, folder
@@ -177,6 +179,10 @@ def compare(
     *,
     ranks: Sequence[int] = (),
     seeds: int = 3,
+    contrasts: Sequence[str] = (),
+    rates: Mapping[str, float] | None = None,
+    budget: str = "",
+    out: str | os.PathLike[str] | None = None,
     overrides: Iterable[str] = (),
     backend: str | None = None,
     device: str | None = None,
@@ -192,6 +198,10 @@ def compare(
         data: see `train`.
         ranks: a row for each, of the low-rank rules.
         seeds: trainings of each variant.
+        contrasts: pairs of rows, such as `["ldfa:bp"]`, whose paired difference is wanted.
+        rates: learning rates by rule, or by row.
+        budget: how these were tuned, in words; stands beside the result.
+        out: a folder that keeps all of it; where it has kept a part of this comparison, it goes on there.
         overrides: see `train`, of every spec.
         backend: see `train`.
         device: see `train`.
@@ -213,7 +223,15 @@ def compare(
     documents = [handed.document(spec, changes) for spec in several]
     dataset = None if data is None else handed.dataset(data)
     where = Where(backend, device, precision)
-    return compared(documents, rules, ranks, seeds, where, dataset=dataset, watch=watch or _Watched())
+    design = Design(rules, ranks, seeds, contrasts, rates or {}, budget)
+    return compared(
+        documents,
+        design,
+        where,
+        out=None if out is None else Path(out),
+        dataset=dataset,
+        watch=watch or _Watched(),
+    )
 
 
 def evaluate(

@@ -238,13 +238,19 @@ def continued(later: Later) -> Job:
     return replace(job.starting(found.state if origin else ()), before=before, given=origin)
 
 
-def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) -> Begun:
+def begun(
+    job: Job,
+    held: Held | None = None,
+    dataset: Dataset | None = None,
+    keeping: type[RunFolder] = RunFolder,
+) -> Begun:
     """Load the data, and open a session with the state that the training goes on from.
 
     Args:
         job: the training.
         held: the folder that keeps it; None keeps nothing.
-        dataset: the data, where the job names none.
+        dataset: the data, where the job names none, or where they are loaded already.
+        keeping: how the folder keeps it.
 
     Raises:
         FacError: the data cannot be loaded, the device is not there, or memory is too small.
@@ -274,7 +280,7 @@ def begun(job: Job, held: Held | None = None, dataset: Dataset | None = None) ->
     }
     if since:
         remarks += tuple(_remarks(job, since, about))
-    return Begun(job, session, found, RunFolder(held, about, job.text(path), job.log), remarks, since)
+    return Begun(job, session, found, keeping(held, about, job.text(path), job.log), remarks, since)
 
 
 def _anew(session: Session, since: Checkpoint) -> Iterator[str]:

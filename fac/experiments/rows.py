@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BITS = "test_bits_per_byte"
 """The loss on bytes of a text, in bits."""
 METRICS = ("test_accuracy", "test_loss", "train_loss")
+TIMES = ("seconds", "step_ms")
+"""Wall-clock times of a run, and of an epoch."""
 NEEDS = ("backward MACs vs bp", "feedback words", "weight transport")
 MACS = "backward MACs"
 """Beside them, of several specs: backprop is that of each network under its own update, which has products, too."""
@@ -86,15 +88,13 @@ class Row:
         return [value for run in self.runs if (value := run.value(name)) is not None]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The comparison as text."""
-    from fac.render.columns import columns
+def cells(rows: Sequence[Row], *, times: bool = True) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The comparison as a header and what stands below it.
 
-    return columns(*cells(rows))
-
-
-def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The comparison as a header and what stands below it."""
+    Args:
+        rows: of the table.
+        times: whether it ends with a column of wall-clock times.
+    """
     # Of several losses each has columns of its own, and the first one's accuracy is that of the whole.
     accurate = any(row.classifies and not row.each for row in rows)
     metrics = [("test accuracy %", "test_accuracy")] if accurate else []
@@ -113,6 +113,8 @@ def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             (row.variant.spec, *cells[:2], _counted(row.needs.backward_macs), *cells[2:])
             for row, cells in zip(rows, table, strict=True)
         ]
+    if not times:
+        header, table = header[:-1], [row[:-1] for row in table]
     return header, table
 
 
@@ -142,8 +144,8 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{MARK} {row.variant.label}, seed {seed}: {start}{message}{more}"
 
 
-def row_as_json(row: Row) -> dict[str, Any]:
-    """A row, its statistics with the value of each seed."""
+def row_as_json(row: Row, *, times: bool = True) -> dict[str, Any]:
+    """A row, its statistics with the value of each seed, and if asked for its `times`."""
     found: dict[str, Any] = {
         "name": row.variant.label,
         "spec": row.spec,
@@ -155,7 +157,7 @@ def row_as_json(row: Row) -> dict[str, Any]:
         "backward_macs_vs_backprop": row.needs.backward_ratio,
         "feedback_words": row.needs.words,
         "weight_transport": row.needs.transport,
-        "step_ms": _median(row.values("step_ms")),
+        **({"step_ms": _median(row.values("step_ms"))} if times else {}),
         "seeds": [run.seed for run in row.runs],
         "diverged": [run.seed for run in row.runs if run.diverged],
         "failed": [run.seed for run in row.runs if run.problem and not run.diverged],
@@ -168,17 +170,26 @@ def row_as_json(row: Row) -> dict[str, Any]:
     return found | ({"losses": {name: _statistics(row, name) for name in row.each}} if row.each else {})
 
 
-def runs_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Each run: its figures, what is wrong with it, and the epochs as `metrics.jsonl` has them."""
+def runs_as_json(rows: Sequence[Row], *, times: bool = True) -> list[dict[str, Any]]:
+    """Each run: its figures, what is wrong with it, and the epochs as `metrics.jsonl` has them.
+
+    Args:
+        rows: whose runs.
+        times: whether wall-clock times are among the figures.
+    """
+    figures = (*METRICS, *(TIMES if times else ()))
     return [
         {
             "row": index,
             "name": row.variant.label,
             "seed": run.seed,
-            **{name: run.value(name) for name in (*METRICS, "seconds", "step_ms")},
+            **{name: run.value(name) for name in figures},
             "problem": run.problem or None,
             "warnings": [concern.flat() for concern in run.report.concerns] if run.report else [],
-            "epochs": [record.flat() for record in run.history],
+            "epochs": [
+                {name: value for name, value in record.flat().items() if times or name not in TIMES}
+                for record in run.history
+            ],
         }
         for index, row in enumerate(rows)
         for run in row.runs

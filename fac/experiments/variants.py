@@ -89,6 +89,36 @@ def variants(
     ]
 
 
+def rated(planned: Sequence[Variant], rates: Mapping[str, float]) -> list[Variant]:
+    """The same variants, each with the learning rate that is given for its rule, or for its row, which goes first.
+
+    Raises:
+        FacError: a name is no rule and no row of these, or of one that is solved.
+    """
+    known = {name for variant in planned for name in (variant.rule, variant.label)}
+    for name in rates:
+        if name not in known:
+            rows = ", ".join(f"`{variant.label}`" for variant in planned)
+            raise FacError(
+                f"a learning rate is given for `{name}`, which is no rule and no row here; there are {rows}"
+            )
+    return [_rated(v, rates[name]) if (name := _named(v, rates)) else v for v in planned]
+
+
+def _named(variant: Variant, rates: Mapping[str, float]) -> str:
+    return next((name for name in (variant.label, variant.rule) if name in rates), "")
+
+
+def _rated(variant: Variant, rate: float) -> Variant:
+    document, place = variant.document, ("update", "lr")
+    update = document.data.get("update")
+    if not isinstance(update, Mapping):
+        raise FacError(f"a learning rate is given for `{variant.label}`, which has no `update`")
+    data = {**document.data, "update": {**update, "lr": rate}}
+    edited = {**document.overridden, place: f"the learning rate that is given for `{variant.label}`"}
+    return replace(variant, document=replace(document, data=data, overridden=edited))
+
+
 def left_out(document: Document, ranks: Sequence[int]) -> list[str]:
     """The default rules that cannot stand beside a spec, because they need a rank and it gives none, or several."""
     return [rule for rule in DEFAULT_RULES if rule not in _default_rules(document, ranks)]

@@ -148,7 +148,7 @@ def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) ->
     before = (theirs.get("train") or {}).get("epochs", 0)
     if 0 < before < spec.train.epochs and theirs == ours | {"train": ours["train"] | {"epochs": before}}:
         return int(before)
-    found = list(_differences(theirs, ours, ""))
+    found = list(differing(theirs, ours))
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     raise FacError(
         f"the checkpoint `{checkpoint.place}` belongs to another spec: {'; '.join(found[:3])}{more}: "
@@ -159,7 +159,7 @@ def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) ->
 
 def differences(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
     """In what a spec is not the one that a checkpoint was made with, place by place."""
-    return tuple(_differences(*_both(checkpoint, spec), ""))
+    return tuple(differing(*_both(checkpoint, spec)))
 
 
 def require_epochs(checkpoint: Checkpoint, spec: ModelSpec) -> None:
@@ -193,19 +193,19 @@ def _both(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[Any, Any]:
     return theirs, ours
 
 
-def _differences(theirs: Any, ours: Any, at: str) -> Iterator[str]:
-    """`update.lr` is 0.1 there and 0.05 here, for every place at which two specs differ.
+def differing(theirs: Any, ours: Any, at: str = "") -> Iterator[str]:
+    """`update.lr` is 0.1 there and 0.05 here, for every place at which plain data differ, as of two specs.
 
     A field that one of the two does not know, as of another update rule, is no setting there; null is as much as that.
     """
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in (*theirs, *(k for k in ours if k not in theirs)):
-            yield from _differences(
+            yield from differing(
                 theirs.get(key, UNKNOWN), ours.get(key, UNKNOWN), f"{at}.{key}" if at else key
             )
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
         for i, pair in enumerate(zip(theirs, ours, strict=True)):
-            yield from _differences(*pair, f"{at}[{i}]")
+            yield from differing(*pair, f"{at}[{i}]")
     elif theirs != ours and not (theirs in NOTHING and ours in NOTHING):
         yield f"`{at}` is {_short(theirs)} there and {_short(ours)} here"
 

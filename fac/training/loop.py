@@ -269,7 +269,7 @@ class _Training:
                 raise NonFiniteError(self.session.steps - 1)
         except NonFiniteError as found:
             self.listener.said("numbers are no longer finite: looking for the layer where it began")
-            raise DivergedError(self._diverged(found), before) from found
+            raise DivergedError(self._diverged(found), before, self._last_good()) from found
         self.good = state
         return done
 
@@ -283,10 +283,12 @@ class _Training:
                 else f"the loss on the training samples is {found.loss},"
             )
             text = f"{what} not finite after all layers are solved"
-        text = f"{text}; {self.family.remedy}"
+        return f"{text}; {self.family.remedy}"
+
+    def _last_good(self) -> str:
         if self.out is None:
-            return text
-        return f"{text}; `{self.out.state}` holds the last good state, from step {self.session.steps}"
+            return ""
+        return f"; `{self.out.state}` holds the last good state, from step {self.session.steps}"
 
     def _keep(self, more: Mapping[str, str]) -> None:
         if self.out:

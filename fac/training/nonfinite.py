@@ -24,10 +24,10 @@ State = Mapping[str, Array]
 class DivergedError(FacError):
     """Training stopped because numbers ceased to be finite."""
 
-    def __init__(self, message: str, history: Sequence[EpochRecord] = ()) -> None:
-        """The message, and the epochs before: they are results, too."""
-        super().__init__(message)
-        self.history = tuple(history)
+    def __init__(self, why: str, history: Sequence[EpochRecord] = (), kept: str = "") -> None:
+        """Why, the epochs before, which are results, too, and what is kept where."""
+        super().__init__(why + kept)
+        self.why, self.history = why, tuple(history)
 
 
 def bad_array(state: State) -> str | None:

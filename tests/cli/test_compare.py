@@ -177,7 +177,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[]
             session.run_step = step
             return train(session, dataset, spec, **more)
 
-        monkeypatch.setattr("fac.experiments.comparison.train", wrapped)
+        monkeypatch.setattr("fac.experiments.trainer.train", wrapped)
 
     return broken
 

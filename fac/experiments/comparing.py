@@ -1,0 +1,170 @@
+"""Variants of a network on the same data order and from the same initial forward weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fac.build.threads import allowed
+from fac.experiments import contrasts, outcomes, plan
+from fac.experiments.comparison import Comparison, assembled
+from fac.experiments.handed import without_data
+from fac.experiments.job import ANYWHERE, Where
+from fac.experiments.kept import Kept, holding
+from fac.experiments.plan import Plan
+from fac.experiments.rows import Row
+from fac.experiments.trainer import Trainer, Watch, failed, row_of
+from fac.experiments.variants import Variant, left_out, rated, twins, variants
+from fac.experiments.written import write_results
+from fac.pipeline import lowered
+from fac.training.loop import StoppedError
+
+if TYPE_CHECKING:
+    from fac.source import Document
+    from fac.training.dataset import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What is to be compared, beside the specs: said before anything is trained."""
+
+    rules: Sequence[str] | None = None
+    """See `variants`, as `ranks`."""
+    ranks: Sequence[int] = ()
+    seeds: int = 3
+    """Trainings of each variant, which count up from the seed of the first spec."""
+    contrasts: Sequence[str] = ()
+    """Pairs of rows, such as `ldfa:bp`."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Learning rates by rule, or by row."""
+    budget: str = ""
+    """How these, or other settings, were tuned, in words."""
+
+
+def compared(
+    documents: Sequence[Document],
+    design: Design,
+    where: Where = ANYWHERE,
+    *,
+    out: Path | None = None,
+    jobs: int | None = None,
+    probes: bool = True,
+    dataset: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Comparison:
+    """Train variants on equal terms.
+
+    Args:
+        documents: several specs are compared as they are; one is set beside other rules on the same network.
+        design: what is compared.
+        where: they run.
+        out: a folder that keeps all of it, or has kept a part of it: then that is not made again.
+        jobs: processes that train at a time, of one thread each; None trains in this one. They need `out`.
+        probes: whether what the specs measure is measured.
+        dataset: in the place of what the specs name.
+        watch: hears how it goes.
+
+    Raises:
+        FacError: a variant has errors, or its data cannot be loaded; all of them are looked at before the first
+            training. Or the first training of all failed, and nothing is kept; or `out` is another comparison.
+        KeyboardInterrupt: before the end of the first training, where nothing is kept. Later ones are given with what
+            was made.
+    """
+    if dataset is not None:
+        documents = [without_data(document) for document in documents]
+    specs = [lowered(document).spec for document in documents]
+    planned = rated(variants(documents, design.rules or None, design.ranks), design.rates)
+    pairs = contrasts.declared(design.contrasts, [variant.label for variant in planned], design.seeds)
+    first = specs[0].train.seed
+    seeds = tuple(range(first, first + design.seeds))
+    trainer = Trainer(where, probes=probes, dataset=dataset, watch=watch)
+    # all of them before the first training: nobody waits an hour to hear that the second row cannot be
+    programs = [trainer.checked(variant, first) for variant in planned]
+    rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
+    stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
+    notes = [*_notes(rows, stepped)]
+    if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
+        notes += _left_out(documents[0], design.ranks)
+    named = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
+    notes += [f"`{one}` and `{other}` are one training under two names" for one, other in twins(named)]
+    if design.rates and not design.budget:
+        notes.append("learning rates are set by rule, and nobody says how they were tuned, see `budget`")
+    if out is None:
+        _train(trainer, rows, seeds)
+        return assembled(rows, seeds, trainer.backend.name, trainer.device, pairs, notes, design.budget)
+    meant = Plan(
+        tuple(rows),
+        tuple(plan.expanded(program) for program in programs),
+        tuple(plan.digests(trainer.dataset(v.document, p)) for v, p in zip(planned, programs, strict=True)),
+        seeds,
+        pairs,
+        design.budget,
+        trainer.backend.name,
+        where.device or next(iter(trainer.backend.devices()), None),
+        where.precision,
+        allowed() if jobs is None else 1,
+        plan.version(),
+        tuple(notes),
+    )
+    with holding(out, meant) as kept:
+        _train_kept(trainer, planned, kept)
+        return write_results(kept)
+
+
+def _train(trainer: Trainer, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+    """All seeds of all rows, or as many as there are when somebody interrupts.
+
+    Raises:
+        Exception: what the first training of all ended with: then there is nothing to keep.
+        KeyboardInterrupt: before the end of the first training.
+    """
+    try:
+        for number, row in enumerate(rows, 1):
+            for seed in seeds:
+                label = f"{row.variant.label} seed {seed}"
+                document = row.variant.seeded(seed, trainer.probes)
+                run = trainer.run(document, seed, label, keep=bool(rows[0].runs))
+                trainer.watch.ended(number, len(rows), label, run)
+                row.runs.append(run)
+    except (StoppedError, KeyboardInterrupt) as stopped:
+        if not rows[0].runs:
+            raise KeyboardInterrupt from stopped
+
+
+def _train_kept(trainer: Trainer, planned: Sequence[Variant], kept: Kept) -> None:
+    """All runs that are not over, in this process, or as many as there are when somebody interrupts."""
+    try:
+        for row, seed in kept.tasks:
+            task = row, seed
+            if kept.run(task) is not None:
+                continue
+            document = planned[row].seeded(seed, trainer.probes)
+            try:
+                with trainer.watch.training(kept.label(task)) as (listener, stop):
+                    outcomes.make(trainer, document, kept.place(task), listener, stop)
+            except StoppedError:
+                raise
+            except Exception as error:
+                kept.failures[task] = failed(seed, error)
+            run = kept.run(task)
+            assert run is not None
+            trainer.watch.ended(row + 1, len(planned), kept.label(task), run)
+    except (StoppedError, KeyboardInterrupt):
+        pass  # what there is counts
+
+
+def _notes(rows: Sequence[Row], schedules: set[tuple[int, int]]) -> Iterator[str]:
+    if not any(row.variant.rule == "shallow" for row in rows) and any(row.needs.fixed for row in rows):
+        yield (
+            "no `shallow` row: it trains the last layer alone, and rules with fixed feedback live near it; "
+            "add it with `--rules`"
+        )
+    if len(schedules) > 1:
+        yield "the specs differ in `train.batch` or `train.epochs`, so their data order is not the same"
+
+
+def _left_out(document: Document, ranks: Sequence[int]) -> Iterator[str]:
+    for rule in left_out(document, ranks):
+        yield f"no `{rule}` row: it needs a rank, and the spec does not give one; add `--rank 10`"

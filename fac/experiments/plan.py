@@ -1,0 +1,197 @@
+"""What a comparison that is kept was meant to be: said before its first training, and never changed afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from re import sub
+from typing import Any
+
+from fac import source
+from fac.diagnostics import FacError
+from fac.experiments.contrasts import Pair
+from fac.experiments.needs import Needs
+from fac.experiments.rows import Row
+from fac.experiments.variants import Variant
+from fac.opening import MANIFEST, content
+from fac.program.program import Program
+from fac.render.json_text import json_text
+from fac.spec.data import places
+from fac.training.checkpoint import differing
+from fac.training.dataset import Dataset, fingerprint
+
+FILE = "plan.json"
+FORMAT = 1
+RUNS = "runs"
+ASIDE = ("file", "notes", "digest")
+"""What may differ from one call to the next: where a spec lies, what is said of the plan, and what follows from it."""
+
+
+_AS_THEY_ARE = ("budget", "backend", "device", "precision", "threads", "version")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A comparison before its first training."""
+
+    rows: tuple[Row, ...]
+    """Without runs."""
+    specs: tuple[Mapping[str, Any], ...]
+    """Of each row what is trained: all that the spec says, defaults too, with the first seed."""
+    data: tuple[Mapping[str, str], ...]
+    """Of each row digests of the samples to train on and to test on."""
+    seeds: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+    budget: str
+    """How settings were tuned, in words."""
+    backend: str
+    device: str | None
+    precision: str | None
+    """None is what each spec needs on the backend."""
+    threads: int
+    version: str
+    """Of fac."""
+    notes: tuple[str, ...]
+    """What a reader of the table must know."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What the folders of each row's runs begin with: unlike each other, and names on every system."""
+        names = (sub(r"[^A-Za-z0-9.-]+", "-", row.variant.label).strip("-.")[:40] for row in self.rows)
+        return tuple(f"{number:02}-{name or 'row'}" for number, name in enumerate(names, 1))
+
+    def run(self, row: int, seed: int) -> str:
+        """The way from the folder of the comparison to that of a run."""
+        return f"{RUNS}/{self.folders[row]}-seed-{seed}"
+
+    def flat(self) -> dict[str, Any]:
+        """As JSON has it."""
+        found: dict[str, Any] = {
+            "comparison": FORMAT,
+            **{name: getattr(self, name) for name in _AS_THEY_ARE},
+            "seeds": self.seeds,
+            "contrasts": [asdict(pair) for pair in self.pairs],
+            "rows": [
+                _flat_row(row) | {"data": dict(data), "trains": spec}
+                for row, spec, data in zip(self.rows, self.specs, self.data, strict=True)
+            ],
+            "notes": self.notes,
+        }
+        return found | {"digest": _digest(found)}
+
+    def text(self) -> str:
+        """The file."""
+        return json_text(self.flat(), indent=1) + "\n"
+
+
+def read(folder: Path) -> Plan:
+    """The plan of a folder.
+
+    Raises:
+        FacError: it has none, or one that nobody wrote here.
+    """
+    path = folder / FILE
+    text = content(path, MANIFEST, within=folder)
+    try:
+        found = json.loads(text)
+        if found["comparison"] != FORMAT or found["digest"] != _digest(found):
+            raise ValueError
+        rows = found["rows"]
+        return Plan(
+            rows=tuple(_row(row) for row in rows),
+            specs=tuple(row["trains"] for row in rows),
+            data=tuple(row["data"] for row in rows),
+            seeds=tuple(found["seeds"]),
+            pairs=tuple(Pair(**pair) for pair in found["contrasts"]),
+            notes=tuple(found["notes"]),
+            **{name: found[name] for name in _AS_THEY_ARE},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FacError(
+            f"`{path}` is not the plan of a comparison as `fac compare --out` wrote it: bring back a copy of it, or "
+            "give another folder"
+        ) from error
+
+
+def require_same(theirs: Plan, ours: Plan, folder: Path) -> None:
+    """Refuse to go on with another comparison.
+
+    Raises:
+        FacError: naming the first few differences.
+    """
+    found = [*differing(_meant(theirs.flat()), _meant(ours.flat()))]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise FacError(
+            f"`{folder}` holds another comparison: {'; '.join(found[:3])}{more}: make the same call as then, or give "
+            "another folder to `--out`"
+        )
+
+
+def expanded(program: Program) -> dict[str, Any]:
+    """All that a spec says, defaults too, but for where its data lie."""
+    found: dict[str, Any] = program.spec.model_dump(mode="json", by_alias=True)
+    if program.spec.data is not None:
+        found["data"] |= dict.fromkeys(places(type(program.spec.data)))
+    return found
+
+
+def version() -> str:
+    """Of fac: another one may train otherwise."""
+    return installed("fac-compiler")
+
+
+def digests(dataset: Dataset) -> dict[str, str]:
+    """What tells data apart, by what they are for."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {name: fingerprint(split, "float64") for name, split in parts.items() if split is not None}
+
+
+def _flat_row(row: Row) -> dict[str, Any]:
+    variant = row.variant
+    return {
+        "label": variant.label,
+        "spec": variant.spec,
+        "name": variant.name,
+        "rule": variant.rule,
+        "rank": variant.rank,
+        "file": variant.document.name,
+        "network": row.spec,
+        "ranks": row.ranks,
+        "classifies": row.classifies,
+        "by_place": row.by_place,
+        "by_byte": row.by_byte,
+        "needs": asdict(row.needs),
+    }
+
+
+def _row(found: Mapping[str, Any]) -> Row:
+    document = source.from_data({}, found["file"])
+    variant = Variant(document, found["rule"], found["spec"], found["rank"], found["name"])
+    return Row(
+        variant,
+        found["network"],
+        tuple(found["ranks"]),
+        found["classifies"],
+        found["by_place"],
+        Needs(**found["needs"]),
+        found["by_byte"],
+    )
+
+
+def _meant(found: Mapping[str, Any]) -> Any:
+    """What two calls have to agree in, rows by their labels, as JSON has it."""
+    rows: Sequence[Mapping[str, Any]] = found["rows"]
+    named = {row["label"]: {key: value for key, value in row.items() if key not in ASIDE} for row in rows}
+    kept = {key: value for key, value in found.items() if key not in (*ASIDE, "rows")}
+    order = [row["label"] for row in rows]
+    return json.loads(json_text({**kept, "order": order, "rows": named}))
+
+
+def _digest(found: Mapping[str, Any]) -> str:
+    """SHA-256 of what two calls have to agree in: 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(_meant(found), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""Trains the variants of a comparison, and loads each data set once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from fac.diagnostics import FacError, plain
+from fac.experiments.backends import chosen
+from fac.experiments.job import Where
+from fac.experiments.needs import by_byte, needs_of
+from fac.experiments.rows import Row, Run
+from fac.experiments.variants import Variant, ranks_of
+from fac.pipeline import emit, lowered, precision_of
+from fac.program.feeds import target
+from fac.program.lower import kind_of
+from fac.training.data import declared, load
+from fac.training.logs import Listener
+from fac.training.loop import Report, StoppedError, train
+from fac.training.nonfinite import DivergedError
+
+if TYPE_CHECKING:
+    from fac.program.program import Program
+    from fac.source import Document
+    from fac.training.dataset import Dataset
+
+Heard = tuple[Listener, Callable[[], bool]]
+"""Who hears a training, and what is asked after each step whether it is to end."""
+
+
+class Watch:
+    """Hears how a comparison goes. All methods do nothing: override those that matter."""
+
+    def training(self, label: str) -> AbstractContextManager[Heard]:
+        """Around each training, or around all of them where several processes make them."""
+        return nullcontext((Listener(), lambda: False))
+
+    def loading(self) -> AbstractContextManager[None]:
+        """Around the loading of data."""
+        return nullcontext()
+
+    def ended(self, number: int, of: int, label: str, run: Run) -> None:
+        """After a training, of the row of that number."""
+
+
+class Trainer:
+    """Trains variants, and loads each data set once."""
+
+    def __init__(
+        self, where: Where, *, probes: bool = True, dataset: Dataset | None = None, watch: Watch | None = None
+    ) -> None:
+        """See `fac.experiments.comparison.compared`."""
+        self.where, self.device = where, where.device
+        self.backend, self.precision = chosen(where.backend), where.precision
+        self.probes, self.watch, self.handed = probes, watch or Watch(), dataset
+        self.datasets: dict[str, Dataset] = {}
+
+    def checked(self, variant: Variant, seed: int) -> Program:
+        """The program of a variant, whose data are loaded.
+
+        Raises:
+            FacError: the variant has errors, or its data cannot be loaded.
+        """
+        program = lowered(variant.seeded(seed, self.probes))
+        self.dataset(variant.document, program)
+        return program
+
+    def run(self, document: Document, seed: int, label: str, *, keep: bool) -> Run:
+        """One training that nothing is kept of, whatever becomes of it.
+
+        Raises:
+            Exception: it failed, and `keep` says that there are no others to keep.
+            StoppedError: somebody interrupts.
+        """
+        try:
+            report = self._train(document, label)
+        except DivergedError as error:
+            return Run(seed, None, error.history, str(error), diverged=True)
+        except StoppedError:
+            raise
+        except Exception as error:
+            if not keep or os.environ.get("FAC_TRACEBACK"):
+                raise
+            return failed(seed, error)
+        return Run(seed, report, report.history)
+
+    def dataset(self, document: Document, program: Program) -> Dataset:
+        """What a spec names, unless it is handed over.
+
+        Raises:
+            FacError: it cannot be loaded.
+        """
+        if self.handed is not None:
+            return self.handed
+        data = declared(program.spec.data, document.name)
+        precision = self.precision or precision_of(program, self.backend)
+        key = f"{document.folder.resolve()} {precision} {data!r}"
+        if key not in self.datasets:
+            with self.watch.loading():
+                self.datasets[key] = load(data, document.folder, precision)
+        return self.datasets[key]
+
+    def _train(self, document: Document, label: str) -> Report:
+        program = lowered(document)
+        dataset = self.dataset(document, program)
+        session = emit(program, self.backend, self.precision, document).open(None, self.device)
+        self.device = session.device
+        with self.watch.training(label) as (listener, stop):
+            return train(session, dataset, program.spec, listener=listener, stop=stop)
+
+
+def row_of(variant: Variant, program: Program) -> Row:
+    """What is known of a row before any of its runs."""
+    first = program.losses[0]
+    classifies = kind_of("fac.losses", first.loss).classes
+    return Row(
+        variant,
+        program.spec.name,
+        ranks_of(program),
+        classifies,
+        classifies and bool(target(program, first).shape),
+        needs_of(program),
+        by_byte(program),
+    )
+
+
+def failed(seed: int, error: Exception) -> Run:
+    """A run that could not be made."""
+    problem = str(error) if isinstance(error, FacError) else f"{type(error).__name__}: {error}"
+    return Run(seed, None, (), plain(problem))

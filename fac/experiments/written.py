@@ -1,0 +1,96 @@
+"""The files in which a comparison gives its results: pure functions of what its folder keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fac.escaping import latex as in_latex
+from fac.escaping import prose
+from fac.experiments.contrasts import cells as contrast_cells
+from fac.experiments.rows import METRICS, TIMES, cells
+from fac.render.json_text import json_text
+from fac.render.tables import comma_separated, latex, markdown
+from fac.writing import write
+
+if TYPE_CHECKING:
+    from fac.experiments.comparison import Comparison
+    from fac.experiments.kept import Kept
+
+RESULTS = "results"
+TIMED = "times.json"
+
+
+def write_results(kept: Kept) -> Comparison:
+    """Write all of them anew, and give what they say.
+
+    Raises:
+        FacError: one cannot be written, or what lies in the place of a run is none.
+    """
+    found = kept.comparison()
+    for name, text in files(found, kept.plan.flat()["digest"]).items():
+        write(kept.path / name, text.encode("utf-8", "backslashreplace"))
+    return found
+
+
+def files(found: Comparison, digest: str) -> Mapping[str, str]:
+    """Their contents by name.
+
+    Args:
+        found: the comparison.
+        digest: of its plan.
+    """
+    return {
+        f"{RESULTS}.json": json_text({"plan": digest, **found.flat(times=False)}, indent=1) + "\n",
+        f"{RESULTS}.csv": comma_separated(*_runs(found)),
+        f"{RESULTS}.md": _markdown(found),
+        f"{RESULTS}.tex": _latex(found),
+        TIMED: json_text(_times(found), indent=1) + "\n",
+    }
+
+
+def _runs(found: Comparison) -> tuple[Sequence[str], list[list[Any]]]:
+    """One line for each run, as programs for statistics read them."""
+    each = [*dict.fromkeys(name for row in found.rows for name in row.each)]
+    header = ("row", "spec", "rule", "rank", "seed", *METRICS, *each, "problem")
+    lines = [
+        [
+            row.variant.label,
+            row.spec,
+            row.variant.rule,
+            row.variant.rank,
+            run.seed,
+            *(run.value(name) for name in (*METRICS, *each)),
+            run.problem or None,
+        ]
+        for row in found.rows
+        for run in row.runs
+    ]
+    return header, lines
+
+
+def _tables(found: Comparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    several = [cells(found.rows, times=False)]
+    return several + ([contrast_cells(found.contrasts)] if found.contrasts else [])
+
+
+def _markdown(found: Comparison) -> str:
+    parts = [markdown(*table) for table in _tables(found)]
+    return "\n".join([*parts, *(f"- {prose(note)}\n" for note in found.notes[:1])]) + "".join(
+        f"- {prose(note)}\n" for note in found.notes[1:]
+    )
+
+
+def _latex(found: Comparison) -> str:
+    parts = [latex(*table) for table in _tables(found)]
+    return "\n".join(
+        [r"% \usepackage{booktabs}", *parts, *(rf"{in_latex(note)}\par" for note in found.notes), ""]
+    )
+
+
+def _times(found: Comparison) -> dict[str, Any]:
+    """Seconds of each run, and the median milliseconds of its steps."""
+    return {
+        row.variant.label: {str(run.seed): {name: run.value(name) for name in TIMES} for run in row.runs}
+        for row in found.rows
+    }
