@@ -1,5 +1,6 @@
 """The feedback operators, the rules by which they learn, and the short-hands that ship."""
 
+from fac.feedback.baselines import FROZEN, SHALLOW, Frozen, Shallow
 from fac.feedback.exact import IDENTITY, TRANSPOSE, Identity, Transpose
 from fac.feedback.forward_gradient import FORWARD_GRADIENT, ForwardGradient
 from fac.feedback.kolen_pollack import KOLEN_POLLACK, KolenPollack
@@ -15,13 +16,11 @@ from fac.feedback.rules import (
     DIRECT_LDFA,
     FA,
     LDFA,
-    SHALLOW,
     Backprop,
     DirectFeedbackAlignment,
     DirectLdfa,
     FeedbackAlignment,
     Ldfa,
-    Shallow,
 )
 from fac.feedback.sign import SIGN, Sign
 from fac.feedback.sign_rules import BRSF, FRSF, USF, BatchwiseSign, FixedSign, UniformSign
@@ -41,6 +40,7 @@ __all__ = [
     "Fixed",
     "FixedSign",
     "ForwardGradient",
+    "Frozen",
     "Identity",
     "KolenPollack",
     "Ldfa",
@@ -63,4 +63,4 @@ __all__ = [
 
 KINDS = (IDENTITY, TRANSPOSE, RANDOM, LOW_RANK, SIGN)
 LEARNING = (FIXED, OJA, KOLEN_POLLACK, LOCAL, NORMATIVE, WEIGHT_MIRROR, FORWARD_GRADIENT)
-RULES = (BP, FA, USF, FRSF, BRSF, DFA, DRTP, LDFA, DIRECT_LDFA, SHALLOW)
+RULES = (BP, FA, USF, FRSF, BRSF, DFA, DRTP, LDFA, DIRECT_LDFA, SHALLOW, FROZEN)

@@ -103,12 +103,6 @@ class DirectLdfa(LowRankShortHand):
     error_scale: ErrorScale = Field("mean", description=ERROR_SCALE)
 
 
-class Shallow(ShortHand):
-    """Only the layers next to the loss learn: the baseline that every fixed-feedback rule must beat."""
-
-    rule: Literal["shallow"] = "shallow"
-
-
 def layerwise(rule: ShortHand, program: Program) -> Iterator[Node]:
     """Each weighted node whose passed-on error somebody needs, because something below it learns."""
     return (node for node in selected(program, rule.globs) if not program.needed.isdisjoint(node.inputs))
@@ -218,11 +212,6 @@ def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
     return Expansion(tuple(routes))
 
 
-def expand_shallow(rule: Shallow, program: Program) -> Expansion:
-    """No routes; whatever is not next to the loss is frozen."""
-    return Expansion(frozen=tuple(node.name for node in below_weights(rule, program)))
-
-
 def unused_layerwise(rule: ShortHand, program: Program) -> Iterator[Unused]:
     """`nodes` that name only layers below which there is nothing to learn; frozen layers may learn one day."""
     if selected(program, rule.globs) and not any(layerwise(rule, program.thawed)):
@@ -285,4 +274,3 @@ LDFA = RuleKind("ldfa", Ldfa, expand_ldfa, unused=unused_ldfa, changes=True)
 DIRECT_LDFA = RuleKind(
     "direct_ldfa", DirectLdfa, expand_direct_ldfa, unused=unused_direct_ldfa, changes=True, direct=True
 )
-SHALLOW = RuleKind("shallow", Shallow, expand_shallow, unused=unused_direct, changes=True, direct=True)

@@ -48,6 +48,7 @@ RULES: dict[str, Data] = {
     "drtp": {"rule": "drtp", "scale": 0.002},
     "dfa_signs": {"rule": "dfa", "signs": True, "scale": 0.001, "error_scale": "sum"},
     "shallow": {"rule": "shallow"},
+    "frozen": {"rule": "frozen"},
     "subspace": {
         "subspaces": ({"name": "task", "of": "loss", "rank": 2, "basis": {"rule": "oja"}},),
         "routes": ({"to": "fc*", "from": "task", "matrix": {"kind": "random", "scale": 0.3}},),

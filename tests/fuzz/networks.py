@@ -28,6 +28,7 @@ RULES: tuple[dict[str, Any], ...] = (
     {"rule": "dfa", "mask": {"per_unit": 2}, "shared": True, "learn": {"rule": "kolen_pollack"}},
     {"rule": "direct_ldfa", "rank": 2},
     {"rule": "shallow"},
+    {"rule": "frozen"},
     {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
     {"rule": "dfa", "learn": {"rule": "forward_gradient"}},
     {"rule": "ldfa", "rank": 1, "learn": "local"},
