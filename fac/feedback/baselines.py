@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from fac.feedback.rules import below_weights, unused_direct
+from fac.program.depth import depths
 from fac.program.kinds import Expansion, RuleKind, Unused
 from fac.program.program import Program
 from fac.spec.feedback import ShortHand
@@ -36,17 +37,9 @@ def expand_frozen(rule: Frozen, program: Program) -> Expansion:
 
     So what stands with a first layer, such as the norm behind it or the positions added to it, learns with it.
     """
-    depth = _depths(program)
+    depth = depths(program)
     hidden = below_weights(rule, program)
     return Expansion(frozen=tuple(node.name for node in hidden if depth[node.name] > 1))
-
-
-def _depths(program: Program) -> dict[str, int]:
-    """For each node the most weights on a way from the input to its output."""
-    found: dict[str, int] = {}
-    for node in program.nodes:
-        found[node.name] = max((found.get(name, 0) for name in node.inputs), default=0) + node.weighted
-    return found
 
 
 def unused_frozen(rule: Frozen, program: Program) -> Iterator[Unused]:
