@@ -43,6 +43,7 @@ LISTED = 20
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
+@click.option("--audit", is_flag=True, help="Also look whether its figures mean something: docs/audit.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     run: Path,
@@ -52,6 +53,7 @@ def evaluate(
     backend: str | None,
     device: str | None,
     precision: Any,
+    audit: bool,
     as_json: bool,
 ) -> None:
     """Measure the network of RUN, the folder of a run or its state: losses, classes, calibration.
@@ -60,6 +62,7 @@ def evaluate(
     named so that is so.
     """
     from fac.cli.progress import logged
+    from fac.experiments.audited import audited, flat, lines
     from fac.experiments.job import Where
     from fac.experiments.samples import of_file, of_run
     from fac.program.lower import kind_of
@@ -97,8 +100,13 @@ def evaluate(
     names = trained.kept.classes
     found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]), names)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
+    looked = audited(trained.session, program, part) if audit else None
+    if audit and looked is None:
+        raise FacError(
+            f"`{program.spec.name}` is solved, and has no gradients to look at: leave out `--audit`"
+        )
     if as_json:
-        echo(json_text(about | _flat(found)))
+        echo(json_text(about | _flat(found) | ({"audit": flat(looked)} if looked else {})))
         return
     where = f"samples of `{file}`" if file is not None else f"{split} samples of `{of['data']}`"
     echo(
@@ -111,6 +119,8 @@ def evaluate(
                 _table(found.classes, found.names, program.losses[0].of if len(program.losses) > 1 else "")
             )
         )
+    if looked is not None:
+        echo("\n".join(["audit:", *map(visible, lines(looked))]))
 
 
 def _flat(found: Evaluation) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""The audit of a trained network: what `fac compare` looks at in each run, and `fac evaluate --audit` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fac.audit import DIAGNOSTICS, Measured, dominance, measured, reference, scale
+from fac.experiments.rows import MARK
+from fac.training.stored import Fed
+
+if TYPE_CHECKING:
+    from fac.backend import Session
+    from fac.program.program import Program
+    from fac.training.dataset import Split
+
+
+def audited(session: Session, program: Program, split: Split) -> Measured | None:
+    """What there is to look at, on a batch of samples at equal distances: files may be sorted by class.
+
+    None of a network that is solved, which has no gradients.
+
+    Args:
+        session: of the program, trained; it is left as it is.
+        program: whose network it is.
+        split: its samples, as the network is fed with them.
+    """
+    count = min(len(split), program.spec.train.batch)
+    return measured(
+        session, program, Fed(session, split).some(np.linspace(0, len(split) - 1, count).astype(np.int64))
+    )
+
+
+def words(found: Measured) -> list[str]:
+    """What is wrong with a network."""
+    return [line for module in DIAGNOSTICS for line in module.said(found)]
+
+
+def lines(found: Measured) -> Iterator[str]:
+    """What was measured, and behind a mark what is wrong."""
+    yield from (f"  {line}" for line in _figures(found))
+    yield from (f" {MARK} {line}" for line in words(found))
+
+
+def _figures(found: Measured) -> Iterator[str]:
+    if grown := scale.largest(found):
+        yield f"activations change in scale by {grown[1]:.3g} at most, in `{grown[0]}`"
+    if lowest := reference.lowest(found):
+        name, norm = lowest
+        yield f"true gradient of `{name}`, the lowest: norm {norm:.3g}, cosine {cosine(found.cosine[name])}"
+    if most := dominance.largest(found):
+        yield f"cosine of all gradients {cosine(found.stacked)}, of which `{most[0]}` makes {100 * most[1]:.0f} %"
+
+
+def cosine(value: float) -> str:
+    """As text: "–" where there is none."""
+    return "–" if isnan(value) else f"{value:.2f}"
+
+
+def flat(found: Measured) -> dict[str, Any]:
+    """As JSON has it."""
+    return {**asdict(found), "said": words(found)}
