@@ -16,6 +16,9 @@ UNSEEN = "\N{REPLACEMENT CHARACTER}"
 LONGEST = 400
 """Characters of a cell of Markdown."""
 
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""How a formula begins, for spreadsheets, which take full-width signs for the same (OWASP, CSV Injection)."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 """As `xml.sax.saxutils` has it, which brings the whole of `urllib` and `http` into every command."""
 _PAINT = re.compile(r"(\x1b\[[\d;]*m)")
@@ -165,6 +168,15 @@ def sound(text: str) -> str:
 def docstring(text: str) -> str:
     """In the docstring, or a comment, of a Python module."""
     return visible(text.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def cell(text: str) -> str:
+    """In a table that a spreadsheet opens: what would be a formula there has an apostrophe before it.
+
+    Numbers with a sign stay numbers. Quotes around cells are for who writes the table.
+    """
+    text = visible(text)
+    return f"'{text}" if text.lstrip()[:1] in FORMULA and not _NUMBER.fullmatch(text) else text
 
 
 def _cut(text: str) -> str:

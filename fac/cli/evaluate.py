@@ -30,7 +30,8 @@ LISTED = 20
     "--data",
     "file",
     type=PATH,
-    help="An `.npz` file with all that the network is fed with, such as `x` and `y`. Default: the data of the run.",
+    help="Samples and their targets: arrays (`.npz`, `.npy` in a folder, `.safetensors`), a table (`.csv`, `.parquet`) "
+    "or a folder of images, as the training read them. Default: the data of the run.",
 )
 @click.option(
     "--split",
@@ -78,9 +79,9 @@ def evaluate(
     if base is not None and program.spec.data is not None and not places(type(program.spec.data)):
         raise FacError("the data of this run are in no file that a spec names: leave out `--base`")
     if file is not None:
-        part, told = of_file(file, trained.program, trained.session.precision, trained.kept)
-        of = {"data": str(file)}
-        for line in told.splitlines():
+        given = of_file(file, trained.program, trained.session.precision, trained.kept)
+        part, of = given.split, {"data": str(file)}
+        for line in given.told.splitlines():
             say(line, err=True)
     else:
         try:

@@ -15,6 +15,7 @@ from fac.cli.output import say, write
 from fac.cli.paths import PATH
 from fac.cli.runs import network
 from fac.diagnostics import FacError
+from fac.escaping import cell
 
 if TYPE_CHECKING:
     from fac.backend import Array
@@ -36,10 +37,15 @@ COLUMNS = 1000
 def predict(
     run: Path, file: Path, output: Path, backend: str | None, device: str | None, precision: Any
 ) -> None:
-    """Write what the network of RUN says of each sample of FILE, an `.npz` with what it reads, such as `x`.
+    """Write what the network of RUN says of each sample of FILE.
+
+    FILE holds arrays by the names of what it reads, such as `x` (`.npz`, `.npy`, `.safetensors`), or is what its
+    training read: a table (`.csv`, `.parquet`), an image, or a folder of images.
 
     For each sample: `output`, and of a network that classifies `label`, the class with the largest output, `class`, its
-    name if the data of the training have names for them, and `probability` of that.
+    name if the data of the training have names for them, and `probability` of that. Before these stands the name of the
+    `file` of each image, or the `line` of a table (`row` of a `.parquet`). In a `.csv`, text that a spreadsheet would
+    take for a formula has an apostrophe before it.
     """
     from fac.experiments.job import Where
     from fac.experiments.samples import of_file
@@ -53,10 +59,11 @@ def predict(
     if there(output) and there(file) and os.path.samefile(output, file):  # hard links, too
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
     trained = network(run, Where(backend, device, precision))
-    split, told = of_file(file, trained.program, trained.session.precision, trained.kept, targets=False)
-    for remark in told.splitlines():
+    given = of_file(file, trained.program, trained.session.precision, trained.kept, targets=False)
+    for remark in given.told.splitlines():
         say(remark, err=True)
-    found = predicted(trained.session, split, trained.program, trained.kept.classes)
+    answers = predicted(trained.session, given.split, trained.program, trained.kept.classes)
+    found = {**given.marks, **answers}
     write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     losses = trained.program.losses
@@ -91,8 +98,12 @@ def _table(found: dict[str, Array], output: Path) -> str:
         ]
     )
     for sample, row in enumerate(zip(*(array.tolist() for array in flat.values()), strict=True)):
-        table.writerow([sample, *(number for part in row for number in part)])
+        table.writerow([sample, *(_cell(value) for part in row for value in part)])
     return text.getvalue()
+
+
+def _cell(value: float | str) -> float | str:
+    return cell(value) if isinstance(value, str) else value
 
 
 COMMAND = predict

@@ -21,7 +21,7 @@ from fac.experiments.comparison import Comparison
 from fac.experiments.handed import DataLike, Samples
 from fac.experiments.job import ANYWHERE, Job, Later, Where, begun, continued, new
 from fac.experiments.results import Trained
-from fac.experiments.samples import ARRAYS, network, of_arrays, of_file, of_run
+from fac.experiments.samples import ARRAYS, Fitted, network, of_arrays, of_file, of_run
 from fac.experiments.starting import forked, given
 from fac.experiments.trainer import Heard, Watch
 from fac.pipeline import SpecLike
@@ -39,7 +39,7 @@ from fac.training.weights import Weights, held
 if TYPE_CHECKING:
     from fac.backend import Array, Precision, Session
     from fac.program.program import Program
-    from fac.training.dataset import Dataset, Split
+    from fac.training.dataset import Dataset
 
 LOG = logging.getLogger("fac")
 
@@ -248,7 +248,7 @@ def evaluate(
 
     Args:
         run: what `train` gave, or the folder of a run or its state.
-        data: (x, y), arrays by name, or an `.npz` file of these. Default: the data of the run.
+        data: (x, y), arrays by name, or a file as `fac evaluate --data` reads it. Default: the data of the run.
         split: which part of these.
         backend: see `train`; of a folder only, as the two below.
         device: see `train`.
@@ -270,7 +270,7 @@ def evaluate(
             raise FacError(f"the data of this run have no split `{split}`: there are {known}")
         part = found.splits[split]
     else:
-        part = it.samples(data, targets=True)
+        part = it.samples(data, targets=True).split
     return evaluated(it.session, part, kind_of("fac.losses", it.program.spec.minimised[0]), it.kept.classes)
 
 
@@ -286,19 +286,21 @@ def predict(
 
     Args:
         run: see `evaluate`, as the others.
-        x: of a network with one input that input, else arrays by name; or an `.npz` file of these.
+        x: of a network with one input that input, else arrays by name; or a file as `fac predict` reads it.
         backend: see `evaluate`.
         device: see `evaluate`.
         precision: see `evaluate`.
 
     Returns:
-        `output` [N, *output]; of a network that classifies `label` [N, *places] and `probability` of that.
+        `output` [N, *output]; of a network that classifies `label` [N, *places] and `probability` of that. Of images
+        also `file` [N], their names, and of a table the `line` or `row` of each sample.
 
     Raises:
         FacError: as `evaluate`.
     """
     it = _opened(run, Where(backend, device, precision))
-    return predicted(it.session, it.samples(x, targets=False), it.program, it.kept.classes)
+    given = it.samples(x, targets=False)
+    return {**given.marks, **predicted(it.session, given.split, it.program, it.kept.classes)}
 
 
 def _allow(code: bool) -> None:
@@ -317,15 +319,15 @@ class _Open:
     kept: Kept
     """How the samples of its training were read."""
 
-    def samples(self, data: Any, *, targets: bool) -> Split:
+    def samples(self, data: Any, *, targets: bool) -> Fitted:
         precision = self.session.precision
         if isinstance(data, str | os.PathLike):
-            found, told = of_file(Path(data), self.program, precision, self.kept, targets=targets)
+            found = of_file(Path(data), self.program, precision, self.kept, targets=targets)
         else:
             given = handed.split(data, ARRAYS, targets, text=True)
-            found, told = of_arrays(given, self.program, precision, self.kept, targets=targets)
-        if told:
-            LOG.warning("%s", told)
+            found = of_arrays(given, self.program, precision, self.kept, targets=targets)
+        if found.told:
+            LOG.warning("%s", found.told)
         return found
 
 

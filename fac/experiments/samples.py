@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fac.diagnostics import FacError
 from fac.experiments.job import ANYWHERE, Where
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fac.backend import Array, Precision, Session
     from fac.program.program import Program
     from fac.step.feed import Feed
     from fac.training.checkpoint import Checkpoint
+    from fac.training.data.asked import Asking
     from fac.training.dataset import Dataset, Split
     from fac.training.metadata import Kept
 
@@ -93,6 +95,17 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     return made
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Fitted:
+    """Samples that fit what a network reads."""
+
+    split: Split
+    told: str
+    """What is to be said of how they were read, a line each; empty if nothing is."""
+    marks: Mapping[str, Array] = field(default_factory=dict)
+    """[N] each, how their file tells them apart, see `fac.training.data.asked`."""
+
+
 def of_file(
     path: Path,
     program: Program,
@@ -100,14 +113,15 @@ def of_file(
     kept: Kept,
     *,
     targets: bool = True,
-) -> tuple[Split, str]:
-    """The arrays of an `.npz` file, fitted to a network, and what to say of how they were read.
+) -> Fitted:
+    """The samples of a file or a folder, fitted to a network.
 
-    They are standardised as those of the training were, and labels are the names of its classes, see
-    `fac.training.naming`. What `fac data` has written is what a network reads, and stays as it is.
+    They are read as the source of the training reads files, see `fac.training.data.asked`, and standardised as those of
+    the training were; labels are the names of its classes, see `fac.training.naming`. What `fac data` has written is
+    what a network reads, and stays as it is.
 
     Args:
-        path: of the file.
+        path: where they are.
         program: what the network is.
         precision: of the floats.
         kept: how the samples of the training were read.
@@ -116,21 +130,18 @@ def of_file(
     Raises:
         FacError: it cannot be read, or its arrays do not fit.
     """
-    from fac.opening import DATA, opened
-    from fac.training.data.npz import AS_READ, stored
-    from fac.training.dataset import Split
-    from fac.training.metadata import Kept
-    from fac.training.naming import labels
+    import numpy as np
 
-    place = f"`{path}`"
-    with stored(opened(path, DATA), place) as file:
-        kept = Kept() if file.archive.comment == AS_READ else kept
-        names = _wanted(file.names, program, place, targets)
-        named = labels(names, _needed(program, targets))
-        given = Split(
-            **{name: file.array(name, text=named is not None and name == named[0]) for name in names}
-        )
-    return _suited(given, program, place, precision, kept, targets)
+    from fac.training.data import asked
+
+    asking = _asking(program, precision, kept, targets)
+    found = asked.read(path, asking)
+    split, told = _suited(found.split, asking, found.kept, f"`{path}`", compared=not found.bytes_alike)
+    return Fitted(
+        split,
+        "\n".join(filter(None, (found.told, told))),
+        {name: np.array(marks) for name, marks in found.marks.items()},
+    )
 
 
 def of_arrays(
@@ -140,50 +151,37 @@ def of_arrays(
     kept: Kept,
     *,
     targets: bool = True,
-) -> tuple[Split, str]:
+) -> Fitted:
     """As `of_file`, of arrays that are there already."""
     from fac.training.dataset import Split
 
-    names = _wanted(list(given.arrays), program, ARRAYS, targets)
+    asking = _asking(program, precision, kept, targets)
+    names = asking.wanted(list(given.arrays), ARRAYS)
     wanted = Split(**{name: given.arrays[name] for name in names})
-    return _suited(wanted, program, ARRAYS, precision, kept, targets)
+    return Fitted(*_suited(wanted, asking, kept, ARRAYS))
 
 
-def _wanted(names: list[str], program: Program, place: str, targets: bool) -> list[str]:
-    """Which of these arrays are meant: all but targets that nobody asks for."""
+def _asking(program: Program, precision: Precision, kept: Kept, targets: bool) -> Asking:
     from fac.program.feeds import feeds
-    from fac.step.feed import matched
+    from fac.training.data.asked import Asking
 
-    goals = [] if targets else [feed for feed in feeds(program) if feed.loss is not None]
-    aside = set(matched(names, goals).values())
-    found = [name for name in names if name not in aside]
-    if not found:
-        reads = ", ".join(f"`{feed.name}`" for feed in _needed(program, targets))
-        raise FacError(f"{place} has nothing that the network reads, which is {reads}")
-    return found
-
-
-def _needed(program: Program, targets: bool) -> tuple[Feed, ...]:
-    from fac.program.feeds import feeds
-
-    return tuple(feed for feed in feeds(program) if targets or feed.loss is None)
+    return Asking(program.spec.data, kept, feeds(program), targets, precision)
 
 
 def _suited(
-    given: Split,
-    program: Program,
-    place: str,
-    precision: Precision,
-    kept: Kept,
-    targets: bool,
+    given: Split, asking: Asking, kept: Kept, place: str, *, compared: bool = True
 ) -> tuple[Split, str]:
+    """The samples as the network reads them, and what is to be said of that.
+
+    `kept` is what is still to be done to them; numbers are `compared` with those of the training.
+    """
     from fac.training.dataset import Dataset
     from fac.training.fitting import fitted_split, read_anew, read_shapes, renamed, require_shapes
     from fac.training.naming import numbered
     from fac.training.stored import scaled
     from fac.training.unlike import unlike
 
-    needed = _needed(program, targets)
+    needed, precision = asking.needed, asking.precision
     require_shapes(given, needed, place, trained=True)
     given, by_name = numbered(given, needed, kept.classes, place)
     anew = read_anew(Dataset(place.strip("`"), given, given), needed)
@@ -192,7 +190,11 @@ def _suited(
     scales = f"{known} of {place}: standardised as the training samples were" if known else ""
     given = scaled(given, by, place, precision, read_shapes(given, needed))
     split = fitted_split(given, needed, place, precision)
-    odd = [unlike(given.arrays[name], scaling, f"`{name}` of {place}") for name, scaling in by.items()]
+    odd = [
+        unlike(given.arrays[name], scaling, f"`{name}` of {place}")
+        for name, scaling in by.items()
+        if compared
+    ]
     return split, "\n".join(filter(None, ("; ".join(filter(None, (scales, by_name, anew))), *odd)))
 
 

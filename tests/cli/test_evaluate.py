@@ -98,7 +98,10 @@ def test_what_cannot_be_measured(run: Run, trained: Path) -> None:
     np.savez("large.npz", x=np.array([np.zeros(64), np.full(64, 1e38), np.zeros(64)]), y=np.zeros(3, int))
     for name, said in (
         ("gone.npz", "`gone.npz` does not exist"),
-        (str(trained), f"`{trained}` is not an npz file: write it with `numpy.savez`"),
+        (
+            str(trained),
+            f"`{trained}` is of a kind that is not read: give `.npz`, `.npy`, `.safetensors`, `.csv`, ",
+        ),
         ("none.npz", "`none.npz` has nothing that the network reads, which is `x`, `y`"),
         (
             "large.npz",

@@ -183,6 +183,26 @@ OWN = re.compile(
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+cmd|'/c calc'!A0", "'+cmd|'/c calc'!A0"),
+        ("-2+3", "'-2+3"),
+        (" =1", "' =1"),
+        ("\t=1", "\\t=1"),
+        ("＝1", "'＝1"),
+        ("-2.5e-3", "-2.5e-3"),
+        ("+1", "+1"),
+        ("a=b-c", "a=b-c"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_a_formula(text: str, written: str) -> None:
+    assert escaping.cell(text) == written
+
+
 def test_no_other_module_escapes() -> None:
     files = [*ROOT.glob("fac/**/*.py"), *ROOT.glob("backends/**/*.py")]
     assert len(files) > 300

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -47,8 +48,16 @@ class Arrays(Parts, Own):
 class Source(Protocol):
     """What holds arrays by name."""
 
-    def array(self, key: str) -> NDArray[Any]:
+    @property
+    def names(self) -> Sequence[str]:
+        """Of all of them."""
+
+    def array(self, key: str, *, text: bool = False) -> NDArray[Any]:
         """One of them.
+
+        Args:
+            key: its name.
+            text: whether it may hold text instead of numbers, where the format can.
 
         Raises:
             FacError: there is none of that name, or it cannot be read.
@@ -78,26 +87,29 @@ def _source(base: Path, written: str, place: str) -> Iterator[Source]:
     if os.path.isdir(path):
         yield Folder(Path(path), place)
     elif written.endswith(SAFETENSORS):
-        yield _Safetensors(base, written, place)
+        yield Safetensors(opened_data(base, written, place), place)
     else:
         with npz.stored(opened_data(base, written, place), place) as found:
             yield found
 
 
-class _Safetensors:
+class Safetensors:
     """All arrays of such a file."""
 
-    def __init__(self, base: Path, written: str, place: str) -> None:
+    def __init__(self, file: BufferedReader, place: str) -> None:
+        """The file is at its start, and is closed; `place` is what messages call it."""
         from fac.backend import DamagedError, from_file
 
         self.place = place
-        with opened_data(base, written, place) as file:
+        with file:
             try:
                 self.arrays, _ = from_file(file, os.fstat(file.fileno()).st_size, place)
             except DamagedError as error:
                 raise FacError(f"{place} is no safetensors file, or is damaged: {error}") from error
+        self.names = list(self.arrays)
 
-    def array(self, key: str) -> NDArray[Any]:
+    def array(self, key: str, *, text: bool = False) -> NDArray[Any]:
+        """One of them; no such file holds text."""
         if key not in self.arrays:
             raise npz.missing(key, list(self.arrays), self.place)
         found = self.arrays[key]

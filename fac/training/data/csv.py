@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-from io import StringIO
+from dataclasses import dataclass
+from io import BufferedReader, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from fac.diagnostics import FacError
+from fac.escaping import visible
 from fac.training.data.incoming import opened_data, read_data
 from fac.training.data.table import Table, is_number, short
 from fac.training.data.tabular import Tabular, loaded
@@ -24,6 +26,17 @@ SEPARATORS = {";": ";", "\t": "\\t", "|": "|", ",": ","}
 """What else may stand between cells, and how YAML has it within double quotes."""
 
 
+Encoding = Literal["utf-8", "latin-1", "cp1252", "utf-16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a file is written."""
+
+    delimiter: str = ","
+    encoding: Encoding = "utf-8"
+
+
 class Csv(Tabular):
     """A file of text with a line for each sample. All that is no class has to be a number; no cell may be missing."""
 
@@ -36,9 +49,12 @@ class Csv(Tabular):
         max_length=1,
         description='What stands between cells, such as `";"` or `"\\t"`.',
     )
-    encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = Field(
-        default="utf-8", description="How the file writes letters."
-    )
+    encoding: Encoding = Field(default="utf-8", description="How the file writes letters.")
+
+    @property
+    def layout(self) -> Layout:
+        """How its files are written."""
+        return Layout(self.delimiter, self.encoding)
 
 
 def load(data: Csv, base: Path, precision: Precision) -> Dataset:
@@ -47,27 +63,36 @@ def load(data: Csv, base: Path, precision: Precision) -> Dataset:
     Raises:
         FacError: a file is missing or no such text, a column is missing, or a cell is not what it has to be.
     """
-    return loaded(
-        data, "csv", lambda folder, written, place: _read(data, folder, written, place), base, precision
-    )
+
+    def read(folder: Path, written: str, place: str) -> Table:
+        return table(opened_data(folder, written, place), place, data.layout)
+
+    return loaded(data, "csv", read, base, precision)
 
 
-def _read(data: Csv, base: Path, written: str, place: str) -> Table:
-    raw = read_data(opened_data(base, written, place), place, ROOM)
+def table(file: BufferedReader, place: str, layout: Layout, *, trained: bool = False) -> Table:
+    """The cells of a file, as text.
+
+    Args:
+        file: at its start; it is closed.
+        place: what messages call it.
+        layout: how it is written.
+        trained: see `Table`.
+
+    Raises:
+        FacError: it is no such text.
+    """
+    raw = read_data(file, place, ROOM)
     try:
-        text = raw.decode("utf-8-sig" if data.encoding == "utf-8" else data.encoding)
+        text = raw.decode("utf-8-sig" if layout.encoding == "utf-8" else layout.encoding)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        other = (
-            "`encoding: cp1252`, or the one that it has"
-            if data.encoding == "utf-8"
-            else "the one that it has"
-        )
+        other = "`encoding: cp1252`, or the one" if layout.encoding == "utf-8" else "the one"
+        remedy = "as the training data are" if trained else f"or name {other} that it has"
         raise FacError(
-            f"{place}, line {line}: byte {error.start} is not text in {data.encoding}: write it so, or name "
-            f"{other}"
+            f"{place}, line {line}: byte {error.start} is not text in {layout.encoding}: write it so, {remedy}"
         ) from error
-    reader = csv.reader(StringIO(text, newline=""), delimiter=data.delimiter, strict=True)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
@@ -76,7 +101,7 @@ def _read(data: Csv, base: Path, written: str, place: str) -> Table:
         raise FacError(f"{place} has no line of a sample: the first names the columns, and the others follow")
     (_, header), *body = rows
     names = [name.strip() for name in header]
-    _require_header(names, data.delimiter, place)
+    _require_header(names, layout.delimiter, place, trained)
     for line, row in body:
         if len(row) != len(names):
             raise FacError(
@@ -84,14 +109,16 @@ def _read(data: Csv, base: Path, written: str, place: str) -> Table:
                 "columns: give each a cell, with quotes around one that holds the delimiter"
             )
     columns = zip(*(row for _, row in body), strict=True)
-    return Table(place, dict(zip(names, columns, strict=True)), [line for line, _ in body])
+    lines = [line for line, _ in body]
+    return Table(place, dict(zip(names, columns, strict=True)), lines, trained=trained)
 
 
-def _require_header(names: list[str], delimiter: str, place: str) -> None:
+def _require_header(names: list[str], delimiter: str, place: str, trained: bool) -> None:
     if len(names) == 1 and (other := next((c for c in SEPARATORS if c != delimiter and c in names[0]), None)):
-        raise FacError(
-            f'{place} has a single column, `{short(names[0])}`: write `delimiter: "{SEPARATORS[other]}"`'
-        )
+        remedy = f'write `delimiter: "{SEPARATORS[other]}"`'
+        if trained:
+            remedy = f"the training data have `{visible(delimiter)}` between cells, write it so"
+        raise FacError(f"{place} has a single column, `{short(names[0])}`: {remedy}")
     if all(map(is_number, names)):
         raise FacError(f"{place}, line 1 holds numbers: put a line with the names of the columns before it")
     if "" in names:

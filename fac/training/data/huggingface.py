@@ -20,8 +20,7 @@ from pydantic import Field, model_validator
 from fac.diagnostics import FacError
 from fac.opening import DATA, MANIFEST, content, opened, placed, there
 from fac.spec.data import Place
-from fac.spec.train import Positive
-from fac.training.data.images import Alike, Pictures, pixels
+from fac.training.data.images import Alike, Resized
 from fac.training.data.incoming import read_data
 from fac.training.data.table import Table, listed, short
 from fac.training.dataset import DataKind, Dataset, HeldOut, Split
@@ -37,7 +36,7 @@ ROOM = 8
 SAVED = "dataset_dict.json"
 
 
-class HuggingFace(Pictures):
+class HuggingFace(Resized):
     """A folder with a set of the hub: `x` is a column of images, or of numbers; `y` one of classes or targets.
 
     `hf download --repo-type dataset NAME --local-dir FOLDER` makes such a folder, and so does `save_to_disk`.
@@ -63,13 +62,6 @@ class HuggingFace(Pictures):
     )
     validation_split: str | None = Field(
         default=None, description="What the split is called that is evaluated beside the test samples."
-    )
-    size: tuple[Positive, Positive] | None = Field(
-        default=None,
-        description="Height and width to which images are resized. Left out, all have to be of one size.",
-    )
-    channels: Literal["grey", "colour"] | None = Field(
-        default=None, description="How images are read. Left out, all have to be grey, or all in colours."
     )
 
     @model_validator(mode="after")
@@ -306,7 +298,7 @@ def _images(data: HuggingFace, cells: list[Any], alike: Alike, place: str) -> ND
         raw = cell.get("bytes") if isinstance(cell, dict) else None
         if not isinstance(raw, bytes):
             raise FacError(f"{name} is not in its file: embed the images, as `push_to_hub` does")
-        found.append(alike.required(pixels(raw, name, data.channels, data.size), name))
+        found.append(alike.required(data.pixels(raw, name), name))
     return np.stack(found)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from fac.diagnostics import FacError
 from fac.spec.data import Data
+from fac.spec.train import Positive
 from fac.training.dataset import Augment
 
 if TYPE_CHECKING:
@@ -57,6 +58,26 @@ class Pictures(Data):
     def augment(self) -> Augment:
         """What training changes in them."""
         return Augment(self.flip, self.crop)
+
+    def pixels(self, source: bytes | BinaryIO, place: str) -> NDArray[np.uint8]:
+        """(channels, height, width) of an image as these are read, see `pixels`."""
+        return pixels(source, place, None, None)
+
+
+class Resized(Pictures):
+    """Images that may be of many sizes, grey or in colours, and are made alike."""
+
+    size: tuple[Positive, Positive] | None = Field(
+        default=None,
+        description="Height and width to which images are resized. Left out, all have to be of one size.",
+    )
+    channels: Literal["grey", "colour"] | None = Field(
+        default=None, description="How images are read. Left out, all have to be grey, or all in colours."
+    )
+
+    def pixels(self, source: bytes | BinaryIO, place: str) -> NDArray[np.uint8]:
+        """(channels, height, width) of an image as these are read, see `pixels`."""
+        return pixels(source, place, self.channels, self.size)
 
 
 def pixels(
@@ -110,8 +131,10 @@ def of_image(
 class Alike:
     """Images that all have to be as the first one is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trained: bool = False) -> None:
+        """`trained`: they are for a network that is trained, so that no setting can change how they are read."""
         self.first: tuple[str, tuple[int, ...]] | None = None
+        self.trained = trained
 
     def required(self, found: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         """An image, if it is so.
@@ -126,11 +149,9 @@ class Alike:
             return found
         if found.shape[0] != shape[0]:
             kinds = {1: "grey", 3: "in colours"}
-            raise FacError(
-                f"{name} is {kinds[found.shape[0]]}, and {first} is {kinds[shape[0]]}: write `channels: grey` or "
-                "`channels: colour`"
-            )
+            remedy = "give all alike" if self.trained else "write `channels: grey` or `channels: colour`"
+            raise FacError(f"{name} is {kinds[found.shape[0]]}, and {first} is {kinds[shape[0]]}: {remedy}")
+        remedy = "give all alike" if self.trained else f"write `size: [{shape[1]}, {shape[2]}]` to resize all"
         raise FacError(
-            f"{name} has {found.shape[1]} x {found.shape[2]} pixels, and {first} {shape[1]} x {shape[2]}: write "
-            f"`size: [{shape[1]}, {shape[2]}]` to resize all"
+            f"{name} has {found.shape[1]} x {found.shape[2]} pixels, and {first} {shape[1]} x {shape[2]}: {remedy}"
         )

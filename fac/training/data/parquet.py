@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,13 +36,27 @@ def load(data: Parquet, base: Path, precision: Precision) -> Dataset:
         FacError: pyarrow is not installed, a file is missing or none, a column is missing, or a cell is not what it has
             to be.
     """
-    return loaded(data, "parquet", _read, base, precision)
+
+    def read(folder: Path, written: str, place: str) -> Table:
+        return table(opened_data(folder, written, place), place)
+
+    return loaded(data, "parquet", read, base, precision)
 
 
-def _read(base: Path, written: str, place: str) -> Table:
+def table(file: BufferedReader, place: str, *, trained: bool = False) -> Table:
+    """The cells of a file: numbers, and text.
+
+    Args:
+        file: at its start; it is closed.
+        place: what messages call it.
+        trained: see `Table`.
+
+    Raises:
+        FacError: pyarrow is not installed, or it is no such file.
+    """
     from io import BytesIO
 
-    raw = read_data(opened_data(base, written, place), place, ROOM)
+    raw = read_data(file, place, ROOM)
     try:
         import pyarrow
         from pyarrow import parquet
@@ -54,7 +69,7 @@ def _read(base: Path, written: str, place: str) -> Table:
     if not found.num_rows:
         raise FacError(f"{place} has no row: give it at least one sample")
     columns = {name: _cells(found.column(name)) for name in found.column_names}
-    return Table(place, columns, range(1, found.num_rows + 1), "row")
+    return Table(place, columns, range(1, found.num_rows + 1), "row", trained)
 
 
 def _cells(column: Any) -> list[Any]:

@@ -31,9 +31,11 @@ class Table:
     """Where each row stands, from 1."""
     row: str = "line"
     """What a row is called."""
+    trained: bool = False
+    """Whether it is for a network that is trained, so that no column can be left out."""
 
-    def require(self, names: Sequence[str], field: str) -> None:
-        """The columns of these names.
+    def require(self, names: Sequence[str], why: str) -> None:
+        """The columns of these names; `why` tells who asks for them.
 
         Raises:
             FacError: one is not there.
@@ -42,7 +44,7 @@ class Table:
             if name not in self.columns:
                 near = get_close_matches(name, self.columns, n=1)
                 hint = f"did you mean `{near[0]}`?" if near else f"it has {listed(list(self.columns))}"
-                raise FacError(f"{self.place} has no column `{name}` (`data.{field}`): {hint}")
+                raise FacError(f"{self.place} has no column `{name}` ({why}): {hint}")
 
     def require_filled(self, names: Sequence[str]) -> None:
         """Cells that all hold something.
@@ -62,9 +64,10 @@ class Table:
             for name, rows in list(found.items())[:SHOWN]
         )
         more = f", and in {len(found) - SHOWN} columns more" if len(found) > SHOWN else ""
+        out = "rows" if self.trained else "rows or columns"
         raise FacError(
             f"{self.place}: {many:,} cell{'s are' if many > 1 else ' is'} missing, {shown}{more}: fill them in, or "
-            "leave rows or columns out"
+            f"leave {out} out"
         )
 
     def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
@@ -94,7 +97,7 @@ class Table:
         mixed = f", and {others:,} cells of the column are numbers" if others else ""
         return FacError(
             f"{self.place}, {self.row} {self.lines[row]}: `{short(str(cell))}` in column `{name}` is no finite "
-            f"number{mixed}: mend it, or leave the column out of `data.x`"
+            f"number{mixed}: mend it{'' if self.trained else ', or leave the column out of `data.x`'}"
         )
 
 

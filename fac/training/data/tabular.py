@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fac.backend import Precision
+    from fac.training.metadata import Kept
     from fac.training.scaling import Scaling
 
 
@@ -74,6 +75,34 @@ def loaded(
     return replace(made, columns=columns)
 
 
+def later(
+    data: Tabular, table: Table, kept: Kept, precision: Precision, *, targets: bool
+) -> tuple[Split, str]:
+    """What a network that was trained on such a table reads of another one, and what is to be said of that.
+
+    Args:
+        data: what the spec of the training says of tables.
+        table: the other one.
+        kept: how the samples of the training were read: by their names, columns may stand in any order.
+        precision: of the floats.
+        targets: whether classes or targets are needed. If not, those that are there are left alone.
+
+    Raises:
+        FacError: a column is missing, or a cell is not what it has to be: with its line.
+    """
+    told = _targets(data)
+    table.require(kept.columns, "which the network reads")
+    if targets:
+        table.require(told, "`data.y` of the training")
+    table.require_filled((*kept.columns, *(told if targets else ())))
+    arrays = {"x": table.numbers(kept.columns).astype(precision)}
+    if targets:
+        arrays["y"] = _told(table, told, kept.classes or None, precision)
+    others = [name for name in table.columns if name not in {*kept.columns, *told, data.split}]
+    unread = f"{table.place}: columns that the network does not read, {listed(others)}" if others else ""
+    return Split(**arrays), unread
+
+
 def _targets(data: Tabular) -> tuple[str, ...]:
     return (data.y,) if isinstance(data.y, str) else data.y
 
@@ -81,15 +110,15 @@ def _targets(data: Tabular) -> tuple[str, ...]:
 def _columns(data: Tabular, table: Table) -> tuple[str, ...]:
     """The columns of a sample."""
     aside = {*_targets(data), data.split}
-    table.require(_targets(data), "y")
+    table.require(_targets(data), "`data.y`")
     if data.split is not None:
-        table.require((data.split,), "split")
+        table.require((data.split,), "`data.split`")
     if data.x is None:
         columns = tuple(name for name in table.columns if name not in aside)
         if not columns:
             raise FacError(f"{table.place} has no column beside those of `data.y`: there is nothing to read")
         return columns
-    table.require(data.x, "x")
+    table.require(data.x, "`data.x`")
     if both := next((name for name in data.x if name in aside), None):
         raise FacError(f"column `{both}` is to be told, and cannot be read: remove it from `data.x`")
     return data.x
@@ -117,15 +146,21 @@ def _split(
     classes: Sequence[str] | None,
     precision: Precision,
 ) -> Split:
+    names = _targets(data)
+    table.require(names, "`data.y`")
+    table.require(columns, "`data.x`")
+    table.require_filled((*columns, *names))
+    return Split(table.numbers(columns).astype(precision), _told(table, names, classes, precision))
+
+
+def _told(
+    table: Table, names: Sequence[str], classes: Sequence[str] | None, precision: Precision
+) -> NDArray[Any]:
+    """(n,) numbers of classes, or (n, columns) targets."""
     import numpy as np
 
-    names = _targets(data)
-    table.require(names, "y")
-    table.require(columns, "x")
-    table.require_filled((*columns, *names))
-    x = table.numbers(columns).astype(precision)
     if classes is None:
-        return Split(x, table.numbers(names).astype(precision))
+        return table.numbers(names).astype(precision)
     numbers = {name: place for place, name in enumerate(classes)}
     words = table.words(names[0])
     for row, word in enumerate(words):
@@ -134,4 +169,4 @@ def _split(
                 f"{table.place}, {table.row} {table.lines[row]}: class `{short(word)}` is none of the training "
                 f"samples, which have {listed(classes)}"
             )
-    return Split(x, np.array([numbers[word] for word in words], np.int64))
+    return np.array([numbers[word] for word in words], np.int64)

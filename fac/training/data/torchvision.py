@@ -14,8 +14,7 @@ from pydantic import Field
 from fac.diagnostics import FacError
 from fac.opening import placed
 from fac.spec.data import Place
-from fac.spec.train import Positive
-from fac.training.data.images import Alike, Pictures, of_image
+from fac.training.data.images import Alike, Resized, of_image
 from fac.training.dataset import DataKind, Dataset, HeldOut, Split
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ OURS = frozenset(("self", "root", "train", "download", "transform", "target_tran
 """What its sets are called with that `args` does not say."""
 
 
-class Torchvision(Pictures):
+class Torchvision(Resized):
     """A set of `torchvision.datasets` with one label for each image. A sample is [channels, height, width].
 
     Which part is which, a set is told by `train` or by `split`; of one that knows neither, `test_share` is for testing.
@@ -54,13 +53,6 @@ class Torchvision(Pictures):
     )
     test_share: float | None = Field(
         default=None, gt=0, lt=1, description="Which part is for testing, of a set that does not say so."
-    )
-    size: tuple[Positive, Positive] | None = Field(
-        default=None,
-        description="Height and width to which images are resized. Left out, all have to be of one size.",
-    )
-    channels: Literal["grey", "colour"] | None = Field(
-        default=None, description="How images are read. Left out, all have to be grey, or all in colours."
     )
 
 
