@@ -47,8 +47,7 @@ def draw(
         for tensor in tensors:
             if tensor.name not in state and isinstance(tensor.init, SvdFactor):
                 weight = tensor.init.weight
-                p, q = svd_pair(matrix_of(state[weight.name], weight), tensor.init.rank)
-                state[tensor.name] = p if tensor.init.side == "P" else q
+                state[tensor.name] = _factor(tensor, tensor.init, matrix_of(state[weight.name], weight), seed)
     return {tensor.name: np.asarray(state[tensor.name], order="C") for tensor in tensors}
 
 
@@ -73,6 +72,19 @@ def svd_pair(weight: NDArray[np.floating], rank: int) -> tuple[Array, Array]:
     signs = np.sign(np.take_along_axis(u, np.abs(u).argmax(0)[None], 0))[0]
     root = np.sqrt(s[:rank])
     return (root * signs[:rank])[:, None] * vt[:rank], u[:, :rank] * (root * signs[:rank])
+
+
+def _factor(tensor: Tensor, init: SvdFactor, weight: NDArray[np.floating], seed: int) -> Array:
+    """P or Q, see `svd_pair`.
+
+    A weight of zeros has no directions, and P and Q both zero would wait for each other under every rule: P then has
+    orthonormal rows, and Q alone is zero.
+    """
+    if weight.any():
+        return svd_pair(weight, init.rank)["PQ".index(init.side)]
+    if init.side == "Q":
+        return np.zeros(tensor.shape)
+    return _orthonormal_rows(_generator(seed, tensor.name), tensor.shape)
 
 
 def _draw(tensor: Tensor, init: Start, seed: int) -> Array:

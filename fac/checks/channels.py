@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from fac.checks.places import at_input, head, listed
+from fac.checks.places import at_input, head, listed, stated
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.layout import UNKNOWN, taken
 from fac.program.lower import kind_of, reading
@@ -121,7 +121,7 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
                 )
         yield CHANNELS_ELSEWHERE.at(
             head(node),
-            f"`{node.name}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they {lie} along the "
+            f"`{stated(program, node.name)}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they {lie} along the "
             f"{_th(layout.channels, shape)} one",
             help=help,
         )

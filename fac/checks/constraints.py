@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fac.checks.anchors import ANCHOR
 from fac.checks.costs import Costs
 from fac.checks.demands import demand
-from fac.checks.places import by_origin, head, listed, matrix_of
+from fac.checks.places import by_origin, head, listed, matrix_of, stated
 from fac.diagnostics import Diagnostic, Rule
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
@@ -46,13 +46,13 @@ def weight_transport_forbidden(program: Program, costs: Costs) -> Iterator[Diagn
         asked = f", which {forbidden.named} forbids" if forbidden.file else ""
         yield WEIGHT_TRANSPORT_FORBIDDEN.at(
             forbidden.place(program, otherwise=head(first)),
-            f"errors pass through the forward weights of {listed(found.exact)}{asked}",
+            f"errors pass through the forward weights of {listed(stated(program, name) for name in found.exact)}{asked}",
             help="route them with `through` or `to` routes, or with a rule such as `ldfa`",
         )
     yield from _anchored(program, costs, forbidden.named)
     for owners in by_origin(found.feedback).values():
         owner = owners[0]
-        names = listed(o.node if isinstance(o, Route) else o.name for o in owners)
+        names = listed(stated(program, o.node, o) if isinstance(o, Route) else o.name for o in owners)
         yield WEIGHT_TRANSPORT_FORBIDDEN.at(
             matrix_of(program, owner) if isinstance(owner, Route) else (*owner.origin, "basis"),
             f"the feedback of {names} is made from forward weights, which {forbidden.named} forbids",
@@ -66,7 +66,7 @@ def _anchored(program: Program, costs: Costs, named: str) -> Iterator[Diagnostic
     if found is not None and (found.exact or found.feedback):
         yield WEIGHT_TRANSPORT_FORBIDDEN.at(
             (*ANCHOR, "rule"),
-            f"in anchors errors pass through the forward weights of {listed(found.layers(program))}, which {named} "
+            f"in anchors errors pass through the forward weights of {listed(stated(program, n) for n in found.layers(program))}, which {named} "
             "forbids",
             help="train without anchors",
         )
@@ -107,7 +107,7 @@ def rank_above_limit(program: Program) -> Iterator[Diagnostic]:
         route = routes[-index]
         if rank <= limit:
             continue
-        message = f"the feedback of `{route.node}` has rank {rank}, {above}"
+        message = f"the feedback of `{stated(program, route.node, route)}` has rank {rank}, {above}"
         help = (
             f"use a rank of at most {limit}"
             if written

@@ -11,7 +11,7 @@ from fac.checks.anchors import ANCHOR
 from fac.checks.idle import SETTING_WITHOUT_EFFECT, idle_settings, removal, undrawn
 from fac.checks.lengths import never_due
 from fac.checks.masks import keeps_all
-from fac.checks.places import by_origin, listed, matrix_of, written_models
+from fac.checks.places import by_origin, fed, listed, matrix_of, written_models
 from fac.diagnostics import Diagnostic, Path
 from fac.program.ends import ends_of
 from fac.program.kinds import Unused
@@ -115,7 +115,7 @@ def _scales(program: Program) -> Iterator[Diagnostic]:
     for routes in by_origin(r for r in program.routes if r.matrix.scale == 0).values():
         yield SETTING_WITHOUT_EFFECT.at(
             matrix_of(program, routes[0], "scale"),
-            f"a `scale` of 0 lets no error through the feedback of {listed(r.node for r in routes)}, "
+            f"a `scale` of 0 lets no error through the feedback of {listed(fed(program, routes))}, "
             "so nothing learns from it",
             help="use another scale, or freeze the layers that should not learn with `trainable: false`",
         )

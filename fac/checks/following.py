@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fac.checks.errors import dead
-from fac.checks.places import by_origin, learning_of, listed, wired
+from fac.checks.places import by_origin, fed, learning_of, listed, stated, wired
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
@@ -53,11 +53,14 @@ def feedback_follows_frozen_weight(program: Program) -> Iterator[Diagnostic]:
         frozen = [(r, field) for r in routes if (field := _follows(program, r)) and not dead(flow, r)]
         if frozen:
             route, field = frozen[0]
-            names = listed(r.node for r, _ in frozen)
+            routes = [r for r, _ in frozen]
+            names = listed(fed(program, routes))
+            adapted = [layer for r in routes if (layer := stated(program, r.node, r)) != r.node]
+            freed = f" (`freeze: false` in the adapter of {listed(adapted)})" if adapted else ""
             yield FEEDBACK_FOLLOWS_FROZEN_WEIGHT.at(
                 learning_of(program, route, field),
                 f"the feedback of {names} takes the steps of a weight that is frozen",
-                help=f"use `fixed` feedback there, or let {names} learn",
+                help=f"use `fixed` feedback there, or let {names} learn{freed}",
             )
 
 

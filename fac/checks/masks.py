@@ -7,7 +7,7 @@ from math import ceil, exp, inf, log, log1p
 
 from fac.checks.idle import SETTING_WITHOUT_EFFECT, removal
 from fac.checks.laws import wide
-from fac.checks.places import by_origin, matrix_of
+from fac.checks.places import by_origin, matrix_of, stated
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.program import Ends, Program, Route
 from fac.program.tensors import Columns
@@ -47,7 +47,7 @@ def mask_leaves_out(program: Program) -> Iterator[Diagnostic]:
         missed, idle = _left_out(route)
         if max(missed, idle) > RARE:
             yield MASK_LEAVES_OUT.at(
-                matrix_of(program, route, "mask"), _told(route, missed, idle), help=_remedy(routes)
+                matrix_of(program, route, "mask"), _told(program, route, missed, idle), help=_remedy(routes)
             )
     for index, group in enumerate(program.groups):
         for head in program.heads if group.keep else ():
@@ -126,11 +126,12 @@ def _power(p: float, n: float) -> float:
     return exp(n * log1p(-p)) if p < 1 else 0.0
 
 
-def _told(route: Route, missed: float, idle: float) -> str:
+def _told(program: Program, route: Route, missed: float, idle: float) -> str:
     assert route.ends is not None
+    layer = stated(program, route.node, route)
     if _none(route):
-        return f"with this mask, no entry of the feedback of `{route.node}` is expected to be kept: it brings no error"
-    units = f"units that `{route.node}` reads" if route.through else f"units of `{route.site}`"
+        return f"with this mask, no entry of the feedback of `{layer}` is expected to be kept: it brings no error"
+    units = f"units that `{layer}` reads" if route.through else f"units of `{route.site}`"
     if isinstance(_mask(route), PerUnit):
         left = f"{_number(missed)} of the {route.ends.reads} components of the error"
         return f"with this mask, {left} reach none of the {route.ends.writes} {units}"

@@ -162,6 +162,18 @@ def by_origin(routes: Iterable[Written]) -> dict[Path, list[Written]]:
     return found
 
 
+def stated(program: Program, name: str, route: Route | None = None) -> str:
+    """What a node is called in the spec: of a part of an adapter the layer. What a route names by hand has that name."""
+    if route is not None and short_hand(program, route) is None:
+        return name
+    return program.parts.get(name, name)
+
+
+def fed(program: Program, routes: Iterable[Route]) -> list[str]:
+    """The layers that routes go to, as `stated`."""
+    return [stated(program, route.node, route) for route in routes]
+
+
 def listed(names: Iterable[str], conjunction: str = "and", count: int | None = None) -> str:
     """`` `a`, `b` and `c` ``, cut after the first few.
 

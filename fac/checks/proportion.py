@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import copysign, exp, log
 
 from fac.checks.laws import Range, variance
-from fac.checks.places import head, matrix_of, short_hand
+from fac.checks.places import head, matrix_of, short_hand, stated
 from fac.checks.spread import Hop, Spread
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.balance import weight_of
@@ -61,7 +61,7 @@ def _finding(spread: Spread, name: str, bound: Bound, rest: str) -> Diagnostic:
     size = bound(spread.errors[name] or Range(0.0, 0.0))
     steps = list(_steps(spread, name, bound))
     hop, gain = max(steps, key=lambda step: step[1] * size, default=(None, 0.0))
-    message = f"the error at `{name}` is expected to be {_times(size)} times {rest}"
+    message = f"the error at `{stated(spread.program, name)}` is expected to be {_times(size)} times {rest}"
     # What the layers on the way do not explain comes from sums.
     if hop is None or abs(sum(step[1] for step in steps)) < abs(size) / 2:
         join = next((n for n in spread.program.nodes if len(n.inputs) > 1), spread.program.by_name[name])
@@ -73,14 +73,14 @@ def _finding(spread: Spread, name: str, bound: Bound, rest: str) -> Diagnostic:
         old = hop.route.matrix.scale
         scale = copysign(_corrected(2 * log(abs(old)), gain), old)
         help = (
-            f"the feedback of `{hop.route.node}` makes it {_times(gain)} times as large; "
+            f"the feedback of `{stated(spread.program, hop.route.node, hop.route)}` makes it {_times(gain)} times as large; "
             f"`scale: {scale:.2g}` keeps its size"
         )
         return ERROR_OUT_OF_PROPORTION.at(_place(spread.program, hop.route), message, help=help)
     node = spread.program.by_name[str(hop.weight)]
     std = _corrected(log(variance(weight_of(node)) or 1.0), gain)
     help = (
-        f"the weights of `{node.name}` make it {_times(gain)} times as large; "
+        f"the weights of `{stated(spread.program, node.name)}` make it {_times(gain)} times as large; "
         f"`init: {{kind: normal, std: {std:.2g}}}` keeps its size"
     )
     return ERROR_OUT_OF_PROPORTION.at(_law(node), message, help=help)

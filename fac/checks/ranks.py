@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fac.checks.places import by_origin, listed, matrix_of
+from fac.checks.places import by_origin, listed, matrix_of, stated
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -54,7 +54,7 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
             # kernel every place of the map has so many directions of its own.
             most = min(above - 1, route.ends.most)
             if rank is not None and rank * route.ends.places < most:
-                low.setdefault(rank, []).append(route.node)
+                low.setdefault(rank, []).append(stated(program, route.node, route))
                 needed, most_classes = max(needed, most), max(most_classes, above)
         if low:
             rank = min(low)

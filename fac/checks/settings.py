@@ -7,7 +7,7 @@ from functools import partial
 
 from fac.checks.places import Guess, excluded
 from fac.diagnostics import Diagnostic, Path, Rule
-from fac.program.adapters import able
+from fac.program.adapters import able, without
 from fac.program.globs import Names
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -38,11 +38,15 @@ def group_matches_nothing(program: Program) -> Iterator[Diagnostic]:
         return
     names = [tensor.name for tensor in program.arrays]
     known, guess = program.array_names, Guess()
+    bases = {short: name for name, short in without(program.adapted, names).items() if short != name}
+    plain = Names(bases)
     for index, group in enumerate(program.update.groups):
         if known.matching(group.match):
             continue
         below = known.matching(f"{group.match}.*")
         help = f'did you mean `"{group.match}.*"`?' if below else excluded(group.match, names, "arrays")
+        if of_base := plain.matching(group.match):
+            help = f"beside an adapter it is called `{bases[of_base[0]]}`"
         yield GROUP_MATCHES_NOTHING.at(
             ("update", "groups", index, "match"),
             f"no parameter matches `{group.match}`",

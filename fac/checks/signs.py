@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fac.checks.places import by_origin, listed, matrix_of
+from fac.checks.places import by_origin, listed, matrix_of, stated
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
@@ -32,7 +32,7 @@ def feedback_turned_round(program: Program) -> Iterator[Diagnostic]:
     See arXiv 1904.05391.
     """
     for routes in by_origin(r for r in program.routes if r.matrix.scale < 0).values():
-        turned = {route.node: how for route in routes if (how := _right(route))}
+        turned = {stated(program, route.node, route): how for route in routes if (how := _right(route))}
         if turned:
             yield FEEDBACK_TURNED_ROUND.at(
                 matrix_of(program, routes[0], "scale"),

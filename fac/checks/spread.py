@@ -123,7 +123,7 @@ class Spread:
             route.source if route.source in self.program.subspace else None,
             route.through,
             ends and replace(ends, prefix="", weight=None),
-            weight and (id(weight.init), weight.shape, weight.fan_in, weight.fan_out, weight.groups),
+            weight and (id(weight.drawn), weight.shape, weight.fan_in, weight.fan_out, weight.groups),
             (self.drawn[node.name], node.places, node.shape, weight and weight.reads_axis),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import sqrt
 
 from fac.checks.laws import variance, wide
-from fac.checks.places import by_origin, decides, listed, matrix_of, short_hand
+from fac.checks.places import by_origin, decides, listed, matrix_of, short_hand, stated
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
@@ -76,7 +76,7 @@ def untaught_matrix(program: Program) -> Iterator[Diagnostic]:
         for tensor in route.tensors:
             decided = decides(program, tensor) if _moved(route, tensor) else None
             if decided is not None and decided[1].lr_scale == 0:
-                still.setdefault((*decided[0], "lr_scale"), []).append(route.node)
+                still.setdefault((*decided[0], "lr_scale"), []).append(stated(program, route.node, route))
     for path, names in still.items():
         yield UNTAUGHT_MATRIX.at(
             path,
@@ -168,8 +168,8 @@ def no_loss_to_learn_from(program: Program) -> Iterator[Diagnostic]:
             if part is not None:
                 yield NO_LOSS_TO_LEARN_FROM.at(
                     matrix_of(program, route, "learn" if part == "B" else None),
-                    f"`{ways(rules[part]).name}` teaches the feedback of `{route.node}` from the loss, which does not "
-                    f"depend on `{route.site}`",
+                    f"`{ways(rules[part]).name}` teaches the feedback of `{stated(program, route.node, route)}` from the "
+                    f"loss, which does not depend on `{route.site}`",
                     help="use it where a loss stands above, or another way to learn",
                 )
                 break

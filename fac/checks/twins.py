@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fac.checks.errors import dead
-from fac.checks.places import by_origin, decides, learning_of, listed, wired
+from fac.checks.places import by_origin, decides, fed, learning_of, listed, stated, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
@@ -45,7 +45,7 @@ def kolen_pollack_without_decay(program: Program) -> Iterator[Diagnostic]:
     for routes in by_origin(kept).values():
         yield KOLEN_POLLACK_WITHOUT_DECAY.at(
             learning_of(program, routes[0], "learn"),
-            f"without weight decay the feedback of {listed(r.node for r in routes)} keeps its distance "
+            f"without weight decay the feedback of {listed(fed(program, routes))} keeps its distance "
             "from the weight",
             help="set a `weight_decay` in `update:`, which both then have",
         )
@@ -88,7 +88,7 @@ def unequal_twin_steps(program: Program) -> Iterator[Diagnostic]:
             seen.add(decided[0])
             yield UNEQUAL_TWIN_STEPS.at(
                 decided[0],
-                f"the feedback of `{route.node}` takes another step than its weight: "
+                f"the feedback of `{stated(program, route.node, route)}` takes another step than its weight: "
                 f"`{field}` {_shown(mine.get(field))}, not {_shown(its.get(field))}",
                 help="`kolen_pollack` aligns the two only if both move alike: let one setting decide for both",
                 key=True,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Literal
 
-from fac.checks.places import SHOWN, by_origin, head, listed, matrix_of, short_hand, wired
+from fac.checks.places import SHOWN, by_origin, fed, head, listed, matrix_of, short_hand, stated, wired
 from fac.diagnostics import Diagnostic, Path, Rule, Severity
 from fac.program.declared import curve_of, traits_of
 from fac.program.flow import Flow
@@ -55,7 +55,9 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
     weights = frozenset(node.weight.name for node in stuck if node.weight)
     for node in stuck:
         others = (
-            listed(other.name for other in stuck if other is not node) if not many else "the other layers"
+            listed(stated(program, other.name) for other in stuck if other is not node)
+            if not many
+            else "the other layers"
         )
         if ("value", node.inputs[0]) in zero:
             why = "what it reads is zero, too"
@@ -63,6 +65,15 @@ def zero_weights_never_move(program: Program) -> Iterator[Diagnostic]:
             why = f"together with {others} it keeps every error out"
         else:
             why = "no error gets back through units that are all zero"
+        if (layer := stated(program, node.name)) != node.name:
+            help = "an error has to reach it: take other feedback, or remove the adapter"
+            yield ZERO_WEIGHTS_NEVER_MOVE.at(
+                head(node),
+                f"the adapter of `{layer}` is zero and stays so: {why}",
+                help=help,
+                supposes=weights,
+            )
+            continue
         yield ZERO_WEIGHTS_NEVER_MOVE.at(
             (*node.origin, "init") if "init" in node.layer.model_fields_set else head(node),
             f"the weights of `{node.name}` are zero and stay so: {why}",
@@ -173,7 +184,7 @@ def zero_feedback(program: Program) -> Iterator[Diagnostic]:
         route = routes[0]
         yield ZERO_FEEDBACK.at(
             _law_of(program, route),
-            f"the feedback of {listed(r.node for r in routes)} starts at zero and stays there, so it brings no error",
+            f"the feedback of {listed(fed(program, routes))} starts at zero and stays there, so it brings no error",
             help="give it another initial law, or let it learn by a rule that moves it",
         )
 

@@ -70,7 +70,7 @@ def tensors(matrix: Random, ends: Ends) -> tuple[Tensor, ...]:
     like = ends.weight
     if like is not None:
         # All that makes one draw as large as another: fans count channels and strides, which a matrix does not show.
-        return (replace(like, name=b.name, init=b.init, role=b.role, trainable=True, mask=b.mask),)
+        return (replace(like, name=b.name, init=b.init, like=None, role=b.role, trainable=True, mask=b.mask),)
     mask = sparse.is_sparse(matrix.mask, matrix.learn, ends)
     if mask is None:
         return (b,)
@@ -81,7 +81,7 @@ def law(matrix: Random, ends: Ends) -> Any:
     """The initial law of B, `like_forward` resolved to that of the forward weight."""
     if matrix.init is not None and matrix.init != "like_forward":
         return matrix.init
-    return "launay" if ends.weight is None else ends.weight.init
+    return "launay" if ends.weight is None else ends.weight.drawn
 
 
 def misfit(matrix: Random, ends: Ends) -> ShapeError | None:

@@ -46,13 +46,20 @@ def tensors(matrix: Sign, ends: Ends) -> tuple[Tensor, ...]:
         return ()
     like = ends.weight
     return (
-        replace(like, name=f"{ends.prefix}.M", init=law(matrix, like), role=Role.FEEDBACK, trainable=True),
+        replace(
+            like,
+            name=f"{ends.prefix}.M",
+            init=law(matrix, like),
+            like=None,
+            role=Role.FEEDBACK,
+            trainable=True,
+        ),
     )
 
 
 def law(matrix: Sign, like: Tensor) -> Start:
     """`like_forward` resolved to that of the forward weight."""
-    return like.init if matrix.init == "like_forward" else matrix.init
+    return like.drawn if matrix.init == "like_forward" else matrix.init
 
 
 def misfit(matrix: Sign, ends: Ends) -> ShapeError | None:

@@ -50,6 +50,11 @@ class Adapted:
         """Of which B is the weight."""
         return f"{self.name}.{UP}"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All that is written out of it beside the sum."""
+        return self.base, self.down, f"{self.name}.{FACTOR}", self.up
+
 
 def without(adapted: Sequence[Adapted], names: Iterable[str]) -> dict[str, str]:
     """What arrays of layers are called in the same network without adapters; their own have no name there."""
@@ -179,7 +184,10 @@ def _parts(
     if adapter.scale != 1:
         last = f"{node.name}.{FACTOR}"
         made.append(part(branch.factor, last, (parts.down,), node.name))
-    made.append(shared(part(branch.up, parts.up, (last,), node.name), UP))
+    up = part(branch.up, parts.up, (last,), node.name)
+    if up.weight is not None and made[1].weight is not None:  # zeros as feedback would teach A nothing
+        up = replace(up, weight=replace(up.weight, like=made[1].weight.init))
+    made.append(shared(up, UP))
     made.append(part(branch.sum, node.name, (parts.base, parts.up), node.scope))
     return made
 

@@ -56,6 +56,11 @@ class Program:
     """The layers with adapters."""
 
     @cached_property
+    def parts(self) -> Mapping[str, str]:
+        """For each part of a layer with an adapter the name of that layer, which is what stands in the spec."""
+        return {part: layer.name for layer in self.adapted for part in layer.parts}
+
+    @cached_property
     def inputs(self) -> Mapping[str, Input]:
         """What the network reads, by what its layers call it."""
         if self.spec.inputs is not None:
@@ -117,8 +122,8 @@ class Program:
                 readers = self.readers.get(name, ())
                 if len(readers) != 1 or name in heads:
                     break
-                # No error goes to a mask.
-                if sum(read not in masks for read in readers[0].inputs) != 1:
+                # No error goes to a mask; an adapter and what it stands beside are one layer.
+                if name not in self.parts and sum(read not in masks for read in readers[0].inputs) != 1:
                     break
                 if readers[0].weighted or readers[0].stops:
                     break

@@ -101,6 +101,13 @@ class Tensor:
     reads_axis: int = 0
     groups: int = 1
     """Equal parts of the first axis that do not mix. An error of one group goes to that group alone."""
+    like: Start | None = None
+    """Of a weight: the law of feedback that is drawn like it, where that is not its own."""
+
+    @property
+    def drawn(self) -> Start:
+        """The law by which feedback is drawn that is drawn like this weight."""
+        return self.init if self.like is None else self.like
 
     @property
     def law(self) -> Init | Literal["ones"] | Constant | SvdFactor | Columns:
@@ -111,6 +118,8 @@ class Tensor:
     def zero(self) -> bool:
         """Whether every entry starts at zero."""
         law = self.law
+        if isinstance(law, SvdFactor):
+            return law.side == "Q" and law.weight.zero
         return (
             law == "zeros"
             or (isinstance(law, Normal) and law.std == 0)

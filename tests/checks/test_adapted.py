@@ -77,3 +77,58 @@ def test_copies_in_a_block_have_one_finding() -> None:
     body = (linear("fc", 6, adapter=lora(9)), RELU)
     layers = ({"kind": "repeat", "times": 3, "name": "deep", "body": body}, linear("logits", 4))
     assert found(layers) == [("FAC228", "layers[0].body[0].adapter.rank")]
+
+
+@pytest.mark.parametrize(
+    ("feedback", "code", "message", "help"),
+    [
+        (
+            {"rule": "fa", "init": "zeros"},
+            "FAC319",
+            "the feedback of `fc1`, `fc2` and `logits` starts at zero",
+            "give it another",
+        ),
+        (
+            {"rule": "fa", "init": "zeros"},
+            "FAC216",
+            "the adapter of `fc1` is zero and stays so: together with `fc2`",
+            "an error has to reach it",
+        ),
+        (
+            {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
+            "FAC315",
+            "the feedback of `fc2` takes the steps of a weight that is frozen",
+            "or let `fc2` learn (`freeze: false` in the adapter of `fc2`)",
+        ),
+        (
+            {"routes": ({"through": "fc2.base_layer", "matrix": {"kind": "random", "init": "zeros"}},)},
+            "FAC319",
+            "the feedback of `fc2.base_layer` starts",
+            "",
+        ),
+    ],
+)
+def test_findings_call_a_layer_as_the_spec_does(
+    feedback: dict[str, Any], code: str, message: str, help: str
+) -> None:
+    layers = (
+        linear("fc1", 20, adapter=lora(3)),
+        RELU,
+        linear("fc2", 20, adapter=lora(3)),
+        RELU,
+        linear("logits", 9),
+    )
+    spec = {"fac": 1, "name": "net", "input": {"shape": (8,)}, "layers": layers, "feedback": feedback}
+    net = lower(ModelSpec.model_validate({**spec, "loss": {"kind": "cross_entropy"}, "update": SGD}))
+    finding = next(f for f in run_checks(net) if f.rule.code == code)
+    assert message in finding.message
+    assert help in finding.help
+
+
+def test_a_group_of_an_array_that_lies_under_an_adapter_is_told_its_name() -> None:
+    layers = (linear("fc1", 20, adapter=lora(3)), RELU, linear("logits", 9))
+    update = {**SGD, "groups": ({"match": "fc1.weight", "lr_scale": 2.0},)}
+    spec = {"fac": 1, "name": "net", "input": {"shape": (8,)}, "layers": layers, "update": update}
+    net = lower(ModelSpec.model_validate({**spec, "loss": {"kind": "cross_entropy"}}))
+    finding = next(f for f in run_checks(net) if f.rule.code == "FAC208")
+    assert finding.help == "beside an adapter it is called `fc1.base_layer.weight`"

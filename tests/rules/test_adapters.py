@@ -380,3 +380,78 @@ def test_what_can_have_no_adapter_is_refused() -> None:
             lowered(spec(net, inputs=32))
     with pytest.raises(FacError, match="no layer that can have an adapter matches `fc9`"):
         lowered(spec(layers()) | {"adapters": [LORA | {"match": "fc9"}]})
+
+
+def test_feedback_of_an_adapter_is_drawn_as_its_a_is_and_teaches_it() -> None:
+    session = opened(spec(layers(), {"rule": "fa"}))
+    s, (x, y) = session.state(), batch()
+    for fc in ("fc1", "fc2"):
+        b = s[f"{fc}.lora_B.feedback.B"]
+        assert np.abs(b).max() < 1 / np.sqrt(3) < 1.2 * np.abs(b).max(), "U(-b, b), b = 1/sqrt(rank)"
+        assert not s[f"{fc}.lora_B.weight"].any()
+    found = gradients(session, x, y)
+    h1 = np.tanh(x @ s["fc1.base_layer.weight"].T + s["fc1.base_layer.bias"])
+    h2 = np.tanh(h1 @ s["fc2.base_layer.weight"].T + s["fc2.base_layer.bias"])
+    z = h2 @ s["fc3.weight"].T + s["fc3.bias"]
+    p = np.exp(z - z.max(1, keepdims=True))
+    d3 = (p / p.sum(1, keepdims=True) - np.eye(4)[y]) / len(y)
+    d2 = d3 @ s["fc3.feedback.B"] * (1 - h2**2)
+    a2 = 2 * d2 @ s["fc2.lora_B.feedback.B"]
+    d1 = (d2 @ s["fc2.base_layer.feedback.B"] + a2 @ s["fc2.lora_A.feedback.B"]) * (1 - h1**2)
+    wanted = {"fc2.lora_A": a2.T @ h1, "fc1.lora_A": (2 * d1 @ s["fc1.lora_B.feedback.B"]).T @ x}
+    for name, gradient in wanted.items():
+        np.testing.assert_allclose(found[f"{name}.weight"], gradient, atol=1e-13, err_msg=name)
+        assert np.abs(gradient).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"rule": "fa"},
+        {"rule": "fa", "learn": {"rule": "kolen_pollack"}},
+        {"rule": "dfa"},
+        {"rule": "usf"},
+        {"rule": "frsf"},
+        {"rule": "brsf"},
+        {"rule": "ldfa", "rank": 3, "learn": "normative"},
+    ],
+    ids=lambda rule: "-".join(map(str, rule.values())),
+)
+def test_rules_that_replace_errors_train_adapters(rule: Spec) -> None:
+    """To a lower loss than the last layer comes to alone. Labels are linear in x."""
+    x, _ = batch(64)
+    y = (x @ np.random.default_rng(2).standard_normal((7, 4))).argmax(1)
+
+    def trained(feedback: Spec) -> tuple[State, State, float]:
+        session = opened(spec(layers(), feedback, SGD | {"weight_decay": 1e-4}))
+        before = session.state()
+        for _ in range(200):
+            loss = session.step(x, y, lr=0.05)["loss"]
+        return before, session.state(), loss
+
+    before, after, loss = trained(rule)
+    for fc in ("fc1", "fc2"):
+        assert np.abs(after[f"{fc}.lora_A.weight"] - before[f"{fc}.lora_A.weight"]).max() > 5e-3
+        np.testing.assert_array_equal(after[f"{fc}.base_layer.weight"], before[f"{fc}.base_layer.weight"])
+    assert loss < 0.9 * trained({"rule": "shallow"})[2]
+
+
+def test_factors_of_an_adapter_that_starts_with_zeros_are_orthonormal_rows_and_zeros() -> None:
+    session = opened(spec(layers(), {"rule": "ldfa", "rank": 2, "learn": "normative"}))
+    s = session.state()
+    p = s["fc1.lora_B.feedback.P"]
+    np.testing.assert_allclose(p @ p.T, np.eye(2), atol=1e-12)
+    assert not s["fc1.lora_B.feedback.Q"].any()
+
+
+def test_a_direct_error_enters_behind_the_curve_of_a_layer_with_an_adapter() -> None:
+    """E = e B^T stands for the error of tanh(fc1), as it does where fc1 has no adapter."""
+    session = opened(spec(layers(), {"rule": "dfa"}))
+    s, (x, y) = session.state(), batch()
+    found = gradients(session, x, y)
+    h1 = np.tanh(x @ s["fc1.base_layer.weight"].T + s["fc1.base_layer.bias"])
+    e = session.errors(x, y)["fc3"]
+    d1 = e @ s["fc1.base_layer.feedback.B"].T * (1 - h1**2)
+    np.testing.assert_allclose(
+        found["fc1.lora_B.weight"], 2 * d1.T @ (x @ s["fc1.lora_A.weight"].T), atol=1e-13
+    )
