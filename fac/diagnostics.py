@@ -126,7 +126,11 @@ def plain(text: str) -> str:
     What a terminal would not show, or what would turn the direction of a line, is written as an escape.
     """
     text = visible(text)
-    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} ... {text[-MAX_MESSAGE // 2 :]}"
+    if len(text) <= MAX_MESSAGE:
+        return text
+    head, tail = text[: MAX_MESSAGE // 2], text[-MAX_MESSAGE // 2 :]
+    # Between words, where there are any.
+    return f"{head.rpartition(' ')[0] or head} ... {tail.partition(' ')[2] or tail}"
 
 
 def dotted(path: Path) -> str:

@@ -121,8 +121,8 @@ def channels_elsewhere(program: Program) -> Iterator[Diagnostic]:
                 )
         yield CHANNELS_ELSEWHERE.at(
             head(node),
-            f"`{stated(program, node.name)}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they {lie} along the "
-            f"{_th(layout.channels, shape)} one",
+            f"`{stated(program, node.name)}` takes the {_th(axis, shape)} axis of {list(shape)} for channels, and they "
+            f"{lie} along the {_th(layout.channels, shape)} one",
             help=help,
         )
 

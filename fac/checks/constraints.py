@@ -43,10 +43,11 @@ def weight_transport_forbidden(program: Program, costs: Costs) -> Iterator[Diagn
     found = costs.transport
     if found.exact:
         first = program.by_name[found.exact[0]]
+        names = listed(stated(program, name) for name in found.exact)
         asked = f", which {forbidden.named} forbids" if forbidden.file else ""
         yield WEIGHT_TRANSPORT_FORBIDDEN.at(
             forbidden.place(program, otherwise=head(first)),
-            f"errors pass through the forward weights of {listed(stated(program, name) for name in found.exact)}{asked}",
+            f"errors pass through the forward weights of {names}{asked}",
             help="route them with `through` or `to` routes, or with a rule such as `ldfa`",
         )
     yield from _anchored(program, costs, forbidden.named)
@@ -64,10 +65,10 @@ def _anchored(program: Program, costs: Costs, named: str) -> Iterator[Diagnostic
     """What the steps of anchors transport: what `bp` is for, and against the constraint all the same."""
     found = None if costs.anchor is None else costs.anchor.transport
     if found is not None and (found.exact or found.feedback):
+        names = listed(stated(program, name) for name in found.layers(program))
         yield WEIGHT_TRANSPORT_FORBIDDEN.at(
             (*ANCHOR, "rule"),
-            f"in anchors errors pass through the forward weights of {listed(stated(program, n) for n in found.layers(program))}, which {named} "
-            "forbids",
+            f"in anchors errors pass through the forward weights of {names}, which {named} forbids",
             help="train without anchors",
         )
 

@@ -163,7 +163,7 @@ def by_origin(routes: Iterable[Written]) -> dict[Path, list[Written]]:
 
 
 def stated(program: Program, name: str, route: Route | None = None) -> str:
-    """What a node is called in the spec: of a part of an adapter the layer. What a route names by hand has that name."""
+    """What a node is called in the spec: a part of an adapter as its layer, but for what a route names by hand."""
     if route is not None and short_hand(program, route) is None:
         return name
     return program.parts.get(name, name)

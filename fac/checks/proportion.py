@@ -70,10 +70,10 @@ def _finding(spread: Spread, name: str, bound: Bound, rest: str) -> Diagnostic:
     if len(steps) > 1:
         message += f", {len(steps)} layers above"
     if hop.route is not None:
-        old = hop.route.matrix.scale
+        old, layer = hop.route.matrix.scale, stated(spread.program, hop.route.node, hop.route)
         scale = copysign(_corrected(2 * log(abs(old)), gain), old)
         help = (
-            f"the feedback of `{stated(spread.program, hop.route.node, hop.route)}` makes it {_times(gain)} times as large; "
+            f"the feedback of `{layer}` makes it {_times(gain)} times as large; "
             f"`scale: {scale:.2g}` keeps its size"
         )
         return ERROR_OUT_OF_PROPORTION.at(_place(spread.program, hop.route), message, help=help)

@@ -166,10 +166,11 @@ def no_loss_to_learn_from(program: Program) -> Iterator[Diagnostic]:
             rules = kind_of("fac.feedback", route.matrix).learning(route.matrix)
             part = next((part for part, rule in rules.items() if needs_slope(rule, part)), None)
             if part is not None:
+                layer = stated(program, route.node, route)
                 yield NO_LOSS_TO_LEARN_FROM.at(
                     matrix_of(program, route, "learn" if part == "B" else None),
-                    f"`{ways(rules[part]).name}` teaches the feedback of `{stated(program, route.node, route)}` from the "
-                    f"loss, which does not depend on `{route.site}`",
+                    f"`{ways(rules[part]).name}` teaches the feedback of `{layer}` from the loss, which does not "
+                    f"depend on `{route.site}`",
                     help="use it where a loss stands above, or another way to learn",
                 )
                 break

@@ -14,8 +14,9 @@ class Lora(Model):
     """A product of low rank beside that of a layer: W x + b + s B A x, s = alpha / rank (arXiv 2106.09685).
 
     A [rank, in] is drawn from U(-b, b), b = 1/sqrt(in), and B [out, rank] starts with zeros, so that at first the layer
-    is what it was. Feedback in the place of B that is drawn like the weight, as that of `fa`, is drawn by the law of A: of
-    zeros nothing would reach A. The layer `fc1` so becomes `fc1.base_layer`, `fc1.lora_A`, `fc1.lora_B` and the sum, `fc1`.
+    is what it was. Feedback that is drawn like a weight, as that of `fa`, has in the place of B the law of A, because
+    zeros would teach A nothing. The layer `fc1` so becomes `fc1.base_layer`, `fc1.lora_A`, `fc1.lora_B` and the sum,
+    `fc1`.
     """
 
     other_keys: ClassVar = {"r": "rank", "lora_alpha": "alpha"}

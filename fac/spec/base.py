@@ -67,7 +67,8 @@ class OneOf:
             union = self._with_names(members)
         elif len(members) > 1:
             union = Annotated[union, Field(discriminator=self.discriminator)]
-        schema = handler.generate_schema(union)
+        schema: Any = handler.generate_schema(union)
+        schema["metadata"] = {**schema.get("metadata", {}), "fac.group": self.group}
         return schema if self.mixin is None else no_info_before_validator_function(self._plain, schema)
 
     def _with_names(self, members: Mapping[str, type[Model]]) -> Any:

@@ -109,6 +109,11 @@ class Schema:
                 return key, values
         return "", []
 
+    @property
+    def extended(self) -> bool:
+        """Whether plug-ins bring members, see `OneOf`."""
+        return "fac.group" in self.node.get("metadata", {})
+
     def choices(self) -> list[Schema]:
         """The members of a union, with or without tags; else the node itself."""
         match self.type:

@@ -232,7 +232,9 @@ def _tag_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema) 
         help = f"did you mean `{close}`?" if close else ""
         return MISSING_KEY.at(path, f"expected a mapping with {words.either(leading)}", help=help)
     if key in data:
-        return _unknown_kind(data[key], tags, key, (*path, key), schema.other_kinds(), schema.kind_wanted())
+        return _unknown_kind(
+            data[key], tags, key, (*path, key), schema.other_kinds(), schema.kind_wanted(), schema.extended
+        )
     wrong = next((k for k in data if _other_tag(k, data, [(key, tags)])), None)
     if wrong is not None:
         return _wrong_tag(wrong, data[wrong], key, tags, path)
@@ -293,12 +295,16 @@ def _unknown_kind(
     path: Path,
     others: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     wanted: str = "",
+    extended: bool = False,
 ) -> Diagnostic:
-    """A kind that there is not. For `others` and `wanted` see `Schema.other_kinds` and `Schema.kind_wanted`."""
+    """A kind that there is not. For the last three see `Schema`: `other_kinds`, `kind_wanted`, `extended`."""
     other, instead = others.get(words.plain(value), ("", "")) if isinstance(value, str) else ("", "")
     close = other or (words.close(value, tags) if isinstance(value, str) else "")
     among = f"`{key}` is one of" if key in _TAGS else "there are"
-    help = instead or (f"did you mean `{close}`?" if close else wanted or words.one_of(among, tags))
+    known = words.one_of(among, tags)
+    if extended and isinstance(value, str):
+        known += "; one of your own comes with `--plugin FILE.py`"
+    help = instead or (f"did you mean `{close}`?" if close else wanted or known)
     message = (
         f"no {key} is called `{value}`" if isinstance(value, str) else words.found(f"expected a {key}", value)
     )

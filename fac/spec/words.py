@@ -6,8 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import accumulate
 
-from fac.diagnostics import Path, dotted
+from fac.diagnostics import MAX_MESSAGE, Path, dotted
+
+LISTED = MAX_MESSAGE - 150
+"""Characters of a list in a message. The rest is for the words around it."""
 
 CLOSE = 0.65
 """How alike two words are, by difflib, that are one word misspelt."""
@@ -112,5 +116,8 @@ def either(words: list[str]) -> str:
 
 
 def one_of(words: str, known: list[str]) -> str:
-    """The words and a list; nothing where there is nothing to list."""
-    return f"{words} {', '.join(f'`{k}`' for k in known)}" if known else ""
+    """The words and a list, of as many as a message can hold; nothing where there is nothing to list."""
+    ends = accumulate(len(f"`{k}`, ") for k in known)
+    shown = sum(end <= LISTED for end in ends) or 1
+    more = f" and {len(known) - shown} more" if len(known) > shown else ""
+    return f"{words} {', '.join(f'`{k}`' for k in known[:shown])}{more}" if known else ""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from fac import plugins
+from fac.diagnostics import plain
 from fac.layers import KINDS
 from fac.pipeline import parse
 from fac.source import from_data
@@ -184,3 +185,18 @@ class Derived(Base):
 def test_the_words_of_a_base_count_too() -> None:
     Derived.model_rebuild()
     assert Schema.of(Derived).other_keys() == {"first": "a", "second": "b"}
+
+
+def test_a_list_of_kinds_ends_between_words_and_says_how_one_of_your_own_comes() -> None:
+    (help,) = helps(kind="wobble")
+    shown, _, rest = help.removeprefix("`kind` is one of ").partition(" and ")
+    names = [name.strip("`") for name in shown.split(", ")]
+    assert names == [kind.name for kind in KINDS][: len(names)]
+    assert rest == f"{len(KINDS) - len(names)} more; one of your own comes with `--plugin FILE.py`"
+    (help,) = helps(kind="linear", out=4, init={"kind": "wobble"})
+    assert "plugin" not in help, "laws are no family of plug-ins"
+
+
+def test_a_message_that_is_too_long_loses_whole_words() -> None:
+    head, tail = plain(" ".join(f"word{i}" for i in range(200))).split(" ... ")
+    assert {*head.split(), *tail.split()} <= {f"word{i}" for i in range(200)}
