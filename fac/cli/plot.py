@@ -30,11 +30,28 @@ from fac.diagnostics import FacError
     metavar="GLOB",
     help="Names of `metrics.jsonl` to draw, such as '*.error.cosine'. Repeatable. Default: losses, accuracy, probes.",
 )
+@click.option(
+    "--what",
+    "topics",
+    multiple=True,
+    type=click.Choice(("loss", "accuracy", "alignment", "rank", "energy", "time", "other")),
+    help="What names are about that are drawn, of all layers. Repeatable.",
+)
+@click.option("--width", metavar="LENGTH", help="Of the picture, such as 3.25in or 8cm, for a paper.")
+@click.option("--font-size", "points", type=float, metavar="PT", help="Of its letters, in points.")
 @click.option("--format", "kind", metavar="KIND", help="svg, png or pdf. Default: the suffix.")
 @click.option("--bare", is_flag=True, help="Without title and ground, for a paper.")
 @click.option("--light", is_flag=True, help="SVG that stays light where the reader's setting is dark.")
 def plot(
-    runs: tuple[Path, ...], output: str, globs: tuple[str, ...], kind: str | None, bare: bool, light: bool
+    runs: tuple[Path, ...],
+    output: str,
+    globs: tuple[str, ...],
+    topics: tuple[str, ...],
+    width: str | None,
+    points: float | None,
+    kind: str | None,
+    bare: bool,
+    light: bool,
 ) -> None:
     """Draw what RUNS, folders that `fac train` made, have logged: losses, accuracies and probes over steps.
 
@@ -44,7 +61,7 @@ def plot(
     from fac.render import plot as drawing
     from fac.training import history
 
-    kind = picture_kind(output, kind, drawing.FORMATS)
+    kind, sheet = picture_kind(output, kind, drawing.FORMATS), drawing.sheet(width, points)
     if output != STDOUT and is_spec(output, ()):
         raise FacError(f"a picture would be written to `{output}`, which is called as a spec is")
     once = {os.path.realpath(run): run for run in reversed(runs)}
@@ -63,13 +80,15 @@ def plot(
             )
     groups = history.groups(read)
     trials = [
-        drawing.Trial(label, tuple(tuple(record.flat() for record in run.records) for run in group))
+        drawing.Trial(
+            label, tuple(tuple(record.flat() for record in run.records) for run in group), group[0].rule
+        )
         for label, group in zip(history.labels(groups), groups, strict=True)
     ]
-    figure = drawing.figure(trials, globs)
+    figure = drawing.figure(trials, globs, topics=topics)
     for note in figure.notes:
         say(note, err=True)
-    picture = drawing.render(figure, kind, bare=bare, light=light)
+    picture = drawing.render(figure, kind, bare=bare, light=light, sheet=sheet)
     if output == STDOUT:
         pass_on(picture)
     else:

@@ -26,6 +26,14 @@ class History:
     damaged: int
     """Lines of the log that are no records."""
 
+    @property
+    def rule(self) -> str:
+        """The short-hand that brings its errors; of feedback that is written out `routes`, of none nothing."""
+        feedback = self.spec.get("feedback", {"rule": "bp"} if self.spec else None)
+        if not isinstance(feedback, Mapping):
+            return ""
+        return str(feedback.get("rule", "routes"))
+
 
 def read(folder: Path) -> History:
     """The course of the run in a folder.

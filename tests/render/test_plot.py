@@ -14,7 +14,7 @@ from fac.diagnostics import FacError
 from fac.plugins import kinds
 from fac.render.plot import Figure, Trial, figure, render
 from fac.render.plot.axes import Axis, axis
-from fac.render.plot.figure import ALL, RAMP, Curve, Panel, Row, split
+from fac.render.plot.figure import ALL, RAMP, Curve, Panel, Row, Stroke, split
 from fac.render.plot.layout import Below
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -105,7 +105,7 @@ def test_nothing_to_draw_is_said() -> None:
 
 def test_many_layers_have_the_colours_of_a_ramp_in_their_order() -> None:
     run: tuple[Row, ...] = ({"step": 1.0, **{f"fc{i}.error.cosine": 0.1 for i in range(40)}},)
-    tones = [tone for _, tone in figure([Trial("a", (run,))]).legend]
+    tones = [look.tone for _, look in figure([Trial("a", (run,))]).legend]
     assert tones == sorted(tones)
     assert set(tones) == set(RAMP)
     text = render(figure([Trial("a", (run,))]), "svg").decode()
@@ -172,7 +172,7 @@ def test_axes_have_round_numbers(values: tuple[float, float], log: bool, ticks: 
 )
 def test_axes_end_where_numbers_do(name: str, values: tuple[float, ...], low: float, high: float) -> None:
     points = tuple((float(step), value, value, value) for step, value in enumerate(values))
-    panel = Panel("p", (Curve("a", "ink", points, name),))
+    panel = Panel("p", (Curve("a", Stroke("ink"), points, name),))
     found = axis(values, panel.within)
     assert (found.low, found.high) == pytest.approx((low, high))
     wide = axis([values[0] - 9, values[0] + 9], panel.within)

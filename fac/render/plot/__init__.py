@@ -7,12 +7,16 @@ writes these, too.
 from __future__ import annotations
 
 from fac.render.plot.figure import Figure, Trial, figure
+from fac.render.plot.sheet import SCREEN, Sheet, sheet
+from fac.render.plot.topics import TOPICS
 
 FORMATS = ("svg", "png", "pdf")
 """The suffixes that `fac plot -o` takes."""
 
 
-def render(found: Figure, name: str, *, bare: bool = False, light: bool = False) -> bytes:
+def render(
+    found: Figure, name: str, *, bare: bool = False, light: bool = False, sheet: Sheet = SCREEN
+) -> bytes:
     """The picture of a figure.
 
     Args:
@@ -20,6 +24,7 @@ def render(found: Figure, name: str, *, bare: bool = False, light: bool = False)
         name: one of `FORMATS`.
         bare: without title and ground.
         light: SVG that stays light where its reader's setting is dark. The other formats are light.
+        sheet: how wide it is, and how large its letters are.
 
     Raises:
         FacError: PNG and PDF need a package that is not installed, or the picture is too large for them.
@@ -27,9 +32,9 @@ def render(found: Figure, name: str, *, bare: bool = False, light: bool = False)
     from fac.render.graph import image, svg
     from fac.render.plot.layout import laid_out
 
-    picture = laid_out(found, bare)
+    picture = laid_out(found, bare, sheet)
     text = svg.render(picture, light)
     return text.encode() if name == "svg" else image.convert(picture, text, name)
 
 
-__all__ = ["FORMATS", "Figure", "Trial", "figure", "render"]
+__all__ = ["FORMATS", "TOPICS", "Figure", "Sheet", "Trial", "figure", "render", "sheet"]

@@ -12,6 +12,8 @@ from fac.diagnostics import FacError
 from fac.plugins import kinds
 from fac.program.globs import Names
 from fac.render.plot.axes import ROUNDING, drawable
+from fac.render.plot.thinning import MOST, Point, thinned
+from fac.render.plot.topics import topic
 
 Row = Mapping[str, float | None]
 """One line of a log: numbers by name, `step` among them."""
@@ -21,6 +23,8 @@ PLAIN = ("lr", "seconds", "step_ms")
 COUNTS = ("epoch", "step")
 TONES = ("value", "random", "low_rank", "transpose", "identity", "other", "alarm")
 RAMP = tuple(f"depth{i}" for i in range(9))
+DASHES = ("", "7 4", "2 3", "9 3 2 3")
+"""Of settings of one family, which have its colour."""
 ALL = "all layers"
 WITHIN = {"accuracy": (0.0, 1.0), "cosine": (-1.0, 1.0)}
 """The last word of a name, and between what such numbers lie."""
@@ -34,6 +38,16 @@ class Trial:
 
     label: str
     runs: tuple[tuple[Row, ...], ...]
+    family: str = ""
+    """Of several with one, such as those of one rule, all have its colour, and dashes of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """How the line of a curve looks."""
+
+    tone: str
+    dash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +55,8 @@ class Curve:
     """Points (step, mean, low, high); a NaN of a mean is a gap."""
 
     label: str
-    tone: str
-    points: tuple[tuple[float, float, float, float], ...]
+    stroke: Stroke
+    points: tuple[Point, ...]
     name: str
     """In the log."""
 
@@ -71,15 +85,17 @@ class Figure:
     title: str
     subtitle: str
     panels: tuple[Panel, ...]
-    legend: tuple[tuple[str, str], ...]
-    """Labels and tones, in the order of the curves."""
+    legend: tuple[tuple[str, Stroke], ...]
+    """Labels and their lines, in the order of the curves."""
     notes: tuple[str, ...]
     """What a reader has to know: what was asked for and is not there."""
     axis: str = "step"
     """What the numbers below a panel count."""
 
 
-def figure(trials: Sequence[Trial], globs: Sequence[str] = (), axis: str = "step") -> Figure:
+def figure(
+    trials: Sequence[Trial], globs: Sequence[str] = (), axis: str = "step", topics: Sequence[str] = ()
+) -> Figure:
     """The figure of some trials.
 
     Of one trial each panel has one measure, with a curve for each layer; of several each panel has one name, with a
@@ -90,26 +106,49 @@ def figure(trials: Sequence[Trial], globs: Sequence[str] = (), axis: str = "step
         globs: of names to draw; by default the losses, the accuracy and the probes, of several trials those probes that
             measure all layers at once.
         axis: what `step` counts in these tables, if not steps.
+        topics: see `fac.render.plot.topics`: what names are about that are drawn, too.
 
     Raises:
-        FacError: a glob means no name, or nothing that there is can be drawn.
+        FacError: a glob means no name, a topic has none, or nothing that there is can be drawn.
     """
-    names = list(dict.fromkeys(name for trial in trials for run in trial.runs for row in run for name in row))
-    names = [name for name in names if name not in COUNTS]
-    chosen = _chosen(names, globs) if globs else _usual(names, several=len(trials) > 1)
-    curves = {name: [_points(trial, name) for trial in trials] for name in chosen}
+    names = logged(trials)
+    if not globs and not topics:
+        return drawn(trials, _usual(names, several=len(trials) > 1), axis)
+    found = {*(_chosen(names, globs) if globs else ()), *(_about(names, topics) if topics else ())}
+    return drawn(trials, [name for name in names if name in found], axis)
+
+
+def logged(trials: Sequence[Trial]) -> list[str]:
+    """All names of their logs but those that count epochs and steps."""
+    names = dict.fromkeys(name for trial in trials for run in trial.runs for row in run for name in row)
+    return [name for name in names if name not in COUNTS]
+
+
+def drawn(trials: Sequence[Trial], names: Sequence[str], axis: str = "step") -> Figure:
+    """The figure of just these names of the logs of some trials; see `figure`.
+
+    Raises:
+        FacError: none of them can be drawn.
+    """
+    curves = {name: [_points(trial, name) for trial in trials] for name in names}
     void = [name for name, each in curves.items() if not any(map(_seen, each))]
-    chosen = [name for name in chosen if name not in void]
+    chosen = [name for name in names if name not in void]
     if not chosen:
         raise FacError(
             f"nothing can be drawn: {', '.join(f'`{name}`' for name in void)} have no finite value"
         )
     notes = [f"`{name}` has no finite value and is left out" for name in void]
     notes += _cut(trials)
+    few = {name: [thinned(points) for points in each] for name, each in curves.items()}
+    if few != curves:
+        notes.append(
+            f"a curve of more than {MOST} points is drawn through the least and the greatest of each of {MOST // 2} "
+            "equal parts"
+        )
     if len(trials) == 1:
-        panels, legend = _by_layer(trials[0], chosen)
+        panels, legend = _by_layer({name: few[name][0] for name in chosen})
     else:
-        panels, legend = _by_trial(trials, chosen, curves)
+        panels, legend = _by_trial(trials, chosen, few)
     return Figure(*_titles(trials), panels, legend, tuple(notes), axis)
 
 
@@ -143,6 +182,15 @@ def _chosen(names: Sequence[str], globs: Sequence[str]) -> list[str]:
     return [name for name in names if name in found]
 
 
+def _about(names: Sequence[str], topics: Sequence[str]) -> list[str]:
+    known = {name: topic(split(name)[1]) for name in names}
+    for wanted in topics:
+        if wanted not in known.values():
+            there = ", ".join(f"`{each}`" for each in dict.fromkeys(known.values()))
+            raise FacError(f"no name in these logs is about `{wanted}`; there is {there}")
+    return [name for name in names if known[name] in topics]
+
+
 def _few(names: Sequence[str], most: int = 12) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:most])
     return f"{shown} and {len(names) - most} others" if len(names) > most else shown
@@ -153,9 +201,9 @@ def _usual(names: Sequence[str], *, several: bool) -> list[str]:
     return [name for name in found if split(name)[0] in (ALL, *WAYS)] if several else found
 
 
-def _points(trial: Trial, name: str) -> tuple[tuple[float, float, float, float], ...]:
-    """The mean and its surroundings at the steps that all runs have come to."""
-    tables = [{row["step"]: row.get(name) for row in run} for run in trial.runs]
+def _points(trial: Trial, name: str) -> tuple[Point, ...]:
+    """The mean and its surroundings at the steps at which all runs have logged the name, if only as undefined."""
+    tables = [{row["step"]: row[name] for row in run if name in row} for run in trial.runs]
     steps = [step for step in tables[0] if step is not None and all(step in table for table in tables)]
     found = []
     for step in sorted(steps):
@@ -166,7 +214,7 @@ def _points(trial: Trial, name: str) -> tuple[tuple[float, float, float, float],
     return tuple(found)
 
 
-def _seen(points: Sequence[tuple[float, float, float, float]]) -> bool:
+def _seen(points: Sequence[Point]) -> bool:
     return any(not isnan(mean) for _, mean, _, _ in points)
 
 
@@ -182,21 +230,22 @@ def _cut(trials: Sequence[Trial]) -> list[str]:
     return found
 
 
-Drawn = tuple[tuple[Panel, ...], tuple[tuple[str, str], ...]]
+Drawn = tuple[tuple[Panel, ...], tuple[tuple[str, Stroke], ...]]
 
 
-def _by_layer(trial: Trial, names: Sequence[str]) -> Drawn:
-    found = {name: split(name) for name in names}
+def _by_layer(curves: Mapping[str, tuple[Point, ...]]) -> Drawn:
+    found = {name: split(name) for name in curves}
     layers = list(dict.fromkeys(layer for layer, _, _ in found.values() if layer not in (ALL, *WAYS)))
     tones = _tones(layers) | {ALL: "ink", "train": "quiet", "validation": "value", "test": "ink"}
+    strokes = {label: Stroke(tone) for label, tone in tones.items()}
     panels = []
     for measure in dict.fromkeys(measure for _, measure, _ in found.values()):
-        here = [name for name in names if found[name][1] == measure]
-        curves = [Curve(found[n][0], tones[found[n][0]], _points(trial, n), n) for n in here]
-        panels.append(Panel(found[here[0]][2], tuple(sorted(curves, key=lambda curve: curve.label == ALL))))
-    drawn = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
-    ways = [way for way in (*WAYS, ALL) if way in drawn]
-    return tuple(panels), tuple((label, tones[label]) for label in (*ways, *layers))
+        here = [name for name in curves if found[name][1] == measure]
+        each = [Curve(found[n][0], strokes[found[n][0]], curves[n], n) for n in here]
+        panels.append(Panel(found[here[0]][2], tuple(sorted(each, key=lambda curve: curve.label == ALL))))
+    labels = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
+    ways = [way for way in (*WAYS, ALL) if way in labels]
+    return tuple(panels), tuple((label, strokes[label]) for label in (*ways, *layers))
 
 
 def _tones(labels: Sequence[str]) -> dict[str, str]:
@@ -206,23 +255,36 @@ def _tones(labels: Sequence[str]) -> dict[str, str]:
     return {label: RAMP[i * len(RAMP) // len(labels)] for i, label in enumerate(labels)}
 
 
+def strokes(trials: Sequence[Trial]) -> dict[str, Stroke]:
+    """The lines of trials by their labels: a colour for each family, dashes for what has the same one."""
+    families: dict[str, list[str]] = {}
+    for trial in trials:
+        families.setdefault(trial.family or trial.label, []).append(trial.label)
+    if max(map(len, families.values())) > len(DASHES):
+        return {label: Stroke(tone) for label, tone in _tones([trial.label for trial in trials]).items()}
+    tones = _tones(list(families))
+    return {
+        label: Stroke(tones[family], dash)
+        for family, labels in families.items()
+        for label, dash in zip(labels, DASHES, strict=False)
+    }
+
+
 def _by_trial(
-    trials: Sequence[Trial],
-    names: Sequence[str],
-    curves: Mapping[str, Sequence[tuple[tuple[float, float, float, float], ...]]],
+    trials: Sequence[Trial], names: Sequence[str], curves: Mapping[str, Sequence[tuple[Point, ...]]]
 ) -> Drawn:
-    drawn = zip(trials, *(curves[name] for name in names), strict=True)
-    tones = _tones([trial.label for trial, *each in drawn if any(map(_seen, each))])
+    looks = strokes(trials)
     panels = []
     for name in names:
         layer, _, words = split(name)
         title = words if layer == ALL else f"{layer} {words}" if layer in WAYS else name
         pairs = zip(trials, curves[name], strict=True)
         here = (
-            Curve(trial.label, tones[trial.label], points, name) for trial, points in pairs if _seen(points)
+            Curve(trial.label, looks[trial.label], points, name) for trial, points in pairs if _seen(points)
         )
         panels.append(Panel(title, tuple(here)))
-    return tuple(panels), tuple(tones.items())
+    there = {curve.label for panel in panels for curve in panel.curves}
+    return tuple(panels), tuple((label, look) for label, look in looks.items() if label in there)
 
 
 def _titles(trials: Sequence[Trial]) -> tuple[str, str]:

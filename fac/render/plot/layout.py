@@ -4,48 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from math import ceil, isnan, log10, sqrt
+from math import ceil, isnan, log10
 
 from fac.escaping import in_place
 from fac.render.graph.pens import Pen
 from fac.render.graph.picture import Area, Label, Picture, Point, Rect, Wire, Words
 from fac.render.graph.words import shortened, width
 from fac.render.plot.axes import Axis, axis, drawable
-from fac.render.plot.figure import RAMP, Curve, Figure, Panel
+from fac.render.plot.figure import RAMP, Curve, Figure, Panel, Stroke
+from fac.render.plot.sheet import SCREEN, Sheet
 
-EDGE = 18.0
-PANEL_WIDTH, PANEL_HEIGHT = 250.0, 150.0
-LEFT, RIGHT, ABOVE, BELOW = 52.0, 16.0, 26.0, 30.0
-"""Around the ground of a panel: numbers, title and steps."""
-COLUMNS = 3
-SMALL, SIZE, LARGE = 9.5, 11.0, 15.0
-ENTRY, SWATCH = 18.0, 18.0
-"""A line of the legend, and the sample of a colour in it."""
 SPREAD = 10.0
 """How many times the first number below a panel the last is where they lie by their logarithm, as ranks do."""
 GRID, FRAME = Pen("grid", 0.7), Pen("edge", 0.8)
 
 
-def laid_out(figure: Figure, bare: bool) -> Picture:
-    """The picture of a figure."""
-    columns = min(COLUMNS, ceil(sqrt(len(figure.panels))))
+def laid_out(figure: Figure, bare: bool, sheet: Sheet = SCREEN) -> Picture:
+    """The picture of a figure.
+
+    Raises:
+        FacError: the letters leave no room for curves.
+    """
+    columns = sheet.columns(len(figure.panels))
     rows = ceil(len(figure.panels) / columns)
-    cell = LEFT + PANEL_WIDTH + RIGHT, ABOVE + PANEL_HEIGHT + BELOW
-    whole = 2 * EDGE + columns * cell[0]
-    labels, top = ([], 4.0) if bare else _head(figure, whole)
-    entries, swatches, top = _legend(figure.legend, whole, top)
+    wide, high = sheet.panel(columns)
+    cell = sheet.left + wide + sheet.right, sheet.above + high + sheet.below
+    whole = 2 * sheet.edge + columns * cell[0]
+    labels, top = ([], 4.0) if bare else _head(figure, whole, sheet)
+    entries, swatches, top = _legend(figure.legend, whole, top, sheet)
     labels += entries
     below = Below(figure)
     areas: list[Area] = []
     wires = swatches
     for i, panel in enumerate(figure.panels):
-        left = EDGE + i % columns * cell[0] + LEFT
-        rect = Rect(left, top + i // columns * cell[1] + ABOVE, PANEL_WIDTH, PANEL_HEIGHT)
-        drawn = _Drawn(panel, rect, below)
+        left = sheet.edge + i % columns * cell[0] + sheet.left
+        rect = Rect(left, top + i // columns * cell[1] + sheet.above, wide, high)
+        drawn = _Drawn(panel, rect, below, sheet)
         areas += drawn.areas()
         wires += drawn.wires()
         labels += drawn.labels(last=i + columns >= len(figure.panels))
-    height = top + rows * cell[1] + EDGE
+    height = top + rows * cell[1] + sheet.edge
     summary = (
         f"{len(figure.panels)} panels of curves over {'steps' if below.steps else in_place(figure.axis)}"
     )
@@ -64,37 +62,43 @@ def laid_out(figure: Figure, bare: bool) -> Picture:
     )
 
 
-def _head(figure: Figure, whole: float) -> tuple[list[Label], float]:
-    room = whole - 2 * EDGE
-    title = shortened(in_place(figure.title), room, LARGE, bold=True)
-    found = [Label(Rect(EDGE, EDGE, room, 20), (Words(title, LARGE, bold=True),))]
-    top = EDGE + 24
+def _head(figure: Figure, whole: float, sheet: Sheet) -> tuple[list[Label], float]:
+    room, edge, size = whole - 2 * sheet.edge, sheet.edge, sheet.size
+    title = shortened(in_place(figure.title), room, sheet.large, bold=True)
+    found = [Label(Rect(edge, edge, room, 20 * sheet.scale), (Words(title, sheet.large, bold=True),))]
+    top = edge + 24 * sheet.scale
     if figure.subtitle:
-        words = Words(shortened(figure.subtitle, room, SIZE), SIZE, tone="quiet")
-        found.append(Label(Rect(EDGE, top, room, 16), (words,)))
-        top += 20
+        words = Words(shortened(figure.subtitle, room, size), size, tone="quiet")
+        found.append(Label(Rect(edge, top, room, 16 * sheet.scale), (words,)))
+        top += 20 * sheet.scale
     return found, top
 
 
 def _legend(
-    entries: Sequence[tuple[str, str]], whole: float, top: float
+    entries: Sequence[tuple[str, Stroke]], whole: float, top: float, sheet: Sheet
 ) -> tuple[list[Label], list[Wire], float]:
     """Entries in lines, as many as fit; of a ramp the first and the last layer of each colour."""
     labels: list[Label] = []
     wires: list[Wire] = []
-    x, y = EDGE, top
-    for (tone, _), same in groupby(entries, key=lambda entry: (entry[1], entry[1] in RAMP or entry[0])):
+    size, swatch, entry = sheet.size, sheet.swatch, sheet.entry
+    x, y = sheet.edge, top
+    for look, text in merged(entries):
+        short = shortened(text, whole - 2 * sheet.edge - swatch - 8, size)
+        taken = swatch + 6 + width(short, size) + 14 * sheet.scale
+        if x > sheet.edge and x + taken > whole - sheet.edge:
+            x, y = sheet.edge, y + entry
+        middle = y + entry / 2
+        wires.append(Wire((((x, middle), (x + swatch, middle)),), Pen(look.tone, 2.5, look.dash)))
+        labels.append(Label(Rect(x + swatch + 6, y, taken, entry), (Words(short, size),)))
+        x += taken
+    return labels, wires, y + (entry + 6 if entries else 0)
+
+
+def merged(entries: Sequence[tuple[str, Stroke]]) -> Iterator[tuple[Stroke, str]]:
+    """Lines of a legend and what they are; of a ramp the first and the last layer of each colour."""
+    for (look, _), same in groupby(entries, key=lambda entry: (entry[1], entry[1].tone in RAMP or entry[0])):
         names = [in_place(name) for name, _ in same]
-        text = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
-        text = shortened(text, whole - 2 * EDGE - SWATCH - 8, SIZE)
-        size = SWATCH + 6 + width(text, SIZE) + 14
-        if x > EDGE and x + size > whole - EDGE:
-            x, y = EDGE, y + ENTRY
-        middle = y + ENTRY / 2
-        wires.append(Wire((((x, middle), (x + SWATCH, middle)),), Pen(tone, 2.5)))
-        labels.append(Label(Rect(x + SWATCH + 6, y, size, ENTRY), (Words(text, SIZE),)))
-        x += size
-    return labels, wires, y + ENTRY + 6
+        yield look, names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
 
 class Below:
@@ -116,8 +120,8 @@ class Below:
 class _Drawn:
     """A panel in its place."""
 
-    def __init__(self, panel: Panel, rect: Rect, below: Below) -> None:
-        self.panel, self.rect, self.below = panel, rect, below
+    def __init__(self, panel: Panel, rect: Rect, below: Below, sheet: Sheet) -> None:
+        self.panel, self.rect, self.below, self.sheet = panel, rect, below, sheet
         points = [point for curve in panel.curves for point in curve.points if not isnan(point[1])]
         self.values = axis((point[1] for point in points), panel.within)
         if not self.values.log:
@@ -136,7 +140,7 @@ class _Drawn:
                 if len(part) > 1 and any(low < high for _, _, low, high in part):
                     above = [self._at(step, high) for step, _, _, high in part]
                     below = [self._at(step, low) for step, _, low, _ in part]
-                    yield Area((*above, *reversed(below)), curve.tone)
+                    yield Area((*above, *reversed(below)), curve.stroke.tone)
 
     def wires(self) -> Iterator[Wire]:
         """The frame, a line for each number beside it, and the curves; a point that stands alone is a dot."""
@@ -150,23 +154,29 @@ class _Drawn:
             lines = tuple(part for part in parts if len(part) > 1)
             dots = tuple(part[0] for part in parts if len(part) == 1)
             title = curve.label if curve.label == curve.name else f"{curve.label}: {curve.name}"
-            yield Wire(lines, Pen(curve.tone, 1.75), dots=dots, title=in_place(title))
+            yield Wire(
+                lines, Pen(curve.stroke.tone, 1.75, curve.stroke.dash), dots=dots, title=in_place(title)
+            )
 
     def labels(self, *, last: bool) -> Iterator[Label]:
         """The title, the numbers of both axes, and what the lower one counts, once in each column."""
-        rect = self.rect
-        title = shortened(in_place(self.panel.title), rect.width + RIGHT, SIZE, bold=True)
-        yield Label(Rect(rect.x, rect.y - ABOVE + 2, rect.width, ABOVE - 6), (Words(title, SIZE, bold=True),))
+        rect, sheet = self.rect, self.sheet
+        line, small = 12 * sheet.scale, sheet.small
+        title = shortened(in_place(self.panel.title), rect.width + sheet.right, sheet.size, bold=True)
+        yield Label(
+            Rect(rect.x, rect.y - sheet.above + 2, rect.width, sheet.above - 6),
+            (Words(title, sheet.size, bold=True),),
+        )
         for value, text in self.values.ticks():
             height = rect.bottom - self.values.place(value) * rect.height
-            yield _number(text, Rect(rect.x - LEFT, height - 6, LEFT - 5, 12), "end")
-        for value, text in _apart(self.below.ticks, rect.width):
+            place = Rect(rect.x - sheet.left, height - line / 2, sheet.left - 5, line)
+            yield _number(text, place, "end", small)
+        for value, text in _apart(self.below.ticks, rect.width, small):
             x = rect.x + self.below.axis.place(value) * rect.width
-            yield _number(text, Rect(x - 30, rect.bottom + 3, 60, 12), "middle")
+            yield _number(text, Rect(x - 30, rect.bottom + 3, 60, line), "middle", small)
         if last:
-            yield _number(
-                in_place(self.below.title), Rect(rect.x, rect.bottom + 15, rect.width, 12), "middle"
-            )
+            place = Rect(rect.x, rect.bottom + 3 + line, rect.width, line)
+            yield _number(in_place(self.below.title), place, "middle", small)
 
 
 def _parts(curve: Curve) -> list[list[tuple[float, float, float, float]]]:
@@ -175,13 +185,13 @@ def _parts(curve: Curve) -> list[list[tuple[float, float, float, float]]]:
     return [list(part) for gap, part in found if not gap]
 
 
-def _number(text: str, rect: Rect, align: str) -> Label:
-    return Label(rect, (Words(text, SMALL, tone="quiet"),), align)
+def _number(text: str, rect: Rect, align: str, size: float) -> Label:
+    return Label(rect, (Words(text, size, tone="quiet"),), align)
 
 
-def _apart(ticks: Iterable[tuple[float, str]], room: float) -> list[tuple[float, str]]:
+def _apart(ticks: Iterable[tuple[float, str]], room: float, size: float) -> list[tuple[float, str]]:
     """As many as have room side by side."""
     found = list(ticks)
-    widest = max((width(text, SMALL) for _, text in found), default=0) + 8
+    widest = max((width(text, size) for _, text in found), default=0) + 8
     most = max(1, int(room / widest))
     return found[:: ceil(len(found) / most)] if len(found) > most else found
