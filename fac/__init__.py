@@ -5,7 +5,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
-    from fac.experiments.api import compare, evaluate, predict, train
+    from fac.experiments.api import compare, evaluate, predict, report, train
     from fac.experiments.results import Trained
     from fac.importing import from_onnx, from_torch
     from fac.pipeline import check, compile, load
@@ -26,6 +26,7 @@ __all__ = [
     "from_torch",
     "load",
     "predict",
+    "report",
     "train",
 ]
 
@@ -36,7 +37,7 @@ _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "
     "Trained": "experiments.results",
     "from_torch": "importing",
 }
-_HOMES |= dict.fromkeys(("compare", "evaluate", "predict", "train"), "experiments.api")
+_HOMES |= dict.fromkeys(("compare", "evaluate", "predict", "report", "train"), "experiments.api")
 
 
 def __getattr__(name: str) -> object:

@@ -81,6 +81,11 @@ def xml(text: str) -> str:
     return in_xml(text).translate(_ENTITIES)
 
 
+def html(text: str) -> str:
+    """In HTML, as a part of one line: between tags, or within quotes."""
+    return visible(text).translate(_ENTITIES | {ord("'"): "&#39;"})
+
+
 def in_xml(text: str) -> str:
     """The characters that XML may have. What writes it marks up the rest."""
     return in_place(text, "\t\n")

@@ -55,12 +55,7 @@ def from_file(file: BufferedReader, size: int, name: str) -> tuple[dict[str, Arr
         FacError: NumPy does not have the type of an array, or the memory is not large enough.
         OSError: it cannot be read.
     """
-    length = int.from_bytes(file.read(8), "little")
-    if size < 8 or not 2 <= length <= HEADER:
-        raise DamagedError(f"it does not begin with the length of a header, of at most {HEADER:,} bytes")
-    if length > size - 8:
-        raise DamagedError(f"it is cut off: its header has {length:,} bytes, and {size - 8:,} are there")
-    entries, metadata = _header(file.read(length))
+    length, entries, metadata = _begin(file, size)
     end = 0
     for entry in sorted(entries):
         if entry.begin != end:
@@ -76,6 +71,26 @@ def from_file(file: BufferedReader, size: int, name: str) -> tuple[dict[str, Arr
             )
     found = {entry.name: _array(file, entry) for entry in sorted(entries)}
     return {entry.name: found[entry.name] for entry in entries}, metadata
+
+
+def metadata_of(file: BufferedReader, size: int) -> dict[str, str]:
+    """What a file says beside its arrays, which are not read; see `from_file`.
+
+    Raises:
+        DamagedError: it is not in the format.
+        OSError: it cannot be read.
+    """
+    return _begin(file, size)[2]
+
+
+def _begin(file: BufferedReader, size: int) -> tuple[int, list[_Entry], dict[str, str]]:
+    """The length of the header, and what it says."""
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or not 2 <= length <= HEADER:
+        raise DamagedError(f"it does not begin with the length of a header, of at most {HEADER:,} bytes")
+    if length > size - 8:
+        raise DamagedError(f"it is cut off: its header has {length:,} bytes, and {size - 8:,} are there")
+    return length, *_header(file.read(length))
 
 
 def _header(raw: bytes) -> tuple[list[_Entry], dict[str, str]]:

@@ -29,6 +29,7 @@ COMMANDS = (
     "compile",
     "train",
     "plot",
+    "report",
     "evaluate",
     "predict",
     "export",
@@ -78,7 +79,7 @@ def _allow(context: click.Context, parameter: click.Parameter, allowed: bool) ->
         python.allow()
 
 
-LOADING = ("data", "train", "evaluate", "export", "compare")
+LOADING = ("data", "train", "report", "evaluate", "export", "compare")
 """Commands that load what `data:` declares."""
 CODE = click.Option(
     ["--allow-code"],

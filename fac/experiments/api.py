@@ -20,6 +20,7 @@ from fac.experiments.comparing import Design, compared
 from fac.experiments.comparison import Comparison
 from fac.experiments.handed import DataLike, Samples
 from fac.experiments.job import ANYWHERE, Job, Later, Where, begun, continued, new
+from fac.experiments.reporting import BACKEND, Report, of_paths, reported
 from fac.experiments.results import Trained
 from fac.experiments.samples import ARRAYS, Fitted, network, of_arrays, of_file, of_run
 from fac.experiments.starting import forked, given
@@ -35,6 +36,7 @@ from fac.training.metadata import kept as kept_of
 from fac.training.plugged import changes as changes_of
 from fac.training.prediction import predicted
 from fac.training.weights import Weights, held
+from fac.writing import write
 
 if TYPE_CHECKING:
     from fac.backend import Array, Precision, Session
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from fac.training.dataset import Dataset
 
 LOG = logging.getLogger("fac")
+RunLike = Trained | str | os.PathLike[str]
 
 
 class _Logged(Listener):
@@ -232,6 +235,37 @@ def compare(
         dataset=dataset,
         watch=watch or _Watched(),
     )
+
+
+def report(
+    runs: RunLike | Sequence[RunLike],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+    measure: bool = True,
+    backend: str = BACKEND,
+    allow_code: bool = False,
+) -> Report:
+    """One HTML file of what runs have left behind, as `fac report` writes it.
+
+    Args:
+        runs: folders of runs and of comparisons, or folders that hold some; or trainings that were kept.
+        output: where it is written; the report has it as `html`, too.
+        title: by default what the specs are called.
+        measure: whether networks are measured on their test data, for confusions and samples of high loss.
+        backend: which measures.
+        allow_code: see `train`.
+
+    Raises:
+        FacError: there is no run at all, or the file cannot be written.
+    """
+    _allow(allow_code)
+    found = reported(of_paths(runs), title=title, measure=measure, backend=backend)
+    for note in found.notes:
+        LOG.warning("%s", note)
+    if output is not None:
+        write(Path(output), found.html.encode())
+    return found
 
 
 def evaluate(

@@ -81,14 +81,32 @@ def of_run(program: Program, found: Checkpoint, base: Path | None, precision: Pr
     Raises:
         FacError: the spec names none, they cannot be read, or do not fit.
     """
-    from fac.program.feeds import feeds
+    return as_read(loaded(program, found, base, precision), program, found, precision)
+
+
+def loaded(program: Program, found: Checkpoint, base: Path | None, precision: Precision) -> Dataset:
+    """The data of a run as their source has them; see `of_run`.
+
+    Raises:
+        FacError: the spec names none, or they cannot be read.
+    """
     from fac.training import data
-    from fac.training.agreement import fitted_anew
-    from fac.training.metadata import kept
     from fac.training.places import start
 
     section = data.declared(program.spec.data, str(found.place))
-    dataset = data.load(section, base or start(found), precision)
+    return data.load(section, base or start(found), precision)
+
+
+def as_read(dataset: Dataset, program: Program, found: Checkpoint, precision: Precision) -> Dataset:
+    """The same, fitted to the network of a run.
+
+    Raises:
+        FacError: they do not fit.
+    """
+    from fac.program.feeds import feeds
+    from fac.training.agreement import fitted_anew
+    from fac.training.metadata import kept
+
     made, told = fitted_anew(dataset, feeds(program), precision, kept(found.about), training=False)
     for line in told:
         LOG.warning("%s", line)

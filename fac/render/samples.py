@@ -63,14 +63,14 @@ def _rows(n: int, labels: NDArray[np.int64] | None, names: Sequence[str]) -> Map
 
 def _picture(x: NDArray[np.floating], rows: Mapping[str, Sequence[int]], title: str) -> Picture:
     shown = [row for each in rows.values() for row in each]
-    pixels = _pixels(x[shown])
-    height, width = pixels[0].shape[:2]
+    images = pixels(x[shown])
+    height, width = images[0].shape[:2]
     high, wide = SIDE * min(1.0, height / width), SIDE * min(1.0, width / height)
     if height == 1:
         high, wide = 12.0, SIDE * 2
     labels = [Label(Rect(10, 10, 0, 18), (Words(title, 14, bold=True),))]
     rasters = []
-    left = iter(zip(shown, pixels, strict=True))
+    left = iter(zip(shown, images, strict=True))
     for number, (name, each) in enumerate(rows.items()):
         y = TOP + number * (high + GAP)
         short = name if len(name) <= SHORT else f"{name[: SHORT - 1]}…"
@@ -92,7 +92,7 @@ def _picture(x: NDArray[np.floating], rows: Mapping[str, Sequence[int]], title: 
     )
 
 
-def _pixels(x: NDArray[np.floating]) -> list[NDArray[np.uint8]]:
+def pixels(x: NDArray[np.floating]) -> list[NDArray[np.uint8]]:
     """Each sample as (height, width) of grey or (height, width, 3), from its smallest number to its largest."""
     import numpy as np
 

@@ -26,6 +26,7 @@ from fac.backend import (
     Precision,
     from_file,
     is_whole,
+    metadata_of,
     to_bytes,
 )
 from fac.diagnostics import FacError
@@ -89,6 +90,26 @@ def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str], at
         FacError: the file cannot be written.
     """
     write(path, to_bytes(state, metadata), at)
+
+
+def about(folder: Path) -> Mapping[str, str]:
+    """What the checkpoint of a run says beside its arrays, which are not read; its digest is not asked.
+
+    Raises:
+        FacError: the file is missing, damaged, or no checkpoint.
+    """
+    place = folder / FILE
+    try:
+        with opened(place, STATE, within=folder) as file:
+            metadata = metadata_of(file, os.fstat(file.fileno()).st_size)
+        require_sound(metadata)
+    except OSError as error:
+        raise unreadable(f"`{place}`", error) from error
+    except DamagedError as error:
+        raise FacError(f"`{place}` is damaged or is no checkpoint: {error}") from error
+    if metadata.get("fac_checkpoint") not in (FORMAT, UNSIGNED):
+        raise FacError(f"`{place}` is not a checkpoint that `fac` wrote")
+    return metadata
 
 
 def load(path: Path) -> Checkpoint:

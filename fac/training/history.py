@@ -11,7 +11,7 @@ from typing import Any
 from fac import source
 from fac.diagnostics import FacError
 from fac.opening import there
-from fac.training.folder import METRICS, SPEC, logged
+from fac.training.folder import METRICS, SPEC, STATE, logged
 from fac.training.logs import EpochRecord
 
 
@@ -35,17 +35,22 @@ class History:
         return str(feedback.get("rule", "routes"))
 
 
-def read(folder: Path) -> History:
+def read(folder: Path, *, early: bool = False) -> History:
     """The course of the run in a folder.
+
+    Args:
+        folder: of the run.
+        early: whether one will do that has a state, and no record yet.
 
     Raises:
         FacError: the folder holds no log, or one without a record.
     """
-    if not there(folder / METRICS):
+    early = early and there(folder / STATE)
+    if not there(folder / METRICS) and not early:
         raise FacError(_no_run(folder))
     found = logged(folder)
     records = tuple(record for record in found if record is not None)
-    if not records:
+    if not records and not early:
         raise FacError(f"`{folder / METRICS}` holds no record of an epoch: the run has not come so far")
     return History(folder, _spec(folder), records, len(found) - len(records))
 
@@ -71,10 +76,7 @@ def labels(found: Sequence[Sequence[History]]) -> list[str]:
     settings = [dict(_leaves(group[0].spec)) for group in found]
     if all(settings):
         for keys in _telling(settings):
-            told = [
-                ", ".join(f"{key} {each[key]}" if key in each else f"no {key}" for key in keys)
-                for each in settings
-            ]
+            told = [_told(each, keys) for each in settings]
             if 0 < len(keys) <= MOST and len(set(told)) == len(told):
                 return told
     return [str(group[0].path) for group in found]
@@ -82,8 +84,24 @@ def labels(found: Sequence[Sequence[History]]) -> list[str]:
 
 MOST = 3
 """Settings in one label."""
+SECTION = "feedback."
+RULE = f"{SECTION}rule"
 KINDS = ("rule", "kind", "source")
 """The fields that say what the others of a section are about."""
+
+
+def _told(setting: Mapping[str, object], keys: Sequence[str]) -> str:
+    """A setting by some of its fields; a rule is called by its name, and what is said of it stands behind that."""
+    ruled = RULE in keys and RULE in setting
+    words = []
+    for key in keys:
+        inside = ruled and key.startswith(SECTION)
+        if key in setting:
+            named = "" if key == RULE else f"{key.removeprefix(SECTION) if inside else key} "
+            words.append(f"{named}{setting[key]}")
+        elif not inside:
+            words.append(f"no {key}")
+    return ", ".join(words)
 
 
 def _telling(settings: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:

@@ -58,7 +58,7 @@ def labels(run: Run, *folders: str) -> tuple[str, str]:
         (({"lr": 0.1}, {"lr": 0.2}), ("update.lr 0.1", "update.lr 0.2")),
         (
             ({"feedback": "{rule: bp}"}, {"feedback": "{rule: ldfa, rank: 4}"}),
-            ("feedback.rule bp", "feedback.rule ldfa"),
+            ("bp", "ldfa"),
         ),
         (
             ({"feedback": "{rule: ldfa, rank: 2}"}, {"feedback": "{rule: ldfa, rank: 4}"}),
@@ -66,7 +66,7 @@ def labels(run: Run, *folders: str) -> tuple[str, str]:
         ),
         (
             ({"feedback": "{rule: bp}"}, {"feedback": "{routes: [{through: fc, matrix: {kind: random}}]}"}),
-            ("feedback.rule bp", "no feedback.rule"),
+            ("bp", "no feedback.rule"),
         ),
     ],
 )

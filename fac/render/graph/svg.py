@@ -29,8 +29,14 @@ BASELINE = 0.36
 STACK = 5.0
 
 
-def render(picture: Picture, light: bool = False) -> str:
-    """The text of the file; `light` whatever the reader's setting."""
+def render(picture: Picture, light: bool = False, *, inline: bool = False) -> str:
+    """The text of the file.
+
+    Args:
+        picture: what is drawn.
+        light: whatever the reader's setting.
+        inline: as a part of a page, whose style has `colours`.
+    """
     body = [
         *_boxes([box for box in picture.boxes if box.look == "group"]),
         *map(_area, picture.areas),
@@ -48,12 +54,23 @@ def render(picture: Picture, light: bool = False) -> str:
             f'aria-label="{xml(f"{picture.name}: {picture.summary}")}" class="fac">',
             f"<title>{xml(picture.name)}</title>",
             f"<desc>{xml(picture.story)}</desc>",
-            f"<style>{_style(body, light)}</style>",
-            *([] if picture.bare else [ground]),
+            *([] if inline else [f"<style>{_style(body, light)}</style>"]),
+            *([] if picture.bare or inline else [ground]),
             *body,
             "</svg>\n",
         )
     )
+
+
+def colours() -> str:
+    """Style sheet of pages that hold pictures: tones are variables of the page, such as `--ink`."""
+    tones = (f".fac .f-{tone}{{fill:var(--{tone})}}.fac .s-{tone}{{stroke:var(--{tone})}}" for tone in TONES)
+    return f".fac text{{font-family:{FACE}}}{''.join(tones)}"
+
+
+def variables(dark: bool) -> str:
+    """What the tones are on light or on dark ground."""
+    return "".join(f"--{tone}:{found[dark]};" for tone, found in TONES.items())
 
 
 def _style(body: list[str], light: bool) -> str:

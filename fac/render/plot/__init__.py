@@ -7,7 +7,7 @@ writes these, too.
 from __future__ import annotations
 
 from fac.render.plot.figure import Figure, Trial, figure
-from fac.render.plot.sheet import SCREEN, Sheet, sheet
+from fac.render.plot.sheet import POINT, SCREEN, Sheet, sheet
 from fac.render.plot.topics import TOPICS
 
 FORMATS = ("svg", "png", "pdf")
@@ -34,7 +34,8 @@ def render(
 
     picture = laid_out(found, bare, sheet)
     text = svg.render(picture, light)
-    return text.encode() if name == "svg" else image.convert(picture, text, name)
+    points = 1.0 if sheet.width is None else 1 / POINT  # a paper takes a PDF for as wide as it says
+    return text.encode() if name == "svg" else image.convert(picture, text, name, points)
 
 
 __all__ = ["FORMATS", "TOPICS", "Figure", "Sheet", "Trial", "figure", "render", "sheet"]

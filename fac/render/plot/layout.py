@@ -88,7 +88,9 @@ def _legend(
         if x > sheet.edge and x + taken > whole - sheet.edge:
             x, y = sheet.edge, y + entry
         middle = y + entry / 2
-        wires.append(Wire((((x, middle), (x + swatch, middle)),), Pen(look.tone, 2.5, look.dash)))
+        wires.append(
+            Wire((((x, middle), (x + swatch, middle)),), Pen(look.tone, 2.5 * sheet.scale, look.dash))
+        )
         labels.append(Label(Rect(x + swatch + 6, y, taken, entry), (Words(short, size),)))
         x += taken
     return labels, wires, y + (entry + 6 if entries else 0)
@@ -155,7 +157,10 @@ class _Drawn:
             dots = tuple(part[0] for part in parts if len(part) == 1)
             title = curve.label if curve.label == curve.name else f"{curve.label}: {curve.name}"
             yield Wire(
-                lines, Pen(curve.stroke.tone, 1.75, curve.stroke.dash), dots=dots, title=in_place(title)
+                lines,
+                Pen(curve.stroke.tone, 1.75 * self.sheet.scale, curve.stroke.dash),
+                dots=dots,
+                title=in_place(title),
             )
 
     def labels(self, *, last: bool) -> Iterator[Label]:

@@ -1,0 +1,136 @@
+"""What a report shows, as plain data: who reads folders fills it, and sections write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fac.render.plot.figure import Row, Stroke, Trial, strokes
+
+if TYPE_CHECKING:
+    from fac.diagnostics import Diagnostic
+    from fac.program.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run, as far as it got."""
+
+    name: str
+    """Its folder, as it was named."""
+    seed: str
+    state: str
+    """`complete`, or how far it came and why."""
+    whole: bool
+    """Whether it came to its end."""
+    rows: tuple[Row, ...]
+    """The lines of its log."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Of what it ran on, by words such as `backend`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What runs of one setting say of one measure, each at its end."""
+
+    mean: float
+    sd: float | None
+    interval: tuple[float, float] | None
+    """That of the mean, at 95 %."""
+    runs: int
+    """With a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """A sample with one of the highest losses."""
+
+    number: int
+    """From 0, in its part of the data."""
+    loss: float
+    about: str
+    """What it is and what it was taken for."""
+    png: bytes | None
+    """Its picture, if it has numbers that make one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a trained network does on test samples."""
+
+    run: str
+    samples: int
+    means: Mapping[str, float]
+    names: Sequence[str] = ()
+    """Of the classes."""
+    confusion: Sequence[Sequence[int]] = ()
+    """By label and by what is named; empty where nothing is classified, or of very many classes."""
+    classes: Sequence[Sequence[str]] = ()
+    """A line of words for each class, those that are found least first, under `header`."""
+    header: Sequence[str] = ()
+    worst: Sequence[Worst] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Runs that differ in their seeds alone."""
+
+    label: str
+    rule: str
+    runs: tuple[RunFacts, ...]
+    spec: str
+    """The text that the first of them keeps."""
+    program: Program | None
+    """None where the spec cannot be read here."""
+    findings: tuple[Diagnostic, ...]
+    trouble: str = ""
+    """Why there is no program."""
+    results: Mapping[str, Result] = field(default_factory=dict)
+    """By names of the log."""
+    costs: Mapping[str, str] = field(default_factory=dict)
+    """What a step needs, in words."""
+    measured: Measured | None = None
+    unmeasured: str = ""
+    """Why there is none."""
+
+    @property
+    def counted(self) -> tuple[RunFacts, ...]:
+        """The runs that came to their end; if none did, those that have logged something."""
+        whole = tuple(run for run in self.runs if run.whole and run.rows)
+        return whole or tuple(run for run in self.runs if run.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One that somebody else has made, such as the contrasts of a comparison."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All of a report."""
+
+    title: str
+    settings: tuple[Setting, ...]
+    notes: tuple[str, ...]
+    """What was left out, and what cannot be compared."""
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """What has curves."""
+        return tuple(
+            Trial(setting.label, tuple(run.rows for run in setting.counted), setting.rule)
+            for setting in self.settings
+            if setting.counted
+        )
+
+    @property
+    def looks(self) -> Mapping[str, Stroke]:
+        """How the lines of settings are drawn, wherever they are."""
+        return strokes(self.trials) if self.trials else {}

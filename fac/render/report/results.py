@@ -1,0 +1,47 @@
+"""The table of results, with intervals, and what a comparison says of its contrasts."""
+
+from __future__ import annotations
+
+from fac.render.report import parts
+from fac.render.report.facts import Book, Result
+
+TOLD = (
+    "Each number is that of a run's last epoch: mean over runs, ± one standard deviation, and in brackets the 95 % "
+    "interval of the mean (Student's t). Settings are not tested against each other here: declared contrasts are."
+)
+
+
+def section(name: str, title: str, book: Book) -> str:
+    """What came out."""
+    names = list(dict.fromkeys(name for setting in book.settings for name in setting.results))
+    rows = [
+        (
+            setting.label,
+            f"{len(setting.runs)}",
+            *(_cell(setting.results.get(n), n, len(setting.runs)) for n in names),
+        )
+        for setting in book.settings
+    ]
+    header = ("setting", "runs", *(_title(n) for n in names))
+    made = parts.table(TOLD, header, rows) if names else ""
+    others = (
+        parts.table(found.title, found.header, found.rows) + parts.notes(found.notes) for found in book.tables
+    )
+    return parts.section(name, title, made, *others)
+
+
+def _title(name: str) -> str:
+    words = name.replace("_", " ").replace(".", " ")
+    return f"{words} %" if name.endswith("accuracy") else words
+
+
+def _cell(found: Result | None, name: str, runs: int) -> str:
+    if found is None:
+        return "–"
+    scale, digits = (100, 1) if name.endswith("accuracy") else (1, 4)
+    told = f"{scale * found.mean:.{digits}f}"
+    if found.sd is not None:
+        told += f" ± {scale * found.sd:.{digits}f}"
+    if found.interval is not None:
+        told += f" [{scale * found.interval[0]:.{digits}f}, {scale * found.interval[1]:.{digits}f}]"
+    return told if found.runs == runs else f"{told} ({found.runs} of {runs})"
