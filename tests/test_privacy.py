@@ -63,6 +63,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
     (
         ("export", "run", "-o", "model.onnx"),
         ("plot", "run", "-o", "run.png"),
+        ("report", "run", "-o", "run.html"),
         ("evaluate", "run", "--backend", "onnx"),
         ("predict", "run", "data/test.npz", "-o", "p.csv", "--backend", "onnx"),
         ("train", "--resume", "run", "--set", "train.epochs=2"),

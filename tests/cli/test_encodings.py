@@ -56,6 +56,7 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 2, ("evaluate", "η")),
     (PEOPLE, 2, ("predict", "η", "η.npz", "-o", "η.csv")),
     (PEOPLE, 2, ("plot", "η", "-o", "η.svg")),
+    (PEOPLE, 2, ("report", "η", "-o", "η.html")),
     (PEOPLE, 2, ("import", "torch", "netze_η:η", "--input", "4", "-o", "neu")),
     (PEOPLE, 2, ("import", "onnx", "netz-η.onnx", "-o", "neu")),
     (PEOPLE, 2, ("train", "--ηta", SPEC)),
@@ -68,6 +69,7 @@ ONCE: tuple[tuple[str, ...], ...] = (
     ("compile", SPEC, "--backend", "reference", "-o", "built-η"),
     ("train", SPEC, "--backend", "reference", "--out", "run-η"),
     ("plot", "run-η", "-o", "η.svg"),
+    ("report", "run-η", "-o", "η.html"),
     ("export", "run-η", "-o", "η.onnx"),
     ("compare", SPEC, BAD.replace("bad", "good"), "--seeds", "2", "--backend", "reference"),
 )

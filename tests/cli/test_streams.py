@@ -76,6 +76,7 @@ UNREAD = {
     "compile": (("compile small.fac.yaml --backend reference -o built", 0),),
     "train": (("train small.fac.yaml --backend reference --out run", 0),),
     "plot": (("plot trained -o - --format svg", 0),),
+    "report": (("report trained -o -", 0),),
     "evaluate": (("evaluate trained", 0), ("evaluate trained --json", 0)),
     "predict": (("predict trained nothing.npz -o a.csv", 2),),
     "export": (("export trained -o model.onnx", 0),),

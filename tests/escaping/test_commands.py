@@ -161,6 +161,13 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("plot", "run", "-o", "a.svg", "--show", HOSTILE),
         ("plot", "run", "-o", "a.svg", "--format", HOSTILE),
     ],
+    "report": lambda: [
+        ("report", HOSTILE, "-o", "a.html"),
+        ("report", "run", "-o", HOSTILE),
+        ("report", "run", HOSTILE, "-o", f"{HOSTILE}.html", "--title", HOSTILE),
+        ("report", "run", folder(), "-o", f"{HOSTILE}.yaml"),
+        ("report", "run", "-o", "a.html", "--backend", HOSTILE),
+    ],
     "import": lambda: [
         ("import", HOSTILE, "a:b", "--input", "3", "-o", "made"),
         ("import", "torch", HOSTILE, "--input", "3", "-o", "made"),
@@ -208,7 +215,7 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_names_of_files_and_options(command: str, printed: Callable[..., Printed]) -> None:
-    if command in ("export", "sample", "plot", "evaluate", "predict"):
+    if command in ("export", "sample", "plot", "report", "evaluate", "predict"):
         assert printed("train", spec("a.fac.yaml"), *REFERENCE, "--out", "run")[0] == 0
     for line in DONE[command]():
         printed(*line)

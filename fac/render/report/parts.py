@@ -18,13 +18,15 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], *,
         rows: of cells.
         words: whether cells are sentences.
     """
+    told = prose if words else text
     head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
     body = "".join(
-        f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{text(cell)}</td>" for cell in rest)}</tr>'
+        f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{told(cell)}</td>" for cell in rest)}</tr>'
         for first, *rest in rows
     )
+    of = " class=words" if words else ""
     return (
-        f'<div class="wide"><table{" class=words" * words}><caption>{prose(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="wide"><table{of}><caption>{prose(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -22,7 +22,7 @@ caption{text-align:left;padding:.25rem 0}
 th,td{padding:.2rem .6rem;border-bottom:1px solid var(--grid);text-align:right;unicode-bidi:isolate;vertical-align:top}
 tbody th,thead th:first-child{text-align:left;font-weight:normal}
 thead th{border-bottom-color:var(--edge)}
-table.words td{text-align:left}table:not(.words) td{white-space:nowrap}
+table.words td,table.words th{text-align:left}table:not(.words) td{white-space:nowrap}
 table.matrix td{text-align:center;min-width:2.2rem;background:color-mix(in srgb,var(--value) var(--s),transparent)}
 table.matrix td.right{background:color-mix(in srgb,var(--low_rank) var(--s),transparent)}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1rem}
@@ -41,7 +41,7 @@ _PRINT = """
 body{max-width:none;padding:0;font-size:9.5pt}
 nav,.screen{display:none}
 details::details-content{content-visibility:visible;block-size:auto;opacity:1}
-.wide{overflow:visible}
+.wide{overflow:visible;break-inside:avoid}
 .graph svg{max-width:100%;height:auto}
 .panels{grid-template-columns:repeat(2,1fr)}
 .samples{grid-template-columns:repeat(6,1fr)}
