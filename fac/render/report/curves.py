@@ -11,6 +11,7 @@ from fac.render.graph import svg
 from fac.render.plot.figure import ALL, Figure, Panel, drawn, logged, split
 from fac.render.plot.layout import laid_out, merged
 from fac.render.plot.sheet import Sheet
+from fac.render.plot.thinning import MOST
 from fac.render.plot.topics import TOPICS, topic
 from fac.render.report import parts
 from fac.render.report.facts import Book
@@ -30,8 +31,11 @@ PANELS = 24
 SHEET = Sheet(width=340.0, size=12.0)
 NAMED = 3
 """Names in the caption of a panel."""
-STEPS = 9
-"""Lines of the table of a panel."""
+STEPS, FEWER = 9, 3
+"""Lines of the table of a panel, of few curves and of many."""
+MANY = 12
+POINTS = 4000
+"""Of all curves of a panel, of which each has as many as others, but no less than 50."""
 
 
 def section(name: str, title: str, book: Book) -> str:
@@ -63,7 +67,7 @@ def _topic(about: str, names: Sequence[str], book: Book, *, several: bool) -> st
             f"{PANELS} of {len(names)} curves are drawn: `fac plot --what {about}` draws all of them"
         )
     try:
-        found = drawn(book.trials, kept)
+        found = drawn(book.trials, kept, most=min(MOST, max(50, POINTS // len(book.trials))))
     except FacError:
         return ""
     figures = "".join(_figure(panel, found) for panel in found.panels)
@@ -88,9 +92,8 @@ def _numbers(panel: Panel) -> str:
     tables = [{step: (mean, high - mean) for step, mean, _, high in curve.points} for curve in panel.curves]
     steps = sorted({step for table in tables for step in table})
     last = max(len(steps) - 1, 1)
-    picked = (
-        dict.fromkeys(steps[i * last // (STEPS - 1)] for i in range(STEPS)) if len(steps) > STEPS else steps
-    )
+    most = STEPS if len(tables) <= MANY else FEWER
+    picked = dict.fromkeys(steps[i * last // (most - 1)] for i in range(most)) if len(steps) > most else steps
     rows = ((f"{step:g}", *(_value(table.get(step)) for table in tables)) for step in picked)
     return parts.table(_about(picked, steps), ("step", *(curve.label for curve in panel.curves)), rows)
 
