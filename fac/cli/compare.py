@@ -12,6 +12,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
+from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 from fac.signals import ended_by, on_signals
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fac.backend import Precision
+    from fac.experiments.declared import Declared
     from fac.experiments.rows import Run
     from fac.experiments.trainer import Watch
 
@@ -80,7 +82,7 @@ def _rates(
     metavar="RANK,...",
     help="A row for each, of the low-rank rules. Default: the spec's own. Repeatable.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings per variant.")
+@click.option("--seeds", type=click.IntRange(1), help="Trainings per variant. Default: 3.")
 @click.option(
     "--contrast",
     "contrasts",
@@ -97,6 +99,12 @@ def _rates(
     help="The learning rate of a rule, or of a row. Repeatable.",
 )
 @click.option("--out", type=PATH, help="A folder that keeps all of it; the same call goes on there.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="So many processes train at a time, of one thread each; needs `--out`.",
+)
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
@@ -110,10 +118,11 @@ def compare(
     specs: tuple[str, ...],
     rules: tuple[str, ...],
     ranks: tuple[int, ...],
-    seeds: int,
+    seeds: int | None,
     contrasts: tuple[str, ...],
     rates: tuple[tuple[str, float], ...],
     out: Path | None,
+    jobs: int | None,
     backend: str | None,
     device: str | None,
     precision: Precision | None,
@@ -123,19 +132,35 @@ def compare(
     """Train variants on equal terms and print mean and standard deviation.
 
     Several SPECS are compared as they are. One is set beside backpropagation, feedback alignment and other rules
-    on the same network. Seeds count up from that of the first spec.
+    on the same network; or it is a comparison file, which declares all of it. Seeds count up from that of the first
+    spec.
 
     A run that diverges or fails, or Ctrl-C, does not lose the others: they are printed.
 
     On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
+    if jobs is not None and out is None:
+        raise click.UsageError(
+            "`--jobs` trains in several processes, which needs a folder that keeps the runs: add `--out`"
+        )
     from fac.experiments.comparing import Design, compared
     from fac.experiments.job import Where, document_of
 
-    documents = [document_of(spec, overrides) for spec in specs]
+    declared = _declared(specs, overrides)
+    if declared is None:
+        documents = tuple(document_of(spec, overrides) for spec in specs)
+        design = Design(rules, ranks, 3 if seeds is None else seeds, contrasts, dict(rates))
+    elif rules or ranks or seeds is not None or contrasts or rates:
+        raise click.UsageError(
+            f"`{specs[0]}` declares the comparison, so that it can be read before: change its rules, ranks, seeds, "
+            "contrasts and rates there"
+        )
+    else:
+        documents, design = declared.documents, declared.design
     where = Where(backend, device, precision)
-    design = Design(rules, ranks, seeds, contrasts, dict(rates))
-    found = compared(documents, design, where, out=out, probes=as_json or out is not None, watch=_watch())
+    found = compared(
+        documents, design, where, out=out, jobs=jobs, probes=as_json or out is not None, watch=_watch()
+    )
     if as_json:
         echo(json_text(found.flat()))
     else:
@@ -144,6 +169,23 @@ def compare(
         context.exit(ended_by())
     if any(run.problem and not run.diverged for row in found.rows for run in row.runs):
         context.exit(2)
+
+
+def _declared(specs: tuple[str, ...], overrides: tuple[str, ...]) -> Declared | None:
+    """What the one argument declares, if it is a comparison file.
+
+    Raises:
+        FacError: it is one of several.
+    """
+    from fac.experiments.declared import declared
+
+    for spec in specs:
+        found = None if spec == "-" else declared(spec, overrides)
+        if found is not None and len(specs) > 1:
+            raise FacError(f"`{spec}` declares a comparison, and names its specs itself: give it alone")
+        if found is not None:
+            return found
+    return None
 
 
 def _watch() -> Watch:

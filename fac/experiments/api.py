@@ -186,6 +186,7 @@ def compare(
     rates: Mapping[str, float] | None = None,
     budget: str = "",
     out: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
     overrides: Iterable[str] = (),
     backend: str | None = None,
     device: str | None = None,
@@ -205,6 +206,8 @@ def compare(
         rates: learning rates by rule, or by row.
         budget: how these were tuned, in words; stands beside the result.
         out: a folder that keeps all of it; where it has kept a part of this comparison, it goes on there.
+        jobs: so many processes train at a time, of one thread each; needs `out`. What calls this has to be importable,
+            as `multiprocessing` wants it: a program under `if __name__ == "__main__":`.
         overrides: see `train`, of every spec.
         backend: see `train`.
         device: see `train`.
@@ -218,6 +221,10 @@ def compare(
     """
     if type(seeds) is not int or seeds < 1:
         raise FacError(f"`seeds` is {seeds!r}: say how many trainings of each variant there are, such as 3")
+    if jobs is not None and (type(jobs) is not int or jobs < 1 or out is None):
+        raise FacError(
+            "`jobs` is a number of processes, such as 2, and needs `out`, a folder that keeps their runs"
+        )
     several: list[Any] = list(specs) if isinstance(specs, list | tuple) else [specs]
     if not several:
         raise FacError("there is no spec to compare")
@@ -232,6 +239,7 @@ def compare(
         design,
         where,
         out=None if out is None else Path(out),
+        jobs=jobs,
         dataset=dataset,
         watch=watch or _Watched(),
     )

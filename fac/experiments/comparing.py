@@ -17,6 +17,7 @@ from fac.experiments.plan import Plan
 from fac.experiments.rows import Row
 from fac.experiments.trainer import Trainer, Watch, failed, row_of
 from fac.experiments.variants import Variant, left_out, rated, twins, variants
+from fac.experiments.workers import make_apart
 from fac.experiments.written import write_results
 from fac.pipeline import lowered
 from fac.training.loop import StoppedError
@@ -61,7 +62,7 @@ def compared(
         design: what is compared.
         where: they run.
         out: a folder that keeps all of it, or has kept a part of it: then that is not made again.
-        jobs: processes that train at a time, of one thread each; None trains in this one. They need `out`.
+        jobs: of these processes, of one thread each, train at a time; None trains in this one. Needs `out`.
         probes: whether what the specs measure is measured.
         dataset: in the place of what the specs name.
         watch: hears how it goes.
@@ -109,7 +110,10 @@ def compared(
         tuple(notes),
     )
     with holding(out, meant) as kept:
-        _train_kept(trainer, planned, kept)
+        if jobs is None:
+            _train_kept(trainer, planned, kept)
+        else:
+            make_apart(trainer, planned, kept, jobs)
         return write_results(kept)
 
 

@@ -134,13 +134,17 @@ def _contrast(pair: Pair, metric: str, found: dict[int, float], left_out: tuple[
     if middle is None or len(values) < 2:
         return Contrast(pair, metric, seeds, left_out, middle, None, None, None, None)
     spread = stdev(values)
-    error = spread / sqrt(len(values))
-    reach = t_quantile(0.5 + LEVEL / 2, len(values) - 1) * error
     effect = middle / spread if spread else None
     needed = None if effect is None else runs_needed(effect)
-    return Contrast(
-        pair, metric, seeds, left_out, middle, error, (middle - reach, middle + reach), effect, needed
-    )
+    error = spread / sqrt(len(values))
+    return Contrast(pair, metric, seeds, left_out, middle, error, interval(values), effect, needed)
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Of what two or more numbers are drawn from, by Student's t: 95 of 100 such intervals hold its mean."""
+    middle, freedom = mean(values), len(values) - 1
+    reach = t_quantile(0.5 + LEVEL / 2, freedom) * stdev(values) / sqrt(len(values))
+    return middle - reach, middle + reach
 
 
 def cells(contrasts: Sequence[Contrast]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

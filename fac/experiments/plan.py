@@ -188,6 +188,7 @@ def _meant(found: Mapping[str, Any]) -> Any:
     rows: Sequence[Mapping[str, Any]] = found["rows"]
     named = {row["label"]: {key: value for key, value in row.items() if key not in ASIDE} for row in rows}
     kept = {key: value for key, value in found.items() if key not in (*ASIDE, "rows")}
+    kept["contrasts"] = [str(Pair(**pair)) for pair in found["contrasts"]]
     order = [row["label"] for row in rows]
     return json.loads(json_text({**kept, "order": order, "rows": named}))
 

@@ -121,6 +121,11 @@ def loaded(path: str | os.PathLike[str]) -> bool:
     return files.ran(path)
 
 
+def paths() -> tuple[str, ...]:
+    """Of the files whose kinds are there, for another process that needs them."""
+    return files.paths()
+
+
 def installed(name: str) -> bool:
     """Whether a distribution is installed that declares kinds."""
     points = (point for group in FAMILIES for point in _installed().select(group=group))

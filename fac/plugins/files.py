@@ -55,6 +55,11 @@ def known() -> tuple[File, ...]:
     return tuple(_files.values())
 
 
+def paths() -> tuple[str, ...]:
+    """Where those lie."""
+    return tuple(_files)
+
+
 def ran(path: str | os.PathLike[str]) -> bool:
     """Whether a file was run."""
     return os.path.realpath(path) in _files

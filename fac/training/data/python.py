@@ -40,6 +40,11 @@ class Python(Own):
     args: Mapping[str, Value] = Field(default_factory=dict, description="What it is called with, by name.")
 
 
+def allowed() -> bool:
+    """Whether specs may."""
+    return _allowed
+
+
 def allow() -> None:
     """Let specs name functions that are run in this process: what `--allow-code` does."""
     global _allowed
