@@ -20,6 +20,9 @@ TOOLS := .cache/tools
 # Asked for by itself and in this spelling: `+cpu` or a range may select a build that is gigabytes larger.
 TORCH := torch==2.13.0
 
+# 8 MB, for the tests of its transforms. Without what it needs: that is there, and torch may not be chosen anew.
+TORCHVISION := torchvision==0.28.0
+
 # The build for CUDA is the one without a suffix, which only `===` tells from the other.
 TORCH_CUDA := torch===2.13.0
 CUDA := .cache/cuda
@@ -80,6 +83,7 @@ install: .venv/.package
 	@echo "installing the requirements into .venv"
 	@$(PIP) --requirement requirements/dev.txt
 	@$(PIP) --constraint requirements/dev.txt $(TORCH)
+	@$(PIP) --no-deps $(TORCHVISION)
 	@touch $@
 
 # In an environment of their own: they need much, and nothing here imports them. Node.js comes along if npm is missing.

@@ -242,7 +242,9 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 
 def _model(schema: Mapping[str, Any], many: bool) -> str:
-    """A section by its heading, a small mapping by its keys."""
+    """A section by its heading, a small mapping by its keys; what has no keys of its own is whatever a file can say."""
+    if "title" not in schema:
+        return "any value" + "s" * many
     title = next((title for title, model in SECTIONS if model.__name__ == schema["title"]), None)
     if title is None and (family := _family_of(schema, many)):
         return family

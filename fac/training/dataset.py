@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fac.backend import Precision
     from fac.training.scaling import Scaling
+    from fac.training.transforms import Transforms
 
 D = TypeVar("D", bound=Data)
 AT_ONCE = 4096
@@ -66,10 +67,12 @@ class Augment:
     """Left and right change places in every second one."""
     crop: int = 0
     """Images are moved by up to so many pixels, down or up and right or left; what comes in is black."""
+    transforms: Transforms | None = None
+    """What is done to them behind that."""
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
-        return self.flip or self.crop > 0
+        return self.flip or self.crop > 0 or self.transforms is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,13 +147,15 @@ def lazy(raw: NDArray[Any]) -> bool:
 
 
 def changed(images: NDArray[Any], how: Augment, seed: int, step: int) -> NDArray[Any]:
-    """Images (n, channels, height, width), flipped and moved, each in a way of its own.
+    """Images (n, channels, height, width), flipped and moved, and then transformed, each in a way of its own.
 
     It depends on the arguments alone. Raw Philox words are used, as for the order of an epoch: a bit of a word flips,
-    and the remainders of others say from where in the padded image, whose border is 0, a part is taken.
+    the remainders of others say from where in the padded image, whose border is 0, a part is taken, and one more is the
+    seed of transforms.
     """
     n, (height, width) = len(images), images.shape[2:]
-    words = np.random.Philox(key=np.array([seed, STREAM + step], np.uint64)).random_raw(3 * n).reshape(3, n)
+    drawn = np.random.Philox(key=np.array([seed, STREAM + step], np.uint64)).random_raw(3 * n + 1)
+    words = drawn[: 3 * n].reshape(3, n)
     span = 2 * how.crop + 1
     down, right = (words[:2] % np.uint64(span)).astype(np.int64)
     flipped = (words[2] >> np.uint64(63)).astype(bool) & how.flip
@@ -163,7 +165,7 @@ def changed(images: NDArray[Any], how: Augment, seed: int, step: int) -> NDArray
     for image, wide, y, x, turn in zip(made, padded, down, right, flipped, strict=True):
         part = wide[:, y : y + height, x : x + width]
         image[:] = part[:, :, ::-1] if turn else part
-    return made
+    return made if how.transforms is None else how.transforms(made, int(drawn[-1]))
 
 
 class Fed:

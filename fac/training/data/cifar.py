@@ -84,10 +84,11 @@ def load(data: Cifar, base: Path, precision: Precision) -> Dataset:
     """x (n, 3, 32, 32), bytes that are still to be scaled; y (n,) classes.
 
     Raises:
-        FacError: the folder lacks a file, or a file is not in the format.
+        FacError: the folder lacks a file, or a file is not in the format; or see `Pictures.changes`.
     """
     import numpy as np
 
+    changes = data.changes()
     layout, place = LAYOUTS[data.classes], f"`{data.root}` (`data.root`)"
     folder = Path(placed(base, data.root, place))
     if there(folder / layout.folder):
@@ -99,7 +100,7 @@ def load(data: Cifar, base: Path, precision: Precision) -> Dataset:
         Split(x, y),
         parts[-1],
         scale=data.scale,
-        augment=data.augment,
+        augment=changes,
         classes=_names(folder, layout, place),
     )
 

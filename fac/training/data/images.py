@@ -10,6 +10,7 @@ from pydantic import Field
 from fac.diagnostics import FacError
 from fac.spec.data import Data
 from fac.spec.train import Positive
+from fac.training.data.augment import Transform
 from fac.training.dataset import Augment
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Pictures(Data):
         description="Training sees images moved by up to so many pixels each way, drawn anew each time; what comes in "
         "is black.",
     )
+    augment: tuple[Transform, ...] = Field(
+        default=(),
+        description="What else training changes in images, each time anew, by the names of "
+        "`torchvision.transforms.v2`: `RandomHorizontalFlip`, `{ColorJitter: {brightness: 0.2}}`; needs torchvision.",
+    )
 
     @property
     def scale(self) -> dict[str, tuple[int, ...] | Scaling]:
@@ -54,10 +60,17 @@ class Pictures(Data):
 
         return {"x": (1, 2) if self.standardise else of_bytes()}
 
-    @property
-    def augment(self) -> Augment:
-        """What training changes in them."""
-        return Augment(self.flip, self.crop)
+    def changes(self) -> Augment:
+        """What training changes in them.
+
+        Raises:
+            FacError: torchvision is not installed, has no such transform, or not with these arguments.
+        """
+        if not self.augment:
+            return Augment(self.flip, self.crop)
+        from fac.training.transforms import transforms
+
+        return Augment(self.flip, self.crop, transforms(self.augment))
 
     def pixels(self, source: bytes | BinaryIO, place: str) -> NDArray[np.uint8]:
         """(channels, height, width) of an image as these are read, see `pixels`."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +14,7 @@ from fac.opening import placed
 from fac.spec.data import Place
 from fac.training.data.images import Alike, Resized, of_image
 from fac.training.dataset import DataKind, Dataset, HeldOut, Split
+from fac.training.vision import accepted, class_of, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from fac.backend import Precision
 
 Value = bool | int | float | str | None
-OURS = frozenset(("self", "root", "train", "download", "transform", "target_transform", "transforms"))
+OURS = frozenset(("root", "train", "download", "transform", "target_transform", "transforms"))
 """What its sets are called with that `args` does not say."""
 
 
@@ -65,7 +64,8 @@ def load(data: Torchvision, base: Path, precision: Precision) -> Dataset:
     """
     from fac.training.holdout import parted
 
-    make = _set(data.name)
+    changes = data.changes()
+    make = class_of("datasets", "VisionDataset", "set", data.name, "`data.name`")
     known = _arguments(make, data)
     root = placed(base, data.root, f"`{data.root}` (`data.root`)")
     common: dict[str, Any] = dict(data.args)
@@ -87,51 +87,22 @@ def load(data: Torchvision, base: Path, precision: Precision) -> Dataset:
         f"torchvision {data.name}",
         *splits,
         scale=data.scale,
-        augment=data.augment,
+        augment=changes,
         classes=names if len(names) >= classes else (),
     )
 
 
-def _set(name: str) -> Any:
-    """The class of that name."""
-    try:
-        from torchvision import datasets
-    except (ImportError, RuntimeError) as error:  # of another build than torch it raises the latter
-        raise FacError(
-            f"`source: torchvision` needs torchvision, of the build of torch that is installed: {str(error)[:200]}"
-        ) from error
-    known = [
-        each
-        for each in dir(datasets)
-        if inspect.isclass(getattr(datasets, each)) and not each.startswith("_")
-    ]
-    known = [each for each in known if issubclass(getattr(datasets, each), datasets.VisionDataset)]
-    if name not in known:
-        near = get_close_matches(name, known, n=1) or [
-            each for each in known if each.lower() == name.lower().replace("-", "").replace("_", "")
-        ]
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known[:10])} and others"
-        raise FacError(f"torchvision has no set `{name}` (`data.name`): {hint}")
-    return getattr(datasets, name)
-
-
 def _arguments(make: Any, data: Torchvision) -> frozenset[str]:
     """What a set may be made with; what the spec says of it has to be among that."""
-    known: set[str] = set()
-    for each in make.__mro__:  # what is passed on as keywords is named further up
-        parameters = inspect.signature(each.__init__).parameters if "__init__" in vars(each) else {}
-        known |= {
-            name for name, of in parameters.items() if of.kind not in (of.VAR_KEYWORD, of.VAR_POSITIONAL)
-        }
-        if not any(of.kind is of.VAR_KEYWORD for of in parameters.values()) and parameters:
-            break
+    known = frozenset(accepted(make))
     for name in data.args:
         if name not in known or name in OURS:
-            others = ", ".join(f"`{each}`" for each in sorted(known - OURS)) or "none"
-            raise FacError(f"`{data.name}` takes no `{name}` (`data.args`): what it takes is {others}")
+            raise FacError(
+                f"`{data.name}` takes no `{name}` (`data.args`): what it takes is {listed(sorted(known - OURS))}"
+            )
     if data.download and "download" not in known:
         raise FacError(f"`{data.name}` fetches nothing: leave out `data.download`")
-    return frozenset(known)
+    return known
 
 
 def _choices(data: Torchvision, known: frozenset[str]) -> list[dict[str, Any]]:

@@ -99,6 +99,10 @@ def test_numbers_lists_and_classes_of_text(write: Write, tmp_path: Path) -> None
     lists = read(tmp_path, "v", y="a", standardise=False)
     np.testing.assert_array_equal(lists.train.x, [[1, 2], [3, 4], [5, 6]])
     assert (lists.train.y.shape, lists.scale) == ((3, 1), {})
+    with pytest.raises(
+        FacError, match=r"`data\.crop` changes images, and `data\.x` names no column of images"
+    ):
+        read(tmp_path, "v", y="a", crop=1)
 
 
 @pytest.mark.parametrize(

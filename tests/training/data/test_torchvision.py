@@ -189,6 +189,6 @@ def test_what_is_refused(name: str, settings: dict[str, Any], message: str, tmp_
 
 
 def test_without_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
     with pytest.raises(FacError, match="needs torchvision, of the build of torch that is installed"):
         read(tmp_path, "Trained")
