@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fac.step.hosted import carried_out
 from fac.step.ir import Op
+from fac.step.ops.units import CUBIC
 from fac.step.types import Batch, Shape
 from fac_reference import attention, convolution
 from fac_reference.parts import crop, pad
@@ -77,6 +78,18 @@ def silu_input(g: Array, x: Array) -> Any:
     """g * (s + x s (1 - s)), s = sigmoid(x)."""
     s = sigmoid(x)
     return g * s * (1 + x * (1 - s))
+
+
+def gelu_tanh(x: Array) -> Any:
+    """x (1 + tanh(u)) / 2, u = sqrt(2 / pi) (x + CUBIC x^3)."""
+    return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + CUBIC * x**3))) / 2
+
+
+def gelu_tanh_input(g: Array, x: Array) -> Any:
+    """g ((1 + t) / 2 + x (1 - t^2) u' / 2), t = tanh(u)."""
+    t = np.tanh(math.sqrt(2 / math.pi) * (x + CUBIC * x**3))
+    rise = math.sqrt(2 / math.pi) * (1 + 3 * CUBIC * x**2)
+    return g * (1 + t + x * (1 - t * t) * rise) / 2
 
 
 def elu_input(g: Array, x: Array, alpha: float) -> Any:
@@ -207,6 +220,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "sigmoid_input": lambda r, g, y: g * y * (1 - y),
     "gelu": lambda r, x: x * normal_cdf(x),
     "gelu_input": lambda r, g, x: g * (normal_cdf(x) + x * normal_pdf(x)),
+    "gelu_tanh": lambda r, x: gelu_tanh(x),
+    "gelu_tanh_input": lambda r, g, x: gelu_tanh_input(g, x),
     "silu": lambda r, x: x * sigmoid(x),
     "silu_input": lambda r, g, x: silu_input(g, x),
     "elu": lambda r, x: np.where(x > 0, x, r["alpha"] * np.expm1(np.minimum(x, 0))),

@@ -55,6 +55,22 @@ def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     return result
 
 
+def gelu_tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """x * Phi(x), Phi by its approximation with tanh."""
+    if out is not None and out.stride() != x.stride():
+        return out.copy_(F.gelu(x, approximate="tanh"))
+    result: Tensor = torch.ops.aten.gelu.out(x, approximate="tanh", out=room(x, out))
+    return result
+
+
+def gelu_tanh_input(g: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """g times the derivative of gelu_tanh, x its input."""
+    result: Tensor = torch.ops.aten.gelu_backward.grad_input(
+        g, x, approximate="tanh", grad_input=room(g, out)
+    )
+    return result
+
+
 def silu(x: Tensor, out: Tensor | None = None) -> Tensor:
     """x * sigmoid(x)."""
     result: Tensor = torch.ops.aten.silu.out(x, out=room(x, out))

@@ -24,8 +24,6 @@ ROUNDED = 1e-6
 def attend(network: Network, call: Call, args: Args) -> Value:
     """Of queries [N, heads, T, d], keys [N, kv_heads, S, d] and values [N, kv_heads, S, e] -> [N, heads, T, e]."""
     causal = bool(args["is_causal"]) or _causal(args["attn_mask"])
-    if args["dropout_p"]:
-        raise NoCounterpartError("attention without dropout of its shares")
     queries, keys, values = (tensor(args[name]) for name in ("query", "key", "value"))
     for value in (queries, keys, values):
         if len(value.axes) != 4 or not value.alone or value.batch:
@@ -35,7 +33,12 @@ def attend(network: Network, call: Call, args: Args) -> Value:
     if groups != heads and not args["enable_gqa"]:
         raise NoCounterpartError("as many heads of keys as of queries")
     reads = [network.settled(_tokens(value), call).node for value in (queries, keys, values)]
-    layer = Attend(heads=heads, kv_heads=None if groups == heads else groups, causal=causal)
+    layer = Attend(
+        heads=heads,
+        kv_heads=None if groups == heads else groups,
+        causal=causal,
+        dropout=float(args["dropout_p"]),
+    )
     written = network.add(layer, _packed(network, reads) or reads, call)
     batch, head, token, _ = queries.axes
     (channel,) = fresh((values.shape[3],))

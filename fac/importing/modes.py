@@ -30,6 +30,8 @@ def unlike(module: Module, work: Translation) -> Iterator[Refused]:
             return
         if ours.op == "aten.batch_norm" and theirs.args["training"]:
             yield _told(one, "a normalisation that goes by its averages in evaluation")
+        if theirs.args.get("dropout_p"):
+            yield _told(one, "an attention that drops shares in training alone")
 
 
 def _told(call: Call, need: str) -> Refused:

@@ -22,6 +22,8 @@ RATE = 2.0**20
 TARGETS = 7, 8
 SHAKEN = 9
 """Seeds of what is random."""
+RANDOM = "rate", "dropout"
+"""What layers call the probability with which they drop."""
 SHARE, SMALL = 0.1, 0.2
 """How far parameters are moved, as a share of their root mean square, and what that is taken for where all are zero."""
 
@@ -165,7 +167,10 @@ def _shaken(name: str, array: Array, held: Held) -> Array:
 
 
 def _tested(spec: Mapping[str, Any]) -> dict[str, Any]:
-    random = frozenset(kind.name for kind in plugins.kinds("fac.layers") if "rate" in kind.spec.model_fields)
+    random = {
+        kind.name: {field: 0.0 for field in RANDOM if field in kind.spec.model_fields}
+        for kind in plugins.kinds("fac.layers")
+    }
     return {
         **spec,
         "layers": list(_certain(spec["layers"], random)),
@@ -177,13 +182,15 @@ def _tested(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _certain(layers: Sequence[Mapping[str, Any]], random: frozenset[str]) -> Iterator[Mapping[str, Any]]:
-    """The layers, in blocks too, with a rate of 0 in those that draw."""
+def _certain(
+    layers: Sequence[Mapping[str, Any]], random: Mapping[str, Mapping[str, float]]
+) -> Iterator[Mapping[str, Any]]:
+    """The layers, in blocks too, with a probability of 0 in those that draw."""
     for layer in layers:
         if "body" in layer:
             yield {**layer, "body": list(_certain(layer["body"], random))}
         else:
-            yield {**layer, "rate": 0.0} if layer["kind"] in random else layer
+            yield {**layer, **random[layer["kind"]]}
 
 
 def _batch(given: Mapping[str, Any]) -> Array:

@@ -22,6 +22,7 @@ from fac.layers.elementwise import (
     Tanh,
 )
 from fac.layers.embedding import EMBEDDING, Embedding
+from fac.layers.functions import FUNCTIONS, Erf, Pow, Sqrt
 from fac.layers.joins import JOINS, Add, Concat, Multiply, Stack
 from fac.layers.learned import LEARNED, Bias, Scale
 from fac.layers.linear import LINEAR, Linear
@@ -62,6 +63,7 @@ __all__ = [
     "Dropout",
     "Elu",
     "Embedding",
+    "Erf",
     "Exp",
     "Flatten",
     "Gelu",
@@ -85,6 +87,7 @@ __all__ = [
     "PatchEmbed",
     "Permute",
     "PositionalEmbedding",
+    "Pow",
     "Relu",
     "Repeat",
     "Rescaling",
@@ -102,6 +105,7 @@ __all__ = [
     "Slice",
     "Softmax",
     "Softplus",
+    "Sqrt",
     "Stack",
     "Tanh",
     "Upsample",
@@ -119,6 +123,7 @@ KINDS = (
     SIGMOID,
     GELU,
     *UNITS,
+    *FUNCTIONS,
     RESCALING,
     CLAMP,
     SOFTMAX,

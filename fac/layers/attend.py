@@ -15,7 +15,9 @@ from fac.program.traits import Traits
 from fac.spec.layers import Layer, Named
 from fac.spec.train import Positive
 from fac.step.builder import Builder
-from fac.step.ir import Value
+from fac.step.ir import Attribute, Value
+from fac.step.ops.attention import Look, shared_out
+from fac.step.random import bernoulli
 
 
 class Heads(Layer):
@@ -31,6 +33,12 @@ class Heads(Layer):
     rotary: Base | None = Field(
         None,
         description="Turn queries and keys by their places, as the layer `rotary` with this base does; 10000.",
+    )
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="In training each share of a token in what another one sees is dropped with this probability, or "
+        "divided by one minus it.",
     )
 
     mask: Annotated[str | None, Named(mask=True)] = Field(
@@ -54,7 +62,7 @@ class Attend(Heads):
 
     kind: Literal["attend"] = "attend"
     other_kinds: ClassVar = {"scaleddotproductattention": ""}
-    other_keys: ClassVar = {"is_causal": "causal", "num_heads": "heads"}
+    other_keys: ClassVar = {"is_causal": "causal", "num_heads": "heads", "dropout_p": "dropout"}
 
 
 def infer(layer: Attend, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -135,7 +143,19 @@ def attend(b: Builder, layer: Attend, inputs: Sequence[Value], state: State, mod
     q, k, v = read if len(read) == 3 else _parts(b, layer, read[0])
     if layer.rotary is not None:
         q, k = turned(b, q, layer.heads, layer.rotary), turned(b, k, layer.groups, layer.rotary)
-    return b.emit("attend", q, k, v, *mask, heads=layer.heads, kv_heads=layer.groups, causal=layer.causal)
+    given: dict[str, Attribute] = {
+        "heads": layer.heads,
+        "kv_heads": layer.groups,
+        "causal": layer.causal,
+    }
+    if not layer.dropout or not mode.training or mode.step is None:
+        return b.emit("attend", q, k, v, *mask, **given)
+    # no kernel takes a mask of its own for each pair, so that here the products are written out
+    look = Look.of(b, (q, k, v, *mask), given)
+    keep = 1 - layer.dropout
+    drawn = bernoulli(b, look.shares.type.shape, keep, mode.seed, mode.node, mode.step)
+    kept = b.mul(look.shares, b.label(b.mul(drawn, 1 / keep), "mask"))
+    return shared_out(b, kept, v, look.sizes)
 
 
 def _parts(b: Builder, layer: Attend, packed: Value) -> Iterator[Value]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import erf, sqrt, tanh
+from math import erf, pi, sqrt, tanh
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fac.layers.inputs import only
-from fac.program.kinds import Back, Counterpart, Facts, Inverse, LayerKind, Mode, Seen, State
+from fac.program.kinds import Back, Counterpart, Facts, Inverse, LayerKind, Mode, State
 from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
 from fac.program.traits import Curve, Traits
 from fac.spec.layers import Layer
 from fac.step.builder import Builder
 from fac.step.ir import Value
+from fac.step.ops.units import CUBIC
 from fac.step.random import bernoulli
 
 
@@ -53,13 +54,19 @@ class Sigmoid(Layer):
 
 
 class Gelu(Layer):
-    """x * Phi(x), Phi the normal distribution function (the exact form, not the tanh approximation)."""
+    """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
 
     kind: Literal["gelu"] = "gelu"
     other_kinds: ClassVar = {
-        "gelutanh": "`gelu` is the exact form, and there is none with the approximation by `tanh`",
-        "quickgelu": "`gelu` is the exact form, and there is none with the approximation by a sigmoid",
+        "gelutanh": "write `kind: gelu`, with `approximate: tanh`",
+        "gelunew": "write `kind: gelu`, with `approximate: tanh`",
+        "quickgelu": "`gelu` is exact, or by `tanh`, and there is none with the approximation by a sigmoid",
     }
+    approximate: Literal["none", "tanh"] = Field(
+        "none",
+        description="`tanh`: Phi(x) as (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as GPT-2 has it; off by up to "
+        "5e-4.",
+    )
 
 
 class Dropout(Layer):
@@ -79,6 +86,8 @@ def activation(b: Builder, layer: Layer, inputs: Sequence[Value], state: State, 
     """The op of the layer's own name."""
     if isinstance(layer, LeakyRelu):
         return b.emit("leaky_relu", inputs[0], slope=layer.slope)
+    if isinstance(layer, Gelu) and layer.approximate == "tanh":
+        return b.emit("gelu_tanh", inputs[0])
     return b.emit(str(getattr(layer, "kind")), inputs[0])  # noqa: B009 - each kind above has it, the base has not
 
 
@@ -132,12 +141,11 @@ def nearest(b: Builder, targets: Value, seen: Back) -> Value:
     return b.emit("relu", targets)
 
 
-def from_gelu(seen: Seen) -> Gelu:
-    """Of `torch.nn.functional.gelu`."""
-    seen.only(
-        "approximate", "none", need="a `gelu` by the approximation with `tanh`; `gelu` is the exact form"
-    )
-    return Gelu()
+def gelu_curve(layer: Gelu) -> Curve:
+    """Exact, or by `tanh`."""
+    if layer.approximate == "tanh":
+        return Curve(lambda x: x * (1 + tanh(sqrt(2 / pi) * (x + CUBIC * x**3))) / 2)
+    return Curve(lambda x: x * (1 + erf(x / sqrt(2))) / 2)
 
 
 RELU = LayerKind(
@@ -184,8 +192,10 @@ GELU = LayerKind(
     Gelu,
     infer,
     activation,
-    curve=lambda _: Curve(lambda x: x * (1 + erf(x / sqrt(2))) / 2),
-    counterparts=(Counterpart("aten.gelu", from_gelu, input="self"),),
+    curve=gelu_curve,
+    counterparts=(
+        Counterpart("aten.gelu", lambda seen: Gelu(approximate=seen.args["approximate"]), input="self"),
+    ),
 )
 DROPOUT = LayerKind(
     "dropout",

@@ -231,13 +231,13 @@ CALLS = (
     *(Call(f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3)) for kind in ("relu", "tanh", "sigmoid", "gelu")),
     *(
         Call(kind, (f(N, 3),), f(N, 3), {"alpha": 0.6} if kind == "elu" else {}, spread=4.0)
-        for kind in ("silu", "elu", "softplus", "hardsigmoid", "hardswish")
+        for kind in ("gelu_tanh", "silu", "elu", "softplus", "hardsigmoid", "hardswish")
     ),
     *(
         Call(
             f"{kind}_input", (f(N, 3), f(N, 3)), f(N, 3), {"alpha": 0.6} if kind == "elu" else {}, spread=4.0
         )
-        for kind in ("silu", "elu", "hardsigmoid", "hardswish")
+        for kind in ("gelu_tanh", "silu", "elu", "hardsigmoid", "hardswish")
     ),
     Call("softmax", (f(N, 3),), f(N, 3), {"axis": 1}),
     Call("softmax", (f(N, 2, 3),), f(N, 2, 3), {"axis": 1}),

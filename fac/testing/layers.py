@@ -80,6 +80,7 @@ LAYERS: dict[str, Layers] = {
         kind: mlp(8, 6, 3, activation={"kind": kind})
         for kind in ("silu", "selu", "hardsigmoid", "hardswish", "abs")
     },
+    "gelu tanh": mlp(8, 6, 3, activation={"kind": "gelu", "approximate": "tanh"}),
     "elu": mlp(8, 6, 3, activation={"kind": "elu", "alpha": 0.6}),
     "softplus": mlp(8, 6, 3, activation={"kind": "softplus", "beta": 2.0}),
     # of numbers that have an end: powers of powers have none that float32 holds
@@ -91,6 +92,15 @@ LAYERS: dict[str, Layers] = {
         {"kind": "tanh"},
         linear("out", 3),
     ),
+    "erf": mlp(8, 6, 3, activation={"kind": "erf"}),
+    "pow": (*mlp(8, 6), {"kind": "tanh"}, {"kind": "pow", "exponent": 3}, linear("head", 3)),
+    "pow of a fraction": (
+        linear("fc1", 8),
+        {"kind": "softplus"},
+        {"kind": "pow", "exponent": -0.5},
+        linear("out", 3),
+    ),
+    "sqrt": (linear("fc1", 8), {"kind": "softplus"}, {"kind": "sqrt"}, linear("out", 3)),
     "clamp": mlp(8, 6, 3, activation={"kind": "clamp", "min": -0.6, "max": 0.8}),
     "rescaling": mlp(8, 6, 3, activation={"kind": "rescaling", "scale": -0.7, "offset": 0.4}),
     "softmax": (*mlp(8, 6), {"kind": "softmax", "axis": 0}, linear("head", 3)),
@@ -205,6 +215,9 @@ LAYERS: dict[str, Layers] = {
     ),
     "attend": on_tokens(
         linear("fc1", 12), {"kind": "attend", "heads": 4, "kv_heads": 1, "causal": True, "rotary": 50.0}
+    ),
+    "attend dropout": on_tokens(
+        linear("fc1", 12), {"kind": "attend", "heads": 2, "causal": True, "dropout": 0.3}
     ),
     "attend three": on_tokens(
         linear("q", 8),
@@ -324,6 +337,7 @@ TOKENS = (
     *(
         "linear tokens",
         "attend",
+        "attend dropout",
         "attend three",
         "attention",
         "positional_embedding",

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import fac
+from fac.step.builder import Builder
+from fac.step.random import bernoulli
+from fac.step.types import Batch, DType, Type
+from fac_reference.interpreter import run
 from fac_torch import attention_kernels, kernels
 
 N, T, D, MEMORY, HEADS = 3, 5, 12, 6, 3
@@ -308,3 +312,33 @@ def test_nobody_looks_at_what_is_masked(backend: str, causal: bool) -> None:
     np.testing.assert_allclose(nothing - session.state()["attn.proj.bias"], 0, rtol=0, atol=1e-15)
     session.step({"tokens": x, "shown": 0 * shown, "y": y})
     assert all(np.isfinite(array).all() for array in session.state().values())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_shares_are_dropped_by_the_hash_of_the_layer(backend: str) -> None:
+    """Against autograd with the mask written out: outputs of training by their loss, and gradients."""
+    settings = {"heads": HEADS, "causal": True, "dropout": 0.4}
+    x, y = samples()
+    _, state, gradients = moved(
+        spec({"kind": "linear", "name": "qkv", "out": 3 * D}, {"kind": "attend", "name": "look", **settings}),
+        backend,
+        x,
+        y,
+    )
+    b = Builder()
+    b.input("x", Type((Batch(), 1)))
+    drawn = bernoulli(b, (Batch(), HEADS, T, T), 0.6, 0, "look", b.scalar("step", DType.INT))
+    function = b.finish("mask", {"mask": drawn})
+    mask = torch.from_numpy(run(function, {"x": np.zeros((N, 1)), "step": 0}, np.dtype(float))["mask"])
+    assert 0 < mask.mean() < 1
+    layer = loaded(nn.Linear(D, 3 * D), {part: state[f"qkv.{part}"] for part in ("weight", "bias")})
+    q, k, v = (
+        part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in layer(torch.from_numpy(x)).chunk(3, 2)
+    )
+    z = (q @ k.transpose(2, 3) / (D // HEADS) ** 0.5).masked_fill(
+        torch.ones(T, T, dtype=torch.bool).triu(1), -torch.inf
+    )
+    output = (torch.softmax(z, 3) * mask / 0.6 @ v).transpose(1, 2).flatten(2)
+    expected = torch.autograd.grad(F.mse_loss(output, torch.from_numpy(y)), [layer.weight, layer.bias])
+    for part, gradient in zip(("weight", "bias"), expected, strict=True):
+        np.testing.assert_allclose(gradients[f"qkv.{part}"], gradient.numpy(), rtol=0, atol=TOLERANCE)

@@ -90,6 +90,19 @@ def test_packed(module: nn.Module) -> None:
     ]
 
 
+class Dropping(Packed):
+    """It drops shares, in training alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.settings = {"dropout_p": 0.1 if self.training else 0.0}
+        return super().forward(x)
+
+
+def test_shares_that_are_dropped() -> None:
+    found = from_torch(Dropping(), (5, 8))
+    assert found.spec["layers"][1] == {"kind": "attend", "name": "attend", "heads": 2, "dropout": 0.1}
+
+
 def test_another_scale_is_a_factor_of_the_queries() -> None:
     found = from_torch(Packed(scale=0.3), (5, 8))
     factor, look = found.spec["layers"][5:7]
@@ -139,7 +152,7 @@ def test_apart() -> None:
 @pytest.mark.parametrize(
     ("settings", "need"),
     [
-        ({"dropout_p": 0.1}, "without dropout"),
+        ({"dropout_p": 0.1}, "drops shares in training alone"),
         ({"attn_mask": torch.ones(5, 5)}, "mask"),
     ],
 )

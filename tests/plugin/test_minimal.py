@@ -16,6 +16,7 @@ class TestMinimal(BackendConformance):
             "op/gelu(f[N, 3])",
             "op/gelu_input(f[N, 3], f[N, 3])",
             "op/host(f[N, 3], call=fac.testing.halves, width=2)",
+            "layer/erf",
             "layer/gelu",
         }
     )

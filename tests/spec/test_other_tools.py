@@ -69,7 +69,7 @@ OTHERS = {
     "ReLU6": "write `kind: clamp`, with `min: 0` and `max: 6`",
     "PReLU": "there is none with a slope that learns; `leaky_relu` has a fixed one",
     "hard_tanh": "write `kind: clamp`, with `min: -1` and `max: 1`",
-    "gelu_tanh": "`gelu` is the exact form, and there is none with the approximation by `tanh`",
+    "gelu_tanh": "write `kind: gelu`, with `approximate: tanh`",
     "softmin": "there is none; it is the `softmax` of what it reads with the other sign",
     "log_softmax": "leave it out: `cross_entropy` reads logits, and takes the logarithm itself",
     "bilinear": "write a `linear` of each of the two, and a `multiply` that reads both",

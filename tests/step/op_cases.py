@@ -26,7 +26,7 @@ NO_MAPS: tuple[Refused, ...] = (
     *((f(N, 12, 9, 9), f(12, 12, 9)), (f(N, 12), f(12, 12, 1, 1)), (i(N, 4, 6, 7), i(2, 2, 3, 2))),
     *((f(N, 5, 9, 9), f(12, 7, 3, 3)), (f(N, 12, 9, 9), f(12, 12, 99, 1))),
 )
-UNITS = ("silu", "elu", "hardsigmoid", "hardswish")
+UNITS = ("gelu_tanh", "silu", "elu", "hardsigmoid", "hardswish")
 INPUTS = tuple(f"{kind}_input" for kind in ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", *UNITS))
 
 NO_ATTENTION: tuple[Refused, ...] = (

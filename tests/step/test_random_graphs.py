@@ -108,7 +108,7 @@ def unary(g: Graph, x: Value) -> Value:
         "clamp",
         "elu",
     ]
-    kind = str(g.rng.choice([*kinds, "silu", "softplus", "hardsigmoid", "hardswish"]))
+    kind = str(g.rng.choice([*kinds, "gelu_tanh", "silu", "softplus", "hardsigmoid", "hardswish"]))
     settings: dict[str, dict[str, Any]] = {
         "leaky_relu": {"slope": 0.2},
         "clamp": {"low": -0.4, "high": 0.5},
@@ -130,7 +130,11 @@ def rooted(g: Graph, x: Value) -> Value:
 
 def backward(g: Graph, x: Value) -> Value:
     """What backward passes are made of, read by a forward pass."""
-    kind = str(g.rng.choice(["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "hardsigmoid", "hardswish"]))
+    kind = str(
+        g.rng.choice(
+            ["relu", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu", "elu", "hardsigmoid", "hardswish"]
+        )
+    )
     y, settings = g.any(x.type.shape), {"alpha": 0.7} if kind == "elu" else {}
     steps = kind in ("relu", "hardsigmoid")
     return g.b.emit(f"{kind}_input", x, g.b.stop_gradient(y) if steps else y, **settings)

@@ -37,6 +37,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Pow": two("aten.pow"),
     "Clip": clip,
     "Sqrt": plain("aten.sqrt"),
+    "Reciprocal": plain("aten.reciprocal"),
     "Exp": plain("aten.exp"),
     "Abs": plain("aten.abs"),
     "Neg": plain("aten.neg"),

@@ -122,7 +122,7 @@ ELEMENTWISE: dict[str, Template] = {
     "gelu_input": kernel("gelu_input", memory=Memory.OVER),
     **{
         f"{name}{of}": kernel(f"{name}{of}", memory=Memory.OVER)
-        for name in ("silu", "hardsigmoid", "hardswish")
+        for name in ("gelu_tanh", "silu", "hardsigmoid", "hardswish")
         for of in ("", "_input")
     },
     "elu": kernel("elu", "alpha", memory=Memory.OVER),

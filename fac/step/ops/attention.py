@@ -136,8 +136,13 @@ def _pairs(sizes: Heads, n: int) -> int:
 def finer(b: Builder, op: Op) -> Value:
     """Two products of matrices, and between them the softmax over keys."""
     look = Look.of(b, op.operands, dict(op.attributes))
-    made = b.bmm(look.shares, keys_apart(b, op.operands[2], look.sizes, look.sizes.value))
-    return queries_together(b, made, look.sizes, look.sizes.value)
+    return shared_out(b, look.shares, op.operands[2], look.sizes)
+
+
+def shared_out(b: Builder, shares: Value, values: Value, sizes: Heads) -> Value:
+    """Sums of values [N, S, kv_heads e], by shares [N, kv_heads, shared T, S]."""
+    made = b.bmm(shares, keys_apart(b, values, sizes, sizes.value))
+    return queries_together(b, made, sizes, sizes.value)
 
 
 @dataclass(frozen=True, slots=True)

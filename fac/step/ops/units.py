@@ -7,6 +7,7 @@ read off the output they would be rounding errors. At kinks the derivatives are 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from fac.step.ir import Op, Value
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 END = 3.0
 """Where the ramps of `hardsigmoid` and `hardswish` end, on either side."""
 ALPHA = frozenset({"alpha"})
+CUBIC = 0.044715
+"""In sqrt(2 / pi) (x + CUBIC x^3), whose `tanh` stands for 2 Phi(x) - 1 in `gelu_tanh` (arXiv 1606.08415)."""
+RISE = 2 * math.sqrt(2 / math.pi)
 
 
 def above(b: Builder, x: Value, low: float) -> Value:
@@ -51,6 +55,33 @@ def silu_curvature(b: Builder, op: Op, h: Value) -> Value:
     s = b.emit("sigmoid", x)
     bend = b.add(b.mul(x, b.sub(1.0, b.mul(s, 2.0))), 2.0)
     return b.mul(b.mul(h, g), b.mul(b.mul(s, b.sub(1.0, s)), bend))
+
+
+def gelu_tanh_share(b: Builder, x: Value) -> Value:
+    """(1 + tanh(u)) / 2 as sigmoid(2 u), u = sqrt(2 / pi) (x + CUBIC x^3)."""
+    return b.emit("sigmoid", b.mul(b.mul(x, b.add(b.mul(b.mul(x, x), CUBIC), 1.0)), RISE))
+
+
+def gelu_tanh_rise(b: Builder, x: Value) -> Value:
+    """2 u' = RISE (1 + 3 CUBIC x^2)."""
+    return b.mul(b.add(b.mul(b.mul(x, x), 3 * CUBIC), 1.0), RISE)
+
+
+def gelu_tanh_input(b: Builder, op: Op) -> Value:
+    """g s (1 + x (1 - s) v'), s = sigmoid(v), v = 2 u."""
+    g, x = op.operands
+    s = gelu_tanh_share(b, x)
+    steep = b.mul(b.mul(x, b.sub(1.0, s)), gelu_tanh_rise(b, x))
+    return b.mul(g, b.mul(s, b.add(steep, 1.0)))
+
+
+def gelu_tanh_curvature(b: Builder, op: Op, h: Value) -> Value:
+    """h g s (1 - s) (2 v' + x (v'' + (1 - 2 s) v'^2)), v'' = 6 CUBIC RISE x."""
+    g, x = op.operands
+    s, rise = gelu_tanh_share(b, x), gelu_tanh_rise(b, x)
+    bend = b.add(b.mul(x, 6 * CUBIC * RISE), b.mul(b.sub(1.0, b.mul(s, 2.0)), b.mul(rise, rise)))
+    whole = b.add(b.mul(rise, 2.0), b.mul(x, bend))
+    return b.mul(b.mul(h, g), b.mul(b.mul(s, b.sub(1.0, s)), whole))
 
 
 def finer_elu(b: Builder, op: Op) -> Value:
@@ -114,6 +145,15 @@ UNITS = (
         finer=lambda b, op: b.mul(op.operands[0], b.emit("sigmoid", op.operands[0])),
     ),
     OpDef("silu_input", floating, (again("silu_input"), silu_curvature), finer=silu_input),
+    OpDef(
+        "gelu_tanh",
+        floating,
+        (lambda b, op, g: b.emit("gelu_tanh_input", g, op.operands[0]),),
+        finer=lambda b, op: b.mul(op.operands[0], gelu_tanh_share(b, op.operands[0])),
+    ),
+    OpDef(
+        "gelu_tanh_input", floating, (again("gelu_tanh_input"), gelu_tanh_curvature), finer=gelu_tanh_input
+    ),
     OpDef(
         "elu",
         floating,
