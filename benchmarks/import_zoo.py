@@ -47,9 +47,7 @@ def gpt2(name: str) -> Any:
         n_embd=32,
         n_layer=2,
         n_head=4,
-        attn_pdrop=0.0,
         use_cache=False,
-        activation_function="gelu",
     )
     return Logits(transformers.GPT2LMHeadModel(config))
 

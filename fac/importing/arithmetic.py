@@ -11,6 +11,7 @@ from fac.importing.learned import added, multiplied
 from fac.importing.network import Network
 from fac.importing.noise import Noise, divided, masked
 from fac.importing.reader import Reader, number, tensor
+from fac.importing.spelled import gelu
 from fac.layers import Add, Multiply, Rescaling
 from fac.program.kinds import NoCounterpartError
 
@@ -72,6 +73,8 @@ def multiply(network: Network, call: Call, args: Args) -> Value:
     if wide.shape != call.shape:
         raise NoCounterpartError("two tensors of which one has the shape of the product")
     a, b = _alike(network, call, a, b)
+    if (known := gelu(network, call, a, b)) is not None:
+        return known
     wide = a if a.shape == call.shape else b
     return Value(network.add(Multiply(), (a.node, b.node), call).name, wide.own, wide.axes)
 
