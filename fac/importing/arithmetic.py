@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from fac.backend import Call
 from fac.importing.layout import Axis, Value
@@ -11,14 +14,15 @@ from fac.importing.learned import added, multiplied
 from fac.importing.network import Network
 from fac.importing.noise import Noise, divided, masked
 from fac.importing.reader import Reader, number, tensor
+from fac.importing.scores import hidden
 from fac.importing.spelled import gelu
-from fac.layers import Add, Multiply, Rescaling
+from fac.layers import Add, Multiply, Pow, Rescaling
 from fac.program.kinds import NoCounterpartError
 
 Args = dict[str, Any]
 
 
-def add(network: Network, call: Call, args: Args) -> Value:
+def add(network: Network, call: Call, args: Args) -> Any:
     """The sum of two tensors of one shape, or of one and what is learned."""
     a, b = args["self"], args["other"]
     if isinstance(a, Value) and a.array is not None and not a.shape and isinstance(b, int):
@@ -26,18 +30,18 @@ def add(network: Network, call: Call, args: Args) -> Value:
     return _sum(network, call, a, b, number(args.get("alpha", 1)))
 
 
-def subtract(network: Network, call: Call, args: Args) -> Value:
+def subtract(network: Network, call: Call, args: Args) -> Any:
     """One tensor, or a number, minus another."""
     factor = number(args.get("alpha", 1))
     return _sum(network, call, args["self"], args["other"], None if factor is None else -factor)
 
 
-def subtract_from(network: Network, call: Call, args: Args) -> Value:
+def subtract_from(network: Network, call: Call, args: Args) -> Any:
     """The same the other way round: `1 - x`."""
     return subtract(network, call, {**args, "self": args["other"], "other": args["self"]})
 
 
-def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> Value:
+def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> Any:
     """A + factor b."""
     if factor is None:
         raise NoCounterpartError("a sum with a factor that is a number")
@@ -45,8 +49,15 @@ def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> 
         return _rescaled(network, call, tensor(a), 1.0, factor * offset)
     if (offset := number(a)) is not None:
         return _rescaled(network, call, tensor(b), factor, offset)
+    if factor < 0 and _learned(b) and not _learned(a):
+        # -(-a + b), because the array is to stay as it is
+        negative = _sum(network, call, _rescaled(network, call, tensor(a), -1.0, 0.0), b, -factor)
+        return _rescaled(network, call, negative, -1.0, 0.0)
     if factor != 1:
         b = _rescaled(network, call, tensor(b), factor, 0.0)
+    for scores, summand in ((a, b), (b, a)):
+        if isinstance(summand, np.ndarray) and (found := hidden(tensor(scores), summand)) is not None:
+            return found
     a, b = _both(a, b, "adds")
     if b.array is not None:
         return added(network, call, tensor(a), b)
@@ -54,6 +65,10 @@ def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> 
         raise NoCounterpartError("two tensors of one shape, because a sum stretches nothing")
     a, b = _alike(network, call, a, b)
     return Value(network.add(Add(), (a.node, b.node), call).name, a.own, a.axes)
+
+
+def _learned(value: Any) -> bool:
+    return isinstance(value, Value) and value.array is not None
 
 
 def multiply(network: Network, call: Call, args: Args) -> Value:
@@ -80,13 +95,21 @@ def multiply(network: Network, call: Call, args: Args) -> Value:
 
 
 def divide(network: Network, call: Call, args: Args) -> Any:
-    """A tensor divided by a number; or a mask by its mean."""
-    a, factor = args["self"], number(args["other"])
+    """A tensor divided by a number or by another one; or a mask by its mean."""
+    a, b = args["self"], args["other"]
+    factor = number(b)
     if isinstance(a, Noise):
         return divided(a, factor)
-    if not factor or args.get("rounding_mode") is not None:
-        raise NoCounterpartError("a layer that divides, by another thing than a number")
-    return _rescaled(network, call, tensor(a), 1 / factor, 0.0)
+    if args.get("rounding_mode") is not None:
+        raise NoCounterpartError("a quotient that is not rounded")
+    if _learned(b):
+        raise NoCounterpartError(f"a product: let `{b.array.key}` hold what divided by it does, and multiply")
+    if factor == 0 or (factor is None and not isinstance(b, Value)):
+        raise NoCounterpartError("a layer that divides, by another thing than a number or a tensor")
+    if factor is not None:
+        return _rescaled(network, call, tensor(a), 1 / factor, 0.0)
+    under = network.add(Pow(exponent=-1.0), (b.node,), call)
+    return multiply(network, call, {"self": a, "other": replace(b, node=under.name)})
 
 
 def negate(network: Network, call: Call, args: Args) -> Value:

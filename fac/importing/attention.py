@@ -22,9 +22,12 @@ ROUNDED = 1e-6
 
 
 def attend(network: Network, call: Call, args: Args) -> Value:
-    """Of queries [N, heads, T, d], keys [N, kv_heads, S, d] and values [N, kv_heads, S, e] -> [N, heads, T, e]."""
+    """Of queries [N, heads, T, d], keys [N, kv_heads, S, d] and values [N, kv_heads, S, e] -> [N, heads, T, e].
+
+    Heads may stand beside the batch, [N heads, T, d], and there may be one alone.
+    """
     causal = bool(args["is_causal"]) or _causal(args["attn_mask"])
-    queries, keys, values = (tensor(args[name]) for name in ("query", "key", "value"))
+    queries, keys, values = (_heads(tensor(args[name])) for name in ("query", "key", "value"))
     for value in (queries, keys, values):
         if len(value.axes) != 4 or not value.alone or value.batch:
             raise NoCounterpartError("queries, keys and values [batch, heads, tokens, channels]")
@@ -42,7 +45,16 @@ def attend(network: Network, call: Call, args: Args) -> Value:
     written = network.add(layer, _packed(network, reads) or reads, call)
     batch, head, token, _ = queries.axes
     (channel,) = fresh((values.shape[3],))
-    return Value(written.name, (token, head + channel), (batch, head, token, channel))
+    lead = (batch, head) if len(args["query"].axes) == 4 else (batch + head,)
+    return Value(written.name, (token, head + channel), (*lead, token, channel))
+
+
+def _heads(value: Value) -> Value:
+    """With heads along an axis of their own, if they stand beside the batch."""
+    first, *rest = value.axes
+    if len(rest) != 2 or not first or not first[0].batch:
+        return value
+    return replace(value, axes=(first[:1], first[1:], *rest))
 
 
 def _scaled(

@@ -73,6 +73,12 @@ class Value:
         """With its axes in another order."""
         return replace(self, axes=tuple(self.axes[i] for i in order))
 
+    def swapped(self, a: int, b: int) -> Value:
+        """With two axes in each other's place."""
+        order = [*range(len(self.axes))]
+        order[a], order[b] = order[b], order[a]
+        return self.permuted(order)
+
     def stretched(self, shape: Sequence[int]) -> Value:
         """An array with the same numbers all along axes of 1, and along new ones in front."""
         before: tuple[Axis, ...] = ((),) * (len(shape) - len(self.axes))

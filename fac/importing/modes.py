@@ -8,7 +8,6 @@ from itertools import zip_longest
 from fac.backend import Call, Module
 from fac.importing.translate import Refused, Translation
 
-
 LAID = frozenset({"aten.clone", "aten.contiguous"})
 """Operations that say how numbers lie in memory, which depends on the kernel that made them."""
 
@@ -22,7 +21,11 @@ def unlike(module: Module, work: Translation) -> Iterator[Refused]:
     """
     assert module.training is not None
     training = [call for call in module.training.calls if call.name not in work.training]
-    evaluation = [call for call in module.evaluation.calls if call.args.get("train") is not False and call.op not in LAID]
+    evaluation = [
+        call
+        for call in module.evaluation.calls
+        if call.args.get("train") is not False and call.op not in LAID
+    ]
     kept = [call for call in training if call.args.get("train") is not True and call.op not in LAID]
     for ours, theirs in zip_longest(kept, evaluation):
         one = ours or theirs

@@ -45,6 +45,8 @@ class Network:
     shapes: dict[str, Shape] = field(default_factory=dict)
     owners: dict[str, tuple[str, str]] = field(default_factory=dict)
     """For the key of each array that stands in the network the layer that has it, and what that calls it."""
+    products: dict[str, tuple[Value, Value]] = field(default_factory=dict)
+    """By layer the two tensors whose matrices it multiplies, as they were before they were settled for that."""
     _again: dict[tuple[str, tuple[Axis, ...]], Value] = field(default_factory=dict)
 
     def add(

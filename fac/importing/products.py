@@ -11,6 +11,7 @@ from fac.importing.bound import bound
 from fac.importing.layout import Value
 from fac.importing.network import Network
 from fac.importing.reader import Reader, number, tensor
+from fac.importing.scores import product
 from fac.layers import Linear
 from fac.program.kinds import NoCounterpartError
 
@@ -20,8 +21,8 @@ Args = dict[str, Any]
 def matmul(network: Network, call: Call, args: Args) -> Value:
     """X [..., in] times a matrix [in, out]: a layer without a bias."""
     x, weight = args["self"], args.get("other", args.get("mat2"))
-    if isinstance(x, Value) and isinstance(weight, Value) and x.array is None and weight.array is None:
-        raise NoCounterpartError("a layer that multiplies two tensors, other than an attention")
+    if isinstance(weight, Value) and weight.array is None and getattr(x, "array", None) is None:
+        return product(network, call, x, weight)
     return _linear(network, call, x, weight, None)
 
 
@@ -45,6 +46,6 @@ def _linear(network: Network, call: Call, x: Any, weight: Any, bias: Any) -> Val
 
 
 READERS: Mapping[str, Reader] = {
-    **dict.fromkeys(("aten.matmul", "aten.mm"), matmul),
+    **dict.fromkeys(("aten.matmul", "aten.mm", "aten.bmm"), matmul),
     "aten.addmm": addmm,
 }

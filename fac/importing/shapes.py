@@ -39,10 +39,7 @@ def permute(network: Network, call: Call, args: Args) -> Value:
 def transpose(network: Network, call: Call, args: Args) -> Value:
     """Two axes change places."""
     value: Value = args["self"]
-    order = [*range(len(value.axes))]
-    a, b = (args.get(name, at) % len(order) for name, at in (("dim0", 0), ("dim1", 1)))
-    order[a], order[b] = order[b], order[a]
-    return value.permuted(order)
+    return value.swapped(args.get("dim0", 0), args.get("dim1", 1))
 
 
 def select(network: Network, call: Call, args: Args) -> Value:
@@ -225,8 +222,10 @@ def _without(node: str, value: Value, axes: list[int], keep: bool) -> Value:
     return Value(node, own, tuple(left))
 
 
+SAME = frozenset({"aten.clone", "aten.contiguous", "aten.detach_", "aten.alias", "aten.to"})
+"""Operations that change no number and no axis."""
 READERS: Mapping[str, Reader] = {
-    **dict.fromkeys(("aten.clone", "aten.contiguous", "aten.detach_", "aten.alias", "aten.to"), as_it_is),
+    **dict.fromkeys(SAME, as_it_is),
     **dict.fromkeys(
         (
             "aten.view",

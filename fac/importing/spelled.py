@@ -18,24 +18,24 @@ ROUNDED = 1e-6
 def gelu(network: Network, call: Call, a: Value, b: Value) -> Value | None:
     """X (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, of which `a` and `b` are the last two factors."""
     for one, other in ((a, b), (b, a)):
-        x, half, none = _line(network, one.node)
-        top, scale, offset = _line(network, other.node)
+        x, half, none = line(network, one.node)
+        top, scale, offset = line(network, other.node)
         tanh = _made(network, top, Tanh)
         if none or tanh is None or not (_near(half * scale, 0.5) and _near(half * offset, 0.5)):
             continue
-        inner, steep, none = _line(network, tanh.reads[0])
+        inner, steep, none = line(network, tanh.reads[0])
         sum_ = _made(network, inner, Add)
         if none or sum_ is None or not _near(steep, sqrt(2 / pi)):
             continue
         if any(_cubic(network, x, *parts) for parts in (sum_.reads, sum_.reads[::-1])):
-            made = network.add(Gelu(approximate="tanh"), (x,), call)
-            return Value(made.name, one.own, one.axes)
+            written = network.add(Gelu(approximate="tanh"), (x,), call)
+            return Value(written.name, one.own, one.axes)
     return None
 
 
 def _cubic(network: Network, x: str, plain: str, bent: str) -> bool:
     """Whether two summands are x and 0.044715 x^3."""
-    cube, factor, offset = _line(network, bent)
+    cube, factor, offset = line(network, bent)
     power = _made(network, cube, Pow)
     return (
         plain == x
@@ -47,7 +47,7 @@ def _cubic(network: Network, x: str, plain: str, bent: str) -> bool:
     )
 
 
-def _line(network: Network, name: str) -> tuple[str, float, float]:
+def line(network: Network, name: str) -> tuple[str, float, float]:
     """Of which layer it is a multiple, by what factor, and what is added."""
     scale, offset = 1.0, 0.0
     while (by := network.layers.get(name)) is not None and isinstance(by.layer, Rescaling):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -10,18 +10,24 @@ from typing import Any
 from fac import plugins
 from fac.backend import RESERVED, Call, Ref, Traced
 from fac.diagnostics import SpecError
-from fac.importing import arithmetic, attention, learned, noise, products, shapes
+from fac.importing import arithmetic, attention, learned, noise, products, scores, shapes
 from fac.importing.applied import READS
 from fac.importing.bound import Bound, bound
 from fac.importing.layout import Atom, Value, fresh
 from fac.importing.network import Network, names
 from fac.importing.noise import Noise
 from fac.importing.reader import Reader
+from fac.importing.scores import Scores, Shares
 from fac.program.kinds import Counterpart, LayerKind, NoCounterpartError, Seen
 
-FAMILIES = (shapes, arithmetic, learned, products, noise, attention)
+FAMILIES = (shapes, arithmetic, learned, products, noise, attention, scores)
 READERS: Mapping[str, Reader] = {op: read for family in FAMILIES for op, read in family.READERS.items()}
 """Operations that are no layer by themselves, by name."""
+ALONE = "attention whose scores and shares are read by nothing else, and masks that are multiplied with"
+BESIDE = (
+    frozenset(op for family in (arithmetic, products, noise, scores) for op in family.READERS) | shapes.SAME
+)
+"""Those that read what is no tensor, too: masks that are drawn, and scores and shares of an attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ def translated(graph: Traced, name: str) -> Translation:
     for key, array in graph.arrays.items():
         axes = fresh(array.shape)
         work.values[key] = Value("", axes, axes, array)
+    live = _live(graph)
     for call in graph.calls:
         try:
             args = _resolved(work.values, call.args)
@@ -76,13 +83,37 @@ def translated(graph: Traced, name: str) -> Translation:
         try:
             work.values[call.name] = value = _read(work.network, call, args)
         except NoCounterpartError as error:
+            if call.name not in live:
+                continue
             work.refused.append(Refused(call.place or call.module, call.type, call.op, str(error)))
             if (stand_in := _instead(network, call, fed.shape[0])) is not None:
                 work.values[call.name] = stand_in
             continue
         if _draws(value, args):
             work.training.add(call.name)
+    for call in graph.calls:
+        if Ref(call.name) in graph.outputs and isinstance(
+            work.values.get(call.name), Noise | Scores | Shares
+        ):
+            work.refused.append(Refused(call.place or call.module, call.type, call.op, ALONE))
     return work
+
+
+def _live(graph: Traced) -> frozenset[str]:
+    """The calls on which the output depends."""
+    found = {ref.name for ref in graph.outputs}
+    for call in reversed(graph.calls):
+        if call.name in found:
+            found.update(_named(call.args))
+    return frozenset(found)
+
+
+def _named(value: Any) -> Iterator[str]:
+    if isinstance(value, Ref):
+        yield value.name
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _named(item)
 
 
 def _draws(value: Any, args: Mapping[str, Any]) -> bool:
@@ -124,6 +155,8 @@ def _read(network: Network, call: Call, args: dict[str, Any]) -> Any:
     if call.need:
         raise NoCounterpartError(call.need)
     reasons: list[str] = []
+    if call.op not in BESIDE and any(isinstance(arg, Noise | Scores | Shares) for arg in args.values()):
+        raise NoCounterpartError(ALONE)
     if call.op in READERS:
         found = READERS[call.op](network, call, args)
         if found is not NotImplemented:

@@ -26,6 +26,7 @@ from fac.layers.functions import FUNCTIONS, Erf, Pow, Sqrt
 from fac.layers.joins import JOINS, Add, Concat, Multiply, Stack
 from fac.layers.learned import LEARNED, Bias, Scale
 from fac.layers.linear import LINEAR, Linear
+from fac.layers.matmul import MATMUL, Matmul
 from fac.layers.mlp import MLP, Mlp
 from fac.layers.noise import NOISE, AlphaDropout, DropPath
 from fac.layers.norms import NORMS, GroupNorm, LayerNorm, RmsNorm
@@ -76,6 +77,7 @@ __all__ = [
     "LayerNorm",
     "LeakyRelu",
     "Linear",
+    "Matmul",
     "Max",
     "MaxPool2d",
     "Mean",
@@ -136,6 +138,7 @@ KINDS = (
     ONE_HOT,
     EMBEDDING,
     *JOINS,
+    MATMUL,
     *NORMS,
     *LEARNED,
     *NOISE,

@@ -66,7 +66,9 @@ def root(b: Builder, layer: Sqrt, inputs: Sequence[Value], state: State, mode: M
 
 
 def power(layer: Pow, facts: Facts | None) -> Traits:
-    """It has no curve, because some powers of some numbers are none."""
+    """It has no curve, because high powers of large numbers are none; of what is none everywhere nothing is said."""
+    if layer.exponent < 0 or layer.exponent % 1:
+        return Traits()
     return Traits(
         zero=layer.exponent > 0,
         homogeneous=layer.exponent == 1,
@@ -112,7 +114,6 @@ SQRT = LayerKind(
     Sqrt,
     infer,
     root,
-    traits=lambda *_: Traits(zero=True, sign=True, bounds=(0.0, inf)),
     counterparts=(Counterpart("aten.sqrt", lambda _: Sqrt(), input="self"),),
 )
 FUNCTIONS = (ERF, POW, SQRT)

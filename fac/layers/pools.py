@@ -63,13 +63,17 @@ class MaxPool2d(Pool):
 
 
 class AvgPool2d(Pool):
-    """The mean of each window. What is padded counts as zeros, as PyTorch has it by default.
+    """The mean of each window. What is padded counts as zeros, as PyTorch has it by default, or not at all.
 
     Of H rows it makes floor((H + 2 padding - kernel) / stride) + 1, and so of columns.
     """
 
     kind: Literal["avg_pool2d"] = "avg_pool2d"
     other_kinds: ClassVar = {"averagepooling2d": "", "averagepooling": ""}
+    count_include_pad: bool = Field(
+        True,
+        description="Whether zeros that are padded count; if not, a mean is one of the numbers of the map alone.",
+    )
 
 
 class AdaptiveAvgPool2d(Layer):
@@ -116,8 +120,13 @@ def max_pool2d(b: Builder, layer: MaxPool2d, inputs: Sequence[Value], state: Sta
 
 
 def avg_pool2d(b: Builder, layer: AvgPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
-    """The op of that name."""
-    return b.emit("avg_pool2d", *inputs, **attributes(layer))
+    """The op of that name; where zeros do not count, divided by the share of each window that lies in the map."""
+    (x,) = inputs
+    mean = b.emit("avg_pool2d", x, **attributes(layer))
+    if layer.count_include_pad or not any(layer.window.padding):
+        return mean
+    ones = b.emit("broadcast_to", b.constant(1.0), shape=(1, 1, *map_of(x.type)[2]))
+    return b.div(mean, b.label(b.emit("avg_pool2d", ones, **attributes(layer)), "share"))
 
 
 def infer_adaptive(layer: AdaptiveAvgPool2d, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -200,11 +209,11 @@ def from_max_pool2d(seen: Seen) -> MaxPool2d:
 
 def from_avg_pool2d(seen: Seen) -> AvgPool2d:
     """Of `torch.nn.functional.avg_pool2d`."""
-    if any(seen.args["padding"]) and not seen.args["count_include_pad"]:
-        raise NoCounterpartError("means in which what is padded counts, `count_include_pad=True`")
     if seen.args["divisor_override"] is not None:
         raise NoCounterpartError("means, and no sums over another divisor")
-    return AvgPool2d(**_moved(seen))
+    # without padding it says nothing
+    counts = bool(seen.args["count_include_pad"]) or not any(seen.args["padding"])
+    return AvgPool2d(**_moved(seen), count_include_pad=counts)
 
 
 def from_adaptive(seen: Seen) -> AdaptiveAvgPool2d:

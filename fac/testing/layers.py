@@ -183,6 +183,9 @@ LAYERS: dict[str, Layers] = {
     "reshape": on_maps({"kind": "reshape", "shape": (5, -1, 2)}),
     "max_pool2d": on_maps({"kind": "max_pool2d", "kernel": (3, 2), "stride": 2, "padding": 1}),
     "avg_pool2d": on_maps({"kind": "avg_pool2d", "kernel": (3, 2), "stride": (2, 1), "padding": 1}),
+    "avg_pool2d of the map": on_maps(
+        {"kind": "avg_pool2d", "kernel": 3, "stride": (2, 1), "padding": (1, 0), "count_include_pad": False}
+    ),
     "adaptive_avg_pool2d": on_maps({"kind": "adaptive_avg_pool2d", "out": (2, 3)}),
     "global_avg_pool": on_maps({"kind": "global_avg_pool"}),
     "pad": on_maps({"kind": "pad", "padding": (0, 2)}),
@@ -212,6 +215,15 @@ LAYERS: dict[str, Layers] = {
         {"kind": "sigmoid", "name": "channels"},
         {"kind": "max", "name": "places", "from": "map", "axes": "channels", "keep": True},
         {"kind": "multiply", "from": ("map", "channels", "places")},
+    ),
+    "matmul": on_tokens(
+        linear("q", 6),
+        linear("k", 6, **{"from": "input"}),
+        {"kind": "permute", "name": "turned", "axes": (1, 0)},
+        {"kind": "matmul", "name": "looks", "from": ("q", "turned")},
+        {"kind": "softmax", "name": "shares"},
+        linear("v", 4, **{"from": "input"}),
+        {"kind": "matmul", "name": "seen", "from": ("shares", "v")},
     ),
     "attend": on_tokens(
         linear("fc1", 12), {"kind": "attend", "heads": 4, "kv_heads": 1, "causal": True, "rotary": 50.0}
@@ -336,6 +348,7 @@ LAYERS: dict[str, Layers] = {
 TOKENS = (
     *(
         "linear tokens",
+        "matmul",
         "attend",
         "attend dropout",
         "attend three",

@@ -61,6 +61,12 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[Sizes, ...], Twin]] = {
         ((2, 6, 3),),
         lambda x: MEAN(x, (3, 2), (2, 1), 1),
     ),
+    "avg_pool2d of the map alone": (
+        "avg_pool2d",
+        {"kernel": (3, 2), "stride": (2, 1), "padding": 1, "count_include_pad": False},
+        ((2, 6, 3),),
+        lambda x: MEAN(x, (3, 2), (2, 1), 1, count_include_pad=False),
+    ),
     "a grid that divides": ("adaptive_avg_pool2d", {"out": (2, 3)}, ((2, 4, 9),), lambda x: GRID(x, (2, 3))),
     "a grid that does not": ("adaptive_avg_pool2d", {"out": (3, 2)}, ((2, 7, 5),), lambda x: GRID(x, (3, 2))),
     "a grid that is finer": ("adaptive_avg_pool2d", {"out": 4}, ((1, 3, 4),), lambda x: GRID(x, 4)),

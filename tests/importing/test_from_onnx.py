@@ -108,6 +108,59 @@ def test_zeros_that_are_not_the_same_on_both_sides(tmp_path: Path) -> None:
     assert found.spec["layers"][0] == {"kind": "pad", "name": "pad", "padding": [1, 1, 0, 1]}
 
 
+def test_functions_and_arrays_beside_tensors(tmp_path: Path) -> None:
+    """Divisors stand in a `scale` turned upside down, and what is taken off in a `bias` between two signs."""
+    made = model(
+        [
+            node("Sub", "in mean", "a"),
+            node("Div", "a size", "b"),
+            node("Gemm", "b fc.weight", "c", transB=1),
+            node("Erf", "c", "d"),
+            node("Pow", "d two", "e"),
+            node("Sqrt", "e", "f"),
+            node("Sub", "shift f", "g"),
+            node("Div", "g three", "h"),
+            node("Exp", "c", "i"),
+            node("Div", "h i", "out"),
+        ],
+        {
+            "mean": draw(3),
+            "size": draw(3) ** 2 + 0.5,
+            "fc.weight": draw(2, 3),
+            "two": 2.0,
+            "three": 3.0,
+            "shift": draw(2),
+        },
+        [3],
+    )
+    found = imported(tmp_path, made)
+    assert kinds(found)[:7] == ["rescaling", "bias", "rescaling", "scale", "linear", "erf", "pow"]
+    assert np.allclose(found.state["size.weight"] * (draw(3) ** 2 + 0.5), 1)
+    zero = model([node("Div", "in size", "out")], {"size": np.zeros(3, np.float32)}, [3])
+    with pytest.raises(NotImportedError, match="without zeros"):
+        imported(tmp_path, zero)
+
+
+def test_a_pool_that_does_not_count_what_is_padded(tmp_path: Path) -> None:
+    pool = node("AveragePool", "a", "out", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
+    made = model([node("Conv", "in c.weight", "a"), pool], {"c.weight": draw(2, 2, 2, 2)}, [2, 6, 7])
+    assert imported(tmp_path, made).spec["layers"][1]["count_include_pad"] is False
+
+
+def test_attention_whose_mask_chooses(tmp_path: Path) -> None:
+    nodes = [
+        node("MatMul", "in fc.weight", "a"),
+        node("Transpose", "a", "t", perm=[0, 2, 1]),
+        node("MatMul", "a t", "s"),
+        node("Where", "mask s far", "h"),
+        node("Softmax", "h", "p", axis=-1),
+        node("MatMul", "p a", "out"),
+    ]
+    arrays = {"fc.weight": draw(4, 4), "mask": np.tri(5, dtype=bool), "far": -1e9}
+    found = imported(tmp_path, model(nodes, arrays, [5, 4]))
+    assert kinds(found) == ["linear", "rescaling", "attend"]
+
+
 GELU = {
     "last": ("Div in root", "Erf a", "Add b one", "Mul in c", "Mul d half"),
     "first": ("Mul in inverse", "Erf a", "Add one b", "Mul c half", "Mul d in"),
@@ -131,10 +184,10 @@ def test_a_gelu_that_is_spelled_out(lines: tuple[str, ...], tmp_path: Path) -> N
 
 def test_what_is_nearly_a_gelu_is_none(tmp_path: Path) -> None:
     lines = GELU["last"]
-    nodes = spelled(lines, "out")
-    arrays = {"root": 1.5, "one": 1.0, "half": 0.5}
-    with pytest.raises(NotImportedError, match=r"\(Erf\), `aten\.erf`: needs a layer that does that"):
-        from_onnx(written(tmp_path, model(nodes, arrays, [3])))
+    nodes = [*spelled(lines, "g"), node("Gemm", "g fc.weight", "out", transB=1)]
+    arrays = {"root": 1.5, "one": 1.0, "half": 0.5, "fc.weight": draw(2, 3)}
+    found = imported(tmp_path, model(nodes, arrays, [3]))
+    assert kinds(found) == ["rescaling", "erf", "rescaling", "multiply", "rescaling", "linear"]
 
 
 @pytest.mark.parametrize("centred", [True, False])

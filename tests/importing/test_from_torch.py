@@ -270,8 +270,8 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "layer_norm": (nn.LayerNorm((2, 4), bias=False), (3, 2, 4)),
     "rms_norm": (nn.RMSNorm(4, eps=1e-6), (3, 4)),
     "group_norm": (nn.GroupNorm(2, 4), (4, 3, 3)),
-    "max_pool2d": (nn.MaxPool2d(3, 2, 1), (2, 5, 5)),
-    "avg_pool2d": (nn.AvgPool2d(2, 3, ceil_mode=True), (2, 6, 5)),
+    "max_pool2d": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 5, 5)),
+    "avg_pool2d": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 6, 5)),
     "adaptive_avg_pool2d": (nn.AdaptiveAvgPool2d(2), (2, 5, 5)),
     "pad": (nn.ZeroPad2d((1, 0, 2, 1)), (2, 3, 3)),
     "upsample": (nn.Upsample(scale_factor=(2, 3), mode="bilinear"), (2, 3, 3)),
@@ -349,12 +349,47 @@ def test_arrays_that_are_shared_or_stay() -> None:
     assert "fc_again.weight" not in found.state
 
 
+class Formula(nn.Module):
+    """Sums, differences and quotients of tensors, numbers, a parameter and a buffer."""
+
+    mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]))
+        self.fc, self.shift = nn.Linear(3, 3), nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h: torch.Tensor = self.fc(x - self.mean)
+        return h / (1 + h.square()) - self.shift + 3 / (2 + torch.sigmoid(h)) + h * x
+
+
+def test_a_formula() -> None:
+    """Whatever it is spelled out in, its arrays stay as they are."""
+    module = Formula()
+    found = imported(module, 3)
+    assert {layer["kind"] for layer in layers(found)} == {
+        *("rescaling", "bias", "linear", "pow", "multiply", "sigmoid", "add"),
+    }
+    assert np.array_equal(found.state["mean.weight"], module.mean.numpy())
+    assert found.proof.parameters == 3
+
+
+class Divided(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / self.by
+
+
 REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "a power whose exponent is one number": (Applied(lambda x: torch.pow(x.abs(), x)), (4,)),
+    "let `0.by` hold what divided by it does": (Divided(), (4,)),
     "track_running_stats=True": (nn.BatchNorm1d(4, track_running_stats=False), (4,)),
     "an `eps` that is a number": (nn.RMSNorm(4), (4,)),
     "`dilation=1`": (nn.MaxPool2d(2, dilation=2), (2, 5, 5)),
-    "`count_include_pad=True`": (nn.AvgPool2d(2, padding=1, count_include_pad=False), (2, 4, 4)),
     "another divisor": (nn.AvgPool2d(2, divisor_override=3), (2, 4, 4)),
     "within its maps of 5 x 6: read them in another size": (nn.MaxPool2d(2, ceil_mode=True), (2, 5, 6)),
     "within its maps of 7 x 6": (nn.AvgPool2d(2, 3, ceil_mode=True), (2, 7, 6)),

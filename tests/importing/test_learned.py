@@ -331,14 +331,14 @@ class Refused(nn.Module):
                 return torch.cat([self.w[None, :2].expand(len(x), -1, -1), h], 1)
             case "behind":
                 return torch.cat([h, self.w[None, :1].expand(len(x), -1, -1)], 1)
-            case "subtracted":
-                return h - self.w[:3]
+            case "divided":
+                return h / self.w[:3]
             case "constants":
                 return h * self.table
             case "in other order":
                 return h + self.w[torch.tensor([2, 0, 1])]
             case _:
-                return h / h
+                return torch.floor_divide(h, h)
 
 
 @pytest.mark.parametrize(
@@ -347,10 +347,10 @@ class Refused(nn.Module):
         ("rows behind", "the first rows of `w`, or all"),
         ("two tokens", "`w` as one token in front of tokens"),
         ("behind", "a tensor that depends on the input"),
-        ("subtracted", "a tensor that depends on the input"),
         ("constants", "a number for each place, which nothing learns"),
         ("in other order", "`aten.index`"),
-        ("divided", "a layer that divides"),
+        ("divided", "let `w` hold what divided by it does"),
+        ("rounded", "`aten.floor_divide`"),
     ],
 )
 def test_refused(does: str, need: str) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from fac.backend import Ref
 from fac_onnx.reading.graph import Graph, Node
-from fac_onnx.reading.steps import Step, Steps, Translator, plain
+from fac_onnx.reading.steps import Form, Step, Steps, Translator, UnreadError, Weight, plain
+
+INVERSE = Form(lambda array: 1 / array, lambda array: 1 / array)
+"""An array of divisors, as factors."""
 
 
 def two(op: str) -> Translator:
@@ -23,6 +26,24 @@ def two(op: str) -> Translator:
     return read
 
 
+def divide(graph: Graph, node: Node, value: str) -> Steps:
+    """By an array of the file: a product with what it divides by, turned upside down."""
+    a, b = node.inputs
+    if b not in graph.constants or a in graph.constants or graph.single(b) is not None:
+        return two("aten.div")(graph, node, value)
+    if not graph.constants[b].all():
+        raise UnreadError("an array without zeros, by which it divides")
+    return Step("aten.mul", {"self": Ref(a), "other": Weight(node, 1, INVERSE)})
+
+
+def where(graph: Graph, node: Node, value: str) -> Steps:
+    """One of two where a mask of the file is true, which may be a number."""
+    mask, one, other = node.inputs
+    numbers = {name: graph.single(name) for name in (one, other)}
+    given = {name: Ref(name) if number is None else number for name, number in numbers.items()}
+    return Step("aten.where", {"condition": Ref(mask), "self": given[one], "other": given[other]})
+
+
 def clip(graph: Graph, node: Node, value: str) -> Steps:
     """Limits, each of which may be left out."""
     limits = [graph.single(name) if (name := node.input(slot)) else None for slot in (1, 2)]
@@ -33,8 +54,9 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Add": two("aten.add"),
     "Sub": two("aten.sub"),
     "Mul": two("aten.mul"),
-    "Div": two("aten.div"),
+    "Div": divide,
     "Pow": two("aten.pow"),
+    "Where": where,
     "Clip": clip,
     "Sqrt": plain("aten.sqrt"),
     "Reciprocal": plain("aten.reciprocal"),

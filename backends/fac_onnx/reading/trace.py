@@ -12,7 +12,7 @@ from fac.backend import RESERVED, Array, Call, Fed, Held, Ref, Traced
 from fac_onnx.reading import arithmetic, layers, naming, shapes
 from fac_onnx.reading.graph import Graph, Node
 from fac_onnx.reading.patterns import PATTERNS
-from fac_onnx.reading.steps import Step, Translator, UnreadError, Weight
+from fac_onnx.reading.steps import PLAIN, Form, Step, Translator, UnreadError, Weight
 
 TRANSLATORS: Mapping[str, Translator] = {
     **arithmetic.TRANSLATORS,
@@ -111,6 +111,8 @@ class _Reading:
         """An argument, in which arrays have their keys."""
         if isinstance(arg, list):
             return [self._resolved(item, node, path) for item in arg]
+        if isinstance(arg, Weight):
+            return Ref(self._alone(arg.value, node, path, arg.form))
         if not isinstance(arg, Ref) or arg.name not in self.graph.constants:
             return arg
         array = self.graph.constants[arg.name]
@@ -119,11 +121,11 @@ class _Reading:
             return arg
         return Ref(self._alone(arg.name, node, path))
 
-    def _alone(self, value: str, node: Node, path: str) -> str:
+    def _alone(self, value: str, node: Node, path: str, form: Form = PLAIN) -> str:
         """The key of an array that no layer of the file's own has."""
         readers = [node] if value in node.inputs else self.graph.read[value]
         uses = [
-            Weight(reader, slot)
+            Weight(reader, slot, form)
             for reader in readers
             for slot, name in enumerate(reader.inputs)
             if name == value
