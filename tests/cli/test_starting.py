@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -199,8 +200,9 @@ def test_a_network_without_adapters_starts_from_the_merged_weights_of_one_that_h
 def test_files_that_hold_no_parameters_are_one_message(
     run: Run, spec: Path, parameters: dict[str, Any]
 ) -> None:
-    class Foreign:
-        pass
+    class Code:
+        def __reduce__(self) -> Any:
+            return os.system, ("touch ran",)
 
     anew = "save `module.state_dict()` with `torch.save`, or as a `.safetensors` file"
     tensors = {name: torch.from_numpy(array) for name, array in parameters.items()}
@@ -211,11 +213,13 @@ def test_files_that_hold_no_parameters_are_one_message(
             "holds a mapping `model`, and no arrays by name: save that mapping alone",
         ),
         "c.pt": (torch.ones(2), f"holds a `Tensor`, and no arrays by name: {anew}"),
+        "code.pt": ({"fc1.weight": Code()}, f"is damaged, or holds more than arrays by name: {anew}"),
     }
     for file, (content, message) in holds.items():
         torch.save(content, file)
         status, _, err = run("train", spec, *REFERENCE, "--init", file)
         assert (status, err) == (2, f"fac: `{file}` {message}\n")
+    assert not Path("ran").exists()
     torch.save({"fc1.weight": torch.ones(1).expand(1 << 40)}, "d.pt")
     status, _, err = run("train", spec, *REFERENCE, "--init", "d.pt")
     assert status == 2

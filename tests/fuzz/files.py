@@ -39,7 +39,7 @@ from fac.training.data.text import Text
 from fac.training.folder import METRICS, RunFolder
 from fac.training.holding import Held
 from fac.training.logs import EpochRecord
-from fac_torch import kernels
+from fac_torch import kernels, pickled
 from tests.fuzz import surgery
 from tests.fuzz.surgery import Surgery
 
@@ -188,6 +188,25 @@ def tensors() -> tuple[bytes, ...]:
     return (save({"x": X, "y": Y}, {"spec": "{}", "name": "a"}),)
 
 
+def saved() -> tuple[bytes, ...]:
+    """Two arrays of one network, as `torch.save` writes them."""
+    file = BytesIO()
+    torch.save({"fc.weight": torch.arange(6.0).reshape(2, 3), "fc.bias": torch.ones(2)}, file)
+    return (file.getvalue(),)
+
+
+def read_saved(path: Path) -> None:
+    """What is read are arrays by name that lie in the file, and nothing has run."""
+    try:
+        with path.open("rb") as file:
+            found = pickled.loaded(file, "`a`")
+    finally:
+        assert not path.with_name("ran").exists(), "code of a file was run"
+    for name, array in found.items():
+        assert isinstance(name, str)
+        assert array.size < 1 << 10 or 0 in array.strides, "no more numbers than the file has"
+
+
 def npy() -> tuple[bytes, ...]:
     """A file of a folder."""
     file = BytesIO()
@@ -303,6 +322,7 @@ KINDS = {
         (surgery.any_bytes, surgery.state_header),
         lambda path: load(Arrays(train=path.name, test_share=0.5), path.parent),
     ),
+    "saved": Kind("a.pt", saved, (surgery.any_bytes, surgery.pickled), read_saved),
     "mapped": Kind("x.npy", npy, (surgery.any_bytes,), read_mapped),
     "picture": Kind("a.png", pictures, (surgery.any_bytes,), read_picture),
     "text": Kind("a.txt", lambda: (b"to be or not to be",), (surgery.any_bytes,), read_text),

@@ -65,6 +65,28 @@ LITERALS = (
 )  # fmt: skip
 
 
+GLOBALS = (
+    b"ctorch\nDoubleStorage\n", b"ctorch\nBFloat16Storage\n", b"ctorch\nQInt8Storage\n", b"ctorch\nBoolStorage\n",
+    b"ctorch\nComplexFloatStorage\n", b"ctorch._utils\n_rebuild_parameter\n",
+    b"ctorch._utils\n_rebuild_sparse_tensor\n", b"ctorch.storage\nUntypedStorage\n", b"ctorch\nSize\n",
+    b"cposix\nsystem\n", b"cbuiltins\neval\n", b"c\n\n",
+    b"cbuiltins\nbytearray\n", b"ctorch\nTensor\n", b"cnumpy\nndarray\n", b"X\x04\0\0\0cuda", b"X\x04\0\0\0meta",
+)  # fmt: skip
+PICKLED = (
+    b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"ccollections\nOrderedDict\n", b"R", b"t",
+    b"Q", b"K\x02K\x03\x86", b"X\x01\0\0\0000", b"X\x01\0\0\0001", b"X\x03\0\0\0cpu", b"X\x07\0\0\0storage",
+    b"\x89", b")", b"u",
+)  # fmt: skip
+"""Of what the pickle of a `state_dict` consists."""
+CODE = (
+    b"posix\nsystem\n",
+    b"os\nsystem\n",
+    b"subprocess\ngetoutput\n",
+    b"builtins\nexec\n",
+    b"torch.hub\nload\n",
+)
+
+
 def any_bytes(raw: bytes, choices: Choices) -> bytes:
     """A few changes: bits, ranges, ends."""
     data = bytearray(raw)
@@ -154,6 +176,42 @@ def array_header(raw: bytes, choices: Choices) -> bytes:
     ) as archive:
         for key, content in parts.items():
             archive.writestr(key, content)
+    return made.getvalue()
+
+
+def pickled(raw: bytes, choices: Choices) -> bytes:
+    """Of a file of `torch.save`: its pickle names other things, sizes and code, and the check sums are right."""
+    with zipfile.ZipFile(BytesIO(raw)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in parts if name.endswith(".pkl"))
+    text = parts[name]
+    match choices.pick(6):
+        case 0:
+            text = any_bytes(text, choices)
+        case 1 | 2:
+            found = [word for word in PICKLED if word in text]
+            text = text.replace(choices.one(found), choices.one((*PICKLED, *GLOBALS)), 1 + choices.pick(2))
+        case 3:
+            # sizes, offsets and strides are whole numbers of one byte, `K.`
+            places = [at for at in range(len(text) - 1) if text[at : at + 1] == b"K"]
+            at, size = choices.one(places), choices.one(SIZES)
+            width = size.bit_length() // 8 + 1
+            text = text[:at] + b"\x8a" + bytes([width]) + size.to_bytes(width, "little") + text[at + 2 :]
+        case 4:
+            code = b"c" + choices.one(CODE) + b"(X\x09\0\0\0touch rantR"
+            text = choices.one((b"\x80\x02" + code + b".", b"\x80\x02" + code + b"0" + text[2:]))
+        case _:
+            other = choices.one([*parts])
+            parts[other] = any_bytes(parts[other], choices) if choices.pick(2) else b""
+    if parts[name]:
+        parts[name] = text
+    made = BytesIO()
+    with zipfile.ZipFile(
+        made, "w", zipfile.ZIP_DEFLATED if choices.rarely(9) else zipfile.ZIP_STORED
+    ) as archive:
+        for key, content in parts.items():
+            if not choices.rarely(60):
+                archive.writestr(key, content)
     return made.getvalue()
 
 
