@@ -78,6 +78,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("compile", SPEC, "--backend", "torch"),
         ("compare", SPEC, "--rules", "bp,ldfa", "--seeds", "1", "--backend", "torch", *BRIEF),
         ("compare", SPEC, "--rules", "ldfa", "--seeds", "1", "--backend", "reference", *BRIEF),
+        ("compare", SPEC, "--rules", "bp", "--seeds", "2", "--out", "kept", "--jobs", "2", *BRIEF),
         ("study",),
     ),
     LIBRARY,

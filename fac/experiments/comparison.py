@@ -38,7 +38,7 @@ class Comparison:
 
     def table(self) -> str:
         """Mean and standard deviation of each row, the contrasts, and the notes."""
-        parts = [columns(*cells(self.rows))]
+        parts = [columns(*cells(self.rows))] if self.rows else []
         if self.contrasts:
             parts += ["", columns(*contrast_cells(self.contrasts)), ""]
         return "\n".join([*parts, *(f" {visible(note)}" for note in self.notes)])

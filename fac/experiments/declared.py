@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -13,12 +12,15 @@ from pydantic import Field, ValidationError
 from fac import source
 from fac.diagnostics import Diagnostic, FacError, SpecError
 from fac.experiments.comparing import Design
+from fac.experiments.contrasts import declared as pairs
 from fac.experiments.job import document_of
+from fac.experiments.variants import rated, variants
 from fac.opening import placed
+from fac.pipeline import lowered
 from fac.render.findings.full import full
 from fac.source import Document
 from fac.spec.base import Model
-from fac.spec.errors import translate
+from fac.spec.errors import INVALID_VALUE, translate
 from fac.spec.train import Positive
 
 KEY = "compare"
@@ -65,13 +67,53 @@ def declared(path: str, overrides: Iterable[str] = ()) -> Declared | None:
         found = ComparisonFile.model_validate(document.data)
     except ValidationError as error:
         raise _refused(document, translate(error, document.data, ComparisonFile)) from None
-    if not found.specs:
-        raise FacError(f"`{path}` names no spec to compare: `specs: [spec.fac.yaml]`")
-    folder = Path(path).parent
-    names = [placed(folder, name, f"`specs` of `{path}`") for name in found.specs]
-    documents = tuple(document_of(os.path.normpath(name), overrides) for name in names)
+    documents = _specs(document, found.specs, overrides)
     design = Design(found.rules or None, found.ranks, found.seeds, found.contrasts, found.rates, found.budget)
+    findings = tuple(_misnamed(documents, design))
+    if findings:
+        raise _refused(document, findings)
     return Declared(documents, design)
+
+
+def _specs(file: Document, names: Sequence[str], overrides: Iterable[str]) -> tuple[Document, ...]:
+    if not names:
+        raise _refused(file, (INVALID_VALUE.at(("specs",), "there is no spec to compare"),))
+    found, findings = [], []
+    for number, name in enumerate(names):
+        try:
+            path = placed(file.folder, name, f"`specs[{number}]`")
+            found.append(document_of(os.path.normpath(path), overrides))
+        except FacError as error:
+            findings.append(INVALID_VALUE.at(("specs", number), str(error)))
+    if findings:
+        raise _refused(file, tuple(findings))
+    return tuple(found)
+
+
+def _misnamed(documents: Sequence[Document], design: Design) -> Iterator[Diagnostic]:
+    """Rules, rates and contrasts that name nothing, each where it stands.
+
+    Raises:
+        SpecError: one of the specs has errors.
+    """
+    for document in documents:
+        lowered(document)
+    try:
+        planned = variants(documents, design.rules, design.ranks)
+    except FacError as error:
+        yield INVALID_VALUE.at(("rules",) if design.rules else (), str(error))
+        return
+    for name, rate in design.rates.items():
+        try:
+            rated(planned, {name: rate})
+        except FacError as error:
+            yield INVALID_VALUE.at(("rates", name), str(error), key=True)
+    labels = [variant.label for variant in planned]
+    for number, text in enumerate(design.contrasts):
+        try:
+            pairs([text], labels, design.seeds)
+        except FacError as error:
+            yield INVALID_VALUE.at(("contrasts", number), str(error))
 
 
 def _refused(document: Document, findings: tuple[Diagnostic, ...]) -> SpecError:

@@ -53,7 +53,10 @@ class _Setup:
 @dataclass(eq=False, slots=True)
 class _Worker:
     process: BaseProcess
-    pipe: Connection
+    told: Connection
+    """What it is to do goes in here ..."""
+    said: Connection
+    """... and what comes of that comes out here."""
     task: Task | None = None
     """What it is at."""
 
@@ -75,7 +78,7 @@ def make_apart(trainer: Trainer, planned: Sequence[Variant], kept: Kept, jobs: i
                 task = worker.task = waiting.popleft()
                 document = planned[task[0]].seeded(task[1], trainer.probes)
                 with suppress(OSError):  # it has died, which is heard below
-                    worker.pipe.send((document, kept.place(task), task[1]))
+                    worker.told.send((document, kept.place(task), task[1]))
             for task, heard in pool.heard():
                 if isinstance(heard, str):
                     listener.said(heard)
@@ -124,11 +127,11 @@ class _Pool:
 
     def heard(self) -> Iterator[tuple[Task, str | Run | None]]:
         """Of runs what is to be said, and how they ended: None is well, or stopped."""
-        ready = connection.wait([worker.pipe for worker in self.workers], ASKED)
-        for worker in [worker for worker in self.workers if worker.pipe in ready]:
+        ready = connection.wait([worker.said for worker in self.workers], ASKED)
+        for worker in [worker for worker in self.workers if worker.said in ready]:
             task = worker.task
             try:
-                found = worker.pipe.recv()
+                found = worker.said.recv()
             except (EOFError, OSError):
                 worker.process.join()
                 self.workers.remove(worker)
@@ -143,12 +146,14 @@ class _Pool:
 
 def _begun(setup: _Setup) -> _Worker:
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, setup), daemon=True)
+    # two ways of one direction each: one of both would be a socket
+    (told, tell), (said, say) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(told, say, setup), daemon=True)
     with _one_thread(), _deaf():
         process.start()
-    theirs.close()
-    return _Worker(process, ours)
+    told.close()
+    say.close()
+    return _Worker(process, tell, said)
 
 
 @contextmanager
@@ -185,23 +190,23 @@ def _died(worker: _Worker) -> str:
     return f"its process ended {how}: the next call goes on with it"
 
 
-def _work(pipe: Connection, setup: _Setup) -> None:
+def _work(told: Connection, say: Connection, setup: _Setup) -> None:
     """What a process does: one run after the other, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_watch_parent, daemon=True).start()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     trainer: Trainer | None = None
     while True:
-        document, path, seed = pipe.recv()
+        document, path, seed = told.recv()
         try:
             trainer = trainer or _trainer(setup)
             with on_signals() as stop:
-                outcomes.make(trainer, document, path, _Passed(pipe), stop)
-            pipe.send(None)
+                outcomes.make(trainer, document, path, _Passed(say), stop)
+            say.send(None)
         except StoppedError:
             return
         except Exception as error:
-            pipe.send(failed(seed, error))
+            say.send(failed(seed, error))
 
 
 def _trainer(setup: _Setup) -> Trainer:

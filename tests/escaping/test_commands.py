@@ -201,6 +201,11 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("compare", spec(), spec("b.fac.yaml", DIGITS.replace("name: digits-small", "name: b")), *REFERENCE),
         ("compare", spec(), "--rules", f"bp,bp,{HOSTILE}"),
         ("compare", spec(), *REFERENCE, "--rules", "bp,fa", "--set", "update.lr=1e30"),
+        ("compare", spec(), *REFERENCE, "--rules", "bp", "--seeds", "1", "--out", HOSTILE),
+        ("compare", spec(), *REFERENCE, "--rules", "fa", "--seeds", "1", "--out", HOSTILE),
+        ("compare", spec(), "--contrast", f"bp:{HOSTILE}"),
+        ("compare", spec(), "--rate", f"{HOSTILE}=1"),
+        ("compare", spec("c.yaml", f"compare: 1\nspecs: [{json.dumps(HOSTILE)}]\n")),
     ],
     "study": lambda: [
         ("study", HOSTILE),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import csv
 import html
+import io
 import json
 import os
 import re
@@ -18,6 +20,7 @@ from markdown_it import MarkdownIt
 from fac import escaping
 from fac.escaping import UNSEEN
 from fac.render.json_text import json_text
+from fac.render.tables import comma_separated
 from tests.escaping.texts import ALL, NAMES, PARTS, TEXTS, unseen
 from tests.render.formats.checked import command
 
@@ -52,6 +55,29 @@ def test_only_colours_reach_a_terminal_and_only_where_there_are_any(text: str) -
     assert unseen(escaping.calm(text, painted=False), "\n\t") == ""
     painted = escaping.calm(f"\x1b[1;31m{text}\x1b[0m", painted=True)
     assert unseen(re.sub(r"\x1b\[[\d;]*m", "", painted), "\n\t") == ""
+
+
+@QUICK
+@given(TEXTS)
+@example(ALL)
+@example(" =1+1")
+@example("\t@x")
+def test_no_cell_of_csv_is_a_formula_or_more_than_one_cell(text: str) -> None:
+    written = comma_separated(["a", "b"], [[text, -0.5]])
+    (head, row) = csv.reader(io.StringIO(written))
+    assert head == ["a", "b"]
+    assert row == [escaping.spreadsheet(text), "-0.5"]
+    assert row[0].lstrip()[:1] not in {*"=+-@\t\r"} or not row[0].strip()
+    assert row[0].removeprefix("'") in (escaping.visible(text), escaping.visible(text).removeprefix("'"))
+
+
+@pytest.mark.parametrize("text", PARTS, ids=ascii)
+def test_no_character_means_anything_to_latex(text: str) -> None:
+    """What is left without the commands of the escapes themselves holds none of TeX's special characters."""
+    written = escaping.latex(f"[{text}")
+    assert not written.startswith("["), "an argument of the end of a row"
+    rest = re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]|\{[][]\}|\$(-|\\pm)\$", "", written)
+    assert not {*"\\{}$&#^_%~"} & {*rest}
 
 
 @QUICK
