@@ -70,6 +70,11 @@ def groups(histories: Sequence[History]) -> list[list[History]]:
 
 def labels(found: Sequence[Sequence[History]]) -> list[str]:
     """What tells groups of runs apart: the names of their specs, or else their settings, or else their folders."""
+    known = [group for group in found if group[0].spec]
+    if 0 < len(known) < len(found):
+        named = iter(labels(known))
+        told = [next(named) if group[0].spec else str(group[0].path) for group in found]
+        return told if len(set(told)) == len(told) else [str(group[0].path) for group in found]
     names = [str(group[0].spec.get("name", "")) for group in found]
     if all(names) and len(set(names)) == len(names):
         return names

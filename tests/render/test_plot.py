@@ -16,6 +16,9 @@ from fac.render.plot import Figure, Trial, figure, render
 from fac.render.plot.axes import Axis, axis
 from fac.render.plot.figure import ALL, RAMP, Curve, Panel, Row, Stroke, split
 from fac.render.plot.layout import Below
+from fac.render.plot.sheet import sheet
+from fac.render.plot.thinning import thinned
+from fac.render.plot.topics import TOPICS, topic
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -238,3 +241,61 @@ def test_a_picture_is_of_what_it_says_whatever_the_texts() -> None:
     assert render(one(), "svg", bare=True).decode().count("f-paper") < render(one(), "svg").decode().count(
         "f-paper"
     )
+
+
+def test_a_long_curve_keeps_its_ends_its_gaps_and_what_sticks_out() -> None:
+    values = [0.0 if i % 2 else 1.0 for i in range(1000)]
+    values[501], values[777], values[40:80] = 9.0, -9.0, [nan] * 40
+    points = tuple((float(i), v, v, v) for i, v in enumerate(values))
+    found = thinned(points, 100)
+    assert len(found) <= 150
+    assert {(501.0, 9.0), (777.0, -9.0)} <= {point[:2] for point in found}
+    assert (found[0][0], found[-1][0]) == (0, 999)
+    assert [isnan(point[1]) for point in found].count(True) >= 2
+    assert set(found[:3]) <= set(points)
+    assert thinned(points, 1000) is points
+
+
+def test_curves_of_one_family_share_a_colour_and_differ_in_dashes() -> None:
+    trials = [Trial(name, (rows(),), name[0]) for name in ("a1", "b1", "a2")]
+    looks = dict(figure(trials).legend)
+    assert looks["a1"].tone == looks["a2"].tone != looks["b1"].tone
+    assert looks["a1"].dash != looks["a2"].dash
+    many = [Trial(f"a{i}", (rows(),), "a") for i in range(6)]
+    assert len({look.tone for _, look in figure(many).legend}) == 6
+
+
+def test_names_are_picked_by_what_they_are_about() -> None:
+    found = figure([Trial("a", (rows(),))], topics=["alignment"])
+    assert {curve.name for panel in found.panels for curve in panel.curves} == {
+        "fc1.error.cosine", "fc2.error.cosine", "error.cosine",
+    }  # fmt: skip
+    with pytest.raises(FacError, match=r"no name in these logs is about `rank`; there is `time`|`other`"):
+        figure([Trial("a", (rows(),))], topics=["rank"])
+
+
+@pytest.mark.parametrize("measure", [m for kind in kinds("fac.probes") for m in kind.measures])
+def test_every_measure_is_about_something(measure: str) -> None:
+    assert topic(measure) in TOPICS
+
+
+def test_a_figure_is_as_wide_as_it_should_be() -> None:
+    for width, units, columns in (("3.25in", 312, 2), ("8cm", 302.4, 2), ("7in", 672, 2), ("1.5in", 144, 1)):
+        text = render(figure([Trial("a", (rows(),))]), "svg", sheet=sheet(width, 6)).decode()
+        assert f'width="{units:g}"' in text
+        frames = set(re.findall(r'<path d="M([\d.]+) [\d.]+V', text))
+        assert len(frames) == columns
+        assert 'font-size="8"' in text  # 6 pt
+    with pytest.raises(FacError, match=r"is no width: write a number and one of `in`"):
+        sheet("3.25 inches")
+    with pytest.raises(FacError, match=r"say 1 to 40 inches"):
+        sheet("1km".replace("k", "m"))
+    with pytest.raises(FacError, match=r"leave no room for curves"):
+        render(figure([Trial("a", (rows(),))]), "svg", sheet=sheet("1in", 30))
+
+
+def test_a_pdf_is_as_wide_as_a_paper_takes_it() -> None:
+    found = render(figure([Trial("a", (rows(),))]), "pdf", sheet=sheet("3.25in", 7))
+    box = re.search(rb"/MediaBox ?\[0 0 ([\d.]+) ", found)
+    assert box is not None
+    assert float(box[1]) == pytest.approx(3.25 * 72, abs=0.5)

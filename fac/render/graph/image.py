@@ -11,14 +11,8 @@ LARGEST = 80_000_000
 """Pixels: what programs that show pictures still open."""
 
 
-def convert(picture: Picture, svg: str, name: str, points: float = 1.0) -> bytes:
+def convert(picture: Picture, svg: str, name: str) -> bytes:
     """The bytes of a `png` or `pdf` file.
-
-    Args:
-        picture: what is drawn.
-        svg: the same as text.
-        name: of the format.
-        points: of a PDF for one unit.
 
     Raises:
         FacError: the library is not installed, or the PNG would be too large.
@@ -30,7 +24,7 @@ def convert(picture: Picture, svg: str, name: str, points: float = 1.0) -> bytes
             f'a picture as {name.upper()} needs vl-convert-python: pip install "fac-compiler[viz]"'
         ) from error
     if name == "pdf":
-        return bytes(vl_convert.svg_to_pdf(svg, scale=points))
+        return bytes(vl_convert.svg_to_pdf(svg))
     pixels = picture.width * picture.height
     if pixels > LARGEST:
         size = f"{picture.width:.0f} x {picture.height:.0f}"

@@ -29,13 +29,14 @@ BASELINE = 0.36
 STACK = 5.0
 
 
-def render(picture: Picture, light: bool = False, *, inline: bool = False) -> str:
+def render(picture: Picture, light: bool = False, *, inline: bool = False, zoom: float = 1.0) -> str:
     """The text of the file.
 
     Args:
         picture: what is drawn.
         light: whatever the reader's setting.
         inline: as a part of a page, whose style has `colours`.
+        zoom: by which it is shown larger than its units are.
     """
     body = [
         *_boxes([box for box in picture.boxes if box.look == "group"]),
@@ -45,8 +46,8 @@ def render(picture: Picture, light: bool = False, *, inline: bool = False) -> st
         *_boxes([box for box in picture.boxes if box.look != "group"]),
         *(part for label in picture.labels for part in _label(label)),
     ]
-    size = f'width="{_n(picture.width)}" height="{_n(picture.height)}"'
-    ground = f'<rect class="f-paper" {size} rx="6"/>'
+    size = f'width="{_n(zoom * picture.width)}" height="{_n(zoom * picture.height)}"'
+    ground = f'<rect class="f-paper" width="{_n(picture.width)}" height="{_n(picture.height)}" rx="6"/>'
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} '

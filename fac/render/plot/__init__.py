@@ -33,9 +33,10 @@ def render(
     from fac.render.plot.layout import laid_out
 
     picture = laid_out(found, bare, sheet)
-    text = svg.render(picture, light)
-    points = 1.0 if sheet.width is None else 1 / POINT  # a paper takes a PDF for as wide as it says
-    return text.encode() if name == "svg" else image.convert(picture, text, name, points)
+    # a unit of a PDF is a point, and a paper takes a picture for as wide as it says
+    zoom = 1 / POINT if name == "pdf" and sheet.width is not None else 1.0
+    text = svg.render(picture, light, zoom=zoom)
+    return text.encode() if name == "svg" else image.convert(picture, text, name)
 
 
 __all__ = ["FORMATS", "TOPICS", "Figure", "Sheet", "Trial", "figure", "render", "sheet"]

@@ -1,0 +1,54 @@
+"""`fac report` at the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.test_plot import made
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_a_page_is_written(run: Run) -> None:
+    status, out, err = run("report", made("a", 1), made("b", 2), "nothing", "-o", "r.html", "--title", "T")
+    assert status == 0
+    page = Path("r.html").read_bytes()
+    assert out == f"wrote `r.html`: 2 runs of 1 setting, {len(page):,} bytes\n"
+    assert "`nothing` does not exist\n" in err
+    assert b"<title>T</title>" in page
+    assert run("report", "a", "b", "nothing", "-o", "-", "--title", "T")[1].encode() == page
+
+
+def test_mistakes_are_said(run: Run) -> None:
+    made("a")
+    for arguments, told in (
+        (
+            ("a", "-o", "r.fac.yaml"),
+            "a report would be written to `r.fac.yaml`, which is called as a spec is",
+        ),
+        (("a", "-o", "a/metrics.jsonl"), "`a/metrics.jsonl` is what a training keeps: give another name"),
+        (("gone", "-o", "r.html"), "there is nothing to report; `gone` does not exist"),
+    ):
+        assert (
+            run("report", *arguments)[0::2] == (2, f"fac: {told}\n") or told in run("report", *arguments)[2]
+        )
+    status, _, err = run("report", "a", "-o", "r.html", "--backend", "none")
+    assert (status, "no backend is called `none`" in err) == (2, True)
+
+
+def test_a_figure_for_a_paper(run: Run) -> None:
+    assert run(
+        "plot", made("a"), "-o", "a.svg", "--what", "accuracy", "--width", "3.25in", "--font-size", "7"
+    ) == (
+        0,
+        "drew `a.svg`: 1 panel of 1 run\n",
+        "",
+    )
+    assert 'width="312"' in Path("a.svg").read_text()
+    status, _, err = run("plot", "a", "-o", "a.svg", "--what", "energy")
+    assert (status, err) == (
+        2,
+        "fac: no name in these logs is about `energy`; there is `other`, `loss`, `accuracy`, `time`, `alignment`\n",
+    )
+    assert run("plot", "a", "-o", "a.svg", "--width", "wide")[2].startswith("fac: `wide` is no width")

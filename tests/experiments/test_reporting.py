@@ -1,0 +1,190 @@
+"""Reports of folders: which runs they stand for, and what is said of those that are no whole runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fac
+from fac import FacError
+from fac.experiments.contrasts import t_quantile
+from fac.experiments.reporting import Report, reported
+
+SPEC: dict[str, Any] = {
+    "fac": 1,
+    "name": "small",
+    "input": {"shape": [4]},
+    "layers": [
+        {"kind": "linear", "name": "fc1", "out": 5},
+        {"kind": "relu"},
+        {"kind": "linear", "name": "o", "out": 3},
+    ],
+    "loss": {"kind": "cross_entropy"},
+    "feedback": {"rule": "bp"},
+    "update": {"rule": "sgd", "lr": 0.1},
+    "data": {"source": "arrays", "train": "train.npz", "test": "test.npz"},
+    "train": {"epochs": 2, "batch": 8},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs `bp-0`, `bp-1`, `fa-0`, and their data."""
+    place = tmp_path_factory.mktemp("whole")
+    draw = np.random.default_rng(0)
+    for name, n in (("train", 32), ("test", 20)):
+        x = draw.standard_normal((n, 4))
+        np.savez(place / f"{name}.npz", x=x, y=x[:, :3].argmax(1))
+    fac.load(SPEC).save(place / "small.fac.yaml")
+    for rule, seed in (("bp", 0), ("bp", 1), ("fa", 0)):
+        fac.train(
+            place / "small.fac.yaml",
+            out=place / "runs" / f"{rule}-{seed}",
+            overrides=[f"feedback.rule={rule}", f"train.seed={seed}"],
+            backend="reference",
+        )
+    return place
+
+
+@pytest.fixture
+def place(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, to work in."""
+    shutil.copytree(whole, tmp_path / "w")
+    monkeypatch.chdir(tmp_path / "w")
+    return tmp_path / "w"
+
+
+def made(*names: str, **others: Any) -> Report:
+    return reported(list(map(Path, names)), **others)
+
+
+def test_runs_of_a_folder_are_settings_by_what_tells_them_apart(place: Path) -> None:
+    found = made("runs")
+    assert found.settings == {"bp": ("runs/bp-0", "runs/bp-1"), "fa": ("runs/fa-0",)}
+    assert found.notes == ()
+    assert "Samples with the highest loss" in found.html
+    assert found.html == made("runs").html
+    assert made("runs/fa-0", "runs", "./runs/fa-0").runs == 3
+
+
+def test_results_are_the_mean_and_its_interval(place: Path) -> None:
+    ends = [
+        json.loads(Path(f"runs/bp-{seed}/metrics.jsonl").read_text().splitlines()[-1])["test_loss"]
+        for seed in (0, 1)
+    ]
+    mean, spread = np.mean(ends), np.std(ends, ddof=1)
+    reach = t_quantile(0.975, 1) * spread / np.sqrt(2)
+    assert f"{mean:.4f} ± {spread:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]" in made("runs").html
+
+
+def test_the_confusion_and_the_worst_samples_are_those_of_the_network(place: Path) -> None:
+    html = made("runs/bp-0").html
+    found = fac.evaluate("runs/bp-0", backend="reference")
+    assert found.classes is not None
+    assert found.classes.confusion is not None
+    for number in found.classes.confusion.ravel():
+        assert f">{number}</td>" in html
+    test = np.load("test.npz")
+    output = fac.predict("runs/bp-0", test["x"], backend="reference")["output"].astype(np.float64)
+    losses = np.log(np.exp(output).sum(1)) - output[np.arange(20), test["y"]]
+    worst = int(losses.argmax())
+    first = re.search(r"sample (\d+): (\d) taken for (\d) with", html)
+    assert first is not None
+    assert first.groups() == (str(worst), str(test["y"][worst]), str(output[worst].argmax()))
+    assert f"loss {losses[worst]:.3g}" in html
+
+
+def test_what_is_no_whole_run_is_said(place: Path) -> None:
+    runs = Path("runs")
+    log = (runs / "fa-0/metrics.jsonl").read_text()
+    (runs / "fa-0/metrics.jsonl").write_text(log[: len(log) - 40])
+    shutil.copytree(runs / "bp-0", "odd/cut")
+    os.truncate("odd/cut/state.safetensors", 900)
+    shutil.copytree(runs / "bp-0", "odd/bare")
+    Path("odd/bare/spec.fac.yaml").unlink()
+    for name, text in (("foreign", '{"loss": 1}\n'), ("empty", "")):
+        Path("odd", name).mkdir()
+        Path("odd", name, "metrics.jsonl").write_text(text)
+    Path("odd/none").mkdir()
+    Path("file").touch()
+    found = made("runs", "odd", "odd/none", "gone", "file")
+    assert found.runs == 5
+    notes = "\n".join(found.notes)
+    for told in (
+        "`runs/fa-0`: 1 line of its log is no record",
+        "`fa`: no run came to its end; results and curves are of where they stand",
+        "`odd/cut/state.safetensors` is damaged or is no checkpoint",
+        "`odd/bare`: without a spec that can be read",
+        "`odd/foreign/metrics.jsonl` holds no record of an epoch",
+        "`odd/empty/metrics.jsonl` holds no record of an epoch",
+        "`odd/none` holds no run",
+        "`gone` does not exist",
+        "`file` is a file, and no folder of a run",
+    ):
+        assert told in notes
+    assert "1 of 2 epochs" in found.html
+
+
+def test_a_folder_without_runs_is_refused(place: Path) -> None:
+    with pytest.raises(FacError, match="there is nothing to report; `gone` does not exist"):
+        made("gone")
+
+
+def test_data_that_are_gone_are_said(place: Path) -> None:
+    Path("test.npz").unlink()
+    html = made("runs").html
+    assert "not measured: " in html
+    assert "test.npz" in html
+    assert "80 %" not in html
+    assert "networks were not measured" in made("runs", measure=False).html
+
+
+def test_a_spec_that_cannot_be_read_here_is_said(place: Path) -> None:
+    spec = Path("runs/fa-0/spec.fac.yaml")
+    spec.write_text(spec.read_text().replace("relu", "relux"))
+    html = made("runs/fa-0", measure=False).html
+    assert "its spec has errors here; a plug-in may be missing" in html
+    assert "2 epochs; how many were meant is not known" in html
+
+
+def test_what_cannot_be_compared_is_said(place: Path) -> None:
+    spec = Path("runs/fa-0/spec.fac.yaml")
+    spec.write_text(spec.read_text().replace("batch: 8", "batch: 4").replace("test.npz", "other.npz"))
+    notes = made("runs", measure=False).notes
+    assert "settings differ in `train.batch`: equal steps are not equally many samples" in notes
+    assert "settings differ in `data`: their numbers are not of one task" in notes
+
+
+def test_a_comparison_has_its_own_table(place: Path) -> None:
+    fac.compare(
+        "small.fac.yaml", ["bp", "fa"], seeds=2, contrasts=["fa:bp"], out="compared", backend="reference"
+    )
+    found = made("compared")
+    assert {label: len(runs) for label, runs in found.settings.items()} == {"bp": 2, "fa": 2}
+    assert "Contrasts of compared, declared before it was trained" in found.html
+    assert "<code>fa:bp</code>: no verdict below 5 seeds" in found.html
+    shutil.rmtree("compared/runs/02-fa-seed-1")
+    assert "`compared`: 1 of 4 runs have not begun" in made("compared").notes
+    Path("compared/plan.json").write_text("{}")
+    assert made("compared").runs == 3
+
+
+def test_from_python(place: Path) -> None:
+    found = fac.report("runs", "r.html", title="<mine>")
+    assert Path("r.html").read_text() == found.html
+    assert "<title>&lt;mine&gt;</title>" in found.html
+    assert repr(found).startswith("<report of 3 runs of 2 settings, ")
+    trained = fac.train(
+        fac.load(SPEC),
+        {p: tuple(np.load(f"{p}.npz").values()) for p in ("train", "test")},
+        backend="reference",
+    )
+    with pytest.raises(FacError, match="a report is of what is kept"):
+        fac.report(trained)
