@@ -89,7 +89,7 @@ def test_one_setting_is_called_by_its_name_and_a_folder_twice_is_one_run(run: Ru
 def test_a_run_without_a_spec_stands_by_itself(run: Run) -> None:
     Path(made("a"), "spec.fac.yaml").unlink()
     text, err = labels(run, "a", made("b"))
-    assert all(f">{name}</text>" in text for name in "ab")
+    assert all(f">{name}</text>" in text for name in "an")
     assert err == "`a`: without a spec that can be read it is no run of any other's setting\n"
 
 
