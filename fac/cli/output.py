@@ -61,8 +61,16 @@ def colored(*, err: bool = False) -> bool:
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-OF_A_RUN = ("state.safetensors", "metrics.jsonl", "measured.jsonl")
-"""Files of runs and of studies that no picture and no report takes the place of."""
+OF_A_RUN = (
+    "state.safetensors",
+    "best.safetensors",
+    "metrics.jsonl",
+    "steps.jsonl",
+    "plan.json",
+    "outcome.json",
+    "measured.jsonl",
+)
+"""Files of runs, comparisons and studies that no picture and no report takes the place of."""
 
 
 def write(path: str, content: str | bytes) -> None:
