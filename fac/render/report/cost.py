@@ -31,7 +31,10 @@ def _times(setting: Setting) -> tuple[str, str]:
 
 
 def _column(run: RunFacts, name: str) -> Iterator[float]:
+    """Of epochs that have steps: epoch 0 is the network before its first."""
     for row in run.rows:
+        if not row.get("epoch"):
+            continue
         value = row.get(name)
         if value is not None and value == value:
             yield value

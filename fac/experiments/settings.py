@@ -1,0 +1,160 @@
+"""The settings of a report: runs of one spec, with what their folders say, how far they came and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+
+from fac.checks import run_checks
+from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
+from fac.experiments import outcomes
+from fac.experiments.needs import needs_of
+from fac.opening import SPEC as SPEC_FILE
+from fac.opening import content, there
+from fac.pipeline import load
+from fac.program.lower import lower
+from fac.program.program import Program
+from fac.render.report import RunFacts, Setting
+from fac.training import checkpoint, history
+from fac.training.folder import SPEC, STATE
+from fac.training.history import History
+
+ABOUT = {
+    "version": "fac",
+    "backend": "backend",
+    "device": "device",
+    "precision": "precision",
+    "threads": "threads",
+    "samples": "training samples",
+    "origin": "started from",
+}
+"""What checkpoints say of a run that a report shows, by what that is called there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The folder of a run."""
+
+    history: History
+    about: Mapping[str, str]
+    """What its checkpoint says; empty where there is none."""
+    outcome: str = ""
+    """Why it is over, if it did not come to its end."""
+    over: bool = False
+    """Whether it says itself that it is over."""
+
+
+def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
+    """The run in a folder, None where it holds none; what is to be said of it goes to the notes.
+
+    Args:
+        path: of the folder.
+        notes: what a reader must know.
+        seed: of a run of a comparison.
+    """
+    try:
+        found = history.read(path, early=True)
+    except FacError as error:
+        notes.append(f"{error}; it is left out")
+        return None
+    if found.damaged:
+        lines = "line of its log is no record" if found.damaged == 1 else "lines of its log are no records"
+        notes.append(f"`{path}`: {found.damaged} {lines}, as where a run was killed, and left out")
+    about: Mapping[str, str] = {}
+    if there(path / STATE):
+        try:
+            about = checkpoint.about(path)
+        except FacError as error:
+            notes.append(str(error))
+    else:
+        notes.append(f"`{path}` has no `{STATE}`: what it ran on is not known")
+    if not found.spec:
+        notes.append(f"`{path}`: without a spec that can be read it is no run of any other's setting")
+    return _ended(Run(found, about), seed, notes)
+
+
+def _ended(run: Run, seed: int, notes: list[str]) -> Run:
+    """The same with what it says of its end, and with its times, if these lie apart."""
+    try:
+        ended = outcomes.read(run.history.path, seed)
+    except FacError as error:
+        notes.append(str(error))
+        return run
+    if ended is None:
+        return run
+    whole = replace(run.history, records=ended.history)
+    return replace(run, history=whole, outcome="diverged" * ended.diverged, over=True)
+
+
+def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
+    """The setting of some runs; what is to be said of them goes to the notes."""
+    first = runs[0].history
+    program, findings, trouble = _checked(first.path)
+    facts = tuple(_facts(run, program) for run in runs)
+    whole = [run for run in facts if run.whole]
+    if whole and len(whole) < len(facts):
+        notes.append(
+            f"`{label}`: {len(facts) - len(whole)} of {len(facts)} runs did not come to their end; results and curves "
+            "are of the others"
+        )
+    elif not whole:
+        notes.append(f"`{label}`: no run came to its end; results and curves are of where they stand")
+    costs: dict[str, str] = {}
+    if program is not None and not any(f.rule.severity is Severity.ERROR for f in findings):
+        costs = _costs(program)
+    return Setting(label, first.rule, facts, _text(first.path), program, findings, trouble, costs=costs)
+
+
+def _checked(path: Path) -> tuple[Program | None, tuple[Diagnostic, ...], str]:
+    try:
+        program = lower(load(str(path / SPEC)))
+        return program, tuple(run_checks(program)), ""
+    except SpecError as error:
+        return None, error.diagnostics, "its spec has errors here; a plug-in may be missing, see `--plugin`"
+    except FacError as error:
+        return None, (), str(error)
+
+
+def _text(path: Path) -> str:
+    try:
+        return content(path / SPEC, SPEC_FILE, within=path).decode(errors="replace")
+    except FacError:
+        return ""
+
+
+def _facts(run: Run, program: Program | None) -> RunFacts:
+    rows = tuple(record.flat() for record in run.history.records)
+    about = {told: run.about[key] for key, told in ABOUT.items() if key in run.about}
+    state, whole = _state(run, program)
+    return RunFacts(str(run.history.path), run.about.get("seed", "–"), state, whole, rows, about)
+
+
+def _state(run: Run, program: Program | None) -> tuple[str, bool]:
+    """How far a run came, and whether it came to its end."""
+    records = run.history.records
+    if run.outcome:
+        return f"{run.outcome} after epoch {records[-1].epoch if records else 0}", False
+    if not records:
+        return "no epoch yet", False
+    last = records[-1]
+    if not isfinite(last.train_loss):
+        return f"diverged in epoch {last.epoch}", False
+    if program is None:
+        return f"{last.epoch} epochs; how many were meant is not known", True
+    meant = program.spec.train.epochs
+    if run.over or program.spec.solve is not None or last.epoch >= meant:
+        return "complete", True
+    return f"{last.epoch} of {meant} epochs", False
+
+
+def _costs(program: Program) -> dict[str, str]:
+    found = needs_of(program)
+    ratio, macs, words = found.backward_ratio, found.backward_macs, found.words
+    return {
+        "backward multiply-adds": "–" if macs is None else f"{macs:,}",
+        "of those of backprop": "–" if ratio is None else f"{ratio:.2f}",
+        "feedback words": "–" if words is None else f"{words:,}",
+        "weight transport": found.transport,
+    }
