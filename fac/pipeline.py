@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from fac import plugins, source
+from fac import asked, plugins, source
 from fac.checks import run_checks
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
 from fac.program.lower import kind_of, lower
@@ -46,6 +46,7 @@ def load(path: SpecLike, overrides: Iterable[str] = ()) -> ModelSpec:
         FacError: the file cannot be read.
         SpecError: it is not a spec; `diagnostics` says why.
     """
+    path = _changed(path, overrides)
     if isinstance(path, ModelSpec):
         return path
     document = _document(path, overrides)
@@ -84,6 +85,8 @@ def check(
     Raises:
         FacError: the file cannot be read, or there is no such backend.
     """
+    asked.of(policy, Policy, "policy", "a `Policy`")
+    path = _changed(path, overrides)
     spec, findings = (path, ()) if isinstance(path, ModelSpec) else parse(_document(path, overrides))
     if spec is None:
         return findings
@@ -95,7 +98,7 @@ def check(
     if backend is None or _errors(found):
         return found
     chosen = find_backend(backend)
-    return found + _fitted(program, chosen, precision or chosen.default_precision)[1]
+    return found + _fitted(program, chosen, _known(precision) or chosen.default_precision)[1]
 
 
 def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
@@ -105,6 +108,7 @@ def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
         FacError: the file cannot be read.
         SpecError: the spec has findings of severity `error`.
     """
+    path = _changed(path, overrides)
     document = None if isinstance(path, ModelSpec) else _document(path, overrides)
     program = resolved(path if isinstance(path, ModelSpec) else load(document or path), document)
     errors = _errors(run_checks(program))
@@ -211,13 +215,8 @@ def compile(
         FacError: no such backend, or what it runs with is not installed.
         SpecError: the spec has findings of severity `error`.
     """
-    from fac.backend import PRECISIONS
-
     chosen = find_backend(backend)
-    if precision is not None and precision not in PRECISIONS:
-        raise FacError(
-            f"no precision is called `{precision}`; there are {', '.join(f'`{p}`' for p in PRECISIONS)}"
-        )
+    path = _changed(path, overrides)
     if isinstance(path, ModelSpec):
         return emit(lowered(path), chosen, precision)
     document = _document(path, overrides)
@@ -244,7 +243,7 @@ def emit(
         FacError: what the backend runs with is not installed.
         SpecError: the backend cannot run a layer.
     """
-    precision = precision or precision_of(program, backend)
+    precision = _known(precision) or precision_of(program, backend)
     fitted, findings = _fitted(program, backend, precision, made)
     if findings:
         raise _refused(document or source.from_data({}), findings)
@@ -252,6 +251,18 @@ def emit(
     anchors = fitted.anchors
     artifact.other = None if anchors is None else backend.emit(anchors, precision)
     return artifact
+
+
+def _known(precision: Precision | None) -> Precision | None:
+    """The precision, if there is one of that name."""
+    from fac.backend import PRECISIONS
+
+    asked.name(precision, "precision", "float64")
+    if precision is not None and precision not in PRECISIONS:
+        raise FacError(
+            f"no precision is called `{precision}`; there are {', '.join(f'`{p}`' for p in PRECISIONS)}"
+        )
+    return precision
 
 
 def precision_of(program: Program, backend: Backend) -> Precision:
@@ -265,6 +276,7 @@ def find_backend(name: str) -> Backend:
     Raises:
         FacError: there is none of that name; the message lists those that there are.
     """
+    asked.of(name, str, "backend", "its name, such as `'torch'`")
     for backend in backends():
         if backend.name == name:
             return backend
@@ -326,6 +338,12 @@ def _fitted(
 
     fitted = fit(made or compiled(program), backend.ops(precision))
     return fitted, run_backend_checks(program, fitted, backend, precision)
+
+
+def _changed(path: SpecLike, overrides: Iterable[str]) -> SpecLike:
+    """A model with overrides as the plain data that these change."""
+    changed = isinstance(path, ModelSpec) and asked.texts(overrides, "overrides", "update.lr=0.01")
+    return source.from_data(written(path)) if changed else path
 
 
 def _document(path: SpecLike, overrides: Iterable[str]) -> Document:

@@ -437,7 +437,10 @@ def test_override_reaches_mappings_lists_and_what_is_missing() -> None:
 
 
 def test_a_text_in_the_place_of_a_list_of_overrides_is_told() -> None:
-    with pytest.raises(FacError, match=r"overrides are a list: write `\['update.lr=0.5'\]`"):
+    with pytest.raises(
+        FacError,
+        match=r"`overrides` is `'update.lr=0.5'`: give a list of texts, such as `\['update.lr=0.01'\]`",
+    ):
         override(from_data({}), "update.lr=0.5")
 
 

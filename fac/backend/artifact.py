@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from fac import plugins
+from fac import asked, plugins
 from fac.backend.boundary import check_feed, check_state, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.session import Session
@@ -73,6 +73,7 @@ class Artifact(ABC):
             FacError: the device is not there, the state belongs to another spec, it is not whole, or it does not fit
                 into memory.
         """
+        asked.name(device, "device", "cpu")
         shapes = {slot.name: slot.shape for slot in self.compiled.state}
         drawn = "float64" if state is None else self.precision
         require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(drawn).itemsize)
@@ -96,8 +97,10 @@ class Artifact(ABC):
             FacError: the backend makes no such files, the state belongs to another spec, the device is not there,
                 or the file cannot be written.
         """
+        place = asked.path(path, "path")
+        asked.name(device, "device", "cpu")
         found = check_state(self.compiled, state, self.precision, whole=False)
-        file = self.write_inference(*found, Path(path), device)
+        file = self.write_inference(*found, place, device)
         feeds = self.compiled.inputs
 
         def run(x: Any) -> Array:

@@ -52,7 +52,7 @@ def check_state(
         needed = [slot.name for slot in compiled.state if whole or slot.parameter]
         problems += [f"`{name}` is missing" for name in needed if name not in state]
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        if any(name.endswith(COUNTS) and name not in wanted for name in state):
+        if any(str(name).endswith(COUNTS) and name not in wanted for name in state):
             more += f": leave out `*{COUNTS}`, which PyTorch counts and nothing here reads"
         raise FacError(
             f"the state belongs to another spec than `{compiled.name}`: {'; '.join(problems[:3])}{more}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fac import asked
 from fac.diagnostics import FacError
 from fac.experiments import handed
 from fac.experiments.comparing import Design, compared
@@ -119,16 +120,23 @@ def train(
         raise FacError("`resume` goes on in the folder of the run: leave out `out`")
     _allow(allow_code)
     data = None if data is None else handed.dataset(data)
-    where, listener = Where(backend, device, precision), listener or _Logged()
-    changes = tuple(overrides)
+    where, listener = _where(backend, device, precision), _Logged() if listener is None else listener
+    changes = asked.texts(overrides, "overrides", "update.lr=0.01")
+    asked.of(listener, Listener, "listener", "a `fac.training.logs.Listener`")
+    if not callable(stop):
+        raise asked.wrong("stop", stop, "a function that says whether to stop")
     with ExitStack() as stack:
         place = None
         if resume is not None:
-            place, found = stack.enter_context(folder.resumed(Path(resume)))
+            place, found = stack.enter_context(
+                folder.resumed(asked.path(resume, "resume", "the folder of a run"))
+            )
             _tell_changes(found)
             job = continued(Later(found, place.path, None, changes, where, data is not None))
         elif fork is not None:
-            job = _forked(spec, Path(fork), changes, where, arrays=data is not None)
+            job = _forked(
+                spec, asked.path(fork, "fork", "the folder of a run"), changes, where, arrays=data is not None
+            )
         else:
             assert spec is not None
             document = handed.document(spec, changes)
@@ -136,7 +144,9 @@ def train(
             job = new(document, where, arrays=data is not None)
             job = job if init is None else given(job, _weights(init), partial=init_partial)
         if place is None and out is not None:
-            place = stack.enter_context(folder.claim(Path(out), job.spec.name, job.text))
+            place = stack.enter_context(
+                folder.claim(asked.path(out, "out", "the path of a folder"), job.spec.name, job.text)
+            )
         if job.warnings:
             listener.said(job.warnings)
         for line in job.starts:
@@ -152,7 +162,7 @@ def train(
 
 def _weights(init: Mapping[str, Any] | str | os.PathLike[str]) -> Path | Weights:
     if not isinstance(init, Mapping):
-        return Path(init)
+        return asked.path(init, "init", "a file, the folder of a run, or arrays by name")
     arrays = {str(name): handed.numbers(value, f"`{name}` of `init`") for name, value in init.items()}
     return held(arrays, "`init`")
 
@@ -219,8 +229,6 @@ def compare(
         FacError: a variant cannot be trained, which is known before the first training; or that one failed.
         KeyboardInterrupt: before the end of the first training. Later ones are given with what was made.
     """
-    if type(seeds) is not int or seeds < 1:
-        raise FacError(f"`seeds` is {seeds!r}: say how many trainings of each variant there are, such as 3")
     if jobs is not None and (type(jobs) is not int or jobs < 1 or out is None):
         raise FacError(
             "`jobs` is a number of processes, such as 2, and needs `out`, a folder that keeps their runs"
@@ -229,19 +237,20 @@ def compare(
     if not several:
         raise FacError("there is no spec to compare")
     _allow(allow_code)
-    changes = tuple(overrides)
+    changes = asked.texts(overrides, "overrides", "update.lr=0.01")
+    design = Design(rules, ranks, seeds, contrasts, {} if rates is None else rates, budget)
+    asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
     documents = [handed.document(spec, changes) for spec in several]
     dataset = None if data is None else handed.dataset(data)
-    where = Where(backend, device, precision)
-    design = Design(rules, ranks, seeds, contrasts, rates or {}, budget)
+    where = _where(backend, device, precision)
     return compared(
         documents,
         design,
         where,
-        out=None if out is None else Path(out),
+        out=None if out is None else asked.path(out, "out", "the path of a folder"),
         jobs=jobs,
         dataset=dataset,
-        watch=watch or _Watched(),
+        watch=_Watched() if watch is None else watch,
     )
 
 
@@ -301,12 +310,13 @@ def evaluate(
         FacError: there is no such run, its data are gone or do not fit, or an output is not finite.
     """
     _allow(allow_code)
-    it = _opened(run, Where(backend, device, precision))
+    it = _opened(run, _where(backend, device, precision))
     if data is None:
         try:
             found = it.own()
         except FacError as error:
             raise FacError(f"{error}; or hand samples over as `data`") from error
+        asked.of(split, str, "split", "its name, such as `'test'`")
         if split not in found.splits:
             known = " and ".join(f"`{name}`" for name in found.splits)
             raise FacError(f"the data of this run have no split `{split}`: there are {known}")
@@ -340,9 +350,16 @@ def predict(
     Raises:
         FacError: as `evaluate`.
     """
-    it = _opened(run, Where(backend, device, precision))
+    it = _opened(run, _where(backend, device, precision))
     given = it.samples(x, targets=False)
     return {**given.marks, **predicted(it.session, given.split, it.program, it.kept.classes)}
+
+
+def _where(backend: str | None, device: str | None, precision: Precision | None) -> Where:
+    asked.name(backend, "backend", "torch")
+    asked.name(device, "device", "cpu")
+    asked.name(precision, "precision", "float64")
+    return Where(backend, device, precision)
 
 
 def _allow(code: bool) -> None:
@@ -381,7 +398,7 @@ def _opened(run: Trained | str | os.PathLike[str], where: Where) -> _Open:
             )
         own = run.dataset
         return _Open(run.session, run.program, lambda: own, Kept(own.scalings, own.classes, own.columns))
-    found = network(Path(run), where)
+    found = network(asked.path(run, "run", "what `fac.train` gave, or the folder of a run"), where)
     for remark in found.remarks:
         LOG.warning("%s", remark)
     precision = found.session.precision

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fac import asked
 from fac.build.threads import allowed
 from fac.experiments import contrasts, outcomes, plan
 from fac.experiments.comparison import Comparison, assembled
@@ -42,6 +43,21 @@ class Design:
     """Learning rates by rule, or by row."""
     budget: str = ""
     """How these, or other settings, were tuned, in words."""
+
+    def __post_init__(self) -> None:
+        """Raise FacError for what is of another kind, as Python may hand over."""
+        if type(self.seeds) is not int or self.seeds < 1:
+            raise asked.wrong("seeds", self.seeds, "how many trainings of each variant there are, such as 3")
+        ranks = self.ranks if isinstance(self.ranks, list | tuple | range) else (None,)
+        if not all(type(rank) is int and rank > 0 for rank in ranks):
+            raise asked.wrong("ranks", self.ranks, "a list of whole numbers, such as `[4, 16]`")
+        rates = self.rates.values() if isinstance(self.rates, Mapping) else (None,)
+        if not all(type(rate) in (int, float) for rate in rates):
+            raise asked.wrong("rates", self.rates, 'learning rates by rule, such as `{"fa": 0.01}`')
+        if self.rules is not None:
+            asked.texts(self.rules, "rules", "bp")
+        asked.texts(self.contrasts, "contrasts", "ldfa:bp")
+        asked.of(self.budget, str, "budget", "how the rates were tuned, in words")
 
 
 def compared(

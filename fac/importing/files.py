@@ -6,6 +6,7 @@ import os
 from os import PathLike
 from pathlib import Path
 
+from fac import asked
 from fac.backend import File
 from fac.diagnostics import FacError
 from fac.opening import MODEL, content
@@ -17,7 +18,7 @@ def opened(path: str | PathLike[str]) -> File:
     Raises:
         FacError: it cannot be read.
     """
-    folder, place = os.path.dirname(os.fspath(path)) or os.curdir, f"`{os.fspath(path)}`"
+    folder, place = os.fspath(asked.path(path, "path").parent), f"`{os.fspath(path)}`"
 
     def beside(name: str) -> bytes:
         if not name or os.path.isabs(name) or ".." in Path(name).parts:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fac import asked
 from fac.diagnostics import FacError, SpecError
 from fac.opening import SPEC, content, there
 from fac.render import graph
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def save(spec: ModelSpec, path: str | PathLike[str], replace: bool) -> None:
     """See `ModelSpec.save`."""
-    place = Path(path)
+    place = asked.path(path, "path")
     data = as_written(spec)
     match place.suffix.lower():
         case ".yaml" | ".yml":

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from shlex import quote
 from typing import Any
 
+from fac import asked
 from fac.diagnostics import FacError, Path, dotted
 from fac.source.document import Document, short
 from fac.source.plain import load
@@ -28,9 +29,7 @@ def override(document: Document, assignments: Iterable[str]) -> Document:
     Raises:
         FacError: an assignment is malformed, or names an item that its list does not have.
     """
-    if isinstance(assignments, str):
-        raise FacError(f"overrides are a list: write `[{assignments!r}]`")
-    for assignment in assignments:
+    for assignment in asked.texts(assignments, "overrides", "update.lr=0.01"):
         key, equals, text = assignment.partition("=")
         parts = re.sub(r"\[(\d+)\]", r".\1", key.strip()).split(".")
         if not equals or not all(parts):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 
+from fac import asked
 from fac.diagnostics import Diagnostic, FacError, Path, Span, first
 from fac.opening import SPEC, bounded, content, unreadable
 from fac.source.document import (
@@ -35,10 +36,11 @@ def read(path: str | os.PathLike[str], within: str | os.PathLike[str] | None = N
         FacError: the file is missing, a folder, unreadable, larger than 1 MB or not UTF-8; or nobody has named it, and
             it is no file, or a link that leads out of the folder.
     """
-    if path == "-":
+    if isinstance(path, str) and path == "-":
         name, raw = "<stdin>", _standard_input()
     else:
-        name, raw = os.fspath(path), content(path, SPEC, within=within, named=within is None)
+        name = str(asked.path(path, "spec", "a path, plain data, or a `ModelSpec`"))
+        raw = content(path, SPEC, within=within, named=within is None)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

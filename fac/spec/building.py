@@ -22,8 +22,10 @@ class Built(ModelMetaclass):
 
         def __call__(cls, *args: Any, **fields: Any) -> Any:
             given = {_alias(cls, name): tupled(value) for name, value in fields.items()}
+            if args:
+                raise SpecError(_positional(cls, args), ())
             try:
-                return super().__call__(*args, **given)
+                return super().__call__(**given)
             except ValidationError as error:
                 raise _refused(cls, given, error) from None
 
@@ -53,6 +55,13 @@ def _alias(model: type[BaseModel], name: str) -> str:
     """What a spec calls a field whose name is a word of Python, as `from` is."""
     field = model.model_fields.get(name)
     return name if field is None or field.alias is None else field.alias
+
+
+def _positional(model: type[BaseModel], args: tuple[Any, ...]) -> str:
+    """What to write where values stand without the names of their fields."""
+    fields = [_alias(model, name) for name, field in model.model_fields.items() if field.is_required()]
+    named = ", ".join(f"{name}=..." for name in (*fields, *map(str, model.model_fields))[: len(args)])
+    return f"`{model.__name__}` takes its fields by name: write `{model.__name__}({named})`"
 
 
 def _refused(model: type[BaseModel], given: Mapping[str, Any], error: ValidationError) -> SpecError:

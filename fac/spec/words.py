@@ -67,13 +67,13 @@ def field(word: str, missing: list[str], unused: list[str]) -> str:
     return around or close(word, missing) or close(word, unused)
 
 
-def close(word: str, known: Sequence[str]) -> str:
+def close(word: object, known: Sequence[str]) -> str:
     """The known word that was most likely meant, or nothing. Case and `_` do not count, nor do numbers that one lacks.
 
     Whole words within words (`data` and `dataset`) say more than how many letters differ. Numbers that differ tell
     words apart: `conv3d` is no `conv2d`.
     """
-    return _close(word, tuple(known))
+    return _close(str(word), tuple(known))
 
 
 @lru_cache(maxsize=1024)

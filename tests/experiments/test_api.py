@@ -190,9 +190,9 @@ def test_a_spec_and_a_run_are_not_named_together(tmp_path: Path) -> None:
         fac.compare([])
     with pytest.raises(FacError, match="no run has `acc`; there are `test_accuracy`"):
         fac.compare(SPEC, ["bp"], DATA, seeds=1, backend="reference").values("acc")
-    with pytest.raises(FacError, match=r"`seeds` is \[0, 1\]"):
+    with pytest.raises(FacError, match=r"`seeds` is `\[0, 1\]`"):
         fac.compare(SPEC, data=DATA, seeds=[0, 1])  # type: ignore[arg-type]
-    with pytest.raises(FacError, match="`seeds` is 0"):
+    with pytest.raises(FacError, match="`seeds` is `0`"):
         fac.compare(SPEC, data=DATA, seeds=0)
     with pytest.raises(FacError, match="holds no run"):
         fac.train(resume=tmp_path)
