@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fac.backend import Array, Arrays, Compiled, Feed, Precision, Session, check_feed, samples
+from fac.backend import Array, Arrays, Bytes, Compiled, Feed, Moves, Precision, Session, check_feed, samples
 from fac.diagnostics import FacError
 from fac.step.hosted import carried_out, names
 from fac.step.ops import OPS
 from fac_torch import kernels
 from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
+from fac_torch.pictures import Kept, has_room
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
@@ -81,11 +82,8 @@ class TorchSession(Session):
         )
 
     def take(self, placed: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Those rows. To a GPU their numbers go from pinned memory, so that the host need not wait for it."""
-        wanted = torch.from_numpy(rows)
-        if self.on.type == "cuda":
-            wanted = wanted.pin_memory()
-        wanted = wanted.to(self.on, non_blocking=True)
+        """Those rows."""
+        wanted = self._sent(rows)
         if placed.is_contiguous():
             taken = placed.index_select(0, wanted)
         else:  # a map with its channels last, which `index_select` would lay out anew
@@ -93,6 +91,36 @@ class TorchSession(Session):
         if hasattr(placed, ENDS):
             setattr(taken, ENDS, getattr(placed, ENDS))
         return taken
+
+    def keep_bytes(self, array: Bytes, levels: Array) -> Kept | None:
+        """On a GPU, where they fit. Beside a CPU they are as near as they can be, and read ahead by a thread."""
+        if self.on.type != "cuda" or not has_room(self.on, array.nbytes):
+            return None
+        return self.kept(array, levels)
+
+    def kept(self, array: Bytes, levels: Array) -> Kept:
+        """On whichever device."""
+        with told(self.device):
+            made = (np.asarray(array, order="C"), levels.astype(self.precision))
+            return Kept(*(torch.from_numpy(each).to(self.on) for each in made))
+
+    def take_bytes(self, kept: Kept, moves: Moves, sample: tuple[int, ...]) -> torch.Tensor:
+        """As `take`: the host does not wait."""
+        with told(self.device):
+            if moves.changes is None:
+                numbers = kept.numbers(self._sent(moves.rows))
+            else:
+                sent = self._sent(np.stack([moves.rows, *moves.changes]))
+                numbers = kept.moved(sent[0], sent[1:], moves.border)
+            numbers = numbers.reshape(-1, *sample)
+            return kernels.channels_last(numbers) if numbers.shape[1:] in self.mapped else numbers
+
+    def _sent(self, numbers: NDArray[np.int64]) -> torch.Tensor:
+        """Whole numbers on the device. To a GPU they go from pinned memory, so that the host need not wait for it."""
+        sent = torch.from_numpy(numbers)
+        if self.on.type == "cuda":
+            sent = sent.pin_memory()
+        return sent.to(self.on, non_blocking=True)
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, torch.Tensor]:
         """Losses stay on the device until somebody reads them."""

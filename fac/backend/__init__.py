@@ -32,6 +32,7 @@ from fac.backend.compiled import (
 )
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
+from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
 from fac.backend.solution import Solution, Solved, Solving, holding
@@ -67,6 +68,7 @@ __all__ = [
     "Arrays",
     "Artifact",
     "Backend",
+    "Bytes",
     "Call",
     "Compiled",
     "Content",
@@ -82,6 +84,7 @@ __all__ = [
     "Importing",
     "Initial",
     "Module",
+    "Moves",
     "Opening",
     "Parameters",
     "Precision",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fac.backend.boundary import check_feed, check_placed, check_state, checked_rate, held, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision, Term, View
+from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import completed
 from fac.diagnostics import FacError
 from fac.step.feed import Feed
@@ -84,6 +85,28 @@ class Session(ABC):
     @abstractmethod
     def write(self, arrays: Mapping[str, Array]) -> None:
         """Replace state arrays; names and shapes have been checked, and the arrays lie row by row."""
+
+    # -- what a backend may write that has a device of its own ---------------------------------------------------
+
+    def keep_bytes(self, array: Bytes, levels: Array) -> Any | None:
+        """Bytes on the session's device as they are, for `take_bytes`; None where the host makes numbers of them.
+
+        Args:
+            array: [n, *sample].
+            levels: float64 [channels, 256] for the first axis of a sample, or [1, 256] for all: by a byte the number
+                that it stands for.
+        """
+        return None
+
+    def take_bytes(self, kept: Any, moves: Moves, sample: tuple[int, ...]) -> Any:
+        """Some of the kept samples as numbers, as `take` gives them: the same bits as of those that the host makes.
+
+        Args:
+            kept: what `keep_bytes` gave.
+            moves: which, and what is changed in them.
+            sample: the shape in which they are read.
+        """
+        raise NotImplementedError
 
     # -- what everybody calls --------------------------------------------------------------------------------
 

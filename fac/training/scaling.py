@@ -31,8 +31,9 @@ class Scaling:
     def applied(self, array: NDArray[Any], precision: Precision) -> NDArray[Any]:
         """The numbers (n, *sample), computed in float64, in a precision."""
         made = np.empty(array.shape, precision)
-        if array.dtype == np.uint8 and all(size == 1 for size in self.mean.shape[1:]):
-            levels = self._levels(precision)
+        levels = self.levels() if array.dtype == np.uint8 else None
+        if levels is not None:
+            levels = levels.astype(precision)
             for channel, level in enumerate(levels):
                 part = array if len(levels) == 1 else array[:, channel]
                 (made if len(levels) == 1 else made[:, channel])[...] = level[part]
@@ -41,11 +42,12 @@ class Scaling:
             made[start : start + len(part)] = (part - self.mean) / self.deviation
         return made
 
-    def _levels(self, precision: Precision) -> NDArray[Any]:
-        """(channels or 1, 256): what each byte becomes."""
+    def levels(self) -> NDArray[np.float64] | None:
+        """(channels or 1, 256): what each byte becomes; None if that is another number in each place of a sample."""
+        if any(size != 1 for size in self.mean.shape[1:]):
+            return None
         mean, deviation = (of.reshape(-1, 1) for of in (self.mean, self.deviation))
-        found: NDArray[Any] = ((np.arange(256) - mean) / deviation).astype(precision)
-        return found
+        return (np.arange(256) - mean) / deviation
 
 
 BYTES = 255.0

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend import Arrays, Precision, Session
-from fac.backend.session import parts
+from fac.backend import Arrays, Moves, Precision, Session
+from fac.backend.session import CHUNK, parts
 from fac.diagnostics import FacError
 from fac.step.shapes import fits
 from fac.training.dataset import Augment, Split
@@ -73,6 +73,21 @@ class Stored:
         """Some samples as the step of a training sees them: changed as its seed and its number say."""
         found = self.raw[rows]
         return self._made(found if self.augment is None else changed(found, self.augment, seed, step))
+
+    def kept(self, session: Session) -> Any | None:
+        """The bytes on the device of a session, if that is where numbers are made of them."""
+        if self.scaling is None or self.raw.dtype != np.uint8:
+            return None
+        if self.augment is not None and self.augment.transforms is not None:
+            return None  # torchvision's, which the host carries out
+        levels = self.scaling.levels()
+        return None if levels is None else session.keep_bytes(self.raw, levels)
+
+    def moves(self, rows: NDArray[np.int64], seed: int, step: int) -> Moves:
+        """What `trained` changes, for a session that keeps the bytes."""
+        if self.augment is None:
+            return Moves(rows)
+        return Moves(rows, drawn(len(rows), self.augment, seed, step)[0], self.augment.crop)
 
     def reshaped(self, sample: tuple[int, ...]) -> Stored:
         """The same in another shape of equally many numbers."""
@@ -149,44 +164,54 @@ def lazy(raw: NDArray[Any]) -> bool:
 def changed(images: NDArray[Any], how: Augment, seed: int, step: int) -> NDArray[Any]:
     """Images (n, channels, height, width), flipped and moved, and then transformed, each in a way of its own.
 
-    It depends on the arguments alone. Raw Philox words are used, as for the order of an epoch: a bit of a word flips,
-    the remainders of others say from where in the padded image, whose border is 0, a part is taken, and one more is the
-    seed of transforms.
+    It depends on the arguments alone, see `drawn`.
     """
-    n, (height, width) = len(images), images.shape[2:]
-    drawn = np.random.Philox(key=np.array([seed, STREAM + step], np.uint64)).random_raw(3 * n + 1)
-    words = drawn[: 3 * n].reshape(3, n)
-    span = 2 * how.crop + 1
-    down, right = (words[:2] % np.uint64(span)).astype(np.int64)
-    flipped = (words[2] >> np.uint64(63)).astype(bool) & how.flip
+    height, width = images.shape[2:]
+    (down, right, flipped), word = drawn(len(images), how, seed, step)
     border = ((0, 0), (0, 0), (how.crop, how.crop), (how.crop, how.crop))
     padded = np.pad(images, border) if how.crop else images
     made = np.empty_like(images)
     for image, wide, y, x, turn in zip(made, padded, down, right, flipped, strict=True):
         part = wide[:, y : y + height, x : x + width]
         image[:] = part[:, :, ::-1] if turn else part
-    return made if how.transforms is None else how.transforms(made, int(drawn[-1]))
+    return made if how.transforms is None else how.transforms(made, word)
+
+
+def drawn(n: int, how: Augment, seed: int, step: int) -> tuple[NDArray[np.int64], int]:
+    """What is changed in n images, see `Moves.changes`, and the seed of transforms.
+
+    Raw Philox words are used, as for the order of an epoch: the remainders of some say from where in the padded image a
+    part is taken, a bit of others flips it, and one more is the seed.
+    """
+    words = np.random.Philox(key=np.array([seed, STREAM + step], np.uint64)).random_raw(3 * n + 1)
+    changes = words[: 3 * n].reshape(3, n)
+    changes[:2] %= np.uint64(2 * how.crop + 1)
+    changes[2] = (changes[2] >> np.uint64(63)) & np.uint64(how.flip)
+    return changes.astype(np.int64), int(words[-1])
 
 
 class Fed:
     """A split as a session is fed with it: arrays on the device once, and what is stored batch by batch.
 
-    While a step runs, a thread reads the samples of the next one.
+    So are bytes, where the device keeps them: they become numbers there. Of what is left to the host, a thread reads
+    the samples of the next step while one runs.
     """
 
     def __init__(self, session: Session, split: Split) -> None:
         """Place what is placed."""
         self.session, self.split = session, split
-        self.kept = {name: array for name, array in split.arrays.items() if isinstance(array, Stored)}
-        self.data = {
-            name: session.place(array) for name, array in split.arrays.items() if name not in self.kept
-        }
-        self._reader = ThreadPoolExecutor(1, "fac-samples") if self.kept else None
+        stored = {name: array for name, array in split.arrays.items() if isinstance(array, Stored)}
+        kept = {name: array.kept(session) for name, array in stored.items()}
+        self.kept = {name: (stored[name], on) for name, on in kept.items() if on is not None}
+        self.stored = {name: array for name, array in stored.items() if name not in self.kept}
+        self.data = {name: session.place(array) for name, array in split.arrays.items() if name not in stored}
+        self._reader = ThreadPoolExecutor(1, "fac-samples") if self.stored else None
         self._next: tuple[int, Future[Mapping[str, NDArray[Any]]]] | None = None
 
     def some(self, rows: NDArray[np.int64]) -> Arrays:
         """Some samples, on the device."""
-        return self._joined(rows, {name: array[rows] for name, array in self.kept.items()})
+        read = {name: array[rows] for name, array in self.stored.items()}
+        return self._joined(rows, read, dict.fromkeys(self.kept, Moves(rows)))
 
     def batch(self, seed: int, step: int, rows: Callable[[int], NDArray[np.int64]]) -> Arrays:
         """The samples of a step of a training, on the device; those of the step after it are read meanwhile.
@@ -196,35 +221,53 @@ class Fed:
             step: from 0.
             rows: which samples a step reads.
         """
+        moves = {name: array.moves(rows(step), seed, step) for name, (array, _) in self.kept.items()}
         if self._reader is None:
-            return self._joined(rows(step), {})
+            return self._joined(rows(step), {}, moves)
         if self._next is not None and self._next[0] == step:
             read = self._next[1].result()
         else:
             read = self._read(rows(step), seed, step)
         self._next = step + 1, self._reader.submit(self._read, rows(step + 1), seed, step + 1)
-        return self._joined(rows(step), read)
+        return self._joined(rows(step), read, moves)
 
     def host(self, seed: int, step: int, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """The same samples as arrays."""
-        read = self._read(rows, seed, step)
         return {
-            name: read[name] if name in read else array[rows] for name, array in self.split.arrays.items()
+            name: array.trained(rows, seed, step) if isinstance(array, Stored) else array[rows]
+            for name, array in self.split.arrays.items()
         }
 
     def evaluated(self) -> dict[str, float]:
         """What an evaluation of all samples finds."""
-        return evaluated(self.session, self.data if not self.kept else self.split.arrays)
+        if self.kept and not self.stored:
+            n = len(self.split)
+            chunks = (np.arange(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
+            return self.session.evaluate_parts(self.some(rows) for rows in chunks)
+        return evaluated(self.session, self.split.arrays if self.stored else self.data)
 
     def _read(self, rows: NDArray[np.int64], seed: int, step: int) -> Mapping[str, NDArray[Any]]:
-        return {name: array.trained(rows, seed, step) for name, array in self.kept.items()}
+        return {name: array.trained(rows, seed, step) for name, array in self.stored.items()}
 
-    def _joined(self, rows: NDArray[np.int64], read: Mapping[str, NDArray[Any]]) -> Arrays:
+    def _joined(
+        self, rows: NDArray[np.int64], read: Mapping[str, NDArray[Any]], moves: Mapping[str, Moves]
+    ) -> Arrays:
         """In the order of the feeds."""
-        return {
-            name: self.session.place(read[name]) if name in read else self.session.take(self.data[name], rows)
-            for name in self.split.arrays
-        }
+        return {name: self._one(name, rows, read, moves) for name in self.split.arrays}
+
+    def _one(
+        self,
+        name: str,
+        rows: NDArray[np.int64],
+        read: Mapping[str, NDArray[Any]],
+        moves: Mapping[str, Moves],
+    ) -> Any:
+        if name in read:
+            return self.session.place(read[name])
+        if name in moves:
+            array, on = self.kept[name]
+            return self.session.take_bytes(on, moves[name], array.sample)
+        return self.session.take(self.data[name], rows)
 
 
 def evaluated(session: Session, arrays: Arrays) -> dict[str, float]:

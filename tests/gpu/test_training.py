@@ -14,6 +14,9 @@ from fac.pipeline import compile
 from fac.testing.case import compare
 from fac.testing.nets import DROPOUT, batch, spec
 from fac.testing.rules import RULES, UPDATES
+from fac.training.dataset import Augment, Split
+from fac.training.scaling import measured
+from fac.training.stored import Fed, Stored
 
 X, Y = batch(40)
 
@@ -54,6 +57,24 @@ def test_a_training_on_cuda_resumes_to_the_bit(update: str) -> None:
     second.load_state(first.state())
     steps(second, x, y, 20, 40)
     compare(second.state(), whole.state(), 0)
+
+
+@pytest.mark.parametrize("how", [None, Augment(flip=True, crop=2)])
+def test_images_stay_bytes_on_cuda_and_no_batch_of_them_waits(how: Augment | None) -> None:
+    session, _, _ = opened("bp", "sgd")
+    raw = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), np.uint8)
+    stored = Stored(raw, measured(raw, (1, 2), "x"), "float32", (3, 8, 8), how)
+    fed = Fed(session, Split(stored, np.arange(40)))
+    assert set(fed.kept) == {"x"}
+    found = []
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(3):
+            found.append(fed.batch(1, step, lambda step: np.arange(step, step + 16))["x"])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for step, x in enumerate(found):
+        np.testing.assert_array_equal(x.cpu().numpy(), stored.trained(np.arange(step, step + 16), 1, step))
 
 
 def test_cuda_survives_a_label_that_is_no_class() -> None:
