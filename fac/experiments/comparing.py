@@ -112,18 +112,18 @@ def compared(
         _train(trainer, rows, seeds)
         return assembled(rows, seeds, trainer.backend.name, trainer.device, pairs, notes, design.budget)
     meant = Plan(
-        tuple(rows),
-        tuple(plan.expanded(program) for program in programs),
-        tuple(plan.digests(trainer.dataset(v.document, p)) for v, p in zip(planned, programs, strict=True)),
-        seeds,
-        pairs,
-        design.budget,
-        trainer.backend.name,
-        where.device or next(iter(trainer.backend.devices()), None),
-        where.precision,
-        allowed() if jobs is None else 1,
-        plan.version(),
-        tuple(notes),
+        rows=tuple(rows),
+        specs=tuple(plan.expanded(program) for program in programs),
+        data=plan.digests([trainer.dataset(v.document, p) for v, p in zip(planned, programs, strict=True)]),
+        seeds=seeds,
+        pairs=pairs,
+        budget=design.budget,
+        backend=trainer.backend.name,
+        device=trainer.opened(planned[0].seeded(first, probes), programs[0]).device,
+        precision=where.precision,
+        threads=allowed() if jobs is None else 1,
+        version=plan.version(),
+        notes=tuple(notes),
     )
     with holding(out, meant) as kept:
         if jobs is None:

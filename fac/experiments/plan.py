@@ -145,10 +145,16 @@ def version() -> str:
     return installed("fac-compiler")
 
 
-def digests(dataset: Dataset) -> dict[str, str]:
-    """What tells data apart, by what they are for."""
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    return {name: fingerprint(split, "float64") for name, split in parts.items() if split is not None}
+def digests(datasets: Sequence[Dataset]) -> tuple[Mapping[str, str], ...]:
+    """What tells data apart, by what they are for. Rows that share a data set have it digested once."""
+    found: dict[int, Mapping[str, str]] = {}
+    for dataset in datasets:
+        if id(dataset) not in found:
+            parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+            found[id(dataset)] = {
+                name: fingerprint(split, "float64") for name, split in parts.items() if split is not None
+            }
+    return tuple(found[id(dataset)] for dataset in datasets)
 
 
 def _flat_row(row: Row) -> dict[str, Any]:

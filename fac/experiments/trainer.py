@@ -22,6 +22,7 @@ from fac.training.loop import Report, StoppedError, train
 from fac.training.nonfinite import DivergedError
 
 if TYPE_CHECKING:
+    from fac.backend import Session
     from fac.program.program import Program
     from fac.source import Document
     from fac.training.dataset import Dataset
@@ -81,7 +82,7 @@ class Trainer:
         except StoppedError:
             raise
         except Exception as error:
-            if not keep or os.environ.get("FAC_TRACEBACK"):
+            if not keep:
                 raise
             return failed(seed, error)
         return Run(seed, report, report.history)
@@ -102,10 +103,18 @@ class Trainer:
                 self.datasets[key] = load(data, document.folder, precision)
         return self.datasets[key]
 
+    def opened(self, document: Document, program: Program) -> Session:
+        """A session with initial values.
+
+        Raises:
+            FacError: what it would run on is not there.
+        """
+        return emit(program, self.backend, self.precision, document).open(None, self.device)
+
     def _train(self, document: Document, label: str) -> Report:
         program = lowered(document)
         dataset = self.dataset(document, program)
-        session = emit(program, self.backend, self.precision, document).open(None, self.device)
+        session = self.opened(document, program)
         self.device = session.device
         with self.watch.training(label) as (listener, stop):
             return train(session, dataset, program.spec, listener=listener, stop=stop)
@@ -127,6 +136,12 @@ def row_of(variant: Variant, program: Program) -> Row:
 
 
 def failed(seed: int, error: Exception) -> Run:
-    """A run that could not be made."""
+    """A run that could not be made.
+
+    Raises:
+        Exception: that error, if `FAC_TRACEBACK` asks to see where it arose.
+    """
+    if os.environ.get("FAC_TRACEBACK"):
+        raise error
     problem = str(error) if isinstance(error, FacError) else f"{type(error).__name__}: {error}"
     return Run(seed, None, (), plain(problem))
