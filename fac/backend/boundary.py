@@ -183,6 +183,23 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
     return given
 
 
+def require_finite(feed: Feed, value: Any) -> None:
+    """Numbers that a step may learn from: one that is not finite would come to be in all parameters.
+
+    Raises:
+        FacError: one is not finite, with its sample and its place in that.
+    """
+    given = _array(feed.name, value)
+    good = np.isfinite(given)
+    if not good.all():
+        place = tuple(map(int, np.unravel_index(int(good.argmin()), given.shape)))
+        at = f" at {list(place[1:])}" * (len(place) > 1)
+        raise FacError(
+            f"{feed.name} of sample {place[0]} holds {given[place]}{at}, and a step would spread that to the "
+            "parameters: remove or replace numbers that are not finite"
+        )
+
+
 def _within(given: Array, feed: Feed) -> Array:
     if feed.within is not None:
         low, high = feed.within

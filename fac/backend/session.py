@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fac.backend.boundary import check_feed, check_placed, check_state, checked_rate, held, named
+from fac.backend.boundary import (
+    check_feed,
+    check_placed,
+    check_state,
+    checked_rate,
+    held,
+    named,
+    require_finite,
+)
 from fac.backend.compiled import STEP, Array, Compiled, Precision, Term, View
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import completed
@@ -117,6 +125,7 @@ class Session(ABC):
             x: the batch: for each name in `compiled.feeds` its array [N, *shape], or the result of `place` or `take`.
                 Of a network with one input this may be the input itself.
             y: the target, if x is the input; labels [N] or targets [N, *output].
+                What is on the device already is not looked through for numbers that are not finite, all else is.
             lr: the learning rate; the spec's own, without schedule, by default.
 
         Returns:
@@ -124,8 +133,8 @@ class Session(ABC):
             losses that is their sum, and each stands beside it, without its factor: `aux.loss`.
 
         Raises:
-            FacError: the batch does not fit the spec, the learning rate is no finite number from 0 on, or the spec is
-                solved, and not trained by steps.
+            FacError: the batch does not fit the spec, or holds a number that is not finite; the learning rate is no
+                finite number from 0 on; or the spec is solved, and not trained by steps.
         """
         solution = self.compiled.solution
         if solution is not None:
@@ -134,6 +143,10 @@ class Session(ABC):
                 "`fac.training.loop.train`"
             )
         batch = self._batch(self.compiled.feeds, x, y)
+        given = named(self.compiled, self.compiled.feeds, x, y)
+        for feed in self.compiled.feeds:
+            if feed.classes is None and not self.is_placed(given[feed.name]):
+                require_finite(feed, given[feed.name])
         rate = self.compiled.lr if lr is None else checked_rate(lr)
         found = self._moved(batch, rate)
         self.steps += 1

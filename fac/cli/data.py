@@ -57,6 +57,7 @@ def data_(
     from fac.render import samples
     from fac.training import data
     from fac.training.fitting import fitted, parted
+    from fac.training.remarks import met_again, unused_outputs
 
     kind = None if picture is None else _picture_kind(picture, samples.FORMATS)
     document = source.override(source.read(spec), overrides)
@@ -71,6 +72,8 @@ def data_(
     if output is None:
         _describe(program.spec.name, dataset, as_json)
     found = fitted(dataset, fed, precision)
+    for remark in (*unused_outputs(found, fed), *met_again(found)):
+        say(remark, err=True)
     if picture is not None:
         assert kind is not None
         write_file(picture, _drawn(dataset, kind))

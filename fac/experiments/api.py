@@ -33,7 +33,6 @@ from fac.training.data import python
 from fac.training.evaluation import Evaluation, evaluated
 from fac.training.logs import EpochRecord, Listener
 from fac.training.metadata import Kept
-from fac.training.metadata import kept as kept_of
 from fac.training.plugged import changes as changes_of
 from fac.training.prediction import predicted
 from fac.training.weights import Weights, held
@@ -154,10 +153,10 @@ def train(
         ready = begun(job, place, data)
         for remark in ready.remarks:
             listener.said(remark)
-        report = ready.train(listener, stop)
+        training = ready.training(listener, stop)
+        report = training.run()
         kept = None if place is None else place.path
-    since = None if job.checkpoint is None else kept_of(job.checkpoint.about)
-    return Trained(job.program, job.artifact, ready.session, report, ready.dataset, job.backend, kept, since)
+    return Trained(job.program, job.artifact, ready.session, report, training.data, job.backend, kept)
 
 
 def _weights(init: Mapping[str, Any] | str | os.PathLike[str]) -> Path | Weights:

@@ -24,7 +24,7 @@ from fac.training import data, folder
 from fac.training.checkpoint import Checkpoint, require_spec
 from fac.training.folder import RunFolder
 from fac.training.holding import Held
-from fac.training.loop import Report, train
+from fac.training.loop import Report, Training
 from fac.training.metadata import BASE, ORIGIN
 from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
 from fac.training.plugged import kept as plugged
@@ -141,7 +141,13 @@ class Begun:
 
     def train(self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False) -> Report:
         """All that is left of it; see `fac.training.loop.train`."""
-        return train(
+        return self.training(listener, stop).run()
+
+    def training(
+        self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Training:
+        """The same with its data fitted, and no step made."""
+        return Training(
             self.session,
             self.dataset,
             self.job.spec,

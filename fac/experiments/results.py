@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fac.program.feeds import feeds
 from fac.render.html import picture, table
-from fac.training.agreement import fitted_anew
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     from fac.spec.model import ModelSpec
     from fac.training.dataset import Dataset
     from fac.training.loop import Report
-    from fac.training.metadata import Kept
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,19 +29,11 @@ class Trained:
     session: Session
     """With the state that came out: `session.state()` gives its arrays, `session.forward(x)` asks the network."""
     report: Report
-    loaded: Dataset
-    """The data as their source has them."""
+    dataset: Dataset
+    """What it was trained, tested and perhaps validated on, as the network reads it."""
     backend: str
     out: Path | None
     """The folder of the run, if it was kept."""
-    before: Kept | None
-    """How these were read in an earlier part of the run; None if it has none."""
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """What it was trained, tested and perhaps validated on, as the network reads it."""
-        precision = self.session.precision
-        return fitted_anew(self.loaded, feeds(self.program), precision, self.before, training=True)[0]
 
     @property
     def spec(self) -> ModelSpec:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fac.spec.data import Data
+from fac.spec.data import Data, places
 from fac.step.feed import Feed
 from fac.step.shapes import fits
 
@@ -153,6 +154,12 @@ class Facts:
         return fits(self.sample, shape)
 
 
+def named_places(data: Data) -> dict[str, str]:
+    """The files and folders that a section names, by field. `./a` and `a` are one; links are not followed."""
+    named = {name: getattr(data, name) for name in places(type(data))}
+    return {name: normpath(path) for name, path in named.items() if path is not None}
+
+
 @dataclass(frozen=True)
 class DataKind(Generic[D]):
     """One data source: a member of the entry-point group `fac.data`."""
@@ -167,8 +174,16 @@ class DataKind(Generic[D]):
     """For `fac check`, which reads no data; None if only the data can tell."""
     arrays: Callable[[D], tuple[str, ...]] = lambda _: ("x", "y")
     """How the arrays of a split are called, see `fac.step.feed.matched`."""
+    parts: Callable[[D], Mapping[str, str]] = named_places
+    """Which samples a spec names for each split: fields, `train` among them, and what is equal for equal samples."""
     masks: bool = False
     """Whether it fills the masks of a network, whatever they are called, see `Dataset.arranged`."""
+
+    def trained_on(self, data: D) -> tuple[str, ...]:
+        """The fields that name the training samples once more, for another purpose."""
+        parts = self.parts(data)
+        train = parts.get("train")
+        return tuple(name for name, part in parts.items() if name != "train" and part == train)
 
     def known(self, data: D) -> Facts | None:
         """`facts`, with the training samples that are left when some are held out for validation."""

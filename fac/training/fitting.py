@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fac.diagnostics import FacError
 from fac.step.feed import Feed, matched
 from fac.step.shapes import fits
+from fac.training.data.table import listed
 from fac.training.dataset import AT_ONCE, Dataset, Split
 
 if TYPE_CHECKING:
@@ -44,11 +45,47 @@ def fitted(
 
     """
     dataset = parted(dataset, feeds)
+    _require_outputs(dataset, feeds)
     for part, split in dataset.splits.items():
         require_shapes(split, feeds, _called(dataset, part), trained=trained)
     if dataset.scale:
         dataset = _standardised(dataset, feeds, precision, scalings)
-    return dataset.each(lambda part, split: fitted_split(split, feeds, _called(dataset, part), precision))
+    made = dataset.each(lambda part, split: fitted_split(split, feeds, _called(dataset, part), precision))
+    _require_class_names(made, feeds)
+    return made
+
+
+def _classified(dataset: Dataset, feeds: Sequence[Feed]) -> Feed | None:
+    """Whose labels the classes of the data are, if they have names: those of the first loss."""
+    feed = next((feed for feed in feeds if feed.loss is not None), None)
+    return feed if dataset.classes and feed is not None and feed.classes is not None else None
+
+
+def _require_outputs(dataset: Dataset, feeds: Sequence[Feed]) -> None:
+    """No more classes than there are outputs, whether a sample is of the last ones or not."""
+    feed, names = _classified(dataset, feeds), dataset.classes
+    outputs = None if feed is None else feed.classes
+    if feed is not None and outputs is not None and len(names) > outputs:
+        raise FacError(
+            f"`{dataset.name}` has {len(names)} classes, and {_head(feed)} {outputs} outputs: none is for "
+            f"{listed(names[outputs:])}; end with {len(names)} outputs"
+        )
+
+
+def _require_class_names(dataset: Dataset, feeds: Sequence[Feed]) -> None:
+    """Each label is the number of a class that has a name, where classes have names."""
+    feed, names = _classified(dataset, feeds), dataset.classes
+    if feed is None:
+        return
+    for part, split in dataset.splits.items():
+        y = split.arrays[feed.name]
+        wrong = y >= len(names) if feed.ignored is None else (y >= len(names)) & (y != feed.ignored)
+        if wrong.any():
+            at = tuple(int(place[0]) for place in wrong.nonzero())
+            raise FacError(
+                f"label {y[at]} of sample {at[0]}{feed.of} in {_called(dataset, part)} is no class: names are for "
+                f"0 to {len(names) - 1}, {listed(names)}"
+            )
 
 
 def parted(dataset: Dataset, feeds: Sequence[Feed]) -> Dataset:
@@ -389,11 +426,10 @@ def _finite(
         numbers = values.astype(precision, copy=False)
     good = np.isfinite(numbers)
     if not good.all():
-        # argmin finds the first False without a list of all of them
-        position = int(good.argmin())
-        index = first + position // (numbers.size // len(numbers))
+        sample, *within = map(int, np.unravel_index(int(good.argmin()), numbers.shape))
+        at = f" at {within}" * bool(within)
         raise FacError(
-            f"{name} of sample {index} in {place} holds {numbers.flat[position]}: "
+            f"{name} of sample {first + sample} in {place} holds {numbers[(sample, *within)]}{at}: "
             f"remove or replace values that are not finite in {precision}"
         )
     return numbers

@@ -31,6 +31,7 @@ from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, Kept, kept, told
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
+from fac.training.remarks import met_again, unused_outputs
 from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 from fac.training.stored import Fed
@@ -102,31 +103,38 @@ def train(
             the error has the epochs before.
         StoppedError: `stop` said so.
     """
-    before = None if since is None else kept(since.about)
-    return _Training(session, dataset, spec, out, listener or Listener(), stop, before, given).run(since)
+    return Training(session, dataset, spec, out, listener, stop=stop, since=since, given=given).run()
 
 
-class _Training:
-    """One call of `train`."""
+class Training:
+    """One call of `train`, in two: the data are fitted first."""
 
     def __init__(
         self,
         session: Session,
         dataset: Dataset,
         spec: ModelSpec,
-        out: RunFolder | None,
-        listener: Listener,
-        stop: Callable[[], bool],
-        before: Kept | None,
-        given: Kept | None,
+        out: RunFolder | None = None,
+        listener: Listener | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        since: Checkpoint | None = None,
+        given: Kept | None = None,
     ) -> None:
+        """See `train`."""
         self.began = perf_counter()
-        self.session, self.spec, self.out, self.listener, self.stop = session, spec, out, listener, stop
+        self.session, self.spec, self.out, self.stop = session, spec, out, stop
+        self.listener, self.since = listener or Listener(), since
         compiled = session.compiled
+        before = None if since is None else kept(since.about)
         data, told_of = fitted_anew(dataset, compiled.feeds, session.precision, before, training=True)
+        self.data = data
+        """As the network reads them."""
         self.family = _family(session, data.train, spec)
         anew = read_anew(dataset, compiled.feeds)
-        for line in (*told_of, *([anew] if anew else ()), *(unlike(data, given) if given else ())):
+        again = () if _told_before(spec) else met_again(data)
+        foreseen = (*unused_outputs(data, compiled.feeds), *again)
+        for line in (*told_of, *([anew] if anew else ()), *(unlike(data, given) if given else ()), *foreseen):
             self.listener.said(line)
         self.test = Fed(session, data.test)
         self.validation = None if data.validation is None else Fed(session, data.validation)
@@ -137,7 +145,9 @@ class _Training:
         """After how many steps the state was that the folder holds."""
         self.step_ms: list[float] = []
 
-    def run(self, since: Checkpoint | None) -> Report:
+    def run(self) -> Report:
+        """All that is left of it; see `train`."""
+        since = self.since
         if self.out or since:
             self.about |= {SAMPLES: str(len(self.split))}
             known = ("float32", self.session.precision)
@@ -335,6 +345,11 @@ class _Training:
                 tested={"loss": last.test_loss, "accuracy": last.test_accuracy, **last.losses},
             ),
         )
+
+
+def _told_before(spec: ModelSpec) -> bool:
+    """Whether `fac check` knows that samples are met again."""
+    return spec.data is not None and bool(kind_of("fac.data", spec.data).trained_on(spec.data))
 
 
 def _foreseen(spec: ModelSpec) -> bool:

@@ -93,3 +93,20 @@ def test_the_names_of_a_batch(backend: str) -> None:
         with pytest.raises(FacError) as caught:
             session.step(batch, y)
         assert str(caught.value) == message
+
+
+@BACKENDS
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_step_refuses_numbers_that_are_not_finite(backend: str, bad: float) -> None:
+    """And leaves the parameters as they are; the output of such a sample may be asked for."""
+    session = artifact(backend, whole=False).open()
+    before, x = session.state(), np.eye(WORDS)[X]
+    x[2, 3, 1] = bad
+    with pytest.raises(
+        FacError, match=rf"^x of sample 2 holds {bad} at \[3, 1\], and a step would spread that"
+    ):
+        session.step(x, Y)
+    assert session.steps == 0
+    for name, array in session.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert session.forward(x).shape == (N, 3)

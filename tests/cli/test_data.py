@@ -190,7 +190,7 @@ def test_what_is_missing_is_counted_before_it_is_refused(run: Run, spec: Path, t
     status, out, err = run("data", spec, *arrays)
     assert status == 2
     assert err == (
-        "fac: x of sample 1 in the `train` split of `arrays` holds nan: "
+        "fac: x of sample 1 in the `train` split of `arrays` holds nan at [2]: "
         "remove or replace values that are not finite in float32\n"
     )
     row = next(line.split() for line in out.splitlines() if line.startswith(" train  x"))

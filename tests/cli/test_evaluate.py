@@ -112,7 +112,7 @@ def test_what_cannot_be_measured(run: Run, trained: Path) -> None:
             "samples in `wide.npz` have shape [65], but the network was trained to read [8, 8]: give samples of that "
             "shape, or of 64 numbers in a row\n",
         ),
-        ("nan.npz", "x of sample 0 in `nan.npz` holds nan: remove"),
+        ("nan.npz", "x of sample 0 in `nan.npz` holds nan at [0]: remove"),
         ("label.npz", "label 10 of sample 0 in `label.npz` is out of range: the network has 10 outputs"),
         (
             "other.npz",

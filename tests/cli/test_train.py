@@ -142,8 +142,9 @@ def test_a_spec_without_data(run: Run, spec: Path) -> None:
 )
 def test_bad_data(run: Run, spec: Path, tmp_path: Path, x: Any, y: Any, message: str) -> None:
     """One sentence, exit status 2, and no folder of a run that never began."""
-    np.savez(tmp_path / "d.npz", x=x, y=y)
-    arrays = "data: {source: arrays, train: d.npz, test: d.npz}"
+    for name in ("d.npz", "e.npz"):
+        np.savez(tmp_path / name, x=x, y=y)
+    arrays = "data: {source: arrays, train: d.npz, test: e.npz}"
     spec.write_text(spec.read_text().replace("data: {source: digits}", arrays))
     status, out, err = run("train", spec, *REFERENCE)
     assert (status, out) == (2, "")
@@ -281,7 +282,8 @@ def test_data_that_changed_since(run: Run, spec: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((70, 64)), rng.integers(0, 10, 70)
     np.savez(tmp_path / "d.npz", x=x, y=y)
-    arrays = "data: {source: arrays, train: d.npz, test: d.npz}"
+    np.savez(tmp_path / "e.npz", x=-x, y=y)
+    arrays = "data: {source: arrays, train: d.npz, test: e.npz}"
     spec.write_text(spec.read_text().replace("data: {source: digits}", arrays))
     run("train", spec, *REFERENCE, "--out", "a")
     assert run("train", "--resume", "a")[2] == "x of shape [64] is read as [8, 8], row by row\n"

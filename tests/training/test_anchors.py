@@ -181,14 +181,14 @@ def test_an_anchor_that_never_comes_is_told_where_only_the_data_tell(every: int,
     made = anchored(every=every)
     made["train"] |= {"epochs": 3, "batch": 16}
     rng = np.random.default_rng(0)
-    split = Split(rng.standard_normal((80, 7)), rng.integers(0, 4, 80))
+    split, other = (Split(rng.standard_normal((80, 7)), rng.integers(0, 4, 80)) for _ in range(2))
     heard: list[str] = []
 
     class Heard(Listener):
         def said(self, text: str) -> None:
             heard.append(text)
 
-    train(opened(made), Dataset("random", split, split), load(made), listener=Heard())
+    train(opened(made), Dataset("random", split, other), load(made), listener=Heard())
     text = "warning: `train.anchor` has no effect before step 16, and the training ends with step 15"
     assert heard == [text] * told
 

@@ -133,19 +133,19 @@ def broken(value: float) -> Array:
         (
             broken(np.nan),
             LABELS,
-            "x of sample 2 in the `test` split of `toy` holds nan: "
+            "x of sample 2 in the `test` split of `toy` holds nan at [1, 0]: "
             "remove or replace values that are not finite in float32",
         ),
         (
             broken(-np.inf),
             LABELS,
-            "x of sample 2 in the `test` split of `toy` holds -inf: "
+            "x of sample 2 in the `test` split of `toy` holds -inf at [1, 0]: "
             "remove or replace values that are not finite in float32",
         ),
         (
             samples().astype(np.float64) * 1e40,
             LABELS,
-            "x of sample 0 in the `test` split of `toy` holds inf: "
+            "x of sample 0 in the `test` split of `toy` holds inf at [0, 1]: "
             "remove or replace values that are not finite in float32",
         ),
         (
@@ -202,7 +202,7 @@ def test_targets_have_one_column_for_each_output(y: Array) -> None:
 def test_targets_are_finite() -> None:
     y = TARGETS.copy()
     y[3, 1] = np.nan
-    with pytest.raises(FacError, match=r"^y of sample 3 in the `test` split of `toy` holds nan"):
+    with pytest.raises(FacError, match=r"^y of sample 3 in the `test` split of `toy` holds nan at \[1\]: "):
         fit(with_test(samples(), y), (6,), (3,), MSE, "float32")
 
 

@@ -86,7 +86,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "what is not finite": (
         put("left", np.nan),
-        f"left of sample 2 in {SPLIT} holds nan: remove or replace values that are not finite in float64",
+        f"left of sample 2 in {SPLIT} holds nan at [0]: remove or replace values that are not finite in float64",
     ),
     "a word that there is not": (
         put("words", 7),

@@ -228,7 +228,7 @@ def test_numbers_on_the_disk_are_looked_at(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.zeros(len(x), int))
     data = load(Arrays(train=".", test="."), tmp_path, "float32")
     with pytest.raises(
-        FacError, match=f"x of sample {AT_ONCE + 2} in the `train` split of `arrays` holds inf"
+        FacError, match=f"x of sample {AT_ONCE + 2} in the `train` split of `arrays` holds inf at \\[3\\]"
     ):
         fitted(data, FEEDS, "float32")
 

@@ -306,4 +306,9 @@ def _images(data: HuggingFace, cells: list[Any], alike: Alike, place: str) -> ND
     return np.stack(found)
 
 
-KIND = DataKind("huggingface", HuggingFace, load)
+def _parts(data: HuggingFace) -> dict[str, str]:
+    named = {"train": data.train, "test": data.test, "validation_split": data.validation_split}
+    return {field: name for field, name in named.items() if name is not None}
+
+
+KIND = DataKind("huggingface", HuggingFace, load, parts=_parts)

@@ -12,7 +12,8 @@ from pydantic import Field
 from fac.diagnostics import FacError
 from fac.spec.data import Data, Place
 from fac.step.feed import Feed
-from fac.training.data.time_series import Series, counted, listed, read
+from fac.training.data.table import listed
+from fac.training.data.time_series import Series, counted, read
 from fac.training.dataset import DataKind, Dataset, Split
 
 if TYPE_CHECKING:

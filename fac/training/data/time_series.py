@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError
 from fac.training.data.incoming import opened_data, read_data
+from fac.training.data.table import listed, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,12 +109,6 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
 
 
-def listed(classes: Sequence[str]) -> str:
-    """Their names, the first of many."""
-    shown = ", ".join(f"`{name}`" for name in classes[:10])
-    return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown
-
-
 def _at(place: str, line: int) -> str:
     return f"{place}, line {line}"
 
@@ -124,7 +119,7 @@ def _header(lines: Iterator[tuple[int, str]], place: str) -> tuple[Mapping[str, 
     for number, line in lines:
         if not line.startswith("@"):
             # Of a file that is none of these, whatever it may be, no word is shown.
-            told = f"`{_short(line)}`" if found else "something else"
+            told = f"`{short(line)}`" if found else "something else"
             raise FacError(
                 f"{_at(place, number)}: {told} stands before `@data`: a `.ts` file begins with lines such as "
                 "`@classLabel true a b`, and `@data` before its samples"
@@ -169,7 +164,7 @@ def _channels(header: Mapping[str, tuple[int, list[str]]], place: str) -> int | 
         return None
     if len(words) != 1 or not (words[0].isdecimal() and len(words[0]) < 10 and int(words[0]) > 0):
         raise FacError(
-            f"{_at(place, number)}: `@dimensions {_short(' '.join(words))}` is no number of channels: write one, or "
+            f"{_at(place, number)}: `@dimensions {short(' '.join(words))}` is no number of channels: write one, or "
             "leave the line out"
         )
     return int(words[0])
@@ -182,11 +177,11 @@ def _sample(line: str, classes: Sequence[str], at: str) -> tuple[NDArray[np.floa
     *parts, label = (part.strip() for part in line.split(":"))
     if not parts:
         raise FacError(
-            f"{at}: `{_short(line)}` has no `:`: a sample is its channels and its class, with `:` between"
+            f"{at}: `{short(line)}` has no `:`: a sample is its channels and its class, with `:` between"
         )
     if label not in classes:
         raise FacError(
-            f"{at}: class `{_short(label)}`, behind the last `:`, is none of `@classLabel`: {listed(classes)}"
+            f"{at}: class `{short(label)}`, behind the last `:`, is none of `@classLabel`: {listed(classes)}"
         )
     channels = [_numbers(part, f"{at}, channel {place}") for place, part in enumerate(parts, 1)]
     for place, channel in enumerate(channels, 1):
@@ -208,7 +203,7 @@ def _numbers(part: str, at: str) -> list[float]:
             if word.strip() == "?":
                 raise _missing(word, place, at) from error
             raise FacError(
-                f"{at}: value {place}, `{_short(word.strip())}`, is no number: write numbers with `,` between them"
+                f"{at}: value {place}, `{short(word.strip())}`, is no number: write numbers with `,` between them"
             ) from error
         if not isfinite(value):
             raise _missing(word, place, at)
@@ -221,7 +216,3 @@ def _missing(word: str, place: int, at: str) -> FacError:
         f"{at}: value {place}, `{word.strip()}`, is missing or not finite: fill it in, or leave the sample "
         "out; only ends are padded"
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:37]}..."
