@@ -145,6 +145,8 @@ def _measured(setting: Setting, number: int, backend: str, watch: Callable[[str]
         )
     from fac.experiments.measuring import measured  # NumPy, and a backend
 
+    if not setting.counted:
+        return replace(setting, unmeasured="no run has come to the end of an epoch")
     run = next((run for run in setting.counted if there(Path(run.name) / STATE)), None)
     if run is None:
         return replace(setting, unmeasured=f"no run has a `{STATE}` that could be measured")

@@ -28,7 +28,12 @@ class History:
 
     @property
     def rule(self) -> str:
-        """The short-hand that brings its errors; of feedback that is written out `routes`, of none nothing."""
+        """What brings its errors: the short-hand, `routes` where they are written out, or the rule that solves it.
+
+        Empty where there is no spec.
+        """
+        if isinstance(solve := self.spec.get("solve"), Mapping):
+            return str(solve.get("rule", ""))
         feedback = self.spec.get("feedback", {"rule": "bp"} if self.spec else None)
         if not isinstance(feedback, Mapping):
             return ""

@@ -85,7 +85,7 @@ def _cells(row: object, label: int) -> str:
 
 
 def _sample(found: Worst) -> str:
-    told = f"sample {found.number}: {found.about}"
+    told = ": ".join(filter(None, (f"sample {found.number}", found.about)))
     image = ""
     if found.png is not None:
         image = f'<img alt="{text(told)}" src="data:image/png;base64,{b64encode(found.png).decode()}">'
