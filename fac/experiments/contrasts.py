@@ -9,7 +9,7 @@ paired t test over n runs is that of a noncentral t with n − 1 degrees of free
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite, sqrt
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,8 @@ class Contrast:
     runs_needed: int | None
     """The least number of seeds at which a paired t test finds an effect of this size in 80 % of all cases. None, too,
     where it is above a million, or there is no effect."""
+    warned: tuple[int, ...] = ()
+    """Seeds of a run that has a result, and is warned of."""
 
     @property
     def verdict(self) -> str:
@@ -81,6 +83,7 @@ class Contrast:
             "metric": self.metric,
             "seeds": self.seeds,
             "left_out": self.left_out,
+            "warned": self.warned,
             "difference": self.difference,
             "standard_error": self.standard_error,
             "interval": self.interval,
@@ -125,7 +128,9 @@ def contrast(pair: Pair, rows: Sequence[Row]) -> Contrast:
     theirs = {run.seed: run.value(metric) for run in other.runs}
     both = [(run.seed, run.value(metric), theirs[run.seed]) for run in one.runs if run.seed in theirs]
     found = {seed: a - b for seed, a, b in both if a is not None and b is not None}
-    return _contrast(pair, metric, found, tuple(seed for seed, *_ in both if seed not in found))
+    marked = {run.seed for row in (one, other) for run in row.runs if any(run.warned)}
+    left_out = tuple(seed for seed, *_ in both if seed not in found)
+    return replace(_contrast(pair, metric, found, left_out), warned=tuple(s for s in found if s in marked))
 
 
 def _contrast(pair: Pair, metric: str, found: dict[int, float], left_out: tuple[int, ...]) -> Contrast:
@@ -189,6 +194,9 @@ def remarks(contrasts: Sequence[Contrast]) -> Iterator[str]:
                 f"`{found.pair}`: without seed{'s' * (len(found.left_out) > 1)} {seeds}, where one of the two has no "
                 "result"
             )
+        if found.warned:
+            seeds = ", ".join(map(str, found.warned))
+            yield f"`{found.pair}`: with seed{'s' * (len(found.warned) > 1)} {seeds}, of which a line above warns"
     few = [f"`{found.pair}`" for found in contrasts if len(found.seeds) < LEAST]
     if few:
         yield f"{', '.join(few)}: no verdict below {LEAST} seeds"

@@ -70,15 +70,13 @@ def _runs(found: Comparison) -> tuple[Sequence[str], list[list[Any]]]:
 
 
 def _tables(found: Comparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    several = [cells(found.rows, times=False)]
-    return several + ([contrast_cells(found.contrasts)] if found.contrasts else [])
+    tables = [cells(found.rows, times=False)]
+    return tables + ([contrast_cells(found.contrasts)] if found.contrasts else [])
 
 
 def _markdown(found: Comparison) -> str:
-    parts = [markdown(*table) for table in _tables(found)]
-    return "\n".join([*parts, *(f"- {prose(note)}\n" for note in found.notes[:1])]) + "".join(
-        f"- {prose(note)}\n" for note in found.notes[1:]
-    )
+    notes = "".join(f"- {prose(note)}\n" for note in found.notes)
+    return "\n".join([*(markdown(*table) for table in _tables(found)), *([notes] if notes else [])])
 
 
 def _latex(found: Comparison) -> str:

@@ -32,8 +32,10 @@ STORED = (
 def row(label: str, values: Any, *, classifies: bool = True) -> Any:
     name = "test_accuracy" if classifies else "test_loss"
     runs = [
-        SimpleNamespace(seed=seed, value=lambda asked, v=value: v if asked == name else None)
-        for seed, value in enumerate(values)
+        SimpleNamespace(
+            seed=seed, warned=("risen",) * (v == 0.66), value=lambda asked, v=v: v if asked == name else None
+        )
+        for seed, v in enumerate(values)
     ]
     return SimpleNamespace(variant=SimpleNamespace(label=label), runs=runs, classifies=classifies)
 
@@ -101,6 +103,12 @@ def test_a_seed_without_a_result_is_left_out_of_the_pair_and_said() -> None:
         "`a:b`: without seeds 1, 3, where one of the two has no result",
         "`a:b`: no verdict below 5 seeds",
     ]
+
+
+def test_a_run_that_is_warned_of_counts_and_that_is_said() -> None:
+    ours = found((0.9, 0.8, 0.7, 0.8, 0.9), (0.8, 0.8, 0.66, 0.7, 0.8))
+    assert (ours.seeds, ours.warned) == ((0, 1, 2, 3, 4), (2,))
+    assert list(remarks([ours])) == ["`a:b`: with seed 2, of which a line above warns"]
 
 
 def test_below_five_seeds_there_is_an_interval_and_no_verdict() -> None:

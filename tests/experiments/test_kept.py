@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ def test_several_processes_make_the_same_files(spec: str) -> None:
     compare(spec, "one")
     compare(spec, "two", jobs=2)
     assert files("one") == files("two")
+
+
+def test_several_processes_that_are_interrupted_keep_their_states_and_are_gone(spec: str) -> None:
+    compare(spec, "whole", overrides=["train.epochs=30"])
+    compare(spec, "part", jobs=2, overrides=["train.epochs=30"], watch=Stopping(12))
+    assert active_children() == []
+    compare(spec, "part", overrides=["train.epochs=30"])
+    assert files("part") == files("whole")
 
 
 MORTAL = """
