@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from fac.layers.inputs import Room, Size, both, by, channels, only
-from fac.layers.windows import Window, places, window
+from fac.layers.windows import Window, beyond, places, window
 from fac.program.kinds import (
     Counterpart,
     Facts,
@@ -28,6 +28,9 @@ from fac.step.builder import Builder
 from fac.step.ir import Attribute, Value
 from fac.step.ops.maps import map_of
 
+FAR = 1e30
+"""How far below the map is what stands behind it: a maximum of less in a window there is lost."""
+
 
 class Pool(Layer):
     """A layer that moves a window over maps."""
@@ -36,13 +39,16 @@ class Pool(Layer):
         "kernel_size": "kernel",
         "pool_size": "kernel",
         "strides": "stride",
-        "ceil_mode": "leave it out: a window that does not fit is none; to keep one, put a `pad` layer before",
     }
 
     kernel: Size = Field(description="Height and width of the window.")
     stride: Size | None = Field(None, description="By how much the window moves. Default: by its own size.")
     padding: Room = Field(
         0, description="Rows at the top and at the bottom, columns at the left and at the right."
+    )
+    ceil_mode: bool = Field(
+        False,
+        description="Whether there is one more window where it begins in the map, or before it, and ends behind.",
     )
 
     @property
@@ -106,7 +112,9 @@ def infer_window(layer: Pool, name: str, inputs: Sequence[Shape]) -> Facts:
             f"use a padding of at most {by((rows, columns))}",
             "padding",
         )
-    return Facts((c, *places(name, moved, size)), channels=0)
+    fitting = places(name, moved, size)
+    more = beyond(moved, size) if layer.ceil_mode else (0,) * len(size)
+    return Facts((c, *(n + bool(rows) for n, rows in zip(fitting, more, strict=True))), channels=0)
 
 
 def attributes(layer: Pool) -> dict[str, Attribute]:
@@ -115,18 +123,42 @@ def attributes(layer: Pool) -> dict[str, Attribute]:
 
 
 def max_pool2d(b: Builder, layer: MaxPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
-    """The op of that name."""
-    return b.emit("max_pool2d", *inputs, **attributes(layer))
+    """The op of that name; beyond the edge is what never wins."""
+    (x,) = inputs
+    if not any(more := reach(layer, x)):
+        return b.emit("max_pool2d", x, **attributes(layer))
+    outside = b.mul(b.sub(behind(b, ones(b, map_of(x.type)[2]), more), 1.0), FAR)
+    return b.emit("max_pool2d", b.add(behind(b, x, more), outside), **attributes(layer))
 
 
 def avg_pool2d(b: Builder, layer: AvgPool2d, inputs: Sequence[Value], state: State, mode: Mode) -> Value:
-    """The op of that name; where zeros do not count, divided by the share of each window that lies in the map."""
+    """The op of that name, divided by the share of each window that counts, where that is not all of it."""
     (x,) = inputs
-    mean = b.emit("avg_pool2d", x, **attributes(layer))
-    if layer.count_include_pad or not any(layer.window.padding):
+    more, settings = reach(layer, x), attributes(layer)
+    mean = b.emit("avg_pool2d", behind(b, x, more), **settings)
+    _, _, size = map_of(x.type)
+    if not any(more) and (layer.count_include_pad or not any(layer.window.padding)):
         return mean
-    ones = b.emit("broadcast_to", b.constant(1.0), shape=(1, 1, *map_of(x.type)[2]))
-    return b.div(mean, b.label(b.emit("avg_pool2d", ones, **attributes(layer)), "share"))
+    if layer.count_include_pad:
+        size = tuple(n + 2 * p for n, p in zip(size, both(layer.padding), strict=True))
+        settings = settings | {"padding": (0, 0)}
+    share = b.emit("avg_pool2d", behind(b, ones(b, size), more), **settings)
+    return b.div(mean, b.label(share, "share"))
+
+
+def reach(layer: Pool, x: Value) -> Sequence[int]:
+    """How many rows and columns behind a map its last windows see."""
+    return beyond(layer.window, map_of(x.type)[2]) if layer.ceil_mode else (0, 0)
+
+
+def behind(b: Builder, x: Value, more: Sequence[int]) -> Value:
+    """A map with so many rows and columns of zeros behind it."""
+    return b.emit("pad", x, before=(0, 0, 0, 0), after=(0, 0, *more)) if any(more) else x
+
+
+def ones(b: Builder, size: Sequence[int]) -> Value:
+    """A map of them."""
+    return b.emit("broadcast_to", b.constant(1.0), shape=(1, 1, *size))
 
 
 def infer_adaptive(layer: AdaptiveAvgPool2d, name: str, inputs: Sequence[Shape]) -> Facts:
@@ -186,7 +218,7 @@ def averaged(numbers: float | None) -> Traits:
 
 def windows(layer: AvgPool2d, facts: Facts | None) -> Traits:
     """Zeros make the means at the edges smaller than the others."""
-    return averaged(None if any(layer.window.padding) else prod(layer.window.kernel))
+    return averaged(None if any(layer.window.padding) or layer.ceil_mode else prod(layer.window.kernel))
 
 
 def cells(layer: AdaptiveAvgPool2d, facts: Facts | None) -> Traits:
@@ -224,23 +256,14 @@ def from_adaptive(seen: Seen) -> AdaptiveAvgPool2d:
 def _moved(seen: Seen) -> dict[str, Any]:
     kernel, stride = same(seen.args["kernel_size"]), same(seen.args["stride"] or None)
     padding = same(seen.args["padding"])
-    size = seen.shapes["self"][-2:]
-    if seen.args["ceil_mode"] and _reaches(size, both(kernel), both(stride or kernel), both(padding)):
-        raise NoCounterpartError(
-            f"windows that end within its maps of {by(size)}: read them in another size, or leave out `ceil_mode`"
-        )
-    return {"kernel": kernel, "stride": None if stride == kernel else stride, "padding": padding}
-
-
-def _reaches(
-    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
-) -> bool:
-    """Whether rounding up makes a window more, which is one that begins before the zeros on the far side."""
-    for n, k, s, p in zip(size, kernel, stride, padding, strict=True):
-        fitting, left = divmod(n + 2 * p - k, s)
-        if left and (fitting + 1) * s < n + p:
-            return True
-    return False
+    moved = window(both(kernel), both(stride or kernel), both(padding))
+    return {
+        "kernel": kernel,
+        "stride": None if stride == kernel else stride,
+        "padding": padding,
+        # where no window reaches over the edge it says nothing
+        "ceil_mode": bool(seen.args["ceil_mode"]) and any(beyond(moved, seen.shapes["self"][-2:])),
+    }
 
 
 MAX_POOL2D = LayerKind(

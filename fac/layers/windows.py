@@ -97,3 +97,12 @@ def places(name: str, window: Window, size: Sequence[int]) -> Axes:
             "kernel",
         )
     return tuple((r - e) // s + 1 for r, e, s in zip(room, extent, window.stride, strict=True))
+
+
+def beyond(window: Window, size: Sequence[int]) -> Axes:
+    """By how much one more window along each axis ends behind a map, if it begins in it or before it; else 0."""
+    found = []
+    for n, k, s, (before, after) in zip(size, window.extent, window.stride, window.sides, strict=True):
+        fitting, left = divmod(n + before + after - k, s)
+        found.append(s - left if left and (fitting + 1) * s < n + before else 0)
+    return tuple(found)

@@ -182,6 +182,12 @@ LAYERS: dict[str, Layers] = {
     ),
     "reshape": on_maps({"kind": "reshape", "shape": (5, -1, 2)}),
     "max_pool2d": on_maps({"kind": "max_pool2d", "kernel": (3, 2), "stride": 2, "padding": 1}),
+    "max_pool2d over the edge": on_maps(
+        {"kind": "max_pool2d", "kernel": (2, 3), "stride": 2, "padding": (0, 1), "ceil_mode": True}
+    ),
+    "avg_pool2d over the edge": on_maps(
+        {"kind": "avg_pool2d", "kernel": (2, 3), "stride": (2, 3), "padding": 1, "ceil_mode": True}
+    ),
     "avg_pool2d": on_maps({"kind": "avg_pool2d", "kernel": (3, 2), "stride": (2, 1), "padding": 1}),
     "avg_pool2d of the map": on_maps(
         {"kind": "avg_pool2d", "kernel": 3, "stride": (2, 1), "padding": (1, 0), "count_include_pad": False}

@@ -67,6 +67,21 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[Sizes, ...], Twin]] = {
         ((2, 6, 3),),
         lambda x: MEAN(x, (3, 2), (2, 1), 1, count_include_pad=False),
     ),
+    **{
+        f"avg_pool2d over the edge, {'with' if counts else 'without'} zeros": (
+            "avg_pool2d",
+            {"kernel": 3, "stride": (2, 4), "padding": 1, "count_include_pad": counts, "ceil_mode": True},
+            ((2, 6, 9),),
+            lambda x, counts=counts: MEAN(x, 3, (2, 4), 1, True, counts),
+        )
+        for counts in (True, False)
+    },
+    "max_pool2d over the edge": (
+        "max_pool2d",
+        {"kernel": 3, "stride": (2, 3), "padding": (1, 0), "ceil_mode": True},
+        ((2, 6, 5),),
+        lambda x: POOL(x, 3, (2, 3), (1, 0), 1, True),
+    ),
     "a grid that divides": ("adaptive_avg_pool2d", {"out": (2, 3)}, ((2, 4, 9),), lambda x: GRID(x, (2, 3))),
     "a grid that does not": ("adaptive_avg_pool2d", {"out": (3, 2)}, ((2, 7, 5),), lambda x: GRID(x, (3, 2))),
     "a grid that is finer": ("adaptive_avg_pool2d", {"out": 4}, ((1, 3, 4),), lambda x: GRID(x, 4)),

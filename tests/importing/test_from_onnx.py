@@ -310,12 +310,14 @@ def pooled(op: str, height: int, **settings: Any) -> ModelProto:
 
 
 @pytest.mark.parametrize("op", POOLS)
-def test_windows_that_may_reach_over_the_edge_are_read_where_none_does(op: str, tmp_path: Path) -> None:
+def test_windows_that_may_reach_over_the_edge(op: str, tmp_path: Path) -> None:
     """One that would begin in the zeros behind the map is none."""
     for made in (pooled(op, 5), pooled(op, 5, strides=[3, 3], pads=[1, 1, 1, 1], **PADS[op])):
-        assert kinds(imported(tmp_path, made)) == ["conv2d", POOLS[op]]
-    with pytest.raises(NotImportedError, match="within its maps of 6 x 7: read them in another size"):
-        from_onnx(written(tmp_path, pooled(op, 6)))
+        found = imported(tmp_path, made)
+        assert kinds(found) == ["conv2d", POOLS[op]]
+        assert "ceil_mode" not in found.spec["layers"][1]
+    for made in (pooled(op, 6), pooled(op, 6, pads=[1, 1, 1, 1])):
+        assert imported(tmp_path, made).spec["layers"][1]["ceil_mode"] is True
 
 
 @pytest.mark.parametrize("op", ["Abs", "Exp"])

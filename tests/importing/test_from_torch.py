@@ -270,7 +270,7 @@ OPERATIONS: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "layer_norm": (nn.LayerNorm((2, 4), bias=False), (3, 2, 4)),
     "rms_norm": (nn.RMSNorm(4, eps=1e-6), (3, 4)),
     "group_norm": (nn.GroupNorm(2, 4), (4, 3, 3)),
-    "max_pool2d": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 5, 5)),
+    "max_pool2d": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 5, 6)),
     "avg_pool2d": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 6, 5)),
     "adaptive_avg_pool2d": (nn.AdaptiveAvgPool2d(2), (2, 5, 5)),
     "pad": (nn.ZeroPad2d((1, 0, 2, 1)), (2, 3, 3)),
@@ -391,8 +391,6 @@ REFUSED: Mapping[str, tuple[nn.Module, tuple[int, ...]]] = {
     "an `eps` that is a number": (nn.RMSNorm(4), (4,)),
     "`dilation=1`": (nn.MaxPool2d(2, dilation=2), (2, 5, 5)),
     "another divisor": (nn.AvgPool2d(2, divisor_override=3), (2, 4, 4)),
-    "within its maps of 5 x 6: read them in another size": (nn.MaxPool2d(2, ceil_mode=True), (2, 5, 6)),
-    "within its maps of 7 x 6": (nn.AvgPool2d(2, 3, ceil_mode=True), (2, 7, 6)),
     "a layer that does not mix samples": (nn.Softmax(0), (4,)),
 }
 """By what would be needed."""

@@ -140,10 +140,6 @@ KEYS: dict[str, tuple[dict[str, object], str]] = {
         {"kind": "layer_norm", "dim": 1},
         "write `axes`, which are counted without the batch",
     ),
-    "ceil_mode": (
-        {"kind": "max_pool2d", "kernel": 2, "ceil_mode": True},
-        "leave it out: a window that does not fit is none; to keep one, put a `pad` layer before",
-    ),
     "identity": (
         {"kind": "residual", "body": (CONV,), "shortcut": ({"kind": "identity"},)},
         "leave it out: a `residual` without a `shortcut` adds what it reads",
