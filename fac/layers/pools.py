@@ -136,13 +136,13 @@ def avg_pool2d(b: Builder, layer: AvgPool2d, inputs: Sequence[Value], state: Sta
     (x,) = inputs
     more, settings = reach(layer, x), attributes(layer)
     mean = b.emit("avg_pool2d", behind(b, x, more), **settings)
-    _, _, size = map_of(x.type)
     if not any(more) and (layer.count_include_pad or not any(layer.window.padding)):
         return mean
+    counted: Sequence[int] = map_of(x.type)[2]
     if layer.count_include_pad:
-        size = tuple(n + 2 * p for n, p in zip(size, both(layer.padding), strict=True))
-        settings = settings | {"padding": (0, 0)}
-    share = b.emit("avg_pool2d", behind(b, ones(b, size), more), **settings)
+        counted = [n + 2 * p for n, p in zip(counted, both(layer.padding), strict=True)]
+        settings["padding"] = (0, 0)
+    share = b.emit("avg_pool2d", behind(b, ones(b, counted), more), **settings)
     return b.div(mean, b.label(share, "share"))
 
 
