@@ -56,7 +56,11 @@ def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> 
     if factor != 1:
         b = _rescaled(network, call, tensor(b), factor, 0.0)
     for scores, summand in ((a, b), (b, a)):
-        if isinstance(summand, np.ndarray) and (found := hidden(tensor(scores), summand)) is not None:
+        if (
+            factor == 1
+            and isinstance(summand, np.ndarray)
+            and (found := hidden(tensor(scores), summand)) is not None
+        ):
             return found
     a, b = _both(a, b, "adds")
     if b.array is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fac.backend import Array, Call
 from fac.importing.attention import attend
-from fac.importing.layout import Value
+from fac.importing.layout import Atom, Value
 from fac.importing.network import Network
 from fac.importing.reader import Reader, number, tensor
 from fac.importing.spelled import line
@@ -106,21 +106,29 @@ def dropout(network: Network, call: Call, args: Args) -> Any:
 def product(network: Network, call: Call, a: Any, b: Value) -> Value:
     """Of two tensors: an attention if the first one holds shares of what queries and keys made, or else a layer."""
     if isinstance(a, Shares):
-        found = _looked(network, call, a.scores.value.node, b, a.scores.mask, a.dropout)
-        if found is None:
+        scores = a.scores
+        found = _looked(network, call, scores.value.node, b, scores.mask, a.dropout)
+        if found is None or not _unturned(scores.value):
             raise NoCounterpartError("scores that are a product of queries and keys")
         return found
     rate, made = 0.0, network.layers.get(tensor(a).node)
     if made is not None and isinstance(made.layer, Dropout):
         rate, made = made.layer.rate, network.layers.get(made.reads[0])
     if (
-        made is not None
+        _unturned(a)
+        and made is not None
         and isinstance(made.layer, Softmax)
         and made.layer.axis in (-1, len(made.shape) - 1)
         and (found := _looked(network, call, made.reads[0], b, None, rate)) is not None
     ):
         return found
     return _multiplied(network, call, a, b)
+
+
+def _unturned(value: Value) -> bool:
+    """Whether its axes are in the order in which the layer makes them."""
+    atoms = [atom for axis in value.axes for atom in axis if not atom.batch]
+    return atoms == [atom for axis in value.own for atom in axis]
 
 
 def _looked(
@@ -151,8 +159,9 @@ def _multiplied(network: Network, call: Call, a: Value, b: Value) -> Value:
     first, second = network.settled(one, call), network.settled(two, call)
     written = network.add(Matmul(), (first.node, second.node), call)
     network.products[written.name] = a, b
-    own = (*one.axes[1:-1], two.axes[-1])
-    return Value(written.name, own, (*a.axes[:-1], b.axes[-1]))
+    # of tokens that look at each other rows and columns are the same places, and two axes
+    columns = tuple(Atom(atom.size) for atom in b.axes[-1])
+    return Value(written.name, (*one.axes[1:-1], columns), (*a.axes[:-1], columns))
 
 
 READERS: Mapping[str, Reader] = {

@@ -112,6 +112,24 @@ def test_products_that_are_no_attention() -> None:
     assert found.proof.parameters == 4
 
 
+class Turned(nn.Module):
+    """Values are spread by how much others look at them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(D, D)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.fc(x)
+        made: torch.Tensor = torch.softmax(h @ x.transpose(1, 2), -1).transpose(1, 2) @ x
+        return made
+
+
+def test_shares_that_are_turned_are_no_attention() -> None:
+    found = from_torch(Turned(), (T, D))
+    assert kinds(found) == ["linear", "permute", "matmul", "softmax", "permute", "matmul"]
+
+
 class Odd(nn.Module):
     def __init__(self, mask: torch.Tensor) -> None:
         super().__init__()
