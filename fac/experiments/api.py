@@ -275,12 +275,15 @@ def report(
     Raises:
         FacError: there is no run at all, or the file cannot be written.
     """
+    asked.of(title, str, "title", "a text")
+    asked.name(backend, "backend", "reference")
+    place = None if output is None else asked.path(output, "output")
     _allow(allow_code)
     found = reported(of_paths(runs), title=title, measure=measure, backend=backend)
     for note in found.notes:
         LOG.warning("%s", note)
-    if output is not None:
-        write(Path(output), found.html.encode())
+    if place is not None:
+        write(place, found.html.encode())
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fac import asked
 from fac.diagnostics import FacError
 from fac.experiments.contrasts import cells as contrast_cells
 from fac.experiments.found import find
@@ -170,5 +171,5 @@ def of_paths(runs: Any) -> list[Path]:
         place = run.out if isinstance(run, Trained) else run
         if place is None:
             raise FacError('a report is of what is kept: `fac.train(…, out="runs/a")`')
-        found.append(Path(place))
+        found.append(asked.path(place, "runs", "folders of runs, or trainings that were kept"))
     return found

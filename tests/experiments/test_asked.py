@@ -66,6 +66,8 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "ranks": (lambda: compared(ranks=4), "`ranks` is `4`: give a list of whole numbers"),
     "rates": (lambda: compared(rates=0.1), "`rates` is `0.1`: give learning rates by rule"),
     "contrasts": (lambda: compared(contrasts=[("ldfa", "bp")]), "`contrasts[0]` is `('ldfa', 'bp')`"),
+    "runs of a report": (lambda: ANY.report([3]), "`runs` is `3`: give folders of runs"),
+    "where a report goes": (lambda: ANY.report(["a"], output=3), "`output` is `3`: give a path"),
     "an ONNX file": (lambda: ANY.from_onnx(3), "`path` is `3`: give a path"),
     "a module": (lambda: ANY.from_torch(3, X), "`torch.nn.Module` is needed, and this is a `int`"),
     "a state": (lambda: opened().load_state({1: X}), "`1` is unknown"),
