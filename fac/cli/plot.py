@@ -11,6 +11,7 @@ from fac.cli.output import is_spec, pass_on, say, write
 from fac.cli.paths import PATH, TEXT
 from fac.cli.pictures import STDOUT, picture_kind
 from fac.diagnostics import FacError
+from fac.render.plot.topics import TOPICS
 
 
 @click.command(short_help="Draw losses, accuracies and probes of runs over their steps.")
@@ -34,7 +35,7 @@ from fac.diagnostics import FacError
     "--what",
     "topics",
     multiple=True,
-    type=click.Choice(("loss", "accuracy", "alignment", "rank", "energy", "time", "other")),
+    type=click.Choice(TOPICS),
     help="What names are about that are drawn, of all layers. Repeatable.",
 )
 @click.option("--width", metavar="LENGTH", help="Of the picture, such as 3.25in or 8cm, for a paper.")
