@@ -167,9 +167,12 @@ class _Drawn:
         """The title, the numbers of both axes, and what the lower one counts, once in each column."""
         rect, sheet = self.rect, self.sheet
         line, small = 12 * sheet.scale, sheet.small
-        title = shortened(in_place(self.panel.title), rect.width + sheet.right, sheet.size, bold=True)
+        # in a narrow figure the room over the numbers is needed, too
+        aside = 0.0 if sheet.width is None else 0.7 * sheet.left
+        room = aside + rect.width + sheet.right
+        title = shortened(in_place(self.panel.title), room, sheet.size, bold=True)
         yield Label(
-            Rect(rect.x, rect.y - sheet.above + 2, rect.width, sheet.above - 6),
+            Rect(rect.x - aside, rect.y - sheet.above + 2, room, sheet.above - 6),
             (Words(title, sheet.size, bold=True),),
         )
         for value, text in self.values.ticks():
