@@ -137,8 +137,6 @@ def _standardised(
     )
     x = found.train.arrays.get("x")
     if dataset.augment and isinstance(x, Stored):
-        if dataset.augment.transforms is not None:
-            dataset.augment.transforms.tried(x.raw)
         found = replace(
             found, train=Split(**{**found.train.arrays, "x": replace(x, augment=dataset.augment)})
         )

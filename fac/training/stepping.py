@@ -23,7 +23,7 @@ from fac.spec.model import ModelSpec
 from fac.spec.schedules import schedule_of
 from fac.training.dataset import Split, order
 from fac.training.logs import Listener, Plan, Progress
-from fac.training.stored import Fed
+from fac.training.stored import Fed, Stored
 
 READ_STEPS = 50
 READ_SECONDS = 0.2
@@ -63,7 +63,7 @@ class Stepping:
         """Place the data.
 
         Raises:
-            FacError: the batch is larger than the training set.
+            FacError: the batch is larger than the training set, or transforms of its images cannot be carried out.
         """
         self.session, self.split, self.samples = session, split, len(split)
         self.batch, self.epochs, self.seed = spec.train.batch, spec.train.epochs, spec.train.seed
@@ -76,6 +76,9 @@ class Stepping:
         assert spec.update is not None
         self.lr, self.schedule = spec.update.lr, schedule_of(spec.update.schedule)
         self._scheduled: ScheduleKind = kind_of("fac.schedules", self.schedule)
+        for array in split.arrays.values():
+            if isinstance(array, Stored):
+                array.tried()
         self.fed = Fed(session, split)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 

@@ -74,6 +74,11 @@ class Stored:
         found = self.raw[rows]
         return self._made(found if self.augment is None else changed(found, self.augment, seed, step))
 
+    def tried(self) -> None:
+        """Raise FacError if what training changes cannot be, see `Transforms`."""
+        if self.augment is not None and self.augment.transforms is not None:
+            self.augment.transforms.tried(self.raw)
+
     def kept(self, session: Session) -> Any | None:
         """The bytes on the device of a session, if that is where numbers are made of them."""
         if self.scaling is None or self.raw.dtype != np.uint8:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -23,11 +24,21 @@ _drawing = Lock()
 """The generator of torch that transforms draw from is one for all threads, and several may read samples."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Transforms:
-    """Transforms in their order, each with its place in the spec."""
+    """Transforms in their order, which torchvision is asked for when a training needs them, and no sooner."""
 
-    made: Sequence[tuple[str, Callable[[Any], Any]]]
+    settings: Sequence[str | Mapping[str, Mapping[str, Setting]]]
+    """What a spec says, `data.augment`."""
+
+    @cached_property
+    def made(self) -> Sequence[tuple[str, Callable[[Any], Any]]]:
+        """What messages call each, and the transform.
+
+        Raises:
+            FacError: torchvision is not installed, has no such transform, or not with these arguments.
+        """
+        return [_made(each, f"data.augment[{place}]") for place, each in enumerate(self.settings)]
 
     def __call__(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         """Images (n, channels, height, width), each changed in a way of its own.
@@ -48,7 +59,7 @@ class Transforms:
         return made
 
     def tried(self, images: NDArray[np.uint8]) -> None:
-        """Raise FacError if they fail on some of the images that a training is about to read."""
+        """Raise FacError if they cannot be made, or fail on some of the images that a training is about to read."""
         self(images[:TRIED].copy(), 0)
 
     def _changed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -72,18 +83,6 @@ class Transforms:
             raise FacError(f"{what}{found.dtype} of bytes, and numbers are made of bytes behind them")
         pixels: NDArray[np.uint8] = found.numpy()
         return pixels
-
-
-def transforms(settings: Sequence[str | Mapping[str, Mapping[str, Setting]]]) -> Transforms:
-    """The transforms that a spec names.
-
-    Args:
-        settings: `data.augment`.
-
-    Raises:
-        FacError: torchvision is not installed, has no such transform, or not with these arguments.
-    """
-    return Transforms([_made(each, f"data.augment[{place}]") for place, each in enumerate(settings)])
 
 
 def _made(setting: Any, path: str) -> tuple[str, Callable[[Any], Any]]:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,14 +18,26 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import fac
 from fac.diagnostics import FacError, SpecError
 from fac.training.data.cifar import Cifar
-from fac.training.dataset import Augment, Dataset, Split
-from fac.training.fitting import fitted
-from fac.training.stored import changed
-from fac.training.transforms import transforms
+from fac.training.dataset import Augment, Split
+from fac.training.scaling import of_bytes
+from fac.training.stepping import Stepping
+from fac.training.stored import Stored, changed
+from fac.training.transforms import Transforms
 
 SHAPE = (3, 4, 5)
+SPEC: dict[str, Any] = {
+    "fac": 1,
+    "name": "small",
+    "input": {"shape": list(SHAPE)},
+    "layers": [{"kind": "flatten"}, {"kind": "linear", "out": 2}],
+    "loss": {"kind": "cross_entropy"},
+    "feedback": {"rule": "bp"},
+    "update": {"rule": "sgd", "lr": 0.1},
+    "train": {"batch": 4},
+}
 
 
 class Transform:
@@ -107,7 +118,7 @@ def images(n: int = 9) -> NDArray[np.uint8]:
 @pytest.mark.usefixtures("stand_in")
 def test_each_image_is_changed_in_a_way_of_its_own_that_the_seed_decides() -> None:
     """Against the same numbers drawn from a generator of their own."""
-    found = transforms(["Add", {"Add": {"most": 7}}])(images(), 5)
+    found = Transforms(["Add", {"Add": {"most": 7}}])(images(), 5)
     own = torch.Generator().manual_seed(5)
     for before, after in zip(images(), found, strict=True):
         first, second = (
@@ -119,9 +130,9 @@ def test_each_image_is_changed_in_a_way_of_its_own_that_the_seed_decides() -> No
 @pytest.mark.usefixtures("stand_in")
 def test_they_come_behind_flips_and_moves_which_stay_as_they_are() -> None:
     raw, plain = images(), Augment(flip=True, crop=2)
-    both = replace(plain, transforms=transforms([{"Add": {"most": 1}}]))
+    both = replace(plain, transforms=Transforms([{"Add": {"most": 1}}]))
     np.testing.assert_array_equal(changed(raw, both, 3, 4), changed(raw, plain, 3, 4))
-    drawn = replace(plain, transforms=transforms(["Add"]))
+    drawn = replace(plain, transforms=Transforms(["Add"]))
     shifts = changed(raw, drawn, 3, 4) - changed(raw, plain, 3, 4)
     assert (shifts == shifts[:, :1, :1, :1]).all(), "one number an image"
     assert len(np.unique(shifts)) > 1
@@ -135,15 +146,15 @@ def test_whoever_else_draws_goes_on_as_if_nothing_had_been_drawn() -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    transforms(["Add"])(images(), 5)
+    Transforms(["Add"])(images(), 5)
     with pytest.raises(FacError, match="fails"):
-        transforms(["Add", {"Narrow": {"width": "a"}}])(images(), 5)
+        Transforms(["Add", {"Narrow": {"width": "a"}}])(images(), 5)
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_threads_that_read_at_the_same_time_read_the_same() -> None:
-    change, raw = transforms(["Add"]), images(200)
+    change, raw = Transforms(["Add"]), images(200)
     alone = [change(raw, seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
         for found, expected in zip(pool.map(lambda seed: change(raw, seed), range(4)), alone, strict=True):
@@ -152,8 +163,8 @@ def test_threads_that_read_at_the_same_time_read_the_same() -> None:
 
 @pytest.mark.usefixtures("stand_in")
 def test_what_they_are_made_with() -> None:
-    assert (transforms([{"Tint": {"colours": "cold"}}])(images(), 0) == 2).all()
-    nested = transforms([{"Each": {"transforms": ("Add", {"Each": {"transforms": ("Tint",)}})}}])
+    assert (Transforms([{"Tint": {"colours": "cold"}}])(images(), 0) == 2).all()
+    nested = Transforms([{"Each": {"transforms": ("Add", {"Each": {"transforms": ("Tint",)}})}}])
     assert (nested(images(), 0) == 1).all()
 
 
@@ -182,7 +193,7 @@ def test_what_they_are_made_with() -> None:
 )
 def test_what_no_transform_can_be_made_of(setting: Any, message: str) -> None:
     with pytest.raises(FacError, match=message):
-        transforms(["Add", setting])
+        assert Transforms(["Add", setting]).made
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -202,12 +213,11 @@ def test_what_no_transform_can_be_made_of(setting: Any, message: str) -> None:
     ],
 )
 def test_what_does_not_go_with_the_images_is_told_before_a_training(setting: Any, message: str) -> None:
-    from fac.step.feed import Feed
-
-    split = Split(images(), np.arange(9) % 2)
-    data = Dataset("d", split, split, scale={"x": (1, 2)}, augment=Augment(transforms=transforms([setting])))
+    raw, spec = images(), fac.load(SPEC)
+    stored = Stored(raw, of_bytes(), "float64", SHAPE, Augment(transforms=Transforms([setting])))
+    session = fac.compile(spec, backend="reference").open()
     with pytest.raises(FacError, match=message):
-        fitted(data, (Feed("x", SHAPE), Feed("y", (), classes=2, loss="cross_entropy")), "float32")
+        Stepping(session, Split(stored, np.arange(9) % 2), spec)
 
 
 @pytest.mark.parametrize(
@@ -227,13 +237,13 @@ def test_what_is_refused_without_asking_torchvision(item: Any, message: str) -> 
         Cifar(root="r", augment=(item,))
 
 
-def test_without_torchvision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The first that is said: not after data have been read."""
-    from fac.training.data import load
-
+def test_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but a training needs it."""
+    changes = Cifar(root="r", augment=("RandomHorizontalFlip",)).changes
+    assert changes.transforms is not None
     monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
     with pytest.raises(FacError, match=r"^`data.augment\[0\]` needs torchvision, of the build of torch"):
-        load(Cifar(root="nowhere", augment=("RandomHorizontalFlip",)), tmp_path)
+        changes.transforms.tried(images())
 
 
 # -- torchvision itself --------------------------------------------------------------------------------------
@@ -260,7 +270,7 @@ KEPT: list[Any] = []
 def test_flips_and_crops_of_torchvision() -> None:
     """Against the numbers that it draws: whether to flip, then where the part begins in the image with its border."""
     raw = images(40)
-    change = transforms(["RandomHorizontalFlip", {"RandomCrop": {"size": (4, 5), "padding": 1, "fill": 7}}])
+    change = Transforms(["RandomHorizontalFlip", {"RandomCrop": {"size": (4, 5), "padding": 1, "fill": 7}}])
     found, own = change(raw.copy(), 11), torch.Generator().manual_seed(11)
     flips = 0
     for before, after in zip(raw, found, strict=True):
@@ -280,6 +290,6 @@ def test_settings_as_files_say_them() -> None:
         {"AutoAugment": {"policy": "cifar10"}},
         {"RandomErasing": {"p": 0.25}},
     ]
-    first, again = (transforms(settings)(images(30), 2) for _ in range(2))
+    first, again = (Transforms(settings)(images(30), 2) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert (first != images(30)).any()

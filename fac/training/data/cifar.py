@@ -84,11 +84,10 @@ def load(data: Cifar, base: Path, precision: Precision) -> Dataset:
     """x (n, 3, 32, 32), bytes that are still to be scaled; y (n,) classes.
 
     Raises:
-        FacError: the folder lacks a file, or a file is not in the format; or see `Pictures.changes`.
+        FacError: the folder lacks a file, or a file is not in the format.
     """
     import numpy as np
 
-    changes = data.changes()
     layout, place = LAYOUTS[data.classes], f"`{data.root}` (`data.root`)"
     folder = Path(placed(base, data.root, place))
     if there(folder / layout.folder):
@@ -100,7 +99,7 @@ def load(data: Cifar, base: Path, precision: Precision) -> Dataset:
         Split(x, y),
         parts[-1],
         scale=data.scale,
-        augment=changes,
+        augment=data.changes,
         classes=_names(folder, layout, place),
     )
 

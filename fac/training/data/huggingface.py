@@ -111,7 +111,6 @@ def load(data: HuggingFace, base: Path, precision: Precision) -> Dataset:
     """
     from fac.training.holdout import parted
 
-    changes = data.changes()
     place = f"`{data.path}` (`data.path`)"
     folder = _folder(data, base, place)
     alike = Alike()
@@ -129,7 +128,7 @@ def load(data: HuggingFace, base: Path, precision: Precision) -> Dataset:
         held = HeldOut(data.test_share, data.split_seed)
         splits["train"], splits["test"] = parted(splits["train"], held, y if y.dtype.kind == "i" else None)
     images = splits["train"].x.dtype.kind == "u"
-    if changes and not images:
+    if data.changes and not images:
         asked = next(f"`data.{name}`" for name in ("flip", "crop", "augment") if getattr(data, name))
         raise FacError(f"{asked} changes images, and `data.x` names no column of images: leave it out")
     return Dataset(
@@ -138,7 +137,7 @@ def load(data: HuggingFace, base: Path, precision: Precision) -> Dataset:
         splits["test"],
         validation=splits.get("validation"),
         scale=data.scale if images else {"x": ()} if data.standardise else {},
-        augment=changes,
+        augment=data.changes,
         classes=names or (),
     )
 

@@ -55,9 +55,9 @@ def load(data: ImageFolder, base: Path, precision: Precision) -> Dataset:
 
     Raises:
         FacError: Pillow is not installed, a folder is missing or has no images, classes differ between folders, an
-            image is damaged, or images differ in size or colours; or see `Pictures.changes`.
+            image is damaged, or images differ in size or colours.
     """
-    changes, alike = data.changes(), Alike()
+    alike = Alike()
 
     def found(written: str, place: str) -> tuple[Split, None]:
         import numpy as np
@@ -74,7 +74,7 @@ def load(data: ImageFolder, base: Path, precision: Precision) -> Dataset:
         made = dataset(data, "image_folder", found, scale=data.scale, classes=classes)
     except MissingError as error:
         raise FacError(f"{error}: paths in a spec start from its own folder, here `{base}`") from error
-    return replace(made, augment=changes)
+    return replace(made, augment=data.changes)
 
 
 def _log() -> Logger:

@@ -60,17 +60,12 @@ class Pictures(Data):
 
         return {"x": (1, 2) if self.standardise else of_bytes()}
 
+    @property
     def changes(self) -> Augment:
-        """What training changes in them.
+        """What training changes in them."""
+        from fac.training.transforms import Transforms
 
-        Raises:
-            FacError: torchvision is not installed, has no such transform, or not with these arguments.
-        """
-        if not self.augment:
-            return Augment(self.flip, self.crop)
-        from fac.training.transforms import transforms
-
-        return Augment(self.flip, self.crop, transforms(self.augment))
+        return Augment(self.flip, self.crop, Transforms(self.augment) if self.augment else None)
 
     def pixels(self, source: bytes | BinaryIO, place: str) -> NDArray[np.uint8]:
         """(channels, height, width) of an image as these are read, see `pixels`."""

@@ -64,7 +64,6 @@ def load(data: Torchvision, base: Path, precision: Precision) -> Dataset:
     """
     from fac.training.holdout import parted
 
-    changes = data.changes()
     make = class_of("datasets", "VisionDataset", "set", data.name, "`data.name`")
     known = _arguments(make, data)
     root = placed(base, data.root, f"`{data.root}` (`data.root`)")
@@ -87,7 +86,7 @@ def load(data: Torchvision, base: Path, precision: Precision) -> Dataset:
         f"torchvision {data.name}",
         *splits,
         scale=data.scale,
-        augment=changes,
+        augment=data.changes,
         classes=names if len(names) >= classes else (),
     )
 
