@@ -52,37 +52,40 @@ class Transforms:
         Raises:
             FacError: a transform fails on an image, or all of them make something of another shape or type.
         """
-        made = np.empty_like(images)
+        transforms, made = self.made, np.empty_like(images)
         with _seeded(seed):
             for before, after in zip(images, made, strict=True):
-                after[:] = self._changed(before)
+                after[:] = _changed(before, transforms)
         return made
 
     def tried(self, images: NDArray[np.uint8]) -> None:
         """Raise FacError if they cannot be made, or fail on some of the images that a training is about to read."""
         self(images[:TRIED].copy(), 0)
 
-    def _changed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        import torch
 
-        found: Any = torch.from_numpy(image)
-        for place, transform in self.made:
-            try:
-                found = transform(found)
-            except Exception as error:  # whatever torchvision says
-                raise FacError(f"{place} fails on an image of {list(image.shape)}: {_said(error)}") from error
-        what = f"the transforms of `data.augment`, of which {self.made[-1][0]} is the last, make "
-        if not isinstance(found, torch.Tensor):
-            raise FacError(f"{what}{type(found).__name__} of an image: leave out what does")
-        if tuple(found.shape) != image.shape:
-            raise FacError(
-                f"{what}images of {list(found.shape)} out of {list(image.shape)}, and all have to stay as they are "
-                f"tested: let the last one make {list(image.shape[1:])}, or read them in that size by `data.size`"
-            )
-        if found.dtype != torch.uint8:
-            raise FacError(f"{what}{found.dtype} of bytes, and numbers are made of bytes behind them")
-        pixels: NDArray[np.uint8] = found.numpy()
-        return pixels
+def _changed(
+    image: NDArray[np.uint8], transforms: Sequence[tuple[str, Callable[[Any], Any]]]
+) -> NDArray[np.uint8]:
+    import torch
+
+    found: Any = torch.from_numpy(image)
+    for place, transform in transforms:
+        try:
+            found = transform(found)
+        except Exception as error:  # whatever torchvision says
+            raise FacError(f"{place} fails on an image of {list(image.shape)}: {_said(error)}") from error
+    what = f"the transforms of `data.augment`, of which {transforms[-1][0]} is the last, make "
+    if not isinstance(found, torch.Tensor):
+        raise FacError(f"{what}{type(found).__name__} of an image: leave out what does")
+    if tuple(found.shape) != image.shape:
+        raise FacError(
+            f"{what}images of {list(found.shape)} out of {list(image.shape)}, and all have to stay as they are "
+            f"tested: let the last one make {list(image.shape[1:])}, or read them in that size by `data.size`"
+        )
+    if found.dtype != torch.uint8:
+        raise FacError(f"{what}{found.dtype} of bytes, and numbers are made of bytes behind them")
+    pixels: NDArray[np.uint8] = found.numpy()
+    return pixels
 
 
 def _made(setting: Any, path: str) -> tuple[str, Callable[[Any], Any]]:

@@ -241,7 +241,8 @@ def test_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but a training needs it."""
     changes = Cifar(root="r", augment=("RandomHorizontalFlip",)).changes
     assert changes.transforms is not None
-    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
+    for name in ("torchvision.transforms.v2", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(FacError, match=r"^`data.augment\[0\]` needs torchvision, of the build of torch"):
         changes.transforms.tried(images())
 
