@@ -81,7 +81,9 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python")
     rng = np.random.default_rng(0)
-    names: dict[str, Any] = {"fac": fac, "x": rng.standard_normal((8, 784)), "y": rng.integers(0, 10, 8)}
+    names: dict[str, Any] = {"fac": fac}
+    for end in ("", "_test"):
+        names |= {f"x{end}": rng.standard_normal((8, 784)), f"y{end}": rng.integers(0, 10, 8)}
     exec(compile(code, "README.md", "exec"), names)
     assert names["same"] == fac.load(SPEC)
     trained = names["trained"]

@@ -56,8 +56,9 @@ def data_(
     from fac.program.feeds import feeds
     from fac.render import samples
     from fac.training import data
+    from fac.training.classes import unused_outputs
     from fac.training.fitting import fitted, parted
-    from fac.training.remarks import met_again, unused_outputs
+    from fac.training.met_again import met_again
 
     kind = None if picture is None else _picture_kind(picture, samples.FORMATS)
     document = source.override(source.read(spec), overrides)

@@ -128,6 +128,11 @@ class Dataset:
         return replace(self, train=made["train"], validation=made.get("validation"), test=made["test"])
 
 
+def called(dataset: Dataset, part: str) -> str:
+    """What messages call a split."""
+    return f"the `{part}` split of `{dataset.name}`"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the samples of a source before any is read."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fac.diagnostics import FacError
 from fac.step.feed import Feed, matched
 from fac.step.shapes import fits
-from fac.training.data.table import listed
-from fac.training.dataset import AT_ONCE, Dataset, Split
+from fac.training.classes import head, require_class_names, require_outputs
+from fac.training.dataset import AT_ONCE, Dataset, Split, called
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,47 +45,14 @@ def fitted(
 
     """
     dataset = parted(dataset, feeds)
-    _require_outputs(dataset, feeds)
+    require_outputs(dataset, feeds)
     for part, split in dataset.splits.items():
-        require_shapes(split, feeds, _called(dataset, part), trained=trained)
+        require_shapes(split, feeds, called(dataset, part), trained=trained)
     if dataset.scale:
         dataset = _standardised(dataset, feeds, precision, scalings)
-    made = dataset.each(lambda part, split: fitted_split(split, feeds, _called(dataset, part), precision))
-    _require_class_names(made, feeds)
+    made = dataset.each(lambda part, split: fitted_split(split, feeds, called(dataset, part), precision))
+    require_class_names(made, feeds)
     return made
-
-
-def _classified(dataset: Dataset, feeds: Sequence[Feed]) -> Feed | None:
-    """Whose labels the classes of the data are, if they have names: those of the first loss."""
-    feed = next((feed for feed in feeds if feed.loss is not None), None)
-    return feed if dataset.classes and feed is not None and feed.classes is not None else None
-
-
-def _require_outputs(dataset: Dataset, feeds: Sequence[Feed]) -> None:
-    """No more classes than there are outputs, whether a sample is of the last ones or not."""
-    feed, names = _classified(dataset, feeds), dataset.classes
-    outputs = None if feed is None else feed.classes
-    if feed is not None and outputs is not None and len(names) > outputs:
-        raise FacError(
-            f"`{dataset.name}` has {len(names)} classes, and {_head(feed)} {outputs} outputs: none is for "
-            f"{listed(names[outputs:])}; end with {len(names)} outputs"
-        )
-
-
-def _require_class_names(dataset: Dataset, feeds: Sequence[Feed]) -> None:
-    """Each label is the number of a class that has a name, where classes have names."""
-    feed, names = _classified(dataset, feeds), dataset.classes
-    if feed is None:
-        return
-    for part, split in dataset.splits.items():
-        y = split.arrays[feed.name]
-        wrong = y >= len(names) if feed.ignored is None else (y >= len(names)) & (y != feed.ignored)
-        if wrong.any():
-            at = tuple(int(place[0]) for place in wrong.nonzero())
-            raise FacError(
-                f"label {y[at]} of sample {at[0]}{feed.of} in {_called(dataset, part)} is no class: names are for "
-                f"0 to {len(names) - 1}, {listed(names)}"
-            )
 
 
 def parted(dataset: Dataset, feeds: Sequence[Feed]) -> Dataset:
@@ -107,10 +74,10 @@ def parted(dataset: Dataset, feeds: Sequence[Feed]) -> Dataset:
     if held is None:
         return dataset
 
-    _require_whole(dataset.train, feeds, _called(dataset, "train"))
+    _require_whole(dataset.train, feeds, called(dataset, "train"))
     if len(dataset.train) < 2:
         raise FacError(
-            f"{_called(dataset, 'train')} has a single sample, so that none can be held out: leave out "
+            f"{called(dataset, 'train')} has a single sample, so that none can be held out: leave out "
             "`data.validation`"
         )
     named = _named(dataset.train, feeds).arrays
@@ -127,13 +94,13 @@ def _standardised(
     from fac.training.scaling import measured
     from fac.training.stored import Stored, scaled
 
-    train = _called(dataset, "train")
+    train = called(dataset, "train")
     by = known or {
         name: measured(dataset.train.arrays[name], how, train) if isinstance(how, tuple) else how
         for name, how in dataset.scale.items()
     }
     found = dataset.each(
-        lambda part, split: scaled(split, by, _called(dataset, part), precision, read_shapes(split, feeds))
+        lambda part, split: scaled(split, by, called(dataset, part), precision, read_shapes(split, feeds))
     )
     x = found.train.arrays.get("x")
     if dataset.augment and isinstance(x, Stored):
@@ -153,10 +120,6 @@ def renamed(by: Mapping[str, Scaling], split: Split, feeds: Sequence[Feed]) -> d
     """Means and deviations by the names of a split's arrays, which another source may call otherwise."""
     here, there = matched(split.arrays, feeds), matched(by, feeds)
     return {here[feed]: by[name] for feed, name in there.items() if feed in here}
-
-
-def _called(dataset: Dataset, part: str) -> str:
-    return f"the `{part}` split of `{dataset.name}`"
 
 
 def fitted_split(split: Split, feeds: Sequence[Feed], place: str, precision: Precision) -> Split:
@@ -370,7 +333,7 @@ def _labels(feed: Feed, y: NDArray[Any], place: str) -> NDArray[np.int64]:
         also = "" if feed.ignored is None else f", or {feed.ignored}, which does not count"
         raise FacError(
             f"label {y[at]} of sample {at[0]}{feed.of} in {place} is out of range: "
-            f"{_head(feed)} {outputs} outputs, so labels must be 0 to {outputs - 1}{also}"
+            f"{head(feed)} {outputs} outputs, so labels must be 0 to {outputs - 1}{also}"
         )
     if not kept.any():
         raise FacError(
@@ -395,7 +358,7 @@ def _targets(feed: Feed, y: NDArray[Any], place: str, precision: Precision) -> N
         if len(output) == 1:
             outputs = "1 output" if output == (1,) else f"{output[0]} outputs"
         raise FacError(
-            f"{feed.name} in {place} has shape {list(y.shape)}, but {_head(feed)} {outputs}: "
+            f"{feed.name} in {place} has shape {list(y.shape)}, but {head(feed)} {outputs}: "
             f"give targets of shape ({wanted})"
         )
     y = _finite(y, feed.name, place, precision)
@@ -407,11 +370,6 @@ def _targets(feed: Feed, y: NDArray[Any], place: str, precision: Precision) -> N
             f"range: `{feed.loss}` needs targets from {low:g} to {high:g}"
         )
     return y.reshape(-1, *output)
-
-
-def _head(feed: Feed) -> str:
-    """Whose outputs a target is compared with."""
-    return f"what `{feed.origin}` reads has" if feed.origin.startswith("losses") else "the network has"
 
 
 def _finite(

@@ -22,16 +22,17 @@ from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.training.agreement import fitted_anew, unlike
 from fac.training.checkpoint import Checkpoint
+from fac.training.classes import unused_outputs
 from fac.training.dataset import Dataset, Split, fingerprint
 from fac.training.family import Family
 from fac.training.fitting import read_anew
 from fac.training.folder import METRICS, RunFolder
 from fac.training.logs import EpochRecord, Listener
+from fac.training.met_again import met_again
 from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, Kept, kept, told
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
-from fac.training.remarks import met_again, unused_outputs
 from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 from fac.training.stored import Fed

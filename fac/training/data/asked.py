@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError
-from fac.opening import DATA, opened
+from fac.opening import DATA, opened, unreadable
 from fac.spec.data import Data
 from fac.step.feed import Feed, matched
 from fac.training.data import arrays, csv, folders, images, npy, npz, parquet
@@ -93,9 +93,11 @@ def read(path: Path, asking: Asking) -> Asked:
     place = f"`{path}`"
     ending = path.suffix.lower()
     if os.path.isdir(path):
-        with os.scandir(path) as entries:
-            names = [entry.name for entry in entries]
-        if any(name.endswith(NPY) for name in names):
+        try:
+            holds_arrays = any(name.endswith(NPY) for name in os.listdir(path))
+        except OSError as error:
+            raise unreadable(place, error) from error
+        if holds_arrays:
             return _arrays(npy.Folder(path, place), place, asking)
         return _images(path, place, asking)
     if ending in images.ENDINGS:
@@ -118,7 +120,9 @@ def read(path: Path, asking: Asking) -> Asked:
 
 def _arrays(source: arrays.Source, place: str, asking: Asking, *, standardised: bool = False) -> Asked:
     """Arrays by the names of what the network is fed with, or by those that its training read them by."""
-    data, there = asking.data, [name for name in source.names if name != getattr(asking.data, "split", None)]
+    data = asking.data
+    aside = data.split if isinstance(data, arrays.Arrays) else None
+    there = [name for name in source.names if name != aside]
     own = {data.x: "x", data.y: "y"} if isinstance(data, Own) and data.names is None else {}
     called = {own.get(name, name): name for name in there}
     if len(called) < len(there):  # an array is called `x` that the training does not call so

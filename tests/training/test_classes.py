@@ -1,4 +1,4 @@
-"""What is said of data before a training, and what of them no network can learn."""
+"""Classes and outputs, and samples that are met again: what is said before a training, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from fac.diagnostics import FacError
 from fac.step.feed import Feed
+from fac.training.classes import unused_outputs
 from fac.training.dataset import Dataset, Split
 from fac.training.fitting import fitted
-from fac.training.remarks import met_again, unused_outputs
+from fac.training.met_again import met_again
 
 NAMES = ("cat", "dog", "owl")
 
@@ -64,7 +65,7 @@ def test_a_label_without_a_name_is_refused() -> None:
     with pytest.raises(FacError) as caught:
         fitted(data([0, 1, 2], [0, 2, 4], NAMES), feeds(6), "float64")
     assert str(caught.value) == (
-        "label 4 of sample 2 in the `test` split of `pets` is no class: names are there for 0 to 2, `cat`, `dog`, `owl`"
+        "label 4 of sample 2 in the `test` split of `pets` is no class: names are for 0 to 2, `cat`, `dog`, `owl`"
     )
     fitted(data([0, 1, 2], [0, 2, 4], NAMES), feeds(6, ignored=4), "float64")
 
