@@ -43,8 +43,8 @@ def predict(
     training read: a table (`.csv`, `.parquet`), an image, or a folder of images.
 
     For each sample: `output`, and of a network that classifies `label`, the class with the largest output, `class`, its
-    name if the data of the training have names for them, and `probability` of that. Before these stands the name of the
-    `file` of each image, or the `line` of a table (`row` of a `.parquet`). In a `.csv`, text that a spreadsheet would
+    name if the data of the training have names for them, and `probability` of that. Before these stands the `name` of
+    the file of each image, or the `line` of a table (`row` of a `.parquet`). In a `.csv`, text that a spreadsheet would
     take for a formula has an apostrophe before it.
     """
     from fac.experiments.job import Where

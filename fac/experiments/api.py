@@ -347,7 +347,7 @@ def predict(
 
     Returns:
         `output` [N, *output]; of a network that classifies `label` [N, *places] and `probability` of that. Of images
-        also `file` [N], their names, and of a table the `line` or `row` of each sample.
+        also `name` [N], those of their files, and of a table the `line` or `row` of each sample.
 
     Raises:
         FacError: as `evaluate`.

@@ -174,16 +174,20 @@ def test_images_are_resized_as_those_of_the_training(photos: Path, run: Run) -> 
         (flat / f"@{kind}.png").write_bytes((photos / kind / "3.png").read_bytes())
     (flat / "notes.txt").write_text("none")
     rows, err = predicted(run, "flat")
-    assert [row["file"] for row in rows] == ["'@=1+1.png", "'@b.png", "'@c.png"]
+    assert [row["name"] for row in rows] == ["'@=1+1.png", "'@b.png", "'@c.png"]
     assert "`flat`: 1 file of other kinds than images left out\n" in err
     below, _ = predicted(run, "photos")
-    same = [row for row in below if row["file"].endswith("3.png")]
-    assert [row["file"] for row in same] == ["'=1+1/3.png", "b/3.png", "c/3.png"]
+    same = [row for row in below if row["name"].endswith("3.png")]
+    assert [row["name"] for row in same] == ["'=1+1/3.png", "b/3.png", "c/3.png"]
     np.testing.assert_allclose(outputs(same), outputs(rows))
     one, err = predicted(run, "photos/b/3.png")
     np.testing.assert_allclose(outputs(one), outputs(rows)[1:2])
-    assert (one[0]["file"], "unlike" in err) == ("3.png", False)
-    right = [CLASSES[int(row["label"])] == row["file"].lstrip("'").split("/")[0] for row in below]
+    assert (one[0]["name"], "unlike" in err) == ("3.png", False)
+    assert run("predict", "r", "flat", *REFERENCE, "-o", "p.npz")[0] == 0
+    with np.load("p.npz") as found:
+        assert found["name"].tolist() == ["@=1+1.png", "@b.png", "@c.png"], "arrays are as they are"
+        np.testing.assert_array_equal(found["output"], outputs(rows))
+    right = [CLASSES[int(row["label"])] == row["name"].lstrip("'").split("/")[0] for row in below]
     assert accuracy(run, "photos") == np.mean(right)
     grey = Image.open(photos / "b" / "3.png").convert("L")
     grey.save("grey.png")

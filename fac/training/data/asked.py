@@ -43,7 +43,7 @@ class Asked:
     bytes_alike: bool = False
     """Whether they are images, whose bytes are those that the training read: one image may well be dark, or plain."""
     marks: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
-    """How the file tells its samples apart, if it does: the name of each `file`, or the number of its `line`."""
+    """How the file tells its samples apart, if it does: the `name` of its file, or the number of its `line`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _images(path: Path, place: str, asking: Asking) -> Asked:
             raise FacError(f"{place} is an image without a label: give a folder with a folder for each class")
         with opened(path, DATA) as content:
             return Asked(
-                Split(data.pixels(content, place)[None]), kept, bytes_alike=True, marks={"file": [path.name]}
+                Split(data.pixels(content, place)[None]), kept, bytes_alike=True, marks={"name": [path.name]}
             )
     if asking.targets and not asking.kept.classes:
         raise FacError(
@@ -183,4 +183,4 @@ def _images(path: Path, place: str, asking: Asking) -> Asked:
     )
     x = folders.read(path, files.names, place, data, Alike(trained=True))
     split = Split(x, np.array(files.labels, np.int64)) if asking.targets else Split(x)
-    return Asked(split, kept, files.told, bytes_alike=True, marks={"file": files.names})
+    return Asked(split, kept, files.told, bytes_alike=True, marks={"name": files.names})
