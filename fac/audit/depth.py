@@ -19,38 +19,44 @@ NAME = "depth"
 ARMS = ("shallow", "frozen")
 
 
-class Interval(Protocol):
-    """Of a paired difference."""
+class Difference(Protocol):
+    """A paired difference, rule minus arm."""
 
     @property
-    def low(self) -> float | None:
-        """Its lower end; None of a single pair."""
+    def metric(self) -> str:
+        """`test_accuracy`, of which more is better, or a loss."""
 
     @property
-    def high(self) -> float | None:
-        """Its upper end."""
+    def difference(self) -> float | None:
+        """The mean over seeds."""
 
     @property
-    def runs(self) -> int:
-        """Over how many pairs."""
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %; None of a single pair."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """In which both have a result."""
 
 
-def beats(found: Interval, *, higher: bool) -> bool | None:
-    """Whether a rule is better than an arm by more than the interval; None if there is no interval.
-
-    Args:
-        found: of rule minus arm.
-        higher: whether a larger number is a better one.
-    """
-    if found.low is None or found.high is None:
+def beats(found: Difference) -> bool | None:
+    """Whether a rule is better than an arm by more than the interval; None if there is no interval."""
+    if found.interval is None:
         return None
-    return found.low > 0 if higher else found.high < 0
+    low, high = found.interval
+    return low > 0 if found.metric == "test_accuracy" else high < 0
 
 
-def said(rule: str, found: Mapping[str, Interval], *, higher: bool) -> Iterator[str]:
-    """What is wrong with a rule, against each arm."""
-    lost = [arm for arm, interval in found.items() if beats(interval, higher=higher) is False]
+def said(rule: str, found: Mapping[str, Difference]) -> Iterator[str]:
+    """What is wrong with a rule, against each arm by its name."""
+    lost = [f"`{arm}` ({_shown(against)})" for arm, against in found.items() if beats(against) is False]
     if lost:
-        runs = min(found[arm].runs for arm in lost)
-        arms = " and ".join(f"`{arm}`" for arm in lost)
-        yield f"`{rule}` does not beat {arms} by more than the interval over {runs} seeds"
+        yield f"`{rule}` is not shown to beat {' and '.join(lost)}"
+
+
+def _shown(found: Difference) -> str:
+    assert found.interval is not None
+    assert found.difference is not None
+    scale, digits, unit = (100, 2, " points") if found.metric == "test_accuracy" else (1, 4, "")
+    middle, low, high = (f"{scale * value:+.{digits}f}" for value in (found.difference, *found.interval))
+    return f"{middle}{unit}, 95 % interval {low} to {high}, {len(found.seeds)} seeds"

@@ -98,6 +98,11 @@ def _rates(
     metavar="RULE=LR",
     help="The learning rate of a rule, or of a row. Repeatable.",
 )
+@click.option(
+    "--no-audit",
+    is_flag=True,
+    help="Train no arms `shallow` and `frozen` beside the rules, and do not look at trained networks.",
+)
 @click.option("--out", type=PATH, help="A folder that keeps all of it; the same call goes on there.")
 @click.option(
     "--jobs",
@@ -121,6 +126,7 @@ def compare(
     seeds: int | None,
     contrasts: tuple[str, ...],
     rates: tuple[tuple[str, float], ...],
+    no_audit: bool,
     out: Path | None,
     jobs: int | None,
     backend: str | None,
@@ -149,11 +155,13 @@ def compare(
     declared = _declared(specs, overrides)
     if declared is None:
         documents = tuple(document_of(spec, overrides) for spec in specs)
-        design = Design(rules, ranks, 3 if seeds is None else seeds, contrasts, dict(rates))
-    elif rules or ranks or seeds is not None or contrasts or rates:
+        design = Design(
+            rules, ranks, 3 if seeds is None else seeds, contrasts, dict(rates), audit=not no_audit
+        )
+    elif rules or ranks or seeds is not None or contrasts or rates or no_audit:
         raise click.UsageError(
             f"`{specs[0]}` declares the comparison, so that it can be read before: change its rules, ranks, seeds, "
-            "contrasts and rates there"
+            "contrasts, rates and audit there"
         )
     else:
         documents, design = declared.documents, declared.design

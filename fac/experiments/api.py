@@ -194,6 +194,7 @@ def compare(
     contrasts: Sequence[str] = (),
     rates: Mapping[str, float] | None = None,
     budget: str = "",
+    audit: bool = True,
     out: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
     overrides: Iterable[str] = (),
@@ -214,6 +215,7 @@ def compare(
         contrasts: pairs of rows, such as `["ldfa:bp"]`, whose paired difference is wanted.
         rates: learning rates by rule, or by row.
         budget: how these were tuned, in words; stands beside the result.
+        audit: whether `shallow` and `frozen` are trained beside every rule, and each trained network is looked at.
         out: a folder that keeps all of it; where it has kept a part of this comparison, it goes on there.
         jobs: so many processes train at a time, of one thread each; needs `out`. What calls this has to be importable,
             as `multiprocessing` wants it: a program under `if __name__ == "__main__":`.
@@ -237,7 +239,7 @@ def compare(
         raise FacError("there is no spec to compare")
     _allow(allow_code)
     changes = asked.texts(overrides, "overrides", "update.lr=0.01")
-    design = Design(rules, ranks, seeds, contrasts, {} if rates is None else rates, budget)
+    design = Design(rules, ranks, seeds, contrasts, {} if rates is None else rates, budget, audit)
     asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
     documents = [handed.document(spec, changes) for spec in several]
     dataset = None if data is None else handed.dataset(data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fac.audit import DIAGNOSTICS, Measured, dominance, measured, reference, scale
+from fac.audit import Measured, dominance, measured, reference, said, scale
 from fac.experiments.rows import MARK
 from fac.training.stored import Fed
 
@@ -35,15 +35,10 @@ def audited(session: Session, program: Program, split: Split) -> Measured | None
     )
 
 
-def words(found: Measured) -> list[str]:
-    """What is wrong with a network."""
-    return [line for module in DIAGNOSTICS for line in module.said(found)]
-
-
 def lines(found: Measured) -> Iterator[str]:
     """What was measured, and behind a mark what is wrong."""
     yield from (f"  {line}" for line in _figures(found))
-    yield from (f" {MARK} {line}" for line in words(found))
+    yield from (f" {MARK} {line}" for _, line in said(found))
 
 
 def _figures(found: Measured) -> Iterator[str]:
@@ -63,4 +58,4 @@ def cosine(value: float) -> str:
 
 def flat(found: Measured) -> dict[str, Any]:
     """As JSON has it."""
-    return {**asdict(found), "said": words(found)}
+    return {**asdict(found), "said": [line for _, line in said(found)]}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fac import asked
 from fac.build.threads import allowed
 from fac.experiments import contrasts, outcomes, plan
+from fac.experiments.arms import with_arms
 from fac.experiments.comparison import Comparison, assembled
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
@@ -43,6 +44,8 @@ class Design:
     """Learning rates by rule, or by row."""
     budget: str = ""
     """How these, or other settings, were tuned, in words."""
+    audit: bool = True
+    """Whether the arms of `fac.audit` are trained, too, and each trained network is looked at."""
 
     def __post_init__(self) -> None:
         """Raise FacError for what is of another kind, as Python may hand over."""
@@ -57,6 +60,7 @@ class Design:
         if self.rules is not None:
             asked.texts(self.rules, "rules", "bp")
         asked.texts(self.contrasts, "contrasts", "ldfa:bp")
+        asked.of(self.audit, bool, "audit", "`True` or `False`")
         asked.of(self.budget, str, "budget", "how the rates were tuned, in words")
 
 
@@ -92,11 +96,11 @@ def compared(
     if dataset is not None:
         documents = [without_data(document) for document in documents]
     specs = [lowered(document).spec for document in documents]
-    planned = rated(variants(documents, design.rules or None, design.ranks), design.rates)
+    planned = rated(rows_of(documents, design), design.rates)
     pairs = contrasts.declared(design.contrasts, [variant.label for variant in planned], design.seeds)
     first = specs[0].train.seed
     seeds = tuple(range(first, first + design.seeds))
-    trainer = Trainer(where, probes=probes, dataset=dataset, watch=watch)
+    trainer = Trainer(where, probes=probes, audit=design.audit, dataset=dataset, watch=watch)
     # all of them before the first training: nobody waits an hour to hear that the second row cannot be
     programs = [trainer.checked(variant, first) for variant in planned]
     rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
@@ -104,13 +108,15 @@ def compared(
     notes = [*_notes(rows, stepped)]
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], design.ranks)
-    named = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
-    notes += [f"`{one}` and `{other}` are one training under two names" for one, other in twins(named)]
+    all_of = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
+    notes += [f"`{one}` and `{other}` are one training under two names" for one, other in twins(all_of)]
     if design.rates and not design.budget:
         notes.append("learning rates are set by rule, and nobody says how they were tuned, see `budget`")
     if out is None:
         _train(trainer, rows, seeds)
-        return assembled(rows, seeds, trainer.backend.name, trainer.device, pairs, notes, design.budget)
+        return assembled(
+            rows, seeds, trainer.backend.name, trainer.device, pairs, notes, design.budget, design.audit
+        )
     meant = Plan(
         rows=tuple(rows),
         specs=tuple(plan.expanded(program) for program in programs),
@@ -124,6 +130,7 @@ def compared(
         threads=allowed() if jobs is None else 1,
         version=plan.version(),
         notes=tuple(notes),
+        audit=design.audit,
     )
     with holding(out, meant) as kept:
         if jobs is None:
@@ -131,6 +138,16 @@ def compared(
         else:
             make_apart(trainer, planned, kept, jobs)
         return write_results(kept)
+
+
+def rows_of(documents: Sequence[Document], design: Design) -> list[Variant]:
+    """What is trained: see `variants`, and of the audit the arms.
+
+    Raises:
+        FacError: as `variants`.
+    """
+    named = variants(documents, design.rules or None, design.ranks)
+    return with_arms(named) if design.audit else named
 
 
 def _train(trainer: Trainer, rows: Sequence[Row], seeds: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fac.diagnostics import FacError
 from fac.escaping import visible
+from fac.experiments import arms
 from fac.experiments.contrasts import Contrast, Pair, contrast
 from fac.experiments.contrasts import cells as contrast_cells
 from fac.experiments.contrasts import remarks as contrast_remarks
@@ -117,6 +118,7 @@ def assembled(
     pairs: Sequence[Pair] = (),
     notes: Sequence[str] = (),
     budget: str = "",
+    audit: bool = True,
 ) -> Comparison:
     """The comparison that rows with runs make.
 
@@ -128,12 +130,13 @@ def assembled(
         pairs: the declared contrasts.
         notes: what was known before any training.
         budget: how the settings were tuned, in words.
+        audit: whether rules are held against the arms of their networks.
     """
     kept = tuple(row for row in rows if row.runs)
     made, meant = sum(len(row.runs) for row in kept), len(rows) * len(seeds)
     labels = {row.variant.label for row in kept}
     contrasts = tuple(contrast(pair, kept) for pair in pairs if {pair.one, pair.other} <= labels)
-    said = [*remarks(kept), *contrast_remarks(contrasts), *notes]
+    said = [*remarks(kept), *(arms.remarks(kept) if audit else ()), *contrast_remarks(contrasts), *notes]
     if budget:
         said.append(f"tuning budget: {budget}")
     if made < meant:

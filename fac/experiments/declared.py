@@ -11,10 +11,10 @@ from pydantic import Field, ValidationError
 
 from fac import source
 from fac.diagnostics import Diagnostic, FacError, SpecError
-from fac.experiments.comparing import Design
+from fac.experiments.comparing import Design, rows_of
 from fac.experiments.contrasts import declared as pairs
 from fac.experiments.job import document_of
-from fac.experiments.variants import rated, variants
+from fac.experiments.variants import rated
 from fac.opening import placed
 from fac.pipeline import lowered
 from fac.render.findings.full import full
@@ -39,6 +39,9 @@ class ComparisonFile(Model):
     contrasts: tuple[str, ...] = Field((), description="As `--contrast`: `ldfa:bp`.")
     rates: dict[str, Rate] = Field({}, description="Learning rates by rule, or by row, as `--rate`.")
     budget: str = Field("", description="How these, or other settings, were tuned, in words.")
+    audit: bool = Field(
+        True, description="Whether arms are trained and networks looked at; else as `--no-audit`."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def declared(path: str, overrides: Iterable[str] = ()) -> Declared | None:
     except ValidationError as error:
         raise _refused(document, translate(error, document.data, ComparisonFile)) from None
     documents = _specs(document, found.specs, overrides)
-    design = Design(found.rules or None, found.ranks, found.seeds, found.contrasts, found.rates, found.budget)
+    rules = found.rules or None
+    design = Design(rules, found.ranks, found.seeds, found.contrasts, found.rates, found.budget, found.audit)
     findings = tuple(_misnamed(documents, design))
     if findings:
         raise _refused(document, findings)
@@ -99,7 +103,7 @@ def _misnamed(documents: Sequence[Document], design: Design) -> Iterator[Diagnos
     for document in documents:
         lowered(document)
     try:
-        planned = variants(documents, design.rules, design.ranks)
+        planned = rows_of(documents, design)
     except FacError as error:
         yield INVALID_VALUE.at(("rules",) if design.rules else (), str(error))
         return

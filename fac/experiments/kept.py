@@ -69,7 +69,14 @@ class Kept:
         ]
         known = self.plan
         return assembled(
-            rows, known.seeds, known.backend, known.device, known.pairs, known.notes, known.budget
+            rows,
+            known.seeds,
+            known.backend,
+            known.device,
+            known.pairs,
+            known.notes,
+            known.budget,
+            known.audit,
         )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from math import nan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from fac.audit import Measured
 from fac.diagnostics import FacError
 from fac.experiments.job import begun, new
 from fac.experiments.rows import TIMES, Run
@@ -74,10 +75,12 @@ def make(
             held = stack.enter_context(folder.claim(path, job.spec.name, job.text))
         try:
             dataset = trainer.dataset(document, job.program)
-            report = begun(job, held, dataset, _Timeless).train(listener, stop)
-            outcome = _flat(report)
+            training = begun(job, held, dataset, _Timeless)
+            report = training.train(listener, stop)
+            looked = trainer.looked(training.session, job.program, dataset)
+            outcome = _flat(report) | {"audit": None if looked is None else asdict(looked)}
         except DivergedError as error:
-            outcome = {"report": None, "problem": error.why, "concerns": []}
+            outcome = {"report": None, "problem": error.why, "concerns": [], "audit": None}
         write(held.path / OUTCOME, (json_text(outcome, indent=1) + "\n").encode(), held.descriptor)
 
 
@@ -100,7 +103,7 @@ def read(path: Path, seed: int) -> Run | None:
         )
         if found["report"] is None:
             return Run(seed, None, history, str(found["problem"]), diverged=True)
-        return Run(seed, _report(found, history), history)
+        return Run(seed, _report(found, history), history, audit=_looked(found["audit"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FacError(f"`{path / OUTCOME}` is not what came of a run: remove it, and call again") from error
 
@@ -133,6 +136,17 @@ def _report(found: Mapping[str, Any], history: tuple[EpochRecord, ...]) -> Repor
         seconds=sum(lasted),
         step_ms=median(steps) if steps else nan,
     )
+
+
+def _looked(found: Mapping[str, Any] | None) -> Measured | None:
+    """As JSON has it, where no number is null."""
+    if found is None:
+        return None
+    parts = {name: found[name] for name in ("scale", "routed", "true", "cosine")}
+    numbers = {
+        name: {key: nan if v is None else float(v) for key, v in of.items()} for name, of in parts.items()
+    }
+    return Measured(**numbers, stacked=nan if found["stacked"] is None else float(found["stacked"]))
 
 
 def _times(path: Path) -> dict[int, tuple[float, float]]:

@@ -31,7 +31,7 @@ ASIDE = ("file", "notes", "digest")
 """What may differ from one call to the next: where a spec lies, what is said of the plan, and what follows from it."""
 
 
-_AS_THEY_ARE = ("budget", "backend", "device", "precision", "threads", "version")
+_AS_THEY_ARE = ("budget", "backend", "device", "precision", "threads", "version", "audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class Plan:
     """Of fac."""
     notes: tuple[str, ...]
     """What a reader of the table must know."""
+    audit: bool = True
+    """Whether each trained network is looked at."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -171,6 +173,7 @@ def _flat_row(row: Row) -> dict[str, Any]:
         "classifies": row.classifies,
         "by_place": row.by_place,
         "by_byte": row.by_byte,
+        "body": row.body,
         "needs": asdict(row.needs),
     }
 
@@ -186,6 +189,7 @@ def _row(found: Mapping[str, Any]) -> Row:
         found["by_place"],
         Needs(**found["needs"]),
         found["by_byte"],
+        found["body"],
     )
 
 

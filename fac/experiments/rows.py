@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isfinite, log
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
+from fac.audit import said
+
 if TYPE_CHECKING:
+    from fac.audit import Measured
     from fac.experiments.needs import Needs
     from fac.experiments.variants import Variant
     from fac.training.logs import EpochRecord
@@ -37,6 +40,8 @@ class Run:
     problem: str = ""
     diverged: bool = False
     """Whether the problem is that numbers ceased to be finite; otherwise the run could not be made."""
+    audit: Measured | None = None
+    """What was looked at in the trained network, if it was."""
 
     def value(self, name: str) -> float | None:
         """A figure of the report, if it is a number."""
@@ -58,6 +63,7 @@ class Run:
             yield "diverged" if self.diverged else "failed", "", self.problem
         elif self.report:
             yield from ((concern.kind, concern.of, concern.message) for concern in self.report.concerns)
+            yield from ((kind, "", message) for kind, message in said(self.audit))
 
 
 @dataclass(slots=True)
@@ -76,6 +82,8 @@ class Row:
     """What its errors need beside the network."""
     by_byte: bool = False
     """Whether the loss is what a byte of a text costs, in nats."""
+    body: str = ""
+    """A digest of all that its spec says beside the feedback."""
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -186,6 +194,7 @@ def runs_as_json(rows: Sequence[Row], *, times: bool = True) -> list[dict[str, A
             **{name: run.value(name) for name in figures},
             "problem": run.problem or None,
             "warnings": [concern.flat() for concern in run.report.concerns] if run.report else [],
+            "audit": None if run.audit is None else asdict(run.audit),
             "epochs": [
                 {name: value for name, value in record.flat().items() if times or name not in TIMES}
                 for record in run.history

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError, plain
+from fac.experiments.arms import body
+from fac.experiments.audited import audited
 from fac.experiments.backends import chosen
 from fac.experiments.job import Where
 from fac.experiments.needs import by_byte, needs_of
@@ -16,12 +18,14 @@ from fac.experiments.variants import Variant, ranks_of
 from fac.pipeline import emit, lowered, precision_of
 from fac.program.feeds import target
 from fac.program.lower import kind_of
+from fac.training.agreement import fitted_anew
 from fac.training.data import declared, load
 from fac.training.logs import Listener
 from fac.training.loop import Report, StoppedError, train
 from fac.training.nonfinite import DivergedError
 
 if TYPE_CHECKING:
+    from fac.audit import Measured
     from fac.backend import Session
     from fac.program.program import Program
     from fac.source import Document
@@ -50,12 +54,18 @@ class Trainer:
     """Trains variants, and loads each data set once."""
 
     def __init__(
-        self, where: Where, *, probes: bool = True, dataset: Dataset | None = None, watch: Watch | None = None
+        self,
+        where: Where,
+        *,
+        probes: bool = True,
+        audit: bool = True,
+        dataset: Dataset | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """See `fac.experiments.comparison.compared`."""
         self.where, self.device = where, where.device
         self.backend, self.precision = chosen(where.backend), where.precision
-        self.probes, self.watch, self.handed = probes, watch or Watch(), dataset
+        self.probes, self.audit, self.watch, self.handed = probes, audit, watch or Watch(), dataset
         self.datasets: dict[str, Dataset] = {}
 
     def checked(self, variant: Variant, seed: int) -> Program:
@@ -76,7 +86,7 @@ class Trainer:
             StoppedError: somebody interrupts.
         """
         try:
-            report = self._train(document, label)
+            report, looked = self._train(document, label)
         except DivergedError as error:
             return Run(seed, None, error.history, str(error), diverged=True)
         except StoppedError:
@@ -85,7 +95,7 @@ class Trainer:
             if not keep:
                 raise
             return failed(seed, error)
-        return Run(seed, report, report.history)
+        return Run(seed, report, report.history, audit=looked)
 
     def dataset(self, document: Document, program: Program) -> Dataset:
         """What a spec names, unless it is handed over.
@@ -111,13 +121,21 @@ class Trainer:
         """
         return emit(program, self.backend, self.precision, document).open(None, self.device)
 
-    def _train(self, document: Document, label: str) -> Report:
+    def _train(self, document: Document, label: str) -> tuple[Report, Measured | None]:
         program = lowered(document)
         dataset = self.dataset(document, program)
         session = self.opened(document, program)
         self.device = session.device
         with self.watch.training(label) as (listener, stop):
-            return train(session, dataset, program.spec, listener=listener, stop=stop)
+            report = train(session, dataset, program.spec, listener=listener, stop=stop)
+        return report, self.looked(session, program, dataset)
+
+    def looked(self, session: Session, program: Program, dataset: Dataset) -> Measured | None:
+        """What the audit measures of a trained network, if it is asked for."""
+        if not self.audit:
+            return None
+        fed, _ = fitted_anew(dataset, session.compiled.feeds, session.precision, None, training=True)
+        return audited(session, program, fed.train)
 
 
 def row_of(variant: Variant, program: Program) -> Row:
@@ -132,6 +150,7 @@ def row_of(variant: Variant, program: Program) -> Row:
         classifies and bool(target(program, first).shape),
         needs_of(program),
         by_byte(program),
+        body(variant.document),
     )
 
 

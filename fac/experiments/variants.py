@@ -74,7 +74,7 @@ def variants(
         others = rules or ((OWN, *_default_rules(document, ranks)) if len(documents) == 1 else (OWN,))
         for rule in others:
             takes_rank |= rule != OWN and _has_rank(rule)
-            found += [own] if rule == OWN else _replaced(document, rule, ranks, title)
+            found += [own] if rule == OWN else replaced(document, rule, ranks, title)
     if ranks and not takes_rank:
         raise FacError(
             "nothing that is compared here takes the `--rank`: leave it out, or add `--rules ldfa`"
@@ -197,7 +197,7 @@ def _default_rules(document: Document, ranks: Sequence[int]) -> tuple[str, ...]:
     return tuple(rule for rule in DEFAULT_RULES if known or not _needs_rank(rule))
 
 
-def _replaced(document: Document, rule: str, ranks: Sequence[int], title: str) -> list[Variant]:
+def replaced(document: Document, rule: str, ranks: Sequence[int], title: str) -> list[Variant]:
     """A spec with a rule in the place of its feedback, whatever that was: once for each rank, if the rule has one.
 
     Raises:

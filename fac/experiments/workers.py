@@ -44,6 +44,7 @@ class _Setup:
 
     where: Where
     probes: bool
+    audit: bool
     dataset: Dataset | None
     plugins: tuple[str, ...]
     code: bool
@@ -67,7 +68,7 @@ def make_apart(trainer: Trainer, planned: Sequence[Variant], kept: Kept, jobs: i
     if not waiting:
         return
     where = Where(trainer.backend.name, trainer.device, trainer.precision)
-    setup = _Setup(where, trainer.probes, trainer.handed, plugins.paths(), python.allowed())
+    setup = _Setup(where, trainer.probes, trainer.audit, trainer.handed, plugins.paths(), python.allowed())
     label = f"{len(waiting)} trainings, {jobs} at a time"
     with trainer.watch.training(label) as (listener, stop), _Pool(setup, jobs) as pool:
         while waiting or pool.busy:
@@ -214,7 +215,7 @@ def _trainer(setup: _Setup) -> Trainer:
         plugins.load(path)
     if setup.code:
         python.allow()
-    return Trainer(setup.where, probes=setup.probes, dataset=setup.dataset)
+    return Trainer(setup.where, probes=setup.probes, audit=setup.audit, dataset=setup.dataset)
 
 
 class _Passed(Listener):

@@ -28,3 +28,53 @@ def test_of_a_rule_that_learns_it_says_figures_alone(run: Run, spec: Path) -> No
     assert len(lines) == 2
     assert lines[0].endswith("cosine 1.00")
     assert not any(" ! " in line for line in lines)
+
+
+DEEP = """\
+fac: 1
+name: deep
+input: {shape: [8, 8]}
+layers:
+  - {kind: flatten}
+  - {kind: linear, name: fc1, out: 24}
+  - {kind: tanh}
+  - {kind: linear, name: fc2, out: 16}
+  - {kind: tanh}
+  - {kind: linear, name: logits, out: 10}
+loss: {kind: cross_entropy}
+feedback: {rule: dfa, scale: 0.0001}
+update: {rule: sgd, lr: 0.05, momentum: 0.9}
+data: {source: digits}
+train: {epochs: 1, batch: 64}
+"""
+
+
+def test_a_comparison_has_both_arms_and_names_what_does_not_beat_them(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "deep.fac.yaml").write_text(DEEP)
+    shown = ("compare", "deep.fac.yaml", *REFERENCE, "--rules", "own,bp", "--seeds", 2, "--out", "kept")
+    status, out, _err = run(*shown)
+    lines = out.splitlines()
+    assert (status, [line.split()[0] for line in lines[1:5]]) == (0, ["own", "bp", "shallow", "frozen"])
+    assert any(line.startswith(" ! own, seed 0: `logits` makes 100 %") for line in lines)
+    (word,) = [line for line in lines if "not shown to beat" in line]
+    assert word.startswith(" `own` is not shown to beat `shallow` (")
+    assert "`frozen`" in word
+    found = json.loads(Path("kept/results.json").read_text())
+    assert [run["audit"]["cosine"]["fc1"] for run in found["runs"] if run["name"] == "bp"] == [1.0, 1.0]
+    assert run(*shown)[1] == out, "also from what is kept"
+
+
+def test_arms_that_leave_nothing_untrained_are_left_out(run: Run, spec: Path) -> None:
+    rows = ("--rules", "fa", "--seeds", 1, "--json")
+    found = json.loads(run("compare", spec, *REFERENCE, *rows)[1])
+    assert [row["name"] for row in found["rows"]] == ["fa", "shallow"], "`frozen` has two layers that learn"
+    assert found["runs"][0]["audit"]["true"].keys() == {"fc1", "logits"}
+    found = json.loads(run("compare", spec, *REFERENCE, *rows, "--no-audit")[1])
+    assert ([row["name"] for row in found["rows"]], found["runs"][0]["audit"]) == (["fa"], None)
+
+
+def test_specs_that_differ_in_feedback_share_their_arms(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "one.fac.yaml").write_text(DEEP)
+    (tmp_path / "two.fac.yaml").write_text(DEEP.replace("name: deep", "name: two").replace("0.0001", "1.0"))
+    found = json.loads(run("compare", "one.fac.yaml", "two.fac.yaml", *REFERENCE, "--seeds", 1, "--json")[1])
+    assert [row["name"] for row in found["rows"]] == ["deep own", "two dfa", "deep shallow", "deep frozen"]

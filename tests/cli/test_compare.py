@@ -32,7 +32,7 @@ train: {epochs: 1, batch: 32}
 
 
 def test_one_spec_is_set_beside_the_default_rules(run: Run, spec: Path) -> None:
-    status, out, err = run("compare", spec, *QUICK, "--seeds", 2)
+    status, out, err = run("compare", spec, *QUICK, "--no-audit", "--seeds", 2)
     assert status == 0
     lines = out.splitlines()
     needs = ("backward MACs vs bp", "feedback words", "weight transport")
@@ -48,7 +48,7 @@ def test_one_spec_is_set_beside_the_default_rules(run: Run, spec: Path) -> None:
 
 def test_json(run: Run, spec: Path) -> None:
     rules = ("--rules", "bp,ldfa", "--rank", 3, "--seeds", 2, "--set", "train.seed=5")
-    status, out, _ = run("compare", spec, *QUICK, *rules, "--json")
+    status, out, _ = run("compare", spec, *QUICK, "--no-audit", *rules, "--json")
     assert status == 0
     (line,) = out.splitlines()
     found = json.loads(line)
@@ -66,7 +66,7 @@ def test_json(run: Run, spec: Path) -> None:
 def test_what_rules_need_is_told_beside_what_they_reach(run: Run, spec: Path) -> None:
     """Words are the elements of matrices that errors pass: of `fc1` 16 units, of `logits` 10, P and Q of rank 9."""
     rules = ("--rules", "bp,fa,dfa,ldfa,usf,shallow", "--rank", 9, "--seeds", 1)
-    status, out, _ = run("compare", spec, *QUICK, *rules, "--json")
+    status, out, _ = run("compare", spec, *QUICK, "--no-audit", *rules, "--json")
     assert status == 0
     needs = {row["rule"]: (row["weight_transport"], row["feedback_words"]) for row in json.loads(out)["rows"]}
     assert needs == {
@@ -78,13 +78,22 @@ def test_what_rules_need_is_told_beside_what_they_reach(run: Run, spec: Path) ->
         "shallow": ("no", 0),
     }
     _, out, _ = run(
-        "compare", spec, *QUICK, "--rules", "dfa", "--set", "train.anchor={every: 5, rule: bp}", "--seeds", 1
+        "compare",
+        spec,
+        *QUICK,
+        "--no-audit",
+        "--rules",
+        "dfa",
+        "--set",
+        "train.anchor={every: 5, rule: bp}",
+        "--seeds",
+        1,
     )
     assert out.splitlines()[1].split()[3:6] == ["160", "in", "anchors"]
 
 
 def test_json_holds_the_history_of_each_run(run: Run, spec: Path) -> None:
-    two = ("--backend", "reference", "--set", "train.epochs=2", "--seeds", 2)
+    two = ("--backend", "reference", "--set", "train.epochs=2", "--seeds", 2, "--no-audit")
     found = json.loads(run("compare", spec, *two, "--rules", "bp,ldfa", "--json")[1])
     runs = found["runs"]
     assert [(r["row"], r["seed"]) for r in runs] == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -105,7 +114,9 @@ def test_json_holds_the_history_of_each_run(run: Run, spec: Path) -> None:
 
 def test_a_row_is_what_train_gives(run: Run, spec: Path) -> None:
     trained = json.loads(run("train", spec, *QUICK, "--set", "train.seed=1", "--json")[1])
-    compared = json.loads(run("compare", spec, *QUICK, "--rules", "ldfa", "--json", "--seeds", 2)[1])
+    compared = json.loads(
+        run("compare", spec, *QUICK, "--no-audit", "--rules", "ldfa", "--json", "--seeds", 2)[1]
+    )
     assert compared["rows"][0]["test_loss"]["values"][1] == trained["test_loss"]
 
 
@@ -117,7 +128,7 @@ def test_several_specs_are_compared_as_they_are(run: Run, spec: Path, tmp_path: 
         .replace("digits-small", "other")
         .replace("batch: 64", "batch: 32")
     )
-    status, out, _ = run("compare", spec, other, *QUICK, "--seeds", 1)
+    status, out, _ = run("compare", spec, other, *QUICK, "--no-audit", "--seeds", 1)
     assert status == 0
     lines = out.splitlines()
     assert lines[0].split()[:2] == ["spec", "rule"]
@@ -130,7 +141,7 @@ def test_several_specs_are_compared_as_they_are(run: Run, spec: Path, tmp_path: 
 
 
 def test_fixed_feedback_wants_the_last_layer_alone_beside_it(run: Run, spec: Path) -> None:
-    out = run("compare", spec, *QUICK, "--seeds", 1, "--rules", "fa")[1]
+    out = run("compare", spec, *QUICK, "--no-audit", "--seeds", 1, "--rules", "fa")[1]
     assert "no `shallow` row" in out
 
 
@@ -143,7 +154,7 @@ def test_what_an_update_multiplies_counts_in_the_number_beside_the_share(
     other.write_text(plain.replace("digits-small", "other"))
     muon = "update={rule: muon, lr: 0.01}"
     assert "rule: ldfa" not in plain
-    call = ("compare", spec, other, *QUICK, "--seeds", 1, "--json", "--set")
+    call = ("compare", spec, other, *QUICK, "--no-audit", "--seeds", 1, "--json", "--set")
     sgd, turned = (
         json.loads(run(*call, update)[1])["rows"][0] for update in ("update={rule: sgd, lr: 0.1}", muon)
     )
@@ -157,7 +168,7 @@ def test_bad_calls(run: Run, spec: Path) -> None:
     assert status == 2
     assert "no rule is called `fo`; installed are `bp`" in err
     spec.write_text(spec.read_text().replace("data: {source: digits}\n", ""))
-    status, _, err = run("compare", spec, *QUICK)
+    status, _, err = run("compare", spec, *QUICK, "--no-audit")
     assert status == 2
     assert "says nothing about data" in err
 
@@ -205,9 +216,9 @@ def test_a_run_that_diverges_keeps_its_seed_its_curve_and_the_other_seeds(
     run: Run, spec: Path, breaking: Callable[..., None]
 ) -> None:
     """21 steps make an epoch: seed 1 has one good epoch, and its mean is over two of three runs."""
-    whole = json.loads(run("compare", spec, *TWO, "--json")[1])
+    whole = json.loads(run("compare", spec, *TWO, "--no-audit", "--json")[1])
     breaking(1, 30, not_a_number)
-    status, out, err = run("compare", spec, *TWO, "--json")
+    status, out, err = run("compare", spec, *TWO, "--no-audit", "--json")
     found = json.loads(out)
     assert status == 0
     assert "seed 1  diverged: the loss is nan at step 31 (epoch 2, batch 10 of 21)" in err
@@ -227,7 +238,7 @@ def test_a_run_that_diverges_keeps_its_seed_its_curve_and_the_other_seeds(
         assert one["epochs"][0]["train_loss"] == whole["runs"][index]["epochs"][0]["train_loss"]
         assert bool(one["problem"]) == (one["seed"] == 1)
         assert (one["test_loss"] is None) == (one["seed"] == 1)
-    lines = run("compare", spec, *TWO)[1].splitlines()
+    lines = run("compare", spec, *TWO, "--no-audit")[1].splitlines()
     assert all(" ± " in line and " (2 of 3) !" in line for line in lines[1:3])
     assert lines[3].startswith(" ! bp, seed 1: diverged: the loss is nan at step 31")
     assert lines[4].startswith(" ! shallow, seed 1: diverged: ")
@@ -235,7 +246,7 @@ def test_a_run_that_diverges_keeps_its_seed_its_curve_and_the_other_seeds(
 
 def test_where_all_runs_diverge_the_row_says_so(run: Run, spec: Path) -> None:
     wild = ("--set", "update.lr=1e300", "--seeds", 2, "--rules", "bp,shallow")
-    status, out, err = run("compare", spec, *QUICK, *wild)
+    status, out, err = run("compare", spec, *QUICK, "--no-audit", *wild)
     assert status == 0
     assert out.splitlines()[0].split()[-6:-3] == ["test", "accuracy", "%"], (
         "it classifies, whatever came of it"
@@ -244,7 +255,7 @@ def test_where_all_runs_diverge_the_row_says_so(run: Run, spec: Path) -> None:
     assert " ! bp, seed 0: diverged: the loss is " in out
     assert out.count("(seed 1 likewise, with other numbers)") == 2
     assert "bp seed 1  diverged: the loss is " in err
-    row = json.loads(run("compare", spec, *QUICK, *wild, "--json")[1])["rows"][0]
+    row = json.loads(run("compare", spec, *QUICK, "--no-audit", *wild, "--json")[1])["rows"][0]
     assert row["test_accuracy"] | {"seeds": 0} == {
         "mean": None,
         "sd": None,
@@ -260,7 +271,7 @@ def test_a_failure_of_one_run_does_not_lose_the_others(
 ) -> None:
     monkeypatch.delenv("FAC_TRACEBACK", raising=False)
     breaking(1, 3, raising(MemoryError("no room")))
-    status, out, err = run("compare", spec, *TWO, "--json")
+    status, out, err = run("compare", spec, *TWO, "--no-audit", "--json")
     assert status == 2
     found = json.loads(out)
     assert [row["failed"] for row in found["rows"]] == [[1], [1]]
@@ -268,7 +279,7 @@ def test_a_failure_of_one_run_does_not_lose_the_others(
     assert [one["problem"] for one in found["runs"]] == 2 * [None, "MemoryError: no room", None]
     assert err.count("seed 1  failed: MemoryError: no room") == 2
     breaking(0, 3, raising(FacError("the disk is full")))
-    status, out, err = run("compare", spec, *TWO)
+    status, out, err = run("compare", spec, *TWO, "--no-audit")
     assert (status, out) == (2, ""), "nothing was there to be lost"
     assert err == "fac: the disk is full\n"
 
@@ -276,21 +287,21 @@ def test_a_failure_of_one_run_does_not_lose_the_others(
 @pytest.mark.usefixtures("heard")
 def test_an_interruption_prints_what_was_trained(run: Run, spec: Path, breaking: Callable[..., None]) -> None:
     breaking(1, 3, interrupt)
-    status, out, _ = run("compare", spec, *TWO)
+    status, out, _ = run("compare", spec, *TWO, "--no-audit")
     lines = out.splitlines()
     assert status == 130
     assert len(lines) == 3
     assert lines[1].split()[:3] == ["bp", "–", "1.00"]
     assert lines[2] == " interrupted: 1 of 6 trainings were made"
     breaking(0, 3, interrupt)
-    status, out, err = run("compare", spec, *TWO)
+    status, out, err = run("compare", spec, *TWO, "--no-audit")
     assert (status, out, err.strip()) == (130, "", "fac: interrupted")
 
 
 def test_results_that_are_hardly_ones_are_marked(run: Run, spec: Path) -> None:
     """At this rate backpropagation ends at a loss far above that of the untrained network, and finite."""
     wild = ("--set", "update={rule: sgd, lr: 10}", "--seeds", 2, "--rules", "bp,shallow")
-    status, out, err = run("compare", spec, *QUICK, *wild, "--json")
+    status, out, err = run("compare", spec, *QUICK, "--no-audit", *wild, "--json")
     assert status == 0
     found = json.loads(out)
     assert [row["warned"] for row in found["rows"]] == [[0, 1], []]
@@ -300,7 +311,7 @@ def test_results_that_are_hardly_ones_are_marked(run: Run, spec: Path) -> None:
         assert warning["train_loss"] > 2 * warning["untrained_loss"] > 4
     assert [one["warnings"] for one in found["runs"][2:]] == [[], []]
     assert err.count(" s) !") == 2, "what it is stands below the table, once"
-    lines = run("compare", spec, *QUICK, *wild)[1].splitlines()
+    lines = run("compare", spec, *QUICK, "--no-audit", *wild)[1].splitlines()
     assert [" !" in line for line in lines[:4]] == [False, True, False, True]
     assert lines[3].startswith(" ! bp, seed 0: the loss rose to ")
     assert lines[3].endswith("(seed 1 likewise, with other numbers)")
@@ -309,11 +320,13 @@ def test_results_that_are_hardly_ones_are_marked(run: Run, spec: Path) -> None:
 def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: Path) -> None:
     other = spec.with_name("teacher.fac.yaml")
     other.write_text(REGRESSION)
-    rows = run("compare", spec, other, *QUICK, "--seeds", 1)[1].splitlines()[:3]
+    rows = run("compare", spec, other, *QUICK, "--no-audit", "--seeds", 1)[1].splitlines()[:3]
     assert "test accuracy %  test loss" in rows[0]
     classified, regressed = (row.split() for row in rows[1:])
     assert classified[8] == regressed[7] == "–"
-    found = json.loads(run("compare", other, *QUICK, "--seeds", 1, "--rules", "bp", "--json")[1])
+    found = json.loads(
+        run("compare", other, *QUICK, "--no-audit", "--seeds", 1, "--rules", "bp", "--json")[1]
+    )
     assert found["rows"][0]["test_accuracy"] is None
 
 
@@ -361,7 +374,7 @@ def test_a_warning_about_one_loss_marks_its_column_alone(run: Run, tmp_path: Pat
         )
     )
     status, out, err = run(
-        "compare", written, *QUICK, "--set", "train.epochs=4", "--rules", "bp", "--seeds", 2
+        "compare", written, *QUICK, "--no-audit", "--set", "train.epochs=4", "--rules", "bp", "--seeds", 2
     )
     assert status == 0, err
     header, row, *remarks = out.splitlines()
@@ -395,18 +408,20 @@ def test_labels_at_each_place_have_their_loss_beside_their_accuracy(run: Run, tm
     (tmp_path / "letters").write_text("abcd" * 200)
     written = tmp_path / "letters.fac.yaml"
     written.write_text(LETTERS)
-    status, out, err = run("compare", written, *QUICK, "--rules", "bp", "--seeds", 1)
+    status, out, err = run("compare", written, *QUICK, "--no-audit", "--rules", "bp", "--seeds", 1)
     assert status == 0, err
     assert "test accuracy % test loss bits per byte ms per step" in " ".join(out.splitlines()[0].split())
-    found = json.loads(run("compare", written, *QUICK, "--rules", "bp", "--seeds", 1, "--json")[1])
+    found = json.loads(
+        run("compare", written, *QUICK, "--no-audit", "--rules", "bp", "--seeds", 1, "--json")[1]
+    )
     (row,) = found["rows"]
     (bits,) = row["test_bits_per_byte"]["values"]
     assert bits == pytest.approx(row["test_loss"]["values"][0] / np.log(2), rel=1e-12)
     assert f" {bits:.4f} " in out
     other = ("--set", "loss.label_smoothing=0.1")
-    (row,) = json.loads(run("compare", written, *QUICK, "--rules", "bp", *other, "--seeds", 1, "--json")[1])[
-        "rows"
-    ]
+    (row,) = json.loads(
+        run("compare", written, *QUICK, "--no-audit", "--rules", "bp", *other, "--seeds", 1, "--json")[1]
+    )["rows"]
     assert "test_bits_per_byte" not in row, "smoothed, the loss is not what a byte costs"
 
 

@@ -54,7 +54,7 @@ def test_a_row_named_after_a_rule_is_that_rule_with_default_settings(spec: Path,
 def test_the_row_dfa_is_dfa_where_the_spec_has_dfa_of_its_own(run: Run, spec: Path) -> None:
     def accuracies(feedback: str, rules: str) -> list[float]:
         spec.write_text(spec.read_text().replace(TABLE, f"feedback: {feedback}"))
-        found = json.loads(run("compare", spec, *QUICK, "--rules", rules, "--json")[1])
+        found = json.loads(run("compare", spec, *QUICK, "--no-audit", "--rules", rules, "--json")[1])
         spec.write_text(spec.read_text().replace(f"feedback: {feedback}", TABLE))
         return [row["test_loss"]["values"][0] for row in found["rows"]]
 
@@ -66,7 +66,7 @@ def test_the_row_dfa_is_dfa_where_the_spec_has_dfa_of_its_own(run: Run, spec: Pa
 def test_several_ranks_are_several_rows(run: Run, spec: Path) -> None:
     for asked in (("--rank", 2, "--rank", 4), ("--rank", "2,4"), ("--rank", "2, 4", "--rank", 2)):
         status, out, err = run(
-            "compare", spec, *QUICK, *asked, "--rules", "ldfa,bp,direct_ldfa,own", "--json"
+            "compare", spec, *QUICK, "--no-audit", *asked, "--rules", "ldfa,bp,direct_ldfa,own", "--json"
         )
         assert status == 0
         rows = json.loads(out)["rows"]
@@ -81,7 +81,7 @@ def test_several_ranks_are_several_rows(run: Run, spec: Path) -> None:
         assert ("`2` stands 2 times in `--rank`: it is trained once" in err) == (
             len(asked) == 4 and asked[3] == 2
         )
-    table = run("compare", spec, *QUICK, "--rank", "2,4", "--rules", "ldfa")[1].splitlines()
+    table = run("compare", spec, *QUICK, "--no-audit", "--rank", "2,4", "--rules", "ldfa")[1].splitlines()
     assert [line.split()[:4] for line in table[1:3]] == [
         ["ldfa", "rank", "2", "2"],
         ["ldfa", "rank", "4", "4"],
@@ -97,17 +97,19 @@ def test_a_rank_stands_beside_the_spec_s_own(spec: Path) -> None:
 
 def test_a_rank_that_no_row_takes_is_refused(run: Run, spec: Path) -> None:
     for arguments in ((spec, "--rules", "bp,own"), (spec, spec)):
-        status, out, err = run("compare", *arguments, *QUICK, "--rank", 4)
+        status, out, err = run("compare", *arguments, *QUICK, "--no-audit", "--rank", 4)
         assert (status, out) == (2, "")
         assert "nothing that is compared here takes the `--rank`" in err
     for rank in ("0", "2,x", ""):
-        status, _, err = run("compare", spec, *QUICK, "--rank", rank)
+        status, _, err = run("compare", spec, *QUICK, "--no-audit", "--rank", rank)
         assert status == 2
         assert "Invalid value for '--rank'" in err
 
 
 def test_ranks_that_are_clipped_to_one_are_said(run: Run, spec: Path) -> None:
-    found = json.loads(run("compare", spec, *QUICK, "--rules", "ldfa", "--rank", "12,16,4", "--json")[1])
+    found = json.loads(
+        run("compare", spec, *QUICK, "--no-audit", "--rules", "ldfa", "--rank", "12,16,4", "--json")[1]
+    )
     assert [(row["rank"], row["ranks"]) for row in found["rows"]] == [(12, [10]), (16, [10]), (4, [4])]
     twins = [note for note in found["notes"] if "one training" in note]
     assert twins == ["`ldfa rank 12` and `ldfa rank 16` are one training under two names"]
@@ -115,19 +117,19 @@ def test_ranks_that_are_clipped_to_one_are_said(run: Run, spec: Path) -> None:
 
 def test_rules_that_are_given_twice_are_trained_once_and_that_is_said(run: Run, spec: Path) -> None:
     rules = ("--rules", "bp", "--rules", "shallow, fa", "--rules", "bp")
-    _, out, err = run("compare", spec, *QUICK, *rules, "--json")
+    _, out, err = run("compare", spec, *QUICK, "--no-audit", *rules, "--json")
     assert [row["rule"] for row in json.loads(out)["rows"]] == ["bp", "shallow", "fa"]
     assert "`bp` stands 2 times in `--rules`: it is trained once" in err
 
 
 def test_a_default_rule_that_is_left_out_is_said(run: Run, spec: Path) -> None:
-    _, out, _ = run("compare", spec, *QUICK, "--set", "feedback={rule: bp}")
+    _, out, _ = run("compare", spec, *QUICK, "--no-audit", "--set", "feedback={rule: bp}")
     assert "no `ldfa` row: it needs a rank, and the spec does not give one; add `--rank 10`" in out
 
 
 def test_settings_for_feedback_that_a_row_does_not_have_do_not_stop_it(run: Run, spec: Path) -> None:
     groups = 'update.groups=[{match: "fc1.*", lr_scale: 0.5}, {match: "*.feedback.*", lr_scale: 0.5}]'
-    status, out, _ = run("compare", spec, *QUICK, "--set", groups, "--rules", "own,bp,ldfa")
+    status, out, _ = run("compare", spec, *QUICK, "--no-audit", "--set", groups, "--rules", "own,bp,ldfa")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[1:4]] == ["own", "bp", "ldfa"]
     document = source.override(source.read(spec), [groups])
@@ -140,7 +142,7 @@ def test_what_a_later_row_cannot_do_is_said_before_the_first_training(run: Run, 
     other.write_text(
         spec.read_text().replace("{source: digits}", "{source: arrays, train: no.npz, test: no.npz}")
     )
-    status, out, err = run("compare", spec, other, *QUICK)
+    status, out, err = run("compare", spec, other, *QUICK, "--no-audit")
     assert (status, out) == (2, "")
     assert "no.npz" in err
     assert "seed 0" not in err
@@ -161,7 +163,7 @@ def test_variants_start_from_the_same_forward_weights(spec: Path) -> None:
 def test_own_is_what_the_spec_declares(run: Run, spec: Path) -> None:
     written = "feedback: {routes: [{through: logits, matrix: {kind: random}}]}"
     spec.write_text(spec.read_text().replace("feedback: {rule: ldfa, rank: 9}", written))
-    status, out, _ = run("compare", spec, *QUICK, "--rules", "own,bp", "--seeds", 1)
+    status, out, _ = run("compare", spec, *QUICK, "--no-audit", "--rules", "own,bp", "--seeds", 1)
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[1:3]] == ["own", "bp"]
     document = source.read(spec)
@@ -181,7 +183,7 @@ def test_a_rank_that_nobody_gives(spec: Path) -> None:
 
 def test_constraints_of_the_spec_do_not_bind_what_it_is_compared_with(run: Run, spec: Path) -> None:
     spec.write_text(spec.read_text() + "constraints: {no_weight_transport: true}\n")
-    assert run("compare", spec, *QUICK, "--rules", "bp,shallow", "--seeds", 1)[0] == 0
+    assert run("compare", spec, *QUICK, "--no-audit", "--rules", "bp,shallow", "--seeds", 1)[0] == 0
 
 
 def test_rows_of_specs_of_one_name_are_told_apart(run: Run, spec: Path, tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_rows_of_specs_of_one_name_are_told_apart(run: Run, spec: Path, tmp_path
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.fac.yaml").write_text(spec.read_text())
     (tmp_path / "other.fac.yaml").write_text(spec.read_text().replace("digits-small", "other"))
-    shared = (*QUICK, "--seeds", 1)
+    shared = (*QUICK, "--no-audit", "--seeds", 1)
     for specs, titles in (
         (("a/x.fac.yaml", "small.fac.yaml"), ["x.fac.yaml", "small.fac.yaml"]),
         (("a/x.fac.yaml", "b/x.fac.yaml", "other.fac.yaml"), ["a/x.fac.yaml", "b/x.fac.yaml", "other"]),

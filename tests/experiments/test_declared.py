@@ -82,4 +82,4 @@ def test_what_is_wrong_is_shown_where_it_stands(
 def test_it_stands_alone_and_options_do_not_change_it(run: Run, spec: Path) -> None:
     assert "give it alone" in run("compare", declared(), spec)[2]
     status, _, err = run("compare", declared(), "--seeds", 3)
-    assert (status, "change its rules, ranks, seeds, contrasts and rates there" in err) == (2, True)
+    assert (status, "change its rules, ranks, seeds, contrasts, rates and audit there" in err) == (2, True)

@@ -1,0 +1,73 @@
+"""The arms that stand beside every rule that is compared: the same network, its hidden layers untrained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fac.audit import depth
+from fac.diagnostics import FacError
+from fac.experiments.contrasts import Pair, contrast
+from fac.experiments.rows import Row
+from fac.experiments.variants import Variant, replaced
+from fac.pipeline import load, lowered
+from fac.program.lower import kind_of
+from fac.render.json_text import json_text
+from fac.source import Document
+
+_FEEDBACK = ("feedback", "constraints", "probes", "name")
+
+
+def body(document: Document) -> str:
+    """A digest of all that a spec says beside its feedback: rows that share it differ in the rule alone."""
+    spec = load(document).model_dump(mode="json", by_alias=True)
+    told = {key: value for key, value in spec.items() if key not in _FEEDBACK}
+    return hashlib.sha256(json_text(told).encode()).hexdigest()[:16]
+
+
+def with_arms(planned: Sequence[Variant]) -> list[Variant]:
+    """The same variants, and behind them the arms that their networks lack.
+
+    A network has none that is solved or trained by backpropagation alone, or so shallow that an arm would leave nothing
+    untrained.
+    """
+    found, bodies = list(planned), [body(variant.document) for variant in planned]
+    for first, of in enumerate(bodies):
+        if of in bodies[:first]:
+            continue
+        rules = {variant.rule for variant, other in zip(planned, bodies, strict=True) if other == of}
+        if rules <= {"bp", *depth.ARMS} or load(planned[first].document).solve is not None:
+            continue
+        for arm in depth.ARMS:
+            if arm not in rules:
+                found += _arm(planned[first], arm)
+    return found
+
+
+def _arm(beside: Variant, rule: str) -> list[Variant]:
+    (found,) = replaced(beside.document, rule, (), beside.spec)
+    arm = replace(found, name=rule)
+    program = lowered(arm.document)
+    section: Any = program.spec.feedback
+    return [arm] if kind_of("fac.rules", section).expand(section, program).frozen else []
+
+
+def remarks(rows: Sequence[Row]) -> Iterator[str]:
+    """Rules that are not shown to beat the arms of their network.
+
+    Args:
+        rows: with the runs that were made.
+    """
+    try:
+        for row in rows:
+            if row.variant.rule in ("bp", *depth.ARMS):
+                continue
+            arms = [arm for arm in rows if arm.body == row.body and arm.variant.rule in depth.ARMS]
+            pairs = {arm.variant.rule: Pair(row.variant.label, arm.variant.label) for arm in arms}
+            yield from depth.said(
+                row.variant.label, {arm: contrast(pair, rows) for arm, pair in pairs.items()}
+            )
+    except FacError as error:
+        yield f"rules are not held against `shallow` and `frozen`: {error}"
