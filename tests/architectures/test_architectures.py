@@ -196,7 +196,9 @@ def test_the_written_program_trains_it_as_the_core_does(
     """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     seen = {} if name in ("encoder", "gru", "siamese", "auxiliary") else {"probes": []}
-    text = routed(name) | seen | {"update": plain(name)["update"], "train": {"epochs": 2, "batch": N, "seed": 1}}
+    text = (
+        routed(name) | seen | {"update": plain(name)["update"], "train": {"epochs": 2, "batch": N, "seed": 1}}
+    )
     spec = fac.load({key: value for key, value in text.items() if key != "data"})
     artifact = fac.compile(spec, "onnx", precision="float32")
     artifact.write(tmp_path)
