@@ -195,7 +195,7 @@ def test_the_written_program_trains_it_as_the_core_does(
     Probes, which move nothing, are half of the work, and are run of one network of each kind.
     """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    seen = {} if name in ("encoder", "gru", "siamese", "auxiliary") else {"probes": []}
+    seen: dict[str, Any] = {} if name in ("encoder", "gru", "siamese", "auxiliary") else {"probes": []}
     text = (
         routed(name) | seen | {"update": plain(name)["update"], "train": {"epochs": 2, "batch": N, "seed": 1}}
     )
