@@ -48,7 +48,7 @@ def overhead(rule: str, count: int) -> dict[str, Any]:
 
     def trainer() -> None:
         session.load_state(start)
-        assert family.run(Listener(), lambda: False, {}).finished
+        assert family.run(Listener(), lambda: False, {}, lambda _: None).finished
 
     seconds = rounds({"bare": bare, "trainer": trainer}, count)
     over = [t / b - 1 for t, b in zip(seconds["trainer"], seconds["bare"], strict=True)]

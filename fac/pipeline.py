@@ -152,7 +152,8 @@ def compiled(program: Program) -> Compiled:
 
     made, train, update = functions(program), program.spec.train, program.spec.update
     schedule = schedule_of("constant" if update is None else update.schedule)
-    anchor: Any = train.anchor
+    # all batches of an update have the rate of the first of them
+    of_group = (f"step -= step % {train.accumulate}",) if train.accumulate > 1 else ()
     used = {value.name for value in made.forward.inputs}
     found = Compiled(
         name=program.spec.name,
@@ -168,12 +169,12 @@ def compiled(program: Program) -> Compiled:
         lr=0.0 if update is None else update.lr,
         initial=partial(draw, made.tensors, train.seed),
         tasks=tasks(program),
-        anchor=None if made.anchor is None or anchor is None else Anchor(anchor.every, made.anchor),
+        anchor=None if made.other is None else Anchor(made.every, made.other),
         recipe=Recipe(
             train.epochs,
             train.batch,
             train.seed,
-            kind_of("fac.schedules", schedule).written(schedule),
+            (*of_group, *kind_of("fac.schedules", schedule).written(schedule)),
         ),
         spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
     )
@@ -312,13 +313,14 @@ def _version() -> str:
 def spec_hash(spec: ModelSpec) -> str:
     """SHA-256 of what the spec says beyond the defaults, whatever its layout, and wherever its data lie.
 
-    What PyTorch calls arrays is no part of it: no step depends on that.
+    What PyTorch calls arrays is no part of it, nor are loggers: no step depends on these.
 
     16 hexadecimal digits.
     """
+    unlogged = spec.train.model_copy(update={"loggers": ()})
     meaning = written(
-        spec.model_copy(update={"schema_": None, "state_dict": ()})
-    )  # for editors, and for `fac export`
+        spec.model_copy(update={"schema_": None, "state_dict": (), "train": unlogged})
+    )  # for editors, for `fac export`, and for those who look on
     for place in places(type(spec.data)) if spec.data is not None else ():
         meaning["data"].pop(place, None)
     text = json.dumps(meaning, sort_keys=True)

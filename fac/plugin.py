@@ -49,6 +49,7 @@ from fac.spec.data import Data, Place
 from fac.spec.feedback import AnyLearning, AnyMatrix, Fixed, Learning, Matrix, ShortHand
 from fac.spec.init import Init
 from fac.spec.layers import Layer, Loss, Named, ParametricLayer, WeightedLayer
+from fac.spec.loggers import Logger
 from fac.spec.schedules import Epochs, Schedule
 from fac.spec.solve import Solve
 from fac.spec.train import Probe
@@ -61,10 +62,12 @@ from fac.step.labelled import Labelled
 from fac.step.types import DType
 from fac.training.dataset import DataKind, Dataset, Split
 from fac.training.dataset import Facts as DataFacts
+from fac.training.loggers.kind import About, Log, LoggerKind
 
 __all__ = [
     "LAST",
     "LOSS",
+    "About",
     "AnyLearning",
     "AnyMatrix",
     "Back",
@@ -93,6 +96,9 @@ __all__ = [
     "Learned",
     "Learning",
     "LearningKind",
+    "Log",
+    "Logger",
+    "LoggerKind",
     "Loss",
     "LossKind",
     "Made",

@@ -8,10 +8,10 @@ from math import prod
 from fac.backend import Compiled, Feed, HostTask, Term, docstring
 from fac.diagnostics import FacError
 from fac_onnx.run_text import (
-    ANCHOR_BOUND,
-    ANCHOR_CARRIED,
-    ANCHOR_OPENED,
-    ANCHOR_TURNED,
+    OTHER_BOUND,
+    OTHER_CARRIED,
+    OTHER_OPENED,
+    OTHER_TURNED,
     PAGE,
     SVD,
 )
@@ -53,7 +53,7 @@ def run_page(compiled: Compiled, precision: str) -> str:
 
 
 def turns(compiled: Compiled) -> dict[str, str]:
-    """How the loop runs a step: the step model, or at some steps that of anchors."""
+    """How the loop runs a step: the step model, or at some steps another one."""
     anchor, read = compiled.anchor, {value.name for value in compiled.step.inputs}
     parts = dict.fromkeys(("opened", "bound", "turned", "carried", "swapped"), "")
     if anchor is None:
@@ -68,14 +68,14 @@ def turns(compiled: Compiled) -> dict[str, str]:
         elif name in read | also:
             feeds.append(f"        if {'not due' if name in read else 'due'}:\n            {bound}")
     return {
-        "opened": ANCHOR_OPENED,
+        "opened": OTHER_OPENED.format(name=anchor.step.name),
         "kept": "moved | also",
-        "bound": ANCHOR_BOUND,
-        "turned": ANCHOR_TURNED.format(every=anchor.every),
+        "bound": OTHER_BOUND,
+        "turned": OTHER_TURNED.format(every=anchor.every),
         "turn": "run",
         "feeds": "\n".join(feeds),
-        "model": "(anchor if due else model)",
-        "carried": ANCHOR_CARRIED,
+        "model": "(other if due else model)",
+        "carried": OTHER_CARRIED,
         "swapped": "        turn, next_turn = next_turn, turn\n",
     }
 

@@ -1,4 +1,4 @@
-"""The text of `run.py`, which `run_page` fills in, and what stands there for feedback set anew and for anchors."""
+"""The text of `run.py`, which `run_page` fills in, and what stands there for feedback set anew and for other steps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def set_svd_pair(state, weight, p, q, axis=0):
     state[q].update_inplace(np.ascontiguousarray(u[:, :rank] * root, FLOAT))
 '''
 
-ANCHOR_OPENED = """\
-    anchor = open_model("anchor.onnx", args.device)  # makes some steps in the place of `model`
-    also = json.loads(anchor.get_modelmeta().custom_metadata_map["fac.state_map"])
+OTHER_OPENED = """\
+    other = open_model("{name}.onnx", args.device)  # makes some steps in the place of `model`
+    also = json.loads(other.get_modelmeta().custom_metadata_map["fac.state_map"])
 """
-ANCHOR_BOUND = """\
-    turn, next_turn = bind(anchor, here, there, also, losses), bind(anchor, there, here, also, losses)
+OTHER_BOUND = """\
+    turn, next_turn = bind(other, here, there, also, losses), bind(other, there, here, also, losses)
 """
-ANCHOR_TURNED = """\
+OTHER_TURNED = """\
         due = (step + 1) % {every} == 0
         run = turn if due else binding
 """
-ANCHOR_CARRIED = """\
+OTHER_CARRIED = """\
         for name in moved.keys() - also.keys() if due else also.keys() - moved.keys():  # what stays as it is
             there[name].update_inplace(here[name].numpy())
 """

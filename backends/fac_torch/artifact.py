@@ -32,10 +32,13 @@ class TorchArtifact(Artifact):
         return source(self.compiled, self.precision)
 
     def write(self, directory: str | Path) -> None:
-        """`step.py` (and that of anchors), kernels, the initial state, a manifest. Needs torch alone to run."""
+        """`step.py` (and the module of other steps), kernels, initial state, manifest. Needs torch alone to run."""
         files = {"step.py": source(self.compiled, self.precision, kernels="import kernels")}
         if (anchors := self.compiled.anchors) is not None:
-            files["anchor.py"] = source(anchors, self.precision, kernels="import kernels")
+            assert self.compiled.anchor is not None
+            files[f"{self.compiled.anchor.step.name}.py"] = source(
+                anchors, self.precision, kernels="import kernels"
+            )
         for name in KERNELS:
             text = Path(__file__).with_name(name).read_text(encoding="utf-8")
             files[name] = text.replace("from fac_torch.", "from ")

@@ -110,9 +110,10 @@ def _anchored(compiled: Compiled) -> str:
     """Which steps are made by another module."""
     if compiled.anchor is None:
         return ""
+    name = compiled.anchor.step.name
     return (
-        f"\nWhere (t + 1) % {compiled.anchor.every} == 0, `anchor.step` is called in the place of `step`, with "
-        "`anchor.workspace(S, n)` for B.\n"
+        f"\nWhere (t + 1) % {compiled.anchor.every} == 0, `{name}.step` is called in the place of `step`, with "
+        f"`{name}.workspace(S, n)` for B.\n"
     )
 
 

@@ -54,7 +54,7 @@ class HostTask:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Steps of another function, on the same state, in the place of some."""
+    """Steps of another function, on the same state, in the place of some: anchors, or those that end with an update."""
 
     every: int
     """Each step whose number, from 1, is a multiple of this."""
@@ -180,11 +180,11 @@ class Compiled:
 
     @property
     def anchors(self) -> Compiled | None:
-        """The same with the step of its anchors, if it has any: what a backend runs at these."""
+        """The same with the step that comes in the place of some, if there is one: what a backend runs at these."""
         if self.anchor is None:
             return None
         step = replace(self.anchor.step, name="step")
-        return replace(self, name=f"{self.name}, anchors", step=step, tasks=(), anchor=None)
+        return replace(self, name=f"{self.name}, {self.anchor.step.name}", step=step, tasks=(), anchor=None)
 
     def step_at(self, number: int) -> Function:
         """The function of a step, by the number of those before it."""

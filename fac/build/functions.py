@@ -1,10 +1,12 @@
-"""The functions of a compiled spec: forward, evaluate, step and probe, and the step of anchors if there are any."""
+"""The functions of a compiled spec: forward, evaluate, step and probe, and what comes in the place of some steps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import Any
 
+from fac.build.accumulating import averaged, emptied, gathered, sums, updates
 from fac.build.contract import made, updated
 from fac.build.routing import Routing
 from fac.build.trace import Trace
@@ -26,25 +28,33 @@ class Functions:
     forward: Function
     evaluate: Function
     step: Function
-    anchor: Function | None
-    """The step that anchors make, if there are any."""
+    other: Function | None
+    """The step that comes in the place of some, if there is one: that of anchors, or the one that updates."""
+    every: int
+    """Each step whose number, from 1, is a multiple of this is that one."""
     tensors: tuple[Tensor, ...]
 
 
 def functions(program: Program) -> Functions:
     """All of them but the probe, after the passes."""
-    step, tensors = build_step(program)
-    other, anchor = program.anchored, None
+    train, other, every = program.spec.train, None, 1
+    step, tensors = build_step(program, gathering=train.accumulate > 1)
+    if train.accumulate > 1:
+        every, (made, own) = train.accumulate, build_step(program)
+        other = optimise(replace(made, name="update"))
+    elif train.anchor is not None and program.anchored is not None:
+        anchor: Any = train.anchor
+        every, (made, own) = anchor.every, build_step(program.anchored)
+        other = optimise(replace(made, name="anchor"))
     if other is not None:
-        made, own = build_step(other)
-        anchor = optimise(replace(made, name="anchor"))
         known = {tensor.name for tensor in tensors}
         tensors = (*tensors, *(tensor for tensor in own if tensor.name not in known))
     return Functions(
         optimise(build_forward(program)),
         optimise(build_evaluate(program)),
         optimise(step),
-        anchor,
+        other,
+        every,
         tensors,
     )
 
@@ -64,14 +74,16 @@ def build_evaluate(program: Program) -> Function:
     return trace.b.finish("evaluate", trace.measured())
 
 
-def build_step(program: Program, *, counting: bool = False) -> tuple[Function, tuple[Tensor, ...]]:
+def build_step(
+    program: Program, *, counting: bool = False, gathering: bool = False
+) -> tuple[Function, tuple[Tensor, ...]]:
     """(x, y, lr, step, state) -> loss, of several also each, and the state that moves; see `routed`."""
-    routing, outputs, tensors = routed(program, counting=counting)
+    routing, outputs, tensors = routed(program, counting=counting, gathering=gathering)
     return routing.trace.b.finish("step", outputs), tensors
 
 
 def routed(
-    program: Program, *, counting: bool = False
+    program: Program, *, counting: bool = False, gathering: bool = False
 ) -> tuple[Routing, dict[str, Value], tuple[Tensor, ...]]:
     """What the step is made of: who wrote which op, its outputs by name, and the state.
 
@@ -80,6 +92,7 @@ def routed(
     Args:
         program: without findings of the severity `error`.
         counting: build it, where a gradient does not exist, as far as it does: to count what it would cost.
+        gathering: where an update takes the gradients of several batches, a step that only gathers them.
 
     Raises:
         NoDerivativeError: a gradient does not exist.
@@ -107,6 +120,16 @@ def routed(
         return routing, {"loss": loss, **trace.several()}, tensors
     by_name = {tensor.name: tensor for tensor in tensors}
     slots: list[Tensor] = []
+    if program.spec.train.accumulate > 1:
+        slots += (kept := sums(by_name[name] for name in gradients))
+        if gathering:
+            added = gathered(trace, by_name, gradients).values()
+            next_ = {slot.name: b.named(v, f"{slot.name}.next") for slot, v in zip(kept, added, strict=True)}
+            return routing, outputs | next_, (*tensors, *slots)
+        outputs |= {
+            slot.name: emptied(trace, by_name[name]) for slot, name in zip(kept, gradients, strict=True)
+        }
+        gradients = averaged(trace, by_name, gradients)
     lr = b.scalar("lr")
     gradients = masked(b, program, gradients)
     for name, gradient in clipped(b, update.clip, program, gradients).items():
@@ -126,7 +149,7 @@ def _moved(trace: Trace, tensor: Tensor, gradient: Value, lr: Value) -> Updated:
     rate = lr if chosen.lr_ratio == 1 else b.mul(lr, chosen.lr_ratio)
     own, value = chosen.slots(tensor), trace.state[tensor.name]
     how, given = stepping(b, program, chosen.rule, gradient)
-    return updated(how, how(b, chosen.rule, value, given, trace.read(own), rate, trace.step), tensor, own)
+    return updated(how, how(b, chosen.rule, value, given, trace.read(own), rate, updates(trace)), tensor, own)
 
 
 def build_probe(program: Program) -> Function:

@@ -14,7 +14,8 @@ from fac.program.reading import refresh_of
 
 
 def never_due(program: Program) -> Iterator[Diagnostic]:
-    """Anchors, and factors set anew, that the training ends before."""
+    """Anchors, factors set anew, updates, what is logged and the end of patience that the training ends before."""
+    yield from _patience(program)
     steps = steps_of(program)
     if steps is None:
         return
@@ -27,6 +28,17 @@ def never_due(program: Program) -> Iterator[Diagnostic]:
                 f"`{what}` has no effect before step {every}, and the training ends with step {steps}",
                 help=_remedy(path, steps),
             )
+
+
+def _patience(program: Program) -> Iterator[Diagnostic]:
+    """A training that ends before it could end early: the first epoch is at best the best."""
+    stop, epochs = program.spec.train.stop, program.spec.epochs
+    if stop is not None and epochs is not None and stop.patience >= epochs - 1:
+        yield SETTING_WITHOUT_EFFECT.at(
+            ("train", "stop", "patience"),
+            f"`patience` has no effect before epoch {stop.patience + 1}, and the training ends with epoch {epochs}",
+            help=f"write {epochs - 2} or less, or train longer" if epochs > 2 else "train longer",
+        )
 
 
 def _remedy(path: Path, steps: int) -> str:
@@ -51,6 +63,10 @@ def _recurring(program: Program) -> Iterator[tuple[Path, int]]:
     anchor: Any = program.spec.train.anchor
     if anchor is not None:
         yield ("train", "anchor", "every"), anchor.every
+    for field in ("accumulate", "log_every", "probe_every"):
+        every = getattr(program.spec.train, field)
+        if every is not None:
+            yield ("train", field), every
     for routes in by_origin(program.routes).values():
         every = next(filter(None, map(refresh_of, routes)), None)
         if every is not None:

@@ -35,17 +35,20 @@ def summary(job: Job, session: Session, report: Report | DivergedError, path: Pa
         "device": session.device,
         "precision": session.precision,
         "seed": job.spec.train.seed,
-        "epochs": job.spec.train.epochs,
-        "steps": session.steps,
+        "epochs": ended.epochs if ended else job.spec.train.epochs,
+        "steps": ended.steps if ended else session.steps,
     }
     for name in ("test_accuracy", "test_loss", "train_loss", "seconds", "step_ms"):
         found[name] = getattr(ended, name, None)
-    if ended is not None and ended.history[-1].validation:
-        found["validation"] = dict(ended.history[-1].validation)
-    if ended is not None and ended.history[-1].losses:
-        found["losses"] = dict(ended.history[-1].losses)
-        found["train_losses"] = dict(ended.history[-1].train_losses)
+    if ended is not None and ended.shown.validation:
+        found["validation"] = dict(ended.shown.validation)
+    if ended is not None and ended.shown.losses:
+        found["losses"] = dict(ended.shown.losses)
+        found["train_losses"] = dict(ended.shown.train_losses)
+    best = ended.best if ended is not None else None
     return found | {
+        "best": None if best is None else {"by": best.by, "value": best.value, "epoch": best.epoch},
+        "stopped": ended.stopped if ended is not None else None,
         "parameters": parameters(session.compiled),
         "out": str(path),
         "origin": json.loads(job.given or "null"),
@@ -69,16 +72,19 @@ def closing(job: Job, session: Session, report: Report, path: Path) -> str:
     result = f"test loss {report.test_loss:.4g}"
     if report.test_accuracy is not None:
         result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
-    if held := report.history[-1].validation:
+    shown = report.shown
+    if held := shown.validation:
         accuracy = f"validation accuracy {100 * held['accuracy']:.1f} %, " if "accuracy" in held else ""
         result += f"; {accuracy}validation loss {held['loss']:.4g}"
     where = f"{job.backend} ({session.device}, {session.precision})"
     speed = f"{report.seconds:.1f} s"
     if isfinite(report.step_ms) and job.spec.solve is None:
         speed += f", {report.step_ms:.2f} ms per step"
+    if report.best is not None:
+        result += f"; kept: the best by {report.best}"
     lines = (
         f"`{job.spec.name}` on {where}: {result}; {speed}",
-        *_each(report.history[-1]),
+        *_each(shown),
         *(f"warning: {concern.message}" for concern in report.concerns),
         f"state, log and spec are in `{path}`",
     )

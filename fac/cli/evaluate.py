@@ -101,6 +101,7 @@ def evaluate(
     names = trained.kept.classes
     found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]), names)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
+    about["state"] = trained.checkpoint.place.name
     looked = audited(trained.session, program, part) if audit else None
     if audit and looked is None:
         raise FacError(
@@ -111,7 +112,10 @@ def evaluate(
         return
     where = f"samples of `{file}`" if file is not None else f"{split} samples of `{of['data']}`"
     echo(
-        visible(f"`{program.spec.name}` after step {trained.checkpoint.step}, on {found.samples:,} {where}:")
+        visible(
+            f"`{program.spec.name}` after step {trained.checkpoint.step}{trained.checkpoint.whose}, "
+            f"on {found.samples:,} {where}:"
+        )
     )
     echo("\n".join(_lines(found)))
     if found.classes is not None:

@@ -150,6 +150,7 @@ def export(
         "spec": artifact.compiled.name,
         "spec_hash": artifact.compiled.spec_hash,
         "step": found.step,
+        "state": found.place.name,
         "merged_adapters": merges,
         "backend": backend.name,
         "precision": precision,
@@ -170,7 +171,7 @@ def export(
         echo(json_text(figures))
         return
     into = f", with {merges} merged adapter{'s' * (merges != 1)}" if merges else ""
-    say(f"`{artifact.compiled.name}` after step {found.step} ({precision}){into}:")
+    say(f"`{artifact.compiled.name}` after step {found.step}{found.whose} ({precision}){into}:")
     for name, size in files.items():
         say(f" {size:>12,} bytes  {output.with_name(name)}")
     if missing:

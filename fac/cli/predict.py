@@ -68,7 +68,7 @@ def predict(
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     losses = trained.program.losses
     whose = f", of `{losses[0].of}`, which the first loss reads" if len(losses) > 1 else ""
-    say(f"`{output}`: {shapes}{whose}")
+    say(f"`{output}`: {shapes}{whose}{trained.checkpoint.whose}")
 
 
 def _archive(found: dict[str, Array]) -> bytes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def trained(run: Path) -> Checkpoint:
-    """The checkpoint of a run, and a word where a plug-in of it has changed.
+    """What a run offers to those who use its network, and a word where a plug-in of it has changed.
 
     Args:
         run: its folder or its state.
@@ -25,7 +25,7 @@ def trained(run: Path) -> Checkpoint:
     """
     from fac.training import checkpoint
 
-    found = checkpoint.load(run)
+    found = checkpoint.offered(run)
     say_changes(found)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
-from fac.cli.runs import say_changes, trained
+from fac.cli.runs import say_changes
 from fac.diagnostics import plain
 from fac.render.json_text import json_text
 from fac.signals import ended_by, on_signals
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
 )
 @click.option("--init-partial", is_flag=True, help="Take what fits of these, and leave the rest.")
 @click.option("--fork", type=PATH, metavar="RUN", help="Go on from the state of a run, in another folder.")
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="NAME",
+    help="Log to `tensorboard` or `wandb`, too, beside those of the spec; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object; progress goes to stderr.")
 @click.pass_context
 def train(
@@ -54,6 +62,7 @@ def train(
     init: Path | None,
     init_partial: bool,
     fork: Path | None,
+    logs: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train SPEC and keep its state, its log and its spec in a folder.
@@ -79,8 +88,9 @@ def train(
     from fac.training import folder
     from fac.training.loop import Report, StoppedError
     from fac.training.nonfinite import DivergedError
+    from fac.training.telling import named
 
-    where = Where(backend, device, precision)
+    where, loggers = Where(backend, device, precision), named(logs)
     with ExitStack() as held:
         if resume is None:
             job = _new(spec, overrides, where, init, fork, partial=init_partial)
@@ -89,6 +99,7 @@ def train(
             place, found = held.enter_context(folder.resumed(resume))
             say_changes(found)
             job = continued(Later(found, place.path, spec, overrides, where))
+        job = replace(job, loggers=loggers)
         if job.warnings:
             echo(job.warnings + "\n", err=True)
         for line in job.starts:
@@ -127,8 +138,11 @@ def _new(
         job = new(document_of(spec, overrides), where)
         return job if init is None else _given(job, init, partial)
     from fac.experiments.starting import forked
+    from fac.training import checkpoint
 
-    return forked(Later(trained(fork), fork, spec, overrides, where))
+    found = checkpoint.load(fork)
+    say_changes(found)
+    return forked(Later(found, fork, spec, overrides, where))
 
 
 def _given(job: Job, init: Path, partial: bool) -> Job:

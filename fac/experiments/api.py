@@ -153,8 +153,9 @@ def train(
         ready = begun(job, place, data)
         for remark in ready.remarks:
             listener.said(remark)
-        training = ready.training(listener, stop)
-        report = training.run()
+        with ready.told(listener) as heard:
+            training = ready.training(heard, stop)
+            report = training.run()
         kept = None if place is None else place.path
     return Trained(job.program, job.artifact, ready.session, report, training.data, job.backend, kept)
 

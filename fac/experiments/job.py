@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,23 +20,27 @@ from fac.program.lower import kind_of
 from fac.render.findings.full import full
 from fac.source import Document
 from fac.spec.data import Data, places
+from fac.spec.loggers import logger_of
 from fac.spec.schedules import schedule_of
 from fac.training import data, folder
 from fac.training.checkpoint import Checkpoint, require_spec
 from fac.training.folder import RunFolder
 from fac.training.holding import Held
+from fac.training.loggers.kind import About
+from fac.training.logs import Listener
 from fac.training.loop import Report, Training
 from fac.training.metadata import BASE, ORIGIN
 from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
 from fac.training.plugged import kept as plugged
+from fac.training.telling import telling
 from fac.training.weights import listed
 
 if TYPE_CHECKING:
     from fac.backend import Array, Artifact, Precision, Session
     from fac.program.program import Program
+    from fac.spec.loggers import Logger
     from fac.spec.model import ModelSpec
     from fac.training.dataset import Dataset
-    from fac.training.logs import Listener
     from fac.training.metadata import Kept
 
 
@@ -79,6 +84,8 @@ class Job:
     """Of the data of the run whose parameters it starts from."""
     log: str = ""
     """Of the epochs before it, if they were those of another run."""
+    loggers: tuple[Logger, ...] = ()
+    """Where its figures go beside those that the spec names."""
     starts: tuple[str, ...] = ()
     """What it starts with and what it does not, for people."""
 
@@ -140,8 +147,27 @@ class Begun:
     """What it goes on from, with the state that the session has."""
 
     def train(self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False) -> Report:
-        """All that is left of it; see `fac.training.loop.train`."""
-        return self.training(listener, stop).run()
+        """All that is left of it; see `fac.training.loop.train`, and `told`."""
+        with self.told(listener) as heard:
+            return self.training(heard, stop).run()
+
+    @contextmanager
+    def told(self, listener: Listener | None = None) -> Iterator[Listener]:
+        """A listener that tells the loggers, too, that the spec and the job name.
+
+        Raises:
+            FacError: a logger cannot be opened, or nothing is kept, so that there is no folder for it.
+        """
+        spec, heard = self.job.spec, listener or Listener()
+        loggers = (*map(logger_of, spec.train.loggers), *self.job.loggers)
+        if not loggers:
+            yield heard
+            return
+        if self.kept is None:
+            raise FacError("loggers write beside a run that is kept: give a folder, `out`")
+        plain = spec.model_dump(mode="json", by_alias=True)
+        with telling(heard, loggers, About(spec.name, plain, self.kept.path, self.session.steps)) as told:
+            yield told
 
     def training(
         self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False

@@ -21,6 +21,7 @@ from fac.experiments.rows import TIMES, Run
 from fac.opening import LOG, MANIFEST, content, there
 from fac.render.json_text import json_text
 from fac.training import folder
+from fac.training.best import Best
 from fac.training.checkpoint import require_spec
 from fac.training.folder import RunFolder, logged
 from fac.training.logs import EpochRecord
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 OUTCOME = "outcome.json"
 TIMED = "times.jsonl"
-_APART = ("history", "concerns", *TIMES)
+_APART = ("history", "concerns", "start", "best", *TIMES)
 
 
 class _Timeless(RunFolder):
@@ -95,15 +96,16 @@ def read(path: Path, seed: int) -> Run | None:
     times = _times(path)
     try:
         found = json.loads(content(path / OUTCOME, MANIFEST, within=path))
-        history = tuple(
+        records = tuple(
             replace(record, seconds=seconds, step_ms=step_ms)
             for record in logged(path)
             if record is not None
             for seconds, step_ms in [times.get(record.epoch, (nan, nan))]
         )
+        history = tuple(record for record in records if record.epoch)
         if found["report"] is None:
             return Run(seed, None, history, str(found["problem"]), diverged=True)
-        return Run(seed, _report(found, history), history, audit=_looked(found["audit"]))
+        return Run(seed, _report(found, records, history), history, audit=_looked(found["audit"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FacError(f"`{path / OUTCOME}` is not what came of a run: remove it, and call again") from error
 
@@ -116,10 +118,13 @@ def _flat(report: Report) -> dict[str, Any]:
         {"kind": c.kind, "message": c.message, "figures": dict(c.figures), "of": c.of}
         for c in report.concerns
     ]
+    figures["best"] = None if report.best is None else asdict(report.best)
     return {"report": figures, "problem": None, "concerns": concerns}
 
 
-def _report(found: Mapping[str, Any], history: tuple[EpochRecord, ...]) -> Report:
+def _report(
+    found: Mapping[str, Any], records: tuple[EpochRecord, ...], history: tuple[EpochRecord, ...]
+) -> Report:
     figures: dict[str, Any] = {
         field.name: nan if found["report"][field.name] is None and field.type == "float" else value
         for field in fields(Report)
@@ -127,12 +132,15 @@ def _report(found: Mapping[str, Any], history: tuple[EpochRecord, ...]) -> Repor
         for value in [found["report"][field.name]]
     }
     concerns = tuple(Concern(**concern) for concern in found["concerns"])
+    best = None if found["report"]["best"] is None else Best(**found["report"]["best"])
     lasted = [record.seconds for record in history]
     steps = [record.step_ms for record in history if record.step_ms == record.step_ms]
     return Report(
         **figures,
         history=history,
         concerns=concerns,
+        start=next((record for record in records if record.epoch == 0), None),
+        best=best,
         seconds=sum(lasted),
         step_ms=median(steps) if steps else nan,
     )

@@ -60,7 +60,7 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
     from fac.training import checkpoint
     from fac.training.plugged import changes
 
-    found = checkpoint.load(run)
+    found = checkpoint.offered(run)
     remarks = tuple(changes(found))
     document = found.document()
     program, engine = lowered(document), chosen(where.backend)

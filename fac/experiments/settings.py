@@ -18,6 +18,7 @@ from fac.program.lower import lower
 from fac.program.program import Program
 from fac.render.report import RunFacts, Setting
 from fac.training import checkpoint, history
+from fac.training.best import Judge
 from fac.training.folder import SPEC, STATE
 from fac.training.history import History
 
@@ -144,7 +145,8 @@ def _state(run: Run, program: Program | None) -> tuple[str, bool]:
     if program is None:
         return f"{last.epoch} epochs; how many were meant is not known", True
     meant = program.spec.train.epochs
-    if run.over or program.spec.solve is not None or last.epoch >= meant:
+    stopped = Judge(program.spec.train, run.about).over(last.epoch)
+    if run.over or stopped or program.spec.solve is not None or last.epoch >= meant:
         return "complete", True
     return f"{last.epoch} of {meant} epochs", False
 

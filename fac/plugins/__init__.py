@@ -66,6 +66,7 @@ FAMILIES = {
     "fac.schedules": Family("schedule", "ScheduleKind", "Schedule"),
     "fac.solve": Family("solve rule", "SolveKind", "Solve", "rule"),
     "fac.probes": Family("probe", "ProbeKind", "Probe"),
+    "fac.loggers": Family("logger", "LoggerKind", "Logger"),
     "fac.data": Family("data source", "DataKind", "Data", "source"),
 }
 

@@ -33,6 +33,7 @@ FAMILIES = (
     ("Solve rules", ("solve: {}",), "fac.solve", "solve rule"),
     ("Data", ("data: {}",), "fac.data", "data source"),
     ("Probes", ("probes: [{}]",), "fac.probes", "probe"),
+    ("Loggers", ("loggers: [{}]",), "fac.loggers", "logger"),
 )
 """Heading, how a spec writes one, entry-point group, and what one kind is called."""
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -48,6 +49,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`feedback:` inside `update:`", updates.Setting),
     ("An item of `groups:`", updates.Group),
     ("`train:`", train.Train),
+    ("`keep:`", train.Best),
+    ("`stop:`", train.Stop),
     ("`constraints:`", constraints.Constraints),
     ("A bound", constraints.Bound),
     ("A bound on memory", constraints.MemoryBound),

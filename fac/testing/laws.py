@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Precision, Session
+from fac.backend import STEP, Array, Precision, Session
 from fac.pipeline import lowered
 from fac.testing.case import Answers, Case, Subject, law
 from fac.testing.nets import NET, SKIP, Batch, Data, Layers, batch, batches, linear, spec
@@ -48,11 +48,34 @@ def cases() -> Iterator[Case]:
             partial(update, spec(NET, direct(combine, 1.0), UNIT), same),
         )
     yield law("clipped steps and oja see no size of errors", partial(sized, HUGE), partial(sized, LARGE))
+    yield from accumulated()
     thin = {"fa": FA, "dfa": DFA, "ldfa": pair("ldfa", 2), "direct_ldfa": pair("direct_ldfa", 2)}
     for rule, feedback in thin.items():
         data = spec(NET, feedback, UNIT)
         name = f"other feedback gives another update x {rule}"
         yield law(name, partial(negated, data), partial(mirrored, data))
+
+
+def accumulated() -> Iterator[Case]:
+    """Updates by the gradients of three batches, and by those of one that has all their samples."""
+    clipped = {"rule": "sgd", "lr": 0.1, "momentum": 0.9, "clip": {"by": "norm", "at": 0.1}}
+    for name, feedback, by in (("bp", {"rule": "bp"}, "adam"), ("fa", FA, "sgd"), ("ldfa", LDFA, "adam")):
+        moving = {"rule": "adam", "lr": 0.01} if by == "adam" else clipped
+        yield law(
+            f"an update by three batches is one by all their samples x {name} x {by}",
+            partial(after_updates, spec(NET, feedback, moving, train={"accumulate": 3}), 3),
+            partial(after_updates, spec(NET, feedback, moving), 1),
+        )
+
+
+def after_updates(data: Data, parts: int, subject: Subject) -> Answers:
+    """The state after two updates by 18 samples each, which come in so many batches."""
+    session = subject.open(data)
+    for x, y in batches(18, 18):
+        for start in range(0, 18, 18 // parts):
+            session.step(x[start : start + 18 // parts], y[start : start + 18 // parts])
+    found = session.state()
+    return {name: found[name] for name in found if not name.endswith(".accumulated") and name != STEP}
 
 
 def exact_feedback() -> Iterator[Case]:

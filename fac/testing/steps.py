@@ -133,6 +133,8 @@ def cases() -> Iterator[Case]:
     for rule in ("forward_gradient", "shallow"):
         anchored = spec(NET, RULES[rule], MOMENTUM, train={"anchor": {"every": 3, "rule": "bp"}})
         yield steps(f"anchors x {rule}", anchored, batches(*[7] * 7))
+    gathering = spec(DROPOUT, RULES["ldfa_oja_kp"], UPDATES["adam"], train={"accumulate": 3})
+    yield steps("three batches to an update", gathering, batches(*[7] * 7))
     yield agreement("step", "a tiny eps", tiny_eps)
     yield steps("a batch of 300", spec(NET, RULES["ldfa_oja_kp"], MOMENTUM), batches(300, 7))
     yield agreement("step", "large logits", large_logits)

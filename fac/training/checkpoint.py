@@ -30,16 +30,19 @@ from fac.backend import (
     to_bytes,
 )
 from fac.diagnostics import FacError
-from fac.opening import STATE, MissingError, opened, unreadable
+from fac.opening import STATE, MissingError, opened, there, unreadable
 from fac.source import Document
 from fac.spec.base import dumped
 from fac.spec.data import places
 from fac.spec.model import ModelSpec
+from fac.training import metadata
 from fac.training.metadata import SPEC, require_sound
 from fac.writing import settle, write
 
 FILE = "state.safetensors"
 """What a checkpoint is called in the folder of a run."""
+BEST = "best.safetensors"
+"""The state after the epoch that was the best by the validation data, where a run keeps it (`train.keep`)."""
 UNKNOWN = object()
 """Stands for a field that a spec does not know."""
 NOTHING = (None, UNKNOWN)
@@ -62,6 +65,15 @@ class Checkpoint:
         return int(self.state[STEP])
 
     @property
+    def whose(self) -> str:
+        """Words for which state it is, where a run has two: `, the best by validation_loss ...`; else empty."""
+        found: dict[str, tuple[float, int]] = json.loads(self.about.get(metadata.BEST, "{}"))
+        if self.place.name != BEST or not found:
+            return ""
+        by, (value, epoch) = max(found.items(), key=lambda item: item[1][1])
+        return f", the best by `{by}` ({value:.4g} after epoch {epoch})"
+
+    @property
     def precision(self) -> Precision | None:
         """In what it was made, if it says so."""
         return next((known for known in PRECISIONS if known == self.about.get("precision")), None)
@@ -77,19 +89,19 @@ class Checkpoint:
         return source.from_data(json.loads(self.about[SPEC]), str(self.place))
 
 
-def save(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str], at: int | None = None) -> None:
+def save(path: Path, state: Mapping[str, Array], about: Mapping[str, str], at: int | None = None) -> None:
     """Write a checkpoint; the one that was there stays until the new one is complete.
 
     Args:
         path: of the file.
         state: all arrays by name.
-        metadata: what it says beside them.
+        about: what it says beside them.
         at: see `fac.writing.replacing`.
 
     Raises:
         FacError: the file cannot be written.
     """
-    write(path, to_bytes(state, metadata), at)
+    write(path, to_bytes(state, about), at)
 
 
 def about(folder: Path) -> Mapping[str, str]:
@@ -124,12 +136,12 @@ def load(path: Path) -> Checkpoint:
     name = f"`{place}`"
     try:
         with opened(place, STATE, within=folder) as file:
-            state, metadata = from_file(file, os.fstat(file.fileno()).st_size, name)
+            state, about = from_file(file, os.fstat(file.fileno()).st_size, name)
             file.seek(0)
-            whole = is_whole(file, metadata)
-        ours = metadata.get("fac_checkpoint") in (FORMAT, UNSIGNED)
+            whole = is_whole(file, about)
+        ours = about.get("fac_checkpoint") in (FORMAT, UNSIGNED)
         if ours and whole:
-            require_sound(metadata)
+            require_sound(about)
     except MissingError as error:
         raise FacError(f"there is no checkpoint {name}") from error
     except OSError as error:
@@ -146,7 +158,20 @@ def load(path: Path) -> Checkpoint:
             f"{name} holds arrays, but is not a checkpoint that `fac` wrote: a training in Python can start from "
             "them, `fac.compile(SPEC).open(state, derive=True)`"
         )
-    return Checkpoint(place, state, metadata)
+    return Checkpoint(place, state, about)
+
+
+def offered(path: Path) -> Checkpoint:
+    """What a run offers to those who use its network: the best state if it keeps one, or else the last.
+
+    Args:
+        path: of its folder; or of a file, which then is what is read.
+
+    Raises:
+        FacError: see `load`.
+    """
+    best = path / BEST
+    return load(best if there(best) else path)
 
 
 def require_spec(checkpoint: Checkpoint, compiled: Compiled, spec: ModelSpec) -> int | None:
@@ -208,6 +233,8 @@ def _both(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[Any, Any]:
     theirs: Any = json.loads(checkpoint.about.get("spec", "{}"))
     theirs.pop("$schema", None)  # for editors, as in the hash
     ours: Any = dumped(spec.model_copy(update={"schema_": None}), theirs)
+    for found in (theirs, ours):
+        (found.get("train") or {}).pop("loggers", None)
     if spec.data is not None and theirs.get("data"):
         aside = dict.fromkeys(places(type(spec.data)))
         theirs, ours = (found | {"data": found["data"] | aside} for found in (theirs, ours))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from fac.backend import Session
 from fac.training.dataset import Split
 from fac.training.logs import Listener, Plan
-from fac.training.stepping import Pass
+from fac.training.stepping import Note, Pass
 
 
 class Family(Protocol):
@@ -38,5 +38,10 @@ class Family(Protocol):
     def evaluated(self) -> Mapping[str, float]:
         """What an evaluation of all training samples finds, as the session is now."""
 
-    def run(self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float]) -> Pass:
+    def probed(self) -> dict[str, float]:
+        """What probes measure on `fixed`; nothing where there are none."""
+
+    def run(
+        self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float], note: Note
+    ) -> Pass:
         """Go on to the end of the pass; see `Stepping.run`."""

@@ -1,4 +1,4 @@
-"""The folder of a run: its latest checkpoint, its log and its spec.
+"""The folder of a run: its latest checkpoint, its best state if it keeps one, its logs and its spec.
 
 A folder is a run once it has a checkpoint, whose first one comes together with the spec. The checkpoint holds all
 that `--resume` needs; the log may go, and a spec that is gone is written again from the checkpoint. So whatever an
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
+from math import inf
 from pathlib import Path
 
 from fac.backend import Array
@@ -23,7 +24,7 @@ from fac.render.yaml import dump
 from fac.training import checkpoint
 from fac.training.checkpoint import Checkpoint
 from fac.training.holding import Held, alone_in
-from fac.training.logs import EpochRecord
+from fac.training.logs import EpochRecord, StepRecord
 from fac.training.metadata import BASE
 from fac.training.places import rebased, rebased_json, start
 from fac.writing import append, make_parents, settle, staged, unwritable, write
@@ -31,6 +32,7 @@ from fac.writing import append, make_parents, settle, staged, unwritable, write
 SPEC = "spec.fac.yaml"
 STATE = checkpoint.FILE
 METRICS = "metrics.jsonl"
+STEPS = "steps.jsonl"
 
 
 class RunFolder:
@@ -101,6 +103,14 @@ class RunFolder:
         else:
             checkpoint.save(self.state, state, about, at)
 
+    def save_best(self, state: Mapping[str, Array], about: Mapping[str, str]) -> None:
+        """Replace the best state, which stands beside the checkpoint.
+
+        Raises:
+            FacError: it cannot be written; the one before is still there.
+        """
+        checkpoint.save(self.path / checkpoint.BEST, state, {**about, **self.about}, self.held.descriptor)
+
     def append(self, record: EpochRecord) -> None:
         """Log an epoch.
 
@@ -109,14 +119,29 @@ class RunFolder:
         """
         append(self.path / METRICS, record.to_json(), self.held.descriptor)
 
-    def rewind(self, epochs: int) -> list[EpochRecord]:
-        """The records of the first `epochs` epochs. Later ones are dropped: their steps will be made again.
+    def note(self, record: StepRecord) -> None:
+        """Log a step.
 
         Raises:
-            FacError: the log cannot be read or written.
+            FacError: the log cannot be written.
         """
+        append(self.path / STEPS, record.to_json(), self.held.descriptor)
+
+    def rewind(self, epochs: int, steps: int) -> list[EpochRecord]:
+        """The records of the first `epochs` epochs. Later ones are dropped: their steps will be made again.
+
+        So are those of steps after the first `steps`.
+
+        Raises:
+            FacError: a log cannot be read or written.
+        """
+        noted = self.held.anywhere(_noted)
+        sooner = [line for line in noted if _step(line) <= steps]
+        if len(sooner) < len(noted):
+            write(self.path / STEPS, "".join(f"{line}\n" for line in sooner).encode(), self.held.descriptor)
         found = self.held.anywhere(logged)
-        records = [r for r in found if r is not None and r.epoch <= epochs]
+        # how a network begins is told anew where it has made no step: a fork may begin with another one
+        records = [r for r in found if r is not None and r.epoch <= epochs and (r.epoch or steps)]
         if len(records) < len(found):
             kept = "".join(r.to_json() + "\n" for r in records).encode()
             write(self.path / METRICS, kept, self.held.descriptor)
@@ -133,6 +158,22 @@ def logged(folder: Path) -> list[EpochRecord | None]:
         return []
     text = content(folder / METRICS, LOG, within=folder).decode(errors="replace")
     return [_record(line) for line in text.splitlines()]
+
+
+def _noted(folder: Path) -> list[str]:
+    """The lines of the log of steps."""
+    if not there(folder / STEPS):
+        return []
+    return content(folder / STEPS, LOG, within=folder).decode(errors="replace").splitlines()
+
+
+def _step(line: str) -> float:
+    """Of which step a line is; infinite for one that is no record."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return inf
+    return step if type(step) is int else inf
 
 
 @contextmanager
@@ -194,8 +235,9 @@ def _require_no_run(path: Path, spec: str) -> None:
             f"`{path}` already holds `{STATE}`: continue that run with `--resume {path}`, "
             "or give another folder to `--out`"
         )
-    if there(path / METRICS):
-        raise FacError(f"`{path}` holds the `{METRICS}` of another run: give another folder to `--out`")
+    for name in (METRICS, STEPS, checkpoint.BEST):
+        if there(path / name):
+            raise FacError(f"`{path}` holds the `{name}` of another run: give another folder to `--out`")
     if there(path / SPEC) and content(path / SPEC, SPEC_FILE, within=path) != spec.encode():
         raise FacError(
             f"`{path}` holds another `{SPEC}`, which this run would replace: give another folder to `--out`"

@@ -46,20 +46,20 @@ class EpochRecord:
     """One line of `metrics.jsonl`."""
 
     epoch: int
-    """Counts from 1."""
+    """Counts from 1; 0 is the network before its first step."""
     step: int
     """Steps made since the start of the training."""
     lr: float
-    """Learning rate of the last step."""
+    """Learning rate of the last step; before the first one, of that."""
     train_loss: float
-    """Mean over the epoch, each batch measured before its update."""
+    """Mean over the epoch, each batch measured before its update. Before the first step, the loss of its batch."""
     test_loss: float
     test_accuracy: float | None
     """In [0, 1]; None if the loss does not classify."""
     seconds: float
     """Wall time of the epoch's steps, without the evaluation."""
     step_ms: float
-    """Median wall time of a step."""
+    """Median wall time of a step; 0 before the first one."""
     probes: Mapping[str, float] = field(default_factory=dict)
     """Measurements at the end of the epoch, on one fixed batch of training samples; NaN where one is undefined."""
     losses: Mapping[str, float] = field(default_factory=dict)
@@ -112,6 +112,31 @@ class EpochRecord:
         return cls(**own, probes=probes, losses=losses, validation=held | others, train_losses=train_losses)
 
 
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One line of `steps.jsonl`. It tells no time: a run that was interrupted has the file of one that was not."""
+
+    epoch: int
+    """That the step belongs to; counts from 1."""
+    step: int
+    """Steps made since the start of the training, this one included."""
+    lr: float
+    losses: Mapping[str, float]
+    """Of the batch of the step, before its update: `loss`, of several each by its name."""
+    probes: Mapping[str, float] = field(default_factory=dict)
+    """Measurements after the step, on the batch of those at the end of epochs; empty where none were made."""
+
+    def flat(self) -> dict[str, Any]:
+        """As `EpochRecord` calls them."""
+        named = {TRAIN + name: value for name, value in self.losses.items() if name != "loss"}
+        about = {"epoch": self.epoch, "step": self.step, "lr": self.lr, "train_loss": self.losses["loss"]}
+        return about | named | dict(self.probes)
+
+    def to_json(self) -> str:
+        """One JSON object; numbers that are not finite become null."""
+        return json_text(self.flat())
+
+
 TRAIN, TEST, VALIDATION = "train.", "test.", "validation."
 """In front of what a line says of one of several losses."""
 ENDINGS = (".loss", ".accuracy")
@@ -144,6 +169,12 @@ class Listener:
 
     def began(self, plan: Plan) -> None:
         """Before the first step."""
+
+    def started(self, record: EpochRecord) -> None:
+        """Before the first step of a training that is new: the network as it begins, as epoch 0."""
+
+    def noted(self, record: StepRecord) -> None:
+        """After a step, where `train.log_every` or `train.probe_every` says so: logged."""
 
     def moved(self, progress: Progress) -> None:
         """Within an epoch, whenever the losses were read."""

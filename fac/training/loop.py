@@ -7,8 +7,7 @@ family for its passes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -18,21 +17,25 @@ from typing import Any
 
 from fac.backend import Array, Precision, Session
 from fac.diagnostics import FacError
+from fac.opening import there
 from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
+from fac.training import checkpoint
 from fac.training.agreement import fitted_anew, unlike
+from fac.training.best import Best, Judge
 from fac.training.checkpoint import Checkpoint
 from fac.training.classes import unused_outputs
 from fac.training.dataset import Dataset, Split, fingerprint
 from fac.training.family import Family
 from fac.training.fitting import read_anew
-from fac.training.folder import METRICS, RunFolder
-from fac.training.logs import EpochRecord, Listener
+from fac.training.folder import RunFolder
+from fac.training.logs import EpochRecord, Listener, StepRecord
 from fac.training.met_again import met_again
 from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, Kept, kept, told
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
+from fac.training.recording import Recording
 from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 from fac.training.stored import Fed
@@ -48,10 +51,12 @@ class Report:
     """The outcome of a training."""
 
     epochs: int
+    """Those that were made: fewer than the spec asks for, if it ended early."""
     steps: int
     train_loss: float
     """Mean over the last epoch."""
     test_loss: float
+    """Of the state that the session has, as is the accuracy: of the best, if it is kept, or else of the last."""
     test_accuracy: float | None
     """In [0, 1]; None if the loss does not classify."""
     seconds: float
@@ -62,6 +67,18 @@ class Report:
     """One record per epoch; after a resume those of the earlier run too, as far as its log holds them."""
     concerns: tuple[Concern, ...]
     """Why the result is hardly one, though all numbers are finite; empty, as a rule."""
+    start: EpochRecord | None
+    """The network before the first step, as epoch 0; None after a resume if the log of that time is gone."""
+    best: Best | None
+    """The epoch whose state is kept (`train.keep`); None if that is the last one."""
+    stopped: str | None
+    """Why it ended before the last epoch of the spec, if it did."""
+
+    @property
+    def shown(self) -> EpochRecord:
+        """The epoch whose state the session has."""
+        best = self.best
+        return next((r for r in self.history if best and r.epoch == best.epoch), self.history[-1])
 
 
 class StoppedError(Exception):
@@ -140,21 +157,28 @@ class Training:
         self.test = Fed(session, data.test)
         self.validation = None if data.validation is None else Fed(session, data.validation)
         self.split = data.train
-        self.about = {**compiled.about, **told(data)}
+        about = {**compiled.about, **told(data)}
+        if out or since:
+            about[SAMPLES] = str(len(self.split))
+            known = ("float32", session.precision)
+            about |= {key: fingerprint(self.split, p) for key, p in DATA.items() if p in known}
+        self.record = Recording(out, about, self.listener)
         self.good: Mapping[str, Array] = session.state()
-        self.kept: int | None = None
-        """After how many steps the state was that the folder holds."""
+        self.finest: Mapping[str, Array] | None = None
+        """The best state, once this call has come to one."""
         self.step_ms: list[float] = []
+        self.start: EpochRecord | None = None
+        # a folder of its own begins anew: there is no best state in it
+        new = since is None or (out is not None and not out.begun)
+        self.judge = Judge(spec.train, {} if since is None or new else since.about)
+        if self.judge.wanted:
+            self.judge.require(None if self.validation is None else self.validation.evaluated())
 
     def run(self) -> Report:
         """All that is left of it; see `train`."""
-        since = self.since
-        if self.out or since:
-            self.about |= {SAMPLES: str(len(self.split))}
-            known = ("float32", self.session.precision)
-            self.about |= {key: fingerprint(self.split, p) for key, p in DATA.items() if p in known}
+        since, record = self.since, self.record
         if since:
-            self.kept = since.step if self.out is None or self.out.begun else None
+            record.kept = since.step if self.out is None or self.out.begun else None
             self._compare_data(since.about)
         bad = bad_array(self.good)
         if bad is not None:
@@ -168,20 +192,22 @@ class Training:
                 f"nothing is left to train: {self.family.done} epochs are done; ask for more, as by "
                 f"`--set train.epochs={self.family.done + self.family.epochs}`"
             )
-        if self.out and since and not new and self.out.says_otherwise(since, self.about):
+        if self.out and since and not new and self.out.says_otherwise(since, record.about):
             # before any step: a spec of more epochs than the checkpoint's can be resumed, the reverse cannot
             self.out.write_spec()
         if self.session.steps == 0 and self.spec.train.prealign is not None and since is None:
             self._prealign()
         if self.session.steps == 0 or new:
             self._keep({key: since.about[key] for key in _SUMS if key in since.about} if since else {})
-        history = self._history()
+        self.start, history = record.history(self.family.done, self.session.steps)
         self.listener.began(self.family.plan)
         self._foresee()
+        if self.session.steps == 0:
+            self._begin()
         # only where the epoch has begun: another program may have carried the state on since
         begun = self.session.steps % self.family.steps_per_epoch
         carried = self._sums(since.about) if since and begun else {}
-        while self.family.done < self.family.epochs:
+        while self.family.done < self.family.epochs and not self.judge.over(self.family.done):
             history.append(self._epoch(carried, history))
             carried = {}
             self.listener.ended(history[-1])
@@ -189,12 +215,25 @@ class Training:
             raise FacError(f"nothing is left to train: all {self.family.epochs} epochs are done")
         return self._report(history)
 
+    def _begin(self) -> None:
+        """Tell how the network begins."""
+        found = self.session.evaluate(self.family.fixed())
+        losses = {name: value for name, value in found.items() if name.endswith(".loss")}
+        self.start = self._record(self.family.rate(0), {"loss": found["loss"], **losses}, 0.0, 0.0)
+        self.record.epoch(self.start)
+        self.listener.started(self.start)
+
     def _foresee(self) -> None:
-        """Say that no anchor comes, where nobody knew how many samples there are before these were read."""
+        """Say what comes to nothing, where nobody knew how many samples there are before these were read."""
+        if _foreseen(self.spec) or self.session.compiled.solution is not None:
+            return
         anchor: Any = self.spec.train.anchor
-        steps = self.family.epochs * self.family.steps_per_epoch
-        if anchor is not None and anchor.every > steps and not _foreseen(self.spec):
+        steps, every = self.family.epochs * self.family.steps_per_epoch, self.spec.train.accumulate
+        if anchor is not None and anchor.every > steps:
             text = f"`train.anchor` has no effect before step {anchor.every}, and the training ends with step {steps}"
+            self.listener.said(f"warning: {text}")
+        if steps % every:
+            text = f"`train.accumulate` is {every}, and of {steps} batches the last {steps % every} fill no update"
             self.listener.said(f"warning: {text}")
 
     def _prealign(self) -> None:
@@ -205,30 +244,18 @@ class Training:
 
     def _compare_data(self, about: Mapping[str, str]) -> None:
         """What was trained on so far, and what is to be trained on now."""
-        before = about.get(SAMPLES, self.about[SAMPLES])
-        if before != self.about[SAMPLES]:
+        now = self.record.about
+        before = about.get(SAMPLES, now[SAMPLES])
+        if before != now[SAMPLES]:
             raise FacError(
-                f"this run began with {before} training samples and now there are {self.about[SAMPLES]}, so its "
+                f"this run began with {before} training samples and now there are {now[SAMPLES]}, so its "
                 "epochs cannot go on: bring back the data of that time, or train anew in another folder"
             )
-        if any(about[key] != self.about[key] for key in DATA if key in about and key in self.about):
+        if any(about[key] != now[key] for key in DATA if key in about and key in now):
             self.listener.said(
                 "warning: the training data are not those that this run began with; "
                 "what follows is not what it would have been"
             )
-
-    def _history(self) -> list[EpochRecord]:
-        """The epochs before this call, as far as the log holds them."""
-        if self.out is None:
-            return []
-        history = self.out.rewind(self.family.done)
-        gone = self.family.done - len(history)
-        if gone > 0:
-            lines = (
-                "the line of 1 earlier epoch is" if gone == 1 else f"the lines of {gone} earlier epochs are"
-            )
-            self.listener.said(f"{lines} gone from `{self.out.path / METRICS}`; the state is whole")
-        return history
 
     def _sums(self, about: Mapping[str, str]) -> dict[str, float]:
         """What a checkpoint within an epoch says of its losses; NaN of those that it says nothing of."""
@@ -245,10 +272,11 @@ class Training:
             raise StoppedError(self.session.steps, self.family.done + 1, self.out.path if self.out else None)
         means = {name: value / self.family.steps_per_epoch for name, value in done.sums.items()}
         record = self._record(done.lr, means, done.seconds, median(done.step_ms))
-        # the line first: if the machine dies before the checkpoint, a resume makes the line again
-        if self.out:
-            with self._resumable():
-                self.out.append(record)
+        # the checkpoint last: if the machine dies before it, a resume makes the line and the best state again
+        self.record.epoch(record)
+        if self.judge.heard(record):
+            self.finest = self.good
+            self.record.best(self.good, self.judge.told())
         self._keep({})
         return record
 
@@ -265,7 +293,7 @@ class Training:
             test_accuracy=found.get("accuracy"),
             seconds=seconds,
             step_ms=step_ms,
-            probes=self._probes(),
+            probes=self.family.probed(),
             losses=losses,
             validation={} if self.validation is None else self.validation.evaluated(),
             train_losses={name: value for name, value in train.items() if name != "loss"},
@@ -274,7 +302,7 @@ class Training:
     def _pass(self, carried: Mapping[str, float], before: Sequence[EpochRecord]) -> Pass:
         """One pass, or the news of where it went wrong."""
         try:
-            done = self.family.run(self.listener, self.stop, carried)
+            done = self.family.run(self.listener, self.stop, carried, self._noted)
             state = self.session.state()
             if bad_array(state) is not None:
                 raise NonFiniteError(self.session.steps - 1)
@@ -302,39 +330,30 @@ class Training:
         return f"; `{self.out.state}` holds the last good state, from step {self.session.steps}"
 
     def _keep(self, more: Mapping[str, str]) -> None:
-        if self.out:
-            with self._resumable():
-                self.out.save(self.good, {**self.about, **more})
-            self.kept = self.session.steps
+        self.record.keep(self.good, self.session.steps, {**self.judge.told(), **more})
 
-    @contextmanager
-    def _resumable(self) -> Iterator[None]:
-        """Say what is there to go on from, where something cannot be written."""
-        try:
-            yield
-        except FacError as error:
-            if self.kept is None or self.out is None or not isinstance(error.__cause__, OSError):
-                raise
-            text = f"{error}; the state after step {self.kept} is kept: mend that, and go on"
-            raise FacError(f"{text} with `fac train --resume {self.out.path}`") from error.__cause__
-
-    def _probes(self) -> dict[str, float]:
-        if not self.session.compiled.probing.measures:
-            return {}
-        found = self.session.probe(self.family.fixed())
-        return {name: value for name, value in found.items() if name != "loss"}
+    def _noted(self, record: StepRecord) -> None:
+        self.record.step(record)
+        self.listener.noted(record)
 
     def _report(self, history: list[EpochRecord]) -> Report:
         if not history or history[-1].epoch != self.family.done:
             # the log is gone: what only the steps themselves could tell is not known any more
             history.append(self._record(self.family.rate(self.session.steps - 1), {"loss": nan}, nan, nan))
-        last = history[-1]
+        last, steps, stopped = history[-1], self.session.steps, None
+        if self.family.done < self.family.epochs:
+            stopped = self.judge.over(self.family.done)
+            self.listener.said(f"{stopped}")
+        best = self.judge.kept
+        shown = None if best is None else self._chosen(best, history)
+        if shown is None:
+            best, shown = None, last
         return Report(
-            epochs=self.family.epochs,
-            steps=self.session.steps,
+            epochs=last.epoch,
+            steps=steps,
             train_loss=last.train_loss,
-            test_loss=last.test_loss,
-            test_accuracy=last.test_accuracy,
+            test_loss=shown.test_loss,
+            test_accuracy=shown.test_accuracy,
             seconds=perf_counter() - self.began,
             step_ms=median(self.step_ms or [last.step_ms]),
             history=tuple(history),
@@ -342,10 +361,27 @@ class Training:
                 self.family,
                 [(kind_of("fac.losses", loss), loss) for loss in self.spec.minimised],
                 self.test.split,
-                train={"loss": last.train_loss, **last.train_losses},
-                tested={"loss": last.test_loss, "accuracy": last.test_accuracy, **last.losses},
+                train={"loss": shown.train_loss, **shown.train_losses},
+                tested={"loss": shown.test_loss, "accuracy": shown.test_accuracy, **shown.losses},
             ),
+            start=self.start,
+            best=best,
+            stopped=stopped,
         )
+
+    def _chosen(self, best: Best, history: Sequence[EpochRecord]) -> EpochRecord | None:
+        """The best epoch, whose state the session gets; None if that is gone."""
+        if best.epoch == history[-1].epoch:
+            return history[-1]
+        state = self.finest
+        if state is None and self.out is not None and there(self.out.path / checkpoint.BEST):
+            state = checkpoint.load(self.out.path / checkpoint.BEST).state
+        if state is None:
+            self.listener.said(f"the best state, {best}, is gone: what is told is of the last one")
+            return None
+        self.session.load_state(state)
+        known = next((record for record in history if record.epoch == best.epoch), None)
+        return known or self._record(self.family.rate(self.session.steps - 1), {"loss": nan}, nan, nan)
 
 
 def _told_before(spec: ModelSpec) -> bool:

@@ -22,6 +22,8 @@ LOSS_SUM = "loss_sum"
 """Of the part of an epoch that led here: the sum of the losses of its steps."""
 LOSS_SUMS = "loss_sums"
 """Where there are several, the sums of each, by name, as JSON."""
+BEST = "best"
+"""By each measure that the training goes by: the best value on the validation data so far and its epoch, as JSON."""
 PLUGINS = "plugins"
 """The plug-ins whose kinds the spec has, if any are files: their names by SHA-256 in hexadecimal digits, as JSON."""
 
@@ -112,6 +114,14 @@ def _are_numbers(text: str) -> bool:
     return isinstance(found, dict) and all(type(v) is float or v == 0 for v in found.values())
 
 
+def _are_bests(text: str) -> bool:
+    found = _json(text)
+    return isinstance(found, dict) and all(
+        type(best) is list and [type(part) for part in best] in ([float, int], [int, int])
+        for best in found.values()
+    )
+
+
 def _have_digests(text: str) -> bool:
     found = _json(text)
     return isinstance(found, dict) and all(
@@ -143,6 +153,7 @@ _SOUND: Mapping[str, Callable[[str], bool]] = {
     SAMPLES: lambda text: text.isdecimal() and len(text) < 20,
     LOSS_SUM: _is_number,
     LOSS_SUMS: _are_numbers,
+    BEST: _are_bests,
     PLUGINS: _have_digests,
     CLASSES: _are_names,
     COLUMNS: _are_names,

@@ -14,7 +14,7 @@ from fac.backend import Array, Session, Solution, holding
 from fac.diagnostics import FacError
 from fac.training.dataset import Split
 from fac.training.logs import Listener, Plan, Progress
-from fac.training.stepping import NonFiniteError, Pass
+from fac.training.stepping import NonFiniteError, Note, Pass, probed
 
 HELD = 1 << 27
 """Bytes of rows that are kept at a time; what is larger is made anew as often as it is read. With that, 60,000 samples
@@ -61,13 +61,16 @@ class Solving:
         """There is no learning rate."""
         return nan
 
-    def run(self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float]) -> Pass:
+    def run(
+        self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float], note: Note
+    ) -> Pass:
         """Solve the layers that are left.
 
         Args:
             listener: hears of each layer.
             stop: asked after each, whether to end here.
             carried: nothing.
+            note: hears of nothing: there are no steps.
 
         Raises:
             NonFiniteError: the loss is not finite in the end.
@@ -97,6 +100,10 @@ class Solving:
     def fixed(self) -> Mapping[str, Array]:
         """The first samples."""
         return next(self._blocks())
+
+    def probed(self) -> dict[str, float]:
+        """What probes measure on the first samples; nothing where there are none."""
+        return probed(self.session, self.fixed())
 
     def evaluated(self) -> dict[str, float]:
         """What an evaluation of all training samples finds."""

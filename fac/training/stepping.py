@@ -22,9 +22,11 @@ from fac.program.lower import kind_of
 from fac.spec.model import ModelSpec
 from fac.spec.schedules import schedule_of
 from fac.training.dataset import Split, order
-from fac.training.logs import Listener, Plan, Progress
+from fac.training.logs import Listener, Plan, Progress, StepRecord
 from fac.training.stored import Fed, Stored
 
+Note = Callable[[StepRecord], None]
+"""Hears of steps that are logged."""
 READ_STEPS = 50
 READ_SECONDS = 0.2
 """Losses are read after so many steps or seconds: reading one waits for the device."""
@@ -80,6 +82,8 @@ class Stepping:
             if isinstance(array, Stored):
                 array.tried()
         self.fed = Fed(session, split)
+        self.accumulate = spec.train.accumulate
+        self.log_every, self.probe_every = spec.train.log_every, spec.train.probe_every
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     @property
@@ -94,7 +98,8 @@ class Stepping:
         return self.session.steps // self.steps_per_epoch
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step."""
+        """Learning rate of a step; of several to an update, that of the first of them."""
+        step -= step % self.accumulate
         return self.lr * self._scheduled.factor(self.schedule, step, self.steps_per_epoch, self.epochs)
 
     def rows(self, step: int) -> NDArray[np.int64]:
@@ -130,13 +135,20 @@ class Stepping:
             # a host task met a matrix that had ceased to be finite before its loss was read
             raise NonFiniteError(step) from error
 
-    def run(self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float]) -> Pass:
+    def probed(self) -> dict[str, float]:
+        """What probes measure on `fixed`; nothing where there are none."""
+        return probed(self.session, self.fixed())
+
+    def run(
+        self, listener: Listener, stop: Callable[[], bool], carried: Mapping[str, float], note: Note
+    ) -> Pass:
         """Go on to the end of the pass.
 
         Args:
             listener: hears of it whenever losses are read.
             stop: asked after each step whether to end here.
             carried: `Pass.sums` of the pass so far; nothing at its start.
+            note: hears of the steps that `train.log_every` and `train.probe_every` name.
 
         Raises:
             NonFiniteError: a loss is NaN or infinite.
@@ -145,6 +157,7 @@ class Stepping:
         epoch, position = divmod(session.steps, self.steps_per_epoch)
         pending: list[dict[str, Any]] = []
         began = mark = perf_counter()
+        aside = 0.0  # of probes, which are no part of a step
         halted = False
         while position < self.steps_per_epoch and not halted:
             pending.append(self.once())
@@ -152,21 +165,36 @@ class Stepping:
             halted = position < self.steps_per_epoch and stop()
             waited = perf_counter() - mark
             full = len(pending) == READ_STEPS or waited > READ_SECONDS
-            if full or halted or position == self.steps_per_epoch:
-                read = _read(pending, session.steps - len(pending))
-                losses = read["loss"]
+            probing = _due(session.steps, self.probe_every)
+            if full or halted or probing or position == self.steps_per_epoch:
+                read = [{name: float(value) for name, value in made.items()} for made in pending]
                 now = perf_counter()
-                groups.append(1000 * (now - mark) / len(losses))
-                mark = now
-                sums = {name: sum(values, sums.get(name, 0.0)) for name, values in read.items()}
-                listener.moved(Progress(epoch + 1, position, sum(losses) / len(losses), groups[-1]))
+                groups.append(1000 * (now - mark) / len(read))
+                for step, losses in enumerate(read, session.steps - len(read) + 1):
+                    if not isfinite(losses["loss"]):
+                        raise NonFiniteError(step - 1, losses["loss"])
+                    sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+                    last = probing and step == session.steps
+                    if last or _due(step, self.log_every):
+                        found = self.probed() if last else {}
+                        note(StepRecord(epoch + 1, step, self.rate(step - 1), losses, found))
+                listener.moved(
+                    Progress(epoch + 1, position, sum(each["loss"] for each in read) / len(read), groups[-1])
+                )
+                mark = perf_counter()
+                aside += mark - now
                 pending.clear()
-        return Pass(not halted, sums, self.rate(session.steps - 1), perf_counter() - began, tuple(groups))
+        seconds = perf_counter() - began - aside
+        return Pass(not halted, sums, self.rate(session.steps - 1), seconds, tuple(groups))
 
 
-def _read(pending: list[dict[str, Any]], first: int) -> dict[str, list[float]]:
-    read = {name: [float(made[name]) for made in pending] for name in pending[0]}
-    for i, loss in enumerate(read["loss"]):
-        if not isfinite(loss):
-            raise NonFiniteError(first + i, loss)
-    return read
+def probed(session: Session, batch: Arrays) -> dict[str, float]:
+    """What the probes of a session measure on a batch; nothing where there are none."""
+    if not session.compiled.probing.measures:
+        return {}
+    return {name: value for name, value in session.probe(batch).items() if name != "loss"}
+
+
+def _due(step: int, every: int | None) -> bool:
+    """Whether a step, by its number from 1, is one of each so many."""
+    return every is not None and step % every == 0

@@ -86,7 +86,7 @@ def read(path: Path) -> Weights:
         FacError: there is no such file, it is damaged, or it holds something else than arrays by name.
     """
     if path.is_dir():
-        found = checkpoint.load(path)
+        found = checkpoint.offered(path)
         return _of_run(found, path.resolve().name)
     framework = PICKLED.get(path.suffix)
     if framework is None and path.suffix != ARRAYS:

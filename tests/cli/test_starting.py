@@ -314,7 +314,7 @@ def test_a_fork_says_what_it_begins_anew(run: Run, trained: Path) -> None:
     assert "what the update keeps is new, so that this begins with step 0\n" in err
     assert checkpoint.load(Path("b")).step == 42
     lines = Path("b/metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [21, 42]
+    assert [json.loads(line)["step"] for line in lines] == [0, 21, 42]
 
 
 def test_a_fork_that_cannot_go_on_is_refused(run: Run, trained: Path) -> None:

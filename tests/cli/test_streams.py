@@ -121,7 +121,7 @@ def test_a_training_outlives_its_reader(folder: Path) -> None:
     assert int(unread["step"]) == 3 * 21
     assert all(whole[name].tobytes() == unread[name].tobytes() for name in whole)
     log = [json.loads(text) for text in (folder / "unread/metrics.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in log] == [1, 2, 3]
+    assert [record["epoch"] for record in log] == [0, 1, 2, 3]
 
 
 def test_a_training_outlives_the_reader_of_both_streams(folder: Path) -> None:

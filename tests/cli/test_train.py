@@ -248,7 +248,7 @@ def test_a_run_can_be_trained_longer(run: Run, spec: Path, tmp_path: Path) -> No
     )
     assert out.splitlines()[0] == "resuming after step 42 of 4 epochs of 21 steps, 64 samples each" + LEFT
     assert log.read_text().startswith(before)
-    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [0, 1, 2, 3, 4]
     assert "epochs: 4" in (tmp_path / "a" / "spec.fac.yaml").read_text()
     status, out, err = run("train", "--resume", "a")
     assert (status, err, out.splitlines()[0]) == (0, "", "all 4 epochs are done already")

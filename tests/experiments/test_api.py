@@ -62,7 +62,7 @@ def test_a_training_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.M
     assert equal(trained, state)
     assert equal(kept, state)
     assert (Path("other") / "spec.fac.yaml").read_text() == (Path("run") / "spec.fac.yaml").read_text()
-    (line,) = (json.loads(text) for text in (Path("run") / "metrics.jsonl").read_text().splitlines())
+    _, line = (json.loads(text) for text in (Path("run") / "metrics.jsonl").read_text().splitlines())
     assert {name: column[0] for name, column in trained.history.items() if "cosine" in name} == {
         name: value for name, value in line.items() if "cosine" in name
     }

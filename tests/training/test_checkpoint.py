@@ -307,6 +307,6 @@ def test_log_lines_are_json_whatever_the_numbers(tmp_path: Path) -> None:
     out = RunFolder(Held(tmp_path), {})
     out.append(record(test_loss=float("inf")))
     assert '"test_loss": null' in (tmp_path / "metrics.jsonl").read_text()
-    (found,) = out.rewind(1)
+    (found,) = out.rewind(1, 5)
     assert np.isnan(found.test_loss)
     assert found.probes == {"fc1.error.cosine": 0.5}

@@ -196,7 +196,7 @@ def test_log_has_one_object_per_epoch(
 ) -> None:
     train(open_session(spec), dataset, spec, RunFolder(Held(tmp_path), {}))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3]
     names = {
         "step",
         "lr",
@@ -218,13 +218,14 @@ def test_resume_drops_log_lines_that_will_be_written_again(
         train(open_session(spec), dataset, spec, out, stop=after(6))
     log = tmp_path / "metrics.jsonl"
     first = log.read_text()
-    log.write_text(first + first.replace('"epoch": 1', '"epoch": 2') + '{"epoch": 3, "st')
+    again = first.splitlines(keepends=True)[1].replace('"epoch": 1', '"epoch": 2')
+    log.write_text(first + again + '{"epoch": 3, "st')
     found = checkpoint.load(out.state)
     assert found.step == 7
     train(open_session(spec, found.state), dataset, spec, out)
     lines = log.read_text().splitlines(keepends=True)
-    assert lines[0] == first
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    assert "".join(lines[:2]) == first
+    assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("steps", [7, 15])

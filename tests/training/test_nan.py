@@ -92,7 +92,7 @@ def test_the_last_good_checkpoint_stays(
     assert found.step == session.steps == 5
     assert all(np.isfinite(array).all() for array in found.state.values())
     assert all(np.array_equal(found.state[k], v) for k, v in session.state().items())
-    assert len((out / "metrics.jsonl").read_text().splitlines()) == 1
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_a_stop_never_saves_nan(
