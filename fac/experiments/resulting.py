@@ -11,7 +11,7 @@ from typing import Any
 from fac.diagnostics import FacError
 from fac.experiments.contrasts import LEVEL, t_quantile
 from fac.render.plot.figure import WAYS, split
-from fac.render.report import Result, Setting
+from fac.render.report import Result, RunFacts, Setting
 
 
 def with_results(settings: Sequence[Setting], notes: list[str]) -> list[Setting]:
@@ -29,7 +29,7 @@ def with_results(settings: Sequence[Setting], notes: list[str]) -> list[Setting]
 
 def _result(setting: Setting, name: str) -> Result | None:
     """A measure at the end of the runs that count, in the order of these."""
-    ends = [next((row[name] for row in reversed(run.rows) if name in row), None) for run in setting.counted]
+    ends = [_end(run, name) for run in setting.counted]
     values = [value for value in ends if value is not None and isfinite(value)]
     if not values:
         return None
@@ -41,6 +41,12 @@ def _result(setting: Setting, name: str) -> Result | None:
     except FacError:
         return Result(middle, spread, None, len(values))
     return Result(middle, spread, (middle - reach, middle + reach), len(values))
+
+
+def _end(run: RunFacts, name: str) -> float | None:
+    """The last number of a measure, up to the epoch whose state the run offers."""
+    rows = (row for row in run.rows if run.offered is None or (row.get("epoch") or 0) <= run.offered)
+    return next((row[name] for row in reversed([*rows]) if name in row), None)
 
 
 def incomparable(settings: Sequence[Setting]) -> list[str]:

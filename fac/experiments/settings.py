@@ -129,7 +129,11 @@ def _facts(run: Run, program: Program | None) -> RunFacts:
     rows = tuple(record.flat() for record in run.history.records)
     about = {told: run.about[key] for key, told in ABOUT.items() if key in run.about}
     state, whole = _state(run, program)
-    return RunFacts(str(run.history.path), run.about.get("seed", "–"), state, whole, rows, about)
+    best = None if program is None else Judge(program.spec.train, run.about).kept
+    offered = None if best is None else best.epoch
+    if offered is not None:
+        state += f", offers epoch {offered}"
+    return RunFacts(str(run.history.path), run.about.get("seed", "–"), state, whole, rows, about, offered)
 
 
 def _state(run: Run, program: Program | None) -> tuple[str, bool]:

@@ -28,6 +28,8 @@ class RunFacts:
     """The lines of its log."""
     about: Mapping[str, str] = field(default_factory=dict)
     """Of what it ran on, by words such as `backend`."""
+    offered: int | None = None
+    """The epoch whose state it offers, if that is not the last one."""
 
 
 @dataclass(frozen=True, slots=True)

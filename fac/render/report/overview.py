@@ -24,7 +24,7 @@ def section(name: str, title: str, book: Book) -> str:
     ]
     runs = parts.table("Each run", ("setting", "folder", "seed", "state", "epochs", "steps"), rows)
     many = sum(len(setting.runs) for setting in book.settings)
-    unfinished = [row for row in rows if row[3] != "complete"]
+    unfinished = [row for row in rows if not row[3].startswith("complete")]
     told = [f"{len(unfinished)} of {many} runs are not complete"] if unfinished else []
     return parts.section(
         name,

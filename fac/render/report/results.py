@@ -6,8 +6,9 @@ from fac.render.report import parts
 from fac.render.report.facts import Book, Result
 
 TOLD = (
-    "Each number is that of a run's last epoch: mean over runs, ± one standard deviation, and in brackets the 95 % "
-    "interval of the mean (Student's t). Settings are not tested against each other here: declared contrasts are."
+    "Each number is that of a run's last epoch, or of the best by validation where a run keeps that: mean over runs, "
+    "± one standard deviation, and in brackets the 95 % interval of the mean (Student's t). Settings are not tested "
+    "against each other here: declared contrasts are."
 )
 
 
