@@ -39,7 +39,9 @@ def read(path: str | os.PathLike[str], within: str | os.PathLike[str] | None = N
     if isinstance(path, str) and path == "-":
         name, raw = "<stdin>", _standard_input()
     else:
-        name = str(asked.path(path, "spec", "a path, plain data, or a `ModelSpec`"))
+        asked.path(path, "spec", "a path, plain data, or a `ModelSpec`")
+        # as it was written: messages name the file as the user does
+        name = os.fspath(path)
         raw = content(path, SPEC, within=within, named=within is None)
     try:
         text = raw.decode("utf-8")
