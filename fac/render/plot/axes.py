@@ -11,8 +11,9 @@ LARGEST, SMALLEST = 1e150, 1e-300
 """What is drawn lies within: beyond, the distance of two numbers may not be one; below, numbers are 0."""
 WIDE = 100.0
 """How many times the smallest of positive numbers the largest is where an axis goes by their logarithm."""
-FLAT = 1e-9
-"""Numbers that differ by less, relative to their size, are drawn as one: rounding is no course of anything."""
+FLAT = 1e-6
+"""Numbers that differ by less, relative to their size, are drawn as one: rounding, of float32 too, is no course of
+anything."""
 MARGIN = 0.06
 ROUNDING = 1e-9
 
