@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from fac import asked, plugins, source
 from fac.checks import run_checks
-from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
+from fac.diagnostics import Diagnostic, FacError, Severity, SpecError, dotted
+from fac.program.declared import unsettled
 from fac.program.lower import kind_of, lower
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
@@ -241,9 +242,10 @@ def emit(
         made: what `compiled` makes of the program, for who lowers it to several backends.
 
     Raises:
-        FacError: what the backend runs with is not installed.
+        FacError: what the backend runs with is not installed, or only training data can tell what a loss is.
         SpecError: the backend cannot run a layer.
     """
+    _require_settled(program)
     precision = _known(precision) or precision_of(program, backend)
     fitted, findings = _fitted(program, backend, precision, made)
     if findings:
@@ -252,6 +254,16 @@ def emit(
     anchors = fitted.anchors
     artifact.other = None if anchors is None else backend.emit(anchors, precision)
     return artifact
+
+
+def _require_settled(program: Program) -> None:
+    """Nothing runs that only training data can complete."""
+    for objective, of in unsettled(program):
+        place = dotted((*objective.origin, of.field))
+        raise FacError(
+            f"`{place}` gives {of.by}, and only training data tell what that comes to: `fac train` and `fac compare` "
+            f"write the numbers into the specs of their runs, which all commands take; or write numbers here"
+        )
 
 
 def _known(precision: Precision | None) -> Precision | None:

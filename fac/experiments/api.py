@@ -131,16 +131,14 @@ def train(
                 folder.resumed(asked.path(resume, "resume", "the folder of a run"))
             )
             _tell_changes(found)
-            job = continued(Later(found, place.path, None, changes, where, data is not None))
+            job = continued(Later(found, place.path, None, changes, where, data))
         elif fork is not None:
-            job = _forked(
-                spec, asked.path(fork, "fork", "the folder of a run"), changes, where, arrays=data is not None
-            )
+            job = _forked(spec, asked.path(fork, "fork", "the folder of a run"), changes, where, data)
         else:
             assert spec is not None
             document = handed.document(spec, changes)
             document = document if data is None else handed.without_data(document)
-            job = new(document, where, arrays=data is not None)
+            job = new(document, where, dataset=data)
             job = job if init is None else given(job, _weights(init), partial=init_partial)
         if place is None and out is not None:
             place = stack.enter_context(
@@ -168,7 +166,7 @@ def _weights(init: Mapping[str, Any] | str | os.PathLike[str]) -> Path | Weights
 
 
 def _forked(
-    spec: SpecLike | None, run: Path, overrides: tuple[str, ...], where: Where, *, arrays: bool
+    spec: SpecLike | None, run: Path, overrides: tuple[str, ...], where: Where, dataset: Dataset | None
 ) -> Job:
     if spec is not None and not isinstance(spec, str | os.PathLike):
         raise FacError(
@@ -177,7 +175,7 @@ def _forked(
     found = checkpoint.load(run)
     _tell_changes(found)
     path = None if spec is None else os.fspath(spec)
-    return forked(Later(found, run, path, overrides, where, arrays))
+    return forked(Later(found, run, path, overrides, where, dataset))
 
 
 def _tell_changes(found: checkpoint.Checkpoint) -> None:

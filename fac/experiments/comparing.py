@@ -95,17 +95,19 @@ def compared(
     """
     if dataset is not None:
         documents = [without_data(document) for document in documents]
+    trainer = Trainer(where, probes=probes, audit=design.audit, dataset=dataset, watch=watch)
+    counted = [trainer.settled(document) for document in documents]
+    documents = [document for document, _ in counted]
     specs = [lowered(document).spec for document in documents]
     planned = rated(rows_of(documents, design), design.rates)
     pairs = contrasts.declared(design.contrasts, [variant.label for variant in planned], design.seeds)
     first = specs[0].train.seed
     seeds = tuple(range(first, first + design.seeds))
-    trainer = Trainer(where, probes=probes, audit=design.audit, dataset=dataset, watch=watch)
     # all of them before the first training: nobody waits an hour to hear that the second row cannot be
     programs = [trainer.checked(variant, first) for variant in planned]
     rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
-    notes = [*_notes(rows, stepped)]
+    notes = [*_notes(rows, stepped), *dict.fromkeys(line for _, lines in counted for line in lines)]
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], design.ranks)
     all_of = {variant.label: program for variant, program in zip(planned, programs, strict=True)}

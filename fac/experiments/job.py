@@ -14,7 +14,8 @@ from fac.diagnostics import Diagnostic, FacError
 from fac.experiments.backends import chosen
 from fac.lint.run import lint
 from fac.lint.settings import Settings
-from fac.pipeline import emit, lowered
+from fac.pipeline import emit, load, lowered, precision_of
+from fac.program.declared import unsettled
 from fac.program.kinds import ScheduleKind
 from fac.program.lower import kind_of
 from fac.render.findings.full import full
@@ -29,9 +30,10 @@ from fac.training.holding import Held
 from fac.training.loggers.kind import About
 from fac.training.logs import Listener
 from fac.training.loop import Report, Training
-from fac.training.metadata import BASE, ORIGIN
+from fac.training.metadata import BASE, ORIGIN, kept
 from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
 from fac.training.plugged import kept as plugged
+from fac.training.settling import settled
 from fac.training.telling import telling
 from fac.training.weights import listed
 
@@ -87,7 +89,9 @@ class Job:
     loggers: tuple[Logger, ...] = ()
     """Where its figures go beside those that the spec names."""
     starts: tuple[str, ...] = ()
-    """What it starts with and what it does not, for people."""
+    """What it starts with and what it does not, and what its data have settled, for people."""
+    loaded: Dataset | None = None
+    """What the spec names, where that had to be read to know what is trained, or what is handed over instead."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -190,26 +194,57 @@ def document_of(spec: str, overrides: Iterable[str], within: Path | None = None)
     return source.override(source.read(spec, within), overrides)
 
 
-def new(document: Document, where: Where, *, base: Path | None = None, arrays: bool = False) -> Job:
-    """A new training.
+def new(
+    document: Document,
+    where: Where,
+    *,
+    base: Path | None = None,
+    origin: Path | None = None,
+    dataset: Dataset | None = None,
+    kept: Kept | None = None,
+) -> Job:
+    """A new training. Its data are loaded where only they tell what is trained.
 
     Args:
         document: the spec.
         where: it runs.
         base: where relative paths in it start, if it has come from elsewhere than its file.
-        arrays: whether data are handed over, so that the spec need not name any.
+        origin: where they start in the spec that checkpoints carry, if not there.
+        dataset: the data, where they are handed over, so that the spec need not name any.
+        kept: of the data of a run that goes on.
 
     Raises:
-        FacError: there is no such backend, or the spec has errors, or names no data.
+        FacError: there is no such backend, or the spec has errors, or names no data; or these cannot be loaded, or do
+            not fit.
     """
     program = lowered(document)
     # Comments of the spec hold here, too; what a team wants of its specs is for `fac check` to say.
     findings = lint(document, Settings())
-    section = None if arrays else data.declared(program.spec.data, document.name)
+    section = None if dataset is not None else data.declared(program.spec.data, document.name)
     backend = chosen(where.backend)
-    artifact = emit(program, backend, where.precision, document)
     start = document.folder if base is None else base
-    return Job(document, program, section, artifact, backend.name, where.device, start, start, findings)
+    told: tuple[str, ...] = ()
+    if unsettled(program):
+        precision = where.precision or precision_of(program, backend)
+        if section is not None:
+            dataset = data.load(section, start, precision)
+        assert dataset is not None, "either is given"
+        document, told = settled(document, program, dataset, precision, kept)
+        program = lowered(document)
+    artifact = emit(program, backend, where.precision, document)
+    return Job(
+        document,
+        program,
+        section,
+        artifact,
+        backend.name,
+        where.device,
+        start,
+        start if origin is None else origin,
+        findings,
+        starts=told,
+        loaded=dataset,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +260,8 @@ class Later:
     """Settings that change."""
     where: Where
     """It runs; by default where the run did."""
-    arrays: bool = False
-    """Whether data are handed over, so that the spec need not name any."""
+    dataset: Dataset | None = None
+    """The data, where they are handed over, so that the spec need not name any."""
 
     def job(self) -> Job:
         """Whatever the spec is.
@@ -246,9 +281,12 @@ class Later:
             known.get("device") if where.device is None and where.backend is None else where.device,
             where.precision or (found.precision if where.backend is None else None),
         )
-        job = new(document, there, base=start(found) if self.spec is None else None, arrays=self.arrays)
-        base = job.base if self.spec is not None or job.data is None else kept_start(found, job.data)
-        return replace(job, base=base, checkpoint=found)
+        base = origin = None
+        if self.spec is None:
+            section, origin = load(document).data, start(found)
+            base = origin if section is None or self.dataset is not None else kept_start(found, section)
+        job = new(document, there, base=base, origin=origin, dataset=self.dataset, kept=kept(found.about))
+        return replace(job, checkpoint=found)
 
 
 def continued(later: Later) -> Job:
@@ -281,13 +319,13 @@ def begun(
     Args:
         job: the training.
         held: the folder that keeps it; None keeps nothing.
-        dataset: the data, where the job names none, or where they are loaded already.
+        dataset: the data, where they are loaded already.
         keeping: how the folder keeps it.
 
     Raises:
         FacError: the data cannot be loaded, the device is not there, or memory is too small.
     """
-    found = dataset or job.dataset()
+    found = dataset or job.loaded or job.dataset()
     since = job.checkpoint
     before = since.state if since else None
     session = job.artifact.open(

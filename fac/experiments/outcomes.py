@@ -67,7 +67,7 @@ def make(
         FacError: the folder holds another run or is in use, or the run cannot be made.
     """
     with ExitStack() as stack:
-        job = new(document, trainer.where, arrays=trainer.handed is not None)
+        job = new(document, trainer.where, dataset=trainer.handed)
         if there(path / folder.STATE):
             held, found = stack.enter_context(folder.resumed(path))
             require_spec(found, job.artifact.compiled, job.spec)

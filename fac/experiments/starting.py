@@ -69,7 +69,9 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
         )
     state = compiled.initial(found.taken)
     job = job.starting(found.taken)
-    return replace(job, state=state, given=json.dumps(weights.origin), kept=weights.kept, starts=lines)
+    return replace(
+        job, state=state, given=json.dumps(weights.origin), kept=weights.kept, starts=(*job.starts, *lines)
+    )
 
 
 def _joined(weights: Weights, program: Program) -> tuple[Weights, tuple[str, ...]]:
@@ -119,5 +121,5 @@ def forked(later: Later) -> Job:
         state=state,
         given=json.dumps(origin(found, run.resolve().name)),
         log=log,
-        starts=tuple(lines),
+        starts=(*job.starts, *lines),
     )

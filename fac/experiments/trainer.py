@@ -16,6 +16,7 @@ from fac.experiments.needs import by_byte, needs_of
 from fac.experiments.rows import Row, Run
 from fac.experiments.variants import Variant, ranks_of
 from fac.pipeline import emit, lowered, precision_of
+from fac.program.declared import unsettled
 from fac.program.feeds import target
 from fac.program.lower import kind_of
 from fac.training.agreement import fitted_anew
@@ -23,6 +24,7 @@ from fac.training.data import declared, load
 from fac.training.logs import Listener
 from fac.training.loop import Report, StoppedError, train
 from fac.training.nonfinite import DivergedError
+from fac.training.settling import settled
 
 if TYPE_CHECKING:
     from fac.audit import Measured
@@ -67,6 +69,18 @@ class Trainer:
         self.backend, self.precision = chosen(where.backend), where.precision
         self.probes, self.audit, self.watch, self.handed = probes, audit, watch or Watch(), dataset
         self.datasets: dict[str, Dataset] = {}
+
+    def settled(self, document: Document) -> tuple[Document, tuple[str, ...]]:
+        """The spec with what only its data tell, and what to say of that; see `fac.training.settling`.
+
+        Raises:
+            FacError: it has errors, or its data cannot be loaded or do not fit.
+        """
+        program = lowered(document)
+        if not unsettled(program):
+            return document, ()
+        precision = self.precision or precision_of(program, self.backend)
+        return settled(document, program, self.dataset(document, program), precision)
 
     def checked(self, variant: Variant, seed: int) -> Program:
         """The program of a variant, whose data are loaded.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from fac.losses import class_weights
+from fac.losses.class_weights import Weights
 from fac.program.kinds import LossKind, ShapeError
 from fac.program.kinds.solve import EPS
 from fac.program.program import Shape
@@ -21,8 +23,6 @@ from fac.step.types import DType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class CrossEntropy(Loss):
@@ -40,8 +40,11 @@ class CrossEntropy(Loss):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="What share of each label is spread evenly over all classes."
     )
-    weight: tuple[Weight, ...] | None = Field(
-        None, description="How much each class counts. Default: all equally."
+    weight: Weights = Field(
+        None,
+        description="How much each class counts: a number for each; `balanced`, n / (C n_c) for a class with n_c of "
+        "the n training labels; or numbers by names of classes, `{cat: 2}`, where others count 1. "
+        "Default: all equally.",
     )
     ignore_index: int | None = Field(
         None, description="The label of what does not count, such as padding: a class, or none, as -100 is."
@@ -52,7 +55,8 @@ class CrossEntropy(Loss):
     def _a_list(cls, weight: Any) -> Any:
         if isinstance(weight, int | float):
             raise ValueError(
-                "`weight` is a list with a number for each class; the factor on one of several losses is `scale`"
+                "`weight` has a number for each class, `[1, 2]` or `{cat: 2}`, or is `balanced`; the factor on one of "
+                "several losses is `scale`"
             )
         return weight
 
@@ -63,7 +67,7 @@ def forward(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value
         return b.emit("cross_entropy", output, y)
     targets = smoothed(b, loss, output, y)
     if loss.weight is not None:
-        targets = b.mul(targets, b.table(loss.weight))
+        targets = b.mul(targets, _table(b, loss, output))
     if kept is not None:
         targets = b.mul(targets, b.reshape(kept, (*kept.type.shape, 1)))
     total = b.sum(b.mul(targets, b.emit("log_softmax", output)), (0, 1))
@@ -84,10 +88,17 @@ def weight(
     """sum_n w[y_n], of those that are kept."""
     if loss.weight is None:
         return None if kept is None else b.sum(kept, (0,))
-    counts = b.mul(one_hot(b, output, y), b.table(loss.weight))
+    counts = b.mul(one_hot(b, output, y), _table(b, loss, output))
     if kept is not None:
         counts = b.mul(counts, b.reshape(kept, (*kept.type.shape, 1)))
     return b.sum(counts, (0, 1))
+
+
+def _table(b: Builder, loss: CrossEntropy, output: Value) -> Value:
+    """The class weights [C]."""
+    classes = output.type.shape[-1]
+    assert isinstance(classes, int)
+    return b.table(class_weights.numbers(loss.weight, classes))
 
 
 def surrogate(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Value | None = None) -> Labelled:
@@ -98,7 +109,7 @@ def surrogate(b: Builder, loss: CrossEntropy, output: Value, y: Value, kept: Val
         y = b.mul(y, b.cast(kept, DType.INT))  # what is ignored need not be a class
     number = b.neg(b.div(1.0, many(b, output) if counted is None else nonzero(b, counted)))
     if loss.weight is not None:
-        number = b.mul(b.emit("gather", b.reshape(b.table(loss.weight), (classes, 1)), y), number)
+        number = b.mul(b.emit("gather", b.reshape(_table(b, loss, output), (classes, 1)), y), number)
     if kept is not None:
         number = b.mul(b.reshape(kept, (rows, 1)), number)
     return Labelled(y, number, classes)
@@ -133,7 +144,7 @@ def _counted(loss: CrossEntropy, y: NDArray[Any], output: Shape) -> tuple[NDArra
     import numpy as np
 
     count = np.bincount(y, minlength=output[-1]).astype(np.float64)
-    return count, loss.label_smoothing, np.array(loss.weight or (1.0,) * len(count))
+    return count, loss.label_smoothing, np.array(class_weights.numbers(loss.weight, len(count)))
 
 
 def _entropy(q: NDArray[Any]) -> float:
@@ -142,23 +153,6 @@ def _entropy(q: NDArray[Any]) -> float:
 
     some = q[q > 0]
     return float(-(some * np.log(some / some.sum())).sum())
-
-
-def misfit(loss: CrossEntropy, output: Shape) -> ShapeError | None:
-    """Weights that are not one for each class, or all zero."""
-    if loss.weight is None:
-        return None
-    if len(loss.weight) != output[-1]:
-        return ShapeError(
-            f"there are {len(loss.weight)} class weights, and the network has {output[-1]} outputs",
-            f"write {output[-1]} weights, one for each class",
-            "weight",
-        )
-    if not any(loss.weight):
-        return ShapeError(
-            "all class weights are 0, so nothing is learned", "give a class a weight above 0", "weight"
-        )
-    return None
 
 
 def aim(loss: CrossEntropy) -> Callable[[Builder, Value, Value], Value]:
@@ -188,7 +182,8 @@ CROSS_ENTROPY = LossKind(
     least=least,
     weight=weight,
     surrogate=surrogate,
-    misfit=misfit,
+    misfit=lambda loss, output: class_weights.misfit(loss.weight, output[-1]),
+    unsettled=lambda loss: class_weights.unsettled(loss.weight),
     masks=True,
     ignored=lambda loss: loss.ignore_index,
     inside="softmax",

@@ -8,9 +8,9 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from fac.plugins import kinds, misuse
-from fac.program.kinds import Facts, LayerKind, ProbeKind
+from fac.program.kinds import Facts, LayerKind, ProbeKind, Unsettled
 from fac.program.lower import kind_of
-from fac.program.program import Node, Program
+from fac.program.program import Node, Objective, Program
 from fac.program.traits import UNKNOWN, Curve, Traits
 from fac.spec.layers import Layer, WeightedLayer
 
@@ -47,6 +47,12 @@ def probes_of(program: Program) -> list[tuple[ProbeKind, Any]]:
     if program.spec.probes is None:
         return [(kind, kind.spec()) for kind in kinds("fac.probes") if kind.standard]
     return [(kind_of("fac.probes", spec), spec) for spec in program.spec.probes]
+
+
+def unsettled(program: Program) -> list[tuple[Objective, Unsettled]]:
+    """The losses of which only training data can tell something."""
+    found = ((each, kind_of("fac.losses", each.loss).unsettled(each.loss)) for each in program.losses)
+    return [(objective, of) for objective, of in found if of is not None]
 
 
 def traits_of(node: Node) -> Traits:

@@ -10,6 +10,7 @@ from pathlib import Path
 from fac import source
 from fac.backend import Backend, Precision, Session
 from fac.pipeline import emit, lowered, precision_of
+from fac.program.declared import unsettled
 from fac.program.feeds import feeds
 from fac.source import Document
 from fac.spec.data import Data
@@ -19,6 +20,7 @@ from fac.training.fitting import fitted
 from fac.training.logs import EpochRecord
 from fac.training.loop import train
 from fac.training.nonfinite import DivergedError
+from fac.training.settling import settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ class Lab:
         program = lowered(document)
         precision = precision or precision_of(program, self.backend)
         dataset = dataset or self._loaded(data.declared(program.spec.data, spec), precision)
+        if unsettled(program):
+            document, _ = settled(document, program, dataset, precision)
+            program = lowered(document)
         session = emit(program, self.backend, precision, document).open()
         try:
             report = train(session, dataset, program.spec, stop=self.stop)

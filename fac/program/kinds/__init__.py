@@ -9,7 +9,7 @@ from fac.program.kinds.base import Kind, ShapeError, State, Unused
 from fac.program.kinds.counterparts import Counterpart, NoCounterpartError, Seen, same
 from fac.program.kinds.feedback import Expansion, Learned, LearningKind, MatrixKind, RuleKind, Signals
 from fac.program.kinds.layers import LAST, BlockKind, Facts, Inside, LayerKind, Made, Mode
-from fac.program.kinds.losses import LossKind
+from fac.program.kinds.losses import LossKind, Unsettled
 from fac.program.kinds.probes import Memory, ProbeKind, Sweeps
 from fac.program.kinds.schedules import Flat, ScheduleKind
 from fac.program.kinds.solve import Back, Inverse, Passing, SolveKind, Unsolvable
@@ -47,6 +47,7 @@ __all__ = [
     "SolveKind",
     "State",
     "Sweeps",
+    "Unsettled",
     "Unsolvable",
     "Unused",
     "UpdateKind",

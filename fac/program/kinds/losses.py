@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,18 @@ from fac.step.labelled import Labelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A field of a loss that becomes numbers once the labels are counted that are trained on."""
+
+    field: str
+    by: str
+    """What the spec says in their place."""
+    settled: Callable[[NDArray[Any], Sequence[str]], Any]
+    """`settled(count, names)`: what to write instead, of how many labels [C] each class has that count, and what the
+    classes are called. Raises ShapeError: there is nothing to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,9 @@ class LossKind(Kind):
     misfit: Callable[[Any, Shape], ShapeError | None] = lambda *_: None
     """`misfit(loss, shape)`: why the loss cannot read an output of this shape, if it cannot; over classes, rows of this
     shape."""
+    unsettled: Callable[[Any], Unsettled | None] = lambda _: None
+    """What only training data can tell of this loss over classes, if anything: then nothing is made to run until a
+    training has written it into its spec. Up to there the loss has the ops that it will have."""
     within: tuple[float, float] | None = None
     """Between which numbers targets have to lie, both included."""
     masks: bool = False
