@@ -98,9 +98,9 @@ class Diagnostic:
 class FacError(Exception):
     """The tool could not do what was asked. `str(error)` is one clear message that names place and remedy."""
 
-    def __init__(self, message: object = "") -> None:
-        """Take the message, whatever names from outside are in it."""
-        super().__init__(visible(str(message)))
+    def __init__(self, message: object = "", *lines: str) -> None:
+        """Take the message, and lines that belong to it, whatever names from outside are in them."""
+        super().__init__("\n  ".join(visible(str(part)) for part in (message, *lines)))
 
 
 class SpecError(FacError):

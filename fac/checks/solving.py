@@ -87,6 +87,8 @@ def unused_by_solve(program: Program) -> Iterator[Diagnostic]:
     for field in ("keep", "stop", "accumulate", "log_every", "probe_every"):
         if getattr(spec.train, field) != getattr(Train(), field):
             found.append((("train", field), field, f"`{name}` makes no steps, and has one epoch"))
+    for field in () if spec.data is None else spec.data.by_step:
+        found.append((("data", field), field, f"`{name}` sees each sample once, as it is"))
     for field in ("epochs", "batch"):
         if getattr(spec.train, field) != getattr(Train(), field):
             found.append(

@@ -11,5 +11,5 @@ class ListedError(FacError):
     """A message, and lines that belong to it."""
 
     def __init__(self, message: str, lines: Sequence[str]) -> None:
-        super().__init__("".join((message, *(f"\n  {line}" for line in lines))))
+        super().__init__(message, *lines)
         self.message, self.lines = message, tuple(lines)

@@ -41,6 +41,11 @@ class Data(Model):
         "of several seeds hold out the same.",
     )
 
+    @property
+    def by_step(self) -> tuple[str, ...]:
+        """The fields that are set and that only a training by steps reads: what changes samples each time."""
+        return ()
+
 
 def places(kind: type[Data]) -> tuple[str, ...]:
     """The fields that name files or folders."""

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fac.cli import fac as group
+from fac.pipeline import check
 
 SPEC = Path(__file__).parents[2] / "examples" / "zorb.fac.yaml"
 
@@ -100,3 +101,18 @@ def test_another_precision_is_refused(tmp_path: Path) -> None:
 def test_a_spec_that_is_solved_and_one_that_is_not() -> None:
     other = SPEC.with_name("digits_ldfa.fac.yaml")
     assert "zorb -> sgd" in fac("diff", str(SPEC), str(other)).output
+
+
+def test_what_changes_images_has_no_effect_on_what_is_solved() -> None:
+    """No step draws it."""
+    spec = {
+        "fac": 1,
+        "name": "images",
+        "input": {"shape": (1, 4, 4)},
+        "layers": ({"kind": "flatten"}, {"kind": "linear", "name": "out", "out": 3}),
+        "loss": {"kind": "cross_entropy"},
+        "solve": {"rule": "zorb"},
+        "data": {"source": "image_folder", "train": "a", "test": "b", "flip": True, "augment": ("NoSuch",)},
+    }
+    found = [finding for finding in check(spec) if finding.rule.code == "FAC251"]
+    assert [finding.path for finding in found] == [("data", "flip"), ("data", "augment")]

@@ -129,8 +129,9 @@ def load(data: HuggingFace, base: Path, precision: Precision) -> Dataset:
         splits["train"], splits["test"] = parted(splits["train"], held, y if y.dtype.kind == "i" else None)
     images = splits["train"].x.dtype.kind == "u"
     if data.changes and not images:
-        asked = next(f"`data.{name}`" for name in ("flip", "crop", "augment") if getattr(data, name))
-        raise FacError(f"{asked} changes images, and `data.x` names no column of images: leave it out")
+        raise FacError(
+            f"`data.{data.by_step[0]}` changes images, and `data.x` names no column of images: leave it out"
+        )
     return Dataset(
         "huggingface",
         splits["train"],

@@ -61,6 +61,11 @@ class Pictures(Data):
         return {"x": (1, 2) if self.standardise else of_bytes()}
 
     @property
+    def by_step(self) -> tuple[str, ...]:
+        """What training changes in them."""
+        return tuple(name for name in ("flip", "crop", "augment") if getattr(self, name))
+
+    @property
     def changes(self) -> Augment:
         """What training changes in them."""
         from fac.training.transforms import Transforms

@@ -135,8 +135,14 @@ def _classes(data: Tabular, table: Table) -> tuple[str, ...] | None:
     if not all(map(is_number, found)):
         return tuple(sorted(found))
     if all(number(word).is_integer() for word in found):
-        return tuple(sorted(found, key=lambda word: (number(word), word)))
+        return tuple(sorted({_called(word) for word in found}, key=lambda word: (number(word), word)))
     return None
+
+
+def _called(word: str) -> str:
+    """A class as text: `3.0` is 3, which tables write so once a cell of a column was missing; 007 stays as it is."""
+    whole = is_number(word) and number(word).is_integer() and not word.strip().lstrip("+-").isdigit()
+    return str(int(number(word))) if whole else word
 
 
 def _split(
@@ -162,11 +168,13 @@ def _told(
     if classes is None:
         return table.numbers(names).astype(precision)
     numbers = {name: place for place, name in enumerate(classes)}
+    # as the classes are called, and else by value: they may come from a table that wrote them otherwise
+    by_value = {_called(name): place for name, place in numbers.items()}
     words = table.words(names[0])
     for row, word in enumerate(words):
-        if word not in numbers:
+        if word not in numbers and _called(word) not in by_value:
             raise FacError(
                 f"{table.place}, {table.row} {table.lines[row]}: class `{short(word)}` is none of the training "
                 f"samples, which have {listed(classes)}"
             )
-    return np.array([numbers[word] for word in words], np.int64)
+    return np.array([numbers.get(word, by_value.get(_called(word))) for word in words], np.int64)

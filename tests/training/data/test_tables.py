@@ -60,6 +60,20 @@ def test_columns_and_classes_by_name(make: Make) -> None:
     assert data.train.y.dtype == np.int64
 
 
+@pytest.mark.parametrize(
+    "labels", [["3", "7", "10"] * 2, ["3", "7", "10", "3.0", "7.0", "1e1"], [3.0, 7.0, 10.0] * 2]
+)
+def test_whole_numbers_are_classes_by_value_however_they_are_written(make: Make, labels: list[Any]) -> None:
+    """As tables write them whose column once had a missing cell."""
+    data = make({**COLUMNS, "kind": labels}, split="part")
+    assert data.classes == ("3", "7", "10")
+    np.testing.assert_array_equal(np.concatenate([data.train.y, data.test.y]), [0, 1, 2, 0, 2])
+
+
+def test_a_class_that_begins_with_zeros_keeps_them(make: Make) -> None:
+    assert make({**COLUMNS, "kind": ["007", "10", "12"] * 2}, split="part").classes == ("007", "10", "12")
+
+
 def test_columns_in_the_order_that_is_asked_for(make: Make) -> None:
     data = make(split="part", x=("width", "length"))
     np.testing.assert_array_equal(data.train.x, [[3, 5.1], [3, 7], [2, 6.3]])
