@@ -27,13 +27,14 @@ def body(document: Document) -> str:
     return hashlib.sha256(json_text(told).encode()).hexdigest()[:16]
 
 
-def with_arms(planned: Sequence[Variant]) -> list[Variant]:
-    """The same variants, and behind them the arms that their networks lack.
+def arms_of(planned: Sequence[Variant]) -> list[Variant]:
+    """The arms that the networks of these variants lack.
 
     A network has none that is solved or trained by backpropagation alone, or so shallow that an arm would leave nothing
     untrained.
     """
-    found, bodies = list(planned), [body(variant.document) for variant in planned]
+    found: list[Variant] = []
+    bodies = [body(variant.document) for variant in planned]
     for first, of in enumerate(bodies):
         if of in bodies[:first]:
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fac import asked
 from fac.build.threads import allowed
 from fac.experiments import contrasts, outcomes, plan
-from fac.experiments.arms import with_arms
+from fac.experiments.arms import arms_of
 from fac.experiments.comparison import Comparison, assembled
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
@@ -99,7 +99,8 @@ def compared(
     counted = [trainer.settled(document) for document in documents]
     documents = [document for document, _ in counted]
     specs = [lowered(document).spec for document in documents]
-    planned = rated(rows_of(documents, design), design.rates)
+    asked_for, arms = rows_of(documents, design)
+    planned = rated([*asked_for, *arms], design.rates)
     pairs = contrasts.declared(design.contrasts, [variant.label for variant in planned], design.seeds)
     first = specs[0].train.seed
     seeds = tuple(range(first, first + design.seeds))
@@ -107,7 +108,8 @@ def compared(
     programs = [trainer.checked(variant, first) for variant in planned]
     rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
-    notes = [*_notes(rows, stepped), *dict.fromkeys(line for _, lines in counted for line in lines)]
+    counted_lines = dict.fromkeys(line for _, lines in counted for line in lines)
+    notes = [*_notes(rows, stepped), *_beside(arms), *counted_lines]
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], design.ranks)
     all_of = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
@@ -142,14 +144,20 @@ def compared(
         return write_results(kept)
 
 
-def rows_of(documents: Sequence[Document], design: Design) -> list[Variant]:
-    """What is trained: see `variants`, and of the audit the arms.
+def rows_of(documents: Sequence[Document], design: Design) -> tuple[list[Variant], list[Variant]]:
+    """What is trained: what is asked for, see `variants`, and the arms of the audit.
 
     Raises:
         FacError: as `variants`.
     """
     named = variants(documents, design.rules or None, design.ranks)
-    return with_arms(named) if design.audit else named
+    return named, arms_of(named) if design.audit else []
+
+
+def _beside(arms: Sequence[Variant]) -> Iterator[str]:
+    if arms:
+        labels = " and ".join(f"`{arm.label}`" for arm in arms)
+        yield f"{labels} for the audit, see docs/audit.md; `--no-audit` leaves it out"
 
 
 def _train(trainer: Trainer, rows: Sequence[Row], seeds: Sequence[int]) -> None:

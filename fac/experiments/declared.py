@@ -103,7 +103,8 @@ def _misnamed(documents: Sequence[Document], design: Design) -> Iterator[Diagnos
     for document in documents:
         lowered(document)
     try:
-        planned = rows_of(documents, design)
+        asked_for, arms = rows_of(documents, design)
+        planned = [*asked_for, *arms]
     except FacError as error:
         yield INVALID_VALUE.at(("rules",) if design.rules else (), str(error))
         return

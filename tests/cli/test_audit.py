@@ -56,6 +56,7 @@ def test_a_comparison_has_both_arms_and_names_what_does_not_beat_them(run: Run, 
     lines = out.splitlines()
     assert (status, [line.split()[0] for line in lines[1:5]]) == (0, ["own", "bp", "shallow", "frozen"])
     assert any(line.startswith(" ! own, seed 0: `logits` makes 100 %") for line in lines)
+    assert " `shallow` and `frozen` for the audit, see docs/audit.md; `--no-audit` leaves it out" in lines
     (word,) = [line for line in lines if "not shown to beat" in line]
     assert word.startswith(" `own` is not shown to beat `shallow` (")
     assert "`frozen`" in word
