@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import echo
+from fac.cli.output import echo, say
 from fac.cli.paths import PATH
 from fac.cli.runs import network
 from fac.diagnostics import FacError
@@ -51,7 +51,10 @@ def sample(
     if not given:
         raise FacError("`--prompt` is empty: a network goes on with at least one byte")
     engine = chosen(backend)
-    session = network(run, Where(engine.name, device, engine.default_precision)).session
+    trained = network(run, Where(engine.name, device, engine.default_precision))
+    session, found = trained.session, trained.checkpoint
+    if found.whose:
+        say(f"the state after step {found.step}{found.whose}", err=True)
     made = bytes(continued(session, given, length, temperature, seed))
     echo((given + made).decode("utf-8", "replace"))
 

@@ -40,6 +40,22 @@ def test_a_network_goes_on_with_what_it_has_learned(run: Run) -> None:
         assert (status, out, err) == (0, ("bca" * 8)[:23] + "\n", "")
 
 
+def test_it_says_which_of_two_states_it_takes(run: Run) -> None:
+    """Only where there are two, and not in the text: that is for programs, too."""
+    Path("t.txt").write_text("abc" * 200)
+    Path("s.fac.yaml").write_text(SPEC.replace("length: 6}", "length: 6, validation: 0.2}"))
+    keeping = ("--set", "train.keep=best", "--set", "train.epochs=2")
+    assert run("train", "s.fac.yaml", "--out", "r", "--backend", "reference", *keeping)[0] == 0
+    ask = ("--prompt", "bca", "--length", 3, "--temperature", 0)
+    _, best, told = run("sample", "r", *ask)
+    offered = checkpoint.offered(Path("r"))
+    assert offered.place.name == "best.safetensors"
+    assert told == f"the state after step {offered.step}{offered.whose}\n"
+    assert "the best by `validation_loss` (" in told
+    assert run("sample", "r/best.safetensors", *ask)[1:] == (best, told)
+    assert run("sample", "r/state.safetensors", *ask)[2] == ""
+
+
 def test_the_backends_write_the_same(run: Run) -> None:
     trained(run)
     options = ("--prompt", "ab", "--length", 30, "--temperature", 1.5, "--seed", 4)

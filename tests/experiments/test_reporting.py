@@ -17,6 +17,8 @@ import fac
 from fac import FacError
 from fac.experiments.contrasts import t_quantile
 from fac.experiments.reporting import Report, reported
+from fac.experiments.resulting import with_results
+from fac.experiments.settings import read, setting
 
 SPEC: dict[str, Any] = {
     "fac": 1,
@@ -188,3 +190,22 @@ def test_from_python(place: Path) -> None:
     )
     with pytest.raises(FacError, match="a report is of what is kept"):
         fac.report(trained)
+
+
+def test_a_run_that_keeps_the_best_counts_with_the_epoch_that_it_offers(place: Path) -> None:
+    """With a rate that throws the weights about, an early epoch is the best by validation."""
+    changes = ["data.validation=0.25", "train.epochs=6", "train.keep=best", "update.lr=8.0"]
+    folders, notes = [place / "kept" / seed for seed in "01"], list[str]()
+    for seed, folder in enumerate(folders):
+        fac.train(
+            "small.fac.yaml", out=folder, overrides=[*changes, f"train.seed={seed}"], backend="reference"
+        )
+    runs = [run for folder in folders if (run := read(folder, notes))]
+    (told,) = with_results([setting("kept", runs, notes)], notes)
+    logs = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in folders
+    ]
+    best = [min(log[1:], key=lambda row: row["validation_loss"])["test_loss"] for log in logs]
+    assert best != [log[-1]["test_loss"] for log in logs], "else the last epoch would do"
+    assert told.results["test_loss"].mean == pytest.approx(np.mean(best), rel=1e-12)

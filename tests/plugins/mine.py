@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import sqrt, tanh
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from fac.plugin import (
+    About,
     Builder,
     Curve,
     Data,
@@ -21,6 +22,8 @@ from fac.plugin import (
     Expansion,
     Layer,
     LayerKind,
+    Logger,
+    LoggerKind,
     Loss,
     LossKind,
     Matrix,
@@ -162,6 +165,24 @@ def load(data: Ring, base: Path, precision: str) -> Dataset:
     )
 
 
+class Lines(Logger):
+    """A text with a line for each figure."""
+
+    kind: Literal["lines"] = "lines"
+    name: str = "lines.txt"
+
+
+class Written:
+    def __init__(self, logger: Lines, about: About) -> None:
+        self.place, self.lines = about.folder / logger.name, [f"{about.name} {about.step}"]
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        self.lines += [f"{step} {name} {value!r}" for name, value in figures.items()]
+
+    def close(self) -> None:
+        self.place.write_text("\n".join(self.lines))
+
+
 KINDS = (
     LayerKind("squash", Squash, same_shape, squash, curve=lambda _: Curve(lambda x: 1.7 * tanh(x * 2 / 3))),
     MatrixKind("ternary", Ternary, lambda *_: (), ternary, misfit=misfit),
@@ -171,4 +192,5 @@ KINDS = (
     LossKind("absolute", Absolute, False, absolute),
     ProbeKind("weight_size", WeightSize, sizes, {"size": "norms of weights"}, standard=False),
     DataKind("ring", Ring, load),
+    LoggerKind("lines", Lines, Written),
 )

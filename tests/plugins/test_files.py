@@ -48,7 +48,7 @@ for group in FAMILIES:
     for kind in kinds(group):
         if kind.spec in own:
             held.append(kind.name)
-            if group not in ("fac.data", "fac.probes"):
+            if group not in ("fac.data", "fac.probes", "fac.loggers"):
                 check_declarations(kind, kind.spec(lr=0.1) if group == "fac.updates" else None)
 print(*held)
 """
@@ -82,11 +82,15 @@ def test_all_families_of_a_file_train_alike_on_all_backends(folder: Path) -> Non
     for backend in ("reference", "torch", "onnx"):
         status, _, err = fac(
             folder, "train", "ring.fac.yaml", "--plugin", "mine.py", "--backend", backend,
-            "--precision", "float64", "--out", backend,
+            "--precision", "float64", "--out", backend, "--log", "lines",
         )  # fmt: skip
         assert (status, err) == (0, ""), err
         lines = (folder / backend / "metrics.jsonl").read_text().splitlines()
         found.append([json.loads(line) for line in lines])
+        first, *told = (folder / backend / "lines.txt").read_text().splitlines()
+        assert first == "ring 0"
+        losses = [line.split()[::2] for line in told if line.split()[1] == "test_loss"]
+        assert losses == [[str(epoch["step"]), repr(epoch["test_loss"])] for epoch in found[-1]]
     names = ("train_loss", "test_loss", "fc1.size", "out.size")
     for name in names:
         reference, *others = ([epoch[name] for epoch in epochs] for epochs in found)
@@ -114,7 +118,7 @@ def test_what_it_declares_holds_and_the_long_form_means_the_same(folder: Path) -
     assert ended.stderr == ""
     assert ended.stdout.split() == [
         "squash", "absolute", "ternary_feedback", "ternary", "sign_descent", "inverse_root", "weight_size",
-        "ring",
+        "lines", "ring",
     ]  # fmt: skip
     status, out, _ = fac(folder, "show", "ring.fac.yaml", "--expand", "--plugin", "mine.py")
     assert status == 0
