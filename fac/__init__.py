@@ -5,7 +5,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
-    from fac.experiments.api import compare, evaluate, predict, report, train
+    from fac.experiments.api import compare, evaluate, predict, report, sweep, train
     from fac.experiments.results import Trained
     from fac.importing import from_onnx, from_torch
     from fac.pipeline import check, compile, load
@@ -27,6 +27,7 @@ __all__ = [
     "load",
     "predict",
     "report",
+    "sweep",
     "train",
 ]
 
@@ -37,7 +38,7 @@ _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "
     "Trained": "experiments.results",
     "from_torch": "importing",
 }
-_HOMES |= dict.fromkeys(("compare", "evaluate", "predict", "report", "train"), "experiments.api")
+_HOMES |= dict.fromkeys(("compare", "evaluate", "predict", "report", "sweep", "train"), "experiments.api")
 
 
 def __getattr__(name: str) -> object:

@@ -35,6 +35,7 @@ COMMANDS = (
     "export",
     "sample",
     "compare",
+    "sweep",
     "study",
     "backends",
 )
@@ -79,7 +80,7 @@ def _allow(context: click.Context, parameter: click.Parameter, allowed: bool) ->
         python.allow()
 
 
-LOADING = ("data", "train", "report", "evaluate", "export", "compare")
+LOADING = ("data", "train", "report", "evaluate", "export", "compare", "sweep")
 """Commands that load what `data:` declares."""
 CODE = click.Option(
     ["--allow-code"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fac.experiments.trainer import Watch
 
 
-def _listed(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def listed(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     """`--rules bp,fa --rules dfa` as three; what is given twice counts once, and that is said."""
     names = [name.strip() for name in ",".join(given).split(",")] if given else []
     for name, times in Counter(names).items():
@@ -42,7 +42,7 @@ def _ranks(context: click.Context, option: click.Parameter, given: tuple[str, ..
     """
     kind: Any = click.IntRange(1)
     return tuple(
-        dict.fromkeys(kind.convert(rank, option, context) for rank in _listed(context, option, given))
+        dict.fromkeys(kind.convert(rank, option, context) for rank in listed(context, option, given))
     )
 
 
@@ -69,7 +69,7 @@ def _rates(
 @click.option(
     "--rules",
     multiple=True,
-    callback=_listed,
+    callback=listed,
     metavar="RULE,...",
     help="Short-hands that replace the feedback, such as `bp,fa,ldfa`, with their default settings; `own` is what a "
     "spec itself declares. Repeatable.",
@@ -167,7 +167,7 @@ def compare(
         documents, design = declared.documents, declared.design
     where = Where(backend, device, precision)
     found = compared(
-        documents, design, where, out=out, jobs=jobs, probes=as_json or out is not None, watch=_watch()
+        documents, design, where, out=out, jobs=jobs, probes=as_json or out is not None, watch=watching()
     )
     if as_json:
         echo(json_text(found.flat()))
@@ -198,7 +198,7 @@ def _declared(specs: tuple[str, ...], overrides: tuple[str, ...]) -> Declared | 
     return None
 
 
-def _watch() -> Watch:
+def watching() -> Watch:
     """One that shows each training, and what became of it, on standard error."""
     from fac.cli.progress import logged, shown
     from fac.experiments.trainer import Heard, Watch
@@ -216,6 +216,9 @@ def _watch() -> Watch:
 
         def ended(self, number: int, of: int, label: str, run: Run) -> None:
             say(f"{number}/{of}  {label}  {_result(run)}", err=True)
+
+        def tried(self, number: int, of: int, label: str, result: str) -> None:
+            say(f"{number}/{of}  {label}  {result}", err=True)
 
     return Shown()
 

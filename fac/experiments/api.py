@@ -1,4 +1,4 @@
-"""What commands do, as functions that return objects: `fac.train`, `fac.compare`, `fac.evaluate`, `fac.predict`.
+"""What commands do, as functions that return objects: `fac.train`, `fac.compare`, `fac.sweep`, `fac.evaluate`, ….
 
 Nothing is printed. What a person should know, such as numbers that are read in another shape, is logged as a warning
 by the logger `fac`.
@@ -25,6 +25,9 @@ from fac.experiments.reporting import BACKEND, Report, of_paths, reported
 from fac.experiments.results import Trained
 from fac.experiments.samples import ARRAYS, Fitted, network, of_arrays, of_file, of_run
 from fac.experiments.starting import forked, given
+from fac.experiments.sweeps.planning import SweepDesign
+from fac.experiments.sweeps.resulting import Sweep
+from fac.experiments.sweeps.sweeping import swept
 from fac.experiments.trainer import Heard, Watch
 from fac.pipeline import SpecLike
 from fac.program.lower import kind_of
@@ -238,7 +241,9 @@ def compare(
         raise FacError("there is no spec to compare")
     _allow(allow_code)
     changes = asked.texts(overrides, "overrides", "update.lr=0.01")
-    design = Design(rules, ranks, seeds, contrasts, {} if rates is None else rates, budget, audit)
+    design = Design(
+        rules, ranks, seeds, contrasts, {} if rates is None else rates, budget=budget, audit=audit
+    )
     asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
     documents = [handed.document(spec, changes) for spec in several]
     dataset = None if data is None else handed.dataset(data)
@@ -250,6 +255,73 @@ def compare(
         out=None if out is None else asked.path(out, "out", "the path of a folder"),
         jobs=jobs,
         dataset=dataset,
+        watch=_Watched() if watch is None else watch,
+    )
+
+
+def sweep(
+    spec: SpecLike,
+    over: Mapping[str, str],
+    rules: Sequence[str] = (),
+    data: DataLike | None = None,
+    *,
+    out: str | os.PathLike[str],
+    trials: int = 30,
+    sampler: Literal["tpe", "random"] = "tpe",
+    seed: int = 0,
+    prune: bool = True,
+    seeds: int = 3,
+    contrasts: Sequence[str] = (),
+    audit: bool = True,
+    jobs: int | None = None,
+    overrides: Iterable[str] = (),
+    backend: str | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    allow_code: bool = False,
+    watch: Watch | None = None,
+) -> Sweep:
+    """Search for the settings of each rule on validation data, and compare the best on test data, as `fac sweep` does.
+
+    Args:
+        spec: see `train`.
+        over: values by path: `{"update.lr": "log:0.001:0.1", "feedback.rank": "1,2,4,8"}`.
+        rules: short-hands that replace the feedback; by default the spec's own is searched for alone.
+        data: see `train`; with `validation`.
+        out: a folder that keeps all of it; where it has kept a part of this sweep, it goes on there.
+        trials: of each rule.
+        sampler: what draws them.
+        seed: of the sampler.
+        prune: whether trials end early where others did better.
+        seeds: trainings of each rule with its best settings; none of them has the seed of the trials.
+        contrasts: see `compare`, of the best.
+        audit: see `compare`, of the best.
+        jobs: see `compare`.
+        overrides: see `train`.
+        backend: see `train`.
+        device: see `train`.
+        precision: see `train`.
+        allow_code: see `train`.
+        watch: hears how it goes.
+
+    Raises:
+        SpecError: settings at an end of the space are not valid.
+        FacError: something cannot be trained or searched over, or there are no validation data, which is known before
+            the first trial; or no trial came to its end with a number.
+    """
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise asked.wrong("jobs", jobs, "a number of processes, such as 2")
+    _allow(allow_code)
+    design = SweepDesign(over, rules, trials, sampler, seed, prune, seeds, contrasts, audit)
+    asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
+    document = handed.document(spec, asked.texts(overrides, "overrides", "update.lr=0.01"))
+    return swept(
+        document,
+        design,
+        _where(backend, device, precision),
+        out=asked.path(out, "out", "the path of a folder"),
+        jobs=jobs,
+        dataset=None if data is None else handed.dataset(data),
         watch=_Watched() if watch is None else watch,
     )
 

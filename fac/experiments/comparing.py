@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from fac import asked
 from fac.build.threads import allowed
-from fac.experiments import contrasts, outcomes, plan
+from fac.experiments import contrasts, plan
 from fac.experiments.arms import arms_of
 from fac.experiments.comparison import Comparison, assembled
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
-from fac.experiments.kept import Kept, holding
+from fac.experiments.kept import holding
 from fac.experiments.plan import Plan
+from fac.experiments.queued import Runs, make_here
 from fac.experiments.rows import Row
-from fac.experiments.trainer import Trainer, Watch, failed, row_of
-from fac.experiments.variants import Variant, left_out, rated, twins, variants
+from fac.experiments.trainer import Trainer, Watch, row_of
+from fac.experiments.variants import Variant, left_out, rated, settled, twins, variants
 from fac.experiments.workers import make_apart
 from fac.experiments.written import write_results
 from fac.pipeline import lowered
@@ -42,6 +43,8 @@ class Design:
     """Pairs of rows, such as `ldfa:bp`."""
     rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates by rule, or by row."""
+    settings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Changes of the spec by rule, as `--set` takes them: what a sweep found."""
     budget: str = ""
     """How these, or other settings, were tuned, in words."""
     audit: bool = True
@@ -137,10 +140,12 @@ def compared(
         audit=design.audit,
     )
     with holding(out, meant) as kept:
+        queue = Runs(trainer, planned, kept)
         if jobs is None:
-            _train_kept(trainer, planned, kept)
-        else:
-            make_apart(trainer, planned, kept, jobs)
+            make_here(trainer, queue)
+        elif queue.waiting:
+            label = f"{len(queue.waiting)} trainings, {jobs} at a time"
+            make_apart(trainer, queue, label, jobs)
         return write_results(kept)
 
 
@@ -150,7 +155,7 @@ def rows_of(documents: Sequence[Document], design: Design) -> tuple[list[Variant
     Raises:
         FacError: as `variants`.
     """
-    named = variants(documents, design.rules or None, design.ranks)
+    named = settled(variants(documents, design.rules or None, design.ranks), design.settings)
     return named, arms_of(named) if design.audit else []
 
 
@@ -178,28 +183,6 @@ def _train(trainer: Trainer, rows: Sequence[Row], seeds: Sequence[int]) -> None:
     except (StoppedError, KeyboardInterrupt) as stopped:
         if not rows[0].runs:
             raise KeyboardInterrupt from stopped
-
-
-def _train_kept(trainer: Trainer, planned: Sequence[Variant], kept: Kept) -> None:
-    """All runs that are not over, in this process, or as many as there are when somebody interrupts."""
-    try:
-        for row, seed in kept.tasks:
-            task = row, seed
-            if kept.run(task) is not None:
-                continue
-            document = planned[row].seeded(seed, trainer.probes)
-            try:
-                with trainer.watch.training(kept.label(task)) as (listener, stop):
-                    outcomes.make(trainer, document, kept.place(task), listener, stop)
-            except StoppedError:
-                raise
-            except Exception as error:
-                kept.failures[task] = failed(seed, error)
-            run = kept.run(task)
-            assert run is not None
-            trainer.watch.ended(row + 1, len(planned), kept.label(task), run)
-    except (StoppedError, KeyboardInterrupt):
-        pass  # what there is counts
 
 
 def _notes(rows: Sequence[Row], schedules: set[tuple[int, int]]) -> Iterator[str]:

@@ -72,7 +72,9 @@ def declared(path: str, overrides: Iterable[str] = ()) -> Declared | None:
         raise _refused(document, translate(error, document.data, ComparisonFile)) from None
     documents = _specs(document, found.specs, overrides)
     rules = found.rules or None
-    design = Design(rules, found.ranks, found.seeds, found.contrasts, found.rates, found.budget, found.audit)
+    design = Design(
+        rules, found.ranks, found.seeds, found.contrasts, found.rates, budget=found.budget, audit=found.audit
+    )
     findings = tuple(_misnamed(documents, design))
     if findings:
         raise _refused(document, findings)

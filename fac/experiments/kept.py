@@ -93,6 +93,20 @@ def open_comparison(path: Path) -> Kept:
     return Kept(path, plan.read(path))
 
 
+def require_empty(here: Path, what: str) -> None:
+    """Refuse to begin among files of others.
+
+    Args:
+        here: a folder that is held.
+        what: is to begin there.
+
+    Raises:
+        FacError: it holds anything else.
+    """
+    if any(name != LOCK and not unfinished(name) for name in listdir(here)):
+        raise FacError(f"`{here}` is not empty and holds no {what}: give a new or empty folder to `--out`")
+
+
 @contextmanager
 def holding(path: Path, meant: Plan) -> Iterator[Kept]:
     """Hold the folder of a comparison alone: a new one, or one that goes on.
@@ -107,11 +121,7 @@ def holding(path: Path, meant: Plan) -> Iterator[Kept]:
             require_same(found, meant, here)
         else:
             found = meant
-            others = [name for name in listdir(here) if name != LOCK and not unfinished(name)]
-            if others:
-                raise FacError(
-                    f"`{here}` is not empty and holds no comparison: give a new or empty folder to `--out`"
-                )
+            require_empty(here, "comparison")
             write(here / plan.FILE, meant.text().encode(), held.descriptor)
         kept = Kept(here, found)
         for task in kept.tasks:

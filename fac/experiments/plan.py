@@ -125,11 +125,26 @@ def require_same(theirs: Plan, ours: Plan, folder: Path) -> None:
     Raises:
         FacError: naming the first few differences.
     """
-    found = [*differing(_meant(theirs.flat()), _meant(ours.flat()))]
+    require_equal(_meant(theirs.flat()), _meant(ours.flat()), folder, "comparison")
+
+
+def require_equal(theirs: Any, ours: Any, folder: Path, what: str) -> None:
+    """Refuse to go on where plain data differ.
+
+    Args:
+        theirs: of the folder.
+        ours: of this call.
+        folder: that holds something.
+        what: it holds.
+
+    Raises:
+        FacError: naming the first few differences.
+    """
+    found = [*differing(theirs, ours)]
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise FacError(
-            f"`{folder}` holds another comparison: {'; '.join(found[:3])}{more}: make the same call as then, or give "
+            f"`{folder}` holds another {what}: {'; '.join(found[:3])}{more}: make the same call as then, or give "
             "another folder to `--out`"
         )
 
@@ -205,4 +220,9 @@ def _meant(found: Mapping[str, Any]) -> Any:
 
 def _digest(found: Mapping[str, Any]) -> str:
     """SHA-256 of what two calls have to agree in: 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(_meant(found), sort_keys=True).encode()).hexdigest()
+    return digest(_meant(found))
+
+
+def digest(found: Any) -> str:
+    """SHA-256 of plain data: 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

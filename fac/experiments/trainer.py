@@ -51,6 +51,9 @@ class Watch:
     def ended(self, number: int, of: int, label: str, run: Run) -> None:
         """After a training, of the row of that number."""
 
+    def tried(self, number: int, of: int, label: str, result: str) -> None:
+        """After a trial of a sweep, the row's so many: its settings, and what came of it."""
+
 
 class Trainer:
     """Trains variants, and loads each data set once."""

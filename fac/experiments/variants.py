@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +16,7 @@ from fac.pipeline import load, resolved
 from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.render.expand import expanded_data
-from fac.source import Document
+from fac.source import Document, override
 from fac.spec.feedback import Routing, ShortHand
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "ldfa", "shallow")
@@ -105,8 +105,22 @@ def rated(planned: Sequence[Variant], rates: Mapping[str, float]) -> list[Varian
     return [_rated(v, rates[name]) if (name := _named(v, rates)) else v for v in planned]
 
 
-def _named(variant: Variant, rates: Mapping[str, float]) -> str:
-    return next((name for name in (variant.label, variant.rule) if name in rates), "")
+def _named(variant: Variant, given: Mapping[str, Any]) -> str:
+    return next((name for name in (variant.label, variant.rule) if name in given), "")
+
+
+def settled(planned: Sequence[Variant], settings: Mapping[str, Sequence[str]]) -> list[Variant]:
+    """The same variants, each with the settings, as `--set` takes them, that are given for its rule or its row.
+
+    Raises:
+        FacError: a setting is malformed.
+    """
+    return [_settled(v, settings[name]) if (name := _named(v, settings)) else v for v in planned]
+
+
+def _settled(variant: Variant, assignments: Sequence[str]) -> Variant:
+    document = override(variant.document, assignments)
+    return replace(variant, document=document, rank=_own_rank(document))
 
 
 def _rated(variant: Variant, rate: float) -> Variant:
@@ -256,8 +270,18 @@ def _kind(rule: str) -> Any:
     return kinds[rule]
 
 
+def fields_of(rule: str) -> Collection[str]:
+    """The settings that a short-hand has.
+
+    Raises:
+        FacError: there is no such rule.
+    """
+    fields: Collection[str] = _kind(rule).spec.model_fields
+    return fields
+
+
 def _has_rank(rule: str) -> bool:
-    return "rank" in _kind(rule).spec.model_fields
+    return "rank" in fields_of(rule)
 
 
 def _needs_rank(rule: str) -> bool:

@@ -1,7 +1,7 @@
-"""Several processes that make the runs of a comparison.
+"""Several processes that make the trainings of a comparison or a sweep.
 
 Each has one thread, so that one or eight of them end in the same bits. All that counts lies in the folders of the runs:
-the parent hands out one run at a time and hears how it ended. A process that dies loses what its run has made since its
+the parent hands out one at a time and hears how it ended. A process that dies loses what its run has made since its
 last epoch, and nothing else.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -20,7 +19,6 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from fac import plugins
-from fac.experiments import outcomes
 from fac.experiments.job import Where
 from fac.experiments.rows import Run
 from fac.experiments.trainer import Trainer, failed
@@ -30,8 +28,7 @@ from fac.training.logs import Listener
 from fac.training.loop import StoppedError
 
 if TYPE_CHECKING:
-    from fac.experiments.kept import Kept, Task
-    from fac.experiments.variants import Variant
+    from fac.experiments.queued import Queue, Work
     from fac.training.dataset import Dataset
 
 ASKED = 0.2
@@ -58,37 +55,27 @@ class _Worker:
     """What it is to do goes in here ..."""
     said: Connection
     """... and what comes of that comes out here."""
-    task: Task | None = None
+    work: Work | None = None
     """What it is at."""
 
 
-def make_apart(trainer: Trainer, planned: Sequence[Variant], kept: Kept, jobs: int) -> None:
-    """Make all runs that are not over, `jobs` at a time, or as many as there are when somebody interrupts."""
-    waiting = deque(task for task in kept.tasks if kept.run(task) is None)
-    if not waiting:
-        return
+def make_apart(trainer: Trainer, queue: Queue, label: str, jobs: int) -> None:
+    """Make all that is waiting, `jobs` at a time, or as much as there is when somebody interrupts."""
     where = Where(trainer.backend.name, trainer.device, trainer.precision)
     setup = _Setup(where, trainer.probes, trainer.audit, trainer.handed, plugins.paths(), python.allowed())
-    label = f"{len(waiting)} trainings, {jobs} at a time"
     with trainer.watch.training(label) as (listener, stop), _Pool(setup, jobs) as pool:
-        while waiting or pool.busy:
+        while True:
             if stop():
-                waiting.clear()
                 pool.stop()
-            while waiting and (worker := pool.free()):
-                task = worker.task = waiting.popleft()
-                document = planned[task[0]].seeded(task[1], trainer.probes)
-                with suppress(OSError):  # it has died, which is heard below
-                    worker.told.send((document, kept.place(task), task[1]))
-            for task, heard in pool.heard():
+            while pool.room and (work := queue.next()) is not None:
+                pool.give(work)
+            if not pool.busy:
+                return
+            for ended, heard in pool.heard():
                 if isinstance(heard, str):
                     listener.said(heard)
-                    continue
-                if heard is not None:
-                    kept.failures[task] = heard
-                run = kept.run(task)
-                if run is not None:  # it is none where it was stopped
-                    trainer.watch.ended(task[0] + 1, len(planned), kept.label(task), run)
+                else:
+                    queue.ended(ended, heard)
 
 
 class _Pool:
@@ -109,15 +96,23 @@ class _Pool:
 
     @property
     def busy(self) -> bool:
-        return any(worker.task is not None for worker in self.workers)
+        return any(worker.work is not None for worker in self.workers)
 
-    def free(self) -> _Worker | None:
-        """A process without a run, if there may be one more."""
-        found = next((worker for worker in self.workers if worker.task is None), None)
-        if found is None and len(self.workers) < self.jobs:
-            found = _begun(self.setup)
-            self.workers.append(found)
-        return found
+    @property
+    def room(self) -> bool:
+        """Whether one more training may begin."""
+        at_work = sum(worker.work is not None for worker in self.workers)
+        return at_work < self.jobs and not self.stopping
+
+    def give(self, work: Work) -> None:
+        """Have a process make it: one without a training, or a new one."""
+        worker = next((worker for worker in self.workers if worker.work is None), None)
+        if worker is None:
+            worker = _begun(self.setup)
+            self.workers.append(worker)
+        worker.work = work
+        with suppress(OSError):  # it has died, which is heard below
+            worker.told.send((work.make, work.seed))
 
     def stop(self) -> None:
         """Have each process keep the state of its run, and end."""
@@ -126,23 +121,23 @@ class _Pool:
                 worker.process.terminate()
         self.stopping = True
 
-    def heard(self) -> Iterator[tuple[Task, str | Run | None]]:
-        """Of runs what is to be said, and how they ended: None is well, or stopped."""
+    def heard(self) -> Iterator[tuple[Work, str | Run | None]]:
+        """Of trainings what is to be said, and how they ended: None is well, or stopped."""
         ready = connection.wait([worker.said for worker in self.workers], ASKED)
         for worker in [worker for worker in self.workers if worker.said in ready]:
-            task = worker.task
+            work = worker.work
             try:
                 found = worker.said.recv()
             except (EOFError, OSError):
                 worker.process.join()
                 self.workers.remove(worker)
                 found = (
-                    None if self.stopping else Run(0 if task is None else task[1], None, (), _died(worker))
+                    None if self.stopping else Run(0 if work is None else work.seed, None, (), _died(worker))
                 )
             if not isinstance(found, str):
-                worker.task = None
-            if task is not None:
-                yield task, found
+                worker.work = None
+            if work is not None:
+                yield work, found
 
 
 def _begun(setup: _Setup) -> _Worker:
@@ -198,11 +193,11 @@ def _work(told: Connection, say: Connection, setup: _Setup) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     trainer: Trainer | None = None
     while True:
-        document, path, seed = told.recv()
+        make, seed = told.recv()
         try:
             trainer = trainer or _trainer(setup)
             with on_signals() as stop:
-                outcomes.make(trainer, document, path, _Passed(say), stop)
+                make(trainer, listener=_Passed(say), stop=stop)
             say.send(None)
         except StoppedError:
             return

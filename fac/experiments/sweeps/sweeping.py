@@ -1,0 +1,184 @@
+"""A sweep: trials of each rule, and a comparison of the best of each, with other seeds and on test data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fac.build.threads import allowed
+from fac.diagnostics import FacError
+from fac.experiments import contrasts, plan
+from fac.experiments.comparing import compared, rows_of
+from fac.experiments.handed import without_data
+from fac.experiments.job import ANYWHERE, Where
+from fac.experiments.queued import make_here
+from fac.experiments.sweeps.planning import Rows, SweepDesign, holding, planned
+from fac.experiments.sweeps.resulting import BEST, Sweep, write_trials
+from fac.experiments.sweeps.spaces import Point, assignments, corners
+from fac.experiments.sweeps.trying import Goal
+from fac.experiments.trainer import Trainer, Watch, row_of
+from fac.experiments.workers import make_apart
+from fac.pipeline import lowered
+from fac.render.json_text import json_text
+from fac.source import override
+
+if TYPE_CHECKING:
+    from fac.experiments.comparison import Comparison
+    from fac.experiments.sweeps.trials import Course
+    from fac.source import Document
+    from fac.training.dataset import Dataset
+
+
+def swept(
+    document: Document,
+    design: SweepDesign,
+    where: Where = ANYWHERE,
+    *,
+    out: Path,
+    jobs: int | None = None,
+    dataset: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Sweep:
+    """Search for the settings of each rule, and compare the rules with the best of them.
+
+    Args:
+        document: the spec.
+        design: what is searched for.
+        where: it runs.
+        out: a folder that keeps all of it, or has kept a part of it: then that is not made again.
+        jobs: of these processes, of one thread each, train at a time; None trains in this one.
+        dataset: in the place of what the spec names.
+        watch: hears how it goes.
+
+    Raises:
+        FacError: something cannot be trained or searched over, or there are no validation data, which is known before
+            the first trial; or no trial came to an end with a number; or `out` is another sweep.
+    """
+    _require_optuna()
+    if dataset is not None:
+        document = without_data(document)
+    seed = lowered(document).spec.train.seed
+    rows = planned(document, design)
+    # its luck is a part of what made a setting the best: the seeds of the result are others
+    final = override(document, [f"train.seed={seed + 1}"])
+    _require_contrasts(final, design, rows)
+    trainer = Trainer(where, probes=False, audit=False, dataset=dataset, watch=watch)
+    starts = [row.at(next(corners(row.space))) for row in rows.rows]
+    programs = [trainer.checked(variant, seed) for variant in starts]
+    data = [trainer.dataset(v.document, p) for v, p in zip(starts, programs, strict=True)]
+    if any(each.validation is None and each.held_out is None for each in data):
+        raise FacError(
+            f"a sweep chooses by validation data, and `{document.name}` holds none out: add `validation: 0.1` to its "
+            "`data:`, or `--set data.validation=0.1`, or hand `validation` over"
+        )
+    goal = Goal("accuracy" if row_of(starts[0], programs[0]).classifies else "loss")
+    device = trainer.opened(starts[0].seeded(seed), programs[0]).device
+    meant: dict[str, Any] = {
+        "goal": goal.name,
+        **_said(design, rows),
+        "specs": [plan.expanded(program) for program in programs],
+        "data": plan.digests(data),
+        "backend": trainer.backend.name,
+        "device": device,
+        "precision": where.precision,
+        "threads": allowed() if jobs is None else 1,
+        "version": plan.version(),
+        "optuna": version("optuna"),
+    }
+    meant = json.loads(json_text(meant))
+    with holding(out, meant) as here:
+        courses = _searched(here, trainer, rows, design, goal, seed, jobs)
+        write_trials(here, courses, goal, meant)
+        found = Sweep(here, goal, tuple(courses), rows.notes)
+        if found.made < found.meant:
+            return found
+        return found.with_comparison(_final(final, design, rows, found, where, here, jobs, dataset, watch))
+
+
+def _searched(
+    here: Path, trainer: Trainer, rows: Rows, design: SweepDesign, goal: Goal, seed: int, jobs: int | None
+) -> list[Course]:
+    from fac.experiments.sweeps import trials
+    from fac.experiments.sweeps.searching import Search, opened
+
+    journal, storage = opened(here)
+    courses = []
+    for number, row in enumerate(rows.rows, 1):
+        label = row.variant.label
+        search = Search(
+            journal,
+            storage,
+            label,
+            goal.direction,
+            row.space,
+            row.points,
+            row.trials,
+            design.sampler,
+            design.seed,
+        )
+        courses.append(trials.Course(row, search, here / trials.folder(number, label), goal, seed))
+    queue = trials.Trials(trainer, courses, prune=design.prune)
+    left = sum(course.searched.trials - len(course.tried) for course in courses)
+    if left and jobs is None:
+        make_here(trainer, queue)
+    elif left:
+        make_apart(trainer, queue, f"{left} trials, {jobs} at a time", jobs or 1)
+    return courses
+
+
+def _final(
+    document: Document,
+    design: SweepDesign,
+    rows: Rows,
+    found: Sweep,
+    where: Where,
+    here: Path,
+    jobs: int | None,
+    dataset: Dataset | None,
+    watch: Watch | None,
+) -> Comparison:
+    settings = {label: assignments(point) for label, point in found.best.items()}
+    if not settings:
+        raise FacError(
+            f"no trial came to its end with a number, see `{here}/trials.csv`: search over smaller values"
+        )
+    left_out = {row.variant.label for row in rows.rows} - {*settings}
+    pairs = [text for text in design.contrasts if not left_out & {name.strip() for name in text.split(":")}]
+    of = replace(design, contrasts=pairs).compared(settings, _budget(design, found), rows.rank)
+    return compared([document], of, where, out=here / BEST, jobs=jobs, dataset=dataset, watch=watch)
+
+
+def _budget(design: SweepDesign, found: Sweep) -> str:
+    counts = {course.searched.variant.label: course.searched.trials for course in found.courses}
+    many = (
+        f"{design.trials} trials for each rule"
+        if set(counts.values()) == {design.trials}
+        else "trials: " + ", ".join(f"{label} {count}" for label, count in counts.items())
+    )
+    over = ", ".join(f"{path}={text}" for path, text in design.over.items())
+    how = f"{design.sampler}{', pruned by the median' * design.prune}"
+    return f"{many} ({how}) over {over}, by {found.goal.name.replace('_', ' ')} of one seed that is not among these"
+
+
+def _said(design: SweepDesign, rows: Rows) -> dict[str, Any]:
+    """What the design says, as plain data."""
+    spaces = {row.variant.label: [dimension.path for dimension in row.space] for row in rows.rows}
+    return asdict(design) | {"rules": [*spaces], "spaces": spaces}
+
+
+def _require_contrasts(document: Document, design: SweepDesign, rows: Rows) -> None:
+    """Refuse before the first trial what the comparison would refuse after the last one."""
+    first: dict[str, Point] = {row.variant.label: next(corners(row.space)) for row in rows.rows}
+    settings = {label: assignments(point) for label, point in first.items()}
+    named, arms = rows_of([document], design.compared(settings, "", rows.rank))
+    contrasts.declared(design.contrasts, [variant.label for variant in (*named, *arms)], design.seeds)
+
+
+def _require_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise FacError('a sweep needs Optuna: `pip install "fac-compiler[sweep]"`') from error

@@ -1,0 +1,174 @@
+"""One trial: a training whose result on validation data is what counts, and that ends early where others did better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fac.experiments import outcomes
+from fac.experiments.rows import Run
+from fac.opening import there
+from fac.render.json_text import json_text
+from fac.training.folder import logged
+from fac.training.holding import LOCK, alone_in
+from fac.training.logs import EpochRecord, Listener
+from fac.training.logs import Plan as Course
+from fac.writing import write
+
+if TYPE_CHECKING:
+    from fac.experiments.trainer import Trainer
+    from fac.source import Document
+    from fac.training.logs import Progress
+
+PRUNED = "pruned.json"
+"""There once a trial was ended early."""
+Curve = Mapping[int, float]
+"""What validation data gave after each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is to be found."""
+
+    metric: str
+    """Of `validation_…`: `accuracy`, which is to be high, or `loss`, which is to be low."""
+
+    @property
+    def name(self) -> str:
+        """As a column of `metrics.jsonl`."""
+        return f"validation_{self.metric}"
+
+    @property
+    def direction(self) -> str:
+        """As Optuna calls it."""
+        return "maximize" if self.metric == "accuracy" else "minimize"
+
+    def of(self, record: EpochRecord) -> float:
+        """What an epoch gave; NaN if it has no such number."""
+        return record.validation.get(self.metric, nan)
+
+    def text(self, value: float) -> str:
+        """A value for people."""
+        return f"{100 * value:.1f} %" if self.metric == "accuracy" else f"{value:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial that is over."""
+
+    state: str
+    """`complete`, `pruned` or `diverged`."""
+    curve: Curve
+    problem: str = ""
+
+    @property
+    def value(self) -> float:
+        """After its last epoch; NaN if there is none."""
+        return self.curve[max(self.curve)] if self.curve else nan
+
+    @property
+    def epochs(self) -> int:
+        """How many were made."""
+        return max(self.curve, default=0)
+
+
+class PrunedError(Exception):
+    """A trial is over before its last epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        """After which one."""
+        super().__init__(f"pruned after epoch {epoch}")
+        self.epoch = epoch
+
+
+class _Judge(Listener):
+    """Ends a training at an epoch after which others, that are complete, were better: their median."""
+
+    def __init__(self, goal: Goal, others: Sequence[Curve], path: Path, listener: Listener) -> None:
+        from fac.experiments.sweeps.searching import Pruner
+
+        self.goal, self.path, self.listener = goal, path, listener
+        self.pruner = Pruner(goal.direction, others)
+        self.epochs = 0
+
+    def began(self, plan: Course) -> None:
+        self.epochs = plan.epochs
+        self.listener.began(plan)
+        for record in logged(self.path):
+            # a line that the state does not know of is of an epoch that is made again
+            if record is not None and record.step <= plan.done:
+                self._judge(record)
+
+    def moved(self, progress: Progress) -> None:
+        self.listener.moved(progress)
+
+    def ended(self, record: EpochRecord) -> None:
+        self.listener.ended(record)
+        self._judge(record)
+
+    def said(self, text: str) -> None:
+        self.listener.said(text)
+
+    def _judge(self, record: EpochRecord) -> None:
+        if record.epoch < self.epochs and self.pruner.prunes(record.epoch, self.goal.of(record)):
+            raise PrunedError(record.epoch)
+
+
+def make(
+    trainer: Trainer,
+    document: Document,
+    path: Path,
+    goal: Goal,
+    others: Sequence[Curve] | None,
+    *,
+    listener: Listener,
+    stop: Callable[[], bool],
+) -> None:
+    """Make what is left of a trial; see `fac.experiments.outcomes.make`.
+
+    Args:
+        trainer: has the data.
+        document: the spec with the settings of the trial.
+        path: its folder.
+        goal: what is to be found.
+        others: trials that it is held against; None prunes nothing.
+        listener: hears how it goes.
+        stop: see `outcomes.make`.
+    """
+    heard = listener if others is None else _Judge(goal, others, path, listener)
+    try:
+        outcomes.make(trainer, document, path, heard, stop)
+    except PrunedError as pruned:
+        write(path / PRUNED, (json_text({"epoch": pruned.epoch}) + "\n").encode())
+
+
+def read(path: Path, goal: Goal, seed: int) -> Tried | None:
+    """The trial in a folder; None if it is not over.
+
+    Raises:
+        FacError: what lies there is no trial.
+    """
+    if there(path / LOCK):  # it was killed as it ended
+        with alone_in(path):
+            pass
+    if there(path / PRUNED):
+        return Tried("pruned", _curve([record for record in logged(path) if record is not None], goal))
+    run = outcomes.read(path, seed)
+    return None if run is None else _over(run, goal)
+
+
+def _over(run: Run, goal: Goal) -> Tried:
+    curve = _curve(run.history, goal)
+    if run.diverged:
+        return Tried("diverged", curve, run.problem)
+    found = Tried("complete", curve)
+    if not isfinite(found.value):
+        return Tried("diverged", curve, f"its {goal.name} is no number")
+    return found
+
+
+def _curve(records: Sequence[EpochRecord], goal: Goal) -> Curve:
+    return {record.epoch: goal.of(record) for record in records}
