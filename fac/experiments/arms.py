@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,13 +43,16 @@ def arms_of(planned: Sequence[Variant]) -> list[Variant]:
             continue
         for arm in depth.ARMS:
             if arm not in rules:
-                found += _arm(planned[first], arm)
+                found += _arm(planned[first], arm, {variant.label for variant in found})
     return found
 
 
-def _arm(beside: Variant, rule: str) -> list[Variant]:
+def _arm(beside: Variant, rule: str, labels: Collection[str]) -> list[Variant]:
+    """The arm with the settings of a rule, by which it is called where others have theirs, as after a sweep."""
     (found,) = replaced(beside.document, rule, (), beside.spec)
     arm = replace(found, name=rule)
+    if arm.label in labels:
+        arm = replace(found, name=f"{rule} as {beside.name}")
     program = lowered(arm.document)
     section: Any = program.spec.feedback
     return [arm] if kind_of("fac.rules", section).expand(section, program).frozen else []

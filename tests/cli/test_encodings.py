@@ -72,6 +72,10 @@ ONCE: tuple[tuple[str, ...], ...] = (
     ("report", "run-η", "-o", "η.html"),
     ("export", "run-η", "-o", "η.onnx"),
     ("compare", SPEC, BAD.replace("bad", "good"), "--seeds", "2", "--backend", "reference"),
+    (
+        *("sweep", SPEC, "--over", "update.lr=0.1,0.2", "--set", "data.validation=0.25", "--seeds", "2"),
+        *("--rules", "bp", "--backend", "reference", "--out", "swept"),
+    ),
 )
 """These print times, or refuse to do it again."""
 
@@ -129,7 +133,7 @@ def test_what_is_done_once_is_told_in_escapes(encoding: str, printed: Callable[.
     for line in ONCE:
         status, out, err = printed(encoding, *line)
         assert status == 0, (line, err)
-        assert ("\\u03b7" in (out + err).decode(encoding)) == (line[0] != "compare")
+        assert ("\\u03b7" in (out + err).decode(encoding)) == (line[0] not in ("compare", "sweep"))
     sign = encodable("±", encoding)
     assert f" {sign} " in out.decode(encoding)
 

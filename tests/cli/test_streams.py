@@ -82,6 +82,9 @@ UNREAD = {
     "export": (("export trained -o model.onnx", 0),),
     "sample": (("sample trained", 2),),
     "compare": (("compare small.fac.yaml --backend reference --rules bp,shallow --json", 0),),
+    "sweep": (
+        ("sweep small.fac.yaml --over update.lr=0.1 --set data.validation=0.1 --backend reference --json", 0),
+    ),
     "study": (("study", 0),),
     "backends": (("backends", 0),),
 }

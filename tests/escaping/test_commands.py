@@ -23,6 +23,7 @@ HOSTILE = (
 )
 """As a name: without `/`, and short enough for a system."""
 REFERENCE = ("--backend", "reference")
+SWEPT = (*REFERENCE, "--set", "data.validation=0.1", "--no-audit", "--seeds", "1")
 
 Printed = tuple[int, str, str]
 
@@ -206,6 +207,15 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("compare", spec(), "--contrast", f"bp:{HOSTILE}"),
         ("compare", spec(), "--rate", f"{HOSTILE}=1"),
         ("compare", spec("c.yaml", f"compare: 1\nspecs: [{json.dumps(HOSTILE)}]\n")),
+    ],
+    "sweep": lambda: [
+        ("sweep", HOSTILE, "--over", "update.lr=0.1,0.2"),
+        ("sweep", spec(), "--over", f"update.lr={HOSTILE}"),
+        ("sweep", spec(), "--over", f"{HOSTILE}=1,2"),
+        ("sweep", spec(), "--over", HOSTILE),
+        ("sweep", spec(), *SWEPT, "--over", "update.lr=0.05,1e30", "--rules", "bp", "--out", HOSTILE),
+        ("sweep", spec(), *SWEPT, "--over", "update.lr=0.05,1e29", "--rules", "bp", "--out", HOSTILE),
+        ("sweep", spec(), *SWEPT, "--over", f"name={HOSTILE!r},b", "--rules", "bp", "--out", "o"),
     ],
     "study": lambda: [
         ("study", HOSTILE),

@@ -1,0 +1,279 @@
+"""Sweeps: what they search through, that nothing depends on who ends first, and what comes of the best."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fac
+from fac.diagnostics import FacError
+from fac.experiments.kept import open_comparison
+from fac.experiments.sweeps.searching import ROUND, STARTUP, WARM, Pruner
+from fac.experiments.sweeps.spaces import assignments, corners, dimensions, grid
+from fac.experiments.trainer import Heard, Watch
+from fac.source.plain import load
+from fac.training.holding import alone_in
+from fac.training.logs import Listener
+from tests.cli.conftest import DIGITS
+
+OVER = {"update.lr": "log:0.001:1", "feedback.rank": "1,4"}
+HELD = DIGITS.replace("digits}", "digits, validation: 0.1}").replace("2, batch: 64", "4, batch: 256")
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    Path("small.fac.yaml").write_text(HELD)
+    return "small.fac.yaml"
+
+
+def sweep(spec: str, out: str, over: Mapping[str, str] = OVER, **how: Any) -> Any:
+    how = {"rules": ["bp", "ldfa"], "trials": 8, "backend": "reference", "audit": False, "seeds": 1, **how}
+    return fac.sweep(spec, over, out=out, **how)
+
+
+def files(folder: str) -> dict[str, bytes]:
+    """All that depends on neither the clock nor a process: Optuna's journal has times."""
+    found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in found
+        if not path.name.startswith("times.") and path.name != "journal.log"
+    }
+
+
+class Stopping(Watch):
+    """Ends a sweep after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def training(self, label: str) -> Iterator[Heard]:
+        yield Listener(), self.stop
+
+    def stop(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_the_best_by_validation_are_trained_anew_with_other_seeds_and_compared(spec: str) -> None:
+    found = sweep(spec, "a", contrasts=["ldfa:bp"], seeds=2)
+    states = [trial["state"] for trial in found.trials]
+    assert len(states) == 16
+    assert set(states) <= {"complete", "pruned", "diverged"}
+    for rule, settings in found.best.items():
+        complete = [t for t in found.trials if t["rule"] == rule and t["state"] == "complete"]
+        best = max(complete, key=lambda trial: trial["value"])
+        assert settings == best["settings"]
+        run = Path(f"a/trials/{'01-bp' if rule == 'bp' else '02-ldfa'}/{best['trial']:03}")
+        last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+        assert last["validation_accuracy"] == best["value"]
+        assert fac.load(run / "spec.fac.yaml").train.seed == 0
+    assert [*found.best["bp"]] == ["update.lr"], "bp has no rank"
+    assert found.comparison.seeds == (1, 2), "the seed that chose is not among them"
+    kept = open_comparison(Path("a/best"))
+    assert [row["update"]["lr"] for row in kept.plan.specs] == [of["update.lr"] for of in found.best.values()]
+    assert kept.plan.rows[1].variant.rank == found.best["ldfa"]["feedback.rank"]
+    assert kept.plan.budget.startswith(
+        "8 trials for each rule (tpe, pruned by the median) over update.lr=log:0.001:1"
+    )
+    assert found.comparison.contrasts
+    assert "`bp` has no `feedback.rank`" in found.table()
+    assert "tuning budget: 8 trials" in found.table()
+    lines = [*csv.DictReader(Path("a/trials.csv").read_text().splitlines())]
+    assert len(lines) == 16
+    assert {line["feedback.rank"] for line in lines if line["rule"] == "bp"} == {""}
+    assert (
+        json.loads(Path("a/trials.json").read_text())["plan"]
+        == json.loads(Path("a/sweep.json").read_text())["digest"]
+    )
+
+
+def test_nothing_depends_on_interruptions_or_on_how_many_train_at_a_time(spec: str) -> None:
+    how = {"trials": ROUND + 3, "rules": ["ldfa"]}
+    whole = sweep(spec, "whole", **how)
+    assert any(trial["state"] == "pruned" for trial in whole.trials), "else this shows less than it says"
+    for steps in (30, 130):  # within each of the two rounds
+        part = sweep(spec, "part", watch=Stopping(steps), **how)
+        assert part.comparison is None
+        assert f"{part.made} of {ROUND + 3} trials were made" in part.table()
+    assert sweep(spec, "part", jobs=2, **how).comparison.made == 1
+    assert files("part") == files("whole")
+
+
+def test_a_round_that_was_drawn_is_not_drawn_again(spec: str) -> None:
+    sweep(spec, "a", watch=Stopping(1))
+    before = Path("a/journal.log").read_bytes()
+    drawn = [json.loads(line) for line in before.splitlines()]
+    assert sum("datetime_start" in line for line in drawn) == ROUND, (
+        "of the first rule, before any was trained"
+    )
+    sweep(spec, "a")
+    assert Path("a/journal.log").read_bytes().startswith(before)
+
+
+def test_a_space_that_is_smaller_than_the_trials_is_tried_once_each(spec: str) -> None:
+    found = sweep(spec, "a", {"feedback.rank": "4,1"}, rules=["ldfa"])
+    assert [trial["settings"] for trial in found.trials] == [{"feedback.rank": 4}, {"feedback.rank": 1}]
+    assert "`ldfa` has 2 settings in all: each is tried once, instead of 8 trials" in found.table()
+
+
+def test_trials_that_diverge_are_results(spec: str) -> None:
+    found = sweep(spec, "a", {"update.lr": "0.05,1e30"}, rules=["bp"])
+    assert [trial["state"] for trial in found.trials] == ["complete", "diverged"]
+    assert "not finite" in found.trials[1]["problem"]
+    assert found.best == {"bp": {"update.lr": 0.05}}
+    with pytest.raises(FacError, match=r"no trial came to its end with a number, see `.*trials\.csv`"):
+        sweep(spec, "b", {"update.lr": "1e29,1e30"}, rules=["bp"])
+
+
+def test_a_loss_that_does_not_classify_is_to_be_low(spec: str) -> None:
+    Path("line.fac.yaml").write_text(
+        "fac: 1\nname: line\ninput: {shape: [4]}\nlayers: [{kind: linear, name: a, out: 3}, {kind: tanh}, "
+        "{kind: linear, name: b, out: 2}]\nloss: {kind: mse}\nfeedback: {rule: fa}\nupdate: {rule: sgd, lr: 0.01}\n"
+        "data: {source: teacher, task: regression, n: 64, inputs: 4, outputs: 2, rank: 2, validation: 0.25}\n"
+        "train: {epochs: 2, batch: 16}\n"
+    )
+    found = sweep("line.fac.yaml", "a", {"update.lr": "1e-6,0.05,1e-5"}, rules=())
+    assert found.goal.name == "validation_loss"
+    assert found.best == {"own": {"update.lr": 0.05}}
+
+
+@pytest.mark.parametrize(
+    ("over", "says"),
+    [
+        ({}, "nothing to search over"),
+        ({"update.lr": "log:0:1"}, "begins above 0"),
+        ({"update.lr": "log:1:0.1"}, "the first number of a range is the lower one"),
+        ({"update.lr": "log:0.1"}, "is not a range between two numbers"),
+        ({"update.lr": "nan:1"}, "is not a range between two numbers"),
+        ({"feedback.rank": "int:1:2.5"}, "is not a range between two whole numbers"),
+        ({"feedback.rank": "0,4"}, "ranks are whole numbers from 1"),
+        ({"feedback.rank": "1,,4"}, "`` is no number, word or truth value"),
+        ({"update.lr": "0.1,0.10"}, "`0.10` stands there twice"),
+        ({"update..lr": "0.1,0.2"}, "names no setting"),
+        ({"train.seed": "1,2"}, "are not searched over"),
+        ({"data.validation": "0.1,0.2"}, "are not searched over"),
+        ({"updat.lr": "0.1,0.2"}, "`updat` is not a field of the spec"),
+        ({"update.lr": "-1:1"}, "greater than"),
+        ({"layers.fc9.out": "8,16"}, "no item of `layers` is called `fc9`"),
+        ({"feedback.scal": "1,2"}, "no rule here has `feedback.scal`"),
+    ],
+)
+def test_what_cannot_be_searched_over_is_said_before_any_training(
+    spec: str, over: Mapping[str, str], says: str
+) -> None:
+    with pytest.raises(FacError) as caught:
+        sweep(spec, "a", over)
+    assert says in str(caught.value)
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"rules": ["nope"]}, "no rule is called `nope`"),
+        ({"contrasts": ["ldfa:fa"]}, "names no row `fa`"),
+        ({"overrides": ["data.validation=null"]}, "add `validation: 0.1` to its `data:`"),
+        ({"trials": 0}, "`trials`"),
+        ({"sampler": "grid"}, "`tpe` or `random`"),
+    ],
+)
+def test_what_cannot_be_swept_is_said_before_any_training(
+    spec: str, how: Mapping[str, Any], says: str
+) -> None:
+    with pytest.raises(FacError) as caught:
+        sweep(spec, "a", **how)
+    assert says in str(caught.value)
+    assert not Path("a").exists()
+
+
+def test_another_sweep_damaged_files_and_lost_trials_are_refused(spec: str) -> None:
+    space = {"update.lr": "0.02,0.05"}
+    sweep(spec, "a", space, rules=["bp"])
+    assert sweep(spec, "a", space, rules=["bp"]).made == 2
+    with pytest.raises(FacError, match=r"holds another sweep: `over.update.lr` is "):
+        sweep(spec, "a", {"update.lr": "0.02,0.1"}, rules=["bp"])
+    for name, content, says in (
+        ("journal.log", b"{}\n", "is not the journal of a sweep"),
+        ("journal.log", b"\xff[", "is not the journal of a sweep"),
+        ("sweep.json", b"{}", "is not the plan of a sweep"),
+    ):
+        before = Path("a", name).read_bytes()
+        Path("a", name).write_bytes(content)
+        with pytest.raises(FacError, match=says):
+            sweep(spec, "a", space, rules=["bp"])
+        Path("a", name).write_bytes(before)
+    Path("a/trials/01-bp/001").rename("gone")
+    with pytest.raises(FacError, match="a trial that is over, is gone"):
+        sweep(spec, "a", space, rules=["bp"])
+    Path("other").mkdir()
+    Path("other/file").touch()
+    with pytest.raises(FacError, match="is not empty and holds no sweep"):
+        sweep(spec, "other", space, rules=["bp"])
+    with alone_in(Path("held")), pytest.raises(FacError, match="another training is at work"):
+        sweep(spec, "held", space, rules=["bp"])
+
+
+def test_rules_with_settings_of_their_own_have_arms_of_their_own(spec: str) -> None:
+    found = sweep(
+        spec, "a", {"update.lr": "0.02,0.05"}, rules=["fa", "ldfa"], audit=True, overrides=["train.epochs=1"]
+    )
+    labels = [row.variant.label for row in found.comparison.rows]
+    assert len(set(labels)) == len(labels)
+    same = found.best["fa"] == found.best["ldfa"]
+    assert labels == ["fa", "ldfa", "shallow", *([] if same else ["shallow as ldfa"])]
+
+
+def test_a_pruner_holds_a_trial_against_the_median_of_those_that_are_complete() -> None:
+    curves = [{1: 0.1 * k, 2: 0.1 * k, 3: 0.1 * k} for k in range(1, STARTUP + 1)]  # the median is 0.3
+    for direction, bad, good in (("maximize", 0.29, 0.31), ("minimize", 0.31, 0.29)):
+        assert [Pruner(direction, curves).prunes(WARM, value) for value in (bad, good)] == [True, False]
+        early = Pruner(direction, curves)
+        assert not early.prunes(WARM - 1, good)
+        assert not early.prunes(WARM, bad), "the best of its epochs counts"
+        assert not Pruner(direction, curves[1:]).prunes(WARM, bad), "too few are complete"
+
+
+def test_values_come_back_from_yaml_as_they_were() -> None:
+    point = {
+        "a": 1e-05,
+        "b": 1 / 3,
+        "c": True,
+        "d": None,
+        "e": "x y",
+        "f": 7,
+        "g": "true",
+        "h": 1e300,
+        "i": "1",
+    }
+    for text, value in zip(assignments(point), point.values(), strict=True):
+        again, walk = load(text.partition("=")[2])
+        assert not walk.diagnostics
+        assert again == value
+        assert type(again) is type(value)
+
+
+def test_all_corners_of_a_space_and_all_points_of_a_small_one() -> None:
+    space = dimensions({"a": "lin:0:1", "b": "int:1:3", "c": "x,y"})
+    assert len([*corners(space)]) == 8
+    assert grid(space, 1000) is None
+    assert grid(space[1:], 5) is None
+    assert grid(space[1:], 6) == [{"b": b, "c": c} for b in (1, 2, 3) for c in ("x", "y")]
+    many = dimensions({f"p{k}": "0:1" for k in range(9)})
+    assert len([*corners(many)]) == 10
+
+
+def test_without_optuna_one_message_says_what_to_install(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(FacError, match=r'a sweep needs Optuna: `pip install "fac-compiler\[sweep\]"`'):
+        sweep(spec, "a")
