@@ -21,7 +21,7 @@ from fac.writing import write
 if TYPE_CHECKING:
     from fac.experiments.trainer import Trainer
     from fac.source import Document
-    from fac.training.logs import Progress
+    from fac.training.logs import Progress, StepRecord
 
 PRUNED = "pruned.json"
 """There once a trial was ended early."""
@@ -63,11 +63,13 @@ class Tried:
     """`complete`, `pruned` or `diverged`."""
     curve: Curve
     problem: str = ""
+    kept: int | None = None
+    """The epoch whose state it offers (`train.keep`); None if that is the last one."""
 
     @property
     def value(self) -> float:
-        """After its last epoch; NaN if there is none."""
-        return self.curve[max(self.curve)] if self.curve else nan
+        """After the epoch whose state it offers; NaN if there is none."""
+        return self.curve.get(self.epochs if self.kept is None else self.kept, nan)
 
     @property
     def epochs(self) -> int:
@@ -99,8 +101,14 @@ class _Judge(Listener):
         self.listener.began(plan)
         for record in logged(self.path):
             # a line that the state does not know of is of an epoch that is made again
-            if record is not None and record.step <= plan.done:
+            if record is not None and 0 < record.step <= plan.done:
                 self._judge(record)
+
+    def started(self, record: EpochRecord) -> None:
+        self.listener.started(record)
+
+    def noted(self, record: StepRecord) -> None:
+        self.listener.noted(record)
 
     def moved(self, progress: Progress) -> None:
         self.listener.moved(progress)
@@ -164,11 +172,12 @@ def _over(run: Run, goal: Goal) -> Tried:
     curve = _curve(run.history, goal)
     if run.diverged:
         return Tried("diverged", curve, run.problem)
-    found = Tried("complete", curve)
+    best = None if run.report is None else run.report.best
+    found = Tried("complete", curve, kept=None if best is None else best.epoch)
     if not isfinite(found.value):
         return Tried("diverged", curve, f"its {goal.name} is no number")
     return found
 
 
 def _curve(records: Sequence[EpochRecord], goal: Goal) -> Curve:
-    return {record.epoch: goal.of(record) for record in records}
+    return {record.epoch: goal.of(record) for record in records if record.epoch}
