@@ -102,7 +102,7 @@ def test_nothing_depends_on_interruptions_or_on_how_many_train_at_a_time(spec: s
     how: dict[str, Any] = {"trials": ROUND + 3, "rules": ["ldfa"]}
     whole = sweep(spec, "whole", **how)
     assert any(trial["state"] == "pruned" for trial in whole.trials), "else this shows less than it says"
-    for steps in (30, 120):  # within each of the two rounds
+    for steps in (30, 50):  # within each of the two rounds
         part = sweep(spec, "part", watch=Stopping(steps), **how)
         assert part.comparison is None
         assert f"{part.made} of {ROUND + 3} trials were made" in part.table()
