@@ -43,7 +43,7 @@ def arms_of(planned: Sequence[Variant]) -> list[Variant]:
             continue
         for arm in depth.ARMS:
             if arm not in rules:
-                found += _arm(planned[first], arm, {variant.label for variant in found})
+                found += _arm(planned[first], arm, {variant.label for variant in (*planned, *found)})
     return found
 
 
