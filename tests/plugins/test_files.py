@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from fac import plugins
 from fac.diagnostics import FacError
 from fac.plugins import files
+from tests.forked import python
 
 MINE = Path(__file__).parent / "mine.py"
 SPEC = """\
@@ -59,17 +58,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mine.py").write_bytes(MINE.read_bytes())
     (tmp_path / "ring.fac.yaml").write_text(SPEC)
     return tmp_path
-
-
-def python(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def fac(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from fac.diagnostics import FacError
 from fac.step.builder import Builder
 from fac.step.hosted import carried_out, on_host
 from fac.step.types import N, Type, TypeRuleError
+from tests.forked import python
 
 OPTICAL = Path(__file__).parents[2] / "examples/plugins/optical.py"
 SPEC = {
@@ -94,17 +93,6 @@ for known in (False, True):
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "lit.fac.json").write_text(json.dumps(SPEC))
     return tmp_path
-
-
-def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def fac(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from fac import pipeline
 from fac.plugins import kinds
 from fac.program.kinds import LayerKind
 from fac.testing import check_kind
+from tests.forked import python
 from tests.testing.fakes import Fake, rounded
 from tests.testing.test_declarations import SETTINGS, SHAPES
 
@@ -93,13 +91,7 @@ SHIPPED = {
 
 @pytest.fixture(scope="module")
 def said() -> dict[str, str]:
-    ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(HERE / "broken.py")],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = python(HERE, "-c", SCRIPT, str(HERE / "broken.py"))
     assert ended.returncode == 0, ended.stderr
     found: dict[str, str] = json.loads(ended.stdout)
     return found

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from fac.testing.nets import linear, spec
+from tests.forked import python
 
 FAULTY = Path(__file__).parent / "faulty.py"
 POINTS = {
@@ -209,14 +208,7 @@ class Installed:
         shutil.copy(FAULTY, home)
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "fac", *arguments],
-            cwd=self.home,
-            env=os.environ | {"PYTHONPATH": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return python(self.home, "-m", "fac", *arguments, PYTHONPATH=str(self.home))
 
     def write(self, name: str, sections: dict[str, Any]) -> None:
         """A spec file."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from fac.diagnostics import FacError
 from fac.lint.settings import load
+from tests.forked import python
 
 MINE = Path(__file__).parent / "mine.py"
 SPEC = """\
@@ -39,14 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def check(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "fac", "check", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = python(folder, "-m", "fac", "check", *arguments, **environment)
     return ended.returncode, ended.stdout, ended.stderr
 
 

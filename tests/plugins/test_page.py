@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from fac.testing.nets import linear, spec
+from tests.forked import python
 
 PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
 CODE = """
@@ -99,13 +98,6 @@ def ran(tmp_path: Path, name: str, code: str, data: dict[str, Any]) -> float:
     (tmp_path / "net.fac.json").write_text(json.dumps(data))
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     for command in (["-m", "fac", "check", "net.fac.json"], ["-c", code]):
-        ended = subprocess.run(
-            [sys.executable, *command],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ended = python(tmp_path, *command, PYTHONPATH=path)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     return float(ended.stdout)

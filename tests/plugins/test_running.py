@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.forked import python
 
 HERE = Path(__file__).parent
 SCRIPT = """
@@ -48,11 +47,5 @@ for backend in ("reference", "torch", "onnx"):
 
 
 def test_moments_run_with_the_data() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(HERE / "running.py")],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = python(HERE, "-c", SCRIPT, str(HERE / "running.py"))
     assert (ended.stderr, ended.stdout.split()) == ("", ["reference", "torch", "onnx"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from math import sqrt
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.plugins.test_files import MINE, fac, python
+from tests.forked import python
+from tests.plugins.test_files import MINE, fac
 
 PLUGIN = '''
 from math import exp
@@ -113,7 +113,7 @@ def test_a_written_program_has_the_factors(folder: Path) -> None:
     made = fac(folder, "compile", "net.fac.yaml", *PLUG, *schedule, "--backend", "onnx", "-o", "built")
     assert made[0] == 0, made
     code = "import run; print([run.factor(step, 4, 3) for step in range(12)])"
-    ended: subprocess.CompletedProcess[str] = python(folder / "built", "-c", code)
+    ended = python(folder / "built", "-c", code)
     assert ended.stderr == ""
     expected = [min(1.0, (step + 1) / 3) * np.exp(-0.1 * step) for step in range(12)]
     assert json.loads(ended.stdout) == pytest.approx(expected, rel=1e-12)
