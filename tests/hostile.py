@@ -89,7 +89,13 @@ def main() -> None:
 
     for name in COMMANDS:
         fac.get_command(click.Context(fac), name)
-    for name in ("fac.training.loop", "fac.training.folder", "fac.lint.schema", "fac.render.findings.full"):
+    for name in (
+        "torch",
+        "fac.training.loop",
+        "fac.training.folder",
+        "fac.lint.schema",
+        "fac.render.findings.full",
+    ):
         import_module(name)
     pipeline.compile(WARM, "reference")  # what is built when it is first used, is built once
     gc.freeze()
