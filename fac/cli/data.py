@@ -43,7 +43,8 @@ def data_(
     precision: Precision,
     as_json: bool,
 ) -> None:
-    """Say what SPEC trains on: shapes, ranges, means, missing values and classes of each split, as its source has them.
+    """Say what SPEC trains on: shapes, ranges, means, missing values and classes of each split, and columns of a
+    table, as its source has them.
 
     With `-o` its arrays are written to a folder instead: `train.npz` and `test.npz`, and `validation.npz` if samples
     are held out, each with all that the network is fed with: `x` and `y`, if the spec gives its inputs no names. The
@@ -88,19 +89,19 @@ def _picture_kind(picture: str, formats: tuple[str, ...]) -> str:
         raise FacError("a picture of samples goes to a file: give `--picture` a name")
     if is_spec(picture, ()):
         raise FacError(f"a picture would be written to `{picture}`, which is called as a spec is")
-    return picture_kind(picture, None, formats)
+    return picture_kind(picture, None, formats, option=False)
 
 
 def _describe(name: str, dataset: Dataset, as_json: bool) -> None:
     from fac.render.describing import flat, text
-    from fac.training.describing import all_described, class_counts
+    from fac.training.describing import all_described, class_counts, columns_described
 
-    found, counts = all_described(dataset), class_counts(dataset)
+    found = (all_described(dataset), columns_described(dataset), class_counts(dataset), dataset.classes)
     if as_json:
-        echo(json_text({"spec": name, "source": dataset.name, **flat(found, counts, dataset.classes)}))
+        echo(json_text({"spec": name, "source": dataset.name, **flat(*found)}))
         return
     say(f"`{dataset.name}`, on which `{name}` trains:")
-    echo(text(found, counts, dataset.classes))
+    echo(text(*found))
 
 
 def _drawn(dataset: Dataset, kind: str) -> bytes:

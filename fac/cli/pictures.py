@@ -10,8 +10,14 @@ from fac.diagnostics import FacError
 STDOUT = "-"
 
 
-def picture_kind(output: str, kind: str | None, formats: Sequence[str]) -> str:
+def picture_kind(output: str, kind: str | None, formats: Sequence[str], *, option: bool = True) -> str:
     """Which kind of picture is asked for: the one that is named, or that of the suffix.
+
+    Args:
+        output: the file.
+        kind: that is named.
+        formats: there are.
+        option: whether the command has `--format`, which names one.
 
     Raises:
         FacError: there is no such kind, or nothing says which.
@@ -29,6 +35,7 @@ def picture_kind(output: str, kind: str | None, formats: Sequence[str]) -> str:
             f"standard output does not say which kind of picture it takes: add --format, one of {known}"
         )
     known = ", ".join(f"`.{name}`" for name in formats)
+    named = ", or add --format" if option else ""
     raise FacError(
-        f"`{output}` does not say which kind of picture it is: end the name with one of {known}, or add --format"
+        f"`{output}` does not say which kind of picture it is: end the name with one of {known}{named}"
     )

@@ -46,7 +46,7 @@ def remedy(schema: Schema, data: Any, path: Path) -> Remedy:
             return f"write names, not offsets: layers are not counted, and `{data}` is no name", None
         return f'write it in quotes: `"{str(data).lower()}"`', None
     if forms == {"tuple"}:
-        return _list(schema.child(0), data, path)
+        return _list(schema, data, path)
     return _within(schema, data, path)
 
 
@@ -60,8 +60,9 @@ def length_remedy(schema: Schema, length: int, items: Sequence[Any], path: Path)
         path: of that place.
     """
     if len(items) == 1 and _fits(items[0], schema.forms()):
-        word = str(items[0])
-        return f"write `{word}` or `[{', '.join([word] * length)}]`"
+        return f"write `{items[0]}` or `{_repeated(items[0], length)}`"
+    if len(items) == 1 and _all_fit(schema, length, items[0]):
+        return f"write `{_repeated(items[0], length)}`"
     return f"{words.name(path)} takes {schema.describe()}" if len(schema.forms()) > 1 else ""
 
 
@@ -103,8 +104,11 @@ def _text(schema: Schema, forms: set[str], text: str, path: Path) -> Remedy:
     return NONE
 
 
-def _list(item: Schema, data: Any, path: Path) -> Remedy:
-    """One item where a list of them belongs."""
+def _list(schema: Schema, data: Any, path: Path) -> Remedy:
+    """One item where a list of them belongs, of a fixed length or of any."""
+    item, length = schema.child(0), schema.length()
+    if length is not None:
+        return (f"write a list: `{_repeated(data, length)}`" if _all_fit(schema, length, data) else ""), None
     if isinstance(data, Mapping) and item.named():
         return "write it in brackets: `[{...}]`", None
     if isinstance(data, str) and (instead := item.other_kinds().get(words.plain(data), ("", ""))[1]):
@@ -117,8 +121,18 @@ def _list(item: Schema, data: Any, path: Path) -> Remedy:
         key, tags = item.named()[0]
         return f"write a list of mappings: `[{{{key}: {tags[0]}, ...}}]`", None
     if isinstance(data, int | float | str):
-        return f"write a list: `[{str(data).lower() if isinstance(data, bool) else data}]`", None
+        return f"write a list: `{_repeated(data, 1)}`", None
     return NONE
+
+
+def _all_fit(schema: Schema, length: int, item: Any) -> bool:
+    """Whether a list of that one item, over and over, is allowed."""
+    return all(_fits(item, schema.child(place).forms()) for place in range(length))
+
+
+def _repeated(item: Any, length: int) -> str:
+    """`[16, 16]`."""
+    return f"[{', '.join([str(item).lower() if isinstance(item, bool) else str(item)] * length)}]"
 
 
 def _within(schema: Schema, data: Any, path: Path) -> Remedy:

@@ -65,6 +65,17 @@ def all_described(dataset: Dataset) -> dict[str, dict[str, Described]]:
     }
 
 
+def columns_described(dataset: Dataset) -> dict[str, tuple[Described, int]]:
+    """Of each column of a table: its training samples, and how many different numbers these have."""
+    if not dataset.columns:
+        return {}
+    x = dataset.train.x
+    return {
+        name: (described(x[:, place]), len(np.unique(x[:, place])))
+        for place, name in enumerate(dataset.columns)
+    }
+
+
 def class_counts(dataset: Dataset) -> dict[str, dict[str, dict[int, int]]]:
     """How often each label is there: of each array that has one for each sample, split by split."""
     found: dict[str, dict[str, dict[int, int]]] = {}

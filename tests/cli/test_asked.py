@@ -126,7 +126,8 @@ def test_tables_of_another_format_and_their_classes(table: NDArray[np.float64], 
         ),
         ("n.csv", "a;b\n1;\xe4\n", "is not text in utf-8: write it so, as the training data are"),
         ("n.parquet", "a;b\n", "`n.parquet` is no Parquet file, or is damaged"),
-        ("n.png", "a;b\n", "`n.png` is an image, and this network was trained on no images in files"),
+        ("n.png", "a;b\n", "become numbers: give a table, a `.csv` or a `.parquet`\n"),
+        ("n.csv", "\x89PNG\r\n\x1a\n", "`n.csv` is no text, but a PNG image by its first bytes: give separated"),
         ("n.npy", "a;b\n", "array `x` in `n.npy` cannot be read as plain numbers"),
     ],
 )
@@ -175,7 +176,7 @@ def test_images_are_resized_as_those_of_the_training(photos: Path, run: Run) -> 
     (flat / "notes.txt").write_text("none")
     rows, err = predicted(run, "flat")
     assert [row["name"] for row in rows] == ["'@=1+1.png", "'@b.png", "'@c.png"]
-    assert "`flat`: 1 file of other kinds than images left out\n" in err
+    assert "`flat`: 1 file of other kinds than images left out, `notes.txt`\n" in err
     below, _ = predicted(run, "photos")
     same = [row for row in below if row["name"].endswith("3.png")]
     assert [row["name"] for row in same] == ["'=1+1/3.png", "b/3.png", "c/3.png"]
@@ -199,13 +200,15 @@ def test_images_are_resized_as_those_of_the_training(photos: Path, run: Run) -> 
 
 def test_what_is_wrong_with_images(photos: Path, run: Run) -> None:
     Path("cut.png").write_bytes((photos / "b" / "1.png").read_bytes()[:60])
+    Path("none.png").write_text("no image")
     Path("empty").mkdir()
     (Path("flat") / "fox").mkdir(parents=True)
     Path("t.csv").write_text("a,b\n1,2\n")
     for command, name, said in (
         ("predict", "cut.png", "`cut.png` is no image, or is damaged"),
+        ("predict", "none.png", "`none.png` is no image, or is damaged: it begins as none of PNG, JPEG"),
         ("predict", "empty", "`empty` holds no image, which ends in .png"),
-        ("predict", "t.csv", "`t.csv` is a table, and this network was trained on none"),
+        ("predict", "t.csv", "is known to it: give an image, or a folder of images\n"),
         ("predict", "nowhere.png", "`nowhere.png` does not exist"),
         (
             "evaluate",

@@ -105,6 +105,7 @@ class Spec(Model):
     layers: Annotated[tuple[Layer, ...], Field(min_length=1)] = (Relu(kind="relu"),)
     shape: tuple[Annotated[int, Field(gt=0)], ...] = (1,)
     pair: tuple[int, str] = (1, "a")
+    sides: tuple[int, int] = (1, 1)
     update: Layer | tuple[Layer, ...] | None = None
     learn: Oja = Oja()
     routes: tuple[
@@ -310,6 +311,16 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "number for a list": (
         {"shape": 784},
         ["FAC102 shape: expected a list for `shape`, found `784` (write a list: `[784]`)"],
+    ),
+    "number for a fixed list": (
+        {"sides": 16},
+        [
+            "FAC102 sides: expected a list of 2 whole numbers for `sides`, found `16` (write a list: `[16, 16]`)"
+        ],
+    ),
+    "one item for a fixed list": (
+        {"sides": [16]},
+        ["FAC102 sides: `sides` takes 2 items, has 1 (write `[16, 16]`)"],
     ),
     "item of a fixed list": (
         {"pair": [1, 2]},

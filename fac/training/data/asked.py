@@ -146,8 +146,8 @@ def _table(file: BufferedReader, place: str, asking: Asking, *, packed: bool = F
     if not isinstance(data, Tabular) or not kept.columns:
         file.close()
         raise FacError(
-            f"{place} is a table, and this network was trained on none, so that no column is known to it: give arrays, "
-            f"as in an `{NPZ}`"
+            f"{place} is a table, and this network was trained on none, so that no column is known to it: give "
+            f"{_as_trained(data)}"
         )
     layout = data.layout if isinstance(data, csv.Csv) else csv.Layout()
     table = (
@@ -164,7 +164,7 @@ def _images(path: Path, place: str, asking: Asking) -> Asked:
     if not isinstance(data, Pictures):
         raise FacError(
             f"{place} {'is an image' if one else 'holds no arrays'}, and this network was trained on no images in "
-            f"files, so that nobody knows how their bytes become numbers: give arrays, as in an `{NPZ}`"
+            f"files, so that nobody knows how their bytes become numbers: give {_as_trained(data)}"
         )
     if one:
         if asking.targets:
@@ -184,3 +184,13 @@ def _images(path: Path, place: str, asking: Asking) -> Asked:
     x = folders.read(path, files.names, place, data, Alike(trained=True))
     split = Split(x, np.array(files.labels, np.int64)) if asking.targets else Split(x)
     return Asked(split, kept, files.told, bytes_alike=True, marks={"name": files.names})
+
+
+def _as_trained(data: Data | None) -> str:
+    """What to give a network that was trained on such data."""
+    match data:
+        case Pictures():
+            return "an image, or a folder of images"
+        case Tabular():
+            return f"a table, a `{CSV}` or a `{PARQUET}`"
+    return f"arrays, as in an `{NPZ}`"

@@ -24,7 +24,17 @@ ROOM = 12
 """Bytes of memory that a byte of text takes, as such, as cells, and as numbers."""
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|", ",": ","}
 """What else may stand between cells, and how YAML has it within double quotes."""
-
+NO_TEXT = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"PK\x03\x04": "an archive, such as `.npz` or `.xlsx`,",
+    b"PAR1": "a Parquet file",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x1f\x8b": "gzip",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of old, `.xls`,",
+    b"%PDF": "a PDF",
+}
+"""How files of other kinds begin."""
 
 Encoding = Literal["utf-8", "latin-1", "cp1252", "utf-16"]
 
@@ -83,6 +93,8 @@ def table(file: BufferedReader, place: str, layout: Layout, *, trained: bool = F
         FacError: it is no such text.
     """
     raw = read_data(file, place, ROOM)
+    if other := next((what for start, what in NO_TEXT.items() if raw.startswith(start)), None):
+        raise FacError(f"{place} is no text, but {other} by its first bytes: give separated values")
     try:
         text = raw.decode("utf-8-sig" if layout.encoding == "utf-8" else layout.encoding)
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fac.diagnostics import FacError
 from fac.opening import DATA, MissingError, opened, unreadable
 from fac.training.data.images import ENDINGS, Alike, Pictures
-from fac.training.data.table import listed, short
+from fac.training.data.table import SHOWN, listed, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ def by_class(folder: Path, place: str, classes: Sequence[str]) -> Files:
     """
     names: list[str] = []
     labels: list[int] = []
-    others = 0
+    others: list[str] = []
     for name in classes_of(folder, place):
         if name not in classes:
             raise FacError(
@@ -81,7 +81,7 @@ def by_class(folder: Path, place: str, classes: Sequence[str]) -> Files:
         names += found
         labels += [classes.index(name)] * len(found)
         others += left
-    loose = sum(file.lower().endswith(ENDINGS) for file in os.listdir(folder))
+    loose = sorted(file for file in os.listdir(folder) if file.lower().endswith(ENDINGS))
     told = (
         _left_out(place, others, "of other kinds than images"),
         _left_out(place, loose, "in no folder of a class"),
@@ -132,16 +132,15 @@ def read(folder: Path, names: Sequence[str], place: str, data: Pictures, alike: 
     return x
 
 
-def _below(folder: Path, start: str, place: str) -> tuple[list[str], int]:
-    """The images below a part of a folder, and how many other files there are."""
+def _below(folder: Path, start: str, place: str) -> tuple[list[str], list[str]]:
+    """The images below a part of a folder, and the other files."""
     found: list[str] = []
-    others = 0
+    others: list[str] = []
     for top, files in _walked(folder / start, place):
         for file in files:
-            if file.lower().endswith(ENDINGS):
-                found.append(os.path.relpath(os.path.join(top, file), folder))
-            elif not file.startswith("."):
-                others += 1
+            kind = found if file.lower().endswith(ENDINGS) else others
+            if kind is found or not file.startswith("."):
+                kind.append(os.path.relpath(os.path.join(top, file), folder))
     return found, others
 
 
@@ -158,5 +157,6 @@ def _empty(what: str) -> FacError:
     return FacError(f"{what} holds no image, which ends in {', '.join(ENDINGS)}: give it some, or remove it")
 
 
-def _left_out(place: str, many: int, which: str) -> str:
-    return f"{place}: {many:,} file{'s' * (many > 1)} {which} left out" if many else ""
+def _left_out(place: str, names: Sequence[str], which: str) -> str:
+    many = len(names)
+    return f"{place}: {many:,} file{'s' * (many > 1)} {which} left out, {listed(names, SHOWN)}" if many else ""

@@ -111,7 +111,7 @@ def pixels(
         FacError: Pillow is not installed; it is no image, damaged or cut off, or too large.
     """
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise FacError(f'{place} needs Pillow: pip install "fac-compiler[images]"') from error
     try:
@@ -119,6 +119,8 @@ def pixels(
             if image.width * image.height > LARGEST:
                 raise FacError(f"{place} has {image.width} x {image.height} pixels: give a smaller one")
             return of_image(image, channels, size)
+    except UnidentifiedImageError as error:  # Pillow's own words name an object of Python
+        raise FacError(f"{place} is no image, or is damaged: it begins as none of {', '.join(FORMATS)}") from error
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         # whatever the bytes of a file can make Pillow say
         raise FacError(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
 """Cells that hold nothing, in small letters."""
 SHOWN = 5
-"""Columns that a message names."""
+"""Columns, or files, that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +83,33 @@ class Table:
             try:
                 made[:, place] = [number(cell) for cell in self.columns[name]]
             except ValueError:
-                raise self._no_number(name) from None
+                raise self._no_number(name, names[place + 1 :]) from None
         return made
 
     def words(self, name: str) -> list[str]:
         """The cells as text, without blanks around it."""
         return [str(cell).strip() for cell in self.columns[name]]
 
-    def _no_number(self, name: str) -> FacError:
+    def _no_number(self, name: str, after: Sequence[str]) -> FacError:
+        """A column has a cell that is no number; columns `after` it are still to be looked at."""
         cells = self.columns[name]
         row, cell = next((row, cell) for row, cell in enumerate(cells) if not is_number(cell))
-        others = sum(map(is_number, cells))
-        mixed = f", and {others:,} cells of the column are numbers" if others else ""
+        numbers = sum(map(is_number, cells))
+        mixed = f", and {numbers:,} cells of the column are numbers" if numbers else ""
+        alike = [other for other in after if not all(map(is_number, self.columns[other]))]
+        more = f"; nor are all cells of {listed(alike, SHOWN)}" if alike else ""
+        what = "the columns" if alike else "the column"
+        remedy = "mend it"
+        if not self.trained:
+            mend = (
+                "mend it"
+                if numbers
+                else "make numbers of text, as `pandas.get_dummies` does (see docs/data.md)"
+            )
+            remedy = f"{mend}, or leave {what} out of `data.x`"
         return FacError(
             f"{self.place}, {self.row} {self.lines[row]}: `{short(str(cell))}` in column `{name}` is no finite "
-            f"number{mixed}: mend it{'' if self.trained else ', or leave the column out of `data.x`'}"
+            f"number{mixed}{more}: {remedy}"
         )
 
 
@@ -124,10 +136,10 @@ def is_number(cell: str | float | None) -> bool:
     return True
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = 10) -> str:
     """The first of many names."""
-    shown = ", ".join(f"`{short(name)}`" for name in names[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+    shown = ", ".join(f"`{short(name)}`" for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def short(text: str) -> str:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from fac.diagnostics import FacError
+from fac.spec.words import count
 from fac.training.data.parts import Parts, dataset
 from fac.training.data.table import Table, is_number, listed, number, short
 from fac.training.dataset import Dataset, Split
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from numpy.typing import NDArray
 
     from fac.backend import Precision
@@ -61,6 +64,8 @@ def loaded(
     place = f"`{data.train}` (`data.train`)"
     first = read(base, data.train, place)
     columns = _columns(data, first)
+    if data.x is None:  # a number of a customer would be one of them
+        _log().info("%s: %s: %s", place, count("reads", len(columns), "column"), listed(columns))
     classes = _classes(data, first)
 
     def samples(written: str, what: str) -> tuple[Split, NDArray[Any] | None]:
@@ -120,7 +125,8 @@ def _columns(data: Tabular, table: Table) -> tuple[str, ...]:
         return columns
     table.require(data.x, "`data.x`")
     if both := next((name for name in data.x if name in aside), None):
-        raise FacError(f"column `{both}` is to be told, and cannot be read: remove it from `data.x`")
+        other = "data.split" if both == data.split else "data.y"
+        raise FacError(f"column `{both}` is in `data.x` and in `{other}`: remove it from one of them")
     return data.x
 
 
@@ -178,3 +184,9 @@ def _told(
                 f"samples, which have {listed(classes)}"
             )
     return np.array([numbers.get(word, by_value.get(_called(word))) for word in words], np.int64)
+
+
+def _log() -> Logger:
+    import logging
+
+    return logging.getLogger(__name__)

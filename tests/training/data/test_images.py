@@ -104,7 +104,10 @@ def test_other_files_are_left_out_and_told(tmp_path: Path, caplog: pytest.LogCap
         (tmp_path / "a/dog" / name).write_text("no image")
     with caplog.at_level(logging.INFO):
         assert len(read(tmp_path).train) == 4
-    assert caplog.messages == ["`a` (`data.train`): 2 files of other kinds than images left out"]
+    assert caplog.messages == [
+        "`a` (`data.train`): 2 files of other kinds than images left out, "
+        "`dog/Thumbs.db`, `dog/notes.txt`"
+    ]
 
 
 @pytest.mark.usefixtures("images")

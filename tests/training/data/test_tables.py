@@ -12,11 +12,13 @@ import pytest
 from pyarrow import parquet
 
 from fac.diagnostics import FacError
+from fac.render import describing
 from fac.step.feed import Feed
 from fac.training.data import load
 from fac.training.data.csv import Csv
 from fac.training.data.parquet import Parquet
 from fac.training.dataset import Dataset
+from fac.training.describing import columns_described
 from fac.training.fitting import fitted
 
 COLUMNS: Mapping[str, Sequence[Any]] = {
@@ -131,7 +133,7 @@ def test_files_of_their_own(make: Make, tmp_path: Path) -> None:
         ({}, {"y": "kond"}, "has no column `kond` \\(`data.y`\\): did you mean `kind`\\?"),
         ({}, {"x": ("q",)}, "has no column `q` \\(`data.x`\\): it has `length`, `width`, `kind`, `part`"),
         ({}, {"split": "parts"}, "has no column `parts` \\(`data.split`\\): did you mean `part`\\?"),
-        ({}, {"x": ("kind",)}, "column `kind` is to be told, and cannot be read"),
+        ({}, {"x": ("kind",)}, "column `kind` is in `data.x` and in `data.y`: remove it from one of them"),
         ({"part": ["train"] * 6}, {}, "`part` \\(`data.split`\\) is `test` of no sample"),
         ({"part": ["train"] * 5 + ["last"]}, {}, "`data.split`\\) of sample 5 is `last`: write"),
     ],
@@ -147,9 +149,9 @@ def test_missing_cells_are_counted(make: Make) -> None:
     columns = {**COLUMNS, "length": [5.1, None, 6.3, None, 1, 2], "width": [3, 3, None, 4, 3, 2]}
     with pytest.raises(FacError) as caught:
         make(columns, split="part")
-    text = str(caught.value)
-    assert ": 3 cells are missing, 2 in `length` (first in " in text
-    assert "), 1 in `width` (first in " in text
+    message = str(caught.value)
+    assert ": 3 cells are missing, 2 in `length` (first in " in message
+    assert "), 1 in `width` (first in " in message
 
 
 def test_cells_that_are_no_numbers(make: Make) -> None:
@@ -162,6 +164,39 @@ def test_cells_that_are_no_numbers(make: Make) -> None:
         make({**COLUMNS, "width": ["3", "inf", "2", "4", "3", "2"]}, split="part")
     with pytest.raises(FacError, match="`\u0663` in column `width` is no finite number"):
         make({**COLUMNS, "width": ["3", "\u0663", "2", "4", "3", "2"]}, split="part")
+
+
+def test_all_columns_of_text_are_named(make: Make) -> None:
+    columns = {**COLUMNS, "city": ["Rome"] * 6, "width": ["1", "wide", *"1111"], "job": ["cook"] * 6}
+    with pytest.raises(FacError) as caught:
+        make(columns, split="part")
+    assert "`wide` in column `width` is no finite number, and 5 cells" in str(caught.value)
+    assert "; nor are all cells of `city`, `job`: mend it, or leave the columns out" in str(caught.value)
+    with pytest.raises(
+        FacError, match=r"; nor are all cells of `job`: make numbers of text, as `pandas.get_dum"
+    ):
+        make(columns, split="part", x=("length", "city", "job"))
+    many = {f"c{n}": ["a"] * 6 for n in range(9)}
+    with pytest.raises(FacError, match=r"`c0` is no .* of `c1`, `c2`, `c3`, `c4`, `c5` and 3 more: "):
+        make({**many, "kind": COLUMNS["kind"]}, test_share=0.5)
+
+
+def test_columns_that_nobody_named_are_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "fac"):
+        make(split="part", x=("width",))
+        assert not caplog.messages
+        found = make(split="part")
+    assert caplog.messages == ["`a` (`data.train`): reads 2 columns: `length`, `width`"]
+    described = columns_described(found)
+    assert [(name, distinct) for name, (_, distinct) in described.items()] == [("length", 3), ("width", 2)]
+    width = described["width"][0]
+    assert (width.least, width.most, width.missing) == (2, 3, 0)
+    np.testing.assert_allclose((width.mean, width.deviation), (8 / 3, np.std([3, 3, 2])), rtol=1e-12)
+    splits = {"train": {"x": width}}
+    assert [row.split() for row in describing.text(splits, described, {}, ()).splitlines()][-1] == [
+        *("width", "2", "3", "2.6667", "0.4714", "0", "2")
+    ]
+    assert describing.flat(splits, described, {}, ())["columns"][1]["distinct"] == 2
 
 
 def test_a_class_that_was_never_trained_on(make: Make, tmp_path: Path) -> None:
