@@ -45,10 +45,11 @@ def data_(
 ) -> None:
     """Say what SPEC trains on: shapes, ranges, means, missing values and classes of each split, as its source has them.
 
-    Of a table each column has its row, too. With `-o` its arrays are written to a folder instead: `train.npz` and `test.npz`, and `validation.npz` if samples
-    are held out, each with all that the network is fed with: `x` and `y`, if the spec gives its inputs no names. The
-    trainer sees the same numbers in that precision. The `run.py` of `fac compile --backend onnx` reads these files,
-    and so does a spec with `data: {source: arrays, train: A.npz, test: B.npz}`.
+    Of a table each column has its row, too. With `-o` the arrays are written to a folder instead: `train.npz` and
+    `test.npz`, and `validation.npz` if samples are held out, each with all that the network is fed with: `x` and `y`,
+    if the spec gives its inputs no names. The trainer sees the same numbers in that precision. The `run.py` of
+    `fac compile --backend onnx` reads these files, and so does a spec with
+    `data: {source: arrays, train: A.npz, test: B.npz}`.
     """
     from fac import source
     from fac.cli.progress import logged

@@ -127,7 +127,11 @@ def test_tables_of_another_format_and_their_classes(table: NDArray[np.float64], 
         ("n.csv", "a;b\n1;\xe4\n", "is not text in utf-8: write it so, as the training data are"),
         ("n.parquet", "a;b\n", "`n.parquet` is no Parquet file, or is damaged"),
         ("n.png", "a;b\n", "become numbers: give a table, a `.csv` or a `.parquet`\n"),
-        ("n.csv", "\x89PNG\r\n\x1a\n", "`n.csv` is no text, but a PNG image by its first bytes: give separated"),
+        (
+            "n.csv",
+            "\x89PNG\r\n\x1a\n",
+            "`n.csv` is no text, but a PNG image by its first bytes: give separated",
+        ),
         ("n.npy", "a;b\n", "array `x` in `n.npy` cannot be read as plain numbers"),
     ],
 )

@@ -231,7 +231,10 @@ def decoded(href: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 def test_pictures_that_cannot_be_drawn(run: Run, spec: Path) -> None:
     for name, message in (
-        ("s.gif", "end the name with one of `.svg`, `.png`, `.pdf`\n"),
+        (
+            "s.gif",
+            "`s.gif` does not say which kind of picture it is: end the name with one of `.svg`, `.png`, `.pdf`\n",
+        ),
         ("-", "a picture of samples goes to a file"),
         ("s.fac.yaml", "a picture would be written to `s.fac.yaml`, which is called as a spec is"),
     ):

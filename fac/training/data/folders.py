@@ -159,4 +159,6 @@ def _empty(what: str) -> FacError:
 
 def _left_out(place: str, names: Sequence[str], which: str) -> str:
     many = len(names)
-    return f"{place}: {many:,} file{'s' * (many > 1)} {which} left out, {listed(names, SHOWN)}" if many else ""
+    return (
+        f"{place}: {many:,} file{'s' * (many > 1)} {which} left out, {listed(names, SHOWN)}" if many else ""
+    )

@@ -120,7 +120,9 @@ def pixels(
                 raise FacError(f"{place} has {image.width} x {image.height} pixels: give a smaller one")
             return of_image(image, channels, size)
     except UnidentifiedImageError as error:  # Pillow's own words name an object of Python
-        raise FacError(f"{place} is no image, or is damaged: it begins as none of {', '.join(FORMATS)}") from error
+        raise FacError(
+            f"{place} is no image, or is damaged: it begins as none of {', '.join(FORMATS)}"
+        ) from error
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         # whatever the bytes of a file can make Pillow say
         raise FacError(

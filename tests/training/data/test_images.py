@@ -105,8 +105,7 @@ def test_other_files_are_left_out_and_told(tmp_path: Path, caplog: pytest.LogCap
     with caplog.at_level(logging.INFO):
         assert len(read(tmp_path).train) == 4
     assert caplog.messages == [
-        "`a` (`data.train`): 2 files of other kinds than images left out, "
-        "`dog/Thumbs.db`, `dog/notes.txt`"
+        "`a` (`data.train`): 2 files of other kinds than images left out, `dog/Thumbs.db`, `dog/notes.txt`"
     ]
 
 

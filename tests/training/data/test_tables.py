@@ -191,7 +191,9 @@ def test_columns_that_nobody_named_are_told(make: Make, caplog: pytest.LogCaptur
     assert [(name, distinct) for name, (_, distinct) in described.items()] == [("length", 3), ("width", 2)]
     width = described["width"][0]
     assert (width.least, width.most, width.missing) == (2, 3, 0)
-    np.testing.assert_allclose((width.mean, width.deviation), (8 / 3, np.std([3, 3, 2])), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.array([width.mean, width.deviation]), np.array([8 / 3, np.std([3, 3, 2])]), rtol=1e-12
+    )
     splits = {"train": {"x": width}}
     assert [row.split() for row in describing.text(splits, described, {}, ()).splitlines()][-1] == [
         *("width", "2", "3", "2.6667", "0.4714", "0", "2")
