@@ -56,6 +56,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
         ("show", SPEC, "-o", "a.png"),
         ("show", SPEC, "-o", "a.pdf"),
         ("diff", SPEC, SPEC),
+        ("lock", SPEC),
         ("data", SPEC, "-o", "data"),
         ("backends",),
     ),

@@ -8,7 +8,7 @@ from inspect import getdoc
 from textwrap import dedent
 
 from fac import source
-from fac.checks import BUILDING, CHECKS, COMPILING, ESTIMATES, FOR_BACKEND
+from fac.checks import BUILDING, CHECKS, COMPILING, ESTIMATES, FOR_BACKEND, locked
 from fac.checks.text import TEXT
 from fac.diagnostics import Rule
 from fac.program.bounds import TOO_LARGE
@@ -87,7 +87,7 @@ update: {rule: sgd, lr: 0.1}
 
 def pages() -> tuple[Page, ...]:
     """All pages, by code. A check has its help in its docstring, a rule of the text stages in `TEXT`."""
-    found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES, TOO_LARGE)]
+    found = [Page(rule, TEXT[rule.code]) for rule in (*source.RULES, *errors.RULES, TOO_LARGE, *locked.RULES)]
     checks = (*CHECKS, *BUILDING, *ESTIMATES, *COMPILING, *FOR_BACKEND)
     found += [Page(rule, getdoc(check) or "") for rule, check in checks]
     return tuple(sorted(found, key=lambda page: page.rule.code))

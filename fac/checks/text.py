@@ -184,4 +184,31 @@ Good:
     layers:
       - {kind: repeat, times: 30, body: [{kind: linear, out: 20}, {kind: relu}]}
       - {kind: linear, name: logits, out: 10}""",
+    "FAC112": """\
+The spec is not what it was when it was locked.
+
+With `--locked`, and only then, each experiment is held to what `fac lock` wrote: its settings in the long form, shapes,
+initial values, and what a step costs. That shows in a review what a change comes to: one default, one short-hand or
+another version of `fac` may change experiments whose files nobody touched.
+
+Bad, where the lock has `lr: 0.1`:
+
+    update: {rule: sgd, lr: 0.2}
+
+Good:
+
+    update: {rule: sgd, lr: 0.1}""",
+    "FAC113": """\
+An experiment is missing from the lock, or the lock names one that is gone.
+
+With `--locked`, and only then, every spec that is checked has to be locked. Experiments are known by their `name`, so
+no two of them have the same. Of one that is locked there has to be a spec, be it among those that are checked or not.
+
+Bad, where the lock has `example`:
+
+    name: new
+
+Good:
+
+    name: example""",
 }

@@ -25,6 +25,7 @@ COMMANDS = (
     "schema",
     "show",
     "diff",
+    "lock",
     "data",
     "compile",
     "train",

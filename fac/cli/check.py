@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fac.backend import Precision
     from fac.cli.fixing import Fixing
     from fac.lint.fix import Lint
+    from fac.lint.lock import Lock
 
 COUNTABLE = ("full", "concise", "json", "github")
 """Formats beside which, or in whose place, a table of counts does no harm."""
@@ -73,6 +74,13 @@ FOR_PEOPLE = ("full", "concise")
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a value before checking."
 )
+@click.option("--locked", is_flag=True, help="Also find what is not as `fac lock` wrote it.")
+@click.option(
+    "--lock",
+    type=click.Path(),
+    callback=not_empty,
+    help="The lock of --locked.  [fac.lock]",
+)
 @click.option("--backend", callback=not_empty, help="Also find what this backend cannot run.")
 @click.option(
     "--precision", type=click.Choice(("float32", "float64")), help="For --backend; its own by default."
@@ -95,7 +103,10 @@ def COMMAND(**given: Any) -> None:
         raise click.UsageError(f"--statistics is for {', '.join(COUNTABLE)}, not for {shown_as}")
     files = Files(asked.paths or (".",), lookup, asked.stdin_filename or STDIN_NAME)
     fixing = _fixing(show=asked.diff) if asked.fix or asked.diff else None
-    checked = list(_checked(asked, files, lookup, fixing))
+    lock = _lock(asked.lock) if asked.locked else None
+    checked = list(_checked(asked, files, lookup, fixing, lock))
+    if lock is not None:
+        checked += _gone(lock, lookup)
     if asked.diff:
         assert fixing is not None
         _end_of_diff(asked, fixing, files.unreadable)
@@ -146,6 +157,8 @@ class Asked:
     isolated: bool
     stdin_filename: str | None
     assignments: tuple[str, ...]
+    locked: bool
+    lock: str | None
     backend: str | None
     precision: Precision | None
 
@@ -173,6 +186,8 @@ def _refuse(asked: Asked) -> None:
         f"--output-file would write findings over `{asked.output_file}`, which is a spec": asked.output_file
         and is_spec(asked.output_file, asked.paths),
         "--config and --isolated exclude each other": asked.config and asked.isolated,
+        "--lock is about --locked, which is not given": asked.lock and not asked.locked,
+        "--diff shows what --fix would change: leave out --locked": asked.diff and asked.locked,
     }
     for message, applies in nonsense.items():
         if applies:
@@ -185,7 +200,24 @@ def _given(parameter: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) -> Iterator[Checked]:
+def _lock(path: str | None) -> Lock:
+    from fac.lint.lock import Lock
+    from fac.lint.lock.file import DEFAULT
+
+    return Lock.read(path or DEFAULT)
+
+
+def _gone(lock: Lock, lookup: Lookup) -> Iterator[Checked]:
+    """The lock with what is wrong with itself, if anything is."""
+    settings = lookup.of(lock.document.name)
+    reported = (found for found in lock.gone() if settings.reports(found.rule.code, lock.document.name))
+    if found := tuple(map(settings.graded, reported)):
+        yield Checked(lock.document, found, settings.fails)
+
+
+def _checked(
+    asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None, lock: Lock | None
+) -> Iterator[Checked]:
     """Each file with its findings. Those that cannot be read are noted in `files`."""
     for file in files:
         try:
@@ -197,7 +229,9 @@ def _checked(asked: Asked, files: Files, lookup: Lookup, fixing: Fixing | None) 
             document = source.override(document, asked.assignments)
             settings = lookup.of(document.name)
             settings.require()
-            check = partial(linted, settings=settings, backend=asked.backend, precision=asked.precision)
+            check = partial(
+                linted, settings=settings, backend=asked.backend, precision=asked.precision, lock=lock
+            )
             if fixing is None:
                 found = _promised(document, check(document), check)
             else:

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from fac import pipeline, source
-from fac.checks import BUILDING, CHECKS, COMPILING, ESTIMATES, FOR_BACKEND
+from fac.checks import BUILDING, CHECKS, COMPILING, ESTIMATES, FOR_BACKEND, locked
 from fac.checks.places import listed
 from fac.diagnostics import MAX_FINDINGS, Diagnostic, Severity, Span, first
 from fac.lint.selection import READING, codes
@@ -19,6 +19,7 @@ from fac.spec import errors
 
 if TYPE_CHECKING:
     from fac.backend import Precision
+    from fac.lint.lock import Lock
 
 _Asked = tuple[int | None, str]
 """What a comment asks for: the line, or None for the whole file, and the code of the rule."""
@@ -41,7 +42,11 @@ class Linted(NamedTuple):
 
 
 def linted(
-    document: Document, settings: Settings, backend: str | None = None, precision: Precision | None = None
+    document: Document,
+    settings: Settings,
+    backend: str | None = None,
+    precision: Precision | None = None,
+    lock: Lock | None = None,
 ) -> Linted:
     """All findings that are to be reported, with the severity that the settings give them.
 
@@ -50,12 +55,16 @@ def linted(
         settings: that hold for the file.
         backend: which also has to be able to run the spec.
         precision: for that backend.
+        lock: to which the spec is held.
 
     Raises:
-        FacError: there is no such backend.
+        FacError: there is no such backend, or the initial state that is locked does not fit into memory.
     """
     found = pipeline.check(document, (), backend, precision, settings.policy)
     ran = _ran(found, backend is not None)
+    if lock is not None and not any(finding.rule.severity is Severity.ERROR for finding in found):
+        found += tuple(lock.findings(document))
+        ran |= {rule.code for rule in locked.RULES}
     kept, ignored = _without_ignored(document, found, ran)
     reported = (f for f in kept if settings.reports(f.rule.code, document.name))
     return Linted(_bearable(map(settings.graded, reported)), ignored, ran)

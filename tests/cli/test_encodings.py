@@ -47,6 +47,7 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 0, ("diff", SPEC, "other.fac.yaml")),
     (PROGRAMS, 0, ("diff", SPEC, "other.fac.yaml", "--output-format", "markdown")),
     (PEOPLE, 1, ("diff", SPEC, BAD)),
+    (PEOPLE, 0, ("lock", SPEC, "-o", "η.lock")),
     (PEOPLE, 0, ("data", SPEC, "-o", "däta-η")),
     (PEOPLE, 0, ("backends",)),
     (PEOPLE, 0, ("study",)),

@@ -71,6 +71,7 @@ UNREAD = {
         ("show good.fac.yaml -o - --format svg", 0),
     ),
     "diff": (("diff good.fac.yaml small.fac.yaml", 0),),
+    "lock": (("lock good.fac.yaml", 0), ("check good.fac.yaml --locked", 0)),
     "import": (("import torch nowhere:none --input 3 -o made", 2),),
     "data": (("data small.fac.yaml -o data", 0),),
     "compile": (("compile small.fac.yaml --backend reference -o built", 0),),

@@ -134,6 +134,15 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("diff", HOSTILE, "b.fac.yaml"),
         ("diff", spec(text="a: 1"), "b.fac.yaml"),
     ],
+    "lock": lambda: [
+        ("lock", spec(), "-o", "a.lock"),
+        ("check", "--locked", "--lock", "a.lock", spec("b.fac.yaml", OTHER)),
+        ("lock", spec(), spec("b.fac.yaml"), "-o", "a.lock"),
+        ("lock", HOSTILE),
+        ("lock", spec(), "-o", HOSTILE),
+        ("check", "--locked", "--lock", HOSTILE, spec()),
+        ("check", "--locked", "--lock", spec("c", f"lock: 1\nexperiments: {{a: {{file: b, '{HOSTILE}': 1}}}}"), spec()),
+    ],
     "data": lambda: [
         ("data", spec(), "-o", HOSTILE),
         ("data", spec(), "-o", spec("file")),
