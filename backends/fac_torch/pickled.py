@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Iterator
 from io import BufferedReader
@@ -23,7 +24,9 @@ def loaded(file: BufferedReader, name: str) -> dict[str, Array]:
     _require_archive(file, name)
     file.seek(0)
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of its own ways to make arrays
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, for whatever the bytes of a pickle lead to
         # torch's own words are left out: they say how to run the code that a file may hold
         raise FacError(f"{name} is damaged, or holds more than arrays by name: {ANEW}") from error
@@ -57,14 +60,24 @@ def _arrays(found: dict[Any, Any], name: str) -> Iterator[tuple[str, Array]]:
             raise FacError(
                 f"{name} holds a mapping `{key!s:.100}`, and no arrays by name: save that mapping alone"
             )
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+        if not isinstance(key, str):
+            kind = type(key).__name__
+            raise FacError(f"{name} names an array by `{key!s:.100}`, a `{kind}`, and not by a text: {ANEW}")
+        if not isinstance(value, torch.Tensor):
             kind = type(value).__name__
             raise FacError(f"`{key!s:.100}` in {name} is a `{kind}`, and no array: {ANEW}")
-        if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+        if value.is_quantized:
+            raise FacError(
+                f"`{key:.100}` in {name} is quantised: save `dequantize()` of it, or the module as it learns"
+            )
+        if value.layout != torch.strided or value.device.type != "cpu":
             raise FacError(
                 f"`{key:.100}` in {name} is {value.layout} on {value.device}, and no plain array: {ANEW}"
             )
         value = value.detach()
+        if value.is_neg() or value.is_conj():  # by a mark beside the numbers, which NumPy does not have
+            _require_stored(value, key, name)
+            value = value.resolve_conj().resolve_neg()
         if value.dtype == torch.bfloat16:
             _require_stored(value, key, name)
             value = value.float()  # NumPy has no such type; float32 holds its numbers exactly

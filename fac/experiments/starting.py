@@ -17,7 +17,7 @@ from fac.program.program import Program
 from fac.training import folder
 from fac.training.checkpoint import differences, require_epochs
 from fac.training.metadata import SPEC
-from fac.training.weights import Weights, listed, matched, origin, read
+from fac.training.weights import Weights, beyond, listed, matched, origin, read
 
 
 class UnmatchedError(FacError):
@@ -57,10 +57,13 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
         *found.lines(),
     )
     if not found.taken:
-        raise UnmatchedError(
-            f"nothing of {weights.name} fits `{compiled.name}`: call layers as the arrays are called there",
-            lines,
-        )
+        remedy = "call layers as the arrays are called there"
+        if start := beyond(weights.arrays, found.missing):
+            remedy = (
+                f"all names there begin with `{start}`, as of a module that is a part of another (`DataParallel` has "
+                f"it as `module`); save the `state_dict()` of that part, `.{start[:-1]}`"
+            )
+        raise UnmatchedError(f"nothing of {weights.name} fits `{compiled.name}`: {remedy}", lines)
     if not found.whole and not partial:
         raise UnmatchedError(
             f"{weights.name} and `{compiled.name}` do not have the same parameters: add `--init-partial` to take what "

@@ -65,7 +65,8 @@ def from_torch(module: Any, sample: Any, *, classes: int | None = None, name: st
 
     Raises:
         NotImportedError: no layers say what it computes; all that is missing is listed.
-        FacError: the sample is none, the module cannot be traced, or what was imported does not compute the same.
+        FacError: the sample is none, or several, the module cannot be traced, or what was imported does not compute
+            the same.
     """
     shape = _shape(sample, classes)
     return imported(module, shape, classes=classes, name=name or type(module).__name__, framework="torch")
@@ -76,6 +77,11 @@ def _shape(sample: Any, classes: int | None) -> tuple[int, ...]:
     given = getattr(sample, "shape", None)
     if given is None:
         sizes = sample if isinstance(sample, list | tuple) else ()
+        if isinstance(sample, dict) or any(hasattr(part, "shape") for part in sizes):
+            raise FacError(
+                f"`sample` is a `{type(sample).__name__}` of tensors, and a network is imported with one input: give "
+                "that batch alone, and wrap a module of several in one that takes them out of one tensor"
+            )
         if not sizes or not all(type(size) is int and size > 0 for size in sizes):
             raise FacError(
                 "`sample` is a batch that the module reads, or the shape of one sample, such as `(3, 32, 32)`"

@@ -15,11 +15,12 @@ from fac.importing.network import Network
 from fac.importing.noise import Noise, divided, masked
 from fac.importing.reader import Reader, number, tensor
 from fac.importing.scores import hidden
-from fac.importing.spelled import gelu
+from fac.importing.spelled import gelu, halved, rms
 from fac.layers import Add, Multiply, Pow, Rescaling
 from fac.program.kinds import NoCounterpartError
 
 Args = dict[str, Any]
+NUMBERS = "a layer that {} a number for each place, which nothing learns"
 
 
 def add(network: Network, call: Call, args: Args) -> Any:
@@ -54,14 +55,13 @@ def _sum(network: Network, call: Call, a: Any, b: Any, factor: float | None) -> 
         negative = _sum(network, call, _rescaled(network, call, tensor(a), -1.0, 0.0), b, -factor)
         return _rescaled(network, call, negative, -1.0, 0.0)
     if factor != 1:
-        b = _rescaled(network, call, tensor(b), factor, 0.0)
-    for scores, summand in ((a, b), (b, a)):
-        if (
-            factor == 1
-            and isinstance(summand, np.ndarray)
-            and (found := hidden(tensor(scores), summand)) is not None
-        ):
-            return found
+        b = factor * b if isinstance(b, np.ndarray) else _rescaled(network, call, tensor(b), factor, 0.0)
+    for x, summand in ((a, b), (b, a)):
+        if isinstance(summand, np.ndarray) and isinstance(x, Value):
+            if not summand.any() and x.shape == call.shape:
+                return x
+            if (found := hidden(tensor(x), summand, NUMBERS.format("adds"))) is not None:
+                return found
     a, b = _both(a, b, "adds")
     if b.array is not None:
         return added(network, call, tensor(a), b)
@@ -92,9 +92,9 @@ def multiply(network: Network, call: Call, args: Args) -> Value:
     if wide.shape != call.shape:
         raise NoCounterpartError("two tensors of which one has the shape of the product")
     a, b = _alike(network, call, a, b)
-    if (known := gelu(network, call, a, b)) is not None:
-        return known
     wide = a if a.shape == call.shape else b
+    if (known := gelu(network, call, a.node, b.node) or rms(network, call, a.node, b.node)) is not None:
+        return Value(known, wide.own, wide.axes)
     return Value(network.add(Multiply(), (a.node, b.node), call).name, wide.own, wide.axes)
 
 
@@ -124,6 +124,8 @@ def negate(network: Network, call: Call, args: Args) -> Value:
 def _rescaled(network: Network, call: Call, x: Value, scale: float, offset: float) -> Value:
     if (scale, offset) == (1.0, 0.0):
         return x
+    if not offset and (known := halved(network, call, x.node, scale)) is not None:
+        return Value(known, x.own, x.axes)
     layer = Rescaling(scale=scale, offset=offset)
     return Value(network.add(layer, (x.node,), call).name, x.own, x.axes)
 
@@ -132,7 +134,7 @@ def _both(a: Any, b: Any, does: str) -> tuple[Value, Value]:
     """Two tensors, that of a layer first, and perhaps an array of the module behind it."""
     for value in (a, b):
         if not isinstance(value, Value):
-            raise NoCounterpartError(f"a layer that {does} a number for each place, which nothing learns")
+            raise NoCounterpartError(NUMBERS.format(does))
     return (b, a) if a.array is not None and b.array is None else (a, b)
 
 

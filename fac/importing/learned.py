@@ -16,6 +16,7 @@ from fac.importing.bound import Bound, bound
 from fac.importing.layout import Value, fresh, sizes
 from fac.importing.network import Network
 from fac.importing.reader import Reader
+from fac.importing.spelled import weighted
 from fac.layers import Bias, ClassToken, PositionalEmbedding, Scale
 from fac.program.kinds import NoCounterpartError
 from fac.program.program import Shape
@@ -35,6 +36,8 @@ def added(network: Network, call: Call, x: Value, array: Value) -> Value:
 def multiplied(network: Network, call: Call, x: Value, array: Value) -> Value:
     """The product of a tensor and an array."""
     x, axes = _beside(network, call, x, array)
+    if (norm := weighted(network, call, x.node, axes, bound(array))) is not None:
+        return Value(norm, x.own, x.axes)
     return _applied(network, call, x, Scale(axes=_named(axes, x)), bound(array))
 
 

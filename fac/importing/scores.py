@@ -33,6 +33,8 @@ class Scores:
     value: Value
     mask: Array | None = None
     """Added to them: 0, or minus infinity."""
+    otherwise: str = ""
+    """What would be needed, if no softmax of them follows: then they are no scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,11 @@ class Shares:
     dropout: float = 0.0
 
 
-def hidden(value: Value, summand: Array) -> Scores | None:
+def hidden(value: Value, summand: Array, otherwise: str) -> Scores | None:
     """Scores beside an array that is added and hides some; None if it does something else."""
     if summand.dtype.kind != "f" or not ((summand == 0) | (summand <= FAR)).all():
         return None
-    return Scores(value, np.where(summand == 0, 0.0, -np.inf))
+    return Scores(value, np.where(summand == 0, 0.0, -np.inf), otherwise)
 
 
 def filled(network: Network, call: Call, args: Args) -> Scores:
@@ -66,11 +68,16 @@ def chosen(network: Network, call: Call, args: Args) -> Scores:
 
 def _filled(value: Any, mask: Any, far: Any) -> Scores:
     to = number(far)
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or to is None or to > FAR:
+    if to is None:
+        raise NoCounterpartError("a layer that takes each number from one of two tensors")
+    otherwise = f"a layer that puts {to:g} in the place of some numbers"
+    if to > FAR:
+        raise NoCounterpartError(otherwise)
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
         raise NoCounterpartError(
             "scores of an attention that are hidden where a mask says so, the same for all"
         )
-    return Scores(tensor(value), np.where(mask, -np.inf, 0.0))
+    return Scores(tensor(value), np.where(mask, -np.inf, 0.0), otherwise)
 
 
 def compared(network: Network, call: Call, args: Args) -> Any:

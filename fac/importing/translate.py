@@ -29,6 +29,9 @@ BESIDE = (
 )
 """Those that read what is no tensor, too: masks that are drawn, and scores and shares of an attention."""
 
+HIDING = shapes.SAME | {"aten.add", "aten.sub", "aten.where", "aten.masked_fill"}
+"""Those that may stand between scores and their softmax."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -74,14 +77,17 @@ def translated(graph: Traced, name: str) -> Translation:
     for key, array in graph.arrays.items():
         axes = fresh(array.shape)
         work.values[key] = Value("", axes, axes, array)
-    live = _live(graph)
+    live, softened = _live(graph), _softened(graph)
     for call in graph.calls:
         try:
             args = _resolved(work.values, call.args)
         except _LostError:
             continue  # of what is refused already
         try:
-            work.values[call.name] = value = _read(work.network, call, args)
+            value = _read(work.network, call, args)
+            if isinstance(value, Scores) and call.name not in softened:
+                raise NoCounterpartError(value.otherwise)
+            work.values[call.name] = value
         except NoCounterpartError as error:
             if call.name not in live:
                 continue
@@ -104,6 +110,15 @@ def _live(graph: Traced) -> frozenset[str]:
     found = {ref.name for ref in graph.outputs}
     for call in reversed(graph.calls):
         if call.name in found:
+            found.update(_named(call.args))
+    return frozenset(found)
+
+
+def _softened(graph: Traced) -> frozenset[str]:
+    """The calls of whose results a softmax is taken, be it behind others that leave scores what they are."""
+    found = set[str]()
+    for call in reversed(graph.calls):
+        if call.op == "aten.softmax" or (call.name in found and call.op in HIDING):
             found.update(_named(call.args))
     return frozenset(found)
 

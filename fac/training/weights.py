@@ -182,6 +182,13 @@ def matched(weights: Weights, compiled: Compiled, adapted: Sequence[Adapted] = (
     return found
 
 
+def beyond(names: Iterable[str], wanted: Iterable[str]) -> str:
+    """What all names begin with that are those of a network behind it, such as `module.`; empty if nothing is."""
+    there = list(names)
+    starts = {name[: -len(end)] for name in there for end in wanted if name.endswith(f".{end}")}
+    return next((start for start in sorted(starts) if all(name.startswith(start) for name in there)), "")
+
+
 def _finite(array: Array, name: str, place: str) -> Array:
     if array.dtype.kind != "f":
         raise FacError(

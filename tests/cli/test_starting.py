@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,29 @@ def test_bfloat16_of_pytorch_is_read_exactly(run: Run, spec: Path, parameters: d
     for name, array in parameters.items():
         wanted = torch.from_numpy(array).bfloat16().float().numpy()
         np.testing.assert_array_equal(checkpoint.load(Path("b")).state[name], wanted)
+
+
+def test_numbers_that_are_kept_with_their_signs_turned_are_read(
+    run: Run, spec: Path, parameters: dict[str, Any]
+) -> None:
+    """The imaginary part of what is conjugated has a mark in PyTorch, and no numbers of its own."""
+    tensors = {name: torch.from_numpy(array) for name, array in parameters.items()}
+    bias = torch.complex(torch.zeros(16), torch.arange(1.0, 17.0)).conj().imag
+    assert bias.is_neg()
+    torch.save(tensors | {"fc1.bias": bias}, "w.pt")
+    assert run("train", spec, *REFERENCE, *NOTHING, "--init", "w.pt", "--out", "b")[0] == 0
+    np.testing.assert_array_equal(checkpoint.load(Path("b")).state["fc1.bias"], -np.arange(1.0, 17.0))
+
+
+@pytest.mark.parametrize("start", ["module.", "model.net."])
+def test_weights_of_a_module_that_wraps_another_name_the_part(
+    start: str, run: Run, spec: Path, parameters: dict[str, Any]
+) -> None:
+    save_file({f"{start}{name}": array for name, array in parameters.items()}, "w.safetensors")
+    status, _, err = run("train", spec, *REFERENCE, "--init", "w.safetensors")
+    assert status == 2
+    assert f"all names there begin with `{start}`" in err
+    assert f"save the `state_dict()` of that part, `.{start[:-1]}`\n" in err
 
 
 def test_feedback_that_starts_from_weights_starts_from_those_that_are_given(
@@ -235,6 +259,23 @@ def test_files_that_hold_no_parameters_are_one_message(
     )
     torch.save(tensors | {"x": 3}, "h.pt")
     assert "`x` in `h.pt` is a `int`, and no array" in run("train", spec, "--init", "h.pt")[2]
+    torch.save({1: torch.ones(2)}, "i.pt")
+    assert (
+        "`i.pt` names an array by `1`, a `int`, and not by a text" in run("train", spec, "--init", "i.pt")[2]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save({"fc1.bias": torch.quantize_per_tensor(torch.ones(16), 0.1, 0, torch.qint8)}, "q.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        status, _, err = run("train", spec, "--init", "q.pt")
+    assert (status, err.startswith("fac: `fc1.bias` in `q.pt` is quantised: save `dequantize()`")) == (
+        2,
+        True,
+    )
+    mirrored = torch.zeros(1, dtype=torch.complex64).conj().imag.expand(1 << 40)
+    torch.save({"fc1.bias": mirrored}, "m.pt")
+    assert "repeats numbers that are stored once" in run("train", spec, "--init", "m.pt")[2]
     assert "no file of arrays by its name, nor a run" in run("train", spec, "--init", spec)[2]
     assert "there is no file `gone.pt`" in run("train", spec, "--init", "gone.pt")[2]
 

@@ -147,6 +147,48 @@ def test_a_pool_that_does_not_count_what_is_padded(tmp_path: Path) -> None:
     assert imported(tmp_path, made).spec["layers"][1]["count_include_pad"] is False
 
 
+def test_pools_of_maps_with_zeros_on_one_side(tmp_path: Path) -> None:
+    """Means that count zeros read a `pad`; others would take them for numbers of the map."""
+
+    def made(op: str, **settings: Any) -> ModelProto:
+        pool = node(op, "a", "out", kernel_shape=[2, 2], **settings)
+        return model([node("Conv", "in c.weight", "a"), pool], {"c.weight": draw(2, 2, 1, 1)}, [2, 5, 7])
+
+    counts = {"count_include_pad": 1}
+    for settings in ({"pads": [0, 0, 1, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}):
+        found = imported(tmp_path, made("AveragePool", **settings, **counts))
+        assert kinds(found) == ["conv2d", "pad", "avg_pool2d"]
+        assert found.spec["layers"][1]["padding"] == [0, 1, 0, 1]
+    for refused in (
+        made("MaxPool", auto_pad="SAME_UPPER"),
+        made("AveragePool", pads=[0, 0, 1, 1]),
+        made("AveragePool", pads=[0, 0, 1, 1], ceil_mode=1, **counts),
+    ):
+        with pytest.raises(NotImportedError, match="`pads` are the same before and behind"):
+            from_onnx(written(tmp_path, refused))
+
+
+@pytest.mark.parametrize(
+    ("op", "top", "behind"),
+    [
+        ("Div", 1.0, ["pow"]),
+        ("Div", 2.5, ["pow", "rescaling"]),
+        ("Div", draw(3), ["pow", "scale"]),
+        ("Sub", 2.5, ["rescaling"]),
+    ],
+    ids=["one", "number", "array", "minus"],
+)
+def test_a_number_divided_by_a_tensor_or_less_it(
+    op: str, top: Any, behind: list[str], tmp_path: Path
+) -> None:
+    nodes = [
+        *(node("MatMul", "in w", "a"), node("Sigmoid", "a", "b"), node("Softplus", "b", "c")),
+        *(node(op, "top c", "d"), node("MatMul", "d v", "out")),
+    ]
+    found = imported(tmp_path, model(nodes, {"w": draw(4, 3), "v": draw(3, 2), "top": top}, [4]))
+    assert kinds(found) == ["linear", "sigmoid", "softplus", *behind, "linear"]
+
+
 def test_attention_whose_mask_chooses(tmp_path: Path) -> None:
     nodes = [
         node("MatMul", "in fc.weight", "a"),

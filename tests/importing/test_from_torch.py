@@ -412,6 +412,11 @@ def test_a_batch_says_the_shape_of_a_sample() -> None:
         ((0,), "is a batch that the module reads"),
         (torch.zeros(3), r"has shape \[3\]: give a batch"),
         (torch.zeros(5, 3, dtype=torch.int64), "`classes=N`"),
+        (
+            (torch.zeros(5, 3), torch.zeros(5, 2)),
+            "is a `tuple` of tensors, and a network is imported with one",
+        ),
+        ({"x": torch.zeros(5, 3)}, "is a `dict` of tensors, and a network is imported with one"),
     ):
         with pytest.raises(fac.FacError, match=message):
             from_torch(module, sample)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fac.backend import Ref
 from fac_onnx.reading.graph import Graph, Node
@@ -19,6 +20,8 @@ def two(op: str) -> Translator:
         a, b = node.inputs
         if op in ("aten.add", "aten.mul") and graph.single(a) is not None:
             a, b = b, a
+        if op == "aten.sub" and b not in graph.constants and (number := graph.single(a)) is not None:
+            return Step("aten.rsub", {"self": Ref(b), "other": number, "alpha": 1})
         number = graph.single(b) if a not in graph.constants else None
         args = {"self": Ref(a), "other": Ref(b) if number is None else number}
         return Step(op, args | ({"alpha": 1} if op in ("aten.add", "aten.sub") else {}))
@@ -27,8 +30,15 @@ def two(op: str) -> Translator:
 
 
 def divide(graph: Graph, node: Node, value: str) -> Steps:
-    """By an array of the file: a product with what it divides by, turned upside down."""
+    """By an array of the file: a product with what it divides by, turned upside down; a number by a tensor likewise."""
     a, b = node.inputs
+    if a in graph.constants and b not in graph.constants:
+        top, under = graph.single(a), Step("aten.reciprocal", {"self": Ref(b)})
+        if top == 1 and graph.shapes[value] == graph.shapes[b]:
+            return under
+        turned = f"{value} turned"
+        under = replace(under, name=turned, shape=graph.shapes[b])
+        return [under, Step("aten.mul", {"self": Ref(turned), "other": Ref(a) if top is None else top})]
     if b not in graph.constants or a in graph.constants or graph.single(b) is not None:
         return two("aten.div")(graph, node, value)
     if not graph.constants[b].all():

@@ -225,22 +225,28 @@ def _groups(graph: Graph, node: Node, groups: int) -> Step:
 
 
 def pool(op: str, **more: object) -> Translator:
-    """A pool of maps."""
+    """A pool of maps; before means that count zeros stand those that are not the same on both sides."""
 
     def read(graph: Graph, node: Node, value: str) -> Steps:
         kernel = node.get("kernel_shape")
         if len(kernel) != 2:
             raise UnreadError("a pool of maps [channels, height, width]")
+        counts, ceil = bool(node.get("count_include_pad", 0)), bool(node.get("ceil_mode", 0))
+        before, padding = _padded(graph, node, kernel)
+        if before and not (op == "aten.avg_pool2d" and counts and not ceil):
+            raise UnreadError(
+                "a pool whose `pads` are the same before and behind: the zeros of a layer `pad` would count in it"
+            )
         args = {
-            "self": Ref(node.inputs[0]),
+            "self": Ref(before[-1].name if before else node.inputs[0]),
             "kernel_size": list(kernel),
             "stride": list(node.get("strides", [1, 1])),
-            "padding": _sides(_pads(graph, node, kernel)),
+            "padding": padding,
             "dilation": list(node.get("dilations", [1, 1])),
-            "ceil_mode": bool(node.get("ceil_mode", 0)),
-            "count_include_pad": bool(node.get("count_include_pad", 0)),
+            "ceil_mode": ceil,
+            "count_include_pad": counts,
         }
-        return Step(op, args | more)
+        return [*before, Step(op, args | more)]
 
     return read
 
