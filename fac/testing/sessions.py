@@ -65,7 +65,7 @@ def cases() -> Iterator[Case]:
     yield Case("session/measuring follows the state", following)
     yield Case("session/sessions of one artifact are apart", apart)
     yield Case("session/a placed batch may be used again", placed_again)
-    yield Case("session/a batch that is not finite shows", not_finite)
+    yield Case("session/what is not finite shows", not_finite)
     yield Case("session/an exported file is the network", exported)
     yield from resumes()
     yield Case("session/the layout of what comes in changes nothing", laid_out)
@@ -256,15 +256,21 @@ def placed_again(subject: Subject) -> None:
 
 
 def not_finite(subject: Subject) -> None:
-    """The trainer finds a divergence by the loss and the state: neither may hide it."""
+    """The trainer finds a divergence by the loss and the state: neither may hide it. Of samples it is refused."""
     for bad in (np.nan, np.inf):
         session = subject.open(SPEC)
         x = X.copy()
         x[2, 1] = bad
-        require(
-            not np.isfinite(float(session.step(x, Y)["loss"])), f"the loss of a batch with {bad} is finite"
-        )
-        require(not np.isfinite(session.state()["fc1.weight"]).all(), f"{bad} does not reach the weights")
+        refuses(partial(session.step, x, Y), f"a batch with {bad}")
+    session = subject.open(SPEC)
+    state = session.state()
+    session.load_state(
+        state | {"out.weight": np.full_like(state["out.weight"], np.finfo(subject.precision).max)}
+    )
+    require(not np.isfinite(float(session.step(X, Y)["loss"])), "the loss of numbers without end is finite")
+    require(
+        not np.isfinite(session.state()["fc1.weight"]).all(), "numbers without end do not reach the weights"
+    )
 
 
 def exported(subject: Subject) -> None:
