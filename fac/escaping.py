@@ -21,9 +21,14 @@ FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 """As `xml.sax.saxutils` has it, which brings the whole of `urllib` and `http` into every command."""
+_SEEN = " ,:;?'()=-%±…"
+"""What means nothing to Markdown within a sentence."""
 _PAINT = re.compile(r"(\x1b\[[\d;]*m)")
 _CODE = re.compile(r"(?! )(?!.*\]\()[\w .,:;=+*/()\[\]{}>–%'\"~-]+(?<! )")
 """What can stand between backticks: nothing that ends a code span or a cell, or that a site would make a link of."""
+
+_FIGURE = re.compile(r"(?<![\w.,:/@-])(-?[0-9]+\.[0-9]+(?:e[+-]?[0-9]+)?)(?![\w/@-]|[.:]\w)")
+"""A number with a point. No site makes a link of it, for nothing beside it makes it a part of a name or an address."""
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -108,10 +113,7 @@ def prose(text: str) -> str:
     parts = text[:LONGEST].split("`")
     if len(parts) % 2 == 0:
         return code(text)
-    # Without `/` and `.` no site makes a link of a word.
-    return "".join(
-        code(part) if i % 2 and part else _entities(part, " ,:;?'()=-…") for i, part in enumerate(parts)
-    )
+    return "".join(code(part) if i % 2 and part else _words(part) for i, part in enumerate(parts))
 
 
 def spreadsheet(text: str) -> str:
@@ -191,6 +193,12 @@ def _cut(text: str) -> str:
 def _entities(text: str, seen: str) -> str:
     # In entities no character means anything to Markdown, nor to the tables within it.
     return _written(text, seen, "&#{};".format)
+
+
+def _words(text: str) -> str:
+    # without `/` and `.` no site makes a link of a word
+    parts = _FIGURE.split(text)
+    return "".join(part if i % 2 else _entities(part, _SEEN) for i, part in enumerate(parts))
 
 
 def _written(text: str, seen: str, entity: Callable[[int], str]) -> str:

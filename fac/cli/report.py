@@ -7,16 +7,20 @@ from pathlib import Path
 import click
 
 from fac.cli.backends import not_empty
-from fac.cli.output import is_spec, pass_on, say, write
+from fac.cli.output import pass_on, say, write
 from fac.cli.paths import PATH, TEXT
 from fac.cli.pictures import STDOUT
-from fac.diagnostics import FacError
 
 
 @click.command(short_help="Write one HTML file of what runs have left behind.")
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN|FOLDER...")
 @click.option(
-    "-o", "--output", required=True, type=TEXT, metavar="FILE", help="The page; `-` is standard output."
+    "-o",
+    "--output",
+    required=True,
+    type=TEXT,
+    metavar="FILE",
+    help="The page, .html or .htm; `-` is standard output.",
 )
 @click.option("--title", default="", help="Default: what the specs are called.")
 @click.option(
@@ -30,11 +34,11 @@ def report(runs: tuple[Path, ...], output: str, title: str, no_samples: bool, ba
     script. The same folders give the same page.
     """
     from fac.cli.progress import logged
-    from fac.experiments.reporting import reported
+    from fac.experiments.reporting import reported, require_page
     from fac.pipeline import find_backend
 
-    if output != STDOUT and is_spec(output, ()):
-        raise FacError(f"a report would be written to `{output}`, which is called as a spec is")
+    if output != STDOUT:
+        require_page(output)
     find_backend(backend)
     with logged():
         found = reported(

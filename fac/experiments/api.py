@@ -21,7 +21,7 @@ from fac.experiments.comparing import Design, compared
 from fac.experiments.comparison import Comparison
 from fac.experiments.handed import DataLike, Samples
 from fac.experiments.job import ANYWHERE, Job, Later, Where, begun, continued, new
-from fac.experiments.reporting import BACKEND, Report, of_paths, reported
+from fac.experiments.reporting import BACKEND, Report, of_paths, reported, require_page
 from fac.experiments.results import Trained
 from fac.experiments.samples import ARRAYS, Fitted, network, of_arrays, of_file, of_run
 from fac.experiments.starting import forked, given
@@ -346,11 +346,13 @@ def report(
         allow_code: see `train`.
 
     Raises:
-        FacError: there is no run at all, or the file cannot be written.
+        FacError: there is no run at all, or the file is not called as a page is, or cannot be written.
     """
     asked.of(title, str, "title", "a text")
     asked.name(backend, "backend", "reference")
     place = None if output is None else asked.path(output, "output")
+    if place is not None:
+        require_page(str(place))
     _allow(allow_code)
     found = reported(of_paths(runs), title=title, measure=measure, backend=backend)
     for note in found.notes:

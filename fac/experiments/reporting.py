@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from fac.training.folder import STATE
 
 MEASURED = 6
 """Settings of which a network is measured."""
+SUFFIXES = (".html", ".htm")
+"""How the file is called."""
 BACKEND = "reference"
 """What measures: it needs nothing else, and gives the same numbers everywhere but for rounding."""
 
@@ -78,7 +81,7 @@ def reported(
         raise FacError("; ".join(["there is nothing to report", *notes]))
     groups = _unlike_labels(groups)
     settings = [setting(label, runs, notes) for label, runs in groups]
-    notes += incomparable(settings)
+    notes += incomparable(settings, [runs[0].history.likeness for _, runs in groups])
     settings = with_results(settings, notes)
     if measure:
         settings = [_measured(setting, number, backend, watch) for number, setting in enumerate(settings)]
@@ -156,6 +159,17 @@ def _measured(setting: Setting, number: int, backend: str, watch: Callable[[str]
         return replace(setting, measured=measured(Path(run.name), backend))
     except FacError as error:
         return replace(setting, unmeasured=f"not measured: {error}")
+
+
+def require_page(output: str) -> None:
+    """Refuse a name that says of the file what it is not.
+
+    Raises:
+        FacError: it has another suffix than a page.
+    """
+    if os.path.splitext(output)[1].lower() not in SUFFIXES:
+        known = " or ".join(f"`{suffix}`" for suffix in SUFFIXES)
+        raise FacError(f"a report is HTML, and `{output}` does not say so: end the name with {known}")
 
 
 def of_paths(runs: Any) -> list[Path]:

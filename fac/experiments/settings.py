@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -103,9 +103,22 @@ def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
     elif not whole:
         notes.append(f"`{label}`: no run came to its end; results and curves are of where they stand")
     costs: dict[str, str] = {}
+    made = Setting(label, first.rule, facts, _text(first.path), program, findings, trouble)
+    notes += _repeated(made)
     if program is not None and not any(f.rule.severity is Severity.ERROR for f in findings):
         costs = _costs(program)
-    return Setting(label, first.rule, facts, _text(first.path), program, findings, trouble, costs=costs)
+    return replace(made, costs=costs)
+
+
+def _repeated(setting: Setting) -> Iterator[str]:
+    """What is said of seeds that were run more than once: such runs tell nothing of how results vary."""
+    for seed in dict.fromkeys(run.seed for run in setting.repeated):
+        first = next(run for run in setting.counted if run.seed == seed)
+        others = [f"`{run.name}`" for run in setting.repeated if run.seed == seed]
+        yield (
+            f"`{setting.label}`: {', '.join(others)} repeat{'s' * (len(others) == 1)} seed {seed} of `{first.name}`; "
+            "results and curves are of the latter alone"
+        )
 
 
 def _checked(path: Path) -> tuple[Program | None, tuple[Diagnostic, ...], str]:
@@ -133,7 +146,7 @@ def _facts(run: Run, program: Program | None) -> RunFacts:
     offered = None if best is None else best.epoch
     if offered is not None:
         state += f", offers epoch {offered}"
-    return RunFacts(str(run.history.path), run.about.get("seed", "–"), state, whole, rows, about, offered)
+    return RunFacts(str(run.history.path), run.about.get("seed", ""), state, whole, rows, about, offered)
 
 
 def _state(run: Run, program: Program | None) -> tuple[str, bool]:

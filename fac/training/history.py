@@ -12,6 +12,7 @@ from fac import source
 from fac.diagnostics import FacError
 from fac.opening import there
 from fac.training.folder import METRICS, SPEC, STATE, logged
+from fac.training.likeness import Likeness, likeness, placeless
 from fac.training.logs import EpochRecord
 
 
@@ -21,10 +22,12 @@ class History:
 
     path: Path
     spec: Mapping[str, Any]
-    """As plain data, without the seed; empty where the folder has none that can be read."""
+    """As plain data, without the seed and the way to its data; empty where the folder has none that can be read."""
     records: tuple[EpochRecord, ...]
     damaged: int
     """Lines of the log that are no records."""
+    likeness: Likeness
+    """What tells it apart beside the spec."""
 
     @property
     def rule(self) -> str:
@@ -57,20 +60,31 @@ def read(folder: Path, *, early: bool = False) -> History:
     records = tuple(record for record in found if record is not None)
     if not records and not early:
         raise FacError(f"`{folder / METRICS}` holds no record of an epoch: the run has not come so far")
-    return History(folder, _spec(folder), records, len(found) - len(records))
+    spec, data = _spec(folder)
+    return History(folder, spec, records, len(found) - len(records), likeness(folder, data))
 
 
 def groups(histories: Sequence[History]) -> list[list[History]]:
-    """Runs of one spec, but for the seed, together; one without a spec is by itself."""
+    """Runs of one setting together: of one spec, but for the seed, on the same data, and from the same start.
+
+    One without a spec is by itself.
+    """
     found: list[list[History]] = []
     for history in histories:
-        alike = (group for group in found if history.spec and group[0].spec == history.spec)
-        group = next(alike, None)
+        group = next((group for group in found if history.spec and _alike(group[0], history)), None)
         if group is None:
             found.append([history])
         else:
             group.append(history)
     return found
+
+
+def _alike(one: History, other: History) -> bool:
+    return (
+        one.spec == other.spec
+        and one.likeness.one_start(other.likeness)
+        and one.likeness.one_data(other.likeness)
+    )
 
 
 def labels(found: Sequence[Sequence[History]]) -> list[str]:
@@ -83,8 +97,8 @@ def labels(found: Sequence[Sequence[History]]) -> list[str]:
     names = [str(group[0].spec.get("name", "")) for group in found]
     if all(names) and len(set(names)) == len(names):
         return names
-    settings = [dict(_leaves(group[0].spec)) for group in found]
-    if all(settings):
+    if known:
+        settings = [{**dict(_leaves(group[0].spec)), START: group[0].likeness.started} for group in found]
         for keys in _telling(settings):
             told = [_told(each, keys) for each in settings]
             if 0 < len(keys) <= MOST and len(set(told)) == len(told):
@@ -96,6 +110,8 @@ MOST = 3
 """Settings in one label."""
 SECTION = "feedback."
 RULE = f"{SECTION}rule"
+START = "from"
+"""What a run began with, beside the fields of its spec."""
 KINDS = ("rule", "kind", "source")
 """The fields that say what the others of a section are about."""
 
@@ -137,15 +153,18 @@ def _leaves(data: object, path: str = "") -> Iterator[tuple[str, object]]:
         yield path, data
 
 
-def _spec(folder: Path) -> Mapping[str, Any]:
+def _spec(folder: Path) -> tuple[Mapping[str, Any], object]:
+    """The spec without what does not count, and its `data:` section with it."""
     try:
-        data = dict(source.read(folder / SPEC, within=folder).data)
+        spec = dict(source.read(folder / SPEC, within=folder).data)
     except FacError:
-        return {}
-    train = data.get("train")
+        return {}, None
+    train, data = spec.get("train"), spec.get("data")
     if isinstance(train, Mapping):
-        data["train"] = {key: value for key, value in train.items() if key != "seed"}
-    return data
+        spec["train"] = {key: value for key, value in train.items() if key != "seed"}
+    if isinstance(data, Mapping):
+        spec["data"] = placeless(folder, data)
+    return spec, data
 
 
 def _no_run(folder: Path) -> str:

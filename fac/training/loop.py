@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from fac.backend import Array, Precision, Session
+from fac.backend import Array, Session
 from fac.diagnostics import FacError
 from fac.opening import there
 from fac.program.lower import kind_of
@@ -31,7 +31,7 @@ from fac.training.fitting import read_anew
 from fac.training.folder import RunFolder
 from fac.training.logs import EpochRecord, Listener, StepRecord
 from fac.training.met_again import met_again
-from fac.training.metadata import LOSS_SUM, LOSS_SUMS, SAMPLES, Kept, kept, told
+from fac.training.metadata import DATA, LOSS_SUM, LOSS_SUMS, SAMPLES, Kept, kept, told
 from fac.training.nonfinite import DivergedError, bad_array, explain, layer_of
 from fac.training.outcome import Concern, concerns
 from fac.training.prealign import prealign
@@ -40,9 +40,6 @@ from fac.training.solving import Solving
 from fac.training.stepping import NonFiniteError, Pass, Stepping
 from fac.training.stored import Fed
 
-DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
-"""Metadata keys of fingerprints of the training samples, and the precision up to which they tell them apart. A run in
-float32 has the first only; one that changes its precision is compared by what both have."""
 _SUMS = (LOSS_SUM, LOSS_SUMS)
 
 

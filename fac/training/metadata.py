@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from re import fullmatch
 from typing import Any
 
-from fac.backend import DamagedError
+from fac.backend import DamagedError, Precision
 from fac.training.dataset import Dataset
 from fac.training.scaling import Scaling, from_text, to_text
 
@@ -18,6 +18,9 @@ BASE = "base"
 """The way from the folder of the checkpoint to the one which its spec came from."""
 SAMPLES = "samples"
 """How many samples there were to train on."""
+DATA: dict[str, Precision] = {"data": "float32", "data_float64": "float64"}
+"""Metadata keys of fingerprints of the training samples, and the precision up to which they tell them apart. A run in
+float32 has the first only; one that changes its precision is compared by what both have."""
 LOSS_SUM = "loss_sum"
 """Of the part of an epoch that led here: the sum of the losses of its steps."""
 LOSS_SUMS = "loss_sums"

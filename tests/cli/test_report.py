@@ -24,15 +24,20 @@ def test_mistakes_are_said(run: Run) -> None:
     made("a")
     for arguments, told in (
         (
-            ("a", "-o", "r.fac.yaml"),
-            "a report would be written to `r.fac.yaml`, which is called as a spec is",
+            ("a", "-o", "r.pdf"),
+            "a report is HTML, and `r.pdf` does not say so: end the name with `.html` or `.htm`",
         ),
-        (("a", "-o", "a/metrics.jsonl"), "`a/metrics.jsonl` is what a training keeps: give another name"),
+        (
+            ("a", "-o", "r"),
+            "a report is HTML, and `r` does not say so: end the name with `.html` or `.htm`",
+        ),
         (("gone", "-o", "r.html"), "there is nothing to report; `gone` does not exist"),
     ):
         status, out, err = run("report", *arguments)
         assert (status, out) == (2, "")
         assert err.endswith(f"fac: {told}\n")
+    assert not Path("r.pdf").exists()
+    assert run("report", "a", "-o", "R.HTM")[0] == 0
     status, _, err = run("report", "a", "-o", "r.html", "--backend", "none")
     assert (status, "no backend is called `none`" in err) == (2, True)
 

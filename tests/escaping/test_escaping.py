@@ -118,6 +118,22 @@ def test_markdown_has_the_text_and_nothing_else(write: Callable[[str], str], tex
         assert read.split() == (wanted.replace("`", "") if even else wanted).split()
 
 
+def test_numbers_in_a_sentence_of_markdown_are_as_they_are() -> None:
+    told = "-1.75 points, 95 % interval -3.14 to 0.5: 1.46e-15, 57.0 ± 19.8"
+    assert escaping.prose(told) == told
+    assert escaping.prose(f"{told}.") == f"{told}&#46;"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1.1.1.1", "a1.5", "1.5a", "x/1.5", "1.5/x", "1.5.com", "a@1.5", "a:1.5", "é1.5", "1.5é", "1.5:80"],
+)
+def test_what_may_be_a_name_or_an_address_keeps_no_point(text: str) -> None:
+    shown = escaping.prose(text)
+    assert "." not in shown
+    assert html.unescape(shown) == text
+
+
 @QUICK
 @given(TEXTS)
 @example(ALL)

@@ -68,6 +68,12 @@ def made(*names: str, **others: Any) -> Report:
     return reported(list(map(Path, names)), **others)
 
 
+def results(found: Report) -> list[str]:
+    """The first row of the table of results."""
+    (row,) = re.findall(r"Settings are not tested.*?<tbody><tr>(.*?)</tr>", found.html)
+    return re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)
+
+
 def test_runs_of_a_folder_are_settings_by_what_tells_them_apart(place: Path) -> None:
     found = made("runs")
     assert found.settings == {"bp": ("runs/bp-0", "runs/bp-1"), "fa": ("runs/fa-0",)}
@@ -176,6 +182,59 @@ def test_a_comparison_has_its_own_table(place: Path) -> None:
     assert "`compared`: 1 of 4 runs have not begun" in made("compared").notes
     Path("compared/plan.json").write_text("{}")
     assert made("compared").runs == 3
+
+
+def test_runs_of_another_start_are_no_seeds_of_one_setting(place: Path) -> None:
+    fac.train("small.fac.yaml", out="runs/bp-2", init="runs/fa-0", backend="reference")
+    found = made("runs/bp-0", "runs/bp-1", "runs/bp-2", measure=False)
+    assert found.settings == {
+        "from scratch": ("runs/bp-0", "runs/bp-1"),
+        "from fa-0": ("runs/bp-2",),
+    }
+    told = "settings differ in what they began with: equal steps are not equally much training"
+    assert found.notes == (told,)
+
+
+def test_a_seed_that_is_repeated_counts_once(place: Path) -> None:
+    once = results(made("runs/bp-0", "runs/bp-1", measure=False))
+    fac.train("small.fac.yaml", out="again", backend="reference")
+    found = made("runs/bp-0", "runs/bp-1", "again", measure=False)
+    assert found.settings == {"small": ("runs/bp-0", "runs/bp-1", "again")}
+    (note,) = found.notes
+    assert note.startswith("`small`: `again` repeats seed 0 of `runs/bp-0`; results")
+    assert [cell.removesuffix(" (2 of 3)") for cell in results(found)[2:]] == once[2:]
+    assert results(made("runs/bp-0", "again", measure=False))[-1].count("±") == 0
+
+
+def test_the_interval_of_a_share_is_within_all_of_it(place: Path) -> None:
+    for seed, accuracy in ((0, 0.4), (1, 0.9)):
+        log = Path(f"runs/bp-{seed}/metrics.jsonl")
+        log.write_text(re.sub(r'"test_accuracy": [\d.]+', f'"test_accuracy": {accuracy}', log.read_text()))
+    assert "65.0 ± 35.4 [0.0, 100.0]" in results(made("runs/bp-0", "runs/bp-1", measure=False))
+
+
+def test_where_data_lie_tells_no_runs_apart(place: Path) -> None:
+    kept = partial(fac.compare, out="deep/er/compared", backend="reference", audit=False)
+    kept("small.fac.yaml", ["bp"], seeds=3)
+    near, far = Path("runs/bp-0"), Path("deep/er/compared/runs/01-bp-seed-2")
+    assert "../../train.npz" in (near / "spec.fac.yaml").read_text()
+    assert "../../../../../train.npz" in (far / "spec.fac.yaml").read_text()
+    assert made(str(near), str(far), measure=False).settings == {"small": (str(near), str(far))}
+    both = made("runs", "deep", measure=False)
+    assert [note for note in both.notes if "`data`" in note] == []
+
+
+def test_other_samples_of_one_name_are_other_data(place: Path) -> None:
+    shutil.copytree("runs", "other/runs")
+    for name in ("train.npz", "test.npz"):
+        shutil.copy(name, "other")
+    assert len(made("runs/bp-0", "other/runs/bp-1", measure=False).settings) == 1
+    samples = dict(np.load("other/train.npz"))
+    np.savez("other/train.npz", x=-samples["x"], y=samples["y"])
+    fac.train("other/runs/bp-1/spec.fac.yaml", out="other/anew", backend="reference")
+    found = made("runs/bp-0", "other/anew", measure=False)
+    assert len(found.settings) == 2
+    assert "settings differ in `data`: their numbers are not of one task" in found.notes
 
 
 def test_from_python(place: Path) -> None:

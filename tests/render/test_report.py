@@ -88,7 +88,7 @@ def run(name: str, shift: float = 0.0, layer: str = "fc1", state: str = "complet
         }
         for e in (1, 2, 3)
     )
-    return RunFacts(name, "0", state, state == "complete", rows, {"backend": "reference"})
+    return RunFacts(name, name[-1], state, state == "complete", rows, {"backend": "reference"})
 
 
 def setting(label: str, layer: str = "fc1", text: str = "plain", **others: Any) -> Setting:

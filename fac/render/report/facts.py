@@ -20,6 +20,7 @@ class RunFacts:
     name: str
     """Its folder, as it was named."""
     seed: str
+    """Empty where nobody knows."""
     state: str
     """`complete`, or how far it came and why."""
     whole: bool
@@ -98,9 +99,23 @@ class Setting:
 
     @property
     def counted(self) -> tuple[RunFacts, ...]:
-        """The runs that came to their end; if none did, those that have logged something."""
-        whole = tuple(run for run in self.runs if run.whole and run.rows)
-        return whole or tuple(run for run in self.runs if run.rows)
+        """The runs that came to their end, the first of each seed; if none did, those that have logged something."""
+        logged = [run for run in self.runs if run.rows]
+        whole = [run for run in logged if run.whole] or logged
+        first = {run.seed or run.name: run for run in reversed(whole)}
+        return tuple(run for run in whole if first[run.seed or run.name] is run)
+
+    @property
+    def repeated(self) -> tuple[RunFacts, ...]:
+        """Runs that would count, but for another one of their seed that does."""
+        counted = self.counted
+        seeds = {run.seed for run in counted if run.seed}
+        ended = any(run.whole for run in counted)
+        return tuple(
+            run
+            for run in self.runs
+            if run.rows and run.whole >= ended and run.seed in seeds and run not in counted
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ def section(name: str, title: str, book: Book) -> str:
         (
             setting.label,
             run.name,
-            run.seed,
+            run.seed or "–",
             run.state,
             _counted(run.rows, "epoch"),
             _counted(run.rows, "step"),

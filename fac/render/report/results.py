@@ -7,8 +7,8 @@ from fac.render.report.facts import Book, Result
 
 TOLD = (
     "Each number is that of a run's last epoch, or of the best by validation where a run keeps that: mean over runs, "
-    "± one standard deviation, and in brackets the 95 % interval of the mean (Student's t). Settings are not tested "
-    "against each other here: declared contrasts are."
+    "± one standard deviation, and in brackets the 95 % interval of the mean (Student's t; of a share, what "
+    "lies in 0 to 100 %). Settings are not tested against each other here: declared contrasts are."
 )
 
 
