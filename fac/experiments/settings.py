@@ -16,11 +16,13 @@ from fac.opening import content, there
 from fac.pipeline import load
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render.report import RunFacts, Setting
+from fac.render.report import MARK, RunFacts, Setting
 from fac.training import checkpoint, history
 from fac.training.best import Judge
 from fac.training.folder import SPEC, STATE
 from fac.training.history import History
+from fac.training.logs import EpochRecord
+from fac.training.outcome import RISEN
 
 ABOUT = {
     "version": "fac",
@@ -45,6 +47,8 @@ class Run:
     """Why it is over, if it did not come to its end."""
     over: bool = False
     """Whether it says itself that it is over."""
+    warned: tuple[str, ...] = ()
+    """What it says itself of its results."""
 
 
 def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
@@ -86,7 +90,8 @@ def _ended(run: Run, seed: int, notes: list[str]) -> Run:
     if ended is None:
         return run
     whole = replace(run.history, records=ended.history)
-    return replace(run, history=whole, outcome="diverged" * ended.diverged, over=True)
+    warned = tuple(message for _, _, message in ended.warned)
+    return replace(run, history=whole, outcome="diverged" * ended.diverged, over=True, warned=warned)
 
 
 def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
@@ -105,6 +110,7 @@ def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
     costs: dict[str, str] = {}
     made = Setting(label, first.rule, facts, _text(first.path), program, findings, trouble)
     notes += _repeated(made)
+    notes += [f"{MARK} `{label}`, `{run.name}`: {told}" for run in facts for told in run.warned]
     if program is not None and not any(f.rule.severity is Severity.ERROR for f in findings):
         costs = _costs(program)
     return replace(made, costs=costs)
@@ -146,7 +152,25 @@ def _facts(run: Run, program: Program | None) -> RunFacts:
     offered = None if best is None else best.epoch
     if offered is not None:
         state += f", offers epoch {offered}"
-    return RunFacts(str(run.history.path), run.about.get("seed", ""), state, whole, rows, about, offered)
+    warned = run.warned or tuple(_warned(run.history.records))
+    return RunFacts(
+        str(run.history.path), run.about.get("seed", ""), state, whole, rows, about, offered, warned
+    )
+
+
+def _warned(records: Sequence[EpochRecord]) -> Iterator[str]:
+    """What a log alone tells: that its last loss is none, or above that of the network before its first step."""
+    if not records:
+        return
+    first, last = records[0], records[-1]
+    for what, begin, end in (
+        ("training", first.train_loss, last.train_loss),
+        ("test", first.test_loss, last.test_loss),
+    ):
+        if not isfinite(end):
+            yield f"the {what} loss of epoch {last.epoch} is not finite"
+        elif first.epoch == 0 and end > RISEN * begin:
+            yield f"the {what} loss rose from {begin:.4g} before the first step to {end:.4g} in epoch {last.epoch}"
 
 
 def _state(run: Run, program: Program | None) -> tuple[str, bool]:

@@ -237,6 +237,40 @@ def test_other_samples_of_one_name_are_other_data(place: Path) -> None:
     assert "settings differ in `data`: their numbers are not of one task" in found.notes
 
 
+def test_a_result_that_is_hardly_one_is_marked(place: Path) -> None:
+    compared = partial(fac.compare, out="compared", backend="reference", audit=False)
+    compared("small.fac.yaml", ["bp"], seeds=1)
+    outcome = Path("compared/runs/01-bp-seed-0/outcome.json")
+    found = json.loads(outcome.read_text())
+    found["concerns"] = [{"kind": "chance", "message": "no better than `x`", "figures": {}, "of": ""}]
+    outcome.write_text(json.dumps(found))
+    told = made("compared", measure=False)
+    assert "! `bp`, `compared/runs/01-bp-seed-0`: no better than `x`" in told.notes
+    assert "<td>complete !</td>" in told.html
+    assert results(told)[-1].endswith(" !")
+    assert "!" not in "".join(results(made("runs/bp-0", measure=False)))
+
+
+def test_a_log_whose_loss_rose_is_marked(place: Path) -> None:
+    log = Path("runs/fa-0/metrics.jsonl")
+    *before, last = map(json.loads, log.read_text().splitlines())
+    last["test_loss"] = 1463534501090837.25
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in (*before, last)))
+    found = made("runs/fa-0", measure=False)
+    (note,) = found.notes
+    begin = f"{before[0]['test_loss']:.4g}"
+    assert (
+        note
+        == f"! `small`, `runs/fa-0`: the test loss rose from {begin} before the first step to 1.464e+15 in epoch 2"
+    )
+    assert "1.46e15 !" in results(found)
+    last["test_loss"] = None
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in (*before, last)))
+    assert made("runs/fa-0", measure=False).notes == (
+        "! `small`, `runs/fa-0`: the test loss of epoch 2 is not finite",
+    )
+
+
 def test_from_python(place: Path) -> None:
     found = fac.report("runs", "r.html", title="<mine>")
     assert Path("r.html").read_text() == found.html

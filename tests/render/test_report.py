@@ -200,6 +200,22 @@ def test_runs_that_did_not_end_are_not_averaged_with_others() -> None:
     assert "0.3333" in page.within("td")
 
 
+def test_a_spread_of_rounding_alone_is_none() -> None:
+    runs = [[{"epoch": e, "step": e, "fc1.error.cosine": 1.0 + x} for e in (1, 2)] for x in (0.0, 1e-7)]
+    facts = tuple(RunFacts(f"r{i}", f"{i}", "complete", True, tuple(rows)) for i, rows in enumerate(runs))
+    cells = Page(render(Book("t", (Setting("a", "bp", facts, "", None, ()),), ()))).within("td")
+    assert "1 ± 0" in cells
+
+
+def test_a_panel_says_in_words_what_it_is_of() -> None:
+    def setting(label: str) -> Setting:
+        rows = tuple({"epoch": e, "step": e, "fc1.growth": float(e)} for e in (1, 2))
+        return Setting(label, "bp", (RunFacts(label, "0", "complete", True, rows),), "", None, ())
+
+    page = Page(render(Book("t", (setting("a"), setting("b")), ())))
+    assert "growth of the conserved quantity: " in page.within("figcaption")
+
+
 def test_settings_of_one_rule_share_a_colour() -> None:
     html = render(Book("t", (setting("a"), setting("b")), ()))
     swatches = re.findall(r'class="s-(\w+)" stroke-width="2.5"( stroke-dasharray="[^"]+")?/></svg>', html)

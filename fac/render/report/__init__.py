@@ -6,7 +6,7 @@ no time of day, no order of a file system.
 
 from __future__ import annotations
 
-from fac.render.report.facts import Book, Measured, Result, RunFacts, Setting, Table, Worst
+from fac.render.report.facts import MARK, Book, Measured, Result, RunFacts, Setting, Table, Worst
 from fac.render.report.page import render
 
-__all__ = ["Book", "Measured", "Result", "RunFacts", "Setting", "Table", "Worst", "render"]
+__all__ = ["MARK", "Book", "Measured", "Result", "RunFacts", "Setting", "Table", "Worst", "render"]

@@ -34,6 +34,8 @@ NAMED = 3
 STEPS, FEWER = 9, 3
 """Lines of the table of a panel, of few curves and of many."""
 MANY = 12
+ROUNDING = 1e-6
+"""Of a mean: what runs in float32 spread by rounding alone."""
 POINTS = 4000
 """Of all curves of a panel, of which each has as many as others, but no less than 50."""
 
@@ -82,7 +84,9 @@ def _figure(panel: Panel, whole: Figure) -> str:
     picture = svg.render(laid_out(alone, bare=True, sheet=SHEET), inline=True)
     names = list(dict.fromkeys(curve.name for curve in panel.curves))
     shown = ", ".join(f"<code>{text(name)}</code>" for name in names[:NAMED]) + " …" * (len(names) > NAMED)
-    caption = f"<figcaption>{shown} over {text(whole.axis)}s</figcaption>"
+    words = {split(name)[2] for name in names} - {panel.title}
+    told = f"{text(words.pop())}: " if len(words) == 1 else ""
+    caption = f"<figcaption>{told}{shown} over {text(whole.axis)}s</figcaption>"
     numbers = parts.opens("numbers", _numbers(panel), screen=True)
     return f"<figure>{picture}{caption}{numbers}</figure>"
 
@@ -107,4 +111,6 @@ def _value(found: tuple[float, float] | None) -> str:
     if found is None:
         return "–"
     mean, spread = found
-    return parts.number(mean) + (f" ± {spread:.2g}" if spread > 0 else "")
+    if spread == 0:
+        return parts.number(mean)
+    return f"{parts.number(mean)} ± {spread if spread > ROUNDING * abs(mean) else 0:.2g}"

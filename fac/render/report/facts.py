@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from fac.program.program import Program
 
 
+MARK = "!"
+"""Behind what a note at the top says more of."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """One run, as far as it got."""
@@ -31,6 +35,8 @@ class RunFacts:
     """Of what it ran on, by words such as `backend`."""
     offered: int | None = None
     """The epoch whose state it offers, if that is not the last one."""
+    warned: tuple[str, ...] = ()
+    """Why its results are hardly some, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)

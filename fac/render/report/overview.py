@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fac.render.report import parts
-from fac.render.report.facts import Book
+from fac.render.report.facts import MARK, Book
 
 
 def section(name: str, title: str, book: Book) -> str:
@@ -15,7 +15,7 @@ def section(name: str, title: str, book: Book) -> str:
             setting.label,
             run.name,
             run.seed or "–",
-            run.state,
+            run.state + f" {MARK}" * bool(run.warned),
             _counted(run.rows, "epoch"),
             _counted(run.rows, "step"),
         )
