@@ -229,7 +229,9 @@ def check_batch(feed: Feed, shape: Sequence[int], n: int | None = None) -> None:
         wanted = ", ".join(map(str, (n or "N", *feed.shape)))
         asks = "the loss" if feed.loss is not None else f"`{feed.origin}.shape`"
         said = f"{feed.name} has shape {list(shape)}, but {asks} asks for [{wanted}]{'' if n else ', N > 0'}"
-        if shape and 0 < shape[0] == (n or shape[0]) and fits(tuple(shape[1:]), feed.shape):
+        if n is None and tuple(shape) == feed.shape:
+            said += f": one sample is a batch of one, `{feed.name}[None]`"
+        elif shape and 0 < shape[0] == (n or shape[0]) and fits(tuple(shape[1:]), feed.shape):
             sizes = ", ".join(map(str, (-1, *feed.shape)))
             said += f": give `{feed.name}.reshape({sizes})`, which keeps each number's place"
         raise FacError(said)

@@ -50,6 +50,16 @@ class Lazy(click.Group):
         """All commands."""
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names; one that is near where there is none."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS, n=1)):
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name."""
         if name not in COMMANDS:
@@ -81,6 +91,15 @@ def _allow(context: click.Context, parameter: click.Parameter, allowed: bool) ->
         python.allow()
 
 
+SETTINGS = {
+    "--rule": "feedback.rule",
+    "--epochs": "train.epochs",
+    "--batch": "train.batch",
+    "--batch-size": "train.batch",
+    "--seed": "train.seed",
+    "--lr": "update.lr",
+}
+"""Settings of a spec that other tools have as options."""
 LOADING = ("data", "train", "report", "evaluate", "export", "compare", "sweep")
 """Commands that load what `data:` declares."""
 CODE = click.Option(
@@ -186,4 +205,13 @@ def _misused(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
     if context is not None:
         echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
-    say(f"Error: {error.format_message()}", err=True)
+    say(f"Error: {error.format_message()}{_setting(error)}", err=True)
+
+
+def _setting(error: click.ClickException) -> str:
+    """How a setting of the spec is changed that was taken for an option."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    key = SETTINGS.get(error.option_name)
+    able = any("--set" in parameter.opts for parameter in error.ctx.command.params)
+    return f" The spec says it: write `--set {key}=...`." if key and able else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,11 @@ def predict(
     FILE holds arrays by the names of what it reads, such as `x` (`.npz`, `.npy`, `.safetensors`), or is what its
     training read: a table (`.csv`, `.parquet`), an image, or a folder of images.
 
-    For each sample: `output`, and of a network that classifies `label`, the class with the largest output, `class`, its
-    name if the data of the training have names for them, and `probability` of that. Before these stands the `name` of
-    the file of each image, or the `line` of a table (`row` of a `.parquet`). In a `.csv`, text that a spreadsheet would
-    take for a formula has an apostrophe before it.
+    For each sample: `output` (in a `.csv` a column for each class, `output_NAME`, before the softmax), and of a network
+    that classifies `label`, the class with the largest output, `class`, its name if the data of the training have names
+    for them, and `probability` of that. Before these stands the `name` of the file of each image, or the `line` of a
+    table (`row` of a `.parquet`). In a `.csv`, text that a spreadsheet would take for a formula has an apostrophe
+    before it.
     """
     from fac.experiments.job import Where
     from fac.experiments.samples import of_file
@@ -64,7 +66,10 @@ def predict(
         say(remark, err=True)
     answers = predicted(trained.session, given.split, trained.program, trained.kept.classes)
     found = {**given.marks, **answers}
-    write(str(output), _archive(found) if output.suffix == ".npz" else _table(found, output))
+    write(
+        str(output),
+        _archive(found) if output.suffix == ".npz" else _table(found, output, trained.kept.classes),
+    )
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     losses = trained.program.losses
     whose = f", of `{losses[0].of}`, which the first loss reads" if len(losses) > 1 else ""
@@ -79,8 +84,11 @@ def _archive(found: dict[str, Array]) -> bytes:
     return file.getvalue()
 
 
-def _table(found: dict[str, Array], output: Path) -> str:
-    """One line for each sample; numbers as Python writes them, which lose no digit."""
+def _table(found: dict[str, Array], output: Path, classes: Sequence[str]) -> str:
+    """One line for each sample; numbers as Python writes them, which lose no digit.
+
+    Outputs are called after `classes`, if these have names and each has its output.
+    """
     flat = {name: array.reshape(len(array), -1) for name, array in found.items()}
     most = max(array.shape[1] for array in flat.values())
     if most > COLUMNS:
@@ -92,9 +100,13 @@ def _table(found: dict[str, Array], output: Path) -> str:
     table.writerow(
         ["sample"]
         + [
-            name if array.ndim == 1 else f"{name}_{place}"
+            name if array.ndim == 1 else f"{name}_{part}"
             for name, array in found.items()
-            for place in range(flat[name].shape[1])
+            for part in (
+                classes
+                if name == "output" and array.shape[1:] == (len(classes),)
+                else range(flat[name].shape[1])
+            )
         ]
     )
     for sample, row in enumerate(zip(*(array.tolist() for array in flat.values()), strict=True)):

@@ -331,7 +331,7 @@ def begun(
     session = job.artifact.open(
         before if job.state is None else job.state, job.device, derive=job.state is not None
     )
-    remarks: tuple[str, ...] = ()
+    remarks = () if since or job.state is not None else tuple(_random_bases(job.program))
     if since and job.state is not None:
         remarks = tuple(_anew(session, since))
         since = replace(since, state=session.state())
@@ -351,6 +351,16 @@ def begun(
     if since:
         remarks += tuple(_remarks(job, since, about))
     return Begun(job, session, found, keeping(held, about, job.text(path), job.log), remarks, since)
+
+
+def _random_bases(program: Program) -> Iterator[str]:
+    """Adapters of a training that starts from nothing."""
+    bases = [f"`{layer.base}`" for layer in program.adapted if layer.adapter.freeze]
+    if bases:
+        yield (
+            f"adapters stand beside frozen weights that nobody has trained, {listed(bases)}: start from trained ones, "
+            "`--init FILE`"
+        )
 
 
 def _anew(session: Session, since: Checkpoint) -> Iterator[str]:

@@ -21,10 +21,10 @@ from fac.opening import MANIFEST, content
 from fac.program.program import Program
 from fac.render.json_text import json_text
 from fac.spec.data import places
-from fac.training.checkpoint import differing
+from fac.training.checkpoint import PLAN, differing
 from fac.training.dataset import Dataset, fingerprint
 
-FILE = "plan.json"
+FILE = PLAN
 FORMAT = 1
 RUNS = "runs"
 ASIDE = ("file", "notes", "digest")

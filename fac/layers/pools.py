@@ -38,6 +38,7 @@ class Pool(Layer):
     other_keys: ClassVar = {
         "kernel_size": "kernel",
         "pool_size": "kernel",
+        "size": "kernel",
         "strides": "stride",
     }
 

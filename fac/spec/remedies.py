@@ -18,6 +18,8 @@ SIDES = {
     "valid": "write 0",
 }
 """Of `padding` where it takes numbers alone."""
+COLOURS = {"rgb": "colour", "color": "colour", "gray": "grey", "grayscale": "grey", "l": "grey"}
+"""What other tools call the channels of images."""
 NAMING = ("from", "through", "to", "of", "at", "tie", "steps", "nodes")
 """Keys that name layers."""
 VERSION: Path = ("fac",)
@@ -87,6 +89,8 @@ def _text(schema: Schema, forms: set[str], text: str, path: Path) -> Remedy:
     if text in numbers or (forms & {"int", "float"} and words.is_number(text, whole="float" not in forms)):
         return f"write `{text}` without quotes", mending.unquoted(path, text)
     known = [v for v in literals if isinstance(v, str)]
+    if (meant := COLOURS.get(text.lower(), "")) in known:
+        return f"did you mean `{meant}`?", mending.renamed(path, text, meant)
     named = schema.named()
     exact = any(text in tags for _, tags in named)
     if not exact and (close := words.close(text, known)):

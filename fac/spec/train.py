@@ -47,6 +47,8 @@ class Stop(Model):
 class Train(Model):
     """The training run."""
 
+    other_keys: ClassVar = {"batch_size": "batch", "epoch": "epochs"}
+
     epochs: Positive = Field(5, description="Passes over the training set.")
     batch: Positive = Field(
         128,

@@ -39,6 +39,8 @@ from fac.training import metadata
 from fac.training.metadata import SPEC, require_sound
 from fac.writing import settle, write
 
+PLAN = "plan.json"
+"""What only the folder of a comparison has."""
 FILE = "state.safetensors"
 """What a checkpoint is called in the folder of a run."""
 BEST = "best.safetensors"
@@ -143,6 +145,10 @@ def load(path: Path) -> Checkpoint:
         if ours and whole:
             require_sound(about)
     except MissingError as error:
+        if folder and there(folder / PLAN):
+            raise FacError(
+                f"`{folder}` is a comparison: name one of its runs, the folders in `{folder / 'runs'}`"
+            ) from error
         raise FacError(f"there is no checkpoint {name}") from error
     except OSError as error:
         raise unreadable(name, error) from error

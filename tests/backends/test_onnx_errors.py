@@ -64,7 +64,11 @@ def test_a_state_that_is_not_quite_one(change: Data, message: str) -> None:
 
 BATCHES: dict[str, tuple[Any, Any, str]] = {
     "width": (X[:, :4], Y, "x has shape [7, 4], but `input.shape` asks for [N, 5], N > 0"),
-    "rank": (X[0], Y, "x has shape [5], but `input.shape` asks for [N, 5], N > 0"),
+    "rank": (
+        X[0],
+        Y,
+        "x has shape [5], but `input.shape` asks for [N, 5], N > 0: one sample is a batch of one, `x[None]`",
+    ),
     "none": (X[:0], Y[:0], "x has shape [0, 5], but `input.shape` asks for [N, 5], N > 0"),
     "text": (X.astype(str), Y, "`x` holds <U32, not real numbers"),
     "complex": (X + 1j, Y, "`x` holds complex128, not real numbers"),

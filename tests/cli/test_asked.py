@@ -51,7 +51,7 @@ def predicted(run: Run, name: str) -> tuple[list[dict[str, str]], str]:
 
 
 def outputs(rows: list[dict[str, str]]) -> NDArray[np.float64]:
-    return np.array([[float(row[f"output_{k}"]) for k in range(3)] for row in rows])
+    return np.array([[float(row[key]) for key in row if key.startswith("output_")] for row in rows])
 
 
 def accuracy(run: Run, name: str) -> float:
@@ -179,6 +179,7 @@ def test_images_are_resized_as_those_of_the_training(photos: Path, run: Run) -> 
         (flat / f"@{kind}.png").write_bytes((photos / kind / "3.png").read_bytes())
     (flat / "notes.txt").write_text("none")
     rows, err = predicted(run, "flat")
+    assert [key for key in rows[0] if key.startswith("output_")] == [f"output_{name}" for name in CLASSES]
     assert [row["name"] for row in rows] == ["'@=1+1.png", "'@b.png", "'@c.png"]
     assert "`flat`: 1 file of other kinds than images left out, `notes.txt`\n" in err
     below, _ = predicted(run, "photos")

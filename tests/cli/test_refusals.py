@@ -167,3 +167,16 @@ def test_a_spec_with_a_long_name_has_a_folder_with_a_shorter_one(run: Run, spec:
     )
     assert (status, err) == (0, "")
     assert out.endswith(f"are in `runs/{name[:60]}-1`\n")
+
+
+def test_what_was_meant_on_the_command_line(run: Run, spec: Path) -> None:
+    for arguments, said in (
+        (("trian",), "No such command 'trian'. Did you mean 'train'?"),
+        (("train", spec, "--epochs", "3"), "The spec says it: write `--set train.epochs=...`."),
+        (("train", spec, "--rule", "bp"), "The spec says it: write `--set feedback.rule=...`."),
+    ):
+        status, out, err = run(*arguments)
+        assert (status, out, said in err) == (2, "", True), err
+    Path("c").mkdir()
+    Path("c/plan.json").write_text("{}")
+    assert "`c` is a comparison: name one of its runs, the folders in `c/runs`" in run("evaluate", "c")[2]

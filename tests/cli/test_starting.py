@@ -171,8 +171,12 @@ def test_adapters_begin_anew_beside_the_weights_of_a_file_and_go_back_into_them(
         "--set",
         "feedback={rule: bp}",
     )
+    nobody = (
+        "adapters stand beside frozen weights that nobody has trained, `fc1.base_layer`: start from trained"
+    )
+    assert nobody in run("train", spec, *REFERENCE, *NOTHING, *adapters, "--out", "random")[2]
     status, _, err = run("train", spec, *REFERENCE, *adapters, "--init", "a", "--out", "b")
-    assert status == 0, err
+    assert (status, nobody in err) == (0, False), err
     assert "  matched (4): `fc1.base_layer.weight` [16, 64], `fc1.base_layer.bias` [16], " in err
     assert "  adapters, which begin anew (2): `fc1.lora_A.weight`, `fc1.lora_B.weight`\n" in err
     state = checkpoint.load(Path("b")).state

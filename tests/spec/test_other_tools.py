@@ -113,6 +113,7 @@ KEYS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "inputs of add": ({"kind": "add", "inputs": ("a", "b")}, "did you mean `from`?"),
     "input of add": ({"kind": "add", "input": "a"}, "did you mean `from`?"),
+    "size of a pool": ({"kind": "max_pool2d", "size": 2}, "did you mean `kernel`?"),
     "with of add": ({"kind": "add", "with": "a"}, ALL),
     "layers of residual": ({"kind": "residual", "layers": (CONV,)}, "did you mean `body`?"),
     "n of repeat": ({"kind": "repeat", "n": 2, "body": (CONV,)}, "did you mean `times`?"),
@@ -196,3 +197,21 @@ def test_a_list_of_kinds_ends_between_words_and_says_how_one_of_your_own_comes()
 def test_a_message_that_is_too_long_loses_whole_words() -> None:
     head, tail = plain(" ".join(f"word{i}" for i in range(200))).split(" ... ")
     assert {*head.split(), *tail.split()} <= {f"word{i}" for i in range(200)}
+
+
+def test_settings_of_trainings_and_images_under_the_names_of_other_tools() -> None:
+    data = {
+        "fac": 1,
+        "name": "other",
+        "input": {"shape": (3, 8, 8)},
+        "layers": ({"kind": "flatten"}, {"kind": "linear", "out": 2}),
+        "loss": {"kind": "cross_entropy"},
+        "update": {"rule": "sgd", "lr": 0.1},
+        "data": {"source": "image_folder", "train": "a", "test_share": 0.2, "channels": "rgb"},
+        "train": {"batch": 8, "batch_size": 8, "epoch": 2},
+    }
+    assert [finding.help for finding in parse(from_data(data))[1]] == [
+        "did you mean `colour`?",
+        "`batch_size` is `batch`, which stands here already",
+        "did you mean `epochs`?",
+    ]
