@@ -217,6 +217,7 @@ def compile(
         FacError: no such backend, or what it runs with is not installed.
         SpecError: the spec has findings of severity `error`.
     """
+    _known(precision)
     chosen = find_backend(backend)
     path = _changed(path, overrides)
     if isinstance(path, ModelSpec):
