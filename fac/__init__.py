@@ -5,7 +5,10 @@ from importlib import import_module
 TYPE_CHECKING = False  # not from `typing`, which takes longer to import than what is needed to hear Ctrl-C
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
-    from fac.experiments.api import compare, evaluate, predict, report, sweep, train
+    from fac.experiments.api.comparing import compare, sweep
+    from fac.experiments.api.reporting import report
+    from fac.experiments.api.trained import evaluate, predict
+    from fac.experiments.api.training import train
     from fac.experiments.results import Trained
     from fac.importing import from_onnx, from_torch
     from fac.pipeline import check, compile, load
@@ -36,9 +39,14 @@ _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "
     "ModelSpec": "spec.model",
     "from_onnx": "importing",
     "Trained": "experiments.results",
+    "compare": "experiments.api.comparing",
+    "evaluate": "experiments.api.trained",
+    "predict": "experiments.api.trained",
+    "report": "experiments.api.reporting",
+    "sweep": "experiments.api.comparing",
+    "train": "experiments.api.training",
     "from_torch": "importing",
 }
-_HOMES |= dict.fromkeys(("compare", "evaluate", "predict", "report", "sweep", "train"), "experiments.api")
 
 
 def __getattr__(name: str) -> object:

@@ -316,7 +316,7 @@ def test_a_plugin_that_has_changed_is_told_wherever_a_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fac.train(SPEC, DATA, backend="reference", out=tmp_path / "run")
-    monkeypatch.setattr("fac.experiments.api.changes_of", lambda found: ("`mine.py` has changed",))
+    monkeypatch.setattr("fac.experiments.api.training.changes_of", lambda found: ("`mine.py` has changed",))
     fac.train(resume=tmp_path / "run", data=DATA, overrides=["train.epochs=3"])
     fac.train(fork=tmp_path / "run", data=DATA, overrides=["train.epochs=4"])
     assert caplog.text.count("`mine.py` has changed") == 2
