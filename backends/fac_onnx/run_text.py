@@ -342,7 +342,7 @@ $opened\
     here = {name: value(array.astype(FLOAT), args.device) for name, array in state.items() if name != "step"}
     there = here | {name: value(state[name].astype(FLOAT), args.device) for name in $kept}
     losses = {of + "loss": value(np.zeros((), FLOAT)) for of in ("", *LOSSES)}
-    binding, other = bind(model, here, there, moved, losses), bind(model, there, here, moved, losses)
+    binding, spare = bind(model, here, there, moved, losses), bind(model, there, here, moved, losses)
 $bound\
     stopped = []
     for number in (getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP")):
@@ -359,7 +359,7 @@ $turned\
 $feeds
         $model.run_with_iobinding($turn)
 $carried\
-        here, there, binding, other = there, here, other, binding
+        here, there, binding, spare = there, here, spare, binding
 $swapped\
         made.append([float(loss.numpy()) for loss in losses.values()])
         if not math.isfinite(made[-1][0]):

@@ -31,8 +31,8 @@ from tests.step.op_cases import SAMPLES, concrete, draw, function_of, x_of
 
 know_host()
 DEVICES = BACKEND.devices()
-TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
-"""Absolute, for numbers near 1. In float32 `gelu_input` and `matmul` lose a few units in the last place."""
+TOLERANCE = {"float64": 1e-12, "float32": 4e-6}
+"""Absolute, for numbers near 1. In float32 slopes of `gelu` and `matmul` lose a few units in the last place."""
 
 
 def emitted(function: Function, buffered: bool) -> Any:

@@ -238,4 +238,4 @@ def test_an_operator_alone_reads_what_it_reads_in_the_step(rule: str, net: Any) 
         assert len(found.feedback) == len(program.routes)
     elif rule != "mixed":
         assert not found.feedback
-    assert bool(found.exact) == (rule in ("bp", "usf", "mixed"))
+    assert bool(found.exact) == (rule in ("bp", "usf", "mixed", "frozen"))

@@ -42,7 +42,8 @@ def flat(spec: Path) -> Path:
 
 def test_the_names_of_the_log(run: Run, spec: Path) -> None:
     quick = ("--backend", "reference", "--set", "train.epochs=1", "--out", "out")
-    assert run("train", spec, *quick, "--set", "data.validation=0.1")[0] == 0
+    kept = ("--set", "data.validation=0.1", "--set", "train.keep=best", "--set", "train.log_every=10")
+    assert run("train", spec, *quick, *kept)[0] == 0
     names = json.loads(Path("out", folder.METRICS).read_text().splitlines()[-1]).keys()
     several = {"train.aux.loss", "test.aux.loss", "test.aux.accuracy"}  # of a spec with a loss called aux
     several |= {"fc1.feedback.cosine", ".norm_ratio"}  # of one with direct routes

@@ -30,9 +30,9 @@ def training(spec: Path, tmp_path: Path) -> Callable[..., Begun]:
         process = begun(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=tmp_path
         )  # fmt: skip
-        log = tmp_path / "broken/metrics.jsonl"
+        log = tmp_path / "broken/metrics.jsonl"  # whose first line is told before any step
         deadline = time.monotonic() + 60
-        while not (log.exists() and log.read_text().count("\n") >= 3) and time.monotonic() < deadline:
+        while not (log.exists() and log.read_text().count("\n") >= 4) and time.monotonic() < deadline:
             time.sleep(0.005)
         return process
 

@@ -154,7 +154,7 @@ def test_what_is_undefined_is_null_in_the_log_a_dash_in_the_line_and_stops_nothi
     )
     assert isnan(report.history[-1].probes["fc1.error.cosine"])
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["fc1.error.cosine"] for line in lines] == [None, None]
+    assert [json.loads(line)["fc1.error.cosine"] for line in lines] == [None, None, None]
     read = EpochRecord.from_json(lines[-1])
     assert quality(read) == "test loss 0  align fc1 –"
     assert quality(replace(read, probes={"fc1.error.cosine": 0.631})) == "test loss 0  align fc1 0.63"
