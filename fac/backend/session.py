@@ -113,6 +113,9 @@ class Session(ABC):
             kept: what `keep_bytes` gave.
             moves: which, and what is changed in them.
             sample: the shape in which they are read.
+
+        Raises:
+            NotImplementedError: the session keeps no bytes: who overrides `keep_bytes` overrides this, too.
         """
         raise NotImplementedError
 

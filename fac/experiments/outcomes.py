@@ -76,9 +76,11 @@ def make(
             held = stack.enter_context(folder.claim(path, job.spec.name, job.text))
         try:
             dataset = trainer.dataset(document, job.program)
-            training = begun(job, held, dataset, _Timeless)
-            report = training.train(listener, stop)
-            looked = trainer.looked(training.session, job.program, dataset)
+            ready = begun(job, held, dataset, _Timeless)
+            with ready.told(listener) as heard:
+                training = ready.training(heard, stop)
+                report = training.run()
+            looked = trainer.looked(training, job.program)
             outcome = _flat(report) | {"audit": None if looked is None else asdict(looked)}
         except DivergedError as error:
             outcome = {"report": None, "problem": error.why, "concerns": [], "audit": None}

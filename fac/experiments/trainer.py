@@ -19,10 +19,9 @@ from fac.pipeline import emit, lowered, precision_of
 from fac.program.declared import unsettled
 from fac.program.feeds import target
 from fac.program.lower import kind_of
-from fac.training.agreement import fitted_anew
 from fac.training.data import declared, load
 from fac.training.logs import Listener
-from fac.training.loop import Report, StoppedError, train
+from fac.training.loop import Report, StoppedError, Training
 from fac.training.nonfinite import DivergedError
 from fac.training.settling import settled
 
@@ -144,15 +143,13 @@ class Trainer:
         session = self.opened(document, program)
         self.device = session.device
         with self.watch.training(label) as (listener, stop):
-            report = train(session, dataset, program.spec, listener=listener, stop=stop)
-        return report, self.looked(session, program, dataset)
+            training = Training(session, dataset, program.spec, listener=listener, stop=stop)
+            report = training.run()
+        return report, self.looked(training, program)
 
-    def looked(self, session: Session, program: Program, dataset: Dataset) -> Measured | None:
-        """What the audit measures of a trained network, if it is asked for."""
-        if not self.audit:
-            return None
-        fed, _ = fitted_anew(dataset, session.compiled.feeds, session.precision, None, training=True)
-        return audited(session, program, fed.train)
+    def looked(self, training: Training, program: Program) -> Measured | None:
+        """What the audit measures of the network that was trained, if it is asked for."""
+        return audited(training.session, program, training.data.train) if self.audit else None
 
 
 def row_of(variant: Variant, program: Program) -> Row:

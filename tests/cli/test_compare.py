@@ -14,7 +14,7 @@ from fac.backend import Arrays
 from fac.diagnostics import FacError
 from fac.experiments import rows
 from fac.experiments.needs import Needs
-from fac.training.loop import train
+from fac.training.loop import Training
 from tests.cli.conftest import DIGITS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -186,9 +186,9 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[]
                 return {"loss": act()} if broken else run_step(batch, lr, number)
 
             session.run_step = step
-            return train(session, dataset, spec, **more)
+            return Training(session, dataset, spec, **more)
 
-        monkeypatch.setattr("fac.experiments.trainer.train", wrapped)
+        monkeypatch.setattr("fac.experiments.trainer.Training", wrapped)
 
     return broken
 

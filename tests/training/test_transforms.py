@@ -9,7 +9,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -253,18 +252,11 @@ def test_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def torchvision() -> None:
     """It, beside a torch of any build: one for CPUs lacks two operators that a build for CUDA asks for on import."""
-    if find_spec("torchvision") is None:
-        pytest.skip("torchvision is not installed")
     if torch.version.cuda is None and not hasattr(torch.ops.torchvision, "nms"):
-        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for name in ("nms", "qnms"):
-            signature = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            library.define(signature)  # type: ignore[no-untyped-call]
-        KEPT.append(library)
-
-
-KEPT: list[Any] = []
-"""Operators are gone with the library that has defined them."""
+            torch.library.define(
+                f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
 
 
 @pytest.mark.usefixtures("torchvision")
