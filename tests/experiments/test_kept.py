@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ import pytest
 import fac
 from fac.diagnostics import FacError
 from fac.experiments.kept import open_comparison
-from fac.experiments.trainer import Heard, Watch
 from fac.training.holding import alone_in
-from fac.training.logs import Listener
 from tests.cli.conftest import DIGITS
+from tests.experiments.interrupting import Stopping, files
 
 RULES = ["bp", "ldfa"]
 
@@ -42,31 +40,6 @@ def compare(spec: str, out: str, **how: Any) -> Any:
         **how,
     }
     return fac.compare(spec, out=out, **how)
-
-
-def files(folder: str) -> dict[str, bytes]:
-    """All that does not depend on the clock."""
-    found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in found
-        if not path.name.startswith("times.")
-    }
-
-
-class Stopping(Watch):
-    """Ends a comparison after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def training(self, label: str) -> Iterator[Heard]:
-        yield Listener(), self.stop
-
-    def stop(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def test_a_folder_holds_the_plan_the_runs_and_the_results(spec: str) -> None:

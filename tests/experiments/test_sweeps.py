@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from fac.diagnostics import FacError
 from fac.experiments.kept import open_comparison
 from fac.experiments.sweeps.searching import ROUND, STARTUP, WARM, Pruner
 from fac.experiments.sweeps.spaces import assignments, corners, dimensions, grid
-from fac.experiments.trainer import Heard, Watch
 from fac.source.plain import load
 from fac.training.holding import alone_in
-from fac.training.logs import Listener
 from tests.cli.conftest import DIGITS
+from tests.experiments.interrupting import Stopping, files
 
 OVER = {"update.lr": "log:0.001:1", "feedback.rank": "1,4"}
 HELD = DIGITS.replace("digits}", "digits, validation: 0.1}").replace("2, batch: 64", "4, batch: 256")
@@ -38,31 +36,6 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def sweep(spec: str, out: str, over: Mapping[str, str] = OVER, **how: Any) -> Any:
     how = {"rules": ["bp", "ldfa"], "trials": 8, "backend": "reference", "audit": False, "seeds": 1, **how}
     return fac.sweep(spec, over, out=out, **how)
-
-
-def files(folder: str) -> dict[str, bytes]:
-    """All that depends on neither the clock nor a process: Optuna's journal has times."""
-    found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in found
-        if not path.name.startswith("times.") and path.name != "journal.log"
-    }
-
-
-class Stopping(Watch):
-    """Ends a sweep after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def training(self, label: str) -> Iterator[Heard]:
-        yield Listener(), self.stop
-
-    def stop(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def test_the_best_by_validation_are_trained_anew_with_other_seeds_and_compared(spec: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 import fac
 from tests.children import begun
 from tests.cli.conftest import DIGITS
+from tests.experiments.interrupting import files
 
 KILLS, EPOCHS = (20, 100) if os.environ.get("FAC_FUZZ") else (3, 20)
 SPEC = "small.fac.yaml"
@@ -57,13 +58,3 @@ def killed(options: tuple[str, ...], after: float) -> None:
         process.send_signal(signal.SIGKILL)
         _, err = process.communicate()
     assert process.returncode in (0, -signal.SIGKILL), err
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """All but those that depend on the clock."""
-    found = sorted(path for path in folder.rglob("*") if not path.is_dir())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in found
-        if not path.name.startswith("times.")
-    }
