@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, checker
 
-from fac.backend import Array, Artifact, Content, Exported, Parameters, held, write_common, write_files
+from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.emit import NEXT, model
@@ -62,17 +62,14 @@ class OnnxArtifact(Artifact):
         """The models, the initial state, a manifest, and `run.py`."""
         c, directory = self.compiled, Path(directory)
         require_utf8(directory)
-        drawn = c.initial()
-        # one after the other, so that a large state is not held twice
-        state = {name: held(name, drawn.pop(name), self.precision, copy=False) for name in list(drawn)}
         if self.parameters == "constants":
-            files = closed(self.made(c.forward), state, "forward.onnx")
+            files = closed(self.made(c.forward), c.initial(precision=self.precision), "forward.onnx")
         else:
             files = {"forward.onnx": self.content(c.forward)}
         steps = (c.step,) if c.anchor is None else (c.step, c.anchor.step)
         rest: dict[str, Content] = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, *steps, c.probe)}
         rest["run.py"] = run_page(c, self.precision)
-        write_common(self, "onnx", directory, {**files, **rest}, state)
+        write_common(self, "onnx", directory, {**files, **rest})
         checker.check_model(directory / "forward.onnx")
 
     def write_inference(

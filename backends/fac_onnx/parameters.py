@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from math import prod
 from typing import BinaryIO
 
 import numpy as np
@@ -24,32 +25,39 @@ def closed(made: ModelProto, arrays: Mapping[str, Array], name: str) -> dict[str
 
     Args:
         made: with symbolic batch and those inputs; it is changed.
-        arrays: by the names of inputs, with the inputs' shapes. They are not copied if they go beside the model.
+        arrays: by the names of inputs, with the inputs' shapes. Those that go beside the model are asked for one after
+            the other, when they are written.
         name: of the model's file; the companion is `NAME.data`.
     """
     given = {v.name: v.type.tensor_type.elem_type for v in made.graph.input if v.name in arrays}
-    constants = {
-        key: np.asarray(arrays[key], np.dtype(NUMPY[kind]).newbyteorder("<"), order="C")
-        for key, kind in given.items()
+    shapes = {
+        v.name: tuple(dim.dim_value for dim in v.type.tensor_type.shape.dim)
+        for v in made.graph.input
+        if v.name in given
     }
+    sizes = {key: prod(shape) * np.dtype(NUMPY[given[key]]).itemsize for key, shape in shapes.items()}
+
+    def array(key: str) -> Array:
+        return np.asarray(arrays[key], np.dtype(NUMPY[given[key]]).newbyteorder("<"), order="C")
+
     kept = [value for value in made.graph.input if value.name not in given]
     del made.graph.input[:]
     made.graph.input.extend(kept)
-    large = sum(array.nbytes for array in constants.values()) > LIMIT
+    large = sum(sizes.values()) > LIMIT
     companion = f"{name}.data"
-    outside: list[Array] = []
+    outside: list[str] = []
     end = 0
-    for key, array in constants.items():
-        tensor = made.graph.initializer.add(name=key, data_type=given[key], dims=array.shape)
-        if large and array.nbytes > SMALL:
+    for key, size in sizes.items():
+        tensor = made.graph.initializer.add(name=key, data_type=given[key], dims=shapes[key])
+        if large and size > SMALL:
             start = _aligned(end)
-            end = start + array.nbytes
-            _point(tensor, location=companion, offset=start, length=array.nbytes)
-            outside.append(array)
+            end = start + size
+            _point(tensor, location=companion, offset=start, length=size)
+            outside.append(key)
         else:
-            tensor.raw_data = array.tobytes()
+            tensor.raw_data = array(key).tobytes()
     # the model comes last: where it is complete, so is what it points to
-    first: dict[str, Content] = {companion: lambda file: _write(file, outside)} if outside else {}
+    first: dict[str, Content] = {companion: lambda file: _write(file, map(array, outside))} if outside else {}
     return first | {name: made.SerializeToString(deterministic=True)}
 
 
@@ -59,7 +67,7 @@ def _point(tensor: TensorProto, **place: object) -> None:
         tensor.external_data.add(key=key, value=str(value))
 
 
-def _write(file: BinaryIO, arrays: Sequence[Array]) -> None:
+def _write(file: BinaryIO, arrays: Iterable[Array]) -> None:
     for array in arrays:
         file.seek(_aligned(file.tell()))
         file.write(array.data)

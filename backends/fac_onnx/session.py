@@ -90,7 +90,7 @@ class OnnxSession(HostSession):
     def write(self, arrays: Mapping[str, Array]) -> None:
         """Into the buffers that are there, which the bindings know."""
         for name, array in arrays.items():
-            self.buffers[name].update_inplace(np.array(array, self.precision, order="C"))
+            self.buffers[name].update_inplace(np.asarray(array, self.precision, order="C"))
 
     # -- onnxruntime -----------------------------------------------------------------------------------------
 

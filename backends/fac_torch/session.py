@@ -53,8 +53,9 @@ class TorchSession(Session):
         self.mapped = {torch.Size(feed.shape) for feed in compiled.feeds if feed.name in self.maps}
         """Shapes of samples that should lie in memory with their channels last."""
         with told(self.device):
+            # Empty: who opens a session writes it all, and memory that nobody has touched yet is none.
             self.tensors = {
-                slot.name: torch.zeros(slot.shape, dtype=self.dtype, device=self.on)
+                slot.name: torch.empty(slot.shape, dtype=self.dtype, device=self.on)
                 for slot in compiled.state
             }
             kernels.lay_out(self.tensors, self.maps)
@@ -153,7 +154,7 @@ class TorchSession(Session):
     def write(self, arrays: Mapping[str, Array]) -> None:
         """Into the tensors that are there: emitted code and buffers stay valid."""
         for name, array in arrays.items():
-            self.tensors[name].copy_(torch.from_numpy(np.array(array, self.precision)))
+            self.tensors[name].copy_(torch.from_numpy(np.require(array, self.precision, "W")))
 
     def _batch(self, feeds: Sequence[Feed], x: Any, y: Any) -> dict[str, Any]:
         """Also looks at the numbers of what was placed.

@@ -36,7 +36,7 @@ from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
 from fac.backend.solution import Solution, Solved, Solving, holding
-from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, to_bytes
+from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, state_content, to_bytes
 from fac.backend.state_reading import DamagedError, from_file, metadata_of
 from fac.backend.traced import (
     RESERVED,
@@ -112,6 +112,7 @@ __all__ = [
     "is_whole",
     "metadata_of",
     "samples",
+    "state_content",
     "to_bytes",
     "write_common",
     "write_files",

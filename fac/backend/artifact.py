@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from fac import asked, plugins
-from fac.backend.boundary import check_feed, check_state, held, named
+from fac.backend.boundary import check_feed, check_state, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.session import Session
-from fac.backend.state_file import to_bytes
+from fac.backend.state_file import state_content
 from fac.diagnostics import FacError
 from fac.memory import require_memory
 from fac.opening import DATA, opened, reason
@@ -75,12 +76,14 @@ class Artifact(ABC):
         """
         asked.name(device, "device", "cpu")
         shapes = {slot.name: slot.shape for slot in self.compiled.state}
-        drawn = "float64" if state is None else self.precision
-        require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(drawn).itemsize)
+        require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(self.precision).itemsize)
         session = self.new_session(device)
         session.other = None if self.other is None else self.other.new_session(session.device)
         session.beside = lambda other: type(self)(other, self.precision).open(device=device)
-        session.load_state(self.compiled.initial() if state is None else state, derive=derive)
+        if state is None:
+            session.begin()
+        else:
+            session.load_state(state, derive=derive)
         return session
 
     def export(self, state: Mapping[str, Array], path: str | Path, device: str | None = None) -> Exported:
@@ -160,7 +163,6 @@ def write_common(
     backend: str,
     directory: Path,
     files: Mapping[str, Content],
-    state: Mapping[str, Array] | None = None,
 ) -> None:
     """Write files, the initial state as safetensors, and `manifest.json` that describes them, with their digests.
 
@@ -169,7 +171,6 @@ def write_common(
         backend: its name.
         directory: is made if need be.
         files: by name.
-        state: the initial one, if it has been drawn already.
 
     Raises:
         FacError: the folder cannot be written, the precision does not reach an initial value, or there is no step that
@@ -192,11 +193,12 @@ def write_common(
         "state": {slot.name: list(slot.shape) for slot in c.state},
         "files": [*files, "state.safetensors", "manifest.json"],
     }
-    given = c.initial() if state is None else state
-    arrays = {name: held(name, a, artifact.precision, copy=False) for name, a in given.items()}
-    arrays[STEP] = np.array(0, np.int64)
+    step = np.array(0, np.int64)
+    types = {slot.name: (np.dtype(artifact.precision), slot.shape) for slot in c.state}
+    arrays = ChainMap({STEP: step}, c.initial(precision=artifact.precision))  # type: ignore[arg-type]  # it is read
     about = {**c.about, "backend": backend, "precision": artifact.precision}
-    rest: dict[str, Content] = {**files, "state.safetensors": to_bytes(arrays, about)}
+    state = state_content({**types, STEP: (step.dtype, ())}, arrays, about)
+    rest: dict[str, Content] = {**files, "state.safetensors": state}
     with staged(directory, refused=_refused(directory)) as place:
         write_files(place, rest)
         # of what was written: some files are made as they are written, and none should lie in memory twice
@@ -211,12 +213,12 @@ def write_files(directory: Path, files: Mapping[str, Content]) -> None:
         FacError: the folder cannot be written.
     """
     with staged(directory, refused=_refused(directory)) as place:
-        for name, content in files.items():
+        for name, given in files.items():
             with (place / name).open("wb") as file:
-                if callable(content):
-                    content(file)
+                if callable(given):
+                    given(file)
                 else:
-                    file.write(content if isinstance(content, bytes) else content.encode())
+                    file.write(given if isinstance(given, bytes) else given.encode())
 
 
 def _refused(directory: Path) -> Callable[[OSError], FacError]:

@@ -93,8 +93,10 @@ class Probing:
 class Initial(Protocol):
     """Initial values of the whole state."""
 
-    def __call__(self, given: Mapping[str, Array] = MappingProxyType({})) -> dict[str, Array]:
-        """By name, float64. What is `given` stays, and what starts from it follows it."""
+    def __call__(
+        self, given: Mapping[str, Array] = MappingProxyType({}), precision: Precision = "float64"
+    ) -> Mapping[str, Array]:
+        """By name, each drawn when it is asked for. What is `given` stays, and what starts from it follows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,10 +279,29 @@ class Session(ABC):
         found, (reading,) = view.run_probe(fed, self.steps), view.compiled.readings
         return {called: np.array(found[name]) for name, called in reading.reads.items()}
 
+    @property
+    def live(self) -> Mapping[str, Array]:
+        """The arrays of the state as it is now, each copied when it is asked for."""
+        return _Live(self)
+
     def state(self) -> dict[str, Array]:
         """Copies of all state arrays by name, and the number of steps under `step`."""
         state = self.read(tuple(slot.name for slot in self.compiled.state))
         return state | {STEP: np.array(self.steps, np.int64)}
+
+    def begin(self) -> None:
+        """Take over the initial values, at step 0.
+
+        Raises:
+            FacError: the precision does not reach one of them.
+        """
+        # one after the other, so that none is in memory twice for long
+        initial = self.compiled.initial(precision=self.precision)
+        # the large ones while there is little else: what is drawn last lies beside all others
+        for slot in sorted(self.compiled.state, key=lambda slot: -prod(slot.shape)):
+            self.write({slot.name: initial[slot.name]})
+        self.steps, self.derived = 0, ()
+        self._kept.clear()
 
     def load_state(self, state: Mapping[str, Array], *, derive: bool = False) -> None:
         """Take over a state, as `state()` gives it; `step` may be missing and then is 0.
@@ -318,6 +337,22 @@ class Session(ABC):
             n = len(value)
             found[feed.name] = value
         return found
+
+
+class _Live(Mapping[str, Array]):
+    """See `Session.live`."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def __iter__(self) -> Iterator[str]:
+        return (slot.name for slot in self.session.compiled.state)
+
+    def __len__(self) -> int:
+        return len(self.session.compiled.state)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.session.read((name,))[name]
 
 
 def samples(batch: Arrays) -> int:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fac.backend import STEP, Array, Compiled, Feed, Probing, Reading, Slot
+from fac.backend import STEP, Array, Compiled, Feed, Precision, Probing, Reading, Slot
 from fac.step.builder import Builder
 from fac.step.feed import fed
 from fac.step.ir import Function, Value
@@ -69,6 +69,8 @@ def _sizes(value: Value) -> tuple[int, ...]:
     return tuple(size for size in value.type.shape if isinstance(size, int))
 
 
-def _zeros(slots: list[Slot], given: Mapping[str, Array] = MappingProxyType({})) -> dict[str, Array]:
+def _zeros(
+    slots: list[Slot], given: Mapping[str, Array] = MappingProxyType({}), precision: Precision = "float64"
+) -> dict[str, Array]:
     """A state that is set before anything is read of it."""
-    return {slot.name: np.zeros(slot.shape) for slot in slots} | dict(given)
+    return {slot.name: np.zeros(slot.shape, precision) for slot in slots} | dict(given)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Array, Compiled, Feed, Initial, Probing, Slot
+from fac.backend import Array, Compiled, Feed, Initial, Precision, Probing, Slot, held
 from fac.step.builder import Builder
 from fac.step.ir import Function, Value
 from fac.step.types import Batch, DType, N, Shape, Type
@@ -92,7 +92,13 @@ def forward_alone(
 
 def starting_from(state: Mapping[str, Array]) -> Initial:
     """Initial values that depend on nothing."""
-    return lambda given=MappingProxyType({}): {**{name: a.copy() for name, a in state.items()}, **given}
+
+    def initial(
+        given: Mapping[str, Array] = MappingProxyType({}), precision: Precision = "float64"
+    ) -> Mapping[str, Array]:
+        return {name: held(name, a, precision) for name, a in {**state, **given}.items()}
+
+    return initial
 
 
 class Wiring:

@@ -27,7 +27,7 @@ from fac.backend import (
     from_file,
     is_whole,
     metadata_of,
-    to_bytes,
+    state_content,
 )
 from fac.diagnostics import FacError
 from fac.opening import STATE, MissingError, opened, there, unreadable
@@ -103,7 +103,8 @@ def save(path: Path, state: Mapping[str, Array], about: Mapping[str, str], at: i
     Raises:
         FacError: the file cannot be written.
     """
-    write(path, to_bytes(state, about), at)
+    types = {name: (array.dtype, array.shape) for name, array in state.items()}
+    write(path, state_content(types, state, about), at)
 
 
 def about(folder: Path) -> Mapping[str, str]:

@@ -300,13 +300,13 @@ class Training:
         """One pass, or the news of where it went wrong."""
         try:
             done = self.family.run(self.listener, self.stop, carried, self._noted)
-            state = self.session.state()
-            if bad_array(state) is not None:
+            if bad_array(self.session.live) is not None:
                 raise NonFiniteError(self.session.steps - 1)
         except NonFiniteError as found:
             self.listener.said("numbers are no longer finite: looking for the layer where it began")
             raise DivergedError(self._diverged(found), before, self._last_good()) from found
-        self.good = state
+        self.good = {}  # before the copy, so that only one lies beside the state
+        self.good = self.session.state()
         return done
 
     def _diverged(self, found: NonFiniteError) -> str:

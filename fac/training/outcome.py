@@ -159,7 +159,7 @@ class _Whole:
         """The same with the initial values of the spec."""
         state = self.session.state()
         try:
-            self.session.load_state(self.session.compiled.initial())
+            self.session.begin()
             return self.family.evaluated()
         finally:
             self.session.load_state(state)

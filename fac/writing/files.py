@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from fac.writing.groups import commit, sweep
+from fac.writing.groups import Content, commit, sweep
 from fac.writing.places import BINARY, NO_LINK, flush, new_file, new_folder, seen, sync, unwritable
 from fac.writing.places import fcntl as locks
 
@@ -59,7 +59,7 @@ def _replacing(path: Path, *, new: bool = False, at: int | None = None) -> Itera
             os.unlink(source, dir_fd=at)
 
 
-def write(path: Path, content: bytes, at: int | None = None) -> None:
+def write(path: Path, content: Content, at: int | None = None) -> None:
     """Replace a file.
 
     Args:
@@ -71,7 +71,10 @@ def write(path: Path, content: bytes, at: int | None = None) -> None:
         FacError: see `replacing`.
     """
     with replacing(path, at=at) as file:
-        file.write(content)
+        if callable(content):
+            content(file)
+        else:
+            file.write(content if isinstance(content, bytes) else content.encode())
 
 
 def rewrite(path: Path, content: bytes) -> None:

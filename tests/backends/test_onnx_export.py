@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -251,20 +249,6 @@ def test_a_large_network_is_written_in_two_files(monkeypatch: pytest.MonkeyPatch
     artifact.parameters = "inputs"
     artifact.write(tmp_path / "inputs")
     assert not (tmp_path / "inputs" / "forward.onnx.data").exists()
-
-
-def test_initial_values_are_drawn_once(tmp_path: Path) -> None:
-    """They can be gigabytes."""
-    artifact = made(SPECS["mlp"])
-    drawn: list[int] = []
-    initial = artifact.compiled.initial
-
-    def counting(given: Any = MappingProxyType({})) -> Any:
-        drawn.append(1)
-        return initial(given)
-
-    OnnxArtifact(replace(artifact.compiled, initial=counting), "float32").write(tmp_path)
-    assert len(drawn) == 1
 
 
 def test_the_same_bytes_every_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

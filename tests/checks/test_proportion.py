@@ -51,7 +51,7 @@ def measured(of: ModelSpec) -> dict[str, float]:
     sums = dict.fromkeys(wanted, 0.0)
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
-        known: dict[str, Any] = draw(program.arrays, seed) | {
+        known: dict[str, Any] = dict(draw(program.arrays, seed)) | {
             "x": rng.standard_normal((BATCH, INPUTS)),
             "y": rng.integers(0, 10, BATCH),
             "step": 0,

@@ -43,7 +43,7 @@ def program(**feedback: Any) -> Program:
 
 def matrices(of: Program, seed: int = 0) -> list[Matrix]:
     """The B of each route, with its zeros where the entries alone are kept."""
-    state = draw([t for route in of.routes for t in route.tensors], seed)
+    state = dict(draw([t for route in of.routes for t in route.tensors], seed))
     return [
         whole(state, route.ends.prefix, route.ends.reads)
         for route in of.routes
