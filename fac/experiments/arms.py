@@ -31,9 +31,11 @@ def arms_of(planned: Sequence[Variant]) -> list[Variant]:
     """The arms that the networks of these variants lack.
 
     A network has none that is solved or trained by backpropagation alone, or so shallow that an arm would leave nothing
-    untrained.
+    untrained. One that is asked for by name has the settings of its own, as a sweep finds them, and stands beside all
+    rows of its spec.
     """
     found: list[Variant] = []
+    named = {(variant.spec, variant.rule) for variant in planned}
     bodies = [body(variant.document) for variant in planned]
     for first, of in enumerate(bodies):
         if of in bodies[:first]:
@@ -42,7 +44,7 @@ def arms_of(planned: Sequence[Variant]) -> list[Variant]:
         if rules <= {"bp", *depth.ARMS} or load(planned[first].document).solve is not None:
             continue
         for arm in depth.ARMS:
-            if arm not in rules:
+            if arm not in rules and (planned[first].spec, arm) not in named:
                 found += _arm(planned[first], arm, {variant.label for variant in (*planned, *found)})
     return found
 
@@ -68,8 +70,14 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
         for row in rows:
             if row.variant.rule in ("bp", *depth.ARMS):
                 continue
-            arms = [arm for arm in rows if arm.body == row.body and arm.variant.rule in depth.ARMS]
-            pairs = {arm.variant.rule: Pair(row.variant.label, arm.variant.label) for arm in arms}
+            arms = [arm for arm in rows if arm.variant.rule in depth.ARMS]
+            beside = [arm for arm in arms if arm.variant.spec == row.variant.spec]
+            # of two the last one counts: that with the settings of the rule
+            beside = [
+                *(arm for arm in beside if arm.variant.name == arm.variant.rule),
+                *(arm for arm in arms if arm.body == row.body),
+            ]
+            pairs = {arm.variant.rule: Pair(row.variant.label, arm.variant.label) for arm in beside}
             yield from depth.said(
                 row.variant.label, {arm: contrast(pair, rows) for arm, pair in pairs.items()}
             )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from fac import plugins
 from fac.checks.settings import group_matches_nothing
 from fac.diagnostics import FacError
+from fac.experiments.rules import OWN, has_rank, needs_rank, settings_of
 from fac.pipeline import load, resolved
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -20,8 +20,6 @@ from fac.source import Document, override
 from fac.spec.feedback import Routing, ShortHand
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "ldfa", "shallow")
-OWN = "own"
-"""Name of a spec's own feedback among rules, and of a row whose feedback is no rule with its default settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Variant:
 
     document: Document
     rule: str
-    """A rule with its default settings, or `own`."""
+    """A rule with its default settings, or with those that stand behind its name, or `own`."""
     spec: str = ""
     """What its spec is called beside the others; empty if there is one spec only."""
     rank: int | None = None
@@ -57,12 +55,15 @@ def variants(
 
     Args:
         documents: valid specs.
-        rules: short-hands that replace each spec's feedback, or `own`, which leaves it. None takes several specs
-            as they are, and sets one spec beside the default rules, of those that need a rank the ones that know it.
+        rules: short-hands that replace each spec's feedback, or `own`, which leaves it. Settings may stand behind the
+            name of one, see `fac.experiments.rules`: that is a row of its own. None takes several specs as they are,
+            and sets one spec beside the default rules, of those that need a rank the ones that know it.
         ranks: a row for each, of the rules that have a rank; none takes it from the spec.
 
     Raises:
-        FacError: a rule is unknown, or needs a rank and none is known, or nothing here has one that is given.
+        FacError: a rule or a setting of it is unknown, or it needs a rank and none is known, or nothing here has one
+            that is given.
+        SpecError: a rule does not take the value of a setting.
     """
     called = titles(documents) if len(documents) > 1 else [""]
     found: list[Variant] = []
@@ -73,7 +74,7 @@ def variants(
             own = replace(own, rule=rule_of(document))
         others = rules or ((OWN, *_default_rules(document, ranks)) if len(documents) == 1 else (OWN,))
         for rule in others:
-            takes_rank |= rule != OWN and _has_rank(rule)
+            takes_rank |= rule != OWN and has_rank(rule)
             found += [own] if rule == OWN else replaced(document, rule, ranks, title)
     if ranks and not takes_rank:
         raise FacError(
@@ -151,7 +152,7 @@ def rule_of(document: Document) -> str:
     if not isinstance(section, ShortHand):
         return OWN
     rule: str = kind_of("fac.rules", section).name
-    return rule if section == type(section).model_validate(_settings(rule, _own_rank(document))) else OWN
+    return rule if section == type(section).model_validate(settings_of(rule, _own_rank(document))) else OWN
 
 
 def titles(documents: Sequence[Document]) -> list[str]:
@@ -208,7 +209,7 @@ def _default_rules(document: Document, ranks: Sequence[int]) -> tuple[str, ...]:
     if load(document).solve is not None:
         return ()
     known = ranks or len(_known_ranks(document)) == 1
-    return tuple(rule for rule in DEFAULT_RULES if known or not _needs_rank(rule))
+    return tuple(rule for rule in DEFAULT_RULES if known or not needs_rank(rule))
 
 
 def replaced(document: Document, rule: str, ranks: Sequence[int], title: str) -> list[Variant]:
@@ -222,10 +223,10 @@ def replaced(document: Document, rule: str, ranks: Sequence[int], title: str) ->
             f"`{document.name}` is solved, and sends no errors that `{rule}` could route: name a spec with `update` "
             f"beside it, or leave `--rules` out"
         )
-    if not _has_rank(rule):
+    if not has_rank(rule):
         return [_variant(document, rule, None, title)]
     known = _known_ranks(document)
-    if not ranks and len(known) != 1 and _needs_rank(rule):
+    if not ranks and len(known) != 1 and needs_rank(rule):
         gives = f"gives {' and '.join(map(str, known))}" if known else "gives none"
         example = ",".join(map(str, known)) or "10"
         raise FacError(f"rule `{rule}` needs a rank, and `{document.name}` {gives}: add `--rank {example}`")
@@ -235,7 +236,7 @@ def replaced(document: Document, rule: str, ranks: Sequence[int], title: str) ->
 def _variant(document: Document, rule: str, rank: int | None, title: str) -> Variant:
     # what must hold of the spec need not hold of what it is compared with: backprop transports weights
     data = {k: v for k, v in document.data.items() if k != "constraints"}
-    data["feedback"] = _settings(rule, rank)
+    data["feedback"] = settings_of(rule, rank)
     spans = {path: span for path, span in document.values.items() if path[:1] != ("feedback",)}
     edited = {**document.overridden, ("feedback",): f"`{rule}` in place of its feedback"}
     other = replace(document, data=data, values=spans, overridden=edited)
@@ -254,35 +255,3 @@ def _fitting_groups(other: Document) -> Document:
     return replace(
         other, data={**other.data, "update": {**update, "groups": kept}}, values=spans, overridden=edited
     )
-
-
-def _settings(rule: str, rank: int | None) -> dict[str, Any]:
-    return {"rule": rule} if rank is None else {"rule": rule, "rank": rank}
-
-
-def _kind(rule: str) -> Any:
-    kinds = {kind.name: kind for kind in plugins.kinds("fac.rules")}
-    if rule not in kinds:
-        names = ", ".join(f"`{name}`" for name in kinds)
-        raise FacError(
-            f"no rule is called `{rule}`; installed are {names}, and `{OWN}` is the spec's own feedback"
-        )
-    return kinds[rule]
-
-
-def fields_of(rule: str) -> Collection[str]:
-    """The settings that a short-hand has.
-
-    Raises:
-        FacError: there is no such rule.
-    """
-    fields: Collection[str] = _kind(rule).spec.model_fields
-    return fields
-
-
-def _has_rank(rule: str) -> bool:
-    return "rank" in fields_of(rule)
-
-
-def _needs_rank(rule: str) -> bool:
-    return _has_rank(rule) and bool(_kind(rule).spec.model_fields["rank"].is_required())

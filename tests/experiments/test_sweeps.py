@@ -13,9 +13,12 @@ import pytest
 
 import fac
 from fac.diagnostics import FacError
+from fac.experiments.comparing import Design, compared
+from fac.experiments.job import Where
 from fac.experiments.kept import open_comparison
 from fac.experiments.sweeps.searching import ROUND, STARTUP, WARM, Pruner
 from fac.experiments.sweeps.spaces import assignments, corners, dimensions, grid
+from fac.source import read
 from fac.source.plain import load
 from fac.training.holding import alone_in
 from tests.cli.conftest import DIGITS
@@ -250,3 +253,13 @@ def test_without_optuna_one_message_says_what_to_install(spec: str, monkeypatch:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(FacError, match=r'a sweep needs Optuna: `pip install "fac-compiler\[sweep\]"`'):
         sweep(spec, "a")
+
+
+def test_an_arm_that_is_named_has_its_own_settings_and_stands_beside_all_rules(spec: str) -> None:
+    rates = {"fa": "1e-6", "ldfa": "1e-5", "shallow": "1e-4"}
+    settings = {rule: [f"update.lr={rate}", "train.epochs=1"] for rule, rate in rates.items()}
+    design = Design(list(rates), seeds=2, settings=settings)
+    found = compared([read(spec)], design, Where("reference"))
+    assert [row.variant.label for row in found.rows] == [*rates], "no `shallow as fa`"
+    said = [note for note in found.notes if "is not shown to beat `shallow`" in note]
+    assert [note.split("`")[1] for note in said] == ["fa", "ldfa"]

@@ -14,8 +14,9 @@ from fac.diagnostics import FacError
 from fac.experiments import plan
 from fac.experiments.comparing import Design
 from fac.experiments.kept import require_empty
+from fac.experiments.rules import OWN, fields_of
 from fac.experiments.sweeps.spaces import Dimension, Point, assignments, corners, dimensions, grid
-from fac.experiments.variants import OWN, Variant, fields_of, settled, variants
+from fac.experiments.variants import Variant, settled, variants
 from fac.opening import MANIFEST, content, there
 from fac.pipeline import lowered
 from fac.render.json_text import json_text
