@@ -186,6 +186,7 @@ OWN = {
     "memory.py",
     "opening.py",
     "cli/init.py",
+    "studies/benchmarks/machine.py",
     "training/data/digits.py",
     "testing/sessions.py",
 }

@@ -25,9 +25,20 @@ RESULTS = "results.md"
     "--out", type=PATH, help="Folder of the results. Default: `studies/NAME`, or `studies/NAME-short`."
 )
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of a benchmark: so many processes train at a time, of one thread each.",
+)
 @click.pass_context
 def study(
-    context: click.Context, name: str | None, short: bool, out: Path | None, backend: str | None
+    context: click.Context,
+    name: str | None,
+    short: bool,
+    out: Path | None,
+    backend: str | None,
+    jobs: int | None,
 ) -> None:
     """Train and measure what a study's tables need, and write them as `results.md`.
 
@@ -37,9 +48,10 @@ def study(
     Runs that are there already are not made again, so an interrupted study goes on. Exit status 1: something that
     the study claims did not come out.
     """
+    from fac.cli.benchmark import benchmarked
     from fac.cli.progress import logged
     from fac.experiments.backends import chosen
-    from fac.studies import finding
+    from fac.studies import Benchmark, finding
     from fac.studies.keeping import Kept
     from fac.studies.lab import Lab
     from fac.studies.pictures import drawn
@@ -54,13 +66,19 @@ def study(
         return
     folder = finding.folder_of(name)
     found = finding.read(folder)
-    tables = tables_of(found, short=short)
     with_backend = chosen(backend)
-    command = shlex.join(
-        ["fac", "study", name, *["--short"] * short, *(["--backend", backend] if backend else [])]
-    )
+    where = [*(["--backend", backend] if backend else []), *(["--jobs", str(jobs)] if jobs else [])]
+    command = shlex.join(["fac", "study", name, *["--short"] * short, *where])
     again = command if out is None else f"{command} --out {shlex.quote(str(out))}"
     out = out or Path("studies") / f"{folder.resolve().name}{'-short' * short}"
+    if isinstance(found, Benchmark):
+        benchmarked(context, found, folder, out, with_backend, (command, again), short=short, jobs=jobs)
+        return
+    if jobs is not None:
+        raise click.BadParameter(
+            "this study measures row by row, in one process: leave it out", param_hint="'--jobs'"
+        )
+    tables = tables_of(found, short=short)
     with alone_in(out):
         _require_files(out, [table.file for table in tables if table.curves])
         kept = Kept(out, found.title, finding.digest(folder, with_backend))

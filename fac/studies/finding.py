@@ -11,6 +11,7 @@ import fac
 from fac.backend import Backend
 from fac.diagnostics import FacError
 from fac.opening import DATA, opened
+from fac.studies.benchmarks.model import Benchmark
 from fac.studies.mistakes import asked
 from fac.studies.model import Study
 
@@ -48,7 +49,7 @@ def folder_of(name: str) -> Path:
     raise FacError(f"`{name}` is no study: there is no `{FILE}` in it")
 
 
-def read(folder: Path) -> Study:
+def read(folder: Path) -> Study | Benchmark:
     """Run a folder's `study.py`, and take its `STUDY`.
 
     Raises:
@@ -60,8 +61,8 @@ def read(folder: Path) -> Study:
     assert loader is not None
     asked(f"`{folder / FILE}`", lambda: loader.exec_module(module))
     found = getattr(module, "STUDY", None)
-    if not isinstance(found, Study):
-        raise FacError(f"`{folder / FILE}` has to define `STUDY = Study(...)`")
+    if not isinstance(found, Study | Benchmark):
+        raise FacError(f"`{folder / FILE}` has to define `STUDY = Study(...)`, or `STUDY = Benchmark(...)`")
     return found
 
 

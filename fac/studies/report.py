@@ -45,15 +45,15 @@ def page(study: Study, outcomes: Sequence[Outcome], command: str, made_on: str) 
 def table(outcome: Outcome) -> list[str]:
     """Its lines."""
     columns = outcome.table.columns
-    header = ("", *(_cell(column.title) for column in columns))
+    header = ("", *(cell(column.title) for column in columns))
     rows = [
-        (_cell(row), *(outcome.results.told(row, column) for column in columns))
+        (cell(row), *(outcome.results.told(row, column) for column in columns))
         for row in outcome.results.rows
     ]
     aligned = ("---", *("---:" for _ in columns))
     return [f"| {' | '.join(cells)} |" for cells in (header, aligned, *rows)]
 
 
-def _cell(text: str) -> str:
-    """Studies are programs of whoever runs them, so that Markdown in their words is meant; a bar ends a cell."""
+def cell(text: str) -> str:
+    """A cell. Studies are programs of whoever runs them, so that Markdown in their words is meant; a bar ends one."""
     return text.replace("|", "\\|")

@@ -71,7 +71,7 @@ def run(tables: Sequence[Table], lab: Lab, kept: Kept, told: Told) -> list[Outco
                     )
         results = Results(rows)
         _require_figures(table, results)
-        borne_out = [(claim, _judged(claim, results)) for claim in table.claims]
+        borne_out = [(claim, judged(claim, results)) for claim in table.claims]
         outcomes.append(Outcome(table, results, tuple(borne_out)))
     return outcomes
 
@@ -92,7 +92,12 @@ def _measured(table: Table, row: Row, lab: Lab, seed: int) -> Measured:
     )
 
 
-def _judged(claim: Claim, results: Results) -> bool:
+def judged(claim: Claim, results: Results) -> bool:
+    """Whether it is borne out.
+
+    Raises:
+        FacError: it fails.
+    """
     return bool(asked(f"the claim `{claim.text}`", lambda: claim.holds(results)))
 
 

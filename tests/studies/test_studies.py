@@ -207,6 +207,7 @@ def test_data_have_the_shapes_that_the_network_reads(mine: Path) -> None:
 
 def test_the_page_says_what_did_not_come_out(tmp_path: Path, lab: Lab) -> None:
     study = read(folder_of("ldfa"))
+    assert isinstance(study, Study)
     one, _ = table({"x|y": [1.0]}, between("x|y", "a", 0, 2), between("x|y", "a", 2, 3))
     text = page(study, run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None), "fac study x", "reference")
     assert "| x\\|y | 1.0 |" in text
@@ -222,7 +223,8 @@ def test_curves_are_drawn_row_beside_row(tmp_path: Path, lab: Lab) -> None:
     assert text.startswith("<svg")
     assert ">x</text>" in text
     assert ">y</text>" in text
-    assert "![T](t.svg)" in page(read(folder_of("ldfa")), [outcome], "fac study x", "reference")
+    study = Study("S", "By nobody.", lambda short: [one])
+    assert "![T](t.svg)" in page(study, [outcome], "fac study x", "reference")
     (plain,) = run([one], lab, Kept(tmp_path, "S", "d"), lambda _: None)
     assert pictures.drawn(plain) is None
 
@@ -355,8 +357,9 @@ def test_a_study_has_a_page_of_words_and_one_of_results(name: str) -> None:
     words, results = (folder / "README.md").read_text(), (folder / "results.md").read_text()
     assert f"`fac study {name} --short`" in words
     assert f"# {read(folder).title}\n" in results
-    for table in read(folder).tables(True):
-        assert f"## {table.title}\n" in results
+    study = read(folder)
+    for part in study.tables(True) if isinstance(study, Study) else study.tasks(True):
+        assert f"## {part.title}\n" in results
     assert f"papers/{name}/README.md" in (Path(fac.__file__).parents[1] / "docs" / "studies.md").read_text()
 
 

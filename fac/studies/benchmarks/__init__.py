@@ -1,0 +1,1 @@
+"""Benchmarks: studies that hold rules against each other, on each network and data set by a sweep."""

@@ -1,0 +1,43 @@
+"""What figures were made on: the processor and the versions of packages."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+INFO = Path("/proc/cpuinfo")
+"""Where Linux says what its processors are; the first of them is meant."""
+
+
+def machine(packages: Iterable[str]) -> dict[str, str]:
+    """Processor, Python, and the version of each package that is installed.
+
+    Args:
+        packages: names of distributions. One that is not installed is left out.
+    """
+    found = {"processor": processor(), "python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """As the system calls it; with family and model, because virtual machines shorten names."""
+    try:
+        lines = INFO.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    found: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip(), value.strip())
+    name = found.get("model name") or platform.processor() or platform.machine()
+    numbers = ", ".join(
+        f"{word} {found[key]}" for key, word in (("cpu family", "family"), ("model", "model")) if key in found
+    )
+    return f"{name} ({numbers})" if numbers else name
