@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from fac import asked, plugins, source
 from fac.checks import run_checks
+from fac.checks.places import matrix_of
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError, dotted
-from fac.program.declared import unsettled
+from fac.program.declared import unranked, unsettled
 from fac.program.lower import kind_of, lower
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
@@ -264,6 +265,12 @@ def _require_settled(program: Program) -> None:
         raise FacError(
             f"`{place}` gives {of.by}, and only training data tell what that comes to: `fac train` and `fac compare` "
             f"write the numbers into the specs of their runs, which all commands take; or write numbers here"
+        )
+    for route in unranked(program):
+        raise FacError(
+            f"`{dotted(matrix_of(program, route, 'rank'))}` is `auto`, and only a training tells what that comes to: "
+            f"`fac train` and `fac compare` write the numbers into the specs of their runs, which all commands take; "
+            f"or write numbers here"
         )
 
 

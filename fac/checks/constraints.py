@@ -9,6 +9,7 @@ from fac.checks.costs import Costs
 from fac.checks.demands import demand
 from fac.checks.places import by_origin, head, listed, matrix_of, stated
 from fac.diagnostics import Diagnostic, Rule
+from fac.program.declared import auto_rank
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 
@@ -77,11 +78,11 @@ def rank_above_limit(program: Program) -> Iterator[Diagnostic]:
     """A feedback matrix or a subspace has a higher rank than `constraints.max_rank` allows.
 
     Every route counts, be it written out or made by a rule, `through` or `to`, with a matrix that learns or is fixed.
-    A `low_rank` matrix has the rank that is written, or to which its rule clips it; any other, `transpose` and
-    `identity` too, that of the narrower of its two ends. A layer without a route, through which the exact error
-    passes, has no feedback matrix: `no_weight_transport` forbids that. The limit may stand under `constraints:` of the
-    spec, or of the settings file `fac.toml`, where it is a team's policy and holds for every spec; the lower one
-    counts, and the finding names the file that it stands in.
+    A `low_rank` matrix has the rank that is written, or to which its rule clips it, or of `auto` the highest that it
+    may come to; any other, `transpose` and `identity` too, that of the narrower of its two ends. A layer without a
+    route, through which the exact error passes, has no feedback matrix: `no_weight_transport` forbids that. The limit
+    may stand under `constraints:` of the spec, or of the settings file `fac.toml`, where it is a team's policy and
+    holds for every spec; the lower one counts, and the finding names the file that it stands in.
 
     Bad:
 
@@ -108,12 +109,14 @@ def rank_above_limit(program: Program) -> Iterator[Diagnostic]:
         route = routes[-index]
         if rank <= limit:
             continue
-        message = f"the feedback of `{stated(program, route.node, route)}` has rank {rank}, {above}"
-        help = (
-            f"use a rank of at most {limit}"
-            if written
-            else f"use a `low_rank` matrix of rank {limit} or less"
-        )
+        measured = auto_rank(route) is not None
+        has = "may have" if measured else "has"
+        message = f"the feedback of `{stated(program, route.node, route)}` {has} rank {rank}, {above}"
+        help = f"use a rank of at most {limit}"
+        if measured:
+            help = f"write `rank: {{at_most: {limit}}}`"
+        elif not written:
+            help = f"use a `low_rank` matrix of rank {limit} or less"
         yield RANK_ABOVE_LIMIT.at(matrix_of(program, route, "rank" if written else None), message, help=help)
 
 

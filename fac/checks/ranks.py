@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 
 from fac.checks.places import by_origin, listed, matrix_of, stated
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.lower import kind_of
-from fac.program.program import Program
+from fac.program.program import Ends, Program, Route
 
 RANK_BELOW_CLASSES = Rule("FAC316", "rank-below-classes", Severity.WARNING)
 
@@ -50,9 +51,7 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
             if route.ends is None or not above:
                 continue
             rank = kind_of("fac.feedback", route.matrix).rank(route.matrix, route.ends)
-            # A layer that is narrower than the classes bounds the rank, and is not the fault of the matrix. Past a
-            # kernel every place of the map has so many directions of its own.
-            most = min(above - 1, route.ends.most)
+            most = _directions(route.ends, above)
             if rank is not None and rank * route.ends.places < most:
                 low.setdefault(rank, []).append(stated(program, route.node, route))
                 needed, most_classes = max(needed, most), max(most_classes, above)
@@ -63,6 +62,23 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
                 _message(rank, f"the feedback of {listed(low[rank])}", most_classes),
                 help=_help(needed),
             )
+
+
+def least_rank(program: Program, route: Route) -> int:
+    """The lowest rank of which this is not said; 1 where the error is not one of classes, or nothing is known."""
+    above = _above(program, route.source, not route.through, _classes(program))
+    if route.ends is None or not above:
+        return 1
+    return max(1, ceil(_directions(route.ends, above) / route.ends.places))
+
+
+def _directions(ends: Ends, classes: int) -> int:
+    """Those of the error of so many classes that can arrive there.
+
+    A layer that is narrower than the classes bounds them, and is not the fault of the matrix. Past a kernel every place
+    of the map has so many of its own.
+    """
+    return min(classes - 1, ends.most)
 
 
 def _classes(program: Program) -> dict[str, int]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
 
 from fac.checks.places import by_origin, has_weights, matrix_of, short_hand, target
 from fac.diagnostics import Diagnostic, Rule, Severity
 from fac.program.balance import weight_of
-from fac.program.declared import traits_of
+from fac.program.declared import auto_rank, traits_of
 from fac.program.ends import ends_of
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import Program, Route
 from fac.program.reading import factors
+from fac.spec.ranks import AutoRank
 
 DIRECT_ROUTE_COSTS_MORE = Rule("FAC503", "direct-route-costs-more", Severity.WARNING)
 LOW_RANK_COSTS_MORE = Rule("FAC504", "low-rank-costs-more", Severity.WARNING)
@@ -113,7 +115,8 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
     Q (P d) costs rank x (reads + writes) multiply-adds per sample, B d costs reads x writes. The two meet at
     rank = reads x writes / (reads + writes), half the width of a square layer; above it the low rank spares nothing,
     and learning P and Q comes on top. Ranks up to the number of outputs are left alone: that many directions are
-    needed whatever they cost. A short-hand, or a glob, is judged by the sum over its layers.
+    needed whatever they cost. A short-hand, or a glob, is judged by the sum over its layers. A rank that is `auto`
+    keeps to its `cost`, and what is told is a cost in which not even rank 1 has room.
 
     Bad, where `fc2` has 32 inputs and 32 units:
 
@@ -145,6 +148,7 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
     for routes in by_origin(program.routes).values():
         # Of a rank that a sparse matrix has by its choices of columns each entry is multiplied, and no more.
         dense = [route for route in routes if not any(tensor.below for tensor in route.tensors)]
+        dense = [route for route in dense if auto_rank(route) is None]
         ranked = [(rank, route.ends) for route in dense if route.ends and (rank := _rank(route))]
         if any(ends.weight is not None and ends.weight.reads_axis for _, ends in ranked):
             continue  # a kernel that makes a map larger: P acts on that map, Q on the smaller one
@@ -160,6 +164,26 @@ def low_rank_costs_more(program: Program) -> Iterator[Diagnostic]:
             f"rank {highest} costs {low} multiply-adds per sample{where}, and full matrices cost {full}",
             help=f"use a rank of at most {max(even, outputs)}, or a `random` matrix",
         )
+    yield from _without_room(program)
+
+
+def _without_room(program: Program) -> Iterator[Diagnostic]:
+    """Ranks that are `auto`, of which even the least cost more than they may: see `fac.training.ranking`."""
+    groups: dict[AutoRank, list[Route]] = {}
+    for route in program.routes:
+        if (auto := auto_rank(route)) is not None:
+            groups.setdefault(auto, []).append(route)
+    for auto, routes in groups.items():
+        ends = [route.ends for route in routes if route.ends is not None]
+        least = sum(of.places * (of.reads + of.writes) for of in ends)
+        full = sum(of.places * of.reads * of.writes for of in ends)
+        if len(ends) == len(routes) and least > auto.cost * full:
+            where = "" if len(ends) == 1 else f" at {len(ends)} layers"
+            yield LOW_RANK_COSTS_MORE.at(
+                matrix_of(program, routes[0], "rank"),
+                f"rank 1 costs {least} multiply-adds per sample{where}, above the `cost` of {auto.cost:g} times {full}",
+                help=f"use a `cost` of at least {ceil(100 * least / full) / 100:g}, or a `random` matrix",
+            )
 
 
 def _rank(route: Route) -> int | None:

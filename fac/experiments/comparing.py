@@ -103,7 +103,8 @@ def compared(
     documents = [document for document, _ in counted]
     specs = [lowered(document).spec for document in documents]
     asked_for, arms = rows_of(documents, design)
-    planned = rated([*asked_for, *arms], design.rates)
+    measured = [trainer.ranked(variant) for variant in rated([*asked_for, *arms], design.rates)]
+    planned = [variant for variant, _ in measured]
     pairs = contrasts.declared(design.contrasts, [variant.label for variant in planned], design.seeds)
     first = specs[0].train.seed
     seeds = tuple(range(first, first + design.seeds))
@@ -111,7 +112,7 @@ def compared(
     programs = [trainer.checked(variant, first) for variant in planned]
     rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
-    counted_lines = dict.fromkeys(line for _, lines in counted for line in lines)
+    counted_lines = dict.fromkeys(line for _, lines in [*counted, *measured] for line in lines)
     notes = [*_notes(rows, stepped), *_beside(arms), *counted_lines]
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], design.ranks)

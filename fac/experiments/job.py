@@ -15,7 +15,7 @@ from fac.experiments.backends import chosen
 from fac.lint.run import lint
 from fac.lint.settings import Settings
 from fac.pipeline import emit, load, lowered, precision_of
-from fac.program.declared import unsettled
+from fac.program.declared import unranked, unsettled
 from fac.program.kinds import ScheduleKind
 from fac.program.lower import kind_of
 from fac.render.findings.full import full
@@ -33,6 +33,7 @@ from fac.training.loop import Report, Training
 from fac.training.metadata import BASE, ORIGIN, kept
 from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
 from fac.training.plugged import kept as plugged
+from fac.training.ranking import ranked
 from fac.training.settling import settled
 from fac.training.telling import telling
 from fac.training.weights import listed
@@ -90,6 +91,8 @@ class Job:
     """Where its figures go beside those that the spec names."""
     starts: tuple[str, ...] = ()
     """What it starts with and what it does not, and what its data have settled, for people."""
+    unranked: Document | None = None
+    """The spec before its ranks were measured, if some were."""
     loaded: Dataset | None = None
     """What the spec names, where that had to be read to know what is trained, or what is handed over instead."""
 
@@ -202,6 +205,7 @@ def new(
     origin: Path | None = None,
     dataset: Dataset | None = None,
     kept: Kept | None = None,
+    given: Mapping[str, Array] | None = None,
 ) -> Job:
     """A new training. Its data are loaded where only they tell what is trained.
 
@@ -212,10 +216,11 @@ def new(
         origin: where they start in the spec that checkpoints carry, if not there.
         dataset: the data, where they are handed over, so that the spec need not name any.
         kept: of the data of a run that goes on.
+        given: parameters that it starts from, where ranks are measured.
 
     Raises:
         FacError: there is no such backend, or the spec has errors, or names no data; or these cannot be loaded, or do
-            not fit.
+            not fit; or a run that goes on leaves a rank to be measured.
     """
     program = lowered(document)
     # Comments of the spec hold here, too; what a team wants of its specs is for `fac check` to say.
@@ -224,13 +229,24 @@ def new(
     backend = chosen(where.backend)
     start = document.folder if base is None else base
     told: tuple[str, ...] = ()
-    if unsettled(program):
+    before: Document | None = None
+    if unsettled(program) or unranked(program):
         precision = where.precision or precision_of(program, backend)
         if section is not None:
             dataset = data.load(section, start, precision)
         assert dataset is not None, "either is given"
         document, told = settled(document, program, dataset, precision, kept)
         program = lowered(document)
+        if unranked(program):
+            if kept is not None:
+                raise FacError(
+                    "a rank that is `auto` is measured before the first step, and this run is past it: write numbers, "
+                    "such as those in the spec of the run"
+                )
+            before = document
+            document, ranks = ranked(document, program, dataset, backend, precision, where.device, given)
+            # only now there is something to say of them
+            program, findings, told = lowered(document), lint(document, Settings()), (*told, *ranks)
     artifact = emit(program, backend, where.precision, document)
     return Job(
         document,
@@ -243,6 +259,7 @@ def new(
         start if origin is None else origin,
         findings,
         starts=told,
+        unranked=before,
         loaded=dataset,
     )
 

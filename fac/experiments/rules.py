@@ -13,12 +13,12 @@ OWN = "own"
 """Name of a spec's own feedback among rules, and of a row whose feedback is no rule with its default settings."""
 
 
-def settings_of(rule: str, rank: int | None) -> dict[str, Any]:
+def settings_of(rule: str, rank: Any) -> dict[str, Any]:
     """What it writes into `feedback:`.
 
     Args:
         rule: as it is asked for.
-        rank: in the place of that which it says; None leaves it.
+        rank: as plain data, in the place of that which it says; None leaves it.
 
     Raises:
         FacError: there is no such rule, or it has no such setting.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fac.backend import fitting
 from fac.diagnostics import FacError
-from fac.experiments.job import Job, Later
+from fac.experiments.job import Job, Later, Where, new
 from fac.importing.adapting import merged, unlike
 from fac.pipeline import lowered
 from fac.program.adapters import DOWN
@@ -70,7 +70,11 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
             "fits, and draw the rest as for a new training",
             lines,
         )
-    state = compiled.initial(found.taken)
+    if job.unranked is not None:
+        where = Where(job.backend, job.device, job.artifact.precision)
+        again = new(job.unranked, where, base=job.base, dataset=job.loaded, given=found.taken)
+        job = replace(again, data=job.data, origin=job.origin)
+    state = job.artifact.compiled.initial(found.taken)
     job = job.starting(found.taken)
     return replace(
         job, state=state, given=json.dumps(weights.origin), kept=weights.kept, starts=(*job.starts, *lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError, plain
@@ -16,13 +17,14 @@ from fac.experiments.needs import by_byte, needs_of
 from fac.experiments.rows import Row, Run
 from fac.experiments.variants import Variant, ranks_of
 from fac.pipeline import emit, lowered, precision_of
-from fac.program.declared import unsettled
+from fac.program.declared import unranked, unsettled
 from fac.program.feeds import target
 from fac.program.lower import kind_of
 from fac.training.data import declared, load
 from fac.training.logs import Listener
 from fac.training.loop import Report, StoppedError, Training
 from fac.training.nonfinite import DivergedError
+from fac.training.ranking import ranked
 from fac.training.settling import settled
 
 if TYPE_CHECKING:
@@ -83,6 +85,24 @@ class Trainer:
             return document, ()
         precision = self.precision or precision_of(program, self.backend)
         return settled(document, program, self.dataset(document, program), precision)
+
+    def ranked(self, variant: Variant) -> tuple[Variant, tuple[str, ...]]:
+        """The variant with ranks that only its data tell, and what to say of them; see `fac.training.ranking`.
+
+        They are measured with the seed of its spec, and are those of all seeds: a row is one network.
+
+        Raises:
+            FacError: it has errors, or its data cannot be loaded or do not fit.
+        """
+        document = variant.document
+        program = lowered(document)
+        if not unranked(program):
+            return variant, ()
+        precision = self.precision or precision_of(program, self.backend)
+        dataset = self.dataset(document, program)
+        document, lines = ranked(document, program, dataset, self.backend, precision, self.device)
+        told = (f"ranks of `{variant.label}` {line}" for line in lines)
+        return replace(variant, document=document, rank=None), tuple(told)
 
     def checked(self, variant: Variant, seed: int) -> Program:
         """The program of a variant, whose data are loaded.

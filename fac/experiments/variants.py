@@ -17,9 +17,15 @@ from fac.program.lower import kind_of
 from fac.program.program import Program
 from fac.render.expand import expanded_data
 from fac.source import Document, override
+from fac.spec.base import written
 from fac.spec.feedback import Routing, ShortHand
+from fac.spec.ranks import AutoRank
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "ldfa", "shallow")
+
+
+Asked = int | str | AutoRank | None
+"""A rank as a short-hand has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,9 @@ class Variant:
     """A rule with its default settings, or with those that stand behind its name, or `own`."""
     spec: str = ""
     """What its spec is called beside the others; empty if there is one spec only."""
-    rank: int | None = None
-    """What the short-hand asks for; None if it has no rank, or the feedback is no single short-hand."""
+    rank: Asked = None
+    """What the short-hand asks for; None if it has no rank, or the feedback is no single short-hand, as it is none any
+    more once ranks have been measured."""
     name: str = ""
     """The rule, with the rank if there are rows of several ranks. Together with `spec` it is that of one row."""
 
@@ -80,12 +87,12 @@ def variants(
         raise FacError(
             "nothing that is compared here takes the `--rank`: leave it out, or add `--rules ldfa`"
         )
-    rows: dict[tuple[str, str, int | None], Variant] = {}
+    rows: dict[tuple[str, str, Asked], Variant] = {}
     for variant in found:
         rows.setdefault((variant.spec, variant.rule, variant.rank), variant)
     times = Counter((v.spec, v.rule) for v in rows.values())
     return [
-        replace(v, name=f"{v.rule} rank {v.rank}" if times[v.spec, v.rule] > 1 else v.rule)
+        replace(v, name=f"{v.rule} rank {_word(v.rank)}" if times[v.spec, v.rule] > 1 else v.rule)
         for v in rows.values()
     ]
 
@@ -152,7 +159,11 @@ def rule_of(document: Document) -> str:
     if not isinstance(section, ShortHand):
         return OWN
     rule: str = kind_of("fac.rules", section).name
-    return rule if section == type(section).model_validate(settings_of(rule, _own_rank(document))) else OWN
+    return (
+        rule
+        if section == type(section).model_validate(settings_of(rule, written(_own_rank(document))))
+        else OWN
+    )
 
 
 def titles(documents: Sequence[Document]) -> list[str]:
@@ -194,11 +205,11 @@ def _section(document: Document) -> Any:
     return feedback[0] if isinstance(feedback, tuple) and len(feedback) == 1 else feedback
 
 
-def _own_rank(document: Document) -> int | None:
+def _own_rank(document: Document) -> Asked:
     return getattr(_section(document), "rank", None)
 
 
-def _known_ranks(document: Document) -> list[int]:
+def _known_ranks(document: Document) -> list[int | str | AutoRank]:
     """The ranks of a spec's short-hands, each once."""
     feedback = load(document).feedback
     sections = feedback if isinstance(feedback, tuple) else (feedback,)
@@ -227,16 +238,16 @@ def replaced(document: Document, rule: str, ranks: Sequence[int], title: str) ->
         return [_variant(document, rule, None, title)]
     known = _known_ranks(document)
     if not ranks and len(known) != 1 and needs_rank(rule):
-        gives = f"gives {' and '.join(map(str, known))}" if known else "gives none"
-        example = ",".join(map(str, known)) or "10"
+        gives = f"gives {' and '.join(map(_word, known))}" if known else "gives none"
+        example = ",".join(str(rank) for rank in known if isinstance(rank, int)) or "10"
         raise FacError(f"rule `{rule}` needs a rank, and `{document.name}` {gives}: add `--rank {example}`")
     return [_variant(document, rule, rank, title) for rank in ranks or known or (None,)]
 
 
-def _variant(document: Document, rule: str, rank: int | None, title: str) -> Variant:
+def _variant(document: Document, rule: str, rank: Asked, title: str) -> Variant:
     # what must hold of the spec need not hold of what it is compared with: backprop transports weights
     data = {k: v for k, v in document.data.items() if k != "constraints"}
-    data["feedback"] = settings_of(rule, rank)
+    data["feedback"] = settings_of(rule, written(rank))
     spans = {path: span for path, span in document.values.items() if path[:1] != ("feedback",)}
     edited = {**document.overridden, ("feedback",): f"`{rule}` in place of its feedback"}
     other = replace(document, data=data, values=spans, overridden=edited)
@@ -255,3 +266,7 @@ def _fitting_groups(other: Document) -> Document:
     return replace(
         other, data={**other.data, "update": {**update, "groups": kept}}, values=spans, overridden=edited
     )
+
+
+def _word(rank: Asked) -> str:
+    return "auto" if isinstance(rank, AutoRank) else str(rank)

@@ -17,7 +17,7 @@ from fac.program.reading import needs_slope, needs_weight, ways
 from fac.program.tensors import Role, SvdFactor, Tensor
 from fac.spec.feedback import AnyLearning, Matrix
 from fac.spec.init import Init, Normal
-from fac.spec.train import Positive
+from fac.spec.ranks import Rank, auto_of, highest
 from fac.step.builder import Builder
 from fac.step.ir import Phase, Value
 
@@ -38,7 +38,9 @@ class LowRank(Matrix):
     """
 
     kind: Literal["low_rank"] = "low_rank"
-    rank: Positive = Field(description="Rows of P and columns of Q.")
+    rank: Rank = Field(
+        description="Rows of P and columns of Q; `auto`, or by what it goes, for a rank that a training measures."
+    )
     read: AnyLearning = Field(Oja(), description="How P changes.")
     write: AnyLearning = Field(KolenPollack(), description="How Q changes.")
     init: Literal["random", "svd"] = Field(
@@ -56,29 +58,30 @@ class LowRank(Matrix):
 
 def tensors(matrix: LowRank, ends: Ends) -> tuple[Tensor, ...]:
     """P and Q."""
-    names = f"{ends.prefix}.P", f"{ends.prefix}.Q"
-    shapes = (matrix.rank, ends.reads), (ends.writes, matrix.rank)
+    names, rank = (f"{ends.prefix}.P", f"{ends.prefix}.Q"), rank_of(matrix, ends)
+    shapes = (rank, ends.reads), (ends.writes, rank)
     if matrix.init == "svd":
         assert ends.weight is not None
-        svd = [SvdFactor(ends.weight, matrix.rank, side) for side in "PQ"]
+        svd = [SvdFactor(ends.weight, rank, side) for side in "PQ"]
         return tuple(Tensor(n, s, f, role=Role.FEEDBACK) for n, s, f in zip(names, shapes, svd, strict=True))
     lost = Tensor(f"{ends.prefix}.{LOST}", (ends.reads,), "zeros", role=Role.FEEDBACK, trainable=False)
-    p = Tensor(names[0], shapes[0], matrix.init_P or "orthogonal", ends.reads, matrix.rank, Role.FEEDBACK)
-    q = Tensor(
-        names[1], shapes[1], matrix.init_Q or spread(matrix, ends), matrix.rank, ends.writes, Role.FEEDBACK
-    )
+    p = Tensor(names[0], shapes[0], matrix.init_P or "orthogonal", ends.reads, rank, Role.FEEDBACK)
+    q = Tensor(names[1], shapes[1], matrix.init_Q or spread(rank, ends), rank, ends.writes, Role.FEEDBACK)
     return (p, q, lost) if matrix.error_feedback else (p, q)
 
 
-def spread(matrix: LowRank, ends: Ends) -> Normal:
+def rank_of(matrix: LowRank, ends: Ends) -> int:
+    """The rank, or of one that is still to be measured the highest that it can come to."""
+    return highest(matrix.rank, ends.most)
+
+
+def spread(rank: int, ends: Ends) -> Normal:
     """N(0, std^2) for Q.
 
     On a `through` route std is that of a forward weight by default, sqrt(2 / fan_in). On a `to` route it is
     1 / sqrt(writes * rank), so that Q P has the Frobenius norm of a `launay` matrix.
     """
-    return Normal(
-        std=1 / sqrt(ends.writes * matrix.rank) if ends.weight is None else sqrt(2 / ends.weight.fan_in)
-    )
+    return Normal(std=1 / sqrt(ends.writes * rank) if ends.weight is None else sqrt(2 / ends.weight.fan_in))
 
 
 def misfit(matrix: LowRank, ends: Ends) -> ShapeError | None:
@@ -179,7 +182,8 @@ LOW_RANK = MatrixKind(
     apply,
     learn,
     misfit=misfit,
-    rank=lambda matrix, ends: int(matrix.rank),
+    rank=rank_of,
+    auto=lambda matrix: auto_of(matrix.rank),
     refresh=lambda matrix: matrix.refresh,
     learning=lambda matrix: {"P": matrix.read, "Q": matrix.write},
     matrix=whole,

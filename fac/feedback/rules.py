@@ -34,6 +34,7 @@ from fac.spec.feedback import (
     ToRoute,
 )
 from fac.spec.init import Init, Mask
+from fac.spec.ranks import Rank
 from fac.spec.train import Positive
 
 
@@ -71,7 +72,10 @@ class DirectFeedbackAlignment(ShortHand):
 class LowRankShortHand(ShortHand):
     """What the low-rank rules share."""
 
-    rank: Positive = Field(description="Rank of every route, clipped to what the layer's ends allow.")
+    rank: Rank = Field(
+        description="Rank of every route, clipped to what the layer's ends allow; `auto`, or by what it goes, for one "
+        "that a training measures at each layer."
+    )
     rate: Share = Field(1.0, description="Rate of Oja's rule, which `oja_kp` uses.")
     scale: float = Field(1.0, description="Factor on every feedback operator.")
     error_feedback: bool = Field(False, description=ERROR_FEEDBACK)
@@ -185,8 +189,8 @@ def expand_dfa(rule: DirectFeedbackAlignment, program: Program) -> Expansion:
 def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
     """`through` each weighted node above something that learns, at rank min(rank, in, out).
 
-    The rank counts for each part of what a layer makes, see `_parts`. Past groups of channels that do not mix, where a
-    low rank would mix them, a full matrix.
+    The rank counts for each part of what a layer makes, see `_parts`; one that is measured is that of the layer. Past
+    groups of channels that do not mix, where a low rank would mix them, a full matrix.
     """
     settings = _pair(rule) | {"init": "svd" if rule.learn in ("local", "normative") else "random"}
     routes, pair = [], cache(lambda rank: LowRank(rank=rank, **settings))
@@ -195,9 +199,11 @@ def expand_ldfa(rule: Ldfa, program: Program) -> Expansion:
         if weight is not None and weight.groups > 1:
             routes.append(through(node, _of_groups(rule)))
             continue
-        rank = rule.rank * _parts(node, program)
-        limit = rank if weight is None else min(weight.reads, weight.writes)
-        routes.append(through(node, pair(min(rank, limit))))
+        rank = rule.rank
+        if isinstance(rank, int):
+            rank *= _parts(node, program)
+            rank = rank if weight is None else min(rank, weight.reads, weight.writes)
+        routes.append(through(node, pair(rank)))
     return Expansion(tuple(routes))
 
 
@@ -207,8 +213,10 @@ def expand_direct_ldfa(rule: DirectLdfa, program: Program) -> Expansion:
     for node, site, source in direct(rule, program):
         matrix = pair(rule.rank)
         ends = ends_of(program, Route(node.name, False, source, matrix, (), site.name), "")
-        limit = rule.rank if ends is None else ends.most
-        routes.append(to(node, source, pair(min(rule.rank, limit)), error_scale=rule.error_scale))
+        rank = rule.rank
+        if isinstance(rank, int) and ends is not None:
+            rank = min(rank, ends.most)
+        routes.append(to(node, source, pair(rank), error_scale=rule.error_scale))
     return Expansion(tuple(routes))
 
 

@@ -10,9 +10,10 @@ from typing import Any, Literal
 from fac.plugins import kinds, misuse
 from fac.program.kinds import Facts, LayerKind, ProbeKind, Unsettled
 from fac.program.lower import kind_of
-from fac.program.program import Node, Objective, Program
+from fac.program.program import Node, Objective, Program, Route
 from fac.program.traits import UNKNOWN, Curve, Traits
 from fac.spec.layers import Layer, WeightedLayer
+from fac.spec.ranks import AutoRank
 
 _CURVES: dict[Any, Curve] = {}
 """By the function that declares it and the settings: a network has hundreds of layers, and a few different ones."""
@@ -53,6 +54,26 @@ def unsettled(program: Program) -> list[tuple[Objective, Unsettled]]:
     """The losses of which only training data can tell something."""
     found = ((each, kind_of("fac.losses", each.loss).unsettled(each.loss)) for each in program.losses)
     return [(objective, of) for objective, of in found if of is not None]
+
+
+def unranked(program: Program) -> tuple[Route, ...]:
+    """The routes of which a training measures the rank; none of a spec that is whole, or that is solved."""
+    if program.spec.solve is not None:
+        return ()
+    return tuple(route for route in program.routes if auto_rank(route) is not None)
+
+
+def auto_rank(route: Route) -> AutoRank | None:
+    """By what the rank of a route is to be measured; None of one that has a rank, or none at all.
+
+    Raises:
+        PluginError: what its kind declares is something else.
+    """
+    kind = kind_of("fac.feedback", route.matrix)
+    found = kind.auto(route.matrix)
+    if found is not None and not isinstance(found, AutoRank):
+        raise misuse(kind.auto, f"returns {type(found).__name__} where an AutoRank or None is needed")
+    return found
 
 
 def traits_of(node: Node) -> Traits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
 from types import MappingProxyType
@@ -129,11 +129,20 @@ def _layers(program: Program) -> Iterator[dict[str, Any]]:
         yield _plain(node.layer.model_copy(update=facts), _as_written)
 
 
+def written_routes(program: Program, routes: Iterable[Route]) -> tuple[dict[str, Any], ...]:
+    """Routes in the long form, as plain data: each one layer, by its full name."""
+    return tuple(_plain(_route(program, route), _explicit) for route in routes)
+
+
+def written_subspaces(subspaces: Iterable[Subspace]) -> tuple[dict[str, Any], ...]:
+    """Subspaces in the long form, as plain data."""
+    return tuple(_plain(_subspace(s), _explicit) for s in subspaces)
+
+
 def _feedback(program: Program, copies: Mapping[str, int] = MappingProxyType({})) -> dict[str, Any]:
-    subspaces = tuple(_plain(_subspace(s), _explicit) for s in program.subspaces)
+    subspaces = written_subspaces(program.subspaces)
     alike: dict[str, list[dict[str, Any]]] = {}
-    for number, route in enumerate(program.routes):
-        found = _plain(_route(program, route), _explicit)
+    for number, found in enumerate(written_routes(program, program.routes)):
         alike.setdefault(repr({**found, _end(found): ""}) if copies else str(number), []).append(found)
     routes = tuple(
         {**same[0], _end(same[0]): name}

@@ -7,6 +7,7 @@ from typing import Any
 
 from fac.build.costs import Cost, StepCost
 from fac.build.transport import Transport, transport
+from fac.program.declared import auto_rank
 from fac.program.lower import kind_of
 from fac.program.prealign import above
 from fac.program.program import Block, Node, Program, Route, Subspace
@@ -107,6 +108,7 @@ def _hop(lineage: Lineage, owner: Owner) -> dict[str, Any]:
             operator = symbols(owner)
             if owner.tensors:
                 operator += ", learned" if _learned(lineage, owner) else ", fixed"
+            operator += ", rank auto" if auto_rank(owner) else ""
             assert owner.ends is not None
             rank = kind_of("fac.feedback", owner.matrix).rank(owner.matrix, owner.ends)
             full = owner.ends.most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fac.program.declared import auto_rank
 from fac.program.lower import kind_of
 from fac.program.program import Node, Route, Subspace
 from fac.program.reading import learned
@@ -28,7 +29,8 @@ def describe(owner: Owner) -> str:
     tokens_share = f"shared by {tokens} tokens" if tokens > 1 else ""
     rows = owner.ends.shared
     part = f"{owner.ends.writes} of {rows} rows" if rows not in (None, owner.ends.writes) else ""
-    facts = [owner.ends.prefix, *([f"rank {rank}"] if rank else []), part, rules, tokens_share]
+    said = f"rank auto, at most {rank}" if auto_rank(owner) else f"rank {rank}"
+    facts = [owner.ends.prefix, *([said] if rank else []), part, rules, tokens_share]
     return f"{symbols(owner)} ({', '.join(filter(None, facts))})"
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from fac import plugins
 from fac.render import reference_texts as texts
-from fac.spec import constraints, feedback, init, layers, train, updates
+from fac.spec import constraints, feedback, init, layers, ranks, train, updates
 from fac.spec.base import written
 from fac.spec.core_schema import DISCRIMINATORS
 from fac.spec.model import Input, ModelSpec
@@ -44,6 +44,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("A subspace", feedback.Subspace),
     ("A `through` route", feedback.ThroughRoute),
     ("A `to` route", feedback.ToRoute),
+    ("A rank that is measured", ranks.AutoRank),
     ("Shared by all update rules", updates.Shared),
     ("`clip:`", updates.Clip),
     ("`feedback:` inside `update:`", updates.Setting),

@@ -59,6 +59,7 @@ WRITTEN: Mapping[str, str] = {
     "A subspace": "feedback: {subspaces: [{name: task, of: loss, rank: 8, basis: {rule: oja}}]}",
     "A `through` route": "feedback: {routes: [{through: fc2, matrix: {kind: low_rank, rank: 8}}]}",
     "A `to` route": "feedback: {routes: [{to: fc1, from: loss, matrix: {kind: random}}]}",
+    "A rank that is measured": "feedback: {rule: ldfa, rank: {share: 0.95, cost: 0.5}}",
     "Shared by all update rules": "update: {rule: sgd, lr: 0.1, schedule: cosine}",
     "`clip:`": "update: {rule: sgd, lr: 0.1, clip: {by: norm, at: 1.0}}",
     "`feedback:` inside `update:`": "update: {rule: sgd, lr: 0.1, feedback: {lr_scale: 0.5}}",

@@ -10,6 +10,7 @@ from fac.build.functions import build_step
 from fac.build.transport import transport
 from fac.diagnostics import FacError
 from fac.passes import PASSES
+from fac.program.declared import auto_rank, unranked
 from fac.program.lower import kind_of
 from fac.program.prealign import above
 from fac.program.program import Node, Program
@@ -254,6 +255,12 @@ def _settings(program: Program, lineage: Lineage, tree: Tree | None) -> Iterator
         yield f"set on the first batch (prealign: {program.spec.train.prealign}): {some}{more}"
     if (text := anchors(program)) is not None:
         yield text
+    if measured := dict.fromkeys(auto_rank(route) for route in unranked(program)):
+        costs = " and ".join(dict.fromkeys(f"{auto.cost:g}" for auto in measured if auto is not None))
+        yield (
+            "ranks that are `auto` stand here, and in costs, at the highest; a training measures them, and all of them "
+            f"together cost at most {costs} times full matrices"
+        )
     for pattern in patterns(program):
         means = globs(tree.copies, pattern.names) if tree else pattern.names
         more = f" and {len(means) - SHOWN} more" if len(means) > SHOWN else ""

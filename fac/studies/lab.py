@@ -10,7 +10,7 @@ from pathlib import Path
 from fac import source
 from fac.backend import Backend, Precision, Session
 from fac.pipeline import emit, lowered, precision_of
-from fac.program.declared import unsettled
+from fac.program.declared import unranked, unsettled
 from fac.program.feeds import feeds
 from fac.source import Document
 from fac.spec.data import Data
@@ -20,6 +20,7 @@ from fac.training.fitting import fitted
 from fac.training.logs import EpochRecord
 from fac.training.loop import train
 from fac.training.nonfinite import DivergedError
+from fac.training.ranking import ranked
 from fac.training.settling import settled
 
 
@@ -97,8 +98,9 @@ class Lab:
         program = lowered(document)
         precision = precision or precision_of(program, self.backend)
         dataset = dataset or self._loaded(data.declared(program.spec.data, spec), precision)
-        if unsettled(program):
+        if unsettled(program) or unranked(program):
             document, _ = settled(document, program, dataset, precision)
+            document, _ = ranked(document, lowered(document), dataset, self.backend, precision)
             program = lowered(document)
         session = emit(program, self.backend, precision, document).open()
         try:

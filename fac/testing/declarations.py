@@ -159,6 +159,9 @@ def _operator(kind: MatrixKind, matrix: Any, ends: Ends) -> None:
     rank = kind.rank(matrix, ends)
     found = int(np.linalg.matrix_rank(sent, tol=1e-9))
     require(rank is None or found == rank, f"`{kind.name}` says that its rank is {rank}, and it is {found}")
+    auto = kind.auto(matrix)
+    held = auto is None or getattr(matrix, "rank", None) in ("auto", auto)
+    require(held, f"`{kind.name}` says that its rank is measured, and has no field `rank` that says so")
     _teaching(kind, matrix, ends, tensors)
 
 

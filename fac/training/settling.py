@@ -61,14 +61,19 @@ def settled(
             help = f": {error.help}" if error.help else ""
             raise FacError(f"`{dotted(path)}` for {called(data, 'train')}: {error}{help}") from None
         told = f"{field.by} of `{dotted(path)}`, for {called(data, 'train')}"
-        document = replace(
-            document,
-            data=_with(document.data, path, value),
-            values={at: span for at, span in document.values.items() if at[: len(path)] != path},
-            overridden={**document.overridden, path: f"numbers in the place of {told}"},
-        )
+        document = put(document, path, value, f"numbers in the place of {told}")
         lines.append(f"{told}: {_listed(names, value)}")
     return document, tuple(lines)
+
+
+def put(document: Document, path: Path, value: object, why: str) -> Document:
+    """A spec with another value at a path that it has, and what to say where the value was written."""
+    return replace(
+        document,
+        data=_with(document.data, path, value),
+        values={at: span for at, span in document.values.items() if at[: len(path)] != path},
+        overridden={**document.overridden, path: why},
+    )
 
 
 def _counted(

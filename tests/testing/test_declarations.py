@@ -38,6 +38,7 @@ from fac.program.traits import Curve, Traits
 from fac.spec.base import Model
 from fac.spec.init import Density, PerUnit
 from fac.spec.layers import Layer, ParametricLayer, WeightedLayer
+from fac.spec.ranks import AutoRank
 from fac.step.builder import Builder
 from fac.step.ir import Value
 from fac.step.ops.losses import one_hot
@@ -531,6 +532,11 @@ LIARS: dict[str, tuple[Callable[[], Kind], Model | None, str]] = {
         LowRank(rank=3),
         "rank is 2, and it is 3",
     ),
+    "a number that is measured": (
+        lambda: replace(LOW_RANK, auto=lambda _: AutoRank()),
+        LowRank(rank=2),
+        "says that its rank is measured, and has no field `rank` that says so",
+    ),
     "rules that nobody asks": (
         lambda: replace(LOW_RANK, learn=lambda *_: ()),
         LowRank(rank=2),
@@ -741,6 +747,11 @@ def test_losses_say_the_truth_of_other_settings_and_shapes(
 @pytest.mark.parametrize("mask", [PerUnit(per_unit=2), PerUnit(per_unit=1, rank=3), Density(density=0.5)])
 def test_masked_matrices_say_the_truth(mask: PerUnit | Density) -> None:
     check_declarations(RANDOM, Random(mask=mask))
+
+
+def test_a_rank_that_is_measured_says_the_truth() -> None:
+    check_declarations(LOW_RANK, LowRank(rank="auto"))
+    check_declarations(LOW_RANK, LowRank(rank=AutoRank(at_most=2)))
 
 
 HONEST: dict[str, Callable[[], Kind]] = {

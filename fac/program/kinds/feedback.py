@@ -12,6 +12,7 @@ from fac.program.tensors import Tensor
 from fac.spec.base import Model
 from fac.spec.feedback import Learning, ThroughRoute, ToRoute
 from fac.spec.feedback import Subspace as SubspaceSpec
+from fac.spec.ranks import AutoRank
 from fac.step.builder import Builder
 from fac.step.contraction import Contraction
 from fac.step.ir import Value
@@ -109,7 +110,10 @@ class MatrixKind(Kind):
     misfit: Callable[[Any, Ends], ShapeError | None] = lambda *_: None
     """`misfit(matrix, ends)`: why the operator cannot connect these ends, if it cannot."""
     rank: Callable[[Any, Ends], int | None] = lambda *_: None
-    """`rank(matrix, ends)`: the rank that the spec writes out, if it does."""
+    """`rank(matrix, ends)`: the rank that the spec writes out, if it does; see `auto`."""
+    auto: Callable[[Any], AutoRank | None] = lambda _: None
+    """`auto(matrix)`: by what its field `rank` is to be measured, if the spec leaves it to that. Until it is, `rank` is
+    the highest that it can come to."""
     refresh: Callable[[Any], int | None] = lambda _: None
     """`refresh(matrix)`: every how many steps the factors are set anew from the SVD of the weight, if ever."""
     learning: Callable[[Any], Mapping[str, Learning]] = lambda _: {}

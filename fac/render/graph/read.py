@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fac.checks.errors import dead
 from fac.checks.places import has_parameters, has_weights
+from fac.program.declared import auto_rank
 from fac.program.flow import Flow
 from fac.program.lower import kind_of
 from fac.program.program import LOSS, Node, Program, Route
@@ -209,7 +210,7 @@ def _operator(route: Route) -> Operator:
         str(kind.name),
         "Wᵀ" if kind.name == "transpose" else symbols(route),
         rules,
-        None if rank is None else (rank, rank),
+        None if rank is None else (rank if auto_rank(route) is None else 1, rank),
         None if rank is None or full is None else (full, full),
         route.matrix.scale,
         route.through,
