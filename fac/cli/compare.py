@@ -71,8 +71,8 @@ def _rates(
     multiple=True,
     callback=listed,
     metavar="RULE,...",
-    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`, with their default settings; `own` is what a "
-    "spec itself declares. Repeatable.",
+    help="Short-hands that replace the feedback, such as `bp,fa,ldfa`, with their default settings or with those "
+    "behind the name, `fa scale=2`; `own` is what a spec itself declares. Repeatable.",
 )
 @click.option(
     "--rank",

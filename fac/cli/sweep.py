@@ -55,7 +55,8 @@ def _over(
     multiple=True,
     callback=listed,
     metavar="RULE,...",
-    help="Short-hands that replace the feedback; `own`, the default, is what the spec itself declares. Repeatable.",
+    help="Short-hands that replace the feedback, as of `fac compare`; `own`, the default, is what the spec itself "
+    "declares. Repeatable.",
 )
 @click.option("--trials", type=click.IntRange(1), default=30, show_default=True, help="Of each rule.")
 @click.option(

@@ -65,6 +65,8 @@ def _read(rule: str) -> tuple[Any, dict[str, Any]]:
         )
     fields = [field for field in kinds[name].spec.model_fields if field != "rule"]
     for word in words:
+        if word in kinds:
+            raise FacError(f"`{rule}`: write two rules with a comma between them, `{name},{word}`")
         field, equals, _ = word.partition("=")
         field = field.partition(".")[0]
         if not equals or field not in fields:

@@ -210,6 +210,8 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("compare", spec(), *REFERENCE, "--rules", "bp"),
         ("compare", spec(), spec("b.fac.yaml", DIGITS.replace("name: digits-small", "name: b")), *REFERENCE),
         ("compare", spec(), "--rules", f"bp,bp,{HOSTILE}"),
+        ("compare", spec(), "--rules", f"fa {HOSTILE}"),
+        ("compare", spec(), "--rules", f"fa scale={HOSTILE}"),
         ("compare", spec(), *REFERENCE, "--rules", "bp,fa", "--set", "update.lr=1e30"),
         ("compare", spec(), *REFERENCE, "--rules", "bp", "--seeds", "1", "--out", HOSTILE),
         ("compare", spec(), *REFERENCE, "--rules", "fa", "--seeds", "1", "--out", HOSTILE),

@@ -36,6 +36,7 @@ def test_what_stands_behind_the_name_is_given_no_more() -> None:
     [
         ("nothing learn=fixed", "no rule is called `nothing`; installed are `bp`"),
         ("ldfa lern=fixed", "`lern=fixed` is no setting of `ldfa` with its value, .*; did you mean `learn`?"),
+        ("bp fa", "write two rules with a comma between them, `bp,fa`"),
         ("ldfa learn", "`learn` is no setting of `ldfa` with its value"),
         ("fa rule=bp", "`rule=bp` is no setting of `fa`"),
         ("fa scale=[", "`--set scale=\\[`"),

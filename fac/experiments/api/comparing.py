@@ -47,7 +47,8 @@ def compare(
 
     Args:
         specs: several are compared as they are; one is set beside other rules on the same network.
-        rules: short-hands that replace the feedback, such as `["bp", "fa"]`; `own` is what a spec itself declares.
+        rules: short-hands that replace the feedback, such as `["bp", "fa", "fa scale=2"]`; `own` is what a spec itself
+            declares.
         data: see `train`.
         ranks: a row for each, of the low-rank rules.
         seeds: trainings of each variant.
