@@ -56,6 +56,18 @@ def test_each_measure_is_a_panel_and_each_layer_a_curve() -> None:
     assert one().notes == ("`test_accuracy` has no finite value and is left out",)
 
 
+def test_a_run_that_has_not_made_a_step_is_drawn() -> None:
+    found = figure([Trial("a", (rows(steps=(0,)),))])
+    assert Below(found).axis == Axis(0.0, 1.0)
+    assert render(found, "svg").count(b"<circle") == 6, "two losses, three cosines, and one more"
+
+
+def test_names_stand_below_their_places() -> None:
+    (panel,) = one(["fc1.mine"]).panels
+    below = Below(Figure("t", "", (panel,), (), (), "layer", ("a", "b")))
+    assert (below.axis, below.ticks) == (Axis(-0.5, 1.5), [(0.0, "a"), (1.0, "b")])
+
+
 def test_what_is_undefined_is_a_gap() -> None:
     (panel,) = one(["fc2.error.*"]).panels
     values = [mean for _, mean, _, _ in panel.curves[0].points]

@@ -90,6 +90,8 @@ class Figure:
     """What a reader has to know: what was asked for and is not there."""
     axis: str = "step"
     """What the numbers below a panel count."""
+    places: tuple[str, ...] = ()
+    """What is written below a panel instead of numbers, at 0, 1, 2, …, such as the names of layers."""
 
 
 def figure(

@@ -104,14 +104,18 @@ def merged(entries: Sequence[tuple[str, Stroke]]) -> Iterator[tuple[Stroke, str]
 
 
 class Below:
-    """The axis below all panels: steps from 0 on, or the numbers that there are, each of them written."""
+    """The axis below all panels: steps from 0 on, the numbers that there are, each of them written, or names."""
 
     def __init__(self, figure: Figure) -> None:
         self.title, self.steps = figure.axis, figure.axis == "step"
+        if figure.places:
+            self.axis = Axis(-0.5, len(figure.places) - 0.5)
+            self.ticks = [(float(i), name) for i, name in enumerate(figure.places)]
+            return
         places = {p[0] for panel in figure.panels for curve in panel.curves for p in curve.points}
         low, high = min(places), max(places)
         if self.steps:
-            self.axis = Axis(0.0, high)
+            self.axis = Axis(0.0, high or 1.0)  # of a run that has not come far, all are at 0
         elif low > 0 and high / low >= SPREAD:
             self.axis = Axis(log10(low), log10(high), log=True)
         else:
