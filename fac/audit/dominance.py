@@ -22,20 +22,25 @@ NAME = "dominance"
 THRESHOLD = 0.9
 
 
-def largest(of: Measured) -> tuple[str, float] | None:
-    """The layer with the largest share in the stacked cosine; None where fewer than two layers have one."""
+def shares(of: Measured) -> dict[str, float]:
+    """The share of each layer in the stacked cosine; nothing where fewer than two layers have one."""
     # as numbers near 1, for their squares may be none
     unit = [
         max((norm for norm in side.values() if isfinite(norm)), default=0) for side in (of.routed, of.true)
     ]
     if not all(unit):
-        return None
+        return {}
     weights = {name: of.routed[name] / unit[0] * (of.true[name] / unit[1]) for name in of.true}
     known = {name: weight for name, weight in weights.items() if weight > 0}
     if len(weights) < 2 or not known:
-        return None
-    name = max(known, key=known.__getitem__)
-    return name, known[name] / sum(known.values())
+        return {}
+    whole = sum(known.values())
+    return {name: known.get(name, 0.0) / whole for name, weight in weights.items() if weight >= 0}
+
+
+def largest(of: Measured) -> tuple[str, float] | None:
+    """The layer with the largest of these shares; None where there is none."""
+    return max(shares(of).items(), key=lambda item: item[1], default=None)
 
 
 def said(of: Measured) -> Iterator[str]:

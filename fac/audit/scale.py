@@ -35,4 +35,5 @@ def said(of: Measured) -> Iterator[str]:
     found = largest(of)
     if found is not None and found[1] > THRESHOLD:
         name, ratio = found
-        yield f"activations grow {ratio:,.0f}-fold in `{name}`, more than {THRESHOLD:g}"
+        times = f"{ratio:,.0f}" if ratio < 1e6 else f"{ratio:.2e}"
+        yield f"activations grow {times}-fold in `{name}`, more than {THRESHOLD:g}"

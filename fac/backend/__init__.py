@@ -36,7 +36,7 @@ from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
 from fac.backend.solution import Solution, Solved, Solving, holding
-from fac.backend.state_file import FORMAT, UNSIGNED, is_whole, state_content, to_bytes
+from fac.backend.state_file import DIGEST, FORMAT, UNSIGNED, is_whole, state_content, to_bytes
 from fac.backend.state_reading import DamagedError, from_file, metadata_of
 from fac.backend.traced import (
     RESERVED,
@@ -58,6 +58,7 @@ from fac.writing import Content
 
 __all__ = [
     "COUNTS",
+    "DIGEST",
     "FORMAT",
     "PRECISIONS",
     "RESERVED",

@@ -13,8 +13,8 @@ from fac.escaping import visible
 if TYPE_CHECKING:
     from fac.backend import Compiled, Session
     from fac.experiments.job import Job
+    from fac.experiments.running import Done
     from fac.training.logs import EpochRecord
-    from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
 
 
@@ -23,11 +23,13 @@ def parameters(compiled: Compiled) -> int:
     return sum(prod(slot.shape) for slot in compiled.state if slot.parameter)
 
 
-def summary(job: Job, session: Session, report: Report | DivergedError, path: Path) -> dict[str, Any]:
+def summary(job: Job, session: Session, made: Done | DivergedError, path: Path) -> dict[str, Any]:
     """What `--json` prints. Of a training that diverged only `metrics.jsonl` has figures, those of its good epochs."""
-    from fac.training.loop import Report
+    from fac.experiments.audited import flat
+    from fac.experiments.running import Done
 
-    ended = report if isinstance(report, Report) else None
+    ended = made.report if isinstance(made, Done) else None
+    looked = made.audit if isinstance(made, Done) else None
     found = {
         "spec": job.spec.name,
         "spec_hash": session.compiled.spec_hash,
@@ -52,8 +54,9 @@ def summary(job: Job, session: Session, report: Report | DivergedError, path: Pa
         "parameters": parameters(session.compiled),
         "out": str(path),
         "origin": json.loads(job.given or "null"),
-        "problem": None if ended else str(report),
+        "problem": str(made) if isinstance(made, Exception) else None,
         "warnings": [concern.flat() for concern in ended.concerns] if ended else [],
+        **({} if looked is None else {"audit": flat(looked)}),
     }
 
 
@@ -68,7 +71,10 @@ def _each(record: EpochRecord) -> Iterator[str]:
             yield f"  {of}: {before}test loss {loss:.4g}{rate}"
 
 
-def closing(job: Job, session: Session, report: Report, path: Path) -> str:
+def closing(job: Job, session: Session, made: Done, path: Path) -> str:
+    from fac.experiments.audited import lines as audit_lines
+
+    report = made.report
     result = f"test loss {report.test_loss:.4g}"
     if report.test_accuracy is not None:
         result = f"test accuracy {100 * report.test_accuracy:.1f} %, {result}"
@@ -86,6 +92,7 @@ def closing(job: Job, session: Session, report: Report, path: Path) -> str:
         f"`{job.spec.name}` on {where}: {result}; {speed}",
         *_each(shown),
         *(f"warning: {concern.message}" for concern in report.concerns),
+        *(() if made.audit is None else ("audit:", *audit_lines(made.audit))),
         f"state, log and spec are in `{path}`",
     )
     return "\n".join(map(visible, lines))

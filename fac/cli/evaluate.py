@@ -101,7 +101,7 @@ def evaluate(
     names = trained.kept.classes
     found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]), names)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
-    about["state"] = trained.checkpoint.place.name
+    about |= {"state": trained.checkpoint.place.name, "remarks": trained.remarks}
     looked = audited(trained.session, program, part) if audit else None
     if audit and looked is None:
         raise FacError(

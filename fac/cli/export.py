@@ -104,6 +104,7 @@ def export(
         return
     from fac.backend import STEP
     from fac.cli.runs import trained
+    from fac.experiments.ended import told
     from fac.importing.adapting import merged, unlike
     from fac.pipeline import emit, find_backend, lowered
     from fac.program.lower import without_adapters
@@ -151,6 +152,7 @@ def export(
         "spec_hash": artifact.compiled.spec_hash,
         "step": found.step,
         "state": found.place.name,
+        "remarks": [*told(found.place.parent)],
         "merged_adapters": merges,
         "backend": backend.name,
         "precision": precision,

@@ -59,6 +59,7 @@ def plot(
     Runs of one spec, but for the seed, are drawn as their mean, and one standard deviation on either side. Of one spec
     each measure has a curve for each layer; of several, each name has a curve for each spec.
     """
+    from fac.experiments.ended import told
     from fac.render import plot as drawing
     from fac.training import history
 
@@ -79,6 +80,8 @@ def plot(
             say(
                 f"`{run.path}`: without a spec that can be read it is no run of any other's setting", err=True
             )
+        for line in told(run.path):
+            say(f"`{run.path}`: {line}", err=True)
     groups = history.groups(read)
     trials = [
         drawing.Trial(

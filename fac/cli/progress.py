@@ -130,7 +130,7 @@ class Bar(Listener):
         left = (self.plan.epochs * self.plan.steps_per_epoch - made) * progress.step_ms / 1000
         # No layer tells how long the next one takes.
         speed = () if self.plan.solves else (rate(progress.step_ms, self.plan), f"eta {clock(left)}")
-        parts = [f"loss {progress.loss:.3f}", self.last, *speed]
+        parts = [f"loss {_short(progress.loss)}", self.last, *speed]
         self._draw(progress.epoch, progress.step, "  ".join(filter(None, parts)))
 
     def ended(self, record: EpochRecord) -> None:
@@ -181,12 +181,19 @@ def heading(epoch: int, plan: Plan) -> str:
 
 def figures(record: EpochRecord, plan: Plan) -> str:
     """The loss, how good the network is, and of steps how fast it trains."""
-    each = ", ".join(f"{name.removesuffix('.loss')} {loss:.3f}" for name, loss in record.train_losses.items())
+    each = ", ".join(
+        f"{name.removesuffix('.loss')} {_short(loss)}" for name, loss in record.train_losses.items()
+    )
     parts = (
-        f"loss {record.train_loss:.3f}" + f" ({each})" * bool(each),
+        f"loss {_short(record.train_loss)}" + f" ({each})" * bool(each),
         quality(record),
     )
     return "  ".join(parts if plan.solves else (*parts, rate(record.step_ms, plan)))
+
+
+def _short(loss: float) -> str:
+    """A loss; one that runs away has an exponent, and not hundreds of digits."""
+    return f"{loss:.3f}" if abs(loss) < 1e6 else f"{loss:.3e}"
 
 
 def quality(record: EpochRecord) -> str:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def trained(run: Path) -> Checkpoint:
-    """What a run offers to those who use its network, and a word where a plug-in of it has changed.
+    """What a run offers to those who use its network, and a word where that is not what it seems.
+
+    Such as that a plug-in of it has changed, or that its training diverged.
 
     Args:
         run: its folder or its state.
@@ -23,10 +25,13 @@ def trained(run: Path) -> Checkpoint:
     Raises:
         FacError: there is no such run, or a plug-in is missing whose kinds it has.
     """
+    from fac.experiments.ended import told
     from fac.training import checkpoint
 
     found = checkpoint.offered(run)
     say_changes(found)
+    for line in told(found.place.parent):
+        say(plain(line), err=True)
     return found
 
 

@@ -20,8 +20,8 @@ from fac.signals import ended_by, on_signals
 if TYPE_CHECKING:
     from fac.backend import Precision
     from fac.experiments.job import Begun, Job, Where
+    from fac.experiments.running import Done
     from fac.training.holding import Held
-    from fac.training.loop import Report
     from fac.training.nonfinite import DivergedError
 
 
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Log to `tensorboard` or `wandb`, too, beside those of the spec; repeatable.",
 )
+@click.option(
+    "--audit", is_flag=True, help="In the end also look whether its figures mean something: docs/audit.md."
+)
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object; progress goes to stderr.")
 @click.pass_context
 def train(
@@ -63,6 +66,7 @@ def train(
     init_partial: bool,
     fork: Path | None,
     logs: tuple[str, ...],
+    audit: bool,
     as_json: bool,
 ) -> None:
     """Train SPEC and keep its state, its log and its spec in a folder.
@@ -85,8 +89,9 @@ def train(
         raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
     from fac.cli.closing import closing, summary
     from fac.experiments.job import Later, Where, continued
+    from fac.experiments.running import Done, require_gradients
     from fac.training import folder
-    from fac.training.loop import Report, StoppedError
+    from fac.training.loop import StoppedError
     from fac.training.nonfinite import DivergedError
     from fac.training.telling import named
 
@@ -99,13 +104,15 @@ def train(
             place, found = held.enter_context(folder.resumed(resume))
             say_changes(found)
             job = continued(Later(found, place.path, spec, overrides, where))
+        if audit:
+            require_gradients(job.spec)
         job = replace(job, loggers=loggers)
         if job.warnings:
             echo(job.warnings + "\n", err=True)
         for line in job.starts:
             say(plain(line), err=True)
         try:
-            ready, report = _trained(job, place, as_json)
+            ready, made = _trained(job, place, audit=audit, as_json=as_json)
             path = place.path
         except StoppedError as stopped:
             reached = f"after step {stopped.step}, in epoch {stopped.epoch}"
@@ -114,11 +121,11 @@ def train(
         except KeyboardInterrupt:
             context.exit(ended_by())
     if as_json:
-        echo(json_text(summary(job, ready.session, report, path)))
-    elif isinstance(report, Report):
-        echo(closing(job, ready.session, report, path))
-    if isinstance(report, DivergedError):
-        raise report
+        echo(json_text(summary(job, ready.session, made, path)))
+    elif isinstance(made, Done):
+        echo(closing(job, ready.session, made, path))
+    if isinstance(made, DivergedError):
+        raise made
 
 
 def _new(
@@ -156,10 +163,11 @@ def _given(job: Job, init: Path, partial: bool) -> Job:
         raise
 
 
-def _trained(job: Job, held: Held, as_json: bool) -> tuple[Begun, Report | DivergedError]:
+def _trained(job: Job, held: Held, *, audit: bool, as_json: bool) -> tuple[Begun, Done | DivergedError]:
     """With the last good state, and what became of the training."""
     from fac.cli.progress import logged, shown
     from fac.experiments.job import begun
+    from fac.experiments.running import run
     from fac.training.nonfinite import DivergedError
 
     with logged():
@@ -168,7 +176,7 @@ def _trained(job: Job, held: Held, as_json: bool) -> tuple[Begun, Report | Diver
         say(plain(remark), err=True)
     with shown(err=as_json) as listener, on_signals() as stop:
         try:
-            return ready, ready.train(listener, stop)
+            return ready, run(ready, listener, stop, audit=audit)
         except DivergedError as error:
             return ready, error
 

@@ -29,7 +29,7 @@ from fac.training.folder import RunFolder
 from fac.training.holding import Held
 from fac.training.loggers.kind import About
 from fac.training.logs import Listener
-from fac.training.loop import Report, Training
+from fac.training.loop import Training
 from fac.training.metadata import BASE, ORIGIN, kept
 from fac.training.places import kept_start, rebased, rebased_json, rebased_text, relative, start
 from fac.training.plugged import kept as plugged
@@ -152,11 +152,6 @@ class Begun:
     """Why a run does not go on just as it would have."""
     since: Checkpoint | None
     """What it goes on from, with the state that the session has."""
-
-    def train(self, listener: Listener | None = None, stop: Callable[[], bool] = lambda: False) -> Report:
-        """All that is left of it; see `fac.training.loop.train`, and `told`."""
-        with self.told(listener) as heard:
-            return self.training(heard, stop).run()
 
     @contextmanager
     def told(self, listener: Listener | None = None) -> Iterator[Listener]:

@@ -15,7 +15,7 @@ from os import listdir
 from pathlib import Path
 
 from fac.diagnostics import FacError
-from fac.experiments import outcomes, plan
+from fac.experiments import ended, plan
 from fac.experiments.comparison import Comparison, assembled
 from fac.experiments.plan import Plan, require_same
 from fac.experiments.rows import Run
@@ -55,7 +55,7 @@ class Kept:
         Raises:
             FacError: what lies there is no run.
         """
-        return self.failures.get(task) or outcomes.read(self.place(task), task[1])
+        return self.failures.get(task) or ended.read(self.place(task), task[1])
 
     def comparison(self) -> Comparison:
         """What came of the runs that are over.

@@ -15,7 +15,7 @@ from fac.experiments.found import find
 from fac.experiments.kept import Kept
 from fac.experiments.resulting import incomparable, with_results
 from fac.experiments.rows import cells
-from fac.experiments.settings import Run, read, setting
+from fac.experiments.settings import LIMITS, Run, read, setting
 from fac.opening import there
 from fac.render.report import Book, Setting, Table, render
 from fac.training import history
@@ -89,7 +89,7 @@ def reported(
         settings = [replace(setting, unmeasured="networks were not measured") for setting in settings]
     names = dict.fromkeys(s.program.spec.name for s in settings if s.program is not None)
     title = title or f"Report of {', '.join(names) or 'runs'}"
-    book = Book(title, tuple(settings), tuple(notes), tuple(tables))
+    book = Book(title, tuple(settings), tuple(dict.fromkeys(notes)), tuple(tables), LIMITS)
     folders = {setting.label: tuple(run.name for run in setting.runs) for setting in settings}
     return Report(render(book), folders, book.notes)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fac.audit import Measured
     from fac.backend import Artifact, Session
     from fac.program.program import Program
     from fac.spec.model import ModelSpec
@@ -34,6 +35,8 @@ class Trained:
     backend: str
     out: Path | None
     """The folder of the run, if it was kept."""
+    audit: Measured | None = None
+    """What was looked at in the trained network, if it was asked for."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -53,7 +56,10 @@ class Trained:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why the result is hardly one, though all numbers are finite; empty, as a rule."""
-        return tuple(concern.message for concern in self.report.concerns)
+        from fac.audit import said
+
+        concerns = (concern.message for concern in self.report.concerns)
+        return (*concerns, *(line for _, line in said(self.audit)))
 
     @property
     def history(self) -> Mapping[str, NDArray[np.float64]]:

@@ -42,6 +42,8 @@ class Run:
     """Whether the problem is that numbers ceased to be finite; otherwise the run could not be made."""
     audit: Measured | None = None
     """What was looked at in the trained network, if it was."""
+    said: tuple[str, ...] = ()
+    """Warnings of the training itself, such as that its data had changed when it went on."""
 
     def value(self, name: str) -> float | None:
         """A figure of the report, if it is a number."""
@@ -54,7 +56,7 @@ class Run:
     @property
     def each(self) -> Mapping[str, float]:
         """Of several losses what the last evaluation found of each: `aux.loss`, `aux.accuracy`."""
-        return self.report.history[-1].losses if self.report else {}
+        return self.history[-1].losses if self.report and self.history else {}
 
     @property
     def warned(self) -> Iterator[tuple[str, str, str]]:

@@ -35,7 +35,7 @@ class Network:
     backend: str
     session: Session
     remarks: tuple[str, ...]
-    """Which plug-ins of it are not what they were."""
+    """Which plug-ins of it are not what they were, and what its training said of its results."""
 
     @property
     def kept(self) -> Kept:
@@ -56,12 +56,13 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
         FacError: there is no such run, a plug-in is missing whose kinds it has, or there is no such backend or device.
     """
     from fac.experiments.backends import chosen
+    from fac.experiments.ended import told
     from fac.pipeline import emit, lowered
     from fac.training import checkpoint
     from fac.training.plugged import changes
 
     found = checkpoint.offered(run)
-    remarks = tuple(changes(found))
+    remarks = (*changes(found), *told(found.place.parent))
     document = found.document()
     program, engine = lowered(document), chosen(where.backend)
     kept = where.precision or found.precision or engine.default_precision

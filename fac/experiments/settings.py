@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
+from fac.audit import Measured, dominance, reference, scale
 from fac.checks import run_checks
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
-from fac.experiments import outcomes
+from fac.experiments import ended
 from fac.experiments.needs import needs_of
 from fac.opening import SPEC as SPEC_FILE
 from fac.opening import content, there
 from fac.pipeline import load
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render.report import MARK, RunFacts, Setting
+from fac.render.report import MARK, Audit, Limits, RunFacts, Setting
 from fac.training import checkpoint, history
 from fac.training.best import Judge
-from fac.training.folder import SPEC, STATE
+from fac.training.folder import OUTCOME, SPEC, STATE
 from fac.training.history import History
 from fac.training.logs import EpochRecord
 from fac.training.outcome import RISEN
@@ -49,6 +50,8 @@ class Run:
     """Whether it says itself that it is over."""
     warned: tuple[str, ...] = ()
     """What it says itself of its results."""
+    audit: Measured | None = None
+    """What was looked at in the trained network, if it was."""
 
 
 def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
@@ -82,16 +85,23 @@ def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
 
 def _ended(run: Run, seed: int, notes: list[str]) -> Run:
     """The same with what it says of its end, and with its times, if these lie apart."""
+    path = run.history.path
     try:
-        ended = outcomes.read(run.history.path, seed)
+        run = replace(run, history=replace(run.history, records=ended.timed(path, run.history.records)))
+        found = ended.read(path, seed)
     except FacError as error:
         notes.append(str(error))
         return run
-    if ended is None:
+    if found is None:
+        if ended.stale(path):
+            notes.append(
+                f"`{path / OUTCOME}` is of an earlier state of this run, and left out: it has gone on since"
+            )
         return run
-    whole = replace(run.history, records=ended.history)
-    warned = tuple(message for _, _, message in ended.warned)
-    return replace(run, history=whole, outcome="diverged" * ended.diverged, over=True, warned=warned)
+    warned = (*(message for _, _, message in found.warned), *found.said)
+    reached = max((record.epoch for record in found.history), default=0)
+    over = found.report is None or found.report.epochs <= reached
+    return Run(run.history, run.about, "diverged" * found.diverged, over, warned, found.audit)
 
 
 def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
@@ -154,8 +164,23 @@ def _facts(run: Run, program: Program | None) -> RunFacts:
         state += f", offers epoch {offered}"
     warned = run.warned or tuple(_warned(run.history.records))
     return RunFacts(
-        str(run.history.path), run.about.get("seed", ""), state, whole, rows, about, offered, warned
+        str(run.history.path),
+        run.about.get("seed", ""),
+        state,
+        whole,
+        rows,
+        about,
+        offered,
+        warned,
+        None if run.audit is None else _audit(run.audit),
     )
+
+
+LIMITS = Limits(scale.THRESHOLD, reference.FLOOR, dominance.THRESHOLD)
+
+
+def _audit(found: Measured) -> Audit:
+    return Audit(found.scale, found.true, found.cosine, dominance.shares(found), found.stacked)
 
 
 def _warned(records: Sequence[EpochRecord]) -> Iterator[str]:
@@ -169,7 +194,7 @@ def _warned(records: Sequence[EpochRecord]) -> Iterator[str]:
     ):
         if not isfinite(end):
             yield f"the {what} loss of epoch {last.epoch} is not finite"
-        elif first.epoch == 0 and end > RISEN * begin:
+        elif first.epoch == 0 and end > RISEN * abs(begin):
             yield f"the {what} loss rose from {begin:.4g} before the first step to {end:.4g} in epoch {last.epoch}"
 
 

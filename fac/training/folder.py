@@ -33,6 +33,8 @@ SPEC = "spec.fac.yaml"
 STATE = checkpoint.FILE
 METRICS = "metrics.jsonl"
 STEPS = "steps.jsonl"
+OUTCOME = "outcome.json"
+"""What came of the training, once it is over; see `fac.experiments.ended`."""
 
 
 class RunFolder:
@@ -235,7 +237,7 @@ def _require_no_run(path: Path, spec: str) -> None:
             f"`{path}` already holds `{STATE}`: continue that run with `--resume {path}`, "
             "or give another folder to `--out`"
         )
-    for name in (METRICS, STEPS, checkpoint.BEST):
+    for name in (METRICS, STEPS, OUTCOME, checkpoint.BEST):
         if there(path / name):
             raise FacError(f"`{path}` holds the `{name}` of another run: give another folder to `--out`")
     if there(path / SPEC) and content(path / SPEC, SPEC_FILE, within=path) != spec.encode():

@@ -304,7 +304,9 @@ class Training:
                 raise NonFiniteError(self.session.steps - 1)
         except NonFiniteError as found:
             self.listener.said("numbers are no longer finite: looking for the layer where it began")
-            raise DivergedError(self._diverged(found), before, self._last_good()) from found
+            raise DivergedError(
+                self._diverged(found), before, self._last_good(), step=found.step + 1
+            ) from found
         self.good = {}  # before the copy, so that only one lies beside the state
         self.good = self.session.state()
         return done

@@ -24,10 +24,12 @@ State = Mapping[str, Array]
 class DivergedError(FacError):
     """Training stopped because numbers ceased to be finite."""
 
-    def __init__(self, why: str, history: Sequence[EpochRecord] = (), kept: str = "") -> None:
-        """Why, the epochs before, which are results, too, and what is kept where."""
+    def __init__(
+        self, why: str, history: Sequence[EpochRecord] = (), kept: str = "", *, step: int = 0
+    ) -> None:
+        """Why, the epochs before, which are results, too, what is kept where, and in which step, from 1."""
         super().__init__(why + kept)
-        self.why, self.history = why, tuple(history)
+        self.why, self.history, self.step = why, tuple(history), step
 
 
 def bad_array(state: State) -> str | None:

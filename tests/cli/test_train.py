@@ -37,7 +37,12 @@ def test_trains_and_says_where_it_went(run: Run, spec: Path, tmp_path: Path) -> 
     assert "  align fc1 " in lines[1]
     assert lines[-1] == "state, log and spec are in `runs/digits-small-1`"
     folder = tmp_path / "runs" / "digits-small-1"
-    assert sorted(os.listdir(folder)) == ["metrics.jsonl", "spec.fac.yaml", "state.safetensors"]
+    assert sorted(os.listdir(folder)) == [
+        "metrics.jsonl",
+        "outcome.json",
+        "spec.fac.yaml",
+        "state.safetensors",
+    ]
     assert (folder / "spec.fac.yaml").read_text() == spec.read_text()
     assert run("train", spec, *REFERENCE)[1].endswith("are in `runs/digits-small-2`\n")
 

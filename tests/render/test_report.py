@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from math import nan
 from typing import Any
 
 import pytest
@@ -11,7 +12,18 @@ import pytest
 from fac.pipeline import check, load
 from fac.program.lower import lower
 from fac.program.program import Program
-from fac.render.report import Book, Measured, Result, RunFacts, Setting, Table, Worst, render
+from fac.render.report import (
+    Audit,
+    Book,
+    Limits,
+    Measured,
+    Result,
+    RunFacts,
+    Setting,
+    Table,
+    Worst,
+    render,
+)
 from fac.render.report.page import POLICY
 from tests.escaping.texts import ALL, unseen
 
@@ -88,7 +100,14 @@ def run(name: str, shift: float = 0.0, layer: str = "fc1", state: str = "complet
         }
         for e in (1, 2, 3)
     )
-    return RunFacts(name, name[-1], state, state == "complete", rows, {"backend": "reference"})
+    audit = Audit(
+        {"fc2": 2.0 + shift}, {layer: 1e-3, "o": 1.0}, {layer: 0.25, "o": 1.0}, {layer: 0.1, "o": 0.9}, 0.8
+    )
+    about = {"backend": "reference"}
+    return RunFacts(name, name[-1], state, state == "complete", rows, about, audit=audit)
+
+
+LIMITS = Limits(scale=50.0, floor=1e-7, share=0.9)
 
 
 def setting(label: str, layer: str = "fc1", text: str = "plain", **others: Any) -> Setting:
@@ -120,6 +139,7 @@ def book(text: str = "plain") -> Book:
         (setting(f"{text} a", text=text, layer=text.replace(".", "")[:80]), setting("b")),
         (text,),
         (Table(text, ("contrast", text), [(text, text)], (text,)),),
+        LIMITS,
     )
 
 
@@ -129,6 +149,7 @@ def test_a_page_has_all_sections_and_its_numbers_are_in_tables() -> None:
         "What was run",
         "Results",
         "Curves",
+        "Audit of the trained networks",
         "Cost and time",
         "Confusion",
         "Samples with the highest loss",
@@ -196,7 +217,7 @@ def test_runs_that_did_not_end_are_not_averaged_with_others() -> None:
     assert [name.name for name in several.counted] == ["x"]
     assert [name.name for name in Setting("a", "bp", (half,), "", None, ()).counted] == ["half"]
     page = Page(render(Book("t", (several,), ())))
-    assert "1 of 2 runs are not complete" in page.within("li")
+    assert "1 of 2 runs is not complete" in page.within("li")
     assert "0.3333" in page.within("td")
 
 
@@ -216,11 +237,58 @@ def test_a_panel_says_in_words_what_it_is_of() -> None:
     assert "growth of the conserved quantity: " in page.within("figcaption")
 
 
+def test_numbers_near_the_end_of_all_floats_are_shown() -> None:
+    great = {"test_loss": Result(1e308, float("inf"), (float("-inf"), float("inf")), 2)}
+    one = Setting("a", "bp", (run("x"),), "", None, (), results=great)
+    assert "1.00e308 ± inf [-inf, inf] (2 of 1)" in Page(render(Book("t", (one,), ()))).within("td")
+
+
 def test_settings_of_one_rule_share_a_colour() -> None:
     html = render(Book("t", (setting("a"), setting("b")), ()))
     swatches = re.findall(r'class="s-(\w+)" stroke-width="2.5"( stroke-dasharray="[^"]+")?/></svg>', html)
     assert len({tone for tone, _ in swatches}) == 1
     assert len({dash for _, dash in swatches}) == 2
+
+
+def audited(*audits: Audit, label: str = "a") -> Setting:
+    rows = ({"epoch": 1.0, "step": 1.0, "test_loss": 1.0},)
+    runs = (RunFacts(f"r{i}", f"{i}", "complete", True, rows, audit=a) for i, a in enumerate(audits))
+    return Setting(label, "bp", tuple(runs), "", None, ())
+
+
+def panel(html: str, title: str) -> tuple[list[list[str]], str]:
+    """Lines of the table of numbers of a measure, and its picture."""
+    before, _, behind = html.partition(f"<caption>{title}</caption>")
+    cells = re.findall(r"<tr>(.*?)</tr>", behind.partition("</table>")[0])[1:]
+    return [re.findall(r">([^<]+)</t[hd]>", line) for line in cells], before.rpartition("<svg")[2]
+
+
+def test_the_audit_is_drawn_by_layer_with_its_limits() -> None:
+    one = Audit({"b": 2.0, "c": 90.0}, {"a": 1e-9, "b": 0.5}, {"a": nan, "b": 0.5}, {"a": 0.0, "b": 1.0}, 0.5)
+    two = Audit({"b": 4.0, "c": 30.0}, {"a": 3e-9, "b": 0.7}, {"a": nan, "b": 0.7}, {"a": 0.0, "b": 1.0}, 0.7)
+    html = render(Book("t", (audited(one, two), audited(one, label="z")), (), (), LIMITS))
+    summary = re.search(r"<caption>Measured on one batch.*?</table>", html)
+    assert summary is not None
+    assert re.findall(r"<td>(.*?)</td>", summary[0])[:6] == [
+        "2", "60 ± 42 (c)", "2e-09 ± 1.4e-09 (a)", "–", "0.6 ± 0.14", "1 (b)",
+    ]  # fmt: skip
+    lines, picture = panel(html, "Norm of the true gradient")
+    assert lines == [["a", "2e-09 ± 1.4e-09", "1e-09"], ["b", "0.6 ± 0.14", "0.5"]]
+    assert ">limit: gradient.true_norm<" in picture
+    lines, picture = panel(html, "Cosine with the true gradient")
+    assert lines == [["a", "–", "–"], ["b", "0.6 ± 0.14", "0.5"]]
+    assert "limit" not in picture
+    assert picture.count("<circle") == 2, "a point between gaps is a dot"
+
+
+def test_a_network_that_nobody_has_looked_at_is_said() -> None:
+    html = render(Book("t", (audited(Audit({}, {"a": 1.0}, {}, {}, nan)), setting("b")), (), (), LIMITS))
+    assert "nobody has looked at" not in html
+    bare = Setting(
+        "c", "bp", (RunFacts("c", "0", "complete", True, ({"epoch": 1, "step": 1},)),), "", None, ()
+    )
+    assert "nobody has looked at <code>c</code>" in render(Book("t", (setting("b"), bare), (), (), LIMITS))
+    assert "no network of these runs was looked at" in render(Book("t", (bare,), (), (), LIMITS))
 
 
 def test_long_logs_make_no_long_page() -> None:

@@ -147,7 +147,8 @@ def test_what_is_said_in_the_end_names_the_folder_as_it_is_called_by_then(
     monkeypatch.setattr(RunFolder, "append", append)
     command.COMMAND.main(["a.fac.yaml", "--backend", "reference", "--out", "run"], standalone_mode=False)
     assert "state, log and spec are in `moved`" in capsys.readouterr().out
-    assert sorted(os.listdir("moved")) == ["metrics.jsonl", "spec.fac.yaml", "state.safetensors"]
+    held = ["metrics.jsonl", "outcome.json", "spec.fac.yaml", "state.safetensors"]
+    assert sorted(os.listdir("moved")) == held
     assert not Path("run").exists()
 
 

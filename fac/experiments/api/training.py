@@ -15,6 +15,7 @@ from fac.experiments.api.common import LOG, Logged, allow, where_of
 from fac.experiments.handed import DataLike
 from fac.experiments.job import Job, Later, Where, begun, continued, new
 from fac.experiments.results import Trained
+from fac.experiments.running import require_gradients, run
 from fac.experiments.starting import forked, given
 from fac.pipeline import SpecLike
 from fac.training import checkpoint, folder
@@ -41,6 +42,7 @@ def train(
     device: str | None = None,
     precision: Precision | None = None,
     allow_code: bool = False,
+    audit: bool = False,
     listener: Listener | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
@@ -61,6 +63,7 @@ def train(
         precision: `float32` or `float64`; the backend's own if not given.
         allow_code: whether a function that the spec names may be run, see `data: {source: python}`; from then on, in
             this process.
+        audit: whether the trained network is looked at, see docs/audit.md.
         listener: hears how it goes.
         stop: asked after each step; True ends the training.
 
@@ -111,14 +114,15 @@ def train(
             listener.said(job.warnings)
         for line in job.starts:
             LOG.info("%s", line)
+        if audit:
+            require_gradients(job.spec)
         ready = begun(job, place, data)
         for remark in ready.remarks:
             listener.said(remark)
-        with ready.told(listener) as heard:
-            training = ready.training(heard, stop)
-            report = training.run()
+        done = run(ready, listener, stop, audit=audit)
         kept = None if place is None else place.path
-    return Trained(job.program, job.artifact, ready.session, report, training.data, job.backend, kept)
+    network = job.program, job.artifact, ready.session
+    return Trained(*network, done.report, done.dataset, job.backend, kept, done.audit)
 
 
 def _weights(init: Mapping[str, Any] | str | os.PathLike[str]) -> Path | Weights:

@@ -8,7 +8,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fac.experiments import outcomes
+from fac.experiments import ended, outcomes
 from fac.experiments.rows import Run
 from fac.opening import there
 from fac.render.json_text import json_text
@@ -164,7 +164,7 @@ def read(path: Path, goal: Goal, seed: int) -> Tried | None:
             pass
     if there(path / PRUNED):
         return Tried("pruned", _curve([record for record in logged(path) if record is not None], goal))
-    run = outcomes.read(path, seed)
+    run = ended.read(path, seed)
     return None if run is None else _over(run, goal)
 
 

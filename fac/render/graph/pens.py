@@ -11,7 +11,7 @@ from fac.render.graph.topology import Flowing, Link, Operator
 TONES: Mapping[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#0d1117"),
     "ink": ("#1f2328", "#e6edf3"),
-    "quiet": ("#6e7781", "#9198a1"),
+    "quiet": ("#636c76", "#9198a1"),
     "box": ("#f3f6fa", "#1a212b"),
     "grid": ("#e1e6eb", "#2b323b"),
     "edge": ("#57606a", "#8b949e"),

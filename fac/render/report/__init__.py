@@ -6,7 +6,30 @@ no time of day, no order of a file system.
 
 from __future__ import annotations
 
-from fac.render.report.facts import MARK, Book, Measured, Result, RunFacts, Setting, Table, Worst
+from fac.render.report.facts import (
+    MARK,
+    Audit,
+    Book,
+    Limits,
+    Measured,
+    Result,
+    RunFacts,
+    Setting,
+    Table,
+    Worst,
+)
 from fac.render.report.page import render
 
-__all__ = ["MARK", "Book", "Measured", "Result", "RunFacts", "Setting", "Table", "Worst", "render"]
+__all__ = [
+    "MARK",
+    "Audit",
+    "Book",
+    "Limits",
+    "Measured",
+    "Result",
+    "RunFacts",
+    "Setting",
+    "Table",
+    "Worst",
+    "render",
+]

@@ -18,6 +18,32 @@ MARK = "!"
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """What was looked at in the trained network of a run, by layers, the lowest first. NaN where there is no number."""
+
+    scale: Mapping[str, float]
+    """Root mean square of what a hidden layer puts out over that of what it reads."""
+    true: Mapping[str, float]
+    """Norm of the true gradient of a weight that learns."""
+    cosine: Mapping[str, float]
+    """Of its routed gradient with the true one; NaN where that is not above the floor."""
+    share: Mapping[str, float]
+    """Of a layer in the cosine of all gradients."""
+    stacked: float
+    """That cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on the audit says that something is wrong."""
+
+    scale: float
+    floor: float
+    """Of the norm of a true gradient."""
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """One run, as far as it got."""
 
@@ -37,6 +63,7 @@ class RunFacts:
     """The epoch whose state it offers, if that is not the last one."""
     warned: tuple[str, ...] = ()
     """Why its results are hardly some, in sentences."""
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +170,8 @@ class Book:
     notes: tuple[str, ...]
     """What was left out, and what cannot be compared."""
     tables: tuple[Table, ...] = ()
+    limits: Limits | None = None
+    """Of the audit, where a run has one."""
 
     @property
     def trials(self) -> tuple[Trial, ...]:

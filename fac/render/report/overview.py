@@ -22,16 +22,19 @@ def section(name: str, title: str, book: Book) -> str:
         for setting in book.settings
         for run in setting.runs
     ]
-    runs = parts.table("Each run", ("setting", "folder", "seed", "state", "epochs", "steps"), rows)
+    runs = parts.table(
+        "Each run", ("setting", "folder", "seed", "state", "epochs", "steps"), rows, words=True
+    )
     many = sum(len(setting.runs) for setting in book.settings)
     unfinished = [row for row in rows if not row[3].startswith("complete")]
-    told = [f"{len(unfinished)} of {many} runs are not complete"] if unfinished else []
+    verb = "is" if len(unfinished) == 1 else "are"
+    told = [f"{len(unfinished)} of {many} runs {verb} not complete"] if unfinished else []
     return parts.section(
         name,
         title,
         parts.notes([*book.notes, *told]),
         parts.table("Settings", ("setting", "rule", "runs"), _settings(book)),
-        parts.opens(f"each of {many} runs", runs, now=many <= FEW),
+        parts.opens("the run" if many == 1 else f"each of {many} runs", runs, now=many <= FEW),
         _environment(book),
     )
 

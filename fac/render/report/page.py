@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fac.escaping import html as text
-from fac.render.report import cost, curves, networks, overview, results, samples
+from fac.render.report import audit, cost, curves, networks, overview, results, samples
 from fac.render.report.facts import Book
 from fac.render.report.style import style
 
@@ -13,6 +13,7 @@ SECTIONS = (
     ("runs", "What was run", overview.section),
     ("results", "Results", results.section),
     ("curves", "Curves", curves.section),
+    ("audit", "Audit of the trained networks", audit.section),
     ("cost", "Cost and time", cost.section),
     ("confusion", "Confusion", samples.confusions),
     ("worst", "Samples with the highest loss", samples.worst),

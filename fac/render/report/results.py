@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from fac.render.report import parts
 from fac.render.report.facts import MARK, Book, Result, Setting
 
@@ -58,5 +60,7 @@ def _cell(found: Result | None, name: str, setting: Setting) -> str:
 
 
 def _short(value: float) -> str:
+    if not isfinite(value):  # the spread of numbers near the end of all floats
+        return f"{value:g}"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa}e{int(exponent)}"

@@ -10,6 +10,8 @@ from fac.render.report.facts import Book, Measured, Setting, Worst
 
 WHOLE = 30
 """Classes up to which the matrix is shown; of more a line for each of those that are found least."""
+SHADE = 45
+"""Per cent of colour in the cell of all samples of a class: on dark ground, too, its number can be read."""
 
 
 def confusions(name: str, title: str, book: Book) -> str:
@@ -79,7 +81,7 @@ def _cells(row: object, label: int) -> str:
     assert isinstance(row, list | tuple)
     whole = max(sum(row), 1)
     return "".join(
-        f'<td{" class=right" * (i == label)} style="--s:{75 * value / whole:.0f}%">{value}</td>'
+        f'<td{" class=right" * (i == label)} style="--s:{SHADE * value / whole:.0f}%">{value}</td>'
         for i, value in enumerate(row)
     )
 

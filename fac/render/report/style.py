@@ -18,9 +18,10 @@ p,li,figcaption{overflow-wrap:anywhere}
 .quiet,caption,figcaption{color:var(--edge);font-size:.85rem}
 .wide{overflow-x:auto;margin:.5rem 0}
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;padding:.25rem 0}
+caption{text-align:left;padding:.25rem 0;position:sticky;left:0;max-width:min(72rem,calc(100vw - 1.5rem))}
 th,td{padding:.2rem .6rem;border-bottom:1px solid var(--grid);text-align:right;unicode-bidi:isolate;vertical-align:top}
 tbody th,thead th:first-child{text-align:left;font-weight:normal}
+tbody th,table.words td{max-width:min(24rem,55vw);overflow-wrap:break-word}
 thead th{border-bottom-color:var(--edge)}
 table.words td,table.words th{text-align:left}table:not(.words) td{white-space:nowrap}
 table.matrix td{text-align:center;min-width:2.2rem;background:color-mix(in srgb,var(--value) var(--s),transparent)}
@@ -33,7 +34,7 @@ figure{margin:0;min-width:0}
 .swatch{vertical-align:middle;margin-right:.4rem}
 pre{overflow-x:auto;background:var(--box);padding:.75rem;font-size:.8rem;line-height:1.4;border-radius:6px}
 code{background:var(--box);padding:0 .2em;border-radius:3px;unicode-bidi:isolate;overflow-wrap:anywhere}
-summary{cursor:pointer;color:var(--edge);font-size:.85rem}
+summary{cursor:pointer;color:var(--edge);font-size:.85rem;overflow-wrap:anywhere}
 .graph svg{max-width:none}
 """
 _PRINT = """
@@ -46,7 +47,11 @@ details::details-content{content-visibility:visible;block-size:auto;opacity:1}
 .panels{grid-template-columns:repeat(2,1fr)}
 .samples{grid-template-columns:repeat(6,1fr)}
 table{font-size:7.5pt}
-th,td{padding:.1rem .3rem;overflow-wrap:anywhere}
+th,td{padding:.1rem .3rem}
+table:not(.words) td{white-space:normal}
+tbody th,table.words td{max-width:11rem}
+table.matrix td{min-width:0;overflow-wrap:anywhere}
+caption{max-width:none}
 figure,tr{break-inside:avoid}
 h2,h3,caption{break-after:avoid}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}
