@@ -157,6 +157,17 @@ class Trainer:
         """
         return emit(program, self.backend, self.precision, document).open(None, self.device)
 
+    def device_of(self, variant: Variant, seed: int) -> str:
+        """What a session of this variant runs on, whatever of it only its data tell.
+
+        Raises:
+            FacError: as `opened`, `settled` and `ranked`.
+        """
+        document, _ = self.settled(variant.document)
+        variant, _ = self.ranked(replace(variant, document=document))
+        seeded = variant.seeded(seed)
+        return self.opened(seeded, lowered(seeded)).device
+
     def _train(self, document: Document, label: str) -> tuple[Report, Measured | None]:
         program = lowered(document)
         dataset = self.dataset(document, program)

@@ -263,3 +263,28 @@ def test_an_arm_that_is_named_has_its_own_settings_and_stands_beside_all_rules(s
     assert [row.variant.label for row in found.rows] == [*rates], "no `shallow as fa`"
     said = [note for note in found.notes if "is not shown to beat `shallow`" in note]
     assert [note.split("`")[1] for note in said] == ["fa", "ldfa"]
+
+
+@pytest.mark.parametrize("weight", ["balanced", {"3": 6}])
+def test_class_weights_that_the_data_tell_are_settled_for_trials_and_for_the_best(
+    spec: str, weight: Any
+) -> None:
+    told = f"loss={{kind: cross_entropy, weight: {json.dumps(weight)}}}"
+    how: dict[str, Any] = {"rules": ["fa"], "overrides": [told, "train.epochs=1"]}
+    found = sweep(spec, "a", {"update.lr": "0.02,0.05"}, **how)
+    assert [trial["state"] for trial in found.trials] == ["complete", "complete"]
+    loaded: Any = fac.load
+    trial, best = (
+        loaded(path).loss.weight
+        for path in ("a/trials/01-fa/000/spec.fac.yaml", "a/best/runs/01-fa-seed-1/spec.fac.yaml")
+    )
+    assert isinstance(trial, tuple)
+    assert trial == best, "of the same samples"
+    assert sum("`loss.weight`" in line for line in found.table().splitlines()) == 1
+
+
+def test_a_rank_that_is_measured_is_so_in_each_trial(spec: str) -> None:
+    how: dict[str, Any] = {"rules": ["ldfa"], "overrides": ["feedback.rank=auto", "train.epochs=1"]}
+    found = sweep(spec, "a", {"update.lr": "0.02,0.05"}, **how)
+    assert [trial["state"] for trial in found.trials] == ["complete", "complete"]
+    assert "auto" not in Path("a/trials/01-ldfa/000/spec.fac.yaml").read_text()

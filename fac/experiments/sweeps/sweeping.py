@@ -61,11 +61,11 @@ def swept(
     if dataset is not None:
         document = without_data(document)
     seed = lowered(document).spec.train.seed
-    rows = planned(document, design)
     # its luck is a part of what made a setting the best: the seeds of the result are others
     final = override(document, [f"train.seed={seed + 1}"])
-    _require_contrasts(final, design, rows)
     trainer = Trainer(where, probes=False, audit=False, dataset=dataset, watch=watch)
+    rows = planned(trainer.settled(document)[0], design)
+    _require_contrasts(final, design, rows)
     starts = [row.at(next(corners(row.space))) for row in rows.rows]
     programs = [trainer.checked(variant, seed) for variant in starts]
     data = [trainer.dataset(v.document, p) for v, p in zip(starts, programs, strict=True)]
@@ -75,7 +75,7 @@ def swept(
             "`data:`, or `--set data.validation=0.1`, or hand `validation` over"
         )
     goal = Goal("accuracy" if row_of(starts[0], programs[0]).classifies else "loss")
-    device = trainer.opened(starts[0].seeded(seed), programs[0]).device
+    device = trainer.device_of(starts[0], seed)
     meant: dict[str, Any] = {
         "goal": goal.name,
         **_said(design, rows),
