@@ -14,6 +14,7 @@ from onnx import ModelProto, checker
 from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
 from fac.diagnostics import FacError
 from fac.step.ir import Function
+from fac_onnx.block import block
 from fac_onnx.emit import NEXT, model
 from fac_onnx.packages import require_runtime
 from fac_onnx.parameters import closed
@@ -56,6 +57,13 @@ class OnnxArtifact(Artifact):
     def content(self, function: Function) -> bytes:
         """The bytes of a model whose parameters are inputs: the same in every process."""
         content: bytes = self.made(function).SerializeToString(deterministic=True)
+        return content
+
+    def several(self) -> bytes:
+        """The bytes of the model that makes several steps in one call."""
+        content: bytes = block(self.made(self.compiled.step), self.compiled).SerializeToString(
+            deterministic=True
+        )
         return content
 
     def write(self, directory: str | Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fac.backend import Array, Arrays, HostSession, denormals_as_zero
+from fac.backend import Array, Arrays, Compiled, HostSession, denormals_as_zero
 from fac.diagnostics import FacError
 from fac.step.ir import Function
+from fac.step.ops import OPS
+from fac_onnx.block import ALL, BEGIN, END
 from fac_onnx.device import first_line, session
 from fac_onnx.emit import NEXT
 from fac_onnx.runtime import ort
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from fac_onnx.artifact import OnnxArtifact
 
 Buffers = dict[str, ort.OrtValue]
+STEPS = "steps"
+"""The model of several steps, among those of functions."""
+BLOCK = 32
+"""Steps of a call, where calls cost more than a tenth of what they do."""
+SMALL = 1 << 25
+"""Multiply-adds of a step up to which they do: about half a millisecond of products."""
 NO_ROOM = ("bad_alloc", "Failed to allocate")
 """What onnxruntime says where memory ends."""
 
@@ -49,6 +57,7 @@ class OnnxSession(HostSession):
         self.losses = {name: np.zeros((), self.precision) for name in sorted(moved - first.keys())}
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
+        self.at_once = BLOCK if device == "cpu" and macs(compiled) < SMALL else 1
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
         """Bind the batch, run, and let the sets change places."""
@@ -62,6 +71,37 @@ class OnnxSession(HostSession):
         self.binding, self.other_binding = self.other_binding, self.binding
         self.buffers, self.others = self.others, self.buffers
         return {name: float(loss) for name, loss in self.losses.items()}
+
+    def run_steps(
+        self, batches: Sequence[Arrays], rates: Sequence[float], step: int
+    ) -> list[Mapping[str, float]]:
+        """In one call, as a `Loop`: the state goes from one step to the next within onnxruntime."""
+        sizes = {len(array) for batch in batches for array in batch.values()}
+        if len(batches) == 1 or len(sizes) > 1:
+            return super().run_steps(batches, rates, step)
+        if STEPS not in self.runners:
+            self.runners[STEPS] = session(self.artifact.several(), self.device)
+        binding = ort.IOBinding(self.runners[STEPS])
+        given = {name + ALL: _shared(np.stack([batch[name] for batch in batches])) for name in batches[0]}
+        given |= {
+            f"lr{ALL}": _shared(np.array(rates, self.precision)),
+            f"step{BEGIN}": _shared(np.array(step)),
+        }
+        moved = {name for name, _ in self.compiled.step.outputs}
+        given |= {name + BEGIN if name in moved else name: value for name, value in self.buffers.items()}
+        for value in self.runners[STEPS].get_inputs():
+            binding.bind_ortvalue_input(value.name, given[value.name])
+        losses = {name: np.zeros(len(batches), self.precision) for name in self.losses}
+        for name in moved:
+            if name in losses:
+                binding.bind_ortvalue_output(name + ALL, _shared(losses[name]))
+            else:
+                binding.bind_ortvalue_output(name + END, self.others[name])
+        with running():
+            self.runners[STEPS].run_with_iobinding(binding)
+        self.binding, self.other_binding = self.other_binding, self.binding
+        self.buffers, self.others = self.others, self.buffers
+        return [{name: float(values[k]) for name, values in losses.items()} for k in range(len(batches))]
 
     def _arguments(self, batch: Arrays, lr: float, step: int) -> Buffers:
         """What is bound anew at each step: on a device other than the CPU, binding is what copies it there."""
@@ -131,6 +171,12 @@ class OnnxSession(HostSession):
     def _scalars(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
         names = [name for name, _ in function.outputs]
         return dict(zip(names, map(float, self._run(function, inputs)), strict=True))
+
+
+def macs(compiled: Compiled) -> int:
+    """Multiply-adds of a step, on a batch as the spec has it."""
+    costs = ((OPS[op.kind].macs, op) for op in compiled.step.ops)
+    return sum(count(op, compiled.recipe.batch) for count, op in costs if count)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac.backend.block import block, rates_of
 from fac.backend.boundary import (
     check_feed,
     check_placed,
@@ -94,6 +95,20 @@ class Session(ABC):
     def write(self, arrays: Mapping[str, Array]) -> None:
         """Replace state arrays; names and shapes have been checked, and the arrays lie row by row."""
 
+    # -- what a backend may write that makes several steps in one call ----------------------------------------
+
+    at_once = 1
+    """How many steps a trainer should ask `block` for: 1 where nothing is gained by more."""
+
+    def run_steps(
+        self, batches: Sequence[Arrays], rates: Sequence[float], step: int
+    ) -> list[Mapping[str, Any]]:
+        """Several calls of the step function, see `run_step`: the same numbers, to the bit."""
+        return [
+            self.run_step(batch, lr, number)
+            for number, (batch, lr) in enumerate(zip(batches, rates, strict=True), step)
+        ]
+
     # -- what a backend may write that has a device of its own ---------------------------------------------------
 
     def keep_bytes(self, array: Bytes, levels: Array) -> Any | None:
@@ -139,28 +154,62 @@ class Session(ABC):
             FacError: the batch does not fit the spec, or holds a number that is not finite; the learning rate is no
                 finite number from 0 on; or the spec is solved, and not trained by steps.
         """
+        (found,) = self.block([(x, y)], lr)
+        return found
+
+    def block(
+        self, batches: Sequence[Any], lr: float | Sequence[float] | None = None
+    ) -> list[dict[str, Any]]:
+        """Several training steps, one on each batch: the same numbers as of `step`, to the bit.
+
+        Some backends make them in one call of what they run on; `at_once` says how many are worth that.
+
+        Args:
+            batches: of each what `step` takes as `x`, or a pair (x, y).
+            lr: a learning rate for all, or one for each; the spec's own, without schedule, by default.
+
+        Returns:
+            What `step` gives, of each.
+
+        Raises:
+            FacError: see `step`. No step has been made then.
+        """
         solution = self.compiled.solution
         if solution is not None:
             raise FacError(
                 f"no step trains `{self.compiled.name}`, which is solved by `{solution.rule}`: use `fac train`, or "
                 "`fac.training.loop.train`"
             )
+        rates = [self.compiled.lr if r is None else checked_rate(r) for r in rates_of(lr, len(batches))]
+        placed = [
+            self._learned(*given)
+            if isinstance(given, tuple) and len(given) == 2
+            else self._learned(given, None)
+            for given in batches
+        ]
+        several = [term for term in self.compiled.losses if term.name]
+        return [
+            {"loss": found["loss"], **{term.told("loss"): found[term.of("loss")] for term in several}}
+            for found in block(self, placed, rates)
+        ]
+
+    def _learned(self, x: Any, y: Any) -> Arrays:
+        """A batch for a step, on the device; what was not there is looked through."""
         batch = self._batch(self.compiled.feeds, x, y)
         given = named(self.compiled, self.compiled.feeds, x, y)
         for feed in self.compiled.feeds:
             if feed.classes is None and not self.is_placed(given[feed.name]):
                 require_finite(feed, given[feed.name])
-        rate = self.compiled.lr if lr is None else checked_rate(lr)
-        found = self._moved(batch, rate)
-        self.steps += 1
+        return batch
+
+    def between(self) -> None:
+        """What the core does on the host after the step that was the last, if it is due."""
         for task in self.compiled.tasks:
             if self.steps % task.every == 0:
                 set_anew = task.run(self.read(task.reads))
                 self.write({name: np.asarray(array, order="C") for name, array in set_anew.items()})
-        several = (term for term in self.compiled.losses if term.name)
-        return {"loss": found["loss"], **{term.told("loss"): found[term.of("loss")] for term in several}}
 
-    def _moved(self, batch: Arrays, rate: float) -> Mapping[str, Any]:
+    def moved(self, batch: Arrays, rate: float) -> Mapping[str, Any]:
         """One call of the step function whose turn it is.
 
         That of anchors is run by a session of its own, which is handed what it reads and hands back what it moves: so a

@@ -8,6 +8,7 @@ from fac.backend import PRECISIONS, Backend, Precision
 from fac.checks.kernels import OP_WITHOUT_KERNEL
 from fac.diagnostics import FacError, SpecError
 from fac.testing import (
+    blocks,
     graphs,
     laws,
     layers,
@@ -26,7 +27,7 @@ from fac.testing.case import Case, Refusal, Subject
 if TYPE_CHECKING:
     import pytest
 
-FAMILIES = (ops, layers, rules, steps, graphs, sessions, parts, laws, products, tokens, solves, views)
+FAMILIES = (ops, layers, rules, steps, graphs, sessions, blocks, parts, laws, products, tokens, solves, views)
 CASES: dict[str, Case] = {case.id: case for family in FAMILIES for case in family.cases()}
 
 

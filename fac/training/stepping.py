@@ -127,13 +127,17 @@ class Stepping:
 
     def once(self) -> dict[str, Any]:
         """One step; returns what `Session.step` does."""
-        step = self.session.steps
-        batch = self.taken(step)
+        return self.several(1)[0]
+
+    def several(self, count: int) -> list[dict[str, Any]]:
+        """Some steps; returns what `Session.block` does."""
+        steps = range(self.session.steps, self.session.steps + count)
+        batches = [self.taken(step) for step in steps]
         try:
-            return self.session.step(batch, lr=self.rate(step))
+            return self.session.block(batches, [self.rate(step) for step in steps])
         except np.linalg.LinAlgError as error:
             # a host task met a matrix that had ceased to be finite before its loss was read
-            raise NonFiniteError(step) from error
+            raise NonFiniteError(self.session.steps - 1) from error
 
     def probed(self) -> dict[str, float]:
         """What probes measure on `fixed`; nothing where there are none."""
@@ -146,7 +150,7 @@ class Stepping:
 
         Args:
             listener: hears of it whenever losses are read.
-            stop: asked after each step whether to end here.
+            stop: asked after each call of the session whether to end here.
             carried: `Pass.sums` of the pass so far; nothing at its start.
             note: hears of the steps that `train.log_every` and `train.probe_every` name.
 
@@ -160,8 +164,9 @@ class Stepping:
         aside = 0.0  # of probes, which are no part of a step
         halted = False
         while position < self.steps_per_epoch and not halted:
-            pending.append(self.once())
-            position += 1
+            made = self.several(self._together(self.steps_per_epoch - position, READ_STEPS - len(pending)))
+            pending += made
+            position += len(made)
             halted = position < self.steps_per_epoch and stop()
             waited = perf_counter() - mark
             full = len(pending) == READ_STEPS or waited > READ_SECONDS
@@ -186,6 +191,12 @@ class Stepping:
                 pending.clear()
         seconds = perf_counter() - began - aside
         return Pass(not halted, sums, self.rate(session.steps - 1), seconds, tuple(groups))
+
+    def _together(self, *most: int) -> int:
+        """How many steps to make in one call: none beyond what is to be looked at."""
+        if self.probe_every is not None:
+            most = (*most, self.probe_every - self.session.steps % self.probe_every)
+        return min(*most, self.session.at_once)
 
 
 def probed(session: Session, batch: Arrays) -> dict[str, float]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -99,14 +99,14 @@ def test_training_loss_is_the_mean_over_the_epoch(
 ) -> None:
     losses: list[float] = []
     session = open_session(spec)
-    step = session.step
+    block = session.block
 
-    def spied(batch: Arrays, lr: float) -> dict[str, Any]:
-        found = step(batch, lr=lr)
-        losses.append(found["loss"])
+    def spied(batches: Sequence[Arrays], lr: Sequence[float]) -> list[dict[str, Any]]:
+        found = block(batches, lr)
+        losses.extend(each["loss"] for each in found)
         return found
 
-    monkeypatch.setattr(session, "step", spied)
+    monkeypatch.setattr(session, "block", spied)
     report = train(session, dataset, spec)
     assert [r.train_loss for r in report.history] == pytest.approx(
         [np.mean(losses[i : i + 5]) for i in (0, 5, 10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,14 @@ def test_the_log_has_the_mean_of_each_over_the_steps_and_a_break_changes_no_bit(
 ) -> None:
     artifact, seen = fac.compile(spec(), "torch", "float64"), list[dict[str, float]]()
     session = artifact.open()
-    step = session.step
+    block = session.block
 
-    def spied(batch: Arrays, lr: float) -> dict[str, Any]:
-        seen.append({name: float(loss) for name, loss in step(batch, lr=lr).items()})
-        return dict(seen[-1])
+    def spied(batches: Sequence[Arrays], lr: Sequence[float]) -> list[dict[str, Any]]:
+        found = block(batches, lr)
+        seen.extend({name: float(loss) for name, loss in each.items()} for each in found)
+        return found
 
-    monkeypatch.setattr(session, "step", spied)
+    monkeypatch.setattr(session, "block", spied)
     whole = train(session, data(), load(spec()))
     for record, steps in zip(whole.history, (seen[:6], seen[6:]), strict=True):
         assert list(record.train_losses) == ["logits.loss", "code.loss"]
