@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
+from io import BytesIO
 from math import isnan, log, nan
 from statistics import stdev
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from fac.diagnostics import FacError
 from fac.plugins import kinds
+from fac.render.graph.image import convert
+from fac.render.graph.pens import TONES
+from fac.render.graph.picture import Area, Picture
+from fac.render.graph.svg import render as as_svg
 from fac.render.plot import Figure, Trial, figure, render
 from fac.render.plot.axes import Axis, axis
 from fac.render.plot.figure import ALL, RAMP, Curve, Panel, Row, Stroke, split
@@ -254,6 +261,35 @@ def test_a_picture_is_of_what_it_says_whatever_the_texts() -> None:
     assert render(one(), "svg", bare=True).decode().count("f-paper") < render(one(), "svg").decode().count(
         "f-paper"
     )
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_bands_have_their_colours_in_every_kind_of_file(bare: bool) -> None:
+    tones, wide = ("value", "alarm", "random"), 20.0
+    corners = [((x, 0.0), (x + wide, 0.0), (x + wide, 9.0), (x, 9.0)) for x in (0.0, wide, 2 * wide)]
+    areas = tuple(Area(at, tone, 0.18) for at, tone in zip(corners, tones, strict=True))
+    picture = Picture(3 * wide, 9.0, "", "", "", (), (), (), bare, areas)
+    image = Image.open(BytesIO(convert(picture, as_svg(picture, light=True), "png"))).convert("RGBA")
+    operators = b"".join(
+        zlib.decompress(part.split(b"endstream")[0].strip(b"\r\n"))
+        for part in convert(picture, as_svg(picture, light=True), "pdf").split(b"FlateDecode")[1:]
+        for part in [part.partition(b"stream")[2]]
+    )
+    for number, tone in enumerate(tones):
+        wanted = [int(TONES[tone][0][i : i + 2], 16) for i in (1, 3, 5)]
+        x, y = (2 * number + 1) * image.width // 6, image.height // 2
+        *colour, opacity = (int(band.getpixel((x, y))) for band in image.split())  # type: ignore[arg-type]
+        if bare:  # of 8 bits at an opacity of 0.18
+            assert opacity == pytest.approx(0.18 * 255, abs=1)
+            assert colour == pytest.approx(wanted, abs=3 / 0.18)
+        else:
+            assert colour == pytest.approx([0.82 * 255 + 0.18 * c for c in wanted], abs=1.5)
+            assert opacity == 255
+        written = [
+            [float(v) for v in found]
+            for found in re.findall(rb"([\d.]+) ([\d.]+) ([\d.]+) (?:rg|scn)", operators)
+        ]
+        assert any(each == pytest.approx([c / 255 for c in wanted], abs=0.01) for each in written)
 
 
 def test_a_long_curve_keeps_its_ends_its_gaps_and_what_sticks_out() -> None:
