@@ -104,11 +104,13 @@ def cases() -> Iterator[Case]:
     for rule, feedback in RULES.items():
         if rule in OF_TARGETS:
             continue
-        yield steps(f"regression x {rule}", spec(NET, feedback, MOMENTUM, loss="mse"), regression)
+        # what is measured is asked in the grid of rules, and of networks of other forms here
+        squared = spec(NET, feedback, MOMENTUM, loss="mse", probes=())
+        yield steps(f"regression x {rule}", squared, regression)
         yield steps(f"skips x {rule}", spec(SKIP, feedback, MOMENTUM), batches(*[7] * 5))
         data = spec(mlp(8, 6, 3, bias=False), feedback, UPDATES["adam"])
         yield steps(f"no bias x {rule}", data, batches(7, 7))
-        unmeasured = spec(NET, feedback, MOMENTUM, probes=())  # as in the grid of rules, where they are asked
+        unmeasured = spec(NET, feedback, MOMENTUM, probes=())
         yield steps(f"changing batch sizes x {rule}", unmeasured, batches(*SIZES))
     for name, loss in LOSSES.items():
         data = spec(NET, RULES["dfa"], MOMENTUM) | {"loss": loss}

@@ -13,7 +13,7 @@ import torch
 
 from fac.pipeline import compile
 from fac.testing.nets import NET, RELU, Data, batch, conv2d, linear, mlp, spec
-from fac.testing.rules import RULES, UPDATES, crossed
+from fac.testing.rules import RULES, UPDATES, crossed, pairs
 from fac_torch import emit
 from fac_torch.emit import Emitter
 from fac_torch.lowering import statements
@@ -63,8 +63,7 @@ def test_what_is_written_for_a_layer_in_a_block_bears_its_full_name() -> None:
         assert known >= owners >= {"q.fc2", "q.out", "out"}
 
 
-@pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("rule", "update"), [*pairs()])
 def test_straight_line(rule: str, update: str) -> None:
     text = source(crossed(rule, update))
     tree = ast.parse(text)
