@@ -26,6 +26,7 @@ def lock(specs: tuple[str, ...], output: str | None) -> None:
     from fac.lint.lock import Facts, Lock, facts, locked
     from fac.lint.lock.file import DEFAULT
     from fac.lint.settings import Lookup
+    from fac.program.declared import unranked
 
     output = output or DEFAULT
     if STDIN in specs:
@@ -44,6 +45,8 @@ def lock(specs: tuple[str, ...], output: str | None) -> None:
                 "knows one experiment of each name"
             )
         found[name] = file, facts(program)
+        if unranked(program):
+            say(f"`{name}` leaves ranks to its training: locked are the highest that there may be", err=True)
     for _, message in files.unreadable:
         raise FacError(message)
     if not found:

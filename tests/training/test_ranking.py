@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 import fac
 from fac import pipeline, source
+from fac.cli.lock import COMMAND as LOCK
+from fac.cli.show import COMMAND as SHOW
 from fac.diagnostics import FacError
 from fac.experiments.comparing import Design, compared
 from fac.experiments.job import Where
@@ -106,6 +109,40 @@ def test_the_mean_gradient_is_that_of_a_descent_by_hand(steps: int) -> None:
     section, (line,) = measured({"routes": [one]}, std=0.3)
     assert section["routes"][0]["matrix"]["rank"] == wanted["direct"]
     assert f"holds {100 * held['direct'][wanted['direct'] - 1]:.1f} % of the energy" in line
+
+
+def test_kernels_and_tokens_are_measured_by_their_gradients() -> None:
+    """Of one step the mean is the gradient, [channels made, channels read x window] past a kernel."""
+    conv = {"kind": "conv2d", "kernel": 3, "padding": 1}
+    layers = [
+        {**conv, "name": "conv1", "out": 4},
+        {"kind": "tanh"},
+        {**conv, "name": "conv2", "out": 6},
+        {"kind": "reshape", "shape": [6, 9]},
+        {"kind": "linear", "name": "mix", "out": 5},
+        {"kind": "flatten"},
+        {"kind": "linear", "name": "out", "out": 3},
+    ]
+    feedback = {"rule": "ldfa", "rank": {"share": 0.7, "steps": 1, "cost": 9.0, "at_least": 1}}
+    data = spec(feedback) | {
+        "input": {"shape": [2, 3, 3]},
+        "layers": layers,
+        "loss": {"kind": "cross_entropy"},
+    }
+    x, y = DRAW.standard_normal((16, 2, 3, 3)), np.arange(16) % 3
+    dataset, document = Dataset("maps", Split(x, y), Split(x, y)), source.from_data(data)
+    found, _ = ranked(
+        document, pipeline.lowered(document), dataset, pipeline.find_backend("reference"), "float64"
+    )
+    session = pipeline.compile(data | {"feedback": {"rule": "bp"}}, "reference", "float64").open()
+    rows = order(3, 0, 16)[:BATCH]
+    gradients, ranks = session.gradients(x[rows], y[rows]), {}
+    for name in ("conv2", "mix", "out"):
+        g = gradients[f"{name}.weight"]
+        s = np.linalg.svd(g.reshape(len(g), -1), compute_uv=False) ** 2
+        ranks[name] = 1 + int((np.cumsum(s) / s.sum() < 0.7).sum())
+    assert {r["through"]: r["matrix"]["rank"] for r in found.data["feedback"]["routes"]} == ranks
+    assert max(ranks.values()) > 1
 
 
 @pytest.mark.parametrize(
@@ -272,3 +309,23 @@ def test_a_comparison_has_one_network_in_a_row(tmp_path: Path) -> None:
     assert [row.variant.label for row in found.rows] == ["bp", "ldfa"]
     assert any(note.startswith(f"ranks of `ldfa` `fc2`: rank {ranks[0]} of 7 holds") for note in found.notes)
     assert all(run.report for row in found.rows for run in row.runs)
+
+
+def test_a_lock_says_that_ranks_are_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("linear.fac.yaml").write_text(json.dumps(spec(AUTO)))
+    done = CliRunner().invoke(LOCK, ["linear.fac.yaml"], catch_exceptions=False)
+    assert "`linear` leaves ranks to its training: locked are the highest that there may be" in done.output
+    assert done.exit_code == 0
+
+
+def test_show_says_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("linear.fac.yaml").write_text(
+        json.dumps(spec({"rule": "ldfa", "rank": {"at_most": 3, "cost": 0.5}}))
+    )
+    table = CliRunner().invoke(SHOW, ["linear.fac.yaml"], catch_exceptions=False).output
+    assert "Q P, learned, rank auto" in table
+    assert "all of them together cost at most 0.5 times full matrices" in table
+    chains = CliRunner().invoke(SHOW, ["--updates", "linear.fac.yaml"], catch_exceptions=False).output
+    assert "rank auto, at most 3, oja / kolen_pollack" in chains
