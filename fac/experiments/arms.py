@@ -60,26 +60,48 @@ def _arm(beside: Variant, rule: str, labels: Collection[str]) -> list[Variant]:
     return [arm] if kind_of("fac.rules", section).expand(section, program).frozen else []
 
 
+def unlike_arms(arms: Sequence[Variant]) -> list[Variant]:
+    """Those that are unlike: where a learning rate is given for an arm, it has the settings of no rule any more."""
+    found: dict[tuple[str, str, str], Variant] = {}
+    for arm in arms:
+        found.setdefault((arm.spec, arm.rule, body(arm.document)), arm)
+    return [*found.values()]
+
+
 def remarks(rows: Sequence[Row]) -> Iterator[str]:
     """Rules that are not shown to beat the arms of their network.
 
     Args:
         rows: with the runs that were made.
     """
+    once = False
     try:
         for row in rows:
-            if row.variant.rule in ("bp", *depth.ARMS):
-                continue
-            arms = [arm for arm in rows if arm.variant.rule in depth.ARMS]
-            beside = [arm for arm in arms if arm.variant.spec == row.variant.spec]
-            # of two the last one counts: that with the settings of the rule
-            beside = [
-                *(arm for arm in beside if arm.variant.name == arm.variant.rule),
-                *(arm for arm in arms if arm.body == row.body),
-            ]
-            pairs = {arm.variant.rule: Pair(row.variant.label, arm.variant.label) for arm in beside}
-            yield from depth.said(
-                row.variant.label, {arm: contrast(pair, rows) for arm, pair in pairs.items()}
-            )
+            found = {
+                arm: contrast(Pair(row.variant.label, of), rows) for arm, of in _beside(row, rows).items()
+            }
+            yield from depth.said(row.variant.label, found)
+            once |= any(len(of.seeds) == 1 for of in found.values())
     except FacError as error:
         yield f"rules are not held against `shallow` and `frozen`: {error}"
+    if once:
+        yield "a single seed does not show that a rule beats `shallow` or `frozen`: train more, such as `--seeds 5`"
+
+
+def held_against(arm: str, rows: Sequence[Row]) -> list[str]:
+    """The labels of the rows that are held against an arm, by its label."""
+    return [row.variant.label for row in rows if arm in _beside(row, rows).values()]
+
+
+def _beside(row: Row, rows: Sequence[Row]) -> dict[str, str]:
+    """The labels of the arms that a row is held against, by what they are arms of; none of one that is no rule."""
+    if row.variant.rule in ("bp", *depth.ARMS):
+        return {}
+    arms = [arm for arm in rows if arm.variant.rule in depth.ARMS]
+    beside = [arm for arm in arms if arm.variant.spec == row.variant.spec]
+    # of two the last one counts: that with the settings of the rule
+    beside = [
+        *(arm for arm in beside if arm.variant.name == arm.variant.rule),
+        *(arm for arm in arms if arm.body == row.body),
+    ]
+    return {arm.variant.rule: arm.variant.label for arm in beside}

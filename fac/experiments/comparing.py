@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fac import asked
 from fac.build.threads import allowed
 from fac.experiments import contrasts, plan
-from fac.experiments.arms import arms_of
+from fac.experiments.arms import arms_of, held_against, unlike_arms
 from fac.experiments.comparison import Comparison, assembled
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
@@ -103,7 +103,7 @@ def compared(
     documents = [document for document, _ in counted]
     specs = [lowered(document).spec for document in documents]
     asked_for, arms = rows_of(documents, design)
-    measured = [trainer.ranked(variant) for variant in rated([*asked_for, *arms], design.rates)]
+    measured = [trainer.ranked(variant) for variant in (*asked_for, *arms)]
     planned = [variant for variant, _ in measured]
     pairs = contrasts.declared(design.contrasts, [variant.label for variant in planned], design.seeds)
     first = specs[0].train.seed
@@ -113,7 +113,11 @@ def compared(
     rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
     counted_lines = dict.fromkeys(line for _, lines in [*counted, *measured] for line in lines)
-    notes = [*_notes(rows, stepped), *_beside(arms), *counted_lines]
+    notes = [
+        *_notes(rows, stepped),
+        *_audited(rows, [variant.label for variant in planned[len(asked_for) :]]),
+        *counted_lines,
+    ]
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], design.ranks)
     all_of = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
@@ -151,19 +155,31 @@ def compared(
 
 
 def rows_of(documents: Sequence[Document], design: Design) -> tuple[list[Variant], list[Variant]]:
-    """What is trained: what is asked for, see `variants`, and the arms of the audit.
+    """What is trained: what is asked for, see `variants`, and the arms of the audit, with the settings of those.
 
     Raises:
-        FacError: as `variants`.
+        FacError: as `variants` and `rated`.
     """
     named = settled(variants(documents, design.rules or None, design.ranks), design.settings)
-    return named, arms_of(named) if design.audit else []
+    names = {name for variant in named for name in (variant.label, variant.rule)}
+    named = rated(named, {name: rate for name, rate in design.rates.items() if name in names})
+    arms = arms_of(named) if design.audit else []
+    # the others name an arm, or nothing
+    others = {name: rate for name, rate in design.rates.items() if name not in names}
+    return named, unlike_arms(rated([*named, *arms], others)[len(named) :])
 
 
-def _beside(arms: Sequence[Variant]) -> Iterator[str]:
-    if arms:
-        labels = " and ".join(f"`{arm.label}`" for arm in arms)
-        yield f"{labels} for the audit, see docs/audit.md; `--no-audit` leaves it out"
+def _audited(rows: Sequence[Row], arms: Sequence[str]) -> Iterator[str]:
+    """What the arms are there for, by their labels, and beside which rows each stands."""
+    if not arms:
+        return
+    *first, last = (f"`{arm}`" for arm in arms)
+    labels = f"{', '.join(first)} and {last} are" if first else f"{last} is"
+    yield f"{labels} trained for the audit, see docs/audit.md; `--no-audit` leaves that out"
+    beside = {arm: ", ".join(f"`{label}`" for label in held_against(arm, rows)) for arm in arms}
+    if len({*beside.values()}) > 1:
+        told = "; ".join(f"`{arm}` beside {labels}" for arm, labels in beside.items() if labels)
+        yield f"each rule is held against the arms with its own settings: {told}"
 
 
 def _train(trainer: Trainer, rows: Sequence[Row], seeds: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -14,7 +14,6 @@ from fac.diagnostics import Diagnostic, FacError, SpecError
 from fac.experiments.comparing import Design, rows_of
 from fac.experiments.contrasts import declared as pairs
 from fac.experiments.job import document_of
-from fac.experiments.variants import rated
 from fac.opening import placed
 from fac.pipeline import lowered
 from fac.render.findings.full import full
@@ -105,17 +104,20 @@ def _misnamed(documents: Sequence[Document], design: Design) -> Iterator[Diagnos
     for document in documents:
         lowered(document)
     try:
-        asked_for, arms = rows_of(documents, design)
-        planned = [*asked_for, *arms]
+        asked_for, arms = rows_of(documents, replace(design, rates={}))
     except FacError as error:
         yield INVALID_VALUE.at(("rules",) if design.rules else (), str(error))
         return
-    for name, rate in design.rates.items():
+    fitting: dict[str, float] = {}
+    # those of rules first: arms are called by the rules whose rates they have
+    names = {name for variant in asked_for for name in (variant.label, variant.rule)}
+    for name, rate in sorted(design.rates.items(), key=lambda item: item[0] not in names):
         try:
-            rated(planned, {name: rate})
+            asked_for, arms = rows_of(documents, replace(design, rates={**fitting, name: rate}))
+            fitting[name] = rate
         except FacError as error:
             yield INVALID_VALUE.at(("rates", name), str(error), key=True)
-    labels = [variant.label for variant in planned]
+    labels = [variant.label for variant in (*asked_for, *arms)]
     for number, text in enumerate(design.contrasts):
         try:
             pairs([text], labels, design.seeds)

@@ -205,6 +205,7 @@ def _row(found: Mapping[str, Any]) -> Row:
         Needs(**found["needs"]),
         found["by_byte"],
         found["body"],
+        (found["trains"].get("update") or {}).get("lr"),
     )
 
 

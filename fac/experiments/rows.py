@@ -25,6 +25,8 @@ TIMES = ("seconds", "step_ms")
 NEEDS = ("backward MACs vs bp", "feedback words", "weight transport")
 MACS = "backward MACs"
 """Beside them, of several specs: backprop is that of each network under its own update, which has products, too."""
+RATE = "learning rate"
+"""Of rows that differ in it."""
 MARK = "!"
 """Behind a result of runs that a line below the table says more of."""
 
@@ -86,6 +88,8 @@ class Row:
     """Whether the loss is what a byte of a text costs, in nats."""
     body: str = ""
     """A digest of all that its spec says beside the feedback."""
+    lr: float | None = None
+    """The learning rate of its update; None of one that is solved."""
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -117,6 +121,12 @@ def cells(rows: Sequence[Row], *, times: bool = True) -> tuple[tuple[str, ...], 
     titles = (*(title for title, _ in metrics), *map(_title, each))
     header = ("rule", "rank", *NEEDS, *titles, "ms per step")
     table = [_cells(row, [n for _, n in metrics], each) for row in rows]
+    if len({row.lr for row in rows}) > 1:
+        header = (*header[:2], RATE, *header[2:])
+        table = [
+            (*cells[:2], "–" if row.lr is None else f"{row.lr:.4g}", *cells[2:])
+            for row, cells in zip(rows, table, strict=True)
+        ]
     if several:
         header = ("spec", *header[:2], MACS, *header[2:])
         table = [
@@ -163,6 +173,7 @@ def row_as_json(row: Row, *, times: bool = True) -> dict[str, Any]:
         "rule": row.variant.rule,
         "rank": row.variant.rank,
         "ranks": row.ranks,
+        "lr": row.lr,
         "backward_macs": row.needs.backward_macs,
         "backward_macs_vs_backprop": row.needs.backward_ratio,
         "feedback_words": row.needs.words,

@@ -196,6 +196,7 @@ def row_of(variant: Variant, program: Program) -> Row:
         needs_of(program),
         by_byte(program),
         body(variant.document),
+        None if program.spec.update is None else program.spec.update.lr,
     )
 
 

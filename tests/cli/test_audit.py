@@ -56,7 +56,10 @@ def test_a_comparison_has_both_arms_and_names_what_does_not_beat_them(run: Run, 
     lines = out.splitlines()
     assert (status, [line.split()[0] for line in lines[1:5]]) == (0, ["own", "bp", "shallow", "frozen"])
     assert any(line.startswith(" ! own, seed 0: `logits` makes 100 %") for line in lines)
-    assert " `shallow` and `frozen` for the audit, see docs/audit.md; `--no-audit` leaves it out" in lines
+    assert (
+        " `shallow` and `frozen` are trained for the audit, see docs/audit.md; `--no-audit` leaves that out"
+        in lines
+    )
     (word,) = [line for line in lines if "not shown to beat" in line]
     assert word.startswith(" `own` is not shown to beat `shallow` (")
     assert "`frozen`" in word
@@ -79,3 +82,42 @@ def test_specs_that_differ_in_feedback_share_their_arms(run: Run, tmp_path: Path
     (tmp_path / "two.fac.yaml").write_text(DEEP.replace("name: deep", "name: two").replace("0.0001", "1.0"))
     found = json.loads(run("compare", "one.fac.yaml", "two.fac.yaml", *REFERENCE, "--seeds", 1, "--json")[1])
     assert [row["name"] for row in found["rows"]] == ["deep own", "two dfa", "deep shallow", "deep frozen"]
+
+
+def test_rules_with_rates_of_their_own_are_held_against_arms_with_these(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "deep.fac.yaml").write_text(DEEP)
+    rates = ("--rules", "bp,fa,dfa", "--rate", "fa=1e-6", "--rate", "dfa=0.02")
+    status, out, _err = run("compare", "deep.fac.yaml", *REFERENCE, *rates, "--seeds", 2, "--out", "kept")
+    lines = [line.strip() for line in out.splitlines()]
+    assert status == 0
+    assert lines[0].split("  ")[:1] == ["rule"]
+    assert "learning rate" in lines[0]
+    assert [line.split("  ")[0] for line in lines[1:8]] == [
+        "bp",
+        "fa",
+        "dfa",
+        "shallow",
+        "frozen",
+        "shallow as dfa",
+        "frozen as dfa",
+    ]
+    assert (
+        "each rule is held against the arms with its own settings: `shallow` beside `fa`; `frozen` beside `fa`; "
+        "`shallow as dfa` beside `dfa`; `frozen as dfa` beside `dfa`" in lines
+    )
+    assert any(line.startswith("`fa` is not shown to beat") for line in lines)
+    found = json.loads(Path("kept/results.json").read_text())
+    assert [row["lr"] for row in found["rows"]] == [0.05, 1e-6, 0.02, 1e-6, 1e-6, 0.02, 0.02]
+    status, out, _err = run(
+        "compare", "deep.fac.yaml", *REFERENCE, *rates, "--rate", "shallow=0.1", "--seeds", 1
+    )
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()[1:7]] == [
+        "bp",
+        "fa",
+        "dfa",
+        "shallow",
+        "frozen",
+        "frozen",
+    ]
+    assert "a single seed does not show that a rule beats `shallow` or `frozen`" in out

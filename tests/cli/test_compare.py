@@ -323,7 +323,7 @@ def test_a_comparison_of_both_kinds_of_task_shows_both_metrics(run: Run, spec: P
     rows = run("compare", spec, other, *QUICK, "--no-audit", "--seeds", 1)[1].splitlines()[:3]
     assert "test accuracy %  test loss" in rows[0]
     classified, regressed = (row.split() for row in rows[1:])
-    assert classified[8] == regressed[7] == "–"
+    assert classified[9] == regressed[8] == "–"
     found = json.loads(
         run("compare", other, *QUICK, "--no-audit", "--seeds", 1, "--rules", "bp", "--json")[1]
     )
