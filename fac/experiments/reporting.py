@@ -16,8 +16,9 @@ from fac.experiments.kept import Kept
 from fac.experiments.resulting import incomparable, with_results
 from fac.experiments.rows import cells
 from fac.experiments.settings import LIMITS, Run, read, setting
+from fac.experiments.sweeps.reading import read as sweep_of
 from fac.opening import there
-from fac.render.report import Book, Setting, Table, render
+from fac.render.report import Book, Search, Setting, Table, render
 from fac.training import history
 from fac.training.folder import STATE
 
@@ -61,7 +62,7 @@ def reported(
     """The report of runs.
 
     Args:
-        paths: runs, comparisons that were kept, or folders that hold some.
+        paths: runs, comparisons and sweeps that were kept, or folders that hold some.
         title: by default what the specs are called.
         measure: whether networks are measured on their test data, for confusions and samples of high loss.
         backend: which measures.
@@ -77,7 +78,8 @@ def reported(
         groups += _rows(kept, notes)
         tables += _tables(kept, notes)
     groups += _settings([run for path in found.runs if (run := read(path, notes))])
-    if not groups:
+    searches = [search for path in found.sweeps if (search := _searched(path, notes))]
+    if not groups and not searches:
         raise FacError("; ".join(["there is nothing to report", *notes]))
     groups = _unlike_labels(groups)
     settings = [setting(label, runs, notes) for label, runs in groups]
@@ -89,7 +91,7 @@ def reported(
         settings = [replace(setting, unmeasured="networks were not measured") for setting in settings]
     names = dict.fromkeys(s.program.spec.name for s in settings if s.program is not None)
     title = title or f"Report of {', '.join(names) or 'runs'}"
-    book = Book(title, tuple(settings), tuple(dict.fromkeys(notes)), tuple(tables), LIMITS)
+    book = Book(title, tuple(settings), tuple(dict.fromkeys(notes)), tuple(tables), LIMITS, tuple(searches))
     folders = {setting.label: tuple(run.name for run in setting.runs) for setting in settings}
     return Report(render(book), folders, book.notes)
 
@@ -115,6 +117,15 @@ def _rows(kept: Kept, notes: list[str]) -> list[tuple[str, list[Run]]]:
     if missing:
         notes.append(f"`{kept.path}`: {missing} of {len(kept.tasks)} runs have not begun")
     return [*found.items()]
+
+
+def _searched(path: Path, notes: list[str]) -> Search | None:
+    """What a sweep says itself."""
+    try:
+        return sweep_of(path, notes)
+    except FacError as error:
+        notes.append(str(error))
+        return None
 
 
 def _tables(kept: Kept, notes: list[str]) -> list[Table]:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -302,3 +303,79 @@ def test_a_run_that_keeps_the_best_counts_with_the_epoch_that_it_offers(place: P
     best = [min(log[1:], key=lambda row: row["validation_loss"])["test_loss"] for log in logs]
     assert best != [log[-1]["test_loss"] for log in logs], "else the last epoch would do"
     assert told.results["test_loss"].mean == pytest.approx(np.mean(best), rel=1e-12)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `swept`, of 3 settings for `bp` and 6 for `ldfa`."""
+    place = tmp_path_factory.mktemp("swept")
+    draw = np.random.default_rng(0)
+    for name, n in (("train", 40), ("test", 20)):
+        x = draw.standard_normal((n, 4))
+        np.savez(place / f"{name}.npz", x=x, y=x[:, :3].argmax(1))
+    fac.load({**SPEC, "data": {**SPEC["data"], "validation": 0.25}}).save(place / "small.fac.yaml")
+    fac.sweep(
+        place / "small.fac.yaml",
+        {"update.lr": "0.01,0.1,1.0", "feedback.rank": "1,2"},
+        rules=["bp", "ldfa"],
+        trials=8,
+        seeds=2,
+        prune=False,
+        audit=False,
+        out=place / "swept",
+        backend="reference",
+    )
+    return place / "swept"
+
+
+def test_a_sweep_is_its_space_its_trials_by_validation_and_the_best_of_them(swept: Path) -> None:
+    found = reported([swept], measure=False)
+    assert {label: len(runs) for label, runs in found.settings.items()} == {"bp": 2, "ldfa": 2}
+    assert all("/best/runs/" in run for runs in found.settings.values() for run in runs)
+    assert len(found.notes) < 5
+    (section,) = re.findall(r'<section id="sweeps">(.*?)</section>', found.html, re.DOTALL)
+    trials = json.loads((swept / "trials.json").read_text())["trials"]
+    for rule in ("bp", "ldfa"):
+        complete = [t for t in trials if t["rule"] == rule and t["state"] == "complete"]
+        best = max(complete, key=lambda t: (t["value"], -t["trial"]))
+        diverged = sum(t["state"] == "diverged" for t in trials if t["rule"] == rule)
+        row = f"<td>{len(complete)}</td><td>0</td><td>{diverged}</td><td>{100 * best['value']:.1f}</td>"
+        assert f"{row}<td>update.lr {best['settings']['update.lr']:.4g}" in section
+    assert section.count("<circle") >= len([t for t in trials if t["state"] == "complete"])
+    assert section.count("<figure>") == 2, "a picture for each setting"
+    assert "0.01,0.1,1.0" in section
+    logs = [
+        json.loads(line)
+        for log in swept.glob("trials/*/*/metrics.jsonl")
+        for line in log.read_text().splitlines()
+    ]
+    tested = {f"{log['test_loss']:.{digits}g}" for log in logs if log["test_loss"] for digits in (3, 4)}
+    shown = set(re.findall(r">(\d+\.\d+)<", section))
+    assert tested
+    assert not tested & shown, "no figure of a test set"
+
+
+def test_what_is_missing_or_foreign_in_a_sweep_is_said(swept: Path, tmp_path: Path) -> None:
+    def after(change: Callable[[Path], object], *named: str) -> Report:
+        here = tmp_path / "s"
+        shutil.rmtree(here, ignore_errors=True)
+        shutil.copytree(swept, here)
+        change(here)
+        return reported([here / name for name in named or (".",)], measure=False)
+
+    def rewrite(here: Path, name: str, **others: Any) -> None:
+        (here / name).write_text(json.dumps(json.loads((here / name).read_text()) | others))
+
+    for change, told in (
+        (lambda here: shutil.rmtree(here / "best"), "the best settings are not compared yet"),
+        (lambda here: (here / "trials.json").unlink(), "has no `trials.json`"),
+        (lambda here: (here / "trials.json").write_text("[" * 100_000), "is not what `fac sweep` writes"),
+        (lambda here: rewrite(here, "trials.json", trials=[{"rule": 1}]), "is not what `fac sweep` writes"),
+        (lambda here: rewrite(here, "trials.json", plan="0"), "is of another sweep"),
+        (lambda here: rewrite(here, "sweep.json", over=1), "is not the plan of a sweep"),
+    ):
+        found = after(change)
+        assert any(told in note for note in found.notes), told
+        assert "test accuracy" not in found.html or found.settings.keys() == {"bp", "ldfa"}
+    alone = after(lambda here: None, "trials/01-bp/000")
+    assert any("name the folder of the sweep" in note for note in alone.notes)

@@ -175,7 +175,7 @@ def holding(path: Path, meant: Mapping[str, Any]) -> Iterator[Path]:
     with alone_in(path) as held:
         here = held.path
         if there(here / FILE):
-            plan.require_equal(_read(here), meant, here, "sweep")
+            plan.require_equal(plan_of(here)[0], meant, here, "sweep")
         else:
             require_empty(here, "sweep")
             text = json_text({"sweep": FORMAT, **meant, "digest": plan.digest(meant)}, indent=1) + "\n"
@@ -183,7 +183,12 @@ def holding(path: Path, meant: Mapping[str, Any]) -> Iterator[Path]:
         yield here
 
 
-def _read(folder: Path) -> Any:
+def plan_of(folder: Path) -> tuple[Any, str]:
+    """What the sweep in a folder is, as JSON has it, and the digest of that.
+
+    Raises:
+        FacError: it has no plan, or one that nobody wrote here.
+    """
     path = folder / FILE
     try:
         found = json.loads(content(path, MANIFEST, within=folder))
@@ -195,4 +200,4 @@ def _read(folder: Path) -> Any:
             f"`{path}` is not the plan of a sweep as `fac sweep` wrote it: bring back a copy of it, or give another "
             "folder to `--out`"
         ) from error
-    return found
+    return found, digest

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 BEST = "best"
 """The folder of the comparison, as `fac compare --out` writes it."""
+TRIED = "trials"
+"""That of the trials, in which each rule has one."""
+TRIALS = "trials.json"
+"""What came of the trials, for programs."""
 STATES = ("complete", "pruned", "diverged")
 
 
@@ -131,7 +135,7 @@ def write_trials(path: Path, courses: Sequence[Course], goal: Goal, meant: Mappi
     """
     trials = [trial for course in courses for trial in _trials(course)]
     text = json_text({"plan": plan.digest(meant), "goal": goal.name, "trials": trials}, indent=1) + "\n"
-    write(path / "trials.json", text.encode())
+    write(path / TRIALS, text.encode())
     paths = [*dict.fromkeys(path for trial in trials for path in trial["settings"])]
     header = ("rule", "trial", "state", goal.name, "epochs", *paths, "problem")
     lines = [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fac.diagnostics import FacError
 from fac.experiments.queued import Work
 from fac.experiments.sweeps import trying
+from fac.experiments.sweeps.resulting import TRIED
 from fac.experiments.sweeps.searching import Drawn, Search
 from fac.experiments.sweeps.spaces import Point, shown
 from fac.experiments.sweeps.trying import Goal, Tried
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from fac.experiments.rows import Run
     from fac.experiments.sweeps.planning import Searched
     from fac.experiments.trainer import Trainer
-
-FOLDER = "trials"
 
 
 @dataclass(slots=True)
@@ -154,4 +153,4 @@ def told(tried: Tried, goal: Goal) -> str:
 
 def folder(number: int, label: str) -> str:
     """The way from the folder of a sweep to that of the trials of a row: a name on every system."""
-    return f"{FOLDER}/{number:02}-{sub(r'[^A-Za-z0-9.-]+', '-', label).strip('-.')[:40] or 'row'}"
+    return f"{TRIED}/{number:02}-{sub(r'[^A-Za-z0-9.-]+', '-', label).strip('-.')[:40] or 'row'}"

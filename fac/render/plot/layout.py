@@ -16,6 +16,8 @@ from fac.render.plot.sheet import SCREEN, Sheet
 
 SPREAD = 10.0
 """How many times the first number below a panel the last is where they lie by their logarithm, as ranks do."""
+WRITTEN = 12
+"""Numbers below a panel that are written one by one; of more the axis has round ones."""
 GRID, FRAME = Pen("grid", 0.7), Pen("edge", 0.8)
 
 
@@ -120,7 +122,8 @@ class Below:
             self.axis = Axis(log10(low), log10(high), log=True)
         else:
             self.axis = axis(places)
-        self.ticks = self.axis.ticks() if self.steps else [(place, f"{place:g}") for place in sorted(places)]
+        each = len(places) <= WRITTEN and not self.steps
+        self.ticks = [(place, f"{place:g}") for place in sorted(places)] if each else self.axis.ticks()
 
 
 class _Drawn:

@@ -162,6 +162,38 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchTrial:
+    """A trial of a sweep, by what it came to on validation data."""
+
+    rule: str
+    number: int
+    state: str
+    """`complete`, `pruned` or `diverged`."""
+    value: float | None
+    """Of what the sweep is judged by; None where there is no number."""
+    epochs: int
+    settings: Mapping[str, bool | int | float | str | None]
+    """By their paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A sweep: what it has searched for, and its trials."""
+
+    path: str
+    """Its folder, as it was named."""
+    goal: str
+    """What trials are judged by, as a column of the log: `validation_accuracy` or `validation_loss`."""
+    over: Mapping[str, str]
+    """Values by path, as they were asked for."""
+    spaces: Mapping[str, Sequence[str]]
+    """Of each rule the paths that it was searched over."""
+    how: str
+    """How many trials, and what drew them, in words."""
+    trials: tuple[SearchTrial, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     """All of a report."""
 
@@ -172,6 +204,7 @@ class Book:
     tables: tuple[Table, ...] = ()
     limits: Limits | None = None
     """Of the audit, where a run has one."""
+    searches: tuple[Search, ...] = ()
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fac.escaping import html as text
-from fac.render.report import audit, cost, curves, networks, overview, results, samples
+from fac.render.report import audit, cost, curves, networks, overview, results, samples, sweeps
 from fac.render.report.facts import Book
 from fac.render.report.style import style
 
@@ -11,6 +11,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What browsers let the page do (Content Security Policy): no script and no connection, whatever stands in it."""
 SECTIONS = (
     ("runs", "What was run", overview.section),
+    ("sweeps", "Settings that were searched for", sweeps.section),
     ("results", "Results", results.section),
     ("curves", "Curves", curves.section),
     ("audit", "Audit of the trained networks", audit.section),

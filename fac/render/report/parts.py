@@ -10,7 +10,7 @@ from fac.render.plot.figure import Stroke
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> str:
-    """A table whose first column names its rows; it scrolls by itself where it is wider than the page.
+    """A table whose first column names its rows; it scrolls where it is wider than the page; no rows are nothing.
 
     Args:
         caption: what it is.
@@ -20,6 +20,8 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], *,
     """
     told = prose if words else text
     head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
+    if not (rows := [*rows]):
+        return ""
     body = "".join(
         f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{told(cell)}</td>" for cell in rest)}</tr>'
         for first, *rest in rows
