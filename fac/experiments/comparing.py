@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from fac import asked
 from fac.build.threads import allowed
+from fac.diagnostics import FacError
 from fac.experiments import contrasts, plan
 from fac.experiments.arms import arms_of, held_against, unlike_arms
 from fac.experiments.comparison import Comparison, assembled
+from fac.experiments.contrasts import Pair
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.kept import holding
@@ -118,6 +120,11 @@ def compared(
         *_audited(rows, [variant.label for variant in planned[len(asked_for) :]]),
         *counted_lines,
     ]
+    if len(documents) > 1:
+        datasets = [trainer.dataset(v.document, p) for v, p in zip(planned, programs, strict=True)]
+        parts = zip(planned, plan.digests(datasets), datasets, strict=True)
+        told = {v.label: {**found, "held out": str(d.held_out)} for v, found, d in parts}
+        notes += _unlike(pairs, told)
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
         notes += _left_out(documents[0], design.ranks)
     all_of = {variant.label: program for variant, program in zip(planned, programs, strict=True)}
@@ -210,6 +217,27 @@ def _notes(rows: Sequence[Row], schedules: set[tuple[int, int]]) -> Iterator[str
         )
     if len(schedules) > 1:
         yield "the specs differ in `train.batch` or `train.epochs`, so their data order is not the same"
+
+
+def _unlike(pairs: Sequence[Pair], data: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Where rows of a contrast differ in more than what they are.
+
+    Args:
+        pairs: that are declared.
+        data: what tells the parts of the data apart, by the label of a row.
+
+    Raises:
+        FacError: they are tested on other samples, whose difference theirs would be.
+    """
+    for pair in pairs:
+        one, other = data[pair.one], data[pair.other]
+        if one["test"] != other["test"]:
+            raise FacError(
+                f"`{pair}` would pair results on different test data, and a difference of those is none of the rules: "
+                "give both specs the same `data`, or leave the contrast out"
+            )
+        if one != other:
+            yield f"`{pair.one}` and `{pair.other}` are trained, or chosen, on different samples"
 
 
 def _left_out(document: Document, ranks: Sequence[int]) -> Iterator[str]:

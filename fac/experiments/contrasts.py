@@ -24,6 +24,8 @@ LEVEL = 0.95
 POWER = 0.8
 LEAST = 5
 """Runs below which there is an interval, but no verdict: t quantiles are wide there, and s is hardly known."""
+EPSILON = 2.0**-52
+"""Of the results, which are float64."""
 MOST = 1_000_000
 """Runs beyond which nobody plans."""
 
@@ -127,10 +129,21 @@ def contrast(pair: Pair, rows: Sequence[Row]) -> Contrast:
     metric = "test_accuracy" if one.classifies and other.classifies else "test_loss"
     theirs = {run.seed: run.value(metric) for run in other.runs}
     both = [(run.seed, run.value(metric), theirs[run.seed]) for run in one.runs if run.seed in theirs]
-    found = {seed: a - b for seed, a, b in both if a is not None and b is not None}
+    known = [(seed, a, b) for seed, a, b in both if a is not None and b is not None]
+    found = _levelled(
+        {seed: a - b for seed, a, b in known}, max((abs(v) for _, *two in known for v in two), default=0)
+    )
     marked = {run.seed for row in (one, other) for run in row.runs if any(run.warned)}
     left_out = tuple(seed for seed, *_ in both if seed not in found)
     return replace(_contrast(pair, metric, found, left_out), warned=tuple(s for s in found if s in marked))
+
+
+def _levelled(found: dict[int, float], largest: float) -> dict[int, float]:
+    """Differences that are equal but for the rounding of what they are made of, as equal: k/360 - (k - 5)/360."""
+    values = [*found.values()]
+    if values and max(values) - min(values) <= 4 * EPSILON * largest:
+        return dict.fromkeys(found, values[0])
+    return found
 
 
 def _contrast(pair: Pair, metric: str, found: dict[int, float], left_out: tuple[int, ...]) -> Contrast:

@@ -57,8 +57,8 @@ class Run:
 
     @property
     def each(self) -> Mapping[str, float]:
-        """Of several losses what the last evaluation found of each: `aux.loss`, `aux.accuracy`."""
-        return self.history[-1].losses if self.report and self.history else {}
+        """Of several losses what was found of each after the epoch that is shown: `aux.loss`, `aux.accuracy`."""
+        return self.report.shown.losses if self.report and self.report.history else {}
 
     @property
     def warned(self) -> Iterator[tuple[str, str, str]]:

@@ -158,3 +158,15 @@ def test_without_scipy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(FacError, match=r'pip install "fac-compiler\[stats\]"'):
         declared(["ldfa:bp"], ("bp", "ldfa"), 5)
     assert declared([], ("bp", "ldfa"), 5) == ()
+
+
+@pytest.mark.parametrize("of", [360, 1000, 77])
+def test_differences_that_are_equal_but_for_rounding_are_equal(of: int) -> None:
+    """Accuracies on `of` samples: k/360 − (k − 5)/360 is not the same float for every k."""
+    hits = np.arange(30, 60)
+    ours = found((hits / of).tolist(), ((hits - 5) / of).tolist())
+    assert len(set(hits / of - (hits - 5) / of)) > 1
+    assert (ours.standard_error, ours.effect, ours.runs_needed) == (0.0, None, None)
+    assert ours.interval == (ours.difference, ours.difference)
+    told_apart = found((hits / of).tolist(), ((hits - 5 + (hits == 40)) / of).tolist())
+    assert told_apart.effect == pytest.approx(149 / 30 / np.sqrt(1 / 30), rel=1e-9)

@@ -288,3 +288,17 @@ def test_a_rank_that_is_measured_is_so_in_each_trial(spec: str) -> None:
     found = sweep(spec, "a", {"update.lr": "0.02,0.05"}, **how)
     assert [trial["state"] for trial in found.trials] == ["complete", "complete"]
     assert "auto" not in Path("a/trials/01-ldfa/000/spec.fac.yaml").read_text()
+
+
+def test_a_loss_that_judges_is_not_searched_over(spec: str) -> None:
+    """The least of several losses is no best: here `delta: 0.001` would win, whatever the network does."""
+    teacher = "{source: teacher, task: regression, n: 64, inputs: 64, outputs: 10, rank: 2, validation: 0.25}"
+    with pytest.raises(FacError, match="changes the loss by which trials are judged"):
+        sweep(
+            spec,
+            "a",
+            {"loss.delta": "0.001,0.1,1"},
+            rules=["bp"],
+            overrides=["loss={kind: huber}", f"data={teacher}", "input={shape: [64]}", "train.batch=16"],
+        )
+    assert not Path("a").exists()

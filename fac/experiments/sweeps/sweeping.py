@@ -75,6 +75,14 @@ def swept(
             "`data:`, or `--set data.validation=0.1`, or hand `validation` over"
         )
     goal = Goal("accuracy" if row_of(starts[0], programs[0]).classifies else "loss")
+    judging = [
+        path for path in design.over if goal.metric == "loss" and path.split(".")[0] in ("loss", "losses")
+    ]
+    if judging:
+        raise FacError(
+            f"`--over {judging[0]}` changes the loss by which trials are judged, so that the least of them would be no "
+            "best: search over what the network does to lower it, or compare losses with `fac compare`"
+        )
     device = trainer.device_of(starts[0], seed)
     meant: dict[str, Any] = {
         "goal": goal.name,
