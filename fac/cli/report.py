@@ -30,8 +30,8 @@ from fac.cli.pictures import STDOUT
 def report(runs: tuple[Path, ...], output: str, title: str, no_samples: bool, backend: str) -> None:
     """Write a page of RUNs: what was run, results, curves, cost, confusions, samples of high loss, findings, specs.
 
-    RUN is a folder of `fac train`, `fac compare --out` or `fac sweep`, or one that holds some. The page needs no network and no
-    script. The same folders give the same page.
+    RUN is a folder of `fac train`, `fac compare --out` or `fac sweep`, or one that holds some. The page needs no
+    network and no script. The same folders give the same page.
     """
     from fac.cli.progress import logged
     from fac.experiments.reporting import reported, require_page

@@ -37,7 +37,7 @@ class Found:
     @property
     def counted(self) -> int:
         """How much has been found or said."""
-        return sum(map(len, (self.runs, self.comparisons, self.sweeps, self.notes)))
+        return len(self.runs) + len(self.comparisons) + len(self.sweeps) + len(self.notes)
 
 
 def find(paths: Iterable[Path]) -> Found:
