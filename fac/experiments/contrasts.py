@@ -58,6 +58,7 @@ class Contrast:
     standard_error: float | None
     """None below two seeds, as all below."""
     interval: tuple[float, float] | None
+    """None, too, where all differences are equal: one of no width would say that the next seed gives the same."""
     effect: float | None
     """d_z; None, too, where all differences are equal."""
     runs_needed: int | None
@@ -151,9 +152,11 @@ def _contrast(pair: Pair, metric: str, found: dict[int, float], left_out: tuple[
     middle = mean(values) if values else None
     if middle is None or len(values) < 2:
         return Contrast(pair, metric, seeds, left_out, middle, None, None, None, None)
+    if max(values) == min(values):
+        return Contrast(pair, metric, seeds, left_out, middle, 0.0, None, None, None)
     spread = stdev(values)
-    effect = middle / spread if spread else None
-    needed = None if effect is None else runs_needed(effect)
+    effect = middle / spread
+    needed = runs_needed(effect)
     error = spread / sqrt(len(values))
     return Contrast(pair, metric, seeds, left_out, middle, error, interval(values), effect, needed)
 
@@ -210,6 +213,8 @@ def remarks(contrasts: Sequence[Contrast]) -> Iterator[str]:
         if found.warned:
             seeds = ", ".join(map(str, found.warned))
             yield f"`{found.pair}`: with seed{'s' * (len(found.warned) > 1)} {seeds}, of which a line above warns"
+        if found.interval is None and len(found.seeds) > 1:
+            yield f"`{found.pair}`: the differences of all {len(found.seeds)} seeds are equal, which gives no interval"
     few = [f"`{found.pair}`" for found in contrasts if len(found.seeds) < LEAST]
     if few:
         yield f"{', '.join(few)}: no verdict below {LEAST} seeds"

@@ -136,7 +136,7 @@ def told(folder: Path) -> Iterator[str]:
     if found.diverged:
         yield f"this run diverged, and offers its last good state: {found.problem}"
         return
-    for kind, _, message in found.warned:
+    for kind, _, message in (*found.warned, *found.looked):
         yield f"this run: {kind}: {message}"
     yield from (f"this run: {line}" for line in found.said)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite, log
 from statistics import mean, median, stdev
@@ -62,11 +62,16 @@ class Run:
 
     @property
     def warned(self) -> Iterator[tuple[str, str, str]]:
-        """(kind, loss that it is about, message) of all that a reader must know of it."""
+        """(kind, loss that it is about, message) of why its figures are none, or hardly results."""
         if self.problem:
             yield "diverged" if self.diverged else "failed", "", self.problem
         elif self.report:
             yield from ((concern.kind, concern.of, concern.message) for concern in self.report.concerns)
+
+    @property
+    def looked(self) -> Iterator[tuple[str, str, str]]:
+        """The same of the gradients of the trained network, which no figure of a table shows."""
+        if self.report and not self.problem:
             yield from ((kind, "", message) for kind, message in said(self.audit))
 
 
@@ -150,18 +155,22 @@ def _title(name: str) -> str:
 
 
 def remarks(rows: Sequence[Row]) -> Iterator[str]:
-    """What is wrong with results, one line for each kind of trouble of a row."""
+    """What is wrong with results, and what the audit says of networks: a line for each kind of trouble of a row."""
     for row in rows:
-        found: dict[tuple[str, str], list[tuple[int, str]]] = {}
-        for run in row.runs:
-            for kind, of, message in run.warned:
-                found.setdefault((kind, of), []).append((run.seed, message))
-        for (kind, _), cases in found.items():
-            seed, message = cases[0]
-            start = f"{kind}: " if kind in ("diverged", "failed") else ""
-            more = ", ".join(str(seed) for seed, _ in cases[1:])
-            more = f" (seed{'s' * (len(cases) > 2)} {more} likewise, with other numbers)" if more else ""
-            yield f"{MARK} {row.variant.label}, seed {seed}: {start}{message}{more}"
+        yield from _troubles(row, MARK, ((run.seed, each) for run in row.runs for each in run.warned))
+        yield from _troubles(row, "audit:", ((run.seed, each) for run in row.runs for each in run.looked))
+
+
+def _troubles(row: Row, start: str, of_runs: Iterable[tuple[int, tuple[str, str, str]]]) -> Iterator[str]:
+    found: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for seed, (kind, of, message) in of_runs:
+        found.setdefault((kind, of), []).append((seed, message))
+    for (kind, _), cases in found.items():
+        seed, message = cases[0]
+        named = f"{kind}: " if kind in ("diverged", "failed") else ""
+        more = ", ".join(str(seed) for seed, _ in cases[1:])
+        more = f" (seed{'s' * (len(cases) > 2)} {more} likewise, with other numbers)" if more else ""
+        yield f"{start} {row.variant.label}, seed {seed}: {named}{message}{more}"
 
 
 def row_as_json(row: Row, *, times: bool = True) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Run:
     warned: tuple[str, ...] = ()
     """What it says itself of its results."""
     audit: Measured | None = None
-    """What was looked at in the trained network, if it was."""
+    """What was looked at in the trained network, if it was ..."""
+    looked: tuple[str, ...] = ()
+    """... and what is to be said of that."""
 
 
 def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
@@ -101,7 +103,8 @@ def _ended(run: Run, seed: int, notes: list[str]) -> Run:
     warned = (*(message for _, _, message in found.warned), *found.said)
     reached = max((record.epoch for record in found.history), default=0)
     over = found.report is None or found.report.epochs <= reached
-    return Run(run.history, run.about, "diverged" * found.diverged, over, warned, found.audit)
+    looked = tuple(message for _, _, message in found.looked)
+    return Run(run.history, run.about, "diverged" * found.diverged, over, warned, found.audit, looked)
 
 
 def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
@@ -121,6 +124,11 @@ def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
     made = Setting(label, first.rule, facts, _text(first.path), program, findings, trouble)
     notes += _repeated(made)
     notes += [f"{MARK} `{label}`, `{run.name}`: {told}" for run in facts for told in run.warned]
+    notes += [
+        f"audit: `{label}`, `{run.name}`: {told}"
+        for run, of in zip(facts, runs, strict=True)
+        for told in of.looked
+    ]
     if program is not None and not any(f.rule.severity is Severity.ERROR for f in findings):
         costs = _costs(program)
     return replace(made, costs=costs)

@@ -129,6 +129,8 @@ def test_of_losses_the_lower_one_is_better() -> None:
 def test_without_spread_there_is_no_effect_size_and_without_a_pair_nothing() -> None:
     same = found((0.75,) * 5, (0.5,) * 5)
     assert (same.difference, same.standard_error, same.effect, same.runs_needed) == (0.25, 0, None, None)
+    assert (same.interval, same.verdict) == (None, "")
+    assert [*remarks([same])] == ["`a:b`: the differences of all 5 seeds are equal, which gives no interval"]
     none = found((None, 0.1), (0.1, None))
     assert (none.difference, none.interval, none.seeds, none.verdict) == (None, None, (), "")
 
@@ -167,6 +169,6 @@ def test_differences_that_are_equal_but_for_rounding_are_equal(of: int) -> None:
     ours = found((hits / of).tolist(), ((hits - 5) / of).tolist())
     assert len(set(hits / of - (hits - 5) / of)) > 1
     assert (ours.standard_error, ours.effect, ours.runs_needed) == (0.0, None, None)
-    assert ours.interval == (ours.difference, ours.difference)
+    assert ours.interval is None
     told_apart = found((hits / of).tolist(), ((hits - 5 + (hits == 40)) / of).tolist())
     assert told_apart.effect == pytest.approx(149 / 30 / np.sqrt(1 / 30), rel=1e-9)
