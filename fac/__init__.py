@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fac.experiments.api.training import train
     from fac.experiments.results import Trained
     from fac.importing import from_onnx, from_torch
+    from fac.lint.lock.naming import lock
     from fac.pipeline import check, compile, load
     from fac.spec.model import Input, ModelSpec
 
@@ -28,6 +29,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "load",
+    "lock",
     "predict",
     "report",
     "sweep",
@@ -38,6 +40,7 @@ _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "
     "Input": "spec.model",
     "ModelSpec": "spec.model",
     "from_onnx": "importing",
+    "lock": "lint.lock.naming",
     "Trained": "experiments.results",
     "compare": "experiments.api.comparing",
     "evaluate": "experiments.api.trained",
@@ -54,3 +57,8 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
     return getattr(import_module(f"fac.{_HOMES.get(name, 'pipeline')}"), name)
+
+
+def __dir__() -> list[str]:
+    """What a person asks for; not the modules that have been imported on the way."""
+    return [*__all__]

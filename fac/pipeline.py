@@ -24,7 +24,7 @@ from fac.program.declared import unranked, unsettled
 from fac.program.lower import kind_of, lower
 from fac.program.policy import NO_POLICY, Policy
 from fac.program.program import Program
-from fac.source import Document
+from fac.source import Document, Overrides, assignments_of
 from fac.spec.base import written
 from fac.spec.data import places
 from fac.spec.errors import translate
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Document | ModelSpec
 
 
-def load(path: SpecLike, overrides: Iterable[str] = ()) -> ModelSpec:
+def load(path: SpecLike, overrides: Overrides = ()) -> ModelSpec:
     """The spec in a file, in plain data, or as it is.
 
     Args:
         path: a file's path (`-` is standard input), a mapping, a Document or a ModelSpec.
-        overrides: `--set` assignments such as `update.lr=0.01`.
+        overrides: changes by path, `{"update.lr": 0.01}`, or as `--set` takes them, `["update.lr=0.01"]`.
 
     Raises:
         FacError: the file cannot be read.
@@ -70,7 +70,7 @@ def parse(document: Document) -> tuple[ModelSpec | None, tuple[Diagnostic, ...]]
 
 def check(
     path: SpecLike,
-    overrides: Iterable[str] = (),
+    overrides: Overrides = (),
     backend: str | None = None,
     precision: Precision | None = None,
     policy: Policy = NO_POLICY,
@@ -103,7 +103,7 @@ def check(
     return found + _fitted(program, chosen, _known(precision) or chosen.default_precision)[1]
 
 
-def lowered(path: SpecLike, overrides: Iterable[str] = ()) -> Program:
+def lowered(path: SpecLike, overrides: Overrides = ()) -> Program:
     """The network-level program of a spec without errors.
 
     Raises:
@@ -204,7 +204,7 @@ def compile(
     path: SpecLike,
     backend: str = "torch",
     precision: Precision | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Overrides = (),
 ) -> Artifact:
     """Lower a spec to a backend.
 
@@ -362,13 +362,13 @@ def _fitted(
     return fitted, run_backend_checks(program, fitted, backend, precision)
 
 
-def _changed(path: SpecLike, overrides: Iterable[str]) -> SpecLike:
+def _changed(path: SpecLike, overrides: Overrides) -> SpecLike:
     """A model with overrides as the plain data that these change."""
-    changed = isinstance(path, ModelSpec) and asked.texts(overrides, "overrides", "update.lr=0.01")
+    changed = isinstance(path, ModelSpec) and assignments_of(overrides)
     return source.from_data(written(path)) if changed else path
 
 
-def _document(path: SpecLike, overrides: Iterable[str]) -> Document:
+def _document(path: SpecLike, overrides: Overrides) -> Document:
     assert not isinstance(path, ModelSpec)
     if isinstance(path, Document):
         document = path

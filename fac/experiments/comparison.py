@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Comparison:
     """What became of all runs."""
 
@@ -36,6 +36,13 @@ class Comparison:
     """Trainings: fewer are made than were meant where somebody interrupts."""
     contrasts: tuple[Contrast, ...] = ()
     """What came of the pairs that were declared."""
+
+    def __repr__(self) -> str:
+        """How much it holds; `table` has all of it."""
+        labels = ", ".join(row.variant.label for row in self.rows)
+        return visible(
+            f"<comparison of {labels or 'nothing'}: {self.made} of {self.meant} trainings; see table()>"
+        )
 
     def table(self) -> str:
         """Mean and standard deviation of each row, the contrasts, and the notes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from fac import source
 from fac.diagnostics import FacError
 from fac.pipeline import SpecLike
 from fac.render.yaml import dump
-from fac.source import Document
+from fac.source import Document, Overrides
 from fac.spec.base import written
 from fac.spec.model import ModelSpec
 from fac.training.dataset import Dataset, Split
@@ -25,7 +25,7 @@ DataLike = Dataset | Mapping[str, Samples]
 HANDED = "data"
 
 
-def document(spec: SpecLike, overrides: Iterable[str] = ()) -> Document:
+def document(spec: SpecLike, overrides: Overrides = ()) -> Document:
     """The spec as a document: messages about it show its lines if it is a file.
 
     Raises:

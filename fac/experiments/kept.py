@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from os import listdir
+from os import PathLike, listdir
 from pathlib import Path
 
+from fac import asked
 from fac.diagnostics import FacError
 from fac.experiments import ended, plan
 from fac.experiments.comparison import Comparison, assembled
@@ -80,12 +81,13 @@ class Kept:
         )
 
 
-def open_comparison(path: Path) -> Kept:
+def open_comparison(path: str | PathLike[str]) -> Kept:
     """A comparison that was kept, to read what came of it.
 
     Raises:
         FacError: the folder holds none.
     """
+    path = asked.path(path, "path", "the folder of a comparison")
     if not there(path / plan.FILE):
         raise FacError(
             f"`{path}` holds no comparison: there is no `{plan.FILE}`, as `fac compare --out` writes it"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from shlex import quote
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from fac import asked
 from fac.diagnostics import FacError, Path, dotted
@@ -18,7 +21,32 @@ SET = "--set "
 """How the place of a value begins that an assignment wrote; the assignment follows."""
 
 
-def override(document: Document, assignments: Iterable[str]) -> Document:
+Overrides = Iterable[str] | Mapping[str, Any]
+"""`["update.lr=0.01"]`, as `--set` takes them, or in Python `{"update.lr": 0.01}`: values by path."""
+
+
+def assignments_of(overrides: Overrides) -> tuple[str, ...]:
+    """Overrides as `--set` takes them: a value of Python as the text that means it.
+
+    Raises:
+        FacError: they are neither texts nor values by path, or a value has no form in a file.
+    """
+    if not isinstance(overrides, Mapping):
+        return asked.texts(overrides, "overrides", "update.lr=0.01")
+    found = []
+    for key, value in overrides.items():
+        if not isinstance(key, str):
+            raise asked.wrong("overrides", key, 'values by path, such as `{"update.lr": 0.01}`')
+        try:
+            # JSON is YAML, and no number of it loses a digit
+            text = json.dumps(to_jsonable_python(value, by_alias=True), allow_nan=False)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise asked.wrong(f"overrides[{key!r}]", value, "a value as a file has it") from error
+        found.append(f"{key}={text}")
+    return tuple(found)
+
+
+def override(document: Document, assignments: Overrides) -> Document:
     """The document with `key=value` assignments applied, as `--set` takes them.
 
     `update.lr=0.01`, `layers.fc1.out=128`: items of a list are addressed by their `name` or by their index, a layer
@@ -29,7 +57,7 @@ def override(document: Document, assignments: Iterable[str]) -> Document:
     Raises:
         FacError: an assignment is malformed, or names an item that its list does not have.
     """
-    for assignment in asked.texts(assignments, "overrides", "update.lr=0.01"):
+    for assignment in assignments_of(assignments):
         key, equals, text = assignment.partition("=")
         parts = re.sub(r"\[(\d+)\]", r".\1", key.strip()).split(".")
         if not equals or not all(parts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag, create_model
 from pydantic.fields import FieldInfo
@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, to_jsonable_python
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from fac import plugins
+from fac.diagnostics import FacError
 from fac.spec.building import Built
 
 
@@ -32,6 +33,24 @@ class Model(BaseModel, metaclass=Built):
     """What other tools call the kind, in lower case and without `_`: what to do, or nothing where it means the same."""
     kind_wanted: ClassVar[str] = ""
     """What to write where no kind is named that there is, if not just any of them."""
+
+    if not TYPE_CHECKING:  # who checks types is to see that nothing can be assigned
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not name.startswith("_"):
+                raise _unchanging(self, name)
+            super().__setattr__(name, value)
+
+        def __delattr__(self, name: str) -> None:
+            raise _unchanging(self, name)
+
+
+def _unchanging(model: Model, name: str) -> FacError:
+    """What to do instead of an assignment: a model has been checked as a whole, and others may share it."""
+    return FacError(
+        f"`{name}` of a `{type(model).__name__}` cannot be changed, for a spec stays what it is: "
+        '`fac.load(spec, {"update.lr": 0.1})` gives another one, and what trains takes `overrides={"update.lr": 0.1}`'
+    )
 
 
 FOLLOWS = "leave it out: it follows from what the layer reads"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 from fac.backend import Array, Session, Term
 from fac.backend.session import parts
 from fac.diagnostics import FacError
+from fac.escaping import visible
 from fac.program.kinds import LossKind
 from fac.render.html import table
 from fac.step.feed import Feed
 from fac.training.dataset import Split
 from fac.training.stored import evaluated as measured
+
+if TYPE_CHECKING:
+    from fac.audit import Measured
 
 COLUMNS = ("class", "labels", "recall %", "precision %", "mostly mistaken for")
 BINS = 15
@@ -94,7 +99,7 @@ class Classes:
         return (most, int(others[most])) if others[most] else None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Evaluation:
     """All of it."""
 
@@ -105,6 +110,13 @@ class Evaluation:
     """Of the network's output under the first loss; None if that does not classify."""
     names: Sequence[str] = ()
     """What the classes are called, in the order of their numbers; empty if they have no names."""
+    audit: Measured | None = None
+    """What was looked at in the network, where somebody asked for it."""
+
+    def __repr__(self) -> str:
+        """How many samples, and what they come to."""
+        told = ", ".join(f"{name} {mean:.6g}" for name, mean in self.means.items())
+        return visible(f"<evaluation of {self.samples:,} samples: {told}>")
 
     def _repr_html_(self) -> str:
         means = [(name, f"{mean:.6g}") for name, mean in self.means.items()]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fac
-from fac import feedback, layers
+from fac import feedback, layers, updates
 from fac.diagnostics import FacError
+from fac.experiments.kept import open_comparison
 
 SPEC: dict[str, Any] = {
     "fac": 1,
@@ -19,12 +21,14 @@ SPEC: dict[str, Any] = {
     "layers": [{"kind": "linear", "name": "fc1", "out": 3}],
     "loss": {"kind": "cross_entropy"},
     "update": {"rule": "sgd", "lr": 0.1},
+    "train": {"batch": 6, "epochs": 1},
 }
 X, Y = np.ones((6, 4)), np.array([0, 1, 2, 0, 1, 2])
 ANY: Any = fac
 """Whose types are not checked, as in a notebook."""
 LAYERS: Any = layers
 FEEDBACK: Any = feedback
+ANY_OPEN: Any = open_comparison
 DATA = {"train": (X, Y), "test": (X, Y)}
 
 
@@ -88,3 +92,67 @@ def test_overrides_change_a_model_too() -> None:
     assert ANY.load(model, ["update.lr=0.5"]).update == ANY.load(SPEC, ["update.lr=0.5"]).update
     assert ANY.compile(model, "reference", overrides=["update.lr=0.5"]).compiled.lr == 0.5
     assert ANY.check(model, ["update.lr=0"])
+
+
+def test_overrides_may_be_values_by_path() -> None:
+    for value in (1e-5, 3, np.float64(0.25), 0.1 + 0.2, 1e22):
+        assert ANY.load(SPEC, {"update.lr": value}).update.lr == value
+    found = ANY.load(ANY.load(SPEC), {"update": updates.Adam(lr=0.5), "name": "true", "train": {"seed": 3}})
+    assert (found.update.rule, found.update.lr, found.name, found.train.seed) == ("adam", 0.5, "true", 3)
+    said = {"update.lr": 0.5}
+    assert ANY.compile(SPEC, "reference", overrides=said).compiled.lr == 0.5
+    assert trained(overrides=said).spec.update.lr == 0.5
+    assert compared(overrides=said).rows[0].variant.document.data["update"]["lr"] == 0.5
+    for overrides, message in (
+        ({3: 1}, '`overrides` is `3`: give values by path, such as `{"update.lr": 0.01}`'),
+        ({"update.lr": float("nan")}, "`overrides['update.lr']` is `nan`: give a value as a file has it"),
+        ({"update.lr": X}, "`overrides['update.lr']` is of type `ndarray`: give a value as a file has it"),
+    ):
+        with pytest.raises(FacError) as caught:
+            ANY.load(SPEC, overrides)
+        assert str(caught.value) == message
+
+
+def test_an_assignment_says_what_to_do_instead() -> None:
+    model = ANY.load(SPEC)
+    for part, name in ((model, "name"), (model.update, "lr"), (model.layers[0], "out"), (model.input, "odd")):
+        told = f"`{name}` of a `{type(part).__name__}` cannot be changed, for a spec stays what it is: "
+        with pytest.raises(FacError) as caught:
+            setattr(part, name, 1)
+        assert str(caught.value).startswith(told + '`fac.load(spec, {"update.lr": 0.1})` gives another one')
+        with pytest.raises(FacError) as caught:
+            delattr(part, name)
+        assert str(caught.value).startswith(told)
+    assert model == ANY.load(SPEC)
+
+
+def test_the_names_of_the_package_are_those_of_its_page() -> None:
+    assert dir(fac) == sorted(fac.__all__)
+    assert {"train", "compare", "sweep", "lock"} <= {*dir(fac)}
+    assert all(getattr(fac, name) is not None for name in dir(fac))
+
+
+def test_what_is_found_says_in_a_line_what_it_is(tmp_path: Path) -> None:
+    found = compared(out=tmp_path / "c")
+    assert repr(found) == "<comparison of bp: 1 of 1 trainings; see table()>"
+    folder = str(tmp_path / "c")
+    assert open_comparison(folder).comparison().table() == found.table()
+    with pytest.raises(FacError, match="`path` is `3`: give the folder of a comparison"):
+        ANY_OPEN(3)
+    looked = ANY.evaluate(trained(), audit=True)
+    assert looked.audit.true.keys() == {"fc1"}
+    assert ANY.evaluate(trained()).audit is None
+    assert repr(looked).startswith("<evaluation of 6 samples: loss ")
+
+
+def test_a_lock_is_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ANY.load(SPEC).save("a.fac.yaml")
+    found = ANY.lock("a.fac.yaml")
+    assert found.experiments == ("asked",)
+    assert (tmp_path / "fac.lock").read_text() == found.text
+    assert ANY.lock(tmp_path, tmp_path / "fac.lock").text == found.text
+    for arguments, message in (((3,), "`specs` is `3`"), (("a.fac.yaml", "a.fac.yaml"), "which is a spec")):
+        with pytest.raises(FacError, match=message):
+            ANY.lock(*arguments)
+    assert ANY.load("a.fac.yaml") == ANY.load(SPEC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fac import asked
@@ -18,6 +18,7 @@ from fac.experiments.sweeps.resulting import Sweep
 from fac.experiments.sweeps.sweeping import swept
 from fac.experiments.trainer import Watch
 from fac.pipeline import SpecLike
+from fac.source import Overrides, assignments_of
 
 if TYPE_CHECKING:
     from fac.backend import Precision
@@ -36,7 +37,7 @@ def compare(
     audit: bool = True,
     out: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Overrides = (),
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
@@ -78,7 +79,7 @@ def compare(
     if not several:
         raise FacError("there is no spec to compare")
     allow(allow_code)
-    changes = asked.texts(overrides, "overrides", "update.lr=0.01")
+    changes = assignments_of(overrides)
     design = Design(
         rules, ranks, seeds, contrasts, {} if rates is None else rates, budget=budget, audit=audit
     )
@@ -112,7 +113,7 @@ def sweep(
     contrasts: Sequence[str] = (),
     audit: bool = True,
     jobs: int | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Overrides = (),
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
@@ -152,7 +153,7 @@ def sweep(
     allow(allow_code)
     design = SweepDesign(over, rules, trials, sampler, seed, prune, seeds, contrasts, audit)
     asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
-    document = handed.document(spec, asked.texts(overrides, "overrides", "update.lr=0.01"))
+    document = handed.document(spec, assignments_of(overrides))
     return swept(
         document,
         design,

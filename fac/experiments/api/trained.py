@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from fac import asked
 from fac.diagnostics import FacError
 from fac.experiments import handed
 from fac.experiments.api.common import LOG, allow, where_of
+from fac.experiments.audited import audited
 from fac.experiments.handed import Samples
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.results import Trained
@@ -35,6 +36,7 @@ def evaluate(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    audit: bool = False,
     allow_code: bool = False,
 ) -> Evaluation:
     """Measure a trained network, as `fac evaluate` does: losses, classes, calibration.
@@ -46,11 +48,14 @@ def evaluate(
         backend: see `train`; of a folder only, as the two below.
         device: see `train`.
         precision: that of the training if not given.
+        audit: whether the network is looked at, too, see docs/audit.md.
         allow_code: see `train`.
 
     Raises:
-        FacError: there is no such run, its data are gone or do not fit, or an output is not finite.
+        FacError: there is no such run, its data are gone or do not fit, an output is not finite, or a network that is
+            solved is to be audited.
     """
+    asked.of(audit, bool, "audit", "`True` or `False`")
     allow(allow_code)
     it = _opened(run, where_of(backend, device, precision))
     if data is None:
@@ -65,7 +70,16 @@ def evaluate(
         part = found.splits[split]
     else:
         part = it.samples(data, targets=True).split
-    return evaluated(it.session, part, kind_of("fac.losses", it.program.spec.minimised[0]), it.kept.classes)
+    kind = kind_of("fac.losses", it.program.spec.minimised[0])
+    measured = evaluated(it.session, part, kind, it.kept.classes)
+    if not audit:
+        return measured
+    looked = audited(it.session, it.program, part)
+    if looked is None:
+        raise FacError(
+            f"`{it.program.spec.name}` is solved, and has no gradients to look at: leave out `audit`"
+        )
+    return replace(measured, audit=looked)
 
 
 def predict(

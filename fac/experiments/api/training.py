@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from fac.experiments.results import Trained
 from fac.experiments.running import require_gradients, run
 from fac.experiments.starting import forked, given
 from fac.pipeline import SpecLike
+from fac.source import Overrides, assignments_of
 from fac.training import checkpoint, folder
 from fac.training.logs import Listener
 from fac.training.plugged import changes as changes_of
@@ -37,7 +38,7 @@ def train(
     init: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     init_partial: bool = False,
     fork: str | os.PathLike[str] | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Overrides = (),
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
@@ -57,7 +58,7 @@ def train(
         init: a `.safetensors` or `.pt` file, a run, or arrays by name, whose parameters it starts from.
         init_partial: whether what fits of these will do.
         fork: a run, from whose state it goes on; with its spec, or with that of a file.
-        overrides: changes of the spec, such as `update.lr=0.01`.
+        overrides: changes by path, `{"update.lr": 0.01}`, or as `--set` takes them, `["update.lr=0.01"]`.
         backend: the first usable of torch, onnx, reference if not given.
         device: such as `cuda`; the backend's first if not given.
         precision: `float32` or `float64`; the backend's own if not given.
@@ -86,7 +87,7 @@ def train(
     allow(allow_code)
     data = None if data is None else handed.dataset(data)
     where, listener = where_of(backend, device, precision), Logged() if listener is None else listener
-    changes = asked.texts(overrides, "overrides", "update.lr=0.01")
+    changes = assignments_of(overrides)
     asked.of(listener, Listener, "listener", "a `fac.training.logs.Listener`")
     if not callable(stop):
         raise asked.wrong("stop", stop, "a function that says whether to stop")

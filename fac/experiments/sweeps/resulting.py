@@ -29,7 +29,7 @@ TRIALS = "trials.json"
 STATES = ("complete", "pruned", "diverged")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Sweep:
     """What became of all trials."""
 
@@ -42,6 +42,11 @@ class Sweep:
     """What was known before the first trial."""
     comparison: Comparison | None = None
     """The rules with their best settings, with other seeds and on test data; None where trials are left to be made."""
+
+    def __repr__(self) -> str:
+        """How much it holds, and where; `table` has all of it."""
+        rules = ", ".join(course.searched.variant.label for course in self.courses)
+        return visible(f"<sweep of {rules}: {self.made} of {self.meant} trials, in {self.path}; see table()>")
 
     def with_comparison(self, found: Comparison) -> Sweep:
         """The same with what came of the best."""
