@@ -15,11 +15,13 @@ from fac.experiments.comparing import compared, rows_of
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.queued import make_here
+from fac.experiments.rules import OWN
 from fac.experiments.sweeps.planning import Rows, SweepDesign, holding, planned
 from fac.experiments.sweeps.resulting import BEST, Sweep, write_trials
 from fac.experiments.sweeps.spaces import Point, assignments, corners
 from fac.experiments.sweeps.trying import Goal
 from fac.experiments.trainer import Trainer, Watch, row_of
+from fac.experiments.variants import Variant
 from fac.experiments.workers import make_apart
 from fac.pipeline import lowered
 from fac.render.json_text import json_text
@@ -64,8 +66,12 @@ def swept(
     # its luck is a part of what made a setting the best: the seeds of the result are others
     final = override(document, [f"train.seed={seed + 1}"])
     trainer = Trainer(where, probes=False, audit=False, dataset=dataset, watch=watch)
-    rows = planned(trainer.settled(document)[0], design)
-    _require_contrasts(final, design, rows)
+    whole = trainer.settled(document)[0]
+    rows = planned(whole, design)
+    if arms := _require_contrasts(final, design, rows):
+        # with settings of their own, as every rule: with those of a rule they would be as good as these let them be
+        design = replace(design, rules=(*(design.rules or (OWN,)), *dict.fromkeys(arm.rule for arm in arms)))
+        rows = planned(whole, design)
     starts = [row.at(next(corners(row.space))) for row in rows.rows]
     programs = [trainer.checked(variant, seed) for variant in starts]
     data = [trainer.dataset(v.document, p) for v, p in zip(starts, programs, strict=True)]
@@ -177,12 +183,13 @@ def _said(design: SweepDesign, rows: Rows) -> dict[str, Any]:
     return asdict(design) | {"rules": [*spaces], "spaces": spaces}
 
 
-def _require_contrasts(document: Document, design: SweepDesign, rows: Rows) -> None:
-    """Refuse before the first trial what the comparison would refuse after the last one."""
+def _require_contrasts(document: Document, design: SweepDesign, rows: Rows) -> list[Variant]:
+    """Refuse before the first trial what the comparison would refuse after the last one; give the arms that it adds."""
     first: dict[str, Point] = {row.variant.label: next(corners(row.space)) for row in rows.rows}
     settings = {label: assignments(point) for label, point in first.items()}
     named, arms = rows_of([document], design.compared(settings, "", rows.rank))
     contrasts.declared(design.contrasts, [variant.label for variant in (*named, *arms)], design.seeds)
+    return arms
 
 
 def _require_optuna() -> None:
