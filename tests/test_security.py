@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from fac.render.findings import FORMATS
+from tests.forked import python
 
 ROOT = Path(__file__).parents[1]
 MARK = "kilroy"
@@ -47,7 +46,8 @@ try:
 except SystemExit as end:
     status = end.code
 busy.append("done")
-json.dump({"status": status, "seen": seen}, out)
+with out:
+    json.dump({"status": status, "seen": seen}, out)
 """
 
 
@@ -127,12 +127,12 @@ REACHING_OUT = (
 
 
 def checked(folder: Path, *options: str) -> tuple[int, list[Event]]:
-    """The exit status of `fac check` in a process of its own, and what it did."""
+    """The exit status of `fac check` in a process of its own, and what it did.
+
+    All of fac is imported there before anybody watches: that reads and runs no spec.
+    """
     report = folder / "report.json"
-    # Byte code that Python keeps for itself would be written by whatever process comes first.
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", WATCHED, str(report), "check", *options]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = python(folder, "-c", WATCHED, str(report), "check", *options)
     assert "Traceback" not in done.stderr, done.stderr
     assert SECRET.upper() not in done.stdout
     found = json.loads(report.read_text("utf-8"))
@@ -202,7 +202,7 @@ def test_the_watch_sees_what_it_watches_for(folder: Path) -> None:
         "subprocess.run(['true']); os.system('true'); open('secret-of-another-file.txt').close()"
     )
     script = WATCHED.replace("    main()\n", f"    {evil}\n    sys.exit(0)\n")
-    subprocess.run([sys.executable, "-c", script, str(report)], cwd=folder, check=True)
+    assert python(folder, "-c", script, str(report)).returncode == 0
     events = [Event(*event) for event in json.loads(report.read_text("utf-8"))["seen"]]
     for event in events:
         text = event.name == "compile" and MARK in event.kind
