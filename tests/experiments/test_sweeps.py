@@ -86,6 +86,33 @@ def test_nothing_depends_on_interruptions_or_on_how_many_train_at_a_time(spec: s
     assert files("part") == files("whole")
 
 
+def logged(run: Path) -> list[dict[str, Any]]:
+    """What came of each epoch of a training."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row.get("epoch")]
+
+
+def test_a_trial_that_keeps_its_best_epoch_is_worth_what_that_is_worth(spec: str) -> None:
+    """At rates that throw the weights about, so that the last epoch is not the best; interrupted or not."""
+    how: dict[str, Any] = {"rules": ["bp"], "overrides": ["train.keep=best", "train.epochs=5"]}
+    over = {"update.lr": "0.5,4.0,8.0"}
+    whole = sweep(spec, "whole", over, **how)
+    early = []
+    for trial in whole.trials:
+        log = logged(Path(f"whole/trials/01-bp/{trial['trial']:03}"))
+        best = min(log, key=lambda row: row["validation_loss"])
+        assert trial["value"] == best["validation_accuracy"]
+        early.append(best is not log[-1])
+    assert any(early), "else the last epoch would do"
+    log = logged(Path("whole/best/runs/01-bp-seed-1"))
+    best = min(log, key=lambda row: row["validation_loss"])
+    assert list(whole.comparison.values()["bp"]) == [best["test_accuracy"]]
+    for steps in (9, 31):
+        assert sweep(spec, "part", over, watch=Stopping(steps), **how).comparison is None
+    sweep(spec, "part", over, **how)
+    assert files("part") == files("whole")
+
+
 def test_a_round_that_was_drawn_is_not_drawn_again(spec: str) -> None:
     sweep(spec, "a", watch=Stopping(1))
     before = Path("a/journal.log").read_bytes()
