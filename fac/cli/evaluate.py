@@ -44,7 +44,11 @@ LISTED = 20
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: that of the training.")
-@click.option("--audit", is_flag=True, help="Also look whether its figures mean something: docs/audit.md.")
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Also look at the network, on training samples or those of --data: docs/audit.md.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     run: Path,
@@ -81,6 +85,7 @@ def evaluate(
     if file is not None:
         given = of_file(file, trained.program, trained.session.precision, trained.kept)
         part, of = given.split, {"data": str(file)}
+        looked_at = part
         for line in given.told.splitlines():
             say(line, err=True)
     else:
@@ -98,11 +103,12 @@ def evaluate(
                 "train with `data.validation`"
             )
         part, of = dataset.splits[split], {"data": dataset.name, "split": split}
+        looked_at = dataset.train  # as a comparison and a training do, whatever is evaluated
     names = trained.kept.classes
     found = evaluated(trained.session, part, kind_of("fac.losses", program.spec.minimised[0]), names)
     about = {"spec": program.spec.name, "step": trained.checkpoint.step, "backend": trained.backend, **of}
     about |= {"state": trained.checkpoint.place.name, "remarks": trained.remarks}
-    looked = audited(trained.session, program, part) if audit else None
+    looked = audited(trained.session, program, looked_at) if audit else None
     if audit and looked is None:
         raise FacError(
             f"`{program.spec.name}` is solved, and has no gradients to look at: leave out `--audit`"

@@ -152,9 +152,7 @@ def test_what_the_audit_finds_is_printed_kept_and_drawn(run: Run, spec: Path) ->
     (mark,) = [line for line in out.splitlines() if line.startswith(" ! ")]
     assert (status, mark.startswith(" ! `logits` makes 100 % of the cosine")) == (0, True)
     found = json.loads(Path("r/outcome.json").read_text())["audit"]
-    evaluated = json.loads(run("evaluate", "r", *REFERENCE, "--audit", "--split", "train", "--json")[1])[
-        "audit"
-    ]
+    evaluated = json.loads(run("evaluate", "r", *REFERENCE, "--audit", "--json")[1])["audit"]
     assert found == {name: value for name, value in evaluated.items() if name != "said"}
     page = fac.report("r", measure=False)
     assert f"! `digits-small`, `r`: {mark.removeprefix(' ! ')}" in page.notes

@@ -67,14 +67,14 @@ def evaluate(
         if split not in found.splits:
             known = " and ".join(f"`{name}`" for name in found.splits)
             raise FacError(f"the data of this run have no split `{split}`: there are {known}")
-        part = found.splits[split]
+        part, looked_at = found.splits[split], found.train
     else:
-        part = it.samples(data, targets=True).split
+        part = looked_at = it.samples(data, targets=True).split
     kind = kind_of("fac.losses", it.program.spec.minimised[0])
     measured = evaluated(it.session, part, kind, it.kept.classes)
     if not audit:
         return measured
-    looked = audited(it.session, it.program, part)
+    looked = audited(it.session, it.program, looked_at)
     if looked is None:
         raise FacError(
             f"`{it.program.spec.name}` is solved, and has no gradients to look at: leave out `audit`"
