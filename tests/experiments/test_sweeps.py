@@ -65,6 +65,7 @@ def test_the_best_by_validation_are_trained_anew_with_other_seeds_and_compared(s
     assert found.comparison.contrasts
     assert "`bp` has no `feedback.rank`" in found.table()
     assert "tuning budget: 8 trials" in found.table()
+    assert "unlike numbers of settings with as many trials: bp 1, ldfa 2" in found.table()
     lines = [*csv.DictReader(Path("a/trials.csv").read_text().splitlines())]
     assert len(lines) == 16
     assert {line["feedback.rank"] for line in lines if line["rule"] == "bp"} == {""}
@@ -128,6 +129,10 @@ def test_a_space_that_is_smaller_than_the_trials_is_tried_once_each(spec: str) -
     found = sweep(spec, "a", {"feedback.rank": "4,1"}, rules=["ldfa"])
     assert [trial["settings"] for trial in found.trials] == [{"feedback.rank": 4}, {"feedback.rank": 1}]
     assert "`ldfa` has 2 settings in all: each is tried once, instead of 8 trials" in found.table()
+    assert (
+        "tuning budget: ldfa: each setting, 2 in all, pruned by the median over feedback.rank=4,1"
+        in found.table()
+    )
 
 
 def test_trials_that_diverge_are_results(spec: str) -> None:
@@ -331,3 +336,51 @@ def test_a_loss_that_judges_is_not_searched_over(spec: str) -> None:
             overrides=["loss={kind: huber}", f"data={teacher}", "input={shape: [64]}", "train.batch=16"],
         )
     assert not Path("a").exists()
+
+
+LINEAR = """\
+fac: 1
+name: linear
+input: {shape: [4]}
+layers: [{kind: linear, name: a, out: 3}]
+loss: {kind: cross_entropy}
+update: {rule: sgd, lr: 0.01}
+data: {source: teacher, task: classification, n: 120, inputs: 4, outputs: 3, rank: 2, validation: 0.25}
+train: {epochs: 3, batch: 16}
+"""
+
+
+def test_a_trial_that_ran_away_is_told_and_passed_over(spec: str) -> None:
+    """A linear network names the same classes at any scale of its weights, so one that ran away scores well."""
+    Path("linear.fac.yaml").write_text(LINEAR)
+    found = sweep("linear.fac.yaml", "a", {"update.lr": "1e-7,0.001,1e5"}, rules=())
+    values = [trial["value"] for trial in found.trials]
+    assert max(values) == values[2], "else this shows less than it says"
+    assert [bool(trial["risen"]) for trial in found.trials] == [False, False, True]
+    assert found.best == {"own": {"update.lr": 0.001}}
+    table = found.table()
+    assert "`own`: trial 2 (update.lr 1e+05) has validation accuracy" in table
+    assert "but its loss rose: passed over" in table
+    assert "test" not in found.trials[2]["risen"]
+    all_rose = sweep("linear.fac.yaml", "b", {"update.lr": "1e5,2e5"}, rules=())
+    assert "! `own`: the loss rose in each trial that came to its end" in all_rose.table()
+
+
+@pytest.mark.parametrize(
+    ("over", "at", "end"),
+    [
+        ("log:0.001:1", 0.83, "upper"),
+        ("log:0.001:1", 0.5, ""),
+        ("log:0.001:1", 0.0011, "lower"),
+        ("lin:0:0.9", 0.88, "upper"),
+        ("int:1:16", 15, ""),
+        ("int:1:16", 16, "upper"),
+        ("8,1,4", 1, "lower"),
+        ("8,1,4", 4, ""),
+        ("1,4", 1, ""),
+        ("a,b,c", "a", ""),
+    ],
+)
+def test_a_value_at_an_end_of_its_range_or_list_is_known(over: str, at: Any, end: str) -> None:
+    (dimension,) = dimensions({"update.lr": over})
+    assert dimension.end(at) == end

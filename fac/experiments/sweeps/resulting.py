@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac.escaping import visible
 from fac.experiments import plan
+from fac.experiments.rows import MARK
 from fac.experiments.sweeps.spaces import Point, shown
 from fac.experiments.sweeps.trying import Goal
 from fac.render.columns import columns
@@ -73,7 +74,7 @@ class Sweep:
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        """Those that are over: `rule`, `trial`, `state`, `value`, `epochs`, `settings`, `problem` of each."""
+        """Those that are over: `rule`, `trial`, `state`, `value`, `epochs`, `settings`, `problem`, `risen` of each."""
         return [trial for course in self.courses for trial in _trials(course)]
 
     @property
@@ -85,13 +86,14 @@ class Sweep:
             said += [f"`{label}` trial {number} failed: {why}" for number, why in course.failures.items()]
             if len(course.made) == course.searched.trials and course.best is None:
                 said.append(f"`{label}` is not compared: none of its trials came to an end with a number")
+            said += _about_best(label, course)
         if self.made < self.meant:
             said.append(f"{self.made} of {self.meant} trials were made")
         return tuple(said)
 
     def table(self) -> str:
         """Of each rule its trials and the best of them, and the comparison."""
-        header = ("rule", "trials", *STATES, f"best {self.goal.name.replace('_', ' ')}", "settings")
+        header = ("rule", "trials", *STATES, "risen", f"best {self.goal.name.replace('_', ' ')}", "settings")
         parts = [columns(header, [self._row(course) for course in self.courses])]
         parts += [f" {visible(note)}" for note in self.notes]
         if self.comparison is not None:
@@ -102,7 +104,9 @@ class Sweep:
         states = [tried.state for tried in course.made.values()]
         best = course.best
         value = "–" if best is None else self.goal.text(course.made[best].value)
-        counts = (str(len(states)), *(str(states.count(state)) for state in STATES))
+        risen = sum(bool(tried.risen) for tried in course.made.values())
+        counts = (str(len(states)), *(str(states.count(state)) for state in STATES), str(risen))
+        value += f" {MARK}" * (best is not None and course.made[best].risen != "")
         settings = "–" if best is None else shown(course.point(best))
         return (course.searched.variant.label, *counts, value, settings)
 
@@ -117,6 +121,25 @@ class Sweep:
         }
 
 
+def _about_best(label: str, course: Course) -> Iterator[str]:
+    """What is to be known of the settings that were chosen."""
+    best, over = course.best, course.passed_over
+    if best is None:
+        return
+    if course.made[best].risen:
+        yield f"{MARK} `{label}`: the loss rose in each trial that came to its end: search over smaller learning rates"
+    if over is not None:
+        scored = f"{course.goal.name.replace('_', ' ')} {course.goal.text(course.made[over].value)}"
+        yield f"`{label}`: trial {over} ({shown(course.point(over))}) has {scored}, but its loss rose: passed over"
+    for dimension in course.searched.space:
+        value = course.point(best)[dimension.path]
+        if end := dimension.end(value):
+            yield (
+                f"`{label}`: its best, {shown({dimension.path: value})}, lies at the {end} end of what is searched: a "
+                "better one may lie beyond"
+            )
+
+
 def _trials(course: Course) -> list[dict[str, Any]]:
     return [
         {
@@ -127,6 +150,7 @@ def _trials(course: Course) -> list[dict[str, Any]]:
             "epochs": tried.epochs,
             "settings": course.point(number),
             "problem": tried.problem or None,
+            "risen": tried.risen or None,
         }
         for number, tried in sorted(course.made.items())
     ]
@@ -142,7 +166,7 @@ def write_trials(path: Path, courses: Sequence[Course], goal: Goal, meant: Mappi
     text = json_text({"plan": plan.digest(meant), "goal": goal.name, "trials": trials}, indent=1) + "\n"
     write(path / TRIALS, text.encode())
     paths = [*dict.fromkeys(path for trial in trials for path in trial["settings"])]
-    header = ("rule", "trial", "state", goal.name, "epochs", *paths, "problem")
+    header = ("rule", "trial", "state", goal.name, "epochs", *paths, "problem", "risen")
     lines = [
         [
             *(trial[name] for name in ("rule", "trial", "state")),
@@ -150,6 +174,7 @@ def write_trials(path: Path, courses: Sequence[Course], goal: Goal, meant: Mappi
             trial["epochs"],
             *(trial["settings"].get(path) for path in paths),
             trial["problem"],
+            trial["risen"],
         ]
         for trial in trials
     ]

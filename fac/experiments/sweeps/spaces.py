@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isfinite, prod
+from math import isfinite, log, prod
 
 from fac.diagnostics import FacError
 from fac.source.plain import load
@@ -16,6 +16,8 @@ Point = Mapping[str, Value]
 FORMS = "`log:0.001:0.1`, `lin:0:0.9`, `int:1:16`, or choices: `1,2,4,8`"
 MOST = 32
 """Corners of a space that are all checked; of one with more, each value in one of them."""
+NEAR = 0.05
+"""What share of a range counts as its end."""
 _DECIDE = ("data", "train.seed")
 """What decides on which samples a trial is judged, or how lucky it is."""
 
@@ -30,6 +32,21 @@ class Dimension:
     """`log`, `lin`, `int` or `choice`."""
     values: tuple[Value, ...]
     """The lowest and the highest, both included, or all choices."""
+
+    def end(self, value: Value) -> str:
+        """`lower` or `upper` where a value lies at an end of what is searched, so that a better one may lie beyond.
+
+        That is within `NEAR` of a range, on its scale; of choices it is the least or the greatest of three numbers or
+        more. Empty elsewhere.
+        """
+        numbers = [float(each) for each in (*self.values, value) if type(each) is int or type(each) is float]
+        if len(numbers) <= len(self.values) or (self.form == "choice" and len(self.values) < 3):
+            return ""
+        if self.form == "log":
+            numbers = [log(number) for number in numbers]
+        low, high, at = min(numbers[:-1]), max(numbers[:-1]), numbers[-1]
+        reach = NEAR * (high - low) if self.form in ("log", "lin") else 0.0
+        return "lower" if at <= low + reach else "upper" if at >= high - reach else ""
 
     @property
     def all(self) -> tuple[Value, ...] | None:

@@ -76,10 +76,13 @@ def swept(
     programs = [trainer.checked(variant, seed) for variant in starts]
     data = [trainer.dataset(v.document, p) for v, p in zip(starts, programs, strict=True)]
     if any(each.validation is None and each.held_out is None for each in data):
-        raise FacError(
-            f"a sweep chooses by validation data, and `{document.name}` holds none out: add `validation: 0.1` to its "
-            "`data:`, or `--set data.validation=0.1`, or hand `validation` over"
+        remedy = (
+            "add `validation: 0.1` to its `data:`, or `--set data.validation=0.1`"
+            if dataset is None
+            else 'hand some over, `{"train": ..., "validation": ..., "test": ...}`'
         )
+        whose = f"`{document.name}` holds none out" if dataset is None else "there are none"
+        raise FacError(f"a sweep chooses by validation data, and {whose}: {remedy}")
     goal = Goal("accuracy" if row_of(starts[0], programs[0]).classifies else "loss")
     judging = [
         path for path in design.over if goal.metric == "loss" and path.split(".")[0] in ("loss", "losses")
@@ -166,15 +169,23 @@ def _final(
 
 
 def _budget(design: SweepDesign, found: Sweep) -> str:
-    counts = {course.searched.variant.label: course.searched.trials for course in found.courses}
-    many = (
-        f"{design.trials} trials for each rule"
-        if set(counts.values()) == {design.trials}
-        else "trials: " + ", ".join(f"{label} {count}" for label, count in counts.items())
-    )
+    pruned = ", pruned by the median" * design.prune
+    rows = [course.searched for course in found.courses]
+    drawn = f"{design.trials} trials ({design.sampler}{pruned})"
+    if all(row.points is None for row in rows):
+        many = f"{design.trials} trials for each rule ({design.sampler}{pruned})"
+    else:
+        many = "; ".join(
+            f"{row.variant.label}: {drawn if row.points is None else f'each setting, {row.trials} in all{pruned}'}"
+            for row in rows
+        )
     over = ", ".join(f"{path}={text}" for path, text in design.over.items())
-    how = f"{design.sampler}{', pruned by the median' * design.prune}"
-    return f"{many} ({how}) over {over}, by {found.goal.name.replace('_', ' ')} of one seed that is not among these"
+    told = f"{many} over {over}, by {found.goal.name.replace('_', ' ')} of one seed that is not among these"
+    tuned = {row.variant.label: len(row.space) for row in rows if row.points is None}
+    if len({*tuned.values()}) > 1:
+        numbers = ", ".join(f"{label} {count}" for label, count in tuned.items())
+        told += f"; rules tune unlike numbers of settings with as many trials: {numbers}"
+    return told
 
 
 def _said(design: SweepDesign, rows: Rows) -> dict[str, Any]:

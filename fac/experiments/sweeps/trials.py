@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError
 from fac.experiments.queued import Work
+from fac.experiments.rows import MARK
 from fac.experiments.sweeps import trying
 from fac.experiments.sweeps.resulting import TRIED
 from fac.experiments.sweeps.searching import Drawn, Search
 from fac.experiments.sweeps.spaces import Point, shown
-from fac.experiments.sweeps.trying import Goal, Tried
+from fac.experiments.sweeps.trying import RISEN, Goal, Tried
 
 if TYPE_CHECKING:
     from fac.experiments.rows import Run
@@ -73,10 +74,26 @@ class Course:
 
     @property
     def best(self) -> int | None:
-        """The number of the trial with the best value, of several the first."""
-        complete = {number: tried.value for number, tried in self.made.items() if tried.state == "complete"}
+        """The number of the trial with the best value of those that did not run away, of several the first.
+
+        Only where all ran away it is one of these.
+        """
+        complete = {number: tried for number, tried in self.made.items() if tried.state == "complete"}
+        calm = {number: tried for number, tried in complete.items() if not tried.risen}
+        return self._highest(calm or complete)
+
+    @property
+    def passed_over(self) -> int | None:
+        """The number of a trial that has a better value than the best, and ran away."""
+        complete = {number: tried for number, tried in self.made.items() if tried.state == "complete"}
+        first = self._highest(complete)
+        if first is None or self.best is None or complete[first].value == complete[self.best].value:
+            return None
+        return first
+
+    def _highest(self, tried: Mapping[int, Tried]) -> int | None:
         wanted = max if self.goal.direction == "maximize" else min
-        return wanted(sorted(complete), key=complete.__getitem__) if complete else None
+        return wanted(sorted(tried), key=lambda number: tried[number].value) if tried else None
 
     def turn(self) -> None:
         """Tell a round that is over, and begin the next one."""
@@ -148,6 +165,7 @@ def told(tried: Tried, goal: Goal) -> str:
     if tried.state == "diverged":
         return f"diverged: {tried.problem}"
     value = f"{goal.name.replace('_', ' ')} {goal.text(tried.value)}"
+    value += f"  {MARK} {RISEN}: {tried.risen}" if tried.risen else ""
     return value if tried.state == "complete" else f"pruned after epoch {tried.epochs} at {value}"
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fac.source import Document
     from fac.training.logs import Progress, StepRecord
 
+RISEN = "risen"
+"""The kind of concern that says so, see `fac.training.outcome`."""
 PRUNED = "pruned.json"
 """There once a trial was ended early."""
 Curve = Mapping[int, float]
@@ -65,6 +67,8 @@ class Tried:
     problem: str = ""
     kept: int | None = None
     """The epoch whose state it offers (`train.keep`); None if that is the last one."""
+    risen: str = ""
+    """How it ran away, if its loss ended far above that of the untrained network. No word of test data."""
 
     @property
     def value(self) -> float:
@@ -173,10 +177,17 @@ def _over(run: Run, goal: Goal) -> Tried:
     if run.diverged:
         return Tried("diverged", curve, run.problem)
     best = None if run.report is None else run.report.best
-    found = Tried("complete", curve, kept=None if best is None else best.epoch)
+    concerns = () if run.report is None else run.report.concerns
+    risen = next((_grown(concern.figures) for concern in concerns if concern.kind == RISEN), "")
+    found = Tried("complete", curve, kept=None if best is None else best.epoch, risen=risen)
     if not isfinite(found.value):
         return Tried("diverged", curve, f"its {goal.name} is no number")
     return found
+
+
+def _grown(figures: Mapping[str, float]) -> str:
+    now, before = figures["train_loss"], figures["untrained_loss"]
+    return f"the loss rose to {now:.4g} on training samples, from {before:.4g} of the untrained network"
 
 
 def _curve(records: Sequence[EpochRecord], goal: Goal) -> Curve:
