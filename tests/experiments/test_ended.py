@@ -155,7 +155,7 @@ def test_what_the_audit_finds_is_printed_kept_and_drawn(run: Run, spec: Path) ->
     evaluated = json.loads(run("evaluate", "r", *REFERENCE, "--audit", "--json")[1])["audit"]
     assert found == {name: value for name, value in evaluated.items() if name != "said"}
     page = fac.report("r", measure=False)
-    assert f"! `digits-small`, `r`: {mark.removeprefix(' ! ')}" in page.notes
+    assert f"audit: `digits-small`, `r`: {mark.removeprefix(' ! ')}" in page.notes
     share = page.html.partition("Share in the cosine of all gradients</caption>")[2].partition("</table>")[0]
     assert re.findall(r"<td>([^<]*)</td>", share)[-1] == "1"
     assert f"{found['true']['fc1']:.3g} (fc1)" in page.html
