@@ -197,11 +197,13 @@ def _listed(value: Any) -> list[Any]:
 
 def _figure(kind: str, value: Any) -> Any:
     """A figure as `Report` declares it; null stands for what is no number."""
-    if value is None:
+    if value is None and kind != "int":
         return nan if kind == "float" else None
     if kind.startswith("float"):
         return float(value)
-    return int(value) if kind == "int" else str(value)
+    if kind == "int" and not (type(value) is int and 0 <= value < 1 << 63):
+        raise ValueError("no count")
+    return value if kind == "int" else str(value)
 
 
 def _looked(found: Mapping[str, Any] | None) -> Measured | None:
@@ -212,6 +214,8 @@ def _looked(found: Mapping[str, Any] | None) -> Measured | None:
     numbers = {
         name: {key: nan if v is None else float(v) for key, v in of.items()} for name, of in parts.items()
     }
+    if not numbers["routed"].keys() == numbers["true"].keys() == numbers["cosine"].keys():
+        raise ValueError("not all are of the same layers")
     return Measured(**numbers, stacked=nan if found["stacked"] is None else float(found["stacked"]))
 
 

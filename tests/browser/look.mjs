@@ -1,19 +1,21 @@
 // Opens a page in a headless Chromium and prints, as JSON, what a reader would meet: errors, requests, what does not fit,
-// words that are hard to read, and what is there without scripts and in print. Pictures and a PDF go into a folder.
+// words that are hard to read, and what is there without scripts and in print. A PDF goes into a folder, and pictures do
+// if somebody asks for them.
 //
-//     node look.mjs page.html folder
+//     node look.mjs page.html folder [pictures]
 
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import bundled from "@sparticuz/chromium";
 import { chromium } from "playwright-core";
 
-const [page, folder] = process.argv.slice(2).map((path) => resolve(path));
+const [page, folder] = process.argv.slice(2, 4).map((path) => resolve(path));
+const pictures = process.argv[4] === "pictures";
 const url = pathToFileURL(page).href;
 const SIZES = { desktop: { width: 1280, height: 900 }, narrow: { width: 390, height: 844 } };
-const HIGHEST = 4000;
+const HIGHEST = 2000;
 
-const browser = await chromium.launch({ executablePath: await bundled.executablePath(), args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch({ executablePath: await bundled.executablePath(), args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 const found = { errors: [], requests: [], views: {} };
 
 async function opened(viewport, colorScheme, javaScriptEnabled = true) {
@@ -32,8 +34,9 @@ async function opened(viewport, colorScheme, javaScriptEnabled = true) {
 async function pictured(tab, { width }, name) {
   const whole = await tab.evaluate(() => document.documentElement.scrollHeight);
   for (let y = 0, part = 1; y < whole; y += HIGHEST, part += 1) {
-    const clip = { x: 0, y, width, height: Math.min(HIGHEST, whole - y) };
-    await tab.screenshot({ path: join(folder, `${name}-${part}.png`), fullPage: true, clip });
+    await tab.setViewportSize({ width, height: Math.min(HIGHEST, whole - y) });
+    await tab.evaluate((to) => window.scrollTo(0, to), y);
+    await tab.screenshot({ path: join(folder, `${name}-${part}.png`) });
   }
 }
 
@@ -115,7 +118,8 @@ function shown() {
 for (const [name, size] of Object.entries(SIZES)) {
   for (const scheme of ["light", "dark"]) {
     const tab = await opened(size, scheme);
-    await pictured(tab, size, `${name}-${scheme}`);
+    if (pictures) await pictured(tab, size, `${name}-${scheme}`);
+    await tab.setViewportSize(size);
     found.views[`${name}-${scheme}`] = await tab.evaluate(measured);
     await tab.close();
   }

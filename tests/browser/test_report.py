@@ -34,16 +34,17 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         made(page)
     for file in ("look.mjs", "package.json"):
         shutil.copy(ROOT / "tests/browser" / file, BROWSER)
-    pictures = Path(os.environ.get("FAC_PICTURES", place / "pictures"))
-    pictures.mkdir(exist_ok=True)
+    asked = os.environ.get("FAC_PICTURES")
+    folder = place if asked is None else Path(asked)
+    folder.mkdir(exist_ok=True)
     node = shutil.which("node") or str(BROWSER / "python/bin/node")
-    command = [node, str(BROWSER / "look.mjs"), str(page), str(pictures)]
+    command = [node, str(BROWSER / "look.mjs"), str(page), str(folder), *(["pictures"] if asked else [])]
     # where the browser is unpacked
     there = os.environ | {"TMPDIR": str(BROWSER)}
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=there)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
-    return found | {"pdf": (pictures / "page.pdf").read_bytes()}
+    return found | {"pdf": (folder / "page.pdf").read_bytes()}
 
 
 def made(page: Path) -> None:

@@ -26,7 +26,11 @@ from fac import pipeline
 from fac.backend import to_bytes
 from fac.cli import earlier
 from fac.diagnostics import FacError
+from fac.escaping import visible
+from fac.experiments import ended
+from fac.experiments import settings as settings_of_runs
 from fac.lint import settings
+from fac.render.report import Book, render
 from fac.training import checkpoint
 from fac.training.data import fashion_mnist, load
 from fac.training.data.arrays import Arrays
@@ -264,6 +268,37 @@ def read_log(path: Path) -> None:
     assert [r.to_json() for r in folder.rewind(3, 12)] == [r.to_json() for r in kept]
 
 
+OUTCOME = {
+    "report": {
+        "epochs": 3, "steps": 12, "train_loss": 1.5, "test_loss": 1.25, "test_accuracy": 0.5, "stopped": None,
+        "best": {"by": "validation_loss", "value": 1.0, "epoch": 2},
+    },
+    "problem": None, "step": 12, "seed": 0, "state": None, "said": ["the data have changed"],
+    "concerns": [{"kind": "risen", "message": "the loss rose", "figures": {"train_loss": 2.0}, "of": ""}],
+    "audit": {
+        "scale": {"b": 2.0}, "routed": {"a": 0.5, "b": 1.0}, "true": {"a": 0.25, "b": 1.0},
+        "cosine": {"a": 0.5, "b": 1.0}, "stacked": 0.9,
+    },
+}  # fmt: skip
+
+
+def read_outcome(path: Path) -> None:
+    """What came of a run has figures and sentences, and can be shown."""
+    if not (path.parent / METRICS).exists():
+        (path.parent / "state.safetensors").write_bytes(states()[0])
+        (path.parent / METRICS).write_bytes(log()[0])
+    found = ended.read(path.parent)
+    if found is None:
+        assert ended.stale(path.parent)
+        return
+    assert all(map(str.isprintable, map(visible, ended.told(path.parent))))
+    assert f"{found.value('test_loss')} {found.value('test_accuracy')} {found.value('steps')}"
+    shown = settings_of_runs.read(path.parent, [])
+    assert shown is not None
+    made = settings_of_runs.setting("a", [shown], [])
+    render(Book("t", (made,), (), (), settings_of_runs.LIMITS))
+
+
 MADE = {"backend": "torch", "spec_hash": "0", "files": ["step.py"], "digests": {"step.py": "0" * 64}}
 TOML = b"""\
 fail-on = "warning"
@@ -327,6 +362,12 @@ KINDS = {
     "picture": Kind("a.png", pictures, (surgery.any_bytes,), read_picture),
     "text": Kind("a.txt", lambda: (b"to be or not to be",), (surgery.any_bytes,), read_text),
     "log": Kind(METRICS, log, (surgery.any_bytes, surgery.json_lines), read_log),
+    "outcome": Kind(
+        "outcome.json",
+        lambda: (json.dumps(OUTCOME).encode(),),
+        (surgery.any_bytes, surgery.json_lines),
+        read_outcome,
+    ),
     "settings": Kind(
         "fac.toml",
         lambda: (TOML,),

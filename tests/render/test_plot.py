@@ -202,6 +202,12 @@ def test_axes_end_where_numbers_do(name: str, values: tuple[float, ...], low: fl
     assert panel.within is None or (wide.low, wide.high) == panel.within
 
 
+def test_what_may_be_negative_has_no_axis_of_logarithms() -> None:
+    assert axis([0.001, 0.9]).log
+    assert axis([0.001, 0.9], (0.0, 1.0)).log
+    assert not axis([0.001, 0.9], (-1.0, 1.0)).log
+
+
 def test_axes_by_logarithms_end_there_too() -> None:
     assert axis([1e-3, 1.0], (0.0, 1.0)).high == 0
 

@@ -279,6 +279,21 @@ def test_the_audit_is_drawn_by_layer_with_its_limits() -> None:
     assert lines == [["a", "–", "–"], ["b", "0.6 ± 0.14", "0.5"]]
     assert "limit" not in picture
     assert picture.count("<circle") == 2, "a point between gaps is a dot"
+    assert ">limit: activation.ratio<" in panel(html, "Scale of activations")[1]
+    assert "dashed: 50, above which activations run away" in html
+
+
+def test_a_limit_that_is_far_is_said_and_not_drawn() -> None:
+    one = Audit({"b": 1.25, "c": 2.0}, {"a": 1.0, "d": 0.5}, {"a": 0.001, "d": 1.0}, {}, 0.5)
+    other = Audit({}, {"a": 1.0, "b": 1.0, "d": 0.5}, {}, {}, 1.0)
+    html = render(Book("t", (audited(one), audited(other, label="z")), (), (), LIMITS))
+    assert ">limit" not in panel(html, "Scale of activations")[1]
+    assert "the limit, far above: 50, above which activations run away" in html
+    lines, picture = panel(html, "Norm of the true gradient")
+    assert lines[-1] == ["b", "–", "1"]
+    assert "dashed: 1e-07, down from which a cosine with it means nothing" in html
+    assert picture.count("<circle") == 0, "layers that both have are joined"
+    assert ">1e-" not in panel(html, "Cosine with the true gradient")[1], "cosines have no logarithms"
 
 
 def test_a_network_that_nobody_has_looked_at_is_said() -> None:

@@ -23,7 +23,7 @@ TONES: Mapping[str, tuple[str, str]] = {
     "transpose": ("#cc79a7", "#cc79a7"),
     "identity": ("#e69f00", "#e69f00"),
     "subspace": ("#c08400", "#e69f00"),
-    "other": ("#56b4e9", "#56b4e9"),
+    "other": ("#56b4e9", "#f0e442"),
     **{
         f"depth{i}": (colour, colour)
         for i, colour in enumerate(

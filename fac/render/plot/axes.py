@@ -49,21 +49,22 @@ def drawable(value: float) -> bool:
 def axis(values: Iterable[float], within: tuple[float, float] | None = None) -> Axis:
     """The axis of one or more drawable numbers, by their logarithms where they are positive and differ much.
 
-    It does not go beyond the ends of `within`, whatever the numbers do.
+    It does not go beyond the ends of `within`, whatever the numbers do. What may be negative, as a cosine, has no
+    logarithm, even where no number is.
     """
     numbers = list(values)
-    found = _around(min(numbers), max(numbers))
-    if within is None:
+    least, most = (None, None) if within is None else within
+    found = _around(min(numbers), max(numbers), log=least is None or least >= 0)
+    if least is None or most is None:
         return found
-    least, most = within
     if found.log:
         return replace(found, high=min(found.high, log10(most)))
     return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
-def _around(low: float, high: float) -> Axis:
+def _around(low: float, high: float, *, log: bool = True) -> Axis:
     """The axis with room on either side of the least and of the largest number."""
-    if low > SMALLEST and high / low >= WIDE:
+    if log and low > SMALLEST and high / low >= WIDE:
         room = MARGIN * (log10(high) - log10(low))
         return Axis(log10(low) - room, log10(high) + room, log=True)
     size = max(abs(low), abs(high))

@@ -16,7 +16,7 @@ from fac.render.plot.figure import Curve, Figure, Panel, Stroke
 from fac.render.plot.layout import laid_out
 from fac.render.plot.thinning import Point
 from fac.render.report import parts
-from fac.render.report.curves import SHEET
+from fac.render.report.curves import ROUNDING, SHEET
 from fac.render.report.facts import Audit, Book, Limits, Setting
 
 TOLD = (
@@ -28,6 +28,8 @@ NONE = (
     "--audit` looks at one that is trained"
 )
 LIMIT = Stroke("quiet", "7 4")
+FAR = 10.0
+"""How many times the greatest number a limit is that is not drawn: beside it all would be one line."""
 ROOM = 60.0
 """Of the name of a layer below a panel."""
 
@@ -45,39 +47,44 @@ class Measure:
     title: str
     told: str
     of: Callable[[Audit], Mapping[str, float]]
-    limit: Callable[[Limits], float | None]
+    limit: Callable[[Limits], float] | None = None
+    beyond: str = ""
+    """What there is beyond the limit."""
+    least: bool = False
+    """Whether it is the least that numbers should be, and not the most."""
 
 
 MEASURES = (
     Measure(
         "activation.ratio",
         "Scale of activations",
-        "root mean square of what a hidden layer puts out over that of what it reads; dashed: {limit:g}, above which "
-        "activations run away",
+        "root mean square of what a hidden layer puts out over that of what it reads",
         lambda audit: audit.scale,
         lambda limits: limits.scale,
+        "activations run away",
     ),
     Measure(
         "gradient.true_norm",
         "Norm of the true gradient",
-        "of each weight that learns, the lowest layer first; dashed: the floor, {limit:g}, up to which a cosine with "
-        "it means nothing",
+        "of each weight that learns, the lowest layer first",
         lambda audit: audit.true,
         lambda limits: limits.floor,
+        "a cosine with it means nothing",
+        least=True,
     ),
     Measure(
         "gradient.cosine",
         "Cosine with the true gradient",
         "of the gradient that the routes make; a gap where the true one is not above the floor",
         lambda audit: audit.cosine,
-        lambda _: None,
     ),
     Measure(
         "gradient.share",
         "Share in the cosine of all gradients",
-        "of each layer, by the norms of both its gradients; dashed: {limit:g}, above which one layer speaks for all",
+        "of each layer, by the norms of both its gradients",
         lambda audit: audit.share,
         lambda limits: limits.share,
+        "one layer speaks for all",
     ),
 )
 
@@ -115,15 +122,20 @@ def _figure(
     """One measure: a curve for each setting, over layers; nothing where no layer has a number."""
     spreads = {label: _spreads([measure.of(audit) for audit in audits]) for label, audits in found.items()}
     layers = [*dict.fromkeys(layer for of in spreads.values() for layer in of)]
-    limit = measure.limit(limits)
+    limit = None if measure.limit is None else measure.limit(limits)
     curves = []
     for label, of in spreads.items():
-        points = tuple(sorted(_point(layers.index(layer), spread, limit) for layer, spread in of.items()))
+        points = tuple(
+            _point(place, of.get(layer, NOWHERE), positive=limit is not None)
+            for place, layer in enumerate(layers)
+        )
         if not all(isnan(mean) for _, mean, _, _ in points):
             curves.append(Curve(label, looks[label], points, measure.name))
     if not curves:
         return ""
-    if limit is not None:
+    greatest = max(mean for curve in curves for _, mean, _, _ in curve.points if not isnan(mean))
+    near = limit is not None and (measure.least or greatest > limit / FAR)
+    if limit is not None and near:
         ends = tuple((place, limit, limit, limit) for place in (-0.5, len(layers) - 0.5))
         curves.append(Curve("limit", LIMIT, ends, measure.name))
     names = tuple(shortened(in_place(layer), ROOM, SHEET.small) for layer in layers)
@@ -131,14 +143,17 @@ def _figure(
     picture = svg.render(laid_out(whole, bare=True, sheet=SHEET), inline=True)
     rows = [(layer, *(_told(of.get(layer, NOWHERE)) for of in spreads.values())) for layer in layers]
     numbers = parts.opens("numbers", parts.table(measure.title, ("layer", *spreads), rows), screen=True)
-    told = measure.told.format(limit=limit)
+    told = measure.told
+    if limit is not None:
+        side = "down from" if measure.least else "above"
+        told += f"; {'dashed' if near else 'the limit, far above'}: {limit:g}, {side} which {measure.beyond}"
     return f"<figure>{picture}<figcaption>{text(told)}</figcaption>{numbers}</figure>"
 
 
-def _point(place: int, spread: Spread, limit: float | None) -> Point:
-    """Of a measure with a limit, which may lie far away, only what has a place on an axis of logarithms."""
+def _point(place: int, spread: Spread, *, positive: bool) -> Point:
+    """Where `positive` only what has a place on an axis of logarithms, which a limit that is far may ask for."""
     mean, sd = spread
-    drawn = drawable(mean) and (mean > 0 or limit is None)
+    drawn = drawable(mean) and (mean > 0 or not positive)
     return (float(place), mean, mean - sd, mean + sd) if drawn else (float(place), nan, nan, nan)
 
 
@@ -170,7 +185,8 @@ def _spreads(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
 def _spread(values: Sequence[float]) -> Spread:
     if not all(map(drawable, values)):
         return NOWHERE
-    return fmean(values), stdev(values) if len(values) > 1 else 0.0
+    mean, sd = fmean(values), stdev(values) if len(values) > 1 else 0.0
+    return mean, sd if sd > ROUNDING * abs(mean) else 0.0
 
 
 def _told(spread: Spread) -> str:
