@@ -94,7 +94,7 @@ def section(name: str, title: str, book: Book) -> str:
     each = [(setting, _audits(setting)) for setting in book.settings]
     found = {setting.label: audits for setting, audits in each if audits}
     if not found or book.limits is None:
-        return parts.section(name, title, parts.notes([NONE]))
+        return parts.section(name, title, parts.notes([NONE] if book.settings else []))
     key = parts.legend((book.looks[label], label) for label in found) if len(found) > 1 else ""
     figures = "".join(_figure(measure, found, book.limits, book.looks) for measure in MEASURES)
     header = (
