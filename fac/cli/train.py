@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     "logs",
     multiple=True,
     metavar="NAME",
-    help="Log to `tensorboard` or `wandb`, too, beside those of the spec; repeatable.",
+    help="Log to `tensorboard`, `wandb` or `trackio`, too, beside those of the spec; repeatable.",
 )
 @click.option(
     "--audit", is_flag=True, help="In the end also look whether its figures mean something: docs/audit.md."

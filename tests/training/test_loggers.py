@@ -160,11 +160,11 @@ def test_one_that_fails_is_told_once_and_the_training_goes_on(
     assert "the logger `tensorboard` fails, and is told no more: " in warnings[0]
 
 
-@pytest.mark.parametrize("kind", ["tensorboard", "wandb"])
+@pytest.mark.parametrize("kind", ["tensorboard", "trackio", "wandb"])
 def test_a_package_that_is_missing_is_said_before_the_first_step(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("tensorboard.compat.proto", "wandb"):
+    for module in ("tensorboard.compat.proto", "trackio", "wandb"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(FacError, match=rf"`{kind}` is not installed: `pip install 'fac-compiler\[{kind}\]'`"):
         trained(tmp_path / "a", loggers=[kind])

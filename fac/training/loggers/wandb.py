@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from fac.spec.loggers import Logger
 from fac.training.loggers.kind import About, LoggerKind, missing
+from fac.training.loggers.runs import RunLog
 
 
 class Wandb(Logger):
@@ -25,7 +25,7 @@ class Wandb(Logger):
     )
 
 
-class _Run:
+class _Run(RunLog):
     def __init__(self, logger: Wandb, about: About) -> None:
         try:
             import wandb
@@ -43,21 +43,17 @@ class _Run:
             x_disable_stats=True,
             x_save_requirements=False,
         )
-        self.run: Any = wandb.init(
-            project=logger.project or about.name,
-            entity=logger.entity,
-            mode=logger.mode,
-            name=about.folder.name,
-            config=dict(about.spec),
-            dir=str(about.folder),
-            settings=settings,
+        super().__init__(
+            wandb.init(
+                project=logger.project or about.name,
+                entity=logger.entity,
+                mode=logger.mode,
+                name=about.folder.name,
+                config=dict(about.spec),
+                dir=str(about.folder),
+                settings=settings,
+            )
         )
-
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        self.run.log(dict(figures), step=step)
-
-    def close(self) -> None:
-        self.run.finish()
 
 
 WANDB = LoggerKind("wandb", Wandb, _Run)
