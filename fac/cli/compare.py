@@ -13,6 +13,7 @@ from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
+from fac.experiments.executors import EXECUTORS, workers
 from fac.render.json_text import json_text
 from fac.signals import ended_by, on_signals
 
@@ -110,6 +111,12 @@ def _rates(
     metavar="N",
     help="So many processes train at a time, of one thread each; needs `--out`.",
 )
+@click.option(
+    "--executor",
+    type=click.Choice(tuple(EXECUTORS)),
+    help="Whose processes train, as many at a time as there are CPUs, or as `--jobs` says: of this machine or of a Ray "
+    "cluster, that which `RAY_ADDRESS` names or that runs here, or else one for this call; needs `--out`.",
+)
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
@@ -129,6 +136,7 @@ def compare(
     no_audit: bool,
     out: Path | None,
     jobs: int | None,
+    executor: str | None,
     backend: str | None,
     device: str | None,
     precision: Precision | None,
@@ -145,9 +153,11 @@ def compare(
 
     On a busy machine small networks train fastest with OMP_NUM_THREADS=1.
     """
-    if jobs is not None and out is None:
+    apart = workers(executor, jobs)
+    if apart is not None and out is None:
         raise click.UsageError(
-            "`--jobs` trains in several processes, which needs a folder that keeps the runs: add `--out`"
+            f"`--{'jobs' if executor is None else 'executor'}` trains in several processes, which needs a folder that "
+            "keeps the runs: add `--out`"
         )
     from fac.experiments.comparing import Design, compared
     from fac.experiments.job import Where, document_of
@@ -167,7 +177,7 @@ def compare(
         documents, design = declared.documents, declared.design
     where = Where(backend, device, precision)
     found = compared(
-        documents, design, where, out=out, jobs=jobs, probes=as_json or out is not None, watch=watching()
+        documents, design, where, out=out, workers=apart, probes=as_json or out is not None, watch=watching()
     )
     if as_json:
         echo(json_text(found.flat()))

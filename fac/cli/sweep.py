@@ -11,6 +11,7 @@ from fac.cli.backends import not_empty
 from fac.cli.compare import listed, watching
 from fac.cli.output import echo, say
 from fac.cli.paths import PATH
+from fac.experiments.executors import EXECUTORS, workers
 from fac.render.json_text import json_text
 from fac.signals import ended_by
 
@@ -92,6 +93,12 @@ def _over(
     metavar="N",
     help="So many processes train at a time, of one thread each.",
 )
+@click.option(
+    "--executor",
+    type=click.Choice(tuple(EXECUTORS)),
+    help="Whose processes train, as many at a time as there are CPUs, or as `--jobs` says: of this machine or of a Ray "
+    "cluster, that which `RAY_ADDRESS` names or that runs here, or else one for this call.",
+)
 @click.option("--backend", callback=not_empty, help="Default: the first usable of torch, onnx, reference.")
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
@@ -112,6 +119,7 @@ def sweep(
     no_audit: bool,
     out: Path | None,
     jobs: int | None,
+    executor: str | None,
     backend: str | None,
     device: str | None,
     precision: Precision | None,
@@ -142,7 +150,14 @@ def sweep(
         audit=not no_audit,
     )
     where = Where(backend, device, precision)
-    found = swept(document, design, where, out=out or _default(document.data), jobs=jobs, watch=watching())
+    found = swept(
+        document,
+        design,
+        where,
+        out=out or _default(document.data),
+        workers=workers(executor, jobs),
+        watch=watching(),
+    )
     echo(json_text(found.flat()) if as_json else found.table())
     failed = any(course.failures for course in found.courses)
     compared = found.comparison

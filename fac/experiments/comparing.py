@@ -14,6 +14,7 @@ from fac.experiments import contrasts, plan
 from fac.experiments.arms import arms_of, held_against, unlike_arms
 from fac.experiments.comparison import Comparison, assembled
 from fac.experiments.contrasts import Pair
+from fac.experiments.executors.pool import make_apart
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.kept import holding
@@ -22,12 +23,12 @@ from fac.experiments.queued import Runs, make_here
 from fac.experiments.rows import Row
 from fac.experiments.trainer import Trainer, Watch, row_of
 from fac.experiments.variants import Variant, left_out, rated, settled, twins, variants
-from fac.experiments.workers import make_apart
 from fac.experiments.written import write_results
 from fac.pipeline import lowered
 from fac.training.loop import StoppedError
 
 if TYPE_CHECKING:
+    from fac.experiments.executors import Workers
     from fac.source import Document
     from fac.training.dataset import Dataset
 
@@ -75,7 +76,7 @@ def compared(
     where: Where = ANYWHERE,
     *,
     out: Path | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     probes: bool = True,
     dataset: Dataset | None = None,
     watch: Watch | None = None,
@@ -87,7 +88,7 @@ def compared(
         design: what is compared.
         where: they run.
         out: a folder that keeps all of it, or has kept a part of it: then that is not made again.
-        jobs: of these processes, of one thread each, train at a time; None trains in this one. Needs `out`.
+        workers: train in the place of this process. They need `out`.
         probes: whether what the specs measure is measured.
         dataset: in the place of what the specs name.
         watch: hears how it goes.
@@ -136,6 +137,7 @@ def compared(
         return assembled(
             rows, seeds, trainer.backend.name, trainer.device, pairs, notes, design.budget, design.audit
         )
+    trainer.device = trainer.opened(planned[0].seeded(first, probes), programs[0]).device
     meant = Plan(
         rows=tuple(rows),
         specs=tuple(plan.expanded(program) for program in programs),
@@ -144,20 +146,19 @@ def compared(
         pairs=pairs,
         budget=design.budget,
         backend=trainer.backend.name,
-        device=trainer.opened(planned[0].seeded(first, probes), programs[0]).device,
+        device=trainer.device,
         precision=where.precision,
-        threads=allowed() if jobs is None else 1,
+        threads=allowed() if workers is None else 1,
         version=plan.version(),
         notes=tuple(notes),
         audit=design.audit,
     )
     with holding(out, meant) as kept:
         queue = Runs(trainer, planned, kept)
-        if jobs is None:
+        if workers is None:
             make_here(trainer, queue)
         elif queue.waiting:
-            label = f"{len(queue.waiting)} trainings, {jobs} at a time"
-            make_apart(trainer, queue, label, jobs)
+            make_apart(trainer, queue, f"{len(queue.waiting)} trainings", workers, kept.path)
         return write_results(kept)
 
 

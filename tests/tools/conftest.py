@@ -20,3 +20,10 @@ def program(name: str) -> Path:
 def environment() -> dict[str, str]:
     """Variables with which node is found, also where it came with the tools."""
     return os.environ | {"PATH": os.pathsep.join((os.environ["PATH"], str(TOOLS / "python/bin")))}
+
+
+def beside() -> dict[str, str]:
+    """Variables with which the Python of these tests finds packages that `.venv` does without."""
+    path = TOOLS / "beside"
+    assert path.exists(), f"{path} is not there: run `make test-tools`"
+    return os.environ | {"PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"}

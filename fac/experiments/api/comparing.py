@@ -12,6 +12,7 @@ from fac.experiments import handed
 from fac.experiments.api.common import Watched, allow, where_of
 from fac.experiments.comparing import Design, compared
 from fac.experiments.comparison import Comparison
+from fac.experiments.executors import workers
 from fac.experiments.handed import DataLike
 from fac.experiments.sweeps.planning import SweepDesign
 from fac.experiments.sweeps.resulting import Sweep
@@ -37,6 +38,7 @@ def compare(
     audit: bool = True,
     out: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
+    executor: str | None = None,
     overrides: Overrides = (),
     backend: str | None = None,
     device: str | None = None,
@@ -60,6 +62,8 @@ def compare(
         out: a folder that keeps all of it; where it has kept a part of this comparison, it goes on there.
         jobs: so many processes train at a time, of one thread each; needs `out`. What calls this has to be importable,
             as `multiprocessing` wants it: a program under `if __name__ == "__main__":`.
+        executor: whose processes these are: those of this machine, `processes`, which is the default, or of a `ray`
+            cluster. Where `jobs` says nothing, as many train at a time as there are CPUs.
         overrides: see `train`, of every spec.
         backend: see `train`.
         device: see `train`.
@@ -71,10 +75,9 @@ def compare(
         FacError: a variant cannot be trained, which is known before the first training; or that one failed.
         KeyboardInterrupt: before the end of the first training. Later ones are given with what was made.
     """
-    if jobs is not None and (type(jobs) is not int or jobs < 1 or out is None):
-        raise FacError(
-            "`jobs` is a number of processes, such as 2, and needs `out`, a folder that keeps their runs"
-        )
+    apart = workers(executor, jobs)
+    if apart is not None and out is None:
+        raise FacError("`jobs` and `executor` need `out`, a folder that keeps the runs of several processes")
     several: list[Any] = list(specs) if isinstance(specs, list | tuple) else [specs]
     if not several:
         raise FacError("there is no spec to compare")
@@ -92,7 +95,7 @@ def compare(
         design,
         where,
         out=None if out is None else asked.path(out, "out", "the path of a folder"),
-        jobs=jobs,
+        workers=apart,
         dataset=dataset,
         watch=Watched() if watch is None else watch,
     )
@@ -113,6 +116,7 @@ def sweep(
     contrasts: Sequence[str] = (),
     audit: bool = True,
     jobs: int | None = None,
+    executor: str | None = None,
     overrides: Overrides = (),
     backend: str | None = None,
     device: str | None = None,
@@ -136,6 +140,7 @@ def sweep(
         contrasts: see `compare`, of the best.
         audit: see `compare`, of the best.
         jobs: see `compare`.
+        executor: see `compare`.
         overrides: see `train`.
         backend: see `train`.
         device: see `train`.
@@ -148,8 +153,7 @@ def sweep(
         FacError: something cannot be trained or searched over, or there are no validation data, which is known before
             the first trial; or no trial came to its end with a number.
     """
-    if jobs is not None and (type(jobs) is not int or jobs < 1):
-        raise asked.wrong("jobs", jobs, "a number of processes, such as 2")
+    apart = workers(executor, jobs)
     allow(allow_code)
     design = SweepDesign(over, rules, trials, sampler, seed, prune, seeds, contrasts, audit)
     asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
@@ -159,7 +163,7 @@ def sweep(
         design,
         where_of(backend, device, precision),
         out=asked.path(out, "out", "the path of a folder"),
-        jobs=jobs,
+        workers=apart,
         dataset=None if data is None else handed.dataset(data),
         watch=Watched() if watch is None else watch,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from fac.build.threads import allowed
 from fac.diagnostics import FacError
 from fac.experiments import contrasts, plan
 from fac.experiments.comparing import compared, rows_of
+from fac.experiments.executors.pool import make_apart
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.queued import make_here
@@ -22,13 +24,15 @@ from fac.experiments.sweeps.spaces import Point, assignments, corners
 from fac.experiments.sweeps.trying import Goal
 from fac.experiments.trainer import Trainer, Watch, row_of
 from fac.experiments.variants import Variant
-from fac.experiments.workers import make_apart
+from fac.experiments.written import RESULTS
+from fac.opening import there
 from fac.pipeline import lowered
 from fac.render.json_text import json_text
 from fac.source import override
 
 if TYPE_CHECKING:
     from fac.experiments.comparison import Comparison
+    from fac.experiments.executors import Workers
     from fac.experiments.sweeps.trials import Course
     from fac.source import Document
     from fac.training.dataset import Dataset
@@ -40,7 +44,7 @@ def swept(
     where: Where = ANYWHERE,
     *,
     out: Path,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     dataset: Dataset | None = None,
     watch: Watch | None = None,
 ) -> Sweep:
@@ -51,7 +55,7 @@ def swept(
         design: what is searched for.
         where: it runs.
         out: a folder that keeps all of it, or has kept a part of it: then that is not made again.
-        jobs: of these processes, of one thread each, train at a time; None trains in this one.
+        workers: train in the place of this process.
         dataset: in the place of what the spec names.
         watch: hears how it goes.
 
@@ -92,31 +96,39 @@ def swept(
             f"`--over {judging[0]}` changes the loss by which trials are judged, so that the least of them would be no "
             "best: search over what the network does to lower it, or compare losses with `fac compare`"
         )
-    device = trainer.device_of(starts[0], seed)
+    trainer.device = trainer.device_of(starts[0], seed)
     meant: dict[str, Any] = {
         "goal": goal.name,
         **_said(design, rows),
         "specs": [plan.expanded(program) for program in programs],
         "data": plan.digests(data),
         "backend": trainer.backend.name,
-        "device": device,
+        "device": trainer.device,
         "precision": where.precision,
-        "threads": allowed() if jobs is None else 1,
+        "threads": allowed() if workers is None else 1,
         "version": plan.version(),
         "optuna": version("optuna"),
     }
     meant = json.loads(json_text(meant))
-    with holding(out, meant) as here:
-        courses = _searched(here, trainer, rows, design, goal, seed, jobs)
+    with holding(out, meant) as here, ExitStack() as stack:
+        if workers is not None and not there(here / BEST / f"{RESULTS}.json"):
+            stack.enter_context(workers.held())
+        courses = _searched(here, trainer, rows, design, goal, seed, workers)
         write_trials(here, courses, goal, meant)
         found = Sweep(here, goal, tuple(courses), rows.notes)
         if found.made < found.meant:
             return found
-        return found.with_comparison(_final(final, design, rows, found, where, here, jobs, dataset, watch))
+        return found.with_comparison(_final(final, design, rows, found, where, here, workers, dataset, watch))
 
 
 def _searched(
-    here: Path, trainer: Trainer, rows: Rows, design: SweepDesign, goal: Goal, seed: int, jobs: int | None
+    here: Path,
+    trainer: Trainer,
+    rows: Rows,
+    design: SweepDesign,
+    goal: Goal,
+    seed: int,
+    workers: Workers | None,
 ) -> list[Course]:
     from fac.experiments.sweeps import trials
     from fac.experiments.sweeps.searching import Search, opened
@@ -139,10 +151,10 @@ def _searched(
         courses.append(trials.Course(row, search, here / trials.folder(number, label), goal, seed))
     queue = trials.Trials(trainer, courses, prune=design.prune)
     left = sum(course.searched.trials - len(course.tried) for course in courses)
-    if left and jobs is None:
+    if left and workers is None:
         make_here(trainer, queue)
-    elif left:
-        make_apart(trainer, queue, f"{left} trials, {jobs} at a time", jobs or 1)
+    elif left and workers is not None:
+        make_apart(trainer, queue, f"{left} trials", workers, here)
     return courses
 
 
@@ -153,7 +165,7 @@ def _final(
     found: Sweep,
     where: Where,
     here: Path,
-    jobs: int | None,
+    workers: Workers | None,
     dataset: Dataset | None,
     watch: Watch | None,
 ) -> Comparison:
@@ -165,7 +177,7 @@ def _final(
     left_out = {row.variant.label for row in rows.rows} - {*settings}
     pairs = [text for text in design.contrasts if not left_out & {name.strip() for name in text.split(":")}]
     of = replace(design, contrasts=pairs).compared(settings, _budget(design, found), rows.rank)
-    return compared([document], of, where, out=here / BEST, jobs=jobs, dataset=dataset, watch=watch)
+    return compared([document], of, where, out=here / BEST, workers=workers, dataset=dataset, watch=watch)
 
 
 def _budget(design: SweepDesign, found: Sweep) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fac import source
 from fac.audit import depth
 from fac.diagnostics import FacError
+from fac.experiments.executors import workers
 from fac.experiments.sweeps.planning import SweepDesign
 from fac.experiments.sweeps.sweeping import swept
 from fac.pipeline import find_backend, lowered, precision_of
@@ -91,13 +92,20 @@ def contend(ready: Ready, where: Where, *, out: Path, jobs: int | None, watch: W
         ready: the task.
         where: it runs.
         out: the folder of all sweeps.
-        jobs: see `fac.experiments.sweeps.sweeping.swept`, as `watch`.
-        watch: the same.
+        jobs: so many processes of this machine train at a time; None trains in this one.
+        watch: see `fac.experiments.sweeps.sweeping.swept`.
 
     Raises:
         FacError: a rule cannot be trained, or the folder holds another sweep.
     """
-    return swept(ready.document, ready.design(), where, out=out / ready.task.folder, jobs=jobs, watch=watch)
+    return swept(
+        ready.document,
+        ready.design(),
+        where,
+        out=out / ready.task.folder,
+        workers=workers(None, jobs),
+        watch=watch,
+    )
 
 
 def tasks_of(benchmark: Benchmark, *, short: bool) -> Sequence[Task]:
