@@ -21,8 +21,15 @@ _FEEDBACK = ("feedback", "constraints", "probes", "name")
 
 
 def body(document: Document) -> str:
-    """A digest of all that a spec says beside its feedback: rows that share it differ in the rule alone."""
-    spec = load(document).model_dump(mode="json", by_alias=True)
+    """A digest of all that a spec says beside its feedback: rows that share it differ in the rule alone.
+
+    Settings of the update for matrices of the feedback are a part of that.
+    """
+    found = load(document)
+    if found.update is not None and found.update.groups:
+        (bare,) = replaced(document, depth.ARMS[0], (), "")
+        found = load(bare.document)
+    spec = found.model_dump(mode="json", by_alias=True)
     told = {key: value for key, value in spec.items() if key not in _FEEDBACK}
     return hashlib.sha256(json_text(told).encode()).hexdigest()[:16]
 
@@ -77,9 +84,8 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
     once = False
     try:
         for row in rows:
-            found = {
-                arm: contrast(Pair(row.variant.label, of), rows) for arm, of in _beside(row, rows).items()
-            }
+            arms = _beside(row, rows).values()
+            found = {arm: contrast(Pair(row.variant.label, arm), rows) for arm in arms}
             yield from depth.said(row.variant.label, found)
             once |= any(len(of.seeds) == 1 for of in found.values())
     except FacError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +123,19 @@ def test_rules_with_rates_of_their_own_are_held_against_arms_with_these(run: Run
         "frozen",
     ]
     assert "a single seed does not show that a rule beats `shallow` or `frozen`" in out
+
+
+def test_settings_of_the_update_for_feedback_leave_a_rule_its_arms(run: Run, tmp_path: Path) -> None:
+    """They are a part of the rule, and no arm has feedback that they could be about."""
+    slow = DEEP.replace(", momentum: 0.9}", "}").replace(
+        "{rule: dfa, scale: 0.0001}", "{rule: ldfa, rank: 1}"
+    )
+    groups = slow.replace("lr: 0.05}", "lr: 0.05, groups: [{match: '*.feedback.*', lr_scale: 0.1}]}")
+    (tmp_path / "deep.fac.yaml").write_text(slow)
+    (tmp_path / "groups.fac.yaml").write_text(groups.replace("name: deep", "name: groups"))
+    out = run("compare", "groups.fac.yaml", *REFERENCE, "--rules", "own", "--seeds", 2)[1]
+    assert re.search(r"`own` is (not shown to beat|shown to be worse than) `frozen`", out)
+    out = run("compare", "deep.fac.yaml", "groups.fac.yaml", *REFERENCE, "--seeds", 2)[1]
+    (deep,) = [line for line in out.splitlines() if line.startswith(" `groups ldfa` is") and "frozen" in line]
+    assert "`deep frozen`" in deep, "it is called as its row"
+    assert "groups frozen" not in out
