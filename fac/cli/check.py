@@ -15,10 +15,10 @@ from fac.cli import ci
 from fac.cli.backends import not_empty
 from fac.cli.output import colored, echo, is_spec, pass_on, tell, write
 from fac.diagnostics import FacError, Severity
-from fac.lint.files import STDIN, Files
+from fac.lint.files import COMPARISONS, STDIN, SUFFIXES, Files
 from fac.lint.reading import top
-from fac.lint.run import Linted, linted
-from fac.lint.settings import STDIN_NAME, Lookup
+from fac.lint.run import Linted, linted, reported
+from fac.lint.settings import STDIN_NAME, Lookup, Settings
 from fac.render.findings import FORMATS, Checked, Report, render
 from fac.source import Document
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 COUNTABLE = ("full", "concise", "json", "github")
 """Formats beside which, or in whose place, a table of counts does no harm."""
+KEY = "compare"
+"""The first key of a comparison file, see `fac.experiments.declared`, which takes long to import."""
 FOR_PEOPLE = ("full", "concise")
 """The other formats are read by programs."""
 
@@ -86,7 +88,7 @@ FOR_PEOPLE = ("full", "concise")
     "--precision", type=click.Choice(("float32", "float64")), help="For --backend; its own by default."
 )
 def COMMAND(**given: Any) -> None:
-    """Check specs: files, folders (every *.fac.yaml below them), or - for standard input.
+    """Check specs and comparison files: files, folders (*.fac.yaml, *.compare.yaml), or - for standard input.
 
     Without a PATH the current folder is checked. Settings stand in fac.toml, or in pyproject.toml under
     [tool.fac]. Exit status: 0 nothing found that counts as a failure, 1 findings, 2 a file could not be checked.
@@ -101,7 +103,9 @@ def COMMAND(**given: Any) -> None:
     shown_as = "json" if asked.as_object else asked.output_format or lookup.here.output_format or "full"
     if asked.statistics and shown_as not in COUNTABLE:
         raise click.UsageError(f"--statistics is for {', '.join(COUNTABLE)}, not for {shown_as}")
-    files = Files(asked.paths or (".",), lookup, asked.stdin_filename or STDIN_NAME)
+    files = Files(
+        asked.paths or (".",), lookup, asked.stdin_filename or STDIN_NAME, (*SUFFIXES, *COMPARISONS)
+    )
     fixing = _fixing(show=asked.diff) if asked.fix or asked.diff else None
     lock = _lock(asked.lock) if asked.locked else None
     checked = list(_checked(asked, files, lookup, fixing, lock))
@@ -230,7 +234,7 @@ def _checked(
             settings = lookup.of(document.name)
             settings.require()
             check = partial(
-                linted, settings=settings, backend=asked.backend, precision=asked.precision, lock=lock
+                _linted, settings=settings, backend=asked.backend, precision=asked.precision, lock=lock
             )
             if fixing is None:
                 found = _promised(document, check(document), check)
@@ -240,6 +244,22 @@ def _checked(
             files.unreadable.append((file, str(error)))
             continue
         yield Checked(document, found.findings, settings.fails, found.ignored, found.ran)
+
+
+def _linted(
+    document: Document,
+    settings: Settings,
+    backend: str | None,
+    precision: Precision | None,
+    lock: Lock | None,
+) -> Linted:
+    """As `linted`; of a comparison file what `fac compare` would refuse it for."""
+    if KEY not in document.data:
+        return linted(document, settings, backend, precision, lock)
+    from fac.experiments.declared import checked, declares
+
+    found = checked(document) if declares(document) else document.diagnostics
+    return reported(document, found, settings)
 
 
 def _promised(document: Document, found: Linted, check: Lint) -> Linted:

@@ -63,26 +63,68 @@ def declared(path: str, overrides: Iterable[str] = ()) -> Declared | None:
         SpecError: something in it is wrong; `diagnostics` says what.
     """
     document = source.read(path)
-    if document.diagnostics or KEY not in document.data:
+    if not declares(document):
         return None
+    found, findings = _read(document, overrides)
+    if found is None:
+        raise _refused(document, findings)
+    for spec in found.documents:
+        lowered(spec)  # what is wrong in one is shown where it stands in that
+    if findings := tuple(_misnamed(found)):
+        raise _refused(document, findings)
+    return found
+
+
+def declares(document: Document) -> bool:
+    """Whether it is a comparison file, and no spec."""
+    return not document.diagnostics and KEY in document.data
+
+
+def checked(document: Document) -> tuple[Diagnostic, ...]:
+    """What `fac compare` would refuse a comparison file for, before any data are loaded.
+
+    Args:
+        document: one that `declares`.
+    """
+    found, findings = _read(document, ())
+    if found is None:
+        return findings
+    broken = tuple(_broken(found.documents))
+    return broken or tuple(_misnamed(found))
+
+
+def _broken(documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    for number, spec in enumerate(documents):
+        try:
+            lowered(spec)
+        except SpecError as error:
+            many = f"{len(error.diagnostics)} error{'s' * (len(error.diagnostics) != 1)}"
+            yield INVALID_VALUE.at(
+                ("specs", number), f"`{spec.name}` has {many}", help=f"`fac check {spec.name}` shows where"
+            )
+
+
+def _read(document: Document, overrides: Iterable[str]) -> tuple[Declared | None, tuple[Diagnostic, ...]]:
+    """The comparison, or None and why there is none."""
     try:
         found = ComparisonFile.model_validate(document.data)
     except ValidationError as error:
-        raise _refused(document, translate(error, document.data, ComparisonFile)) from None
-    documents = _specs(document, found.specs, overrides)
+        return None, translate(error, document.data, ComparisonFile)
+    documents, findings = _specs(document, found.specs, overrides)
+    if findings:
+        return None, findings
     rules = found.rules or None
     design = Design(
         rules, found.ranks, found.seeds, found.contrasts, found.rates, budget=found.budget, audit=found.audit
     )
-    findings = tuple(_misnamed(documents, design))
-    if findings:
-        raise _refused(document, findings)
-    return Declared(documents, design)
+    return Declared(documents, design), ()
 
 
-def _specs(file: Document, names: Sequence[str], overrides: Iterable[str]) -> tuple[Document, ...]:
+def _specs(
+    file: Document, names: Sequence[str], overrides: Iterable[str]
+) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
     if not names:
-        raise _refused(file, (INVALID_VALUE.at(("specs",), "there is no spec to compare"),))
+        return (), (INVALID_VALUE.at(("specs",), "there is no spec to compare"),)
     found, findings = [], []
     for number, name in enumerate(names):
         try:
@@ -90,19 +132,12 @@ def _specs(file: Document, names: Sequence[str], overrides: Iterable[str]) -> tu
             found.append(document_of(os.path.normpath(path), overrides))
         except FacError as error:
             findings.append(INVALID_VALUE.at(("specs", number), str(error)))
-    if findings:
-        raise _refused(file, tuple(findings))
-    return tuple(found)
+    return tuple(found), tuple(findings)
 
 
-def _misnamed(documents: Sequence[Document], design: Design) -> Iterator[Diagnostic]:
-    """Rules, rates and contrasts that name nothing, each where it stands.
-
-    Raises:
-        SpecError: one of the specs has errors.
-    """
-    for document in documents:
-        lowered(document)
+def _misnamed(found: Declared) -> Iterator[Diagnostic]:
+    """Rules, rates and contrasts that name nothing, each where it stands. No spec has errors."""
+    documents, design = found.documents, found.design
     try:
         asked_for, arms = rows_of(documents, replace(design, rates={}))
     except FacError as error:

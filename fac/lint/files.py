@@ -11,14 +11,23 @@ from fac.lint.settings import STDIN_NAME, Lookup
 from fac.opening import inside
 
 SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
+COMPARISONS = (".compare.yaml", ".compare.yml", ".compare.json")
+"""Files that declare comparisons."""
 STDIN = "-"
 
 
 class Files:
     """The files that all arguments stand for, each once."""
 
-    def __init__(self, paths: tuple[str, ...], lookup: Lookup, stdin_name: str = STDIN_NAME) -> None:
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        lookup: Lookup,
+        stdin_name: str = STDIN_NAME,
+        suffixes: tuple[str, ...] = SUFFIXES,
+    ) -> None:
         self.paths = paths
+        self.suffixes = suffixes
         self.lookup = lookup
         self.stdin_name = stdin_name
         self.unreadable: list[tuple[str, str]] = []
@@ -72,7 +81,7 @@ class Files:
             # Hidden folders hold what tools keep for themselves, virtual environments for one.
             visible = [name for name in folders if not name.startswith(".")]
             folders[:] = [name for name in visible if not self._excluded(os.path.join(folder, name))]
-            specs = [name for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
+            specs = [name for name in files if name.endswith(self.suffixes) and not name.startswith(".")]
             kept = [name for name in specs if not self._excluded(os.path.join(folder, name))]
             skipped |= len(folders) < len(visible) or len(kept) < len(specs)
             found += [Path(folder, name) for name in kept]

@@ -60,14 +60,34 @@ def linted(
     Raises:
         FacError: there is no such backend, or the initial state that is locked does not fit into memory.
     """
-    found = pipeline.check(document, (), backend, precision, settings.policy)
+    return reported(
+        document, pipeline.check(document, (), backend, precision, settings.policy), settings, backend, lock
+    )
+
+
+def reported(
+    document: Document,
+    found: tuple[Diagnostic, ...],
+    settings: Settings,
+    backend: str | None = None,
+    lock: Lock | None = None,
+) -> Linted:
+    """Of all findings those that are to be reported, as `linted` gives them.
+
+    Args:
+        document: see `linted`, as `settings`, `backend` and `lock`.
+        found: all of them.
+        settings: of the file.
+        backend: for which it was checked.
+        lock: to which it is held.
+    """
     ran = _ran(found, backend is not None)
     if lock is not None and not any(finding.rule.severity is Severity.ERROR for finding in found):
         found += tuple(lock.findings(document))
         ran |= {rule.code for rule in locked.RULES}
     kept, ignored = _without_ignored(document, found, ran)
-    reported = (f for f in kept if settings.reports(f.rule.code, document.name))
-    return Linted(_bearable(map(settings.graded, reported)), ignored, ran)
+    asked_for = (f for f in kept if settings.reports(f.rule.code, document.name))
+    return Linted(_bearable(map(settings.graded, asked_for)), ignored, ran)
 
 
 def _bearable(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

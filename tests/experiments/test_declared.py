@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import fac
+from fac.diagnostics import FacError
 from tests.cli.conftest import run, spec
 
 __all__ = ["run", "spec"]
@@ -77,9 +80,36 @@ def test_what_is_wrong_is_shown_where_it_stands(
     assert status == 1, err
     assert message in err
     assert f"it.compare.yaml:{place}" in err
+    status, out, err = run("check", path)
+    assert status == 1, err
+    assert message in out
+    assert f"it.compare.yaml:{place}" in out
 
 
 def test_it_stands_alone_and_options_do_not_change_it(run: Run, spec: Path) -> None:
     assert "give it alone" in run("compare", declared(), spec)[2]
     status, _, err = run("compare", declared(), "--seeds", 3)
     assert (status, "change its rules, ranks, seeds, contrasts, rates and audit there" in err) == (2, True)
+
+
+def test_a_check_of_a_folder_finds_comparison_files_and_what_their_specs_are(run: Run, spec: Path) -> None:
+    path = declared()
+    status, out, err = run("check", path)
+    assert (status, out) == (0, "no findings in 1 file\n"), err
+    assert "2 files" in run("check")[1]
+    spec.write_text(spec.read_text().replace("kind: relu", "kind: rely"))
+    status, out, _ = run("check", path)
+    assert status == 1
+    assert "it.compare.yaml:2:9" in out
+    assert "small.fac.yaml` has 1 error" in out
+
+
+def test_python_compares_what_a_file_declares(run: Run, spec: Path) -> None:
+    how: Any = {"backend": "reference", "overrides": ["train.epochs=1"]}
+    found = fac.compare(declared(), **how)
+    assert [row.variant.label for row in found.rows][:3] == ["bp", "ldfa rank 4", "ldfa rank 9"]
+    assert found.contrasts
+    with pytest.raises(FacError, match="change its rules, ranks, seeds"):
+        fac.compare(declared(), seeds=5, **how)
+    with pytest.raises(FacError, match="give it alone"):
+        fac.compare([declared(), str(spec)], **how)

@@ -12,6 +12,7 @@ from fac.experiments import handed
 from fac.experiments.api.common import Watched, allow, where_of
 from fac.experiments.comparing import Design, compared
 from fac.experiments.comparison import Comparison
+from fac.experiments.declared import Declared, declared
 from fac.experiments.executors import workers
 from fac.experiments.handed import DataLike
 from fac.experiments.sweeps.planning import SweepDesign
@@ -23,6 +24,7 @@ from fac.source import Overrides, assignments_of
 
 if TYPE_CHECKING:
     from fac.backend import Precision
+    from fac.source import Document
 
 
 def compare(
@@ -49,7 +51,8 @@ def compare(
     """Train variants on equal data order and from equal initial weights, as `fac compare` does.
 
     Args:
-        specs: several are compared as they are; one is set beside other rules on the same network.
+        specs: several are compared as they are; one is set beside other rules on the same network. Or the path of a
+            comparison file, which declares rules, ranks, seeds, contrasts, rates, budget and audit itself.
         rules: short-hands that replace the feedback, such as `["bp", "fa", "fa scale=2"]`; `own` is what a spec itself
             declares.
         data: see `train`.
@@ -87,7 +90,13 @@ def compare(
         rules, ranks, seeds, contrasts, {} if rates is None else rates, budget=budget, audit=audit
     )
     asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")
-    documents = [handed.document(spec, changes) for spec in several]
+    said = bool(rules or ranks or seeds != 3 or contrasts or rates or budget or not audit)
+    found = _declared(several, changes, said=said)
+    documents: Sequence[Document]
+    if found is None:
+        documents = [handed.document(spec, changes) for spec in several]
+    else:
+        documents, design = found.documents, found.design
     dataset = None if data is None else handed.dataset(data)
     where = where_of(backend, device, precision)
     return compared(
@@ -99,6 +108,27 @@ def compare(
         dataset=dataset,
         watch=Watched() if watch is None else watch,
     )
+
+
+def _declared(several: Sequence[Any], changes: Sequence[str], *, said: bool) -> Declared | None:
+    """What the one spec declares, if it is a comparison file.
+
+    Raises:
+        FacError: it is one of several, or something that it declares is `said` beside it.
+    """
+    for spec in several:
+        found = declared(os.fspath(spec), changes) if isinstance(spec, str | os.PathLike) else None
+        if found is None:
+            continue
+        if len(several) > 1:
+            raise FacError(f"`{spec}` declares a comparison, and names its specs itself: give it alone")
+        if said:
+            raise FacError(
+                f"`{spec}` declares the comparison: change its rules, ranks, seeds, contrasts, rates, budget and "
+                "audit there"
+            )
+        return found
+    return None
 
 
 def sweep(
