@@ -216,7 +216,7 @@ def runs_as_json(rows: Sequence[Row], *, times: bool = True) -> list[dict[str, A
             **{name: run.value(name) for name in figures},
             "problem": run.problem or None,
             "warnings": [concern.flat() for concern in run.report.concerns] if run.report else [],
-            "audit": None if run.audit is None else asdict(run.audit),
+            "audit": run.audit and {**asdict(run.audit), "said": [message for *_, message in run.looked]},
             "epochs": [
                 {name: value for name, value in record.flat().items() if times or name not in TIMES}
                 for record in run.history

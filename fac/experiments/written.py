@@ -50,9 +50,9 @@ def files(found: Comparison, digest: str) -> Mapping[str, str]:
 
 
 def _runs(found: Comparison) -> tuple[Sequence[str], list[list[Any]]]:
-    """One line for each run, as programs for statistics read them."""
+    """One line for each run, as programs for statistics read them: of warnings what they are called in the docs."""
     each = [*dict.fromkeys(name for row in found.rows for name in row.each)]
-    header = ("row", "spec", "rule", "rank", "seed", *METRICS, *each, "problem")
+    header = ("row", "spec", "rule", "rank", "seed", *METRICS, *each, "problem", "warnings")
     lines = [
         [
             row.variant.label,
@@ -62,6 +62,7 @@ def _runs(found: Comparison) -> tuple[Sequence[str], list[list[Any]]]:
             run.seed,
             *(run.value(name) for name in (*METRICS, *each)),
             run.problem or None,
+            " ".join(dict.fromkeys(kind for kind, *_ in (*run.warned, *run.looked))) or None,
         ]
         for row in found.rows
         for run in row.runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -139,3 +140,26 @@ def test_settings_of_the_update_for_feedback_leave_a_rule_its_arms(run: Run, tmp
     (deep,) = [line for line in out.splitlines() if line.startswith(" `groups ldfa` is") and "frozen" in line]
     assert "`deep frozen`" in deep, "it is called as its row"
     assert "groups frozen" not in out
+
+
+def test_files_of_results_say_what_the_table_warns_of(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "deep.fac.yaml").write_text(DEEP)
+    run(
+        "compare",
+        "deep.fac.yaml",
+        *REFERENCE,
+        "--seeds",
+        1,
+        "--no-audit",
+        "--set",
+        "update.lr=1e-6",
+        "--out",
+        "a",
+    )
+    (line,) = list(csv.DictReader(Path("a/results.csv").read_text().splitlines()))
+    assert (line["problem"], line["warnings"].split()) == ("", ["chance"])
+    run("compare", "deep.fac.yaml", *REFERENCE, "--seeds", 1, "--out", "b")
+    (line, *_) = list(csv.DictReader(Path("b/results.csv").read_text().splitlines()))
+    assert "dominance" in line["warnings"].split()
+    audit = json.loads(Path("b/results.json").read_text())["runs"][0]["audit"]
+    assert any("makes 100 % of the cosine" in text for text in audit["said"])
