@@ -276,6 +276,8 @@ def _notes(
     """What people should know who do not look for it."""
     for path in files.excluded:
         yield f"`{path}` is excluded by `{lookup.of(path).file}`"
+    if files.left_out:
+        yield files.left_out
     for path in files.emptied:
         yield f"no spec of `{path}` is checked: settings exclude all of them"
     if asked.output_file is not None:

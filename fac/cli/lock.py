@@ -31,6 +31,8 @@ def lock(specs: tuple[str, ...], output: str | None) -> None:
     write(output, found.text)
     for name in found.dropped:
         say(f"`{name}` is no longer in the lock", err=True)
+    if found.left_out:
+        say(found.left_out, err=True)
     many = len(found.experiments)
     say(f"{many} experiment{'s' * (many != 1)} locked in `{output}`")
 

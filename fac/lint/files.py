@@ -8,12 +8,18 @@ from pathlib import Path
 
 from fac.diagnostics import FacError
 from fac.lint.settings import STDIN_NAME, Lookup
-from fac.opening import inside
+from fac.opening import inside, there
 
 SUFFIXES = (".fac.yaml", ".fac.yml", ".fac.json")
 COMPARISONS = (".compare.yaml", ".compare.yml", ".compare.json")
 """Files that declare comparisons."""
 STDIN = "-"
+MADE: tuple[tuple[str, ...], ...] = (
+    ("state.safetensors", "metrics.jsonl"),
+    ("plan.json", "runs"),
+    ("sweep.json",),
+)
+"""What lies in folders that `fac train`, `fac compare` and `fac sweep` make, whose specs are copies."""
 
 
 class Files:
@@ -36,6 +42,8 @@ class Files:
         """Arguments that settings exclude. What is excluded of a folder needs no mention ..."""
         self.emptied: list[str] = []
         """... unless nothing is left of it."""
+        self.made: list[str] = []
+        """Folders below the arguments that fac made: their specs are copies, and left out."""
         self.within: dict[str, str] = {}
         """The folder on the command line that holds a file, if the file itself is not named."""
 
@@ -76,26 +84,49 @@ class Files:
                 return []
             return [path]
         found: list[Path] = []
-        skipped = False
+        skipped, before = False, len(self.made)
         for folder, folders, files in os.walk(path, onerror=_unreadable):
             # Hidden folders hold what tools keep for themselves, virtual environments for one.
             visible = [name for name in folders if not name.startswith(".")]
-            folders[:] = [name for name in visible if not self._excluded(os.path.join(folder, name))]
+            allowed = [name for name in visible if not self._excluded(os.path.join(folder, name))]
+            folders[:] = [name for name in allowed if not _made(os.path.join(folder, name))]
+            self.made += sorted(os.path.join(folder, name) for name in {*allowed} - {*folders})
             specs = [name for name in files if name.endswith(self.suffixes) and not name.startswith(".")]
             kept = [name for name in specs if not self._excluded(os.path.join(folder, name))]
-            skipped |= len(folders) < len(visible) or len(kept) < len(specs)
+            skipped |= len(allowed) < len(visible) or len(kept) < len(specs)
             found += [Path(folder, name) for name in kept]
+        if not found and not skipped and len(self.made) > before:
+            raise FacError(
+                f"`{path}` holds no spec but copies in folders that fac made, such as `{self.made[before]}`: name the "
+                "spec that these were made of, or one of them"
+            )
         if not found and not skipped:
             raise FacError(f"no `*.fac.yaml`, `*.fac.yml` or `*.fac.json` is in the folder `{path}`")
         if not found:
             self.emptied.append(path)
         return [str(file) for file in sorted(found)]
 
+    @property
+    def left_out(self) -> str:
+        """What there is to say of folders that fac made; empty if there are none."""
+        if not self.made:
+            return ""
+        many = "1 folder" if len(self.made) == 1 else f"{len(self.made)} folders"
+        return (
+            f"{many} that fac made (runs, comparisons, sweeps) {'is' if len(self.made) == 1 else 'are'} left out, such "
+            f"as `{self.made[0]}`: what is in one is a copy; name it to have it read"
+        )
+
     def _excluded(self, path: str) -> bool:
         try:
             return self.lookup.of(path).excludes(path)
         except FacError:
             return False  # wrong settings are told where a file needs them
+
+
+def _made(folder: str) -> bool:
+    """Whether fac made it, known by what lies in it."""
+    return any(all(there(os.path.join(folder, name)) for name in names) for names in MADE)
 
 
 def _unreadable(error: OSError) -> None:

@@ -241,3 +241,46 @@ def test_a_lock_replaces_a_damaged_one_and_nothing_else(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [("--lock", "a"), ("--locked", "--diff")])
 def test_options_that_make_no_sense(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("check", *arguments)[0] == 2
+
+
+def test_copies_in_folders_that_fac_made_are_left_out_and_that_is_said(run: Run) -> None:
+    Path("specs").mkdir()
+    Path("a.fac.yaml").rename("specs/a.fac.yaml")
+    assert run("lock", "specs")[0] == 0
+    for folder in ("compared/runs/01-bp-seed-0", "runs/example-1", "swept/trials/01-bp/000"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "spec.fac.yaml").write_text(SPEC.replace("lr: 0.1", "lr: 0.2"))
+        for name in ("state.safetensors", "metrics.jsonl"):
+            Path(folder, name).touch()
+    for name in ("compared/plan.json", "swept/sweep.json"):
+        Path(name).touch()
+    status, out, err = run("check", "--locked")
+    assert (status, out) == (0, "no findings in 1 file\n")
+    assert err.count("3 folders that fac made (runs, comparisons, sweeps) are left out, such as ") == 1
+    assert "3 folders that fac made" in run("lock", ".")[2]
+    for path in ("swept", "compared", "runs"):
+        status, _out, err = run("lock", path)
+        assert (status, "name the spec that these were made of" in err) == (2, True)
+    assert run("check", "runs/example-1")[1] == "no findings in 1 file\n", "one that is named is read"
+
+
+def test_a_copy_elsewhere_is_not_taken_for_the_spec_that_is_locked(run: Run) -> None:
+    Path("specs").mkdir()
+    Path("specs/a.fac.yaml").write_text(SPEC)
+    Path("a.fac.yaml").unlink()
+    assert run("lock", "specs")[0] == 0
+    Path("copies").mkdir()
+    Path("copies/a.fac.yaml").write_text(SPEC.replace("lr: 0.1", "lr: 0.2"))
+    out = run("check", "--locked")[1]
+    assert "`specs/a.fac.yaml` is an experiment of the name `example`, too" in out
+    assert "copies/a.fac.yaml:2:7" in out
+    assert "are not as in" not in out
+
+
+def test_what_tells_folders_that_fac_made_are_their_files() -> None:
+    from fac.experiments import plan
+    from fac.experiments.sweeps import planning
+    from fac.lint.files import MADE
+    from fac.training import folder
+
+    assert MADE == ((folder.STATE, folder.METRICS), (plan.FILE, plan.RUNS), (planning.FILE,))

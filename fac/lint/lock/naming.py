@@ -24,6 +24,8 @@ class Locked:
     """The names of those in it."""
     dropped: tuple[str, ...]
     """Names in the lock that it replaces which are not in it."""
+    left_out: str = ""
+    """What is to be said of folders whose specs are copies that fac made."""
 
 
 def lock_of(specs: Sequence[str], output: str) -> Locked:
@@ -60,7 +62,7 @@ def lock_of(specs: Sequence[str], output: str) -> Locked:
         raise FacError("there is nothing to lock: settings exclude all specs that are named")
     folder = os.path.dirname(output) or os.curdir
     text = locked({name: (os.path.relpath(file, folder), known) for name, (file, known) in found.items()})
-    return Locked(text, tuple(found), tuple(sorted(earlier - found.keys())))
+    return Locked(text, tuple(found), tuple(sorted(earlier - found.keys())), files.left_out)
 
 
 def lock(
