@@ -156,10 +156,10 @@ def test_files_of_results_say_what_the_table_warns_of(run: Run, tmp_path: Path) 
         "--out",
         "a",
     )
-    (line,) = list(csv.DictReader(Path("a/results.csv").read_text().splitlines()))
+    line, *_ = csv.DictReader(Path("a/results.csv").read_text().splitlines())
     assert (line["problem"], line["warnings"].split()) == ("", ["chance"])
     run("compare", "deep.fac.yaml", *REFERENCE, "--seeds", 1, "--out", "b")
-    (line, *_) = list(csv.DictReader(Path("b/results.csv").read_text().splitlines()))
+    line, *_ = csv.DictReader(Path("b/results.csv").read_text().splitlines())
     assert "dominance" in line["warnings"].split()
     audit = json.loads(Path("b/results.json").read_text())["runs"][0]["audit"]
     assert any("makes 100 % of the cosine" in text for text in audit["said"])
