@@ -6,6 +6,7 @@ TYPE_CHECKING = False  # not from `typing`, which takes longer to import than wh
 if TYPE_CHECKING:
     from fac.diagnostics import Diagnostic, FacError, SpecError
     from fac.experiments.api.comparing import compare, sweep
+    from fac.experiments.api.plotting import plot
     from fac.experiments.api.reporting import report
     from fac.experiments.api.trained import evaluate, predict
     from fac.experiments.api.training import train
@@ -30,6 +31,7 @@ __all__ = [
     "from_torch",
     "load",
     "lock",
+    "plot",
     "predict",
     "report",
     "sweep",
@@ -41,6 +43,7 @@ _HOMES = {"Diagnostic": "diagnostics", "FacError": "diagnostics", "SpecError": "
     "ModelSpec": "spec.model",
     "from_onnx": "importing",
     "lock": "lint.lock.naming",
+    "plot": "experiments.api.plotting",
     "Trained": "experiments.results",
     "compare": "experiments.api.comparing",
     "evaluate": "experiments.api.trained",

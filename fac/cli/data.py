@@ -13,9 +13,9 @@ import click
 from fac.cli.output import echo, is_spec, say
 from fac.cli.output import write as write_file
 from fac.cli.paths import PATH, TEXT
-from fac.cli.pictures import STDOUT, picture_kind
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
+from fac.render.kinds import STDOUT, picture_kind
 
 if TYPE_CHECKING:
     from fac.backend import Precision

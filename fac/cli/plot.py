@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from fac.cli.output import is_spec, pass_on, say, write
 from fac.cli.paths import PATH, TEXT
-from fac.cli.pictures import STDOUT, picture_kind
 from fac.diagnostics import FacError
+from fac.render.kinds import STDOUT, picture_kind
 from fac.render.plot.topics import TOPICS
 
 
@@ -38,6 +37,14 @@ from fac.render.plot.topics import TOPICS
     type=click.Choice(TOPICS),
     help="What names are about that are drawn, of all layers. Repeatable.",
 )
+@click.option("--arms", is_flag=True, help="Draw what the audit of a comparison has added to it, too.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="TEXT",
+    help="What a setting is called, in their order; once for each. Default: its row, or what tells it apart.",
+)
 @click.option("--width", metavar="LENGTH", help="Of the picture, such as 3.25in or 8cm, for a paper.")
 @click.option("--font-size", "points", type=float, metavar="PT", help="Of its letters, in points.")
 @click.option("--format", "kind", metavar="KIND", help="svg, png or pdf. Default: the suffix.")
@@ -48,48 +55,33 @@ def plot(
     output: str,
     globs: tuple[str, ...],
     topics: tuple[str, ...],
+    arms: bool,
+    labels: tuple[str, ...],
     width: str | None,
     points: float | None,
     kind: str | None,
     bare: bool,
     light: bool,
 ) -> None:
-    """Draw what RUNS, folders that `fac train` made, have logged: losses, accuracies and probes over steps.
+    """Draw what RUNS have logged: losses, accuracies and probes over steps.
 
-    Runs of one spec, but for the seed, are drawn as their mean, and one standard deviation on either side. Of one spec
-    each measure has a curve for each layer; of several, each name has a curve for each spec.
+    RUNS are folders of `fac train`, of `fac compare --out`, whose rows are drawn, and of `fac sweep`, of which the
+    best are. Runs of one spec, but for the seed, are drawn as their mean, and one standard deviation on either side. Of
+    one spec each measure has a curve for each layer; of several, each name has a curve for each spec.
     """
-    from fac.experiments.ended import told
+    from fac.experiments.plotting import plotted
     from fac.render import plot as drawing
-    from fac.training import history
+    from fac.writing import require_writable
 
     kind, sheet = picture_kind(output, kind, drawing.FORMATS), drawing.sheet(width, points)
     if output != STDOUT and is_spec(output, ()):
         raise FacError(f"a picture would be written to `{output}`, which is called as a spec is")
-    once = {os.path.realpath(run): run for run in reversed(runs)}
-    read = [history.read(run) for run in reversed(once.values())]
-    for run in read:
-        if run.damaged:
-            what = (
-                "line of its log is no record and is"
-                if run.damaged == 1
-                else "lines of its log are no records and are"
-            )
-            say(f"`{run.path}`: {run.damaged} {what} left out", err=True)
-        if not run.spec and len(read) > 1:
-            say(
-                f"`{run.path}`: without a spec that can be read it is no run of any other's setting", err=True
-            )
-        for line in told(run.path):
-            say(f"`{run.path}`: {line}", err=True)
-    groups = history.groups(read)
-    trials = [
-        drawing.Trial(
-            label, tuple(tuple(record.flat() for record in run.records) for run in group), group[0].rule
-        )
-        for label, group in zip(history.labels(groups), groups, strict=True)
-    ]
-    figure = drawing.figure(trials, globs, topics=topics)
+    if output != STDOUT:
+        require_writable(Path(output))
+    found = plotted(runs, arms=arms, labels=labels)
+    for note in found.notes:
+        say(note, err=True)
+    figure = drawing.figure(found.trials, globs, topics=topics)
     for note in figure.notes:
         say(note, err=True)
     picture = drawing.render(figure, kind, bare=bare, light=light, sheet=sheet)
@@ -97,7 +89,7 @@ def plot(
         pass_on(picture)
     else:
         write(output, picture)
-        say(f"drew `{output}`: {_counted(len(figure.panels), 'panel')} of {_counted(len(read), 'run')}")
+        say(f"drew `{output}`: {_counted(len(figure.panels), 'panel')} of {_counted(found.runs, 'run')}")
 
 
 def _counted(number: int, what: str) -> str:

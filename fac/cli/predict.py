@@ -53,6 +53,7 @@ def predict(
     from fac.experiments.samples import of_file
     from fac.opening import there
     from fac.training.prediction import predicted
+    from fac.writing import require_writable
 
     if output.suffix not in ENDINGS:
         raise FacError(
@@ -60,6 +61,7 @@ def predict(
         )
     if there(output) and there(file) and os.path.samefile(output, file):  # hard links, too
         raise FacError(f"`{output}` is the file with the samples: give another name to `-o`")
+    require_writable(output)
     trained = network(run, Where(backend, device, precision))
     given = of_file(file, trained.program, trained.session.precision, trained.kept, targets=False)
     for remark in given.told.splitlines():

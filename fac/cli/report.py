@@ -9,7 +9,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.output import pass_on, say, write
 from fac.cli.paths import PATH, TEXT
-from fac.cli.pictures import STDOUT
+from fac.render.kinds import STDOUT
 
 
 @click.command(short_help="Write one HTML file of what runs have left behind.")
@@ -36,9 +36,11 @@ def report(runs: tuple[Path, ...], output: str, title: str, no_samples: bool, ba
     from fac.cli.progress import logged
     from fac.experiments.reporting import reported, require_page
     from fac.pipeline import find_backend
+    from fac.writing import require_writable
 
     if output != STDOUT:
         require_page(output)
+        require_writable(Path(output))
     find_backend(backend)
     with logged():
         found = reported(

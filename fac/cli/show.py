@@ -9,9 +9,9 @@ import click
 from fac import pipeline
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, pass_on, say
-from fac.cli.pictures import STDOUT, picture_kind
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
+from fac.render.kinds import STDOUT, picture_kind
 
 
 @click.command("show", short_help="Show layers, routes, updates and cost of a spec.")

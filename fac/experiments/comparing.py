@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,7 +113,10 @@ def compared(
     seeds = tuple(range(first, first + design.seeds))
     # all of them before the first training: nobody waits an hour to hear that the second row cannot be
     programs = [trainer.checked(variant, first) for variant in planned]
-    rows = [row_of(variant, program) for variant, program in zip(planned, programs, strict=True)]
+    rows = [
+        replace(row_of(variant, program), arm=number >= len(asked_for))
+        for number, (variant, program) in enumerate(zip(planned, programs, strict=True))
+    ]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
     counted_lines = dict.fromkeys(line for _, lines in [*counted, *measured] for line in lines)
     notes = [

@@ -74,6 +74,22 @@ def find(paths: Iterable[Path]) -> Found:
     return found
 
 
+def comparison_of(path: Path) -> Path | None:
+    """The folder of the comparison that a path is, or that a sweep has made of its best; None if it is neither.
+
+    Raises:
+        FacError: a sweep has not compared its best yet.
+    """
+    if not _is_sweep(path):
+        return path if there(path / plan.FILE) else None
+    if not there(path / BEST / plan.FILE):
+        raise FacError(
+            f"`{path}` is a sweep whose best settings are not compared yet: the same call of `fac sweep` goes on, and "
+            "`fac report` shows its trials"
+        )
+    return path / BEST
+
+
 def _is_trial(folder: Path) -> bool:
     above = Path(os.path.realpath(folder)).parents
     return len(above) > 2 and above[1].name == TRIED and _is_sweep(above[2])

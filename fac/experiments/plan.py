@@ -27,7 +27,7 @@ from fac.training.dataset import Dataset, fingerprint
 FILE = PLAN
 FORMAT = 1
 RUNS = "runs"
-ASIDE = ("file", "notes", "digest")
+ASIDE = ("file", "notes", "arm", "digest")
 """What may differ from one call to the next: where a spec lies, what is said of the plan, and what follows from it."""
 
 
@@ -189,6 +189,7 @@ def _flat_row(row: Row) -> dict[str, Any]:
         "by_place": row.by_place,
         "by_byte": row.by_byte,
         "body": row.body,
+        "arm": row.arm,
         "needs": asdict(row.needs),
     }
 
@@ -206,6 +207,7 @@ def _row(found: Mapping[str, Any]) -> Row:
         found["by_byte"],
         found["body"],
         (found["trains"].get("update") or {}).get("lr"),
+        found.get("arm", False),
     )
 
 

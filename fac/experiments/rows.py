@@ -95,6 +95,8 @@ class Row:
     """A digest of all that its spec says beside the feedback."""
     lr: float | None = None
     """The learning rate of its update; None of one that is solved."""
+    arm: bool = False
+    """Whether it stands there for the audit alone: nobody has named it."""
     runs: list[Run] = field(default_factory=list)
 
     @property

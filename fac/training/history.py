@@ -100,7 +100,7 @@ def labels(found: Sequence[Sequence[History]]) -> list[str]:
     if known:
         settings = [{**dict(_leaves(group[0].spec)), START: group[0].likeness.started} for group in found]
         for keys in _telling(settings):
-            told = [_told(each, keys) for each in settings]
+            told = [_told(each, keys) for each in _rounded(settings, keys)]
             if 0 < len(keys) <= MOST and len(set(told)) == len(told):
                 return told
     return [str(group[0].path) for group in found]
@@ -114,6 +114,18 @@ START = "from"
 """What a run began with, beside the fields of its spec."""
 KINDS = ("rule", "kind", "source")
 """The fields that say what the others of a section are about."""
+
+
+def _rounded(settings: Sequence[Mapping[str, object]], keys: Sequence[str]) -> list[dict[str, object]]:
+    """The settings with numbers of these keys in as many digits, two or more, as tell them apart."""
+    found = [dict(each) for each in settings]
+    for key in keys:
+        numbers = {each[key] for each in found if isinstance(each.get(key), float)}
+        digits = next((d for d in range(2, 17) if len({f"{n:.{d}g}" for n in numbers}) == len(numbers)), 17)
+        for each in found:
+            if isinstance(each.get(key), float):
+                each[key] = f"{each[key]:.{digits}g}"
+    return found
 
 
 def _told(setting: Mapping[str, object], keys: Sequence[str]) -> str:

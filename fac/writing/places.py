@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -41,6 +42,29 @@ BINARY: int = getattr(os, "O_BINARY", 0)
 def unwritable(path: Path | str, error: OSError) -> FacError:
     """The message for a path that the system refuses."""
     return FacError(f"cannot write `{path}`: {reason(error)}")
+
+
+def require_writable(path: Path) -> None:
+    """Refuse before long work a file that could not be written after it. Nothing is made or changed.
+
+    Raises:
+        FacError: its folder is not there, is none or may not be written to, or it is a folder itself.
+    """
+    place = Path(os.path.realpath(path))
+    if os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place):
+        return  # such as `/dev/null`
+    folder = place.parent
+    if not os.path.exists(folder):
+        number = errno.ENOENT
+    elif not os.path.isdir(folder):
+        number = errno.ENOTDIR
+    elif os.path.isdir(place):
+        number = errno.EISDIR
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise unwritable(path, OSError(number, os.strerror(number)))
 
 
 def fresh(folder: Path) -> Path:

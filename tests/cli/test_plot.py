@@ -56,6 +56,8 @@ def labels(run: Run, *folders: str) -> tuple[str, str]:
     [
         (({"name": "a"}, {"name": "b"}), ("a", "b")),
         (({"lr": 0.1}, {"lr": 0.2}), ("update.lr 0.1", "update.lr 0.2")),
+        (({"lr": 0.04043878009515104}, {"lr": 0.2}), ("update.lr 0.04", "update.lr 0.2")),
+        (({"lr": 0.123456}, {"lr": 0.123489}), ("update.lr 0.12346", "update.lr 0.12349")),
         (
             ({"feedback": "{rule: bp}"}, {"feedback": "{rule: ldfa, rank: 4}"}),
             ("bp", "ldfa"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_plot import made
 
 Run = Callable[..., tuple[int, str, str]]
@@ -57,3 +59,18 @@ def test_a_figure_for_a_paper(run: Run) -> None:
         "fac: no name in these logs is about `energy`; there is `other`, `loss`, `accuracy`, `time`, `alignment`\n",
     )
     assert run("plot", "a", "-o", "a.svg", "--width", "wide")[2].startswith("fac: `wide` is no width")
+
+
+@pytest.mark.parametrize("command", ["report", "plot"])
+def test_where_the_file_goes_is_looked_at_first(run: Run, command: str) -> None:
+    suffix = "html" if command == "report" else "svg"
+    Path(f"folder.{suffix}").mkdir()
+    Path("file").touch()
+    for output, told in (
+        ("gone/x", "No such file"),
+        ("folder", "Is a directory"),
+        ("file/x", "Not a directory"),
+    ):
+        status, out, err = run(command, "no-run", "-o", f"{output}.{suffix}")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert f"cannot write `{output}.{suffix}`: " in err, told

@@ -128,7 +128,7 @@ def test_an_assignment_says_what_to_do_instead() -> None:
 
 def test_the_names_of_the_package_are_those_of_its_page() -> None:
     assert dir(fac) == sorted(fac.__all__)
-    assert {"train", "compare", "sweep", "lock"} <= {*dir(fac)}
+    assert {"train", "compare", "sweep", "plot", "lock"} <= {*dir(fac)}
     assert all(getattr(fac, name) is not None for name in dir(fac))
 
 

@@ -19,10 +19,11 @@ from fac.render.graph.image import convert
 from fac.render.graph.pens import TONES
 from fac.render.graph.picture import Area, Picture
 from fac.render.graph.svg import render as as_svg
+from fac.render.graph.words import width as wide
 from fac.render.plot import Figure, Trial, figure, render
 from fac.render.plot.axes import Axis, axis
 from fac.render.plot.figure import ALL, RAMP, Curve, Panel, Row, Stroke, split
-from fac.render.plot.layout import Below
+from fac.render.plot.layout import Below, laid_out, merged
 from fac.render.plot.sheet import sheet
 from fac.render.plot.thinning import thinned
 from fac.render.plot.topics import TOPICS, topic
@@ -354,3 +355,18 @@ def test_a_pdf_is_as_wide_as_a_paper_takes_it() -> None:
     box = re.search(rb"/MediaBox ?\[0 0 ([\d.]+) ", found)
     assert box is not None
     assert float(box[1]) == pytest.approx(3.25 * 72, abs=0.5)
+
+
+@pytest.mark.parametrize("many", [2, 6, 12])
+def test_a_legend_leaves_two_thirds_of_a_column_to_curves(many: int) -> None:
+    names = [f"vision transformer ldfa rank={n} learn.rule=kolen_pollack" for n in range(many)]
+    of = sheet("3.25in", 8)
+    found = figure([Trial(name, (rows(),)) for name in names], ["test_loss"])
+    picture = laid_out(found, True, of)
+    entries = [label for label in picture.labels if "rank" in label.words[0].text]
+    assert len({label.words[0].text for label in entries}) == len([*merged(found.legend)]), (
+        "all are told apart"
+    )
+    lowest = max(label.rect.bottom for label in entries)
+    assert lowest <= picture.height / 3
+    assert all(e.rect.x + wide(e.words[0].text, of.size) <= picture.width for e in entries)

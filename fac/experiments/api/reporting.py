@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from fac import asked
 from fac.experiments.api.common import LOG, allow
 from fac.experiments.reporting import BACKEND, Report, of_paths, reported, require_page
 from fac.experiments.results import Trained
-from fac.writing import write
-
-if TYPE_CHECKING:
-    pass
-
+from fac.writing import require_writable, write
 
 RunLike = Trained | str | os.PathLike[str]
 
@@ -46,6 +41,7 @@ def report(
     place = None if output is None else asked.path(output, "output")
     if place is not None:
         require_page(str(place))
+        require_writable(place)
     allow(allow_code)
     found = reported(of_paths(runs), title=title, measure=measure, backend=backend)
     for note in found.notes:

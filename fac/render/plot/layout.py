@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from math import ceil, isnan, log10
 
 from fac.escaping import in_place
@@ -33,7 +33,7 @@ def laid_out(figure: Figure, bare: bool, sheet: Sheet = SCREEN) -> Picture:
     cell = sheet.left + wide + sheet.right, sheet.above + high + sheet.below
     whole = 2 * sheet.edge + columns * cell[0]
     labels, top = ([], 4.0) if bare else _head(figure, whole, sheet)
-    entries, swatches, top = _legend(figure.legend, whole, top, sheet)
+    entries, swatches, top = _legend(figure.legend, whole, top, sheet, rows * cell[1] / 2)
     labels += entries
     below = Below(figure)
     areas: list[Area] = []
@@ -77,25 +77,75 @@ def _head(figure: Figure, whole: float, sheet: Sheet) -> tuple[list[Label], floa
 
 
 def _legend(
-    entries: Sequence[tuple[str, Stroke]], whole: float, top: float, sheet: Sheet
+    entries: Sequence[tuple[str, Stroke]], whole: float, top: float, sheet: Sheet, room: float
 ) -> tuple[list[Label], list[Wire], float]:
-    """Entries in lines, as many as fit; of a ramp the first and the last layer of each colour."""
-    labels: list[Label] = []
-    wires: list[Wire] = []
-    size, swatch, entry = sheet.size, sheet.swatch, sheet.entry
-    x, y = sheet.edge, top
-    for look, text in merged(entries):
-        short = shortened(text, whole - 2 * sheet.edge - swatch - 8, size)
-        taken = swatch + 6 + width(short, size) + 14 * sheet.scale
-        if x > sheet.edge and x + taken > whole - sheet.edge:
-            x, y = sheet.edge, y + entry
-        middle = y + entry / 2
-        wires.append(
-            Wire((((x, middle), (x + swatch, middle)),), Pen(look.tone, 2.5 * sheet.scale, look.dash))
-        )
-        labels.append(Label(Rect(x + swatch + 6, y, taken, entry), (Words(short, size),)))
+    """Entries in lines, as many as fit; of a ramp the first and the last layer of each colour.
+
+    Where they would take more than `room`, or look alike once they are cut, they lose the words that all of them have,
+    and then what a half or a third of a line has no room for, as far as they are still told apart.
+    """
+    looks = [*merged(entries)]
+    names, line = [text for _, text in looks], whole - 2 * sheet.edge
+    least = None
+    for words, part in ((names, 1), *((_telling(names), part) for part in PARTS)):
+        texts = [shortened(text, line / part - _aside(sheet), sheet.size) for text in words]
+        places, below = _placed([width(text, sheet.size) for text in texts], line, sheet)
+        alike = len({*names}) - len({*texts})
+        if least is None or (alike, below) < least[:2]:
+            least = alike, below, texts, places
+        if not alike and below <= room:
+            break
+    assert least is not None
+    _, below, texts, places = least
+    labels, wires = [], []
+    for (look, _), short, (x, y, taken) in zip(looks, texts, places, strict=True):
+        left, middle = sheet.edge + x, top + y + sheet.entry / 2
+        pen = Pen(look.tone, 2.5 * sheet.scale, look.dash)
+        wires.append(Wire((((left, middle), (left + sheet.swatch, middle)),), pen))
+        place = Rect(left + sheet.swatch + 6, top + y, taken, sheet.entry)
+        labels.append(Label(place, (Words(short, sheet.size),)))
+    return labels, wires, top + (below + 6 if looks else 0)
+
+
+PARTS = (1, 2, 3)
+"""Of a line that the longest entries of a legend may take, as one that is too high is tried."""
+
+
+def _telling(names: Sequence[str]) -> list[str]:
+    """The names without the words with which all of them begin or end."""
+    words = [name.split(" ") for name in names]
+    if len({*names}) < 2:
+        return [*names]
+    begin = _shared(words)
+    end = _shared([each[begin:][::-1] for each in words])
+    if any(len(each) <= begin + end for each in words):  # one has no words but these
+        return [*names]
+    return ["…" * (begin > 0) + " ".join(each[begin : len(each) - end]) + "…" * (end > 0) for each in words]
+
+
+def _shared(words: Sequence[Sequence[str]]) -> int:
+    """With how many equal words all begin."""
+    return sum(1 for _ in takewhile(lambda each: len({*each}) == 1, zip(*words, strict=False)))
+
+
+def _aside(sheet: Sheet) -> float:
+    """Of an entry, beside its words."""
+    return sheet.swatch + 6 + 14 * sheet.scale
+
+
+def _placed(
+    widths: Sequence[float], line: float, sheet: Sheet
+) -> tuple[list[tuple[float, float, float]], float]:
+    """Where entries lie, (x, y, width), and how high all of them are."""
+    found: list[tuple[float, float, float]] = []
+    x = y = 0.0
+    for each in widths:
+        taken = each + _aside(sheet)
+        if x > 0 and x + taken - 14 * sheet.scale > line:
+            x, y = 0.0, y + sheet.entry
+        found.append((x, y, taken))
         x += taken
-    return labels, wires, y + (entry + 6 if entries else 0)
+    return found, y + sheet.entry
 
 
 def merged(entries: Sequence[tuple[str, Stroke]]) -> Iterator[tuple[Stroke, str]]:

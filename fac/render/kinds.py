@@ -1,4 +1,4 @@
-"""What the commands that draw have in common."""
+"""Which kind of picture a file is to be: what all that draw have in common."""
 
 from __future__ import annotations
 
