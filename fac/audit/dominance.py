@@ -1,8 +1,10 @@
 """One layer that makes the cosine of all.
 
-The cosine of all gradients stacked is a mean of those of the layers, each weighted by |g| |t|, the norm of its routed
-gradient times that of its true one. Measured is the share of each layer in the sum of these weights, on a batch of
-training samples after the training; the largest is shown. Above 90 % it is said, with the cosines of the others.
+The inner product of all gradients stacked is the sum over the layers of |g| |t| cos(g, t), where |g| is the norm of a
+layer's routed gradient and |t| that of its true one; divided by the norms of both stacks it is their cosine. So a layer
+counts by its |g| |t|. Measured is its share in the sum of these, on a batch of training samples after the training; the
+largest is shown. Above 90 % it is said, with the cosines of the others. Where large |g| meet small |t|, the cosine of
+the stacks is low though that of each layer is 1.
 
 The last layer receives its error exactly, and often has the largest gradient. A stacked cosine of .9 may then be the
 last layer's alone, above hidden layers that point anywhere (after faeval, an audit of feedback alignment, 2026; the
@@ -23,7 +25,7 @@ THRESHOLD = 0.9
 
 
 def shares(of: Measured) -> dict[str, float]:
-    """The share of each layer in the stacked cosine; nothing where fewer than two layers have one."""
+    """The share of each layer in the sum of these products; nothing where fewer than two layers have one."""
     # as numbers near 1, for their squares may be none
     unit = [
         max((norm for norm in side.values() if isfinite(norm)), default=0) for side in (of.routed, of.true)

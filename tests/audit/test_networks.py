@@ -102,10 +102,18 @@ def test_shares_survive_squares_that_are_zero() -> None:
 def test_baselines_are_looked_at_without_a_false_word(feedback: dict[str, Any]) -> None:
     found, *_ = looked(spec(NET, feedback))
     assert said(found)["reference"] == []
-    assert said(found)["dominance"] == [] or feedback["rule"] == "frozen"
+    assert said(found)["dominance"] == []
 
 
 def test_a_network_that_is_solved_has_no_gradients() -> None:
     network = {key: value for key, value in spec(NET).items() if key not in ("update", "feedback")}
     solved = resolved(load({**network, "loss": {"kind": "mse"}, "solve": {"rule": "zorb"}}))
     assert measured(None, solved, {}) is None  # type: ignore[arg-type]
+
+
+def test_the_shares_are_those_of_the_inner_product_of_stacks_that_point_alike() -> None:
+    """And not weights of a mean: both cosines are 1, and that of the stacks is not."""
+    one, other = {"a": 1.0, "b": 1e-4}, {"a": 1e-4, "b": 1.0}
+    assert dominance.shares(Measured({}, one, other, {"a": 1.0, "b": 1.0}, 2e-4)) == {"a": 0.5, "b": 0.5}
+    stacked = np.dot([1.0, 1e-4], [1e-4, 1.0]) / np.linalg.norm([1.0, 1e-4]) ** 2
+    assert stacked == pytest.approx(2e-4, rel=1e-6)
