@@ -176,7 +176,7 @@ def digits(short: bool) -> Table:
         "digits.fac.yaml",
         "Digits: accuracy by rank",
         (2, 9) if short else (1, 2, 5, 9),
-        2 if short else 5,
+        1 if short else 5,
         [
             _within("bp", 97),
             _within("shallow", 50, 87),

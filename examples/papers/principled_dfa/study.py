@@ -126,7 +126,7 @@ def shared(short: bool) -> Table:
     rules = {own: "rule: dfa", slices: "rule: dfa, shared: true", "shallow": "rule: shallow"}
     return Table(
         "Shared slices",
-        [Row(name, partial(_stored, rule), 2 if short else 5) for name, rule in rules.items()],
+        [Row(name, partial(_stored, rule), 1 if short else 5) for name, rule in rules.items()],
         (ACCURACY, *ALIGNED, Column("numbers of feedback", "numbers", ",.0f")),
         [
             *(
@@ -155,7 +155,7 @@ def masks(short: bool) -> Table:
     }
     return Table(
         "A bottleneck of masked gradients",
-        [Row(name, measure, 2 if short else 5) for name, measure in measures.items()],
+        [Row(name, measure, 1 if short else 5) for name, measure in measures.items()],
         (ACCURACY, *ALIGNED),
         [
             leads(whole, one, SECOND, 0.25),
@@ -191,7 +191,7 @@ def prealign(short: bool) -> Table:
     rows = {drawn: (), unit: ("train.prealign=unit",), sized: ("train.prealign=drawn",)}
     return Table(
         "Weights that agree from the start",
-        [Row(name, partial(_prealigned, changes), 2 if short else 5) for name, changes in rows.items()],
+        [Row(name, partial(_prealigned, changes), 1 if short else 5) for name, changes in rows.items()],
         (Column("batch", "batch", ".2f"), Column("other samples", "other", ".2f"), ACCURACY, *ALIGNED),
         [
             every(f"{unit}: above .97 on the batch", [unit], "batch", 0.97),

@@ -27,7 +27,7 @@ RULES |= {f"s = {s}": _sparse(s) for s in (1, 2, 5)}
 
 def accuracy(short: bool) -> Table:
     """One class for each unit is enough."""
-    rows = [Row(name, trained(SPEC, rule), 2 if short else 5) for name, rule in RULES.items()]
+    rows = [Row(name, trained(SPEC, rule), 1 if short else 5) for name, rule in RULES.items()]
     return Table(
         "Accuracy by the number of classes that a unit hears of",
         rows,
@@ -54,7 +54,7 @@ def zeros(short: bool) -> Table:
     """What stays zero under backpropagation learns under direct feedback."""
     rules = {name: RULES[name] for name in ("bp", "dfa", "s = 1")}
     rows = [
-        Row(f"{name}, W = 0", trained(SPEC, rule, *ZERO), 2 if short else 5) for name, rule in rules.items()
+        Row(f"{name}, W = 0", trained(SPEC, rule, *ZERO), 1 if short else 5) for name, rule in rules.items()
     ]
     return Table(
         "All weights zero at the start",
