@@ -6,6 +6,14 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(
+    "patient"
+)  # how long an example takes is a matter of who else is at work on the machine
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

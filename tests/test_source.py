@@ -275,7 +275,7 @@ def test_all_findings_of_a_text_are_reported_and_the_rest_is_read() -> None:
 
 
 @given(st.text(alphabet="ab:-[]{},&*!|>%'\"#?<= \n\t\r\0\\1.~", max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_makes_the_loader_fail(text: str) -> None:
     document = parse_text(text)
     for found in document.diagnostics:

@@ -130,7 +130,7 @@ def test_factors_that_float32_rounds_stay_ops_in_float64(precision: Precision, f
     assert (ops["Mul"] == 0) is folded
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_random_sums_of_products(data: st.DataObject) -> None:
     """Any nesting of sums, differences and multiples of products and matrices."""

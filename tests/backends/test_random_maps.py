@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fac.backend import Precision
@@ -15,9 +15,7 @@ from fac.testing.case import Subject, compare
 from fac.testing.nets import Data, answers, conv2d, linear, spec
 
 TOLERANCE: dict[Precision, float] = {"float64": 1e-9, "float32": 1e-3}
-PROFILE = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+PROFILE = settings(max_examples=40, derandomize=True)
 CHANNELS, SIZE = 4, (5, 7)
 SAME: tuple[Data, ...] = (
     {"kind": "relu"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fac.build.functions import build_evaluate, build_forward, build_probe, build_step
@@ -25,9 +25,7 @@ from fac.testing.rules import UPDATES
 
 WIDTH = 4
 TOLERANCE = 1e-10
-PROFILE = settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+PROFILE = settings(max_examples=50, derandomize=True)
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu")
 LEARNING = ("fixed", "kolen_pollack")
 

@@ -86,7 +86,7 @@ def functions_of(program: Program) -> list[str]:
     return [to_text(f) for f in (made.forward, made.evaluate, made.step, made.probe)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(NETWORK, st.sampled_from(RULES))
 def test_the_network_written_out_is_the_same(layers: Any, rule: Any) -> None:
     program = lowered(spec(layers, rule))

@@ -89,7 +89,7 @@ def codes(found: list[Diagnostic]) -> set[str]:
     return {finding.rule.code for finding in found}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(specs())
 def test_a_cycle_is_reported_exactly_where_reverse_mode_meets_one(spec: dict[str, Any]) -> None:
     program, found = lowered(spec)
@@ -103,7 +103,7 @@ def test_a_cycle_is_reported_exactly_where_reverse_mode_meets_one(spec: dict[str
     assert met == ("FAC305" in codes(found))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(specs())
 def test_errors_arrive_where_the_checks_say(spec: dict[str, Any]) -> None:
     program, found = lowered(spec)
@@ -117,7 +117,7 @@ def test_errors_arrive_where_the_checks_say(spec: dict[str, Any]) -> None:
     assert unreached == {n.name for n in program.weighted if n.trainable and n.name not in flow.reached}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(specs())
 def test_dead_routes_and_weight_transport_are_those_of_the_step(spec: dict[str, Any]) -> None:
     program, found = lowered(spec)
@@ -140,7 +140,7 @@ def test_dead_routes_and_weight_transport_are_those_of_the_step(spec: dict[str, 
         assert transported == ("FAC350" in codes(found))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(specs())
 def test_layerwise_rules_replace_what_backpropagation_crosses(spec: dict[str, Any]) -> None:
     """As far as the loss is joined with a layer at all; elsewhere nobody computes anything."""

@@ -85,7 +85,7 @@ def skipped(of: Program, route: Route) -> int:
     return max(found, default=0) - 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(networks(), st.integers(0, 3))
 def test_skips(made: tuple[list[dict[str, Any]], list[dict[str, Any]]], limit: int) -> None:
     of = program(*made, max_skip=limit)
@@ -111,7 +111,7 @@ def terms(of: Program, flow: Flow, name: str) -> set[tuple[str, str, bool]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(networks())
 def test_sums(made: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
     of = program(*made, single_error_source=True)

@@ -209,13 +209,13 @@ def check_and_compile(spec: dict[str, Any]) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(specs)
 def test_no_mistake_makes_the_checks_fail(spec: dict[str, Any]) -> None:
     check_and_compile(spec)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(sound_networks())
 def test_what_the_checks_pass_compiles(spec: dict[str, Any]) -> None:
     event(f"passed: {check_and_compile(spec)}")

@@ -38,7 +38,7 @@ def by_walking(program: Program, low: str, high: str) -> Between:
 
 
 @given(specs(), st.sampled_from([1, 2, 3, 8192]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_lies_between(data: dict[str, Any], block: int) -> None:
     program = program_of(data)
     pairs = [(low.name, high.name) for low in program.weighted for high in program.nodes]
@@ -49,7 +49,7 @@ def test_what_lies_between(data: dict[str, Any], block: int) -> None:
 
 
 @given(specs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_circles_are_those_that_searches_one_by_one_find(data: dict[str, Any]) -> None:
     program = program_of(data)
     one = Flow(program)

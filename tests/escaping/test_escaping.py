@@ -26,7 +26,7 @@ from tests.render.formats.checked import command
 
 ROOT = Path(__file__).parents[2]
 RENDERER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
-QUICK = settings(deadline=None, max_examples=100)
+QUICK = settings(max_examples=100)
 
 
 @pytest.mark.parametrize("text", PARTS, ids=ascii)

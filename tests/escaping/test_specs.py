@@ -233,7 +233,7 @@ def test_all_texts_at_one_place_of_a_spec(path: Path, key: bool) -> None:
 
 
 @given(st.sampled_from(PLACES), TEXTS, NAMES, TEXTS, TEXTS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_texts_at_any_place_of_a_spec(
     place: tuple[Path, bool], text: str, name: str, comment: str, value: str
 ) -> None:
@@ -252,7 +252,7 @@ def test_each_name_of_a_file(name: str) -> None:
 
 
 @given(TEXTS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_values_of_set(value: str) -> None:
     try:
         assert_findings_are_calm(
@@ -263,7 +263,7 @@ def test_values_of_set(value: str) -> None:
 
 
 @given(TEXTS, TEXTS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_keys_and_values_of_settings(key: str, value: str) -> None:
     for said in (
         {key: value},

@@ -36,7 +36,6 @@ def rounds(count: int, body: Body) -> None:
     for turn in range(max(1, count // ROUND)):
         chosen = settings(
             max_examples=min(count, ROUND),
-            deadline=None,
             database=None,
             phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),

@@ -239,7 +239,7 @@ def texts(draw: st.DrawFn) -> tuple[str, list[int | None]]:
     return text, expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts())
 def test_any_text(made: tuple[str, list[int | None]]) -> None:
     text, expected = made

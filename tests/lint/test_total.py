@@ -53,7 +53,7 @@ def texts(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts())
 def test_any_text(text: str) -> None:
     read = document(text)
@@ -78,7 +78,7 @@ KEYS = (
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=4))
 def test_any_settings(tmp_path_factory: pytest.TempPathFactory, table: dict[str, str]) -> None:
     path = _folder(tmp_path_factory) / "fac.toml"
@@ -87,7 +87,7 @@ def test_any_settings(tmp_path_factory: pytest.TempPathFactory, table: dict[str,
         load(str(path), str(path.parent))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=40))
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = _folder(tmp_path_factory) / "fac.toml"

@@ -249,7 +249,7 @@ def test_the_long_form_writes_blocks_out_where_a_short_hand_freezes_some_copies(
     assert "{kind: linear, name: deep.1.fc1, out: 6, trainable: false}" in text
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(NETWORK, st.sampled_from(RULES))
 def test_nothing_is_lost(layers: Any, rule: Any) -> None:
     """Each parameter has a line, if only that of its likeness in another copy, and the outermost rows add up."""

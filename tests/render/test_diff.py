@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -300,7 +300,7 @@ def state(lowered: Program) -> object:
 FIELDS = ("ldfa", "long", "long skip")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(st.sampled_from(FIELDS), st.integers(0))
 def test_a_change_of_one_field_is_reported_by_name(name: str, number: int) -> None:
     known = base(name)
@@ -313,7 +313,7 @@ def test_a_change_of_one_field_is_reported_by_name(name: str, number: int) -> No
     assert mirrored(found) == sort(compare(mutant, known.program)), (path, value)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.sampled_from(FIELDS), st.sampled_from(FIELDS), st.integers(0), st.integers(0))
 def test_the_way_back_is_the_mirror_image(one: str, other: str, first: int, second: int) -> None:
     (_, old), (_, new) = base(one).mutant(first), base(other).mutant(second)

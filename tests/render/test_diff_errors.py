@@ -87,7 +87,7 @@ def ways(cell: str) -> Counter[str]:
     return Counter(re.sub(r" via [^+<]*[^+< ]", "", cell).split(" + "))
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(st.data())
 def test_a_line_of_the_table_that_changes_is_told(data: st.DataObject) -> None:
     layers = data.draw(networks())

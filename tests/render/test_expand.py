@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import fac
@@ -230,7 +230,6 @@ DATA = st.recursive(
 )
 
 
-@settings(deadline=None)  # the first load imports the parser
 @given(st.dictionaries(KEYS, DATA, min_size=1, max_size=4))
 def test_any_plain_data_reads_back(data: dict[str, Any]) -> None:
     document = parse_text(dump(data))

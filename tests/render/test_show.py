@@ -532,7 +532,7 @@ LOOKED_AT = (  # a loss reads a layer that others read, too
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(specs())
 @example(
     {

@@ -296,7 +296,7 @@ def paths(value: Any, at: Path = ()) -> list[Path]:
     return [path for part, item in rows for path in [(*at, part), *paths(item, (*at, part))]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_every_removal_is_made_in_every_layout(data: st.DataObject) -> None:
     value = data.draw(DATA)
