@@ -240,6 +240,8 @@ def _result(run: Run) -> str:
         return f"{'diverged' if run.diverged else 'failed'}: {run.problem}"
     accuracy = run.report.test_accuracy
     result = f"test loss {run.report.test_loss:.4g}" if accuracy is None else f"acc {100 * accuracy:.1f} %"
+    if run.report.stopped:
+        result += f", {run.report.stopped.partition(':')[0]}"
     # What they warn of stands below the table.
     return f"{result}  ({run.report.seconds:.1f} s){f' {MARK}' * bool(run.report.concerns)}"
 

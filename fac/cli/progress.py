@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from math import isnan
 
@@ -67,6 +67,9 @@ class Words(Listener):
     def __init__(self, told: set[str]) -> None:
         """`told`: see `shown`."""
         self.told = told
+
+    def stopped(self, text: str) -> None:
+        """The line of the run says it, and of which it is."""
 
     def said(self, text: str) -> None:
         """Pass it on, if it is new."""
@@ -136,10 +139,15 @@ class Bar(Listener):
     def ended(self, record: EpochRecord) -> None:
         """Leave a line above the bar."""
         assert self.plan is not None
-        self.last = quality(record)
+        self.last = quality(record, self.plan.goes_by)
         if not self.label:
             line = f"{heading(record.epoch, self.plan)}  {figures(record, self.plan)}"
             self.live.console.print(visible(line))
+
+    def stopped(self, text: str) -> None:
+        """Of one training among several the line of the run says it."""
+        if not self.label:
+            self.said(text)
 
     def said(self, text: str) -> None:
         """Pass it on, above the bar, if it is new."""
@@ -164,6 +172,11 @@ def opening(plan: Plan) -> str:
         return f"solving {layers}{behind}, one after the other, on {plan.samples_per_step:,} samples"
     if plan.done >= plan.epochs * plan.steps_per_epoch:
         return f"all {plan.epochs} epochs are done already"
+    if plan.over:
+        return (
+            f"nothing is trained: `train.stop` has ended this run, {plan.over}; to go on without it, "
+            "`fac train --fork` of this run with `--set train.stop=null`"
+        )
     epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
     size = f"{epochs} of {plan.steps_per_epoch} steps, {plan.samples_per_step} samples each"
     if plan.left_over:
@@ -186,7 +199,7 @@ def figures(record: EpochRecord, plan: Plan) -> str:
     )
     parts = (
         f"loss {_short(record.train_loss)}" + f" ({each})" * bool(each),
-        quality(record),
+        quality(record, plan.goes_by),
     )
     return "  ".join(parts if plan.solves else (*parts, rate(record.step_ms, plan)))
 
@@ -196,10 +209,11 @@ def _short(loss: float) -> str:
     return f"{loss:.3f}" if abs(loss) < 1e6 else f"{loss:.3e}"
 
 
-def quality(record: EpochRecord) -> str:
+def quality(record: EpochRecord, goes_by: Collection[str] = ()) -> str:
     """What was reached: the accuracy, or loss, on the test samples and on those held out, and the first alignment.
 
-    That is of the first layer that has one; – if it is undefined.
+    That is of the first layer that has one; – if it is undefined. Of those held out also the loss, if the training goes
+    by that.
     """
     test = f"test loss {record.test_loss:.4g}"
     if record.test_accuracy is not None:
@@ -207,6 +221,8 @@ def quality(record: EpochRecord) -> str:
     if record.validation:
         held = record.validation
         found = f"loss {held['loss']:.4g}" if "accuracy" not in held else f"{100 * held['accuracy']:.1f} %"
+        if "accuracy" in held and "validation_loss" in goes_by:
+            found += f", loss {held['loss']:.4g}"
         test += f"  validation {found}"
     ending = ".error.cosine"
     aligned = next((n for n in record.probes if n.endswith(ending)), None)

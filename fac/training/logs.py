@@ -26,6 +26,10 @@ class Plan:
     """Samples that fill no batch at the end of an epoch, and take no part in it: others in each."""
     solves: bool = False
     """Whether a step is the solve of a layer, on all samples."""
+    goes_by: tuple[str, ...] = ()
+    """The measures that `train.stop` and `train.keep` go by, such as `validation_loss`."""
+    over: str = ""
+    """Why no step follows although epochs are left, where `train.stop` has ended the training before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,10 @@ class Listener:
 
     def ended(self, record: EpochRecord) -> None:
         """After an epoch: evaluated, logged and saved."""
+
+    def stopped(self, text: str) -> None:
+        """`train.stop` ended the training, and why."""
+        self.said(text)
 
     def said(self, text: str) -> None:
         """Something that a person should know."""

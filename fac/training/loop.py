@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from statistics import median
@@ -197,7 +197,9 @@ class Training:
         if self.session.steps == 0 or new:
             self._keep({key: since.about[key] for key in _SUMS if key in since.about} if since else {})
         self.start, history = record.history(self.family.done, self.session.steps)
-        self.listener.began(self.family.plan)
+        over = self.family.done < self.family.epochs and self.judge.over(self.family.done)
+        plan = replace(self.family.plan, goes_by=tuple(self.judge.wanted), over=over or "")
+        self.listener.began(plan)
         self._foresee()
         if self.session.steps == 0:
             self._begin()
@@ -210,7 +212,7 @@ class Training:
             self.listener.ended(history[-1])
         if not history and not self.out:
             raise FacError(f"nothing is left to train: all {self.family.epochs} epochs are done")
-        return self._report(history)
+        return self._report(history, told=bool(over))
 
     def _begin(self) -> None:
         """Tell how the network begins."""
@@ -335,14 +337,15 @@ class Training:
         self.record.step(record)
         self.listener.noted(record)
 
-    def _report(self, history: list[EpochRecord]) -> Report:
+    def _report(self, history: list[EpochRecord], *, told: bool) -> Report:
         if not history or history[-1].epoch != self.family.done:
             # the log is gone: what only the steps themselves could tell is not known any more
             history.append(self._record(self.family.rate(self.session.steps - 1), {"loss": nan}, nan, nan))
         last, steps, stopped = history[-1], self.session.steps, None
         if self.family.done < self.family.epochs:
             stopped = self.judge.over(self.family.done)
-            self.listener.said(f"{stopped}")
+            if stopped and not told:
+                self.listener.stopped(stopped)
         best = self.judge.kept
         shown = None if best is None else self._chosen(best, history)
         if shown is None:

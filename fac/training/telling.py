@@ -81,6 +81,9 @@ class Telling(Listener):
         self.listener.ended(record)
         self._tell(record.step, record.flat())
 
+    def stopped(self, text: str) -> None:
+        self.listener.stopped(text)
+
     def said(self, text: str) -> None:
         self.listener.said(text)
 

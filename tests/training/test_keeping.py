@@ -13,6 +13,7 @@ import pytest
 
 import fac
 from fac.backend import Session
+from fac.cli.progress import opening, quality
 from fac.diagnostics import FacError
 from fac.spec.model import ModelSpec
 from fac.training import checkpoint
@@ -20,7 +21,7 @@ from fac.training.best import Judge
 from fac.training.dataset import Dataset, Split
 from fac.training.folder import RunFolder
 from fac.training.holding import Held
-from fac.training.logs import EpochRecord, Listener, StepRecord
+from fac.training.logs import EpochRecord, Listener, Plan, StepRecord
 from fac.training.loop import Report, train
 
 Specs = Callable[..., ModelSpec]
@@ -281,3 +282,40 @@ def test_a_best_state_that_is_gone_is_said(
     )
     assert any("is gone: what is told is of the last one" in text for text in said)
     assert (report.best, report.test_loss) == (None, report.history[-1].test_loss)
+
+
+class Heard(Listener):
+    def __init__(self) -> None:
+        self.over, self.goes_by, self.why = "", tuple[str, ...](), list[str]()
+
+    def began(self, plan: Plan) -> None:
+        self.over, self.goes_by = plan.over, plan.goes_by
+
+    def stopped(self, text: str) -> None:
+        self.why.append(text)
+
+
+def test_a_run_that_stop_has_ended_says_so_where_it_is_to_be_longer(
+    make_spec: Specs, held: Dataset, open_session: Opener, tmp_path: Path
+) -> None:
+    spec = make_spec(train=ALL, update=STEEP)
+    session, first, again = open_session(spec), Heard(), Heard()
+    report = train(session, held, spec, RunFolder(Held(tmp_path), {}), first)
+    assert (first.over, first.goes_by, first.why) == ("", ("validation_loss",), [report.stopped])
+    longer = make_spec(train=ALL | {"epochs": 40}, update=STEEP)
+    since = checkpoint.load(tmp_path)
+    later = open_session(longer)
+    later.load_state(since.state)
+    assert train(later, held, longer, RunFolder(Held(tmp_path), {}), again, since=since).steps == report.steps
+    assert (again.over, again.why) == (report.stopped, []), "told before, and once"
+    told = opening(Plan(40, 10, 4, 50, 0, over=again.over))
+    assert told.startswith("nothing is trained: `train.stop` has ended this run, stopped after epoch")
+    assert "`fac train --fork` of this run with `--set train.stop=null`" in told
+
+
+def test_progress_shows_what_stop_and_keep_go_by() -> None:
+    record = EpochRecord(
+        1, 10, 0.1, 0.5, 0.6, 0.8, 1.0, 1.0, {}, validation={"accuracy": 0.75, "loss": 0.625}
+    )
+    assert "validation 75.0 %, loss 0.625" in quality(record, ("validation_loss",))
+    assert "loss 0.625" not in quality(record, ("validation_accuracy",))

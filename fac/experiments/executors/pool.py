@@ -168,5 +168,8 @@ class _Passed(Listener):
     def __init__(self, say: Say) -> None:
         self.say = say
 
+    def stopped(self, text: str) -> None:
+        """The line of the run says it."""
+
     def said(self, text: str) -> None:
         self.say(text)

@@ -121,6 +121,9 @@ class _Judge(Listener):
         self.listener.ended(record)
         self._judge(record)
 
+    def stopped(self, text: str) -> None:
+        self.listener.stopped(text)
+
     def said(self, text: str) -> None:
         self.listener.said(text)
 
