@@ -38,13 +38,17 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
     "±": r"$\pm$",
     "−": "$-$",
-    "–": "--",
+    "–": r"\textendash{}",
     "[": "{[}",
     "]": "{]}",
 }
 """A bracket behind the end of a row would be an argument."""
+_MINUS = re.compile(r"(?<![\w.])-(?=[\d.])")
+_LIGATURES = re.compile(r"([-',])(?=\1)")
+"""Two of one sign that TeX would join: a dash of two hyphens, quotes of two apostrophes or commas."""
 
 
 def visible(text: str) -> str:
@@ -127,7 +131,23 @@ def spreadsheet(text: str) -> str:
 
 def latex(text: str) -> str:
     """In LaTeX, outside of mathematics: no character means anything there."""
-    return "".join(_LATEX.get(character, character) for character in visible(text))
+    apart = "".join(_LATEX.get(character, character) for character in visible(text))
+    return _LIGATURES.sub(r"\1{}", apart)
+
+
+def latex_prose(text: str) -> str:
+    """In LaTeX, as a sentence: what stands in backticks is code, and nothing else means anything."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return latex(text)
+    return "".join(
+        rf"\texttt{{{latex(part)}}}" if i % 2 else latex(signed(part)) for i, part in enumerate(parts)
+    )
+
+
+def signed(text: str) -> str:
+    """For people, with a minus in the place of the hyphen before a negative number."""
+    return _MINUS.sub("−", text)
 
 
 def mermaid(text: str) -> str:

@@ -104,7 +104,11 @@ def _rates(
     is_flag=True,
     help="Train no arms `shallow` and `frozen` beside the rules, and do not look at trained networks.",
 )
-@click.option("--out", type=PATH, help="A folder that keeps all of it; the same call goes on there.")
+@click.option(
+    "--out",
+    type=PATH,
+    help="A folder that keeps all of it, with tables as CSV, Markdown and LaTeX; the same call goes on there.",
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1),

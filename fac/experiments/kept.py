@@ -2,7 +2,7 @@
 
 plan.json                     what is compared; never changed
 runs/01-bp-seed-0/            each run, as `fac train` keeps it, and `outcome.json` once it is over
-results.json .csv .md .tex    what came of all runs that are over; made anew at the end of each call
+results.* contrasts.tex notes.tex    what came of all runs that are over; made anew at the end of each call
 times.json                    wall-clock times, the only file that differs from one call to the next
 """
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fac.escaping import latex as in_latex
-from fac.escaping import prose
+from fac.escaping import latex_prose, prose
 from fac.experiments.contrasts import cells as contrast_cells
-from fac.experiments.rows import METRICS, TIMES, cells
+from fac.experiments.rows import MARK, METRICS, TIMES, cells
 from fac.render.json_text import json_text
 from fac.render.tables import comma_separated, latex, markdown
 from fac.writing import write
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from fac.experiments.kept import Kept
 
 RESULTS = "results"
+CONTRASTS, NOTES = "contrasts.tex", "notes.tex"
+"""Beside the table: files that a paper takes by `\\input`, or leaves."""
 TIMED = "times.json"
 
 
@@ -45,6 +46,8 @@ def files(found: Comparison, digest: str) -> Mapping[str, str]:
         f"{RESULTS}.csv": comma_separated(*_runs(found)),
         f"{RESULTS}.md": _markdown(found),
         f"{RESULTS}.tex": _latex(found),
+        **({CONTRASTS: _contrasts(found)} if found.contrasts else {}),
+        NOTES: _notes(found),
         TIMED: json_text(_times(found), indent=1) + "\n",
     }
 
@@ -81,10 +84,32 @@ def _markdown(found: Comparison) -> str:
 
 
 def _latex(found: Comparison) -> str:
-    parts = [latex(*table) for table in _tables(found)]
-    return "\n".join(
-        [r"% \usepackage{booktabs}", *parts, *(rf"{in_latex(note)}\par" for note in found.notes), ""]
-    )
+    """The table alone; what the audit has added stands below a rule."""
+    header, table = cells(found.rows, times=False)
+    named = [line for row, line in zip(found.rows, table, strict=True) if not row.arm]
+    added = [line for row, line in zip(found.rows, table, strict=True) if row.arm]
+    text = latex(header, named, added, marked="a run is warned of, diverged or failed: see the notes")
+    return _headed("arms of the audit, if there are some, below the second rule", text)
+
+
+def _contrasts(found: Comparison) -> str:
+    return _headed("the contrasts that were declared", latex(*contrast_cells(found.contrasts)))
+
+
+def _notes(found: Comparison) -> str:
+    """A list of sentences, as the table needs them; nothing where nothing is to be said."""
+    items = [rf"\item {latex_prose(_plain(note))}" for note in found.notes]
+    lines = [r"\begin{itemize}", *items, r"\end{itemize}"] if items else []
+    return "\n".join([r"% what a reader of the table must know: \input{notes.tex}", *lines, ""])
+
+
+def _plain(note: str) -> str:
+    """Without the mark, which stands behind the cells."""
+    return note.removeprefix(f"{MARK} ")
+
+
+def _headed(what: str, text: str) -> str:
+    return f"% {what}; needs \\usepackage{{booktabs}}\n{text}"
 
 
 def _times(found: Comparison) -> dict[str, Any]:

@@ -76,8 +76,16 @@ def test_no_character_means_anything_to_latex(text: str) -> None:
     """What is left without the commands of the escapes themselves holds none of TeX's special characters."""
     written = escaping.latex(f"[{text}")
     assert not written.startswith("["), "an argument of the end of a row"
-    rest = re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]|\{[][]\}|\$(-|\\pm)\$", "", written)
+    assert not re.search("--|''|,,|`", written), "what TeX joins to a dash or to quotes"
+    rest = re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]|\{[][]\}|\$(-|\\pm)\$|(?<=[-',])\{\}", "", written)
     assert not {*"\\{}$&#^_%~"} & {*rest}
+
+
+def test_code_in_a_sentence_is_code_in_latex() -> None:
+    told = escaping.latex_prose("`a_b` beside `--no-audit`, 50 %")
+    assert told == r"\texttt{a\_b} beside \texttt{-{}-no-audit}, 50 \%"
+    assert escaping.latex_prose("-0.5 to `x=-1` of 2020-12") == r"$-$0.5 to \texttt{x=-1} of 2020-12"
+    assert escaping.latex_prose("one ` alone") == r"one \textasciigrave{} alone"
 
 
 @QUICK

@@ -15,6 +15,7 @@ import pytest
 import fac
 from fac.diagnostics import FacError
 from fac.experiments.kept import open_comparison
+from fac.render.tables import latex
 from fac.training.holding import alone_in
 from tests.cli.conftest import DIGITS
 from tests.experiments.interrupting import Stopping, files
@@ -48,7 +49,13 @@ def test_a_folder_holds_the_plan_the_runs_and_the_results(spec: str) -> None:
     runs = [f"runs/{row}-seed-{seed}" for row in ("01-bp", "02-ldfa") for seed in (0, 1)]
     of_a_run = ("metrics.jsonl", "outcome.json", "spec.fac.yaml", "state.safetensors")
     results = [f"results.{kind}" for kind in ("csv", "json", "md", "tex")]
-    assert [*held] == ["plan.json", *results, *(f"{run}/{name}" for run in runs for name in of_a_run)]
+    assert [*held] == [
+        "contrasts.tex",
+        "notes.tex",
+        "plan.json",
+        *results,
+        *(f"{run}/{name}" for run in runs for name in of_a_run),
+    ]
     said = json.loads(held["results.json"])
     assert said["plan"] == json.loads(held["plan.json"])["digest"]
     assert said["rows"][1]["test_accuracy"]["values"] == list(found.values()["ldfa"])
@@ -246,3 +253,61 @@ def test_names_are_data_in_every_file(spec: str) -> None:
     assert r"\$x\$" in line
     assert line.count("&") - line.count(r"\&") == tex.splitlines()[3].count("&")
     assert all(re.fullmatch(r"0\d-[\w-]+-seed-0", path.name) for path in Path("a/runs").iterdir())
+
+
+def test_a_paper_takes_each_table_as_it_is(spec: str) -> None:
+    found = fac.compare(
+        spec,
+        ["ldfa", "bp"],
+        seeds=2,
+        contrasts=["ldfa:bp"],
+        out="a",
+        backend="reference",
+        overrides={"train.epochs": 1},
+    )
+    tables = [Path(f"a/{name}.tex").read_text() for name in ("results", "contrasts")]
+    for text, last in zip(tables, ("acc", "verdict"), strict=True):
+        columns, rows, parts = parsed(text)
+        assert {len(row) for row in rows} == {len(columns)}, text
+        assert last in rows[0][-1].replace("test ", "")
+        for number, column in enumerate(columns):
+            numbers = [row[number] for row in rows[1:] if re.match(r"(\$[-+]\$|\+)?\d", row[number])]
+            assert (column == "r") == (number > 0 and len(numbers) > 0), (column, number)
+    _, rows, parts = parsed(tables[0])
+    assert [row[0] for row in rows[1:3]] == ["ldfa", "bp"]
+    assert parts == 3, "arms stand below a rule"
+    assert {row[0] for row in rows[3:]} == {row.variant.label for row in found.rows[2:]} != set()
+    notes = Path("a/notes.tex").read_text()
+    assert notes.count("{") == notes.count("}")
+    assert notes.count(r"\item ") == len(found.notes)
+    assert "`" not in notes
+    assert "--" not in notes
+
+
+def parsed(text: str) -> tuple[str, list[list[str]], int]:
+    """The columns, the cells of each row, and the parts between rules of a file that holds one tabular."""
+    lines = [line for line in text.splitlines() if not line.startswith("%")]
+    begin = re.fullmatch(r"\\begin\{tabular\}\{([lr]+)\}", lines[0])
+    assert begin
+    assert lines[-1] == r"\end{tabular}"
+    rows = [line for line in lines[1:-1] if line not in (r"\toprule", r"\midrule", r"\bottomrule")]
+    rows = [row for row in rows if not row.startswith(r"\multicolumn")]
+    for row in rows:
+        assert row.endswith(r" \\")
+        plain = re.sub(r"\\[{}]", "", row)
+        assert plain.count("{") == plain.count("}")
+        assert re.sub(r"\\\$", "", row).count("$") % 2 == 0
+    cells = [re.split(r"(?<!\\)&", row.removesuffix(r" \\")) for row in rows]
+    return begin[1], [[cell.strip() for cell in row] for row in cells], 1 + lines.count(r"\midrule")
+
+
+def test_signs_marks_and_words_are_right_in_print() -> None:
+    marked = latex(
+        ("rule", "acc", "way"), [("-1 b", "-0.5 ± 0.1 !", "no"), ("c", "diverged !", "-")], marked="m"
+    )
+    columns, rows, parts = parsed(marked)
+    assert (columns, parts) == ("lrl", 2)
+    assert rows[1][1] == r"$-$0.5 $\pm$ 0.1$^\dagger$"
+    assert rows[2][1] == r"diverged$^\dagger$"
+    assert r"\multicolumn{3}{l}{\footnotesize $^\dagger$ m} \\" in marked
+    assert "dagger" not in latex(("a",), [("b",)], marked="m")
