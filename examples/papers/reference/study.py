@@ -23,7 +23,7 @@ RULES: Mapping[str, str] = {
 }
 
 SGD = {"update.lr": "0.001,0.003,0.01,0.03,0.1,0.3"}
-ADAM = {"update.lr": "0.0003,0.001,0.003,0.01,0.03,0.1"}
+ADAM = {"update.lr": "0.001,0.003,0.01,0.03,0.1"}
 
 MLP = Task(
     "Digits: an MLP",
@@ -54,20 +54,20 @@ VIT = Task(
     "Digits: a vision transformer",
     "vit.fac.yaml",
     ADAM,
-    trials=6,
+    trials=5,
     seeds=5,
     claims=[
         leads("bp", "shallow", "test_accuracy", 0.02),
-        between("bp", "test_accuracy", 94, 100, scale=100),
+        between("bp", "test_accuracy", 92, 100, scale=100),
     ],
-    says="16 patches of 2×2 pixels, two blocks 24 wide with 4 heads; 15 epochs in batches of 64 by AdamW with a decay "
+    says="16 patches of 2×2 pixels, one block 24 wide with 4 heads; 15 epochs in batches of 32 by AdamW with a decay "
     "of .05.",
 )
 GRU = Task(
     "Digits, row by row: a GRU",
     "gru.fac.yaml",
     ADAM,
-    trials=6,
+    trials=5,
     seeds=5,
     without={"frozen": "no layer lies between the recurrent one, which is the first, and the last"},
     claims=[
