@@ -6,15 +6,13 @@ That it predicts what steps do is tested in tests/probes/test_conservation.py.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.checks.specs import KP, NET, RANDOM, SGD, Layers, chain, diagnosed, found, linear, routes
+from tests.forked import python
 
 ASKED = ({"kind": "conservation"},)
 RELU = {"kind": "relu"}
@@ -223,14 +221,7 @@ def test_a_normalisation_and_an_operator_of_a_plugin(tmp_path: Path) -> None:
     (info / "entry_points.txt").write_text(points)
     (tmp_path / "normalising.py").write_text(PLUGIN)
     (tmp_path / "spec.yaml").write_text(NORMALISED)
-    run = subprocess.run(
-        [sys.executable, "-m", "fac", "check", "spec.yaml", "--json"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = python(tmp_path, "-m", "fac", "check", "spec.yaml", "--json", PYTHONPATH=str(tmp_path))
     findings = json.loads(run.stdout)["findings"]
     assert {finding["code"] for finding in findings} == {"FAC328"}
     assert [finding["message"] for finding in findings] == [

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from math import inf, tanh
 from pathlib import Path
@@ -19,6 +16,7 @@ from fac.program.declared import curve_of
 from fac.program.traits import Curve
 from fac.testing import check_declarations
 from tests.checks.specs import SGD, Layers, chain, linear, routes
+from tests.forked import python
 
 PLUGIN = '''
 from typing import Literal
@@ -185,14 +183,7 @@ def findings(folder: Path) -> dict[str, list[tuple[str, str]]]:
         (folder / file).write_text(
             json.dumps(spec | {"loss": {"kind": "cross_entropy"}, "update": SGD} | more)
         )
-    run = subprocess.run(
-        [sys.executable, "-m", "fac", "check", *files, "--json"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = python(folder, "-m", "fac", "check", *files, "--json", PYTHONPATH=str(folder))
     found = defaultdict[str, list[tuple[str, str]]](list)
     for finding in json.loads(run.stdout)["findings"]:
         found[files[Path(finding["file"]).name]].append((finding["code"], finding["message"]))

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from click.testing import CliRunner
 
 from fac.checks.pages import Page, pages
 from fac.cli.check import COMMAND
+from tests.forked import python
 
 FOLDERS = sorted(path for path in Path(__file__).parent.iterdir() if path.name.startswith("FAC"))
 
@@ -38,9 +37,7 @@ def check(folder: Path, *arguments: str) -> str:
             os.chdir(here)
         assert not result.exception or isinstance(result.exception, SystemExit)
         return result.stdout
-    command = [sys.executable, "-m", "fac", "check", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+    return python(folder, "-m", "fac", "check", *arguments, PYTHONPATH=str(site)).stdout
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_check import GOOD, WARNED, check
+from tests.forked import python
 
 BAD = GOOD.replace("out: 4", "out: 1").replace("lr: 0.1", "lr: 0.1, groups: [{match: x, lr_scale: 2}]")
 """FAC207 on line 8, FAC208 on line 9."""
@@ -29,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fac(*arguments: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, for messages of the command line as a whole."""
-    return subprocess.run([sys.executable, "-m", "fac", *arguments], capture_output=True, text=True)
+    return python(Path.cwd(), "-m", "fac", *arguments)
 
 
 def codes(*arguments: str) -> list[str]:
