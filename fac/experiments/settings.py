@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -123,15 +124,28 @@ def setting(label: str, runs: Sequence[Run], notes: list[str]) -> Setting:
     costs: dict[str, str] = {}
     made = Setting(label, first.rule, facts, _text(first.path), program, findings, trouble)
     notes += _repeated(made)
-    notes += [f"{MARK} `{label}`, `{run.name}`: {told}" for run in facts for told in run.warned]
-    notes += [
-        f"audit: `{label}`, `{run.name}`: {told}"
-        for run, of in zip(facts, runs, strict=True)
-        for told in of.looked
-    ]
+    notes += _likewise(f"{MARK} `{label}`", [(run.name, told) for run in facts for told in run.warned])
+    names = zip((run.name for run in facts), runs, strict=True)
+    notes += _likewise(f"audit: `{label}`", [(name, told) for name, run in names for told in run.looked])
     if program is not None and not any(f.rule.severity is Severity.ERROR for f in findings):
         costs = _costs(program)
     return replace(made, costs=costs)
+
+
+def _likewise(start: str, told: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What is said of runs of a setting, once where it differs in its numbers alone: names in backticks are no such."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, line in told:
+        parts = line.split("`")
+        parts[::2] = (re.sub(r"\d[\d.,]*(e[+-]?\d+)?", "0", part) for part in parts[::2])
+        found.setdefault("`".join(parts), []).append((name, line))
+    for (name, line), *others in found.values():
+        more = (
+            f" ({', '.join(f'`{each}`' for each, _ in others)} likewise, with other numbers)"
+            if others
+            else ""
+        )
+        yield f"{start}, `{name}`: {line}{more}"
 
 
 def _repeated(setting: Setting) -> Iterator[str]:

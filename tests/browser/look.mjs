@@ -30,13 +30,23 @@ async function opened(viewport, colorScheme, javaScriptEnabled = true) {
   return tab;
 }
 
+// On a busy machine a picture may not come in time.
+async function again(act, tries = 5) {
+  try {
+    await act();
+  } catch (error) {
+    if (tries === 1) throw error;
+    await again(act, tries - 1);
+  }
+}
+
 // A picture of the page in parts, for there is a limit to how high one may be.
 async function pictured(tab, { width }, name) {
   const whole = await tab.evaluate(() => document.documentElement.scrollHeight);
   for (let y = 0, part = 1; y < whole; y += HIGHEST, part += 1) {
     await tab.setViewportSize({ width, height: Math.min(HIGHEST, whole - y) });
     await tab.evaluate((to) => window.scrollTo(0, to), y);
-    await tab.screenshot({ path: join(folder, `${name}-${part}.png`) });
+    await again(() => tab.screenshot({ path: join(folder, `${name}-${part}.png`) }));
   }
 }
 

@@ -19,7 +19,7 @@ from fac import FacError
 from fac.experiments.contrasts import t_quantile
 from fac.experiments.reporting import Report, reported
 from fac.experiments.resulting import with_results
-from fac.experiments.settings import read, setting
+from fac.experiments.settings import _likewise, read, setting
 
 SPEC: dict[str, Any] = {
     "fac": 1,
@@ -270,6 +270,21 @@ def test_a_log_whose_loss_rose_is_marked(place: Path) -> None:
     assert made("runs/fa-0", measure=False).notes == (
         "! `small`, `runs/fa-0`: the test loss of epoch 2 is not finite",
     )
+
+
+def test_what_is_said_of_several_runs_alike_is_said_once() -> None:
+    told = [
+        ("a", "activations grow 1,234-fold in `fc1`, more than 50"),
+        ("b", "activations grow 2.5e+07-fold in `fc1`, more than 50"),
+        ("c", "activations grow 99-fold in `fc2`, more than 50"),
+        ("d", "something else"),
+        ("e", "activations grow 77-fold in `fc1`, more than 50"),
+    ]
+    assert list(_likewise("audit: `x`", told)) == [
+        "audit: `x`, `a`: activations grow 1,234-fold in `fc1`, more than 50 (`b`, `e` likewise, with other numbers)",
+        "audit: `x`, `c`: activations grow 99-fold in `fc2`, more than 50",
+        "audit: `x`, `d`: something else",
+    ]
 
 
 def test_from_python(place: Path) -> None:

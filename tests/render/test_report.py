@@ -283,6 +283,14 @@ def test_the_audit_is_drawn_by_layer_with_its_limits() -> None:
     assert "dashed: 50, above which activations run away" in html
 
 
+def test_a_setting_whose_true_gradients_are_zero_is_named() -> None:
+    dead = audited(Audit({}, {"a": 0.0, "b": 0.0}, {"a": nan, "b": nan}, {}, nan), label="dead")
+    live = audited(Audit({}, {"a": 1.0, "b": 0.5}, {"a": 0.5, "b": 1.0}, {}, 0.5), label="live")
+    html = render(Book("t", (dead, live), (), (), LIMITS))
+    assert "the lowest layer first; zeros, of dead, have no place; dashed: 1e-07" in html
+    assert panel(html, "Cosine with the true gradient")[0] == [["a", "–", "0.5"], ["b", "–", "1"]]
+
+
 def test_a_limit_that_is_far_is_said_and_not_drawn() -> None:
     one = Audit({"b": 1.25, "c": 2.0}, {"a": 1.0, "d": 0.5}, {"a": 0.001, "d": 1.0}, {}, 0.5)
     other = Audit({}, {"a": 1.0, "b": 1.0, "d": 0.5}, {}, {}, 1.0)

@@ -146,6 +146,8 @@ def _figure(
     told = measure.told
     if limit is not None:
         side = "down from" if measure.least else "above"
+        zero = ", ".join(label for label, of in spreads.items() if any(mean == 0 for mean, _ in of.values()))
+        told += f"; zeros, of {zero}, have no place" if zero and measure.least else ""
         told += f"; {'dashed' if near else 'the limit, far above'}: {limit:g}, {side} which {measure.beyond}"
     return f"<figure>{picture}<figcaption>{text(told)}</figcaption>{numbers}</figure>"
 
