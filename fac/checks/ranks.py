@@ -22,7 +22,7 @@ def rank_below_classes(program: Program) -> Iterator[Diagnostic]:
     arXiv 2502.20580. How much it matters depends on how the matrix learns. On the 10 classes of the digits, where
     backpropagation is right on 98 %, rank 9, 5 and 2 give 97, 95 and 90 % with fixed matrices, 97, 97 and 94 % with
     `normative` ones, and 97, 71 and 50 % with Oja's rule and `kolen_pollack`: P keeps turning to the errors that are
-    left, and Q cannot follow.
+    left, and Q cannot follow. `rank: auto` keeps them all, if its `cost` and `at_most` allow it.
 
     Bad:
 

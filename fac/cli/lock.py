@@ -33,6 +33,8 @@ def lock(specs: tuple[str, ...], output: str | None) -> None:
         say(f"`{name}` is no longer in the lock", err=True)
     if found.left_out:
         say(found.left_out, err=True)
+    for name in found.unranked:
+        say(f"`{name}` leaves ranks to its training: locked are the highest that there may be", err=True)
     many = len(found.experiments)
     say(f"{many} experiment{'s' * (many != 1)} locked in `{output}`")
 

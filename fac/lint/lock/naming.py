@@ -12,6 +12,7 @@ from fac.lint.files import STDIN, SUFFIXES, Files
 from fac.lint.lock.facts import Facts, facts
 from fac.lint.lock.file import DEFAULT, Lock, locked
 from fac.lint.settings import Lookup
+from fac.program.declared import unranked
 from fac.writing import write
 
 
@@ -26,6 +27,8 @@ class Locked:
     """Names in the lock that it replaces which are not in it."""
     left_out: str = ""
     """What is to be said of folders whose specs are copies that fac made."""
+    unranked: tuple[str, ...] = ()
+    """The names of those whose ranks a training measures: locked are the highest that there may be."""
 
 
 def lock_of(specs: Sequence[str], output: str) -> Locked:
@@ -47,6 +50,7 @@ def lock_of(specs: Sequence[str], output: str) -> Locked:
     earlier = Lock.replaced(output)
     files = Files(tuple(specs), Lookup())
     found: dict[str, tuple[str, Facts]] = {}
+    open_ranks: list[str] = []
     for file in files:
         program = pipeline.lowered(source.read(file, files.within.get(file)))
         name = program.spec.name
@@ -56,13 +60,15 @@ def lock_of(specs: Sequence[str], output: str) -> Locked:
                 "knows one experiment of each name"
             )
         found[name] = file, facts(program)
+        open_ranks += [name] if unranked(program) else []
     for _, message in files.unreadable:
         raise FacError(message)
     if not found:
         raise FacError("there is nothing to lock: settings exclude all specs that are named")
     folder = os.path.dirname(output) or os.curdir
     text = locked({name: (os.path.relpath(file, folder), known) for name, (file, known) in found.items()})
-    return Locked(text, tuple(found), tuple(sorted(earlier - found.keys())), files.left_out)
+    dropped = tuple(sorted(earlier - found.keys()))
+    return Locked(text, tuple(found), dropped, files.left_out, tuple(open_ranks))
 
 
 def lock(
