@@ -69,7 +69,7 @@ def evaluate(
     from fac.cli.progress import logged
     from fac.experiments.audited import audited, flat, lines
     from fac.experiments.job import Where
-    from fac.experiments.samples import of_file, of_run
+    from fac.experiments.samples import of_file, of_run, trained_on
     from fac.program.lower import kind_of
     from fac.spec.data import places
     from fac.training.evaluation import evaluated
@@ -86,8 +86,9 @@ def evaluate(
         given = of_file(file, trained.program, trained.session.precision, trained.kept)
         part, of = given.split, {"data": str(file)}
         looked_at = part
-        for line in given.told.splitlines():
-            say(line, err=True)
+        for line in (*given.told.splitlines(), trained_on(file, part, trained)):
+            if line:
+                say(line, err=True)
     else:
         try:
             with logged():

@@ -163,6 +163,32 @@ def of_file(
     )
 
 
+def trained_on(path: Path, split: Split, network: Network) -> str:
+    """What to say of samples of a file that the network was trained on; empty of others.
+
+    They are the training samples, by their digest, or the file is that of `data.train`, of which the training may have
+    held a part out.
+    """
+    from fac.training.dataset import fingerprint
+    from fac.training.metadata import DATA
+    from fac.training.places import start
+
+    found, data = network.checkpoint, network.program.spec.data
+    known = {precision: found.about[key] for key, precision in DATA.items() if key in found.about}
+    same = any(fingerprint(split, precision) == digest for precision, digest in known.items())
+    named = getattr(data, "train", None)
+    if not same and not (isinstance(named, str) and _one_file(path, start(found) / named)):
+        return ""
+    return f"`{path}` holds the training samples: what is known by heart says nothing of others"
+
+
+def _one_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def of_arrays(
     given: Split,
     program: Program,

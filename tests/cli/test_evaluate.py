@@ -54,6 +54,22 @@ def test_a_file_with_the_same_samples_gives_the_same(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("trained")
+def test_that_a_file_holds_the_training_samples_is_said(run: Run, tmp_path: Path) -> None:
+    told = "holds the training samples: what is known by heart says nothing of others"
+    assert f"`d/train.npz` {told}" in run("evaluate", "r", *REFERENCE, "--data", "d/train.npz")[2]
+    assert told not in run("evaluate", "r", *REFERENCE, "--data", "d/test.npz")[2]
+    rows = "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(40))
+    Path("all.csv").write_text(f"u,v,y\n{rows}")
+    (tmp_path / "csv.fac.yaml").write_text(
+        "fac: 1\nname: rows\ninput: {shape: [2]}\nlayers: [{kind: linear, name: a, out: 2}]\n"
+        "loss: {kind: cross_entropy}\nupdate: {rule: sgd, lr: 0.1}\n"
+        "data: {source: csv, train: all.csv, y: y, test_share: 0.25}\ntrain: {epochs: 1, batch: 8}\n"
+    )
+    assert run("train", "csv.fac.yaml", *REFERENCE, "--out", "c")[0] == 0
+    assert f"`all.csv` {told}" in run("evaluate", "c", *REFERENCE, "--data", "all.csv")[2], "a part was held out"
+
+
+@pytest.mark.usefixtures("trained")
 def test_what_it_prints(run: Run) -> None:
     status, out, _err = run("evaluate", "r", *REFERENCE)
     head, loss, accuracy, calibration, columns, *rows = out.splitlines()
