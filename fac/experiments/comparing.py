@@ -101,6 +101,8 @@ def compared(
     """
     if dataset is not None:
         documents = [without_data(document) for document in documents]
+    # names first: a framework takes seconds to import, and data longer to load
+    contrasts.declared(design.contrasts, _labels(documents, design), design.seeds)
     trainer = Trainer(where, probes=probes, audit=design.audit, dataset=dataset, watch=watch)
     counted = [trainer.settled(document) for document in documents]
     documents = [document for document, _ in counted]
@@ -163,6 +165,12 @@ def compared(
         elif queue.waiting:
             make_apart(trainer, queue, f"{len(queue.waiting)} trainings", workers, kept.path)
         return write_results(kept)
+
+
+def _labels(documents: Sequence[Document], design: Design) -> list[str]:
+    """Those of all rows."""
+    named, arms = rows_of(documents, design)
+    return [variant.label for variant in (*named, *arms)]
 
 
 def rows_of(documents: Sequence[Document], design: Design) -> tuple[list[Variant], list[Variant]]:

@@ -454,3 +454,24 @@ update: {rule: sgd, lr: 0.1}
 data: {source: arrays, train: data.npz, test: data.npz, names: [x, y, z]}
 train: {epochs: 1, batch: 8}
 """
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (("--rules", "bq"), "no rule is called `bq`"),
+        (("--rules", "bp,fa", "--contrast", "fa:dfa"), "names no row `dfa`"),
+        (("--rules", "bp", "--rate", "fa=0.1"), "is no rule and no row here"),
+    ],
+)
+def test_names_are_looked_at_before_a_framework_is_imported(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, ...], says: str
+) -> None:
+    from fac.experiments import comparing
+
+    def early(*_: object, **__: object) -> None:
+        raise AssertionError("the backend is chosen before names are known to be right")
+
+    monkeypatch.setattr(comparing, "Trainer", early)
+    status, _out, err = run("compare", spec, *wrong)
+    assert (status, says in err) == (2, True)

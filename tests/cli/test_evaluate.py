@@ -66,7 +66,9 @@ def test_that_a_file_holds_the_training_samples_is_said(run: Run, tmp_path: Path
         "data: {source: csv, train: all.csv, y: y, test_share: 0.25}\ntrain: {epochs: 1, batch: 8}\n"
     )
     assert run("train", "csv.fac.yaml", *REFERENCE, "--out", "c")[0] == 0
-    assert f"`all.csv` {told}" in run("evaluate", "c", *REFERENCE, "--data", "all.csv")[2], "a part was held out"
+    assert f"`all.csv` {told}" in run("evaluate", "c", *REFERENCE, "--data", "all.csv")[2], (
+        "a part was held out"
+    )
 
 
 @pytest.mark.usefixtures("trained")

@@ -69,12 +69,15 @@ def swept(
     seed = lowered(document).spec.train.seed
     # its luck is a part of what made a setting the best: the seeds of the result are others
     final = override(document, [f"train.seed={seed + 1}"])
+    # names first: a framework takes seconds to import, and data longer to load
+    rows = planned(document, design)
+    arms = _require_contrasts(final, design, rows)
     trainer = Trainer(where, probes=False, audit=False, dataset=dataset, watch=watch)
     whole = trainer.settled(document)[0]
-    rows = planned(whole, design)
-    if arms := _require_contrasts(final, design, rows):
+    if arms:
         # with settings of their own, as every rule: with those of a rule they would be as good as these let them be
         design = replace(design, rules=(*(design.rules or (OWN,)), *dict.fromkeys(arm.rule for arm in arms)))
+    if arms or whole is not document:
         rows = planned(whole, design)
     starts = [row.at(next(corners(row.space))) for row in rows.rows]
     programs = [trainer.checked(variant, seed) for variant in starts]
