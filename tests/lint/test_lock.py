@@ -275,6 +275,10 @@ def test_a_copy_elsewhere_is_not_taken_for_the_spec_that_is_locked(run: Run) -> 
     assert "`specs/a.fac.yaml` is an experiment of the name `example`, too" in out
     assert "copies/a.fac.yaml:2:7" in out
     assert "are not as in" not in out
+    Path("locks").mkdir()
+    assert run("lock", "specs", "-o", "locks/one.lock")[0] == 0
+    status, out, _err = run("check", "specs", "--locked", "--lock", "locks/one.lock")
+    assert (status, out) == (0, "no findings in 1 file\n"), "whatever the way to it is called"
 
 
 def test_what_tells_folders_that_fac_made_are_their_files() -> None:
@@ -284,3 +288,9 @@ def test_what_tells_folders_that_fac_made_are_their_files() -> None:
     from fac.training import folder
 
     assert MADE == ((folder.STATE, folder.METRICS), (plan.FILE, plan.RUNS), (planning.FILE,))
+
+
+def test_of_a_comparison_file_it_is_said_what_to_lock(run: Run) -> None:
+    Path("rules.compare.yaml").write_text("compare: 1\nspecs: [a.fac.yaml]\nrules: [bp]\n")
+    status, _out, err = run("lock", "rules.compare.yaml")
+    assert (status, "commit it, and lock its specs, `a.fac.yaml`" in err) == (2, True)

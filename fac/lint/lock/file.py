@@ -87,7 +87,7 @@ class Lock:
         program = lowered(document)
         name = program.spec.name
         other = self.met.setdefault(name, self._locked_file(name, document.name) or document.name)
-        if other != document.name:
+        if os.path.realpath(other) != os.path.realpath(document.name):
             yield UNMATCHED_LOCK.at(
                 ("name",),
                 f"`{other}` is an experiment of the name `{name}`, too: the lock knows one of that name",
@@ -110,7 +110,7 @@ class Lock:
         if not os.path.isfile(place) or not os.path.isfile(file) or os.path.samefile(place, file):
             return ""
         try:
-            return place if read(place).data.get("name") == name else ""
+            return os.path.normpath(place) if read(place).data.get("name") == name else ""
         except FacError:
             return ""
 

@@ -15,6 +15,9 @@ from fac.lint.settings import Lookup
 from fac.program.declared import unranked
 from fac.writing import write
 
+COMPARED = "compare"
+"""The first key of a comparison file, see `fac.experiments.declared`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Locked:
@@ -52,7 +55,15 @@ def lock_of(specs: Sequence[str], output: str) -> Locked:
     found: dict[str, tuple[str, Facts]] = {}
     open_ranks: list[str] = []
     for file in files:
-        program = pipeline.lowered(source.read(file, files.within.get(file)))
+        document = source.read(file, files.within.get(file))
+        if COMPARED in document.data and not document.diagnostics:
+            specs_of = document.data.get("specs")
+            named = [f"`{spec}`" for spec in specs_of] if isinstance(specs_of, list | tuple) else []
+            raise FacError(
+                f"`{file}` declares a comparison, which says all that it is in its own text: commit it, and lock its "
+                f"specs{', ' * bool(named)}{', '.join(named)}"
+            )
+        program = pipeline.lowered(document)
         name = program.spec.name
         if name in found:
             raise FacError(
