@@ -100,6 +100,14 @@ SETTINGS = {
     "--lr": "update.lr",
 }
 """Settings of a spec that other tools have as options."""
+_LOGS = "The spec says what else each run logs to: write `--set 'train.loggers=[tensorboard]'`, and `--out`."
+INSTEAD = {
+    ("compare", "--log"): _LOGS,
+    ("sweep", "--log"): _LOGS,
+    ("sweep", "--rank"): "Write `--over feedback.rank=1,2,4`, or `--set feedback.rank=4` for one rank.",
+    ("sweep", "--rate"): "A sweep finds learning rates: write `--over update.lr=log:0.001:1`.",
+}
+"""What to write for options that other commands have."""
 LOADING = ("data", "train", "report", "evaluate", "export", "compare", "sweep")
 """Commands that load what `data:` declares."""
 CODE = click.Option(
@@ -212,6 +220,8 @@ def _setting(error: click.ClickException) -> str:
     """How a setting of the spec is changed that was taken for an option."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return ""
+    if told := INSTEAD.get((error.ctx.command.name or "", error.option_name)):
+        return f" {told}"
     key = SETTINGS.get(error.option_name)
     able = any("--set" in parameter.opts for parameter in error.ctx.command.params)
     return f" The spec says it: write `--set {key}=...`." if key and able else ""

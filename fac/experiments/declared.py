@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
@@ -29,6 +29,8 @@ Rate = Annotated[float, Field(gt=0)]
 
 class ComparisonFile(Model):
     """What a comparison file says."""
+
+    whole: ClassVar = "a comparison file"
 
     compare: Literal[1] = Field(description="Version of the format.")
     specs: tuple[str, ...] = Field(description="Files, from the folder of this one.")

@@ -60,9 +60,9 @@ def _read(rule: str) -> tuple[Any, dict[str, Any]]:
     kinds = {kind.name: kind for kind in plugins.kinds("fac.rules")}
     if name not in kinds:
         names = ", ".join(f"`{known}`" for known in kinds)
-        raise FacError(
-            f"no rule is called `{name}`; installed are {names}, and `{OWN}` is the spec's own feedback"
-        )
+        close = get_close_matches(name.lower().replace("-", "_"), [*kinds, OWN], 1)
+        known = f"installed are {names}, and `{OWN}` is the spec's own feedback"
+        raise FacError(f"no rule is called `{name}`; {f'did you mean `{close[0]}`?' if close else known}")
     fields = [field for field in kinds[name].spec.model_fields if field != "rule"]
     for word in words:
         if word in kinds:

@@ -31,6 +31,8 @@ class Model(BaseModel, metaclass=Built):
     The tables of base classes count too."""
     other_kinds: ClassVar[Mapping[str, str]] = {}
     """What other tools call the kind, in lower case and without `_`: what to do, or nothing where it means the same."""
+    whole: ClassVar[str] = "the spec"
+    """What it is called where it is all of a file."""
     kind_wanted: ClassVar[str] = ""
     """What to write where no kind is named that there is, if not just any of them."""
 

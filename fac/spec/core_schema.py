@@ -51,6 +51,8 @@ class Schema:
     """Whether it stands at a key that may be left out."""
     model: type[pydantic.BaseModel] | None = None
     """Whose fields these are."""
+    absent: bool = False
+    """Whether that there is none is what it means to leave it out."""
 
     @classmethod
     def of(cls, model: type[pydantic.BaseModel]) -> Schema:
@@ -204,9 +206,10 @@ class Schema:
 
     def _at(self, node: Mapping[str, Any]) -> Schema:
         """The node below wrappers and references."""
-        optional, model = False, None
+        optional, absent, model = False, False, None
         while True:
             optional |= node["type"] == "default"
+            absent |= node["type"] == "default" and node.get("default", optional) is None
             model = node["cls"] if node["type"] == "model" else model
             if node["type"] == "definitions":
                 self.definitions.update({d["ref"]: d for d in node["definitions"]})
@@ -218,7 +221,7 @@ class Schema:
             elif node["type"] in _INNER:
                 node = node[_INNER[node["type"]]]
             else:
-                return Schema(node, self.definitions, optional, model)
+                return Schema(node, self.definitions, optional, model, absent)
 
 
 def _alias(name: str, field: Mapping[str, Any]) -> str:

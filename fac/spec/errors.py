@@ -324,6 +324,8 @@ def _value_error(e: _Error, schema: Schema, data: Any, path: Path, outer: Schema
         limit = e.context[key]
         limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         help = f"write at least {limit + 1}" if key == "gt" and schema.type == "int" else ""
+        if data == limit == 0 and (schema.absent or outer.absent):
+            help = "leave it out for none"
         return INVALID_VALUE.at(path, f"{name} must be {relation} {limit}, is {data}", help=help)
     match e.type:
         case "too_short" | "string_too_short":
@@ -368,7 +370,7 @@ def _owner(schema: Schema, data: Any, path: Path) -> str:
             return f"`{data[key]}`"
         if len(literals) == 1:
             return f"`{literals[0]}`"
-    return f"`{dotted(path)}`" if path else "the spec"
+    return f"`{dotted(path)}`" if path else str(getattr(schema.model, "whole", "the spec"))
 
 
 def _has(data: Any, part: str | int) -> bool:

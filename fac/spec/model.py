@@ -68,7 +68,25 @@ class ModelSpec(Model):
         }
     )
 
-    other_keys: ClassVar = {"optimizer": "update", "optimiser": "update"}
+    other_keys: ClassVar = {
+        "optimizer": "update",
+        "optimiser": "update",
+        **dict.fromkeys(("lr", "learning_rate"), "it stands in `update`: `update.lr`"),
+        **{
+            name: f"it stands in `update`: `update.{name}`"
+            for name in ("momentum", "schedule", "weight_decay")
+        },
+        **{
+            name: f"it stands in `train`: `train.{name}`"
+            for name in ("epochs", "batch", "seed", "keep", "stop")
+        },
+        "batch_size": "it stands in `train`: `train.batch`",
+        **{
+            name: f"it stands in `feedback`: `feedback.{name}`"
+            for name in ("rule", "rank", "routes", "learn")
+        },
+        **{name: f"it stands in `data`: `data.{name}`" for name in ("source", "validation")},
+    }
 
     schema_: str | None = Field(
         None, alias="$schema", description="The JSON Schema, for editors of JSON files."
