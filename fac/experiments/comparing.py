@@ -157,6 +157,7 @@ def compared(
         version=plan.version(),
         notes=tuple(notes),
         audit=design.audit,
+        plugins=plan.plugged(programs),
     )
     with holding(out, meant) as kept:
         queue = Runs(trainer, planned, kept)

@@ -8,7 +8,7 @@ It tells no time: a run that was interrupted has the file of one that was not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from math import nan
 from pathlib import Path
@@ -18,7 +18,10 @@ from typing import Any
 from fac.audit import Measured
 from fac.backend import DIGEST
 from fac.diagnostics import FacError
+from fac.experiments import made_with
+from fac.experiments.forms import Belonging, OutcomeForm
 from fac.experiments.rows import TIMES, Run
+from fac.experiments.sealing import UnsoundError, digest, sealed, unsealed
 from fac.opening import LOG, MANIFEST, content, there
 from fac.render.json_text import json_text
 from fac.training import checkpoint
@@ -36,8 +39,16 @@ TIMED = "times.jsonl"
 _APART = ("history", "concerns", "start", "best", *TIMES)
 
 
+class ForeignError(FacError):
+    """What lies in the place of a training is another one."""
+
+
 def keep(
-    held: Held, of: Report | DivergedError, audit: Measured | None = None, said: Sequence[str] = ()
+    held: Held,
+    of: Report | DivergedError,
+    audit: Measured | None = None,
+    said: Sequence[str] = (),
+    belongs: Belonging | None = None,
 ) -> None:
     """Write the file, once the state is there that it is about.
 
@@ -46,6 +57,7 @@ def keep(
         of: what came of the training.
         audit: what was looked at in the trained network, if it was.
         said: warnings of the training beside those in its report.
+        belongs: which training of a comparison or a sweep it is.
 
     Raises:
         FacError: it cannot be written.
@@ -57,39 +69,79 @@ def keep(
         "said": list(said),
         "seed": int(about["seed"]) if about.get("seed", "").isdecimal() else None,
         "state": about.get(DIGEST),
+        "log": held.anywhere(log_digest),
+        "belongs": None if belongs is None else belongs.model_dump(),
+        "versions": made_with.versions(),
     }
-    write(held.path / OUTCOME, (json_text(found, indent=1) + "\n").encode(), held.descriptor)
+    write(held.path / OUTCOME, sealed(found), held.descriptor)
 
 
-def read(path: Path, seed: int = 0) -> Run | None:
+def read(path: Path, belongs: Belonging | None = None) -> Run | None:
     """What came of the run in a folder; None if it is not over, or has gone on since.
 
     Args:
         path: of the folder.
-        seed: of the run.
+        belongs: which training it has to be; None takes any.
 
     Raises:
+        ForeignError: it is another one.
         FacError: what lies there is no outcome of a run.
     """
     if not there(path / OUTCOME) or not there(path / STATE):
         return None
-    try:
-        found = json.loads(content(path / OUTCOME, MANIFEST, within=path))
-        if _is_stale(path, found.get("state")):
-            return None
-        records = timed(path, tuple(record for record in logged(path) if record is not None))
-        history = tuple(record for record in records if record.epoch)
-        said = tuple(map(str, _listed(found.get("said", []))))
-        if found["report"] is None:
-            return Run(seed, None, history, str(found["problem"]), diverged=True, said=said)
-        report = _report(found, records, history)
-        audit = _looked(found["audit"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise FacError(f"`{path / OUTCOME}` is not what came of a run: remove it, and call again") from error
+    found = _outcome(path)
+    if belongs is not None:
+        require_own(path, found.belongs, belongs)
+    if _is_stale(path, found.state):
+        return None
+    records = timed(path, tuple(record for record in logged(path) if record is not None))
+    history = tuple(record for record in records if record.epoch)
+    said, versions = tuple(found.said), found.versions
+    seed = found.seed or 0 if belongs is None else belongs.seed
+    if found.report is None:
+        problem = found.problem or ""
+        return Run(seed, None, history, problem, diverged=True, said=said, versions=versions)
     last = history[-1].epoch if history else 0
-    if last < report.epochs:
-        said += (f"lines of its `{METRICS}` are gone, which ends with epoch {last} of {report.epochs}",)
-    return Run(seed, report, history, audit=audit, said=said)
+    if last < found.report.epochs:
+        said += (f"lines of its `{METRICS}` are gone, which ends with epoch {last} of {found.report.epochs}",)
+    elif log_digest(path) != found.log:
+        said += (f"its `{METRICS}` is not as the training left it",)
+    audit = None if found.audit is None else Measured(**found.audit.model_dump())
+    report = _report(found, records, history)
+    return Run(seed, report, history, audit=audit, said=said, versions=versions)
+
+
+def require_own(path: Path, found: Belonging | None, wanted: Belonging) -> None:
+    """Refuse another training than the one that has its place here.
+
+    Args:
+        path: of the folder.
+        found: what it says that it is.
+        wanted: what has to lie there.
+
+    Raises:
+        ForeignError: it is another one.
+    """
+    if found == wanted:
+        return
+    first = "remove the folder, and it is made anew" if wanted.trial is None else "bring back a copy of it"
+    remedy = f"{first}, or give another folder to `--out`"
+    if found is None:
+        raise ForeignError(
+            f"`{path}` is a training by itself, as `fac train --resume` leaves it, and not {wanted}: {remedy}"
+        )
+    where = "" if found.plan == wanted.plan else " of another plan"
+    raise ForeignError(f"`{path}` is {found}{where}, and not {wanted}: {remedy}")
+
+
+def log_digest(path: Path) -> str:
+    """SHA-256 of what the log of a run says, but for its times.
+
+    Raises:
+        FacError: it cannot be read.
+    """
+    lines = [record.flat() for record in logged(path) if record is not None]
+    return digest([json_text({name: line[name] for name in line if name not in TIMES}) for line in lines])
 
 
 def stale(path: Path) -> bool:
@@ -97,8 +149,8 @@ def stale(path: Path) -> bool:
     if not there(path / OUTCOME) or not there(path / STATE):
         return False
     try:
-        return _is_stale(path, json.loads(content(path / OUTCOME, MANIFEST, within=path)).get("state"))
-    except (FacError, ValueError, AttributeError, RecursionError):
+        return _is_stale(path, _outcome(path).state)
+    except FacError:
         return False  # who reads it says so
 
 
@@ -141,12 +193,24 @@ def told(folder: Path) -> Iterator[str]:
     yield from (f"this run: {line}" for line in found.said)
 
 
-def _is_stale(path: Path, digest: object) -> bool:
-    """Whether a digest is not that of the state; earlier versions named none."""
-    if digest is None:
-        return False
+def _outcome(path: Path) -> OutcomeForm:
+    """The file, as it was written.
+
+    Raises:
+        FacError: it was not, or was changed since.
+    """
     try:
-        return checkpoint.about(path).get(DIGEST) != digest
+        return unsealed(content(path / OUTCOME, MANIFEST, within=path), OutcomeForm)
+    except UnsoundError as error:
+        raise FacError(
+            f"`{path / OUTCOME}` is not what came of a run: remove it, and call again ({error})"
+        ) from error
+
+
+def _is_stale(path: Path, state: str | None) -> bool:
+    """Whether a digest is not that of the state."""
+    try:
+        return checkpoint.about(path).get(DIGEST) != state
     except FacError:
         return False  # who reads the state says so
 
@@ -162,61 +226,20 @@ def _flat(of: Report | DivergedError) -> dict[str, Any]:
     return {"report": figures, "problem": None, "step": of.steps, "concerns": concerns}
 
 
-def _report(
-    found: Mapping[str, Any], records: tuple[EpochRecord, ...], history: tuple[EpochRecord, ...]
-) -> Report:
-    figures: dict[str, Any] = {
-        field.name: _figure(str(field.type), found["report"][field.name])
-        for field in fields(Report)
-        if field.name not in _APART
-    }
-    concerns = tuple(
-        Concern(str(c["kind"]), str(c["message"]), dict(c["figures"]), str(c["of"]))
-        for c in found["concerns"]
-    )
-    kept = found["report"]["best"]
-    best = None if kept is None else Best(kept["by"], float(kept["value"]), int(kept["epoch"]))
+def _report(found: OutcomeForm, records: tuple[EpochRecord, ...], history: tuple[EpochRecord, ...]) -> Report:
+    assert found.report is not None
+    kept = found.report.best
     lasted = [record.seconds for record in history]
     steps = [record.step_ms for record in history if record.step_ms == record.step_ms]
     return Report(
-        **figures,
+        **found.report.flat,
         history=history,
-        concerns=concerns,
+        concerns=tuple(Concern(**concern.model_dump()) for concern in found.concerns),
         start=next((record for record in records if record.epoch == 0), None),
-        best=best,
+        best=None if kept is None else Best(kept.by, kept.value, kept.epoch),
         seconds=sum(lasted),
         step_ms=median(steps) if steps else nan,
     )
-
-
-def _listed(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("no list")
-    return value
-
-
-def _figure(kind: str, value: Any) -> Any:
-    """A figure as `Report` declares it; null stands for what is no number."""
-    if value is None and kind != "int":
-        return nan if kind == "float" else None
-    if kind.startswith("float"):
-        return float(value)
-    if kind == "int" and not (type(value) is int and 0 <= value < 1 << 63):
-        raise ValueError("no count")
-    return value if kind == "int" else str(value)
-
-
-def _looked(found: Mapping[str, Any] | None) -> Measured | None:
-    """As JSON has it, where no number is null."""
-    if found is None:
-        return None
-    parts = {name: found[name] for name in ("scale", "routed", "true", "cosine")}
-    numbers = {
-        name: {key: nan if v is None else float(v) for key, v in of.items()} for name, of in parts.items()
-    }
-    if not numbers["routed"].keys() == numbers["true"].keys() == numbers["cosine"].keys():
-        raise ValueError("not all are of the same layers")
-    return Measured(**numbers, stacked=nan if found["stacked"] is None else float(found["stacked"]))
 
 
 def _times(path: Path) -> dict[int, tuple[float, float]]:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike, listdir
 from pathlib import Path
 
 from fac import asked
 from fac.diagnostics import FacError
-from fac.experiments import ended, plan
+from fac.experiments import ended, made_with, plan
 from fac.experiments.comparison import Comparison, assembled
+from fac.experiments.forms import Belonging
 from fac.experiments.plan import Plan, require_same
 from fac.experiments.rows import Run
 from fac.opening import there
@@ -28,7 +30,7 @@ Task = tuple[int, int]
 """The number of a row, from 0, and a seed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """The folder of a comparison."""
 
@@ -42,6 +44,15 @@ class Kept:
         """All runs, in the order of the table."""
         return tuple((row, seed) for row in range(len(self.plan.rows)) for seed in self.plan.seeds)
 
+    @cached_property
+    def digest(self) -> str:
+        """Of its plan."""
+        return self.plan.digest
+
+    def belongs(self, task: Task) -> Belonging:
+        """What a run has to be."""
+        return Belonging(plan=self.digest, row=self.plan.rows[task[0]].variant.label, seed=task[1])
+
     def place(self, task: Task) -> Path:
         """The folder of a run."""
         return self.path / self.plan.run(*task)
@@ -54,9 +65,9 @@ class Kept:
         """A run that is over, or failed in this call; None if it is neither.
 
         Raises:
-            FacError: what lies there is no run.
+            FacError: what lies there is no run, or another one.
         """
-        return self.failures.get(task) or ended.read(self.place(task), task[1])
+        return self.failures.get(task) or ended.read(self.place(task), self.belongs(task))
 
     def comparison(self) -> Comparison:
         """What came of the runs that are over.
@@ -69,13 +80,15 @@ class Kept:
             for number, row in enumerate(self.plan.rows)
         ]
         known = self.plan
+        made = (run.versions for row in rows for run in row.runs if run.versions)
+        notes = (*known.notes, *made_with.changed(known.versions, made, "runs"))
         return assembled(
             rows,
             known.seeds,
             known.backend,
             known.device,
             known.pairs,
-            known.notes,
+            notes,
             known.budget,
             known.audit,
         )

@@ -26,6 +26,7 @@ from fac.training.nonfinite import DivergedError
 from fac.writing import append
 
 if TYPE_CHECKING:
+    from fac.experiments.forms import Belonging
     from fac.experiments.trainer import Trainer
     from fac.source import Document
     from fac.training.logs import Listener
@@ -42,7 +43,13 @@ class _Timeless(RunFolder):
 
 
 def make(
-    trainer: Trainer, document: Document, path: Path, listener: Listener, stop: Callable[[], bool]
+    trainer: Trainer,
+    document: Document,
+    path: Path,
+    belongs: Belonging,
+    *,
+    listener: Listener,
+    stop: Callable[[], bool],
 ) -> None:
     """Train what is left of a run, and keep what came of it.
 
@@ -50,6 +57,7 @@ def make(
         trainer: has the data.
         document: the spec, with its seed.
         path: of the folder, which is new or holds a part of this run.
+        belongs: which training it is.
         listener: hears how it goes.
         stop: see `fac.training.loop.train`.
 
@@ -71,6 +79,6 @@ def make(
             with ready.told(listener) as heard:
                 training = ready.training(heard, stop)
                 report = training.run()
-            ended.keep(held, report, trainer.looked(training, job.program))
+            ended.keep(held, report, trainer.looked(training, job.program), belongs=belongs)
         except DivergedError as error:
-            ended.keep(held, error)
+            ended.keep(held, error, belongs=belongs)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path
 from re import sub
@@ -13,9 +12,12 @@ from typing import Any
 
 from fac import source
 from fac.diagnostics import FacError
+from fac.experiments import made_with
 from fac.experiments.contrasts import Pair
 from fac.experiments.needs import Needs
+from fac.experiments.plan_form import PlanForm, RowForm
 from fac.experiments.rows import Row
+from fac.experiments.sealing import UnsoundError, digest, formed, plain
 from fac.experiments.variants import Variant
 from fac.opening import MANIFEST, content
 from fac.program.program import Program
@@ -23,15 +25,17 @@ from fac.render.json_text import json_text
 from fac.spec.data import places
 from fac.training.checkpoint import PLAN, differing
 from fac.training.dataset import Dataset, fingerprint
+from fac.training.plugged import used
 
 FILE = PLAN
 FORMAT = 1
 RUNS = "runs"
-ASIDE = ("file", "notes", "arm", "digest")
-"""What may differ from one call to the next: where a spec lies, what is said of the plan, and what follows from it."""
+ASIDE = ("file", "notes", "versions", "arm", "digest")
+"""What may differ from one call to the next: where a spec lies, what is said of the plan, with which versions of what
+computes it was made, which is said, and what follows from the plan."""
 
 
-_AS_THEY_ARE = ("budget", "backend", "device", "precision", "threads", "version", "audit")
+_AS_THEY_ARE = ("budget", "backend", "device", "precision", "threads", "version", "audit", "plugins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,10 @@ class Plan:
     """What a reader of the table must know."""
     audit: bool = True
     """Whether each trained network is looked at."""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the files whose kinds the specs have, by their names."""
+    versions: Mapping[str, str] = field(default_factory=made_with.versions)
+    """Of what computes."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -82,8 +90,15 @@ class Plan:
                 for row, spec, data in zip(self.rows, self.specs, self.data, strict=True)
             ],
             "notes": self.notes,
+            "versions": self.versions,
         }
-        return found | {"digest": _digest(found)}
+        return found | {"digest": digest(_meant(found))}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what two calls have to agree in: 64 hexadecimal digits."""
+        found: str = self.flat()["digest"]
+        return found
 
     def text(self) -> str:
         """The file."""
@@ -99,24 +114,25 @@ def read(folder: Path) -> Plan:
     path = folder / FILE
     text = content(path, MANIFEST, within=folder)
     try:
-        found = json.loads(text)
-        if found["comparison"] != FORMAT or found["digest"] != _digest(found):
-            raise ValueError
-        rows = found["rows"]
-        return Plan(
-            rows=tuple(_row(row) for row in rows),
-            specs=tuple(row["trains"] for row in rows),
-            data=tuple(row["data"] for row in rows),
-            seeds=tuple(found["seeds"]),
-            pairs=tuple(Pair(**pair) for pair in found["contrasts"]),
-            notes=tuple(found["notes"]),
-            **{name: found[name] for name in _AS_THEY_ARE},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        flat = plain(text)
+        found = formed(flat, PlanForm)
+        if found.comparison != FORMAT or found.digest != digest(_meant(flat)):
+            raise UnsoundError("it is of another version, or was changed after it was written, by its digest")
+    except UnsoundError as error:
         raise FacError(
-            f"`{path}` is not the plan of a comparison as `fac compare --out` wrote it: bring back a copy of it, or "
-            "give another folder"
+            f"`{path}` is not the plan of a comparison as `fac compare --out` wrote it, {error}: bring back a copy of "
+            "it, or give another folder"
         ) from error
+    return Plan(
+        rows=tuple(_row(row) for row in found.rows),
+        specs=tuple(row.trains for row in found.rows),
+        data=tuple(row.data for row in found.rows),
+        seeds=tuple(found.seeds),
+        pairs=tuple(Pair(pair.one, pair.other) for pair in found.contrasts),
+        notes=tuple(found.notes),
+        versions=found.versions,
+        **{name: getattr(found, name) for name in _AS_THEY_ARE},
+    )
 
 
 def require_same(theirs: Plan, ours: Plan, folder: Path) -> None:
@@ -162,6 +178,15 @@ def version() -> str:
     return installed("fac-compiler")
 
 
+def plugged(programs: Sequence[Program]) -> dict[str, str]:
+    """Of the files whose kinds the specs have: SHA-256 of each by its name, of several with one name all of theirs."""
+    found = {one: name for program in programs for one, name in used(program.spec).items()}
+    return {
+        name: " ".join(sorted(one for one, other in found.items() if other == name))
+        for name in sorted({*found.values()})
+    }
+
+
 def digests(datasets: Sequence[Dataset]) -> tuple[Mapping[str, str], ...]:
     """What tells data apart, by what they are for. Rows that share a data set have it digested once."""
     found: dict[int, Mapping[str, str]] = {}
@@ -194,20 +219,19 @@ def _flat_row(row: Row) -> dict[str, Any]:
     }
 
 
-def _row(found: Mapping[str, Any]) -> Row:
-    document = source.from_data({}, found["file"])
-    variant = Variant(document, found["rule"], found["spec"], found["rank"], found["name"])
+def _row(found: RowForm) -> Row:
+    document = source.from_data({}, found.file)
     return Row(
-        variant,
-        found["network"],
-        tuple(found["ranks"]),
-        found["classifies"],
-        found["by_place"],
-        Needs(**found["needs"]),
-        found["by_byte"],
-        found["body"],
-        (found["trains"].get("update") or {}).get("lr"),
-        found.get("arm", False),
+        Variant(document, found.rule, found.spec, found.rank, found.name),
+        found.network,
+        tuple(found.ranks),
+        found.classifies,
+        found.by_place,
+        Needs(**found.needs.model_dump()),
+        found.by_byte,
+        found.body,
+        found.rate,
+        found.arm,
     )
 
 
@@ -219,13 +243,3 @@ def _meant(found: Mapping[str, Any]) -> Any:
     kept["contrasts"] = [str(Pair(**pair)) for pair in found["contrasts"]]
     order = [row["label"] for row in rows]
     return json.loads(json_text({**kept, "order": order, "rows": named}))
-
-
-def _digest(found: Mapping[str, Any]) -> str:
-    """SHA-256 of what two calls have to agree in: 64 hexadecimal digits."""
-    return digest(_meant(found))
-
-
-def digest(found: Any) -> str:
-    """SHA-256 of plain data: 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

@@ -70,7 +70,9 @@ class Runs:
 
     def _work(self, task: Task) -> Work:
         document = self.planned[task[0]].seeded(task[1], self.trainer.probes)
-        make = partial(outcomes.make, document=document, path=self.kept.place(task))
+        make = partial(
+            outcomes.make, document=document, path=self.kept.place(task), belongs=self.kept.belongs(task)
+        )
         return Work(task, task[1], self.kept.label(task), make)
 
 

@@ -108,12 +108,13 @@ def _rows(kept: Kept, notes: list[str]) -> list[tuple[str, list[Run]]]:
     """The rows of a comparison."""
     found: dict[str, list[Run]] = {}
     missing = 0
-    for row, seed in kept.tasks:
-        place = kept.place((row, seed))
-        run = read(place, notes, seed) if there(place / STATE) else None
-        missing += run is None
+    for task in kept.tasks:
+        place = kept.place(task)
+        begun = there(place / STATE)
+        missing += not begun
+        run = read(place, notes, kept.belongs(task)) if begun else None
         if run is not None:
-            found.setdefault(kept.plan.rows[row].variant.label, []).append(run)
+            found.setdefault(kept.plan.rows[task[0]].variant.label, []).append(run)
     if missing:
         notes.append(f"`{kept.path}`: {missing} of {len(kept.tasks)} runs have not begun")
     return [*found.items()]

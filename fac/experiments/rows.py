@@ -46,6 +46,8 @@ class Run:
     """What was looked at in the trained network, if it was."""
     said: tuple[str, ...] = ()
     """Warnings of the training itself, such as that its data had changed when it went on."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of what computed as it ended, if it was kept."""
 
     def value(self, name: str) -> float | None:
         """A figure of the report, if it is a number."""

@@ -12,6 +12,7 @@ from fac.audit import Measured, dominance, reference, scale
 from fac.checks import run_checks
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError
 from fac.experiments import ended
+from fac.experiments.forms import Belonging
 from fac.experiments.needs import needs_of
 from fac.opening import SPEC as SPEC_FILE
 from fac.opening import content, there
@@ -57,13 +58,13 @@ class Run:
     """... and what is to be said of that."""
 
 
-def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
+def read(path: Path, notes: list[str], belongs: Belonging | None = None) -> Run | None:
     """The run in a folder, None where it holds none; what is to be said of it goes to the notes.
 
     Args:
         path: of the folder.
         notes: what a reader must know.
-        seed: of a run of a comparison.
+        belongs: which run of a comparison it has to be.
     """
     try:
         found = history.read(path, early=True)
@@ -83,15 +84,18 @@ def read(path: Path, notes: list[str], seed: int = 0) -> Run | None:
         notes.append(f"`{path}` has no `{STATE}`: what it ran on is not known")
     if not found.spec:
         notes.append(f"`{path}`: without a spec that can be read it is no run of any other's setting")
-    return _ended(Run(found, about), seed, notes)
+    return _ended(Run(found, about), belongs, notes)
 
 
-def _ended(run: Run, seed: int, notes: list[str]) -> Run:
-    """The same with what it says of its end, and with its times, if these lie apart."""
+def _ended(run: Run, belongs: Belonging | None, notes: list[str]) -> Run | None:
+    """The same with what it says of its end, and with its times, if these lie apart; None of another run."""
     path = run.history.path
     try:
         run = replace(run, history=replace(run.history, records=ended.timed(path, run.history.records)))
-        found = ended.read(path, seed)
+        found = ended.read(path, belongs)
+    except ended.ForeignError as error:
+        notes.append(f"{error}; it is left out")
+        return None
     except FacError as error:
         notes.append(str(error))
         return run

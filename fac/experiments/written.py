@@ -29,7 +29,7 @@ def write_results(kept: Kept) -> Comparison:
         FacError: one cannot be written, or what lies in the place of a run is none.
     """
     found = kept.comparison()
-    for name, text in files(found, kept.plan.flat()["digest"]).items():
+    for name, text in files(found, kept.digest).items():
         write(kept.path / name, text.encode("utf-8", "backslashreplace"))
     return found
 

@@ -23,14 +23,19 @@ from fac.training.metadata import PLUGINS
 
 def kept(spec: ModelSpec) -> dict[str, str]:
     """What a checkpoint says of the files whose kinds a spec has: names by digest; nothing if there are none."""
+    found = used(spec)
+    return {PLUGINS: json.dumps(found)} if found else {}
+
+
+def used(spec: ModelSpec) -> dict[str, str]:
+    """The names of the files whose kinds a spec has, by their SHA-256."""
     of = {model: plugin for group in plugins.FAMILIES for model, plugin in plugins.foreign(group).items()}
     models = [*_models(spec)]
     if spec.update is not None:  # where a name alone stands for it, it is no model
         models.append(schedule_of(spec.update.schedule))
     # The model of `update:` is made of that of its rule and of what all rules share.
-    used = {of[base] for model in models for base in type(model).__mro__ if base in of}
-    found = {file.digest: basename(file.name) for file in files.known() if file.name in used}
-    return {PLUGINS: json.dumps(found)} if found else {}
+    names = {of[base] for model in models for base in type(model).__mro__ if base in of}
+    return {file.digest: basename(file.name) for file in files.known() if file.name in names}
 
 
 def _models(value: Any) -> Iterator[Model]:

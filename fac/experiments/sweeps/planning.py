@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from fac import asked
 from fac.diagnostics import FacError
-from fac.experiments import plan
+from fac.experiments import made_with, plan
 from fac.experiments.comparing import Design
 from fac.experiments.kept import require_empty
 from fac.experiments.rules import OWN, fields_of
+from fac.experiments.sealing import Count, Form, UnsoundError, digest, formed, plain
 from fac.experiments.sweeps.spaces import Dimension, Point, assignments, corners, dimensions, grid
 from fac.experiments.variants import Variant, settled, variants
 from fac.opening import MANIFEST, content, there
@@ -162,8 +162,8 @@ def _has(rule: str, path: str) -> bool:
 
 
 @contextmanager
-def holding(path: Path, meant: Mapping[str, Any]) -> Iterator[Path]:
-    """Hold the folder of a sweep alone: a new one, or one that goes on.
+def holding(path: Path, meant: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """Hold the folder of a sweep alone: a new one, or one that goes on. Gives it with the versions it began with.
 
     Args:
         path: of the folder.
@@ -175,29 +175,43 @@ def holding(path: Path, meant: Mapping[str, Any]) -> Iterator[Path]:
     with alone_in(path) as held:
         here = held.path
         if there(here / FILE):
-            plan.require_equal(plan_of(here)[0], meant, here, "sweep")
+            found = plan_of(here)
+            plan.require_equal(found.meant, meant, here, "sweep")
+            versions = found.versions
         else:
             require_empty(here, "sweep")
-            text = json_text({"sweep": FORMAT, **meant, "digest": plan.digest(meant)}, indent=1) + "\n"
-            write(here / FILE, text.encode(), held.descriptor)
-        yield here
+            versions = made_with.versions()
+            flat = {"sweep": FORMAT, **meant, "versions": versions, "digest": digest(meant)}
+            write(here / FILE, (json_text(flat, indent=1) + "\n").encode(), held.descriptor)
+        yield here, versions
 
 
-def plan_of(folder: Path) -> tuple[Any, str]:
-    """What the sweep in a folder is, as JSON has it, and the digest of that.
+class SweepPlan(Form):
+    """What the file holds."""
+
+    sweep: Count
+    versions: dict[str, str]
+    digest: str
+    meant: dict[str, Any]
+    """All else, which is held against what a call says."""
+
+
+def plan_of(folder: Path) -> SweepPlan:
+    """What the sweep in a folder is.
 
     Raises:
         FacError: it has no plan, or one that nobody wrote here.
     """
     path = folder / FILE
     try:
-        found = json.loads(content(path, MANIFEST, within=folder))
-        form, digest = found.pop("sweep"), found.pop("digest")
-        if form != FORMAT or digest != plan.digest(found):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        flat = plain(content(path, MANIFEST, within=folder))
+        about = {key: flat.pop(key, None) for key in ("sweep", "versions", "digest")}
+        found = formed({**about, "meant": flat}, SweepPlan)
+        if found.sweep != FORMAT or found.digest != digest(flat):
+            raise UnsoundError("it is of another version, or was changed after it was written, by its digest")
+    except UnsoundError as error:
         raise FacError(
-            f"`{path}` is not the plan of a sweep as `fac sweep` wrote it: bring back a copy of it, or give another "
-            "folder to `--out`"
+            f"`{path}` is not the plan of a sweep as `fac sweep` wrote it, {error}: bring back a copy of it, or give "
+            "another folder to `--out`"
         ) from error
-    return found, digest
+    return found

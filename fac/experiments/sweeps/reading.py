@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from fac.diagnostics import FacError
+from fac.experiments.sealing import Form, UnsoundError, formed, plain
 from fac.experiments.sweeps.planning import FILE, plan_of
 from fac.experiments.sweeps.resulting import BEST, TRIALS
 from fac.opening import MANIFEST, content, there
@@ -18,11 +18,7 @@ __all__ = ["BEST", "FILE", "read"]
 Setting = bool | int | float | str | None
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class _Plan(_Strict):
+class _Plan(Form):
     """What is read of `sweep.json`."""
 
     goal: str
@@ -34,7 +30,7 @@ class _Plan(_Strict):
     prune: bool
 
 
-class _Trial(_Strict):
+class _Trial(Form):
     """A line of `trials.json`."""
 
     rule: str
@@ -45,7 +41,7 @@ class _Trial(_Strict):
     settings: dict[str, Setting]
 
 
-class _Trials(_Strict):
+class _Trials(Form):
     """What is read of `trials.json`."""
 
     plan: str = Field(max_length=64)
@@ -62,12 +58,14 @@ def read(folder: Path, notes: list[str]) -> Search:
     Raises:
         FacError: its plan cannot be read.
     """
-    found, digest = plan_of(folder)
+    found = plan_of(folder)
     try:
-        meant = _Plan.model_validate(found)
-    except ValidationError as error:
-        raise FacError(f"`{folder / FILE}` is not the plan of a sweep as `fac sweep` wrote it") from error
-    trials = _trials(folder, digest, notes)
+        meant = formed(found.meant, _Plan)
+    except UnsoundError as error:
+        raise FacError(
+            f"`{folder / FILE}` is not the plan of a sweep as `fac sweep` wrote it, {error}"
+        ) from error
+    trials = _trials(folder, found.digest, notes)
     if not there(folder / BEST):
         notes.append(
             f"`{folder}`: the best settings are not compared yet; the same call of `fac sweep` goes on"
@@ -83,10 +81,11 @@ def _trials(folder: Path, digest: str, notes: list[str]) -> tuple[SearchTrial, .
         notes.append(f"`{folder}` has no `{TRIALS}`: a call of `fac sweep` writes it when it ends")
         return ()
     try:
-        text: Any = json.loads(content(path, MANIFEST, within=folder))
-        found = _Trials.model_validate(text)
-    except (ValueError, RecursionError, FacError) as error:
-        told = str(error) if isinstance(error, FacError) else f"`{path}` is not what `fac sweep` writes"
+        found = formed(plain(content(path, MANIFEST, within=folder)), _Trials)
+    except (UnsoundError, FacError) as error:
+        told = (
+            str(error) if isinstance(error, FacError) else f"`{path}` is not what `fac sweep` writes, {error}"
+        )
         notes.append(f"{told}; trials are left out")
         return ()
     if found.plan != digest:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac.escaping import visible
-from fac.experiments import plan
 from fac.experiments.rows import MARK
+from fac.experiments.sealing import digest
 from fac.experiments.sweeps.spaces import Point, shown
 from fac.experiments.sweeps.trying import Goal
 from fac.render.columns import columns
@@ -163,7 +163,7 @@ def write_trials(path: Path, courses: Sequence[Course], goal: Goal, meant: Mappi
         FacError: a file cannot be written.
     """
     trials = [trial for course in courses for trial in _trials(course)]
-    text = json_text({"plan": plan.digest(meant), "goal": goal.name, "trials": trials}, indent=1) + "\n"
+    text = json_text({"plan": digest(meant), "goal": goal.name, "trials": trials}, indent=1) + "\n"
     write(path / TRIALS, text.encode())
     paths = [*dict.fromkeys(path for trial in trials for path in trial["settings"])]
     header = ("rule", "trial", "state", goal.name, "epochs", *paths, "problem", "risen")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from fac.build.threads import allowed
 from fac.diagnostics import FacError
-from fac.experiments import contrasts, plan
+from fac.experiments import contrasts, made_with, plan
 from fac.experiments.comparing import compared, rows_of
 from fac.experiments.executors.pool import make_apart
 from fac.experiments.handed import without_data
 from fac.experiments.job import ANYWHERE, Where
 from fac.experiments.queued import make_here
 from fac.experiments.rules import OWN
+from fac.experiments.sealing import digest
 from fac.experiments.sweeps.planning import Rows, SweepDesign, holding, planned
 from fac.experiments.sweeps.resulting import BEST, Sweep, write_trials
 from fac.experiments.sweeps.spaces import Point, assignments, corners
@@ -104,6 +105,7 @@ def swept(
         "goal": goal.name,
         **_said(design, rows),
         "specs": [plan.expanded(program) for program in programs],
+        "plugins": plan.plugged(programs),
         "data": plan.digests(data),
         "backend": trainer.backend.name,
         "device": trainer.device,
@@ -113,12 +115,13 @@ def swept(
         "optuna": version("optuna"),
     }
     meant = json.loads(json_text(meant))
-    with holding(out, meant) as here, ExitStack() as stack:
+    with holding(out, meant) as (here, versions), ExitStack() as stack:
         if workers is not None and not there(here / BEST / f"{RESULTS}.json"):
             stack.enter_context(workers.held())
-        courses = _searched(here, trainer, rows, design, goal, seed, workers)
+        courses = _searched(here, trainer, rows, design, goal, seed, workers, digest(meant))
         write_trials(here, courses, goal, meant)
-        found = Sweep(here, goal, tuple(courses), rows.notes)
+        made = (tried.versions for course in courses for tried in course.made.values())
+        found = Sweep(here, goal, tuple(courses), (*rows.notes, *made_with.changed(versions, made, "trials")))
         if found.made < found.meant:
             return found
         return found.with_comparison(_final(final, design, rows, found, where, here, workers, dataset, watch))
@@ -132,6 +135,7 @@ def _searched(
     goal: Goal,
     seed: int,
     workers: Workers | None,
+    meant: str,
 ) -> list[Course]:
     from fac.experiments.sweeps import trials
     from fac.experiments.sweeps.searching import Search, opened
@@ -151,7 +155,7 @@ def _searched(
             design.sampler,
             design.seed,
         )
-        courses.append(trials.Course(row, search, here / trials.folder(number, label), goal, seed))
+        courses.append(trials.Course(row, search, here / trials.folder(number, label), goal, seed, meant))
     queue = trials.Trials(trainer, courses, prune=design.prune)
     left = sum(course.searched.trials - len(course.tried) for course in courses)
     if left and workers is None:

@@ -11,6 +11,7 @@ from re import sub
 from typing import TYPE_CHECKING
 
 from fac.diagnostics import FacError
+from fac.experiments.forms import Belonging
 from fac.experiments.queued import Work
 from fac.experiments.rows import MARK
 from fac.experiments.sweeps import trying
@@ -35,6 +36,8 @@ class Course:
     goal: Goal
     seed: int
     """Of its trainings."""
+    plan: str
+    """The digest of that of the sweep."""
     tried: dict[int, Tried] = field(default_factory=dict)
     """Trials of rounds that are over."""
     found: dict[int, Tried] = field(default_factory=dict)
@@ -59,9 +62,13 @@ class Course:
         """The folder of a trial."""
         return self.folder / f"{number:03}"
 
+    def belongs(self, number: int) -> Belonging:
+        """What a trial has to be."""
+        return Belonging(plan=self.plan, row=self.searched.variant.label, seed=self.seed, trial=number)
+
     def read(self, number: int) -> Tried | None:
         """A trial, if it is over."""
-        return trying.read(self.place(number), self.goal, self.seed)
+        return trying.read(self.place(number), self.goal, self.belongs(number))
 
     @property
     def made(self) -> dict[int, Tried]:
@@ -153,6 +160,7 @@ class Trials:
             trying.make,
             document=document,
             path=course.place(drawn.number),
+            belongs=course.belongs(drawn.number),
             goal=course.goal,
             others=others if self.prune else None,
         )

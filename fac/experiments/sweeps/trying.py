@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fac.experiments import ended, outcomes
+from fac.diagnostics import FacError
+from fac.experiments import ended, made_with, outcomes
+from fac.experiments.forms import Belonging
 from fac.experiments.rows import Run
-from fac.opening import there
-from fac.render.json_text import json_text
-from fac.training.folder import logged
+from fac.experiments.sealing import Count, Form, UnsoundError, sealed, unsealed
+from fac.opening import MANIFEST, content, there
+from fac.training.folder import METRICS, logged
 from fac.training.holding import LOCK, alone_in
 from fac.training.logs import EpochRecord, Listener
 from fac.training.logs import Plan as Course
@@ -69,6 +71,8 @@ class Tried:
     """The epoch whose state it offers (`train.keep`); None if that is the last one."""
     risen: str = ""
     """How it ran away, if its loss ended far above that of the untrained network. No word of test data."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of what computed as it ended."""
 
     @property
     def value(self) -> float:
@@ -79,6 +83,16 @@ class Tried:
     def epochs(self) -> int:
         """How many were made."""
         return max(self.curve, default=0)
+
+
+class PrunedForm(Form):
+    """What the file of a trial holds that was ended early."""
+
+    epoch: Count
+    log: str
+    """The digest of its log."""
+    belongs: Belonging
+    versions: dict[str, str]
 
 
 class PrunedError(Exception):
@@ -136,6 +150,7 @@ def make(
     trainer: Trainer,
     document: Document,
     path: Path,
+    belongs: Belonging,
     goal: Goal,
     others: Sequence[Curve] | None,
     *,
@@ -148,6 +163,7 @@ def make(
         trainer: has the data.
         document: the spec with the settings of the trial.
         path: its folder.
+        belongs: which trial it is.
         goal: what is to be found.
         others: trials that it is held against; None prunes nothing.
         listener: hears how it goes.
@@ -155,41 +171,74 @@ def make(
     """
     heard = listener if others is None else _Judge(goal, others, path, listener)
     try:
-        outcomes.make(trainer, document, path, heard, stop)
+        outcomes.make(trainer, document, path, belongs, listener=heard, stop=stop)
     except PrunedError as pruned:
-        write(path / PRUNED, (json_text({"epoch": pruned.epoch}) + "\n").encode())
+        found = {
+            "epoch": pruned.epoch,
+            "log": ended.log_digest(path),
+            "belongs": belongs.model_dump(),
+            "versions": made_with.versions(),
+        }
+        write(path / PRUNED, sealed(found))
 
 
-def read(path: Path, goal: Goal, seed: int) -> Tried | None:
+def read(path: Path, goal: Goal, belongs: Belonging) -> Tried | None:
     """The trial in a folder; None if it is not over.
 
     Raises:
-        FacError: what lies there is no trial.
+        ForeignError: it is another one.
+        FacError: what lies there is no trial, or its log has changed, by which it is judged.
     """
     if there(path / LOCK):  # it was killed as it ended
         with alone_in(path):
             pass
     if there(path / PRUNED):
-        return Tried("pruned", _curve([record for record in logged(path) if record is not None], goal))
-    run = ended.read(path, seed)
-    return None if run is None else _over(run, goal)
+        return _pruned(path, goal, belongs)
+    run = ended.read(path, belongs)
+    if run is None:
+        return None
+    if run.said:
+        raise _altered(path, run.said[-1])
+    return _over(run, goal)
+
+
+def _pruned(path: Path, goal: Goal, belongs: Belonging) -> Tried:
+    try:
+        found = unsealed(content(path / PRUNED, MANIFEST, within=path), PrunedForm)
+    except UnsoundError as error:
+        raise FacError(
+            f"`{path / PRUNED}` is not what a trial wrote that ended early, {error}: remove it, and the trial goes on"
+        ) from error
+    ended.require_own(path, found.belongs, belongs)
+    if ended.log_digest(path) != found.log:
+        raise _altered(path, f"its `{METRICS}` is not as the training left it")
+    curve = _curve([record for record in logged(path) if record is not None], goal)
+    return Tried("pruned", curve, versions=found.versions)
+
+
+def _altered(path: Path, why: str) -> FacError:
+    return FacError(
+        f"`{path}`: {why}, and a trial is judged by it: bring back a copy of it, or give another folder to `--out`"
+    )
 
 
 def _over(run: Run, goal: Goal) -> Tried:
     curve = _curve(run.history, goal)
     if run.diverged:
-        return Tried("diverged", curve, run.problem)
+        return Tried("diverged", curve, run.problem, versions=run.versions)
     best = None if run.report is None else run.report.best
     concerns = () if run.report is None else run.report.concerns
     risen = next((_grown(concern.figures) for concern in concerns if concern.kind == RISEN), "")
-    found = Tried("complete", curve, kept=None if best is None else best.epoch, risen=risen)
+    found = Tried(
+        "complete", curve, kept=None if best is None else best.epoch, risen=risen, versions=run.versions
+    )
     if not isfinite(found.value):
-        return Tried("diverged", curve, f"its {goal.name} is no number")
+        return replace(found, state="diverged", problem=f"its {goal.name} is no number", kept=None)
     return found
 
 
 def _grown(figures: Mapping[str, float]) -> str:
-    now, before = figures["train_loss"], figures["untrained_loss"]
+    now, before = (figures.get(name, nan) for name in ("train_loss", "untrained_loss"))
     return f"the loss rose to {now:.4g} on training samples, from {before:.4g} of the untrained network"
 
 
