@@ -40,6 +40,8 @@ SPEC = Kind("a spec", 1_000_000, streams=True)
 SETTINGS = Kind("a settings file", 1_000_000, streams=True)
 MANIFEST = Kind("a manifest", 10_000_000)
 LOG = Kind("a log", 100_000_000)
+STEPS = Kind("a log of steps")
+"""Of which nobody reads more than the end."""
 IDX = Kind("an IDX file", 1 << 26)
 """The largest of Fashion-MNIST has 47 million."""
 MODEL = Kind("a model", 1 << 34)

@@ -8,17 +8,20 @@ interruption leaves behind either resumes or can be taken by a new run.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from math import inf
 from pathlib import Path
+from typing import BinaryIO
 
 from fac.backend import Array
 from fac.diagnostics import FacError
-from fac.opening import LOG, content, there
+from fac.opening import LOG, content, opened, there, unreadable
 from fac.opening import SPEC as SPEC_FILE
+from fac.opening import STEPS as STEPS_LOG
 from fac.pipeline import load
 from fac.render.yaml import dump
 from fac.training import checkpoint
@@ -27,12 +30,14 @@ from fac.training.holding import Held, alone_in
 from fac.training.logs import EpochRecord, StepRecord
 from fac.training.metadata import BASE
 from fac.training.places import rebased, rebased_json, start
-from fac.writing import append, make_parents, settle, staged, unwritable, write
+from fac.writing import append, cut, make_parents, settle, staged, unwritable, write
 
 SPEC = "spec.fac.yaml"
 STATE = checkpoint.FILE
 METRICS = "metrics.jsonl"
 STEPS = "steps.jsonl"
+BLOCK, LONGEST = 1 << 20, 10_000_000
+"""Bytes of it that are read at a time, and of a line of it."""
 OUTCOME = "outcome.json"
 """What came of the training, once it is over; see `fac.experiments.ended`."""
 
@@ -137,10 +142,9 @@ class RunFolder:
         Raises:
             FacError: a log cannot be read or written.
         """
-        noted = self.held.anywhere(_noted)
-        sooner = [line for line in noted if _step(line) <= steps]
-        if len(sooner) < len(noted):
-            write(self.path / STEPS, "".join(f"{line}\n" for line in sooner).encode(), self.held.descriptor)
+        sooner = self.held.anywhere(lambda path: _sooner(path, steps))
+        if sooner is not None:
+            cut(self.path / STEPS, sooner, self.held.descriptor)
         found = self.held.anywhere(logged)
         # how a network begins is told anew where it has made no step: a fork may begin with another one
         records = [r for r in found if r is not None and r.epoch <= epochs and (r.epoch or steps)]
@@ -162,11 +166,43 @@ def logged(folder: Path) -> list[EpochRecord | None]:
     return [_record(line) for line in text.splitlines()]
 
 
-def _noted(folder: Path) -> list[str]:
-    """The lines of the log of steps."""
-    if not there(folder / STEPS):
-        return []
-    return content(folder / STEPS, LOG, within=folder).decode(errors="replace").splitlines()
+def _sooner(folder: Path, steps: int) -> int | None:
+    """Of how many bytes the log of steps is up to the last line of the first `steps`; None if it ends there.
+
+    It is read from its end, however long it is.
+    """
+    place = folder / STEPS
+    if not there(place):
+        return None
+    try:
+        with opened(place, STEPS_LOG, within=folder) as file:
+            size = os.fstat(file.fileno()).st_size
+            for end, line in _backwards(file, size):
+                if _step(line) <= steps:
+                    return end if end < size else None
+    except OSError as error:
+        raise unreadable(f"`{place}`", error) from error
+    return 0 if size else None
+
+
+def _backwards(file: BinaryIO, size: int) -> Iterator[tuple[int, str]]:
+    """Lines of a file from the last one on, each with the place behind its end."""
+    start, rest = size, b""
+    while start:
+        end = start + len(rest)
+        start = max(0, start - BLOCK)
+        file.seek(start)
+        block = file.read(end - len(rest) - start) + rest
+        if len(block) > LONGEST:
+            raise FacError(
+                f"`{STEPS}` has a line of more than {LONGEST:,} bytes, which no run wrote: remove the file, and the "
+                "run goes on without it"
+            )
+        lines = block.splitlines(keepends=True)
+        rest = lines.pop(0) if start and lines else b""
+        for line in reversed(lines):
+            yield end, line.decode(errors="replace")
+            end -= len(line)
 
 
 def _step(line: str) -> float:

@@ -5,7 +5,7 @@ together take their places as a group. What a process leaves that was killed is 
 that nobody holds any more: the next call finishes or removes it.
 """
 
-from fac.writing.files import append, replacing, rewrite, write
+from fac.writing.files import append, cut, replacing, rewrite, write
 from fac.writing.groups import Content, possible, settle, staged, sweep, unfinished
 from fac.writing.places import (
     NO_LINK,
@@ -29,6 +29,7 @@ __all__ = [
     "TRIES",
     "Content",
     "append",
+    "cut",
     "fresh",
     "lock",
     "locked",

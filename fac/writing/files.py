@@ -139,6 +139,28 @@ def append(path: Path, line: str, at: int | None = None) -> None:
         raise unwritable(path, error) from error
 
 
+def cut(path: Path, size: int, at: int | None = None) -> None:
+    """Leave of a file its first `size` bytes.
+
+    Args:
+        path: see `replacing`, and so `at`.
+        size: not more than it has.
+        at: the descriptor of its folder.
+
+    Raises:
+        FacError: the file cannot be written, or is a link.
+    """
+    try:
+        descriptor = os.open(seen(path, at), os.O_WRONLY | NO_LINK | BINARY, dir_fd=at)
+        try:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def _take_after(path: Path, descriptor: int, at: int | None) -> None:
     """Mode, owner and attributes of the file that is replaced, as far as they may be given."""
     try:
