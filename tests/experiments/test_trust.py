@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,3 +185,18 @@ def test_a_plug_in_that_changed_is_another_plan(
             call(seeds=1)
     with pytest.raises(FacError, match=f'holds another {what}: `plugins.scaled.py` is "0000'):
         call(seeds=1)
+
+
+UNGUARDED = """
+import fac
+fac.compare("small.fac.yaml", ["bp"], seeds=1, backend="reference", audit=False, out="b", jobs=1)
+"""
+
+
+@pytest.mark.usefixtures("here")
+def test_a_program_that_begins_itself_again_is_told_what_it_lacks() -> None:
+    Path("program.py").write_text(UNGUARDED)
+    found = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, check=False)
+    assert 'put what it does under `if __name__ == "__main__":`' in found.stderr.splitlines()[-1]
+    assert found.stderr.count("Traceback") == 1, "that of the program itself"
+    assert not Path("b/results.json").exists()

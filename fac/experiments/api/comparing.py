@@ -14,6 +14,7 @@ from fac.experiments.comparing import Design, compared
 from fac.experiments.comparison import Comparison
 from fac.experiments.declared import Declared, declared
 from fac.experiments.executors import workers
+from fac.experiments.executors.processes import require_main
 from fac.experiments.handed import DataLike
 from fac.experiments.sweeps.planning import SweepDesign
 from fac.experiments.sweeps.resulting import Sweep
@@ -79,6 +80,8 @@ def compare(
         KeyboardInterrupt: before the end of the first training. Later ones are given with what was made.
     """
     apart = workers(executor, jobs)
+    if apart is not None:
+        require_main()
     if apart is not None and out is None:
         raise FacError("`jobs` and `executor` need `out`, a folder that keeps the runs of several processes")
     several: list[Any] = list(specs) if isinstance(specs, list | tuple) else [specs]
@@ -184,6 +187,8 @@ def sweep(
             the first trial; or no trial came to its end with a number.
     """
     apart = workers(executor, jobs)
+    if apart is not None:
+        require_main()
     allow(allow_code)
     design = SweepDesign(over, rules, trials, sampler, seed, prune, seeds, contrasts, audit)
     asked.of(watch, (Watch, type(None)), "watch", "a `fac.experiments.trainer.Watch`")

@@ -7,13 +7,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, current_process, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from fac.build.threads import processors
+from fac.diagnostics import FacError
 from fac.experiments.executors.pool import ASKED, ENVIRONMENT, GOES_ON, Say, Setup, environment, made
 from fac.experiments.rows import Run
 from fac.experiments.trainer import Trainer
@@ -21,6 +22,9 @@ from fac.training.loop import StoppedError
 
 if TYPE_CHECKING:
     from fac.experiments.queued import Work
+
+UNGUARDED = 87
+"""What a process ends with that is begun by importing the program that began it, and so would begin others itself."""
 
 
 @dataclass(eq=False, slots=True)
@@ -47,6 +51,15 @@ def opened(setup: Setup, jobs: int | None, say: Say) -> Iterator[_Pool]:
         yield pool
     finally:
         pool.close()
+
+
+def require_main() -> None:
+    """End a process that `multiprocessing` is still importing the program into: it has come here by that alone.
+
+    It says so by how it ends, and the process that waits for it says it in words.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(UNGUARDED)
 
 
 class _Pool:
@@ -96,6 +109,11 @@ class _Pool:
             except (EOFError, OSError):
                 worker.process.join()
                 self.workers.remove(worker)
+                if worker.process.exitcode == UNGUARDED:
+                    raise FacError(
+                        "`jobs` begins processes, each of which imports the program that calls, and this one calls "
+                        'again as it is imported: put what it does under `if __name__ == "__main__":`'
+                    ) from None
                 found = (
                     None if self.stopping else Run(0 if work is None else work.seed, None, (), _died(worker))
                 )
