@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fac.experiments.sealing import Count, Finite, Form, Number
+from pydantic import model_validator
+
+from fac.experiments.sealing import Count, Finite, Form, Number, Seed
 from fac.spec.train import Measure
 
 
@@ -15,7 +17,7 @@ class Belonging(Form):
     """The digest of the plan, in which the specs, the data, the backend and the version of fac are."""
     row: str
     """Its label."""
-    seed: Count
+    seed: Seed
     trial: Count | None = None
     """Its number in a sweep."""
 
@@ -68,6 +70,12 @@ class MeasuredForm(Form):
     cosine: dict[str, Number]
     stacked: Number
 
+    @model_validator(mode="after")
+    def _alike(self) -> MeasuredForm:
+        if not self.routed.keys() == self.true.keys() == self.cosine.keys():
+            raise ValueError("gradients are not of the same layers")
+        return self
+
 
 class OutcomeForm(Form):
     """The file."""
@@ -80,7 +88,7 @@ class OutcomeForm(Form):
     concerns: list[ConcernForm]
     audit: MeasuredForm | None
     said: list[str]
-    seed: Count | None
+    seed: Seed | None
     state: str | None
     """The digest of the state that it is about."""
     log: str

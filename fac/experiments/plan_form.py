@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from fac.backend import Precision
-from fac.experiments.sealing import Count, Finite, Form
+from fac.experiments.sealing import Count, Finite, Form, Seed
 
 
 class NeedsForm(Form):
@@ -66,7 +66,7 @@ class PlanForm(Form):
 
     comparison: Count
     rows: Annotated[list[RowForm], Field(min_length=1)]
-    seeds: Annotated[list[Count], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     contrasts: list[PairForm]
     budget: str
     backend: str

@@ -17,6 +17,7 @@ DEEP = "its brackets lie too deep within each other"
 F = TypeVar("F", bound="Form")
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Seed = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, AllowInfNan(False)]
 Number = Annotated[Finite | None, AfterValidator(lambda value: nan if value is None else value)]
 """A number as `json_text` writes it: null stands for what is none, and is NaN here."""

@@ -117,7 +117,7 @@ def test_what_is_no_outcome_is_named(run: Run, spec: Path, text: str) -> None:  
     said = "`r/outcome.json` is not what came of a run: remove it, and call again"
     status, _, err = run("evaluate", "r", *REFERENCE)
     assert (status, said in err) == (0, True)
-    assert said in fac.report("r", measure=False).notes
+    assert any(note.startswith(said) for note in fac.report("r", measure=False).notes)
 
 
 def test_a_log_that_lost_lines_of_a_run_that_is_over_is_said(run: Run, spec: Path) -> None:  # noqa: F811

@@ -19,6 +19,7 @@ from fac import FacError
 from fac.experiments.contrasts import t_quantile
 from fac.experiments.reporting import Report, reported
 from fac.experiments.resulting import with_results
+from fac.experiments.sealing import sealed
 from fac.experiments.settings import _likewise, read, setting
 
 SPEC: dict[str, Any] = {
@@ -210,6 +211,7 @@ def test_a_seed_that_is_repeated_counts_once(place: Path) -> None:
 def test_the_interval_of_a_share_is_within_all_of_it(place: Path) -> None:
     for seed, accuracy in ((0, 0.4), (1, 0.9)):
         log = Path(f"runs/bp-{seed}/metrics.jsonl")
+        log.with_name("outcome.json").unlink()  # which holds the digest of the log
         log.write_text(re.sub(r'"test_accuracy": [\d.]+', f'"test_accuracy": {accuracy}', log.read_text()))
     assert "65.0 ± 35.4 [0.0, 100.0]" in results(made("runs/bp-0", "runs/bp-1", measure=False))
 
@@ -244,7 +246,8 @@ def test_a_result_that_is_hardly_one_is_marked(place: Path) -> None:
     outcome = Path("compared/runs/01-bp-seed-0/outcome.json")
     found = json.loads(outcome.read_text())
     found["concerns"] = [{"kind": "chance", "message": "no better than `x`", "figures": {}, "of": ""}]
-    outcome.write_text(json.dumps(found))
+    del found["digest"]
+    outcome.write_bytes(sealed(found))
     told = made("compared", measure=False)
     assert "! `bp`, `compared/runs/01-bp-seed-0`: no better than `x`" in told.notes
     assert "<td>complete !</td>" in told.html
@@ -254,6 +257,7 @@ def test_a_result_that_is_hardly_one_is_marked(place: Path) -> None:
 
 def test_a_log_whose_loss_rose_is_marked(place: Path) -> None:
     log = Path("runs/fa-0/metrics.jsonl")
+    Path("runs/fa-0/outcome.json").unlink()  # which holds the digest of the log
     *before, last = map(json.loads, log.read_text().splitlines())
     last["test_loss"] = 1463534501090837.25
     log.write_text("".join(f"{json.dumps(line)}\n" for line in (*before, last)))

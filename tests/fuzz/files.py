@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,16 +23,22 @@ from pyarrow import parquet
 from safetensors.numpy import save
 
 import fac
-from fac import pipeline
+from fac import pipeline, source
+from fac.audit import Measured
 from fac.backend import to_bytes
 from fac.cli import earlier
 from fac.diagnostics import FacError
 from fac.escaping import visible
-from fac.experiments import ended
+from fac.experiments import ended, plan, sealing
 from fac.experiments import settings as settings_of_runs
+from fac.experiments.contrasts import Pair
+from fac.experiments.kept import Kept, open_comparison
+from fac.experiments.trainer import row_of
+from fac.experiments.variants import variants
 from fac.lint import settings
 from fac.render.report import Book, render
 from fac.training import checkpoint
+from fac.training.best import Best
 from fac.training.data import fashion_mnist, load
 from fac.training.data.arrays import Arrays
 from fac.training.data.csv import Csv
@@ -40,11 +47,14 @@ from fac.training.data.npy import Folder
 from fac.training.data.parquet import Parquet
 from fac.training.data.sequences import Sequences
 from fac.training.data.text import Text
-from fac.training.folder import METRICS, RunFolder
+from fac.training.folder import METRICS, OUTCOME, RunFolder
 from fac.training.holding import Held
 from fac.training.logs import EpochRecord
+from fac.training.loop import Report
+from fac.training.outcome import Concern
 from fac_torch import kernels, pickled
 from tests.fuzz import surgery
+from tests.fuzz.choices import Choices
 from tests.fuzz.surgery import Surgery
 
 SPEC = {
@@ -268,37 +278,86 @@ def read_log(path: Path) -> None:
     assert [r.to_json() for r in folder.rewind(3, 12)] == [r.to_json() for r in kept]
 
 
-OUTCOME = {
-    "report": {
-        "epochs": 3, "steps": 12, "train_loss": 1.5, "test_loss": 1.25, "test_accuracy": 0.5, "stopped": None,
-        "best": {"by": "validation_loss", "value": 1.0, "epoch": 2},
-    },
-    "problem": None, "step": 12, "seed": 0, "state": None, "said": ["the data have changed"],
-    "concerns": [{"kind": "risen", "message": "the loss rose", "figures": {"train_loss": 2.0}, "of": ""}],
-    "audit": {
-        "scale": {"b": 2.0}, "routed": {"a": 0.5, "b": 1.0}, "true": {"a": 0.25, "b": 1.0},
-        "cosine": {"a": 0.5, "b": 1.0}, "stacked": 0.9,
-    },
-}  # fmt: skip
+@cache
+def kept_files() -> dict[str, bytes]:
+    """A comparison of two rules of which one run is over."""
+    rules = variants([source.from_data(SPEC, "a.fac.yaml")], ["bp", "dfa"])
+    programs = [pipeline.lowered(variant.seeded(0)) for variant in rules]
+    meant = plan.Plan(
+        rows=tuple(row_of(*each) for each in zip(rules, programs, strict=True)),
+        specs=tuple(plan.expanded(program) for program in programs),
+        data=({"train": "0", "test": "1"},) * 2,
+        seeds=(0,),
+        pairs=(Pair("dfa", "bp"),),
+        budget="none",
+        backend="reference",
+        device="cpu",
+        precision=None,
+        threads=1,
+        version="0",
+        notes=("a note",),
+    )
+    record = EpochRecord(1, 4, 0.1, 1.5, 1.25, 0.5, math.nan, math.nan)
+    best, concern = Best("validation_loss", 1.5, 1), Concern("chance", "no better", {"loss": 1.5})
+    report = Report(1, 4, 1.5, 1.25, 0.5, 0.0, 0.0, (record,), (concern,), None, best, None)
+    looked = Measured(
+        {"out": 1.0}, {"fc": 1.0, "out": 1.0}, {"fc": 2.0, "out": 0.5}, {"fc": math.nan, "out": 1.0}, 0.5
+    )
+    with TemporaryDirectory() as folder:
+        kept = Kept(Path(folder), meant)
+        place = kept.place((0, 0))
+        place.mkdir(parents=True)
+        (kept.path / plan.FILE).write_text(meant.text())
+        (place / checkpoint.FILE).write_bytes(states()[1])
+        RunFolder(Held(place), {}).append(record)
+        ended.keep(Held(place), report, looked, belongs=kept.belongs((0, 0)))
+        found = (path for path in kept.path.rglob("*") if path.is_file())
+        return {path.relative_to(kept.path).as_posix(): path.read_bytes() for path in found}
 
 
-def read_outcome(path: Path) -> None:
+def signed(raw: bytes, choices: Choices) -> bytes:
+    """Data with an odd value, and the digest that goes with them: as of one who wants to be believed."""
+    found = json.loads(surgery.json_lines(json.dumps(json.loads(raw)).encode(), choices))
+    try:
+        if "comparison" in found:
+            found["digest"] = sealing.digest(plan._meant(found))
+        else:
+            found["digest"] = sealing.digest({key: found[key] for key in found if key != "digest"})
+    except (TypeError, LookupError, AttributeError):
+        pass
+    return json.dumps(found).encode()
+
+
+def read_kept(path: Path) -> None:
+    """A comparison is read, and all that it says can be written."""
+    folder = path.parents[len(RUN_OF_KEPT.split("/")) - 1] if path.name == OUTCOME else path.parent
+    for name, held in kept_files().items():
+        beside = folder / name
+        if beside != path and not beside.exists():
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(held)
+    found = open_comparison(folder).comparison()
+    assert found.table()
+    assert json.dumps(found.flat())
+    if path.name == OUTCOME:
+        read_alone(path.parent)
+
+
+def read_alone(run: Path) -> None:
     """What came of a run has figures and sentences, and can be shown."""
-    if not (path.parent / METRICS).exists():
-        (path.parent / "state.safetensors").write_bytes(states()[0])
-        (path.parent / METRICS).write_bytes(log()[0])
-    found = ended.read(path.parent)
+    found = ended.read(run)
     if found is None:
-        assert ended.stale(path.parent)
+        assert ended.stale(run)
         return
-    assert all(map(str.isprintable, map(visible, ended.told(path.parent))))
+    assert all(map(str.isprintable, map(visible, ended.told(run))))
     assert f"{found.value('test_loss')} {found.value('test_accuracy')} {found.value('steps')}"
-    shown = settings_of_runs.read(path.parent, [])
+    shown = settings_of_runs.read(run, [])
     assert shown is not None
     made = settings_of_runs.setting("a", [shown], [])
     render(Book("t", (made,), (), (), settings_of_runs.LIMITS))
 
 
+RUN_OF_KEPT = f"runs/01-bp-seed-0/{OUTCOME}"
 MADE = {"backend": "torch", "spec_hash": "0", "files": ["step.py"], "digests": {"step.py": "0" * 64}}
 TOML = b"""\
 fail-on = "warning"
@@ -362,11 +421,11 @@ KINDS = {
     "picture": Kind("a.png", pictures, (surgery.any_bytes,), read_picture),
     "text": Kind("a.txt", lambda: (b"to be or not to be",), (surgery.any_bytes,), read_text),
     "log": Kind(METRICS, log, (surgery.any_bytes, surgery.json_lines), read_log),
-    "outcome": Kind(
-        "outcome.json",
-        lambda: (json.dumps(OUTCOME).encode(),),
-        (surgery.any_bytes, surgery.json_lines),
-        read_outcome,
+    "outcome of a run": Kind(
+        RUN_OF_KEPT, lambda: (kept_files()[RUN_OF_KEPT],), (surgery.any_bytes, signed), read_kept
+    ),
+    "plan of a comparison": Kind(
+        plan.FILE, lambda: (kept_files()[plan.FILE],), (surgery.any_bytes, signed), read_kept
     ),
     "settings": Kind(
         "fac.toml",

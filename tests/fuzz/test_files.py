@@ -35,6 +35,7 @@ def test_a_changed_file_is_read_or_is_one_message(
     kind, ended = KINDS[name], Counter[str]()
     said: list[str] = []
     seeds, path = kind.seeds(), tmp_path / kind.name
+    path.parent.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         path.write_bytes(seed)
         kind.read(path)
