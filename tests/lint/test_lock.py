@@ -271,7 +271,7 @@ def test_a_copy_elsewhere_is_not_taken_for_the_spec_that_is_locked(run: Run) -> 
     assert run("lock", "specs")[0] == 0
     Path("copies").mkdir()
     Path("copies/a.fac.yaml").write_text(SPEC.replace("lr: 0.1", "lr: 0.2"))
-    out = run("check", "--locked")[1]
+    out = run("check", "specs", "copies", "--locked")[1]
     assert "`specs/a.fac.yaml` is an experiment of the name `example`, too" in out
     assert "copies/a.fac.yaml:2:7" in out
     assert "are not as in" not in out

@@ -15,7 +15,7 @@ from fac.lint.lock.facts import GROUPS, Facts
 from fac.opening import Kind, content, there
 from fac.pipeline import lowered
 from fac.render.yaml import dump
-from fac.source import Document, parse_text, read
+from fac.source import Document, parse_text
 from fac.source.document import EMPTY_SPEC, UNSUPPORTED_YAML
 
 DEFAULT = "fac.lock"
@@ -86,7 +86,7 @@ class Lock:
         """What is not as it is locked in a spec without errors."""
         program = lowered(document)
         name = program.spec.name
-        other = self.met.setdefault(name, self._locked_file(name, document.name) or document.name)
+        other = self.met.setdefault(name, document.name)
         if os.path.realpath(other) != os.path.realpath(document.name):
             yield UNMATCHED_LOCK.at(
                 ("name",),
@@ -101,18 +101,6 @@ class Lock:
             )
         else:
             yield from differences(program, self.experiments[name], self.document.name)
-
-    def _locked_file(self, name: str, file: str) -> str:
-        """The file that the lock names for an experiment, where that is another one than this, and of that name."""
-        place = os.path.join(
-            os.path.dirname(self.document.name), self.experiments.get(name, {}).get("file", "")
-        )
-        if not os.path.isfile(place) or not os.path.isfile(file) or os.path.samefile(place, file):
-            return ""
-        try:
-            return os.path.normpath(place) if read(place).data.get("name") == name else ""
-        except FacError:
-            return ""
 
     def gone(self) -> Iterator[Diagnostic]:
         """The experiments of which there is no spec any more, once all specs are checked."""
