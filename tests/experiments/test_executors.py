@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -45,6 +46,27 @@ def test_several_processes_need_a_folder(spec: str) -> None:
 def test_without_ray_one_message_says_what_to_install(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(FacError, match=r'`--executor ray` needs Ray: `pip install "fac-compiler\[ray\]"`'):
+        fac.compare(spec, ["bp"], executor="ray", backend="reference", out="a", audit=False)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at `127.0.0.1:1`, which `RAY_ADDRESS` names: "),
+        ("nowhere", "no Ray cluster answers at `nowhere`"),
+        ("ray://head:10001", "is for clients of Ray"),
+    ],
+)
+def test_an_address_without_a_cluster_is_said_at_once(
+    spec: str, address: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ray(ModuleType):
+        is_initialized = staticmethod(lambda: False)
+        shutdown = staticmethod(lambda: None)
+
+    monkeypatch.setitem(sys.modules, "ray", Ray("ray"))
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(FacError, match=says):
         fac.compare(spec, ["bp"], executor="ray", backend="reference", out="a", audit=False)
 
 

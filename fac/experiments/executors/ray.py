@@ -90,6 +90,8 @@ def _joined(ray: Any) -> bool:
         )
     if named == "local":
         return False
+    if named not in ("", "auto"):
+        _require_answer(named)
     try:
         ray.init("auto", **QUIET)
     except ConnectionError as error:
@@ -99,6 +101,17 @@ def _joined(ray: Any) -> bool:
     except Exception as error:  # of a library that is not ours, anything
         raise FacError(f"the Ray cluster cannot be joined: {plain(str(error))}") from error
     return True
+
+
+def _require_answer(named: str) -> None:
+    """Refuse an address where nobody listens, which Ray asks for two minutes."""
+    host, _, port = named.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise FacError(
+            f"no Ray cluster answers at `{named}`, which `{ADDRESS}` names: {plain(str(error))}"
+        ) from error
 
 
 def _begin(ray: Any, processes: int, folder: str) -> None:
