@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import fac
+from fac.experiments.reporting import Report
 from fac.render.report.page import SECTIONS
 from fac.training.nonfinite import DivergedError
 from tests.cli.conftest import DIGITS
@@ -31,7 +32,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     page = place / "page.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        made(page)
+        settings = len(made(page).settings)
     for file in ("look.mjs", "package.json"):
         shutil.copy(ROOT / "tests/browser" / file, BROWSER)
     asked = os.environ.get("FAC_PICTURES")
@@ -44,11 +45,11 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=there)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
-    return found | {"pdf": (folder / "page.pdf").read_bytes()}
+    return found | {"settings": settings, "pdf": (folder / "page.pdf").read_bytes()}
 
 
-def made(page: Path) -> None:
-    """A report of a comparison, a run that diverged, and one with a hostile name."""
+def made(page: Path) -> Report:
+    """A report of a comparison, a sweep, a run that diverged, and one with a hostile name."""
     spec = "small.fac.yaml"
     Path(spec).write_text(DIGITS)
     probes = ["probes=[{kind: alignment}, {kind: effective_rank}, {kind: captured_energy}]"]
@@ -57,7 +58,17 @@ def made(page: Path) -> None:
     fac.train(spec, out=name, overrides=[f"name={json.dumps(name)}"], backend="reference")
     with pytest.raises(DivergedError):
         fac.train(spec, out="away", overrides=["update.lr=1e6"], backend="reference")
-    fac.report(["kept", name, "away"], page)
+    fac.sweep(
+        spec,
+        {"update.lr": "log:0.01:0.1"},
+        ["bp"],
+        out="swept",
+        trials=2,
+        seeds=1,
+        overrides=["data.validation=0.1"],
+        backend="reference",
+    )
+    return fac.report(["kept", "swept", name, "away"], page)
 
 
 def test_nothing_fails_and_nothing_is_asked_for(looked: dict[str, Any]) -> None:
@@ -82,7 +93,7 @@ def test_in_print_what_is_folded_up_is_open(looked: dict[str, Any]) -> None:
     assert looked["print"]["headings"] == [title for _, title, _ in SECTIONS]
     assert looked["print"]["pictures"] == looked["plain"]["pictures"]
     assert looked["plain"]["specs"] == []
-    assert len(looked["print"]["specs"]) == 5, "of bp, ldfa, shallow, and the two runs"
+    assert len(looked["print"]["specs"]) == looked["settings"] >= 5
     assert any("Each run" in caption for caption in looked["print"]["tables"])
 
 
