@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,7 +63,14 @@ def _rates(
         name, _, number = text.rpartition("=")
         if not name:
             raise click.BadParameter(f"`{text}` is no rule and its learning rate, such as `bp=0.1`")
-        found[name.strip()] = kind.convert(number, option, context)
+        rate, name = kind.convert(number, option, context), name.strip()
+        if not isfinite(rate):
+            raise click.BadParameter(f"`{text}`: a learning rate is a finite number")
+        if name in found:
+            raise click.BadParameter(
+                f"`{name}` stands there twice, with {found[name]:g} and {rate:g}: leave one out"
+            )
+        found[name] = rate
     return tuple(found.items())
 
 
@@ -204,7 +213,8 @@ def _declared(specs: tuple[str, ...], overrides: tuple[str, ...]) -> Declared | 
     from fac.experiments.declared import declared
 
     for spec in specs:
-        found = None if spec == "-" else declared(spec, overrides)
+        # a pipe can be read once, and is a spec
+        found = declared(spec, overrides) if os.path.isfile(spec) else None
         if found is not None and len(specs) > 1:
             raise FacError(f"`{spec}` declares a comparison, and names its specs itself: give it alone")
         if found is not None:

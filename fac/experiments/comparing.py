@@ -138,6 +138,10 @@ def compared(
     if design.rates and not design.budget:
         notes.append("learning rates are set by rule, and nobody says how they were tuned, see `budget`")
     if out is None:
+        if any(spec.train.loggers for spec in specs):
+            notes.append(
+                "`train.loggers` are left out, which write beside runs that are kept: give a folder, `out`"
+            )
         _train(trainer, rows, seeds)
         return assembled(
             rows, seeds, trainer.backend.name, trainer.device, pairs, notes, design.budget, design.audit

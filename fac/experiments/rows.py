@@ -173,7 +173,8 @@ def _troubles(row: Row, start: str, of_runs: Iterable[tuple[int, tuple[str, str,
         seed, message = cases[0]
         named = f"{kind}: " if kind in ("diverged", "failed") else ""
         more = ", ".join(str(seed) for seed, _ in cases[1:])
-        more = f" (seed{'s' * (len(cases) > 2)} {more} likewise, with other numbers)" if more else ""
+        other = ", with other numbers" if len({told for _, told in cases}) > 1 else ""
+        more = f" (seed{'s' * (len(cases) > 2)} {more} likewise{other})" if more else ""
         yield f"{start} {row.variant.label}, seed {seed}: {named}{message}{more}"
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from fac.diagnostics import FacError
 from fac.experiments import made_with, plan
 from fac.experiments.kept import open_comparison
 from fac.experiments.sealing import digest
+from fac.experiments.trainer import Heard, Watch
+from fac.training.logs import Listener
 from tests.cli.conftest import DIGITS
 from tests.experiments.interrupting import files
 
@@ -31,9 +37,9 @@ def compare(**how: Any) -> Any:
     return fac.compare("small.fac.yaml", **how)
 
 
-def sweep(**how: Any) -> Any:
+def sweep(over: Any = SPACE, **how: Any) -> Any:
     how = {"rules": ["bp", "fa"], "backend": "reference", "audit": False, "seeds": 1, "out": "s", **how}
-    return fac.sweep("held.fac.yaml", SPACE, **how)
+    return fac.sweep("held.fac.yaml", over, **how)
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +191,42 @@ def test_a_plug_in_that_changed_is_another_plan(
             call(seeds=1)
     with pytest.raises(FacError, match=f'holds another {what}: `plugins.scaled.py` is "0000'):
         call(seeds=1)
+
+
+class Killed(Watch):
+    """Ends the whole process, which has no say in it, after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def training(self, label: str) -> Iterator[Heard]:
+        yield Listener(), self.stop
+
+    def stop(self) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+
+@pytest.mark.usefixtures("here")
+def test_a_sweep_whose_process_was_killed_twice_ends_as_if_nobody_had() -> None:
+    for steps in (10, 40):
+        process = get_context("fork").Process(target=sweep, kwargs={"out": "k", "watch": Killed(steps)})
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    sweep(out="k")
+    assert files("k") == files("s")
+
+
+@pytest.mark.usefixtures("here")
+def test_loggers_that_have_no_place_are_said() -> None:
+    found = compare(out=None, rules=["bp"], seeds=1, overrides=["train.loggers=[tensorboard]"])
+    assert any(note.startswith("`train.loggers` are left out") for note in found.notes)
+    with pytest.raises(FacError, match="values by path"):
+        sweep(over={1: "0.1,0.2"})
 
 
 UNGUARDED = """

@@ -370,3 +370,10 @@ def test_a_legend_leaves_two_thirds_of_a_column_to_curves(many: int) -> None:
     lowest = max(label.rect.bottom for label in entries)
     assert lowest <= picture.height / 3
     assert all(e.rect.x + wide(e.words[0].text, of.size) <= picture.width for e in entries)
+
+
+@pytest.mark.parametrize("values", [(2.0, 3.0), (-5.0, -4.0), (2.0, 1e9), (7.0,)])
+def test_numbers_beyond_the_ends_of_an_axis_are_drawn_where_they_are(values: tuple[float, ...]) -> None:
+    found = axis(values, (0.0, 1.0))
+    assert found.ticks()
+    assert all(0 <= found.place(value) <= 1 for value in values)

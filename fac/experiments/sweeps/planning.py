@@ -56,7 +56,9 @@ class SweepDesign:
 
     def __post_init__(self) -> None:
         """Raise FacError for what is of another kind, as Python may hand over."""
-        if not isinstance(self.over, Mapping) or not all(isinstance(v, str) for v in self.over.values()):
+        if not isinstance(self.over, Mapping) or not all(
+            isinstance(part, str) for item in self.over.items() for part in item
+        ):
             raise asked.wrong("over", self.over, 'values by path, such as `{"update.lr": "log:0.001:0.1"}`')
         if type(self.trials) is not int or self.trials < 1:
             raise asked.wrong("trials", self.trials, "how many settings are tried for each rule, such as 30")

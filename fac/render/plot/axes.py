@@ -49,7 +49,7 @@ def drawable(value: float) -> bool:
 def axis(values: Iterable[float], within: tuple[float, float] | None = None) -> Axis:
     """The axis of one or more drawable numbers, by their logarithms where they are positive and differ much.
 
-    It does not go beyond the ends of `within`, whatever the numbers do. What may be negative, as a cosine, has no
+    It does not go beyond the ends of `within` where some number is within. What may be negative, as a cosine, has no
     logarithm, even where no number is.
     """
     numbers = list(values)
@@ -57,6 +57,8 @@ def axis(values: Iterable[float], within: tuple[float, float] | None = None) -> 
     found = _around(min(numbers), max(numbers), log=least is None or least >= 0)
     if least is None or most is None:
         return found
+    if max(numbers) < least or min(numbers) > most:
+        return found  # all lie beyond, and are drawn where they are
     if found.log:
         return replace(found, high=min(found.high, log10(most)))
     return replace(found, low=max(found.low, least), high=min(found.high, most))
