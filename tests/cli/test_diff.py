@@ -219,9 +219,9 @@ def test_both_specs_may_have_errors(spec: Path, tmp_path: Path) -> None:
 
 def test_many_errors_leave_room_in_the_comment(tmp_path: Path) -> None:
     bad = tmp_path / "bad.fac.yaml"
-    bad.write_text(SPEC + "".join(f"key_{i}: {i}\n" for i in range(5_000)))
+    bad.write_text(SPEC + "".join(f"key_{i}: {i}\n" for i in range(500)))
     comment = diff(os.devnull, str(bad), "--output-format", "markdown").stdout
-    assert "the new spec has 5000 errors" in comment
+    assert "the new spec has 500 errors" in comment
     assert len(comment) < 6_000
     assert comment.rstrip().endswith("more: `fac check` prints them all.")
 
