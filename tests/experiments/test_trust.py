@@ -242,3 +242,19 @@ def test_a_program_that_begins_itself_again_is_told_what_it_lacks() -> None:
     assert 'put what it does under `if __name__ == "__main__":`' in found.stderr.splitlines()[-1]
     assert found.stderr.count("Traceback") == 1, "that of the program itself"
     assert not Path("b/results.json").exists()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"seeds": ["0/../../../s/best/runs/01-bp-seed-1"]}, "`seeds[0]`"),
+        ({"notes": ["\ud800"]}, "`notes[0]`"),
+        ({"contrasts": [{"one": {}, "other": "bp"}]}, "`contrasts[0].one`"),
+    ],
+)
+def test_a_plan_of_other_kinds_of_values_is_named_with_the_place(change: dict[str, Any], place: str) -> None:
+    edited("a/plan.json", lambda found: found.update(change))
+    with pytest.raises(FacError) as caught:
+        open_comparison("a")
+    assert f"is not the plan of a comparison as `fac compare --out` wrote it, {place}: " in str(caught.value)
