@@ -184,9 +184,10 @@ def _meant_field(
     """(field, help, fix) of a key that is none of a model; the field is the one that was most likely meant."""
     word = str(path[-1])
     other = schema.other_keys().get(word.lower(), "")
-    if other and other not in schema.field_names():
+    known = schema.field_names()
+    if other and other not in known:
         return "", other, None
-    if twin := next((k for k in data if k in schema.field_names() and k in (other, words.plain(word))), ""):
+    if twin := next((k for k in (other, words.plain(word)) if k in known and k in data), ""):
         return "", f"`{word}` is `{twin}`, which stands here already", None
     close = other if other in unused else words.field(word, missing, unused)
     if not close:
