@@ -75,6 +75,7 @@ def plain(text: bytes) -> dict[str, Any]:
     """
     try:
         found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # no text has half of a pair of surrogates
     except (ValueError, RecursionError) as error:
         raise UnsoundError("it is no JSON") from error
     if not isinstance(found, dict):

@@ -249,7 +249,7 @@ def test_a_program_that_begins_itself_again_is_told_what_it_lacks() -> None:
     ("change", "place"),
     [
         ({"seeds": ["0/../../../s/best/runs/01-bp-seed-1"]}, "`seeds[0]`"),
-        ({"notes": ["\ud800"]}, "`notes[0]`"),
+        ({"notes": ["\ud800"]}, "it is no JSON"),
         ({"contrasts": [{"one": {}, "other": "bp"}]}, "`contrasts[0].one`"),
     ],
 )
