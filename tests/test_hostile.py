@@ -389,7 +389,9 @@ def outcomes(folder: Path, places: Iterable[str]) -> dict[tuple[str, str], Outco
             keys.append((where, what))
     (folder / "cases").write_text(json.dumps(cases))
     command = [sys.executable, "-m", "tests.hostile", str(folder / "cases"), str(folder / "report")]
-    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"SECRET": SECRET, "OMP_NUM_THREADS": "1"})
+    # Byte code that Python keeps for itself would be written by whatever process comes first.
+    environment = os.environ | {"SECRET": SECRET, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
     return dict(zip(keys, json.loads((folder / "report").read_text()), strict=True))
 
 
