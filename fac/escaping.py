@@ -86,8 +86,8 @@ def hidden(character: str) -> bool:
 
 
 def xml(text: str) -> str:
-    """In XML, SVG, and labels of marked-up text in DOT: between tags, or within quotes."""
-    return in_xml(text).translate(_ENTITIES)
+    """In SVG, and labels of marked-up text in DOT: between tags, or within quotes. A tab is not seen there."""
+    return in_place(text, "\n").translate(_ENTITIES)
 
 
 def html(text: str) -> str:

@@ -50,8 +50,8 @@ def rates_of(lr: float | Sequence[float] | None, count: int) -> list[float | Non
     Raises:
         FacError: there are others than steps.
     """
-    if lr is None or isinstance(lr, int | float):
-        return [lr] * count
+    if lr is None or isinstance(lr, int | float | str):
+        return [lr] * count  # what is no number is told where each is looked at
     if len(lr) != count:
         raise FacError(
             f"there are {len(lr)} learning rates for {count} batches: give one for each, or one for all"

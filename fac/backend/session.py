@@ -21,6 +21,7 @@ from fac.backend.boundary import (
     require_finite,
 )
 from fac.backend.compiled import STEP, Array, Compiled, Precision, Term, View
+from fac.backend.live import Live
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import completed
 from fac.diagnostics import FacError
@@ -154,7 +155,7 @@ class Session(ABC):
             FacError: the batch does not fit the spec, or holds a number that is not finite; the learning rate is no
                 finite number from 0 on; or the spec is solved, and not trained by steps.
         """
-        (found,) = self.block([(x, y)], lr)
+        (found,) = self.block([(x, y)], None if lr is None else [lr])
         return found
 
     def block(
@@ -331,7 +332,7 @@ class Session(ABC):
     @property
     def live(self) -> Mapping[str, Array]:
         """The arrays of the state as it is now, each copied when it is asked for."""
-        return _Live(self)
+        return Live(self)
 
     def state(self) -> dict[str, Array]:
         """Copies of all state arrays by name, and the number of steps under `step`."""
@@ -386,22 +387,6 @@ class Session(ABC):
             n = len(value)
             found[feed.name] = value
         return found
-
-
-class _Live(Mapping[str, Array]):
-    """See `Session.live`."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    def __iter__(self) -> Iterator[str]:
-        return (slot.name for slot in self.session.compiled.state)
-
-    def __len__(self) -> int:
-        return len(self.session.compiled.state)
-
-    def __getitem__(self, name: str) -> Array:
-        return self.session.read((name,))[name]
 
 
 def samples(batch: Arrays) -> int:

@@ -52,6 +52,8 @@ class Design:
     """How these, or other settings, were tuned, in words."""
     audit: bool = True
     """Whether the arms of `fac.audit` are trained, too, and each trained network is looked at."""
+    arms: Sequence[str] = ()
+    """Those among the rules that nobody has asked for: a sweep has found settings of their own for them."""
 
     def __post_init__(self) -> None:
         """Raise FacError for what is of another kind, as Python may hand over."""
@@ -116,14 +118,14 @@ def compared(
     # all of them before the first training: nobody waits an hour to hear that the second row cannot be
     programs = [trainer.checked(variant, first) for variant in planned]
     rows = [
-        replace(row_of(variant, program), arm=number >= len(asked_for))
+        replace(row_of(variant, program), arm=number >= len(asked_for) or variant.rule in design.arms)
         for number, (variant, program) in enumerate(zip(planned, programs, strict=True))
     ]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
     counted_lines = dict.fromkeys(line for _, lines in [*counted, *measured] for line in lines)
     notes = [
         *_notes(rows, stepped),
-        *_audited(rows, [variant.label for variant in planned[len(asked_for) :]]),
+        *_audited(rows),
         *counted_lines,
     ]
     if len(documents) > 1:
@@ -193,8 +195,9 @@ def rows_of(documents: Sequence[Document], design: Design) -> tuple[list[Variant
     return named, unlike_arms(rated([*named, *arms], others)[len(named) :])
 
 
-def _audited(rows: Sequence[Row], arms: Sequence[str]) -> Iterator[str]:
+def _audited(rows: Sequence[Row]) -> Iterator[str]:
     """What the arms are there for, by their labels, and beside which rows each stands."""
+    arms = [row.variant.label for row in rows if row.arm]
     if not arms:
         return
     *first, last = (f"`{arm}`" for arm in arms)

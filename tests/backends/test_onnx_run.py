@@ -176,6 +176,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def trained(name: str, dataset: Dataset, stop_after: int = 10**6) -> tuple[Any, Report | None]:
     """A session that the core has trained, and its report if it came to the end."""
     session = artifact(name).open(device="cpu")
+    session.at_once = 1  # so that any step may be the last
     try:
         report = train(session, dataset, fac.load(SPECS[name][0]), stop=lambda: session.steps >= stop_after)
     except StoppedError:

@@ -84,6 +84,7 @@ def test_a_training_that_stops_in_mid_epoch_goes_on(backend: str, spec: Path) ->
     whole, parts = artifact.open(), artifact.open()
     train(whole, dataset, read)
     left = iter([False] * 8 + [True])
+    parts.at_once = 1  # so that it is asked after each step
     with pytest.raises(StoppedError):
         train(parts, dataset, read, stop=lambda: next(left))
     resumed = artifact.open(parts.state())

@@ -244,6 +244,12 @@ def test_texts_at_any_place_of_a_spec(
         assert_pictures_are_calm(program)
 
 
+def test_a_tab_in_the_name_of_an_input_has_a_sign_in_pictures() -> None:
+    program = lowered(report(changed("\t", ("inputs", "left"), True), "a", "x").checked[0].document)
+    assert program is not None
+    assert_pictures_are_calm(program)
+
+
 @pytest.mark.parametrize("name", [*PARTS, ALL], ids=ascii)
 def test_each_name_of_a_file(name: str) -> None:
     name = re.sub(r"[/\0\ud800-\udbff\udfff]", "", name)

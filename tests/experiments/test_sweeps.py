@@ -236,7 +236,10 @@ def test_the_arms_of_the_audit_are_searched_for_as_rules_are(spec: str) -> None:
     """With the best rate of a rule they may be far below what they reach, and would clear it of doing no more."""
     rates = {"update.lr": "1e-5,0.05"}
     found = sweep(spec, "a", rates, rules=["fa"], audit=True, overrides=["train.epochs=1"])
-    assert [row.variant.label for row in found.comparison.rows] == ["fa", "shallow"]
+    assert [(row.variant.label, row.arm) for row in found.comparison.rows] == [
+        ("fa", False),
+        ("shallow", True),
+    ]
     assert [trial["rule"] for trial in found.trials] == ["fa", "fa", "shallow", "shallow"]
     best = max(found.trials[2:], key=lambda trial: trial["value"])
     assert found.best["shallow"] == best["settings"]

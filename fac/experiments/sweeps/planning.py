@@ -53,6 +53,8 @@ class SweepDesign:
     """As of `Design`."""
     audit: bool = True
     """As of `Design`."""
+    arms: Sequence[str] = ()
+    """As of `Design`."""
 
     def __post_init__(self) -> None:
         """Raise FacError for what is of another kind, as Python may hand over."""
@@ -86,6 +88,7 @@ class SweepDesign:
             settings=settings,
             budget=budget,
             audit=self.audit,
+            arms=self.arms,
         )
 
 

@@ -77,7 +77,8 @@ def swept(
     whole = trainer.settled(document)[0]
     if arms:
         # with settings of their own, as every rule: with those of a rule they would be as good as these let them be
-        design = replace(design, rules=(*(design.rules or (OWN,)), *dict.fromkeys(arm.rule for arm in arms)))
+        added = tuple(dict.fromkeys(arm.rule for arm in arms))
+        design = replace(design, rules=(*(design.rules or (OWN,)), *added), arms=added)
     if arms or whole is not document:
         rows = planned(whole, design)
     starts = [row.at(next(corners(row.space))) for row in rows.rows]
