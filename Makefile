@@ -41,10 +41,10 @@ SPREAD := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 .DELETE_ON_ERROR:
 
 test: check $(TOOLS)/.installed
-	$(SPREAD) tests tests/tools
+	$(SPREAD) -o 'norecursedirs=.* plugin cluster browser cuda gpu' tests
 
 test-tools: install $(TOOLS)/.installed
-	$(BIN)/pytest tests/tools
+	$(BIN)/pytest tests/tools tests/cluster
 
 # Pictures of what it sees: FAC_PICTURES=FOLDER make test-browser
 test-browser: install $(BROWSER)/.installed

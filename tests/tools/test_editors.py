@@ -68,8 +68,9 @@ def offered(server: LanguageServer, text: str) -> set[str]:
 def kinds(name: str) -> set[str]:
     """The words that choose between the models of a union."""
     schema = json.loads(SCHEMA.read_text())
-    (mapping,) = _mappings(schema, name)
-    return set(mapping)
+    # the same choice has a schema of its own where it is meant otherwise, as the rule of anchors
+    (found,) = {frozenset(mapping) for mapping in _mappings(schema, name)}
+    return {*found}
 
 
 def _mappings(schema: Any, name: str) -> list[dict[str, str]]:
