@@ -79,7 +79,9 @@ class Artifact(ABC):
         require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(self.precision).itemsize)
         session = self.new_session(device)
         session.other = None if self.other is None else self.other.new_session(session.device)
-        session.beside = lambda other: type(self)(other, self.precision).open(device=device)
+        session.beside = lambda other: type(self)(self.compiled.fit(other), self.precision).open(
+            device=device
+        )
         if state is None:
             session.begin()
         else:

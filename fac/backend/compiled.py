@@ -167,6 +167,8 @@ class Compiled:
     """How parameters are found that no step moves; None where steps do."""
     views: Callable[[View], Compiled] | None = None
     """Makes a compiled spec of its own, whose probe gives arrays by the names of layers, or of parameters."""
+    fit: Callable[[Compiled], Compiled] = lambda other: other
+    """Makes of another compiled spec one in ops that the same backend has, as this one is."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
 

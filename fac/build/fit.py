@@ -35,4 +35,5 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
         anchor=anchor and replace(anchor, step=fitted(anchor.step)),
         solution=solution,
         views=views and (lambda what: fit(views(what), kinds)),
+        fit=lambda other: fit(other, kinds),
     )

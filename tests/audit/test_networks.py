@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from fac.audit import DIAGNOSTICS, Measured, dominance, measured, reference, scale
 from fac.backend import Session
-from fac.pipeline import load, resolved
+from fac.pipeline import compile, load, resolved
 from tests.rules.nets import Array, Spec, batch, dense, gradients, opened, put, spec
 
+ROOT = Path(__file__).parents[2]
 DFA: Spec = {"rule": "dfa", "init": {"kind": "normal", "std": 0.3}}
 NET = dense(9, 8, 6, 4, act="tanh")
 
@@ -117,3 +119,15 @@ def test_the_shares_are_those_of_the_inner_product_of_stacks_that_point_alike() 
     assert dominance.shares(Measured({}, one, other, {"a": 1.0, "b": 1.0}, 2e-4)) == {"a": 0.5, "b": 0.5}
     stacked = np.dot([1.0, 1e-4], [1e-4, 1.0]) / np.linalg.norm([1.0, 1e-4]) ** 2
     assert stacked == pytest.approx(2e-4, rel=1e-6)
+
+
+def test_backends_look_at_a_gru_whose_later_copies_are_frozen() -> None:
+    """What is looked at beside the step is made of ops that the backend has, as the step is."""
+    frozen = load(ROOT / "examples/papers/reference/gru.fac.yaml", ["feedback={rule: frozen}"])
+    program, draw = resolved(frozen), np.random.default_rng(0)
+    given = {"x": draw.normal(size=(6, 8, 8)), "y": draw.integers(0, 10, 6)}
+    one, other = (measured(compile(frozen, b, "float64").open(), program, given) for b in ("torch", "onnx"))
+    assert one is not None
+    assert other is not None
+    assert one.routed == pytest.approx(other.routed, rel=1e-9)
+    assert one.true == pytest.approx(other.true, rel=1e-9)

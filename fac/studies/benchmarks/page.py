@@ -119,7 +119,7 @@ def _row(row: Mapping[str, Any], contrast: Mapping[str, Any] | None) -> tuple[st
 
 def _accuracy(row: Mapping[str, Any]) -> str:
     if row["mean"] is None:
-        return "diverges"
+        return "failed" if row["failed"] else "diverges"
     text, values = f"{100 * row['mean']:.1f}", row[ACCURACY]
     if row["interval"] is not None:
         text += f" ± {100 * (row['interval'][1] - row['mean']):.1f}"
