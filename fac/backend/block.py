@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from fac.backend.compiled import Compiled
@@ -50,7 +50,7 @@ def rates_of(lr: float | Sequence[float] | None, count: int) -> list[float | Non
     Raises:
         FacError: there are others than steps.
     """
-    if lr is None or isinstance(lr, int | float | str):
+    if lr is None or isinstance(lr, str) or not isinstance(lr, Sized):
         return [lr] * count  # what is no number is told where each is looked at
     if len(lr) != count:
         raise FacError(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
+
+import numpy as np
 
 from fac.testing.case import Case, Subject, compare, refuses, require
 from fac.testing.nets import DROPOUT, NET, Data, batches, spec
@@ -57,5 +60,8 @@ def wrong(subject: Subject) -> None:
     before = session.state()
     refuses(lambda: session.block([given[0], (given[1][0][:, :3], given[1][1])]), "a batch of another shape")
     refuses(lambda: session.block(given, [0.1]), "a learning rate for one of two batches")
+    rates: tuple[Any, ...] = ("0.1", object(), ["0.1", 0.1], np.float32(-1))
+    for rate in rates:
+        refuses(partial(session.block, given, rate), "a learning rate that is none")
     compare(before, session.state(), tolerance=0)
     require(session.block([]) == [], "of no batches there is something")
