@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fac.backend import Array, Arrays, Compiled, HostSession, denormals_as_zero
+from fac.backend import Array, Arrays, HostSession, denormals_as_zero
 from fac.diagnostics import FacError
+from fac.step.cost import count
 from fac.step.ir import Function
-from fac.step.ops import OPS
 from fac_onnx.block import ALL, BEGIN, END
 from fac_onnx.device import first_line, session
 from fac_onnx.emit import NEXT
@@ -57,7 +57,8 @@ class OnnxSession(HostSession):
         self.losses = {name: np.zeros((), self.precision) for name in sorted(moved - first.keys())}
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
-        self.at_once = BLOCK if device == "cpu" and macs(compiled) < SMALL else 1
+        work = sum(tally.macs for tally in count(compiled.step, compiled.recipe.batch).values())
+        self.at_once = BLOCK if device == "cpu" and work < SMALL else 1
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
         """Bind the batch, run, and let the sets change places."""
@@ -171,12 +172,6 @@ class OnnxSession(HostSession):
     def _scalars(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
         names = [name for name, _ in function.outputs]
         return dict(zip(names, map(float, self._run(function, inputs)), strict=True))
-
-
-def macs(compiled: Compiled) -> int:
-    """Multiply-adds of a step, on a batch as the spec has it."""
-    costs = ((OPS[op.kind].macs, op) for op in compiled.step.ops)
-    return sum(count(op, compiled.recipe.batch) for count, op in costs if count)
 
 
 @contextmanager

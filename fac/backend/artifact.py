@@ -21,7 +21,7 @@ from fac.backend.state_file import state_content
 from fac.diagnostics import FacError
 from fac.memory import require_memory
 from fac.opening import DATA, opened, reason
-from fac.writing import Content, staged
+from fac.writing import Content, put, staged
 
 Parameters = Literal["constants", "inputs"]
 """How a file of the forward pass has the parameters: in it, or as inputs beside what the network reads."""
@@ -199,7 +199,7 @@ def write_common(
     types = {slot.name: (np.dtype(artifact.precision), slot.shape) for slot in c.state}
     arrays = ChainMap({STEP: step}, c.initial(precision=artifact.precision))  # type: ignore[arg-type]  # it is read
     about = {**c.about, "backend": backend, "precision": artifact.precision}
-    state = state_content({**types, STEP: (step.dtype, ())}, arrays, about)
+    state = state_content(arrays, about, {**types, STEP: (step.dtype, ())})
     rest: dict[str, Content] = {**files, "state.safetensors": state}
     with staged(directory, refused=_refused(directory)) as place:
         write_files(place, rest)
@@ -217,10 +217,7 @@ def write_files(directory: Path, files: Mapping[str, Content]) -> None:
     with staged(directory, refused=_refused(directory)) as place:
         for name, given in files.items():
             with (place / name).open("wb") as file:
-                if callable(given):
-                    given(file)
-                else:
-                    file.write(given if isinstance(given, bytes) else given.encode())
+                put(file, given)
 
 
 def _refused(directory: Path) -> Callable[[OSError], FacError]:

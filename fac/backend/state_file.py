@@ -43,25 +43,26 @@ def to_bytes(state: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
         FacError: there is more to say of the arrays than would be read again.
     """
     file = BytesIO()
-    state_content({name: (array.dtype, array.shape) for name, array in state.items()}, state, metadata)(file)
+    state_content(state, metadata)(file)
     return file.getvalue()
 
 
 def state_content(
-    types: Mapping[str, tuple[np.dtype[np.generic], tuple[int, ...]]],
     state: Mapping[str, Array],
     metadata: Mapping[str, str],
+    types: Mapping[str, tuple[np.dtype[np.generic], tuple[int, ...]]] | None = None,
 ) -> Callable[[BinaryIO], None]:
     """What writes the file, into one that can be gone back in.
 
     Args:
-        types: of each array the type of its numbers, and its shape.
         state: is asked for each array once, one after the other, while they are written.
         metadata: what the file says beside them.
+        types: of each array the type of its numbers, and its shape; `state` is asked if they are not given.
 
     Raises:
         FacError: there is more to say of the arrays than would be read again.
     """
+    types = types or {name: (array.dtype, array.shape) for name, array in state.items()}
     called = {name: CALLED[dtype.newbyteorder("<")] for name, (dtype, _) in types.items()}
     order = sorted(types, key=lambda name: (ORDER.index(called[name]), name.encode()))
     said = {**metadata, "fac_checkpoint": FORMAT, DIGEST: ZEROS}

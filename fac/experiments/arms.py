@@ -84,8 +84,7 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
     once = False
     try:
         for row in rows:
-            arms = _beside(row, rows).values()
-            found = {arm: contrast(Pair(row.variant.label, arm), rows) for arm in arms}
+            found = {arm: contrast(Pair(row.variant.label, arm), rows) for arm in _beside(row, rows)}
             yield from depth.said(row.variant.label, found)
             once |= any(len(of.seeds) == 1 for of in found.values())
     except FacError as error:
@@ -96,13 +95,13 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
 
 def held_against(arm: str, rows: Sequence[Row]) -> list[str]:
     """The labels of the rows that are held against an arm, by its label."""
-    return [row.variant.label for row in rows if arm in _beside(row, rows).values()]
+    return [row.variant.label for row in rows if arm in _beside(row, rows)]
 
 
-def _beside(row: Row, rows: Sequence[Row]) -> dict[str, str]:
-    """The labels of the arms that a row is held against, by what they are arms of; none of one that is no rule."""
+def _beside(row: Row, rows: Sequence[Row]) -> list[str]:
+    """The labels of the arms that a row is held against, one of each kind; none of one that is no rule."""
     if row.variant.rule in ("bp", *depth.ARMS):
-        return {}
+        return []
     arms = [arm for arm in rows if arm.variant.rule in depth.ARMS]
     beside = [arm for arm in arms if arm.variant.spec == row.variant.spec]
     # of two the last one counts: that with the settings of the rule
@@ -110,4 +109,4 @@ def _beside(row: Row, rows: Sequence[Row]) -> dict[str, str]:
         *(arm for arm in beside if arm.variant.name == arm.variant.rule),
         *(arm for arm in arms if arm.body == row.body),
     ]
-    return {arm.variant.rule: arm.variant.label for arm in beside}
+    return [*{arm.variant.rule: arm.variant.label for arm in beside}.values()]

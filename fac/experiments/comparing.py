@@ -123,14 +123,13 @@ def compared(
     ]
     stepped = {(spec.train.batch, spec.train.epochs) for spec in specs if spec.solve is None}
     counted_lines = dict.fromkeys(line for _, lines in [*counted, *measured] for line in lines)
-    notes = [
-        *_notes(rows, stepped),
-        *_audited(rows),
-        *counted_lines,
-    ]
-    if len(documents) > 1:
-        datasets = [trainer.dataset(v.document, p) for v, p in zip(planned, programs, strict=True)]
-        parts = zip(planned, plan.digests(datasets), datasets, strict=True)
+    notes = [*_notes(rows, stepped), *_audited(rows), *counted_lines]
+    datasets = [trainer.dataset(v.document, p) for v, p in zip(planned, programs, strict=True)]
+    paired = pairs and len(documents) > 1
+    # to digest data is to read all of them: for a folder that keeps them, and for contrasts of several specs
+    digests = plan.digests(datasets) if paired or out is not None else ()
+    if paired:
+        parts = zip(planned, digests, datasets, strict=True)
         told = {v.label: {**found, "held out": str(d.held_out)} for v, found, d in parts}
         notes += _unlike(pairs, told)
     if len(documents) == 1 and not design.rules and programs[0].spec.solve is None:
@@ -152,7 +151,7 @@ def compared(
     meant = Plan(
         rows=tuple(rows),
         specs=tuple(plan.expanded(program) for program in programs),
-        data=plan.digests([trainer.dataset(v.document, p) for v, p in zip(planned, programs, strict=True)]),
+        data=digests,
         seeds=seeds,
         pairs=pairs,
         budget=design.budget,

@@ -103,8 +103,7 @@ def save(path: Path, state: Mapping[str, Array], about: Mapping[str, str], at: i
     Raises:
         FacError: the file cannot be written.
     """
-    types = {name: (array.dtype, array.shape) for name, array in state.items()}
-    write(path, state_content(types, state, about), at)
+    write(path, state_content(state, about), at)
 
 
 def about(folder: Path) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ that nobody holds any more: the next call finishes or removes it.
 """
 
 from fac.writing.files import append, cut, replacing, rewrite, write
-from fac.writing.groups import Content, possible, settle, staged, sweep, unfinished
+from fac.writing.groups import Content, possible, put, settle, staged, sweep, unfinished
 from fac.writing.places import (
     NO_LINK,
     TRIES,
@@ -36,6 +36,7 @@ __all__ = [
     "make_parents",
     "new_folder",
     "possible",
+    "put",
     "remove_empty",
     "replacing",
     "require_folder",

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from fac.writing.groups import Content, commit, sweep
+from fac.writing.groups import Content, commit, put, sweep
 from fac.writing.places import BINARY, NO_LINK, flush, new_file, new_folder, seen, sync, unwritable
 from fac.writing.places import fcntl as locks
 
@@ -71,10 +71,7 @@ def write(path: Path, content: Content, at: int | None = None) -> None:
         FacError: see `replacing`.
     """
     with replacing(path, at=at) as file:
-        if callable(content):
-            content(file)
-        else:
-            file.write(content if isinstance(content, bytes) else content.encode())
+        put(file, content)
 
 
 def rewrite(path: Path, content: bytes) -> None:

@@ -48,6 +48,14 @@ journal that came with a clone, an archive or a copy of a folder is none of ours
 PLACE_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
+def put(file: BinaryIO, content: Content) -> None:
+    """Write it."""
+    if callable(content):
+        content(file)
+    else:
+        file.write(content if isinstance(content, bytes) else content.encode())
+
+
 @contextmanager
 def staged(
     folder: Path,

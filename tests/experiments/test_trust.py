@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,8 @@ from fac.diagnostics import FacError
 from fac.experiments import made_with, plan
 from fac.experiments.kept import open_comparison
 from fac.experiments.sealing import digest
-from fac.experiments.trainer import Heard, Watch
-from fac.training.logs import Listener
 from tests.cli.conftest import DIGITS
-from tests.experiments.interrupting import files
+from tests.experiments.interrupting import Stopping, files
 
 SHORT = DIGITS.replace("epochs: 2", "epochs: 1")
 HELD = SHORT.replace("digits}", "digits, validation: 0.1}")
@@ -193,19 +190,11 @@ def test_a_plug_in_that_changed_is_another_plan(
         call(seeds=1)
 
 
-class Killed(Watch):
+class Killed(Stopping):
     """Ends the whole process, which has no say in it, after so many steps."""
 
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def training(self, label: str) -> Iterator[Heard]:
-        yield Listener(), self.stop
-
     def stop(self) -> bool:
-        self.left -= 1
-        if self.left < 0:
+        if super().stop():
             os.kill(os.getpid(), signal.SIGKILL)
         return False
 
