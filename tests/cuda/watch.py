@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -95,9 +96,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._note(func, "waits for the device")
         elif "cpu" in devices:
             self._note(func, "has a tensor on the host")
-        if "cuda" in devices and not torch._C._dispatch_has_computed_kernel_for_dispatch_key(
-            func.name(), "CUDA"
-        ):
+        if "cuda" in devices and torch.version.cuda is not None and not _has_kernel(func.name()):
             self._note(func, "has no kernel for CUDA")  # a fake tensor needs the shapes alone
 
     def _note(self, func: Any, what: str) -> None:
@@ -125,15 +124,77 @@ class Numbers(TorchFunctionMode):
         )
 
 
+def _copied(tensor: Tensor, other: Tensor, non_blocking: bool = False) -> Tensor:
+    return ATEN.copy_.default(tensor, other, non_blocking)  # type: ignore[no-any-return]
+
+
+def _moved(tensor: Tensor, *args: Any, copy: bool = False, **kwargs: Any) -> Tensor:
+    device, dtype, queued, _ = torch._C._nn._parse_to(*args, **kwargs)
+    device, dtype = device or tensor.device, dtype or tensor.dtype
+    if (device.type, dtype) == (tensor.device.type, tensor.dtype) and not copy:
+        return tensor
+    return ATEN._to_copy.default(tensor, device=device, dtype=dtype, non_blocking=queued)  # type: ignore[no-any-return]
+
+
+def _part(tensor: Tensor, key: Any) -> Tensor:
+    """By whole numbers, slices and None; masks and lists, whose ops wait, are not in emitted code."""
+    key = key if isinstance(key, tuple) else (key,)
+    if Ellipsis in key:
+        at, left = key.index(Ellipsis), tensor.dim() - sum(each is not None for each in key) + 1
+        key = (*key[:at], *[slice(None)] * left, *key[at + 1 :])
+    axis = 0
+    for each in key:
+        if each is None:
+            tensor = tensor.unsqueeze(axis)
+        elif isinstance(each, int):
+            tensor, axis = tensor.select(axis, each), axis - 1
+        else:
+            assert isinstance(each, slice), each
+            tensor = ATEN.slice.Tensor(tensor, axis, each.start, each.stop, each.step or 1)
+        axis += 1
+    return tensor
+
+
+@contextmanager
+def unlinked() -> Iterator[None]:
+    """On a build of torch for CPUs: these methods ask for CUDA before any op is called, so they call the op at once."""
+    methods: dict[str, Callable[..., Any]] = {"copy_": _copied, "to": _moved, "__getitem__": _part}
+    methods |= {"item": ATEN._local_scalar_dense.default, "nonzero": ATEN.nonzero.default}
+    for name, kind in {"__float__": float, "__int__": int, "__bool__": bool, "__index__": int}.items():
+        methods[name] = lambda tensor, kind=kind: kind(methods["item"](tensor))
+
+    def where(method: Any, op: Any) -> Any:
+        def called(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+            there = any(
+                str(each).startswith("cuda")
+                for each in (*args, *kwargs.values())
+                if not isinstance(each, Tensor)
+            )
+            return (op if there or tensor.device.type == "cuda" else method)(tensor, *args, **kwargs)
+
+        return called
+
+    with ExitStack() as stack:
+        for name, op in methods.items():
+            stack.enter_context(patch.object(Tensor, name, where(getattr(Tensor, name), op)))
+        yield
+
+
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Everything inside is about tensors that are nowhere."""
-    with FakeTensorMode(allow_non_fake_inputs=True), Watch() as watch, Numbers():
+    methods = unlinked() if torch.version.cuda is None else nullcontext()
+    with methods, FakeTensorMode(allow_non_fake_inputs=True), Watch() as watch, Numbers():
         yield watch
 
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _has_kernel(name: str) -> bool:
+    """A build for CPUs does not know."""
+    return torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, "CUDA")
 
 
 def _decomposes(name: str) -> bool:

@@ -1,0 +1,39 @@
+"""A few of the cases of `make test-cuda`, and of its faults: what that target proves of all stands here for these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from fac.testing.case import Case
+from fac.testing.suite import CASES
+from fac_torch import kernels
+from tests.cuda.conftest import on_cuda, watched
+from tests.cuda.watch import Watch
+
+__all__ = ["on_cuda", "watched"]
+FEW = ("op/norm(f[N, 3], f[3])", "rule/ldfa_oja_kp x adam", "step/placed batches")
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_nothing_waits_and_nothing_is_elsewhere(name: str, on_cuda: Callable[[Case], Watch]) -> None:
+    watch = on_cuda(CASES[name])
+    assert watch.seen
+    assert watch.found == []
+
+
+def test_a_kernel_that_waits_is_found(
+    on_cuda: Callable[[Case], Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = kernels.cross_entropy_input
+
+    def faulty(scale: float | Tensor, z: Tensor, *more: Any, **told: Any) -> Tensor:
+        return plain(scale, z.mul(z.abs().amax().item()), *more, **told)
+
+    monkeypatch.setattr(kernels, "cross_entropy_input", faulty)
+    found = on_cuda(CASES["step/placed batches"]).found
+    assert found
+    assert all("waits for the device" in note for note in found)
