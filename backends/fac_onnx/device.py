@@ -49,6 +49,8 @@ def session(content: bytes | str, device: str) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads()
+    # Planned after the first run, as one piece beside all that the arena has by then: half as much memory again.
+    options.enable_mem_pattern = False
     # Higher levels move constant factors into float32 attributes, which costs float64 half its digits, gain 1 % at
     # most on a step, and take seconds on graphs of thousands of nodes.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -30,10 +30,14 @@ def run(
         observe: called with every op and its result.
 
     Scalars that come from constants and scalar inputs alone stay Python numbers. Those have double precision and
-    take on the type of the arrays that they meet, so `1 - beta ** t` is not rounded to float32.
+    take on the type of the arrays that they meet, so `1 - beta ** t` is not rounded to float32. What no later op reads
+    is given back at once.
     """
     values: dict[Value, Any] = {value: inputs[value.name] for value in function.inputs}
     n = next((len(inputs[value.name]) for value in function.inputs if fed(value)), 0)  # 0: of no batch
+    last = {value: op for op in function.ops for value in (op.result, *op.operands)}
+    for _, value in function.outputs:
+        last.pop(value, None)
     with np.errstate(all="ignore"):
         for op in function.ops:
             operands = [values[v] for v in op.operands]
@@ -42,6 +46,10 @@ def run(
                 result = result.item() if isinstance(result, np.generic) else result
             values[op.result] = result
             observe(op, result)
+            for value in (op.result, *op.operands):
+                if last.get(value) is op:
+                    values.pop(value, None)
+            del operands, result
     return {name: values[value] for name, value in function.outputs}
 
 
