@@ -169,7 +169,7 @@ class Emitter:
         floats = (v for v in (*self.batch, *self.state) if v.type.dtype is DType.FLOAT)
         self.like = self.names[next(floats, self.batch[0])]
         self.settings: dict[str, str] = {}
-        taken = set(self.names.values())
+        taken = dict.fromkeys(self.names.values(), 1)
         for line in self.lines:
             if line.kind in OPTIMISERS and _settings(line) not in self.settings:
                 name = _unique(line.kind.removesuffix("_outer").upper(), taken)
@@ -297,7 +297,7 @@ def _given_out(function: Function) -> set[Value]:
 def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:
     """Python names: those of the IR with dots as underscores, unique."""
     names: dict[Value, str] = {}
-    taken = {*RESERVED, *NUMBERS.values()}
+    taken = dict.fromkeys((*RESERVED, *NUMBERS.values()), 1)
     made = [*(op.result for op in function.ops), *(v for line in lines for v in line.results)]
     for value in dict.fromkeys([*function.inputs, *made]):
         if value in function.inputs and not fed(value) and value.name in NUMBERS:
@@ -310,13 +310,16 @@ def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:
     return names
 
 
-def _unique(base: str, taken: set[str]) -> str:
-    """`base`, numbered if it is taken; it is taken from then on."""
-    name, count = base, 1
-    while name in taken:
+def _unique(base: str, taken: dict[str, int]) -> str:
+    """`base`, numbered if it is taken; it is taken from then on. `taken` has the last number tried by name."""
+    if base not in taken:
+        taken[base] = 1
+        return base
+    count = taken[base] + 1
+    while f"{base}_{count}" in taken:
         count += 1
-        name = f"{base}_{count}"
-    taken.add(name)
+    taken[base], name = count, f"{base}_{count}"
+    taken[name] = 1
     return name
 
 

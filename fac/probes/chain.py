@@ -25,23 +25,59 @@ def way(program: Program, start: str, end: str) -> Iterator[Node | None]:
         name = readers[0].name
 
 
-def weights_between(program: Program, start: str, end: str) -> tuple[Node, ...] | None:
-    """The layers with weights between two values, where their matrices can be multiplied.
+class Chains:
+    """The ways between values of a program, each node on them looked at once, however many ask."""
 
-    That is a chain of layers that multiply vectors with one matrix, and of others that change no number of numbers and
-    have no parameters. None if it is another one.
-    """
-    found: list[Node] = []
-    for node in way(program, start, end):
-        if node is None or node.shape is None or len(node.reads) != 1:
-            return None
-        if node.weighted:
-            if len(node.shape) != 1 or len(node.reads[0]) != 1 or not multiplies(node):
-                return None
-            found.append(node)
-        elif node.parametric or prod(node.shape) != prod(node.reads[0]) or _turned(node):
-            return None
-    return tuple(found)
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._found: dict[tuple[str, str], tuple[Node, ...] | None] = {}
+        self._products: dict[tuple[str, str], Value] = {}
+
+    def weights(self, start: str, end: str) -> tuple[Node, ...] | None:
+        """The layers with weights between two values, the lowest first, where their matrices can be multiplied.
+
+        That is a chain of layers that multiply vectors with one matrix, and of others that change no number of numbers
+        and have no parameters. None if it is another one.
+        """
+        passed: list[tuple[str, Node | None]] = []
+        found: tuple[Node, ...] | None = ()
+        name = start
+        for node in way(self.program, start, end):
+            if (name, end) in self._found:
+                found = self._found[name, end]
+                break
+            passed.append((name, node))
+            if node is None or not _multiplied(node):
+                found = None
+                break
+            name = node.name
+        for name, node in reversed(passed):
+            if found is not None and node is not None and node.weighted:
+                found = (node, *found)
+            self._found[name, end] = found
+        return found
+
+    def product(self, b: Builder, sweeps: Sweeps, nodes: Sequence[Node]) -> Value:
+        """The product of the weights of nodes that follow each other: [reads of the last, writes of the first].
+
+        It is made from the last one down: so all that end there share it, and no product is wider than the last reads.
+        """
+        last, known = nodes[-1].name, self._products
+        missing = next((i for i, node in enumerate(nodes) if (node.name, last) in known), len(nodes))
+        for i in reversed(range(missing)):
+            matrix = sweeps.contraction(nodes[i].name).matrix(b)
+            above = known[nodes[i + 1].name, last] if i + 1 < len(nodes) else None
+            known[nodes[i].name, last] = matrix if above is None else b.matmul(above, matrix)
+        return known[nodes[0].name, last]
+
+
+def _multiplied(node: Node) -> bool:
+    """Whether it hands on a vector, by one matrix or by none."""
+    if node.shape is None or len(node.reads) != 1:
+        return False
+    if node.weighted:
+        return len(node.shape) == len(node.reads[0]) == 1 and multiplies(node)
+    return not (node.parametric or prod(node.shape) != prod(node.reads[0]) or _turned(node))
 
 
 def _turned(node: Node) -> bool:
@@ -50,17 +86,9 @@ def _turned(node: Node) -> bool:
     return kept != sorted(kept)
 
 
-def product(b: Builder, sweeps: Sweeps, nodes: Sequence[Node]) -> Value:
-    """The product of the weights of one or more nodes, the lowest first: [reads of the last, writes of the first]."""
-    whole, *others = (sweeps.contraction(node.name).matrix(b) for node in nodes)
-    for matrix in others:
-        whole = b.matmul(matrix, whole)
-    return whole
-
-
 def linear(program: Program, start: str, end: str) -> tuple[Node, ...] | None:
     """The layers with weights between two values, where what lies between is their product and nothing else."""
-    nodes = weights_between(program, start, end)
+    nodes = Chains(program).weights(start, end)
     if not nodes:
         return None
     between = [node for node in way(program, start, end) if node is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fac.probes.chain import product, weights_between
+from fac.probes.chain import Chains
 from fac.probes.cosine import cosine
 from fac.probes.matrices import used_matrix
 from fac.probes.scaled import defined, scaled
@@ -28,9 +28,9 @@ class FeedbackAlignment(Probe):
 
 def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]:
     """`PREFIX.cosine` and `PREFIX.norm_ratio`, PREFIX as in the names of the route's state."""
-    told: set[str] = set()
+    told, chains = set[str](), Chains(sweeps.program)
     for route in sweeps.program.routes:
-        leapt = () if route.through else _leapt(sweeps.program, route)
+        leapt = () if route.through else _leapt(chains, route)
         if not route.tensors or route.ends is None or route.ends.prefix in told or leapt is None:
             continue
         with b.at(route.node, Phase.PROBE):
@@ -41,17 +41,18 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
             if route.through:
                 weight = sweeps.contraction(route.node).matrix(b)
             else:
-                used, weight = b.transpose(used, (1, 0)), product(b, sweeps, leapt)
+                used, weight = b.transpose(used, (1, 0)), chains.product(b, sweeps, leapt)
             yield f"{route.ends.prefix}.cosine", cosine(b, [(used, weight)])
             yield f"{route.ends.prefix}.norm_ratio", norm_ratio(b, used, weight)
 
 
-def _leapt(program: Program, route: Route) -> tuple[Node, ...] | None:
+def _leapt(chains: Chains, route: Route) -> tuple[Node, ...] | None:
     """The layers whose weights a direct route leaps over, the lowest first; None where these have no product."""
+    program = chains.program
     root = None if route.source in program.subspace else program.root(route.source)
     if root is None or route.site is None or route.ends is None:
         return None
-    nodes = weights_between(program, route.site, root)
+    nodes = chains.weights(route.site, root)
     if not nodes or nodes[-1].name != root or nodes[0].weight is None or nodes[-1].weight is None:
         return None
     fits = (route.ends.reads, route.ends.writes) == (nodes[-1].weight.reads, nodes[0].weight.writes)
@@ -68,8 +69,8 @@ def norm_ratio(b: Builder, x: Value, y: Value) -> Value:
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:
     """The whole probe, where no route has a matrix, or none that stands for a product of weights."""
-    known = all(route.ends for route in program.routes)
-    if known and not any(r.tensors and (r.through or _leapt(program, r)) for r in program.routes):
+    known, chains = all(route.ends for route in program.routes), Chains(program)
+    if known and not any(r.tensors and (r.through or _leapt(chains, r)) for r in program.routes):
         yield Unused("kind", "where no route has a matrix of its own that stands for weights", "remove it")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from fac.probes.chain import linear, product
+from fac.probes.chain import Chains, linear
 from fac.program.kinds import Memory, ProbeKind, Sweeps, Unused
 from fac.program.lower import kind_of
 from fac.program.program import Program
@@ -42,7 +42,7 @@ def build(b: Builder, probe: Any, sweeps: Sweeps) -> Iterator[tuple[str, Value]]
     with b.at("all", Phase.PROBE):
         yield "x", b.rows(sweeps.values[program.start])
         yield "y", b.rows(sweeps.targets[program.losses[0].target])
-        yield "weight", product(b, sweeps, nodes)
+        yield "weight", Chains(program).product(b, sweeps, nodes)
 
 
 def finish(probe: Any, found: Mapping[str, Array], memory: Memory) -> dict[str, float]:
