@@ -17,6 +17,7 @@ INT64: int = TensorProto.INT64
 UINT32: int = TensorProto.UINT32
 UINT64: int = TensorProto.UINT64
 BOOL: int = TensorProto.BOOL
+BFLOAT16: int = TensorProto.BFLOAT16
 NUMPY: dict[int, Any] = {
     FLOAT: np.float32,
     DOUBLE: np.float64,

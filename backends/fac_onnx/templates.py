@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fac.step.ir import Op
 from fac.step.types import Batch, flat
 from fac_onnx import convolution
-from fac_onnx.graph import BOOL, INT64, UINT32, UINT64
+from fac_onnx.graph import BFLOAT16, BOOL, INT64, UINT32, UINT64
 from fac_onnx.norms import max_abs, norm
 from fac_onnx.orthogonal import newton_schulz_rows
 from fac_onnx.parts import concat, crop, pad
@@ -48,6 +48,13 @@ def table(e: Emitter, op: Op) -> str:
 def cast(e: Emitter, op: Op) -> str:
     """Another element type."""
     return e.node("Cast", e.operands(op), op, to=e.dtype(op.result))
+
+
+def round_to(e: Emitter, op: Op) -> str:
+    """There and back."""
+    to = {"bfloat16": BFLOAT16}[str(op["to"])]
+    narrow = e.part("Cast", e.operands(op), op, str(op["to"]), to, op.result.type.shape, to=to)
+    return e.node("Cast", [narrow], op, to=e.dtype(op.result))
 
 
 def erf(e: Emitter, op: Op) -> str:
@@ -186,6 +193,7 @@ TEMPLATES: dict[str, Template] = {
     "sign": plain("Sign"),
     "abs": plain("Abs"),
     "round": plain("Round"),
+    "round_to": round_to,
     "sqrt": plain("Sqrt"),
     "exp": plain("Exp"),
     "log": plain("Log"),

@@ -17,6 +17,7 @@ from fac.step.types import Batch, Shape
 from fac_reference import attention, convolution
 from fac_reference.parts import crop, pad
 from fac_reference.pools import max_pool2d, max_pool2d_index, pick, resampled, spread, unpick
+from fac_reference.rounding import ROUNDED
 
 Array = NDArray[Any]
 
@@ -202,6 +203,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "sign": lambda r, x: np.sign(x),
     "abs": lambda r, x: np.abs(x),
     "round": lambda r, x: np.round(x),
+    "round_to": lambda r, x: ROUNDED[r["to"]](x),
     "sqrt": lambda r, x: np.sqrt(x),
     "clamp": lambda r, x: np.clip(x, r["low"], r["high"]),
     "exp": lambda r, x: np.exp(x),

@@ -105,6 +105,11 @@ def copied(x: Tensor, out: Tensor | None = None) -> Tensor:
     return room(x, out).copy_(x)
 
 
+def round_to(x: Tensor, to: str, out: Tensor | None = None) -> Tensor:
+    """Each number as the nearest of a narrower type, in the type of x."""
+    return room(x, out).copy_(x.to(getattr(torch, to)))
+
+
 def check_batch(B: SimpleNamespace, x: Tensor) -> None:
     """Refuse a batch that the workspace is not for, before anything moves.
 

@@ -12,6 +12,7 @@ from fac.build.routing import Routing
 from fac.build.trace import Trace
 from fac.build.updating import clipped, masked, plan, stepping
 from fac.passes import optimise
+from fac.passes.narrow import narrow
 from fac.program.declared import probes_of
 from fac.program.kinds import Sweeps, Updated
 from fac.program.program import Program
@@ -41,22 +42,28 @@ def functions(program: Program) -> Functions:
     step, tensors = build_step(program, gathering=train.accumulate > 1)
     if train.accumulate > 1:
         every, (made, own) = train.accumulate, build_step(program)
-        other = optimise(replace(made, name="update"))
+        other = narrowed(program, replace(made, name="update"))
     elif train.anchor is not None and program.anchored is not None:
         anchor: Any = train.anchor
         every, (made, own) = anchor.every, build_step(program.anchored)
-        other = optimise(replace(made, name="anchor"))
+        other = narrowed(program, replace(made, name="anchor"))
     if other is not None:
         known = {tensor.name for tensor in tensors}
         tensors = (*tensors, *(tensor for tensor in own if tensor.name not in known))
     return Functions(
         optimise(build_forward(program)),
         optimise(build_evaluate(program)),
-        optimise(step),
+        narrowed(program, step),
         other,
         every,
         tensors,
     )
+
+
+def narrowed(program: Program, step: Function) -> Function:
+    """A step after the passes, in the precision that the spec asks for."""
+    step, to = optimise(step), program.spec.train.mixed_precision
+    return step if to is None else optimise(narrow(step, to))
 
 
 def build_forward(program: Program) -> Function:

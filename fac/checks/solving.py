@@ -84,7 +84,7 @@ def unused_by_solve(program: Program) -> Iterator[Diagnostic]:
         found.append((("feedback",), "feedback", f"`{name}` sends no errors"))
     if spec.probes:
         found.append((("probes",), "probes", f"`{name}` makes no steps to measure"))
-    for field in ("keep", "stop", "accumulate", "log_every", "probe_every"):
+    for field in ("keep", "stop", "accumulate", "mixed_precision", "log_every", "probe_every"):
         if getattr(spec.train, field) != getattr(Train(), field):
             found.append((("train", field), field, f"`{name}` makes no steps, and has one epoch"))
     for field in () if spec.data is None else spec.data.by_step:

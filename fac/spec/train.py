@@ -60,6 +60,12 @@ class Train(Model):
         description="Steps to an update, each on a batch of its own, whose gradients are averaged: as one step on a "
         "batch so many times as large, in the memory of a small one. Steps, epochs and schedules count batches.",
     )
+    mixed_precision: Literal["bfloat16"] | None = Field(
+        None,
+        description="Products of a step, of layers, of errors and of gradients, are computed from numbers that are "
+        "rounded to this type, and their results are rounded to it; sums stay as precise as the state. So do the "
+        "parameters and all that updates and feedback learn by, evaluations and probes.",
+    )
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Of initial values, dropout masks and the order of the data."
     )

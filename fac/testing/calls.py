@@ -9,6 +9,7 @@ import numpy as np
 
 from fac.step.hosted import on_host
 from fac.step.ir import Attribute
+from fac.step.ops.rounding import NARROW
 from fac.step.types import Batch, DType, N, Shape, Type
 
 
@@ -207,6 +208,7 @@ CALLS = (
     Call("neg", (f(),), f()),
     *(Call(kind, (f(*shape),), f(*shape)) for kind in ("sign", "abs") for shape in ((N, 3), ())),
     *(Call("round", (f(*shape),), f(*shape), spread=3.0) for shape in ((N, 3), ())),
+    *(Call("round_to", (f(*s),), f(*s), {"to": to}) for to in NARROW for s in ((N, 3), (2, 3, 2))),
     *(
         Call("where", (b(*condition), f(*one), f(*other)), f(N, 3))
         for condition, one, other in (

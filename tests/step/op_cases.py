@@ -64,7 +64,9 @@ REFUSED: dict[str, tuple[Refused, ...]] = {
     "max": ((b(N, 3),),),
     **dict.fromkeys(("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "softplus", *UNITS), NO_FLOATS),
     "softmax": ((f(N),), (i(N, 3),)),
-    **dict.fromkeys(("sign", "abs", "round", "sqrt", "clamp", "exp", "log", "erf", "sin", "cos"), NO_FLOATS),
+    **dict.fromkeys(
+        ("sign", "abs", "round", "round_to", "sqrt", "clamp", "exp", "log", "erf", "sin", "cos"), NO_FLOATS
+    ),
     "log_softmax": ((f(),), *NO_FLOATS),
     "neg": ((b(N),),),
     "argmax": ((f(),),),

@@ -103,6 +103,7 @@ ELEMENTWISE: dict[str, Template] = {
     "sign": Template(sign, Memory.OVER),
     "abs": Template(absolute, Memory.OVER),
     "round": Template(rounded, Memory.OVER),
+    "round_to": kernel("round_to", "to", memory=Memory.OVER),
     "clamp": Template(
         lambda line: f"torch.clamp({line.arguments[0]}, {line['low']}, {line['high']})", Memory.OVER
     ),

@@ -15,6 +15,7 @@ from fac.step.ops.orthogonal import ORTHOGONAL
 from fac.step.ops.parts import PARTS
 from fac.step.ops.pools import POOLS
 from fac.step.ops.resampling import RESAMPLING
+from fac.step.ops.rounding import ROUNDING
 from fac.step.ops.rows import ROWS
 from fac.step.ops.shapes import SHAPES
 from fac.step.ops.softmax import SOFTMAX
@@ -25,7 +26,8 @@ OPS: dict[str, OpDef] = {
     definition.name: definition
     for family in (
         *(ELEMENTWISE, ACTIVATIONS, UNITS, CONTRACTIONS, SHAPES, NORMS, SOFTMAX, LOSSES, INTEGERS),
-        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROWS, SPARSE, ATTENTION, ORTHOGONAL, HOST),
+        *(PARTS, POOLS, RESAMPLING, CONVOLUTION, NORMALIZATION, ROUNDING),
+        *(ROWS, SPARSE, ATTENTION, ORTHOGONAL, HOST),
     )
     for definition in family
 }

@@ -67,11 +67,12 @@ def gelu_curvature(b: Builder, op: Op, h: Value) -> Value:
 SLOPE = frozenset({"slope"})
 
 ACTIVATIONS = (
-    OpDef("relu", floating, (lambda b, op, g: b.emit("relu_input", g, op.result),)),
+    OpDef("relu", floating, (lambda b, op, g: b.emit("relu_input", g, op.result),), selects=True),
     OpDef(
         "relu_input",
         floating,
         (lambda b, op, h: b.emit("relu_input", h, op.operands[1]), DISCRETE),
+        selects=True,
         finer=lambda b, op: b.mul(op.operands[0], positive(b, op.operands[1])),
     ),
     OpDef(

@@ -58,6 +58,10 @@ class OpDef:
     """For products with a weight, linear in both operands: the axis of the result that holds channels, and the axis of
     the weight that makes them, of each group if the op has an attribute `groups`. Through an op without them no error
     can be routed (`fac.step.contraction`)."""
+    narrows: bool = False
+    """A product, linear in both operands, that mixed precision computes from rounded numbers (`fac.passes.narrow`)."""
+    selects: bool = False
+    """Whether each number of its result is one of its operands', but for the sign, or 0: rounded they stay so."""
     finer: Finer | None = None
     """What a backend without a kernel for the op runs instead (`fac.passes.decompose`)."""
 

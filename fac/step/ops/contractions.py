@@ -91,8 +91,8 @@ def project(operands: tuple[Type, ...], attributes: Attributes) -> Type:
 
 
 CONTRACTIONS = (
-    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=(1, 0)),
-    OpDef("bmm", bmm, (left, right), frozenset({"ta", "tb"}), bmm_macs),
+    OpDef("matmul", matmul, (left, right), frozenset({"ta", "tb"}), macs, channels=(1, 0), narrows=True),
+    OpDef("bmm", bmm, (left, right), frozenset({"ta", "tb"}), bmm_macs, narrows=True),
     # d P^+ P, for P whose rows may depend on each other; in probes only. P^+ P is symmetric.
     OpDef(
         "project",

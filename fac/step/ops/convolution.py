@@ -215,6 +215,7 @@ CONVOLUTION = (
         WINDOW,
         macs,
         channels=(1, 0),
+        narrows=True,
         finer=finer_conv2d,
     ),
     OpDef(
@@ -227,6 +228,7 @@ CONVOLUTION = (
         WINDOW | {"size"},
         macs,
         channels=(1, 1),
+        narrows=True,
         finer=finer_input,
     ),
     OpDef(
@@ -238,6 +240,7 @@ CONVOLUTION = (
         ),
         WINDOW | {"kernel"},
         macs,
+        narrows=True,
         finer=finer_weight,
     ),
     OpDef("unfold", unfold, (fold_again,), WINDOW | {"kernel"}),

@@ -207,13 +207,13 @@ ELEMENTWISE = (
         ),
     ),
     OpDef("pow", real, (power_base, power_exponent)),
-    OpDef("maximum", numeric, (extremum(0), extremum(1))),
-    OpDef("minimum", numeric, (extremum(0), extremum(1))),
+    OpDef("maximum", numeric, (extremum(0), extremum(1)), selects=True),
+    OpDef("minimum", numeric, (extremum(0), extremum(1)), selects=True),
     # The second operand where the first is true, the third elsewhere.
     OpDef("where", where, (DISCRETE, chosen(1), chosen(2))),
     OpDef("equal", compare, (DISCRETE, DISCRETE)),
     OpDef("less", compare, (DISCRETE, DISCRETE)),
-    OpDef("neg", negative, (lambda b, op, g: b.neg(g),)),
+    OpDef("neg", negative, (lambda b, op, g: b.neg(g),), selects=True),
     # -1, 0 or 1.
     OpDef("sign", floating, (DISCRETE,)),
     # Its slope at 0 is 0 (as torch and jax have it).
@@ -221,6 +221,7 @@ ELEMENTWISE = (
         "abs",
         floating,
         (lambda b, op, g: b.mul(g, b.emit("sign", op.operands[0])),),
+        selects=True,
         finer=lambda b, op: b.maximum(op.operands[0], b.neg(op.operands[0])),
     ),
     # To the nearest whole number, of two that are as near to the even one.

@@ -110,7 +110,14 @@ def inverse(kind: str) -> Vjp:
 ENDS = frozenset({"before", "after"})
 
 PARTS = (
-    OpDef("concat", concat, part, frozenset({"axis"}), finer=padded),
-    OpDef("pad", pad, (inverse("crop"),), ENDS),
-    OpDef("crop", crop, (inverse("pad"),), ENDS, looks=lambda op, place, n: numel(op.result.type.shape, n)),
+    OpDef("concat", concat, part, frozenset({"axis"}), selects=True, finer=padded),
+    OpDef("pad", pad, (inverse("crop"),), ENDS, selects=True),
+    OpDef(
+        "crop",
+        crop,
+        (inverse("pad"),),
+        ENDS,
+        looks=lambda op, place, n: numel(op.result.type.shape, n),
+        selects=True,
+    ),
 )

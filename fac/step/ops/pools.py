@@ -93,12 +93,13 @@ def from_index(b: Builder, op: Op) -> Value:
 
 
 POOLS = (
-    OpDef("max_pool2d", pooled, (to_input,), WINDOW, finer=from_index),
+    OpDef("max_pool2d", pooled, (to_input,), WINDOW, selects=True, finer=from_index),
     OpDef("max_pool2d_index", index, (DISCRETE,), WINDOW),
     OpDef(
         "pick",
         pick,
         (lambda b, op, g: b.emit("unpick", g, op.operands[1], shape=op.operands[0].type.shape), DISCRETE),
+        selects=True,
     ),
     OpDef(
         "unpick",

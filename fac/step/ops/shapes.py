@@ -140,8 +140,16 @@ SHAPES = (
     OpDef("mean", mean, (mean_input,), frozenset({"axes"})),
     OpDef("max", reduction, (max_input,), REDUCTION),
     OpDef("batch_size", batch_size),
-    OpDef("reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),), SHAPE),
-    OpDef("transpose", transpose, (transpose_input,), frozenset({"axes"})),
-    OpDef("broadcast_to", broadcast_to, (lambda b, op, g: unbroadcast(b, g, op.operands[0]),), SHAPE),
+    OpDef(
+        "reshape", reshape, (lambda b, op, g: b.reshape(g, op.operands[0].type.shape),), SHAPE, selects=True
+    ),
+    OpDef("transpose", transpose, (transpose_input,), frozenset({"axes"}), selects=True),
+    OpDef(
+        "broadcast_to",
+        broadcast_to,
+        (lambda b, op, g: unbroadcast(b, g, op.operands[0]),),
+        SHAPE,
+        selects=True,
+    ),
     OpDef("argmax", argmax, (DISCRETE,)),
 )
