@@ -34,6 +34,9 @@ export FAC_CACHE ?= $(CURDIR)/.cache/fac
 # What onnxruntime would send home, and the identifier that it would keep there.
 export ORT_DISABLE_TELEMETRY ?= 1
 
+# Tests begin many processes: without byte code each compiles fac anew, for 1.4 s, and pytest rewrites every test, for 10 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 # One process of tests a core, each with one thread: more threads than cores slow torch down many times over.
 SPREAD := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -14,6 +15,14 @@ settings.register_profile(
 settings.load_profile(
     "patient"
 )  # how long an example takes is a matter of who else is at work on the machine
+
+
+def pytest_collection_finish() -> None:
+    """Six times a test, pytest gives its handlers to every logger that does not propagate: torch has 42 of these."""
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.propagate = True
+
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
