@@ -70,6 +70,11 @@ def reference(precision: Precision) -> Subject:
     return Subject(find_backend("reference"), precision, "cpu")
 
 
+def program_of(spec: Mapping[str, Any]) -> Program:
+    """The program of a spec, built when a case first asks: whoever imports the suite waits for the networks of none."""
+    return _lowered(json.dumps(spec, sort_keys=True), _known())
+
+
 def _known() -> tuple[Any, ...]:
     """What all kinds are made of, now: tests give them other functions, and a kind would not keep the old ones."""
     each = (kind for group in FAMILIES for kind in kinds(group))
@@ -87,8 +92,13 @@ def _fitted(text: str, known: tuple[Any, ...], ops: frozenset[str]) -> tuple[Pro
 @lru_cache(KEPT)
 def _made(text: str, known: tuple[Any, ...]) -> tuple[Program, Compiled]:
     """What every backend is given of a spec, in either precision. Of other kinds, `known`, it is another."""
-    program = lowered(json.loads(text))
+    program = _lowered(text, known)
     return program, compiled(program)
+
+
+@lru_cache(KEPT)
+def _lowered(text: str, known: tuple[Any, ...]) -> Program:
+    return lowered(json.loads(text))
 
 
 Script = Callable[[Subject], Answers]

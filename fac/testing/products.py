@@ -13,19 +13,18 @@ import numpy as np
 
 from fac.backend import Array
 from fac.build.initial import matrix_of
-from fac.pipeline import lowered
 from fac.plugins import kinds
 from fac.program.kinds import Mode
 from fac.program.lower import kind_of
-from fac.program.program import Ends, Node, Program
+from fac.program.program import Ends, Node
 from fac.spec.layers import WeightedLayer
 from fac.step.builder import Builder
 from fac.step.types import N, Type
-from fac.testing.case import Case, law
+from fac.testing.case import Case, law, program_of
 from fac.testing.evaluated import evaluated
 from fac.testing.laws import DECAY, DFA, FA, UNIT, Matrices, State, mirrored, negated, same, sending, update
 from fac.testing.layers import LAYERS, SHAPES
-from fac.testing.nets import Layers, batches, spec
+from fac.testing.nets import Data, Layers, batches, spec
 
 
 def cases() -> Iterator[Case]:
@@ -50,7 +49,7 @@ def exact_past(name: str, layers: Layers, shape: tuple[int, ...] = (5,)) -> Iter
         shape: of a sample.
     """
     given = batches(7, 7, 3, shape=shape)
-    send = partial(sending_weights, lowered(spec(layers, shape=shape)))
+    send = partial(sending_weights, spec(layers, shape=shape))
     bp = partial(update, spec(layers, update=UNIT, shape=shape), same, given=given[:1])
     full = partial(update, spec(layers, FA, UNIT, shape), send, given=given[:1])
     yield law(f"fa with B = W is bp x {name}", full, bp)
@@ -66,9 +65,9 @@ def exact_past(name: str, layers: Layers, shape: tuple[int, ...] = (5,)) -> Iter
     )
 
 
-def sending_weights(program: Program, state: State) -> State:
+def sending_weights(network: Data, state: State) -> State:
     """Every `through` route sends d W: B is W, or one of P and Q is 1 and the other W^T."""
-    found = dict(state)
+    program, found = program_of(network), dict(state)
     for name, array in state.items():
         node, _, part = name.partition(".feedback.")
         weight = program.by_name[node].weight if part else None
@@ -93,7 +92,7 @@ def in_a_chain(name: str, layers: Layers, shape: tuple[int, ...]) -> Iterator[Ca
         yield law(f"a matrix changes what it feeds and nothing else x {rule} x {name}", *changed)
     straight = tuple(layer for layer in layers if "name" in layer or layer["kind"] == "flatten")
     bp, dfa = (spec(straight, feedback, UNIT, shape) for feedback in (None, DFA))
-    jacobians = partial(sending, partial(sensitivities, lowered(dfa)), False)
+    jacobians = partial(sending, partial(sensitivities, dfa), False)
     one = batches(7, shape=shape)
     yield law(
         f"dfa with products of weights is bp x {name}",
@@ -102,11 +101,12 @@ def in_a_chain(name: str, layers: Layers, shape: tuple[int, ...]) -> Iterator[Ca
     )
 
 
-def sensitivities(program: Program, state: State) -> Matrices:
+def sensitivities(network: Data, state: State) -> Matrices:
     """For each direct route from the loss the derivative of the output at its site, if all layers are linear.
 
     Tokens that share a matrix have the same one: each of them for its own output, or all of them for that of a mean.
     """
+    program = program_of(network)
     at: Matrices = {}
     behind: Array = np.eye(int(np.prod(program.nodes[-1].shape or ())))
     for node in reversed(program.nodes):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fac.pipeline import lowered
 from fac.testing.case import Case, law
 from fac.testing.laws import DECAY, DFA, DIRECT_LDFA, UNIT, Matrices, State, products, same, sending, update
 from fac.testing.nets import Data, Layers, linear, spec
@@ -32,11 +31,11 @@ def cases() -> Iterator[Case]:
         bp = partial(update, _spec(layers, None, UNIT), same, given=_batches(layers, 7))
         for rule, feedback in {"dfa": DFA, "direct_ldfa": DIRECT_LDFA, "subspace": SUBSPACE}.items():
             data = _spec(layers, feedback, UNIT)
-            send = partial(_exact, partial(sending, partial(sensitivities, lowered(data)), False))
+            send = partial(_exact, partial(sending, partial(sensitivities, data), False))
             routed = partial(update, data, send, given=_batches(layers, 7))
             yield law(f"{rule} with products of weights is bp x {name}", routed, bp)
         data = _spec(layers, {"routes": tuple(_to(node, share=False) for node in ("fc1", "fc2"))}, UNIT)
-        send = partial(sending, partial(sensitivities, lowered(data)), False)
+        send = partial(sending, partial(sensitivities, data), False)
         routed = partial(update, data, send, given=_batches(layers, 7))
         yield law(f"a matrix with rows for each of the tokens is bp x {name}", routed, bp)
     yield from masked()
