@@ -1,4 +1,4 @@
-"""`python -m tests.faults.server POINTS`: calls of all scenes in forks of one warm process, each failing at one point.
+"""`python -m tests.faults.server EACH`: calls of all scenes in forks of one warm process, each failing at one point.
 
 Prints one JSON object: how many points there are and were tried, and what did not hold.
 """
@@ -248,19 +248,19 @@ def together(one: Known) -> list[str]:
 
 
 def run(count: int) -> None:
-    """Try so many points, spread over all of them; 0 is all."""
+    """Try so many points of each scene and each fault, at calls drawn without return; 0 is all."""
     work = Path(tempfile.mkdtemp())
     os.chdir(work)
     try:
         warm(work)
         scenes = [known(scene, work) for scene in SCENES]
-        points = [
-            Point(each, at, fault)
+        grid = [
+            [Point(each, at, fault) for at in range(1, len(each.outcome.calls) + 1)]
             for each in scenes
-            for at in range(1, len(each.outcome.calls) + 1)
             for fault in FAULTS
         ]
-        tried = random.Random(0).sample(points, count) if count else points
+        draw = random.Random(0)
+        tried = [point for row in grid for point in draw.sample(row, min(count or len(row), len(row)))]
         problems = {}
         for point in tried:
             if found := wrong(point):
@@ -272,7 +272,8 @@ def run(count: int) -> None:
     finally:
         os.chdir("/")
         shutil.rmtree(work)
-    print(json.dumps({"points": len(points), "tried": len(tried), "problems": problems}))
+    calls = sum(map(len, grid))
+    print(json.dumps({"rows": len(grid), "points": calls, "tried": len(tried), "problems": problems}))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tests.fuzz.layout import write
 from tests.fuzz.mutation import layout, mutated
 from tests.fuzz.networks import network
 
-EVERY_DAY = 5_000
+EVERY_DAY = 2_000
 ROUND = 1_000
 INPUTS = int(os.environ.get("FAC_FUZZ") or EVERY_DAY)
 FIRST = int(os.environ.get("FAC_FUZZ_FROM") or 0)

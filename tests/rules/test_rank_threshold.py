@@ -17,7 +17,7 @@ import pytest
 from tests.rules.nets import Array, Spec, opened, spec
 
 INPUTS, HIDDEN, OUTPUTS, DIMENSION = 64, 48, 32, 4
-STEP, FLOW_DECAY, STEPS = 5e-3, 0.04, 6000
+STEP, FLOW_DECAY, STEPS = 2e-2, 0.04, 1500
 LR = STEP * OUTPUTS / 2
 SEEDS = range(3)
 DECAY = {"weight_decay": STEP * FLOW_DECAY / LR}

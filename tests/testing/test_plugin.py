@@ -27,7 +27,9 @@ update: {rule: sgd, lr: 0.5, momentum: 0.9}
 data: {source: teacher, task: classification, n: 256, test: 64, inputs: 8, outputs: 3, rank: 2}
 train: {epochs: 6, batch: 32}
 """
-ENOUGH = "not rule/ or sgd- or rule/bp or rule/mixed or few"
+FORMS = "skips or regression or bias or changing"
+"""Networks and batches of another form, which `step/` has with every rule."""
+ENOUGH = f"(not rule/ or sgd- or rule/bp or rule/mixed or few) and (not ({FORMS}) or bp- or mixed-)"
 Python = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -90,9 +92,10 @@ def test_it_trains(python: Python, tmp_path: Path) -> None:
 def test_the_suite_passes_from_outside(python: Python, tmp_path: Path) -> None:
     """Its test file in a folder without its source, so that only the installed distribution can be what is tested.
 
-    All cases but those that cross a rule with an update where neither is new: each rule is tried with one update, and
-    each update with two rules. The ops that the others are made of are tried one by one; the whole grid is for backends
-    with kernels of their own for more than fine ops. In double precision alone: single is that of NumPy there.
+    All cases but those that cross a rule with an update, or with a form of network, where neither is new: each rule is
+    tried with one update, and each update and each form with two rules. The ops that the others are made of are tried
+    one by one; the whole grid is for backends with kernels of their own for more than fine ops. In double precision
+    alone: single is that of NumPy there.
     """
     shutil.copy(PLUGIN / "test_minimal.py", tmp_path)
     ended = python(
