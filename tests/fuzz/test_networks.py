@@ -16,7 +16,7 @@ from tests.fuzz.mutation import layout
 from tests.fuzz.networks import network
 from tests.fuzz.test_fuzz import FIRST, INPUTS
 
-COUNT = max(100, INPUTS // 20)
+COUNT = max(250, INPUTS // 20)
 FEATURES = (
     *("attention", "embedding", "one_hot", "positional_embedding", "class_token", "patch_embed", "mlp"),
     *("rnn", "gru", "repeat", "residual", "permute", "zeros", "tie", "steps", "mask", "causal", "kv_heads"),
