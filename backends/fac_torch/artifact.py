@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fac.backend import Artifact, write_common
-from fac_torch.emit import probe_source, source
+from fac.backend import Artifact, Compiled, write_common
+from fac_torch.emit import probe_source, source, step_source
 from fac_torch.session import TorchSession
 
 KERNELS = (
@@ -45,17 +45,21 @@ class TorchArtifact(Artifact):
         write_common(self, "torch", Path(directory), files)
 
     def module(self) -> ModuleType:
-        """The source, executed; but for the probe, which is emitted when somebody calls it."""
+        """The source, executed; but for what is emitted when somebody calls it: the probe, and a step for graphs."""
         module, c = ModuleType("fac_step"), self.compiled
         self._run(source(c, self.precision, probe=False), "", module.__dict__)
 
-        @cache
-        def emitted() -> Callable[..., Any]:
-            names = dict(module.__dict__)
-            self._run(probe_source(c), " probe", names)
-            return names["probe"]  # type: ignore[no-any-return]
+        def later(name: str, part: str, text: Callable[[Compiled], str]) -> Callable[..., Any]:
+            @cache
+            def emitted() -> Callable[..., Any]:
+                names = dict(module.__dict__)
+                self._run(text(c), part, names)
+                return names[name]  # type: ignore[no-any-return]
 
-        module.__dict__["probe"] = lambda *given: emitted()(*given)
+            return lambda *given: emitted()(*given)
+
+        module.__dict__["probe"] = later("probe", " probe", probe_source)
+        module.__dict__["step_of_tensors"] = later("step", " step of tensors", step_source)
         return module
 
     def _run(self, text: str, part: str, names: dict[str, Any]) -> None:

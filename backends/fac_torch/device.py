@@ -42,6 +42,11 @@ def chosen(name: str | None) -> torch.device:
     return device
 
 
+def captures(device: torch.device) -> bool:
+    """Whether steps are recorded once, and queued as a whole from then on."""
+    return device.type == "cuda"
+
+
 @cache
 def matmul_precision(kind: str) -> str:
     """`medium` on AMD CPUs, if it is float32 arithmetic there; else `highest`.
@@ -87,7 +92,8 @@ def arithmetic(kind: str, products: str, large: bool) -> Iterator[None]:
     """The settings of a session during its calls; all are put back.
 
     GPUs compute with denormal numbers as fast as with others, so that nothing is set for them. Nor is the precision of
-    products where nothing is gained: then the process's own setting holds.
+    products where nothing is gained: then the process's own setting holds. It holds for convolutions on a GPU, too,
+    which torch would compute in TF32 while products are in float32, and by kernels that add up in changing orders.
 
     Args:
         kind: of the device.
@@ -95,13 +101,26 @@ def arithmetic(kind: str, products: str, large: bool) -> Iterator[None]:
         large: whether torch shares the work among threads.
     """
     if kind != "cpu":
-        yield
+        with convolutions(tf32=torch.backends.cuda.matmul.allow_tf32):
+            yield
         return
     with (
         nullcontext() if products == "highest" else float32_products(products),
         denormals_as_zero(in_all_threads if large else with_threads_as_they_are),
     ):
         yield
+
+
+@contextmanager
+def convolutions(tf32: bool) -> Iterator[None]:
+    """Run with these settings of cuDNN, which are global, and put the old ones back."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic
+    cudnn.allow_tf32, cudnn.deterministic = tf32, True
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic = before
 
 
 SHARED = 32768

@@ -90,6 +90,11 @@ def probe_source(compiled: Compiled) -> str:
     return Emitter(compiled.probe, buffered=False).source()
 
 
+def step_source(compiled: Compiled) -> str:
+    """The step with `lr` and `t` as tensors on the device, of float64 and int64, for the names that the module has."""
+    return Emitter(compiled.step, buffered=True, numbers_move=True).source()
+
+
 def _types(compiled: Compiled) -> str:
     """What the arrays of a batch hold."""
     whole = [feed.name for feed in compiled.inputs if feed.classes is not None]
@@ -141,16 +146,23 @@ def between(tasks: tuple[HostTask, ...]) -> list[str]:
 
 @dataclass
 class Emitter:
-    """One function. `buffered` puts every tensor of the step in the workspace B; else torch allocates."""
+    """One function.
+
+    `buffered` puts every tensor of the step in the workspace B; else torch allocates. `numbers_move` makes tensors of
+    the numbers that a step is given, so that who calls it again without Python may change them.
+    """
 
     function: Function
     buffered: bool
+    numbers_move: bool = False
 
     def __post_init__(self) -> None:
         function = self.function
         self.batch = [v for v in function.inputs if fed(v)]
         self.state = [v for v in function.inputs if not fed(v) and v.name not in NUMBERS]
-        self.host = host_scalars(function)
+        self.host = host_scalars(function, inputs=not self.numbers_move)
+        self.moving = host_scalars(function) - self.host
+        """Numbers on the device: in double precision, as Python would compute them."""
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
         lines = statements(cheaper(function)) if self.buffered else pure(function)
@@ -235,10 +247,11 @@ class Emitter:
         return f", {place.before}" if place.before else ""
 
     def _text(self, line: Statement) -> str:
-        arguments = tuple(self._argument(v) for v in line.operands)
+        arguments = tuple(self._given(v, line) for v in line.operands)
         host = tuple(v in self.host for v in line.operands)
         settings = self.settings[_settings(line)] if line.kind in OPTIMISERS else ""
-        text = TEMPLATES[line.kind].text(Line(line, arguments, host, settings, self.like))
+        like = NUMBERS["lr"] if line.result in self.moving else self.like
+        text = TEMPLATES[line.kind].text(Line(line, arguments, host, settings, like))
         if line.result is None:
             return text
         name = self.names[line.result]
@@ -251,6 +264,12 @@ class Emitter:
         elif line.result in self.layout.places:
             text = f"{text[:-1]}, out=B.{name})"
         return f"{', '.join(self.names[v] for v in line.results)} = {text}"
+
+    def _given(self, value: Value, line: Statement) -> str:
+        """An operand. A number on the device goes among tensors in their type, as one of Python's would."""
+        name = self._argument(value)
+        among = value in self.moving and line.result not in self.moving and line.kind not in OPTIMISERS
+        return f"{name}.to({self.like}.dtype)" if among and value.type.dtype is DType.FLOAT else name
 
     def _argument(self, value: Value) -> str:
         return self.literals.get(value) or self.names[value]

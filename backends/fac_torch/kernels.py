@@ -204,13 +204,18 @@ def norm(*xs: Tensor, nonzero: bool = False) -> Tensor:
     """The Euclidean norm of all numbers of all tensors, whatever their squares do; 1 instead of 0 if `nonzero`."""
     plain = _norm(xs)
     # Where asking costs nothing: squares that neither overflowed nor, if they count, were lost need no second look.
-    if plain.device.type == "cpu" and LEAST_NORM[plain.dtype] <= plain.item() < math.inf:
+    if _is_known(plain) and LEAST_NORM[plain.dtype] <= plain.item() < math.inf:
         return plain
     largest = torch.stack([x.abs().amax() for x in xs]).amax()
     # a power of two, so that this way and the one above lead to the same digits
     unit = torch.where(largest == 0, 1.0, largest / (2 * torch.frexp(largest).mantissa))
     found = _norm([x / unit for x in xs]) * unit
     return torch.where(found == 0, 1.0, found) if nonzero else found
+
+
+def _is_known(number: Tensor) -> bool:
+    """Whether the host need not wait to read it."""
+    return number.device.type == "cpu"
 
 
 def _norm(xs: Sequence[Tensor]) -> Tensor:
@@ -226,14 +231,20 @@ Integer = TypeVar("Integer", int, Tensor)
 MASK = 0xFFFFFFFF
 
 
-def uniform_bits(shape: tuple[int, ...], step: int, first: int, second: int, device: torch.device) -> Tensor:
+def uniform_bits(
+    shape: tuple[int, ...], step: int | Tensor, first: int, second: int, device: torch.device
+) -> Tensor:
     """Integers in [0, 2^24), a hash of (key, step, index): the same on every backend.
 
     The key is `first` and `second`, of 32 bits each, made of the seed and the stream; indices count modulo 2^32.
     """
-    u = _mix((step & MASK) ^ first)
-    v = _mix(((u + (step >> 32)) & MASK) ^ second)
-    x = torch.arange(u, u + math.prod(shape), device=device).view(shape)
+    number: Any = step
+    u = _mix((number & MASK) ^ first)
+    v = _mix(((u + (number >> 32)) & MASK) ^ second)
+    if isinstance(u, int):
+        x = torch.arange(u, u + math.prod(shape), device=device).view(shape)
+    else:
+        x = torch.arange(math.prod(shape), device=device).view(shape).add_(u)
     x &= MASK
     x = _mix(x)
     x += v
@@ -303,16 +314,38 @@ def _doubled(x: Tensor) -> tuple[Tensor, Tensor | float]:
 
 
 # -- updates, in place -------------------------------------------------------------------------------------------
+# Learning rate and number of the step are Python's, or tensors of float64 and int64, [], which a CUDA graph reads anew.
+
+Rate = float | Tensor
+Count = int | Tensor
+
+
+def _for_fused(w: Tensor, lr: Rate) -> Rate | None:
+    """A learning rate as fused kernels take it: of tensors those of float32, which would lose digits beside float64."""
+    if isinstance(lr, Tensor):
+        return None if w.dtype == torch.float64 else lr.float()
+    return lr
+
+
+def _down(w: Tensor, g: Tensor, lr: Rate, over: Tensor | None = None) -> None:
+    """w -= lr g, or lr g / over."""
+    if isinstance(lr, Tensor):
+        w.addcmul_(g if over is None else g / over, lr.to(w.dtype), value=-1)
+    elif over is None:
+        w.add_(g, alpha=-lr)
+    else:
+        w.addcdiv_(g, over, value=-lr)
 
 
 def sgd(
-    w: Tensor, m: Tensor | None, g: Tensor, lr: float, momentum: float, nesterov: bool, weight_decay: float
+    w: Tensor, m: Tensor | None, g: Tensor, lr: Rate, momentum: float, nesterov: bool, weight_decay: float
 ) -> None:
     """g += decay w; m = momentum m + g; w -= lr m, or lr (g + momentum m) with Nesterov."""
     momenta = [] if m is None else [m]
-    if FUSED_SGD is not None and _alike(w, *momenta):
+    rate = _for_fused(w, lr)
+    if FUSED_SGD is not None and rate is not None and _alike(w, *momenta):
         FUSED_SGD(
-            [w], [_as(w, g)], momenta, weight_decay=weight_decay, momentum=momentum, lr=lr, dampening=0.0,
+            [w], [_as(w, g)], momenta, weight_decay=weight_decay, momentum=momentum, lr=rate, dampening=0.0,
             nesterov=nesterov, maximize=False, is_first_step=False,
         )  # fmt: skip
         return
@@ -321,12 +354,12 @@ def sgd(
     if m is not None:
         m.mul_(momentum).add_(g)
         g = g.add(m, alpha=momentum) if nesterov else m
-    w.add_(g, alpha=-lr)
+    _down(w, g, lr)
 
 
 def sgd_outer(
     w: Tensor, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor,
-    lr: float, momentum: float, nesterov: bool, weight_decay: float,
+    lr: Rate, momentum: float, nesterov: bool, weight_decay: float,
 ) -> None:  # fmt: skip
     """`sgd` with g = d^T h, tile by tile: the whole gradient never exists."""
     for rows, g in _tiles(w, d, h, room):
@@ -334,16 +367,18 @@ def sgd_outer(
 
 
 def adam(
-    w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, g: Tensor, lr: float, step: int,
+    w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, g: Tensor, lr: Rate, step: Count,
     beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     """Adam, or AdamW if `decoupled`; `step` counts from 0. With `largest`, amsgrad."""
     fused = FUSED_ADAMW if decoupled else FUSED_ADAM
     most = [] if largest is None else [largest]
-    if fused is not None and _alike(w, mean, square, *most):
-        t = torch.full((), float(step + 1), device=w.device)  # `tensor` would copy it from the host, and wait
+    rate = _for_fused(w, lr)
+    if fused is not None and rate is not None and _alike(w, mean, square, *most):
+        # `tensor` would copy it from the host, and wait
+        t = torch.full((), step + 1.0, device=w.device) if isinstance(step, int) else (step + 1).float()
         fused(
-            [w], [_as(w, g)], [mean], [square], most, [t], lr=lr, beta1=beta1, beta2=beta2,
+            [w], [_as(w, g)], [mean], [square], most, [t], lr=rate, beta1=beta1, beta2=beta2,
             weight_decay=weight_decay, eps=eps, amsgrad=largest is not None, maximize=False,
         )  # fmt: skip
         return
@@ -355,13 +390,14 @@ def adam(
     square.mul_(beta2).addcmul_(g, g, value=1 - beta2)
     if largest is not None:
         square = torch.maximum(largest, square, out=largest)
-    correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
-    w.addcdiv_(mean, (square.sqrt() / correction2**0.5).add_(eps), value=-lr / correction1)
+    count = step + 1 if isinstance(step, int) else step.double() + 1
+    correction1, correction2 = 1 - beta1**count, 1 - beta2**count
+    _down(w, mean, lr / correction1, (square.sqrt() / correction2**0.5).add_(eps))
 
 
 def adam_outer(
-    w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: float,
-    step: int, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+    w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: Rate,
+    step: Count, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     """`adam` with g = d^T h, tile by tile."""
     for rows, g in _tiles(w, d, h, room):
@@ -370,7 +406,7 @@ def adam_outer(
 
 
 def rmsprop(
-    w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, g: Tensor, lr: float,
+    w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, g: Tensor, lr: Rate,
     alpha: float, eps: float, momentum: float, weight_decay: float,
 ) -> None:  # fmt: skip
     """RMSprop, with `mean` centered, with `m` with momentum. torch has no fused one."""
@@ -384,14 +420,14 @@ def rmsprop(
         spread = torch.addcmul(square, mean, mean, value=-1).clamp_(min=0).sqrt_()
     spread.add_(eps)
     if m is None:
-        w.addcdiv_(g, spread, value=-lr)
+        _down(w, g, lr, spread)
     else:
         m.mul_(momentum).addcdiv_(g, spread)
-        w.add_(m, alpha=-lr)
+        _down(w, m, lr)
 
 
 def rmsprop_outer(
-    w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: float,
+    w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: Rate,
     alpha: float, eps: float, momentum: float, weight_decay: float,
 ) -> None:  # fmt: skip
     """`rmsprop` with g = d^T h, tile by tile."""

@@ -18,13 +18,16 @@ from fac.diagnostics import FacError
 from fac.step.hosted import carried_out, names
 from fac.step.ops import OPS
 from fac_torch import kernels
-from fac_torch.device import SHARED, arithmetic, chosen, matmul_precision
+from fac_torch.captured import Captured, is_capturable
+from fac_torch.device import SHARED, arithmetic, captures, chosen, matmul_precision
 from fac_torch.pictures import Kept, has_room
 
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
 SMALL = 1 << 23
 """Multiply-adds of a product up to which the faster precision is none: its library takes 14 µs for each call."""
+BLOCK = 8
+"""Steps of a graph, where what Python does between two is longer than a step."""
 ENDS = "fac_ends"
 """Attribute of placed whole numbers: what `_ends` says of them, known from the host."""
 NO_ROOM = "can't allocate memory"
@@ -61,6 +64,10 @@ class TorchSession(Session):
             kernels.lay_out(self.tensors, self.maps)
         self.large = any(tensor.numel() > SHARED for tensor in self.tensors.values())
         self.workspaces: dict[int, Any] = {}
+        self.captured: dict[tuple[int, int], Captured] = {}
+        """By the number of samples of a batch, and of steps in a call."""
+        self.captures = captures(self.on) and is_capturable(compiled)
+        self.at_once = BLOCK if self.captures and largest_product(compiled) < SMALL else 1
 
     def place(self, array: Array) -> torch.Tensor:
         """On the device; floats in the session's precision, integers as int64."""
@@ -116,8 +123,8 @@ class TorchSession(Session):
             numbers = numbers.reshape(-1, *sample)
             return kernels.channels_last(numbers) if numbers.shape[1:] in self.mapped else numbers
 
-    def _sent(self, numbers: NDArray[np.int64]) -> torch.Tensor:
-        """Whole numbers on the device. To a GPU they go from pinned memory, so that the host need not wait for it."""
+    def _sent(self, numbers: NDArray[Any]) -> torch.Tensor:
+        """Numbers on the device. To a GPU they go from pinned memory, so that the host need not wait for it."""
         sent = torch.from_numpy(numbers)
         if self.on.type == "cuda":
             sent = sent.pin_memory()
@@ -125,9 +132,31 @@ class TorchSession(Session):
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, torch.Tensor]:
         """Losses stay on the device until somebody reads them."""
+        if self.captures:
+            return self._graph([batch], [lr], step)[0]
         with self._arithmetic(), told(self.device):
             found = self.module.step(self.tensors, self._workspace(samples(batch)), *batch.values(), lr, step)
         return found if isinstance(found, dict) else {"loss": found}
+
+    def run_steps(
+        self, batches: Sequence[Arrays], rates: Sequence[float], step: int
+    ) -> list[Mapping[str, Any]]:
+        """As many as a trainer asks for are one graph, if their batches are alike."""
+        alike = len({samples(batch) for batch in batches}) == 1
+        if not self.captures or len(batches) != self.at_once or not alike:
+            return super().run_steps(batches, rates, step)
+        return [*self._graph(batches, rates, step)]
+
+    def _graph(
+        self, batches: Sequence[Arrays], rates: Sequence[float], step: int
+    ) -> list[dict[str, torch.Tensor]]:
+        key = (samples(batches[0]), len(batches))
+        with self._arithmetic(), told(self.device):
+            room = self._workspace(key[0])
+            if key not in self.captured:
+                made = Captured(self.module.step_of_tensors, self.tensors, room, batches)
+                self.captured[key] = made
+            return self.captured[key].run(batches, rates, step, self._sent)
 
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Loss and hits."""
@@ -182,7 +211,9 @@ class TorchSession(Session):
     def _workspace(self, n: int) -> Any:
         if n not in self.workspaces:
             if len(self.workspaces) == WORKSPACES:
-                del self.workspaces[next(iter(self.workspaces))]
+                oldest = next(iter(self.workspaces))
+                del self.workspaces[oldest]
+                self.captured = {key: made for key, made in self.captured.items() if key[0] != oldest}
             with torch.inference_mode():
                 self.workspaces[n] = self.module.workspace(self.tensors, n)
         return self.workspaces[n]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from fac.step.ir import Function, Value
 
 
-def host_scalars(function: Function) -> frozenset[Value]:
+def host_scalars(function: Function, *, inputs: bool = True) -> frozenset[Value]:
     """Values that depend on constants and scalar inputs alone.
 
     In float32 `1 - beta ** t` would lose the digits that Adam's first steps need.
+
+    Args:
+        function: whose values.
+        inputs: whether scalar inputs count; else constants alone.
     """
-    host = {value for value in function.inputs if value.type.shape == ()}
+    host = {value for value in function.inputs if inputs and value.type.shape == ()}
     for op in function.ops:
         if op.result.type.shape == () and all(v in host for v in op.operands):
             host.add(op.result)

@@ -11,11 +11,12 @@ import torch
 
 import fac_torch
 from fac.testing.case import Case, Subject
+from fac_torch import captured
 from fac_torch.artifact import TorchArtifact
 from fac_torch.session import TorchSession
 from tests.cuda.watch import Watch, watching
 
-FUNCTIONS = ("workspace", "step", "forward", "evaluate", "probe")
+FUNCTIONS = ("workspace", "step", "forward", "evaluate", "probe", "step_of_tensors")
 SUBJECT = Subject(fac_torch.BACKEND, "float32", "cuda")
 
 
@@ -27,7 +28,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Watch], Any]], Watch]:
-    """Calls something under watch, in which emitted functions and `take` are guarded."""
+    """Calls something under watch, in which emitted functions, `take` and what graphs record are guarded."""
 
     def call(what: Callable[[Watch], Any]) -> Watch:
         with watching() as watch:
@@ -36,12 +37,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Watch], Any]
             def guarded(artifact: TorchArtifact) -> ModuleType:
                 made = module(artifact)
                 for name in FUNCTIONS:
-                    setattr(made, name, watch.guard(name, getattr(made, name)))
+                    called = "step" if name == "step_of_tensors" else name
+                    setattr(made, name, watch.guard(called, getattr(made, name)))
                 return made
 
             with monkeypatch.context() as patch:
                 patch.setattr(TorchArtifact, "module", guarded)
                 patch.setattr(TorchSession, "take", watch.guard("take", take))
+                patch.setattr(captured, "recorded", lambda work: watch.guard("recorded", work))
                 what(watch)
         return watch
 

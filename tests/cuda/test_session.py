@@ -44,7 +44,7 @@ def test_a_step_of_a_training_is_queued(rule: str, update: str, watched: Watched
             step()
 
     watch = watched(steps)
-    assert watch.seen >= {"take", "training", "step", "workspace"}
+    assert watch.seen >= {"take", "training", "step", "workspace", "recorded"}
     assert watch.found == []
 
 

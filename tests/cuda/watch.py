@@ -22,7 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 ATEN = torch.ops.aten
-FUSED = frozenset({ATEN._fused_sgd_.default, ATEN._fused_adam_.default, ATEN._fused_adamw_.default})
+FUSED = frozenset(
+    getattr(packet, overload)
+    for packet in (ATEN._fused_sgd_, ATEN._fused_adam_, ATEN._fused_adamw_)
+    for overload in ("default", "tensor_lr")
+)
 """Have no fake kernel: they change lists of tensors of equal shapes in place, and return nothing."""
 WAITING_TAGS = frozenset({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape})
 """Of ops whose result, or its shape, the host has to know."""
@@ -89,7 +93,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if copies:
             source = given[-1]
             queued = kwargs.get("non_blocking") and any(source is tensor for tensor in self.pinned)
-            if not queued:
+            if "recorded" in self.inside:
+                self._note(func, "copies between host and device, and a graph would copy the same again")
+            elif not queued:
                 self._note(func, "copies between host and device, and waits")
         elif "cuda" in devices and (WAITING_TAGS & set(func.tags) or _decomposes(func.name())):
             if self.inside[-1] not in MAY_WAIT:
