@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from fac.testing.case import Case
 from fac.testing.suite import CASES
 from fac_torch import kernels
+from fac_torch.device import arithmetic, float32_products
 from tests.cuda.conftest import on_cuda, watched
 from tests.cuda.watch import Watch
 
@@ -37,3 +39,13 @@ def test_a_kernel_that_waits_is_found(
     found = on_cuda(CASES["step/placed batches"]).found
     assert found
     assert all("waits for the device" in note for note in found)
+
+
+def test_convolutions_are_as_precise_as_products_and_add_up_in_one_order() -> None:
+    """cuDNN would take TF32 by itself, and its own choice of kernels."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic
+    for products, tf32 in (("highest", False), ("high", True)):
+        with float32_products(products), arithmetic("cuda", "highest", large=False):
+            assert (cudnn.allow_tf32, cudnn.deterministic) == (tf32, True)
+    assert (cudnn.allow_tf32, cudnn.deterministic) == before
