@@ -32,12 +32,13 @@ Fac = Callable[..., tuple[int, str, str]]
 OWN = """
 from fac.studies import Benchmark, Task, between
 
-RULES = {"bp": "backpropagation", "fa": "random | feedback", "shallow": "the last layer"}
+RULES = {"fa": "random | feedback", "bp": "backpropagation", "dfa": "direct", "shallow": "the last"}
 RATES = {"update.lr": "0.02,0.05"}
+WITHOUT = {"dfa": "why not", "shallow": "the audit trains it all the same"}
 CLAIMS = [between("bp", "test_accuracy", LOW, 100, scale=100)]
 
 def tasks(short):
-    yield Task("Digits", "net.fac.yaml", RATES, 2, 2, without={"fa": "why not"}, claims=CLAIMS, says="Small.")
+    yield Task("Digits", "net.fac.yaml", RATES, 2, 2, without=WITHOUT, claims=CLAIMS, says="Small.")
     if not short:
         yield Task("Elsewhere", "there.fac.yaml", RATES, 2, 2)
 
@@ -69,12 +70,13 @@ def test_a_benchmark_of_ones_own(mine: Path, run: Fac) -> None:
     assert (folder / "results.md").read_text() == out.removesuffix("\n")
     assert "`Elsewhere` is left out: " in err
     assert "**Not here:** its data are not on the machine that made this page." in out
-    assert "- `fa` is not here: why not" in out
+    assert "- `dfa` is not here: why not" in out
+    assert "`shallow` is not here" not in out
     assert "✓ bp: test" in out
     found = read(folder / FILE)
     (task, _) = found["tasks"]
     assert task["samples"] == {"train": 1120, "validation": 280, "test": 397}
-    assert [row["rule"] for row in task["rows"]] == ["bp", "shallow"]
+    assert [row["rule"] for row in task["rows"]] == ["fa", "bp", "shallow"]
     for row in task["rows"]:
         trials = json.loads((folder / "digits/trials.json").read_text())["trials"]
         own = [trial for trial in trials if trial["rule"] == row["rule"]]
@@ -85,7 +87,7 @@ def test_a_benchmark_of_ones_own(mine: Path, run: Fac) -> None:
         assert row["interval"] == pytest.approx([mean(values) - reach, mean(values) + reach], abs=1e-12)
         assert f"{100 * mean(values):.1f} ± {100 * reach:.1f}" in out
     ends = [note for note in task["notes"] if note.startswith("the best `update.lr` of `")]
-    assert len(ends) == 2, "of two rates each is an end"
+    assert len(ends) == 3, "of two rates each is an end"
     before = files(folder)
     status, again, err = run(*HERE)
     assert (status, again) == (0, out)

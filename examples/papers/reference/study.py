@@ -69,13 +69,13 @@ GRU = Task(
     ADAM,
     trials=5,
     seeds=5,
-    without={"frozen": "no layer lies between the recurrent one, which is the first, and the last"},
     claims=[
         leads("bp", "shallow", "test_accuracy", 0.02),
         between("bp", "test_accuracy", 94, 100, scale=100),
     ],
     says="Eight steps of eight pixels, 32 units, their last state to the head; 20 epochs in batches of 64 by AdamW "
-    "with a decay of .05. A layer-wise rule replaces the recurrent weight at each step back in time, too.",
+    "with a decay of .05. A layer-wise rule replaces the recurrent weight at each step back in time, too; `frozen` "
+    "leaves that weight at its initial value.",
 )
 FASHION = Task(
     "Fashion-MNIST: an MLP",

@@ -57,6 +57,7 @@ def entry(ready: Ready, found: Sweep) -> dict[str, Any]:
     assert comparison is not None, "it is all made"
     courses = {course.searched.variant.label: course for course in found.courses}
     rows = [_row(row, courses.get(row.variant.label)) for row in comparison.rows]
+    known = {row["rule"] for row in rows}
     results = Results({row["rule"]: [*map(_measured, row[ACCURACY])] for row in rows})
     return {
         "title": task.title,
@@ -69,7 +70,8 @@ def entry(ready: Ready, found: Sweep) -> dict[str, Any]:
         "device": comparison.device,
         "rows": rows,
         "contrasts": [contrast.flat() for contrast in comparison.contrasts],
-        "without": dict(task.without),
+        # an arm of the audit is trained whatever the task says
+        "without": {rule: why for rule, why in task.without.items() if rule not in known},
         "notes": [*found.notes, *_ends(found), *comparison.notes],
         "claims": [{"text": claim.text, "holds": judged(claim, results)} for claim in task.claims],
     }
