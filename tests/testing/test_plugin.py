@@ -29,7 +29,9 @@ train: {epochs: 6, batch: 32}
 """
 FORMS = "skips or regression or bias or changing"
 """Networks and batches of another form, which `step/` has with every rule."""
-ENOUGH = f"(not rule/ or sgd- or rule/bp or rule/mixed or few) and (not step/ or not ({FORMS}) or bp- or mixed-)"
+ENOUGH = (
+    f"(not rule/ or sgd- or rule/bp or rule/mixed or few) and (not step/ or not ({FORMS}) or bp- or mixed-)"
+)
 Python = Callable[..., subprocess.CompletedProcess[str]]
 
 
