@@ -183,6 +183,7 @@ def test_a_file_is_closed_where_it_is_refused(folder: Path) -> None:
 
 SOURCES = Path(fac.__file__).parent
 OWN = {
+    "bench/memory.py",
     "memory.py",
     "opening.py",
     "cli/init.py",

@@ -92,6 +92,7 @@ PROCESSES: tuple[tuple[tuple[str, ...], ...] | str, ...] = (
             *BRIEF,
         ),
         ("study",),
+        ("bench", "--list"),
     ),
     LIBRARY,
     RUN_PY,

@@ -38,6 +38,7 @@ COMMANDS = (
     "compare",
     "sweep",
     "study",
+    "bench",
     "backends",
 )
 """In the order of the help page. Command `x` is `COMMAND` of `fac.cli.x`, or of `fac.cli.x_` if `x` is a keyword."""

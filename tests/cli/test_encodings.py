@@ -51,6 +51,8 @@ LINES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     (PEOPLE, 0, ("data", SPEC, "-o", "däta-η")),
     (PEOPLE, 0, ("backends",)),
     (PEOPLE, 0, ("study",)),
+    (PEOPLE, 0, ("bench", "--list")),
+    (PEOPLE, 2, ("bench", "--compare", "η", "η")),
     (PEOPLE, 2, ("study", "./η")),
     (PEOPLE, 2, ("train", "η.fac.yaml")),
     (PEOPLE, 2, ("sample", "η")),

@@ -87,6 +87,7 @@ UNREAD = {
         ("sweep small.fac.yaml --over update.lr=0.1 --set data.validation=0.1 --backend reference --json", 0),
     ),
     "study": (("study", 0),),
+    "bench": (("bench --list", 0),),
     "backends": (("backends", 0),),
 }
 """Lines of each command, and what they end with whoever reads them."""

@@ -235,6 +235,13 @@ DONE: dict[str, Callable[[], list[tuple[str, ...]]]] = {
         ("study", study(f"open({HOSTILE!r})"), *REFERENCE, "--out", "o"),
         ("study", study("Measured(0)"), *REFERENCE, "--out", spec("file")),
     ],
+    "bench": lambda: [
+        ("bench", HOSTILE),
+        ("bench", "mlp-64", "--rules", HOSTILE),
+        ("bench", "mlp-64", "--out", HOSTILE),
+        ("bench", "--compare", HOSTILE, HOSTILE),
+        ("bench", "--compare", spec("file"), HOSTILE),
+    ],
     "backends": lambda: [("backends", HOSTILE)],
 }  # fmt: skip
 

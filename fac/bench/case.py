@@ -1,0 +1,74 @@
+"""What is timed: a network as a spec, and as the module that a torch user writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LR, MOMENTUM, CLASSES = 0.01, 0.9, 10
+BIASED = 1e-2
+"""Of noise in the place of weights that begin at zero, as those of adapters do: products of zeros are no products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One network and its batch."""
+
+    shape: tuple[int, ...]
+    """Of a sample."""
+    layers: tuple[Mapping[str, Any], ...]
+    """As a spec writes them, with a last layer of `CLASSES`."""
+    rules: Mapping[str, Mapping[str, Any]]
+    """By name the `feedback` section."""
+    batch: int
+    module: Callable[[], nn.Module]
+    """The same network; its parameters and statistics stand in the order of the spec's layers."""
+    channels_last: bool = False
+    """How maps lie in memory for torch."""
+    adapters: tuple[Mapping[str, Any], ...] = ()
+    many: bool = False
+    """Whether a step is so short that several in one call are timed, too."""
+    dense: bool = False
+    """Whether layers alternate between `linear` and `relu`, which is what some peers can train."""
+
+    def spec(self, rule: str) -> dict[str, Any]:
+        """Of a training by SGD with momentum."""
+        return {
+            "fac": 1,
+            "name": "bench",
+            "input": {"shape": list(self.shape)},
+            "layers": [*self.layers, {"kind": "linear", "name": "logits", "out": CLASSES}],
+            "adapters": list(self.adapters),
+            "loss": {"kind": "cross_entropy"},
+            "feedback": self.rules[rule],
+            "update": {"rule": "sgd", "lr": LR, "momentum": MOMENTUM},
+            "train": {"batch": self.batch},
+        }
+
+    def batches(self, count: int, dtype: str) -> list[tuple[Any, Any]]:
+        """Noise with labels: what is in a batch does not change how long a step takes."""
+        rng = np.random.default_rng(0)
+        return [
+            (
+                rng.standard_normal((self.batch, *self.shape)).astype(dtype),
+                rng.integers(0, CLASSES, self.batch),
+            )
+            for _ in range(count)
+        ]
+
+
+def rules(rank: int) -> dict[str, dict[str, Any]]:
+    """The rules of all cases. Factors of `ldfa` learn, those of `ldfa_fixed` do not."""
+    return {
+        "bp": {"rule": "bp"},
+        "fa": {"rule": "fa"},
+        "dfa": {"rule": "dfa"},
+        "ldfa_fixed": {"rule": "ldfa", "rank": rank, "learn": "fixed"},
+        "ldfa": {"rule": "ldfa", "rank": rank},
+    }

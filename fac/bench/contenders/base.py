@@ -1,0 +1,38 @@
+"""What every contender does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+State = Mapping[str, Any]
+"""Arrays of NumPy by the names of fac."""
+
+
+class UnfitError(Exception):
+    """A contender cannot be built here; the message says why."""
+
+
+class Contender(ABC):
+    """A training step on tensors of its own."""
+
+    def begin(self, state: State) -> State:
+        """A state with which the oracle means the same: a peer that has its own feedback puts that in."""
+        return state
+
+    @abstractmethod
+    def place(self, x: Any, y: Any) -> Any:
+        """A batch as `steps` takes it."""
+
+    @abstractmethod
+    def steps(self, batches: Sequence[Any]) -> Any:
+        """One training step on each batch; the loss of the last."""
+
+    @abstractmethod
+    def load(self, state: State) -> None:
+        """Parameters, statistics and all that a step moves, as in a state of the rule."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """What it has of a state by now."""

@@ -1,0 +1,73 @@
+"""Who may be timed: whose steps are those of the same rule in float64.
+
+The oracle of a rule is its torch session in float64. It is held against the NumPy reference on a small network of the
+same kind, and backpropagation against autograd; then each contender is held against it at the size and in the precision
+that is timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fac.backend.compiled import STEP
+from fac.bench.case import BIASED, Case
+from fac.bench.contenders.base import Contender, State
+from fac.bench.contenders.eager import Eager
+from fac.bench.contenders.emitted import Emitted, session
+
+STEPS = 2
+EXACT, ROUNDED = 1e-9, 1e-2
+"""How far a tensor may have moved from where the oracle has it, relative to how far it moved: between two
+computations in float64, and from float32 to it. A term that is missing or wrong moves it by parts of one."""
+STILL = 1e-5
+"""Of its own norm: what moves by less has moved by rounding."""
+
+
+def initial(case: Case, rule: str) -> State:
+    """What all contenders of a rule begin with; no parameter of several axes is all zeros."""
+    one = session(case, rule, "torch", "float64")
+    rng, state = np.random.default_rng(0), one.state()
+    for slot in one.compiled.state:
+        value = state[slot.name]
+        if slot.parameter and value.ndim > 1 and not value.any():
+            state[slot.name] = BIASED * rng.standard_normal(value.shape)
+    return state
+
+
+def proved(small: Case, rule: str) -> float:
+    """How far the oracle of a rule is from an independent computation, on a small network; see `EXACT`.
+
+    Raises:
+        AssertionError: too far for rounding.
+    """
+    state = initial(small, rule)
+    ours = Emitted(small, state, "float64", rule=rule, backend="torch")
+    other: Contender = (
+        Eager(small, state, "float64", mode="highest", fused=False)
+        if rule == "bp"
+        else Emitted(small, state, "float64", rule=rule, backend="reference")
+    )
+    far = deviation(moved(small, ours, "float64"), moved(small, other, "float64"), state)
+    assert far < EXACT, f"{rule}: the torch backend in float64 is {far:.0e} from its oracle"
+    return far
+
+
+def moved(case: Case, contender: Contender, precision: str) -> State:
+    """A copy of the state after some steps."""
+    contender.steps([contender.place(*batch) for batch in case.batches(STEPS, precision)])
+    return {name: np.array(value) for name, value in contender.state().items()}
+
+
+def deviation(found: State, expected: State, before: State) -> float:
+    """Of all tensors that both have the largest difference, relative to how far they moved, in the Euclidean norm."""
+    return max(_far(found, expected, before), default=0.0)
+
+
+def _far(found: State, expected: State, before: Mapping[str, Any]) -> Iterator[float]:
+    for name in found.keys() & expected.keys() - {STEP}:
+        way = np.linalg.norm(expected[name] - before[name]) + STILL * np.linalg.norm(before[name])
+        if way > 0:
+            yield float(np.linalg.norm(np.float64(found[name]) - expected[name]) / way)

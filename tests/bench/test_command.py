@@ -1,0 +1,139 @@
+"""`fac bench` on the command line, and what it keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fac.bench import cases
+from fac.bench.against import compared
+from fac.bench.page import page
+from fac.bench.picture import drawn
+from fac.bench.results import BASELINE, read, require_place, text
+from fac.diagnostics import FacError
+from tests.bench.conftest import results
+
+Run = Callable[..., tuple[int, str, str]]
+KEPT = Path(__file__).parents[2] / "benchmarks" / "results" / "bench.json"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Callable[..., str]:
+    def write(name: str, **made: object) -> str:
+        (tmp_path / name).write_text(text(results(**made)))  # type: ignore[arg-type]
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_what_is_kept_comes_back(tmp_path: Path, kept: Callable[..., str]) -> None:
+    path = Path(kept("a.json", bp=[2.0, 2.0]))
+    assert read(path) == results(bp=[2.0, 2.0])
+    case = read(path).cases["x"]
+    assert case.gains("fac bp") == [2.0, 4.0]
+    assert case.above("fac bp") == [1.0, 0.5]
+    assert case.gains("nobody") is None
+    assert require_place(path, results()) == read(path)
+    with pytest.raises(FacError, match=r"was measured with another `machine` than this run has"):
+        require_place(path, results("another"))
+    with pytest.raises(FacError, match=r"has to end in `\.json`"):
+        require_place(tmp_path / "a.txt", results())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 2}, "has format 2, and this version of fac reads 1"),
+        ({"threads": "one"}, "threads: Input should be a valid integer"),
+        ({"cases": {"x": 1}}, "cases.x: Input should be"),
+        ({"other": 1}, "other: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_no_result_is_one_message(
+    tmp_path: Path, run: Run, change: dict[str, object], says: str
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({**json.loads(text(results())), **change}))
+    status, out, err = run("bench", "--compare", str(tmp_path / "a.json"), str(tmp_path / "a.json"))
+    assert (status, out) == (2, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+
+
+def test_rounds_of_one_case_are_equally_many(tmp_path: Path) -> None:
+    data = json.loads(text(results()))
+    data["cases"]["x"]["timed"][BASELINE]["seconds"] = [1.0]
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(FacError, match="contenders of one case have as many rounds"):
+        read(tmp_path / "a.json")
+
+
+def test_a_ratio_that_fell_is_a_finding(run: Run, kept: Callable[..., str]) -> None:
+    before = kept("a.json", bp=[2.0, 4.0], dfa=[2.0, 4.0])
+    after = kept("b.json", bp=[2.3, 4.6], dfa=[2.1, 4.2])
+    status, out, _ = run("bench", "--compare", before, after)
+    assert status == 1
+    assert "| x | fac bp | 2.00 | 1.74 | 0.87 | fell |" in out
+    assert "| x | fac dfa | 2.00 | 1.90 | 0.95 |  |" in out
+    assert run("bench", "--compare", before, before)[0] == 0
+    assert run("bench", "--compare", after, before)[0] == 0
+
+
+def test_on_another_processor_nothing_fails(run: Run, kept: Callable[..., str]) -> None:
+    before, after = kept("a.json", bp=[2.0, 4.0]), kept("b.json", processor="another", bp=[4.0, 8.0])
+    status, out, err = run("bench", "--compare", before, after)
+    assert status == 0
+    assert "fell" not in out
+    assert "other processors (a processor, then another): no ratio counts as fallen" in err
+
+
+def test_what_one_run_lacks_is_said(run: Run, kept: Callable[..., str]) -> None:
+    before, after = kept("a.json", bp=[2.0, 4.0], dfa=[2.0, 4.0]), kept("b.json", bp=[2.0, 4.0])
+    status, _, err = run("bench", "--compare", before, after)
+    assert status == 0
+    assert "x, fac dfa was timed in" in err
+    assert compared(results(), results()).rows == ()
+    status, _, err = run("bench", "--compare", after, kept("c.json"))
+    assert status == 2
+    assert "no contender of fac in common" in err
+
+
+def test_the_page_says_ratios_floors_and_who_is_missing() -> None:
+    made = page(results(bp=[2.0, 2.0], dfa=[1.0, 1.0]))
+    assert "| fac bp | 2,000 | 2,000 to 2,000 | **3.00** | 2.00 to 4.00 | – | 1.00 | 0.75 | – |" in made
+    assert "| fac dfa | 1,000 | 1,000 to 1,000 | **6.00** | 4.00 to 8.00 | – | 2.00 | – | – |" in made
+    assert "- floor of `bp`: 2.0 M multiply-adds, 3.0 MB besides, 3,000 ms" in made
+    assert "- not timed: a peer, because it is not installed" in made
+    picture = drawn(results(bp=[2.0, 2.0]))
+    assert picture is not None
+    assert b"fac bp: 3.00" in picture
+
+
+def test_the_page_of_the_repository_is_that_of_its_results() -> None:
+    found = read(KEPT)
+    picture = drawn(found)
+    assert picture is not None
+    made = {".md": page(found, KEPT.with_suffix(".svg").name).encode(), ".svg": picture}
+    for suffix, expected in made.items():
+        if os.environ.get("FAC_UPDATE_GOLDEN"):
+            KEPT.with_suffix(suffix).write_bytes(expected)
+        assert KEPT.with_suffix(suffix).read_bytes() == expected
+    assert set(found.cases) <= set(cases.CASES)
+
+
+def test_usage(run: Run, kept: Callable[..., str]) -> None:
+    status, out, _ = run("bench", "--list")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(cases.CASES)
+    status, _, err = run("bench", "mlp-1")
+    assert status == 2
+    assert "no case is called `mlp-1`; there are mlp-64, " in err
+    status, _, err = run("bench", "--rules", "bp,dfb")
+    assert status == 2
+    assert "no rule of a case is called `dfb`; there are bp, " in err
+    status, _, err = run("bench", "mlp-64", "--compare", kept("a.json"), kept("b.json"))
+    assert status == 2
+    assert "`--compare` takes two files, and times nothing" in err

@@ -1,0 +1,135 @@
+"""Who is timed, in which order, and who is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from fac.bench import cases, memory, oracle, running
+from fac.bench.case import Case
+from fac.bench.contenders import Entry, State, UnfitError, every
+from fac.bench.contenders.eager import Eager
+from fac.bench.results import BASELINE
+from fac.bench.rounds import ratios, rounds, spread
+
+TINY = "tiny"
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cases.CASES, TINY, cases.Entry("tiny", "dense", (65, 4)))
+
+
+class Clock:
+    """Time that passes by what is done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ticking:
+    """Takes so long; outside of the clock ten times as long."""
+
+    def __init__(self, clock: Clock, name: str, takes: float, log: list[str], gone: int = 99) -> None:
+        self.clock, self.name, self.takes, self.log, self.rest = clock, name, takes, log, gone
+
+    def ready(self) -> None:
+        self.clock.now += 10 * self.takes
+
+    def run(self) -> None:
+        self.log.append(self.name)
+        self.clock.now += self.takes
+
+    def left(self) -> str:
+        self.rest -= 1
+        return "gone" if self.rest == 0 else ""
+
+
+def test_rounds_interleave_and_time_the_turn_alone() -> None:
+    clock, log = Clock(), list[str]()
+    takes = {"a": 1.0, "b": 2.0, "c": 4.0}
+    turns = {name: Ticking(clock, name, each, log) for name, each in takes.items()}
+    seconds, left = rounds(turns, 8, clock, lambda _: None)
+    assert seconds == {name: [each] * 8 for name, each in takes.items()}
+    assert not left
+    orders = [tuple(log[i : i + 3]) for i in range(0, 24, 3)]
+    assert {frozenset(order) for order in orders} == {frozenset("abc")}
+    assert len(set(orders)) > 1
+
+
+def test_who_fails_in_a_round_is_left_out() -> None:
+    clock, log = Clock(), list[str]()
+    turns = {"a": Ticking(clock, "a", 1, log), "b": Ticking(clock, "b", 1, log, gone=2)}
+    seconds, left = rounds(turns, 5, clock, lambda _: None)
+    assert left == {"b": "gone"}
+    assert list(seconds) == ["a"]
+    assert log.count("b") == 2
+
+
+def test_ratios_are_made_within_a_round() -> None:
+    assert ratios([1.0, 10.0], [2.0, 5.0]) == [0.5, 2.0]
+    assert spread([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
+
+
+def test_each_case_has_an_oracle_that_autograd_and_numpy_bear_out() -> None:
+    for name in ("mlp-64", "vgg8", "resnet18", "vit", "lora-2048"):
+        _, small = cases.made(name)
+        for rule in {"bp", "ldfa_fixed"}:
+            assert oracle.proved(small, rule) < oracle.EXACT
+
+
+class Wrong(Eager):
+    """Forgets the gradient of one weight."""
+
+    def backward(self, x: Any, y: Any) -> Any:
+        loss = super().backward(x, y)
+        grad = next(self.net.parameters()).grad
+        assert grad is not None
+        grad.zero_()
+        return loss
+
+
+def missing(case: Case, state: State | None, precision: str) -> Eager:
+    raise UnfitError("it is not installed")
+
+
+def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not installed, and whose steps are wrong, is not timed; all others of the same rule are."""
+
+    def others(case: Case, rules: Sequence[str], mode: str, *, peers: bool) -> list[Entry]:
+        def wrong(case: Case, state: State | None, precision: str) -> Eager:
+            return Wrong(case, state, precision, mode=mode, fused=True)
+
+        found = [one for one in every(case, rules, mode, peers=peers) if one.name != "BioTorch dfa"]
+        found = [one for one in found if not one.name.startswith("torch.compile")]
+        return [*found, Entry("wrong", "bp", wrong), Entry("missing", "dfa", missing)]
+
+    monkeypatch.setattr(running, "every", others)
+    monkeypatch.setattr(running, "MOST", 2)
+    said: list[str] = []
+    found = running.measured(TINY, ["bp", "dfa"], 2, 1, peers=True, memory=False, say=said.append)
+    assert list(found.timed) == [
+        BASELINE,
+        "eager, default flags",
+        "fac bp",
+        "fac dfa",
+        "TinyDFA's method",
+    ]
+    assert found.left["missing"] == "it is not installed"
+    assert found.left["wrong"].endswith("from its float64 oracle")
+    assert list(found.floors) == ["bp", "dfa"]
+    assert all(len(one.seconds) == 2 for one in (*found.timed.values(), *found.floors.values()))
+    assert max(one.deviation for one in found.timed.values()) < 1e-3
+    assert any("wrong is not timed" in line for line in said)
+
+
+def test_memory_is_that_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """784-1024-...: weights and velocities are 31 MiB, which no process can do without."""
+    found = memory.peak("mlp-1024", "fac dfa", 1, "highest")
+    assert found is not None
+    assert 31 < found < 200
