@@ -45,8 +45,8 @@ def page(results: Results, picture: str = "") -> str:
     lines = [
         TITLE,
         "",
-        f"Made by {code(results.command)} on {prose(results.machine.get('processor', 'an unknown processor'))}; "
-        f"{prose(made_on)}; {threads}, {prose(results.clock)}, float32, SGD with momentum.",
+        f"Made by `fac bench` on {code(results.machine.get('processor', 'an unknown processor'))}, with "
+        f"{code(made_on)}; {threads}, {prose(results.clock)}, float32, SGD with momentum.",
         "",
         LEGEND,
         "",
@@ -59,7 +59,8 @@ def page(results: Results, picture: str = "") -> str:
 
 
 def _case(case: Measured) -> Iterator[str]:
-    yield f"{prose(case.says)}; {case.rounds} rounds of {case.steps} steps, float32 products `{case.products}`."
+    yield f"{prose(case.says)}; {case.rounds} rounds of {case.steps} steps, float32 products {code(case.products)}."
+    yield f"Made by {code(case.command)}."
     yield ""
     yield from table(HEADER, [_row(case, name) for name in case.timed])
     yield ""
@@ -70,7 +71,7 @@ def _case(case: Measured) -> Iterator[str]:
             f"{shown(middle)} ms"
         )
     for name, why in case.left.items():
-        yield f"- not timed: {prose(name)}, because {prose(why)}"
+        yield f"- not timed: {code(name)}, because {code(why)}"
 
 
 def _row(case: Measured, name: str) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def _row(case: Measured, name: str) -> tuple[str, ...]:
         ends = f"**{ratio:.2f}**", f"{least:.2f} to {most:.2f}"
     others = [case.gains(name, base) for base in (DEFAULTS, OWN)]
     return (
-        prose(name),
+        code(name),
         shown(middle),
         f"{shown(low)} to {shown(high)}",
         *ends,

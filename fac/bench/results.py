@@ -51,6 +51,8 @@ class Measured(_Kept):
     """One case."""
 
     says: str
+    command: str
+    """That measured it."""
     steps: int
     """In a turn."""
     products: str
@@ -92,7 +94,6 @@ class Results(_Kept):
     """One run of `fac bench`."""
 
     format: int = FORMAT
-    command: str
     machine: dict[str, str]
     """Processor, and versions of packages."""
     threads: int
@@ -121,7 +122,7 @@ def require_place(path: Path, results: Results) -> Results:
             raise FacError(
                 f"`{path}` was measured with another `{name}` than this run has: give another name, or remove it"
             )
-    return results.model_copy(update={"cases": before.cases, "command": before.command})
+    return results.model_copy(update={"cases": before.cases})
 
 
 def text(results: Results) -> str:

@@ -19,6 +19,7 @@ from fac.bench.memory import peak
 from fac.bench.results import Floor, Measured, Timed
 from fac.bench.rounds import clock, rounds
 from fac.build.costs import optimised_step
+from fac.diagnostics import FacError
 from fac.pipeline import lowered
 
 Say = Callable[[str], None]
@@ -70,7 +71,15 @@ class _Bare:
 
 
 def measured(
-    name: str, rules: Sequence[str], count: int, threads: int, *, peers: bool, memory: bool, say: Say
+    name: str,
+    rules: Sequence[str],
+    count: int,
+    threads: int,
+    *,
+    command: str = "",
+    peers: bool,
+    memory: bool,
+    say: Say,
 ) -> Measured:
     """What came of a case.
 
@@ -79,6 +88,7 @@ def measured(
         rules: those that are timed.
         count: rounds.
         threads: of torch.
+        command: to be kept with it.
         peers: whether others than eager torch are timed beside fac.
         memory: whether a process of its own is started for each contender.
         say: told what goes on.
@@ -128,7 +138,15 @@ def measured(
         if _floor(rule) in seconds
     }
     says = cases.CASES[name].says
-    return Measured(says=says, steps=steps, products=mode, timed=timed, floors=floors, left={**left, **lost})
+    return Measured(
+        says=says,
+        command=command,
+        steps=steps,
+        products=mode,
+        timed=timed,
+        floors=floors,
+        left={**left, **lost},
+    )
 
 
 def _floor(rule: str) -> str:
@@ -152,7 +170,7 @@ def _built(
                 far = oracle.deviation(
                     oracle.moved(case, contender, "float32"), _expected(case, rule, begun, expected), begun
                 )
-            except UnfitError as error:
+            except FacError as error:  # a backend that is not installed, or memory that ended, too
                 left[entry.name] = str(error)
                 say(f"{entry.name} is left out: {error}")
                 continue

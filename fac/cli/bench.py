@@ -79,9 +79,9 @@ def bench(
             f"no case is called `{unknown[0]}`; there are {', '.join(CASES)}", param_hint="'CASE'"
         )
     names = tuple(CASES) if every else cases or QUICK
-    command = ["fac", "bench", *(["--all"] if every else cases), *(["--rules", rules] if rules else [])]
-    command += ["--no-peers"] * no_peers
-    _measure(names, rules, rounds, threads, not no_peers, not no_memory, out, shlex.join(command))
+    options = [*(["--rules", rules] if rules else []), "--rounds", str(rounds)]
+    options += ["--no-peers"] * no_peers + ["--no-memory"] * no_memory
+    _measure(names, rules, rounds, threads, not no_peers, not no_memory, out, options)
 
 
 def _compare(context: click.Context, before: Path, after: Path) -> None:
@@ -108,7 +108,7 @@ def _measure(
     peers: bool,
     memory: bool,
     out: Path | None,
-    command: str,
+    options: list[str],
 ) -> None:
     import os
 
@@ -129,7 +129,7 @@ def _measure(
     os.environ["OMP_NUM_THREADS"] = str(threads)
     made_on = machine(("fac-compiler", "torch", "numpy", "onnxruntime", "biotorch"))
     clock = "CPU time of the process" if threads == 1 else "time of the wall"
-    results = Results(command=command, machine=made_on, threads=threads, clock=clock, cases={})
+    results = Results(machine=made_on, threads=threads, clock=clock, cases={})
     if out is not None:
         results = require_place(out, results)
     try:
@@ -140,7 +140,14 @@ def _measure(
         ) from error
     for name in names:
         found = measured(
-            name, wanted, rounds, threads, peers=peers, memory=memory, say=lambda told: say(told, err=True)
+            name,
+            wanted,
+            rounds,
+            threads,
+            command=shlex.join(["fac", "bench", name, *options]),
+            peers=peers,
+            memory=memory,
+            say=lambda told: say(told, err=True),
         )
         results = results.model_copy(update={"cases": {**results.cases, name: found}})
         if out is None:

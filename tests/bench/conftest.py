@@ -19,6 +19,7 @@ def results(processor: str = "a processor", **seconds: list[float]) -> Results:
     }
     case = Measured(
         says="a network",
+        command="fac bench x",
         steps=3,
         products="highest",
         timed=timed,
@@ -26,7 +27,6 @@ def results(processor: str = "a processor", **seconds: list[float]) -> Results:
         left={"a peer": "it is not installed"},
     )
     return Results(
-        command="fac bench x",
         machine={"processor": processor, "torch": "2"},
         threads=1,
         clock="CPU time of the process",

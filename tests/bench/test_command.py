@@ -103,10 +103,10 @@ def test_what_one_run_lacks_is_said(run: Run, kept: Callable[..., str]) -> None:
 
 def test_the_page_says_ratios_floors_and_who_is_missing() -> None:
     made = page(results(bp=[2.0, 2.0], dfa=[1.0, 1.0]))
-    assert "| fac bp | 2,000 | 2,000 to 2,000 | **3.00** | 2.00 to 4.00 | – | 1.00 | 0.75 | – |" in made
-    assert "| fac dfa | 1,000 | 1,000 to 1,000 | **6.00** | 4.00 to 8.00 | – | 2.00 | – | – |" in made
+    assert "| `fac bp` | 2,000 | 2,000 to 2,000 | **3.00** | 2.00 to 4.00 | – | 1.00 | 0.75 | – |" in made
+    assert "| `fac dfa` | 1,000 | 1,000 to 1,000 | **6.00** | 4.00 to 8.00 | – | 2.00 | – | – |" in made
     assert "- floor of `bp`: 2.0 M multiply-adds, 3.0 MB besides, 3,000 ms" in made
-    assert "- not timed: a peer, because it is not installed" in made
+    assert "- not timed: `a peer`, because `it is not installed`" in made
     picture = drawn(results(bp=[2.0, 2.0]))
     assert picture is not None
     assert b"fac bp: 3.00" in picture

@@ -77,10 +77,9 @@ def test_ratios_are_made_within_a_round() -> None:
 
 
 def test_each_case_has_an_oracle_that_autograd_and_numpy_bear_out() -> None:
-    for name in ("mlp-64", "vgg8", "resnet18", "vit", "lora-2048"):
-        _, small = cases.made(name)
-        for rule in {"bp", "ldfa_fixed"}:
-            assert oracle.proved(small, rule) < oracle.EXACT
+    exact = dict.fromkeys(("mlp-64", "vgg8", "resnet18", "vit", "lora-2048"), "bp")
+    for name, rule in {**exact, "vgg8": "ldfa", "lora-2048": "ldfa_fixed"}.items():
+        assert oracle.proved(cases.made(name)[1], rule) < oracle.EXACT
 
 
 class Wrong(Eager):
@@ -124,12 +123,12 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.left["wrong"].endswith("from its float64 oracle")
     assert list(found.floors) == ["bp", "dfa"]
     assert all(len(one.seconds) == 2 for one in (*found.timed.values(), *found.floors.values()))
-    assert max(one.deviation for one in found.timed.values()) < 1e-3
+    assert 0 < max(one.deviation for one in found.timed.values()) < oracle.ROUNDED
     assert any("wrong is not timed" in line for line in said)
 
 
-def test_memory_is_that_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """784-1024-...: weights and velocities are 31 MiB, which no process can do without."""
-    found = memory.peak("mlp-1024", "fac dfa", 1, "highest")
+def test_memory_is_that_of_the_network() -> None:
+    """784-1024-...: weights, velocities and gradients are 45 MiB, which eager torch cannot do without."""
+    found = memory.peak("mlp-1024", BASELINE, 1, "highest")
     assert found is not None
-    assert 31 < found < 200
+    assert 45 < found < 200

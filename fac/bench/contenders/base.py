@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fac.diagnostics import FacError
+
 State = Mapping[str, Any]
 """Arrays of NumPy by the names of fac."""
 
 
-class UnfitError(Exception):
+class UnfitError(FacError):
     """A contender cannot be built here; the message says why."""
 
 
