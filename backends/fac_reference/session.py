@@ -21,6 +21,7 @@ from fac.backend import (
 from fac.diagnostics import FacError
 from fac.step.ir import Function, Op
 from fac.step.text import to_text
+from fac_reference.footprint import process_bytes
 from fac_reference.interpreter import as_array, run
 
 
@@ -34,6 +35,10 @@ class ReferenceArtifact(Artifact):
         functions = {f.name: f for f in (c.forward, c.evaluate, *steps, c.probe)}
         files = {f"{name}.ir": to_text(function) for name, function in functions.items()}
         write_common(self, "reference", Path(directory), files)
+
+    def peak_bytes(self, n: int) -> int:
+        """See `footprint`."""
+        return process_bytes(self.compiled, n, np.dtype(self.precision).itemsize)
 
     def new_session(self, device: str | None) -> ReferenceSession:
         """A session on the CPU, the only device."""

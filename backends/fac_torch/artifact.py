@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from fac.backend import Artifact, Compiled, write_common
 from fac_torch.emit import probe_source, source, step_source
 from fac_torch.session import TorchSession
@@ -67,6 +69,12 @@ class TorchArtifact(Artifact):
         name = f"<fac {self.compiled.name} {self.compiled.spec_hash}{part}>"
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
         exec(compile(text, name, "exec"), names)
+
+    def peak_bytes(self, n: int) -> int:
+        """See `footprint`."""
+        from fac_torch.footprint import peak_bytes
+
+        return peak_bytes(self.compiled, n, np.dtype(self.precision).itemsize)
 
     def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""

@@ -60,6 +60,13 @@ class Artifact(ABC):
             FacError: the device is not there.
         """
 
+    def peak_bytes(self, n: int) -> int | None:
+        """The most memory, beyond what imports take, of a process that opens a session and trains in batches of n.
+
+        Predicted from the emitted step, on a CPU and without anchors; None where the backend does not say.
+        """
+        return None
+
     def open(
         self, state: Mapping[str, Array] | None = None, device: str | None = None, *, derive: bool = False
     ) -> Session:

@@ -71,6 +71,15 @@ class Cost:
         return step.backward_macs / self.backprop.backward_macs if self.backprop.backward_macs else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a process takes that trains on a backend, as `Artifact.peak_bytes` predicts it."""
+
+    backend: str
+    precision: str
+    bytes: int
+
+
 def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Function | None = None) -> Cost:
     """Count the step after all passes.
 

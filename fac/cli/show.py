@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from fac.cli.output import echo, pass_on, say
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 from fac.render.kinds import STDOUT, picture_kind
+
+if TYPE_CHECKING:
+    from fac.build.costs import Taken
+    from fac.program.program import Program
 
 
 @click.command("show", short_help="Show layers, routes, updates and cost of a spec.")
@@ -30,6 +35,13 @@ from fac.render.kinds import STDOUT, picture_kind
 @click.option("--batch", type=click.IntRange(min=1), help="Samples per step. Default: that of the spec.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Edit the spec before it is read."
+)
+@click.option(
+    "--backend",
+    "on",
+    metavar="NAME",
+    multiple=True,
+    help="With --cost: the memory of a process that trains on it. May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object that holds everything.")
 @click.option(
@@ -54,6 +66,7 @@ def show(
     after: str | None,
     batch: int | None,
     overrides: tuple[str, ...],
+    on: tuple[str, ...],
     as_json: bool,
     output: str | None,
     kind: str | None,
@@ -65,12 +78,14 @@ def show(
     With options, show what they ask for instead.
     """
     if output is not None:
-        if expand or after or updates or cost or as_json or batch:
+        if expand or after or updates or cost or as_json or batch or on:
             raise click.UsageError("-o draws a picture: leave out other options")
         draw(spec, overrides, output, kind, bare=bare, light=light)
         return
     if kind is not None or bare or light:
         raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
+    if on and not (cost or as_json):
+        raise click.UsageError("--backend says on what memory is predicted: add --cost")
     from fac.build.costs import cost as count
     from fac.render import expand as long_form
     from fac.render import facts, solving
@@ -103,12 +118,28 @@ def show(
     texts = [render.updates(lineage, tree)] if updates else []
     if cost or as_json or not texts:
         counted = count(program, batch or program.spec.train.batch, built=lineage.built)
+        taken = tuple(predicted(program, name, counted.batch) for name in dict.fromkeys(on))
         if as_json:
-            echo(json_text(facts.as_json(program, lineage, counted)))
+            echo(json_text(facts.as_json(program, lineage, counted, taken)))
             return
-        texts += [render.costs(counted, tree)] if cost else []
+        texts += [render.costs(counted, tree, taken)] if cost else []
         texts = texts or [render.layers(program, lineage, counted, tree)]
     echo("\n".join(texts), nl=False)
+
+
+def predicted(program: Program, name: str, batch: int) -> Taken:
+    """What a process takes that trains on a backend, in the precision in which it does if nobody says another.
+
+    Raises:
+        FacError: there is no such backend, it cannot run the spec, or it predicts no memory.
+    """
+    from fac.build.costs import Taken
+
+    backend = pipeline.find_backend(name)
+    found = pipeline.emit(program, backend).peak_bytes(batch)
+    if found is None:
+        raise FacError(f"backend `{name}` does not say what memory it takes: leave out `--backend {name}`")
+    return Taken(name, pipeline.precision_of(program, backend), found)
 
 
 def draw(

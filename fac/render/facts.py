@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fac.build.costs import Cost, StepCost
+from fac.build.costs import Cost, StepCost, Taken
 from fac.build.transport import Transport, transport
 from fac.program.declared import auto_rank
 from fac.program.lower import kind_of
@@ -19,8 +20,8 @@ from fac.render.patterns import patterns
 from fac.step.cost import Tally
 
 
-def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
-    """Everything that the tables say, as plain data."""
+def as_json(program: Program, lineage: Lineage, cost: Cost, taken: Sequence[Taken] = ()) -> dict[str, Any]:
+    """Everything that the tables say, as plain data. `taken`: by processes that train, if somebody asks."""
     found = lineage.transport
     return {
         "spec": program.spec.name,
@@ -41,6 +42,7 @@ def as_json(program: Program, lineage: Lineage, cost: Cost) -> dict[str, Any]:
             "backward_ratio": cost.backward_ratio,
             "step": _step_data(cost.step),
             "backprop": _step_data(cost.backprop),
+            "processes": [asdict(each) for each in taken],
         },
         "anchor": _anchor_data(program, cost),
         "prealign": _prealign_data(program),

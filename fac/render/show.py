@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fac.build.costs import Cost, LayerCost, backprop
+from fac.build.costs import Cost, LayerCost, Taken, backprop
 from fac.build.functions import build_step
 from fac.build.transport import transport
 from fac.diagnostics import FacError
@@ -80,10 +80,10 @@ def updates(lineage: Lineage, tree: Tree | None = None) -> str:
     return "".join(f" {name:<{width}}  {chain}".rstrip() + "\n" for name, chain in found)
 
 
-def costs(cost: Cost, tree: Tree | None = None) -> str:
+def costs(cost: Cost, tree: Tree | None = None, taken: Sequence[Taken] = ()) -> str:
     """Multiply-adds by phase, bytes and feedback words per layer, and the totals beside backprop's.
 
-    `tree`: see `layers`. A block and a run of copies have the sums of what stands in them.
+    `tree`: see `layers`. A block and a run of copies have the sums of what stands in them. `taken`: of processes.
     """
     step, backprop = cost.step, cost.backprop
     phases = (*PHASES, *(phase for phase in (Phase.TANGENT, Phase.UPDATE) if step.macs(phase)))
@@ -117,6 +117,10 @@ def costs(cost: Cost, tree: Tree | None = None) -> str:
             f"in anchors: backward multiply-adds {number(anchor.backward_macs)}, ratio {cost.share(anchor):.3f}; "
             f"peak memory {binary(anchor.peak_bytes)}"
         )
+    totals += [
+        f"a process that trains on {each.backend} in {each.precision}: {binary(each.bytes)} beyond its imports"
+        for each in taken
+    ]
     return "\n".join((columns(header, rows), *(f" {total}" for total in totals), ""))
 
 

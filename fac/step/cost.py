@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Set
+from collections.abc import Container, Hashable, Set
 from dataclasses import dataclass
 
 from fac.step.ir import Function, Op, Origin, Phase, Value
@@ -61,7 +61,14 @@ def state_inputs(function: Function) -> frozenset[Value]:
     return frozenset(v for v in function.inputs if v.type.shape and not _of_batch(v))
 
 
-def peak_bytes(function: Function, n: int, float_bytes: int = FLOAT_BYTES) -> int:
+def peak_bytes(
+    function: Function,
+    n: int,
+    float_bytes: int = FLOAT_BYTES,
+    *,
+    in_place: bool = True,
+    views: Container[str] = VIEWS,
+) -> int:
     """The most memory that is live at once when the ops run in their order.
 
     The model: inputs (state and batch) are live throughout, any other value from its definition to its last
@@ -74,23 +81,26 @@ def peak_bytes(function: Function, n: int, float_bytes: int = FLOAT_BYTES) -> in
         function: any function; usually a step after the passes.
         n: samples in the batch.
         float_bytes: of one FLOAT element.
+        in_place: whether state is.
+        views: kinds of op whose result is in the memory of the operand.
     """
     states = {v.name for v in function.inputs}
     owner: dict[Value, Value] = {}
     last: dict[Value, int] = {}
     for index, op in enumerate(function.ops):
-        if op.kind in VIEWS:
+        if op.kind in views:
             owner[op.result] = owner.get(op.operands[0], op.operands[0])
         for operand in op.operands:
             last[owner.get(operand, operand)] = index
     for _, value in function.outputs:
         last[owner.get(value, value)] = len(function.ops)
-    in_place = {value for name, value in function.outputs if name in states} | owner.keys()
+    moved = {value for name, value in function.outputs if name in states and in_place}
+    placed = moved | owner.keys()
     ends: dict[int, int] = {}
-    live = peak = sum(_bytes(v, n, float_bytes) for v in function.inputs)
+    live = peak = sum(value_bytes(v, n, float_bytes) for v in function.inputs)
     for index, op in enumerate(function.ops):
-        if op.result not in in_place and op.origin.phase != Phase.UPDATE:
-            size = _bytes(op.result, n, float_bytes)
+        if op.result not in placed and not (in_place and op.origin.phase == Phase.UPDATE):
+            size = value_bytes(op.result, n, float_bytes)
             end = last.get(op.result, index)
             ends[end] = ends.get(end, 0) + size
             live += size
@@ -127,7 +137,8 @@ def _common(op: Op, n: int, made: set[Hashable]) -> int:
     return macs
 
 
-def _bytes(value: Value, n: int, float_bytes: int) -> int:
+def value_bytes(value: Value, n: int, float_bytes: int = FLOAT_BYTES) -> int:
+    """Of a value in memory, in a batch of n samples; scalars are free."""
     return numel(value.type.shape, n) * _width(value, float_bytes)
 
 

@@ -1,0 +1,40 @@
+"""`fac show --cost --backend NAME`: the memory of a process that trains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import fac
+from fac.testing.nets import mlp, spec
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_a_backend_that_predicts_nothing_is_told(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "net.fac.yaml"
+    path.write_text(json.dumps(spec(mlp(8, 3))))
+    status, out, err = run("show", path, "--cost", "--backend", "onnx")
+    assert (status, out) == (2, "")
+    assert "backend `onnx` does not say what memory it takes: leave out `--backend onnx`" in err
+    status, _, err = run("show", path, "--backend", "torch")
+    assert status == 2
+    assert "add --cost" in err
+
+
+def test_the_peak_of_a_process_stands_among_costs(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "net.fac.yaml"
+    path.write_text(json.dumps(spec(mlp(8, 3))))
+    _, out, _ = run("show", path, "--cost", "--backend", "torch", "--backend", "reference")
+    assert out.endswith("MiB beyond its imports\n")
+    assert " a process that trains on torch in float32: " in out
+    assert " a process that trains on reference in float64: " in out
+    _, out, _ = run("show", path, "--json", "--backend", "reference")
+    (found,) = json.loads(out)["cost"]["processes"]
+    artifact = fac.compile(spec(mlp(8, 3)), "reference")
+    assert found == {
+        "backend": "reference",
+        "precision": "float64",
+        "bytes": artifact.peak_bytes(json.loads(out)["cost"]["batch"]),
+    }
