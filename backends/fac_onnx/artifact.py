@@ -16,6 +16,7 @@ from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.block import block
 from fac_onnx.emit import NEXT, model
+from fac_onnx.order import ordered
 from fac_onnx.packages import require_runtime
 from fac_onnx.parameters import closed
 from fac_onnx.run_page import run_page
@@ -56,14 +57,16 @@ class OnnxArtifact(Artifact):
 
     def content(self, function: Function) -> bytes:
         """The bytes of a model whose parameters are inputs: the same in every process."""
-        content: bytes = self.made(function).SerializeToString(deterministic=True)
+        made = self.made(function)
+        ordered(made.graph)
+        content: bytes = made.SerializeToString(deterministic=True)
         return content
 
     def several(self) -> bytes:
         """The bytes of the model that makes several steps in one call."""
-        content: bytes = block(self.made(self.compiled.step), self.compiled).SerializeToString(
-            deterministic=True
-        )
+        made = self.made(self.compiled.step)
+        ordered(made.graph)
+        content: bytes = block(made, self.compiled).SerializeToString(deterministic=True)
         return content
 
     def write(self, directory: str | Path) -> None:
