@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -327,3 +328,23 @@ def test_numbers_of_kernels_do_not_depend_on_how_maps_lie(kernel: str) -> None:
         out = torch.full(made, torch.nan, dtype=torch.float64).contiguous(memory_format=last)
         for found in (call(*maps), call(*maps, out=out), out):
             np.testing.assert_allclose(found.numpy(), expected, rtol=1e-13, atol=1e-13)
+
+
+PICKED = """
+import torch
+from fac_torch.kernels import channels_last, conv2d_weight
+
+for channels, made in ((3, 5), (4, 6), (6, 8)):
+    x, y = torch.randn(5, channels, 8, 9), torch.randn(5, made, 4, 9)
+    exact = torch.einsum("nmhw,nchw->mc", y.double(), x.double()[:, :, ::2])
+    for _ in range(100):
+        found = conv2d_weight(channels_last(y), channels_last(x), (1, 1), (2, 1), (0, 0, 0, 0), (1, 1), 1)
+        others = [torch.empty(7 + i) for i in range(20)]
+    assert torch.allclose(found[..., 0, 0].double(), exact, atol=1e-4)
+"""
+
+
+def test_a_stride_of_a_kernel_of_one_place_harms_no_memory() -> None:
+    """In a process of its own: with torch's own call for the stride it ends by a signal on CPUs without AVX-512."""
+    ended = subprocess.run([sys.executable, "-c", PICKED], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
