@@ -78,6 +78,8 @@ class Taken:
     backend: str
     precision: str
     bytes: int
+    whole: bool
+    """Whether all products are matrix products: kernels of others keep memory for themselves, which nobody counts."""
 
 
 def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Function | None = None) -> Cost:

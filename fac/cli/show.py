@@ -134,12 +134,15 @@ def predicted(program: Program, name: str, batch: int) -> Taken:
         FacError: there is no such backend, it cannot run the spec, or it predicts no memory.
     """
     from fac.build.costs import Taken
+    from fac.step.ops import OPS
 
     backend = pipeline.find_backend(name)
-    found = pipeline.emit(program, backend).peak_bytes(batch)
+    artifact = pipeline.emit(program, backend)
+    found = artifact.peak_bytes(batch)
     if found is None:
         raise FacError(f"backend `{name}` does not say what memory it takes: leave out `--backend {name}`")
-    return Taken(name, pipeline.precision_of(program, backend), found)
+    whole = all(op.kind == "matmul" or OPS[op.kind].macs is None for op in artifact.compiled.step.ops)
+    return Taken(name, pipeline.precision_of(program, backend), found, whole)
 
 
 def draw(

@@ -119,6 +119,7 @@ def costs(cost: Cost, tree: Tree | None = None, taken: Sequence[Taken] = ()) -> 
         )
     totals += [
         f"a process that trains on {each.backend} in {each.precision}: {binary(each.bytes)} beyond its imports"
+        f"{'' if each.whole else ', and what kernels of convolutions and attention keep for themselves'}"
         for each in taken
     ]
     return "\n".join((columns(header, rows), *(f" {total}" for total in totals), ""))

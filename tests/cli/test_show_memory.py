@@ -37,4 +37,11 @@ def test_the_peak_of_a_process_stands_among_costs(run: Run, tmp_path: Path) -> N
         "backend": "reference",
         "precision": "float64",
         "bytes": artifact.peak_bytes(json.loads(out)["cost"]["batch"]),
+        "whole": True,
     }
+
+
+def test_memory_that_nobody_counts_is_told(run: Run) -> None:
+    path = Path(__file__).parents[2] / "examples/lenet5.fac.yaml"
+    _, out, _ = run("show", path, "--cost", "--backend", "reference")
+    assert out.endswith("imports, and what kernels of convolutions and attention keep for themselves\n")
