@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, checker
+from onnx import ModelProto, checker, printer
 
 from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
 from fac.diagnostics import FacError
@@ -31,6 +31,7 @@ SCALARS = ("lr", "step")
 class OnnxArtifact(Artifact):
     """The models of one spec. The state is an input of all of them, but for the forward pass that is written."""
 
+    runs_with = ("numpy", "onnxruntime", "onnxruntime-gpu")
     parameters: Parameters | None = "constants"
 
     def made(self, function: Function) -> ModelProto:
@@ -52,7 +53,12 @@ class OnnxArtifact(Artifact):
             "fac.precision": self.precision,
             "fac.state_map": json.dumps(moved),
         }
-        return model(function, self.precision, about)
+        return model(function, self.precision, about, c.disabled)
+
+    def listing(self) -> str:
+        """The model of a step in ONNX's own text form."""
+        text: str = printer.to_text(self.made(self.compiled.step))
+        return text if text.endswith("\n") else f"{text}\n"
 
     def content(self, function: Function) -> bytes:
         """The bytes of a model whose parameters are inputs: the same in every process."""

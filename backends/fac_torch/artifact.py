@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from fac.backend import Artifact, Compiled, write_common
-from fac_torch.emit import probe_source, source, step_source
+from fac_torch.emit import Emitter, probe_source, source, step_source
 from fac_torch.session import TorchSession
 
 KERNELS = (
@@ -26,10 +26,16 @@ KERNELS = (
 class TorchArtifact(Artifact):
     """`step.py` for one spec."""
 
+    runs_with = ("numpy", "torch")
+
     @cached_property
     def source(self) -> str:
         """The emitted module."""
         return source(self.compiled, self.precision)
+
+    def listing(self) -> str:
+        """The function `step` of `step.py`."""
+        return Emitter(self.compiled.step, True, self.compiled.disabled).source()
 
     def write(self, directory: str | Path) -> None:
         """`step.py` (and the module of other steps), kernels, initial state, manifest. Needs torch alone to run."""

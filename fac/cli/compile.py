@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fac.cli.output import echo, say
+from fac.cli.passes import disabling
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     help="Of the written forward pass, for backends that have the choice: onnx, where constants are the default.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@disabling
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def compile_(
     spec: str,
@@ -37,6 +39,7 @@ def compile_(
     precision: Precision | None,
     parameters: Parameters | None,
     overrides: tuple[str, ...],
+    disable: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Compile SPEC into a folder: code, initial state and a manifest. The `data` section is not needed."""
@@ -47,7 +50,7 @@ def compile_(
     from fac.writing import staged, sweep
 
     chosen_name = chosen(backend).name
-    artifact = compile(spec, chosen_name, precision, overrides)
+    artifact = compile(spec, chosen_name, precision, overrides, disable)
     if parameters is not None:
         if artifact.parameters is None:
             raise FacError(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from fac import pipeline
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, pass_on, say
+from fac.cli.passes import disabling
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 from fac.render.kinds import STDOUT, picture_kind
+
+if TYPE_CHECKING:
+    from fac.backend import Backend
+    from fac.program.program import Program
 
 
 @click.command("show", short_help="Show layers, routes, updates and cost of a spec.")
@@ -26,7 +32,11 @@ from fac.render.kinds import STDOUT, picture_kind
     "--cost", is_flag=True, help="Multiply-adds, bytes, feedback words and memory, beside backprop."
 )
 @click.option("--all", "every", is_flag=True, help="Every layer by itself: blocks and equal copies unfolded.")
-@click.option("--after", metavar="PASS", help="Print the step function after a pass; `build` is before any.")
+@click.option(
+    "--after", metavar="PASS", help="Print the step after a pass, see docs/passes.md; `build` is before any."
+)
+@click.option("--backend", callback=not_empty, help="Whose passes may be named, beside those of the core.")
+@disabling
 @click.option("--batch", type=click.IntRange(min=1), help="Samples per step. Default: that of the spec.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Edit the spec before it is read."
@@ -52,6 +62,8 @@ def show(
     cost: bool,
     every: bool,
     after: str | None,
+    backend: str | None,
+    disable: tuple[str, ...],
     batch: int | None,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -65,13 +77,14 @@ def show(
     With options, show what they ask for instead.
     """
     if output is not None:
-        if expand or after or updates or cost or as_json or batch:
+        if expand or after or updates or cost or as_json or batch or disable or backend:
             raise click.UsageError("-o draws a picture: leave out other options")
         draw(spec, overrides, output, kind, bare=bare, light=light)
         return
     if kind is not None or bare or light:
         raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
     from fac.build.costs import cost as count
+    from fac.build.disabling import without
     from fac.render import expand as long_form
     from fac.render import facts, solving
     from fac.render import show as render
@@ -80,7 +93,12 @@ def show(
 
     if (expand or after) and sum((expand, updates, cost, after is not None, as_json)) > 1:
         raise click.UsageError("--expand and --after print one text each: leave out other options")
-    program = pipeline.lowered(spec, overrides)
+    if backend is not None and not (after or disable):
+        raise click.UsageError(
+            "--backend says whose passes are meant: add --after PASS or --disable-pass NAME"
+        )
+    chosen = None if backend is None else pipeline.find_backend(backend)
+    program = without(pipeline.lowered(spec, overrides), disable, chosen)
     if expand:
         pass_on(long_form.expanded(program, blocks=not every))
         return
@@ -96,7 +114,7 @@ def show(
         echo(json_text(solving.as_json(program)) if as_json else solving.layers(program), nl=as_json)
         return
     if after is not None:
-        echo(render.step_after(program, after), nl=False)
+        echo(_after(program, after, chosen), nl=False)
         return
     tree = Tree(program) if program.blocks and not (every or as_json) else None
     lineage = Lineage(program, tree.landmarks if tree else frozenset())
@@ -109,6 +127,22 @@ def show(
         texts += [render.costs(counted, tree)] if cost else []
         texts = texts or [render.layers(program, lineage, counted, tree)]
     echo("\n".join(texts), nl=False)
+
+
+def _after(program: Program, name: str, backend: Backend | None) -> str:
+    """The step after a pass: of the core in step IR, of a backend in what it makes of it without those behind.
+
+    Raises:
+        FacError: there is no such pass.
+    """
+    from dataclasses import replace
+
+    from fac.build.after import behind, is_core, step_after
+
+    if is_core(name) or backend is None:
+        return step_after(program, name)
+    disabled = program.disabled.union(behind(name, backend))
+    return pipeline.emit(replace(program, disabled=disabled), backend).listing()
 
 
 def draw(
