@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, checker, printer
 
-from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
+from fac.backend import Array, Artifact, Content, Exported, Parameters, fingerprint, write_common, write_files
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.block import block
@@ -49,6 +49,7 @@ class OnnxArtifact(Artifact):
             "fac.name": c.name,
             "fac.spec_hash": c.spec_hash,
             "fac.version": c.version,
+            "fac.fingerprint": fingerprint(self, "onnx"),
             "fac.function": function.name,
             "fac.precision": self.precision,
             "fac.state_map": json.dumps(moved),
@@ -82,7 +83,7 @@ class OnnxArtifact(Artifact):
             files = {"forward.onnx": self.content(c.forward)}
         steps = (c.step,) if c.anchor is None else (c.step, c.anchor.step)
         rest: dict[str, Content] = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, *steps, c.probe)}
-        rest["run.py"] = run_page(c, self.precision)
+        rest["run.py"] = run_page(c, self.precision, fingerprint(self, "onnx"))
         write_common(self, "onnx", directory, {**files, **rest})
         checker.check_model(directory / "forward.onnx")
 

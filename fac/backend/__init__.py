@@ -32,6 +32,7 @@ from fac.backend.compiled import (
     View,
 )
 from fac.backend.denormals import denormals_as_zero
+from fac.backend.fingerprint import fingerprint
 from fac.backend.host import HostSession
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
@@ -108,6 +109,7 @@ __all__ = [
     "check_feed",
     "denormals_as_zero",
     "docstring",
+    "fingerprint",
     "fitting",
     "from_file",
     "held",

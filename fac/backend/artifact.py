@@ -18,6 +18,7 @@ import numpy as np
 from fac import asked, plugins
 from fac.backend.boundary import check_feed, check_state, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.backend.fingerprint import fingerprint, made_of
 from fac.backend.session import Session
 from fac.backend.state_file import state_content
 from fac.diagnostics import FacError
@@ -217,13 +218,10 @@ def write_common(
             "and write what comes of it with `fac export RUN -o model.onnx`"
         )
     manifest = {
-        "backend": backend,
         "name": c.name,
-        "spec_hash": c.spec_hash,
-        "fac_version": c.version,
+        **made_of(artifact, backend),
+        "fingerprint": fingerprint(artifact, backend),
         "versions": artifact.versions(),
-        "passes": [*artifact.passes],
-        "precision": artifact.precision,
         "feeds": {feed.name: ["N", *feed.shape] for feed in c.feeds},
         "lr": c.lr,
         "state": {slot.name: list(slot.shape) for slot in c.state},

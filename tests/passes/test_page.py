@@ -25,18 +25,18 @@ fac show SPEC --after addmm --backend torch            # ... as torch code, with
 fac compile SPEC -o DIR --disable-pass addmm           # leave it out; repeatable, also of `fac train` and `fac show`
 ```
 
-In Python that is `fac.compile(SPEC, disable=["addmm"])` and `fac.train(..., disable=[...])`. Numbers look wrong, and
-you suspect the compiler? Leave passes out until they do not, and report the last one.
+In Python that is `fac.compile(SPEC, disable=["addmm"])` and `fac.train(..., disable=[...])`. Numbers look wrong,
+and you suspect the compiler? Leave passes out until they do not, and report the last one.
 
-A run keeps the names of its passes. `fac train --resume` compiles it by the same ones, also where a later version of fac
-has more, so that it goes on bit for bit; another choice, `--resume DIR --disable-pass NAME`, is said. `fac evaluate` and
-`fac predict` do likewise. The `manifest.json` of a compiled folder lists them.
+A run keeps the names of its passes. `fac train --resume` compiles it by the same ones, also where a later version
+of fac has more, so that it goes on bit for bit; another choice, `--resume DIR --disable-pass NAME`, is said. `fac
+evaluate` and `fac predict` do likewise. The `manifest.json` of a compiled folder lists them.
 
-`bits`: each op that is left computes what it computed before, to the last bit. `rounding`: equal in exact arithmetic;
-sums may be ordered otherwise, or be rounded once where it was twice. What a backend makes of fewer or other ops may round
-otherwise in either case. The order of statements, where tensors live, and what a backend has to have made of finer ops
-are no passes: some choice there must be. `tests/passes/test_every_pass.py` compiles networks of several kinds without
-each pass, and without any, and compares the numbers.
+`bits`: each op that is left computes what it computed before, to the last bit. `rounding`: equal in exact
+arithmetic; sums may be ordered otherwise, or be rounded once where it was twice. What a backend makes of fewer or
+other ops may round otherwise in either case. The order of statements, where tensors live, and what a backend has to
+have made of finer ops are no passes: some choice there must be. `tests/passes/test_every_pass.py` compiles networks
+of several kinds without each pass, and without any, and compares the numbers.
 """
 
 
