@@ -130,7 +130,7 @@ def measured(backend: str) -> dict[str, list[Saved]]:
 
 def rows(backend: str, found: dict[str, list[Saved]]) -> list[tuple[str, ...]]:
     """One for each pass, with the network on which it saves most time."""
-    made = []
+    made: list[tuple[str, ...]] = []
     for name, saved in found.items():
         if not saved:
             made.append((f"`{name}`", backend, "none of these", "", "", ""))

@@ -32,8 +32,8 @@ from fac.backend.compiled import (
     View,
 )
 from fac.backend.denormals import denormals_as_zero
-from fac.backend.fingerprint import fingerprint
 from fac.backend.host import HostSession
+from fac.backend.identity import fingerprint
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples

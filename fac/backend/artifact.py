@@ -18,7 +18,7 @@ import numpy as np
 from fac import asked, plugins
 from fac.backend.boundary import check_feed, check_state, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
-from fac.backend.fingerprint import fingerprint, made_of
+from fac.backend.identity import fingerprint, made_of
 from fac.backend.session import Session
 from fac.backend.state_file import state_content
 from fac.diagnostics import FacError

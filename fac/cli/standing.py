@@ -35,7 +35,7 @@ def stale(directory: Path, artifact: Artifact, backend: str) -> tuple[str, ...]:
     Raises:
         FacError: there is no earlier one.
     """
-    from fac.backend.fingerprint import made_of
+    from fac.backend.identity import made_of
     from fac.opening import MANIFEST, content
 
     files = listed(directory) if directory.is_dir() else None

@@ -107,5 +107,5 @@ def test_a_program_refuses_models_of_another_compilation(run: Run, spec: Path) -
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().endswith(
-        "evaluate.onnx` was made by another `fac compile` than this file: compile the folder anew"
+        "evaluate.onnx` was made from another spec, or otherwise: compile the folder anew"
     )
