@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -149,7 +149,7 @@ def compiled(program: Program) -> Compiled:
     from fac.spec.schedules import schedule_of
 
     def probing() -> tuple[Function, tuple[Reading, ...]]:
-        probe = optimise(build_probe(program))
+        probe = optimise(build_probe(program), program.disabled)
         return probe, readings(program, probe)
 
     made, train, update = functions(program), program.spec.train, program.spec.update
@@ -179,6 +179,7 @@ def compiled(program: Program) -> Compiled:
             (*of_group, *kind_of("fac.schedules", schedule).written(schedule)),
         ),
         spec=json.dumps(program.spec.model_dump(mode="json", by_alias=True)),
+        disabled=program.disabled,
     )
     return replace(found, solution=solution(program, found), views=partial(view, program, found))
 
@@ -205,6 +206,7 @@ def compile(
     backend: str = "torch",
     precision: Precision | None = None,
     overrides: Overrides = (),
+    disable: Collection[str] = (),
 ) -> Artifact:
     """Lower a spec to a backend.
 
@@ -213,18 +215,22 @@ def compile(
         backend: the name of an installed backend.
         precision: `float32` or `float64`; the backend's own default if not given.
         overrides: see `load`.
+        disable: the names of passes that are left out, see docs/passes.md.
 
     Raises:
-        FacError: no such backend, or what it runs with is not installed.
+        FacError: no such backend or pass, or what the backend runs with is not installed.
         SpecError: the spec has findings of severity `error`.
     """
+    from fac.build.disabling import without
+
     _known(precision)
     chosen = find_backend(backend)
+    disabled = asked.texts(disable, "disable", "share_common")
     path = _changed(path, overrides)
     if isinstance(path, ModelSpec):
-        return emit(lowered(path), chosen, precision)
+        return emit(without(lowered(path), disabled, chosen), chosen, precision)
     document = _document(path, overrides)
-    return emit(lowered(document), chosen, precision, document)
+    return emit(without(lowered(document), disabled, chosen), chosen, precision, document)
 
 
 def emit(
@@ -247,12 +253,15 @@ def emit(
         FacError: what the backend runs with is not installed, or only training data can tell what a loss is.
         SpecError: the backend cannot run a layer.
     """
+    from fac.build.disabling import passes_of
+
     _require_settled(program)
     precision = _known(precision) or precision_of(program, backend)
     fitted, findings = _fitted(program, backend, precision, made)
     if findings:
         raise _refused(document or source.from_data({}), findings)
     artifact = backend.emit(fitted, precision)
+    artifact.passes = tuple(step.name for step in passes_of(backend) if step.name not in program.disabled)
     anchors = fitted.anchors
     artifact.other = None if anchors is None else backend.emit(anchors, precision)
     return artifact

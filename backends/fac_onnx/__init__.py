@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fac.backend import Array, Artifact, Compiled, File, Module, Precision
+from fac.step.transform import Pass
 from fac_onnx.packages import require_onnx, require_runtime
 
 
@@ -32,6 +33,13 @@ class OnnxBackend:
         from fac_onnx.templates import NO_KERNEL, TEMPLATES
 
         return frozenset(TEMPLATES) - NO_KERNEL[precision]
+
+    def passes(self) -> tuple[Pass[Any], ...]:
+        """Those of `fac_onnx.passes`."""
+        require_onnx()
+        from fac_onnx.passes import PASSES
+
+        return PASSES
 
     def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
         """The four functions as graphs."""

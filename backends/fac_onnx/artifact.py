@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, checker
+from onnx import ModelProto, checker, printer
 
-from fac.backend import Array, Artifact, Content, Exported, Parameters, write_common, write_files
+from fac.backend import Array, Artifact, Content, Exported, Parameters, fingerprint, write_common, write_files
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.block import block
@@ -32,6 +32,7 @@ SCALARS = ("lr", "step")
 class OnnxArtifact(Artifact):
     """The models of one spec. The state is an input of all of them, but for the forward pass that is written."""
 
+    runs_with = ("numpy", "onnxruntime", "onnxruntime-gpu")
     parameters: Parameters | None = "constants"
 
     def made(self, function: Function) -> ModelProto:
@@ -49,11 +50,17 @@ class OnnxArtifact(Artifact):
             "fac.name": c.name,
             "fac.spec_hash": c.spec_hash,
             "fac.version": c.version,
+            "fac.fingerprint": fingerprint(self, "onnx"),
             "fac.function": function.name,
             "fac.precision": self.precision,
             "fac.state_map": json.dumps(moved),
         }
-        return model(function, self.precision, about)
+        return model(function, self.precision, about, c.disabled)
+
+    def listing(self) -> str:
+        """The model of a step in ONNX's own text form."""
+        text: str = printer.to_text(self.made(self.compiled.step))
+        return text if text.endswith("\n") else f"{text}\n"
 
     def content(self, function: Function) -> bytes:
         """The bytes of a model whose parameters are inputs: the same in every process."""
@@ -79,7 +86,7 @@ class OnnxArtifact(Artifact):
             files = {"forward.onnx": self.content(c.forward)}
         steps = (c.step,) if c.anchor is None else (c.step, c.anchor.step)
         rest: dict[str, Content] = {f"{f.name}.onnx": self.content(f) for f in (c.evaluate, *steps, c.probe)}
-        rest["run.py"] = run_page(c, self.precision)
+        rest["run.py"] = run_page(c, self.precision, fingerprint(self, "onnx"))
         write_common(self, "onnx", directory, {**files, **rest})
         checker.check_model(directory / "forward.onnx")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from onnx import ModelProto, checker, helper, shape_inference
@@ -10,9 +10,11 @@ from onnx import ModelProto, checker, helper, shape_inference
 from fac.step.feed import fed
 from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars
+from fac.step.transform import transformed
 from fac.step.types import Batch, Dim, DType, Shape, numel
-from fac_onnx.fuse import Gemm, Line, fuse
+from fac_onnx.draft import Draft, Gemm, Line
 from fac_onnx.graph import BOOL, DOUBLE, FLOAT, INT64, UINT32, Graph, info
+from fac_onnx.passes import PASSES
 from fac_onnx.templates import TEMPLATES
 
 OPSET, IR = 21, 10
@@ -22,30 +24,34 @@ NEXT = ".next"
 """What the name of a state has behind it where a step returns it."""
 
 
-def model(function: Function, precision: str, metadata: Mapping[str, str]) -> ModelProto:
+def model(
+    function: Function, precision: str, metadata: Mapping[str, str], disabled: Collection[str] = ()
+) -> ModelProto:
     """The model, checked: our types of all values against ONNX's own inference.
 
     Args:
         function: made of ops that have templates.
         precision: of FLOAT values.
         metadata: goes into `metadata_props`.
+        disabled: the names of passes that are left out.
 
     Raises:
         onnx.checker.ValidationError, onnx.shape_inference.InferenceError: a defect of the emitter.
     """
-    return Emitter(function, precision).model(metadata)
+    return Emitter(function, precision, disabled).model(metadata)
 
 
 class Emitter:
     """One function. Templates ask it for the names and types of values."""
 
-    def __init__(self, function: Function, precision: str) -> None:
+    def __init__(self, function: Function, precision: str, disabled: Collection[str] = ()) -> None:
         self.function = function
         self.float = DOUBLE if precision == "float64" else FLOAT
         self.graph = Graph()
         self.known = constants(function)
         self.host = host_scalars(function)
-        self.narrow = narrow(function)
+        draft = transformed(Draft(function, self.float == DOUBLE, [*function.ops]), PASSES, disabled)
+        self.lines, self.narrow = draft.lines, draft.narrow
         self.names: dict[Value, str] = {}
         self.casts: dict[tuple[str, int], str] = {}
         self.counts: dict[tuple[int, bool], str] = {}
@@ -195,7 +201,7 @@ class Emitter:
 
     def model(self, metadata: Mapping[str, str]) -> ModelProto:
         """The checked model."""
-        for line in fuse(self.function, self.float == DOUBLE):
+        for line in self.lines:
             self.graph.note = _note(line)
             if isinstance(line, Gemm):
                 self._gemm(line)
@@ -239,46 +245,6 @@ def check(made: ModelProto) -> None:
     """
     checker.check_model(made)
     shape_inference.infer_shapes(made, check_type=True, strict_mode=True, data_prop=True)
-
-
-def narrow(function: Function) -> frozenset[Value]:
-    """Integers that may be computed modulo 2^32: those of the hash, which cuts every number to 32 bits anyway.
-
-    Only its results fit into 32 bits by themselves. What somebody outside reads on the way there has to be whole,
-    and so has everything that it is made of; and so has what is shifted out of the number of the step.
-    """
-    made = {op.result: op for op in function.ops}
-    found: set[Value] = set()
-    for region in function.regions:
-        if region.kind == "uniform_bits":
-            stop, wait = set(region.inputs.values()), list(region.outputs.values())
-            while wait:
-                value = wait.pop()
-                whole = value in stop or value not in made or _halves(made[value], stop)
-                if value not in found and not whole:
-                    found.add(value)
-                    wait += made[value].operands
-    bits = {
-        v for region in function.regions for v in region.outputs.values() if region.kind == "uniform_bits"
-    }
-    readers: dict[Value, list[Value]] = {value: [] for value in found}
-    for op in function.ops:
-        for value in op.operands:
-            if value in readers:
-                readers[value].append(op.result)
-    outputs = {value for _, value in function.outputs}
-    wide = [v for v in found - bits if v in outputs or not found.issuperset(readers[v])]
-    while wide:
-        value = wide.pop()
-        if value in found:
-            found.discard(value)
-            wide += [v for v in made[value].operands if v in found and v not in bits]
-    return frozenset(found)
-
-
-def _halves(op: Op, whole: Container[Value]) -> bool:
-    """Whether an op takes the upper bits of a number that has more than 32."""
-    return op.kind == "shift_right" and op.operands[0] in whole
 
 
 def _note(line: Line) -> str:

@@ -7,34 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fac.step.ir import Function, Op, Origin, Value
+from fac.step.ir import Function, Op, Value
 from fac.step.scalars import constants
+from fac.step.transform import Keeps, Pass
 from fac.step.types import Shape
+from fac_onnx.draft import Draft, Gemm, Line
 
-
-@dataclass(frozen=True, slots=True)
-class Gemm:
-    """A product that stands for several ops."""
-
-    a: Value
-    b: Value
-    ta: bool
-    tb: bool
-    result: Value
-    origin: Origin
-    c: Value | None = None
-    alpha: float = 1.0
-    beta: float = 1.0
-    scale: Value | None = None
-    """A scalar that is known at run time: a factor of the product, without C."""
-
-    @property
-    def operands(self) -> tuple[Value, ...]:
-        """Everything that is read."""
-        return tuple(v for v in (self.a, self.b, self.c, self.scale) if v is not None)
-
-
-Line = Op | Gemm
 SMALLEST, LARGEST = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 """Of factors. A zero would also drop what it multiplies, NaN included."""
 
@@ -43,7 +21,7 @@ def fuse(function: Function, double: bool) -> list[Line]:
     """The ops of a function, with products fused where nobody else reads what lies between.
 
     Args:
-        function: after all passes.
+        function: after all passes of the core.
         double: whether FLOAT is float64. Alpha and beta are float32 attributes: in double precision, factors that
             float32 does not hold exactly stay ops.
     """
@@ -151,3 +129,15 @@ def _fits(shape: Shape, whole: Shape) -> bool:
     """Whether C of this shape stretches to the result, as `Gemm` allows."""
     padded = (1,) * (2 - len(shape)) + shape
     return len(shape) <= 2 and all(dim in (1, full) for dim, full in zip(padded, whole, strict=True))
+
+
+def _fused(draft: Draft) -> Draft:
+    return replace(draft, lines=fuse(draft.function, draft.double))
+
+
+FUSE_PRODUCTS = Pass(
+    "fuse_products",
+    _fused,
+    Keeps.ROUNDING,
+    "a product, what is added to it and known factors are one `Gemm`",
+)

@@ -17,12 +17,13 @@ from fac_onnx.run_text import (
 )
 
 
-def run_page(compiled: Compiled, precision: str) -> str:
+def run_page(compiled: Compiled, precision: str, fingerprint: str) -> str:
     """The whole program.
 
     Args:
         compiled: says what is trained, and how.
         precision: of the models that it runs.
+        fingerprint: of these: it runs no others.
 
     Raises:
         FacError: something that happens between steps has no form in NumPy here.
@@ -33,6 +34,7 @@ def run_page(compiled: Compiled, precision: str) -> str:
         title=docstring(c.name),
         version=c.version,
         spec_hash=c.spec_hash,
+        fingerprint=fingerprint,
         precision=precision,
         held=_held(c.feeds),
         rows="\n".join(map(_row, c.feeds)),

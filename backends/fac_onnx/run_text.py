@@ -66,7 +66,7 @@ try:
 except ModuleNotFoundError:
     fcntl = None
 
-SPEC = "$spec_hash"
+SPEC, MADE = "$spec_hash", "$fingerprint"
 FLOAT, BATCH, SEED = np.$precision, $batch, $seed
 FEEDS = {  # of one sample: its shape; its type, a mask's is bool; its bounds, and what does not count
 $rows
@@ -247,8 +247,8 @@ def open_model(name, device):
         raise SystemExit(f"cannot load `{HERE / name}`: {error}") from error
     if wanted not in model.get_providers():
         raise SystemExit(f"onnxruntime has no {wanted} here: CUDA needs onnxruntime-gpu and a GPU")
-    if model.get_modelmeta().custom_metadata_map.get("fac.spec_hash") != SPEC:
-        raise SystemExit(f"`{HERE / name}` was made from another spec: compile the folder anew")
+    if model.get_modelmeta().custom_metadata_map.get("fac.fingerprint") != MADE:
+        raise SystemExit(f"`{HERE / name}` was made from another spec, or otherwise: compile the folder anew")
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fac.backend import Array, Artifact, Compiled, Module, Precision
 from fac.diagnostics import FacError
+from fac.step.transform import Pass
 
 
 class TorchBackend:
@@ -31,6 +32,13 @@ class TorchBackend:
         from fac_torch.templates import TEMPLATES
 
         return frozenset({*TEMPLATES, "constant", "batch_size"})
+
+    def passes(self) -> tuple[Pass[Any], ...]:
+        """Those of `fac_torch.passes`."""
+        require_torch()
+        from fac_torch.passes import PASSES
+
+        return PASSES
 
     def emit(self, compiled: Compiled, precision: Precision) -> Artifact:
         """`step.py` and its companions."""

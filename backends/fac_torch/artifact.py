@@ -12,39 +12,41 @@ from typing import Any
 import numpy as np
 
 from fac.backend import Artifact, Compiled, write_common
-from fac_torch.emit import probe_source, source, step_source
+from fac_torch import kernels
+from fac_torch.emit import Emitter, probe_source, source, step_source
 from fac_torch.session import TorchSession
-
-KERNELS = (
-    "kernels.py",
-    "activation_kernels.py",
-    "map_kernels.py",
-    "norm_kernels.py",
-    "attention_kernels.py",
-)
-"""What emitted code calls: torch and each other are all that these import."""
 
 
 class TorchArtifact(Artifact):
     """`step.py` for one spec."""
+
+    runs_with = ("numpy", "torch")
 
     @cached_property
     def source(self) -> str:
         """The emitted module."""
         return source(self.compiled, self.precision)
 
+    def listing(self) -> str:
+        """The function `step` of `step.py`."""
+        return Emitter(self.compiled.step, True, self.compiled.disabled).source()
+
     def write(self, directory: str | Path) -> None:
         """`step.py` (and the module of other steps), kernels, initial state, manifest. Needs torch alone to run."""
-        files = {"step.py": source(self.compiled, self.precision, kernels="import kernels")}
+        here = Path(__file__)
+        beside = {
+            name: here.with_name(name).read_text(encoding="utf-8").replace("from fac_torch.", "from ")
+            for name in kernels.FILES
+        }
+        digest = kernels.digest(text.encode() for text in beside.values())
+        imported = (
+            f"import kernels\n\nkernels.require({digest!r})  # those beside this file, as they were written"
+        )
+        files = {"step.py": source(self.compiled, self.precision, imported)}
         if (anchors := self.compiled.anchors) is not None:
             assert self.compiled.anchor is not None
-            files[f"{self.compiled.anchor.step.name}.py"] = source(
-                anchors, self.precision, kernels="import kernels"
-            )
-        for name in KERNELS:
-            text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-            files[name] = text.replace("from fac_torch.", "from ")
-        write_common(self, "torch", Path(directory), files)
+            files[f"{self.compiled.anchor.step.name}.py"] = source(anchors, self.precision, imported)
+        write_common(self, "torch", Path(directory), {**files, **beside})
 
     def module(self) -> ModuleType:
         """The source, executed; but for what is emitted when somebody calls it: the probe, and a step for graphs."""

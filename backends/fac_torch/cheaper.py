@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fac.step.ir import Function, Op, Value
+from fac.step.transform import Keeps, Pass
 from fac.step.types import Type, flat
 
 SLOPES = frozenset({"relu_input", "leaky_relu_input", "tanh_input", "sigmoid_input"})
@@ -122,3 +123,11 @@ def _axes(op: Op) -> set[object]:
     axes = op["axes"]
     assert isinstance(axes, tuple)
     return set(axes)
+
+
+CHEAPER_MAPS = Pass(
+    "cheaper_maps",
+    cheaper,
+    Keeps.ROUNDING,
+    "slopes below a max pool, sums of spread errors and what pairs learn past a kernel are computed of fewer numbers",
+)

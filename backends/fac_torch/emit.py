@@ -12,17 +12,10 @@ from fac.step.feed import fed
 from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch, DType
-from fac_torch.aside import apart
-from fac_torch.cheaper import cheaper
-from fac_torch.lowering import pure, statements
-from fac_torch.maps import laid_out, maps
-from fac_torch.parts import in_parts
-from fac_torch.schedule import schedule
-from fac_torch.stacking import placeable
+from fac_torch.passes import written
 from fac_torch.statements import SLOTS, Statement
 from fac_torch.storage import Layout, Place, layout
 from fac_torch.templates import TEMPLATES, Line, Memory
-from fac_torch.together import together
 
 RESERVED = frozenset(
     {
@@ -59,7 +52,7 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS, *, probe:
         kernels: the import line of the kernels module.
         probe: whether the probe is in it, see `probe_source`.
     """
-    step = Emitter(compiled.step, buffered=True)
+    step = Emitter(compiled.step, True, compiled.disabled)
     result = "loss" if len(compiled.losses) == 1 else "losses"
     called = f"{result} = step({step.arguments()})"
     title = docstring(compiled.name)
@@ -78,7 +71,7 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS, *, probe:
     )
     imports = f"import math\n\nimport torch\n\n{kernels}\n\n"
     step_source = step.source()
-    rest = [Emitter(f, buffered=False).source() for f in (compiled.forward, compiled.evaluate)]
+    rest = [Emitter(f, False, compiled.disabled).source() for f in (compiled.forward, compiled.evaluate)]
     if probe:
         rest.append(probe_source(compiled))
     parts = [step.workspace(), step_source, *between(compiled.tasks), *rest]
@@ -87,12 +80,12 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS, *, probe:
 
 def probe_source(compiled: Compiled) -> str:
     """The probe alone, for the names that the module has."""
-    return Emitter(compiled.probe, buffered=False).source()
+    return Emitter(compiled.probe, False, compiled.disabled).source()
 
 
 def step_source(compiled: Compiled) -> str:
     """The step with `lr` and `t` as tensors on the device, of float64 and int64, for the names that the module has."""
-    return Emitter(compiled.step, buffered=True, numbers_move=True).source()
+    return Emitter(compiled.step, True, compiled.disabled, numbers_move=True).source()
 
 
 def _types(compiled: Compiled) -> str:
@@ -154,6 +147,8 @@ class Emitter:
 
     function: Function
     buffered: bool
+    disabled: frozenset[str] = frozenset()
+    """The names of passes that are left out."""
     numbers_move: bool = False
 
     def __post_init__(self) -> None:
@@ -165,15 +160,8 @@ class Emitter:
         """Numbers on the device: in double precision, as Python would compute them."""
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
-        lines = statements(cheaper(function)) if self.buffered else pure(function)
-        given_out = _given_out(function)
-        lines = together([line for line in lines if line.result not in self.literals], given_out)
-        self.maps = frozenset[Value]()
-        if self.buffered:
-            self.maps = maps(lines)
-            lines = laid_out(lines, self.maps)
-        lines = in_parts(lines, given_out)
-        self.lines = placeable(schedule(apart(lines, given_out))) if self.buffered else lines
+        draft = written(function, self.literals, self.disabled, moves=self.buffered)
+        self.lines, self.maps = draft.lines, draft.maps
         self.layout = (
             layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, (), {}, {})
         )
@@ -305,12 +293,6 @@ DOCS = {
     "evaluate": "Loss and, for classification, the number of hits.",
     "probe": "Measurements on the batch (x, y); changes nothing.",
 }
-
-
-def _given_out(function: Function) -> set[Value]:
-    """What it makes beside new state."""
-    state = {value.name for value in function.inputs}
-    return {value for name, value in function.outputs if name not in state}
 
 
 def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac.step.ops.maps import whole
-from fac_torch.statements import Statement, drop_dead
+from fac.step.transform import Keeps, Pass
+from fac_torch.draft import everywhere
+from fac_torch.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Partial:
     """How many numbers along the axis its parts have together."""
 
 
-def joined(lines: list[Statement], keep: set[Value]) -> list[Statement]:
+def joined(lines: list[Statement], _: set[Value]) -> list[Statement]:
     """The statements, with a sum of parts among zeros that fill the whole, each at its place, as one `concat`.
 
     Such is the error of what is read in parts, as queries, keys and values of one product are: reverse mode adds up
@@ -34,7 +36,7 @@ def joined(lines: list[Statement], keep: set[Value]) -> list[Statement]:
             partial[line.result] = made
             line = _whole(made, line.result, partial)
         found.append(line)
-    return drop_dead(found, keep)
+    return found
 
 
 def _padded(line: Statement) -> Partial | None:
@@ -81,3 +83,11 @@ def _whole(made: Partial, result: Value, partial: Mapping[Value, Partial]) -> St
         return made.line
     operands = tuple(value for _, _, value in parts)
     return replace(made.line, kind="concat", operands=operands, attributes={"axis": made.axis})
+
+
+JOIN_PARTS = Pass(
+    "join_parts",
+    everywhere(joined),
+    Keeps.BITS,
+    "errors of what is read in parts are copied side by side, in place of sums with zeros",
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -23,9 +23,43 @@ from fac_torch.map_kernels import *  # noqa: F403
 from fac_torch.map_kernels import Tensor, room, shaped
 from fac_torch.norm_kernels import *  # noqa: F403
 
+FILES = ("kernels.py", "activation_kernels.py", "map_kernels.py", "norm_kernels.py", "attention_kernels.py")
+"""This file and those."""
 THIN = 32
 TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 """How much of a weight gradient exists at a time. On a CPU the piece stays in cache until the update reads it."""
+
+
+# -- what belongs together ---------------------------------------------------------------------------------------
+
+
+def require(written: str) -> None:
+    """Refuse to compute a step that was written for other kernels: its numbers might be others, without a sign of it.
+
+    Args:
+        written: the digest of those that it was written with.
+
+    Raises:
+        ImportError: these are others.
+    """
+    here = Path(__file__)
+    try:
+        found = digest(here.with_name(name).read_bytes() for name in FILES)
+    except OSError:
+        return  # packed, or compiled by Python: there they are as they came
+    if found != written:
+        raise ImportError(
+            f"the kernels in `{here.parent}` are not those that this step was written with: compile the folder anew, "
+            "`fac compile SPEC -o DIR`; or take out the line that asks for them, if you have changed them yourself"
+        )
+
+
+def digest(files: Iterable[bytes]) -> str:
+    """Of the contents of files of text, however their lines end: 16 hexadecimal digits of SHA-256."""
+    found = hashlib.sha256()
+    for content in files:
+        found.update(content.replace(b"\r\n", b"\n"))
+    return found.hexdigest()[:16]
 
 
 # -- memory ------------------------------------------------------------------------------------------------------

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fac.step.ir import Value
+from fac.step.transform import Keeps, Pass
 from fac.step.types import Type
+from fac_torch.draft import everywhere
 from fac_torch.statements import Statement
 
 BACK = ("attend_query", "attend_key", "attend_value")
 
 
-def looking(lines: list[Statement]) -> list[Statement]:
+def looking(lines: list[Statement], _: set[Value]) -> list[Statement]:
     """The statements, with those derivatives that belong to one attention as one of them.
 
     A kernel makes all three, or what nobody needs of them in vain: of queries without keys there is seldom an error.
@@ -24,7 +26,7 @@ def looking(lines: list[Statement]) -> list[Statement]:
         elif line.kind in BACK and (attention := ahead.get(_of(line, line.operands[1:]))) is not None:
             groups.setdefault((attention, line.operands[0]), []).append(line)
     found: dict[Statement, Statement | None] = {}
-    for (attention, _), group in groups.items():
+    for (attention, _error), group in groups.items():
         if attention not in found:
             found[attention] = _keeping(attention)
         kept = found[attention]
@@ -61,3 +63,11 @@ def _back(group: list[Statement], kept: tuple[Value, ...]) -> Statement:
 
 def _of(line: Statement, operands: tuple[Value, ...]) -> object:
     return operands, tuple(sorted(line.attributes.items()))
+
+
+ATTENTION_BACK = Pass(
+    "attention_back",
+    everywhere(looking),
+    Keeps.ROUNDING,
+    "the three derivatives of an attention are one kernel, which reads what the one of the way there has kept",
+)

@@ -12,7 +12,9 @@ from collections import Counter
 from dataclasses import replace
 
 from fac.step.ir import Value
+from fac.step.transform import Keeps, Pass
 from fac.step.types import DType
+from fac_torch.draft import Draft
 from fac_torch.statements import Statement
 from fac_torch.templates import TEMPLATES, Order
 from fac_torch.views import roots
@@ -95,3 +97,18 @@ def _makes_maps(line: Statement, value: Value) -> bool:
         line.kind == "matmul"
         and line.operands[0].type.shape[bool(line.attributes["ta"])] == value.type.shape[0]
     )
+
+
+def _last(draft: Draft) -> Draft:
+    if not draft.moves:
+        return draft
+    last = maps(draft.lines)
+    return replace(draft.rewritten(laid_out(draft.lines, last)), maps=last)
+
+
+CHANNELS_LAST = Pass(
+    "channels_last",
+    _last,
+    Keeps.ROUNDING,
+    "maps that convolutions and pools meet have all channels of a pixel together in memory",
+)

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from fac.step.ir import Value
 from fac.step.ops.maps import whole
-from fac_torch.statements import Statement, drop_dead
+from fac.step.transform import Keeps, Pass
+from fac_torch.draft import everywhere
+from fac_torch.statements import Statement
 from fac_torch.templates import TEMPLATES
 
 
@@ -29,9 +31,7 @@ def in_parts(lines: list[Statement], keep: set[Value]) -> list[Statement]:
             rowwise.update(line.operands)
         found.append(line)
     parts = {line.result: line for line in found if line.kind == "part" and line.result is not None}
-    return drop_dead(
-        [_picked(line, parts.get(line.operands[0])) if line.operands else line for line in found[::-1]], keep
-    )
+    return [_picked(line, parts.get(line.operands[0])) if line.operands else line for line in found[::-1]]
 
 
 def _drops_axes(line: Statement, rowwise: Container[Value]) -> bool:
@@ -58,3 +58,11 @@ def _picked(line: Statement, part: Statement | None) -> Statement:
     return replace(
         line, kind="row", operands=part.operands, attributes={"axis": cut[0], "index": before[cut[0]]}
     )
+
+
+LOOK_AT_PARTS = Pass(
+    "look_at_parts",
+    everywhere(in_parts),
+    Keeps.ROUNDING,
+    "what is read of a tensor in part is a view of it, and no copy, where its readers go by strides",
+)

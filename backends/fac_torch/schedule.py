@@ -8,7 +8,9 @@ from heapq import heapify, heappop, heappush
 
 from fac.step.feed import fed
 from fac.step.ir import Phase, Value
+from fac.step.transform import Keeps, Pass
 from fac_torch.aside import keep_old_values
+from fac_torch.draft import in_steps
 from fac_torch.statements import Statement, is_buffered
 from fac_torch.templates import TEMPLATES, Memory
 from fac_torch.views import roots
@@ -36,9 +38,7 @@ def schedule(lines: list[Statement]) -> list[Statement]:
             if waiting[j] == 0:
                 heappush(ready, (*urgency[j], j))
     assert len(order) == len(lines)
-    settled = _write_through(order)
-    _assert_old_values(settled)
-    return settled
+    return order
 
 
 def _dependencies(lines: list[Statement]) -> tuple[list[list[int]], list[int]]:
@@ -85,7 +85,7 @@ def _urgency(lines: list[Statement]) -> list[tuple[int, int]]:
     return found
 
 
-def _write_through(lines: list[Statement]) -> list[Statement]:
+def written_through(lines: list[Statement], _: set[Value]) -> list[Statement]:
     """An elementwise op whose result is only copied into a state writes there at once, if nobody reads it later."""
     copies = {line.operands[1]: line for line in lines if line.kind == "copy"}
     uses = Counter(value for line in lines for value in line.operands)
@@ -109,7 +109,7 @@ def _write_through(lines: list[Statement]) -> list[Statement]:
     return [direct.get(line, line) for line in lines if not (line.kind == "copy" and line in direct)]
 
 
-def _assert_old_values(lines: list[Statement]) -> None:
+def assert_old_values(lines: list[Statement]) -> None:
     """All updates of a step read the values from before the step."""
     changed: set[Value] = set()
     shares = roots(lines)
@@ -117,3 +117,11 @@ def _assert_old_values(lines: list[Statement]) -> None:
         stale = changed.intersection(shares.get(v, v) for v in line.operands)
         assert not stale, f"`{line.kind}` reads `{next(iter(stale)).name}` after its update"
         changed.update(line.updates)
+
+
+WRITE_THROUGH = Pass(
+    "write_through",
+    in_steps(written_through),
+    Keeps.BITS,
+    "an elementwise op whose result is only copied into a state writes there at once",
+)

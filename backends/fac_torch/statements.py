@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fac.step.ir import Attribute, Origin, Value
@@ -39,6 +40,11 @@ class Statement:
 def is_outer(line: Statement) -> bool:
     """Whether it is a product d^T h, as the gradient of a weight."""
     return line.kind == "matmul" and bool(line.attributes["ta"]) and not line.attributes["tb"]
+
+
+def uses_of(lines: Iterable[Statement]) -> Counter[Value]:
+    """How often statements read each value."""
+    return Counter(value for line in lines for value in line.operands)
 
 
 def drop_dead(lines: list[Statement], keep: set[Value]) -> list[Statement]:

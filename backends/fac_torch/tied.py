@@ -7,8 +7,10 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from fac.step.ir import Value
+from fac.step.transform import Keeps, Pass
 from fac.step.types import Batch, N, Type
-from fac_torch.statements import Statement, drop_dead, is_outer
+from fac_torch.draft import in_steps
+from fac_torch.statements import Statement, is_outer
 
 
 def tied(lines: list[Statement], keep: set[Value]) -> list[Statement]:
@@ -39,7 +41,7 @@ def tied(lines: list[Statement], keep: set[Value]) -> list[Statement]:
             found += _at_once(line, sorted(group, key=latest), others, stacks)
         else:
             found.append(line)
-    return drop_dead(found, keep)
+    return found
 
 
 def _terms(line: Statement, inner: Container[Value], made: Mapping[Value, Statement]) -> list[Value]:
@@ -78,3 +80,11 @@ def _at_once(
     yield replace(group[0], operands=tuple(operands), result=totals[0], origin=line.origin)
     for before, term, total in zip(totals, others, totals[1:], strict=False):
         yield replace(line, operands=(before, term), result=total)
+
+
+TIE_ROWS = Pass(
+    "tie_rows",
+    in_steps(tied),
+    Keeps.ROUNDING,
+    "the gradient of what several layers share is one product of the rows of all, and no sum of products",
+)

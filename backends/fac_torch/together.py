@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 
 from fac.step.ir import Value
 from fac.step.ops import OPS
-from fac_torch.joining import joined
-from fac_torch.looking import looking
+from fac.step.transform import Keeps, Pass
+from fac_torch.draft import everywhere
 from fac_torch.norm_kernels import is_batch_norm, is_layer_norm
-from fac_torch.statements import Statement, drop_dead
+from fac_torch.statements import Statement, uses_of
 from fac_torch.views import roots
 
 
@@ -33,19 +32,13 @@ TOGETHER = (
 """In the order in which they are looked for."""
 
 
-def together(lines: list[Statement], keep: set[Value]) -> list[Statement]:
-    """The statements, with what a kernel makes in one go as one of them.
-
-    Args:
-        lines: each behind those that make its operands.
-        keep: what has to be made although no statement reads it.
-    """
-    lines = drop_dead(looking(_pools_back(_biased(joined(lines, keep)))), keep)
+def several(lines: list[Statement], _: set[Value]) -> list[Statement]:
+    """The statements, with what a kernel makes in one go as one of them."""
     for kernel in TOGETHER:
         if {line.kind for line in lines}.issuperset(kernel.makes):
             lines = _merged(lines, kernel)
     shares = roots(lines)
-    return drop_dead([_placed(line, shares) for line in lines], keep)
+    return [_placed(line, shares) for line in lines]
 
 
 def _merged(lines: list[Statement], kernel: Kernel) -> list[Statement]:
@@ -93,13 +86,13 @@ def _placed(line: Statement, shares: dict[Value, Value]) -> Statement:
     return line
 
 
-def _biased(lines: list[Statement]) -> list[Statement]:
+def biased(lines: list[Statement], _: set[Value]) -> list[Statement]:
     """A convolution whose one reader adds a number to each channel takes these numbers as its bias."""
-    uses = Counter(v for line in lines for v in line.operands)
+    uses = uses_of(lines)
     made = {value: line for line in lines for value in line.results}
     shares = roots(lines)
 
-    def biased(line: Statement) -> Statement:
+    def with_bias(line: Statement) -> Statement:
         if line.kind != "add":
             return line
         product, added = line.operands
@@ -111,10 +104,10 @@ def _biased(lines: list[Statement]) -> list[Statement]:
             return line
         return replace(convolution, operands=(*convolution.operands, bias), result=line.result)
 
-    return [biased(line) for line in lines]
+    return [with_bias(line) for line in lines]
 
 
-def _pools_back(lines: list[Statement]) -> list[Statement]:
+def pools_back(lines: list[Statement], _: set[Value]) -> list[Statement]:
     """An error that goes to where a pool found its numbers has a kernel of its own, which wants to see the map too."""
     index = {line.result: line for line in lines if line.kind == "max_pool2d_index"}
 
@@ -128,3 +121,23 @@ def _pools_back(lines: list[Statement]) -> list[Statement]:
         )
 
     return [back(line) for line in lines]
+
+
+CONV_BIAS = Pass(
+    "conv_bias",
+    everywhere(biased),
+    Keeps.ROUNDING,
+    "a convolution whose one reader adds a number to each channel takes these as its bias",
+)
+POOL_BACK = Pass(
+    "pool_back",
+    everywhere(pools_back),
+    Keeps.ROUNDING,
+    "an error that goes to where a max pool found its numbers does so by a kernel of its own",
+)
+SEVERAL_RESULTS = Pass(
+    "several_results",
+    everywhere(several),
+    Keeps.ROUNDING,
+    "what one kernel makes in one go is one call: a pool and its places, a normalisation and its moments",
+)

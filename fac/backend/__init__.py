@@ -9,6 +9,7 @@ from fac.backend.artifact import (
     Backend,
     Exported,
     Exporting,
+    Optimising,
     Parameters,
     write_common,
     write_files,
@@ -32,6 +33,7 @@ from fac.backend.compiled import (
 )
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
+from fac.backend.identity import fingerprint
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
@@ -87,6 +89,7 @@ __all__ = [
     "Module",
     "Moves",
     "Opening",
+    "Optimising",
     "Parameters",
     "Precision",
     "Probing",
@@ -106,6 +109,7 @@ __all__ = [
     "check_feed",
     "denormals_as_zero",
     "docstring",
+    "fingerprint",
     "fitting",
     "from_file",
     "held",

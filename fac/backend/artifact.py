@@ -7,7 +7,9 @@ import json
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -16,11 +18,14 @@ import numpy as np
 from fac import asked, plugins
 from fac.backend.boundary import check_feed, check_state, named
 from fac.backend.compiled import STEP, Array, Compiled, Precision
+from fac.backend.identity import fingerprint, made_of
 from fac.backend.session import Session
 from fac.backend.state_file import state_content
 from fac.diagnostics import FacError
 from fac.memory import require_memory
 from fac.opening import DATA, opened, reason
+from fac.step.text import to_text
+from fac.step.transform import Pass
 from fac.writing import Content, put, staged
 
 Parameters = Literal["constants", "inputs"]
@@ -40,6 +45,8 @@ class Exported:
 class Artifact(ABC):
     """What a backend made of a compiled spec."""
 
+    runs_with: tuple[str, ...] = ("numpy",)
+    """The distributions on whose versions its numbers depend, beside fac's own."""
     parameters: Parameters | None = None
     """Of the forward pass that `write` writes, to be set before; None in a backend without the choice."""
 
@@ -47,6 +54,8 @@ class Artifact(ABC):
         self.compiled, self.precision = compiled, precision
         self.other: Artifact | None = None
         """What the same backend makes of `compiled.anchors`, if there are any."""
+        self.passes: tuple[str, ...] = ()
+        """The names of the passes by which it was made, in their order, where `fac.compile` made it."""
 
     @abstractmethod
     def write(self, directory: str | Path) -> None:
@@ -66,6 +75,18 @@ class Artifact(ABC):
         Predicted from the emitted step, on a CPU and without anchors; None where the backend does not say.
         """
         return None
+
+    def versions(self) -> dict[str, str]:
+        """Of fac, and of what of `runs_with` is installed, by the names of distributions."""
+        found = {"fac-compiler": self.compiled.version}
+        for name in self.runs_with:
+            with suppress(PackageNotFoundError):
+                found[name] = version(name)
+        return found
+
+    def listing(self) -> str:
+        """The step as text: what `fac show --after PASS` prints, in the words of the backend."""
+        return to_text(self.compiled.step)
 
     def open(
         self, state: Mapping[str, Array] | None = None, device: str | None = None, *, derive: bool = False
@@ -160,6 +181,18 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class Optimising(Backend, Protocol):
+    """A backend with passes of its own, which run behind those of the core."""
+
+    def passes(self) -> tuple[Pass[Any], ...]:
+        """In the order in which they run; `emit` leaves out those whose names are in `Compiled.disabled`.
+
+        Raises:
+            FacError: what the backend runs with is not installed.
+        """
+
+
+@runtime_checkable
 class Exporting(Backend, Protocol):
     """A backend whose artifacts can be exported. `fac export` finds it by what the file is called."""
 
@@ -192,11 +225,10 @@ def write_common(
             "and write what comes of it with `fac export RUN -o model.onnx`"
         )
     manifest = {
-        "backend": backend,
         "name": c.name,
-        "spec_hash": c.spec_hash,
-        "fac_version": c.version,
-        "precision": artifact.precision,
+        **made_of(artifact, backend),
+        "fingerprint": fingerprint(artifact, backend),
+        "versions": artifact.versions(),
         "feeds": {feed.name: ["N", *feed.shape] for feed in c.feeds},
         "lr": c.lr,
         "state": {slot.name: list(slot.shape) for slot in c.state},

@@ -171,6 +171,8 @@ class Compiled:
     """Makes of another compiled spec one in ops that the same backend has, as this one is."""
     spec: str = "{}"
     """The whole spec as JSON: what a file of its state carries along."""
+    disabled: frozenset[str] = frozenset()
+    """The names of passes that are left out, those of backends among them."""
 
     @property
     def probe(self) -> Function:

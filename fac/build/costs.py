@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fac.build.functions import build_step
 from fac.passes import optimise
@@ -91,7 +91,10 @@ def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Fu
         float_bytes: of one element of the precision that is trained in.
         built: its step before any pass, by who has it already.
     """
-    step, other = optimised_step(program) if built is None else optimise(built), program.anchored
+    step, other = (
+        optimised_step(program) if built is None else optimise(built, program.disabled),
+        program.anchored,
+    )
     return Cost(
         batch,
         float_bytes,
@@ -111,12 +114,13 @@ def backward_ratio(program: Program, batch: int | None = None) -> float:
 
 def backprop(program: Program) -> Program:
     """The same network without routes; it trains every layer that the spec itself does not freeze."""
-    return lower(program.spec.model_copy(update={"feedback": Routing()}))
+    exact = lower(program.spec.model_copy(update={"feedback": Routing()}))
+    return replace(exact, disabled=program.disabled)
 
 
 def optimised_step(program: Program) -> Function:
     """The step function after all passes: what backends are given."""
-    return optimise(build_step(program)[0])
+    return optimise(build_step(program)[0], program.disabled)
 
 
 def step_cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) -> StepCost:
@@ -131,7 +135,7 @@ def backprop_cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES) 
     terms that do not exist.
     """
     exact = backprop(program)
-    return _counted(exact, optimise(build_step(exact, counting=True)[0]), batch, float_bytes)
+    return _counted(exact, optimise(build_step(exact, counting=True)[0], exact.disabled), batch, float_bytes)
 
 
 def _counted(program: Program, step: Function, batch: int, float_bytes: int) -> StepCost:

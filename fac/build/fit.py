@@ -16,7 +16,7 @@ def fit(compiled: Compiled, kinds: Container[str]) -> Compiled:
 
     def fitted(function: Function) -> Function:
         finer = decompose(function, kinds)
-        return function if finer is function else optimise(finer)
+        return function if finer is function else optimise(finer, compiled.disabled)
 
     def probing() -> tuple[Function, tuple[Reading, ...]]:
         return fitted(compiled.probe), compiled.readings

@@ -51,8 +51,8 @@ def functions(program: Program) -> Functions:
         known = {tensor.name for tensor in tensors}
         tensors = (*tensors, *(tensor for tensor in own if tensor.name not in known))
     return Functions(
-        optimise(build_forward(program)),
-        optimise(build_evaluate(program)),
+        optimise(build_forward(program), program.disabled),
+        optimise(build_evaluate(program), program.disabled),
         narrowed(program, step),
         other,
         every,
@@ -62,8 +62,8 @@ def functions(program: Program) -> Functions:
 
 def narrowed(program: Program, step: Function) -> Function:
     """A step after the passes, in the precision that the spec asks for."""
-    step, to = optimise(step), program.spec.train.mixed_precision
-    return step if to is None else optimise(narrow(step, to))
+    step, to = optimise(step, program.disabled), program.spec.train.mixed_precision
+    return step if to is None else optimise(narrow(step, to), program.disabled)
 
 
 def build_forward(program: Program) -> Function:

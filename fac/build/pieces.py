@@ -82,7 +82,7 @@ def piece(
     else:
         passing = Passing(program, trace.values, parameters | own, trace.asked(), there)
         found = rows(kind.write, kind.write(b, spec, passing, name), name)
-    return optimise(b.finish("forward", {"output": found}))
+    return optimise(b.finish("forward", {"output": found}), program.disabled)
 
 
 def _sample(program: Program, of: str, columns: int) -> tuple[int, ...]:

@@ -53,4 +53,4 @@ def _error(program: Program, site: str, node: Node, *, true: bool) -> Function:
     else:
         found = Routing(trace, loss).reverse.cotangent(trace.values[site])
     assert found is not None
-    return optimise(trace.b.finish("forward", {"output": found}))
+    return optimise(trace.b.finish("forward", {"output": found}), program.disabled)

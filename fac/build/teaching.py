@@ -55,6 +55,6 @@ def teaching(program: Program, compiled: Compiled, routes: Sequence[Route]) -> C
             gradient = signals.taught(b, signals.error)
             found[prefix] = b.add(found[prefix], gradient) if prefix in found else gradient
     named = {OF + prefix: b.named(value, OF + prefix) for prefix, value in found.items()}
-    function = optimise(b.finish("probe", {"loss": b.constant(0.0), **named}))
+    function = optimise(b.finish("probe", {"loss": b.constant(0.0), **named}), program.disabled)
     reading = Reading({name: name.removeprefix(OF) for name in named}, lambda arrays, step, kept: {})
     return alone(compiled, function, readings=(reading,))

@@ -30,7 +30,7 @@ def view(program: Program, compiled: Compiled, what: View) -> Compiled:
     # a plain forward pass asks for no loss, and a probe is expected to give one
     outputs = {"loss": trace.b.constant(0.0), **found}
     reading = Reading({name: name.removeprefix(OF) for name in found}, lambda arrays, step, kept: {})
-    return alone(compiled, optimise(trace.b.finish("probe", outputs)), readings=(reading,))
+    return alone(compiled, optimise(trace.b.finish("probe", outputs), program.disabled), readings=(reading,))
 
 
 def _seen(program: Program, trace: Trace, what: View) -> Iterator[tuple[str, Value]]:

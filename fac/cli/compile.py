@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from fac.cli.output import echo, say
+from fac.cli.passes import disabling
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 
 if TYPE_CHECKING:
-    from fac.backend import Parameters, Precision
+    from fac.backend import Artifact, Parameters, Precision
 
 
 @click.command("compile")
@@ -29,14 +30,22 @@ if TYPE_CHECKING:
     help="Of the written forward pass, for backends that have the choice: onnx, where constants are the default.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@disabling
+@click.option(
+    "--check", is_flag=True, help="Write nothing: status 1 if the folder is not what would be written."
+)
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
+@click.pass_context
 def compile_(
+    context: click.Context,
     spec: str,
     backend: str | None,
     output: Path | None,
     precision: Precision | None,
     parameters: Parameters | None,
     overrides: tuple[str, ...],
+    disable: tuple[str, ...],
+    check: bool,
     as_json: bool,
 ) -> None:
     """Compile SPEC into a folder: code, initial state and a manifest. The `data` section is not needed."""
@@ -47,7 +56,7 @@ def compile_(
     from fac.writing import staged, sweep
 
     chosen_name = chosen(backend).name
-    artifact = compile(spec, chosen_name, precision, overrides)
+    artifact = compile(spec, chosen_name, precision, overrides, disable)
     if parameters is not None:
         if artifact.parameters is None:
             raise FacError(
@@ -56,6 +65,8 @@ def compile_(
         artifact.parameters = parameters
     if output is None:
         output = Path("build") / (re.sub(r"[^\w.-]+", "-", artifact.compiled.name).strip("-.") or "artifact")
+    if check:
+        context.exit(_checked(output, artifact, chosen_name, as_json=as_json))
     sweep(output)
     require_artifact(output)
 
@@ -86,6 +97,20 @@ def compile_(
     say(f"`{artifact.compiled.name}` for {chosen_name} ({artifact.precision}) in `{output}`:")
     for name, size in files.items():
         say(f" {size:>12,} bytes  {name}")
+
+
+def _checked(output: Path, artifact: Artifact, backend: str, *, as_json: bool) -> int:
+    """Say whether a folder is what would be written: the exit status."""
+    from fac.cli.standing import stale
+
+    found = stale(output, artifact, backend)
+    if as_json:
+        echo(json_text({"directory": str(output), "stale": bool(found), "reasons": found}))
+        return bool(found)
+    for reason in found:
+        say(f"`{output}` is stale: {reason}")
+    say("compile it anew, without `--check`" if found else f"`{output}` is what would be written")
+    return bool(found)
 
 
 COMMAND = compile_

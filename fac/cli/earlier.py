@@ -93,12 +93,12 @@ def _lost(directory: Path, known: Mapping[str, str | None], names: Iterable[str]
     for name in sorted({*names} - known.keys()):
         if there(directory / name):
             yield f"`{directory / name}` (no part of the artifact there)"
-    for name, digest in sorted(known.items()):
-        if digest is not None and there(directory / name) and _digest(directory, name) != digest:
+    for name, written in sorted(known.items()):
+        if written is not None and there(directory / name) and digest(directory, name) != written:
             yield f"`{directory / name}` (changed since it was written)"
 
 
-def _digest(directory: Path, name: str) -> str:
+def digest(directory: Path, name: str) -> str:
     """Of what lies there; nothing where that is no file."""
     from fac.opening import DATA, opened
 

@@ -10,11 +10,13 @@ import click
 from fac import pipeline
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, pass_on, say
+from fac.cli.passes import disabling
 from fac.diagnostics import FacError
 from fac.render.json_text import json_text
 from fac.render.kinds import STDOUT, picture_kind
 
 if TYPE_CHECKING:
+    from fac.backend import Backend
     from fac.build.costs import Taken
     from fac.program.program import Program
 
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
     "--cost", is_flag=True, help="Multiply-adds, bytes, feedback words and memory, beside backprop."
 )
 @click.option("--all", "every", is_flag=True, help="Every layer by itself: blocks and equal copies unfolded.")
-@click.option("--after", metavar="PASS", help="Print the step function after a pass; `build` is before any.")
+@click.option(
+    "--after", metavar="PASS", help="Print the step after a pass, see docs/passes.md; `build` is before any."
+)
+@disabling
 @click.option("--batch", type=click.IntRange(min=1), help="Samples per step. Default: that of the spec.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Edit the spec before it is read."
@@ -41,7 +46,8 @@ if TYPE_CHECKING:
     "on",
     metavar="NAME",
     multiple=True,
-    help="With --cost: the memory of a process that trains on it. May be repeated.",
+    help="With --after or --disable-pass: whose passes may be named, beside those of the core. With --cost: the memory "
+    "of a process that trains on it; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object that holds everything.")
 @click.option(
@@ -64,6 +70,7 @@ def show(
     cost: bool,
     every: bool,
     after: str | None,
+    disable: tuple[str, ...],
     batch: int | None,
     overrides: tuple[str, ...],
     on: tuple[str, ...],
@@ -78,15 +85,21 @@ def show(
     With options, show what they ask for instead.
     """
     if output is not None:
-        if expand or after or updates or cost or as_json or batch or on:
+        if expand or after or updates or cost or as_json or batch or disable or on:
             raise click.UsageError("-o draws a picture: leave out other options")
         draw(spec, overrides, output, kind, bare=bare, light=light)
         return
     if kind is not None or bare or light:
         raise click.UsageError("--format, --bare and --light are for pictures: add -o FILE")
-    if on and not (cost or as_json):
-        raise click.UsageError("--backend says on what memory is predicted: add --cost")
+    if on and not (cost or as_json or after or disable):
+        raise click.UsageError(
+            "--backend says whose passes are meant, or on what memory is predicted: add --cost, or "
+            "add --after PASS or --disable-pass NAME"
+        )
+    if len(on) > 1 and (after or disable):
+        raise click.UsageError("passes are those of one backend: name one with --backend")
     from fac.build.costs import cost as count
+    from fac.build.disabling import without
     from fac.render import expand as long_form
     from fac.render import facts, solving
     from fac.render import show as render
@@ -95,7 +108,8 @@ def show(
 
     if (expand or after) and sum((expand, updates, cost, after is not None, as_json)) > 1:
         raise click.UsageError("--expand and --after print one text each: leave out other options")
-    program = pipeline.lowered(spec, overrides)
+    chosen = pipeline.find_backend(on[0]) if on and (after or disable) else None
+    program = without(pipeline.lowered(spec, overrides), disable, chosen)
     if expand:
         pass_on(long_form.expanded(program, blocks=not every))
         return
@@ -111,7 +125,7 @@ def show(
         echo(json_text(solving.as_json(program)) if as_json else solving.layers(program), nl=as_json)
         return
     if after is not None:
-        echo(render.step_after(program, after), nl=False)
+        echo(_after(program, after, chosen), nl=False)
         return
     tree = Tree(program) if program.blocks and not (every or as_json) else None
     lineage = Lineage(program, tree.landmarks if tree else frozenset())
@@ -143,6 +157,22 @@ def predicted(program: Program, name: str, batch: int) -> Taken:
         raise FacError(f"backend `{name}` does not say what memory it takes: leave out `--backend {name}`")
     whole = all(op.kind == "matmul" or OPS[op.kind].macs is None for op in artifact.compiled.step.ops)
     return Taken(name, pipeline.precision_of(program, backend), found, whole)
+
+
+def _after(program: Program, name: str, backend: Backend | None) -> str:
+    """The step after a pass: of the core in step IR, of a backend in what it makes of it without those behind.
+
+    Raises:
+        FacError: there is no such pass.
+    """
+    from dataclasses import replace
+
+    from fac.build.after import behind, is_core, step_after
+
+    if is_core(name) or backend is None:
+        return step_after(program, name)
+    disabled = program.disabled.union(behind(name, backend))
+    return pipeline.emit(replace(program, disabled=disabled), backend).listing()
 
 
 def draw(

@@ -11,6 +11,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
+from fac.cli.passes import disabling
 from fac.cli.paths import PATH
 from fac.cli.runs import say_changes
 from fac.diagnostics import plain
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@disabling
 @click.option("--out", type=PATH, help="Folder of the run. Default: `runs/NAME-1`, ...")
 @click.option("--resume", type=PATH, metavar="DIR", help="Continue the run in a folder.")
 @click.option(
@@ -60,6 +62,7 @@ def train(
     device: str | None,
     precision: Precision | None,
     overrides: tuple[str, ...],
+    disable: tuple[str, ...],
     out: Path | None,
     resume: Path | None,
     init: Path | None,
@@ -95,7 +98,7 @@ def train(
     from fac.training.nonfinite import DivergedError
     from fac.training.telling import named
 
-    where, loggers = Where(backend, device, precision), named(logs)
+    where, loggers = Where(backend, device, precision, disable), named(logs)
     with ExitStack() as held:
         if resume is None:
             job = _new(spec, overrides, where, init, fork, partial=init_partial)

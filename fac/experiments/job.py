@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac import source
+from fac.build.disabling import without
 from fac.build.threads import allowed
 from fac.diagnostics import Diagnostic, FacError
+from fac.experiments import passed
 from fac.experiments.backends import chosen
 from fac.lint.run import lint
 from fac.lint.settings import Settings
@@ -54,6 +56,8 @@ class Where:
     backend: str | None = None
     device: str | None = None
     precision: Precision | None = None
+    disable: tuple[str, ...] = ()
+    """The names of passes that are left out; of a run that goes on, in the place of those that it leaves out."""
 
 
 ANYWHERE = Where()
@@ -222,6 +226,7 @@ def new(
     findings = lint(document, Settings())
     section = None if dataset is not None else data.declared(program.spec.data, document.name)
     backend = chosen(where.backend)
+    program = without(program, where.disable, backend)
     start = document.folder if base is None else base
     told: tuple[str, ...] = ()
     before: Document | None = None
@@ -231,7 +236,7 @@ def new(
             dataset = data.load(section, start, precision)
         assert dataset is not None, "either is given"
         document, told = settled(document, program, dataset, precision, kept)
-        program = lowered(document)
+        program = without(lowered(document), where.disable, backend)
         if unranked(program):
             if kept is not None:
                 raise FacError(
@@ -241,7 +246,8 @@ def new(
             before = document
             document, ranks = ranked(document, program, dataset, backend, precision, where.device, given)
             # only now there is something to say of them
-            program, findings, told = lowered(document), lint(document, Settings()), (*told, *ranks)
+            program = without(lowered(document), where.disable, backend)
+            findings, told = lint(document, Settings()), (*told, *ranks)
     artifact = emit(program, backend, where.precision, document)
     return Job(
         document,
@@ -293,6 +299,7 @@ class Later:
             known.get("device") if where.device is None and where.backend is None else where.device,
             where.precision or (found.precision if where.backend is None else None),
         )
+        there = replace(there, disable=where.disable or passed.left_out(known, chosen(there.backend)))
         base = origin = None
         if self.spec is None:
             section, origin = load(document).data, start(found)
@@ -358,6 +365,7 @@ def begun(
         "spec": job.json(session),
         "threads": str(allowed()),
         **plugged(job.spec),
+        **passed.kept(job.artifact),
         **({ORIGIN: job.given} if job.given else {}),
     }
     if since:
@@ -398,6 +406,7 @@ def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[
             f"this run was on {threads} thread{'s' * (threads != '1')} and goes on on {about['threads']}: "
             f"equal up to rounding, not bit for bit; `OMP_NUM_THREADS={threads}` makes it so"
         )
+    yield from passed.remarks(found.about, about)
     if job.before is not None:
         epochs, update = job.spec.train.epochs, job.spec.update
         text = f"training for {epochs} epochs instead of {job.before}"

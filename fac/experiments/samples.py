@@ -55,8 +55,10 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
     Raises:
         FacError: there is no such run, a plug-in is missing whose kinds it has, or there is no such backend or device.
     """
+    from fac.build.disabling import without
     from fac.experiments.backends import chosen
     from fac.experiments.ended import told
+    from fac.experiments.passed import left_out
     from fac.pipeline import emit, lowered
     from fac.training import checkpoint
     from fac.training.plugged import changes
@@ -65,6 +67,7 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
     remarks = (*changes(found), *told(found.place.parent))
     document = found.document()
     program, engine = lowered(document), chosen(where.backend)
+    program = without(program, where.disable or left_out(found.about, engine), engine)
     kept = where.precision or found.precision or engine.default_precision
     session = emit(program, engine, kept, document).open(found.state, where.device)
     return Network(found, program, engine.name, session, remarks)

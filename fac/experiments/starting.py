@@ -71,7 +71,8 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
             lines,
         )
     if job.unranked is not None:
-        where = Where(job.backend, job.device, job.artifact.precision)
+        disabled = tuple(job.program.disabled)
+        where = Where(job.backend, job.device, job.artifact.precision, disabled)
         again = new(job.unranked, where, base=job.base, dataset=job.loaded, given=found.taken)
         job = replace(again, data=job.data, origin=job.origin)
     state = job.artifact.compiled.initial(found.taken)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from fac.passes.common import share_common
-from fac.passes.dead import drop_dead
-from fac.passes.fold import fold_constants
-from fac.passes.turn import turn_matrices
+from fac.passes.common import SHARE_COMMON
+from fac.passes.dead import DROP_DEAD
+from fac.passes.fold import FOLD_CONSTANTS
+from fac.passes.turn import TURN_MATRICES
 from fac.step.ir import Function
+from fac.step.transform import Pass, transformed, unnoticed
 
-Pass = Callable[[Function], Function]
-
-PASSES: tuple[Pass, ...] = (fold_constants, turn_matrices, share_common, drop_dead)
+PASSES: tuple[Pass[Function], ...] = (FOLD_CONSTANTS, TURN_MATRICES, SHARE_COMMON, DROP_DEAD)
 
 
-def optimise(function: Function, after: Callable[[Pass, Function], None] = lambda *_: None) -> Function:
-    """Run all passes. `after(pass, result)` is called after each, to print or to verify."""
-    for step in PASSES:
-        function = step(function)
-        after(step, function)
-    return function
+def optimise(
+    function: Function,
+    disabled: Collection[str] = (),
+    after: Callable[[Pass[Function], Function], None] = unnoticed,
+) -> Function:
+    """Run all passes but those that are disabled; see `transformed`."""
+    return transformed(function, PASSES, disabled, after)

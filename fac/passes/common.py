@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fac.passes.rewrite import Replacement, rewrite
 from fac.step.ir import Function, Op, Value
+from fac.step.transform import Keeps, Pass
 
 Key = tuple[str, tuple[Value, ...], str]
 
@@ -20,3 +21,11 @@ def share_common(function: Function) -> Function:
         return op
 
     return rewrite(function, visit)
+
+
+SHARE_COMMON = Pass(
+    "share_common",
+    share_common,
+    Keeps.BITS,
+    "no two ops have the same kind, operands and attributes, such as what a loss and its error both compute",
+)

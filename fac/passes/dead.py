@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fac.step.ir import Function, Op, Value
+from fac.step.transform import Keeps, Pass
 
 
 def drop_dead(function: Function) -> Function:
@@ -25,3 +26,8 @@ def drop_dead(function: Function) -> Function:
         if alive.issuperset(region.outputs.values()) and alive.issuperset(region.inputs.values())
     )
     return replace(function, ops=tuple(reversed(kept)), regions=regions)
+
+
+DROP_DEAD = Pass(
+    "drop_dead", drop_dead, Keeps.BITS, "every op's result is an output or is read by a later op"
+)

@@ -11,6 +11,7 @@ from fac.passes.rewrite import Replacement, rewrite
 from fac.step.ir import Function, Op, Value
 from fac.step.ops.maps import whole
 from fac.step.ops.shapes import VIEWS
+from fac.step.transform import Keeps, Pass
 from fac.step.types import broadcast
 
 ARITHMETIC: dict[str, Callable[..., float]] = {
@@ -111,3 +112,11 @@ def unsigned(op: Op, negated: Mapping[Value, Value]) -> Op:
         return op
     kind = "sub" if op.kind == "add" else "add"
     return unsigned(replace(op, kind=kind, operands=(first, negated[second])), negated)
+
+
+FOLD_CONSTANTS = Pass(
+    "fold_constants",
+    fold_constants,
+    Keeps.BITS,
+    "arithmetic on known numbers is done, and factors, summands, signs and views that change nothing are gone",
+)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fac.passes.rewrite import Replacement, rewrite
 from fac.step.ir import Function, Op, Value
+from fac.step.transform import Keeps, Pass
 
 TURNED = (1, 0)
 
@@ -52,3 +53,12 @@ def turn_matrices(function: Function) -> Function:
 
 def _turns(op: Op) -> bool:
     return op.kind == "transpose" and op["axes"] == TURNED
+
+
+TURN_MATRICES = Pass(
+    "turn_matrices",
+    turn_matrices,
+    Keeps.ROUNDING,
+    "no product reads a transposed matrix, and none is transposed that nobody else reads: it is read, or made, the "
+    "other way round",
+)

@@ -54,6 +54,8 @@ class Program:
     """For each block, and each part of one, the scope around it; empty for the network."""
     adapted: tuple[Adapted, ...] = ()
     """The layers with adapters."""
+    disabled: frozenset[str] = frozenset()
+    """The names of passes that are left out where it is compiled."""
 
     @cached_property
     def parts(self) -> Mapping[str, str]:
@@ -229,7 +231,8 @@ class Program:
         if train.anchor is None:
             return None
         update = {"feedback": train.anchor, "train": train.model_copy(update={"anchor": None})}
-        return replace(lower(self.spec.model_copy(update=update)), policy=self.policy)
+        anchored = lower(self.spec.model_copy(update=update))
+        return replace(anchored, policy=self.policy, disabled=self.disabled)
 
     @cached_property
     def crossing(self) -> frozenset[str]:

@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fac.build.costs import Cost, LayerCost, Taken, backprop
-from fac.build.functions import build_step
 from fac.build.transport import transport
-from fac.diagnostics import FacError
-from fac.passes import PASSES
 from fac.program.declared import auto_rank, unranked
 from fac.program.lower import kind_of
 from fac.program.prealign import above
@@ -22,7 +19,6 @@ from fac.render.lineage import Lineage, Update
 from fac.render.patterns import patterns, whole
 from fac.step.cost import Tally
 from fac.step.ir import Phase
-from fac.step.text import to_text
 
 HEADER = ("layer", "kind", "output", "params", "error from", "operator", "rank", "update")
 PHASES = (Phase.FORWARD, Phase.ERROR, Phase.GRADIENT, Phase.LEARN)
@@ -131,21 +127,6 @@ def _listed(tree: Tree | None, known: Mapping[str, Sequence[Row]], head: Head) -
         return [row for rows in known.values() for row in rows]
     others = (row for name, rows in known.items() if name not in tree.program.by_name for row in rows)
     return [*tree.rows(known, head), *others]
-
-
-def step_after(program: Program, name: str) -> str:
-    """The text form of the step function after the pass of that name; `build` is before any.
-
-    Raises:
-        FacError: there is no such pass; the message lists those that there are.
-    """
-    known = ["build", *(step.__name__ for step in PASSES)]
-    if name not in known:
-        raise FacError(f"no pass is called `{name}`; there are {', '.join(f'`{k}`' for k in known)}")
-    function = build_step(program)[0]
-    for step in PASSES[: known.index(name)]:
-        function = step(function)
-    return to_text(function)
 
 
 def number(value: int) -> str:

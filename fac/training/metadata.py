@@ -29,7 +29,10 @@ BEST = "best"
 """By each measure that the training goes by: the best value on the validation data so far and its epoch, as JSON."""
 PLUGINS = "plugins"
 """The plug-ins whose kinds the spec has, if any are files: their names by SHA-256 in hexadecimal digits, as JSON."""
-
+PASSES = "passes"
+"""The names of the passes by which it was compiled, in their order, as JSON."""
+VERSIONS = "versions"
+"""The versions of what it was computed with, by the names of distributions, as JSON."""
 ORIGIN = "origin"
 """What the first state was made of, if it was given: a file or a run, with its SHA-256, as JSON."""
 CLASSES = "classes"
@@ -137,6 +140,11 @@ def _are_names(text: str) -> bool:
     return isinstance(found, list) and all(type(name) is str for name in found)
 
 
+def _are_versions(text: str) -> bool:
+    found = _json(text)
+    return isinstance(found, dict) and all(type(version) is str for version in found.values())
+
+
 def _are_scalings(text: str) -> bool:
     try:
         from_text(text)
@@ -158,6 +166,8 @@ _SOUND: Mapping[str, Callable[[str], bool]] = {
     LOSS_SUMS: _are_numbers,
     BEST: _are_bests,
     PLUGINS: _have_digests,
+    PASSES: _are_names,
+    VERSIONS: _are_versions,
     CLASSES: _are_names,
     COLUMNS: _are_names,
     SCALINGS: _are_scalings,

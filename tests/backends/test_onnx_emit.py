@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 import fac_onnx
+from fac.backend import fingerprint
 from fac.build.fit import fit
 from fac.diagnostics import SpecError
 from fac.pipeline import compile, compiled, lowered
@@ -131,6 +132,7 @@ def test_inputs_and_outputs_in_the_order_of_the_state() -> None:
     assert about == {
         "fac.name": "demo",
         "fac.spec_hash": made.compiled.spec_hash,
+        "fac.fingerprint": fingerprint(made, "onnx"),
         "fac.version": made.compiled.version,
         "fac.function": "step",
         "fac.precision": "float32",

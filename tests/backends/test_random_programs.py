@@ -143,7 +143,7 @@ def test_verifies_and_backends_agree(data: Data) -> None:
         build_probe(program),
     ):
         verify(function)
-        optimise(function, lambda _, after: verify(after))
+        optimise(function, after=lambda _, made: verify(made))
     given = [batch(n=6 - step, seed=step) for step in range(3)]
     expected, found = (
         answers(Subject(find_backend(name), "float64", "cpu").open(data), given)

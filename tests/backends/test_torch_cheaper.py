@@ -14,8 +14,7 @@ from fac.step.types import Batch, N, Type
 from fac.step.verify import verify
 from fac_reference.interpreter import run
 from fac_torch.cheaper import cheaper
-from fac_torch.lowering import statements
-from fac_torch.statements import drop_dead
+from fac_torch.lowering import drafted
 
 CHANNELS, SIDE, READ, MADE, RANK = 3, 6, 2, 4, 2
 APART: dict[str, Attribute] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}
@@ -67,8 +66,7 @@ def same(function: Function) -> Counter[str]:
     expected, made = (run(f, given, np.dtype("float64")) for f in (function, found))
     for name, value in expected.items():
         np.testing.assert_allclose(made[name], value, rtol=0, atol=1e-12, err_msg=name)
-    kept = drop_dead(statements(found), {v for _, v in found.outputs})
-    return Counter(line.kind for line in kept)
+    return Counter(line.kind for line in drafted(found, (), moves=False).lines)
 
 
 @pytest.mark.parametrize("window", [APART, OVERLAPPING], ids=["apart", "overlapping"])
@@ -147,4 +145,7 @@ def test_a_step_learns_q_of_a_convolution_without_another_convolution() -> None:
     }
     step = fac.compile(spec).compiled.step
     assert Counter(op.kind for op in step.ops)["conv2d_weight"] == 5, "three kernels, two Q"
-    assert Counter(line.kind for line in statements(cheaper(optimise(step))))["conv2d_weight"] == 3
+    assert (
+        Counter(line.kind for line in drafted(cheaper(optimise(step)), (), moves=True).lines)["conv2d_weight"]
+        == 3
+    )

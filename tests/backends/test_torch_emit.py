@@ -16,7 +16,6 @@ from fac.testing.nets import NET, RELU, Data, batch, conv2d, linear, mlp, spec
 from fac.testing.rules import RULES, UPDATES, crossed, pairs
 from fac_torch import emit
 from fac_torch.emit import Emitter
-from fac_torch.lowering import statements
 from tests.passes.golden import matches
 
 MOMENTUM = UPDATES["momentum"]
@@ -58,8 +57,8 @@ def test_what_is_written_for_a_layer_in_a_block_bears_its_full_name() -> None:
     layers = ({"kind": "sequence", "name": "q", "body": mlp(6, 5, 4)}, RELU, linear("out", 3))
     compiled = compile(spec(layers, {"rule": "ldfa", "rank": 2}, MOMENTUM), backend="torch").compiled
     known = {"q.fc1", "q.fc2", "q.out", "q.relu_1", "q.relu_2", "relu_1", "out", "loss", "all", ""}
-    for function in (compiled.step, compiled.probe):
-        owners = {statement.origin.node for statement in statements(function)}
+    for function, moves in ((compiled.step, True), (compiled.probe, False)):
+        owners = {statement.origin.node for statement in Emitter(function, moves).lines}
         assert known >= owners >= {"q.fc2", "q.out", "out"}
 
 

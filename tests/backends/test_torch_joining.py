@@ -9,8 +9,8 @@ import pytest
 from fac.step.builder import Builder
 from fac.step.types import Batch, N, Type
 from fac_torch.joining import joined
-from fac_torch.lowering import pure
-from fac_torch.together import together
+from fac_torch.lowering import drafted
+from fac_torch.passes import written
 
 WIDTH = 9
 
@@ -30,7 +30,7 @@ def kinds(parts: list[tuple[int, int]], axis: int = 2, twice: bool = False) -> l
     *first, total = accumulate(padded, b.add)
     outputs = {"y": total} | ({"first": first[-1]} if twice else {})
     function = b.finish("forward", outputs)
-    return [line.kind for line in together(pure(function), {value for _, value in function.outputs})]
+    return [line.kind for line in written(function, (), moves=False).lines]
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -54,8 +54,7 @@ def test_a_part_of_two_wholes_is_copied_into_both() -> None:
     left, *others = (b.input(name, Type((N, size))) for name, size in (("l", 4), ("a", 5), ("b", 5)))
     shared = b.emit("pad", left, before=(0, 0), after=(0, 5))
     wholes = [b.add(shared, b.emit("pad", other, before=(0, 4), after=(0, 0))) for other in others]
-    lines = pure(b.finish("forward", {"y": wholes[0], "z": wholes[1]}))
-    made = together(lines, set(wholes))
+    made = written(b.finish("forward", {"y": wholes[0], "z": wholes[1]}), (), moves=False).lines
     assert [(line.kind, line.operands) for line in made] == [("concat", (left, o)) for o in others]
 
 
@@ -65,5 +64,5 @@ def test_a_long_sum_takes_no_stack() -> None:
     total = x
     for _ in range(5000):
         total = b.add(total, x)
-    lines = pure(b.finish("forward", {"y": total}))
+    lines = drafted(b.finish("forward", {"y": total}), (), moves=False).lines
     assert joined(lines, {total}) == lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fac.step.ir import Origin, Phase, Value
 from fac.step.types import N, Type
-from fac_torch.schedule import schedule
+from fac_torch import schedule as orders
 from fac_torch.statements import Statement
 
 SQUARE = Type((2, 2))
@@ -23,6 +23,13 @@ def line(
 ) -> Statement:
     attributes = {"ta": False, "tb": False} if kind == "matmul" else {}
     return Statement(kind, operands, attributes, result, Origin("fc", phase), updates)
+
+
+def schedule(lines: list[Statement]) -> list[Statement]:
+    """The order, with what is written into state at once, as a step has it."""
+    found = orders.written_through(orders.schedule(lines), set())
+    orders.assert_old_values(found)
+    return found
 
 
 def kinds(lines: list[Statement]) -> list[str]:

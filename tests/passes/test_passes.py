@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fac.passes import PASSES, Pass, optimise
+from fac.passes import PASSES, optimise
 from fac.passes.common import share_common
 from fac.passes.dead import drop_dead
 from fac.passes.fold import fold_constants
 from fac.step.builder import Builder
 from fac.step.ir import Function
 from fac.step.text import to_text
+from fac.step.transform import Pass
 from fac.step.types import N, Type
 from fac.step.verify import verify
 from fac_reference.interpreter import run
@@ -21,7 +22,7 @@ from tests.passes.functions import BY_PASS, drawn
 from tests.passes.golden import matches
 
 HERE = Path(__file__).parent
-EACH = pytest.mark.parametrize("step", PASSES, ids=lambda step: step.__name__)
+EACH = pytest.mark.parametrize("step", PASSES, ids=lambda step: step.name)
 SEEDS = range(40)
 
 
@@ -32,22 +33,22 @@ def outputs_of(function: Function) -> dict[str, object]:
 
 
 def test_every_pass_has_a_golden_pair() -> None:
-    assert set(BY_PASS) == {step.__name__ for step in PASSES}
+    assert set(BY_PASS) == {step.name for step in PASSES}
 
 
 @EACH
-def test_golden(step: Pass) -> None:
-    before = BY_PASS[step.__name__]()
-    matches(HERE / f"{step.__name__}.before.ir", to_text(before))
-    matches(HERE / f"{step.__name__}.after.ir", to_text(step(before)))
+def test_golden(step: Pass[Function]) -> None:
+    before = BY_PASS[step.name]()
+    matches(HERE / f"{step.name}.before.ir", to_text(before))
+    matches(HERE / f"{step.name}.after.ir", to_text(step.run(before)))
 
 
 @EACH
 @pytest.mark.parametrize("seed", SEEDS)
-def test_meaning_is_kept(step: Pass, seed: int) -> None:
+def test_meaning_is_kept(step: Pass[Function], seed: int) -> None:
     """To the bit: a pass moves no rounding."""
     before = drawn(seed)
-    after = step(before)
+    after = step.run(before)
     verify(after)
     expected, found = outputs_of(before), outputs_of(after)
     assert found.keys() == expected.keys()
@@ -57,22 +58,22 @@ def test_meaning_is_kept(step: Pass, seed: int) -> None:
 
 @EACH
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_second_time_changes_nothing(step: Pass, seed: int) -> None:
-    once = step(drawn(seed))
-    assert to_text(step(once)) == to_text(once)
+def test_a_second_time_changes_nothing(step: Pass[Function], seed: int) -> None:
+    once = step.run(drawn(seed))
+    assert to_text(step.run(once)) == to_text(once)
 
 
 def test_random_functions_give_every_pass_something_to_do() -> None:
     for step in PASSES:
-        busy = [seed for seed in SEEDS if to_text(step(drawn(seed))) != to_text(drawn(seed))]
-        assert len(busy) > len(SEEDS) // 2, step.__name__
+        busy = [seed for seed in SEEDS if to_text(step.run(drawn(seed))) != to_text(drawn(seed))]
+        assert len(busy) > len(SEEDS) // 2, step.name
 
 
 @EACH
-def test_the_function_that_is_given_stays_as_it_is(step: Pass) -> None:
+def test_the_function_that_is_given_stays_as_it_is(step: Pass[Function]) -> None:
     before = drawn(3)
     text, ops = to_text(before), before.ops
-    step(before)
+    step.run(before)
     assert before.ops is ops
     assert to_text(before) == text
 
@@ -81,12 +82,12 @@ def test_the_function_that_is_given_stays_as_it_is(step: Pass) -> None:
 def test_all_passes_together(seed: int) -> None:
     seen: list[str] = []
 
-    def after(step: Pass, function: Function) -> None:
+    def after(step: Pass[Function], function: Function) -> None:
         verify(function)
-        seen.append(step.__name__)
+        seen.append(step.name)
 
-    function = optimise(drawn(seed), after)
-    assert seen == [step.__name__ for step in PASSES]
+    function = optimise(drawn(seed), after=after)
+    assert seen == [step.name for step in PASSES]
     keys = [(op.kind, op.operands, op.attributes) for op in function.ops]
     assert len(keys) == len(set(keys))
     read = {v for op in function.ops for v in op.operands} | {v for _, v in function.outputs}

@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 import fac
 import fac.program.lower as lower_module
 from fac import plugins
-from fac.build.costs import cost, optimised_step
+from fac.build.costs import cost
 from fac.build.functions import routed
 from fac.build.transport import transport
 from fac.checks import run_checks
-from fac.diagnostics import FacError, Severity
+from fac.diagnostics import Severity
 from fac.feedback.random import RANDOM, Random
 from fac.program.kinds import Learned, MatrixKind, Signals
 from fac.program.lower import lower
@@ -25,7 +25,6 @@ from fac.render.lineage import Lineage
 from fac.render.operators import Owner
 from fac.spec.feedback import Matrix
 from fac.step.builder import Builder
-from fac.step.text import to_text
 from tests.checks.test_flow import specs
 
 LAYERS = (
@@ -451,16 +450,6 @@ def test_update_rules(update: dict[str, Any], chain: str) -> None:
 def test_mean_squared_error_of_a_network_that_ends_in_an_activation() -> None:
     made = program({"rule": "bp"}, (*LAYERS, {"kind": "sigmoid"}), loss={"kind": "mse"})
     assert chains(made)["logits.bias"] == "<- sgd <- sum of logits.error <- sigmoid' <- loss error"
-
-
-def test_after_a_pass() -> None:
-    built, shared, last = (show.step_after(TINY, name) for name in ("build", "share_common", "drop_dead"))
-    assert last == to_text(optimised_step(TINY))
-    assert len(built.splitlines()) > len(shared.splitlines()) >= len(last.splitlines())
-    names = "`build`, `fold_constants`, `turn_matrices`, `share_common`, `drop_dead`"
-    message = f"no pass is called `fuse`; there are {names}"
-    with pytest.raises(FacError, match=message):
-        show.step_after(TINY, "fuse")
 
 
 def test_json() -> None:

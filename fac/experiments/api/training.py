@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def train(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    disable: Collection[str] = (),
     allow_code: bool = False,
     audit: bool = False,
     listener: Listener | None = None,
@@ -62,6 +64,7 @@ def train(
         backend: the first usable of torch, onnx, reference if not given.
         device: such as `cuda`; the backend's first if not given.
         precision: `float32` or `float64`; the backend's own if not given.
+        disable: the names of passes that are left out, see docs/passes.md; by default those that a run leaves out.
         allow_code: whether a function that the spec names may be run, see `data: {source: python}`; from then on, in
             this process.
         audit: whether the trained network is looked at, see docs/audit.md.
@@ -86,7 +89,9 @@ def train(
         raise FacError("`resume` goes on in the folder of the run: leave out `out`")
     allow(allow_code)
     data = None if data is None else handed.dataset(data)
-    where, listener = where_of(backend, device, precision), Logged() if listener is None else listener
+    disabled = asked.texts(disable, "disable", "share_common")
+    where = replace(where_of(backend, device, precision), disable=disabled)
+    listener = Logged() if listener is None else listener
     changes = assignments_of(overrides)
     asked.of(listener, Listener, "listener", "a `fac.training.logs.Listener`")
     if not callable(stop):

@@ -38,7 +38,7 @@ class Side:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.lineage = Lineage(program)
-        self.step: Function = optimise(self.lineage.built)
+        self.step: Function = optimise(self.lineage.built, program.disabled)
 
     @cached_property
     def routes(self) -> tuple[Route, ...]:
