@@ -21,7 +21,7 @@ from fac.step.random import bernoulli, uniform_bits
 from fac.step.types import DType, N, Type
 from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
-from fac_torch import BACKEND, kernels
+from fac_torch import BACKEND, kernels, update_kernels
 from fac_torch.emit import Emitter
 from fac_torch.session import know_host
 from fac_torch.statements import is_buffered
@@ -384,7 +384,7 @@ def test_an_update_does_not_depend_on_how_arrays_lie_in_memory(
 ) -> None:
     if not fused:
         for name in ("FUSED_SGD", "FUSED_ADAM", "FUSED_ADAMW"):
-            monkeypatch.setattr(kernels, name, None)
+            monkeypatch.setattr(update_kernels, name, None)
     rng = np.random.default_rng(0)
     given = [torch.from_numpy(rng.random(shape)) for _ in range(ARRAYS[kind])]
     odd = {"parameter": {0}, "gradient": {len(given) - 1}, "all": set(range(len(given)))}.get(where, {1})
@@ -406,8 +406,8 @@ def test_kernels_with_their_channels_last_are_updated_by_the_fused_kernel(
     def fused(*lists: Any, **_: Any) -> None:
         seen.append(lists[1][0].data_ptr())
 
-    monkeypatch.setattr(kernels, "FUSED_SGD", fused)
-    monkeypatch.setattr(kernels, "FUSED_ADAM", fused)
+    monkeypatch.setattr(update_kernels, "FUSED_SGD", fused)
+    monkeypatch.setattr(update_kernels, "FUSED_ADAM", fused)
     arrays = [
         torch.rand(3, 4, 2, 5).contiguous(memory_format=torch.channels_last) for _ in range(ARRAYS[kind])
     ]

@@ -10,7 +10,7 @@ import torch
 
 import fac
 from fac.testing.nets import batch, conv2d, linear, mlp, spec
-from fac_torch import kernels
+from fac_torch import kernels, update_kernels
 
 torch.set_num_threads(1)
 CASES: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ def test_kernels_take_the_steps_of_the_reference(
     monkeypatch.setattr(kernels, "TILE_BYTES", {"cpu": 100})
     if not fused:
         for name in ("FUSED_SGD", "FUSED_ADAM", "FUSED_ADAMW"):
-            monkeypatch.setattr(kernels, name, None)
+            monkeypatch.setattr(update_kernels, name, None)
     layers, shape = NETWORKS[network]
     of = spec(layers, update=CASES[update], shape=shape)
     made = fac.compile(of, backend="torch", precision="float64")

@@ -18,7 +18,7 @@ from fac.testing.case import distance
 from fac.testing.nets import DROPOUT, NET, batch, linear, spec
 from fac.testing.rules import RULES
 from fac.testing.rules import UPDATES as SHARED
-from fac_torch import BACKEND, device, kernels
+from fac_torch import BACKEND, device, kernels, update_kernels
 
 DEVICES = BACKEND.devices()
 UPDATES = SHARED | {"plain_nesterov": {"rule": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True}}
@@ -43,13 +43,13 @@ def test_eager_kernels_equal_fused_ones(rule: str, update: str, on: str, monkeyp
     """`fa_kp` lets two matrices read one gradient: a kernel that changed it would change the second's step."""
     fused = run(rule, update, on)
     for name in ("FUSED_SGD", "FUSED_ADAM", "FUSED_ADAMW"):
-        monkeypatch.setattr(kernels, name, None)
+        monkeypatch.setattr(update_kernels, name, None)
     same(fused, run(rule, update, on), 1e-12)
 
 
 def test_this_torch_has_the_fused_kernels() -> None:
     """Else the test above compares the eager kernels with themselves."""
-    assert None not in (kernels.FUSED_SGD, kernels.FUSED_ADAM, kernels.FUSED_ADAMW)
+    assert None not in (update_kernels.FUSED_SGD, update_kernels.FUSED_ADAM, update_kernels.FUSED_ADAMW)
 
 
 @pytest.mark.parametrize("on", DEVICES)
@@ -60,8 +60,8 @@ def test_tiles(tile: int, update: str, on: str, monkeypatch: Any) -> None:
     whole = run("ldfa_oja_kp", update, on)
     monkeypatch.setattr(kernels, "TILE_BYTES", {"cpu": tile, "cuda": tile})
     loops: list[int] = []
-    plain = kernels._tiles
-    monkeypatch.setattr(kernels, "_tiles", lambda *given: _counted(plain(*given), loops))
+    plain = update_kernels._tiles
+    monkeypatch.setattr(update_kernels, "_tiles", lambda *given: _counted(plain(*given), loops))
     same(whole, run("ldfa_oja_kp", update, on), 1e-13)
     assert max(loops) > 1
 
@@ -76,15 +76,15 @@ def _counted(tiles: Any, loops: list[int]) -> Any:
 
 @pytest.mark.parametrize("on", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("columns", [1, kernels.THIN, kernels.THIN + 1])
-@pytest.mark.parametrize("rows", [kernels.THIN, kernels.THIN + 1, 70])
+@pytest.mark.parametrize("columns", [1, update_kernels.THIN, update_kernels.THIN + 1])
+@pytest.mark.parametrize("rows", [update_kernels.THIN, update_kernels.THIN + 1, 70])
 def test_gradients_of_every_width(rows: int, columns: int, dtype: torch.dtype, on: str) -> None:
     """Thin products are made through their transpose; the numbers and the place of the result stay."""
     generator = torch.Generator().manual_seed(0)
     d = torch.randn(9, rows, generator=generator, dtype=torch.float64)
     h = torch.randn(9, columns, generator=generator, dtype=torch.float64)
     out = torch.full((rows, columns), torch.nan, dtype=dtype, device=on)
-    made = kernels._outer(d.to(on, dtype), h.to(on, dtype), out)
+    made = update_kernels._outer(d.to(on, dtype), h.to(on, dtype), out)
     assert made.data_ptr() == out.data_ptr()
     bound = 1e-13 if dtype == torch.float64 else 1e-5
     torch.testing.assert_close(out.double().cpu(), d.T @ h, rtol=0, atol=bound)
