@@ -10,9 +10,10 @@ are the same, to the bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from onnx import GraphProto
+from onnx import GraphProto, NodeProto
 
 
 def ordered(graph: GraphProto) -> None:
@@ -23,7 +24,7 @@ def ordered(graph: GraphProto) -> None:
     """
     nodes = list(graph.node)
     maker = {name: index for index, node in enumerate(nodes) for name in node.output}
-    before = [{maker[name] for name in node.input if name in maker} for node in nodes]
+    before = [{maker[name] for name in _read(node) if name in maker} for node in nodes]
     after: list[list[int]] = [[] for _ in nodes]
     height = [0] * len(nodes)  # of the longest path to an end
     for index in reversed(range(len(nodes))):
@@ -41,6 +42,16 @@ def ordered(graph: GraphProto) -> None:
             waits[reader] -= 1
             if waits[reader] == 0:
                 heappush(ready, (height[reader], reader))
+    assert len(order) == len(nodes), "a node reads what no node before it makes"
     listed = GraphProto(node=order)
     graph.ClearField("node")
     graph.MergeFrom(listed)
+
+
+def _read(node: NodeProto) -> Iterator[str]:
+    """What a node reads, also in the graphs that it holds, such as the body of a loop."""
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                yield from _read(inner)

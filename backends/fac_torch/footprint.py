@@ -27,7 +27,7 @@ def peak_bytes(compiled: Compiled, n: int, float_bytes: int) -> int:
         n: samples in a batch.
         float_bytes: of a FLOAT element.
     """
-    step = Emitter(compiled.step, buffered=True)
+    step = Emitter(compiled.step, buffered=True, disabled=compiled.disabled)
     sizes = {slot.name: prod(slot.shape) for slot in compiled.state}
     state = sum(sizes.values()) + max(sizes.values(), default=0)
     slots = sum(numbers * (n if batched else 1) for numbers, batched in step.layout.slots)

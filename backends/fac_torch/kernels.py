@@ -48,7 +48,7 @@ def require(written: str) -> None:
     here = Path(__file__)
     try:
         found = digest(here.with_name(name).read_bytes() for name in FILES)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return  # packed, or compiled by Python: there they are as they came
     if found != written:
         raise ImportError(

@@ -36,6 +36,8 @@ class Comparison:
     rows: tuple[Compared, ...]
     alone: tuple[str, ...]
     """Contenders that were timed in the first alone."""
+    lost: tuple[str, ...]
+    """Those that the second did not time, and why: wrong numbers, for one."""
     before: str
     after: str
     """The processors."""
@@ -55,6 +57,7 @@ def compared(before: Results, after: Results) -> Comparison:
     """The contenders of fac in two runs."""
     rows: list[Compared] = []
     alone: list[str] = []
+    lost: list[str] = []
     for name, case in before.cases.items():
         for contender in case.timed:
             old = case.gains(contender)
@@ -62,12 +65,14 @@ def compared(before: Results, after: Results) -> Comparison:
                 continue
             later = after.cases.get(name)
             new = None if later is None else later.gains(contender)
-            if new is None:
+            if later is not None and contender in later.left:
+                lost.append(f"{name}, {contender}: {later.left[contender]}")
+            elif new is None:
                 alone.append(f"{name}, {contender}")
             else:
                 rows.append(Compared(name, contender, median(old), median(new)))
     processors = (run.machine.get("processor", "") for run in (before, after))
-    return Comparison(tuple(rows), tuple(alone), *processors)
+    return Comparison(tuple(rows), tuple(alone), tuple(lost), *processors)
 
 
 def text(comparison: Comparison) -> str:

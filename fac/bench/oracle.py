@@ -7,7 +7,7 @@ that is timed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,17 @@ def moved(case: Case, contender: Contender, precision: str) -> State:
 
 
 def deviation(found: State, expected: State, before: State) -> float:
-    """Of all tensors that both have the largest difference, relative to how far they moved, in the Euclidean norm."""
-    return max(_far(found, expected, before), default=0.0)
+    """Of all tensors that both have the largest difference, relative to how far they moved, in the Euclidean norm.
+
+    Infinite if one of them is no number, moved where the oracle stands still, or if they have none in common.
+    """
+    far = [_far(name, found, expected, before) for name in sorted(found.keys() & expected.keys() - {STEP})]
+    return max((distance if np.isfinite(distance) else np.inf for distance in far), default=np.inf)
 
 
-def _far(found: State, expected: State, before: Mapping[str, Any]) -> Iterator[float]:
-    for name in found.keys() & expected.keys() - {STEP}:
-        way = np.linalg.norm(expected[name] - before[name]) + STILL * np.linalg.norm(before[name])
-        if way > 0:
-            yield float(np.linalg.norm(np.float64(found[name]) - expected[name]) / way)
+def _far(name: str, found: State, expected: State, before: Mapping[str, Any]) -> float:
+    way = np.linalg.norm(expected[name] - before[name]) + STILL * np.linalg.norm(before[name])
+    apart = np.linalg.norm(np.float64(found[name]) - expected[name])
+    if way == 0:
+        return 0.0 if apart == 0 else np.inf
+    return float(apart / way)

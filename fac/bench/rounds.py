@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import median
+from statistics import quantiles
 from time import perf_counter, process_time
 from typing import Protocol
 
@@ -65,5 +65,7 @@ def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
 def spread(values: Iterable[float]) -> tuple[float, float, float]:
     """The median, and the ends of the middle half."""
     ordered = sorted(values)
-    last = len(ordered) - 1
-    return median(ordered), ordered[round(last / 4)], ordered[round(3 * last / 4)]
+    if len(ordered) == 1:
+        return ordered[0], ordered[0], ordered[0]
+    low, middle, high = quantiles(ordered, n=4, method="inclusive")
+    return middle, low, high

@@ -101,6 +101,10 @@ def measured(
     entries, left = every(case, rules, mode, peers=peers), dict[str, str]()
     say(f"{name}: holding {len(entries)} contenders against float64")
     built = _built(case, small, entries, left, say)
+    if not built:
+        raise FacError(
+            f"`{name}`: no contender is left, {'; '.join(f'{who}: {why}' for who, why in left.items())}"
+        )
     steps = _steps(case, next(iter(built.values()))[0])
     turns: dict[str, Any] = {}
     for key, (contender, state, _) in built.items():

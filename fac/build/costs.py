@@ -78,8 +78,7 @@ class Taken:
     backend: str
     precision: str
     bytes: int
-    whole: bool
-    """Whether all products are matrix products: kernels of others keep memory for themselves, which nobody counts."""
+    """Without what kernels keep for themselves inside a call, such as those of convolutions, noise or normalisation."""
 
 
 def cost(program: Program, batch: int, float_bytes: int = FLOAT_BYTES, built: Function | None = None) -> Cost:

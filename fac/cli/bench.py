@@ -92,11 +92,13 @@ def _compare(context: click.Context, before: Path, after: Path) -> None:
     echo(text(found), nl=False)
     for name in found.alone:
         say(f"{name} was timed in `{before}` alone", err=True)
-    if not found.rows:
+    for told in found.lost:
+        say(f"{told} (`{after}`)", err=True)
+    if not found.rows and not found.lost:
         raise FacError("the two files have no contender of fac in common, so nothing was compared")
     if not found.alike:
         say(f"other processors ({found.before}, then {found.after}): no ratio counts as fallen", err=True)
-    if found.fell:
+    if found.fell or found.lost:
         context.exit(1)
 
 
@@ -152,10 +154,10 @@ def _measure(
         results = results.model_copy(update={"cases": {**results.cases, name: found}})
         if out is None:
             continue
+        write(str(out), text(results))  # first: all else is made of it
         picture = drawn(results)
         if picture is not None:
             write(str(out.with_suffix(".svg")), picture)
-        write(str(out), text(results))
         write(
             str(out.with_suffix(".md")),
             page(results, "" if picture is None else out.with_suffix(".svg").name),

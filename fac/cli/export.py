@@ -103,8 +103,10 @@ def export(
         write(checkpoint, output, as_json)
         return
     from fac.backend import STEP
+    from fac.build.disabling import without
     from fac.cli.runs import trained
     from fac.experiments.ended import told
+    from fac.experiments.passed import left_out
     from fac.importing.adapting import merged, unlike
     from fac.pipeline import emit, find_backend, lowered
     from fac.program.lower import without_adapters
@@ -114,7 +116,7 @@ def export(
     backend = _backend(output)
     found = trained(checkpoint)
     document = found.document()
-    program = lowered(document)
+    program = without(lowered(document), left_out(found.about, backend), backend)
     precision = precision or found.precision or backend.default_precision
     shared, merges = unlike(program), len(program.adapted)
     if merges and shared is None:

@@ -132,7 +132,9 @@ def show(
     texts = [render.updates(lineage, tree)] if updates else []
     if cost or as_json or not texts:
         counted = count(program, batch or program.spec.train.batch, built=lineage.built)
-        taken = tuple(predicted(program, name, counted.batch) for name in dict.fromkeys(on))
+        # of a backend whose passes are meant nobody may have asked for its memory
+        asked_for = on if cost or (as_json and chosen is None) else ()
+        taken = tuple(predicted(program, name, counted.batch) for name in dict.fromkeys(asked_for))
         if as_json:
             echo(json_text(facts.as_json(program, lineage, counted, taken)))
             return
@@ -148,15 +150,12 @@ def predicted(program: Program, name: str, batch: int) -> Taken:
         FacError: there is no such backend, it cannot run the spec, or it predicts no memory.
     """
     from fac.build.costs import Taken
-    from fac.step.ops import OPS
 
     backend = pipeline.find_backend(name)
-    artifact = pipeline.emit(program, backend)
-    found = artifact.peak_bytes(batch)
+    found = pipeline.emit(program, backend).peak_bytes(batch)
     if found is None:
         raise FacError(f"backend `{name}` does not say what memory it takes: leave out `--backend {name}`")
-    whole = all(op.kind == "matmul" or OPS[op.kind].macs is None for op in artifact.compiled.step.ops)
-    return Taken(name, pipeline.precision_of(program, backend), found, whole)
+    return Taken(name, pipeline.precision_of(program, backend), found)
 
 
 def _after(program: Program, name: str, backend: Backend | None) -> str:

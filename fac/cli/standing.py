@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fac.cli.earlier import NAME, digest, listed
@@ -38,11 +39,10 @@ def stale(directory: Path, artifact: Artifact, backend: str) -> tuple[str, ...]:
     from fac.backend.identity import made_of
     from fac.opening import MANIFEST, content
 
-    files = listed(directory) if directory.is_dir() else None
-    if files is None:
+    if not directory.is_dir() or listed(directory) is None:
         raise FacError(f"`{directory}` holds no compiled spec: leave out `--check` to write it")
     before = json.loads(content(directory / NAME, MANIFEST, within=directory))
-    return (*_unlike(before, made_of(artifact, backend)), *_changed(directory, files))
+    return tuple(_unlike(before, made_of(artifact, backend))) or tuple(_changed(directory, before, artifact))
 
 
 def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -53,10 +53,20 @@ def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"`{name}` has run, and is left out now" for name in was if name not in has)
             yield from (f"`{name}` has not run, and does now" for name in has if name not in was)
         elif was != has:
-            yield f"{words} was `{was}`, and is `{has}` now"
+            yield f"{words} was `{was}`, and is `{has}` now" if key in before else f"it does not say {words}"
 
 
-def _changed(directory: Path, files: Mapping[str, str | None]) -> Iterator[str]:
-    for name, written in sorted(files.items()):
-        if written is not None and digest(directory, name) != written:
-            yield f"`{name}` is not as it was written"
+def _changed(directory: Path, before: Mapping[str, Any], artifact: Artifact) -> Iterator[str]:
+    """Each file that is not there as it is written now, elsewhere. Versions of frameworks are not compared."""
+    with TemporaryDirectory(prefix="fac-check-") as folder:
+        artifact.write(folder)
+        now = json.loads((Path(folder) / NAME).read_text(encoding="utf-8"))
+        written: dict[str, str] = now["digests"]
+        for name, expected in sorted(written.items()):
+            if digest(directory, name) != expected:
+                yield f"`{name}` is not as it would be written"
+        apart = {"versions"}
+        if {key: now[key] for key in now.keys() - apart} != {
+            key: before[key] for key in before.keys() - apart
+        }:
+            yield f"`{NAME}` is not as it would be written"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fac.passes.rewrite import Replacement, rewrite
@@ -58,7 +58,8 @@ def fold_constants(function: Function) -> Function:
             known[op.result] = value
             return op
         if op.kind in ARITHMETIC and all(v in known for v in op.operands):
-            return constant(op, ARITHMETIC[op.kind](*(known[v] for v in op.operands)))
+            found = computed(op.kind, [known[v] for v in op.operands])
+            return op if found is None else constant(op, found)
         for index in (1, 0) if op.kind in COMMUTATIVE else (1,):
             if op.kind in NEUTRAL and known.get(op.operands[index]) == NEUTRAL[op.kind]:
                 other = op.operands[1 - index]
@@ -72,6 +73,15 @@ def fold_constants(function: Function) -> Function:
         return replace(op, kind="constant", operands=(), attributes=attributes)
 
     return rewrite(function, visit)
+
+
+def computed(kind: str, numbers: Sequence[float]) -> float | None:
+    """The number; None where Python has none, and it is for the step to say what comes of it."""
+    try:
+        found = ARITHMETIC[kind](*numbers)
+    except (ValueError, ArithmeticError):
+        return None
+    return found if isinstance(found, int | float) and math.isfinite(found) else None
 
 
 def at_once(op: Op, views: Mapping[Value, Op]) -> Op:

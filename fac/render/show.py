@@ -114,8 +114,8 @@ def costs(cost: Cost, tree: Tree | None = None, taken: Sequence[Taken] = ()) -> 
             f"peak memory {binary(anchor.peak_bytes)}"
         )
     totals += [
-        f"a process that trains on {each.backend} in {each.precision}: {binary(each.bytes)} beyond its imports"
-        f"{'' if each.whole else ', and what kernels of convolutions and attention keep for themselves'}"
+        f"a process that trains on {each.backend} in {each.precision}: {binary(each.bytes)} beyond its imports, "
+        "and what kernels keep for themselves"
         for each in taken
     ]
     return "\n".join((columns(header, rows), *(f" {total}" for total in totals), ""))

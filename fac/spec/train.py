@@ -62,9 +62,9 @@ class Train(Model):
     )
     mixed_precision: Literal["bfloat16"] | None = Field(
         None,
-        description="Products of a step, of layers, of errors and of gradients, are computed from numbers that are "
-        "rounded to this type, and their results are rounded to it; sums stay as precise as the state. So do the "
-        "parameters and all that updates and feedback learn by, evaluations and probes.",
+        description="Matrix products and convolutions of a step, of layers, of errors and of gradients, are computed "
+        "from numbers that are rounded to this type, and their results are rounded to it. Sums, the state, updates "
+        "and the products by which feedback learns stay as precise as the state, and so do evaluations and probes.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Of initial values, dropout masks and the order of the data."

@@ -17,7 +17,7 @@ class Keeps(StrEnum):
     """What of the numbers of a program stays as it is."""
 
     BITS = "bits"
-    """All of them: every op that is left computes what it computed before."""
+    """All of them, but for the sign of a zero: every op that is left computes what it computed before."""
     ROUNDING = "rounding"
     """They are equal in exact arithmetic, and differ by how sums are ordered or what is rounded on the way."""
 

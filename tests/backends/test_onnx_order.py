@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
+from onnx.checker import check_model
 
 from fac.pipeline import compile
 from fac_onnx.artifact import OnnxArtifact
@@ -67,3 +69,34 @@ def test_the_same_nodes_and_the_same_bits(rule: str) -> None:
     assert len(first) > 1
     for one, other in zip(first, second, strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+def test_what_the_body_of_a_loop_reads_is_made_before() -> None:
+    """Six nodes make what the body alone reads: no input of the loop says so."""
+    chain = [helper.make_node("Neg", [f"v{i}"], [f"v{i + 1}"]) for i in range(6)]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["sum", "v6"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, ()),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, (2,)),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, (2,)),
+        ],
+    )
+    loop = helper.make_node("Loop", ["count", "", "v0"], ["y"], body=body)
+    graph = helper.make_graph(
+        [*chain, loop],
+        "loop",
+        [
+            helper.make_tensor_value_info("v0", TensorProto.FLOAT, (2,)),
+            helper.make_tensor_value_info("count", TensorProto.INT64, ()),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (2,))],
+    )
+    ordered(graph)
+    assert graph.node[-1].op_type == "Loop"
+    check_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10))

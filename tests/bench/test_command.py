@@ -101,10 +101,20 @@ def test_what_one_run_lacks_is_said(run: Run, kept: Callable[..., str]) -> None:
     assert "no contender of fac in common" in err
 
 
+def test_who_was_timed_before_and_is_wrong_now_is_a_finding(run: Run, kept: Callable[..., str]) -> None:
+    before, after = kept("a.json", bp=[2.0, 4.0], dfa=[2.0, 4.0]), kept("b.json", bp=[2.0, 4.0])
+    data = json.loads(Path(after).read_text())
+    data["cases"]["x"]["left"]["fac dfa"] = "after 2 steps it is 9e-01 from its float64 oracle"
+    Path(after).write_text(json.dumps(data))
+    status, _, err = run("bench", "--compare", before, after)
+    assert status == 1
+    assert "x, fac dfa: after 2 steps it is 9e-01 from its float64 oracle" in err
+
+
 def test_the_page_says_ratios_floors_and_who_is_missing() -> None:
     made = page(results(bp=[2.0, 2.0], dfa=[1.0, 1.0]))
-    assert "| `fac bp` | 2,000 | 2,000 to 2,000 | **3.00** | 2.00 to 4.00 | – | 1.00 | 0.75 | – |" in made
-    assert "| `fac dfa` | 1,000 | 1,000 to 1,000 | **6.00** | 4.00 to 8.00 | – | 2.00 | – | – |" in made
+    assert "| `fac bp` | 2,000 | 2,000 to 2,000 | **3.00** | 2.50 to 3.50 | – | 1.00 | 0.75 | – |" in made
+    assert "| `fac dfa` | 1,000 | 1,000 to 1,000 | **6.00** | 5.00 to 7.00 | – | 2.00 | – | – |" in made
     assert "- floor of `bp`: 2.0 M multiply-adds, 3.0 MB besides, 3,000 ms" in made
     assert "- not timed: `a peer`, because `it is not installed`" in made
     picture = drawn(results(bp=[2.0, 2.0]))

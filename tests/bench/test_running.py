@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fac.bench import cases, memory, oracle, running
 from fac.bench.case import Case
 from fac.bench.contenders import Entry, State, UnfitError, every
 from fac.bench.contenders.eager import Eager
+from fac.bench.oracle import deviation
 from fac.bench.results import BASELINE
 from fac.bench.rounds import ratios, rounds, spread
 
@@ -132,3 +134,13 @@ def test_memory_is_that_of_the_network() -> None:
     found = memory.peak("mlp-1024", BASELINE, 1, "highest")
     assert found is not None
     assert 45 < found < 200
+
+
+def test_what_is_no_number_is_infinitely_far() -> None:
+    before = {name: np.zeros(3) for name in "abc"} | {"still": np.zeros(2)}
+    moved = {name: np.ones(3) for name in "abc"} | {"still": np.zeros(2)}
+    assert deviation(moved, moved, before) == 0.0
+    for name in before:
+        assert deviation(moved | {name: np.full_like(before[name], np.nan)}, moved, before) == np.inf
+    assert deviation(moved | {"still": np.full(2, 1e-9)}, moved, before) == np.inf
+    assert deviation({}, moved, before) == np.inf

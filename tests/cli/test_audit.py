@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Run = Callable[..., tuple[int, str, str]]
 REFERENCE = ("--backend", "reference")
 
@@ -67,7 +69,9 @@ def test_a_comparison_has_both_arms_and_names_what_does_not_beat_them(run: Run, 
     assert word.startswith(" `own` is not shown to beat `shallow` (")
     assert any(line.startswith(" `own` is shown to be worse than `frozen` (") for line in lines)
     found = json.loads(Path("kept/results.json").read_text())
-    assert [run["audit"]["cosine"]["fc1"] for run in found["runs"] if run["name"] == "bp"] == [1.0, 1.0]
+    assert [run["audit"]["cosine"]["fc1"] for run in found["runs"] if run["name"] == "bp"] == pytest.approx(
+        [1.0, 1.0], abs=1e-12
+    )
     assert run(*shown)[1] == out, "also from what is kept"
 
 

@@ -50,9 +50,21 @@ def test_each_thing_that_makes_it_another_one_is_told(
     Path("b/kernels.py").write_text("pass\n")
     Path("b/step.py").unlink()
     assert reasons(run, *same) == [
-        "`kernels.py` is not as it was written",
-        "`step.py` is not as it was written",
+        "`kernels.py` is not as it would be written",
+        "`step.py` is not as it would be written",
     ]
+    manifest = Path("b/manifest.json")
+    about = json.loads(manifest.read_text())
+    for edited in (
+        about | {"lr": 99.0},
+        about | {"fingerprint": "beef"},
+        {k: about[k] for k in about if k != "digests"},
+    ):
+        manifest.write_text(json.dumps(edited))
+        assert reasons(run, *same)[0] == "`kernels.py` is not as it would be written"
+        assert reasons(run, *same)[-1] == "`manifest.json` is not as it would be written"
+    manifest.write_text(json.dumps({k: about[k] for k in about if k != "passes"}))
+    assert reasons(run, *same) == ["it does not say its passes"]
     run("compile", *same, "-o", "b2")
     monkeypatch.setattr("fac.pipeline._version", lambda: "9.9")
     status, out, _ = run("compile", *same, "-o", "b2", "--check")

@@ -98,6 +98,9 @@ def test_the_step_after_passes_of_other_kinds(run: Run, spec: Path) -> None:
     assert ir.startswith("function step(")
     assert run("show", spec, "--after", "drop_dead", "--backend", "onnx")[1] == ir
     assert len(run("show", spec, "--after", "drop_dead", "--disable-pass", "share_common")[1]) > len(ir)
+    for options in ((), ("--updates",), ("--json",)):
+        off = ("--disable-pass", "fuse_products", "--backend", "onnx")
+        assert run("show", spec, *off, *options)[0] == 0
     mixed = ("--set", "train.mixed_precision=bfloat16", "--after")
     assert "round_to" in run("show", spec, *mixed, "mixed_precision")[1]
     assert "round_to" not in run("show", spec, *mixed, "drop_dead")[1]

@@ -1,6 +1,6 @@
 """Kills, full disks and failing ones at every call that writes: old or new, whole, and the next call works.
 
-Two calls of each command with each fault, drawn at random; `FAC_FUZZ` tries all.
+Two calls of each command with each fault, the same each day; `FAC_FUZZ` tries all.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 import fac
 from fac.pipeline import compiled, lowered
-from fac.step.ir import Phase
+from fac.step.ir import Function, Phase, Value
 from fac.step.ops import OPS
+from fac.step.types import DType
 from fac.step.verify import verify
 from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
@@ -133,23 +134,46 @@ def test_evaluation_and_probes_stay_precise() -> None:
     verify(narrow.step)
 
 
-def test_what_feedback_learns_by_is_not_rounded() -> None:
+def test_products_by_which_feedback_learns_are_not_rounded() -> None:
     ldfa = {"rule": "ldfa", "rank": 2, "learn": "oja_kp"}
     step = compiled(lowered(NET | {"feedback": ldfa})).step
-    made = {op.result: op for op in step.ops}
-    learning = [op for op in step.ops if op.origin.phase is Phase.LEARN and OPS[op.kind].narrows]
+    read = {value: op for op in step.ops for value in op.operands if op.kind == "round_to"}
+    products = [op for op in step.ops if OPS[op.kind].narrows]
+    learning = [op for op in products if op.origin.phase is Phase.LEARN]
     assert learning
-    for op in learning:
-        assert not any(v.name.endswith(".exact") for v in (*op.operands, op.result))
-    narrowing = [
-        op for op in step.ops if op.origin.phase in (Phase.ERROR, Phase.GRADIENT) and OPS[op.kind].narrows
+    assert not any(op.result in read for op in learning)
+    for op in products:
+        if op not in learning:
+            assert all(_is_rounded(value, step) for value in op.operands), op.result.name
+
+
+def _is_rounded(value: Value, step: Function) -> bool:
+    """Whether it is made by rounding, or chosen from what is."""
+    op = {op.result: op for op in step.ops}.get(value)
+    if op is None:
+        return False
+    floats = [v for v in op.operands if v.type.dtype is DType.FLOAT]
+    return op.kind == "round_to" or (OPS[op.kind].selects and all(_is_rounded(v, step) for v in floats))
+
+
+def test_a_bias_of_maps_is_added_before_its_layer_is_rounded() -> None:
+    layers = [
+        {"kind": "conv2d", "name": "c1", "out": 3, "kernel": 3},
+        {"kind": "relu"},
+        {"kind": "flatten"},
+        {"kind": "linear", "name": "out", "out": 3},
     ]
-    assert narrowing
-    for op in narrowing:
-        for value in op.operands:
-            kinds = {made[value].kind} if value in made else set()
-            assert kinds, value.name
-            assert kinds <= {k for k in OPS if OPS[k].selects}, value.name
+    net = NET | {"input": {"shape": [2, 5, 5]}, "layers": layers, "feedback": {"rule": "bp"}}
+    step = compiled(lowered(net)).step
+    made = {op.result.name: op for op in step.ops}
+    assert made["c1"].kind == "round_to"
+    assert made[made["c1"].operands[0].name].kind == "add"
+
+
+@pytest.mark.parametrize("name", ["x.bfloat16", "fc1.exact", "fc1.bfloat16"])
+def test_layers_may_be_called_as_what_is_rounded(name: str) -> None:
+    layers = [layer | ({"name": name} if layer.get("name") == "fc2" else {}) for layer in NET["layers"]]
+    verify(compiled(lowered(NET | {"layers": layers, "feedback": {"rule": "bp"}})).step)
 
 
 def test_nothing_is_rounded_twice() -> None:

@@ -32,11 +32,11 @@ A run keeps the names of its passes. `fac train --resume` compiles it by the sam
 of fac has more, so that it goes on bit for bit; another choice, `--resume DIR --disable-pass NAME`, is said. `fac
 evaluate` and `fac predict` do likewise. The `manifest.json` of a compiled folder lists them.
 
-`bits`: each op that is left computes what it computed before, to the last bit. `rounding`: equal in exact
-arithmetic; sums may be ordered otherwise, or be rounded once where it was twice. What a backend makes of fewer or
-other ops may round otherwise in either case. The order of statements, where tensors live, and what a backend has to
-have made of finer ops are no passes: some choice there must be. `tests/passes/test_every_pass.py` compiles networks
-of several kinds without each pass, and without any, and compares the numbers.
+`bits`: each op that is left computes what it computed before, to the last bit, but for the sign of a zero. `rounding`:
+equal in exact arithmetic; sums may be ordered otherwise, or be rounded once where it was twice. What a backend makes
+of fewer or other ops may round otherwise in either case. The order of statements, where tensors live, and what a
+backend has to have made of finer ops are no passes: some choice there must be. `tests/passes/test_every_pass.py`
+compiles networks of several kinds without each pass, and without any, and compares the numbers.
 
 Rounding to bfloat16 (`train: {mixed_precision: bfloat16}`) is no pass either: it changes numbers, and the spec asks for
 it. `fac show SPEC --after mixed_precision` prints the step with it; after a pass of all backends it has not come yet.

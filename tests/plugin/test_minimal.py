@@ -22,5 +22,6 @@ class TestMinimal(BackendConformance):
             "layer/gelu",
             "step/mixed precision x bp",
             "step/mixed precision x ldfa_oja_kp",
+            "step/mixed precision x maps",
         }
     )

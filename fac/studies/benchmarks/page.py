@@ -86,7 +86,8 @@ def _task(task: Mapping[str, Any], rules: Iterable[str]) -> Iterator[str]:
         names = " or ".join(map(code, lowest))
         yield (
             f"Cosine: of the gradient of {names}, the lowest layer that learns, with the true one, on a batch of "
-            "training samples after the training; the mean over seeds. None where gradients are exact."
+            "training samples after the training; the mean over seeds. None where gradients are exact, or the "
+            "true one is 0."
         )
         yield ""
     told = {*task["without"], *(row["rule"] for row in task["rows"])}
