@@ -15,6 +15,7 @@ import fac_onnx
 import fac_reference
 import fac_torch
 from fac.backend import Array, Artifact, Exporting, Precision
+from fac.backend.identity import fingerprint
 from fac.diagnostics import FacError
 from fac.pipeline import compile
 from fac.testing.nets import DROPOUT, NET, SKIP, Data, batch, batches, mlp, spec
@@ -98,6 +99,7 @@ def test_what_the_file_says(precision: Precision, tmp_path: Path) -> None:
     about = {entry.key: entry.value for entry in model.metadata_props}
     assert about == {
         "fac.name": "demo",
+        "fac.fingerprint": fingerprint(artifact, "onnx"),
         "fac.spec_hash": artifact.compiled.spec_hash,
         "fac.version": artifact.compiled.version,
         "fac.function": "forward",
