@@ -58,9 +58,11 @@ def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 def _changed(directory: Path, before: Mapping[str, Any], artifact: Artifact) -> Iterator[str]:
     """Each file that is not there as it is written now, elsewhere. Versions of frameworks are not compared."""
+    from fac.opening import MANIFEST, content
+
     with TemporaryDirectory(prefix="fac-check-") as folder:
         artifact.write(folder)
-        now = json.loads((Path(folder) / NAME).read_text(encoding="utf-8"))
+        now = json.loads(content(Path(folder) / NAME, MANIFEST, within=Path(folder)))
         written: dict[str, str] = now["digests"]
         for name, expected in sorted(written.items()):
             if digest(directory, name) != expected:
