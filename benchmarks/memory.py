@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+from fac.bench.memory import resident
 
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 BACKENDS = ("torch", "reference")
@@ -74,17 +75,11 @@ def training(backend: str, made: dict[str, Any], n: int) -> dict[str, float]:
     placed = session.place(x), session.place(y)
     for _ in range(STEPS):
         session.step(*placed)
-    measured = resident("VmHWM") - imports
-    predicted = artifact.peak_bytes(n)
+    most, predicted = resident("VmHWM"), artifact.peak_bytes(n)
+    assert imports is not None
+    assert most is not None
     assert predicted is not None
-    return {"predicted": predicted / 2**20, "measured": measured}
-
-
-def resident(what: str) -> float:
-    """MiB of this process, now (`VmRSS`) or at most (`VmHWM`). Not `getrusage`, which counts who started it."""
-    found = re.search(rf"{what}:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024
+    return {"predicted": predicted / 2**20, "measured": most - imports}
 
 
 def main() -> None:

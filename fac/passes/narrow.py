@@ -22,8 +22,7 @@ def narrow(function: Function, to: str) -> Function:
     """The function with the operands and the result of each product rounded to that type.
 
     A bias is added before the result is rounded, as libraries do it within the product, also one that is shown as
-    [C, 1, 1] for a map. What is rounded already, or
-    only chosen from rounded numbers (`selects`), is not rounded again.
+    [C, 1, 1] for a map. What is rounded already, or only chosen from rounded numbers (`selects`), is not rounded again.
 
     Args:
         function: after the passes; those are run again on what this makes.
