@@ -19,9 +19,9 @@ from fac.bench.contenders.eager import Eager
 from fac.bench.contenders.emitted import Emitted, session
 
 STEPS = 2
-EXACT, ROUNDED = 1e-9, 1e-2
-"""How far a tensor may have moved from where the oracle has it, relative to how far it moved: between two
-computations in float64, and from float32 to it. A term that is missing or wrong moves it by parts of one."""
+EXACT = 1e-9
+"""How far a tensor may have moved from where another computation in float64 has it, relative to how far it moved; of
+float32 see `Case.rounded`."""
 STILL = 1e-5
 """Of its own norm: what moves by less has moved by rounding."""
 

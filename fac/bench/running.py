@@ -178,7 +178,7 @@ def _built(
                 left[entry.name] = str(error)
                 say(f"{entry.name} is left out: {error}")
                 continue
-            if not far < oracle.ROUNDED:
+            if not far < case.rounded:
                 left[entry.name] = f"after {oracle.STEPS} steps it is {far:.0e} from its float64 oracle"
                 say(f"{entry.name} is not timed: {left[entry.name]}")
                 continue

@@ -125,7 +125,7 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.left["wrong"].endswith("from its float64 oracle")
     assert list(found.floors) == ["bp", "dfa"]
     assert all(len(one.seconds) == 2 for one in (*found.timed.values(), *found.floors.values()))
-    assert 0 < max(one.deviation for one in found.timed.values()) < oracle.ROUNDED
+    assert 0 < max(one.deviation for one in found.timed.values()) < cases.made(TINY)[0].rounded
     assert any("wrong is not timed" in line for line in said)
 
 

@@ -55,7 +55,7 @@ def case(
         return nn.Sequential(*stem, *(Block(*shape) for shape in shapes), *ends)
 
     layers.append({"kind": "global_avg_pool"})
-    return Case((3, side, side), (*layers,), rules(rank), batch, module, channels_last=True)
+    return Case((3, side, side), (*layers,), rules(rank), batch, module, channels_last=True, rounded=0.1)
 
 
 def _conv(name: str, out: int, kernel: int, stride: int) -> list[dict[str, Any]]:
