@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fac.checks.plugged import Built
 from fac.diagnostics import Diagnostic, Path, Rule
 from fac.program.program import Program
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from fac.backend import Backend, Compiled, Precision
 
 OP_WITHOUT_KERNEL = Rule("FAC401", "op-without-kernel")
+OF_LAYERS = frozenset({"erf", "host"})
+"""Ops that no probe of ours is made of, if none of the layers is. Those of plug-ins may be made of anything."""
 
 
 def op_without_kernel(
@@ -43,10 +46,15 @@ def op_without_kernel(
     from fac.step.ops import OPS
 
     kinds = backend.ops(precision)
+    lacking = {kind for kind, op in OPS.items() if kind not in kinds and op.finer is None}
+    if not lacking:
+        return
     seen: set[tuple[str, str]] = set()
-    if all(kind in kinds or op.finer is not None for kind, op in OPS.items()):
-        return  # without a look at the probe, which is not built yet
-    for function in (compiled.forward, compiled.evaluate, compiled.step, compiled.probe):
+    functions = [compiled.forward, compiled.evaluate, compiled.step]
+    # the probe is not built yet, and takes longer than all else
+    if not lacking <= OF_LAYERS or Built(program, sound=True).plugins:
+        functions.append(compiled.probe)
+    for function in functions:
         for op in function.ops:
             key = (op.origin.node, op.kind)
             if op.kind in kinds or key in seen:
