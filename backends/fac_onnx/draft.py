@@ -29,7 +29,23 @@ class Gemm:
         return tuple(v for v in (self.a, self.b, self.c, self.scale) if v is not None)
 
 
-Line = Op | Gemm
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A value as several ones, which lie one behind the other along its first axis."""
+
+    whole: Value
+    results: tuple[Value, ...]
+    origin: Origin
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        """What is read."""
+        return (self.whole,)
+
+
+Single = Op | Gemm
+"""What makes one value."""
+Line = Single | Split
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.transform import transformed
 from fac.step.types import Batch, Dim, DType, Shape, numel
-from fac_onnx.draft import Draft, Gemm, Line
+from fac_onnx.draft import Draft, Gemm, Line, Split
 from fac_onnx.graph import BOOL, DOUBLE, FLOAT, INT64, UINT32, Graph, info
 from fac_onnx.passes import PASSES
 from fac_onnx.templates import TEMPLATES
@@ -76,9 +76,10 @@ class Emitter:
                 self.copies.append((value, wished))
             else:
                 self.names[value] = wished
-        for op in self.function.ops:
-            if op.result not in self.names and op.result not in self.known:
-                self.names[op.result] = self.graph.unique(op.result.name)
+        made = (line.result for line in self.lines if not isinstance(line, Split))
+        for value in (*(op.result for op in self.function.ops), *made):
+            if value not in self.names and value not in self.known:
+                self.names[value] = self.graph.unique(value.name)
 
     def _public(self, value: Value) -> int:
         """The element type of an output."""
@@ -205,6 +206,8 @@ class Emitter:
             self.graph.note = _note(line)
             if isinstance(line, Gemm):
                 self._gemm(line)
+            elif isinstance(line, Split):
+                self._split(line)
             elif line.result not in self.known:
                 TEMPLATES[line.kind](self, line)
         self.graph.note = ""
@@ -225,6 +228,12 @@ class Emitter:
         factors = {"alpha": line.alpha, "beta": line.beta, "transA": int(line.ta), "transB": int(line.tb)}
         attributes = {k: v for k, v in factors.items() if v != (1.0 if k in ("alpha", "beta") else 0)}
         self.node("Gemm", [a, b, *c], line, **attributes)
+
+    def _split(self, line: Split) -> None:
+        first, *others = [(self.names[v], self.float, v.type.shape) for v in line.results]
+        sizes = self.graph.constant([v.type.shape[0] for v in line.results], INT64)
+        name, dtype, shape = first
+        self.graph.node("Split", [self.name(line.whole), sizes], name, dtype, shape, others, axis=0)
 
     def _checked(self, metadata: Mapping[str, str]) -> ModelProto:
         inputs = [info(v.name, self.dtype(v), v.type.shape) for v in self.function.inputs]

@@ -11,13 +11,13 @@ from fac.step.ir import Function, Op, Value
 from fac.step.scalars import constants
 from fac.step.transform import Keeps, Pass
 from fac.step.types import Shape
-from fac_onnx.draft import Draft, Gemm, Line
+from fac_onnx.draft import Draft, Gemm, Single
 
 SMALLEST, LARGEST = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 """Of factors. A zero would also drop what it multiplies, NaN included."""
 
 
-def fuse(function: Function, double: bool) -> list[Line]:
+def fuse(function: Function, double: bool) -> list[Single]:
     """The ops of a function, with products fused where nobody else reads what lies between.
 
     Args:
@@ -32,19 +32,19 @@ def fuse(function: Function, double: bool) -> list[Line]:
 class _Fusion:
     function: Function
     double: bool
-    made: dict[Value, Line] = field(default_factory=dict)
+    made: dict[Value, Single] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.known = constants(self.function)
         self.uses = Counter(v for op in self.function.ops for v in op.operands)
         self.uses.update(value for _, value in self.function.outputs)
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[Single]:
         absorb = {"mul": self._mul, "add": self._add, "sub": self._sub}
         for op in self.function.ops:
             fused = absorb[op.kind](op) if op.kind in absorb else None
             self.made[op.result] = fused or op
-        live, kept = {value for _, value in self.function.outputs}, list[Line]()
+        live, kept = {value for _, value in self.function.outputs}, list[Single]()
         for line in reversed(self.made.values()):
             if line.result in live:
                 live.update(line.operands)
@@ -132,7 +132,7 @@ def _fits(shape: Shape, whole: Shape) -> bool:
 
 
 def _fused(draft: Draft) -> Draft:
-    return replace(draft, lines=fuse(draft.function, draft.double))
+    return replace(draft, lines=[*fuse(draft.function, draft.double)])
 
 
 FUSE_PRODUCTS = Pass(

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from fac.step.types import Batch, Dim
 
@@ -37,7 +47,19 @@ def symbolic(dim: Dim) -> int | str:
 
 def info(name: str, dtype: int, shape: Sequence[Dim]) -> ValueInfoProto:
     """The declared type of a value."""
-    return helper.make_tensor_value_info(name, dtype, [symbolic(dim) for dim in shape])
+    return ValueInfoProto(name=name, type=_type(dtype, tuple(shape)))
+
+
+@lru_cache(1024)
+def _type(dtype: int, shape: tuple[Dim, ...]) -> TypeProto:
+    """A graph of thousands of values has a few types. To make one takes longer than to make a node."""
+    return helper.make_tensor_type_proto(dtype, [symbolic(dim) for dim in shape])
+
+
+@lru_cache(1024)
+def _attribute(name: str, number: int) -> AttributeProto:
+    """Likewise: flags and axes, of which there are few."""
+    return helper.make_attribute(name, number)
 
 
 @dataclass
@@ -73,10 +95,15 @@ class Graph:
         """One node, whose output has the node's name and the type of the step IR; `also` are more of its outputs."""
         outputs: list[Output] = [(name, dtype, shape), *also]
         names = [output for output, _, _ in outputs]
-        self.nodes.append(
-            helper.make_node(op, list(inputs), names, name=name, doc_string=self.note, **attributes)
-        )
-        self.infos |= {output: info(output, kind, sizes) for output, kind, sizes in outputs}
+        node = NodeProto(op_type=op, input=inputs, output=names, name=name)
+        if self.note:
+            node.doc_string = self.note
+        for key, value in sorted(attributes.items()):
+            whole = type(value) is int
+            node.attribute.append(_attribute(key, value) if whole else helper.make_attribute(key, value))
+        self.nodes.append(node)
+        for output, kind, sizes in outputs:
+            self.infos[output] = info(output, kind, sizes)
         return name
 
     def constant(self, value: Any, dtype: int) -> str:

@@ -6,5 +6,6 @@ from fac.step.transform import Pass
 from fac_onnx.draft import Draft
 from fac_onnx.fuse import FUSE_PRODUCTS
 from fac_onnx.narrow import NARROW_HASH
+from fac_onnx.together import UPDATE_TOGETHER
 
-PASSES: tuple[Pass[Draft], ...] = (FUSE_PRODUCTS, NARROW_HASH)
+PASSES: tuple[Pass[Draft], ...] = (FUSE_PRODUCTS, UPDATE_TOGETHER, NARROW_HASH)

@@ -17,6 +17,7 @@ TOKENS = (
 SPECS: dict[str, Data] = {
     "bp, momentum": spec(mlp(8, 6, 3), {"rule": "bp"}, MOMENTUM),
     "ldfa learned, adamw": spec(mlp(8, 6, 3), {"rule": "ldfa", "rank": 2}, {"rule": "adamw", "lr": 0.01}),
+    "deep": spec(mlp(*[3] * 9), {"rule": "bp"}, {"rule": "adam", "lr": 0.01}),
     "convolutions": spec(
         (
             conv2d("c1", 4, 3, padding=1),
