@@ -30,6 +30,7 @@ TOKENS, WIDTH, WORDS = 32, 64, 50
 NETS: dict[str, Data] = {
     "ldfa": spec(mlp(512, 512, 10), {"rule": "ldfa", "rank": 10}, MOMENTUM, shape=(784,)),
     "bp, AdamW": spec(mlp(512, 512, 10), {"rule": "bp"}, {"rule": "adamw", "lr": 0.001}, shape=(784,)),
+    "100 layers, Adam": spec(mlp(*[64] * 99, 10), {"rule": "bp"}, {"rule": "adam", "lr": 1e-4}, shape=(784,)),
     "dropout": spec(
         (linear("fc1", 512), RELU, {"kind": "dropout", "rate": 0.5}, linear("out", 10)),
         {"rule": "bp"},
