@@ -187,7 +187,7 @@ OWN = {
     "memory.py",
     "opening.py",
     "cli/init.py",
-    "studies/benchmarks/machine.py",
+    "build/processor.py",
     "training/data/digits.py",
     "testing/sessions.py",
 }

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, checker, printer
 
-from fac.backend import Array, Artifact, Content, Exported, Parameters, fingerprint, write_common, write_files
+from fac.backend import (
+    Array,
+    Artifact,
+    Content,
+    Exported,
+    Knob,
+    Parameters,
+    fingerprint,
+    write_common,
+    write_files,
+)
 from fac.diagnostics import FacError
 from fac.step.ir import Function
 from fac_onnx.block import block
@@ -121,6 +131,14 @@ class OnnxArtifact(Artifact):
         from fac_onnx.session import OnnxSession
 
         return OnnxSession(self, chosen(device))
+
+    def knobs(self, device: str | None = None) -> tuple[Knob, ...]:
+        """Those of `fac_onnx.tuning`."""
+        require_runtime()
+        from fac_onnx.device import chosen
+        from fac_onnx.tuning import knobs
+
+        return knobs(self.compiled, chosen(device))
 
 
 def require_utf8(path: Path) -> None:

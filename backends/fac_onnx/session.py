@@ -10,12 +10,12 @@ import numpy as np
 
 from fac.backend import Array, Arrays, HostSession, denormals_as_zero
 from fac.diagnostics import FacError
-from fac.step.cost import count
 from fac.step.ir import Function
 from fac_onnx.block import ALL, BEGIN, END
 from fac_onnx.device import first_line, session
 from fac_onnx.emit import NEXT
 from fac_onnx.runtime import ort
+from fac_onnx.tuning import BLOCK
 
 if TYPE_CHECKING:
     from fac_onnx.artifact import OnnxArtifact
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 Buffers = dict[str, ort.OrtValue]
 STEPS = "steps"
 """The model of several steps, among those of functions."""
-BLOCK = 32
-"""Steps of a call, where calls cost more than a tenth of what they do."""
-SMALL = 1 << 25
-"""Multiply-adds of a step up to which they do: about half a millisecond of products."""
 NO_ROOM = ("bad_alloc", "Failed to allocate")
 """What onnxruntime says where memory ends."""
 
@@ -57,8 +53,7 @@ class OnnxSession(HostSession):
         self.losses = {name: np.zeros((), self.precision) for name in sorted(moved - first.keys())}
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
-        work = sum(tally.macs for tally in count(compiled.step, compiled.recipe.batch).values())
-        self.at_once = BLOCK if device == "cpu" and work < SMALL else 1
+        self.at_once = int(artifact.chosen(device).get(BLOCK, 1))
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
         """Bind the batch, run, and let the sets change places."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Artifact, Compiled, write_common
+from fac.backend import Artifact, Compiled, Knob, write_common
 from fac_torch import kernels
 from fac_torch.emit import Emitter, probe_source, source, step_source
+from fac_torch.maps import CHANNELS_LAST
 from fac_torch.session import TorchSession
+from fac_torch.tuning import MAPS, PRODUCTS, ROWS, knobs
 
 
 class TorchArtifact(Artifact):
@@ -80,4 +83,15 @@ class TorchArtifact(Artifact):
 
     def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""
-        return TorchSession(self.compiled, self.precision, device, self.module())
+        products = self.choices.get(PRODUCTS)
+        return TorchSession(self.compiled, self.precision, device, self.module(), products)
+
+    def knobs(self, device: str | None = None) -> tuple[Knob, ...]:
+        """Those of `fac_torch.tuning`."""
+        return knobs(self.compiled, self.precision, device)
+
+    def like(self, compiled: Compiled, choices: Mapping[str, str]) -> Artifact:
+        """Maps that lie row by row are those of a step without the pass that turns them."""
+        if choices.get(MAPS) == ROWS:
+            compiled = replace(compiled, disabled=compiled.disabled | {CHANNELS_LAST.name})
+        return super().like(compiled, choices)

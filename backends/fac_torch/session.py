@@ -43,15 +43,20 @@ class TorchSession(Session):
     """Runs an emitted module. Tensors are made once; `step` moves them in place."""
 
     def __init__(
-        self, compiled: Compiled, precision: Precision, device: str | None, module: ModuleType
+        self,
+        compiled: Compiled,
+        precision: Precision,
+        device: str | None,
+        module: ModuleType,
+        products: str | None = None,
     ) -> None:
+        """`products`: by which setting float32 products are computed; the usual one if not given."""
         self.on = chosen(device)
         super().__init__(compiled, precision, str(self.on))
         self.module = module
         know_host()
         self.dtype = torch.float64 if precision == "float64" else torch.float32
-        gains = precision == "float32" and largest_product(compiled) > SMALL
-        self.matmul = matmul_precision(self.on.type) if gains else "highest"
+        self.matmul = products or usual_products(compiled, precision, self.on.type)
         self.maps: tuple[str, ...] = vars(module).get("MAPS", ())
         self.mapped = {torch.Size(feed.shape) for feed in compiled.feeds if feed.name in self.maps}
         """Shapes of samples that should lie in memory with their channels last."""
@@ -217,6 +222,12 @@ class TorchSession(Session):
             with torch.inference_mode():
                 self.workspaces[n] = self.module.workspace(self.tensors, n)
         return self.workspaces[n]
+
+
+def usual_products(compiled: Compiled, precision: Precision, kind: str) -> str:
+    """The setting of float32 products on a kind of device, where nobody has chosen one."""
+    gains = precision == "float32" and largest_product(compiled) > SMALL
+    return matmul_precision(kind) if gains else "highest"
 
 
 def largest_product(compiled: Compiled) -> int:

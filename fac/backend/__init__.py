@@ -33,7 +33,7 @@ from fac.backend.compiled import (
 )
 from fac.backend.denormals import denormals_as_zero
 from fac.backend.host import HostSession
-from fac.backend.identity import fingerprint
+from fac.backend.identity import fingerprint, work
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
@@ -54,6 +54,7 @@ from fac.backend.traced import (
     Saving,
     Traced,
 )
+from fac.backend.tuning import Knob
 from fac.escaping import docstring
 from fac.step.feed import Feed
 from fac.writing import Content
@@ -86,6 +87,7 @@ __all__ = [
     "HostTask",
     "Importing",
     "Initial",
+    "Knob",
     "Module",
     "Moves",
     "Opening",
@@ -119,6 +121,7 @@ __all__ = [
     "samples",
     "state_content",
     "to_bytes",
+    "work",
     "write_common",
     "write_files",
 ]

@@ -21,6 +21,7 @@ from fac.backend.compiled import STEP, Array, Compiled, Precision
 from fac.backend.identity import fingerprint, made_of
 from fac.backend.session import Session
 from fac.backend.state_file import state_content
+from fac.backend.tuning import Knob, require_ways
 from fac.diagnostics import FacError
 from fac.memory import require_memory
 from fac.opening import DATA, opened, reason
@@ -56,6 +57,8 @@ class Artifact(ABC):
         """What the same backend makes of `compiled.anchors`, if there are any."""
         self.passes: tuple[str, ...] = ()
         """The names of the passes by which it was made, in their order, where `fac.compile` made it."""
+        self.choices: Mapping[str, str] = {}
+        """By the names of knobs the ways that its sessions go; the usual one where nothing is said."""
 
     @abstractmethod
     def write(self, directory: str | Path) -> None:
@@ -75,6 +78,47 @@ class Artifact(ABC):
         Predicted from the emitted step, on a CPU and without anchors; None where the backend does not say.
         """
         return None
+
+    def knobs(self, device: str | None = None) -> tuple[Knob, ...]:
+        """What there is to choose on that device, or on the default one; nothing in a backend with one way.
+
+        Raises:
+            FacError: the device is not there.
+        """
+        return ()
+
+    def choosing(self, choices: Mapping[str, str], device: str | None = None) -> Artifact:
+        """The same by other ways: equal up to rounding, and faster or slower.
+
+        Args:
+            choices: the word for a way, by the name of a knob; others are as they were.
+            device: on which its sessions will be opened.
+
+        Raises:
+            FacError: there is no such knob or way there.
+        """
+        require_ways(choices, self.knobs(device))
+        made = self.like(self.compiled, {**self.choices, **choices})
+        made.passes = tuple(name for name in self.passes if name not in made.compiled.disabled)
+        made.other = None if self.other is None else self.other.like(self.other.compiled, made.choices)
+        return made
+
+    def like(self, compiled: Compiled, choices: Mapping[str, str]) -> Artifact:
+        """What the same backend makes of a compiled spec by these ways; some of them it may have no use for.
+
+        A backend whose ways show in what it emits overrides it.
+        """
+        made = type(self)(compiled, self.precision)
+        made.parameters, made.choices = self.parameters, choices
+        return made
+
+    def chosen(self, device: str | None = None) -> dict[str, str]:
+        """The ways that a session goes on that device, by the names of all knobs that there are.
+
+        Raises:
+            FacError: the device is not there.
+        """
+        return {knob.name: self.choices.get(knob.name, knob.usual) for knob in self.knobs(device)}
 
     def versions(self) -> dict[str, str]:
         """Of fac, and of what of `runs_with` is installed, by the names of distributions."""
@@ -107,9 +151,7 @@ class Artifact(ABC):
         require_memory(f"the state of `{self.compiled.name}`", shapes, np.dtype(self.precision).itemsize)
         session = self.new_session(device)
         session.other = None if self.other is None else self.other.new_session(session.device)
-        session.beside = lambda other: type(self)(self.compiled.fit(other), self.precision).open(
-            device=device
-        )
+        session.beside = lambda other: self.like(self.compiled.fit(other), self.choices).open(device=device)
         if state is None:
             session.begin()
         else:

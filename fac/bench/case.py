@@ -35,7 +35,7 @@ class Case:
     many: bool = False
     """Whether a step is so short that several in one call are timed, too."""
     rounded: float = 1e-2
-    """How far float32 may take a tensor from the oracle, see `oracle.deviation`; a wrong term takes it by parts of one.
+    """How far float32 may take a tensor from the oracle, see `deviation`; a wrong term takes it by parts of one.
 
     Rounding turns few of the signs that a `relu` reads, but behind norms of maps each one reaches a whole channel:
     torch's own backpropagation of a ResNet-18 is 1e-2 away after one step, and 4e-2 after two.

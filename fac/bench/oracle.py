@@ -7,23 +7,18 @@ that is timed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from fac.backend.compiled import STEP
 from fac.bench.case import BIASED, Case
 from fac.bench.contenders.base import Contender, State
 from fac.bench.contenders.eager import Eager
 from fac.bench.contenders.emitted import Emitted, session
+from fac.tuning.deviation import deviation
 
 STEPS = 2
 EXACT = 1e-9
 """How far a tensor may have moved from where another computation in float64 has it, relative to how far it moved; of
 float32 see `Case.rounded`."""
-STILL = 1e-5
-"""Of its own norm: what moves by less has moved by rounding."""
 
 
 def initial(case: Case, rule: str) -> State:
@@ -59,20 +54,3 @@ def moved(case: Case, contender: Contender, precision: str) -> State:
     """A copy of the state after some steps."""
     contender.steps([contender.place(*batch) for batch in case.batches(STEPS, precision)])
     return {name: np.array(value) for name, value in contender.state().items()}
-
-
-def deviation(found: State, expected: State, before: State) -> float:
-    """Of all tensors that both have the largest difference, relative to how far they moved, in the Euclidean norm.
-
-    Infinite if one of them is no number, moved where the oracle stands still, or if they have none in common.
-    """
-    far = [_far(name, found, expected, before) for name in sorted(found.keys() & expected.keys() - {STEP})]
-    return max((distance if np.isfinite(distance) else np.inf for distance in far), default=np.inf)
-
-
-def _far(name: str, found: State, expected: State, before: Mapping[str, Any]) -> float:
-    way = np.linalg.norm(expected[name] - before[name]) + STILL * np.linalg.norm(before[name])
-    apart = np.linalg.norm(np.float64(found[name]) - expected[name])
-    if way == 0:
-        return 0.0 if apart == 0 else np.inf
-    return float(apart / way)

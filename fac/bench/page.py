@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from fac.bench.results import BASELINE, DEFAULTS, Measured, Results
-from fac.bench.rounds import spread
 from fac.escaping import code, prose
+from fac.tuning.rounds import spread
 
 OWN = "fac bp"
 HEADER = (

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from statistics import median
 
 from fac.bench.results import BASELINE, Measured, Results
-from fac.bench.rounds import ratios, spread
 from fac.escaping import in_place
 from fac.render.graph import svg
 from fac.render.graph.pens import Pen
 from fac.render.graph.picture import Label, Picture, Rect, Wire, Words
 from fac.render.graph.words import shortened, width
 from fac.render.plot.axes import Axis, axis
+from fac.tuning.rounds import ratios, spread
 
 WIDE, LINE = 420.0, 16.0
 ABOVE, BELOW, EDGE, MOST = 24.0, 38.0, 8.0, 260.0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fac.bench.rounds import ratios
 from fac.diagnostics import FacError
 from fac.opening import LOG, content, there
+from fac.tuning.rounds import ratios
 from fac.writing import require_writable
 
 FORMAT = 1
@@ -36,7 +36,7 @@ class Timed(_Clocked):
     memory: float | None
     """MiB at the peak of a process of its own, above what the same code takes on a tiny network."""
     deviation: float
-    """From its oracle, see `oracle.deviation`."""
+    """From its oracle, see `deviation`."""
 
 
 class Floor(_Clocked):

@@ -17,10 +17,11 @@ from fac.bench.contenders import Contender, Entry, State, UnfitError, every
 from fac.bench.contenders.emitted import Emitted, session
 from fac.bench.memory import peak
 from fac.bench.results import Floor, Measured, Timed
-from fac.bench.rounds import clock, rounds
 from fac.build.costs import optimised_step
 from fac.diagnostics import FacError
 from fac.pipeline import lowered
+from fac.tuning.deviation import deviation
+from fac.tuning.rounds import clock, rounds
 
 Say = Callable[[str], None]
 TURN, MOST = 0.25, 32
@@ -171,7 +172,7 @@ def _built(
                 contender = entry.build(case, state, "float32")
                 begun = contender.begin(state)
                 contender.load(begun)
-                far = oracle.deviation(
+                far = deviation(
                     oracle.moved(case, contender, "float32"), _expected(case, rule, begun, expected), begun
                 )
             except FacError as error:  # a backend that is not installed, or memory that ended, too

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fac.experiments.running import Done
     from fac.training.holding import Held
     from fac.training.nonfinite import DivergedError
+    from fac.tuning import Mode
 
 
 @click.command()
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @disabling
+@click.option(
+    "--tune",
+    type=click.Choice(("auto", "off", "full")),
+    help="How ways are chosen that differ in speed and in rounding: as measured on this machine before, or else usual "
+    "ones (auto, the default); usual ones (off); or measured now (full). See docs/tuning.md.",
+)
 @click.option("--out", type=PATH, help="Folder of the run. Default: `runs/NAME-1`, ...")
 @click.option("--resume", type=PATH, metavar="DIR", help="Continue the run in a folder.")
 @click.option(
@@ -63,6 +70,7 @@ def train(
     precision: Precision | None,
     overrides: tuple[str, ...],
     disable: tuple[str, ...],
+    tune: Mode | None,
     out: Path | None,
     resume: Path | None,
     init: Path | None,
@@ -98,7 +106,7 @@ def train(
     from fac.training.nonfinite import DivergedError
     from fac.training.telling import named
 
-    where, loggers = Where(backend, device, precision, disable), named(logs)
+    where, loggers = Where(backend, device, precision, disable, tune), named(logs)
     with ExitStack() as held:
         if resume is None:
             job = _new(spec, overrides, where, init, fork, partial=init_partial)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ from fac.training.ranking import ranked
 from fac.training.settling import settled
 from fac.training.telling import telling
 from fac.training.weights import listed
+from fac.tuning import Mode, tuned
+from fac.tuning import held as held_to
 
 if TYPE_CHECKING:
     from fac.backend import Array, Artifact, Precision, Session
@@ -58,6 +61,8 @@ class Where:
     precision: Precision | None = None
     disable: tuple[str, ...] = ()
     """The names of passes that are left out; of a run that goes on, in the place of those that it leaves out."""
+    tune: Mode | None = None
+    """How the ways are chosen that a backend leaves open; None is `auto`, or those that a run has gone that goes on."""
 
 
 ANYWHERE = Where()
@@ -97,6 +102,10 @@ class Job:
     """What it starts with and what it does not, and what its data have settled, for people."""
     unranked: Document | None = None
     """The spec before its ranks were measured, if some were."""
+    tune: Mode = "auto"
+    """How the ways are chosen that the backend leaves open, ..."""
+    choices: Mapping[str, str] | None = None
+    """... unless they are these: those that the run has gone that it goes on from, by the names of knobs."""
     loaded: Dataset | None = None
     """What the spec names, where that had to be read to know what is trained, or what is handed over instead."""
 
@@ -153,7 +162,7 @@ class Begun:
     dataset: Dataset
     kept: RunFolder | None
     remarks: tuple[str, ...]
-    """Why a run does not go on just as it would have."""
+    """What was chosen for speed, if anything was, and why a run does not go on just as it would have."""
     since: Checkpoint | None
     """What it goes on from, with the state that the session has."""
 
@@ -261,6 +270,7 @@ def new(
         findings,
         starts=told,
         unranked=before,
+        tune=where.tune or "auto",
         loaded=dataset,
     )
 
@@ -299,13 +309,16 @@ class Later:
             known.get("device") if where.device is None and where.backend is None else where.device,
             where.precision or (found.precision if where.backend is None else None),
         )
-        there = replace(there, disable=where.disable or passed.left_out(known, chosen(there.backend)))
+        there = replace(
+            there, tune=where.tune, disable=where.disable or passed.left_out(known, chosen(there.backend))
+        )
         base = origin = None
         if self.spec is None:
             section, origin = load(document).data, start(found)
             base = origin if section is None or self.dataset is not None else kept_start(found, section)
         job = new(document, there, base=base, origin=origin, dataset=self.dataset, kept=kept(found.about))
-        return replace(job, checkpoint=found)
+        went = passed.choices(known, job.backend) if where.tune is None else None
+        return replace(job, checkpoint=found, choices=went)
 
 
 def continued(later: Later) -> Job:
@@ -345,6 +358,7 @@ def begun(
         FacError: the data cannot be loaded, the device is not there, or memory is too small.
     """
     found = dataset or job.loaded or job.dataset()
+    job, told = _settled(job)
     since = job.checkpoint
     before = since.state if since else None
     session = job.artifact.open(
@@ -354,6 +368,7 @@ def begun(
     if since and job.state is not None:
         remarks = tuple(_anew(session, since))
         since = replace(since, state=session.state())
+    remarks = (*told, *remarks)
     if held is None:
         return Begun(job, session, found, None, remarks, since)
     path = held.path
@@ -365,12 +380,25 @@ def begun(
         "spec": job.json(session),
         "threads": str(allowed()),
         **plugged(job.spec),
-        **passed.kept(job.artifact),
+        **passed.kept(job.artifact, session.device),
         **({ORIGIN: job.given} if job.given else {}),
     }
     if since:
         remarks += tuple(_remarks(job, since, about))
     return Begun(job, session, found, keeping(held, about, job.text(path), job.log), remarks, since)
+
+
+def _settled(job: Job) -> tuple[Job, tuple[str, ...]]:
+    """The training by the ways that are chosen, and what to say of them."""
+    backend = chosen(job.backend)
+    if job.choices is not None:
+        artifact, lines = held_to(job.artifact, job.choices, job.device)
+    else:
+        device = job.device or backend.devices()[0]
+        oracle = partial(emit, job.program, backend, "float64")
+        made = tuned(job.artifact, job.backend, device, job.tune, oracle)
+        artifact, lines = made.artifact, made.lines
+    return replace(job, artifact=artifact), lines
 
 
 def _random_bases(program: Program) -> Iterator[str]:
@@ -406,7 +434,8 @@ def _remarks(job: Job, found: Checkpoint, about: Mapping[str, str]) -> Iterator[
             f"this run was on {threads} thread{'s' * (threads != '1')} and goes on on {about['threads']}: "
             f"equal up to rounding, not bit for bit; `OMP_NUM_THREADS={threads}` makes it so"
         )
-    yield from passed.remarks(found.about, about)
+    exact = [knob.name for knob in job.artifact.knobs(about["device"]) if knob.exact]
+    yield from passed.remarks(found.about, about, exact)
     if job.before is not None:
         epochs, update = job.spec.train.epochs, job.spec.update
         text = f"training for {epochs} epochs instead of {job.before}"

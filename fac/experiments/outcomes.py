@@ -12,7 +12,7 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fac.experiments import ended
+from fac.experiments import ended, passed
 from fac.experiments.ended import TIMED
 from fac.experiments.job import begun, new
 from fac.experiments.rows import TIMES
@@ -70,7 +70,7 @@ def make(
         if there(path / folder.STATE):
             held, found = stack.enter_context(folder.resumed(path))
             require_spec(found, job.artifact.compiled, job.spec)
-            job = replace(job, checkpoint=found)
+            job = replace(job, checkpoint=found, choices=passed.choices(found.about, job.backend))
         else:
             held = stack.enter_context(folder.claim(path, job.spec.name, job.text))
         try:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from fac.backend import Array, Precision, Session
     from fac.program.program import Program
-    from fac.step.feed import Feed
     from fac.training.checkpoint import Checkpoint
     from fac.training.data.asked import Asking
     from fac.training.dataset import Dataset, Split
@@ -58,10 +57,11 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
     from fac.build.disabling import without
     from fac.experiments.backends import chosen
     from fac.experiments.ended import told
-    from fac.experiments.passed import left_out
+    from fac.experiments.passed import choices, left_out
     from fac.pipeline import emit, lowered
     from fac.training import checkpoint
     from fac.training.plugged import changes
+    from fac.tuning import held
 
     found = checkpoint.offered(run)
     remarks = (*changes(found), *told(found.place.parent))
@@ -69,7 +69,10 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
     program, engine = lowered(document), chosen(where.backend)
     program = without(program, where.disable or left_out(found.about, engine), engine)
     kept = where.precision or found.precision or engine.default_precision
-    session = emit(program, engine, kept, document).open(found.state, where.device)
+    artifact, _ = held(
+        emit(program, engine, kept, document), choices(found.about, engine.name) or {}, where.device
+    )
+    session = artifact.open(found.state, where.device)
     return Network(found, program, engine.name, session, remarks)
 
 
@@ -247,20 +250,9 @@ def _suited(
 
 
 def random_inputs(program: Program, n: int, precision: Precision) -> Split:
-    """[n, …] of what the network reads, always the same: normal numbers, whole ones below `classes`, masks of ones."""
-    import numpy as np
-
+    """[n, …] of what the network reads, see `drawn`."""
     from fac.program.feeds import inputs
     from fac.training.dataset import Split
+    from fac.tuning.batches import drawn
 
-    draw = np.random.default_rng(0)
-
-    def one(feed: Feed) -> Array:
-        shape = (n, *feed.shape)
-        if feed.mask:
-            return np.ones(shape, precision)
-        if feed.classes is not None:
-            return draw.integers(feed.classes, size=shape)
-        return draw.standard_normal(shape).astype(precision)
-
-    return Split(**{feed.name: one(feed) for feed in inputs(program).values()})
+    return Split(**drawn([*inputs(program).values()], n, precision))

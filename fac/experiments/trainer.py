@@ -69,7 +69,9 @@ class Trainer:
         watch: Watch | None = None,
     ) -> None:
         """See `fac.experiments.comparison.compared`."""
-        self.where, self.device = where, where.device
+        # The same ways for all runs, in whichever process, on whichever machine of a kind, whenever they are made: what
+        # one of them finds in a cache, another one may not, and pairs would differ in more than what they compare.
+        self.where, self.device = replace(where, tune="off"), where.device
         self.backend, self.precision = chosen(where.backend), where.precision
         self.probes, self.audit, self.watch, self.handed = probes, audit, watch or Watch(), dataset
         self.datasets: dict[str, Dataset] = {}

@@ -31,6 +31,8 @@ PLUGINS = "plugins"
 """The plug-ins whose kinds the spec has, if any are files: their names by SHA-256 in hexadecimal digits, as JSON."""
 PASSES = "passes"
 """The names of the passes by which it was compiled, in their order, as JSON."""
+CHOICES = "choices"
+"""Which of several ways it was computed, by the names of knobs, as JSON; see `fac.tuning`."""
 VERSIONS = "versions"
 """The versions of what it was computed with, by the names of distributions, as JSON."""
 ORIGIN = "origin"
@@ -140,9 +142,9 @@ def _are_names(text: str) -> bool:
     return isinstance(found, list) and all(type(name) is str for name in found)
 
 
-def _are_versions(text: str) -> bool:
+def _are_texts(text: str) -> bool:
     found = _json(text)
-    return isinstance(found, dict) and all(type(version) is str for version in found.values())
+    return isinstance(found, dict) and all(type(text) is str for text in found.values())
 
 
 def _are_scalings(text: str) -> bool:
@@ -167,7 +169,8 @@ _SOUND: Mapping[str, Callable[[str], bool]] = {
     BEST: _are_bests,
     PLUGINS: _have_digests,
     PASSES: _are_names,
-    VERSIONS: _are_versions,
+    CHOICES: _are_texts,
+    VERSIONS: _are_texts,
     CLASSES: _are_names,
     COLUMNS: _are_names,
     SCALINGS: _are_scalings,

@@ -257,6 +257,7 @@ def test_probe_decides_by_cpu_and_error(amd: bool, bound: float, expected: str, 
     """Never by the clock. A bound of 0 stands for bfloat16 tiles, which no result keeps within."""
     monkeypatch.setattr(device, "is_amd", lambda: amd)
     monkeypatch.setattr(device, "MAX_ERROR", bound)
+    monkeypatch.setattr(device, "float32_libraries", device.float32_libraries.__wrapped__)
     random = torch.get_rng_state()
     probe = device.matmul_precision.__wrapped__
     assert [probe("cpu"), probe("cpu")] == [expected, expected]

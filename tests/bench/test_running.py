@@ -12,9 +12,9 @@ from fac.bench import cases, memory, oracle, running
 from fac.bench.case import Case
 from fac.bench.contenders import Entry, State, UnfitError, every
 from fac.bench.contenders.eager import Eager
-from fac.bench.oracle import deviation
 from fac.bench.results import BASELINE
-from fac.bench.rounds import ratios, rounds, spread
+from fac.tuning.deviation import deviation
+from fac.tuning.rounds import ratios, rounds, spread
 
 TINY = "tiny"
 

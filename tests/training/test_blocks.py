@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import fac
-from fac_onnx.session import BLOCK, OnnxSession
+from fac_onnx.session import OnnxSession
+from fac_onnx.tuning import USUAL as BLOCK
 
 SPEC: dict[str, Any] = {
     "fac": 1,

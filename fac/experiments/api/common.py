@@ -11,6 +11,7 @@ from fac.experiments.job import Where
 from fac.experiments.trainer import Heard, Watch
 from fac.training.data import python
 from fac.training.logs import EpochRecord, Listener
+from fac.tuning import MODES, Mode
 
 if TYPE_CHECKING:
     from fac.backend import Precision
@@ -45,6 +46,19 @@ def where_of(backend: str | None, device: str | None, precision: Precision | Non
     asked.name(device, "device", "cpu")
     asked.name(precision, "precision", "float64")
     return Where(backend, device, precision)
+
+
+def mode(tune: object) -> Mode | None:
+    """One of `fac.tuning.MODES`, if it is given.
+
+    Raises:
+        FacError: it is something else.
+    """
+    asked.name(tune, "tune", "full")
+    for known in (None, *MODES):
+        if tune == known:
+            return known
+    raise asked.wrong("tune", tune, f"one of {', '.join(f'`{known}`' for known in MODES)}")
 
 
 def allow(code: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fac import asked
 from fac.diagnostics import FacError
 from fac.experiments import handed
-from fac.experiments.api.common import LOG, Logged, allow, where_of
+from fac.experiments.api.common import LOG, Logged, allow, mode, where_of
 from fac.experiments.handed import DataLike
 from fac.experiments.job import Job, Later, Where, begun, continued, new
 from fac.experiments.results import Trained
@@ -28,6 +28,7 @@ from fac.training.weights import Weights, held
 if TYPE_CHECKING:
     from fac.backend import Precision
     from fac.training.dataset import Dataset
+    from fac.tuning import Mode
 
 
 def train(
@@ -44,6 +45,7 @@ def train(
     device: str | None = None,
     precision: Precision | None = None,
     disable: Collection[str] = (),
+    tune: Mode | None = None,
     allow_code: bool = False,
     audit: bool = False,
     listener: Listener | None = None,
@@ -65,6 +67,9 @@ def train(
         device: such as `cuda`; the backend's first if not given.
         precision: `float32` or `float64`; the backend's own if not given.
         disable: the names of passes that are left out, see docs/passes.md; by default those that a run leaves out.
+        tune: how ways are chosen that lead to the same result up to rounding, see docs/tuning.md: `auto` takes what was
+            measured on this machine before, `off` what is usual, `full` measures now. Default: `auto`; a run that goes
+            on keeps to its own.
         allow_code: whether a function that the spec names may be run, see `data: {source: python}`; from then on, in
             this process.
         audit: whether the trained network is looked at, see docs/audit.md.
@@ -90,7 +95,7 @@ def train(
     allow(allow_code)
     data = None if data is None else handed.dataset(data)
     disabled = asked.texts(disable, "disable", "share_common")
-    where = replace(where_of(backend, device, precision), disable=disabled)
+    where = replace(where_of(backend, device, precision), disable=disabled, tune=mode(tune))
     listener = Logged() if listener is None else listener
     changes = assignments_of(overrides)
     asked.of(listener, Listener, "listener", "a `fac.training.logs.Listener`")
@@ -127,7 +132,7 @@ def train(
             listener.said(remark)
         done = run(ready, listener, stop, audit=audit)
         kept = None if place is None else place.path
-    network = job.program, job.artifact, ready.session
+    network = job.program, ready.job.artifact, ready.session
     return Trained(*network, done.report, done.dataset, job.backend, kept, done.audit)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import shutil
 import zlib
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from fac import opening
+from fac.cached import cache_folder
 from fac.diagnostics import FacError
 from fac.spec.data import Data, Place
 from fac.training.dataset import DataKind, Dataset, Facts, Split
@@ -49,6 +49,9 @@ LIMIT = opening.IDX.most
 """Most bytes of a download, and of an unpacked file."""
 TIMEOUT = 30
 """Seconds without an answer after which a connection is given up."""
+
+CACHE = "fashion-mnist"
+"""Where in the cache of fac they are kept."""
 
 Files = dict[str, bytes]
 
@@ -93,13 +96,6 @@ def load(data: FashionMnist, base: Path, precision: Precision) -> Dataset:
     )
 
 
-def cache_folder() -> Path:
-    """`$FAC_CACHE/fashion-mnist`, by default in `fac` under `$XDG_CACHE_HOME` or `~/.cache`."""
-    if own := os.environ.get("FAC_CACHE"):
-        return Path(own) / "fashion-mnist"
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "fac" / "fashion-mnist"
-
-
 def _log() -> Logger:
     import logging
 
@@ -135,12 +131,12 @@ def _find() -> Files:
     raise FacError(
         "Fashion-MNIST is not on this machine and cannot be fetched: give a folder with its four files as "
         f"`data.root`, install it with `apt-get install {PACKAGE}`, or download {names} from {URL} "
-        f"into `{cache_folder()}` (tried: {'; '.join(reasons)})"
+        f"into `{cache_folder(CACHE)}` (tried: {'; '.join(reasons)})"
     )
 
 
 def _from_cache() -> Files:
-    return _from_folder(cache_folder())
+    return _from_folder(cache_folder(CACHE))
 
 
 def _from_system() -> Files:
@@ -217,7 +213,7 @@ def _checked(name: str, content: bytes) -> bytes:
 
 def _keep(files: Files) -> None:
     """Writes the files to the cache, each complete or not at all."""
-    folder = cache_folder()
+    folder = cache_folder(CACHE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)

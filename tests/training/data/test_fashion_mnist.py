@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from fac.backend import Precision
+from fac.cached import cache_folder
 from fac.diagnostics import FacError
 from fac.training.data import fashion_mnist as fm
 from fac.training.data import load
@@ -229,4 +230,4 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
     monkeypatch.setenv("HOME", "/home/me")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert fm.cache_folder() == Path(folder)
+    assert cache_folder(fm.CACHE) == Path(folder)
