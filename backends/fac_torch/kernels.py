@@ -1,6 +1,6 @@
 """What emitted torch code calls beside torch itself: tiles, a few backward kernels, buffers.
 
-This file and the five that it gives out import torch and nothing else, and travel with every written artifact.
+This file and the six that it gives out import torch and nothing else, and travel with every written artifact.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from fac_torch.activation_kernels import *  # noqa: F403
 from fac_torch.attention_kernels import *  # noqa: F403
 from fac_torch.map_kernels import *  # noqa: F403
 from fac_torch.map_kernels import Tensor, room, shaped
+from fac_torch.measure_kernels import *  # noqa: F403
+from fac_torch.measure_kernels import dot
 from fac_torch.norm_kernels import *  # noqa: F403
 from fac_torch.update_kernels import *  # noqa: F403
 
 FILES = (
     *("kernels.py", "activation_kernels.py", "map_kernels.py", "norm_kernels.py", "attention_kernels.py"),
-    "update_kernels.py",
+    *("update_kernels.py", "measure_kernels.py"),
 )
 """This file and those."""
 TILE_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
@@ -225,11 +227,6 @@ def host(x: Tensor, call: str, width: int) -> Tensor:
         )
     made = torch.from_numpy(HOSTED[call](x.detach().cpu().numpy(), width))
     return made.to(device=x.device, dtype=x.dtype)
-
-
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of all a * b."""
-    return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 def max_abs(x: Tensor, dim: tuple[int, ...], keepdim: bool = False, out: Tensor | None = None) -> Tensor:

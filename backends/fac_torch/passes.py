@@ -19,6 +19,7 @@ from fac_torch.looking import ATTENTION_BACK
 from fac_torch.lowering import drafted
 from fac_torch.maps import CHANNELS_LAST
 from fac_torch.marked import FACTOR_UPDATES, HASH_KERNEL, UPDATE_KERNELS
+from fac_torch.measuring import MEASURES
 from fac_torch.parts import LOOK_AT_PARTS
 from fac_torch.schedule import WRITE_THROUGH, assert_old_values, schedule
 from fac_torch.stacking import placeable
@@ -29,6 +30,7 @@ ON_FUNCTIONS: tuple[Pass[Function], ...] = (CHEAPER_MAPS,)
 """Of steps alone."""
 ON_STATEMENTS: tuple[Pass[Draft], ...] = (
     HASH_KERNEL,
+    MEASURES,
     UPDATE_KERNELS,
     TIE_ROWS,
     FACTOR_UPDATES,

@@ -63,7 +63,14 @@ def captured(b: Builder, errors: Sequence[Value], p: Value) -> Value:
     d, basis = scaled(b, errors), scaled(b, [p], (1,))
     held = [b.label(b.emit("project", rows, *basis.values), "held") for rows in d.values]
     share = b.div(_squares(b, held), b.maximum(_squares(b, d.values), 1.0))
-    return defined(b, b.minimum(share, 1.0), d.seen)
+    found = defined(b, b.minimum(share, 1.0), d.seen)
+    b.mark(
+        "captured_energy",
+        {"p": p, **{f"d{k}": error for k, error in enumerate(errors)}},
+        {"share": found},
+        {},
+    )
+    return found
 
 
 def _squares(b: Builder, values: Sequence[Value]) -> Value:

@@ -17,7 +17,9 @@ def cosine(b: Builder, pairs: Sequence[Pair], floor: float = 0.0) -> Value:
 
     A scalar, NaN if x is zero or |y| no larger than the floor.
     """
-    return defined(b, *_cosines(b, pairs, None, floor))
+    found = defined(b, *_cosines(b, pairs, None, floor))
+    b.mark("cosine", _named(pairs), {"cosine": found}, {"floor": floor})
+    return found
 
 
 def per_sample_cosine(b: Builder, pairs: Sequence[Pair], floor: float = 0.0) -> tuple[Value, Value]:
@@ -31,7 +33,16 @@ def per_sample_cosine(b: Builder, pairs: Sequence[Pair], floor: float = 0.0) -> 
     count = b.sum(seen, (0, 1))
     mean = b.div(b.sum(b.mul(each, seen), (0, 1)), count)
     off = b.mul(b.sub(each, mean), seen)
-    return mean, b.sqrt(b.div(b.dot(off, off), count))
+    deviation = b.sqrt(b.div(b.dot(off, off), count))
+    for kind, made in (("sample_cosine", mean), ("sample_cosine_sd", deviation)):
+        b.mark(kind, _named(pairs), {"cosine": made}, {"floor": floor})
+    return mean, deviation
+
+
+def _named(pairs: Sequence[Pair]) -> dict[str, Value]:
+    """Of a mark: all x, then all y."""
+    sides = zip("xy", zip(*pairs, strict=True), strict=True)
+    return {f"{name}{k}": value for name, side in sides for k, value in enumerate(side)}
 
 
 def _cosines(

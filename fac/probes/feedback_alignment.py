@@ -64,7 +64,9 @@ def norm_ratio(b: Builder, x: Value, y: Value) -> Value:
     a, c = scaled(b, [x]), scaled(b, [y])
     over, under = (b.sqrt(b.dot(*side.values, *side.values)) for side in (a, c))
     ratio = b.mul(b.div(a.unit, c.unit), b.div(over, b.maximum(under, 1.0)))
-    return defined(b, ratio, c.seen)
+    found = defined(b, ratio, c.seen)
+    b.mark("norm_ratio", {"x": x, "y": y}, {"ratio": found}, {})
+    return found
 
 
 def unused(probe: Any, program: Program) -> Iterator[Unused]:

@@ -20,6 +20,7 @@ from fac_torch.templates.convolution import CONVOLUTION
 from fac_torch.templates.elementwise import ELEMENTWISE
 from fac_torch.templates.losses import LOSSES
 from fac_torch.templates.maps import MAPS
+from fac_torch.templates.measures import MEASURES
 from fac_torch.templates.normalization import NORMALIZATION
 from fac_torch.templates.products import PRODUCTS
 from fac_torch.templates.shapes import SHAPES
@@ -38,6 +39,7 @@ TEMPLATES: dict[str, Template] = {
         NORMALIZATION,
         ATTENTION,
         LOSSES,
+        MEASURES,
         UPDATES,
     )
     for kind, template in family.items()
