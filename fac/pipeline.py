@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from fac import asked, plugins, source
 from fac.checks import run_checks
 from fac.checks.places import matrix_of
+from fac.collecting import uncollected
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError, dotted
 from fac.program.declared import unranked, unsettled
 from fac.program.lower import kind_of, lower
@@ -103,6 +104,7 @@ def check(
     return found + _fitted(program, chosen, _known(precision) or chosen.default_precision)[1]
 
 
+@uncollected()
 def lowered(path: SpecLike, overrides: Overrides = ()) -> Program:
     """The network-level program of a spec without errors.
 
@@ -135,6 +137,7 @@ def resolved(spec: ModelSpec, document: Document | None = None) -> Program:
         raise _refused(document or source.from_data({}), error.diagnostics) from None
 
 
+@uncollected()
 def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
     from fac.backend import Anchor, Compiled, Probing, Recipe, Slot
@@ -148,6 +151,7 @@ def compiled(program: Program) -> Compiled:
     from fac.program.feeds import feeds
     from fac.spec.schedules import schedule_of
 
+    @uncollected()
     def probing() -> tuple[Function, tuple[Reading, ...]]:
         probe = optimise(build_probe(program), program.disabled)
         return probe, readings(program, probe)
@@ -360,6 +364,7 @@ def _errors(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(d for d in findings if d.rule.severity is Severity.ERROR)
 
 
+@uncollected()
 def _fitted(
     program: Program, backend: Backend, precision: Precision, made: Compiled | None = None
 ) -> tuple[Compiled, tuple[Diagnostic, ...]]:

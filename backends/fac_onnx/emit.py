@@ -7,6 +7,7 @@ from typing import Any
 
 from onnx import ModelProto, checker, helper, shape_inference
 
+from fac.collecting import uncollected
 from fac.step.feed import fed
 from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars
@@ -24,6 +25,7 @@ NEXT = ".next"
 """What the name of a state has behind it where a step returns it."""
 
 
+@uncollected()
 def model(
     function: Function, precision: str, metadata: Mapping[str, str], disabled: Collection[str] = ()
 ) -> ModelProto:

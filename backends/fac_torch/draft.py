@@ -25,7 +25,7 @@ class Draft:
 
     def rewritten(self, lines: list[Statement]) -> Draft:
         """The same in other statements, without those whose results nobody reads any more."""
-        return replace(self, lines=drop_dead(lines, self.keep))
+        return self if lines == self.lines else replace(self, lines=drop_dead(lines, self.keep))
 
 
 Rewriting = Callable[[list[Statement], set[Value]], list[Statement]]

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from fac.backend import Compiled, HostTask, docstring
+from fac.collecting import uncollected
 from fac.diagnostics import FacError
 from fac.step.feed import fed
 from fac.step.ir import Function, Phase, Value
@@ -43,6 +44,7 @@ KERNELS = "from fac_torch import kernels"
 """How the source finds the kernels module inside a process; a written artifact carries a copy beside it."""
 
 
+@uncollected()
 def source(compiled: Compiled, precision: str, kernels: str = KERNELS, *, probe: bool = True) -> str:
     """The whole module.
 
@@ -78,11 +80,13 @@ def source(compiled: Compiled, precision: str, kernels: str = KERNELS, *, probe:
     return header + imports + "\n\n".join(parts)
 
 
+@uncollected()
 def probe_source(compiled: Compiled) -> str:
     """The probe alone, for the names that the module has."""
     return Emitter(compiled.probe, False, compiled.disabled).source()
 
 
+@uncollected()
 def step_source(compiled: Compiled) -> str:
     """The step with `lr` and `t` as tensors on the device, of float64 and int64, for the names that the module has."""
     return Emitter(compiled.step, True, compiled.disabled, numbers_move=True).source()
@@ -299,10 +303,10 @@ def _names(function: Function, lines: list[Statement]) -> dict[Value, str]:
     """Python names: those of the IR with dots as underscores, unique."""
     names: dict[Value, str] = {}
     taken = dict.fromkeys((*RESERVED, *NUMBERS.values()), 1)
+    names |= {v: NUMBERS[v.name] for v in function.inputs if not fed(v) and v.name in NUMBERS}
     made = [*(op.result for op in function.ops), *(v for line in lines for v in line.results)]
     for value in dict.fromkeys([*function.inputs, *made]):
-        if value in function.inputs and not fed(value) and value.name in NUMBERS:
-            names[value] = NUMBERS[value.name]
+        if value in names:
             continue
         base = re.sub(r"\W", "_", value.name)
         # A layer may be called `2nd`, `class` or `__class__`.
