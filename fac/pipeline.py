@@ -19,7 +19,6 @@ from pydantic import ValidationError
 from fac import asked, plugins, source
 from fac.checks import run_checks
 from fac.checks.places import matrix_of
-from fac.collecting import uncollected
 from fac.diagnostics import Diagnostic, FacError, Severity, SpecError, dotted
 from fac.program.declared import unranked, unsettled
 from fac.program.lower import kind_of, lower
@@ -30,6 +29,7 @@ from fac.spec.base import written
 from fac.spec.data import places
 from fac.spec.errors import translate
 from fac.spec.model import ModelSpec
+from fac.step.collecting import uncollected
 
 if TYPE_CHECKING:
     from fac.backend import Artifact, Backend, Compiled, Precision, Reading, Saving, Term

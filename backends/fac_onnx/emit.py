@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import ModelProto, checker, helper, shape_inference
 
-from fac.collecting import uncollected
+from fac.step.collecting import uncollected
 from fac.step.feed import fed
 from fac.step.ir import Function, Op, Phase, Value
 from fac.step.scalars import constants, host_scalars

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 from fac.backend import Compiled, HostTask, docstring
-from fac.collecting import uncollected
 from fac.diagnostics import FacError
+from fac.step.collecting import uncollected
 from fac.step.feed import fed
 from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars

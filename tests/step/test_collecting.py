@@ -7,7 +7,7 @@ import gc
 import pytest
 
 import fac
-from fac.collecting import uncollected
+from fac.step.collecting import uncollected
 from fac.testing.nets import mlp, spec
 
 
@@ -18,8 +18,7 @@ def test_it_is_as_it_was_afterwards(collects: bool) -> None:
     try:
         (gc.enable if collects else gc.disable)()
         with pytest.raises(ZeroDivisionError), uncollected(), uncollected():
-            assert not gc.isenabled()
-            raise ZeroDivisionError
+            1 / int(gc.isenabled())
         assert gc.isenabled() is collects
         assert uncollected()(gc.isenabled)() is False
         assert gc.isenabled() is collects
