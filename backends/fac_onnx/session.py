@@ -51,16 +51,17 @@ class OnnxSession(HostSession):
         self.others = second
         """Where the next step writes it."""
         self.losses = {name: np.zeros((), self.precision) for name in sorted(moved - first.keys())}
+        self.at_once = int(artifact.chosen(device).get(BLOCK, 1))
+        self.rate, self.number = np.zeros((), self.precision), np.zeros((), np.int64)
+        """The learning rate and the number of a step, where bindings read them."""
+        self.reads = {value.name for value in compiled.step.inputs}
         self.binding = self._binding(first, second)
         self.other_binding = self._binding(second, first)
-        self.at_once = int(artifact.chosen(device).get(BLOCK, 1))
 
     def run_step(self, batch: Arrays, lr: float, step: int) -> dict[str, float]:
         """Bind the batch, run, and let the sets change places."""
-        given = self._arguments(batch, lr, step)
-        for value in self.compiled.step.inputs:
-            if value.name in given:
-                self.binding.bind_ortvalue_input(value.name, given[value.name])
+        self.rate[...], self.number[...] = lr, step
+        self._bind(self.binding, batch if self.device == "cpu" else {**batch, **self._scalars})
         runner = self._runner(self.compiled.step)
         with running():
             runner.run_with_iobinding(self.binding)
@@ -71,17 +72,17 @@ class OnnxSession(HostSession):
     def run_steps(
         self, batches: Sequence[Arrays], rates: Sequence[float], step: int
     ) -> list[Mapping[str, float]]:
-        """In one call, as a `Loop`: the state goes from one step to the next within onnxruntime."""
+        """In one call, as a `Scan`: the state goes from one step to the next within onnxruntime."""
         sizes = {len(array) for batch in batches for array in batch.values()}
         if len(batches) == 1 or len(sizes) > 1:
             return super().run_steps(batches, rates, step)
         if STEPS not in self.runners:
-            self.runners[STEPS] = session(self.artifact.several(), self.device)
+            self.runners[STEPS] = session(self.artifact.several(), self.device, planned=True)
         binding = ort.IOBinding(self.runners[STEPS])
         given = {name + ALL: _shared(np.stack([batch[name] for batch in batches])) for name in batches[0]}
         given |= {
             f"lr{ALL}": _shared(np.array(rates, self.precision)),
-            f"step{BEGIN}": _shared(np.array(step)),
+            f"step{ALL}": _shared(np.arange(step, step + len(batches))),
         }
         moved = {name for name, _ in self.compiled.step.outputs}
         given |= {name + BEGIN if name in moved else name: value for name, value in self.buffers.items()}
@@ -99,15 +100,9 @@ class OnnxSession(HostSession):
         self.buffers, self.others = self.others, self.buffers
         return [{name: float(values[k]) for name, values in losses.items()} for k in range(len(batches))]
 
-    def _arguments(self, batch: Arrays, lr: float, step: int) -> Buffers:
-        """What is bound anew at each step: on a device other than the CPU, binding is what copies it there."""
-        scalars = {"lr": np.array(lr, self.precision), "step": np.array(step, np.int64)}
-        arrays = {name: np.ascontiguousarray(array) for name, array in batch.items()}
-        return {name: _shared(array) for name, array in {**arrays, **scalars}.items()}
-
     def run_evaluate(self, batch: Arrays) -> dict[str, float]:
         """Loss and hits."""
-        return self._scalars(self.compiled.evaluate, batch)
+        return self._numbers(self.compiled.evaluate, batch)
 
     def run_forward(self, batch: Arrays) -> Array:
         """The output."""
@@ -136,13 +131,15 @@ class OnnxSession(HostSession):
     def _runner(self, function: Function) -> ort.InferenceSession:
         """One per function, made when it is first asked for."""
         if function.name not in self.runners:
-            self.runners[function.name] = session(self.artifact.content(function), self.device)
+            small = function is self.compiled.step and self.at_once > 1
+            self.runners[function.name] = session(self.artifact.content(function), self.device, planned=small)
         return self.runners[function.name]
 
     def _binding(self, here: Buffers, there: Buffers) -> ort.IOBinding:
         """A step that reads the state `here` and writes it `there`; the batch is bound at each step."""
         step = self.compiled.step
         binding = ort.IOBinding(self._runner(step))
+        self._bind(binding, self._scalars)
         for value in step.inputs:
             if value.name in here:
                 binding.bind_ortvalue_input(value.name, here[value.name])
@@ -152,6 +149,16 @@ class OnnxSession(HostSession):
             else:
                 binding.bind_ortvalue_output(name, _shared(self.losses[name]))
         return binding
+
+    @property
+    def _scalars(self) -> Arrays:
+        return {"lr": self.rate, "step": self.number}
+
+    def _bind(self, binding: ort.IOBinding, arrays: Arrays) -> None:
+        """Where they lie. On a device other than the CPU, binding is what copies them there."""
+        for name, array in arrays.items():
+            if name in self.reads:
+                binding.bind_cpu_input(name, np.asarray(array, order="C"))
 
     def _run(self, function: Function, inputs: Mapping[str, Array]) -> list[Array]:
         """The outputs of a function that moves no state."""
@@ -164,7 +171,7 @@ class OnnxSession(HostSession):
             found = runner.run_with_ort_values(names, feeds)
         return [np.array(value.numpy()) for value in found]
 
-    def _scalars(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
+    def _numbers(self, function: Function, inputs: Mapping[str, Array]) -> dict[str, float]:
         names = [name for name, _ in function.outputs]
         return dict(zip(names, map(float, self._run(function, inputs)), strict=True))
 

@@ -169,7 +169,7 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
         raise FacError(
             f"{feed.name} has to hold whole numbers from 0 to {feed.classes - 1}, not {given.dtype}"
         )
-    wrong = (given < 0) | (given >= feed.classes)
+    wrong = _outside(given, feed.classes)
     if feed.ignored is not None:
         wrong &= given != feed.ignored
     if wrong.any():
@@ -181,6 +181,14 @@ def check_feed(feed: Feed, value: Any, n: int | None = None) -> Array:
             f"{word} {given[place]} of sample {place[0]}{at}{of} is not in 0..{feed.classes - 1}{also}"
         )
     return given
+
+
+def _outside(given: Array, classes: int) -> Array:
+    """Which whole numbers are not in 0..classes - 1. Labels of each step are int64, where one comparison says both."""
+    if given.dtype == np.int64:
+        beyond: Array = given.view(np.uint64) >= classes  # what is below 0 is beyond all, read without a sign
+        return beyond
+    return (given < 0) | (given >= classes)
 
 
 def require_finite(feed: Feed, value: Any) -> None:
@@ -258,6 +266,8 @@ def _named(dtype: Any) -> str:
 
 
 def _array(name: str, value: Any) -> Array:
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
     # Tensors of frameworks that keep a graph or live on a device have to leave them first.
     value = value.detach().cpu() if hasattr(value, "detach") else value
     # NumPy has no such type; float32 holds its numbers exactly.
