@@ -69,6 +69,7 @@ def parse(document: Document) -> tuple[ModelSpec | None, tuple[Diagnostic, ...]]
         return None, translate(error, document.data, ModelSpec)
 
 
+@uncollected()
 def check(
     path: SpecLike,
     overrides: Overrides = (),
@@ -137,7 +138,6 @@ def resolved(spec: ModelSpec, document: Document | None = None) -> Program:
         raise _refused(document or source.from_data({}), error.diagnostics) from None
 
 
-@uncollected()
 def compiled(program: Program) -> Compiled:
     """The backend-independent result: functions and state."""
     from fac.backend import Anchor, Compiled, Probing, Recipe, Slot
@@ -205,6 +205,7 @@ def terms(program: Program) -> tuple[Term, ...]:
     )
 
 
+@uncollected()
 def compile(
     path: SpecLike,
     backend: str = "torch",
@@ -237,6 +238,7 @@ def compile(
     return emit(without(lowered(document), disabled, chosen), chosen, precision, document)
 
 
+@uncollected()
 def emit(
     program: Program,
     backend: Backend,
@@ -364,7 +366,6 @@ def _errors(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(d for d in findings if d.rule.severity is Severity.ERROR)
 
 
-@uncollected()
 def _fitted(
     program: Program, backend: Backend, precision: Precision, made: Compiled | None = None
 ) -> tuple[Compiled, tuple[Diagnostic, ...]]:

@@ -76,8 +76,8 @@ class Builder:
         definition = OPS.get(kind)
         if definition is None:
             raise TypeRuleError(f"there is no op `{kind}`")
-        if definition.arity not in (None, len(operands)):
-            raise TypeRuleError(f"`{kind}` takes {definition.arity} operands, not {len(operands)}")
+        if (arity := definition.arity) is not None and arity != len(operands):
+            raise TypeRuleError(f"`{kind}` takes {arity} operands, not {len(operands)}")
         if attributes.keys() != definition.attributes:
             named = [
                 ", ".join(map(repr, sorted(names))) or "none" for names in (definition.attributes, attributes)
@@ -86,7 +86,8 @@ class Builder:
         type = definition.type(tuple(v.type for v in operands), attributes)
         origin = self._origin
         value = Value(self._unique(f"{origin.node}.{kind}" if origin.node else kind), type)
-        op = Op(kind, operands, tuple(sorted(attributes.items())), value, origin)
+        named_values = attributes.items() if len(attributes) < 2 else sorted(attributes.items())
+        op = Op(kind, operands, tuple(named_values), value, origin)
         self.ops.append(op)
         self.made[value] = op
         self._provisional.add(value)
@@ -112,10 +113,13 @@ class Builder:
 
     def _unique(self, name: str) -> str:
         count = self._taken.get(name, 0)
-        while count and f"{name}.{count}" in self._taken:
+        if not count:
+            self._taken[name] = 1
+            return name
+        while f"{name}.{count}" in self._taken:
             count += 1
         self._taken[name] = count + 1
-        unique = f"{name}.{count}" if count else name
+        unique = f"{name}.{count}"
         self._taken.setdefault(unique, 1)
         return unique
 
