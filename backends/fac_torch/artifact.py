@@ -17,7 +17,7 @@ from fac_torch import kernels
 from fac_torch.emit import Emitter, probe_source, source, step_source
 from fac_torch.maps import CHANNELS_LAST
 from fac_torch.session import TorchSession
-from fac_torch.tuning import MAPS, PRODUCTS, ROWS, knobs
+from fac_torch.tuning import MAPS, ROWS, knobs
 
 
 class TorchArtifact(Artifact):
@@ -83,8 +83,7 @@ class TorchArtifact(Artifact):
 
     def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""
-        products = self.choices.get(PRODUCTS)
-        return TorchSession(self.compiled, self.precision, device, self.module(), products)
+        return TorchSession(self.compiled, self.precision, device, self.module(), self.choices)
 
     def knobs(self, device: str | None = None) -> tuple[Knob, ...]:
         """Those of `fac_torch.tuning`."""

@@ -98,7 +98,7 @@ def float32_products(mode: str) -> Iterator[None]:
 
 
 @contextmanager
-def arithmetic(kind: str, products: str, large: bool) -> Iterator[None]:
+def arithmetic(kind: str, products: str, large: bool, threads: int | None = None) -> Iterator[None]:
     """The settings of a session during its calls; all are put back.
 
     GPUs compute with denormal numbers as fast as with others, so that nothing is set for them. Nor is the precision of
@@ -109,16 +109,29 @@ def arithmetic(kind: str, products: str, large: bool) -> Iterator[None]:
         kind: of the device.
         products: how float32 products are computed.
         large: whether torch shares the work among threads.
+        threads: how many there are; as many as there are already if not given.
     """
     if kind != "cpu":
         with convolutions(tf32=torch.backends.cuda.matmul.allow_tf32):
             yield
         return
     with (
+        nullcontext() if threads is None else on_threads(threads),
         nullcontext() if products == "highest" else float32_products(products),
         denormals_as_zero(in_all_threads if large else with_threads_as_they_are),
     ):
         yield
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Run on so many threads of torch, which is a setting of the process, and put the old number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -6,14 +6,27 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fac.backend import Array, Arrays, Bytes, Compiled, Feed, Moves, Precision, Session, check_feed, samples
+from fac.backend import (
+    ONE,
+    THREADS,
+    Array,
+    Arrays,
+    Bytes,
+    Compiled,
+    Feed,
+    Moves,
+    Precision,
+    Session,
+    check_feed,
+    samples,
+)
 from fac.diagnostics import FacError
 from fac.step.hosted import carried_out, names
 from fac.step.ops import OPS
@@ -22,6 +35,8 @@ from fac_torch.captured import Captured, is_capturable
 from fac_torch.device import SHARED, arithmetic, captures, chosen, keep_what_is_freed, matmul_precision
 from fac_torch.pictures import Kept, has_room
 
+PRODUCTS = "products"
+"""What the choice of a library of products is called."""
 WORKSPACES = 2
 """How many batch sizes keep their buffers: that of training, and one that came between."""
 SMALL = 1 << 25
@@ -51,9 +66,9 @@ class TorchSession(Session):
         precision: Precision,
         device: str | None,
         module: ModuleType,
-        products: str | None = None,
+        choices: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`products`: by which setting float32 products are computed; the usual one if not given."""
+        """`choices`: see `fac_torch.tuning`, of which this reads all but `MAPS`."""
         self.on = chosen(device)
         super().__init__(compiled, precision, str(self.on))
         self.module = module
@@ -61,7 +76,8 @@ class TorchSession(Session):
         if self.on.type == "cpu":
             keep_what_is_freed()
         self.dtype = torch.float64 if precision == "float64" else torch.float32
-        self.matmul = products or usual_products(compiled, precision, self.on.type)
+        self.matmul = choices.get(PRODUCTS) or usual_products(compiled, precision, self.on.type)
+        self.threads = 1 if choices.get(THREADS) == ONE else None
         self.maps: tuple[str, ...] = vars(module).get("MAPS", ())
         self.mapped = {torch.Size(feed.shape) for feed in compiled.feeds if feed.name in self.maps}
         """Shapes of samples that should lie in memory with their channels last."""
@@ -216,7 +232,7 @@ class TorchSession(Session):
         return batch
 
     def _arithmetic(self) -> AbstractContextManager[None]:
-        return arithmetic(self.on.type, self.matmul, self.large)
+        return arithmetic(self.on.type, self.matmul, self.large, self.threads)
 
     def _workspace(self, n: int) -> Any:
         if n not in self.workspaces:

@@ -1,4 +1,6 @@
-"""What is left to be chosen of a session: the library of float32 products, and how maps lie in memory.
+"""What is left to be chosen of a session: the library of float32 products, how maps lie in memory, and threads.
+
+How many threads there are is no choice where somebody has said it, with `OMP_NUM_THREADS`.
 
 Sizes of tiles are none of it. On Zen 4, 256 KiB to 8 MiB in the place of 2 made steps of 784-W-W-W-W-10 slower, at W
 1024 as at 2048: by 1 to 14 %.
@@ -6,15 +8,18 @@ Sizes of tiles are none of it. On Zen 4, 256 KiB to 8 MiB in the place of 2 made
 
 from __future__ import annotations
 
-from fac.backend import Compiled, Knob, Precision
+import os
+
+import torch
+
+from fac.backend import ALL, ONE, THREADS, Compiled, Knob, Precision
 from fac.step.ops import OPS
 from fac_torch.device import chosen, float32_libraries
 from fac_torch.maps import CHANNELS_LAST
-from fac_torch.session import usual_products
+from fac_torch.session import PRODUCTS, usual_products
 from fac_torch.templates import TEMPLATES, Order
 
-PRODUCTS, MAPS = "products", "maps"
-"""The names of the two."""
+MAPS = "maps"
 LAST, ROWS = "last", "rows"
 LITTLE = 0.05
 """Of the multiply-adds of a step: products that are no more than that gain nothing by another library."""
@@ -31,6 +36,9 @@ def knobs(compiled: Compiled, precision: Precision, device: str | None) -> tuple
         device: the default one if not given.
     """
     kind, found = chosen(device).type, list[Knob]()
+    if kind == "cpu" and torch.get_num_threads() > 1 and "OMP_NUM_THREADS" not in os.environ:
+        # first of all: on one thread other libraries may be faster than on several
+        found.append(Knob(THREADS, {ALL: f"all {torch.get_num_threads()}", ONE: "a single one"}, ALL))
     if precision == "float32" and _share(compiled) > LITTLE:
         libraries = {name: LIBRARIES[name] for name in float32_libraries(kind)}
         found.append(Knob(PRODUCTS, libraries, usual_products(compiled, precision, kind)))

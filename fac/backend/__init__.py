@@ -54,18 +54,21 @@ from fac.backend.traced import (
     Saving,
     Traced,
 )
-from fac.backend.tuning import Knob
+from fac.backend.tuning import ALL, ONE, THREADS, Knob
 from fac.escaping import docstring
 from fac.step.feed import Feed
 from fac.writing import Content
 
 __all__ = [
+    "ALL",
     "COUNTS",
     "DIGEST",
     "FORMAT",
+    "ONE",
     "PRECISIONS",
     "RESERVED",
     "STEP",
+    "THREADS",
     "UNSIGNED",
     "Anchor",
     "Array",

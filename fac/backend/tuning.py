@@ -8,6 +8,10 @@ from difflib import get_close_matches
 
 from fac.diagnostics import FacError
 
+THREADS, ONE, ALL = "threads", "1", "all"
+"""The name of the knob that says on how many threads a session computes, if there is one, and its ways. A run that is
+on one thread by choice goes on wherever there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Knob:

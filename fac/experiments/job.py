@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fac import source
+from fac.backend import ONE, THREADS
 from fac.build.disabling import without
 from fac.build.threads import allowed
 from fac.diagnostics import Diagnostic, FacError
@@ -378,7 +379,7 @@ def begun(
         "precision": session.precision,
         BASE: relative(job.origin, path),
         "spec": job.json(session),
-        "threads": str(allowed()),
+        "threads": _threads(job.artifact, session.device),
         **plugged(job.spec),
         **passed.kept(job.artifact, session.device),
         **({ORIGIN: job.given} if job.given else {}),
@@ -386,6 +387,11 @@ def begun(
     if since:
         remarks += tuple(_remarks(job, since, about))
     return Begun(job, session, found, keeping(held, about, job.text(path), job.log), remarks, since)
+
+
+def _threads(artifact: Artifact, device: str) -> str:
+    """On how many a session computes: on what there are, or on one by choice."""
+    return ONE if artifact.chosen(device).get(THREADS) == ONE else str(allowed())
 
 
 def _settled(job: Job) -> tuple[Job, tuple[str, ...]]:

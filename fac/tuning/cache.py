@@ -62,11 +62,21 @@ def find(key: Key) -> dict[str, str] | None:
         UnsoundError: the file is none that was kept here, and for this.
         FacError: it cannot be read.
     """
-    place = key.place
     try:
-        text = content(place, FILE, within=place.parent)
+        return read(key.place, key)
     except MissingError:
         return None
+
+
+def read(place: Path, key: Key) -> dict[str, str]:
+    """What a file says.
+
+    Raises:
+        MissingError: there is none.
+        UnsoundError: see `find`.
+        FacError: see `find`.
+    """
+    text = content(place, FILE, within=place.parent)
     try:
         found: Any = json.loads(text)
         about = found["fac_tuning"], found["machine"], found["work"]

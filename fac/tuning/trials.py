@@ -14,7 +14,7 @@ from fac.tuning.deviation import deviation
 from fac.tuning.rounds import ratios, rounds
 
 ROUNDS = 7
-GAIN = 1.03
+GAIN = 1.05
 """How many times as fast as the usual way another one has to be, or it is not worth other digits."""
 ROUNDED, WORSE = 1e-3, 4.0
 """How far from float64 a way may take a tensor, relative to how far it moved, whatever the usual way does; and how many

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import fac
 from fac.backend import Artifact
@@ -103,3 +105,35 @@ def test_blocks_of_every_size_are_the_same_to_the_bit() -> None:
         found.append(trained(artifact, blocks=int(size)))
     for name, array in found[0].items():
         np.testing.assert_array_equal(found[1][name], array, err_msg=name)
+
+
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of torch, and nobody has said how many there are to be."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_is_a_choice_where_nobody_has_said_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fac.compile(spec(NET), "torch", "float64")
+    (knob,) = made.knobs("cpu")
+    assert (knob.name, [*knob.ways], knob.usual) == ("threads", ["all", "1"], "all")
+    seen = []
+    for way in knob.ways:
+        session: Any = made.choosing({"threads": way}, "cpu").open(device="cpu")
+        step = session.module.step
+
+        def spied(*given: Any, step: Any = step) -> Any:
+            seen.append(torch.get_num_threads())
+            return step(*given)
+
+        session.module.step = spied
+        session.step(*batch())
+        assert torch.get_num_threads() == 2
+    assert seen == [2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert ways(made) == {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import fac
 from fac.diagnostics import FacError
@@ -182,3 +183,29 @@ def test_in_python(maps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ):
         with pytest.raises(FacError, match=said):
             fac.train(maps, tune=wrong, **given)  # type: ignore[arg-type]
+
+
+def test_a_run_on_one_thread_by_choice_goes_on_where_one_is_set(
+    run: Run, maps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where two are set, that is said."""
+    before = torch.get_num_threads()
+    longer = ("--set", "train.epochs=2")
+    try:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        torch.set_num_threads(2)
+        measured(maps, threads="1")
+        for name, epochs in (("whole", "2"), ("a", "1"), ("b", "1")):
+            run("train", maps, *TORCH, "--set", f"train.epochs={epochs}", "--out", name)
+        assert checkpoint.about(Path("a"))["threads"] == chosen("a")["threads"] == "1"
+        _, _, err = run("train", "--resume", "a", *longer)
+        assert "goes on" not in err
+        assert same("whole", "a")
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        assert "this run was on 1 thread and goes on on 2: " in run("train", "--resume", "b", *longer)[2]
+        torch.set_num_threads(1)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        _, _, err = run("train", "--resume", "a", "--set", "train.epochs=3")
+        assert "goes on" not in err
+    finally:
+        torch.set_num_threads(before)

@@ -52,6 +52,7 @@ from fac.training.holding import Held
 from fac.training.logs import EpochRecord
 from fac.training.loop import Report
 from fac.training.outcome import Concern
+from fac.tuning import cache as tuning_cache
 from fac_torch import kernels, pickled
 from tests.fuzz import surgery
 from tests.fuzz.choices import Choices
@@ -357,6 +358,19 @@ def read_alone(run: Path) -> None:
     render(Book("t", (made,), (), (), settings_of_runs.LIMITS))
 
 
+def choices() -> tuple[bytes, ...]:
+    """What is kept of a tuning."""
+    about = {"fac_tuning": 1, "machine": {"processor": "p"}, "work": "0" * 16, "choices": {"maps": "rows"}}
+    return (json.dumps(about).encode(),)
+
+
+def read_choices(path: Path) -> None:
+    """Texts by texts, which an artifact then takes or refuses, if the rest is as it was."""
+    key = tuning_cache.Key({"processor": "p"}, "0" * 16)
+    found = tuning_cache.read(path, key)
+    assert all(type(part) is str for pair in found.items() for part in pair)
+
+
 RUN_OF_KEPT = f"runs/01-bp-seed-0/{OUTCOME}"
 MADE = {"backend": "torch", "spec_hash": "0", "files": ["step.py"], "digests": {"step.py": "0" * 64}}
 TOML = b"""\
@@ -433,6 +447,7 @@ KINDS = {
         (surgery.any_bytes, surgery.words(WORDS)),
         lambda path: settings.load(str(path), str(path.parent)),
     ),
+    "choices": Kind("choices.json", choices, (surgery.any_bytes, surgery.json_lines), read_choices),
     "manifest": Kind(
         "manifest.json",
         lambda: (json.dumps(MADE).encode(),),
