@@ -22,6 +22,8 @@ class Draft:
     """Whether it is a step: it moves state in place, and its tensors have places in a workspace."""
     maps: frozenset[Value] = frozenset()
     """What lies with its channels last."""
+    narrow: frozenset[Value] = frozenset()
+    """What lies in a narrower type, where the machine has products of it."""
 
     def rewritten(self, lines: list[Statement]) -> Draft:
         """The same in other statements, without those whose results nobody reads any more."""

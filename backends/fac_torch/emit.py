@@ -106,6 +106,10 @@ _MAPPED = (
 )
 _PIECES = "# (slot, shape, k): behind k pieces of that shape, in a slot where the rows of several steps lie together.\n"
 LAST = ", 'last'"
+NARROW = ", 'bfloat16'"
+_NARROW = (
+    "# 'bfloat16': in a tensor of that type, where the machine multiplies in it; see kernels.narrow_type.\n"
+)
 
 
 def _anchored(compiled: Compiled) -> str:
@@ -165,9 +169,11 @@ class Emitter:
         self.literals = {value: repr(number) for value, number in constants(function).items()}
         self.literals |= {op.result: "n" for op in function.ops if op.kind == "batch_size"}
         draft = written(function, self.literals, self.disabled, moves=self.buffered)
-        self.lines, self.maps = draft.lines, draft.maps
+        self.lines, self.maps, self.narrow = draft.lines, draft.maps, draft.narrow
         self.layout = (
-            layout(self.lines, {v for _, v in function.outputs}) if self.buffered else Layout({}, (), {}, {})
+            layout(self.lines, {v for _, v in function.outputs}, self.narrow)
+            if self.buffered
+            else Layout({}, (), {}, {})
         )
         self.names = _names(function, self.lines)
         floats = (v for v in (*self.batch, *self.state) if v.type.dtype is DType.FLOAT)
@@ -210,6 +216,7 @@ class Emitter:
             f"    {self.names[value]!r}: ({place.slot}, {_table_shape(value)}{self._where(value, place)}),"
             for value, place in self.layout.places.items()
         ]
+        narrowed = any(value in self.narrow for value in self.layout.places)
         given = [repr(v.name) for v in self.function.inputs if v in self.maps]
         tiled = tuple(line.updates[0].name for line in self.lines if line.kind.endswith("_outer"))
         like = self.state[0].name
@@ -217,6 +224,7 @@ class Emitter:
             "# name: (slot, shape). Names that share a slot are never alive together.\n"
             + (_MAPPED.format(batch=", ".join(self.names[v] for v in self.batch[:1])) if given else "")
             + (_PIECES if any(place.before for place in self.layout.places.values()) else "")
+            + (_NARROW if narrowed else "")
             + "BUFFERS = {\n"
             + "\n".join(rows)
             + "\n}\n"
@@ -236,6 +244,8 @@ class Emitter:
         """How a value lies in its slot, if not row by row from the start."""
         if value in self.maps:
             return LAST
+        if value in self.narrow and not place.before:
+            return NARROW
         return f", {place.before}" if place.before else ""
 
     def _text(self, line: Statement) -> str:

@@ -113,6 +113,7 @@ def load_state(path: str, device: str = "cpu") -> dict[str, Tensor]:
     return state
 
 
+NARROW = "bfloat16"
 Row = tuple[int, tuple[int | str, ...]] | tuple[int, tuple[int | str, ...], str | int]
 
 
@@ -124,18 +125,24 @@ def buffers(table: Mapping[str, Row], n: int, like: Tensor) -> SimpleNamespace:
             for `n`, "3N" for three times that. Names that share a slot are never alive together, and share its memory,
             but for (slot, shape, k): the piece of it that is behind k pieces of this shape.
         n: samples per batch.
-        like: gives the element type and the device.
+        like: gives the element type and the device; (slot, shape, "bfloat16") is of that type, see `narrow_type`.
     """
+    types = {
+        name: narrow_type(NARROW, like) if more == [NARROW] else like.dtype
+        for name, (_, _, *more) in table.items()
+    }
     shapes = {name: tuple(_dim(d, n) for d in shape) for name, (_, shape, *_) in table.items()}
     sizes: dict[int, int] = {}
     for name, (slot, *_) in table.items():
-        sizes[slot] = max(sizes.get(slot, 0), _numel(shapes[name]))
+        room = -(-_numel(shapes[name]) * types[name].itemsize // like.dtype.itemsize)
+        sizes[slot] = max(sizes.get(slot, 0), room)
     slots = {slot: torch.empty(size, dtype=like.dtype, device=like.device) for slot, size in sizes.items()}
     places: dict[str, Tensor] = {}
     for name, (slot, _, *more) in table.items():
         size = _numel(shapes[name])
         start = size * more[0] if more and isinstance(more[0], int) else 0
-        places[name] = shaped(slots[slot][start : start + size], shapes[name], more == ["last"])
+        slot_of_type = slots[slot].view(types[name])
+        places[name] = shaped(slot_of_type[start : start + size], shapes[name], more == ["last"])
     return SimpleNamespace(**places, samples=n)
 
 
@@ -145,8 +152,45 @@ def copied(x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def round_to(x: Tensor, to: str, out: Tensor | None = None) -> Tensor:
-    """Each number as the nearest of a narrower type, in the type of x."""
+    """Each number as the nearest of a narrower type, in the type of x, or of `out`."""
+    if out is not None and out.dtype == getattr(torch, to):
+        return out.copy_(x)
     return room(x, out).copy_(x.to(getattr(torch, to)))
+
+
+def narrow_type(to: str, like: Tensor) -> torch.dtype:
+    """The type of tensors that hold numbers rounded to another one: that one, where it makes products faster.
+
+    Elsewhere, and beside float64, it is the type of `like`. A GPU has them, and of CPUs those that say so: no clock
+    decides, because sums are ordered otherwise, and a run must resume to the bit.
+    """
+    if like.dtype != torch.float32:
+        return like.dtype
+    fast = HAS_BFLOAT16() if like.device.type == "cpu" else True
+    return getattr(torch, to) if fast else like.dtype
+
+
+HAS_BFLOAT16: Callable[[], bool] = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+"""Of a CPU. The name is private: a torch without it rounds in float32."""
+
+
+def widen(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """The same numbers in the type of the session."""
+    return room(x, out).copy_(x)
+
+
+def narrow_mm(a: Tensor, b: Tensor, to: str, out: Tensor) -> Tensor:
+    """A b of rounded numbers, rounded; sums are of float32 at least, also where a, b and out are of the narrow type."""
+    return _rounded(torch.mm(a, b, out=out), to)
+
+
+def narrow_addmm(bias: Tensor, a: Tensor, b: Tensor, to: str, out: Tensor) -> Tensor:
+    """Bias + a b of rounded numbers, rounded once."""
+    return _rounded(torch.addmm(bias, a, b, out=out), to)
+
+
+def _rounded(x: Tensor, to: str) -> Tensor:
+    return x if x.dtype == getattr(torch, to) else round_to(x, to, out=x)
 
 
 def check_batch(B: SimpleNamespace, x: Tensor) -> None:

@@ -20,6 +20,7 @@ from fac_torch.lowering import drafted
 from fac_torch.maps import CHANNELS_LAST
 from fac_torch.marked import FACTOR_UPDATES, HASH_KERNEL, UPDATE_KERNELS
 from fac_torch.measuring import MEASURES
+from fac_torch.narrow import NARROW_PRODUCTS
 from fac_torch.parts import LOOK_AT_PARTS
 from fac_torch.schedule import WRITE_THROUGH, assert_old_values, schedule
 from fac_torch.stacking import placeable
@@ -35,6 +36,7 @@ ON_STATEMENTS: tuple[Pass[Draft], ...] = (
     TIE_ROWS,
     FACTOR_UPDATES,
     ADDMM,
+    NARROW_PRODUCTS,
     ADDCMUL,
     JOIN_PARTS,
     CONV_BIAS,

@@ -39,7 +39,9 @@ class Statement:
 
 def is_outer(line: Statement) -> bool:
     """Whether it is a product d^T h, as the gradient of a weight."""
-    return line.kind == "matmul" and bool(line.attributes["ta"]) and not line.attributes["tb"]
+    return (
+        line.kind in ("matmul", "narrow_matmul") and bool(line.attributes["ta"]) and not line.attributes["tb"]
+    )
 
 
 def uses_of(lines: Iterable[Statement]) -> Counter[Value]:

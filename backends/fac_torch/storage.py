@@ -41,12 +41,19 @@ def size(value: Value) -> tuple[int, bool]:
     return prod(dim.times if isinstance(dim, Batch) else dim for dim in value.type.shape), batched
 
 
-def layout(lines: list[Statement], keep: set[Value]) -> Layout:
+def _size(value: Value, narrow: frozenset[Value]) -> tuple[int, bool]:
+    """Likewise, of the numbers that a slot is counted in."""
+    numbers, batched = size(value)
+    return (-(-numbers // 2) if value in narrow else numbers), batched
+
+
+def layout(lines: list[Statement], keep: set[Value], narrow: frozenset[Value] = frozenset()) -> Layout:
     """Give each float tensor of the statements a place.
 
     Args:
         lines: in their final order.
         keep: values that must stay until the end.
+        narrow: values of half as many bytes; a machine that has no such type makes its slots larger.
     """
     within = inside(lines)
     shares = _shares(lines, within)
@@ -77,14 +84,19 @@ def layout(lines: list[Statement], keep: set[Value]) -> Layout:
             owner |= {v: v for v in line.results if v.type.shape != ()}
         elif result is not None and memory.is_told and is_buffered(result) and not line.updates:
             ends = [
-                v for v in line.operands if last.get(v) == i and v not in shared and v.type == result.type
+                v
+                for v in line.operands
+                if last.get(v) == i
+                and v not in shared
+                and v.type == result.type
+                and (v in narrow) == (result in narrow)
             ]
             over = [v for v in ends if v in places or v in owner] if memory is Memory.OVER else []
             if over and over[0] in owner:
                 owner[result] = owner[over[0]]
             else:
                 taken = over[0] if over else None
-                slot = places[taken].slot if taken is not None else _slot(size(result), slots, free)
+                slot = places[taken].slot if taken is not None else _slot(_size(result, narrow), slots, free)
                 places[result] = Place(slot)
         free |= {places[v].slot for v in dying.get(i, ()) if v in places and v is not taken}
     over_torch = {value: kept for value, kept in owner.items() if value is not kept}

@@ -60,9 +60,10 @@ def sgd(
 def sgd_outer(
     w: Tensor, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor,
     lr: Rate, momentum: float, nesterov: bool, weight_decay: float,
+    to: str | None = None,
 ) -> None:  # fmt: skip
-    """`sgd` with g = d^T h, tile by tile: the whole gradient never exists."""
-    for rows, g in _tiles(w, d, h, room):
+    """`sgd` with g = d^T h, rounded if `to` says to which type, tile by tile: the whole gradient never exists."""
+    for rows, g in _tiles(w, d, h, room, to):
         sgd(w[rows], None if m is None else m[rows], g, lr, momentum, nesterov, weight_decay)
 
 
@@ -100,9 +101,10 @@ def adam(
 def adam_outer(
     w: Tensor, mean: Tensor, square: Tensor, largest: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: Rate,
     step: Count, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+    to: str | None = None,
 ) -> None:  # fmt: skip
-    """`adam` with g = d^T h, tile by tile."""
-    for rows, g in _tiles(w, d, h, room):
+    """`adam` with g = d^T h, as `sgd_outer`, tile by tile."""
+    for rows, g in _tiles(w, d, h, room, to):
         most = None if largest is None else largest[rows]
         adam(w[rows], mean[rows], square[rows], most, g, lr, step, beta1, beta2, eps, weight_decay, decoupled)
 
@@ -131,9 +133,10 @@ def rmsprop(
 def rmsprop_outer(
     w: Tensor, square: Tensor, mean: Tensor | None, m: Tensor | None, d: Tensor, h: Tensor, room: Tensor, lr: Rate,
     alpha: float, eps: float, momentum: float, weight_decay: float,
+    to: str | None = None,
 ) -> None:  # fmt: skip
-    """`rmsprop` with g = d^T h, tile by tile."""
-    for rows, g in _tiles(w, d, h, room):
+    """`rmsprop` with g = d^T h, as `sgd_outer`, tile by tile."""
+    for rows, g in _tiles(w, d, h, room, to):
         means, momenta = (None if state is None else state[rows] for state in (mean, m))
         rmsprop(w[rows], square[rows], means, momenta, g, lr, alpha, eps, momentum, weight_decay)
 
@@ -149,19 +152,23 @@ def _as(w: Tensor, g: Tensor) -> Tensor:
     return g if g.stride() == w.stride() else torch.empty_like(w).copy_(g)
 
 
-def _tiles(w: Tensor, d: Tensor, h: Tensor, room: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _tiles(w: Tensor, d: Tensor, h: Tensor, room: Tensor, to: str | None) -> Iterator[tuple[slice, Tensor]]:
     height = max(1, room.numel() // w.shape[1])
     for start in range(0, w.shape[0], height):
         rows = slice(start, min(start + height, w.shape[0]))
         g = room[: (rows.stop - start) * w.shape[1]].view(-1, w.shape[1])
-        yield rows, _outer(d[:, rows], h, g)
+        yield rows, _outer(d[:, rows], h, g, to)
 
 
-def _outer(d: Tensor, h: Tensor, out: Tensor) -> Tensor:
+def _outer(d: Tensor, h: Tensor, out: Tensor, to: str | None = None) -> Tensor:
     """d^T h. CPU libraries are several times slower at a product with few columns than at its transpose."""
     if out.device.type == "cpu" and h.shape[1] <= THIN < d.shape[1]:
-        return out.copy_(torch.mm(h.T, d).T)
-    return torch.mm(d.T, h, out=out)
+        out.copy_(torch.mm(h.T, d).T)
+    elif d.dtype == out.dtype:
+        torch.mm(d.T, h, out=out)
+    else:
+        out.copy_(torch.mm(d.T, h))
+    return out if to is None or d.dtype != out.dtype else out.copy_(out.to(getattr(torch, to)))
 
 
 # The fused kernels behind torch.optim(fused=True) are private: this is the one place that names them, and a torch

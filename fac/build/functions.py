@@ -12,6 +12,7 @@ from fac.build.routing import Routing
 from fac.build.trace import Trace
 from fac.build.updating import clipped, masked, plan, stepping
 from fac.passes import optimise
+from fac.passes.common import share_common
 from fac.passes.narrow import narrow
 from fac.program.declared import probes_of
 from fac.program.kinds import Sweeps, Updated
@@ -63,7 +64,10 @@ def functions(program: Program) -> Functions:
 def narrowed(program: Program, step: Function) -> Function:
     """A step after the passes, in the precision that the spec asks for."""
     step, to = optimise(step, program.disabled), program.spec.train.mixed_precision
-    return step if to is None else optimise(narrow(step, to), program.disabled)
+    if to is None:
+        return step
+    # What is rounded is said of what a step has once: feedback that learns reads the projections that errors went by.
+    return optimise(narrow(share_common(step), to), program.disabled)
 
 
 def build_forward(program: Program) -> Function:

@@ -23,6 +23,7 @@ from fac.testing.calls import CALLS, Call
 from fac_reference.interpreter import run
 from fac_torch import BACKEND, kernels, update_kernels
 from fac_torch.emit import Emitter
+from fac_torch.measuring import KINDS
 from fac_torch.session import know_host
 from fac_torch.statements import is_buffered
 from fac_torch.templates import TEMPLATES, Line, Memory
@@ -307,7 +308,9 @@ def test_every_template_is_an_op_or_a_kernel_of_a_statement() -> None:
     }
     tokens = {"attend_with_logsum", "attend_back", "layer_norm_moments"}
     parts = {"part", "row", "stacked", "copied"}
-    assert set(TEMPLATES) - set(OPS) == more | maps | tokens | parts
+    narrow = {"narrow_matmul", "narrow_addmm", "widen"}
+    measures = KINDS | {"sample_cosines"}
+    assert set(TEMPLATES) - set(OPS) == more | maps | tokens | parts | narrow | measures
 
 
 @pytest.mark.parametrize("device", DEVICES)

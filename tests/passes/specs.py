@@ -39,6 +39,9 @@ SPECS: dict[str, Data] = {
         ({"kind": "gru", "name": "state", "out": 6}, linear("out", 3)), {"rule": "bp"}, MOMENTUM, shape=(4, 5)
     ),
     "adapters": spec((linear("fc1", 8, adapter=LORA), RELU, linear("out", 3)), {"rule": "fa"}, MOMENTUM),
+    "mixed precision": spec(
+        mlp(8, 8, 6, 3), {"rule": "ldfa", "rank": 2}, MOMENTUM, train={"mixed_precision": "bfloat16"}
+    ),
     "dropout, dfa": spec(
         (linear("fc1", 8), RELU, {"kind": "dropout", "rate": 0.5}, linear("out", 3)),
         {"rule": "dfa"},

@@ -22,6 +22,18 @@ def addmm(line: Line) -> str:
     return f"torch.addmm({bias}, {turned(a, line['ta'])}, {turned(b, line['tb'])})"
 
 
+def narrow_matmul(line: Line) -> str:
+    """`torch.mm`, of which the result is rounded."""
+    a, b = line.arguments
+    return f"kernels.narrow_mm({turned(a, line['ta'])}, {turned(b, line['tb'])}, {line['to']!r})"
+
+
+def narrow_addmm(line: Line) -> str:
+    """`torch.addmm`, of which the result is rounded."""
+    bias, a, b = line.arguments
+    return f"kernels.narrow_addmm({bias}, {turned(a, line['ta'])}, {turned(b, line['tb'])}, {line['to']!r})"
+
+
 def bmm(line: Line) -> str:
     """`torch.matmul`, matrix by matrix."""
     a, b = (
@@ -41,6 +53,9 @@ def matmul_map(line: Line) -> str:
 PRODUCTS: dict[str, Template] = {
     "matmul": Template(matmul, Memory.OUT, by_strides=True),
     "addmm": Template(addmm, Memory.OUT, by_strides=True),
+    "narrow_matmul": Template(narrow_matmul, Memory.OUT, by_strides=True),
+    "narrow_addmm": Template(narrow_addmm, Memory.OUT, by_strides=True),
+    "widen": kernel("widen"),
     "bmm": Template(bmm, Memory.OUT),
     "matmul_map": Template(matmul_map, Memory.OUT),
     "project": Template(
