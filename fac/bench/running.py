@@ -12,7 +12,7 @@ import torch
 
 from fac.bench import cases, floor, oracle
 from fac.bench.bare import Bare
-from fac.bench.case import Case
+from fac.bench.case import IN, Case
 from fac.bench.contenders import Contender, Entry, State, UnfitError, every
 from fac.bench.contenders.emitted import Emitted, session
 from fac.bench.memory import peak
@@ -116,6 +116,8 @@ def measured(
     for rule in dict.fromkeys(entry.rule for entry in entries if entry.name in built):
         works[rule] = floor.floor(optimised_step(lowered(case.spec(rule))), case.batch)
         try:
+            if IN in rule:
+                raise UnfitError("its products are not of float32, and no bare one of them is timed")
             turns[_floor(rule)] = _Bare(bare.turn(works[rule]), steps)
         except UnfitError as error:
             left[_floor(rule)] = str(error)
@@ -179,7 +181,7 @@ def _built(
                 left[entry.name] = str(error)
                 say(f"{entry.name} is left out: {error}")
                 continue
-            if not far < case.rounded:
+            if not far < case.tolerance(rule):
                 left[entry.name] = f"after {oracle.STEPS} steps it is {far:.0e} from its float64 oracle"
                 say(f"{entry.name} is not timed: {left[entry.name]}")
                 continue

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fac.bench import cases, memory, oracle, running
-from fac.bench.case import Case
+from fac.bench.case import Case, narrowed
 from fac.bench.contenders import Entry, State, UnfitError, every
 from fac.bench.contenders.eager import Eager
 from fac.bench.results import BASELINE
@@ -144,3 +144,14 @@ def test_what_is_no_number_is_infinitely_far() -> None:
         assert deviation(moved | {name: np.full_like(before[name], np.nan)}, moved, before) == np.inf
     assert deviation(moved | {"still": np.full(2, 1e-9)}, moved, before) == np.inf
     assert deviation({}, moved, before) == np.inf
+
+
+def test_a_rule_in_bfloat16_has_an_oracle_that_rounds() -> None:
+    """Its spec, its tolerance, and who is timed: the rules that the case says, among those that are asked for."""
+    case, small = cases.made("mlp-1024")
+    assert case.spec(narrowed("ldfa"))["train"] == {"batch": 128, "mixed_precision": "bfloat16"}
+    assert case.spec(narrowed("ldfa"))["feedback"] == case.spec("ldfa")["feedback"]
+    assert case.tolerance(narrowed("bp")) > case.tolerance("bp")
+    named = [one.name for one in every(case, ["ldfa"], "highest", peers=False) if "bfloat16" in one.name]
+    assert named == ["fac ldfa in bfloat16"]
+    assert oracle.proved(small, narrowed("ldfa")) < oracle.EXACT

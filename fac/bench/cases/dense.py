@@ -9,6 +9,8 @@ from torch import nn
 from fac.bench.case import CLASSES, Case, rules
 
 READS, DEPTH, RANK = 784, 4, 10
+WIDE = 1024
+"""From this width on a step is hardly more than its products."""
 SHORT = 64
 """Up to this width a step is hardly more than its calls."""
 
@@ -25,7 +27,10 @@ def case(width: int, batch: int, reads: int = READS, rank: int = RANK) -> Case:
             parts += [nn.Linear(each, width), nn.ReLU()]
         return nn.Sequential(*parts, nn.Linear(width, CLASSES))
 
-    return Case((reads,), (*layers,), rules(rank), batch, module, many=width <= SHORT, dense=True)
+    narrow = ("bp", "ldfa") if width >= WIDE else ()
+    return Case(
+        (reads,), (*layers,), rules(rank), batch, module, many=width <= SHORT, dense=True, narrow=narrow
+    )
 
 
 def small(*_: int) -> Case:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fac.bench.case import Case
+from fac.bench.case import Case, narrowed
 from fac.bench.contenders.base import Contender, State, UnfitError
 from fac.bench.contenders.eager import Eager, compiled
 from fac.bench.contenders.emitted import Emitted
@@ -46,6 +46,11 @@ def every(case: Case, rules: Sequence[str], mode: str, *, peers: bool) -> list[E
     if peers:
         found.append(Entry(COMPILED, "bp", partial(compiled, mode=mode)))
     found += [Entry(f"fac {rule}", rule, partial(Emitted, rule=rule, backend="torch")) for rule in chosen]
+    found += [
+        Entry(f"fac {narrowed(rule)}", narrowed(rule), partial(Emitted, rule=narrowed(rule), backend="torch"))
+        for rule in chosen
+        if rule in case.narrow
+    ]
     if case.many:
         found += [
             Entry(
