@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from fac.backend import Artifact, Compiled, Knob, write_common
+from fac.backend import COMPILED, STEP_KNOB, Artifact, Compiled, Knob, write_common
 from fac_torch import kernels
-from fac_torch.emit import Emitter, probe_source, source, step_source
+from fac_torch.compiling import CompiledSession
+from fac_torch.emit import Emitter, graph_source, probe_source, source, step_source
 from fac_torch.maps import CHANNELS_LAST
+from fac_torch.operators import kernels_of_graphs
 from fac_torch.session import TorchSession
 from fac_torch.tuning import MAPS, ROWS, knobs
 
@@ -59,15 +61,23 @@ class TorchArtifact(Artifact):
         def later(name: str, part: str, text: Callable[[Compiled], str]) -> Callable[..., Any]:
             @cache
             def emitted() -> Callable[..., Any]:
-                names = dict(module.__dict__)
-                self._run(text(c), part, names)
-                return names[name]  # type: ignore[no-any-return]
+                return self._part(name, part, text(c), dict(module.__dict__))
 
             return lambda *given: emitted()(*given)
 
         module.__dict__["probe"] = later("probe", " probe", probe_source)
         module.__dict__["step_of_tensors"] = later("step", " step of tensors", step_source)
         return module
+
+    def _graph(self, module: ModuleType) -> Callable[..., Any]:
+        """The step as `torch.compile` takes it, for the names that the module has."""
+        names = module.__dict__ | {"kernels": kernels_of_graphs()}
+        step = self._part("step", " step of a graph", graph_source(self.compiled), names)
+        return step.__wrapped__  # type: ignore[attr-defined, no-any-return]  # not in `inference_mode`
+
+    def _part(self, name: str, part: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
+        self._run(text, part, names)
+        return names[name]  # type: ignore[no-any-return]
 
     def _run(self, text: str, part: str, names: dict[str, Any]) -> None:
         """Registered with `linecache`, so that tracebacks and debuggers show it."""
@@ -83,7 +93,12 @@ class TorchArtifact(Artifact):
 
     def new_session(self, device: str | None) -> TorchSession:
         """A session on CUDA if it is there, else on the CPU, unless told."""
-        return TorchSession(self.compiled, self.precision, device, self.module(), self.choices)
+        if self.choices.get(STEP_KNOB) != COMPILED:
+            return TorchSession(self.compiled, self.precision, device, self.module(), self.choices)
+        module = self.module()
+        return CompiledSession(
+            self.compiled, self.precision, device, module, self.choices, step=self._graph(module)
+        )
 
     def knobs(self, device: str | None = None) -> tuple[Knob, ...]:
         """Those of `fac_torch.tuning`."""

@@ -13,6 +13,7 @@ from fac.step.feed import fed
 from fac.step.ir import Function, Phase, Value
 from fac.step.scalars import constants, host_scalars
 from fac.step.types import Batch, DType
+from fac_torch.narrow import NARROW_PRODUCTS
 from fac_torch.passes import written
 from fac_torch.statements import SLOTS, Statement
 from fac_torch.storage import Layout, Place, layout
@@ -92,6 +93,15 @@ def step_source(compiled: Compiled) -> str:
     return Emitter(compiled.step, True, compiled.disabled, numbers_move=True).source()
 
 
+def graph_source(compiled: Compiled) -> str:
+    """The same as `torch.compile` takes it: which plans memory itself, so that nothing has a place in the workspace.
+
+    Nor have the tensors of a narrower type that rounded products go by: those of float32 are rounded.
+    """
+    disabled = compiled.disabled | {NARROW_PRODUCTS.name}
+    return Emitter(compiled.step, True, disabled, numbers_move=True, in_graph=True).source()
+
+
 def _types(compiled: Compiled) -> str:
     """What the arrays of a batch hold."""
     whole = [feed.name for feed in compiled.inputs if feed.classes is not None]
@@ -158,6 +168,8 @@ class Emitter:
     disabled: frozenset[str] = frozenset()
     """The names of passes that are left out."""
     numbers_move: bool = False
+    in_graph: bool = False
+    """Whether a step allocates what it makes: of B there are but the tiles of updates."""
 
     def __post_init__(self) -> None:
         function = self.function
@@ -172,7 +184,7 @@ class Emitter:
         self.lines, self.maps, self.narrow = draft.lines, draft.maps, draft.narrow
         self.layout = (
             layout(self.lines, {v for _, v in function.outputs}, self.narrow)
-            if self.buffered
+            if self.buffered and not self.in_graph
             else Layout({}, (), {}, {})
         )
         self.names = _names(function, self.lines)
@@ -260,7 +272,7 @@ class Emitter:
         if line.updates:
             text = f"{text[:-1]}, out={self.names[line.updates[0]]})"
         elif TEMPLATES[line.kind].memory is Memory.ROWS:
-            text = f"{text}.{name}"
+            text = f"torch.cat(({', '.join(arguments)}))" if self.in_graph else f"{text}.{name}"
         elif line.result in self.layout.over:
             text = f"{text[:-1]}, out={self.names[self.layout.over[line.result]]})"
         elif line.result in self.layout.places:

@@ -292,8 +292,8 @@ def norm(*xs: Tensor, nonzero: bool = False) -> Tensor:
 
 
 def _is_known(number: Tensor) -> bool:
-    """Whether the host need not wait to read it."""
-    return number.device.type == "cpu"
+    """Whether the host need not wait to read it, nor a graph that is made for all numbers end there."""
+    return number.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _norm(xs: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
-"""What is left to be chosen of a session: the library of float32 products, how maps lie in memory, and threads.
+"""What is left to be chosen of a session: the library of float32 products, how maps lie, threads, what makes a step.
 
-How many threads there are is no choice where somebody has said it, with `OMP_NUM_THREADS`.
+How many threads there are is no choice where somebody has said it, with `OMP_NUM_THREADS`. A step that is compiled is
+none that is tried by itself: it takes half a minute to be made.
 
 Sizes of tiles are none of it. On Zen 4, 256 KiB to 8 MiB in the place of 2 made steps of 784-W-W-W-W-10 slower, at W
 1024 as at 2048: by 1 to 14 %.
@@ -12,18 +13,23 @@ import os
 
 import torch
 
-from fac.backend import ALL, ONE, THREADS, Compiled, Knob, Precision
+from fac.backend import ALL, COMPILED, ONE, STEP_KNOB, THREADS, Compiled, Knob, Precision
 from fac.step.ops import OPS
+from fac_torch.compiling import compiles
 from fac_torch.device import chosen, float32_libraries
 from fac_torch.maps import CHANNELS_LAST
 from fac_torch.session import PRODUCTS, usual_products
 from fac_torch.templates import TEMPLATES, Order
 
 MAPS = "maps"
-LAST, ROWS = "last", "rows"
+LAST, ROWS, EAGER = "last", "rows", "eager"
 LITTLE = 0.05
 """Of the multiply-adds of a step: products that are no more than that gain nothing by another library."""
 LIBRARIES = {"highest": "torch's own setting", "medium": "oneDNN, where that is float32"}
+STEPS = {
+    EAGER: "one kernel of torch after the other",
+    COMPILED: "loops that `torch.compile` makes, and a C++ compiler",
+}
 ORDERS = {LAST: "all channels of a pixel together", ROWS: "row by row, one channel after the other"}
 
 
@@ -45,6 +51,9 @@ def knobs(compiled: Compiled, precision: Precision, device: str | None) -> tuple
     if any(op.kind in TEMPLATES and TEMPLATES[op.kind].order is Order.LAST for op in compiled.step.ops):
         orders = {ROWS: ORDERS[ROWS]} if CHANNELS_LAST.name in compiled.disabled else ORDERS
         found.append(Knob(MAPS, orders, next(iter(orders))))
+    if kind == "cpu":
+        steps = STEPS if compiles() else {EAGER: STEPS[EAGER]}
+        found.append(Knob(STEP_KNOB, steps, EAGER, asked=True))
     return tuple(found)
 
 

@@ -54,13 +54,14 @@ from fac.backend.traced import (
     Saving,
     Traced,
 )
-from fac.backend.tuning import ALL, ONE, THREADS, Knob
+from fac.backend.tuning import ALL, COMPILED, ONE, STEP_KNOB, THREADS, Knob
 from fac.escaping import docstring
 from fac.step.feed import Feed
 from fac.writing import Content
 
 __all__ = [
     "ALL",
+    "COMPILED",
     "COUNTS",
     "DIGEST",
     "FORMAT",
@@ -68,6 +69,7 @@ __all__ = [
     "PRECISIONS",
     "RESERVED",
     "STEP",
+    "STEP_KNOB",
     "THREADS",
     "UNSIGNED",
     "Anchor",

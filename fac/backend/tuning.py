@@ -24,6 +24,12 @@ class Knob:
     """What is chosen without a clock: by what is known of the device and of the network."""
     exact: bool = False
     """Whether all ways lead to the same bits."""
+    asked: bool = False
+    """Whether another way than the usual one is gone only where somebody asks for it: it takes long to try."""
+
+
+STEP_KNOB, COMPILED = "step", "compiled"
+"""The knob, and its way, by which a backend compiles a step to machine code."""
 
 
 def require_ways(choices: Mapping[str, str], knobs: tuple[Knob, ...]) -> None:

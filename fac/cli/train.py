@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     help="How ways are chosen that differ in speed and in rounding: as measured on this machine before, or else usual "
     "ones (auto, the default); usual ones (off); or measured now (full). See docs/tuning.md.",
 )
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Have `torch.compile` and a C++ compiler make the step, which takes half a minute: for networks heavy in work "
+    "number by number, such as dropout. See docs/running.md.",
+)
 @click.option("--out", type=PATH, help="Folder of the run. Default: `runs/NAME-1`, ...")
 @click.option("--resume", type=PATH, metavar="DIR", help="Continue the run in a folder.")
 @click.option(
@@ -71,6 +78,7 @@ def train(
     overrides: tuple[str, ...],
     disable: tuple[str, ...],
     tune: Mode | None,
+    compiled: bool,
     out: Path | None,
     resume: Path | None,
     init: Path | None,
@@ -106,7 +114,7 @@ def train(
     from fac.training.nonfinite import DivergedError
     from fac.training.telling import named
 
-    where, loggers = Where(backend, device, precision, disable, tune), named(logs)
+    where, loggers = Where(backend, device, precision, disable, tune, compiled), named(logs)
     with ExitStack() as held:
         if resume is None:
             job = _new(spec, overrides, where, init, fork, partial=init_partial)

@@ -41,7 +41,7 @@ from fac.training.ranking import ranked
 from fac.training.settling import settled
 from fac.training.telling import telling
 from fac.training.weights import listed
-from fac.tuning import Mode, tuned
+from fac.tuning import Mode, compiled_step, tuned
 from fac.tuning import held as held_to
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Where:
     """The names of passes that are left out; of a run that goes on, in the place of those that it leaves out."""
     tune: Mode | None = None
     """How the ways are chosen that a backend leaves open; None is `auto`, or those that a run has gone that goes on."""
+    compile: bool = False
+    """Whether its step is compiled to machine code; that of a run that was so is, too."""
 
 
 ANYWHERE = Where()
@@ -107,6 +109,8 @@ class Job:
     """How the ways are chosen that the backend leaves open, ..."""
     choices: Mapping[str, str] | None = None
     """... unless they are these: those that the run has gone that it goes on from, by the names of knobs."""
+    compile: bool = False
+    """Whether its step is compiled to machine code, whatever else is chosen."""
     loaded: Dataset | None = None
     """What the spec names, where that had to be read to know what is trained, or what is handed over instead."""
 
@@ -272,6 +276,7 @@ def new(
         starts=told,
         unranked=before,
         tune=where.tune or "auto",
+        compile=where.compile,
         loaded=dataset,
     )
 
@@ -311,7 +316,10 @@ class Later:
             where.precision or (found.precision if where.backend is None else None),
         )
         there = replace(
-            there, tune=where.tune, disable=where.disable or passed.left_out(known, chosen(there.backend))
+            there,
+            tune=where.tune,
+            compile=where.compile,
+            disable=where.disable or passed.left_out(known, chosen(there.backend)),
         )
         base = origin = None
         if self.spec is None:
@@ -397,13 +405,15 @@ def _threads(artifact: Artifact, device: str) -> str:
 def _settled(job: Job) -> tuple[Job, tuple[str, ...]]:
     """The training by the ways that are chosen, and what to say of them."""
     backend = chosen(job.backend)
+    device = job.device or backend.devices()[0]
     if job.choices is not None:
         artifact, lines = held_to(job.artifact, job.choices, job.device)
     else:
-        device = job.device or backend.devices()[0]
         oracle = partial(emit, job.program, backend, "float64")
         made = tuned(job.artifact, job.backend, device, job.tune, oracle)
         artifact, lines = made.artifact, made.lines
+    if job.compile:
+        artifact = compiled_step(artifact, job.backend, device)
     return replace(job, artifact=artifact), lines
 
 

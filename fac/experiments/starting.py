@@ -72,7 +72,7 @@ def given(job: Job, place: Path | Weights, *, partial: bool = False) -> Job:
         )
     if job.unranked is not None:
         disabled = tuple(job.program.disabled)
-        where = Where(job.backend, job.device, job.artifact.precision, disabled, job.tune)
+        where = Where(job.backend, job.device, job.artifact.precision, disabled, job.tune, job.compile)
         again = new(job.unranked, where, base=job.base, dataset=job.loaded, given=found.taken)
         job = replace(again, data=job.data, origin=job.origin)
     state = job.artifact.compiled.initial(found.taken)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fac.backend import Artifact
+from fac.backend import COMPILED, STEP_KNOB, Artifact
 from fac.build.threads import allowed
 from fac.diagnostics import FacError
 from fac.render.columns import columns
 from fac.tuning import cache
 from fac.tuning.rounds import clock
-from fac.tuning.trials import ROUNDS, Clock, Tried, search
+from fac.tuning.trials import ROUNDS, Clock, Tried, is_tried, search
 
 Mode = Literal["auto", "off", "full"]
 MODES: tuple[Mode, ...] = ("auto", "off", "full")
@@ -54,7 +54,7 @@ def tuned(
     Raises:
         FacError: a session cannot be opened, such as for want of memory.
     """
-    if mode == "off" or not any(len(knob.ways) > 1 for knob in artifact.knobs(device)):
+    if mode == "off" or not any(map(is_tried, artifact.knobs(device))):
         return Tuned(artifact)
     key = cache.key(artifact, backend, device)
     lines: tuple[str, ...] = ()
@@ -97,6 +97,20 @@ def held(
         for name in lost
     )
     return made, lines
+
+
+def compiled_step(artifact: Artifact, backend: str, device: str) -> Artifact:
+    """The artifact with its step compiled to machine code, whatever else was chosen.
+
+    Raises:
+        FacError: that cannot be done there.
+    """
+    if not any(knob.name == STEP_KNOB and COMPILED in knob.ways for knob in artifact.knobs(device)):
+        raise FacError(
+            f"`--compile` takes the backend `torch` on `cpu` and a C++ compiler, `g++` or the one that `CXX` names: on "
+            f"`{backend}` and `{device}` there is none of it here; install one, or leave `--compile` out"
+        )
+    return artifact.choosing({STEP_KNOB: COMPILED}, device)
 
 
 def _as_kept(artifact: Artifact, kept: Mapping[str, str], device: str, key: cache.Key) -> Tuned:

@@ -8,7 +8,7 @@ from math import ceil, isfinite
 from statistics import median
 from typing import Any
 
-from fac.backend import Array, Artifact, Session
+from fac.backend import Array, Artifact, Knob, Session
 from fac.tuning.batches import drawn
 from fac.tuning.deviation import deviation
 from fac.tuning.rounds import ratios, rounds
@@ -60,7 +60,7 @@ def search(
     """
     found: dict[str, str] = {}
     tried: list[Tried] = []
-    knobs = [knob for knob in artifact.knobs(device) if len(knob.ways) > 1]
+    knobs = [knob for knob in artifact.knobs(device) if is_tried(knob)]
     if artifact.compiled.solution is not None or not knobs:
         return artifact.chosen(device), ()
     start = artifact.open(device=device).state()
@@ -86,6 +86,11 @@ def search(
             for way in knob.ways
         ]
     return artifact.choosing(found, device).chosen(device), tuple(tried)
+
+
+def is_tried(knob: Knob) -> bool:
+    """Whether there is something to choose that takes no longer to try than to measure."""
+    return len(knob.ways) > 1 and not knob.asked
 
 
 def _moved(session: Session, start: Mapping[str, Array], batch: Mapping[str, Array]) -> dict[str, Array]:

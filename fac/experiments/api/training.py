@@ -46,6 +46,7 @@ def train(
     precision: Precision | None = None,
     disable: Collection[str] = (),
     tune: Mode | None = None,
+    compile: bool = False,
     allow_code: bool = False,
     audit: bool = False,
     listener: Listener | None = None,
@@ -70,6 +71,7 @@ def train(
         tune: how ways are chosen that lead to the same result up to rounding, see docs/tuning.md: `auto` takes what was
             measured on this machine before, `off` what is usual, `full` measures now. Default: `auto`; a run that goes
             on keeps to its own.
+        compile: whether `torch.compile` makes the step, see docs/running.md; of a run that goes on, if it was so.
         allow_code: whether a function that the spec names may be run, see `data: {source: python}`; from then on, in
             this process.
         audit: whether the trained network is looked at, see docs/audit.md.
@@ -95,7 +97,7 @@ def train(
     allow(allow_code)
     data = None if data is None else handed.dataset(data)
     disabled = asked.texts(disable, "disable", "share_common")
-    where = replace(where_of(backend, device, precision), disable=disabled, tune=mode(tune))
+    where = replace(where_of(backend, device, precision), disable=disabled, tune=mode(tune), compile=compile)
     listener = Logged() if listener is None else listener
     changes = assignments_of(overrides)
     asked.of(listener, Listener, "listener", "a `fac.training.logs.Listener`")
