@@ -96,10 +96,12 @@ def step_source(compiled: Compiled) -> str:
 def graph_source(compiled: Compiled) -> str:
     """The same as `torch.compile` takes it: which plans memory itself, so that nothing has a place in the workspace.
 
-    Nor have the tensors of a narrower type that rounded products go by: those of float32 are rounded.
+    Nor have the tensors of a narrower type that rounded products go by: those of float32 are rounded. So its updates
+    have other settings than those of the module.
     """
     disabled = compiled.disabled | {NARROW_PRODUCTS.name}
-    return Emitter(compiled.step, True, disabled, numbers_move=True, in_graph=True).source()
+    step = Emitter(compiled.step, True, disabled, numbers_move=True, in_graph=True)
+    return step.constants() + step.source()
 
 
 def _types(compiled: Compiled) -> str:
@@ -242,7 +244,7 @@ class Emitter:
             + "\n}\n"
             + (f"MAPS = ({', '.join(given)},)\n" if given else "")
             + (f"TILED = {tiled!r}\n" if tiled else "")
-            + "".join(f"{name} = {text}\n" for text, name in self.settings.items())
+            + self.constants()
             + "\n\n"
             "def workspace(S, n):\n"
             '    """Buffers for batches of n samples, in the type and on the device of the state."""\n'
@@ -251,6 +253,10 @@ class Emitter:
             + ("    B.tile = kernels.tile(S, TILED)\n" if tiled else "")
             + "    return B\n"
         )
+
+    def constants(self) -> str:
+        """What its updates are set to."""
+        return "".join(f"{name} = {text}\n" for text, name in self.settings.items())
 
     def _where(self, value: Value, place: Place) -> str:
         """How a value lies in its slot, if not row by row from the start."""
