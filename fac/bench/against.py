@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from fac.bench.page import table
-from fac.bench.results import Results
+from fac.bench.results import Measured, Results
 
 OURS = "fac "
 FALL = 0.10
@@ -38,14 +38,15 @@ class Comparison:
     """Contenders that were timed in the first alone."""
     lost: tuple[str, ...]
     """Those that the second did not time, and why: wrong numbers, for one."""
-    before: str
-    after: str
-    """The processors."""
+    unlike: tuple[str, ...]
+    """Why no ratio counts as fallen: what the two runs were not measured alike in."""
+    others: tuple[str, ...] = ()
+    """Cases that both have and that are not the same, and why; none of their contenders is in `rows`."""
 
     @property
     def alike(self) -> bool:
-        """Whether a fall means something: ratios of two kinds of processors differ."""
-        return self.before == self.after
+        """Whether a fall means something: ratios on two kinds of processors differ, for one."""
+        return not self.unlike
 
     @property
     def fell(self) -> tuple[Compared, ...]:
@@ -58,7 +59,11 @@ def compared(before: Results, after: Results) -> Comparison:
     rows: list[Compared] = []
     alone: list[str] = []
     lost: list[str] = []
+    others: list[str] = []
     for name, case in before.cases.items():
+        if name in after.cases and (why := _another(case, after.cases[name])):
+            others.append(f"{name}: {why}")
+            continue
         for contender in case.timed:
             old = case.gains(contender)
             if old is None or not contender.startswith(OURS):
@@ -71,8 +76,27 @@ def compared(before: Results, after: Results) -> Comparison:
                 alone.append(f"{name}, {contender}")
             else:
                 rows.append(Compared(name, contender, median(old), median(new)))
-    processors = (run.machine.get("processor", "") for run in (before, after))
-    return Comparison(tuple(rows), tuple(alone), tuple(lost), *processors)
+    unlike = [
+        f"{what} ({old}, then {new})"
+        for what, old, new in (
+            ("other processors", *(run.machine.get("processor", "") for run in (before, after))),
+            ("other numbers of threads", before.threads, after.threads),
+            ("other clocks", before.clock, after.clock),
+        )
+        if old != new
+    ]
+    return Comparison(tuple(rows), tuple(alone), tuple(lost), tuple(unlike), tuple(others))
+
+
+def _another(before: Measured, after: Measured) -> str:
+    """What two cases of one name differ in that their ratios depend on."""
+    for what, old, new in (
+        ("another network", before.says, after.says),
+        ("float32 products", before.products, after.products),
+    ):
+        if old != new:
+            return f"{what}, `{old}` and then `{new}`"
+    return ""
 
 
 def text(comparison: Comparison) -> str:

@@ -65,11 +65,17 @@ def bench(
     from fac.bench.cases import CASES, QUICK
 
     if compare is not None:
-        if cases or every or listed or out is not None:
-            raise click.UsageError("`--compare` takes two files, and times nothing")
+        if cases or any(
+            _given(context, name) for name in context.params.keys() - {"compare", "cases", "plugin"}
+        ):
+            raise click.UsageError("`--compare` takes two files, and times nothing: leave out all else")
         _compare(context, *compare)
         return
     if listed:
+        if cases or any(
+            _given(context, name) for name in context.params.keys() - {"listed", "cases", "plugin"}
+        ):
+            raise click.UsageError("`--list` says what the cases are, and times nothing: leave out all else")
         for name, entry in CASES.items():
             echo(f"{name:<12} {entry.says}")
         return
@@ -84,6 +90,11 @@ def bench(
     _measure(names, rules, rounds, threads, not no_peers, not no_memory, out, options)
 
 
+def _given(context: click.Context, name: str) -> bool:
+    """Whether somebody wrote that option."""
+    return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
 def _compare(context: click.Context, before: Path, after: Path) -> None:
     from fac.bench.against import compared, text
     from fac.bench.results import read
@@ -94,10 +105,12 @@ def _compare(context: click.Context, before: Path, after: Path) -> None:
         say(f"{name} was timed in `{before}` alone", err=True)
     for told in found.lost:
         say(f"{told} (`{after}`)", err=True)
+    for told in found.others:
+        say(f"{told}: not compared", err=True)
     if not found.rows and not found.lost:
         raise FacError("the two files have no contender of fac in common, so nothing was compared")
     if not found.alike:
-        say(f"other processors ({found.before}, then {found.after}): no ratio counts as fallen", err=True)
+        say(f"{', '.join(found.unlike)}: no ratio counts as fallen", err=True)
     if found.fell or found.lost:
         context.exit(1)
 

@@ -108,6 +108,8 @@ def show(
 
     if (expand or after) and sum((expand, updates, cost, after is not None, as_json)) > 1:
         raise click.UsageError("--expand and --after print one text each: leave out other options")
+    if after is not None and after in disable:
+        raise click.UsageError(f"there is no step after `{after}`, which --disable-pass leaves out")
     chosen = pipeline.find_backend(on[0]) if on and (after or disable) else None
     program = without(pipeline.lowered(spec, overrides), disable, chosen)
     if expand:

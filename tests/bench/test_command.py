@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +148,64 @@ def test_usage(run: Run, kept: Callable[..., str]) -> None:
     status, _, err = run("bench", "mlp-64", "--compare", kept("a.json"), kept("b.json"))
     assert status == 2
     assert "`--compare` takes two files, and times nothing" in err
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"threads": 2}, "other numbers of threads (1, then 2): no ratio counts as fallen"),
+        (
+            {"clock": "wall time"},
+            "other clocks (CPU time of the process, then wall time): no ratio counts as fallen",
+        ),
+    ],
+)
+def test_runs_that_were_measured_unlike_fail_nothing(
+    run: Run, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    """That is said, and shown all the same."""
+    before, after = tmp_path / "a.json", tmp_path / "b.json"
+    before.write_text(text(results(bp=[2.0, 4.0])))
+    after.write_text(text(results(bp=[4.0, 8.0]).model_copy(update=changed)))
+    status, out, err = run("bench", "--compare", str(before), str(after))
+    assert (status, "0.50" in out) == (0, True)
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"says": "a wider one"}, "x: another network, `a network` and then `a wider one`: not compared"),
+        ({"products": "medium"}, "x: float32 products, `highest` and then `medium`: not compared"),
+    ],
+)
+def test_cases_that_are_not_the_same_are_not_compared(
+    run: Run, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    before, after, other = tmp_path / "a.json", tmp_path / "b.json", results(bp=[4.0, 8.0])
+    before.write_text(text(results(bp=[2.0, 4.0])))
+    case = other.cases["x"].model_copy(update=changed)
+    after.write_text(text(other.model_copy(update={"cases": {"x": case}})))
+    status, _, err = run("bench", "--compare", str(before), str(after))
+    assert status == 2
+    assert said in err
+    assert "nothing was compared" in err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--compare", "A", "B", "--rounds", "3"),
+        ("--compare", "A", "B", "--no-peers"),
+        ("--list", "mlp-64"),
+        ("--list", "--threads", "2"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    run: Run, kept: Callable[..., str], given: tuple[str, ...]
+) -> None:
+    files = {"A": kept("a.json", bp=[2.0, 4.0]), "B": kept("b.json", bp=[2.0, 4.0])}
+    status, _, err = run("bench", *(files.get(word, word) for word in given))
+    assert status == 2
+    assert "times nothing: leave out all else" in err

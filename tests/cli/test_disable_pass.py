@@ -101,6 +101,9 @@ def test_the_step_after_passes_of_other_kinds(run: Run, spec: Path) -> None:
     for options in ((), ("--updates",), ("--json",)):
         off = ("--disable-pass", "fuse_products", "--backend", "onnx")
         assert run("show", spec, *off, *options)[0] == 0
+    status, _, err = run("show", spec, "--after", "drop_dead", "--disable-pass", "drop_dead")
+    assert status == 2
+    assert "there is no step after `drop_dead`, which --disable-pass leaves out" in err
     mixed = ("--set", "train.mixed_precision=bfloat16", "--after")
     assert "round_to" in run("show", spec, *mixed, "mixed_precision")[1]
     assert "round_to" not in run("show", spec, *mixed, "drop_dead")[1]
