@@ -10,7 +10,7 @@ import pytest
 from fac.backend import Artifact
 from fac.pipeline import compiled, find_backend, lowered
 from fac.testing.nets import NET, Layers, spec
-from fac.tuning import trials
+from fac.tuning import MODES, trials, tuned
 from fac.tuning.batches import drawn
 from fac.tuning.trials import CHECKED, ROUNDS, search
 from tests.tuning.fakes import artifact, oracle
@@ -59,7 +59,11 @@ def test_nothing_to_choose() -> None:
     def never() -> Artifact:
         raise AssertionError("no oracle is needed")
 
-    assert search(reference, "cpu", never, lambda: pytest.fail("no clock is asked")) == ({}, ())
+    for mode in MODES:
+        said = ["nothing is measured: `reference` has one way"] if mode == "full" else []
+        made = tuned(reference, "reference", "cpu", mode, never, lambda: pytest.fail("a clock is asked"))
+        assert made.artifact is reference
+        assert [line.split(" to compute")[0] for line in made.lines] == said
 
 
 def test_batches_fit_what_they_are_for() -> None:
