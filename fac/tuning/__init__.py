@@ -54,14 +54,9 @@ def tuned(
     Raises:
         FacError: a session cannot be opened, such as for want of memory.
     """
-<<<<<<< HEAD
-    if mode == "off" or not any(map(is_tried, artifact.knobs(device))):
-=======
     if mode == "off":
->>>>>>> b06a1d9d (Where there is nothing to choose, --tune full says so; the check of a library takes 5 ms)
         return Tuned(artifact)
-    open_ways = [knob for knob in artifact.knobs(device) if len(knob.ways) > 1]
-    if not open_ways or artifact.compiled.solution is not None:
+    if not any(map(is_tried, artifact.knobs(device))) or artifact.compiled.solution is not None:
         none = f"nothing is measured: `{backend}` has one way to compute `{artifact.compiled.name}` on `{device}`"
         return Tuned(artifact, (none,) if mode == "full" else ())
     key = cache.key(artifact, backend, device)

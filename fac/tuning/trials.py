@@ -60,13 +60,7 @@ def search(
     """
     found: dict[str, str] = {}
     tried: list[Tried] = []
-<<<<<<< HEAD
     knobs = [knob for knob in artifact.knobs(device) if is_tried(knob)]
-    if artifact.compiled.solution is not None or not knobs:
-        return artifact.chosen(device), ()
-=======
-    knobs = [knob for knob in artifact.knobs(device) if len(knob.ways) > 1]
->>>>>>> b06a1d9d (Where there is nothing to choose, --tune full says so; the check of a library takes 5 ms)
     start = artifact.open(device=device).state()
     batch = drawn(artifact.compiled.feeds, artifact.compiled.recipe.batch, artifact.precision)
     exact = _moved(oracle().open(start, device), start, batch)
