@@ -413,11 +413,12 @@ def given_to(name: str) -> list[Batch]:
 
 
 def run(kind: str, subject: Subject) -> Answers:
-    """All that a session says, for each rule; measurements once, with the rule whose errors are the most ops."""
+    """What steps make, for each rule; all else once, with the rule whose errors are the most ops."""
     given = given_to(kind)
     found: dict[str, Any] = {}
     for rule in TAUGHT_BY[subject.precision]:
         data = network(kind, RULES[rule], UPDATES["momentum"])
         asked = data if rule == MEASURED else data | {"probes": ()}
-        found |= {f"{rule}: {name}": value for name, value in answers(subject.open(asked), given).items()}
+        said = answers(subject.open(asked), given, network=rule == MEASURED)
+        found |= {f"{rule}: {name}": value for name, value in said.items()}
     return found

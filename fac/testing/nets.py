@@ -104,7 +104,11 @@ def shaken(state: dict[str, Array]) -> dict[str, Array]:
 
 
 def answers(
-    session: Session, given: Sequence[Batch], lr: Callable[[int], float | None] = lambda _: None
+    session: Session,
+    given: Sequence[Batch],
+    lr: Callable[[int], float | None] = lambda _: None,
+    *,
+    network: bool = True,
 ) -> dict[str, Any]:
     """One step per batch, then all that can be asked of the session: losses, state, output, measurements.
 
@@ -112,6 +116,8 @@ def answers(
         session: a new one.
         given: the batches.
         lr: the learning rate of a step by its number; None is the spec's own.
+        network: whether to ask for what neither rule nor update has a part in, too: evaluation, output, and a probe
+            that measures the loss alone.
     """
     session.load_state(shaken(session.state()))
     found: dict[str, Any] = {}
@@ -120,8 +126,11 @@ def answers(
         found |= {f"{name} of step {step}": float(loss) for name, loss in losses.items()}
     x, y = given[0]
     found |= state_of(session)
-    found |= {f"evaluate {name}": value for name, value in session.evaluate(x, y).items()}
-    return found | measured(session, x, y) | {"forward": session.forward(x)}
+    if network:
+        found |= {f"evaluate {name}": value for name, value in session.evaluate(x, y).items()}
+        found |= {"forward": session.forward(x)}
+    measures = network or session.compiled.probing.measures
+    return found | (measured(session, x, y) if measures else {})
 
 
 def measured(session: Session, x: Any, y: Any) -> dict[str, Any]:

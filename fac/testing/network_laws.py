@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from fac import pipeline
-from fac.backend import PRECISIONS, STEP, Array, Backend, Precision, Session
+from fac.backend import PRECISIONS, STEP, Array, Backend, Compiled, Precision, Session
 from fac.checks.kernels import OP_WITHOUT_KERNEL
 from fac.checks.plugged import PLUGIN_FAILS
 from fac.diagnostics import FacError, Severity, SpecError
 from fac.plugins import PluginError, told
 from fac.program.kinds import ProbeKind
+from fac.program.program import Program
 from fac.program.tensors import Role
 from fac.render.expand import expanded_data
 from fac.step.text import to_text
@@ -21,6 +22,7 @@ from fac.testing.case import compare, require
 from fac.testing.hosts import Host, drawn
 from fac.testing.nets import Data
 
+Built = tuple[Program, Compiled]
 SAMPLES = 5
 STEPS: Mapping[Precision, int] = {"float64": 3, "float32": 1}
 """In float32 a longer run would measure how fast rounding errors grow."""
@@ -45,7 +47,7 @@ def check_derivative(named: str, data: Data) -> None:
         AssertionError: it is another one.
     """
     program = pipeline.lowered(data)
-    session = _opened(pipeline.find_backend("reference"), data, "float64")
+    session = _opened(pipeline.find_backend("reference"), program, None, "float64")
     batch, start = drawn(session.compiled.feeds, SAMPLES), session.state()
 
     def loss(shifted: dict[str, Array]) -> float:
@@ -95,7 +97,7 @@ def check_measures(kind: ProbeKind, data: Data) -> None:
     Raises:
         AssertionError: one does not.
     """
-    session = _opened(pipeline.find_backend("reference"), data, "float64")
+    session = _opened(pipeline.find_backend("reference"), pipeline.lowered(data), None, "float64")
     found = session.probe(drawn(session.compiled.feeds, SAMPLES), None)
     stray = sorted(name for name in found if name != "loss" and not name.endswith(tuple(kind.measures)))
     require(
@@ -111,15 +113,17 @@ def check_backends(named: str, data: Data) -> None:
         AssertionError: one makes others, or fails.
     """
     reference = pipeline.find_backend("reference")
+    # Built apart: a kind that makes another network each time makes other numbers.
+    first, second = _built(data), _built(data)
     for precision in PRECISIONS:
-        known = _numbers(reference, data, precision)
+        known = _numbers(reference, first, precision)
         assert known is not None, "the reference has every op"
         for backend in pipeline.backends():
             if backend.name == reference.name or not _usable(backend):
                 continue
             what = f"{named} on `{backend.name}` in {precision}"
             try:
-                found = _numbers(backend, data, precision)
+                found = _numbers(backend, second, precision)
             except Exception as error:
                 raise AssertionError(f"{what} fails with {told(error)}") from error
             if found is None:
@@ -162,7 +166,8 @@ def check_settings(kind: Any, said: Data, host: Host) -> None:
             if errors or "solve" in data:
                 continue
             try:
-                session = _opened(pipeline.find_backend("reference"), data, "float64")
+                program = pipeline.resolved(pipeline.load(data))  # as checks found it to be sound just now
+                session = _opened(pipeline.find_backend("reference"), program, None, "float64")
                 session.step(drawn(session.compiled.feeds, SAMPLES), None)
             except FacError as error:
                 require(not isinstance(error, PluginError), f"{what} fails, and has no finding: {error}")
@@ -172,10 +177,15 @@ def check_settings(kind: Any, said: Data, host: Host) -> None:
                 ) from error
 
 
-def _numbers(backend: Backend, data: Data, precision: Precision) -> dict[str, Any] | None:
+def _built(data: Data) -> Built:
+    program = pipeline.lowered(data)
+    return program, pipeline.compiled(program)
+
+
+def _numbers(backend: Backend, built: Built, precision: Precision) -> dict[str, Any] | None:
     """What some steps make, and all that is measured; None if the backend refuses an op."""
     try:
-        session = _opened(backend, data, precision)
+        session = _opened(backend, *built, precision)
     except SpecError as refused:
         if all(one.rule is OP_WITHOUT_KERNEL for one in refused.diagnostics):
             return None
@@ -192,8 +202,8 @@ def _numbers(backend: Backend, data: Data, precision: Precision) -> dict[str, An
     return found
 
 
-def _opened(backend: Backend, data: Data, precision: Precision) -> Session:
-    return pipeline.emit(pipeline.lowered(data), backend, precision).open(device="cpu")
+def _opened(backend: Backend, program: Program, made: Compiled | None, precision: Precision) -> Session:
+    return pipeline.emit(program, backend, precision, made=made).open(device="cpu")
 
 
 def _usable(backend: Backend) -> bool:

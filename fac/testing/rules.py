@@ -97,6 +97,7 @@ UPDATES: dict[str, Data] = {
     },
 }
 PLAIN, *OTHERS = UPDATES
+PLAIN_RULE = "bp"
 MEET_ALL = ("bp", "fa_kp", "ldfa_oja_kp", "mixed")
 """Rules that are crossed with each update: no matrices, full ones that learn by gradients, pairs of which one half has
 next values of its own, and several routes at once."""
@@ -111,11 +112,12 @@ FEW = 4
 def cases() -> Iterator[Case]:
     """The grid."""
     for rule, update in pairs():
-        yield agreement("rule", f"{rule} x {update}", partial(run, crossed(rule, update), 7))
+        script = partial(run, crossed(rule, update), 7, rule == PLAIN_RULE)
+        yield agreement("rule", f"{rule} x {update}", script)
     for rule in ("bp", "fa_kp", "dfa"):
         bare = UPDATES["gram"] | {"momentum": 0.0, "weight_decay": 0.0}
         few = spec(NET, RULES[rule], bare, train={"batch": FEW})
-        yield agreement("rule", f"{rule} x gram of few rows", partial(run, few, FEW))
+        yield agreement("rule", f"{rule} x gram of few rows", partial(run, few, FEW, False))
 
 
 def pairs() -> Iterator[tuple[str, str]]:
@@ -136,7 +138,7 @@ def crossed(rule: str, update: str) -> Data:
     return found if update == PLAIN else found | {"probes": ()}
 
 
-def run(data: Data, samples: int, subject: Subject) -> Answers:
-    """All that the session says after the steps, whose learning rate falls."""
+def run(data: Data, samples: int, network: bool, subject: Subject) -> Answers:
+    """What a session says after steps whose learning rate falls; of `network`, which all rules share, only if asked."""
     steps = batches(*[samples] * STEPS[subject.precision])
-    return answers(subject.open(data), steps, lambda step: 0.05 / (1 + 0.01 * step))
+    return answers(subject.open(data), steps, lambda step: 0.05 / (1 + 0.01 * step), network=network)

@@ -60,6 +60,19 @@ def half_stopped(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> 
     return b.mul(x, b.stop_gradient(b.emit("sigmoid", x)))
 
 
+class Changing(Layer):
+    """A factor times x, another factor each time that it is built."""
+
+    kind: Literal["changing"] = "changing"
+
+
+BUILT = itertools.count(1)
+
+
+def changing(b: Builder, layer: Any, inputs: Any, state: Any, mode: Any) -> Value:
+    return b.mul(inputs[0], 1 / next(BUILT))
+
+
 class StoppedSquare(Loss):
     """(z - y)^2, half of whose derivative is lost."""
 
@@ -248,6 +261,7 @@ def unlike(data: Any, base: Path, precision: str) -> Dataset:
 
 KINDS = (
     LayerKind("half_stopped", HalfStopped, same_shape, half_stopped),
+    LayerKind("changing", Changing, same_shape, changing),
     LossKind("stopped_square", StoppedSquare, False, stopped_square),
     LayerKind("named", Named, same_shape, named),
     LayerKind("drawn", Drawn, drawn, scaled),

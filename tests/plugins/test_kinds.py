@@ -40,6 +40,7 @@ BROKEN = {
     "half_stopped": (
         "`half_stopped` as a layer hands back an error that is no derivative: along a direction of `",
     ),
+    "changing": ("`changing` as a layer on `", " makes other numbers than on the reference: "),
     "stopped_square": (
         "`stopped_square` as a loss hands back an error that is no derivative",
         "`exact=False`",
