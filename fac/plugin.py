@@ -4,6 +4,8 @@ A file of one's own imports from here, declares kinds, and lists them as `KINDS`
 them, or an entry point does; see CONTRIBUTING.md.
 """
 
+from fac.backend import Solved, Solving
+from fac.diagnostics import FacError
 from fac.feedback.rules import below_weights, direct, layerwise, through, to
 from fac.layers.elementwise import infer as same_shape
 from fac.layers.inputs import branches, channels, only, tokens
@@ -37,6 +39,7 @@ from fac.program.kinds import (
     State,
     Sweeps,
     Unsettled,
+    Unsolvable,
     Unused,
     Updated,
     UpdateKind,
@@ -84,6 +87,7 @@ __all__ = [
     "Ends",
     "Epochs",
     "Expansion",
+    "FacError",
     "Facts",
     "Feed",
     "Fixed",
@@ -128,12 +132,15 @@ __all__ = [
     "Signals",
     "Solve",
     "SolveKind",
+    "Solved",
+    "Solving",
     "Split",
     "State",
     "Sweeps",
     "Tensor",
     "Traits",
     "Unsettled",
+    "Unsolvable",
     "Unused",
     "UpdateKind",
     "Updated",

@@ -23,6 +23,8 @@ class Solved:
     """How many singular values were not cut off."""
     error: float
     """Mean squared distance from the targets."""
+    says: tuple[str, ...] = ()
+    """What else its rule has to tell of it, a sentence each."""
 
 
 class Solving(Protocol):

@@ -75,7 +75,7 @@ def data_misfit(program: Program) -> Iterator[Diagnostic]:
             f"`{kind.name}` holds the whole numbers from 0 to {facts.whole - 1}",
             help=f"write `classes: {facts.whole}`",
         )
-    if facts.train is not None and spec.train.batch > facts.train:
+    if spec.solve is None and facts.train is not None and spec.train.batch > facts.train:
         yield DATA_MISFIT.at(
             ("train", "batch"),
             f"a batch has {spec.train.batch} samples, and `{kind.name}` {facts.train} to train on",

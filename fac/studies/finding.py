@@ -18,7 +18,11 @@ from fac.studies.model import Study
 FILE = "study.py"
 OWN = (".py", ".yaml", ".json", ".npz")
 """How files end of which results depend."""
-_HOMES = (Path(fac.__file__).parent / "papers", Path(fac.__file__).parents[1] / "examples" / "papers")
+_HOMES = tuple(
+    home / part
+    for home in (Path(fac.__file__).parent, Path(fac.__file__).parents[1] / "examples")
+    for part in ("papers", "outside")
+)
 """Of a wheel, and of a checkout."""
 
 

@@ -88,6 +88,8 @@ class Solving:
                 f"solved `{solved.node}`: {solved.rows:,} rows of {solved.features:,} features, rank {solved.rank:,}, "
                 f"{solved.outputs:,} outputs, mean squared error {solved.error:.4g}"
             )
+            for sentence in solved.says:
+                listener.said(f"`{solved.node}`: {sentence}")
             if session.steps < self.steps_per_epoch and stop():
                 return Pass(False, {"loss": 0.0}, nan, perf_counter() - began, tuple(times))
         seconds = perf_counter() - began

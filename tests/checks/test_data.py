@@ -77,6 +77,10 @@ def test_a_batch_that_the_data_do_not_fill(batch: int) -> None:
     found = [finding for finding in diagnosed(layers, **sections) if finding.rule.code == "FAC219"]
     samples = len(load(Digits()).train.x)
     assert [finding.path for finding in found] == [("train", "batch")] * (batch > samples)
+    solved = diagnosed(
+        ({"kind": "flatten"}, linear("logits", 10)), **sections | {"update": None, "solve": {"rule": "zorb"}}
+    )
+    assert "FAC219" not in {finding.rule.code for finding in solved}, "what is solved is read in no batches"
 
 
 PAIR: dict[str, Any] = {

@@ -15,6 +15,7 @@ ROOT = Path(fac.__file__).parents[1]
 COMMANDS = [
     line
     for name in names()
+    if folder_of(name).parent.name == "papers"
     for line in (folder_of(name) / "README.md").read_text().splitlines()
     if line.startswith("fac train ")
 ]
