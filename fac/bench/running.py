@@ -175,7 +175,10 @@ def _built(
                 begun = contender.begin(state)
                 contender.load(begun)
                 far = deviation(
-                    oracle.moved(case, contender, "float32"), _expected(case, rule, begun, expected), begun
+                    oracle.moved(case, contender, "float32"),
+                    _expected(case, rule, begun, expected),
+                    begun,
+                    case.still(rule),
                 )
             except FacError as error:  # a backend that is not installed, or memory that ended, too
                 left[entry.name] = str(error)
