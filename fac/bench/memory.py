@@ -13,17 +13,31 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from signal import Signals
+
+from fac.bench.contenders.base import UnfitError
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 STEPS = 3
 
 
-def peak(case: str, contender: str, threads: int, products: str) -> float | None:
-    """MiB; None where the system does not say, or the process fails."""
+def peak(case: str, contender: str, threads: int, products: str) -> float:
+    """MiB.
+
+    Raises:
+        UnfitError: the system does not say, or the process fails; with what it said last.
+    """
     command = [sys.executable, "-m", "fac.bench.memory", case, contender, str(threads), products]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    return float(ended.stdout) if ended.returncode == 0 and ended.stdout else None
+    if ended.returncode < 0:
+        raise UnfitError(f"a process that builds it ended by {Signals(-ended.returncode).name}")
+    if ended.returncode:
+        last = [line for line in ended.stderr.splitlines() if line.strip()][-1:]
+        raise UnfitError(f"a process that builds it ended with {', '.join(last) or f'status {ended.returncode}'}")
+    if not ended.stdout:
+        raise UnfitError("this system does not tell the memory of a process")
+    return float(ended.stdout)
 
 
 def resident(of: str) -> float | None:

@@ -73,7 +73,7 @@ def _case(case: Measured) -> Iterator[str]:
             f"{shown(middle)} ms"
         )
     for name, why in case.left.items():
-        yield f"- not timed: {code(name)}, because {code(why)}"
+        yield f"- left out: {code(name)}, because {code(why)}"
 
 
 def _row(case: Measured, name: str) -> tuple[str, ...]:

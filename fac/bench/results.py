@@ -61,7 +61,7 @@ class Measured(_Kept):
     floors: dict[str, Floor]
     """By rule."""
     left: dict[str, str]
-    """Who was not timed, and why."""
+    """Who was not timed, whose floor or peak there is not, and why."""
 
     @model_validator(mode="after")
     def _of_one_run(self) -> Measured:

@@ -99,7 +99,10 @@ def measured(
     probe = session(case, "bp", "torch", "float32")
     mode: str = getattr(probe, "matmul", "highest")
     del probe
-    entries, left = every(case, rules, mode, peers=peers), dict[str, str]()
+    entries = every(case, rules, mode, peers=peers)
+    left = {f"fac {rule}": "the network of this case has no such rule" for rule in rules if rule not in case.rules}
+    for contender, why in left.items():
+        say(f"{name}: no {contender}: {why}")
     say(f"{name}: holding {len(entries)} contenders against float64")
     built = _built(case, small, entries, left, say)
     if not built:
@@ -132,7 +135,7 @@ def measured(
             timed[entry.name] = Timed(
                 rule=entry.rule,
                 seconds=[s / steps for s in seconds[entry.name]],
-                memory=peak(name, entry.name, threads, mode) if memory else None,
+                memory=_peak(name, entry.name, threads, mode, left, say) if memory else None,
                 deviation=built[entry.name][2],
             )
     floors = {
@@ -154,6 +157,15 @@ def measured(
         floors=floors,
         left={**left, **lost},
     )
+
+
+def _peak(name: str, contender: str, threads: int, mode: str, left: dict[str, str], say: Say) -> float | None:
+    try:
+        return peak(name, contender, threads, mode)
+    except UnfitError as error:
+        left[f"peak of {contender}"] = str(error)
+        say(f"{name}: no peak of {contender}: {error}")
+        return None
 
 
 def _floor(rule: str) -> str:

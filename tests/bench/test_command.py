@@ -117,7 +117,7 @@ def test_the_page_says_ratios_floors_and_who_is_missing() -> None:
     assert "| `fac bp` | 2,000 | 2,000 to 2,000 | **3.00** | 2.50 to 3.50 | – | 1.00 | 0.75 | – |" in made
     assert "| `fac dfa` | 1,000 | 1,000 to 1,000 | **6.00** | 5.00 to 7.00 | – | 2.00 | – | – |" in made
     assert "- floor of `bp`: 2.0 M multiply-adds, 3.0 MB besides, 3,000 ms" in made
-    assert "- not timed: `a peer`, because `it is not installed`" in made
+    assert "- left out: `a peer`, because `it is not installed`" in made
     picture = drawn(results(bp=[2.0, 2.0]))
     assert picture is not None
     assert b"fac bp: 3.00" in picture

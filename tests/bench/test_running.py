@@ -111,9 +111,15 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
         return [*found, Entry("wrong", "bp", wrong), Entry("missing", "dfa", missing)]
 
     monkeypatch.setattr(running, "every", others)
+    def peak(case: str, contender: str, *_: object) -> float:
+        if contender == "fac dfa":
+            raise UnfitError("it ended")
+        return 7.0
+
     monkeypatch.setattr(running, "MOST", 2)
+    monkeypatch.setattr(running, "peak", peak)
     said: list[str] = []
-    found = running.measured(TINY, ["bp", "dfa"], 2, 1, peers=True, memory=False, say=said.append)
+    found = running.measured(TINY, ["bp", "dfa", "another"], 2, 1, peers=True, memory=True, say=said.append)
     assert list(found.timed) == [
         BASELINE,
         "eager, default flags",
@@ -122,17 +128,26 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
         "TinyDFA's method",
     ]
     assert found.left["missing"] == "it is not installed"
+    assert found.left["fac another"] == "the network of this case has no such rule"
+    assert found.left["peak of fac dfa"] == "it ended"
+    assert (found.timed["fac bp"].memory, found.timed["fac dfa"].memory) == (7.0, None)
     assert found.left["wrong"].endswith("from its float64 oracle")
     assert list(found.floors) == ["bp", "dfa"]
     assert all(len(one.seconds) == 2 for one in (*found.timed.values(), *found.floors.values()))
     assert 0 < max(one.deviation for one in found.timed.values()) < cases.made(TINY)[0].rounded
     assert any("wrong is not timed" in line for line in said)
+    assert any("no peak of fac dfa: it ended" in line for line in said)
+    assert any("no fac another" in line for line in said)
+
+
+def test_why_there_is_no_peak_is_told() -> None:
+    with pytest.raises(UnfitError, match="a process that builds it ended with .*ValueError"):
+        memory.peak("mlp-64", "nobody", 1, "highest")
 
 
 def test_memory_is_that_of_the_network() -> None:
     """784-1024-...: weights, velocities and gradients are 45 MiB, which eager torch cannot do without."""
     found = memory.peak("mlp-1024", BASELINE, 1, "highest")
-    assert found is not None
     assert 45 < found < 200
 
 
