@@ -34,7 +34,9 @@ def peak(case: str, contender: str, threads: int, products: str) -> float:
         raise UnfitError(f"a process that builds it ended by {Signals(-ended.returncode).name}")
     if ended.returncode:
         last = [line for line in ended.stderr.splitlines() if line.strip()][-1:]
-        raise UnfitError(f"a process that builds it ended with {', '.join(last) or f'status {ended.returncode}'}")
+        raise UnfitError(
+            f"a process that builds it ended with {', '.join(last) or f'status {ended.returncode}'}"
+        )
     if not ended.stdout:
         raise UnfitError("this system does not tell the memory of a process")
     return float(ended.stdout)

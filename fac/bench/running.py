@@ -100,9 +100,11 @@ def measured(
     mode: str = getattr(probe, "matmul", "highest")
     del probe
     entries = every(case, rules, mode, peers=peers)
-    left = {f"fac {rule}": "the network of this case has no such rule" for rule in rules if rule not in case.rules}
-    for contender, why in left.items():
-        say(f"{name}: no {contender}: {why}")
+    left = {
+        f"fac {rule}": "the network of this case has no such rule" for rule in rules if rule not in case.rules
+    }
+    for lacking, why in left.items():
+        say(f"{name}: no {lacking}: {why}")
     say(f"{name}: holding {len(entries)} contenders against float64")
     built = _built(case, small, entries, left, say)
     if not built:

@@ -111,6 +111,7 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
         return [*found, Entry("wrong", "bp", wrong), Entry("missing", "dfa", missing)]
 
     monkeypatch.setattr(running, "every", others)
+
     def peak(case: str, contender: str, *_: object) -> float:
         if contender == "fac dfa":
             raise UnfitError("it ended")
@@ -141,7 +142,7 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_why_there_is_no_peak_is_told() -> None:
-    with pytest.raises(UnfitError, match="a process that builds it ended with .*ValueError"):
+    with pytest.raises(UnfitError, match=r"a process that builds it ended with .*ValueError"):
         memory.peak("mlp-64", "nobody", 1, "highest")
 
 
