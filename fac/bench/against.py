@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from fac.bench.page import table
-from fac.bench.results import Measured, Results
+from fac.bench.results import BASELINE, Measured, Results
 
 OURS = "fac "
 FALL = 0.10
@@ -90,6 +90,9 @@ def compared(before: Results, after: Results) -> Comparison:
 
 def _another(before: Measured, after: Measured) -> str:
     """What two cases of one name differ in that their ratios depend on."""
+    for when, case in (("first", before), ("second", after)):
+        if BASELINE not in case.timed:
+            return f"the {when} file has no `{BASELINE}` to hold its contenders against"
     for what, old, new in (
         ("another network", before.says, after.says),
         ("float32 products", before.products, after.products),

@@ -72,6 +72,8 @@ def _case(case: Measured) -> Iterator[str]:
             f"- floor of {code(rule)}: {floor.macs / 1e6:,.1f} M multiply-adds, {floor.bytes / 1e6:,.1f} MB besides, "
             f"{shown(middle)} ms"
         )
+    for rule, section in case.feedback.items():
+        yield f"- {code(rule)} is {code('feedback: ' + section)}"
     for name, why in case.left.items():
         yield f"- left out: {code(name)}, because {code(why)}"
 

@@ -60,6 +60,8 @@ class Measured(_Kept):
     timed: dict[str, Timed]
     floors: dict[str, Floor]
     """By rule."""
+    feedback: dict[str, str] = {}
+    """By rule the `feedback` section of its spec, as JSON, where it says more: its rank, how it learns."""
     left: dict[str, str]
     """Who was not timed, whose floor or peak there is not, and why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -157,8 +158,14 @@ def measured(
         products=mode,
         timed=timed,
         floors=floors,
+        feedback=feedback(case, rules),
         left={**left, **lost},
     )
+
+
+def feedback(case: Case, rules: Sequence[str]) -> dict[str, str]:
+    """What stands under `feedback` in the spec of each rule that a case has, if that is more than its name."""
+    return {rule: json.dumps(case.rules[rule]) for rule in rules if len(case.rules.get(rule, {})) > 1}
 
 
 def _peak(name: str, contender: str, threads: int, mode: str, left: dict[str, str], say: Say) -> float | None:

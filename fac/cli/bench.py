@@ -27,7 +27,8 @@ from fac.diagnostics import FacError
     "--out",
     type=PATH,
     metavar="FILE.json",
-    help="Keep all seconds here, the page and its picture beside it; cases that it has already stay.",
+    help="Keep all seconds here, the page and its picture beside it. Other cases that it has stay; one that is timed again "
+    "is replaced.",
 )
 @click.option(
     "--compare",
@@ -57,7 +58,8 @@ def bench(
     with each rule, and by other packages that are installed. All of them, and the bare products of the step (its
     floor), take turns in rounds; what is printed are medians of ratios within the rounds.
 
-    Who differs from the same step in float64 is not timed. Close other programs first, or ratios scatter.
+    Who differs from the same step in float64 is not timed. Close other programs first, or ratios scatter. A spec of your
+    own has no module of torch to be held against: `fac compare` says what its steps take by each rule.
 
     `fac bench --out bench.json`, later `fac bench --out now.json` and `fac bench --compare bench.json now.json` show
     whether anything became slower. On another kind of processor that is said and nothing fails.
@@ -154,16 +156,24 @@ def _measure(
             f'`fac bench` times steps of torch, which cannot be imported ({error}): pip install "fac-compiler[torch]"'
         ) from error
     for name in names:
-        found = measured(
-            name,
-            wanted,
-            rounds,
-            threads,
-            command=shlex.join(["fac", "bench", name, *options]),
-            peers=peers,
-            memory=memory,
-            say=lambda told: say(told, err=True),
-        )
+        if name in results.cases:
+            had = results.cases[name].rounds
+            say(f"`{out}` has {name}, {had} rounds of it: they will be replaced by {rounds}", err=True)
+        try:
+            found = measured(
+                name,
+                wanted,
+                rounds,
+                threads,
+                command=shlex.join(["fac", "bench", name, *options]),
+                peers=peers,
+                memory=memory,
+                say=lambda told: say(told, err=True),
+            )
+        except KeyboardInterrupt:
+            kept = "" if out is None else f"; `{out}` is as it was"
+            say(f"no round of {name} is kept{kept}", err=True)
+            raise
         results = results.model_copy(update={"cases": {**results.cases, name: found}})
         if out is None:
             continue

@@ -102,6 +102,37 @@ def test_what_one_run_lacks_is_said(run: Run, kept: Callable[..., str]) -> None:
     assert "no contender of fac in common" in err
 
 
+def test_without_eager_there_is_nothing_to_compare(run: Run, kept: Callable[..., str]) -> None:
+    before, after = kept("a.json", bp=[2.0, 4.0]), kept("b.json", bp=[2.0, 4.0])
+    data = json.loads(Path(after).read_text())
+    del data["cases"]["x"]["timed"][BASELINE]
+    Path(after).write_text(json.dumps(data))
+    _, _, err = run("bench", "--compare", before, after)
+    assert f"x: the second file has no `{BASELINE}` to hold its contenders against: not compared" in err
+
+
+def test_a_case_that_is_timed_again_is_replaced_and_an_interrupted_one_is_not(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = str(tmp_path / "a.json")
+
+    def made(name: str, *_: object, **__: object) -> object:
+        return results(bp=[2.0, 4.0]).cases["x"]
+
+    def ended(name: str, *_: object, **__: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fac.bench.running.measured", made)
+    assert run("bench", "mlp-64", "--out", out)[0] == 0
+    before = Path(out).read_bytes()
+    _, _, err = run("bench", "mlp-64", "--rounds", "7", "--out", out)
+    assert f"`{out}` has mlp-64, 2 rounds of it: they will be replaced by 7" in err
+    monkeypatch.setattr("fac.bench.running.measured", ended)
+    _, _, err = run("bench", "mlp-64", "--out", out)
+    assert f"no round of mlp-64 is kept; `{out}` is as it was" in err
+    assert Path(out).read_bytes() == before
+
+
 def test_who_was_timed_before_and_is_wrong_now_is_a_finding(run: Run, kept: Callable[..., str]) -> None:
     before, after = kept("a.json", bp=[2.0, 4.0], dfa=[2.0, 4.0]), kept("b.json", bp=[2.0, 4.0])
     data = json.loads(Path(after).read_text())

@@ -134,6 +134,7 @@ def test_one_case_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None
     assert (found.timed["fac bp"].memory, found.timed["fac dfa"].memory) == (7.0, None)
     assert found.left["wrong"].endswith("from its float64 oracle")
     assert list(found.floors) == ["bp", "dfa"]
+    assert found.feedback == {}, "neither has settings"
     assert all(len(one.seconds) == 2 for one in (*found.timed.values(), *found.floors.values()))
     assert 0 < max(one.deviation for one in found.timed.values()) < cases.made(TINY)[0].rounded
     assert any("wrong is not timed" in line for line in said)
