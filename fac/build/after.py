@@ -27,7 +27,7 @@ def step_after(program: Program, name: str) -> str:
     if program.spec.train.mixed_precision is not None:
         known.append(NARROW)
     if name not in known:
-        raise FacError(f"{unknown(name, known, None)}; those of a backend are printed with `--backend`")
+        raise FacError(unknown(name, known, None))
     if name == NARROW:
         return to_text(narrowed(program, build_step(program)[0]))
     return to_text(transformed(build_step(program)[0], PASSES[: known.index(name)], program.disabled))

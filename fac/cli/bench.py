@@ -27,8 +27,8 @@ from fac.diagnostics import FacError
     "--out",
     type=PATH,
     metavar="FILE.json",
-    help="Keep all seconds here, the page and its picture beside it. Other cases that it has stay; one that is timed again "
-    "is replaced.",
+    help="Keep all seconds here, the page and its picture beside it. Other cases that it has stay; one that is timed "
+    "again is replaced.",
 )
 @click.option(
     "--compare",
@@ -58,8 +58,8 @@ def bench(
     with each rule, and by other packages that are installed. All of them, and the bare products of the step (its
     floor), take turns in rounds; what is printed are medians of ratios within the rounds.
 
-    Who differs from the same step in float64 is not timed. Close other programs first, or ratios scatter. A spec of your
-    own has no module of torch to be held against: `fac compare` says what its steps take by each rule.
+    Who differs from the same step in float64 is not timed. Close other programs first, or ratios scatter. A spec of
+    your own has no module of torch to be held against: `fac compare` says what its steps take by each rule.
 
     `fac bench --out bench.json`, later `fac bench --out now.json` and `fac bench --compare bench.json now.json` show
     whether anything became slower. On another kind of processor that is said and nothing fails.
