@@ -58,5 +58,5 @@ def unknown(name: str, known: Collection[str], backend: Backend | None) -> str:
     near = get_close_matches(name, known, n=1)
     meant = f", did you mean `{near[0]}`?" if near else ";"
     of = "" if backend is None else f" for `{backend.name}`"
-    more = "; to those of a backend belongs `--backend`" if backend is None else ""
+    more = "; those of a backend are found with `--backend`" if backend is None else ""
     return f"no pass{of} is called `{name}`{meant} there are {', '.join(f'`{one}`' for one in known)}{more}"

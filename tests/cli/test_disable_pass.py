@@ -80,7 +80,7 @@ def test_a_name_that_no_pass_has(run: Run, spec: Path) -> None:
     status, _, err = run("show", spec, "--disable-pass", "addmm")
     assert status == 2
     assert "no pass is called `addmm`; there are `fold_constants`" in err
-    assert "to those of a backend belongs `--backend`" in err
+    assert "those of a backend are found with `--backend`" in err
 
 
 @pytest.mark.parametrize(("name", "there"), [("update_kernels", False), ("write_through", True)])
