@@ -50,7 +50,7 @@ def proved(small: Case, rule: str) -> float:
     return far
 
 
-def moved(case: Case, contender: Contender, precision: str) -> State:
+def moved(case: Case, contender: Contender, precision: str, steps: int = STEPS) -> State:
     """A copy of the state after some steps."""
-    contender.steps([contender.place(*batch) for batch in case.batches(STEPS, precision)])
+    contender.steps([contender.place(*batch) for batch in case.batches(steps, precision)])
     return {name: np.array(value) for name, value in contender.state().items()}

@@ -30,7 +30,7 @@ TURN, MOST = 0.25, 32
 
 
 @dataclass
-class _Steps:
+class Steps:
     """A contender in the rounds: each begins with the state of the first, on batches that it sees once."""
 
     contender: Contender
@@ -107,7 +107,7 @@ def measured(
     for lacking, why in left.items():
         say(f"{name}: no {lacking}: {why}")
     say(f"{name}: holding {len(entries)} contenders against float64")
-    built = _built(case, small, entries, left, say)
+    built = held(case, small, entries, left, say)
     if not built:
         raise FacError(
             f"`{name}`: no contender is left, {'; '.join(f'{who}: {why}' for who, why in left.items())}"
@@ -116,7 +116,7 @@ def measured(
     turns: dict[str, Any] = {}
     for key, (contender, state, _) in built.items():
         placed = [contender.place(*batch) for batch in case.batches(steps + 1, "float32")]
-        turns[key] = _Steps(contender, state, placed)
+        turns[key] = Steps(contender, state, placed)
     bare = Bare(case.batch, mode)
     works = {}
     for rule in dict.fromkeys(entry.rule for entry in entries if entry.name in built):
@@ -181,23 +181,37 @@ def _floor(rule: str) -> str:
     return f"floor of {rule}"
 
 
-def _built(
+def held(
     case: Case, small: Case, entries: Sequence[Entry], left: dict[str, str], say: Say
 ) -> dict[str, tuple[Contender, State, float]]:
-    """Those that hold, each with the state that it begins with and how far it is from its oracle."""
+    """Those that hold, each with the state that it begins with and how far it is from its oracle.
+
+    What is held is what will be timed, on a GPU the graph that was recorded, of as many steps as it has.
+
+    Args:
+        case: in which.
+        small: the same kind of network, on which oracles are held themselves.
+        entries: who is built, in float32.
+        left: gets who cannot be built or does not hold, and why.
+        say: told the same.
+    """
     found: dict[str, tuple[Contender, State, float]] = {}
     for rule in dict.fromkeys(entry.rule for entry in entries):
         oracle.proved(small, rule)
         state = oracle.initial(case, rule)
-        expected: list[tuple[State, State]] = []
+        expected: list[tuple[State, int, State]] = []
         for entry in (each for each in entries if each.rule == rule):
             try:
                 contender = entry.build(case, state, "float32")
-                begun = contender.begin(state)
+                begun, steps = contender.begin(state), oracle.STEPS
+                if contender.settling:
+                    steps = max(steps, contender.at_once)
+                for _ in range(contender.settling):
+                    oracle.moved(case, contender, "float32", steps)
                 contender.load(begun)
                 far = deviation(
-                    oracle.moved(case, contender, "float32"),
-                    _expected(case, rule, begun, expected),
+                    oracle.moved(case, contender, "float32", steps),
+                    _expected(case, rule, begun, steps, expected),
                     begun,
                     case.still(rule),
                 )
@@ -206,20 +220,22 @@ def _built(
                 say(f"{entry.name} is left out: {error}")
                 continue
             if not far < case.tolerance(rule):
-                left[entry.name] = f"after {oracle.STEPS} steps it is {far:.0e} from its float64 oracle"
+                left[entry.name] = f"after {steps} steps it is {far:.0e} from its float64 oracle"
                 say(f"{entry.name} is not timed: {left[entry.name]}")
                 continue
             found[entry.name] = contender, begun, far
     return {entry.name: found[entry.name] for entry in entries if entry.name in found}
 
 
-def _expected(case: Case, rule: str, begun: State, known: list[tuple[State, State]]) -> State:
-    """Where the oracle comes to from a state; it is asked once for each."""
-    for state, after in known:
-        if state is begun:
+def _expected(
+    case: Case, rule: str, begun: State, steps: int, known: list[tuple[State, int, State]]
+) -> State:
+    """Where the oracle comes to from a state, on the CPU; it is asked once for each."""
+    for state, count, after in known:
+        if state is begun and count == steps:
             return after
-    after = oracle.moved(case, Emitted(case, begun, "float64", rule=rule, backend="torch"), "float64")
-    known.append((begun, after))
+    after = oracle.moved(case, Emitted(case, begun, "float64", rule=rule, backend="torch"), "float64", steps)
+    known.append((begun, steps, after))
     return after
 
 

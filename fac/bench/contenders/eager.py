@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fac.bench.case import LR, MOMENTUM, Case
-from fac.bench.contenders.base import Contender, State, UnfitError
+from fac.bench.contenders.base import SETTLING, Contender, State, UnfitError
 from fac.pipeline import lowered
 from fac.program.tensors import Role
 
@@ -29,7 +29,16 @@ def float32_products(mode: str) -> Iterator[None]:
 class Eager(Contender):
     """One step after the other."""
 
-    def __init__(self, case: Case, state: State | None, precision: str, *, mode: str, fused: bool) -> None:
+    def __init__(
+        self,
+        case: Case,
+        state: State | None,
+        precision: str,
+        *,
+        mode: str,
+        fused: bool,
+        device: str = "cpu",
+    ) -> None:
         """Build the module with the parameters of `state`, or as torch draws them.
 
         Args:
@@ -38,9 +47,10 @@ class Eager(Contender):
             precision: `float32` or `float64`.
             mode: of float32 products.
             fused: whether the optimiser updates a parameter in one kernel.
+            device: where it computes.
         """
-        self.case, self.mode = case, mode
-        self.net = case.module().to(getattr(torch, precision))
+        self.case, self.mode, self.device = case, mode, device
+        self.net = case.module().to(device, getattr(torch, precision))
         if case.channels_last:
             self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.held = _held(case, self.net)
@@ -56,7 +66,7 @@ class Eager(Contender):
         made = torch.from_numpy(x).to(next(self.net.parameters()).dtype)
         if self.case.channels_last:
             made = made.contiguous(memory_format=torch.channels_last)
-        return made, torch.from_numpy(y)
+        return made.to(self.device), torch.from_numpy(y).to(self.device)
 
     def steps(self, batches: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Zero, forward, backward, update."""
@@ -84,17 +94,20 @@ class Eager(Contender):
 
     def state(self) -> State:
         """Parameters and statistics."""
-        return {name: tensor.detach().numpy() for name, tensor in self.held.items()}
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.held.items()}
 
 
-def compiled(case: Case, state: State | None, precision: str, *, mode: str) -> Eager:
-    """The same with the module behind `torch.compile`.
+def compiled(case: Case, state: State | None, precision: str, *, mode: str, device: str = "cpu") -> Eager:
+    """The same with the module behind `torch.compile`, on a GPU as CUDA graphs.
 
     Raises:
         UnfitError: this machine cannot compile, mostly for want of a C++ compiler.
     """
-    made = Eager(case, state, precision, mode=mode, fused=True)
-    made.call = torch.compile(made.net, dynamic=False)
+    torch.compiler.reset()  # after eight modules in a process torch would run the next ones uncompiled
+    made = Eager(case, state, precision, mode=mode, fused=True, device=device)
+    graphs = device != "cpu"
+    made.settling = SETTLING * graphs
+    made.call = torch.compile(made.net, dynamic=False, mode="reduce-overhead" if graphs else None)
     try:
         made.steps([made.place(*case.batches(1, precision)[0])])
     except Exception as error:  # whatever its many parts raise
