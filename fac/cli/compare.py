@@ -13,6 +13,7 @@ import click
 
 from fac.cli.backends import not_empty
 from fac.cli.output import echo, say
+from fac.cli.passes import disabling
 from fac.cli.paths import PATH
 from fac.diagnostics import FacError
 from fac.experiments.executors import EXECUTORS, workers
@@ -134,6 +135,7 @@ def _rates(
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change every spec; repeatable.")
+@disabling
 @click.option(
     "--json", "as_json", is_flag=True, help="End with one JSON object, which holds every epoch of each run."
 )
@@ -154,6 +156,7 @@ def compare(
     device: str | None,
     precision: Precision | None,
     overrides: tuple[str, ...],
+    disable: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train variants on equal terms and print mean and standard deviation.
@@ -188,7 +191,7 @@ def compare(
         )
     else:
         documents, design = declared.documents, declared.design
-    where = Where(backend, device, precision)
+    where = Where(backend, device, precision, disable)
     found = compared(
         documents, design, where, out=out, workers=apart, probes=as_json or out is not None, watch=watching()
     )

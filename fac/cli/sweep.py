@@ -10,6 +10,7 @@ import click
 from fac.cli.backends import not_empty
 from fac.cli.compare import listed, watching
 from fac.cli.output import echo, say
+from fac.cli.passes import disabling
 from fac.cli.paths import PATH
 from fac.experiments.executors import EXECUTORS, workers
 from fac.render.json_text import json_text
@@ -103,6 +104,7 @@ def _over(
 @click.option("--device", callback=not_empty, help="Such as `cpu` or `cuda`. Default: the backend's first.")
 @click.option("--precision", type=click.Choice(("float32", "float64")), help="Default: the backend's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
+@disabling
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 @click.pass_context
 def sweep(
@@ -124,6 +126,7 @@ def sweep(
     device: str | None,
     precision: Precision | None,
     overrides: tuple[str, ...],
+    disable: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Search for settings of SPEC on validation data, with as many trials for each rule, and compare the best.
@@ -149,7 +152,7 @@ def sweep(
         contrasts=contrasts,
         audit=not no_audit,
     )
-    where = Where(backend, device, precision)
+    where = Where(backend, device, precision, disable)
     found = swept(
         document,
         design,

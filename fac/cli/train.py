@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the spec; repeatable.")
 @disabling
 @click.option(
+    "--all-passes",
+    is_flag=True,
+    help="With --resume or --fork: leave out no pass, also where the run did, or had fewer.",
+)
+@click.option(
     "--tune",
     type=click.Choice(("auto", "off", "full")),
     help="How ways are chosen that differ in speed and in rounding: as measured on this machine before, or else usual "
@@ -77,6 +82,7 @@ def train(
     precision: Precision | None,
     overrides: tuple[str, ...],
     disable: tuple[str, ...],
+    all_passes: bool,
     tune: Mode | None,
     compiled: bool,
     out: Path | None,
@@ -106,6 +112,12 @@ def train(
         raise click.UsageError("`--init-partial` says how to take what `--init` names: add that")
     if resume is not None and out is not None:
         raise click.UsageError("`--resume` goes on in the folder of the run: leave out `--out`")
+    if all_passes and disable:
+        raise click.UsageError("`--all-passes` leaves out none, and `--disable-pass` one: name one of them")
+    if all_passes and resume is None and fork is None:
+        raise click.UsageError(
+            "`--all-passes` is for a run that goes on, `--resume` or `--fork`: others have all of them"
+        )
     from fac.cli.closing import closing, summary
     from fac.experiments.job import Later, Where, continued
     from fac.experiments.running import Done, require_gradients
@@ -114,7 +126,8 @@ def train(
     from fac.training.nonfinite import DivergedError
     from fac.training.telling import named
 
-    where, loggers = Where(backend, device, precision, disable, tune, compiled), named(logs)
+    left_out = disable if disable or all_passes else None
+    where, loggers = Where(backend, device, precision, left_out, tune, compiled), named(logs)
     with ExitStack() as held:
         if resume is None:
             job = _new(spec, overrides, where, init, fork, partial=init_partial)

@@ -138,6 +138,12 @@ def compared(
     notes += [f"`{one}` and `{other}` are one training under two names" for one, other in twins(all_of)]
     if design.rates and not design.budget:
         notes.append("learning rates are set by rule, and nobody says how they were tuned, see `budget`")
+    disabled = sorted({*(where.disable or ())})
+    if disabled:
+        names = ", ".join(f"`{name}`" for name in disabled)
+        notes.append(
+            f"compiled without {names}, see docs/passes.md: results are those of all passes up to rounding"
+        )
     if out is None:
         if any(spec.train.loggers for spec in specs):
             notes.append(
@@ -162,6 +168,7 @@ def compared(
         version=plan.version(),
         notes=tuple(notes),
         audit=design.audit,
+        disable=tuple(disabled),
         plugins=plan.plugged(programs),
     )
     with holding(out, meant) as kept:

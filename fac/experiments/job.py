@@ -60,8 +60,8 @@ class Where:
     backend: str | None = None
     device: str | None = None
     precision: Precision | None = None
-    disable: tuple[str, ...] = ()
-    """The names of passes that are left out; of a run that goes on, in the place of those that it leaves out."""
+    disable: tuple[str, ...] | None = None
+    """The names of passes that are left out; None is those that a run leaves out that goes on, else none."""
     tune: Mode | None = None
     """How the ways are chosen that a backend leaves open; None is `auto`, or those that a run has gone that goes on."""
     compile: bool = False
@@ -240,7 +240,7 @@ def new(
     findings = lint(document, Settings())
     section = None if dataset is not None else data.declared(program.spec.data, document.name)
     backend = chosen(where.backend)
-    program = without(program, where.disable, backend)
+    program = without(program, where.disable or (), backend)
     start = document.folder if base is None else base
     told: tuple[str, ...] = ()
     before: Document | None = None
@@ -250,7 +250,7 @@ def new(
             dataset = data.load(section, start, precision)
         assert dataset is not None, "either is given"
         document, told = settled(document, program, dataset, precision, kept)
-        program = without(lowered(document), where.disable, backend)
+        program = without(lowered(document), where.disable or (), backend)
         if unranked(program):
             if kept is not None:
                 raise FacError(
@@ -260,7 +260,7 @@ def new(
             before = document
             document, ranks = ranked(document, program, dataset, backend, precision, where.device, given)
             # only now there is something to say of them
-            program = without(lowered(document), where.disable, backend)
+            program = without(lowered(document), where.disable or (), backend)
             findings, told = lint(document, Settings()), (*told, *ranks)
     artifact = emit(program, backend, where.precision, document)
     return Job(
@@ -319,7 +319,7 @@ class Later:
             there,
             tune=where.tune,
             compile=where.compile,
-            disable=where.disable or passed.left_out(known, chosen(there.backend)),
+            disable=passed.left_out(known, chosen(there.backend)) if where.disable is None else where.disable,
         )
         base = origin = None
         if self.spec is None:

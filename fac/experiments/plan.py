@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -63,6 +63,8 @@ class Plan:
     """What a reader of the table must know."""
     audit: bool = True
     """Whether each trained network is looked at."""
+    disable: tuple[str, ...] = ()
+    """The passes that all are compiled without."""
     plugins: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the files whose kinds the specs have, by their names."""
     versions: Mapping[str, str] = field(default_factory=made_with.versions)
@@ -83,6 +85,7 @@ class Plan:
         found: dict[str, Any] = {
             "comparison": FORMAT,
             **{name: getattr(self, name) for name in _AS_THEY_ARE},
+            **without(self.disable),
             "seeds": self.seeds,
             "contrasts": [asdict(pair) for pair in self.pairs],
             "rows": [
@@ -130,6 +133,7 @@ def read(folder: Path) -> Plan:
         seeds=tuple(found.seeds),
         pairs=tuple(Pair(pair.one, pair.other) for pair in found.contrasts),
         notes=tuple(found.notes),
+        disable=tuple(found.disable),
         versions=found.versions,
         **{name: getattr(found, name) for name in _AS_THEY_ARE},
     )
@@ -171,6 +175,11 @@ def expanded(program: Program) -> dict[str, Any]:
     if program.spec.data is not None:
         found["data"] |= dict.fromkeys(places(type(program.spec.data)))
     return found
+
+
+def without(disable: Iterable[str] | None) -> dict[str, list[str]]:
+    """What a plan says of passes that are left out: nothing where there are none, as plans did before it was asked."""
+    return {"disable": sorted({*disable})} if disable else {}
 
 
 def version() -> str:

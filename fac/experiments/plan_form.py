@@ -75,6 +75,7 @@ class PlanForm(Form):
     threads: Count
     version: str
     audit: bool
+    disable: Annotated[list[str], Field(default_factory=list)]
     plugins: dict[str, str]
     versions: dict[str, str]
     notes: list[str]

@@ -67,7 +67,8 @@ def network(run: Path, where: Where = ANYWHERE) -> Network:
     remarks = (*changes(found), *told(found.place.parent))
     document = found.document()
     program, engine = lowered(document), chosen(where.backend)
-    program = without(program, where.disable or left_out(found.about, engine), engine)
+    disabled = left_out(found.about, engine) if where.disable is None else where.disable
+    program = without(program, disabled, engine)
     kept = where.precision or found.precision or engine.default_precision
     artifact, _ = held(
         emit(program, engine, kept, document), choices(found.about, engine.name) or {}, where.device

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fac.build.disabling import without
 from fac.diagnostics import FacError, plain
 from fac.experiments.arms import body
 from fac.experiments.audited import audited
@@ -76,13 +77,22 @@ class Trainer:
         self.probes, self.audit, self.watch, self.handed = probes, audit, watch or Watch(), dataset
         self.datasets: dict[str, Dataset] = {}
 
+    def lowered(self, document: Document) -> Program:
+        """The program of a spec, to be compiled without the passes that are left out.
+
+        Raises:
+            SpecError: it has errors.
+            FacError: there is no such pass.
+        """
+        return without(lowered(document), self.where.disable or (), self.backend)
+
     def settled(self, document: Document) -> tuple[Document, tuple[str, ...]]:
         """The spec with what only its data tell, and what to say of that; see `fac.training.settling`.
 
         Raises:
             FacError: it has errors, or its data cannot be loaded or do not fit.
         """
-        program = lowered(document)
+        program = self.lowered(document)
         if not unsettled(program):
             return document, ()
         precision = self.precision or precision_of(program, self.backend)
@@ -97,7 +107,7 @@ class Trainer:
             FacError: it has errors, or its data cannot be loaded or do not fit.
         """
         document = variant.document
-        program = lowered(document)
+        program = self.lowered(document)
         if not unranked(program):
             return variant, ()
         precision = self.precision or precision_of(program, self.backend)
@@ -112,7 +122,7 @@ class Trainer:
         Raises:
             FacError: the variant has errors, or its data cannot be loaded.
         """
-        program = lowered(variant.seeded(seed, self.probes))
+        program = self.lowered(variant.seeded(seed, self.probes))
         self.dataset(variant.document, program)
         return program
 
@@ -168,10 +178,10 @@ class Trainer:
         document, _ = self.settled(variant.document)
         variant, _ = self.ranked(replace(variant, document=document))
         seeded = variant.seeded(seed)
-        return self.opened(seeded, lowered(seeded)).device
+        return self.opened(seeded, self.lowered(seeded)).device
 
     def _train(self, document: Document, label: str) -> tuple[Report, Measured | None]:
-        program = lowered(document)
+        program = self.lowered(document)
         dataset = self.dataset(document, program)
         session = self.opened(document, program)
         self.device = session.device

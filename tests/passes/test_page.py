@@ -22,15 +22,18 @@ from the `passes.py` of each backend: `tests/passes/test_page.py` rewrites this 
 ```
 fac show SPEC --after share_common                     # the step after it, in step IR; `build` is before any
 fac show SPEC --after addmm --backend torch            # ... as torch code, without the passes behind it
-fac compile SPEC -o DIR --disable-pass addmm           # leave it out; repeatable, also of `fac train` and `fac show`
+fac compile SPEC -o DIR --disable-pass addmm           # leave it out; repeatable, also of train, show, compare, sweep
 ```
 
 In Python that is `fac.compile(SPEC, disable=["addmm"])` and `fac.train(..., disable=[...])`. Numbers look wrong,
 and you suspect the compiler? Leave passes out until they do not, and report the last one.
 
 A run keeps the names of its passes. `fac train --resume` compiles it by the same ones, also where a later version
-of fac has more, so that it goes on bit for bit; another choice, `--resume DIR --disable-pass NAME`, is said. `fac
-evaluate` and `fac predict` do likewise. The `manifest.json` of a compiled folder lists them.
+of fac has more, so that it goes on bit for bit; another choice, `--resume DIR --disable-pass NAME`, or `--all-passes`
+to leave out none (`disable=[]` in Python), is said, and kept from then on. `fac evaluate` and `fac predict` go by
+those of the run. The `manifest.json` of a compiled folder lists them. A comparison or a sweep that is made without
+passes says so; they are a part of its plan, so that another choice wants another folder. `fac study` has all of them:
+what a paper says is held against one compiler.
 
 `bits`: each op that is left computes what it computed before, to the last bit, but for the sign of a zero. `rounding`:
 equal in exact arithmetic; sums may be ordered otherwise, or be rounded once where it was twice. What a backend makes

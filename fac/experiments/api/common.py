@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -36,16 +37,22 @@ class Watched(Watch):
         return nullcontext((Logged(), lambda: False))
 
 
-def where_of(backend: str | None, device: str | None, precision: Precision | None) -> Where:
-    """Where something runs.
+def where_of(
+    backend: str | None,
+    device: str | None,
+    precision: Precision | None,
+    disable: Collection[str] | None = None,
+) -> Where:
+    """Where something runs, compiled without these passes.
 
     Raises:
-        FacError: one of these is no name.
+        FacError: one of these is no name, or the last are no names.
     """
     asked.name(backend, "backend", "torch")
     asked.name(device, "device", "cpu")
     asked.name(precision, "precision", "float64")
-    return Where(backend, device, precision)
+    disabled = None if disable is None else asked.texts(disable, "disable", "share_common")
+    return Where(backend, device, precision, disabled)
 
 
 def mode(tune: object) -> Mode | None:

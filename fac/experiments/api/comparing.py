@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fac import asked
@@ -46,6 +46,7 @@ def compare(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    disable: Collection[str] = (),
     allow_code: bool = False,
     watch: Watch | None = None,
 ) -> Comparison:
@@ -72,6 +73,7 @@ def compare(
         backend: see `train`.
         device: see `train`.
         precision: see `train`.
+        disable: see `train`, of every training.
         allow_code: see `train`.
         watch: hears how it goes.
 
@@ -101,7 +103,7 @@ def compare(
     else:
         documents, design = found.documents, found.design
     dataset = None if data is None else handed.dataset(data)
-    where = where_of(backend, device, precision)
+    where = where_of(backend, device, precision, disable)
     return compared(
         documents,
         design,
@@ -154,6 +156,7 @@ def sweep(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    disable: Collection[str] = (),
     allow_code: bool = False,
     watch: Watch | None = None,
 ) -> Sweep:
@@ -178,6 +181,7 @@ def sweep(
         backend: see `train`.
         device: see `train`.
         precision: see `train`.
+        disable: see `train`, of every training.
         allow_code: see `train`.
         watch: hears how it goes.
 
@@ -196,7 +200,7 @@ def sweep(
     return swept(
         document,
         design,
-        where_of(backend, device, precision),
+        where_of(backend, device, precision, disable),
         out=asked.path(out, "out", "the path of a folder"),
         workers=apart,
         dataset=None if data is None else handed.dataset(data),

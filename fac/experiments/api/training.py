@@ -44,7 +44,7 @@ def train(
     backend: str | None = None,
     device: str | None = None,
     precision: Precision | None = None,
-    disable: Collection[str] = (),
+    disable: Collection[str] | None = None,
     tune: Mode | None = None,
     compile: bool = False,
     allow_code: bool = False,
@@ -67,7 +67,8 @@ def train(
         backend: the first usable of torch, onnx, reference if not given.
         device: such as `cuda`; the backend's first if not given.
         precision: `float32` or `float64`; the backend's own if not given.
-        disable: the names of passes that are left out, see docs/passes.md; by default those that a run leaves out.
+        disable: the names of passes that are left out, see docs/passes.md; `[]` leaves out none. Default: those that a
+            run that goes on leaves out, else none.
         tune: how ways are chosen that lead to the same result up to rounding, see docs/tuning.md: `auto` takes what was
             measured on this machine before, `off` what is usual, `full` measures now. Default: `auto`; a run that goes
             on keeps to its own.
@@ -96,8 +97,7 @@ def train(
         raise FacError("`resume` goes on in the folder of the run: leave out `out`")
     allow(allow_code)
     data = None if data is None else handed.dataset(data)
-    disabled = asked.texts(disable, "disable", "share_common")
-    where = replace(where_of(backend, device, precision), disable=disabled, tune=mode(tune), compile=compile)
+    where = replace(where_of(backend, device, precision, disable), tune=mode(tune), compile=compile)
     listener = Logged() if listener is None else listener
     changes = assignments_of(overrides)
     asked.of(listener, Listener, "listener", "a `fac.training.logs.Listener`")

@@ -105,7 +105,7 @@ def make_apart(trainer: Trainer, queue: Queue, many: str, workers: Workers, fold
     Raises:
         FacError: see `Workers.opened`, and `Pool.heard`.
     """
-    where = Where(trainer.backend.name, trainer.device, trainer.precision)
+    where = Where(trainer.backend.name, trainer.device, trainer.precision, trainer.where.disable)
     setup = Setup(
         where, trainer.probes, trainer.audit, trainer.handed, plugins.paths(), python.allowed(), folder
     )

@@ -111,6 +111,7 @@ def swept(
         "backend": trainer.backend.name,
         "device": trainer.device,
         "precision": where.precision,
+        **plan.without(where.disable),
         "threads": allowed() if workers is None else 1,
         "version": plan.version(),
         "optuna": version("optuna"),
