@@ -8,13 +8,13 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fac.backend import denormals_as_zero
+from fac.backend import denormals_as_zero, setting
 from fac.diagnostics import FacError
 
 MAX_ERROR = 1e-5
@@ -83,18 +83,8 @@ def is_amd() -> bool:
         return "AMD" in platform.processor()
 
 
-@contextmanager
-def float32_products(mode: str) -> Iterator[None]:
-    """Run with this setting of `torch.set_float32_matmul_precision`, which is global, and put the old one back."""
-    before = torch.get_float32_matmul_precision()
-    if before == mode:
-        yield
-        return
-    torch.set_float32_matmul_precision(mode)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+float32_products = partial(setting, torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
+"""Run with one of `highest`, `high`, `medium`."""
 
 
 @contextmanager
@@ -123,15 +113,8 @@ def arithmetic(kind: str, products: str, large: bool, threads: int | None = None
         yield
 
 
-@contextmanager
-def on_threads(count: int) -> Iterator[None]:
-    """Run on so many threads of torch, which is a setting of the process, and put the old number back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+on_threads = partial(setting, torch.get_num_threads, torch.set_num_threads)
+"""Run on so many threads of torch."""
 
 
 @contextmanager

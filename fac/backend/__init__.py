@@ -37,6 +37,7 @@ from fac.backend.identity import fingerprint, work
 from fac.backend.moves import Bytes, Moves
 from fac.backend.partial_state import fitting
 from fac.backend.session import Arrays, Session, samples
+from fac.backend.settings import setting
 from fac.backend.solution import Solution, Solved, Solving, holding
 from fac.backend.state_file import DIGEST, FORMAT, UNSIGNED, is_whole, state_content, to_bytes
 from fac.backend.state_reading import DamagedError, from_file, metadata_of
@@ -124,6 +125,7 @@ __all__ = [
     "is_whole",
     "metadata_of",
     "samples",
+    "setting",
     "state_content",
     "to_bytes",
     "work",

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fac.backend import setting
 from fac.bench.case import LR, MOMENTUM, Case
 from fac.bench.contenders.base import SETTLING, Contender, State, UnfitError
 from fac.pipeline import lowered
 from fac.program.tensors import Role
 
-
-@contextmanager
-def float32_products(mode: str) -> Iterator[None]:
-    """Run with this setting of `torch.set_float32_matmul_precision`, which is global, and put the old one back."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(mode)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+float32_products = partial(setting, torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
+"""Run with one of `highest`, `high`, `medium`."""
 
 
 class Eager(Contender):
