@@ -1,15 +1,21 @@
-"""CPU time of each line of an emitted torch step: where a step spends its time, and what is worth a look."""
+"""CPU time of each line of an emitted torch step: where a step spends its time, and what is worth a look.
+
+python -m benchmarks.line_times vgg8 ldfa    # a case of `fac bench`, and a rule of it
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import defaultdict
 from time import process_time
 from types import FrameType
 from typing import Any
 
-from benchmarks.machine import table
+from benchmarks.machine import one_thread, table
 from fac.backend import Artifact
+from fac.bench.cases import CASES, made
+from fac.pipeline import compile
 
 STEPS, SHOWN = 7, 0.01
 
@@ -61,3 +67,21 @@ def _one(step: Any) -> dict[int, float]:
     finally:
         sys.settrace(before)
     return found
+
+
+def main() -> None:
+    """Of a case by a rule."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("rule")
+    given = parser.parse_args()
+    case, _ = made(given.case)
+    if given.rule not in case.rules:
+        parser.error(f"`{given.case}` has no rule `{given.rule}`, but {', '.join(case.rules)}")
+    one_thread()
+    ((x, y),) = case.batches(1, "float32")
+    print(line_times(compile(case.spec(given.rule), backend="torch"), x, y))
+
+
+if __name__ == "__main__":
+    main()

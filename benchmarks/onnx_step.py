@@ -23,12 +23,11 @@ import torch
 
 import fac
 from benchmarks import onnx_cost
-from benchmarks.eager import flagged
+from benchmarks.eager import DEFAULT, SAME, Eager, Optimiser, batch
 from benchmarks.machine import machine, one_thread, quartiles, ratio, ratios, rounds, table
 from benchmarks.onnx_bare import PingPong
 from benchmarks.onnx_hand import hand_made
 from benchmarks.onnx_spec import LR, MOMENTUM, RULES, UPDATES, mlp
-from benchmarks.step_time import DEFAULT, SAME, Eager, Optimiser, batch, repeated
 from fac.backend import Session
 from fac_onnx.artifact import OnnxArtifact
 
@@ -59,7 +58,7 @@ def graph(spec: dict[str, Any], lr: float = LR, content: bytes | None = None) ->
     """The emitted step with nothing around it, or another one on the same state and batch."""
     artifact = fac.compile(spec, backend="onnx", precision="float32")
     assert isinstance(artifact, OnnxArtifact)
-    c, (x, y) = artifact.compiled, batch("float32")
+    c, (x, y) = artifact.compiled, batch()
     fixed = {"x": x, "y": y, "lr": np.array(lr, np.float32), "step": np.array(0)}
     return PingPong(content or artifact.content(c.step), c.initial(), fixed)
 
@@ -84,7 +83,7 @@ def check(update: str) -> float:
 
 def contenders(update: str) -> Contenders:
     """One step of each."""
-    x, y = batch("float32")
+    x, y = batch()
     sessions = {
         f"{backend} {rule}": opened(backend, mlp(update, feedback=feedback))
         for rule, feedback in RULES.items()
@@ -94,21 +93,20 @@ def contenders(update: str) -> Contenders:
     tensors = torch.from_numpy(x), torch.from_numpy(y)
     found: dict[str, Callable[[], object]] = {}
     for name, flags in ((DEFAULT, "highest"), (SAME, like.matmul)):  # type: ignore[attr-defined]
-        eager = Eager(like.state(), torch.float32, OPTIMISERS[update])
-        found[name] = partial(flagged, eager, tensors, flags)
+        found[name] = partial(Eager(like.state(), OPTIMISERS[update], flags).step, *tensors)
     found |= {BARE: graph(mlp(update)).step, HAND: graph(mlp(update), content=hand_made(update)).step}
     return found | {name: stepping(session) for name, session in sessions.items()}
 
 
 def stepping(session: Session) -> Callable[[], object]:
     """A step on placed data, as the trainer calls it."""
-    x, y = batch("float32")
+    x, y = batch()
     return partial(session.step, session.place(x), session.place(y))
 
 
 def others() -> Contenders:
     """What else sessions do; onnxruntime has no fast form of a hash, nor of a factorization."""
-    x, y = batch("float32")
+    x, y = batch()
     rng = np.random.default_rng(0)
     many = rng.standard_normal((10_000, 784), dtype=np.float32), rng.integers(0, 10, 10_000)
     routes = {"routes": [{"through": "fc2", "matrix": {"kind": "low_rank", "rank": 64}}]}
@@ -127,6 +125,16 @@ def small() -> Contenders:
     """A network that costs next to nothing, which leaves what a session adds to each step."""
     spec = mlp("adam", (16,))
     return {SESSION: stepping(opened("onnx", spec)), BARE: graph(spec).step}
+
+
+def repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
+    """Some steps in a row, as in training: one alone would find the weights out of the cache."""
+
+    def turn() -> None:
+        for _ in range(times):
+            call()
+
+    return turn
 
 
 def measure(build: Callable[[], Contenders], times: int, count: int) -> Times:

@@ -20,6 +20,8 @@ TURNED, WAVERS = 0.06, 1e-2
 """How far products of bfloat16 may take a tensor from the same spec in float64, as sums in another order turn roundings
 over, each by 2^-8; and by which part of its norm one moves that stands still but for them, as P of all directions of
 an error does. From mlp-1024 to mlp-4096 two steps are at 0.02 to 0.04, and two that do not round at 0.08 to 0.1."""
+ROUNDED, NORMED = 1e-2, 1e-1
+"""How far float32 may take a tensor, and one behind norms of maps, see `Case.rounded`."""
 BIASED = 1e-2
 """Of noise in the place of weights that begin at zero, as those of adapters do: products of zeros are no products."""
 
@@ -42,7 +44,7 @@ class Case:
     adapters: tuple[Mapping[str, Any], ...] = ()
     many: bool = False
     """Whether a step is so short that several in one call are timed, too."""
-    rounded: float = 1e-2
+    rounded: float = ROUNDED
     """How far float32 may take a tensor from the oracle, see `deviation`; a wrong term takes it by parts of one.
 
     Rounding turns few of the signs that a `relu` reads, but behind norms of maps each one reaches a whole channel:
@@ -50,7 +52,10 @@ class Case:
     """
     dense: bool = False
     """Whether layers alternate between `linear` and `relu`, which is what some peers can train."""
-
+    adapted: bool = False
+    """Whether these have adapters beside them, through which `by_hand` can take a step."""
+    onnx: tuple[str, ...] = ()
+    """Rules that onnxruntime is timed with, too, step by step."""
     narrow: tuple[str, ...] = ()
     """Rules that are timed with mixed precision, too: then they are called `narrowed`."""
 
@@ -100,6 +105,7 @@ def rules(rank: int) -> dict[str, dict[str, Any]]:
         "bp": {"rule": "bp"},
         "fa": {"rule": "fa"},
         "dfa": {"rule": "dfa"},
+        "direct_ldfa": {"rule": "direct_ldfa", "rank": rank},
         "ldfa_fixed": {"rule": "ldfa", "rank": rank, "learn": "fixed"},
         "ldfa": {"rule": "ldfa", "rank": rank},
     }

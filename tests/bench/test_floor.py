@@ -63,7 +63,7 @@ def test_a_direct_route_has_no_product_with_the_weight() -> None:
     assert exact - direct == N * READS * WIDTH + N * WIDTH * CLASSES
 
 
-@pytest.mark.parametrize("name", ["mlp-64", "vgg8", "resnet18", "lora-2048"])
+@pytest.mark.parametrize("name", ["mlp-64", "vgg8-norm", "resnet18", "lora-2048"])
 def test_the_floor_has_all_products_and_no_more_bytes_than_are_counted(name: str) -> None:
     _, small = cases.made(name)
     for rule in small.rules:
@@ -74,7 +74,9 @@ def test_the_floor_has_all_products_and_no_more_bytes_than_are_counted(name: str
         assert moved < sum(tally.bytes for tally in counted)
 
 
-@pytest.mark.parametrize("name", ["mlp-64", "vgg8", "resnet18", "vit", "lora-2048"])
+@pytest.mark.parametrize(
+    "name", ["mlp-64", "vgg8", "conv3-norm", "resnet18", "vit", "feed", "lora-2048", "lora-vit"]
+)
 def test_every_case_has_bare_kernels(name: str) -> None:
     _, small = cases.made(name)
     bare = Bare(small.batch, "highest")

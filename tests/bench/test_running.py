@@ -11,7 +11,9 @@ import pytest
 from fac.bench import cases, memory, oracle, running
 from fac.bench.case import Case, narrowed
 from fac.bench.contenders import Entry, State, UnfitError, every
+from fac.bench.contenders.by_hand import ByHand
 from fac.bench.contenders.eager import Eager
+from fac.bench.contenders.emitted import Emitted
 from fac.bench.results import BASELINE
 from fac.tuning.deviation import deviation
 from fac.tuning.rounds import ratios, rounds, spread
@@ -79,9 +81,39 @@ def test_ratios_are_made_within_a_round() -> None:
 
 
 def test_each_case_has_an_oracle_that_autograd_and_numpy_bear_out() -> None:
-    exact = dict.fromkeys(("mlp-64", "vgg8", "resnet18", "vit", "lora-2048"), "bp")
-    for name, rule in {**exact, "vgg8": "ldfa", "lora-2048": "ldfa_fixed"}.items():
+    names = ("mlp-64", "vgg8", "conv3-norm", "resnet18", "vit", "feed", "lora-2048", "lora-vit")
+    exact = dict.fromkeys(names, "bp")
+    others = {"vgg8": "ldfa", "feed": "direct_ldfa", "lora-2048": "ldfa_fixed"}
+    for name, rule in [*exact.items(), *others.items()]:
         assert oracle.proved(cases.made(name)[1], rule) < oracle.EXACT
+
+
+def test_the_step_by_hand_is_that_of_the_rule() -> None:
+    """In float64 as NumPy has it, momenta and all that stands still, too; and it is timed beside the rule."""
+    case, rule = cases.made("lora-2048")[1], "ldfa_fixed"
+    state = oracle.initial(case, rule)
+    reference = Emitted(case, state, "float64", rule=rule, backend="reference")
+    hand = ByHand(case, state, "float64", mode="highest")
+    assert hand.state().keys() == state.keys()
+    expected = oracle.moved(case, reference, "float64")
+    assert deviation(oracle.moved(case, hand, "float64"), expected, state) < oracle.EXACT
+    assert hand.steps([hand.place(*case.batches(1, "float64")[0])]) > 0
+    named = [one.name for one in every(cases.made("lora-4096")[0], [rule], "highest", peers=False)]
+    assert named[-2:] == ["fac ldfa_fixed", "ldfa_fixed by hand"]
+
+
+def test_onnxruntime_is_timed_where_a_case_says_so() -> None:
+    """Step by step, and where steps are short many to a call."""
+    ours = {
+        name: [
+            one.name
+            for one in every(cases.made(name)[1], ["bp", "fa"], "highest", peers=False)
+            if "onnx" in one.name
+        ]
+        for name in ("vgg8", "feed", "mlp-64", "resnet18")
+    }
+    calls = [f"fac {rule}, onnx, many steps to a call" for rule in ("bp", "fa")]
+    assert ours == {"vgg8": ["fac bp, onnx"], "feed": ["fac bp, onnx"], "mlp-64": calls, "resnet18": []}
 
 
 class Wrong(Eager):

@@ -38,15 +38,24 @@ def case(width: int, reads: int = READS, lora: int = LORA, rank: int = RANK, bat
             parts += [Adapted(each, width, lora), nn.ReLU()]
         return nn.Sequential(*parts, nn.Linear(width, CLASSES))
 
+    adapters = (adapter("fc*", lora),)
+    return Case((reads,), (*layers,), routed(rank), batch, module, adapters=adapters, adapted=True)
+
+
+def adapter(match: str, rank: int) -> dict[str, Any]:
+    """As a spec writes it."""
+    return {"match": match, "kind": "lora", "rank": rank, "alpha": ALPHA}
+
+
+def routed(rank: int) -> dict[str, dict[str, Any]]:
+    """The rules: what is replaced are frozen weights alone."""
     fixed = {"rule": "fixed"}
     matrix = {"kind": "low_rank", "rank": rank, "read": fixed, "write": fixed}
-    routed: dict[str, dict[str, Any]] = {
+    return {
         "bp": {"rule": "bp"},
         "fa": {"routes": [{"through": "*.base_layer", "matrix": {"kind": "random"}}]},
         "ldfa_fixed": {"routes": [{"through": "*.base_layer", "matrix": matrix}]},
     }
-    adapter = {"match": "fc*", "kind": "lora", "rank": lora, "alpha": ALPHA}
-    return Case((reads,), (*layers,), routed, batch, module, adapters=(adapter,))
 
 
 def small(*_: int) -> Case:

@@ -1,4 +1,4 @@
-"""VGG-8: pairs of 3 x 3 convolutions with a max pool behind each."""
+"""3 x 3 convolutions with max pools between them: three, and VGG-8, which has pairs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from typing import Any
 
 from torch import nn
 
-from fac.bench.case import CLASSES, Case, rules
+from fac.bench.case import CLASSES, NORMED, ROUNDED, Case, rules
 
 RANK = 16
-CHANNELS = (64, 64, None, 128, 128, None, 256, 256, None, 512, 512, None)
+CHANNELS: dict[str, tuple[int | None, ...]] = {
+    "conv3": (64, None, 64, None, 128, None),
+    "vgg8": (64, 64, None, 128, 128, None, 256, 256, None, 512, 512, None),
+    "small": (6, None, 5, 7, None),
+}
 """Of convolutions, and None for a max pool."""
 
 
-def case(
-    channels: tuple[int | None, ...] = CHANNELS, side: int = 32, batch: int = 64, rank: int = RANK
-) -> Case:
-    """Without normalisation, as the layers of `benchmarks/` have it."""
+def case(network: str, norm: bool = False, side: int = 32, batch: int = 64, rank: int = RANK) -> Case:
+    """Each convolution with a batch norm behind it, or with a bias."""
+    channels = CHANNELS[network]
     layers: list[dict[str, Any]] = []
     for i, count in enumerate(channels, 1):
         if count is None:
             layers.append({"kind": "max_pool2d", "kernel": 2})
             continue
-        layers.append({"kind": "conv2d", "name": f"c{i}", "out": count, "kernel": 3, "padding": 1})
-        layers.append({"kind": "relu"})
+        settings = {"kernel": 3, "padding": 1, "bias": not norm}
+        layers.append({"kind": "conv2d", "name": f"c{i}", "out": count, **settings})
+        layers += [{"kind": "batch_norm", "name": f"n{i}"}] * norm + [{"kind": "relu"}]
     layers.append({"kind": "flatten"})
 
     def module() -> nn.Module:
@@ -34,13 +38,23 @@ def case(
                 parts.append(nn.MaxPool2d(2))
                 size //= 2
                 continue
-            parts += [nn.Conv2d(reads, count, 3, padding=1), nn.ReLU(inplace=True)]
+            parts.append(nn.Conv2d(reads, count, 3, padding=1, bias=not norm))
+            parts += [*([nn.BatchNorm2d(count)] if norm else []), nn.ReLU(inplace=True)]
             reads = count
         return nn.Sequential(*parts, nn.Flatten(), nn.Linear(reads * size * size, CLASSES))
 
-    return Case((3, side, side), (*layers,), rules(rank), batch, module, channels_last=True)
+    return Case(
+        (3, side, side),
+        (*layers,),
+        rules(rank),
+        batch,
+        module,
+        channels_last=True,
+        rounded=NORMED if norm else ROUNDED,
+        onnx=("bp", "dfa", "ldfa"),
+    )
 
 
-def small() -> Case:
+def small(_: str, norm: bool = False) -> Case:
     """For the check against NumPy."""
-    return case((6, None, 5, 7, None), 8, 5, rank=3)
+    return case("small", norm, 8, 5, rank=3)

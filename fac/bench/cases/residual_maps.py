@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fac.bench.case import CLASSES, Case, rules
+from fac.bench.case import CLASSES, NORMED, Case, rules
 
 RANK = 16
 STAGES = (64, 128, 256, 512)
@@ -55,7 +55,7 @@ def case(
         return nn.Sequential(*stem, *(Block(*shape) for shape in shapes), *ends)
 
     layers.append({"kind": "global_avg_pool"})
-    return Case((3, side, side), (*layers,), rules(rank), batch, module, channels_last=True, rounded=0.1)
+    return Case((3, side, side), (*layers,), rules(rank), batch, module, channels_last=True, rounded=NORMED)
 
 
 def _conv(name: str, out: int, kernel: int, stride: int) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,9 +16,10 @@ RANK = 16
 class SelfAttention(nn.Module):
     """Queries, keys and values by one weight, and torch's fused kernel."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, linear: Callable[[int, int], nn.Module] = nn.Linear) -> None:
+        """`linear` makes the layers, of how many they read and make."""
         super().__init__()
-        self.qkv, self.proj, self.heads = nn.Linear(width, 3 * width), nn.Linear(width, width), heads
+        self.qkv, self.proj, self.heads = linear(width, 3 * width), linear(width, width), heads
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, T, d]."""
@@ -49,18 +51,20 @@ class Mean(nn.Module):
 
 
 def case(
-    width: int = 384, heads: int = 6, tokens: int = 64, reads: int = 48, batch: int = 64, rank: int = RANK
+    width: int = 384,
+    heads: int = 6,
+    ratio: int = 4,
+    tokens: int = 64,
+    reads: int = 48,
+    batch: int = 64,
+    rank: int = RANK,
 ) -> Case:
-    """Two blocks, whose feed-forward layer is four times as wide."""
+    """Two blocks, whose feed-forward layer is `ratio` times as wide; without heads it is all of them."""
     norm = {"kind": "layer_norm", "name": "norm"}
-    body = [
-        {
-            "kind": "residual",
-            "name": "mix",
-            "body": [norm, {"kind": "attention", "name": "attn", "heads": heads}],
-        },
-        {"kind": "residual", "name": "feed", "body": [norm, {"kind": "mlp", "name": "mlp", "ratio": 4}]},
-    ]
+    mix = [norm, {"kind": "attention", "name": "attn", "heads": heads}]
+    feed = [norm, {"kind": "mlp", "name": "mlp", "ratio": ratio}]
+    body = [{"kind": "residual", "name": "mix", "body": mix}] if heads else []
+    body.append({"kind": "residual", "name": "feed", "body": feed})
     layers: list[dict[str, Any]] = [
         {"kind": "linear", "name": "embed", "out": width},
         {"kind": "repeat", "name": "block", "times": 2, "body": body},
@@ -71,15 +75,16 @@ def case(
     def module() -> nn.Module:
         parts: list[nn.Module] = []
         for _ in range(2):
-            up, down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-            parts.append(Residual(nn.LayerNorm(width), SelfAttention(width, heads)))
+            up, down = nn.Linear(width, ratio * width), nn.Linear(ratio * width, width)
+            if heads:
+                parts.append(Residual(nn.LayerNorm(width), SelfAttention(width, heads)))
             parts.append(Residual(nn.LayerNorm(width), up, nn.GELU(), down))
         ends = nn.LayerNorm(width), Mean(), nn.Linear(width, CLASSES)
         return nn.Sequential(nn.Linear(reads, width), *parts, *ends)
 
-    return Case((tokens, reads), (*layers,), rules(rank), batch, module)
+    return Case((tokens, reads), (*layers,), rules(rank), batch, module, onnx=("bp", "dfa", "ldfa"))
 
 
-def small() -> Case:
+def small(_: int = 0, heads: int = 2, ratio: int = 4) -> Case:
     """For the check against NumPy."""
-    return case(8, 2, 5, 4, 5, rank=3)
+    return case(8, heads, ratio, 5, 4, 5, rank=3)

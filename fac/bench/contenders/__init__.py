@@ -8,6 +8,7 @@ from functools import partial
 
 from fac.bench.case import Case, narrowed
 from fac.bench.contenders.base import Contender, State, UnfitError
+from fac.bench.contenders.by_hand import ByHand
 from fac.bench.contenders.eager import Eager, compiled
 from fac.bench.contenders.emitted import Emitted
 from fac.bench.contenders.peers import BioTorch, TinyDfa
@@ -51,13 +52,14 @@ def every(case: Case, rules: Sequence[str], mode: str, *, peers: bool) -> list[E
         for rule in chosen
         if rule in case.narrow
     ]
-    if case.many:
-        found += [
-            Entry(
-                f"fac {rule}, onnx, many steps to a call", rule, partial(Emitted, rule=rule, backend="onnx")
-            )
-            for rule in chosen
-        ]
+    calls = ", many steps to a call" * case.many
+    found += [
+        Entry(f"fac {rule}, onnx{calls}", rule, partial(Emitted, rule=rule, backend="onnx"))
+        for rule in chosen
+        if case.many or rule in case.onnx
+    ]
+    if case.adapted and "ldfa_fixed" in chosen:
+        found.append(Entry("ldfa_fixed by hand", "ldfa_fixed", partial(ByHand, mode=mode)))
     peers = peers and case.dense
     if peers and "dfa" in chosen:
         found.append(Entry("TinyDFA's method", "dfa", partial(TinyDfa, mode=mode)))
