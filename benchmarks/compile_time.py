@@ -54,6 +54,7 @@ def spec_of(network: str) -> dict[str, Any]:
             "update": {"rule": "sgd", "lr": 0.01, "momentum": 0.9},
         }
     data: dict[str, Any] = YAML(typ="safe", pure=True).load(EXAMPLES / f"{EXAMPLE[network]}.fac.yaml")
+    data.pop("constraints", None)  # that of an example is about its own rule
     for layer in data["layers"]:
         if layer["kind"] == "repeat":
             layer["times"] = BLOCKS
