@@ -95,6 +95,8 @@ class Table:
     over: str = ""
     """What `Row.at` counts, such as `rank`. Then `curves` are of names in `Measured.figures`, drawn over that: a row
     without `at` is a level line."""
+    axis: str = "step"
+    """What `step` counts in the curves of `Measured`, if no steps, such as `second` of a signal or `layer`."""
 
     @property
     def file(self) -> str:

@@ -13,7 +13,7 @@ from fac.studies.running import Outcome
 def drawn(outcome: Outcome) -> bytes | None:
     """An SVG with a panel for each of `Table.curves`, None where the table names none.
 
-    It has a curve for each row over steps, or for each that `Row.at` names over what the rows differ in.
+    It has a curve for each row over steps, or what `Table.axis` says, or for each that `Row.at` names over what the rows differ in.
 
     Raises:
         FacError: no run has a curve of that name.
@@ -31,7 +31,7 @@ def drawn(outcome: Outcome) -> bytes | None:
         for row, runs in outcome.results.rows.items()
         if any(run.curves for run in runs)
     ]
-    return render(figure(trials, table.curves), "svg", bare=True)
+    return render(figure(trials, table.curves, axis=table.axis), "svg", bare=True)
 
 
 def _points(outcome: Outcome) -> list[Trial]:

@@ -231,6 +231,15 @@ def test_curves_are_drawn_row_beside_row(tmp_path: Path, lab: Lab) -> None:
     assert pictures.drawn(plain) is None
 
 
+def test_an_axis_is_called_what_its_curves_go_along(tmp_path: Path, lab: Lab) -> None:
+    one, _ = table({"x": [1.0], "y": [1.0]})
+    for axis in ("step", "second"):
+        told = replace(one, curves=("loss",), **({} if axis == "step" else {"axis": axis}))
+        (outcome,) = run([told], lab, Kept(tmp_path, "S", "d"), lambda _: None)
+        text = (pictures.drawn(outcome) or b"").decode()
+        assert [word for word in ("step", "second") if f">{word}</text>" in text] == [axis]
+
+
 def test_what_rows_differ_in_is_an_axis(tmp_path: Path, lab: Lab) -> None:
     """Two points of a curve, and a row that is at no place, which is a level line."""
     values = {"fixed, r = 1": [1.0, 3.0], "fixed, r = 64": [4.0, 4.0], "bp": [5.0, 5.0]}
