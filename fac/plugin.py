@@ -51,7 +51,7 @@ from fac.program.tensors import Role, Tensor
 from fac.program.traits import Curve, Traits
 from fac.spec.data import Data, Place
 from fac.spec.feedback import AnyLearning, AnyMatrix, Fixed, Learning, Matrix, ShortHand
-from fac.spec.init import Init
+from fac.spec.init import Init, Normal, Uniform
 from fac.spec.layers import Layer, Loss, Named, ParametricLayer, WeightedLayer
 from fac.spec.loggers import Logger
 from fac.spec.schedules import Epochs, Schedule
@@ -113,6 +113,7 @@ __all__ = [
     "Mode",
     "Named",
     "Node",
+    "Normal",
     "ParametricLayer",
     "Passing",
     "Phase",
@@ -139,6 +140,7 @@ __all__ = [
     "Sweeps",
     "Tensor",
     "Traits",
+    "Uniform",
     "Unsettled",
     "Unsolvable",
     "Unused",

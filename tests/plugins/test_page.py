@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fac import plugin
 from fac.testing.nets import linear, spec
 from tests.forked import python
 
@@ -101,3 +102,12 @@ def ran(tmp_path: Path, name: str, code: str, data: dict[str, Any]) -> float:
         ended = python(tmp_path, *command, PYTHONPATH=path)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     return float(ended.stdout)
+
+
+def test_what_there_is_to_write_with_can_be_imported() -> None:
+    """From the one module that plug-ins need."""
+    page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
+    section = page.partition("## What there is to write with")[2]
+    named = set(re.findall(r"`([A-Z][a-z]\w*)`", section))
+    assert {"Normal", "Tensor"} <= named
+    assert named <= set(plugin.__all__)
