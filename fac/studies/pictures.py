@@ -13,7 +13,8 @@ from fac.studies.running import Outcome
 def drawn(outcome: Outcome) -> bytes | None:
     """An SVG with a panel for each of `Table.curves`, None where the table names none.
 
-    It has a curve for each row over steps, or what `Table.axis` says, or for each that `Row.at` names over what the rows differ in.
+    It has a curve for each row over steps, or what `Table.axis` says, or for each that `Row.at` names over what the
+    rows differ in.
 
     Raises:
         FacError: no run has a curve of that name.

@@ -50,6 +50,7 @@ class Job:
     def workflow(self, file: Path) -> None:
         """Run the only job of a workflow."""
         (job,) = read(file)["jobs"].values()
+        self.environment = {**self.environment, **job.get("env", {})}
         self.steps(job["steps"], self.contexts)
 
     def steps(self, steps: list[dict[str, Any]], contexts: dict[str, Any]) -> None:

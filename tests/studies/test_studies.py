@@ -234,7 +234,8 @@ def test_curves_are_drawn_row_beside_row(tmp_path: Path, lab: Lab) -> None:
 def test_an_axis_is_called_what_its_curves_go_along(tmp_path: Path, lab: Lab) -> None:
     one, _ = table({"x": [1.0], "y": [1.0]})
     for axis in ("step", "second"):
-        told = replace(one, curves=("loss",), **({} if axis == "step" else {"axis": axis}))
+        told = replace(one, curves=("loss",))
+        told = told if axis == "step" else replace(told, axis=axis)
         (outcome,) = run([told], lab, Kept(tmp_path, "S", "d"), lambda _: None)
         text = (pictures.drawn(outcome) or b"").decode()
         assert [word for word in ("step", "second") if f">{word}</text>" in text] == [axis]
