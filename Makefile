@@ -9,6 +9,7 @@
 #                 every point at which a call that writes can be cut off: hours
 #   make demo     a tour of the commands on small examples
 #   make bench    the measurements behind the README
+#   make bench-compare  times steps anew, and fails where one has fallen behind the figures that are kept, on such a processor
 #   make format   formats the sources and applies the safe fixes of the linter
 #   make clean    removes everything that these targets made, .venv included
 
@@ -40,7 +41,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # One process of tests a core, each with one thread: more threads than cores slow torch down many times over.
 SPREAD := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: test test-tools test-browser test-cuda test-gpu check fuzz demo bench format install clean
+.PHONY: test test-tools test-browser test-cuda test-gpu check fuzz demo bench bench-compare format install clean
 .DELETE_ON_ERROR:
 
 test: check $(TOOLS)/.installed
@@ -76,6 +77,14 @@ demo: install
 
 bench: install
 	$(BIN)/python benchmarks/run.py
+
+# Other cases: make bench-compare CASES="resnet18 vit". Close other programs first.
+CASES := mlp-64 mlp-1024 vgg8
+NOW := .cache/bench/now
+bench-compare: install
+	@mkdir -p $(dir $(NOW)) && rm -f $(NOW).*
+	$(BIN)/fac bench $(CASES) --no-peers --no-memory --out $(NOW).json
+	$(BIN)/fac bench --compare benchmarks/results/bench.json $(NOW).json
 
 format: install
 	$(BIN)/ruff format .

@@ -35,7 +35,7 @@ class Comparison:
 
     rows: tuple[Compared, ...]
     alone: tuple[str, ...]
-    """Contenders that were timed in the first alone."""
+    """Contenders, and whole cases, that were timed in the first alone."""
     lost: tuple[str, ...]
     """Those that the second did not time, and why: wrong numbers, for one."""
     unlike: tuple[str, ...]
@@ -53,6 +53,11 @@ class Comparison:
         """Those that fell where that means something."""
         return tuple(row for row in self.rows if row.fell) if self.alike else ()
 
+    @property
+    def failed(self) -> bool:
+        """Whether a ratio fell, or somebody is not timed any more, where that means something."""
+        return self.alike and bool(self.fell or self.lost)
+
 
 def compared(before: Results, after: Results) -> Comparison:
     """The contenders of fac in two runs."""
@@ -61,16 +66,19 @@ def compared(before: Results, after: Results) -> Comparison:
     lost: list[str] = []
     others: list[str] = []
     for name, case in before.cases.items():
-        if name in after.cases and (why := _another(case, after.cases[name])):
+        if name not in after.cases:
+            alone.append(name)
+            continue
+        later = after.cases[name]
+        if why := _another(case, later):
             others.append(f"{name}: {why}")
             continue
         for contender in case.timed:
             old = case.gains(contender)
             if old is None or not contender.startswith(OURS):
                 continue
-            later = after.cases.get(name)
-            new = None if later is None else later.gains(contender)
-            if later is not None and contender in later.left:
+            new = later.gains(contender)
+            if contender in later.left:
                 lost.append(f"{name}, {contender}: {later.left[contender]}")
             elif new is None:
                 alone.append(f"{name}, {contender}")

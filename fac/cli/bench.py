@@ -109,11 +109,11 @@ def _compare(context: click.Context, before: Path, after: Path) -> None:
         say(f"{told} (`{after}`)", err=True)
     for told in found.others:
         say(f"{told}: not compared", err=True)
-    if not found.rows and not found.lost:
+    if found.alike and not found.rows and not found.lost:
         raise FacError("the two files have no contender of fac in common, so nothing was compared")
     if not found.alike:
         say(f"{', '.join(found.unlike)}: no ratio counts as fallen", err=True)
-    if found.fell or found.lost:
+    if found.failed:
         context.exit(1)
 
 

@@ -133,6 +133,38 @@ def test_a_case_that_is_timed_again_is_replaced_and_an_interrupted_one_is_not(
     assert Path(out).read_bytes() == before
 
 
+def test_a_case_that_is_not_timed_again_is_one_line(
+    run: Run, tmp_path: Path, kept: Callable[..., str]
+) -> None:
+    """`make bench-compare` times three of many."""
+    made = results(bp=[2.0, 4.0], dfa=[2.0, 4.0])
+    (tmp_path / "a.json").write_text(
+        text(made.model_copy(update={"cases": made.cases | {"y": made.cases["x"]}}))
+    )
+    status, _, err = run(
+        "bench", "--compare", str(tmp_path / "a.json"), kept("b.json", bp=[2.0, 4.0], dfa=[2.0, 4.0])
+    )
+    assert (status, err.splitlines()) == (0, [f"y was timed in `{tmp_path / 'a.json'}` alone"])
+
+
+def test_on_another_processor_nothing_at_all_fails(
+    run: Run, tmp_path: Path, kept: Callable[..., str]
+) -> None:
+    """Where float32 products are another library's no case is the same, and what is wrong may be rounding there."""
+    before, other = kept("a.json", bp=[2.0, 4.0]), results("another", bp=[2.0, 4.0])
+    case = other.cases["x"].model_copy(update={"products": "medium"})
+    wrong = other.cases["x"].model_copy(
+        update={"left": {"fac bp": "after 2 steps it is 2e-02 from its oracle"}}
+    )
+    for change, said in ((case, "x: float32 products,"), (wrong, "x, fac bp: after 2 steps it is 2e-02")):
+        after = tmp_path / "b.json"
+        after.write_text(text(other.model_copy(update={"cases": {"x": change}})))
+        status, _, err = run("bench", "--compare", before, str(after))
+        assert status == 0
+        assert said in err
+        assert "other processors (a processor, then another): no ratio counts as fallen" in err
+
+
 def test_who_was_timed_before_and_is_wrong_now_is_a_finding(run: Run, kept: Callable[..., str]) -> None:
     before, after = kept("a.json", bp=[2.0, 4.0], dfa=[2.0, 4.0]), kept("b.json", bp=[2.0, 4.0])
     data = json.loads(Path(after).read_text())

@@ -80,7 +80,11 @@ def test_generated_files_follow_their_schemas(folder: Path, schema: str, name: s
 
 @pytest.mark.parametrize(
     ("schema", "name"),
-    [("github-actions", "action.yml"), ("github-workflows", ".github/workflows/specs.yml")],
+    [
+        ("github-actions", "action.yml"),
+        ("github-workflows", ".github/workflows/specs.yml"),
+        ("github-workflows", ".github/workflows/bench.yml"),
+    ],
 )
 def test_own_files_follow_their_schemas(schema: str, name: str) -> None:
     run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", ROOT / name)
