@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fac.tuning.deviation import STILL
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -18,8 +16,10 @@ IN = " in "
 """Between a rule and the type of its products, if that is another than the session's."""
 TURNED, WAVERS = 0.06, 1e-2
 """How far products of bfloat16 may take a tensor from the same spec in float64, as sums in another order turn roundings
-over, each by 2^-8; and by which part of its norm one moves that stands still but for them, as P of all directions of
-an error does. From mlp-1024 to mlp-4096 two steps are at 0.02 to 0.04, and two that do not round at 0.08 to 0.1."""
+over, each by 2^-8; and by which part of its norm one may move that would stand still without them, as P of all
+directions of an error does. From mlp-1024 to mlp-4096 two steps are at 0.01 to 0.04, two
+that do not round at 0.08 to 0.1, and a weight that was left where it was at 0.1 and more, but for that of the lowest
+layer, which `ldfa` hardly moves at first."""
 ROUNDED, NORMED = 1e-2, 1e-1
 """How far float32 may take a tensor, and one behind norms of maps, see `Case.rounded`."""
 BIASED = 1e-2
@@ -62,10 +62,6 @@ class Case:
     def tolerance(self, rule: str) -> float:
         """How far the steps of a contender may be from its oracle, relative to how far a tensor moved."""
         return TURNED if IN in rule else self.rounded
-
-    def still(self, rule: str) -> float:
-        """By which part of its norm a tensor moves by rounding, see `deviation`."""
-        return WAVERS if IN in rule else STILL
 
     def spec(self, rule: str) -> dict[str, Any]:
         """Of a training by SGD with momentum."""

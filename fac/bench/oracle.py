@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fac.bench.case import BIASED, Case
+from fac.bench.case import BIASED, IN, WAVERS, Case
 from fac.bench.contenders.base import Contender, State
 from fac.bench.contenders.eager import Eager
 from fac.bench.contenders.emitted import Emitted, session
-from fac.tuning.deviation import deviation
+from fac.tuning.deviation import STILL, deviation
 
 STEPS = 2
 EXACT = 1e-9
@@ -48,6 +48,28 @@ def proved(small: Case, rule: str) -> float:
     far = deviation(moved(small, ours, "float64"), moved(small, other, "float64"), state)
     assert far < EXACT, f"{rule}: the torch backend in float64 is {far:.0e} from its oracle"
     return far
+
+
+def standing(case: Case, rule: str, begun: State, steps: int) -> frozenset[str]:
+    """The tensors that would stand still if no product was rounded: of a rule in float32 nobody asks."""
+    plain, _, rounded = rule.partition(IN)
+    if not rounded:
+        return frozenset()
+    after = moved(case, Emitted(case, begun, "float64", rule=plain, backend="torch"), "float64", steps)
+    return frozenset(
+        name
+        for name, value in begun.items()
+        if np.linalg.norm(after[name] - value) <= EXACT * np.linalg.norm(value)
+    )
+
+
+def apart(found: State, expected: State, begun: State, still: frozenset[str]) -> float:
+    """How far a contender is from its oracle, see `deviation`: what is `still` may waver by a part of its norm."""
+    parts = [
+        ({name: value for name, value in found.items() if (name in still) is held}, allowed)
+        for held, allowed in ((False, STILL), (True, WAVERS))
+    ]
+    return max(deviation(part, expected, begun, allowed) for part, allowed in parts if part)
 
 
 def moved(case: Case, contender: Contender, precision: str, steps: int = STEPS) -> State:

@@ -21,7 +21,6 @@ from fac.bench.results import Floor, Measured, Timed
 from fac.build.costs import optimised_step
 from fac.diagnostics import FacError
 from fac.pipeline import lowered
-from fac.tuning.deviation import deviation
 from fac.tuning.rounds import clock, rounds
 
 Say = Callable[[str], None]
@@ -209,11 +208,11 @@ def held(
                 for _ in range(contender.settling):
                     oracle.moved(case, contender, "float32", steps)
                 contender.load(begun)
-                far = deviation(
+                far = oracle.apart(
                     oracle.moved(case, contender, "float32", steps),
                     _expected(case, rule, begun, steps, expected),
                     begun,
-                    case.still(rule),
+                    oracle.standing(case, rule, begun, steps),
                 )
             except FacError as error:  # a backend that is not installed, or memory that ended, too
                 left[entry.name] = str(error)

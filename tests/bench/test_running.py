@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,20 @@ def test_a_rule_in_bfloat16_has_an_oracle_that_rounds() -> None:
     named = [one.name for one in every(case, ["ldfa"], "highest", peers=False) if "bfloat16" in one.name]
     assert named == ["fac ldfa in bfloat16"]
     assert oracle.proved(small, narrowed("ldfa")) < oracle.EXACT
+
+
+def test_only_what_would_stand_still_may_waver_in_bfloat16() -> None:
+    """P of all directions of an error; a weight that a contender leaves where it was is seen."""
+    case, rule = cases.made(TINY)[0], narrowed("ldfa")
+    case = replace(case, rules={**case.rules, "ldfa": {"rule": "ldfa", "rank": 10}})
+    begun = oracle.initial(case, rule)
+    expected = oracle.moved(case, Emitted(case, begun, "float64", rule=rule, backend="torch"), "float64")
+    still = oracle.standing(case, rule, begun, oracle.STEPS)
+    assert still == {"logits.feedback.P"}
+    assert oracle.standing(case, "ldfa", begun, oracle.STEPS) == frozenset()
+    found = oracle.moved(case, Emitted(case, begun, "float32", rule=rule, backend="torch"), "float32")
+    assert oracle.apart(found, expected, begun, still) < case.tolerance(rule)
+    left = {**found, "fc3.weight": begun["fc3.weight"]}
+    assert oracle.apart(left, expected, begun, still) > 0.9
+    wavering = {**found, "logits.feedback.P": 1.02 * begun["logits.feedback.P"]}
+    assert oracle.apart(wavering, expected, begun, still) > 1
