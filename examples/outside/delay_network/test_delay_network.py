@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,11 @@ def test_a_fraction_of_a_sample_is_that_of_the_fourier_form() -> None:
         k < size, np.exp(-1j * np.pi * k / size * delay), np.exp(1j * np.pi * (2 * size - k) / size * delay)
     )
     turn[size] = np.cos(np.pi * delay)
-    buffer = np.zeros(2 * size)
-    for n in range(8, 8 + size):  # an impulse that is n - 8 samples old stands so far from the newest place
-        buffer[:] = 0
-        buffer[size - 1 - (n - 8)] = 1
+    for age in range(8):  # behind that echoes of echoes come in
+        buffer = np.zeros(2 * size)
+        buffer[size - 1 - age] = 1
         wanted = np.fft.ifft(turn * np.fft.fft(buffer))[size - 1].real
-        if n < 16:  # later echoes of echoes come in
-            assert h[n] == pytest.approx(wanted, abs=1e-12)
+        assert h[8 + age] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_whole_delays_are_those_of_a_rounded_network() -> None:
@@ -177,8 +176,6 @@ def test_what_is_learned_can_be_heard_seen_and_run(tmp_path: Path) -> None:
 
 
 def load_script() -> Any:
-    from importlib.util import module_from_spec, spec_from_file_location
-
     spec = spec_from_file_location("hear", HOME / "hear.py")
     assert spec is not None
     assert spec.loader is not None

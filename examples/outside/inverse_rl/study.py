@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fac import pipeline, source
 from fac.plugin import load
 from fac.studies import Claim, Column, Lab, Measured, Results, Row, Study, Table, every
 from fac.training.solving import Solving
@@ -40,8 +41,6 @@ def learned(changes: Sequence[str], lab: Lab, seed: int) -> Measured:
 
 def plant(changes: Sequence[str]) -> Any:
     """The `data:` section of the spec, with these changes."""
-    from fac import pipeline, source
-
     document = source.override(source.read(str(HERE / SPEC)), tuple(changes))
     return pipeline.lowered(document).spec.data
 
